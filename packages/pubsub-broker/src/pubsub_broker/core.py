@@ -1,0 +1,382 @@
+"""The broker's decisions: control messages in, effects out. Core.
+
+The two models differ here only in what a subscriber is told: addresses of
+publishers (decentralized), or ports of the broker (centralized).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+
+from pubsub_broker.effects import (
+    Arrived,
+    Attach,
+    Departed,
+    Detach,
+    Effect,
+    Rejected,
+    Send,
+)
+from pubsub_broker.registry import Client, Registry
+from pubsub_common import messages
+from pubsub_common.addresses import parse_address, validate_host
+from pubsub_common.defaults import CLOCKS, NOTIFY_DELAY_S
+from pubsub_common.errors import ConfigError, ProtocolError
+from pubsub_common.messages import (
+    Alive,
+    ClientStatus,
+    Departure,
+    Disconnect,
+    Disconnected,
+    Error,
+    Farewell,
+    Heartbeat,
+    Model,
+    PublisherInfo,
+    PublishersChanged,
+    Register,
+    Registered,
+    Request,
+    Role,
+    Status,
+    StatusRequest,
+)
+from pubsub_common.topics import validate_topics
+
+
+@dataclasses.dataclass(slots=True)
+class _Channel:
+    """The way to one client: its connection, the pushes sent, and what waits."""
+
+    peer: bytes
+    revision: int = 0
+    joined: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
+    left: dict[int, Departure] = dataclasses.field(default_factory=dict)
+
+    def forget_pending(self) -> None:
+        self.joined.clear()
+        self.left.clear()
+
+
+class _Refusal(Exception):
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        self.detail = detail
+
+
+class BrokerCore:
+    """The state of one broker. ``now`` is always seconds of one monotonic clock."""
+
+    def __init__(
+        self,
+        model: Model,
+        registry: Registry,
+        *,
+        epoch: int,
+        lease_s: float,
+        new_session: Callable[[], int],
+        ports: Callable[[Iterable[str]], Mapping[str, int]] = lambda _topics: {},
+        forwarded: Callable[[], int] = lambda: 0,
+        now: float = 0.0,
+    ) -> None:
+        """``ports`` maps topics to the broker ports that forward them;
+        ``forwarded`` tells how many events have come in."""
+        self.model = model
+        self.epoch = epoch
+        self.rejected = 0
+        self._registry = registry
+        self._lease_s = lease_s
+        self._new_session = new_session
+        self._ports = ports
+        self._forwarded = forwarded
+        self._started_at = now
+        self._channels: dict[int, _Channel] = {}
+        self._pending: set[int] = set()
+        self._flush_at: float | None = None
+
+    # Input
+
+    def receive(self, peer: bytes, data: bytes, now: float) -> list[Effect]:
+        """Handle whatever came from ``peer``; never raises for what a peer sent."""
+        try:
+            request = messages.decode_request(data)
+        except ProtocolError as error:
+            return self._reject(peer, messages.explain_undecodable(data, error))
+        return self.handle(peer, request, now)
+
+    def handle(self, peer: bytes, request: Request, now: float) -> list[Effect]:
+        """Handle a request that has been decoded."""
+        match request:
+            case Register():
+                return self.register(peer, request, now)
+            case Heartbeat():
+                return self.heartbeat(peer, request, now)
+            case Disconnect():
+                return self.disconnect(peer, request, now)
+            case StatusRequest():
+                return [Send(peer, self.status(request, now))]
+
+    def register(self, peer: bytes, request: Register, now: float) -> list[Effect]:
+        """A publisher or subscriber joins, or says again who it is."""
+        if request.version != messages.PROTOCOL_VERSION:
+            return self._reject(
+                peer, messages.wrong_version(request.id, request.version)
+            )
+        try:
+            topics = self._validate(request)
+        except _Refusal as refusal:
+            reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
+            return self._reject(peer, reply)
+        session = self._new_session() if request.session is None else request.session
+        client = Client(
+            session, request.role, request.address, topics, request.clock, now
+        )
+        effects: list[Effect] = []
+        previous = self._registry.get(session)
+        if request.role == "publisher":
+            effects += self._displace(client, now)
+        unchanged = (
+            previous is not None
+            and previous.role == client.role
+            and previous.address == client.address
+            and previous.topics == client.topics
+        )
+        if previous is not None and not unchanged:
+            self._registry.remove(session)
+            effects += self._departure(previous, {}, "registered anew", now)
+        self._registry.put(client)
+        channel = self._channels.setdefault(session, _Channel(peer))
+        channel.peer = peer
+        channel.forget_pending()
+        if client.role == "publisher" and not unchanged:
+            if self.model == "centralized":
+                effects.append(Attach(client.address, topics))
+            self._announce(client, now)
+        effects.append(Send(peer, self._registered(request, client, channel)))
+        effects.append(Arrived(client, again=request.session is not None))
+        return effects
+
+    def heartbeat(self, peer: bytes, request: Heartbeat, now: float) -> list[Effect]:
+        """A client is alive."""
+        channel = self._channels.get(request.session)
+        known = self._registry.renew(request.session, now) and channel is not None
+        revision = 0
+        if channel is not None:
+            # A client whose TCP connection broke comes back under another peer id.
+            channel.peer = peer
+            revision = channel.revision
+        return [
+            Send(
+                peer,
+                Alive(id=request.id, epoch=self.epoch, known=known, revision=revision),
+            )
+        ]
+
+    def disconnect(self, peer: bytes, request: Disconnect, now: float) -> list[Effect]:
+        """A client leaves. One that is not known has left already: no error."""
+        effects: list[Effect] = []
+        client = self._registry.remove(request.session)
+        if client is not None:
+            effects += self._departure(client, request.next_sequences, "left", now)
+        effects.append(Send(peer, Disconnected(id=request.id)))
+        return effects
+
+    def tick(self, now: float) -> list[Effect]:
+        """What is due at ``now``: leases that ended, notifications that waited."""
+        effects: list[Effect] = []
+        for client in self._registry.expire(now):
+            effects += self._departure(client, {}, "lease ended", now)
+        if self._flush_at is not None and now >= self._flush_at:
+            effects += self.flush()
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None while nothing is."""
+        times = (self._flush_at, self._registry.next_expiry())
+        return min((time for time in times if time is not None), default=None)
+
+    # Output
+
+    def role_of(self, session: int) -> Role | None:
+        """The role of a registered client; None when there is none."""
+        client = self._registry.get(session)
+        return None if client is None else client.role
+
+    def flush(
+        self, topics: Iterable[str] | None = None, session: int | None = None
+    ) -> list[Effect]:
+        """Send waiting notifications now: all of them, or only those to the
+        subscribers of ``topics``, or only those to ``session``."""
+        chosen = set(self._pending)
+        if topics is not None:
+            matching = self._registry.matching("subscriber", topics)
+            chosen &= {client.session for client in matching}
+        if session is not None:
+            chosen &= {session}
+        self._pending -= chosen
+        if not self._pending:
+            self._flush_at = None
+        pushes = (self._push(self._channels[key]) for key in sorted(chosen))
+        return [push for push in pushes if push is not None]
+
+    def farewell(self) -> list[Effect]:
+        """Say goodbye to every client: the broker ends."""
+        return [
+            Send(channel.peer, Farewell(epoch=self.epoch))
+            for channel in self._channels.values()
+        ]
+
+    def status(self, request: StatusRequest, now: float) -> Status:
+        """The broker's view of itself."""
+        return Status(
+            id=request.id,
+            epoch=self.epoch,
+            model=self.model,
+            uptime_s=now - self._started_at,
+            clients=[
+                ClientStatus(
+                    role=client.role,
+                    session=client.session,
+                    address=client.address,
+                    topics=list(client.topics),
+                    idle_s=now - client.renewed_at,
+                )
+                for client in self._registry.clients()
+            ],
+            forwarded=self._forwarded(),
+            rejected=self.rejected,
+        )
+
+    # Inside
+
+    def _reject(self, peer: bytes, error: Error) -> list[Effect]:
+        self.rejected += 1
+        return [Send(peer, error), Rejected(peer, error.detail)]
+
+    def _validate(self, request: Register) -> tuple[str, ...]:
+        """The topics of an acceptable registration.
+
+        Raises:
+            _Refusal: it is not acceptable.
+        """
+        if request.model not in (None, self.model):
+            raise _Refusal(
+                messages.WRONG_MODEL,
+                f"the {request.role} expects a {request.model} broker, "
+                f"this one is {self.model}",
+            )
+        try:
+            topics = validate_topics(request.topics)
+        except ConfigError as error:
+            raise _Refusal(messages.BAD_TOPIC, str(error)) from error
+        try:
+            if request.role == "publisher":
+                parse_address(request.address)
+            else:
+                validate_host(request.address)
+        except ConfigError as error:
+            raise _Refusal(messages.BAD_ADDRESS, str(error)) from error
+        self._validate_clock(request, topics)
+        return topics
+
+    def _validate_clock(self, request: Register, topics: tuple[str, ...]) -> None:
+        """Latency is a difference of two stamps: both sides need the same clock."""
+        if request.clock not in CLOCKS:
+            raise _Refusal(messages.WRONG_CLOCK, f"unknown clock {request.clock!r}")
+        other: messages.Role = (
+            "subscriber" if request.role == "publisher" else "publisher"
+        )
+        for client in self._registry.matching(other, topics):
+            if client.clock != request.clock:
+                raise _Refusal(
+                    messages.WRONG_CLOCK,
+                    f"the {request.role} uses the {request.clock} clock, but the "
+                    f"{other} at {client.address} uses {client.clock}",
+                )
+
+    def _displace(self, client: Client, now: float) -> list[Effect]:
+        """Two publishers cannot hold one port, so an earlier one at this address is
+        gone, even if its lease has not ended yet."""
+        earlier = self._registry.publisher_at(client.address)
+        if earlier is None or earlier.session == client.session:
+            return []
+        self._registry.remove(earlier.session)
+        return self._departure(earlier, {}, "replaced at its address", now)
+
+    def _registered(
+        self, request: Register, client: Client, channel: _Channel
+    ) -> Registered:
+        publishers: list[PublisherInfo] = []
+        ports: Mapping[str, int] = {}
+        if client.role == "subscriber":
+            matching = self._registry.matching("publisher", client.topics)
+            publishers = [self._info(publisher, client) for publisher in matching]
+            if self.model == "centralized":
+                ports = self._ports(client.topics)
+        return Registered(
+            id=request.id,
+            session=client.session,
+            epoch=self.epoch,
+            lease_s=self._lease_s,
+            model=self.model,
+            revision=channel.revision,
+            ports=dict(ports),
+            publishers=publishers,
+        )
+
+    def _info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
+        wanted = set(subscriber.topics)
+        return PublisherInfo(
+            session=publisher.session,
+            topics=[topic for topic in publisher.topics if topic in wanted],
+            address=None if self.model == "centralized" else publisher.address,
+        )
+
+    def _announce(self, publisher: Client, now: float) -> None:
+        """Let the subscribers of a new publisher's topics know of it."""
+        for subscriber in self._registry.matching("subscriber", publisher.topics):
+            channel = self._channels[subscriber.session]
+            channel.joined[publisher.session] = self._info(publisher, subscriber)
+            self._schedule(subscriber.session, now)
+
+    def _departure(
+        self, client: Client, next_sequences: Mapping[str, int], reason: str, now: float
+    ) -> list[Effect]:
+        """A client is out of the registry: tell those it concerns."""
+        effects: list[Effect] = [Departed(client, reason)]
+        self._channels.pop(client.session, None)
+        self._pending.discard(client.session)
+        if client.role == "publisher":
+            if self.model == "centralized":
+                effects.append(Detach(client.address))
+            for subscriber in self._registry.matching("subscriber", client.topics):
+                wanted = {
+                    topic: sequence
+                    for topic, sequence in next_sequences.items()
+                    if topic in subscriber.topics
+                }
+                channel = self._channels[subscriber.session]
+                if channel.joined.pop(client.session, None) is None:
+                    channel.left[client.session] = Departure(
+                        session=client.session, next_sequences=wanted
+                    )
+                    self._schedule(subscriber.session, now)
+        return effects
+
+    def _schedule(self, session: int, now: float) -> None:
+        self._pending.add(session)
+        if self._flush_at is None:
+            self._flush_at = now + NOTIFY_DELAY_S
+
+    def _push(self, channel: _Channel) -> Send | None:
+        if not channel.joined and not channel.left:
+            return None
+        channel.revision += 1
+        push = PublishersChanged(
+            revision=channel.revision,
+            joined=list(channel.joined.values()),
+            left=list(channel.left.values()),
+        )
+        channel.forget_pending()
+        return Send(channel.peer, push)

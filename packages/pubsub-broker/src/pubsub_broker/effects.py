@@ -1,0 +1,59 @@
+"""What the broker's core asks its shell to do. Values."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pubsub_broker.registry import Client
+from pubsub_common.messages import Reply
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Send:
+    """Send a control message to the connection ``peer``."""
+
+    peer: bytes
+    message: Reply
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Attach:
+    """Begin to receive the events of a publisher (centralized)."""
+
+    address: str
+    topics: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Detach:
+    """Stop receiving the events of a publisher, once what is under way has arrived
+    (centralized)."""
+
+    address: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arrived:
+    """A client registered. For the log."""
+
+    client: Client
+    again: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Departed:
+    """A client is gone. For the log."""
+
+    client: Client
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message was answered with an error. For the log."""
+
+    peer: bytes
+    detail: str
+
+
+Effect = Send | Attach | Detach | Arrived | Departed | Rejected

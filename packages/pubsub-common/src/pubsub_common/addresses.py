@@ -1,0 +1,97 @@
+"""Which IP address this host is reached at. Shell: the only user of netifaces.
+
+Asking the resolver (``gethostbyname``) fails inside a Mininet host, which shares
+the machine's name and ``/etc/hosts`` but not its interfaces.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Mapping
+
+from pubsub_common.defaults import LOOPBACK
+from pubsub_common.errors import ConfigError
+
+# Mininet names a host's interfaces <host>-eth<number>.
+_MININET_INTERFACE = re.compile(r".+-eth\d+\Z")
+
+
+def validate_host(host: str) -> str:
+    """Return ``host`` if it is an IPv4 address.
+
+    Raises:
+        ConfigError: it is not, or it is 0.0.0.0, which nobody can connect to.
+    """
+    try:
+        parsed = ipaddress.IPv4Address(host)
+    except ValueError:
+        raise ConfigError(f"{host!r} is not an IPv4 address like 10.0.0.1") from None
+    if parsed.is_unspecified or parsed.is_multicast:
+        raise ConfigError(f"{host} is not the address of one host")
+    return str(parsed)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """(host, port) of ``IP:port``.
+
+    Raises:
+        ConfigError: it is not of this form.
+    """
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"{text!r} is not an address like 10.0.0.1:5556")
+    return validate_host(host), int(port)
+
+
+def interface_addresses() -> dict[str, str]:
+    """The first IPv4 address of each interface that has one."""
+    import netifaces
+
+    found = {}
+    for name in netifaces.interfaces():
+        entries = netifaces.ifaddresses(name).get(netifaces.AF_INET)
+        if entries:
+            found[name] = str(entries[0]["addr"])
+    return found
+
+
+def choose_address(interfaces: Mapping[str, str]) -> str:
+    """The address for a role that knows no peer: the interface of a Mininet host
+    when this is one, else loopback.
+
+    It is one when every interface but loopback is named as Mininet names a host's.
+    So the root namespace is none, whatever Mininet or Docker have created there.
+    """
+    outside = {
+        name: address
+        for name, address in interfaces.items()
+        if not ipaddress.IPv4Address(address).is_loopback
+    }
+    if outside and all(_MININET_INTERFACE.match(name) for name in outside):
+        return outside[min(outside)]
+    return LOOPBACK
+
+
+def host_address(peer: str | None = None) -> str:
+    """The address at which others reach this host.
+
+    With a ``peer``: the source address the kernel would use towards it, which is
+    right with any number of interfaces (nothing is sent). Without, or when the
+    peer is on loopback: see `choose_address`.
+
+    Raises:
+        ConfigError: there is no route to the peer.
+    """
+    if peer is None or ipaddress.IPv4Address(peer).is_loopback:
+        return choose_address(interface_addresses())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((peer, 9))
+        except OSError as error:
+            raise ConfigError(
+                f"no route to the broker at {peer}: {error.strerror}"
+            ) from error
+        address: str = probe.getsockname()[0]
+    return address

@@ -1,0 +1,226 @@
+"""A client's connection to the broker, kept by a thread of its own. Shell.
+
+The thread renews the lease whatever the user's thread does, registers again when
+the broker wants it, and hands what it learns to the role.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import zmq
+
+from pubsub_common import messages
+from pubsub_common.errors import (
+    BrokerUnreachable,
+    ProtocolError,
+    PubSubError,
+    RegistrationRefused,
+)
+from pubsub_common.messages import Disconnected, Registered
+from pubsub_common.session import (
+    ClientSession,
+    Identity,
+    Joined,
+    Lost,
+    Refused,
+    SessionEvent,
+)
+from pubsub_common.sockets import Waker
+
+_log = logging.getLogger(__name__)
+
+# When an unreachable broker is mentioned: at once would also be said to a user who
+# starts both with one command.
+_MENTION_AFTER_S: Final = 1.0
+_LEAVE_ANSWER_S: Final = 1.0
+_RECONNECT_MS: Final = 100
+_RECONNECT_MAX_MS: Final = 1000
+
+
+class ControlClient:
+    """Registers one client and keeps it registered until `close`.
+
+    ``on_event`` is called in the control thread for everything that `session`
+    reports. ``service`` is called there too, whenever the thread wakes, for work
+    that the role must do beside the user's thread; it returns the seconds after
+    which it wants to be called again, or None. ``watch_fd`` wakes the thread.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        identity: Identity,
+        on_event: Callable[[SessionEvent], None],
+        *,
+        service: Callable[[], float | None] = lambda: None,
+        watch_fd: int | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self._on_event = on_event
+        self._service = service
+        self._watch_fd = watch_fd
+        self._waker = Waker()
+        self._session = ClientSession(identity, time.monotonic())
+        self._changed = threading.Condition()
+        self._registered: Registered | None = None
+        self._error: PubSubError | None = None
+        self._leaving: Mapping[str, int] | None = None
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.linger = 0
+        # Without a connection a request must not queue up: an old registration
+        # that reaches a new broker helps nobody.
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, 1 << 26)
+        self._thread = threading.Thread(
+            target=self._run, name="pubsub-control", daemon=True
+        )
+
+    @property
+    def error(self) -> PubSubError | None:
+        """Why this client is finished; None while it is not."""
+        return self._error
+
+    @property
+    def lease_s(self) -> float:
+        return self._session.lease_s
+
+    def start(self) -> None:
+        """Connect and begin to register."""
+        self._socket.connect(self.endpoint)
+        self._thread.start()
+
+    def wait_registered(self, timeout_s: float) -> Registered:
+        """The broker's first answer.
+
+        Raises:
+            BrokerUnreachable: none came within ``timeout_s`` seconds.
+            RegistrationRefused: it was a refusal.
+        """
+        mention = min(_MENTION_AFTER_S, timeout_s)
+        if not self._wait(mention) and timeout_s > mention:
+            _log.warning(
+                "no broker at %s yet; trying for %g s", self.endpoint, timeout_s
+            )
+            self._wait(timeout_s - mention)
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+            if self._registered is None:
+                raise BrokerUnreachable(self.endpoint, timeout_s)
+            return self._registered
+
+    def wake(self) -> None:
+        """Have the control thread call ``service`` soon."""
+        self._waker.wake()
+
+    def close(self, next_sequences: Mapping[str, int]) -> None:
+        """Take leave of the broker (waits at most about a second) and end the thread."""
+        self._leaving = next_sequences
+        self._waker.wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close(linger=0)
+        self._waker.close()
+
+    def _wait(self, timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._registered is not None or self._error is not None,
+                timeout_s,
+            )
+
+    def _run(self) -> None:
+        poller = select.poll()
+        poller.register(self._socket.FD, select.POLLIN)
+        poller.register(self._waker.fd, select.POLLIN)
+        if self._watch_fd is not None:
+            poller.register(self._watch_fd, select.POLLIN)
+        while self._leaving is None:
+            self._tick()
+            self._receive_all()
+            again_s = self._service()
+            poller.poll(self._timeout_ms(again_s))
+            self._waker.clear()
+        if self._watch_fd is not None:
+            poller.unregister(self._watch_fd)  # nobody serves it any more
+        self._take_leave(poller)
+
+    def _timeout_ms(self, again_s: float | None) -> float | None:
+        deadline = self._session.next_deadline()
+        waits = [] if again_s is None else [again_s]
+        if deadline is not None:
+            waits.append(deadline - time.monotonic())
+        return max(0.0, min(waits)) * 1000 + 0.5 if waits else None
+
+    def _tick(self) -> None:
+        request, events = self._session.tick(time.monotonic())
+        for event in events:
+            self._publish(event)
+        if request is not None:
+            try:
+                self._socket.send(messages.encode(request), zmq.NOBLOCK)
+            except zmq.Again:
+                self._session.unsent(time.monotonic())
+
+    def _receive_all(self) -> None:
+        while True:
+            try:
+                data = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                reply = messages.decode_reply(data)
+            except ProtocolError as error:
+                _log.warning("%s sent what is no reply: %s", self.endpoint, error)
+                continue
+            for event in self._session.receive(reply, time.monotonic()):
+                self._publish(event)
+
+    def _publish(self, event: SessionEvent) -> None:
+        match event:
+            case Joined(again=True):
+                _log.info("registered again with the broker at %s", self.endpoint)
+            case Lost(farewell):
+                why = "said goodbye" if farewell else "does not answer"
+                _log.warning(
+                    "the broker at %s %s; trying to register again", self.endpoint, why
+                )
+            case Refused(_, detail):
+                _log.error("%s", detail)
+        self._on_event(event)
+        with self._changed:
+            if isinstance(event, Joined) and self._registered is None:
+                self._registered = event.reply
+            elif isinstance(event, Refused):
+                self._error = RegistrationRefused(event.code, event.detail)
+            self._changed.notify_all()
+
+    def _take_leave(self, poller: select.poll) -> None:
+        farewell = self._session.leave(self._leaving or {})
+        if farewell is None:
+            return
+        try:
+            self._socket.send(messages.encode(farewell), zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        deadline = time.monotonic() + _LEAVE_ANSWER_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            try:
+                reply = messages.decode_reply(self._socket.recv(zmq.NOBLOCK))
+            except zmq.Again:
+                poller.poll(left_s * 1000 + 0.5)
+                self._waker.clear()
+            except ProtocolError:
+                continue
+            else:
+                if isinstance(reply, Disconnected) and reply.id == farewell.id:
+                    return

@@ -1,0 +1,39 @@
+"""Every default and limit that more than one module relies on, in one place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Addresses and ports
+LOOPBACK: Final = "127.0.0.1"
+CONTROL_PORT: Final = 5555
+PUBLISHER_PORT: Final = 5556
+
+# How long roles run when nobody says otherwise
+MAX_EVENT_COUNT: Final = 15
+SLEEP_PERIOD_S: Final = 1.0
+PAYLOAD_BYTES: Final = 64
+
+# Waiting
+CONNECT_TIMEOUT_S: Final = 30.0
+LINGER_S: Final = 5.0
+LEASE_S: Final = 6.0
+HEARTBEATS_PER_LEASE: Final = 3
+# How often an unanswered registration is tried again. Short, because a client
+# that was started before its broker should not keep its user waiting after it.
+REGISTER_RETRY_S: Final = 0.25
+REGISTER_ANSWER_S: Final = 2.0
+# How long the broker collects joins and leaves before it tells subscribers, so
+# that 128 publishers starting together cost a subscriber a few messages.
+NOTIFY_DELAY_S: Final = 0.01
+
+# Queues, in messages per connection. Bounded: a slow subscriber costs memory up
+# to here and then its own events, never the others'.
+QUEUE_LIMIT: Final = 10_000
+
+# Limits on what a peer may send: one broken client must not fill the broker.
+MAX_TOPIC_BYTES: Final = 255
+MAX_TOPICS_PER_CLIENT: Final = 4096
+MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
+
+CLOCKS: Final = ("realtime", "monotonic")

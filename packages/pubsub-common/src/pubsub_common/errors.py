@@ -1,0 +1,50 @@
+"""Every error that a role raises on purpose.
+
+::
+
+    PubSubError
+    ├── ConfigError          an argument or option cannot work (exit code 2)
+    ├── BrokerUnreachable    no broker answered in time         (exit code 1)
+    ├── RegistrationRefused  the broker said no, and why        (exit code 1)
+    ├── NotReady             a wait ended before what it waited for
+    └── ProtocolError        received bytes do not follow the protocol
+"""
+
+from __future__ import annotations
+
+
+class PubSubError(Exception):
+    """Base of all errors of this project."""
+
+
+class ConfigError(PubSubError):
+    """An argument or option has a value that cannot work."""
+
+
+class BrokerUnreachable(PubSubError):
+    """No broker answered at ``endpoint`` within ``waited_s`` seconds."""
+
+    def __init__(self, endpoint: str, waited_s: float) -> None:
+        self.endpoint = endpoint
+        self.waited_s = waited_s
+        super().__init__(
+            f"no broker answered at {endpoint} within {waited_s:g} s; "
+            "is it running, and is this its address and port?"
+        )
+
+
+class RegistrationRefused(PubSubError):
+    """The broker refused a registration for the reason ``code`` (see messages)."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(f"the broker refused the registration: {detail}")
+
+
+class NotReady(PubSubError):
+    """A wait ended at its deadline; the text says what was still missing."""
+
+
+class ProtocolError(PubSubError):
+    """Received bytes do not follow the protocol; the text says where."""

@@ -1,0 +1,165 @@
+"""The event frame. Core.
+
+One ZeroMQ frame::
+
+    topic in UTF-8 | 0x00 | MessagePack array of 5
+                            [publisher_address, session, sequence,
+                             published_ns, payload]
+
+The zero byte makes ZeroMQ's prefix match exact: a subscription to ``A\\0`` never
+matches an event of ``AB``. The array is MessagePack's ``fixarray`` (0x95), so a
+frame of another shape is recognised by one byte.
+
+The ready handshake uses the same frame under a private topic::
+
+    0xFF | topic in UTF-8 | 0xFF | subscriber session, 14 hexadecimal digits
+
+0xFF never occurs in UTF-8, so no event topic can collide with it, and it sorts
+behind all of them: libzmq sends subscriptions to a new peer in byte order, hence
+whoever sees the ready subscription has seen the topics' subscriptions before it.
+A publisher answers it with an event whose ``sequence`` is the next one of the
+topic and whose payload is empty.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from pubsub_common.errors import ProtocolError
+
+_ARRAY_OF_5: Final = 0x95
+_READY: Final = b"\xff"
+_SESSION_DIGITS: Final = 14
+
+# JSON numbers are exact up to here in every language (IEEE 754 doubles).
+SESSION_BITS: Final = 53
+
+
+class Event(msgspec.Struct, array_like=True, gc=False):
+    """One published event as a subscriber sees it.
+
+    ``published_ns`` and ``received_ns`` are nanoseconds of the clock that both
+    sides registered with. ``publisher`` is ``IP:port``.
+    """
+
+    publisher: str
+    session: int
+    sequence: int
+    published_ns: int
+    payload: bytes
+    topic: str = ""
+    received_ns: int = 0
+
+    @property
+    def latency_ns(self) -> int:
+        """One-way latency in nanoseconds. Not clipped: a negative value is a clock
+        fault that the reader must see."""
+        return self.received_ns - self.published_ns
+
+    @property
+    def latency(self) -> float:
+        """One-way latency in seconds."""
+        return (self.received_ns - self.published_ns) / 1e9
+
+
+encode_body = msgspec.msgpack.Encoder().encode
+# An Event has two fields more than the wire, which stay at their defaults here.
+decode_body = msgspec.msgpack.Decoder(Event).decode
+
+
+def topic_prefix(topic: str) -> bytes:
+    """The bytes that an event of ``topic`` starts with, and that a subscription names."""
+    return topic.encode() + b"\0"
+
+
+def encode_event(
+    topic: str,
+    publisher: str,
+    session: int,
+    sequence: int,
+    published_ns: int,
+    payload: bytes,
+) -> bytes:
+    """One event as a frame. The caller has validated the topic."""
+    return topic_prefix(topic) + encode_body(
+        (publisher, session, sequence, published_ns, payload)
+    )
+
+
+def split_frame(frame: bytes) -> int:
+    """Index of the zero byte that ends the topic.
+
+    Raises:
+        ProtocolError: there is none, or no array of five follows it.
+    """
+    end = frame.find(b"\0")
+    if end <= 0 or end + 1 >= len(frame) or frame[end + 1] != _ARRAY_OF_5:
+        raise ProtocolError("not an event frame: no topic, zero byte, array of five")
+    return end
+
+
+def decode_event(frame: bytes, received_ns: int = 0) -> Event:
+    """An event from a frame.
+
+    Raises:
+        ProtocolError: the frame is no event.
+    """
+    end = split_frame(frame)
+    try:
+        event = decode_body(frame[end + 1 :])
+        event.topic = frame[:end].decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not an event frame: {error}") from error
+    event.received_ns = received_ns
+    return event
+
+
+def ready_topic(topic: str, subscriber_session: int) -> bytes:
+    """The private topic on which publishers answer this subscriber about ``topic``."""
+    digits = f"{subscriber_session:0{_SESSION_DIGITS}x}".encode()
+    return _READY + topic.encode() + _READY + digits
+
+
+def parse_ready_topic(raw: bytes) -> tuple[str, int] | None:
+    """(topic, subscriber session) of a ready topic; None for anything else."""
+    if not raw.startswith(_READY):
+        return None
+    topic, mark, digits = raw[1:].rpartition(_READY)
+    if not mark or len(digits) != _SESSION_DIGITS:
+        return None
+    try:
+        return topic.decode(), int(digits, 16)
+    except ValueError:  # UnicodeDecodeError is one
+        return None
+
+
+def encode_ready_answer(
+    topic: str,
+    subscriber_session: int,
+    publisher: str,
+    session: int,
+    next_sequence: int,
+) -> bytes:
+    """What a publisher sends when it sees the ready subscription."""
+    body = encode_body((publisher, session, next_sequence, 0, b""))
+    return ready_topic(topic, subscriber_session) + b"\0" + body
+
+
+def decode_ready_answer(frame: bytes) -> tuple[str, Event] | None:
+    """(topic, answer) when the frame is a ready answer; None when it is not.
+
+    Raises:
+        ProtocolError: it starts like one and is broken.
+    """
+    if not frame.startswith(_READY):
+        return None
+    end = split_frame(frame)
+    parsed = parse_ready_topic(frame[:end])
+    if parsed is None:
+        raise ProtocolError("broken ready topic")
+    try:
+        return parsed[0], decode_body(frame[end + 1 :])
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"broken ready answer: {error}") from error

@@ -1,0 +1,256 @@
+"""The control messages between clients and the broker. Core.
+
+One JSON object a message, told apart by ``type``; unknown types and unknown or
+missing fields are errors. A request's ``id`` is repeated by its reply; pushes
+carry no id. Field meanings for other languages: ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeVar
+
+import msgspec
+
+from pubsub_common.errors import ProtocolError
+from pubsub_common.events import SESSION_BITS
+
+PROTOCOL_VERSION: Final = 1
+
+_T = TypeVar("_T")
+
+Role = Literal["publisher", "subscriber"]
+Model = Literal["centralized", "decentralized"]
+Session = Annotated[int, msgspec.Meta(ge=0, lt=2**SESSION_BITS)]
+Sequence = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+
+# Reasons in an Error reply.
+MALFORMED: Final = "malformed"
+WRONG_VERSION: Final = "wrong_version"
+WRONG_MODEL: Final = "wrong_model"
+WRONG_CLOCK: Final = "wrong_clock"
+BAD_TOPIC: Final = "bad_topic"
+BAD_ADDRESS: Final = "bad_address"
+UNKNOWN_SESSION: Final = "unknown_session"
+
+
+class _Message(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="type",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """Base of all control messages."""
+
+
+# Requests
+
+
+class Register(_Message, frozen=True, tag="register"):
+    """A client joins, or says again who it is after the broker forgot it.
+
+    ``session`` is None the first time and the earlier session afterwards.
+    ``model`` is what a subscriber expects the broker to be; publishers leave it out.
+    """
+
+    id: int
+    version: int
+    role: Role
+    topics: list[str]
+    address: str
+    clock: str
+    model: Model | None = None
+    session: Session | None = None
+
+
+class Heartbeat(_Message, frozen=True, tag="heartbeat"):
+    """Renews the lease. ``revision`` is the last push that the client has seen."""
+
+    id: int
+    session: Session
+    revision: int = 0
+
+
+class Disconnect(_Message, frozen=True, tag="disconnect"):
+    """A client leaves. A publisher adds the next sequence number of each topic,
+    so that subscribers know where its stream ended."""
+
+    id: int
+    session: Session
+    next_sequences: dict[str, Sequence] = {}
+
+
+class StatusRequest(_Message, frozen=True, tag="status"):
+    """Asks for the broker's view; needs no registration."""
+
+    id: int
+
+
+# Replies and pushes
+
+
+class PublisherInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One publisher as told to a subscriber. In the centralized model ``address``
+    is left out: the subscriber needs the session to know who must answer its
+    ready handshake, and nothing more."""
+
+    session: Session
+    topics: list[str]
+    address: str | None = None
+
+
+class Departure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One publisher that left. ``next_sequences`` is empty when it died."""
+
+    session: Session
+    next_sequences: dict[str, Sequence] = {}
+
+
+class Registered(_Message, frozen=True, tag="registered"):
+    """The answer to Register. ``epoch`` changes when the broker restarts;
+    ``ports`` maps topics to broker ports (centralized subscribers only)."""
+
+    id: int
+    session: Session
+    epoch: int
+    lease_s: float
+    model: Model
+    revision: int = 0
+    ports: dict[str, int] = {}
+    publishers: list[PublisherInfo] = []
+
+
+class Alive(_Message, frozen=True, tag="alive"):
+    """The answer to Heartbeat. ``known`` is false when the session must register
+    again; ``revision`` is the last push that was sent to this client."""
+
+    id: int
+    epoch: int
+    known: bool
+    revision: int = 0
+
+
+class Disconnected(_Message, frozen=True, tag="disconnected"):
+    """The answer to Disconnect."""
+
+    id: int
+
+
+class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
+    """Push to a subscriber: publishers of its topics came or went."""
+
+    revision: int
+    joined: list[PublisherInfo] = []
+    left: list[Departure] = []
+
+
+class Farewell(_Message, frozen=True, tag="farewell"):
+    """Push to every client: the broker ends in an orderly way."""
+
+    epoch: int
+
+
+class ClientStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One client in a status report. ``idle_s`` is the time since it last spoke."""
+
+    role: Role
+    session: Session
+    address: str
+    topics: list[str]
+    idle_s: float
+
+
+class Status(_Message, frozen=True, tag="status_report"):
+    """The answer to StatusRequest. ``forwarded`` counts the events that came in from
+    publishers (0 when decentralized), ``rejected`` the control messages that were
+    answered with an error."""
+
+    id: int
+    epoch: int
+    model: Model
+    uptime_s: float
+    clients: list[ClientStatus] = []
+    forwarded: int = 0
+    rejected: int = 0
+
+
+class Error(_Message, frozen=True, tag="error"):
+    """The answer to a request that cannot be served; ``code`` is one of the
+    constants above, ``detail`` is for people. ``id`` is -1 when the request had none."""
+
+    id: int
+    code: str
+    detail: str
+
+
+Request = Register | Heartbeat | Disconnect | StatusRequest
+Reply = (
+    Registered | Alive | Disconnected | PublishersChanged | Farewell | Status | Error
+)
+
+encode = msgspec.json.Encoder().encode
+_request_decoder = msgspec.json.Decoder(Request)
+_reply_decoder = msgspec.json.Decoder(Reply)
+
+
+class _Envelope(msgspec.Struct):
+    id: int = -1
+    version: int = PROTOCOL_VERSION
+
+
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+
+
+def decode_request(data: bytes) -> Request:
+    """A client's message.
+
+    Raises:
+        ProtocolError: it is none; the text names the offending field.
+    """
+    request: Request = _decode(_request_decoder, data)
+    return request
+
+
+def decode_reply(data: bytes) -> Reply:
+    """A broker's message.
+
+    Raises:
+        ProtocolError: it is none; the text names the offending field.
+    """
+    reply: Reply = _decode(_reply_decoder, data)
+    return reply
+
+
+def explain_undecodable(data: bytes, reason: ProtocolError) -> Error:
+    """The error reply to a request that could not be decoded. It carries the
+    request's id and tells another protocol version from nonsense, if the bytes
+    allow it."""
+    try:
+        envelope = _envelope_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        envelope = _Envelope()
+    if envelope.version != PROTOCOL_VERSION:
+        return wrong_version(envelope.id, envelope.version)
+    return Error(
+        id=envelope.id,
+        code=MALFORMED,
+        detail=f"not a message of this protocol: {reason}",
+    )
+
+
+def wrong_version(request_id: int, version: int) -> Error:
+    """The error reply to a client of another protocol version."""
+    return Error(
+        id=request_id,
+        code=WRONG_VERSION,
+        detail=f"the client speaks protocol version {version}, "
+        f"this broker speaks {PROTOCOL_VERSION}",
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(str(error)) from error

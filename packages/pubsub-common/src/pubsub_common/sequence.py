@@ -1,0 +1,115 @@
+"""Which events of a stream arrived, and which did not. Core.
+
+A stream is what one publisher session sends on one topic; its events are numbered
+from 0. Arrivals are compared with the highest number seen, not with the last one,
+so that after 5, 3 the event 4 counts as late and not as new.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+# A peer that skips every second number must not fill the memory: beyond this many
+# separate gaps the oldest are final, and a late event of one counts as a duplicate.
+MAX_OPEN_GAPS: Final = 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Gap:
+    """Events ``first`` to ``last`` (both included) of a stream did not arrive."""
+
+    session: int
+    topic: str
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
+
+@dataclasses.dataclass(slots=True)
+class Counts:
+    """What became of a set of events."""
+
+    received: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+
+    def add(self, other: Counts | StreamTracker) -> None:
+        self.received += other.received
+        self.lost += other.lost
+        self.duplicated += other.duplicated
+        self.reordered += other.reordered
+
+
+class StreamTracker:
+    """Counts of one stream.
+
+    ``expected`` is public because the receive path compares and advances it in
+    place when a number is the expected one; every other case goes to `observe`.
+    """
+
+    __slots__ = (
+        "_open",
+        "duplicated",
+        "expected",
+        "lost",
+        "received",
+        "reordered",
+        "session",
+        "topic",
+    )
+
+    def __init__(self, session: int, topic: str, expected: int = -1) -> None:
+        """``expected`` -1: unknown, the first event that arrives sets it."""
+        self.session = session
+        self.topic = topic
+        self.expected = expected
+        self.received = 0
+        self.lost = 0
+        self.duplicated = 0
+        self.reordered = 0
+        self._open: list[tuple[int, int]] = []
+
+    def observe(self, sequence: int) -> Gap | None:
+        """Count the arrival of ``sequence``; the gap it reveals, if any.
+
+        Returns None also for a duplicate; `duplicated` then has grown.
+        """
+        gap = self.expect(sequence)
+        if sequence == self.expected:
+            self.expected += 1
+            self.received += 1
+        elif self._close(sequence):
+            self.lost -= 1
+            self.received += 1
+            self.reordered += 1
+        else:
+            self.duplicated += 1
+        return gap
+
+    def expect(self, sequence: int) -> Gap | None:
+        """The publisher's next event will be ``sequence``: whatever lies before it
+        and has not arrived is lost. Numbers from the past change nothing."""
+        if self.expected < 0:
+            self.expected = sequence
+        if sequence <= self.expected:
+            return None
+        first, self.expected = self.expected, sequence
+        self.lost += sequence - first
+        if len(self._open) >= MAX_OPEN_GAPS:
+            del self._open[0]
+        self._open.append((first, sequence - 1))
+        return Gap(self.session, self.topic, first, sequence - 1)
+
+    def _close(self, sequence: int) -> bool:
+        """Take ``sequence`` out of the open gaps; False when it is in none."""
+        for index, (first, last) in enumerate(self._open):
+            if first <= sequence <= last:
+                parts = [(first, sequence - 1), (sequence + 1, last)]
+                self._open[index : index + 1] = [p for p in parts if p[0] <= p[1]]
+                return True
+        return False

@@ -1,0 +1,235 @@
+"""The client's half of the control protocol. Core: no socket, no clock.
+
+Theory of operation
+-------------------
+The shell calls `tick` and sends what it returns, feeds every reply to `receive`,
+and calls again at `next_deadline`. Times are seconds of any monotonic clock.
+
+::
+
+    UNREGISTERED --tick--> register sent --registered--> REGISTERED --tick--> heartbeat
+         ^                      |                           |  ^                  |
+         |   no answer in time  |   refused: final          |  +----- alive ------+
+         +----------------------+                           |
+         +---- unknown session, new epoch, missed push, silence for a lease
+
+Registering again under the same session is always safe: the broker answers with
+its full state, from which the client derives what changed for it. So every doubt
+(a push with a revision that skips one, a broker that restarted, a lease that ran
+out while this process was stopped) has the same cure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from pubsub_common import messages
+from pubsub_common.defaults import (
+    HEARTBEATS_PER_LEASE,
+    LEASE_S,
+    REGISTER_ANSWER_S,
+    REGISTER_RETRY_S,
+)
+from pubsub_common.messages import (
+    Alive,
+    Departure,
+    Disconnect,
+    Error,
+    Farewell,
+    Heartbeat,
+    Model,
+    PublisherInfo,
+    PublishersChanged,
+    Register,
+    Registered,
+    Reply,
+    Role,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """What a client says of itself. ``address`` is ``IP:port`` for a publisher and
+    ``IP`` for a subscriber; ``model`` is None for a publisher."""
+
+    role: Role
+    topics: tuple[str, ...]
+    address: str
+    clock: str
+    model: Model | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Joined:
+    """Registered. ``again`` is true from the second time on. The shell must then
+    bring its connections in line with ``reply.publishers`` and ``reply.ports``."""
+
+    reply: Registered
+    again: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Changed:
+    """Publishers of the client's topics came or went."""
+
+    joined: Sequence[PublisherInfo]
+    left: Sequence[Departure]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker will not have this client, and asking again will not help."""
+
+    code: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lost:
+    """The broker has not been heard for a lease, or said that it ends."""
+
+    farewell: bool
+
+
+SessionEvent = Joined | Changed | Refused | Lost
+
+
+class ClientSession:
+    """State of one client's registration."""
+
+    def __init__(self, identity: Identity, now: float) -> None:
+        self._identity = identity
+        self._next_id = 0
+        self._register_id: int | None = None
+        self._deadline = now
+        self._heard_at = now
+        self._registered = False
+        self._finished = False
+        self._revision = 0
+        self.session: int | None = None
+        self.epoch: int | None = None
+        self.lease_s = LEASE_S
+
+    @property
+    def registered(self) -> bool:
+        return self._registered
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None when it never will be (refused)."""
+        return None if self._finished else self._deadline
+
+    def tick(
+        self, now: float
+    ) -> tuple[Register | Heartbeat | None, list[SessionEvent]]:
+        """What is due at ``now``: a message to send, and what the client should know.
+
+        The caller says `unsent` when the message could not be handed to a
+        connection; it is then due again shortly.
+        """
+        if self._finished or now < self._deadline:
+            return None, []
+        events: list[SessionEvent] = []
+        if self._registered and now - self._heard_at > self.lease_s:
+            self._registered = False
+            events.append(Lost(farewell=False))
+        if not self._registered:
+            self._deadline = now + REGISTER_ANSWER_S
+            return self._register(), events
+        self._deadline = now + self.lease_s / HEARTBEATS_PER_LEASE
+        assert self.session is not None
+        return Heartbeat(
+            id=self._take_id(), session=self.session, revision=self._revision
+        ), events
+
+    def unsent(self, now: float) -> None:
+        """The message of the last `tick` had no connection to go to."""
+        self._deadline = now + REGISTER_RETRY_S
+
+    def receive(self, reply: Reply, now: float) -> list[SessionEvent]:
+        """What a broker's message means for this client."""
+        if self._finished:
+            return []
+        self._heard_at = now
+        match reply:
+            case Registered():
+                return self._on_registered(reply, now)
+            case Alive():
+                if not reply.known or reply.epoch != self.epoch:
+                    self._register_soon(now)
+                elif reply.revision > self._revision:
+                    # On one connection a push overtakes no reply, so it is lost.
+                    self._register_soon(now)
+            case PublishersChanged():
+                return self._on_changed(reply, now)
+            case Farewell():
+                if self._registered:
+                    self._registered = False
+                    self._deadline = now + REGISTER_RETRY_S
+                    return [Lost(farewell=True)]
+            case Error():
+                return self._on_error(reply, now)
+        return []
+
+    def leave(self, next_sequences: Mapping[str, int]) -> Disconnect | None:
+        """The message that takes leave; None when the broker does not know us."""
+        self._finished = True
+        if not self._registered or self.session is None:
+            return None
+        return Disconnect(
+            id=self._take_id(),
+            session=self.session,
+            next_sequences=dict(next_sequences),
+        )
+
+    def _take_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def _register(self) -> Register:
+        self._register_id = self._take_id()
+        identity = self._identity
+        return Register(
+            id=self._register_id,
+            version=messages.PROTOCOL_VERSION,
+            role=identity.role,
+            topics=list(identity.topics),
+            address=identity.address,
+            clock=identity.clock,
+            model=identity.model,
+            session=self.session,
+        )
+
+    def _register_soon(self, now: float) -> None:
+        self._registered = False
+        self._deadline = now
+
+    def _on_registered(self, reply: Registered, now: float) -> list[SessionEvent]:
+        if reply.id != self._register_id:
+            return []  # the answer to an attempt that was given up
+        again = self.session is not None
+        self._registered = True
+        self.session = reply.session
+        self.epoch = reply.epoch
+        self.lease_s = reply.lease_s
+        self._revision = reply.revision
+        self._deadline = now + self.lease_s / HEARTBEATS_PER_LEASE
+        return [Joined(reply, again)]
+
+    def _on_changed(self, push: PublishersChanged, now: float) -> list[SessionEvent]:
+        if not self._registered:
+            return []  # the reply on its way holds it all
+        if push.revision != self._revision + 1:
+            self._register_soon(now)
+            return []
+        self._revision = push.revision
+        return [Changed(push.joined, push.left)]
+
+    def _on_error(self, error: Error, now: float) -> list[SessionEvent]:
+        if error.code == messages.UNKNOWN_SESSION:
+            self._register_soon(now)
+            return []
+        if error.id == self._register_id and not self._registered:
+            self._finished = True
+            return [Refused(error.code, error.detail)]
+        return []

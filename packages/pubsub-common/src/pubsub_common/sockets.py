@@ -1,0 +1,108 @@
+"""ZeroMQ sockets shared by two threads, and waking a thread that polls. Shell.
+
+Theory of operation
+-------------------
+A data socket belongs to the user's thread, which sends or receives, and to the
+control thread, which answers handshakes or connects to a new publisher. libzmq
+sockets are not thread safe; a lock with its memory fence makes them so.
+
+Waiting must not hold that lock, hence threads wait on the socket's file descriptor
+(``ZMQ_FD``). It is edge triggered: it becomes readable when libzmq has news for the
+socket, and *any* operation on the socket may take the news away. So whoever has
+operated on a socket that another thread waits for must, before letting go of the
+lock, either leave nothing to read or wake the other thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+
+import zmq
+
+
+class Waker:
+    """A file descriptor that any thread (or a signal handler) can make readable."""
+
+    def __init__(self) -> None:
+        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def wake(self) -> None:
+        """Make `fd` readable until `clear`. A wake after `close` does nothing."""
+        with contextlib.suppress(BlockingIOError):  # full: already readable
+            if self._write_fd >= 0:
+                os.write(self._write_fd, b"\0")
+
+    def clear(self) -> None:
+        """Make `fd` unreadable again."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.fd, 4096):
+                pass
+
+    def close(self) -> None:
+        write_fd, self._write_fd = self._write_fd, -1
+        if write_fd >= 0:
+            os.close(write_fd)
+            os.close(self.fd)
+
+
+class DataSocket:
+    """A ZeroMQ data socket with the lock that guards it."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], kind: int, queue_limit: int
+    ) -> None:
+        self.lock = threading.Lock()
+        self.socket = context.socket(kind)
+        self.socket.set_hwm(queue_limit)
+        self.fd: int = self.socket.FD
+
+    def receive(self) -> bytes | None:
+        """One message without waiting, or None. The caller holds the lock."""
+        try:
+            return self.socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+
+    def readable(self) -> bool:
+        """Whether a message waits. The caller holds the lock."""
+        return has_input(self.socket)
+
+    def close(self, linger_s: float) -> None:
+        with self.lock:
+            if not self.socket.closed:
+                self.socket.close(linger=round(linger_s * 1000))
+
+
+def new_context() -> zmq.Context[zmq.Socket[bytes]]:
+    """A ZeroMQ context of our own, so that ending one role never ends another."""
+    return zmq.Context()
+
+
+def has_input(socket: zmq.Socket[bytes]) -> bool:
+    """Whether a message waits on ``socket``."""
+    return bool(int(socket.get(zmq.EVENTS)) & zmq.POLLIN)
+
+
+def endpoint(host: str, port: int | str) -> str:
+    """``tcp://host:port``."""
+    return f"tcp://{host}:{port}"
+
+
+def bind_first_free(socket: zmq.Socket[bytes], host: str, port: int) -> int | None:
+    """Bind to the first free port from ``port`` on; None when there is none.
+
+    Raises:
+        zmq.ZMQError: the host is not one of this machine's.
+    """
+    for candidate in range(port, 65536):
+        try:
+            socket.bind(endpoint(host, candidate))
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EADDRINUSE, errno.EACCES):
+                raise
+        else:
+            return candidate
+    return None

@@ -1,0 +1,122 @@
+"""The console script ``pubsub-publisher``. Shell."""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pubsub_common import cli, defaults
+
+if TYPE_CHECKING:
+    from pubsub_publisher.publisher import Publisher
+
+PROGRAM = "pubsub-publisher"
+
+USAGE = f"""Publish generated events on one or more topics.
+
+Usage:
+  {PROGRAM} [-t TOPIC]... [options]
+
+The events go through the topics in turn. The publisher works the same in both
+dissemination models; it is the broker and the subscribers that are told which.
+
+Options:
+{cli.TOPIC_OPTION}
+{cli.BROKER_OPTIONS}
+{cli.RUN_OPTIONS}
+  -s SECONDS, --sleep SECONDS     time between two events; 0: as fast as possible
+                                  [default: {defaults.SLEEP_PERIOD_S:g}]
+  --bind-port PORT                port to publish from (also -bp); one in use is
+                                  passed over [default: {defaults.PUBLISHER_PORT}]
+{cli.ADDRESS_OPTION}
+  --wait-for N                    publish only when N subscribers are ready
+  --hold                          when ready, print "ready" and wait for a line on
+                                  standard input: the time of the first event, in
+                                  ns of the clock, or nothing for now
+  --payload-size BYTES            size of the payload [default: {defaults.PAYLOAD_BYTES}]
+  --overflow POLICY               what to do while a subscriber's queue is full: drop
+                                  its events or block [default: drop]
+{cli.QUEUE_OPTION}
+{cli.CLOCK_OPTION}
+{cli.COMMON_OPTIONS}
+"""
+
+
+def build(options: cli.Options) -> Publisher:
+    """A publisher as the options ask.
+
+    Raises:
+        ConfigError: they ask for something that cannot be.
+    """
+    from pubsub_publisher.publisher import Publisher
+
+    return Publisher(
+        broker_address=cli.required(options, "--broker-address", "-b HOST"),
+        topics=cli.required(options, "--topic", "-t TOPIC"),
+        indefinite=options["--indefinite"],
+        max_event_count=cli.whole_number(options, "--max-event-count"),
+        sleep_period=cli.seconds(options, "--sleep"),
+        bind_port=cli.port_number(options, "--bind-port"),
+        broker_port=cli.port_number(options, "--broker-port"),
+        address=options["--address"],
+        clock=options["--clock"],
+        connect_timeout_s=cli.seconds(options, "--connect-timeout"),
+        overflow=options["--overflow"],
+        queue_limit=cli.whole_number(options, "--queue-limit"),
+        payload_bytes=cli.whole_number(options, "--payload-size", minimum=0),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and return the exit code."""
+    from pubsub_publisher import __version__
+
+    options = cli.parse(USAGE, argv, PROGRAM, __version__)
+
+    def work() -> None:
+        cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        wait_for = (
+            cli.whole_number(options, "--wait-for") if options["--wait-for"] else 0
+        )
+        run(build(options), wait_for=wait_for, hold=options["--hold"])
+
+    return cli.run(PROGRAM, work)
+
+
+def run(publisher: Publisher, *, wait_for: int = 0, hold: bool = False) -> None:
+    """Publish what the publisher is made for, from its registration to its leave.
+
+    A signal ends every part of it in an orderly way.
+    """
+    from pubsub_common.errors import NotReady
+
+    with cli.stopped_by_signals(publisher.stop), publisher:
+        try:
+            publisher.wait_for_subscribers(wait_for)
+        except NotReady:
+            return  # without a time limit, only a signal ends this wait
+        publisher.publish(start_ns=_held_start_ns(publisher) if hold else None)
+
+
+def _held_start_ns(publisher: Publisher) -> int | None:
+    """Say that we are ready; the start time that standard input then names.
+
+    Raises:
+        ConfigError: the line is no number.
+    """
+    from pubsub_common.errors import ConfigError
+
+    print("ready", flush=True)
+    # In turns: a signal does not end a read.
+    while not select.select([sys.stdin], [], [], 0.2)[0]:
+        if publisher.stopped:
+            return None
+    line = sys.stdin.readline().strip()
+    if not line:
+        return None
+    try:
+        return int(line)
+    except ValueError:
+        raise ConfigError(f"--hold: {line!r} is no time in nanoseconds") from None

@@ -1,0 +1,117 @@
+"""The console script ``pubsub-subscriber``. Shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pubsub_common import cli
+
+if TYPE_CHECKING:
+    from pubsub_common.events import Event
+    from pubsub_subscriber.subscriber import Subscriber
+
+PROGRAM = "pubsub-subscriber"
+
+USAGE = f"""Subscribe to one or more topics.
+
+Usage:
+  {PROGRAM} [-t TOPIC]... [options]
+
+Each event is printed on a line: topic, publisher, latency, payload. With -f nothing
+is printed, and the latencies are written to a file when all events have arrived.
+A summary of the latencies and of lost events goes to standard error at the end.
+
+Options:
+{cli.TOPIC_OPTION}
+{cli.BROKER_OPTIONS}
+{cli.CENTRALIZED_OPTION}
+{cli.RUN_OPTIONS}
+  -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
+{cli.ADDRESS_OPTION}
+{cli.QUEUE_OPTION}
+{cli.CLOCK_OPTION}
+{cli.COMMON_OPTIONS}
+"""
+
+
+def build(
+    options: cli.Options,
+    *,
+    filename: str | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Subscriber:
+    """A subscriber as the options ask. ``filename`` goes before the option.
+
+    Raises:
+        ConfigError: they ask for something that cannot be.
+    """
+    from pubsub_subscriber.subscriber import Subscriber
+
+    return Subscriber(
+        filename=filename or options["--filename"],
+        broker_address=cli.required(options, "--broker-address", "-b HOST"),
+        topics=cli.required(options, "--topic", "-t TOPIC"),
+        indefinite=options["--indefinite"],
+        max_event_count=cli.whole_number(options, "--max-event-count"),
+        centralized=options["--centralized"],
+        broker_port=cli.port_number(options, "--broker-port"),
+        address=options["--address"],
+        clock=options["--clock"],
+        connect_timeout_s=cli.seconds(options, "--connect-timeout"),
+        queue_limit=cli.whole_number(options, "--queue-limit"),
+        on_event=on_event,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and return the exit code."""
+    from pubsub_subscriber import __version__
+
+    options = cli.parse(USAGE, argv, PROGRAM, __version__)
+
+    def work() -> None:
+        cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        show = None if options["--filename"] else _print_event
+        run(build(options, on_event=show))
+
+    return cli.run(PROGRAM, work)
+
+
+def run(subscriber: Subscriber) -> None:
+    """Receive what the subscriber is made for, and sum up at the end."""
+    with cli.stopped_by_signals(subscriber.stop), subscriber:
+        try:
+            subscriber.notify()
+        finally:
+            print(summary(subscriber), file=sys.stderr)
+
+
+def summary(subscriber: Subscriber) -> str:
+    """One line: how many events arrived and did not, and how long they took."""
+    from pubsub_common.latency import format_ns
+
+    counts = subscriber.counts()
+    parts = [f"{subscriber.event_count} events received"]
+    for count, what in (
+        (counts.lost, "lost"),
+        (counts.duplicated, "duplicates dropped"),
+        (counts.reordered, "out of order"),
+        (subscriber.malformed_count, "malformed"),
+    ):
+        if count or what == "lost":
+            parts.append(f"{count} {what}")
+    points = subscriber.latencies.summary_ns()
+    latency = ", ".join(f"{name} {format_ns(ns)}" for name, ns in points.items())
+    return f"{PROGRAM}: {', '.join(parts)}" + (
+        f"; latency {latency}" if latency else ""
+    )
+
+
+def _print_event(event: Event) -> None:
+    from pubsub_common.latency import format_ns
+
+    payload = event.payload.decode(errors="backslashreplace")
+    latency = format_ns(event.latency_ns)
+    print(f"{event.topic} {event.publisher} {latency} {payload}", flush=True)

@@ -1,0 +1,52 @@
+"""One SUB socket with its topics and connections. Shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import zmq
+
+from pubsub_common.events import ready_topic, topic_prefix
+from pubsub_common.sockets import DataSocket
+
+
+class Inlet(DataSocket):
+    """A SUB socket that several publishers, or one broker port, feed.
+
+    Connecting twice to one address, or disconnecting from one that is not
+    connected, does nothing. The methods take the lock themselves, and say whether
+    the thread that waits for events must be woken (see `pubsub_common.sockets`).
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        topics: Iterable[str],
+        session: int,
+        queue_limit: int,
+    ) -> None:
+        """Subscribe to ``topics``, and after each to its ready topic."""
+        super().__init__(context, zmq.SUB, queue_limit)
+        self._connected: set[str] = set()
+        names = tuple(topics)
+        for topic in names:
+            self.socket.subscribe(topic_prefix(topic))
+        for topic in names:
+            self.socket.subscribe(ready_topic(topic, session))
+
+    def connect(self, address: str) -> bool:
+        """Receive from ``IP:port`` too; True when the receiver must be woken."""
+        with self.lock:
+            if address not in self._connected:
+                self._connected.add(address)
+                self.socket.connect(f"tcp://{address}")
+            return self.readable()
+
+    def disconnect(self, address: str) -> bool:
+        """Receive from ``IP:port`` no more; what waits from there is dropped. True
+        when the receiver must be woken."""
+        with self.lock:
+            if address in self._connected:
+                self._connected.discard(address)
+                self.socket.disconnect(f"tcp://{address}")
+            return self.readable()

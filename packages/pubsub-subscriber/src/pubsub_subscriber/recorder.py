@@ -1,0 +1,44 @@
+"""Latencies in memory until they are written. Core.
+
+Columns of machine integers instead of a list of objects: 20 bytes an event, and
+nothing for the garbage collector to walk through while events arrive.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+from pubsub_common.events import Event
+
+
+class Recorder:
+    """Rows of (publisher, topic, latency in ns) in order of receipt."""
+
+    __slots__ = ("_index", "_latency_ns", "_names", "_pair")
+
+    def __init__(self) -> None:
+        self._names: list[tuple[str, str]] = []
+        self._index: dict[tuple[str, str], int] = {}
+        self._pair = array("L")
+        self._latency_ns = array("q")
+
+    def __len__(self) -> int:
+        return len(self._pair)
+
+    def add(self, event: Event) -> None:
+        """Record one event."""
+        key = (event.publisher, event.topic)
+        index = self._index.get(key)
+        if index is None:
+            index = self._index[key] = len(self._names)
+            self._names.append(key)
+        self._pair.append(index)
+        self._latency_ns.append(event.received_ns - event.published_ns)
+
+    def rows(self) -> Iterator[tuple[str, str, int]]:
+        """The rows, oldest first."""
+        names = self._names
+        for pair, latency_ns in zip(self._pair, self._latency_ns, strict=True):
+            publisher, topic = names[pair]
+            yield publisher, topic, latency_ns

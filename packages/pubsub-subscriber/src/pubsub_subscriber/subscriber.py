@@ -1,0 +1,508 @@
+"""The subscriber as a program part: sockets around the protocol. Shell.
+
+Theory of operation
+-------------------
+The user's thread receives: it drains the SUB sockets without waiting, and polls
+their file descriptors when they are empty. The control thread learns of publishers
+and connects the sockets to them, under each socket's lock; it wakes the user's
+thread when that may have swallowed the news of an event (`pubsub_common.sockets`).
+
+Nothing received is lost on the way to the user: frames go from the sockets to one
+queue, and leave it one by one as the user asks for events.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from pubsub_common import addresses, defaults
+from pubsub_common.clock import clock_ns
+from pubsub_common.control import ControlClient
+from pubsub_common.datafile import writable_file, write_latencies
+from pubsub_common.errors import ConfigError, NotReady, ProtocolError
+from pubsub_common.events import Event, decode_body, decode_ready_answer, split_frame
+from pubsub_common.latency import LatencyHistogram
+from pubsub_common.messages import Model, PublisherInfo, Registered
+from pubsub_common.sequence import Counts, Gap
+from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEvent
+from pubsub_common.sockets import Waker, endpoint, new_context
+from pubsub_common.topics import validate_topics
+from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.recorder import Recorder
+from pubsub_subscriber.streams import Streams
+
+_log = logging.getLogger(__name__)
+
+# Frames taken from a socket in one go. Bounds how long its lock is held.
+_BURST: Final = 256
+
+
+class Subscriber:
+    """Receives the events of its topics, from the broker or from the publishers.
+
+    Iterate over it for events, or call `notify`, which receives until
+    ``max_event_count`` (or `stop` when ``indefinite``) and then writes the latencies
+    to ``filename``, if there is one.
+
+    Use `configure`, receive, `disconnect`; or a ``with`` block. All methods belong to
+    one thread, except `stop`.
+    """
+
+    def __init__(
+        self,
+        filename: str | None = None,
+        broker_address: str = defaults.LOOPBACK,
+        topics: Iterable[str] = (),
+        indefinite: bool = False,
+        max_event_count: int = defaults.MAX_EVENT_COUNT,
+        centralized: bool = False,
+        *,
+        broker_port: int = defaults.CONTROL_PORT,
+        address: str | None = None,
+        clock: str = "realtime",
+        connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S,
+        queue_limit: int = defaults.QUEUE_LIMIT,
+        on_event: Callable[[Event], None] | None = None,
+        on_gap: Callable[[Gap], None] | None = None,
+    ) -> None:
+        """``on_event`` is called by `notify` for each event, ``on_gap`` for each run
+        of events that is known to be lost.
+
+        Raises:
+            ConfigError: an argument cannot work. ``filename`` needs a limited number
+                of events, because it is written at the end, and must be writable.
+        """
+        if filename is not None and indefinite:
+            raise ConfigError(
+                "a file is written when all events have arrived, which never happens "
+                "to an indefinite subscriber: give it a max_event_count or no file"
+            )
+        if max_event_count < 1:
+            raise ConfigError(f"max_event_count must be at least 1: {max_event_count}")
+        if not 1 <= broker_port <= 65535:
+            raise ConfigError(f"broker_port must be in 1..65535: {broker_port}")
+        if queue_limit < 1:
+            raise ConfigError(f"queue_limit must be at least 1: {queue_limit}")
+        if filename is not None:
+            writable_file(filename)
+        self.filename = filename
+        self.broker_address = addresses.validate_host(broker_address)
+        self.topics = validate_topics(topics)
+        self.indefinite = indefinite
+        self.max_event_count = max_event_count
+        self.centralized = centralized
+        self.event_count = 0
+        self.malformed_count = 0
+        self.latencies = LatencyHistogram()
+        self.session = -1
+        self._broker_port = broker_port
+        self._given_address = addresses.validate_host(address) if address else None
+        self._clock = clock
+        self._now_ns = clock_ns(clock)
+        self._connect_timeout_s = connect_timeout_s
+        self._queue_limit = queue_limit
+        self._on_event = on_event
+        self._on_gap = on_gap
+        self._topic_names = {topic.encode(): topic for topic in self.topics}
+        self._recorder = Recorder()
+        self._streams = Streams()
+        self._state = threading.Lock()
+        self._inlets: dict[int, Inlet] = {}  # by broker port; 0: publishers
+        self._retired: list[Inlet] = []
+        self._notifications: deque[Changed] = deque()
+        self._frames: deque[tuple[bytes, int]] = deque()
+        self._set_aside: deque[Event] = deque()
+        self._poller: select.poll | None = None
+        self._stopping = False
+        self._refused = False
+        self._configured = False
+
+    # Set-up and end
+
+    def configure(self) -> None:
+        """Register with the broker and connect to it or to the publishers.
+
+        Raises:
+            BrokerUnreachable: no broker answered in time.
+            RegistrationRefused: the broker will not have this subscriber.
+        """
+        self._context = new_context()
+        self._waker = Waker()
+        self._control: ControlClient | None = None
+        self._configured = True
+        try:
+            self.register_sub()
+        except BaseException:
+            self.disconnect()
+            raise
+
+    def register_sub(self) -> None:
+        """Register with the broker, and stay registered until `disconnect`.
+
+        Raises:
+            BrokerUnreachable: no broker answered in time.
+            RegistrationRefused: the broker will not have this subscriber.
+        """
+        model: Model = "centralized" if self.centralized else "decentralized"
+        self._control = ControlClient(
+            self._context,
+            endpoint(self.broker_address, self._broker_port),
+            Identity(
+                "subscriber", self.topics, self.get_host_address(), self._clock, model
+            ),
+            self._on_session_event,
+        )
+        self._control.start()
+        self._control.wait_registered(self._connect_timeout_s)
+
+    def setup_broker_topic_port_connections(
+        self, received_message: Mapping[str, int]
+    ) -> None:
+        """Centralized: listen to the broker, with one socket for each port it
+        forwards our topics from. ``received_message`` maps topics to ports."""
+        topics_of: dict[int, list[str]] = {}
+        for topic, port in received_message.items():
+            topics_of.setdefault(port, []).append(topic)
+        for port in self._inlets.keys() - topics_of.keys():
+            # A broker that restarted forwards from other ports. What the old socket
+            # still holds is taken out by the receiving thread.
+            self._retired.append(self._inlets.pop(port))
+        for port, topics in topics_of.items():
+            if port not in self._inlets:
+                self._open_inlet(port, topics).connect(f"{self.broker_address}:{port}")
+        self._connections_changed()
+
+    def setup_notification_polling(self, notify_port: int = 0) -> None:
+        """Decentralized: get ready to listen to publishers as the broker names them.
+
+        Its notifications come on the control connection, so ``notify_port``, a
+        separate port in earlier versions, is not used.
+        """
+        if 0 not in self._inlets:
+            self._open_inlet(0, self.topics)
+            self._connections_changed()
+
+    def setup_publisher_direct_connections(
+        self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
+    ) -> None:
+        """Decentralized: connect to the publishers that the broker has named."""
+        for item in notification or ():
+            info = msgspec.convert(item, PublisherInfo, from_attributes=True)
+            if info.address is not None and self._inlets[0].connect(info.address):
+                self._waker.wake()
+
+    def parse_notification(self) -> None:
+        """Take in what the broker has told about publishers since the last call; in
+        the decentralized model, connect to the new ones."""
+        while self._notifications:
+            change = self._notifications.popleft()
+            now = time.monotonic()
+            with self._state:
+                for departure in change.left:
+                    self._streams.leave(departure, now)
+                for info in change.joined:
+                    self._streams.join(info)
+            if not self.centralized:
+                self.setup_publisher_direct_connections(change.joined)
+        self._waker.wake()  # departures have deadlines, joins change readiness
+
+    def get_host_address(self) -> str:
+        """This host's IP address as the broker sees it."""
+        return self._given_address or addresses.host_address(self.broker_address)
+
+    def stop(self) -> None:
+        """End iterations, `notify` and waits soon; what has arrived until then is
+        still delivered. For any thread and for signal handlers."""
+        self._stopping = True
+        if self._configured:
+            self._waker.wake()
+
+    def disconnect(self) -> None:
+        """Leave the system, telling the broker. Again: does nothing."""
+        if not self._configured:
+            return
+        self._configured = False
+        if self._control is not None:
+            self._control.close({})
+        for inlet in (*self._inlets.values(), *self._retired):
+            inlet.close(0)
+        self._context.term()
+        self._waker.close()
+
+    def __enter__(self) -> Self:
+        self.configure()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.disconnect()
+
+    # Receiving
+
+    def __iter__(self) -> Iterator[Event]:
+        """Events as they arrive, until ``max_event_count`` or, when ``indefinite``,
+        until `stop`.
+
+        Raises:
+            RegistrationRefused: the broker refuses this subscriber since it restarted.
+        """
+        while (event := self.receive()) is not None:
+            yield event
+
+    def receive(self, timeout_s: float | None = None) -> Event | None:
+        """The next event, waiting for it; None after ``timeout_s`` seconds, after
+        `stop`, or when ``max_event_count`` events have been received.
+
+        Raises:
+            RegistrationRefused: the broker refuses this subscriber since it restarted.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while self.indefinite or self.event_count < self.max_event_count:
+            event = self.parse_publish_event()
+            if event is not None:
+                return event
+            if self._stopping:
+                break
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+            self._wait(deadline)
+        return None
+
+    def parse_publish_event(self, topic: str = "") -> Event | None:
+        """The next event that has arrived, of ``topic`` if one is named, without
+        waiting; None when there is none. Events of other topics stay for later."""
+        for index, event in enumerate(self._set_aside):
+            if topic in ("", event.topic):
+                del self._set_aside[index]
+                return self._deliver(event)
+        while self._frames or self._fetch():
+            arrived = self._decode(*self._frames.popleft())
+            if arrived is None:
+                continue
+            if topic in ("", arrived.topic):
+                return self._deliver(arrived)
+            self._set_aside.append(arrived)
+        return None
+
+    def notify(self) -> None:
+        """Receive events until there are ``max_event_count``, or until `stop`; write
+        their latencies to ``filename`` at the end, whatever ended it.
+
+        Raises:
+            OSError: the file could not be written.
+            RegistrationRefused: the broker refuses this subscriber since it restarted.
+        """
+        record = self._recorder.add if self.filename is not None else None
+        try:
+            for event in self:
+                if record is not None:
+                    record(event)
+                self.latencies.add(event.latency_ns)
+                if self._on_event is not None:
+                    self._on_event(event)
+        finally:
+            self.write_stored_messages()
+
+    def write_stored_messages(self) -> None:
+        """Write the latencies that `notify` recorded to ``filename``; without one, do
+        nothing.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        if self.filename is not None:
+            write_latencies(Path(self.filename), self._recorder.rows())
+
+    def wait_until_ready(self, timeout_s: float | None = None) -> None:
+        """Wait until every publisher of our topics that the broker knows has answered:
+        all it publishes from here on arrives. Events that arrive meanwhile are kept.
+
+        Raises:
+            NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
+                was called.
+            RegistrationRefused: the broker refuses this subscriber since it restarted.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._streams.awaited():
+            while self._frames or self._fetch():
+                event = self._decode(*self._frames.popleft())
+                if event is not None:
+                    self._set_aside.append(event)
+            if not self._streams.awaited():
+                return
+            if self._stopping or (
+                deadline is not None and time.monotonic() >= deadline
+            ):
+                raise NotReady(f"{self._streams.awaited()} answers are missing")
+            self._wait(deadline)
+
+    def counts(self) -> Counts:
+        """How many events were received, lost, duplicated and reordered so far."""
+        with self._state:
+            return self._streams.counts()
+
+    # Inside: the user's thread
+
+    def _deliver(self, event: Event) -> Event:
+        self.event_count += 1
+        return event
+
+    def _fetch(self) -> bool:
+        """Move waiting frames from the sockets to the queue; False when none waits.
+        Each is stamped the moment it leaves the socket."""
+        now_ns = self._now_ns
+        frames = self._frames
+        while self._retired:
+            self._empty(self._retired.pop())
+        for inlet in tuple(self._inlets.values()):
+            with inlet.lock:
+                for _ in range(_BURST):
+                    frame = inlet.receive()
+                    if frame is None:
+                        break
+                    frames.append((frame, now_ns()))
+        return bool(frames)
+
+    def _empty(self, inlet: Inlet) -> None:
+        with inlet.lock:
+            while (frame := inlet.receive()) is not None:
+                self._frames.append((frame, self._now_ns()))
+        inlet.close(0)
+        self._poller = None
+
+    def _decode(self, frame: bytes, received_ns: int) -> Event | None:
+        """The event in a frame; None for a handshake answer, a duplicate, or bytes
+        that are no event."""
+        try:
+            end = split_frame(frame)
+            topic = self._topic_names.get(frame[:end])
+            if topic is None:
+                self._take_answer(frame)
+                return None
+            event = decode_body(frame[end + 1 :])
+        except (ProtocolError, msgspec.MsgspecError) as error:
+            self._count_malformed(error)
+            return None
+        event.topic = topic
+        event.received_ns = received_ns
+        tracker = self._streams.trackers.get((event.session, topic))
+        if tracker is not None and tracker.expected == event.sequence:
+            tracker.expected += 1
+            tracker.received += 1
+            return event
+        return event if self._observe(event) else None
+
+    def _observe(self, event: Event) -> bool:
+        """Count an event that is the first of its stream, or not the expected one;
+        False for a duplicate."""
+        with self._state:
+            tracker = self._streams.tracker(event.session, event.topic)
+            before = tracker.duplicated
+            gap = tracker.observe(event.sequence)
+        self._report(gap)
+        return tracker.duplicated == before
+
+    def _take_answer(self, frame: bytes) -> None:
+        answered = decode_ready_answer(frame)
+        if answered is None:
+            raise ProtocolError("an event of a topic that was not subscribed")
+        topic, answer = answered
+        with self._state:
+            gap = self._streams.answer(answer.session, topic, answer.sequence)
+        self._report(gap)
+
+    def _count_malformed(self, error: Exception) -> None:
+        self.malformed_count += 1
+        if self.malformed_count == 1:
+            _log.warning("received what is no event (only said once): %s", error)
+
+    def _report(self, gap: Gap | None) -> None:
+        if gap is None:
+            return
+        _log.info(
+            "lost %d events of %s (%d to %d)", gap.count, gap.topic, gap.first, gap.last
+        )
+        if self._on_gap is not None:
+            self._on_gap(gap)
+
+    def _wait(self, deadline: float | None) -> None:
+        """Wait for frames, for something to settle, or for the deadline."""
+        if self._refused and self._control is not None and self._control.error:
+            raise self._control.error
+        poller = self._poller
+        if poller is None:
+            poller = self._poller = select.poll()
+            poller.register(self._waker.fd, select.POLLIN)
+            for inlet in tuple(self._inlets.values()):
+                poller.register(inlet.fd, select.POLLIN)
+            # A frame may have come before the descriptor was watched.
+            if self._fetch():
+                return
+        self._settle()
+        due = [at for at in (deadline, self._streams.next_deadline()) if at is not None]
+        timeout_ms = max(0.0, min(due) - time.monotonic()) * 1000 + 0.5 if due else None
+        if any(fd == self._waker.fd for fd, _ in poller.poll(timeout_ms)):
+            self._waker.clear()
+
+    def _settle(self) -> None:
+        with self._state:
+            gone, gaps = self._streams.settle(time.monotonic())
+            unused = [
+                info.address
+                for info in gone
+                if info.address is not None
+                and not self._streams.address_in_use(info.address)
+            ]
+        for address in unused:
+            self._inlets[0].disconnect(address)
+        for gap in gaps:
+            self._report(gap)
+
+    # Inside: the control thread
+
+    def _on_session_event(self, event: SessionEvent) -> None:
+        match event:
+            case Joined(reply):
+                self._on_registered(reply)
+            case Changed():
+                self._notifications.append(event)
+                self.parse_notification()
+            case Refused():
+                self._refused = True
+                self._waker.wake()
+
+    def _on_registered(self, reply: Registered) -> None:
+        self.session = reply.session
+        if self.centralized:
+            self.setup_broker_topic_port_connections(reply.ports)
+        else:
+            self.setup_notification_polling()
+        with self._state:
+            new = self._streams.replace(reply.publishers, time.monotonic())
+        if not self.centralized:
+            self.setup_publisher_direct_connections(new)
+        self._waker.wake()
+
+    def _open_inlet(self, port: int, topics: Iterable[str]) -> Inlet:
+        inlet = Inlet(self._context, topics, self.session, self._queue_limit)
+        self._inlets[port] = inlet
+        return inlet
+
+    def _connections_changed(self) -> None:
+        """Have the receiving thread watch the sockets anew."""
+        self._poller = None
+        self._waker.wake()
