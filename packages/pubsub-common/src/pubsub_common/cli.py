@@ -187,19 +187,20 @@ def run(program: str, work: Callable[[], None]) -> int:
         work()
         sys.stdout.flush()
     except ConfigError as error:
-        return _fail(program, error, EXIT_USAGE)
+        return fail(program, error, EXIT_USAGE)
     except PubSubError as error:
-        return _fail(program, error, EXIT_FAILED)
+        return fail(program, error, EXIT_FAILED)
     except BrokenPipeError:
         # Whoever read our output has left (`| head`): nothing is wrong. Python
         # would complain once more when it flushes standard output at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        return _fail(program, error, EXIT_FAILED)
+        return fail(program, error, EXIT_FAILED)
     return EXIT_OK
 
 
-def _fail(program: str, error: Exception, code: int) -> int:
+def fail(program: str, error: Exception | str, code: int) -> int:
+    """Say on one line what went wrong; returns ``code``."""
     print(f"{program}: {error}", file=sys.stderr)
     return code
 

@@ -1,0 +1,95 @@
+# Everything from a bare clone: `make perf` measures, `make test` tests. See README.md.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+POETRY_VERSION := 2.5.1
+PACKAGES := common broker publisher subscriber perf
+SWEEP ?= default
+ARGS ?=
+PYTEST_ARGS ?=
+
+POETRY := $(CURDIR)/.tools/bin/poetry
+WHEELS := dist/.built
+MANIFESTS := pyproject.toml poetry.lock $(wildcard packages/*/pyproject.toml)
+SOURCES := $(shell find packages -path '*/src/*' -type f ! -name '*.pyc')
+
+# Poetry asks an index of its own, whatever pip is configured to use; where only pip's
+# index is reachable that fails. So Poetry gets pip's, read from pip at run time.
+INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null \
+	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
+run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
+
+.PHONY: help install build test lint format types check perf mininet lock clean
+
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/.installed ## set up .venv with all packages, editable, and the tools
+
+test: install ## run all tests; PYTEST_ARGS="-k name" for some
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: install ## check style
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+format: install ## put the code into shape
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+types: install $(PACKAGES:%=types-%) ## check types
+
+types-%: install
+	.venv/bin/mypy packages/pubsub-$*/src packages/pubsub-$*/tests
+
+check: lint types test ## all of the above
+
+build: $(WHEELS) ## build the wheels of all packages into dist/
+
+perf: .venv-perf/.installed mininet ## measure both models; SWEEP=full for up to 256 hosts
+	@status=0; \
+	.venv-perf/bin/pubsub-perf sweep --preset $(SWEEP) --out sweeps/$(SWEEP) $(ARGS) || status=$$?; \
+	if [ $$status -le 1 ]; then .venv-perf/bin/pubsub-perf plot sweeps/$(SWEEP) || status=$$?; fi; \
+	exit $$status
+
+mininet: ## install the Debian packages that Mininet needs, where that is possible
+	@scripts/mininet-debs.sh
+
+lock: .tools/.installed ## write poetry.lock anew after a change of dependencies
+	$(run-poetry) lock
+
+clean: ## remove what these targets made, except results of sweeps
+	rm -rf .venv .venv-perf .tools dist
+
+# Poetry lives beside the project, not in its environment: `poetry sync` would remove
+# itself from there.
+.tools/.installed: Makefile
+	@echo "==> Poetry $(POETRY_VERSION) (once)"
+	@python=$$(scripts/find-python.sh) && "$$python" -m venv .tools
+	@.tools/bin/python -m pip install -q --disable-pip-version-check \
+		"poetry==$(POETRY_VERSION)" poetry-plugin-pypi-mirror 2> >(grep -v 'is ignored: it is' >&2)
+	@touch $@
+
+.venv/.installed: .tools/.installed $(MANIFESTS)
+	@echo "==> the packages, into .venv"
+	@test -x .venv/bin/python || { python=$$(scripts/find-python.sh) && "$$python" -m venv --without-pip .venv; }
+	@$(run-poetry) install --no-interaction
+	@touch $@
+
+$(WHEELS): .tools/.installed $(MANIFESTS) $(SOURCES) $(wildcard packages/*/README.md)
+	@echo "==> wheels, into dist"
+	@rm -rf dist
+	@set -e; for p in $(PACKAGES); do $(run-poetry) -C "$(CURDIR)/packages/pubsub-$$p" build -q -o "$(CURDIR)/dist"; done
+	@touch $@
+
+# Sweeps run what users install: the wheels, with the versions of the lock file.
+.venv-perf/.installed: $(WHEELS) scripts/constraints.py
+	@echo "==> the wheels, into .venv-perf"
+	@test -x .venv-perf/bin/python || { python=$$(scripts/find-python.sh) && "$$python" -m venv .venv-perf; }
+	@.venv-perf/bin/python scripts/constraints.py poetry.lock > .venv-perf/constraints.txt
+	@.venv-perf/bin/python -m pip uninstall -q -y $(PACKAGES:%=pubsub-%) 2>/dev/null || true
+	@.venv-perf/bin/python -m pip install -q --disable-pip-version-check --find-links dist \
+		-c .venv-perf/constraints.txt pubsub-perf 2> >(grep -v 'is ignored: it is' >&2)
+	@touch $@

@@ -1,0 +1,202 @@
+"""Running one cell: a system of roles on the hosts of one network. Shell.
+
+The function `measure` reads as the experiment: broker, subscribers, publishers, wait
+until all are attached to all, begin, wait for the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pubsub_perf import commands, environment
+from pubsub_perf.hosts import HostError, Hosts
+from pubsub_perf.plan import Case
+from pubsub_perf.processes import Processes, Role
+
+FORMAT: Final = 1
+RECORD: Final = "cell.json"
+# From "all are ready" to the first event: the time to tell every publisher.
+_LEAD_NS: Final = 200_000_000
+_READY_S: Final = 60.0
+_READY_PER_HOST_S: Final = 1.0
+
+Say = Callable[[str], None]
+
+
+def run_cell(case: Case, hosts: Hosts, folder: Path, say: Say) -> dict[str, Any]:
+    """Run ``case`` and leave its data files, its logs and ``cell.json`` in
+    ``folder``; returns the record, whose ``outcome`` is ``ok`` or ``failed``.
+
+    ``hosts`` is not entered yet. ``say`` is told which step is under way.
+    """
+    logs = prepare(folder)
+    started = datetime.datetime.now(datetime.UTC)
+    begin = time.monotonic()
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "model": case.model,
+        "network": case.network.name,
+        "topology": case.network.describe(),
+        "parameters": case.parameters(),
+        "started": started.isoformat(timespec="seconds"),
+        **environment.describe(),
+    }
+    try:
+        say("building the network")
+        with hosts:
+            measure(case, hosts, folder, logs, say, record)
+            say("taking the network down")
+        record |= {"outcome": "ok", "reason": None}
+    except HostError as error:
+        record |= {"outcome": "failed", "reason": str(error)}
+    record |= count_rows(case, folder, record)
+    record["duration_s"] = round(time.monotonic() - begin, 3)
+    write_record(folder, record)
+    return record
+
+
+def prepare(folder: Path) -> Path:
+    """An empty cell folder: what an earlier run of this cell left is removed. Returns
+    the folder for logs."""
+    logs = folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    for pattern in ("subscriber-*.csv", RECORD, "logs/*.log"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    return logs
+
+
+def measure(
+    case: Case, hosts: Hosts, folder: Path, logs: Path, say: Say, record: dict[str, Any]
+) -> None:
+    """The experiment. What it finds out goes into ``record``.
+
+    Raises:
+        HostError: a role failed, or the network is not what was asked for.
+    """
+    place = case.placement
+    broker_at = hosts.address(0)
+    publishers_at = [hosts.address(i) for i in place.publishers]
+    subscribers_at = [hosts.address(i) for i in place.subscribers]
+    record["hosts"] = hosts.describe() | {
+        "broker": broker_at,
+        "publishers": publishers_at,
+        "subscribers": subscribers_at,
+    }
+    say("checking the network")
+    hosts.check(_pairs(case))
+    lines = {"broker": commands.broker(case, broker_at)}
+    for i, address in enumerate(publishers_at):
+        lines[f"publisher-{i}"] = commands.publisher(case, address, broker_at)
+    for i, address in enumerate(subscribers_at):
+        lines[f"subscriber-{i}"] = commands.subscriber(case, i, address, broker_at)
+    record["commands"] = lines
+
+    with Processes(hosts, folder, logs) as processes:
+        say("starting the roles")
+        broker = processes.start("broker", 0, lines["broker"])
+        subscribers = [
+            processes.start(f"subscriber-{i}", host, lines[f"subscriber-{i}"])
+            for i, host in enumerate(place.subscribers)
+        ]
+        publishers = [
+            processes.start(f"publisher-{i}", host, lines[f"publisher-{i}"], talk=True)
+            for i, host in enumerate(place.publishers)
+        ]
+        say("waiting until all are attached")
+        ready_s = _READY_S + _READY_PER_HOST_S * len(case.network.hosts)
+        processes.wait_for_line(publishers, b"ready", ready_s)
+        say("measuring")
+        with environment.cpu_pressure(record):
+            late = _begin_and_wait(case, processes, publishers, subscribers)
+        processes.end([*late, *publishers])
+        processes.end([broker])
+        processes.check()
+
+
+def _begin_and_wait(
+    case: Case,
+    processes: Processes,
+    publishers: list[Role],
+    subscribers: list[Role],
+) -> list[Role]:
+    """Tell the publishers when to begin, and wait until every subscriber has written
+    its file and every publisher has ended. Returns the subscribers that did not
+    within the deadline; asked to end, they write what they have."""
+    start_ns = time.monotonic_ns() + _LEAD_NS
+    for publisher, phase_ns in zip(publishers, case.phases_ns(), strict=True):
+        assert publisher.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # `check` says why it has gone
+            publisher.process.stdin.write(b"%d\n" % (start_ns + phase_ns))
+            publisher.process.stdin.flush()
+    deadline = start_ns / 1e9 + case.load.deadline_s
+    processes.wait([*subscribers, *publishers], lambda: time.monotonic() > deadline)
+    return [role for role in subscribers if role.process.poll() is None]
+
+
+def _pairs(case: Case) -> list[tuple[int, int]]:
+    """Which hosts will talk: everyone with the broker, and when decentralized every
+    publisher with every subscriber."""
+    place = case.placement
+    pairs = [(0, i) for i in range(1, len(case.network.hosts))]
+    if case.model == "decentralized":
+        pairs += [(p, s) for p in place.publishers for s in place.subscribers]
+    return pairs
+
+
+def count_rows(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """What arrived against what was sent, per subscriber and in all."""
+    place = case.placement
+    addresses = record.get("hosts", {}).get("subscribers", [])
+    per_subscriber = []
+    for i, host in enumerate(place.subscribers):
+        expected = case.expected(i)
+        received = _rows(folder / commands.data_file(i))
+        per_subscriber.append(
+            {
+                "index": i,
+                "host": case.network.hosts[host],
+                "address": addresses[i] if i < len(addresses) else None,
+                "topics": [case.load.topic_names[case.topic_of(i)]],
+                "expected": expected,
+                "received": received,
+                "lost": expected - received,
+            }
+        )
+    totals: dict[str, Any] = {
+        key: sum(item[key] for item in per_subscriber)
+        for key in ("expected", "received", "lost")
+    }
+    return totals | {"subscribers": per_subscriber}
+
+
+def _rows(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open(newline="", encoding="utf-8") as file:
+        return max(0, sum(1 for _ in csv.reader(file)) - 1)
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write ``cell.json``, whole or not at all."""
+    part = folder / f".{RECORD}.part"
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
+    part.write_bytes(text + b"\n")
+    part.replace(folder / RECORD)
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The ``cell.json`` of a folder; None when there is none that can be read."""
+    try:
+        record = msgspec.json.decode((folder / RECORD).read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,60 @@
+"""The console script ``pubsub-perf``: chooses the command. Shell."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from pubsub_common import cli
+
+PROGRAM: Final = "pubsub-perf"
+EXIT_INTERRUPTED: Final = 130
+
+# Each command is a module with a usage text and `run(options, words) -> exit code`.
+COMMANDS: Final = {
+    "sweep": "pubsub_perf.sweep_command",
+    "plot": "pubsub_perf.plot_command",
+}
+
+USAGE: Final = f"""Measure publish/subscribe systems on emulated networks.
+
+Usage:
+  {PROGRAM} COMMAND [ARGUMENTS...]
+  {PROGRAM} (-h | --help)
+  {PROGRAM} --version
+
+Commands:
+  sweep    run systems on networks of many sizes, in both dissemination models
+  plot     draw the latencies in a folder, and write a report
+
+{PROGRAM} COMMAND --help tells the options of a command.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and return the exit code."""
+    from pubsub_perf import __version__
+
+    words = cli.normalise_argv(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] not in COMMANDS:
+        if words and not words[0].startswith("-"):
+            known = ", ".join(COMMANDS)
+            print(
+                f"{PROGRAM}: unknown command {words[0]}; try {known}", file=sys.stderr
+            )
+            return cli.EXIT_USAGE
+        cli.parse(USAGE, words, PROGRAM, __version__)
+        return cli.EXIT_OK
+    command = importlib.import_module(COMMANDS[words[0]])
+    outcome = cli.EXIT_OK
+
+    def work() -> None:
+        nonlocal outcome
+        outcome = command.run(words)
+
+    try:
+        return cli.run(PROGRAM, work) or outcome
+    except KeyboardInterrupt:
+        return cli.fail(PROGRAM, "interrupted", EXIT_INTERRUPTED)

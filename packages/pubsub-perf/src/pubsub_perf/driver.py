@@ -1,0 +1,194 @@
+"""The console script ``pubsub-driver``: any role, any number of it. Shell.
+
+The options are those of the role's own script. One role runs in this process; more
+of them run as processes, which this one starts, passes signals on to and waits for.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from pubsub_common import cli, defaults
+from pubsub_common.errors import ConfigError, PubSubError
+
+PROGRAM: Final = "pubsub-driver"
+# One machine runs hundreds of roles, not tens of thousands by a slip of the finger.
+MAX_COUNT: Final = 1000
+
+USAGE: Final = f"""Create publishers, subscribers or a broker on this host.
+
+Usage:
+  {PROGRAM} [options] [-t TOPIC]...
+
+Exactly one of --publisher, --subscriber and --broker says what to create. With a
+COUNT of more than 1 they run at once, each as a process; their files and ports are
+numbered, and one Ctrl-C stops them all.
+
+Options:
+  --publisher COUNT               create COUNT publishers (also -pub COUNT)
+  --subscriber COUNT              create COUNT subscribers (also -sub COUNT)
+  --broker COUNT                  create a broker; COUNT must be 1
+{cli.TOPIC_OPTION}
+{cli.BROKER_OPTIONS}
+{cli.CENTRALIZED_OPTION}
+  -i, --indefinite                go on until stopped
+  -m N, --max-event-count N       stop after N events; without it, publishers and
+                                  subscribers stop after {defaults.MAX_EVENT_COUNT}, a broker never
+  -f FILE, --filename FILE        subscriber: write latencies to FILE as CSV; not with
+                                  -i; with COUNT > 1 to FILE numbered from 0
+  -s SECONDS, --sleep SECONDS     publisher: time between two events
+                                  [default: {defaults.SLEEP_PERIOD_S:g}]
+  --bind-port PORT                publisher: port to publish from (also -bp); one in
+                                  use is passed over
+                                  [default: {defaults.PUBLISHER_PORT}]
+{cli.ADDRESS_OPTION}
+{cli.CLOCK_OPTION}
+{cli.COMMON_OPTIONS}
+"""
+
+_ROLES: Final = ("publisher", "subscriber", "broker")
+# What each role's own script understands, of the options above.
+_PASSED_ON: Final = {
+    "broker": ("--max-event-count", "--address"),
+    "publisher": (
+        *("--broker-address", "--broker-port", "--connect-timeout"),
+        *("--max-event-count", "--sleep", "--bind-port", "--address", "--clock"),
+    ),
+    "subscriber": (
+        *("--broker-address", "--broker-port", "--connect-timeout"),
+        *("--max-event-count", "--filename", "--address", "--clock"),
+    ),
+}
+_FLAGS: Final = {
+    "broker": ("--centralized", "--indefinite", "--verbose"),
+    "publisher": ("--indefinite", "--verbose"),
+    "subscriber": ("--centralized", "--indefinite", "--verbose"),
+}
+_POLL_S: Final = 0.05
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and return the exit code."""
+    from pubsub_perf import __version__
+
+    options = cli.parse(USAGE, argv, PROGRAM, __version__)
+    try:
+        role, commands = plan(options)
+    except ConfigError as error:
+        return cli.fail(PROGRAM, error, cli.EXIT_USAGE)
+    if len(commands) == 1:
+        return role_main(role)(commands[0])
+    return cli.run(PROGRAM, lambda: run_together(role, commands))
+
+
+def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
+    """The role, and the words for its script, once for each instance.
+
+    Raises:
+        ConfigError: the options contradict each other or make no sense.
+    """
+    asked = [role for role in _ROLES if options[f"--{role}"] is not None]
+    if len(asked) != 1:
+        which = " and ".join(f"--{role}" for role in asked) or "none"
+        raise ConfigError(
+            f"exactly one of --publisher, --subscriber, --broker is needed, not {which}"
+        )
+    role = asked[0]
+    count = cli.whole_number(options, f"--{role}")
+    if role == "broker" and count > 1:
+        raise ConfigError(
+            f"--broker {count}: a system has one broker, so COUNT must be 1"
+        )
+    if count > MAX_COUNT:
+        raise ConfigError(f"--{role} {count}: at most {MAX_COUNT} are possible")
+    if options["--filename"] is not None:
+        if role != "subscriber":
+            raise ConfigError("-f is for subscribers only")
+        if options["--indefinite"]:
+            raise ConfigError("-f needs a limited number of events, so not with -i")
+    return role, [words_for(role, options, i, count) for i in range(count)]
+
+
+def words_for(role: str, options: cli.Options, index: int, count: int) -> list[str]:
+    """The words for instance ``index`` of ``count`` of a role's script."""
+    words = [flag for flag in _FLAGS[role] if options[flag]]
+    if role != "broker":
+        words += [word for topic in options["--topic"] for word in ("-t", topic)]
+    for name in _PASSED_ON[role]:
+        value = options[name]
+        if value is None:
+            continue
+        if count > 1 and name == "--filename":
+            value = numbered(value, index)
+        elif count > 1 and name == "--bind-port":
+            value = str(cli.port_number(options, name) + index)
+        words += [name, value]
+    return words
+
+
+def numbered(filename: str, index: int) -> str:
+    """``latency.csv`` becomes ``latency-0.csv``."""
+    path = Path(filename)
+    return str(path.with_name(f"{path.stem}-{index}{path.suffix}"))
+
+
+def role_main(role: str) -> Callable[[Sequence[str]], int]:
+    """The main function of a role's script."""
+    if role == "broker":
+        from pubsub_broker import cli as broker_cli
+
+        return broker_cli.main
+    if role == "publisher":
+        from pubsub_publisher import cli as publisher_cli
+
+        return publisher_cli.main
+    from pubsub_subscriber import cli as subscriber_cli
+
+    return subscriber_cli.main
+
+
+def run_together(role: str, commands: Sequence[Sequence[str]]) -> None:
+    """Run a role's script once for each of ``commands``, all at once, until all have
+    ended. A signal goes on to each of them.
+
+    Raises:
+        PubSubError: some ended badly.
+    """
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        for process in processes:
+            process.send_signal(number)
+
+    before = {
+        number: signal.signal(number, pass_on)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        for words in commands:
+            processes.append(
+                # In a session of its own, so that the terminal's Ctrl-C does not
+                # reach it as well: a second signal ends a role at once.
+                subprocess.Popen(
+                    [sys.executable, "-m", f"pubsub_{role}", *words],
+                    start_new_session=True,
+                )
+            )
+        while any(process.poll() is None for process in processes):
+            time.sleep(_POLL_S)
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    bad = [process.returncode for process in processes if process.returncode]
+    if bad:
+        raise PubSubError(f"{len(bad)} of {len(processes)} {role}s ended with an error")

@@ -1,0 +1,77 @@
+"""What a cell needs of the hosts it runs on."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Protocol, Self
+
+from pubsub_common.errors import PubSubError
+
+
+class HostError(PubSubError):
+    """A network could not be built, or is not what was asked for."""
+
+
+class Hosts(Protocol):
+    """The hosts of one network, between ``__enter__`` and ``__exit__``."""
+
+    def __enter__(self) -> Self:
+        """Build the network.
+
+        Raises:
+            HostError: it cannot be built.
+        """
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Take it down."""
+
+    def address(self, index: int) -> str:
+        """The IP address of host ``index``."""
+
+    def check(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Prove that the network does what was asked, and prepare it for traffic
+        between ``pairs`` of hosts.
+
+        Raises:
+            HostError: it does not; the text names the host and what was found.
+        """
+
+    def spawn(
+        self,
+        index: int,
+        argv: Sequence[str],
+        *,
+        folder: Path,
+        log: IO[bytes],
+        talk: bool = False,
+    ) -> subprocess.Popen[bytes]:
+        """Run a console script on host ``index`` in ``folder``, with its standard
+        error (and output, unless ``talk``) in ``log``. With ``talk``, standard input
+        and output are pipes."""
+
+    def describe(self) -> dict[str, object]:
+        """What they are; for ``cell.json``."""
+
+
+def script(name: str) -> str:
+    """The path of one of our console scripts: beside this Python, else on PATH.
+
+    Raises:
+        HostError: it is not installed.
+    """
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise HostError(f"the console script {name} is not installed")
+    return found
+
+
+def pipes(log: IO[bytes], talk: bool) -> dict[str, IO[bytes] | int]:
+    """Standard streams for `subprocess.Popen`."""
+    if talk:
+        return {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
+    return {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}

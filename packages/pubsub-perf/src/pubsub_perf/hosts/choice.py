@@ -1,0 +1,61 @@
+"""Which kind of hosts to run on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf.hosts import isolation
+from pubsub_perf.hosts.base import HostError, Hosts
+from pubsub_perf.hosts.local import LocalHosts
+from pubsub_perf.plan import Load
+from pubsub_perf.topologies import Network
+
+HostKind = Literal["mininet", "local"]
+
+
+def choose(asked: str) -> tuple[HostKind, str | None]:
+    """The kind of hosts for ``--hosts``, and why it is not Mininet when ``auto`` fell
+    back.
+
+    Raises:
+        ConfigError: there is no such kind.
+        HostError: Mininet was asked for and cannot run here.
+    """
+    if asked == "local":
+        return "local", None
+    if asked not in ("mininet", "auto"):
+        raise ConfigError(f"unknown hosts {asked!r}: choose mininet, local or auto")
+    reason = None if isolation.inside() else isolation.unavailable()
+    if reason is None:
+        return "mininet", None
+    if asked == "auto":
+        return "local", reason
+    raise HostError(f"Mininet cannot run here: {reason}")
+
+
+def check_shaping(kind: HostKind, load: Load) -> None:
+    """Refuse shaping that these hosts cannot do, before anything runs.
+
+    Raises:
+        HostError: the load asks for it.
+    """
+    if kind == "local" and (load.bandwidth_mbit is not None or load.delay_ms):
+        raise HostError(
+            "local hosts have no links, so no bandwidth or delay can be set; "
+            "this needs --hosts mininet"
+        )
+    if kind == "mininet" and load.delay_ms:
+        from pubsub_perf.hosts.mininet import netem_unavailable
+
+        if reason := netem_unavailable():
+            raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {reason}")
+
+
+def open_hosts(kind: HostKind, network: Network, load: Load) -> Hosts:
+    """Hosts for a network, to be entered."""
+    if kind == "local":
+        return LocalHosts(network)
+    from pubsub_perf.hosts.mininet import MininetHosts
+
+    return MininetHosts(network, load.bandwidth_mbit, load.delay_ms)

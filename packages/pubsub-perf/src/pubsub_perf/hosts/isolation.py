@@ -1,0 +1,123 @@
+"""Run this program again inside private namespaces. Shell.
+
+Mininet makes interfaces, bridges and processes that outlive a crash. In network, PID
+and mount namespaces of its own, the kernel removes them all when the first process
+in there ends, however it ends. With a user namespace no root is needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pubsub_common.errors import PubSubError
+
+_MARK: Final = "PUBSUB_PERF_ISOLATED"
+# The program, and the Debian package that brings it.
+_TOOLS: Final = {
+    "mnexec": "mininet",
+    "brctl": "bridge-utils",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "ifconfig": "net-tools",
+    "sysctl": "procps",
+    "ping": "iputils-ping",
+    "unshare": "util-linux",
+}
+# An ordinary user's PATH lacks these.
+_SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
+_PROBE_TIMEOUT_S: Final = 20
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def unavailable() -> str | None:
+    """Why Mininet cannot run here, in one line; None when it can."""
+    if not sys.platform.startswith("linux"):
+        return "it needs Linux"
+    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":" + _SBIN
+    lacking = {deb for tool, deb in _TOOLS.items() if shutil.which(tool) is None}
+    if lacking:
+        return (
+            "programs are missing; on Debian or Ubuntu: "
+            f"apt-get install --no-install-recommends {' '.join(sorted(lacking))}"
+        )
+    # What Mininet does first. Should mnexec fail, Mininet itself would wait for ever.
+    probe = ["mnexec", "-n", "ip", "link", "set", "lo", "up"]
+    try:
+        done = subprocess.run(
+            [*_unshare(), *probe],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "a process in namespaces of its own did not answer"
+    if done.returncode == 0:
+        return None
+    said = " ".join(done.stderr.split()) or f"status {done.returncode}"
+    return f"no namespaces of our own ({said}); as root it may work"
+
+
+def inside() -> bool:
+    """Whether this process runs in the namespaces already."""
+    return os.environ.get(_MARK) == "1"
+
+
+def enter(argv: Sequence[str]) -> None:
+    """Return inside the namespaces. Outside, run ``python argv`` in there, wait for
+    it and exit as it did.
+
+    Raises:
+        PubSubError: there can be no namespaces here.
+    """
+    if inside():
+        _set_up_inside()
+        return
+    if reason := unavailable():
+        raise PubSubError(f"Mininet cannot run here: {reason}")
+    outer = subprocess.Popen(
+        [*_unshare(), sys.executable, *argv],
+        env=os.environ | {_MARK: "1"},
+        preexec_fn=_die_with_parent,
+    )
+
+    def forward(number: int, _frame: object) -> None:
+        # unshare itself ignores SIGINT and SIGTERM.
+        children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+        for pid in children.read_text().split():
+            os.kill(int(pid), number)
+
+    # A terminal sends Ctrl-C to the inner process too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, forward)
+    code = outer.wait()
+    raise SystemExit(code if code >= 0 else 128 - code)
+
+
+def _unshare() -> list[str]:
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    namespaces = ["--net", "--pid", "--mount", "--fork", "--kill-child"]
+    return ["unshare", *user, *namespaces, "--mount-proc", "--"]
+
+
+def _set_up_inside() -> None:
+    # Programs on the hosts are not us.
+    del os.environ[_MARK]
+    # The first process of a PID namespace has no default action for signals.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda num, _frame: sys.exit(128 + num))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

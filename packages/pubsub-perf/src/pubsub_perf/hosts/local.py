@@ -1,0 +1,54 @@
+"""Hosts that are loopback addresses: no root, no Mininet, no network to shape."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Self
+
+from pubsub_perf.hosts.base import pipes, script
+from pubsub_perf.topologies import Network
+
+_PER_BLOCK = 250
+
+
+class LocalHosts:
+    """Host i is 127.0.x.y. All share one kernel, one network stack and no links."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    def address(self, index: int) -> str:
+        block, place = divmod(index, _PER_BLOCK)
+        return f"127.0.{block + 1}.{place + 1}"
+
+    def check(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Loopback needs no proof."""
+
+    def spawn(
+        self,
+        index: int,
+        argv: Sequence[str],
+        *,
+        folder: Path,
+        log: IO[bytes],
+        talk: bool = False,
+    ) -> subprocess.Popen[bytes]:
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            [script(argv[0]), *argv[1:]],
+            cwd=folder,
+            # Out of the terminal's reach: we pass its Ctrl-C on, once.
+            start_new_session=True,
+            **pipes(log, talk),  # type: ignore[call-overload]
+        )
+        return process
+
+    def describe(self) -> dict[str, object]:
+        return {"kind": "local"}

@@ -1,0 +1,199 @@
+"""Hosts that are Mininet hosts: real namespaces, links and switches. Shell.
+
+To be used inside the namespaces of `pubsub_perf.hosts.isolation`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import resource
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+from pubsub_perf.hosts import mininet_compat
+from pubsub_perf.hosts.base import HostError, pipes, script
+from pubsub_perf.topologies import Network
+
+_PINGS_AT_ONCE: Final = 16
+_PING_TIMEOUT_S: Final = 120
+
+
+class MininetHosts:
+    """The hosts of a Mininet network of Linux bridges.
+
+    ``bandwidth_mbit`` limits each shaped link (htb), ``delay_ms`` delays each link
+    one way (netem).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        bandwidth_mbit: float | None = None,
+        delay_ms: float | None = None,
+    ) -> None:
+        self._network = network
+        self._bandwidth_mbit = bandwidth_mbit
+        self._delay_ms = delay_ms
+        self._net: Any = None
+        self._nodes: list[Any] = []
+
+    def __enter__(self) -> Self:
+        _raise_open_files()
+        mininet_compat.prepare()
+        from mininet.link import Link, TCLink
+        from mininet.log import setLogLevel
+        from mininet.net import Mininet
+        from mininet.nodelib import LinuxBridge
+        from mininet.topo import Topo
+
+        setLogLevel("critical")
+        if self._delay_ms and (reason := netem_unavailable()):
+            raise HostError(f"a delay of {self._delay_ms:g} ms cannot be set: {reason}")
+        topo = Topo()
+        for host in self._network.hosts:
+            topo.addHost(host)
+        for switch in self._network.switches:
+            topo.addSwitch(switch)
+        shaping = self._bandwidth_mbit is not None or bool(self._delay_ms)
+        for link in self._network.links:
+            topo.addLink(*link.ends, **self._options(link.shaped) if shaping else {})
+        self._net = Mininet(
+            topo=topo,
+            switch=LinuxBridge,
+            controller=None,
+            link=TCLink if shaping else Link,
+            autoSetMacs=True,
+        )
+        self._net.start()
+        self._nodes = [self._net.get(name) for name in self._network.hosts]
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._net is not None:
+            self._net.stop()
+            self._net = None
+
+    def address(self, index: int) -> str:
+        address: str = self._nodes[index].IP()
+        return address
+
+    def check(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self._check_reachable()
+        if self._bandwidth_mbit is not None:
+            self._check_bandwidth()
+        self._know_neighbours(pairs)
+
+    def spawn(
+        self,
+        index: int,
+        argv: Sequence[str],
+        *,
+        folder: Path,
+        log: IO[bytes],
+        talk: bool = False,
+    ) -> subprocess.Popen[bytes]:
+        process: subprocess.Popen[bytes] = self._nodes[index].popen(
+            [script(argv[0]), *argv[1:]], cwd=folder, **pipes(log, talk)
+        )
+        return process
+
+    def describe(self) -> dict[str, object]:
+        return {
+            "kind": "mininet",
+            "switch": "LinuxBridge",
+            "mininet": importlib.metadata.version("mininet"),
+        }
+
+    def _options(self, shaped: bool) -> dict[str, object]:
+        options: dict[str, object] = {}
+        if shaped and self._bandwidth_mbit is not None:
+            options["bw"] = self._bandwidth_mbit
+        if self._delay_ms:
+            options["delay"] = f"{self._delay_ms:g}ms"
+        return options
+
+    def _check_reachable(self) -> None:
+        """Ping every host from host 0. The first ping after the start is sometimes
+        lost, so each is repeated for some seconds until one answer comes."""
+        others = [self.address(i) for i in range(1, len(self._nodes))]
+        one = "ping -q -n -c 1 -i 0.2 -w 5 {} >/dev/null 2>&1 || echo {}"
+        process = self._nodes[0].popen(
+            ["xargs", f"-P{_PINGS_AT_ONCE}", "-I{}", "sh", "-c", one],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        silent, _ = process.communicate("\n".join(others), timeout=_PING_TIMEOUT_S)
+        if silent.split():
+            raise HostError(
+                f"{len(silent.split())} of {len(others)} hosts do not answer a ping "
+                f"from {self.address(0)}: {' '.join(silent.split()[:5])}"
+            )
+
+    def _check_bandwidth(self) -> None:
+        """The kernel's own word for the shaping of every shaped link's ends."""
+        for link in self._network.links:
+            if not link.shaped:
+                continue
+            first, second = (self._net.get(name) for name in link.ends)
+            for interface in first.connectionsTo(second)[0]:
+                shown = interface.node.cmd("tc", "class", "show", "dev", interface.name)
+                if "htb" not in shown:
+                    raise HostError(
+                        f"the bandwidth of {interface.name} is not limited: "
+                        f"{' '.join(shown.split()) or 'no traffic class'}"
+                    )
+
+    def _know_neighbours(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Write permanent neighbour entries for hosts that will talk.
+
+        The neighbour table is one for all namespaces; 256 hosts in a mesh overflow
+        its limit, and packets are lost. Permanent entries do not count. They also
+        keep address resolution out of the latencies of first events.
+        """
+        lines: dict[int, list[str]] = {}
+        for one, other in pairs:
+            for here, there in ((one, other), (other, one)):
+                node, peer = self._nodes[here], self._nodes[there]
+                lines.setdefault(here, []).append(
+                    f"neigh replace {peer.IP()} lladdr {peer.MAC()} "
+                    f"dev {node.defaultIntf().name} nud permanent\n"
+                )
+        for index, batch in lines.items():
+            done = self._nodes[index].popen(
+                ["ip", "-batch", "-"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            said, _ = done.communicate("".join(batch), timeout=_PING_TIMEOUT_S)
+            if done.returncode:
+                raise HostError(f"no neighbour entries: {' '.join(said.split())}")
+
+
+def netem_unavailable() -> str | None:
+    """Why a link cannot be delayed; None when it can. Tries it on the loopback of
+    this (private) network namespace."""
+    add = subprocess.run(
+        ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if add.returncode == 0:
+        subprocess.run(["tc", "qdisc", "del", "dev", "lo", "root"], check=True)
+        return None
+    said = " ".join(add.stderr.split())
+    return f"this kernel has no netem queueing discipline ({said})"
+
+
+def _raise_open_files() -> None:
+    """Mininet takes two file descriptors a node, and the processes on its hosts
+    inherit the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

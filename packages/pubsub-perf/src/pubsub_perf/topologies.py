@@ -1,0 +1,155 @@
+"""Networks as data: hosts, switches, links, and who sits where. Core.
+
+Nothing here knows Mininet; `pubsub_perf.hosts` makes networks of these descriptions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from typing import Literal
+
+from pubsub_common.errors import ConfigError
+
+Kind = Literal["tree", "single-switch", "linear", "dumbbell"]
+KINDS: tuple[Kind, ...] = ("tree", "single-switch", "linear", "dumbbell")
+
+# A broker, a publisher and a subscriber.
+MIN_HOSTS = 3
+# A Linux bridge has 1023 ports; one host per /24 neighbour of the seed's sweeps.
+MAX_HOSTS = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Link:
+    """A cable between two nodes. ``shaped``: it gets the bandwidth that is asked for."""
+
+    ends: tuple[str, str]
+    shaped: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Network:
+    """One network: ``hosts`` and ``switches`` by name, and the links between them."""
+
+    kind: Kind
+    name: str
+    hosts: tuple[str, ...]
+    switches: tuple[str, ...]
+    links: tuple[Link, ...]
+    depth: int | None = None
+    fanout: int | None = None
+
+    def describe(self) -> dict[str, object]:
+        """For ``cell.json``."""
+        about: dict[str, object] = {
+            "kind": self.kind,
+            "hosts": len(self.hosts),
+            "switches": len(self.switches),
+            "links": len(self.links),
+        }
+        if self.depth is not None:
+            about |= {"depth": self.depth, "fanout": self.fanout}
+        return about
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Placement:
+    """Which host (by index) runs which role: host 0 the broker, then publishers, then
+    ``(hosts - 1) // 2`` subscribers."""
+
+    publishers: range
+    subscribers: range
+
+    @staticmethod
+    def of(hosts: int) -> Placement:
+        first_subscriber = hosts - (hosts - 1) // 2
+        return Placement(range(1, first_subscriber), range(first_subscriber, hosts))
+
+
+def tree(depth: int, fanout: int) -> Network:
+    """A tree of switches, ``depth`` levels deep, each with ``fanout`` children; the
+    hosts are the leaves.
+
+    Raises:
+        ConfigError: it would have too few or too many hosts.
+    """
+    if depth < 1 or fanout < 1:
+        raise ConfigError(
+            f"a tree needs depth and fanout of 1 or more: {depth}, {fanout}"
+        )
+    count = fanout**depth
+    _check(count, f"a tree of depth {depth} and fanout {fanout}")
+    hosts = tuple(f"h{i + 1}" for i in range(count))
+    links: list[Link] = []
+    switches: list[str] = []
+
+    def grow(level: int, leaves: Iterator[str]) -> str:
+        name = f"s{len(switches) + 1}"
+        switches.append(name)
+        for _ in range(fanout):
+            child = next(leaves) if level == depth else grow(level + 1, leaves)
+            links.append(Link((name, child)))
+        return name
+
+    grow(1, iter(hosts))
+    name = f"tree-d{depth}f{fanout}-{count}hosts"
+    return Network("tree", name, hosts, tuple(switches), tuple(links), depth, fanout)
+
+
+def single_switch(count: int) -> Network:
+    """All hosts on one switch.
+
+    Raises:
+        ConfigError: too few or too many hosts.
+    """
+    _check(count, "a single switch")
+    hosts = tuple(f"h{i + 1}" for i in range(count))
+    links = tuple(Link(("s1", host)) for host in hosts)
+    return Network(
+        "single-switch", f"single-switch-{count}hosts", hosts, ("s1",), links
+    )
+
+
+def linear(count: int) -> Network:
+    """A line of switches with one host each.
+
+    Raises:
+        ConfigError: too few or too many hosts.
+    """
+    _check(count, "a line")
+    hosts = tuple(f"h{i + 1}" for i in range(count))
+    switches = tuple(f"s{i + 1}" for i in range(count))
+    links = [Link(pair) for pair in zip(switches, hosts, strict=True)]
+    links += [Link(pair) for pair in itertools.pairwise(switches)]
+    return Network("linear", f"linear-{count}hosts", hosts, switches, tuple(links))
+
+
+def dumbbell(count: int) -> Network:
+    """Two switches and a trunk between them: broker and publishers on one side, the
+    subscribers on the other. Only the trunk is shaped, so it is the bottleneck.
+
+    Raises:
+        ConfigError: too few or too many hosts.
+    """
+    _check(count, "a dumbbell")
+    hosts = tuple(f"h{i + 1}" for i in range(count))
+    right = Placement.of(count).subscribers
+    links = [
+        Link(("s2" if i in right else "s1", host), shaped=False)
+        for i, host in enumerate(hosts)
+    ]
+    links.append(Link(("s1", "s2")))
+    name = f"dumbbell-{count}hosts"
+    return Network("dumbbell", name, hosts, ("s1", "s2"), tuple(links))
+
+
+def _check(count: int, what: str) -> None:
+    if count < MIN_HOSTS:
+        raise ConfigError(
+            f"{what} has {count} hosts; a broker, a publisher and a subscriber "
+            f"need {MIN_HOSTS}"
+        )
+    if count > MAX_HOSTS:
+        raise ConfigError(f"{what} has {count} hosts; at most {MAX_HOSTS} are possible")
