@@ -55,7 +55,7 @@ def run_cell(case: Case, hosts: Hosts, folder: Path, say: Say) -> dict[str, Any]
             measure(case, hosts, folder, logs, say, record)
             say("taking the network down")
         record |= {"outcome": "ok", "reason": None}
-    except HostError as error:
+    except (HostError, OSError) as error:
         record |= {"outcome": "failed", "reason": str(error)}
     record |= count_rows(case, folder, record)
     record["duration_s"] = round(time.monotonic() - begin, 3)
@@ -70,7 +70,8 @@ def prepare(folder: Path) -> Path:
     logs.mkdir(parents=True, exist_ok=True)
     for pattern in ("subscriber-*.csv", RECORD, "logs/*.log"):
         for path in folder.glob(pattern):
-            path.unlink()
+            if path.is_file():
+                path.unlink()
     return logs
 
 
@@ -179,7 +180,7 @@ def count_rows(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, An
 
 
 def _rows(path: Path) -> int:
-    if not path.exists():
+    if not path.is_file():
         return 0
     with path.open(newline="", encoding="utf-8") as file:
         return max(0, sum(1 for _ in csv.reader(file)) - 1)
@@ -197,6 +198,6 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """The ``cell.json`` of a folder; None when there is none that can be read."""
     try:
         record = msgspec.json.decode((folder / RECORD).read_bytes())
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
     return record if isinstance(record, dict) else None

@@ -8,12 +8,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Final, Self
 
 from pubsub_perf.hosts.base import HostError, Hosts
 
 _POLL_S: Final = 0.02
 _TERMINATE_S: Final = 10.0
+# After Ctrl-C somebody waits at the terminal.
+_INTERRUPTED_S: Final = 2.0
 _TAIL_LINES: Final = 3
 
 
@@ -61,8 +64,14 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.end(self._roles)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        interrupted = error is not None and not isinstance(error, Exception)
+        self.end(self._roles, _INTERRUPTED_S if interrupted else _TERMINATE_S)
         for role in self._roles:
             role.close()
 
@@ -138,12 +147,12 @@ class Processes:
                 return False
             time.sleep(_POLL_S)
 
-    def end(self, roles: Iterable[Role]) -> None:
-        """Ask ``roles`` to end, and make them if they do not within some seconds."""
+    def end(self, roles: Iterable[Role], patience_s: float = _TERMINATE_S) -> None:
+        """Ask ``roles`` to end, and make them if they have not after ``patience_s``."""
         running = [role for role in roles if role.process.poll() is None]
         for role in running:
             role.process.terminate()
-        deadline = time.monotonic() + _TERMINATE_S
+        deadline = time.monotonic() + patience_s
         for role in running:
             try:
                 role.process.wait(max(0.1, deadline - time.monotonic()))

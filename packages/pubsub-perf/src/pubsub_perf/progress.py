@@ -64,7 +64,8 @@ class SweepProgress:
     def end(self, result: Result) -> None:
         self._estimate.end(result)
         self._bar.advance(self._task)
-        self._console.print(f"{result.case.name}: {_outcome(result)}", highlight=False)
+        line = f"{result.case.name}: {_outcome(result)}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
@@ -96,6 +97,8 @@ def _latencies(folder: Path) -> LatencyHistogram:
     """All latencies of a cell we have just run, so the files are well formed."""
     latencies = LatencyHistogram()
     for path in sorted(folder.glob("subscriber-*.csv")):
+        if not path.is_file():
+            continue
         with path.open(encoding="utf-8") as file:
             next(file, None)
             for line in file:

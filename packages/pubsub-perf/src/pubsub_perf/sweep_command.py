@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,6 +140,9 @@ def _sweep(options: cli.Options, words: Sequence[str]) -> int:
             f"{PROGRAM}: Mininet cannot run here ({why}); using local hosts",
             file=sys.stderr,
         )
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Like Ctrl-C: what was started must be ended.
+        signal.signal(number, lambda num, _frame: sys.exit(128 + num))
     if kind == "mininet":
         isolation.enter(["-m", "pubsub_perf", *words])
     choice.check_shaping(kind, load)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Protocol, Self
 
 from pubsub_common.errors import PubSubError
@@ -26,7 +27,12 @@ class Hosts(Protocol):
             HostError: it cannot be built.
         """
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Take it down."""
 
     def address(self, index: int) -> str:

@@ -21,7 +21,7 @@ from pubsub_common.errors import PubSubError
 
 _MARK: Final = "PUBSUB_PERF_ISOLATED"
 # The program, and the Debian package that brings it.
-_TOOLS: Final = {
+TOOLS: Final = {
     "mnexec": "mininet",
     "brctl": "bridge-utils",
     "ip": "iproute2",
@@ -42,7 +42,7 @@ def unavailable() -> str | None:
     if not sys.platform.startswith("linux"):
         return "it needs Linux"
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":" + _SBIN
-    lacking = {deb for tool, deb in _TOOLS.items() if shutil.which(tool) is None}
+    lacking = {deb for tool, deb in TOOLS.items() if shutil.which(tool) is None}
     if lacking:
         return (
             "programs are missing; on Debian or Ubuntu: "
@@ -86,18 +86,21 @@ def enter(argv: Sequence[str]) -> None:
     outer = subprocess.Popen(
         [*_unshare(), sys.executable, *argv],
         env=os.environ | {_MARK: "1"},
-        preexec_fn=_die_with_parent,
+        # Out of the terminal's reach: what it sends comes once, through us.
+        start_new_session=True,
+        preexec_fn=die_with_parent,
     )
 
     def forward(number: int, _frame: object) -> None:
-        # unshare itself ignores SIGINT and SIGTERM.
+        # To the inner process itself: unshare ignores SIGINT and SIGTERM.
         children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
-        for pid in children.read_text().split():
+        inner = children.read_text().split()
+        for pid in inner:
             os.kill(int(pid), number)
+        if not inner:
+            outer.kill()
 
-    # A terminal sends Ctrl-C to the inner process too.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, forward)
     code = outer.wait()
     raise SystemExit(code if code >= 0 else 128 - code)
@@ -113,11 +116,10 @@ def _set_up_inside() -> None:
     # Programs on the hosts are not us.
     del os.environ[_MARK]
     # The first process of a PID namespace has no default action for signals.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda num, _frame: sys.exit(128 + num))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For a child between fork and exec: end when the parent does, however it ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Self
 
 from pubsub_perf.hosts.base import pipes, script
+from pubsub_perf.hosts.isolation import die_with_parent
 from pubsub_perf.topologies import Network
 
 _PER_BLOCK = 250
@@ -22,7 +24,12 @@ class LocalHosts:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         pass
 
     def address(self, index: int) -> str:
@@ -46,6 +53,7 @@ class LocalHosts:
             cwd=folder,
             # Out of the terminal's reach: we pass its Ctrl-C on, once.
             start_new_session=True,
+            preexec_fn=die_with_parent,
             **pipes(log, talk),  # type: ignore[call-overload]
         )
         return process

@@ -1,0 +1,112 @@
+"""Every command of the README is executed: here, or by what `ELSEWHERE` names."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+README = ROOT / "README.md"
+PROGRAMS = Path(sys.executable).parent
+
+# First line of a block -> where it is executed.
+ELSEWHERE = {
+    "make install": ".ci/run",
+    "make perf": ".ci/run",
+    "make perf SWEEP=full": ".ci/run",
+    "make build": "packages/pubsub-perf/tests/test_wheels.py",
+    "make test": ".ci/run",
+}
+# What must stand there for it to be so.
+PROOF = {
+    "make install": "make lint types",
+    "make perf": "make perf SWEEP=smoke",
+    "make perf SWEEP=full": "make perf SWEEP=smoke",
+    "make build": '["make", "build"]',
+    "make test": "make test",
+}
+
+
+def blocks(language: str, path: Path = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.M | re.S)
+
+
+SHELL = blocks("sh")
+HERE = [block for block in SHELL if block.splitlines()[0] not in ELSEWHERE]
+
+
+def own_network() -> list[str]:
+    """A network namespace of its own, where it can be had: the README's commands use
+    default ports, which somebody else may use on this machine."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    command = ["unshare", "--net", *user, "--"]
+    up = ["sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin ip link set lo up && exec "$@"', "-"]
+    try:
+        done = subprocess.run([*command, *up, "true"], capture_output=True, timeout=20)
+    except FileNotFoundError:
+        return []
+    return [*command, *up] if done.returncode == 0 else []
+
+
+def run(argv: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*own_network(), *argv],
+        cwd=folder,
+        env=os.environ | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("block", HERE, ids=[b.splitlines()[0] for b in HERE])
+def test_the_shell_commands_work(block: str, tmp_path: Path) -> None:
+    done = run(["bash", "-eu", "-c", block], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.integration
+def test_the_first_example_shows_what_the_readme_says(tmp_path: Path) -> None:
+    (block,) = (b for b in HERE if b.startswith("pubsub-broker"))
+    done = run(["bash", "-eu", "-c", block], tmp_path)
+    events = [line for line in done.stdout.splitlines() if line.startswith("weather ")]
+    assert len(events) == 5
+    assert "5 events received, 0 lost; latency" in done.stderr
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("block", blocks("python"))
+def test_the_python_code_works(block: str, tmp_path: Path) -> None:
+    done = run([sys.executable, "-c", block], tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split(" b'")[1].split("'")[0] for line in lines] == [
+        "sunny",
+        "rain later",
+    ]
+
+
+@pytest.mark.parametrize("block", [b for b in SHELL if b not in HERE])
+def test_the_other_commands_are_executed_where_the_table_says(block: str) -> None:
+    first = block.splitlines()[0]
+    assert PROOF[first] in (ROOT / ELSEWHERE[first]).read_text()
+
+
+def test_the_targets_that_the_readme_names_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"\bmake ([a-z]+)", README.read_text())):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_links_lead_somewhere() -> None:
+    for path in [README, *sorted((ROOT / "docs").glob("*.md"))]:
+        for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text()):
+            if "://" not in link:
+                assert (path.parent / link).exists(), f"{path.name}: {link}"
