@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 PRESETS: Final[dict[str, list[str]]] = {
-    # About three minutes on two cores: both models, stars and trees up to 27 hosts.
+    # Some three minutes on two cores: both models, stars and trees up to 32 hosts.
     "default": [
         "--topology=single-switch,tree",
-        "--switch-hosts=4,8,16",
+        "--switch-hosts=4,8,16,32",
         "--depth=2..3",
         "--fanout=2..3",
         "--events=50",

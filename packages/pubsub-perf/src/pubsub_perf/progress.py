@@ -75,7 +75,9 @@ def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("received", "lost", "p50", "p99", "max"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("")
+    failures = any(result.failed for result in results)
+    if failures:
+        table.add_column("")
     for result in results:
         record = result.record
         summary = _latencies(cell_folder(out, result.case)).summary_ns()
@@ -88,7 +90,7 @@ def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
                 format_ns(summary[key]) if key in summary else ""
                 for key in ("p50", "p99", "max")
             ),
-            "failed" if result.failed else "ok",
+            *(["failed" if result.failed else ""] if failures else []),
         )
     console.print(table)
 

@@ -1,0 +1,190 @@
+"""One subscriber's latency file, read back. Shell.
+
+Written by `pubsub_common.datafile`, or by others: the header may be missing or name
+other columns; the third column is seconds in any case. No row is dropped in silence:
+a row without a number is counted by its fault.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Fault = Literal["blank row", "row without latency", "NaN", "infinity", "broken row"]
+
+_PLURAL: Final[dict[Fault, str]] = {
+    "blank row": "blank rows",
+    "row without latency": "rows without latency",
+    "NaN": "NaNs",
+    "infinity": "infinities",
+    "broken row": "broken rows",
+}
+# No clock fault reaches this far (30,000 years); larger numbers are garbage, and axes
+# cannot be drawn for them.
+_MAX_S: Final = 1e12
+_INDEXED: Final = re.compile(r"subscriber-(\d{1,9})")
+_ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+|:\d+$|^\d+$")
+_OTHER_UNIT: Final = re.compile(
+    r"(?:^|[^a-z])(ms|us|\u00b5s|\u03bcs|ns|milli\w*|micro\w*|nano\w*)\b"
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Faults:
+    """Rows of one file that are no latency: how many, and where the first one is."""
+
+    fault: Fault
+    rows: int
+    first_line: int
+
+    def __str__(self) -> str:
+        if self.rows == 1:
+            return f"1 {self.fault} (line {self.first_line})"
+        return f"{self.rows} {_PLURAL[self.fault]} (first in line {self.first_line})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class SubscriberData:
+    """What one subscriber received. ``latencies`` are seconds in order of receipt,
+    all finite, values of 0 or less included. ``index`` is None when the file is not
+    named ``subscriber-<index>``."""
+
+    name: str
+    index: int | None
+    publishers: tuple[str, ...]
+    topics: tuple[str, ...]
+    latencies: NDArray[np.float64]
+    faults: tuple[Faults, ...] = ()
+    header: tuple[str, ...] | None = None
+    unreadable: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Events in the file: rows with or without a usable latency, not blank ones."""
+        unusable = sum(f.rows for f in self.faults if f.fault != "blank row")
+        return len(self.latencies) + unusable
+
+    @property
+    def not_positive(self) -> int:
+        """Latencies of 0 or less: the sign of a clock fault."""
+        return int(np.count_nonzero(self.latencies <= 0))
+
+    def problems(self) -> list[str]:
+        """What a reader of the statistics must know about this file."""
+        found = []
+        if self.unreadable is not None:
+            found.append(f"cannot be read to its end: {self.unreadable}")
+        elif not self.rows:
+            found.append("holds no events")
+        if self.faults:
+            kinds = ", ".join(map(str, self.faults))
+            found.append(f"{kinds}: kept out of the statistics")
+        if self.not_positive:
+            values = "value" if self.not_positive == 1 else "values"
+            found.append(f"{self.not_positive} {values} of 0 s or less: kept")
+        if self.header and len(self.header) > 2 and _OTHER_UNIT.search(self.header[2]):
+            found.append(f"column {self.header[2]!r} is taken as seconds")
+        return found
+
+
+def is_data_name(name: str) -> bool:
+    """Whether a file of this name can be a latency file."""
+    if name.startswith("."):
+        return False
+    suffix = Path(name).suffix.lower()
+    return suffix in ("", ".csv")
+
+
+def read_latencies(path: Path) -> SubscriberData:
+    """Read one file. Never raises for what is in it, nor when it cannot be opened:
+    then the result has no latencies and says why."""
+    stem = path.stem if path.suffix.lower() == ".csv" else path.name
+    indexed = _INDEXED.fullmatch(stem)
+    rows = _Rows()
+    unreadable = None
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            rows.feed(file)
+    except OSError as error:
+        unreadable = error.strerror or str(error)
+    return SubscriberData(
+        name=stem,
+        index=int(indexed[1]) if indexed else None,
+        publishers=tuple(rows.publishers),
+        topics=tuple(rows.topics),
+        latencies=np.array(rows.latencies, dtype=np.float64),
+        faults=tuple(
+            Faults(fault, count, first) for fault, (count, first) in rows.faults.items()
+        ),
+        header=rows.header,
+        unreadable=unreadable,
+    )
+
+
+class _Rows:
+    """Sorts rows into latencies and faults."""
+
+    def __init__(self) -> None:
+        self.latencies: list[float] = []
+        self.publishers: dict[str, None] = {}
+        self.topics: dict[str, None] = {}
+        self.faults: dict[Fault, tuple[int, int]] = {}
+        self.header: tuple[str, ...] | None = None
+
+    def feed(self, lines: Iterable[str]) -> None:
+        first = True
+        for number, line in enumerate(lines, start=1):
+            row = _columns(line)
+            value, fault = _value(row)
+            if fault is None:
+                self.latencies.append(value)
+                self.publishers[row[0].strip()] = None
+                self.topics[row[1].strip()] = None
+            elif first and fault == "broken row" and _is_header(row):
+                self.header = tuple(name.strip().lower() for name in row)
+            else:
+                count, where = self.faults.get(fault, (0, number))
+                self.faults[fault] = (count + 1, where)
+            first = first and fault == "blank row"
+
+
+def _columns(line: str) -> list[str]:
+    # No field holds a line break, so each line is parsed alone: a stray quote breaks
+    # its own row and does not swallow those after it.
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return [line]
+
+
+def _value(row: list[str]) -> tuple[float, Fault | None]:
+    if len(row) < 3 or "_" in row[2]:
+        return math.nan, "broken row" if any(map(str.strip, row)) else "blank row"
+    try:
+        value = float(row[2])
+    except ValueError:
+        if row[2].strip():
+            return math.nan, "broken row"
+        blank = not any(map(str.strip, row))
+        return math.nan, "blank row" if blank else "row without latency"
+    if abs(value) <= _MAX_S:
+        return value, None
+    if math.isnan(value):
+        return value, "NaN"
+    return value, "infinity" if math.isinf(value) else "broken row"
+
+
+def _is_header(row: list[str]) -> bool:
+    """Names of columns, and not an event whose latency is broken."""
+    third = row[2].strip() if len(row) > 2 else ""
+    return bool(third) and third[0].isalpha() and not _ADDRESS.search(row[0].strip())

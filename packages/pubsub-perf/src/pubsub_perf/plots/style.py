@@ -1,0 +1,160 @@
+"""How every figure looks: the same on any machine, in colour or in black and white.
+
+Models differ in colour, line, hatch and in whether marks are filled; kinds of networks
+differ in the shape of marks. The two colours differ in lightness, too, and are told
+apart with any colour vision (after Okabe and Ito).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Literal
+
+import matplotlib
+
+from pubsub_perf import units
+from pubsub_perf.measured import Measured
+
+Line = Literal["-", "--", "-."]
+
+DPI: Final = 150
+INK: Final = "#1c1c1c"
+MUTED: Final = "#555555"
+GRID: Final = "#d9d9d9"
+
+_SETTINGS: Final[dict[Any, Any]] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "hatch.linewidth": 0.7,
+    "legend.frameon": False,
+    "text.color": INK,
+    "text.parse_math": False,  # A network's name may hold a "$".
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "svg.hashsalt": "pubsub-perf",  # Otherwise ids in SVG are random.
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelStyle:
+    """Everything that tells one model from the other."""
+
+    colour: str
+    tint: str
+    line: Line
+    hatch: str
+    marker: str
+    filled: bool
+
+    @property
+    def face(self) -> str:
+        """The fill of this model's marks."""
+        return self.colour if self.filled else "white"
+
+
+_MODELS: Final = {
+    "centralized": ModelStyle("#0a4a80", "#c6d9ea", "-", "////", "o", True),
+    "decentralized": ModelStyle("#d55e00", "#fce4d2", "--", "||", "s", False),
+}
+_OTHER_MODEL: Final = ModelStyle("#4d4d4d", "#e4e4e4", "-.", "xxx", "D", True)
+
+_KIND_MARKERS: Final = {
+    "single-switch": "o",
+    "tree": "^",
+    "linear": "s",
+    "dumbbell": "D",
+}
+_OTHER_MARKERS: Final = "vP<X>p*h"
+
+
+def of_model(model: str) -> ModelStyle:
+    """The style of a model; the same for all that are not known."""
+    return _MODELS.get(model, _OTHER_MODEL)
+
+
+def markers_of(kinds: Iterable[str]) -> dict[str, str]:
+    """A mark for each kind of network."""
+    markers = {}
+    others = 0
+    for kind in sorted(set(kinds)):
+        if kind in _KIND_MARKERS:
+            markers[kind] = _KIND_MARKERS[kind]
+        else:
+            markers[kind] = _OTHER_MARKERS[others % len(_OTHER_MARKERS)]
+            others += 1
+    return markers
+
+
+def mark(look: ModelStyle, marker: str) -> dict[str, Any]:
+    """Arguments of a line for marks of this model."""
+    return {
+        "marker": marker,
+        "markersize": 7.5,
+        "markerfacecolor": look.face,
+        # A white rim keeps filled marks apart where they overlap.
+        "markeredgecolor": "white" if look.filled else look.colour,
+        "markeredgewidth": 0.8 if look.filled else 1.5,
+    }
+
+
+@contextlib.contextmanager
+def applied() -> Iterator[None]:
+    """Draw in this style, whatever the user's matplotlibrc says."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # A name in a script that the font lacks becomes boxes, and is no failure.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def sample_count(measured: Measured) -> list[str]:
+    """``n = 396``, ``4 lost of 400``, and whether the machine was overloaded."""
+    summary = measured.summary
+    lines = [f"n = {summary.count:,}", units.loss(summary.lost, summary.expected)]
+    if measured.cell.degraded:
+        lines.append(f"\N{WARNING SIGN} machine {measured.cell.fidelity}")
+    return lines
+
+
+def absent(cells: Iterable[Measured]) -> list[str]:
+    """A sentence on the cells that have no samples to draw."""
+    names = []
+    for measured in cells:
+        if not len(measured.ordered):
+            cell = measured.cell
+            why = "failed" if cell.failed else "no samples"
+            names.append(f"{cell.model} on {cell.network} ({why})")
+    return [f"Not shown: {', '.join(names)}."] if names else []
+
+
+def conditions(cells: Sequence[Measured]) -> str:
+    """What these cells have in common: hosts, roles, load."""
+    parts = []
+    hosts = {m.cell.hosts for m in cells}
+    if len(hosts) == 1 and None not in hosts:
+        parts.append(f"{hosts.pop()} hosts")
+    publishers = cells[0].cell.publishers
+    subscribers = cells[0].cell.subscribers
+    roles = {(m.cell.publishers, m.cell.subscribers) for m in cells}
+    if len(roles) == 1 and publishers is not None:
+        parts.append(
+            f"{units.counted(publishers, 'publisher', 'publishers')} to "
+            f"{units.counted(subscribers, 'subscriber', 'subscribers')}"
+        )
+    loads = {m.load for m in cells}
+    if len(loads) == 1:
+        parts += [load for load in loads if load]
+    return ", ".join(parts)

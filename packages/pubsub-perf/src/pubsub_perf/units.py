@@ -1,0 +1,65 @@
+"""Latencies and losses as text: one unit for what is compared. Core."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Final
+
+NOT_AVAILABLE: Final = "n/a"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unit:
+    """``per_second`` of these make a second."""
+
+    name: str
+    per_second: float
+
+    def show(self, seconds: float) -> str:
+        """The number alone, with three significant digits and no exponent."""
+        value = seconds * self.per_second
+        magnitude = abs(value)
+        if magnitude >= 99.95:
+            return f"{value:,.0f}"
+        if magnitude >= 9.995:
+            return f"{value:.1f}"
+        if magnitude >= 0.9995 or not magnitude:
+            return f"{value:.2f}" if magnitude else "0"
+        return f"{value:.3f}" if magnitude >= 0.01 else f"{value:.2g}"
+
+
+MICROSECONDS: Final = Unit("µs", 1e6)
+MILLISECONDS: Final = Unit("ms", 1e3)
+SECONDS: Final = Unit("s", 1.0)
+
+
+def unit_for(values_s: Iterable[float]) -> Unit:
+    """The unit in which the middle one of these values is a handy number."""
+    ordered = sorted(map(abs, values_s))
+    middle = ordered[len(ordered) // 2] if ordered else 0.0
+    if middle < 1e-3:
+        return MICROSECONDS
+    return MILLISECONDS if middle < 1.0 else SECONDS
+
+
+def duration(seconds: float | None) -> str:
+    """A latency on its own, in the unit that suits it: ``412 µs``."""
+    if seconds is None:
+        return NOT_AVAILABLE
+    unit = unit_for([seconds])
+    return f"{unit.show(seconds)} {unit.name}"
+
+
+def loss(lost: int | None, expected: int | None) -> str:
+    """``4 lost of 400``; says so when nobody counted."""
+    if lost is None:
+        return "loss not counted"
+    if expected is None:
+        return f"{lost:,} lost"
+    return f"{lost:,} lost of {expected:,}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{count:,} {one if count == 1 else many}"
