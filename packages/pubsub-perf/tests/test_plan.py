@@ -20,18 +20,34 @@ def case(**load: object) -> Case:
 def test_what_subscribers_expect_adds_up_to_what_publishers_send(
     events: int, topics: int
 ) -> None:
-    load = Load(events=events, topics=topics)
+    load = Load(events=events, topics=topics, warmup_events=2)
     # iteration % len(topics) picks the topic of a publisher's event
-    sent = [iteration % topics for iteration in range(events)]
+    sent = [iteration % topics for iteration in range(load.sent)]
     assert [load.events_of(i) for i in range(topics)] == [
         sent.count(i) for i in range(topics)
     ]
 
 
 def test_every_subscriber_expects_the_events_of_its_topic_of_every_publisher() -> None:
-    measured = case(events=10, topics=3)
+    measured = case(events=10, topics=3, warmup_events=0)
     assert len(measured.placement.publishers) == 4
     assert [measured.expected(i) for i in range(4)] == [16, 12, 12, 16]
+
+
+def test_the_warm_up_comes_on_top_for_every_publisher_and_topic() -> None:
+    measured = case(events=10, topics=2, warmup_events=5)
+    assert measured.load.sent == 20
+    assert measured.expected(0) == 4 * 10
+    words = commands.publisher(measured, 0, "10.0.0.2", "10.0.0.1")
+    assert words[words.index("--max-event-count") + 1] == "20"
+
+
+def test_runs_come_round_after_round_with_the_models_in_turn() -> None:
+    two = [topologies.tree(2, 2), topologies.tree(3, 2)]
+    found = plan.cases(plan.MODELS, two, Load(), repeats=3)
+    assert [c.run for c in found] == [1] * 4 + [2] * 4 + [3] * 4
+    assert [c.model for c in found] == ["centralized", "decentralized"] * 6
+    assert found[0].phases_ns() != found[4].phases_ns()
 
 
 def test_both_models_get_the_same_phases_within_one_interval() -> None:
@@ -45,7 +61,9 @@ def test_both_models_get_the_same_phases_within_one_interval() -> None:
 
 
 def test_the_wait_factor_gives_the_deadline_as_in_the_seed() -> None:
-    assert Load(events=100, interval_s=1, wait_factor=4).deadline_s == 400
+    assert (
+        Load(events=100, interval_s=1, wait_factor=4).deadline_s == 400
+    )  # warm-up or not
     # and is never so short that processes could not end
     assert Load(events=1, interval_s=0.01, wait_factor=1).deadline_s > 10
 
@@ -62,6 +80,7 @@ def test_the_wait_factor_gives_the_deadline_as_in_the_seed() -> None:
         ({"bandwidth_mbit": 2000}, "at most 1000 Mbit/s"),
         ({"delay_ms": -1}, "delay"),
         ({"wait_factor": 0}, "wait factor"),
+        ({"warmup_events": -1}, "warmup"),
         ({"events": 2, "topics": 3}, "3 topics"),
     ],
 )
@@ -82,6 +101,16 @@ def test_axes_span_networks_from_small_to_large() -> None:
     ]
 
 
+def test_single_networks_can_be_named_and_come_once() -> None:
+    names = ["tree-d2f4", "dumbbell-17", "single-switch", "single-switch-4"]
+    found = plan.networks(names, [], [], [4])
+    assert [network.name for network in found] == [
+        "single-switch-4hosts",
+        "tree-d2f4-16hosts",
+        "dumbbell-17hosts",
+    ]
+
+
 def test_models_alternate() -> None:
     found = plan.cases(
         plan.MODELS, [topologies.tree(2, 2), topologies.tree(3, 2)], Load()
@@ -90,8 +119,9 @@ def test_models_alternate() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ConfigError, match="ring"):
-        plan.networks(["ring"], [2], [2], [4])
+    for name in ("ring", "tree-3", "dumbbell-", "dumbbell-x", "single-switch-"):
+        with pytest.raises(ConfigError, match=name):
+            plan.networks([name], [2], [2], [4])
     with pytest.raises(ConfigError, match="anarchic"):
         plan.cases(["anarchic"], [topologies.tree(2, 2)], Load())
 
@@ -100,7 +130,7 @@ def test_command_lines_are_of_console_scripts_and_hold_no_path() -> None:
     measured = case(topics=2)
     lines = [
         commands.broker(measured, "10.0.0.1"),
-        commands.publisher(measured, "10.0.0.2", "10.0.0.1"),
+        commands.publisher(measured, 0, "10.0.0.2", "10.0.0.1"),
         commands.subscriber(measured, 1, "10.0.0.8", "10.0.0.1"),
     ]
     assert [line[0] for line in lines] == [
@@ -108,7 +138,7 @@ def test_command_lines_are_of_console_scripts_and_hold_no_path() -> None:
         "pubsub-publisher",
         "pubsub-subscriber",
     ]
-    assert not [word for line in lines for word in line if "/" in word]
+    assert not [word for line in lines for word in line if word.startswith("/")]
     assert "--centralized" in lines[0]
     assert "--centralized" not in lines[1], "publishers are indifferent to the model"
     assert lines[2][lines[2].index("-t") + 1] == "B"

@@ -23,7 +23,7 @@ from pubsub_perf.plan import Case, Load
 from pubsub_perf.sweep import Result, cell_folder, run_sweep
 from pubsub_perf.topologies import Network
 
-QUICK = Load(events=6, interval_s=0.02)
+QUICK = Load(events=6, interval_s=0.02, warmup_events=0)
 
 
 class Quiet:
@@ -73,7 +73,7 @@ def rows(path: Path) -> list[list[str]]:
 @pytest.mark.integration
 @pytest.mark.parametrize("model", plan.MODELS)
 def test_a_cell_leaves_data_files_and_a_record(tmp_path: Path, model: str) -> None:
-    load = Load(events=6, interval_s=0.02, topics=2)
+    load = Load(events=6, interval_s=0.02, topics=2, warmup_events=1)
     network = topologies.tree(2, 3)  # 9 hosts: 4 publishers, 4 subscribers
     (case,) = plan.cases([model], [network], load)
     (result,) = run_sweep([case], "local", tmp_path, Quiet())
@@ -81,14 +81,14 @@ def test_a_cell_leaves_data_files_and_a_record(tmp_path: Path, model: str) -> No
     record = json.loads((folder / "cell.json").read_text())
     assert not result.failed, record["reason"]
     assert (record["model"], record["outcome"]) == (model, "ok")
-    assert (record["expected"], record["received"], record["lost"]) == (48, 48, 0)
+    assert (record["expected"], record["received"], record["lost"]) == (64, 64, 0)
     assert record["parameters"]["events"] == 6
     assert record["commands"]["subscriber-1"][:3] == ["pubsub-subscriber", "-t", "B"]
     assert record["versions"]["pubsub-perf"] == "0.1.0"
     for index, item in enumerate(record["subscribers"]):
         header, *data = rows(folder / f"subscriber-{index}.csv")
         assert tuple(header) == HEADER
-        assert len(data) == item["received"] == 12
+        assert len(data) == item["received"] == 16
         publishers = {f"{host}:5556" for host in record["hosts"]["publishers"]}
         assert {row[0] for row in data} == publishers
         assert {row[1] for row in data} == set(item["topics"])
@@ -122,7 +122,9 @@ def test_a_cell_of_other_parameters_is_not_replaced_unasked(
 ) -> None:
     broken(False)
     run_sweep(cases(models=("centralized",)), "local", tmp_path, Quiet())
-    other = cases(Load(events=7, interval_s=0.02), models=("centralized",))
+    other = cases(
+        Load(events=7, interval_s=0.02, warmup_events=0), models=("centralized",)
+    )
     data = cell_folder(tmp_path, other[0]) / "subscriber-0.csv"
     before = data.read_bytes()
     with pytest.raises(ConfigError, match="events 6 there, 7 asked"):
@@ -157,7 +159,7 @@ def test_a_subscriber_that_misses_events_writes_what_it_has(
     # Subscribers that wait for one event more than is ever sent.
     monkeypatch.setattr(Case, "expected", lambda self, index: 13)
     monkeypatch.setattr(plan, "MIN_DEADLINE_S", 0.5)
-    load = Load(events=6, interval_s=0.02, wait_factor=1)
+    load = Load(events=6, interval_s=0.02, wait_factor=1, warmup_events=0)
     (result,) = run_sweep(cases(load, ("decentralized",)), "local", tmp_path, Quiet())
     record = result.record
     assert not result.failed, record["reason"]

@@ -29,13 +29,17 @@ from pubsub_common import addresses, defaults, messages
 from pubsub_common.errors import ConfigError, ProtocolError, PubSubError
 from pubsub_common.events import SESSION_BITS, split_frame
 from pubsub_common.messages import Disconnect, Heartbeat, Model, Register, Request
-from pubsub_common.sockets import Waker, endpoint, new_context
+from pubsub_common.sockets import Waker, end_context, endpoint, new_context
 
 _log = logging.getLogger(__name__)
 
 _BIND_ATTEMPTS: Final = 20
 # How long a goodbye may take to leave; nobody misses one that does not arrive.
 _FAREWELL_S: Final = 1.0
+_CONTROL_QUEUE: Final = 1000
+# The longest wait in one go. A signal that comes just before a wait does not end it,
+# so a handler that calls `stop` would be run after it.
+_TURN_S: Final = 0.5
 # Requests served before queued ones wait for pushes and forwarder changes: bounds
 # how long a crowd of newcomers delays the others' notifications.
 _BURST: Final = 256
@@ -79,12 +83,12 @@ class Broker:
             raise ConfigError(f"max_event_count must be at least 1: {max_event_count}")
         if not 0 <= port <= 65535:
             raise ConfigError(f"port must be in 0..65535: {port}")
-        if lease_s <= 0:
+        if not 0 < lease_s < float("inf"):
             raise ConfigError(f"lease_s must be more than 0 seconds: {lease_s}")
         if forwarders < 1:
             raise ConfigError(f"forwarders must be at least 1: {forwarders}")
-        if queue_limit < 1:
-            raise ConfigError(f"queue_limit must be at least 1: {queue_limit}")
+        if not 1 <= queue_limit < 2**31:
+            raise ConfigError(f"queue_limit must be in 1..2147483647: {queue_limit}")
         self.centralized = centralized
         self.indefinite = indefinite
         self.max_event_count = max_event_count
@@ -119,9 +123,9 @@ class Broker:
         self._context = new_context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.linger = 0
-        # A crowd that registers at once gets its answers at once: more of them than
-        # the default limit of 1000 would be dropped.
-        self._router.sndhwm = self._router.rcvhwm = 0
+        # Per client. One that does not read loses pushes, which it notices by the
+        # next revision, instead of filling the memory.
+        self._router.set_hwm(_CONTROL_QUEUE)
         self._router.setsockopt(zmq.MAXMSGSIZE, defaults.MAX_CONTROL_BYTES)
         model: Model = "centralized" if self.centralized else "decentralized"
         self._core = BrokerCore(
@@ -179,10 +183,12 @@ class Broker:
         self._perform(self._core.farewell())
         for proxy in self._proxies:
             proxy.close(self._linger_s)
-        for pair in self._pairs if not self._proxies else ():
+        # Those without a proxy: all of a broker with an event limit, and one whose
+        # set-up failed between the two.
+        for pair in self._pairs[len(self._proxies) :]:
             pair.close(self._linger_s)
         self._router.close(linger=round(min(self._linger_s, _FAREWELL_S) * 1000))
-        self._context.term()
+        end_context(self._context)
         self._waker.close()
 
     def __enter__(self) -> Self:
@@ -225,7 +231,9 @@ class Broker:
                 pair.forward_subscriptions()
                 if pair.xsub in ready:
                     self._forward_waiting(pair)
-        self._perform(self._core.tick(time.monotonic()))
+        effects = self._core.tick(time.monotonic())
+        self._count_registration(effects)
+        self._perform(effects)
         self.update_receive_socket()
 
     def _finished(self) -> bool:
@@ -233,13 +241,14 @@ class Broker:
             not self.indefinite and self.event_count >= self.max_event_count
         )
 
-    def _timeout_ms(self) -> int | None:
+    def _timeout_ms(self) -> int:
         deadlines = [self._core.next_deadline()]
         # Safe beside a proxy: its thread touches this only while it applies changes,
         # and this thread waits meanwhile.
         deadlines += [pair.detach_due() for pair in self._pairs]
-        due = min((at for at in deadlines if at is not None), default=None)
-        return None if due is None else max(0, int((due - time.monotonic()) * 1000) + 1)
+        now = time.monotonic()
+        due = min((at for at in deadlines if at is not None), default=now + _TURN_S)
+        return round(min(max(0.0, due - now), _TURN_S) * 1000) + 1
 
     # Control
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from pubsub_broker.effects import (
     Arrived,
@@ -20,8 +21,8 @@ from pubsub_broker.effects import (
 )
 from pubsub_broker.registry import Client, Registry
 from pubsub_common import messages
-from pubsub_common.addresses import parse_address, validate_host
 from pubsub_common.defaults import CLOCKS, NOTIFY_DELAY_S
+from pubsub_common.endpoints import parse_address, validate_host
 from pubsub_common.errors import ConfigError, ProtocolError
 from pubsub_common.messages import (
     Alive,
@@ -43,6 +44,8 @@ from pubsub_common.messages import (
     StatusRequest,
 )
 from pubsub_common.topics import validate_topics
+
+_MAX_DETAIL: Final = 500
 
 
 @dataclasses.dataclass(slots=True)
@@ -221,8 +224,9 @@ class BrokerCore:
         return [push for push in pushes if push is not None]
 
     def farewell(self) -> list[Effect]:
-        """Say goodbye to every client: the broker ends."""
-        return [
+        """Say goodbye to every client, after the news that still waits for it: the
+        broker ends, and publishers go on without it."""
+        return self.flush() + [
             Send(channel.peer, Farewell(epoch=self.epoch))
             for channel in self._channels.values()
         ]
@@ -252,7 +256,12 @@ class BrokerCore:
 
     def _reject(self, peer: bytes, error: Error) -> list[Effect]:
         self.rejected += 1
-        return [Send(peer, error), Rejected(peer, error.detail)]
+        # Details quote the peer, who may have sent megabytes or line breaks.
+        detail = "".join(
+            char if char.isprintable() else "?" for char in error.detail[:_MAX_DETAIL]
+        )
+        error = Error(id=error.id, code=error.code, detail=detail)
+        return [Send(peer, error), Rejected(peer, detail)]
 
     def _validate(self, request: Register) -> tuple[str, ...]:
         """The topics of an acceptable registration.
@@ -288,7 +297,7 @@ class BrokerCore:
             "subscriber" if request.role == "publisher" else "publisher"
         )
         for client in self._registry.matching(other, topics):
-            if client.clock != request.clock:
+            if client.clock != request.clock and client.session != request.session:
                 raise _Refusal(
                     messages.WRONG_CLOCK,
                     f"the {request.role} uses the {request.clock} clock, but the "
@@ -351,13 +360,17 @@ class BrokerCore:
             if self.model == "centralized":
                 effects.append(Detach(client.address))
             for subscriber in self._registry.matching("subscriber", client.topics):
+                # In this order: the peer chose how many next_sequences there are.
                 wanted = {
-                    topic: sequence
-                    for topic, sequence in next_sequences.items()
-                    if topic in subscriber.topics
+                    topic: next_sequences[topic]
+                    for topic in subscriber.topics
+                    if topic in next_sequences
                 }
                 channel = self._channels[subscriber.session]
-                if channel.joined.pop(client.session, None) is None:
+                # No news is one that came and went since the last push, unless the
+                # subscriber knows it from before.
+                unseen = channel.joined.pop(client.session, None) is not None
+                if not unseen or client.session in channel.left:
                     channel.left[client.session] = Departure(
                         session=client.session, next_sequences=wanted
                     )

@@ -25,7 +25,6 @@ DETACH_GRACE_S: Final = 6.0
 # The proxy answers between two bursts of at most 1000 messages.
 _ANSWER_S: Final = 10.0
 
-_PAUSE: Final = b"PAUSE"
 _STATISTICS: Final = b"STATISTICS"
 _TERMINATE: Final = b"TERMINATE"
 
@@ -44,6 +43,9 @@ class ForwardSockets:
         self.xpub = context.socket(zmq.XPUB)
         for socket in (self.xsub, self.xpub):
             socket.set_hwm(queue_limit)
+        # What goes to publishers are subscriptions. Those over a limit libzmq would
+        # drop without a word; how many there are is bounded by topics and clients.
+        self.xsub.sndhwm = 0
         self._attached: set[str] = set()
         self._detach_at: dict[str, float] = {}
 
@@ -125,8 +127,10 @@ class ProxyForwarder:
         self._changes: list[tuple[bool, str]] = []
         self._stopping = False
         self._counted = 0
-        self._control = context.socket(zmq.PAIR)
-        self._proxy_end = context.socket(zmq.PAIR)
+        # A REP socket answers every command. With a PAIR it depends on the version of
+        # libzmq, and an answer too many would be taken for that of the next command.
+        self._control = context.socket(zmq.DEALER)
+        self._proxy_end = context.socket(zmq.REP)
         for socket in (self._control, self._proxy_end):
             socket.linger = 0
         self._control.rcvtimeo = round(_ANSWER_S * 1000)
@@ -144,7 +148,8 @@ class ProxyForwarder:
         self._interrupt()
 
     def forwarded(self) -> int:
-        """Events received from publishers since the start."""
+        """Messages received from publishers since the start, but for the few that
+        pass while `apply` has the proxy end: the proxy forgets its counts then."""
         return self._counted + self._statistics()
 
     def close(self, linger_s: float) -> None:
@@ -167,23 +172,31 @@ class ProxyForwarder:
 
     def _interrupt(self) -> None:
         """Have the thread leave the proxy, apply changes and enter it again; returns
-        when the changes are applied. The proxy forgets its counts when it ends, so
-        they are taken while it is paused."""
-        self._control.send(_PAUSE)
-        self._counted += self._statistics()
+        when the changes are applied. The proxy is asked for its counts in the same
+        breath. (As of libzmq 4.3.5, PAUSE would not stop one that is busy.)"""
         self._idle.clear()
-        self._control.send(_TERMINATE)
-        self._receive()  # the proxy acknowledges with an empty message
-        self._idle.wait(_ANSWER_S)
+        self._send(_STATISTICS)
+        self._send(_TERMINATE)
+        self._counted += self._received_count(self._receive())
+        self._receive()
+        if not self._idle.wait(_ANSWER_S):
+            raise PubSubError("the forwarder's thread does not answer")
 
     def _statistics(self) -> int:
+        self._send(_STATISTICS)
+        return self._received_count(self._receive())
+
+    @staticmethod
+    def _received_count(statistics: list[bytes]) -> int:
         """Messages that the proxy received on XSUB since it was entered: the first
         of eight counters (messages and bytes, in and out, front and back end)."""
-        self._control.send(_STATISTICS)
-        return int.from_bytes(self._receive()[0], sys.byteorder)
+        return int.from_bytes(statistics[0], sys.byteorder)
+
+    def _send(self, command: bytes) -> None:
+        self._control.send_multipart([b"", command])
 
     def _receive(self) -> list[bytes]:
         try:
-            return self._control.recv_multipart()
+            return self._control.recv_multipart()[1:]
         except zmq.Again:
             raise PubSubError("the forwarder's proxy does not answer") from None

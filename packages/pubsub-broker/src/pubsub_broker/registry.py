@@ -31,7 +31,10 @@ class Registry(Protocol):
     """What a broker needs to know and to be told."""
 
     def put(self, client: Client) -> Client | None:
-        """Add a client, or replace the one of the same session; returns that one."""
+        """Add a client, or replace the one of the same session; returns that one.
+
+        The caller has removed an earlier publisher at a new one's address.
+        """
 
     def get(self, session: int) -> Client | None:
         """The client of this session."""
@@ -49,8 +52,7 @@ class Registry(Protocol):
         """When the next lease ends; None without clients."""
 
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
-        """Each client of ``role`` that has at least one of ``topics``, once, in the
-        order of its joining."""
+        """Each client of ``role`` that has at least one of ``topics``, once."""
 
     def publisher_at(self, address: str) -> Client | None:
         """The publisher with this data port."""

@@ -12,37 +12,19 @@ import socket
 from collections.abc import Mapping
 
 from pubsub_common.defaults import LOOPBACK
+from pubsub_common.endpoints import parse_address, validate_host
 from pubsub_common.errors import ConfigError
+
+__all__ = [
+    "choose_address",
+    "host_address",
+    "interface_addresses",
+    "parse_address",
+    "validate_host",
+]
 
 # Mininet names a host's interfaces <host>-eth<number>.
 _MININET_INTERFACE = re.compile(r".+-eth\d+\Z")
-
-
-def validate_host(host: str) -> str:
-    """Return ``host`` if it is an IPv4 address.
-
-    Raises:
-        ConfigError: it is not, or it is 0.0.0.0, which nobody can connect to.
-    """
-    try:
-        parsed = ipaddress.IPv4Address(host)
-    except ValueError:
-        raise ConfigError(f"{host!r} is not an IPv4 address like 10.0.0.1") from None
-    if parsed.is_unspecified or parsed.is_multicast:
-        raise ConfigError(f"{host} is not the address of one host")
-    return str(parsed)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """(host, port) of ``IP:port``.
-
-    Raises:
-        ConfigError: it is not of this form.
-    """
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigError(f"{text!r} is not an address like 10.0.0.1:5556")
-    return validate_host(host), int(port)
 
 
 def interface_addresses() -> dict[str, str]:

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -46,6 +47,10 @@ CLOCK_OPTION: Final = """\
 QUEUE_OPTION: Final = f"""\
   --queue-limit N                 events kept for a connection that is slow
                                   [default: {defaults.QUEUE_LIMIT}]"""
+MEASURE_OPTIONS: Final = """\
+  --details FILE                  write times and number of every event to FILE, as
+                                  CSV compressed by gzip
+  --report FILE                   write counts and figures to FILE, as JSON"""
 COMMON_OPTIONS: Final = """\
   -v, --verbose                   say more about what happens
   -h, --help                      show this text
@@ -207,21 +212,36 @@ def fail(program: str, error: Exception | str, code: int) -> int:
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls ``stop``; a second one ends the process."""
-    seen: list[int] = []
+    """The first SIGINT or SIGTERM calls ``stop``; a second one ends the process.
 
-    def handler(number: int, _frame: object) -> None:
-        if seen:
-            os._exit(128 + number)
-        seen.append(number)
-        stop()
+    They do so in a thread. Python runs signal handlers between two instructions of
+    the main thread, and one that comes just before that thread begins to wait for
+    something would be handled after the wait.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
 
-    before = {
-        number: signal.signal(number, handler)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    def watch() -> None:
+        stopping = False
+        while number := os.read(read_fd, 1):
+            if number[0] not in numbers:
+                continue
+            if stopping:
+                os._exit(128 + number[0])
+            stopping = True
+            stop()
+
+    thread = threading.Thread(target=watch, name="signals", daemon=True)
+    thread.start()
+    previous_fd = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
     try:
         yield
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+        signal.set_wakeup_fd(previous_fd)
+        os.close(write_fd)
+        thread.join()
+        os.close(read_fd)

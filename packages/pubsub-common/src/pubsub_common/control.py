@@ -18,6 +18,7 @@ import zmq
 from pubsub_common import messages
 from pubsub_common.errors import (
     BrokerUnreachable,
+    NotReady,
     ProtocolError,
     PubSubError,
     RegistrationRefused,
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 # starts both with one command.
 _MENTION_AFTER_S: Final = 1.0
 _LEAVE_ANSWER_S: Final = 1.0
+_TURN_S: Final = 0.2
+_MAX_POLL_S: Final = 3600.0
 _RECONNECT_MS: Final = 100
 _RECONNECT_MAX_MS: Final = 1000
 
@@ -98,25 +101,30 @@ class ControlClient:
         self._socket.connect(self.endpoint)
         self._thread.start()
 
-    def wait_registered(self, timeout_s: float) -> Registered:
+    def wait_registered(
+        self, timeout_s: float, *, stopped: Callable[[], bool] = lambda: False
+    ) -> Registered:
         """The broker's first answer.
 
         Raises:
             BrokerUnreachable: none came within ``timeout_s`` seconds.
             RegistrationRefused: it was a refusal.
+            NotReady: ``stopped`` became true before it came.
         """
         mention = min(_MENTION_AFTER_S, timeout_s)
-        if not self._wait(mention) and timeout_s > mention:
+        if not self._wait(mention, stopped) and timeout_s > mention:
             _log.warning(
                 "no broker at %s yet; trying for %g s", self.endpoint, timeout_s
             )
-            self._wait(timeout_s - mention)
+            self._wait(timeout_s - mention, stopped)
         with self._changed:
             if self._error is not None:
                 raise self._error
-            if self._registered is None:
-                raise BrokerUnreachable(self.endpoint, timeout_s)
-            return self._registered
+            if self._registered is not None:
+                return self._registered
+        if stopped():
+            raise NotReady(f"stopped before a broker answered at {self.endpoint}")
+        raise BrokerUnreachable(self.endpoint, timeout_s)
 
     def wake(self) -> None:
         """Have the control thread call ``service`` soon."""
@@ -131,12 +139,17 @@ class ControlClient:
         self._socket.close(linger=0)
         self._waker.close()
 
-    def _wait(self, timeout_s: float) -> bool:
+    def _wait(self, timeout_s: float, stopped: Callable[[], bool]) -> bool:
+        """Whether there was an answer, or no need for one, before the time was up."""
+        deadline = time.monotonic() + timeout_s
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self._registered is not None or self._error is not None,
-                timeout_s,
-            )
+            while self._registered is None and self._error is None and not stopped():
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    return False
+                # In turns, because a signal handler cannot notify a condition.
+                self._changed.wait(min(left_s, _TURN_S))
+        return True
 
     def _run(self) -> None:
         poller = select.poll()
@@ -159,9 +172,12 @@ class ControlClient:
         waits = [] if again_s is None else [again_s]
         if deadline is not None:
             waits.append(deadline - time.monotonic())
-        return max(0.0, min(waits)) * 1000 + 0.5 if waits else None
+        # A broker may name any lease, but poll takes only so many milliseconds.
+        return min(max(0.0, min(waits)), _MAX_POLL_S) * 1000 + 0.5 if waits else None
 
     def _tick(self) -> None:
+        if int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT:
+            self._session.connected(time.monotonic())
         request, events = self._session.tick(time.monotonic())
         for event in events:
             self._publish(event)
@@ -194,14 +210,13 @@ class ControlClient:
                 _log.warning(
                     "the broker at %s %s; trying to register again", self.endpoint, why
                 )
-            case Refused(_, detail):
-                _log.error("%s", detail)
+            case Refused(code, detail):
+                # Before the role hears of it, so that whom it wakes finds the reason.
+                self._error = RegistrationRefused(code, detail)
         self._on_event(event)
         with self._changed:
             if isinstance(event, Joined) and self._registered is None:
                 self._registered = event.reply
-            elif isinstance(event, Refused):
-                self._error = RegistrationRefused(event.code, event.detail)
             self._changed.notify_all()
 
     def _take_leave(self, poller: select.poll) -> None:

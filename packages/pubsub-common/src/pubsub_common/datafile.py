@@ -8,11 +8,12 @@ CSV: a header, then one row per received event in order of receipt::
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from pubsub_common.errors import ConfigError
 
@@ -26,9 +27,13 @@ def writable_file(path: str) -> None:
         ConfigError: it cannot.
     """
     target = Path(path)
-    folder = target.parent
+    folder = (target.resolve() if target.is_symlink() else target).parent
     if target.is_dir():
         reason = "it is a folder"
+    elif _is_special(target):
+        if os.access(target, os.W_OK):
+            return
+        reason = "it is write protected"
     elif not folder.is_dir():
         reason = f"there is no folder {folder}"
     elif not os.access(folder, os.W_OK | os.X_OK):
@@ -41,23 +46,49 @@ def writable_file(path: str) -> None:
 
 
 def write_latencies(path: Path, rows: Iterable[tuple[str, str, int]]) -> None:
-    """Write (publisher, topic, latency in ns) rows, and never half a file: they go
-    to a temporary name beside ``path``, which is renamed when all is on disk.
+    """Write (publisher, topic, latency in ns) rows. A device or pipe is written to,
+    and a link followed, not replaced.
 
     Raises:
         OSError: it could not be written; an earlier file of that name is unchanged.
     """
+    if _is_special(path):
+        with path.open("w", newline="", encoding="utf-8") as file:
+            _write_rows(file, rows)
+        return
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        _write_rows(file, rows)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Never half a file: the block writes to the temporary name that it is given,
+    which replaces ``path`` (or what it links to) when the block has ended well.
+
+    Raises:
+        OSError: it could not be replaced; an earlier file of that name is unchanged.
+    """
+    if path.is_symlink():
+        path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(HEADER)
-            writer.writerows(
-                (publisher, topic, f"{latency_ns / 1e9:.9f}")
-                for publisher, topic, latency_ns in rows
-            )
-            file.flush()
-            os.fsync(file.fileno())
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _write_rows(file: TextIO, rows: Iterable[tuple[str, str, int]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows(
+        (publisher, topic, f"{latency_ns / 1e9:.9f}")
+        for publisher, topic, latency_ns in rows
+    )
+
+
+def _is_special(path: Path) -> bool:
+    """Whether ``path`` is a device, a pipe or the like (root could replace them)."""
+    return path.exists() and not path.is_file() and not path.is_dir()

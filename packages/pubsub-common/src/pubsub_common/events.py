@@ -23,7 +23,7 @@ topic and whose payload is empty.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -32,9 +32,13 @@ from pubsub_common.errors import ProtocolError
 _ARRAY_OF_5: Final = 0x95
 _READY: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
+_LOWER_HEX: Final = frozenset(b"0123456789abcdef")
 
 # JSON numbers are exact up to here in every language (IEEE 754 doubles).
 SESSION_BITS: Final = 53
+
+Session = Annotated[int, msgspec.Meta(ge=0, lt=2**SESSION_BITS)]
+Sequence = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 
 class Event(msgspec.Struct, array_like=True, gc=False):
@@ -45,8 +49,8 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     """
 
     publisher: str
-    session: int
-    sequence: int
+    session: Session
+    sequence: Sequence
     published_ns: int
     payload: bytes
     topic: str = ""
@@ -123,15 +127,24 @@ def ready_topic(topic: str, subscriber_session: int) -> bytes:
 
 
 def parse_ready_topic(raw: bytes) -> tuple[str, int] | None:
-    """(topic, subscriber session) of a ready topic; None for anything else."""
+    """(topic, subscriber session) of a ready topic; None for anything else.
+
+    There is one spelling of each, because the answer goes to the spelling of
+    `ready_topic`: other digits that ``int`` would take are none here.
+    """
     if not raw.startswith(_READY):
         return None
     topic, mark, digits = raw[1:].rpartition(_READY)
-    if not mark or len(digits) != _SESSION_DIGITS:
+    if not mark or not topic or len(digits) != _SESSION_DIGITS:
+        return None
+    if not _LOWER_HEX.issuperset(digits):
+        return None
+    session = int(digits, 16)
+    if session >= 2**SESSION_BITS:
         return None
     try:
-        return topic.decode(), int(digits, 16)
-    except ValueError:  # UnicodeDecodeError is one
+        return topic.decode(), session
+    except UnicodeDecodeError:
         return None
 
 
@@ -161,5 +174,5 @@ def decode_ready_answer(frame: bytes) -> tuple[str, Event] | None:
         raise ProtocolError("broken ready topic")
     try:
         return parsed[0], decode_body(frame[end + 1 :])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"broken ready answer: {error}") from error

@@ -7,12 +7,12 @@ carry no id. Field meanings for other languages: ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import SESSION_BITS
+from pubsub_common.events import Sequence, Session
 
 PROTOCOL_VERSION: Final = 1
 
@@ -20,8 +20,6 @@ _T = TypeVar("_T")
 
 Role = Literal["publisher", "subscriber"]
 Model = Literal["centralized", "decentralized"]
-Session = Annotated[int, msgspec.Meta(ge=0, lt=2**SESSION_BITS)]
-Sequence = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 # Reasons in an Error reply.
 MALFORMED: Final = "malformed"
@@ -90,7 +88,17 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 # Replies and pushes
 
 
-class PublisherInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _Part(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """Base of what messages hold several of."""
+
+
+class PublisherInfo(_Part, frozen=True):
     """One publisher as told to a subscriber. In the centralized model ``address``
     is left out: the subscriber needs the session to know who must answer its
     ready handshake, and nothing more."""
@@ -100,7 +108,7 @@ class PublisherInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     address: str | None = None
 
 
-class Departure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Departure(_Part, frozen=True):
     """One publisher that left. ``next_sequences`` is empty when it died."""
 
     session: Session
@@ -151,7 +159,7 @@ class Farewell(_Message, frozen=True, tag="farewell"):
     epoch: int
 
 
-class ClientStatus(msgspec.Struct, frozen=True, kw_only=True):
+class ClientStatus(_Part, frozen=True):
     """One client in a status report. ``idle_s`` is the time since it last spoke."""
 
     role: Role

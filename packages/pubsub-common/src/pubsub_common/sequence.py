@@ -111,5 +111,6 @@ class StreamTracker:
             if first <= sequence <= last:
                 parts = [(first, sequence - 1), (sequence + 1, last)]
                 self._open[index : index + 1] = [p for p in parts if p[0] <= p[1]]
+                del self._open[:-MAX_OPEN_GAPS]
                 return True
         return False

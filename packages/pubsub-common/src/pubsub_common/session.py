@@ -106,6 +106,7 @@ class ClientSession:
         self._heard_at = now
         self._registered = False
         self._finished = False
+        self._unsent = False
         self._revision = 0
         self.session: int | None = None
         self.epoch: int | None = None
@@ -144,7 +145,14 @@ class ClientSession:
 
     def unsent(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
+        self._unsent = True
         self._deadline = now + REGISTER_RETRY_S
+
+    def connected(self, now: float) -> None:
+        """There is a connection: what could not be sent is due at once."""
+        if self._unsent:
+            self._unsent = False
+            self._deadline = min(self._deadline, now)
 
     def receive(self, reply: Reply, now: float) -> list[SessionEvent]:
         """What a broker's message means for this client."""

@@ -28,10 +28,14 @@ class Waker:
 
     def __init__(self) -> None:
         self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # Between another thread's look at the descriptor and its write, `close`
+        # must not come. Reentrant, for the sake of signal handlers.
+        self._lock = threading.RLock()
 
     def wake(self) -> None:
         """Make `fd` readable until `clear`. A wake after `close` does nothing."""
-        with contextlib.suppress(BlockingIOError):  # full: already readable
+        # Blocking is when it is full, hence already readable.
+        with self._lock, contextlib.suppress(BlockingIOError):
             if self._write_fd >= 0:
                 os.write(self._write_fd, b"\0")
 
@@ -42,7 +46,8 @@ class Waker:
                 pass
 
     def close(self) -> None:
-        write_fd, self._write_fd = self._write_fd, -1
+        with self._lock:
+            write_fd, self._write_fd = self._write_fd, -1
         if write_fd >= 0:
             os.close(write_fd)
             os.close(self.fd)
@@ -79,6 +84,16 @@ class DataSocket:
 def new_context() -> zmq.Context[zmq.Socket[bytes]]:
     """A ZeroMQ context of our own, so that ending one role never ends another."""
     return zmq.Context()
+
+
+def end_context(context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    """Terminate ``context``, waiting for what its sockets still have to send.
+
+    In a thread, because a signal would cut the wait short in the main thread.
+    """
+    thread = threading.Thread(target=context.term, name="pubsub-term", daemon=True)
+    thread.start()
+    thread.join()
 
 
 def has_input(socket: zmq.Socket[bytes]) -> bool:

@@ -7,7 +7,6 @@ until all are attached to all, begin, wait for the files.
 from __future__ import annotations
 
 import contextlib
-import csv
 import datetime
 import time
 from collections.abc import Callable
@@ -16,13 +15,21 @@ from typing import Any, Final
 
 import msgspec
 
-from pubsub_perf import commands, environment
+from pubsub_perf import commands, environment, outcome
+from pubsub_perf.cpuwatch import CpuWatch
 from pubsub_perf.hosts import HostError, Hosts
-from pubsub_perf.plan import Case
+from pubsub_perf.plan import CLOCK, Case
 from pubsub_perf.processes import Processes, Role
 
 FORMAT: Final = 1
 RECORD: Final = "cell.json"
+_LEFTOVERS: Final = (
+    "subscriber-*.csv",
+    RECORD,
+    f"{commands.LOGS}/*.log",
+    f"{commands.EVENTS}/*.csv.gz",
+    f"{commands.REPORTS}/*.json",
+)
 # From "all are ready" to the first event: the time to tell every publisher.
 _LEAD_NS: Final = 200_000_000
 _READY_S: Final = 60.0
@@ -45,7 +52,10 @@ def run_cell(case: Case, hosts: Hosts, folder: Path, say: Say) -> dict[str, Any]
         "model": case.model,
         "network": case.network.name,
         "topology": case.network.describe(),
+        "run": case.run,
         "parameters": case.parameters(),
+        "warmup": {"rule": "fixed", "events": case.load.warmup_events},
+        "clock": {"name": CLOCK, "shared": True, "error_bound_ns": 0},
         "started": started.isoformat(timespec="seconds"),
         **environment.describe(),
     }
@@ -57,7 +67,7 @@ def run_cell(case: Case, hosts: Hosts, folder: Path, say: Say) -> dict[str, Any]
         record |= {"outcome": "ok", "reason": None}
     except (HostError, OSError) as error:
         record |= {"outcome": "failed", "reason": str(error)}
-    record |= count_rows(case, folder, record)
+    record |= outcome.collect(case, folder, record)
     record["duration_s"] = round(time.monotonic() - begin, 3)
     write_record(folder, record)
     return record
@@ -66,13 +76,13 @@ def run_cell(case: Case, hosts: Hosts, folder: Path, say: Say) -> dict[str, Any]
 def prepare(folder: Path) -> Path:
     """An empty cell folder: what an earlier run of this cell left is removed. Returns
     the folder for logs."""
-    logs = folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    for pattern in ("subscriber-*.csv", RECORD, "logs/*.log"):
+    for name in (commands.LOGS, commands.EVENTS, commands.REPORTS):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for pattern in _LEFTOVERS:
         for path in folder.glob(pattern):
             if path.is_file():
                 path.unlink()
-    return logs
+    return folder / commands.LOGS
 
 
 def measure(
@@ -93,10 +103,10 @@ def measure(
         "subscribers": subscribers_at,
     }
     say("checking the network")
-    hosts.check(_pairs(case))
+    record["probes"] = hosts.check(_pairs(case))
     lines = {"broker": commands.broker(case, broker_at)}
     for i, address in enumerate(publishers_at):
-        lines[f"publisher-{i}"] = commands.publisher(case, address, broker_at)
+        lines[f"publisher-{i}"] = commands.publisher(case, i, address, broker_at)
     for i, address in enumerate(subscribers_at):
         lines[f"subscriber-{i}"] = commands.subscriber(case, i, address, broker_at)
     record["commands"] = lines
@@ -116,8 +126,15 @@ def measure(
         ready_s = _READY_S + _READY_PER_HOST_S * len(case.network.hosts)
         processes.wait_for_line(publishers, b"ready", ready_s)
         say("measuring")
-        with environment.cpu_pressure(record):
-            late = _begin_and_wait(case, processes, publishers, subscribers)
+        watch = CpuWatch(processes.pids())
+        before = hosts.traffic(0)
+        watch.begin()
+        late = _begin_and_wait(case, processes, publishers, subscribers, watch)
+        watch.end()
+        after = hosts.traffic(0)
+        if before is not None and after is not None:
+            record["broker"] = after.since(before)
+        outcome.processors(watch, record)
         processes.end([*late, *publishers])
         processes.end([broker])
         processes.check()
@@ -128,6 +145,7 @@ def _begin_and_wait(
     processes: Processes,
     publishers: list[Role],
     subscribers: list[Role],
+    watch: CpuWatch,
 ) -> list[Role]:
     """Tell the publishers when to begin, and wait until every subscriber has written
     its file and every publisher has ended. Returns the subscribers that did not
@@ -139,7 +157,12 @@ def _begin_and_wait(
             publisher.process.stdin.write(b"%d\n" % (start_ns + phase_ns))
             publisher.process.stdin.flush()
     deadline = start_ns / 1e9 + case.load.deadline_s
-    processes.wait([*subscribers, *publishers], lambda: time.monotonic() > deadline)
+
+    def late() -> bool:
+        watch.look()
+        return time.monotonic() > deadline
+
+    processes.wait([*subscribers, *publishers], late)
     return [role for role in subscribers if role.process.poll() is None]
 
 
@@ -151,39 +174,6 @@ def _pairs(case: Case) -> list[tuple[int, int]]:
     if case.model == "decentralized":
         pairs += [(p, s) for p in place.publishers for s in place.subscribers]
     return pairs
-
-
-def count_rows(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """What arrived against what was sent, per subscriber and in all."""
-    place = case.placement
-    addresses = record.get("hosts", {}).get("subscribers", [])
-    per_subscriber = []
-    for i, host in enumerate(place.subscribers):
-        expected = case.expected(i)
-        received = _rows(folder / commands.data_file(i))
-        per_subscriber.append(
-            {
-                "index": i,
-                "host": case.network.hosts[host],
-                "address": addresses[i] if i < len(addresses) else None,
-                "topics": [case.load.topic_names[case.topic_of(i)]],
-                "expected": expected,
-                "received": received,
-                "lost": expected - received,
-            }
-        )
-    totals: dict[str, Any] = {
-        key: sum(item[key] for item in per_subscriber)
-        for key in ("expected", "received", "lost")
-    }
-    return totals | {"subscribers": per_subscriber}
-
-
-def _rows(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    with path.open(newline="", encoding="utf-8") as file:
-        return max(0, sum(1 for _ in csv.reader(file)) - 1)
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

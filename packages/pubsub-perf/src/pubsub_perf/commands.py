@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pubsub_common import defaults
-from pubsub_perf.plan import Case
+from pubsub_perf.plan import CLOCK, Case
+
+# Folders in a cell's folder.
+EVENTS: Final = "events"
+REPORTS: Final = "reports"
+LOGS: Final = "logs"
 
 
 def broker(case: Case, address: str) -> list[str]:
@@ -12,9 +19,9 @@ def broker(case: Case, address: str) -> list[str]:
     return ["pubsub-broker", *model, "--indefinite", "--address", address]
 
 
-def publisher(case: Case, address: str, broker_address: str) -> list[str]:
-    """The command line of one publisher. It waits until every subscriber is attached,
-    says so, and is then told when to begin."""
+def publisher(case: Case, index: int, address: str, broker_address: str) -> list[str]:
+    """The command line of publisher ``index``. It waits until every subscriber is
+    attached, says so, and is then told when to begin."""
     load = case.load
     topics = [word for name in load.topic_names for word in ("-t", name)]
     return [
@@ -22,7 +29,7 @@ def publisher(case: Case, address: str, broker_address: str) -> list[str]:
         *topics,
         *_client(address, broker_address),
         "--max-event-count",
-        str(load.events),
+        str(load.sent),
         "--sleep",
         repr(load.interval_s),
         "--payload-size",
@@ -32,6 +39,7 @@ def publisher(case: Case, address: str, broker_address: str) -> list[str]:
         "--wait-for",
         str(case.ready_subscribers()),
         "--hold",
+        *_measure(f"publisher-{index}"),
     ]
 
 
@@ -49,12 +57,27 @@ def subscriber(case: Case, index: int, address: str, broker_address: str) -> lis
         str(case.expected(index)),
         "--filename",
         data_file(index),
+        *_measure(f"subscriber-{index}"),
     ]
 
 
 def data_file(index: int) -> str:
     """The name of subscriber ``index``'s file in the cell's folder."""
     return f"subscriber-{index}.csv"
+
+
+def details_file(role: str) -> str:
+    """The name of a role's details in the cell's folder."""
+    return f"{EVENTS}/{role}.csv.gz"
+
+
+def report_file(role: str) -> str:
+    """The name of a role's report in the cell's folder."""
+    return f"{REPORTS}/{role}.json"
+
+
+def _measure(role: str) -> list[str]:
+    return ["--details", details_file(role), "--report", report_file(role)]
 
 
 def _client(address: str, broker_address: str) -> list[str]:
@@ -64,7 +87,7 @@ def _client(address: str, broker_address: str) -> list[str]:
         "--address",
         address,
         "--clock",
-        "monotonic",
+        CLOCK,
         "--connect-timeout",
         "120",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -18,7 +19,12 @@ MODELS: Final[tuple[Model, ...]] = ("centralized", "decentralized")
 WAIT_FACTOR: Final = 5.0
 # However short a run, processes need some time to end.
 MIN_DEADLINE_S: Final = 10.0
+# All hosts of a cell share one kernel, hence this clock.
+CLOCK: Final = "monotonic"
+SWITCH: Final = "linux-bridge"
 MAX_MBIT: Final = 1000
+# Of each publisher and topic: connections are fresh, caches cold, code not yet run.
+WARMUP_EVENTS: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class Load:
     payload_bytes: int = defaults.PAYLOAD_BYTES
     bandwidth_mbit: float | None = None
     delay_ms: float | None = None
+    warmup_events: int = WARMUP_EVENTS
     wait_factor: float = WAIT_FACTOR
     seed: int = 1
 
@@ -42,6 +49,7 @@ class Load:
             ("events", self.events, 1),
             ("topics", self.topics, 1),
             ("payload_bytes", self.payload_bytes, 0),
+            ("warmup_events", self.warmup_events, 0),
         ):
             if value < minimum:
                 raise ConfigError(f"{name} must be at least {minimum}: {value}")
@@ -67,16 +75,23 @@ class Load:
             chr(ord("A") + i) if i < 26 else f"T{i + 1}" for i in range(self.topics)
         )
 
+    @property
+    def sent(self) -> int:
+        """Events that one publisher sends: the warm-up comes first, and on top."""
+        return self.events + self.warmup_events * self.topics
+
     def events_of(self, topic_index: int) -> int:
-        """How many of one publisher's events are of this topic: they take turns."""
-        return len(range(topic_index, self.events, self.topics))
+        """How many of one publisher's events, warm-up included, are of this topic:
+        topics take turns."""
+        return len(range(topic_index, self.sent, self.topics))
 
     @property
     def deadline_s(self) -> float:
         """How long after the start the subscribers have for their files: the wait
-        factor times the planned length of the run, as in the seed."""
-        planned_s = self.events * self.interval_s
-        return max(self.wait_factor * planned_s, planned_s + MIN_DEADLINE_S)
+        factor times ``events * interval``, as in the seed, but never less than
+        processes need to end."""
+        asked_s = self.wait_factor * self.events * self.interval_s
+        return max(asked_s, self.sent * self.interval_s + MIN_DEADLINE_S)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,10 +101,12 @@ class Case:
     model: Model
     network: Network
     load: Load
+    run: int = 1
 
     @property
     def name(self) -> str:
-        return f"{self.model}/{self.network.name}"
+        repeat = f" (run {self.run})" if self.run > 1 else ""
+        return f"{self.model}/{self.network.name}{repeat}"
 
     @property
     def placement(self) -> Placement:
@@ -111,53 +128,67 @@ class Case:
 
     def phases_ns(self) -> list[int]:
         """When each publisher starts within the first interval: at random (seeded by
-        the sweep's seed and the network), as independent publishers would. The same
-        for both models, so that they carry the same load."""
-        source = random.Random(f"{self.load.seed}/{self.network.name}")
+        the sweep's seed, the network and the run), as independent publishers would. The
+        same for both models, so that they carry the same load."""
+        source = random.Random(f"{self.load.seed}/{self.network.name}/{self.run}")
         period_ns = self.load.interval_s * 1e9
         return [int(source.random() * period_ns) for _ in self.placement.publishers]
 
     def parameters(self) -> dict[str, object]:
         """What identifies a finished cell; for ``cell.json``."""
-        return dataclasses.asdict(self.load) | {"clock": "monotonic"}
+        return dataclasses.asdict(self.load) | {"clock": CLOCK, "switch": SWITCH}
+
+
+_MAKERS: Final = {
+    "single-switch": topologies.single_switch,
+    "linear": topologies.linear,
+    "dumbbell": topologies.dumbbell,
+}
 
 
 def networks(
-    kinds: Sequence[str],
+    names: Sequence[str],
     depths: Iterable[int],
     fanouts: Iterable[int],
     host_counts: Iterable[int],
 ) -> list[Network]:
-    """The networks that the axes span, the smaller ones first.
+    """The networks that ``names`` and the axes span, the smaller ones first. A name is
+    a kind, or one network: ``tree-d3f2``, ``dumbbell-17``.
 
     Raises:
-        ConfigError: an unknown kind, or an impossible size.
+        ConfigError: an unknown name, or an impossible size.
     """
-    makers = {
-        "single-switch": topologies.single_switch,
-        "linear": topologies.linear,
-        "dumbbell": topologies.dumbbell,
-    }
     fanouts = list(fanouts)
     host_counts = list(host_counts)
     found: list[Network] = []
-    for kind in kinds:
-        if kind == "tree":
+    for name in names:
+        kind, _, count = name.rpartition("-")
+        if name == "tree":
             found += [topologies.tree(d, f) for d in depths for f in fanouts]
-        elif kind in makers:
-            found += [makers[kind](count) for count in host_counts]
+        elif tree := re.fullmatch(r"tree-d(\d+)f(\d+)", name):
+            found.append(topologies.tree(int(tree[1]), int(tree[2])))
+        elif name in _MAKERS:
+            found += [_MAKERS[name](number) for number in host_counts]
+        elif kind in _MAKERS and count.isdecimal():
+            found.append(_MAKERS[kind](int(count)))
         else:
             raise ConfigError(
-                f"unknown topology {kind!r}: choose of {', '.join(topologies.KINDS)}"
+                f"unknown topology {name!r}: choose of {', '.join(topologies.KINDS)}, "
+                "or one network like tree-d3f2 or dumbbell-17"
             )
-    return sorted(found, key=lambda network: len(network.hosts))
+    unique = {network.name: network for network in found}
+    return sorted(unique.values(), key=lambda network: len(network.hosts))
 
 
 def cases(
-    models: Sequence[str], networks_: Iterable[Network], load: Load
+    models: Sequence[str],
+    networks_: Sequence[Network],
+    load: Load,
+    repeats: int = 1,
 ) -> list[Case]:
-    """Every model on every network. The models alternate, so that a machine that
-    slows down during a sweep slows both.
+    """Every model on every network, ``repeats`` times. The models alternate, and a
+    whole round comes before the next, so that a machine that slows down during a sweep
+    slows all cells alike.
 
     Raises:
         ConfigError: an unknown model, or a load that cannot work.
@@ -167,10 +198,17 @@ def cases(
         raise ConfigError(
             f"{load.topics} topics take turns, so {load.events} events cannot reach all"
         )
+    if repeats < 1:
+        raise ConfigError(f"repeats must be at least 1: {repeats}")
     chosen: list[Model] = []
     for name in models:
         matching = [model for model in MODELS if model == name]
         if not matching:
             raise ConfigError(f"unknown model {name!r}: choose of {', '.join(MODELS)}")
         chosen += matching
-    return [Case(model, network, load) for network in networks_ for model in chosen]
+    return [
+        Case(model, network, load, run)
+        for run in range(1, repeats + 1)
+        for network in networks_
+        for model in chosen
+    ]

@@ -93,6 +93,10 @@ class Processes:
         self._roles.append(role)
         return role
 
+    def pids(self) -> dict[str, int]:
+        """The roles' processes by name."""
+        return {role.name: role.process.pid for role in self._roles}
+
     def check(self) -> None:
         """Raises:
         HostError: a role has failed.

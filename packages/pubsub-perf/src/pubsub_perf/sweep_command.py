@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common import cli, defaults
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
+from pubsub_perf.plan import WARMUP_EVENTS
 from pubsub_perf.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ Options:
                           where it can run [default: auto]
   --model NAMES           centralized,decentralized or one of them
                           [default: centralized,decentralized]
-  --topology KINDS        of tree,single-switch,linear,dumbbell
+  --topology NAMES        of tree,single-switch,linear,dumbbell, on the axes below,
+                          and single networks like tree-d3f2,dumbbell-17
                           [default: single-switch,tree]
   --depth RANGE           depths of the trees, like 2..4 or 2,4 [default: 2..3]
   --fanout RANGE          fanouts of the trees [default: 2..3]
@@ -47,6 +49,10 @@ Options:
   --payload-size BYTES    size of the payload [default: {defaults.PAYLOAD_BYTES}]
   --bandwidth MBIT        limit of each link in Mbit/s (dumbbell: of the trunk)
   --delay MS              one-way delay of each link in ms
+  --warmup N              events of each publisher and topic, before the others, that
+                          are kept out of statistics [default: {WARMUP_EVENTS}]
+  --repeats N             whole runs of each cell; intervals need at least 3
+                          [default: 1]
   --wait-factor F         a cell may take F times its planned length until its
                           subscribers must have their files [default: 5]
   --seed N                seed of the publishers' phases [default: 1]
@@ -124,6 +130,7 @@ def _sweep(options: cli.Options, words: Sequence[str]) -> int:
         payload_bytes=cli.whole_number(options, "--payload-size", minimum=0),
         bandwidth_mbit=_optional(options, "--bandwidth"),
         delay_ms=_optional(options, "--delay"),
+        warmup_events=cli.whole_number(options, "--warmup", minimum=0),
         wait_factor=cli.seconds(options, "--wait-factor"),
         seed=cli.whole_number(options, "--seed", minimum=0),
     )
@@ -133,7 +140,12 @@ def _sweep(options: cli.Options, words: Sequence[str]) -> int:
         numbers(options["--fanout"], "--fanout"),
         numbers(options["--switch-hosts"], "--switch-hosts"),
     )
-    cases = plan.cases(options["--model"].split(","), networks, load)
+    cases = plan.cases(
+        options["--model"].split(","),
+        networks,
+        load,
+        cli.whole_number(options, "--repeats"),
+    )
     kind, why = choice.choose(options["--hosts"])
     if why is not None:
         print(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pubsub_common import cli, defaults
+from pubsub_publisher.measure import Measure
 
 if TYPE_CHECKING:
-    from pubsub_publisher.publisher import Publisher
+    from pubsub_publisher.publisher import OnSent, Publisher
 
 PROGRAM = "pubsub-publisher"
 
@@ -26,25 +28,26 @@ Options:
 {cli.TOPIC_OPTION}
 {cli.BROKER_OPTIONS}
 {cli.RUN_OPTIONS}
-  -s SECONDS, --sleep SECONDS     time between two events; 0: as fast as possible
+  -s SECONDS, --sleep SECONDS     time between events; 0: as fast as possible
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
   --bind-port PORT                port to publish from (also -bp); one in use is
                                   passed over [default: {defaults.PUBLISHER_PORT}]
 {cli.ADDRESS_OPTION}
   --wait-for N                    publish only when N subscribers are ready
-  --hold                          when ready, print "ready" and wait for a line on
-                                  standard input: the time of the first event, in
-                                  ns of the clock, or nothing for now
+  --hold                          when ready, print "ready" and wait for a line
+                                  on standard input: the time of the first event,
+                                  in ns of the clock, or nothing for now
   --payload-size BYTES            size of the payload [default: {defaults.PAYLOAD_BYTES}]
   --overflow POLICY               what to do while a subscriber's queue is full: drop
                                   its events or block [default: drop]
 {cli.QUEUE_OPTION}
 {cli.CLOCK_OPTION}
+{cli.MEASURE_OPTIONS}
 {cli.COMMON_OPTIONS}
 """
 
 
-def build(options: cli.Options) -> Publisher:
+def build(options: cli.Options, *, on_sent: OnSent | None = None) -> Publisher:
     """A publisher as the options ask.
 
     Raises:
@@ -66,6 +69,7 @@ def build(options: cli.Options) -> Publisher:
         overflow=options["--overflow"],
         queue_limit=cli.whole_number(options, "--queue-limit"),
         payload_bytes=cli.whole_number(options, "--payload-size", minimum=0),
+        on_sent=on_sent,
     )
 
 
@@ -80,7 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         wait_for = (
             cli.whole_number(options, "--wait-for") if options["--wait-for"] else 0
         )
-        run(build(options), wait_for=wait_for, hold=options["--hold"])
+        measure = Measure(options["--details"], options["--report"])
+        publisher = build(options, on_sent=measure.listener())
+        try:
+            run(publisher, wait_for=wait_for, hold=options["--hold"])
+        finally:
+            measure.write(publisher)
 
     return cli.run(PROGRAM, work)
 
@@ -92,11 +101,10 @@ def run(publisher: Publisher, *, wait_for: int = 0, hold: bool = False) -> None:
     """
     from pubsub_common.errors import NotReady
 
-    with cli.stopped_by_signals(publisher.stop), publisher:
-        try:
-            publisher.wait_for_subscribers(wait_for)
-        except NotReady:
-            return  # without a time limit, only a signal ends this wait
+    # Waits without a time limit: only a signal makes them end like this.
+    ended_by_signal = contextlib.suppress(NotReady)
+    with cli.stopped_by_signals(publisher.stop), ended_by_signal, publisher:
+        publisher.wait_for_subscribers(wait_for)
         publisher.publish(start_ns=_held_start_ns(publisher) if hold else None)
 
 

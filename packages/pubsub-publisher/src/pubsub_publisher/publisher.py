@@ -10,16 +10,21 @@ So the control thread waits for the socket's file descriptor and drains it.
 A send may swallow the wake-up of the file descriptor (see `pubsub_common.sockets`).
 Therefore the sending thread drains too: after a send, if it has not done so for a
 millisecond. Within that millisecond it leaves a note, and the control thread looks
-after at most `_RECHECK_S`. A slow publisher thus never wakes its control thread, and
-a fast one wakes it 50 times a second, whatever its rate.
+after at most `_RECHECK_S`, again and again while there are new notes. A slow publisher
+thus never wakes its control thread, and a fast one has it look 50 times a second,
+whatever its rate.
+
+Sequence numbers are taken under the socket's lock together with the send, so that a
+ready answer never promises an event that has already been numbered.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -36,13 +41,20 @@ from pubsub_common.events import (
     topic_prefix,
 )
 from pubsub_common.session import Identity, Joined, SessionEvent
-from pubsub_common.sockets import DataSocket, bind_first_free, endpoint, new_context
+from pubsub_common.sockets import (
+    DataSocket,
+    bind_first_free,
+    end_context,
+    endpoint,
+    new_context,
+)
 from pubsub_common.topics import validate_topic, validate_topics
 from pubsub_publisher.schedule import Schedule
 
 _log = logging.getLogger(__name__)
 
 Overflow = Literal["drop", "block"]
+OnSent = Callable[[str, int, int, int], None]
 
 _DRAIN_EVERY_NS: Final = 1_000_000
 _RECHECK_S: Final = 0.02
@@ -51,17 +63,22 @@ _BLOCKED_MS: Final = 20
 _YIELD_S: Final = 0.0005
 # Sleeping ends some tens of microseconds late; the rest before an event is spun.
 _SPIN_NS: Final = 100_000
+# Waits go in turns of this length, because `stop` is called in signal handlers, which
+# may interrupt a thread that holds the lock of whatever it would have to notify.
+_TURN_S: Final = 0.2
+_MAX_PAYLOAD_BYTES: Final = 2**30
 
 
 class _Topic:
     """What one topic needs at every event, ready made."""
 
-    __slots__ = ("name", "next_sequence", "prefix")
+    __slots__ = ("name", "next_sequence", "prefix", "sent_ns")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.prefix = topic_prefix(name)
         self.next_sequence = 0
+        self.sent_ns = 0
 
 
 class Publisher:
@@ -92,6 +109,7 @@ class Publisher:
         queue_limit: int = defaults.QUEUE_LIMIT,
         payload_bytes: int = defaults.PAYLOAD_BYTES,
         linger_s: float = defaults.LINGER_S,
+        on_sent: OnSent | None = None,
     ) -> None:
         """``sleep_period`` is in seconds; 0 publishes as fast as possible.
 
@@ -99,7 +117,10 @@ class Publisher:
         ``address`` is this host's IP address, found by itself when left out.
         ``overflow`` says what happens to events for a connection whose queue of
         ``queue_limit`` events is full: ``drop`` them, or ``block`` until it is not.
-        ``payload_bytes`` is the size of generated payloads.
+        ``payload_bytes`` is the size of generated payloads. ``on_sent`` is called by
+        `publish` after each event, with topic, sequence number, the time at which it
+        was due and the time at which it was sent, in nanoseconds of the clock; it is
+        exact while nobody else publishes on the topic.
 
         Raises:
             ConfigError: an argument cannot work.
@@ -114,10 +135,12 @@ class Publisher:
             raise ConfigError(f"broker_port must be in 1..65535: {broker_port}")
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
-        if queue_limit < 1:
-            raise ConfigError(f"queue_limit must be at least 1: {queue_limit}")
-        if payload_bytes < 0:
-            raise ConfigError(f"payload_bytes must be 0 or more: {payload_bytes}")
+        if not 1 <= queue_limit < 2**31:
+            raise ConfigError(f"queue_limit must be in 1..2147483647: {queue_limit}")
+        if not 0 <= payload_bytes <= _MAX_PAYLOAD_BYTES:
+            raise ConfigError(
+                f"payload_bytes must be in 0..{_MAX_PAYLOAD_BYTES}: {payload_bytes}"
+            )
         self.broker_address = addresses.validate_host(broker_address)
         self.topics = validate_topics(topics)
         self.indefinite = indefinite
@@ -135,14 +158,19 @@ class Publisher:
         self._queue_limit = queue_limit
         self._payload_bytes = payload_bytes
         self._linger_s = linger_s
+        self._on_sent = on_sent
         self._topics = {name: _Topic(name) for name in self.topics}
-        self._stop = threading.Event()
+        self._stopping = False
         # Under "block" a waiting event lets go of the socket; this lock keeps
         # another thread's event from overtaking it.
         self._order = threading.Lock()
         self._configured = False
+        self._control: ControlClient | None = None
         self._drain_at_ns = 0
-        self._dirty = False
+        # Under the socket's lock: a send was not followed by a drain; the control
+        # thread will look within `_RECHECK_S`.
+        self._undrained = False
+        self._watched = False
         # Ready subscribers: session -> how many of our topics it waits on.
         self._subscribers: dict[int, int] = {}
         # Ready subscriptions to answer, as soon as we have a session to answer with.
@@ -158,10 +186,10 @@ class Publisher:
             ConfigError: no port is free, or the address is not this host's.
             BrokerUnreachable: no broker answered in time.
             RegistrationRefused: the broker will not have this publisher.
+            NotReady: `stop` was called before the broker answered.
         """
         self._context = new_context()
         self._data = DataSocket(self._context, zmq.XPUB, self._queue_limit)
-        self._control: ControlClient | None = None
         self._configured = True
         try:
             if self._overflow == "block":
@@ -198,6 +226,7 @@ class Publisher:
         Raises:
             BrokerUnreachable: no broker answered in time.
             RegistrationRefused: the broker will not have this publisher.
+            NotReady: `stop` was called before the broker answered.
         """
         self._control = ControlClient(
             self._context,
@@ -208,7 +237,9 @@ class Publisher:
             watch_fd=self._data.fd,
         )
         self._control.start()
-        self.session = self._control.wait_registered(self._connect_timeout_s).session
+        self.session = self._control.wait_registered(
+            self._connect_timeout_s, stopped=lambda: self._stopping
+        ).session
         _log.info("%s publishes %s", self.address, ", ".join(self.topics))
 
     def get_host_address(self) -> str:
@@ -217,24 +248,25 @@ class Publisher:
 
     def stop(self) -> None:
         """End `publish` and waits soon. For any thread and for signal handlers."""
-        self._stop.set()
+        self._stopping = True
 
     @property
     def stopped(self) -> bool:
         """Whether `stop` was called."""
-        return self._stop.is_set()
+        return self._stopping
 
     def disconnect(self) -> None:
         """Leave the system: tell the broker how far each topic went, and let what
         was published go out within the linger time. Again: does nothing."""
         if not self._configured:
             return
-        self._configured = False
-        self._stop.set()
+        self._stopping = True
+        with self._data.lock:  # behind every event that another thread is sending
+            self._configured = False
         if self._control is not None:
             self._control.close(self._next_sequences())
         self._data.close(self._linger_s)
-        self._context.term()
+        end_context(self._context)
 
     def __enter__(self) -> Self:
         self.configure()
@@ -258,20 +290,28 @@ class Publisher:
         nanoseconds of this publisher's clock, by default now.
 
         Raises:
-            PubSubError: the broker refuses this publisher since it restarted.
+            PubSubError: this publisher is not connected, or the broker refuses it
+                since it restarted.
         """
+        self._check_usable()
         schedule = Schedule(
             self._now_ns() if start_ns is None else start_ns,
             round(self.sleep_period * 1e9),
         )
         count = 0
-        while not self._stop.is_set():
+        while not self._stopping:
             if not self.indefinite and count == self.max_event_count:
                 break
             if not self._wait_until(schedule.due_ns(count)):
                 break
-            if not self._publish(*self._generate(count)):
+            topic, payload = self._generate(count)
+            if not self._publish(topic, payload):
                 break
+            if self._on_sent is not None:
+                due_ns = schedule.due_ns(count)
+                self._on_sent(
+                    topic.name, topic.next_sequence - 1, due_ns, topic.sent_ns
+                )
             count += 1
         return count
 
@@ -283,8 +323,10 @@ class Publisher:
         loss to subscribers.
         """
         topic, payload = self._generate(iteration)
-        with self._data.lock:
-            return self._encode(topic, payload, self._now_ns())
+        with self._data.lock if self._configured else contextlib.nullcontext():
+            frame = self._encode(topic, payload, self._now_ns())
+            topic.next_sequence += 1
+        return frame
 
     def publish_event(self, topic: str, payload: bytes) -> None:
         """Publish ``payload`` on ``topic``, one of this publisher's topics.
@@ -292,7 +334,8 @@ class Publisher:
         Raises:
             ConfigError: the topic is not one of them, or the payload is not bytes.
             PubSubError: this publisher is not connected, was stopped while the
-                queue was full (``overflow="block"``), or the broker refuses it.
+                queue was full (``overflow="block"``), or the broker refuses it. The
+                event then was not published.
         """
         state = self._topics.get(topic)
         if state is None:
@@ -303,10 +346,9 @@ class Publisher:
             )
         if not isinstance(payload, bytes):
             raise ConfigError(f"the payload is bytes, not {type(payload).__name__}")
-        if not self._configured:
-            raise PubSubError("this publisher is not connected: call configure first")
+        self._check_usable()
         if not self._publish(state, payload):
-            raise PubSubError("stopped while the queue of a subscriber was full")
+            raise PubSubError("this publisher was stopped before the event could leave")
 
     # Waiting for subscribers
 
@@ -318,20 +360,19 @@ class Publisher:
 
         Raises:
             NotReady: fewer were ready after ``timeout_s`` seconds, or `stop` was called.
-            PubSubError: the broker refuses this publisher.
+            PubSubError: this publisher is not connected, or the broker refuses it.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._subscribers_changed:
             while len(self._subscribers) < count:
-                if self._control is not None and self._control.error is not None:
-                    raise self._control.error
-                left_s = 0.2 if deadline is None else deadline - time.monotonic()
-                if left_s <= 0 or self._stop.is_set():
+                if not self._stopping:
+                    self._check_usable()
+                left_s = _TURN_S if deadline is None else deadline - time.monotonic()
+                if left_s <= 0 or self._stopping:
                     raise NotReady(
                         f"{len(self._subscribers)} of {count} subscribers are ready"
                     )
-                # In short turns, because a signal handler cannot notify a condition.
-                self._subscribers_changed.wait(min(left_s, 0.2))
+                self._subscribers_changed.wait(min(left_s, _TURN_S))
 
     @property
     def subscriber_count(self) -> int:
@@ -340,11 +381,18 @@ class Publisher:
 
     # Inside
 
+    def _check_not_refused(self) -> None:
+        if self._control is not None and self._control.error is not None:
+            raise self._control.error
+
+    def _check_usable(self) -> None:
+        self._check_not_refused()
+        if not self._configured:
+            raise PubSubError("this publisher is not connected: call configure first")
+
     def _encode(self, topic: _Topic, payload: bytes, now_ns: int) -> bytes:
-        sequence = topic.next_sequence
-        topic.next_sequence = sequence + 1
         return topic.prefix + encode_body(
-            (self.address, self.session, sequence, now_ns, payload)
+            (self.address, self.session, topic.next_sequence, now_ns, payload)
         )
 
     def _generate(self, iteration: int) -> tuple[_Topic, bytes]:
@@ -359,8 +407,12 @@ class Publisher:
         if self._overflow == "block":
             return self._publish_blocking(topic, payload)
         with data.lock:
+            if not self._configured:
+                return False
             now_ns = self._now_ns()
             data.socket.send(self._encode(topic, payload, now_ns), zmq.NOBLOCK)
+            topic.next_sequence += 1
+            topic.sent_ns = now_ns
             self._after_send(now_ns)
         return True
 
@@ -369,15 +421,18 @@ class Publisher:
         stamped once, before the first attempt: the wait is part of its latency."""
         data = self._data
         with self._order:
-            with data.lock:
-                frame = self._encode(topic, payload, self._now_ns())
-            while not self._stop.is_set():
+            stamp_ns = self._now_ns()
+            while not self._stopping:
                 with data.lock:
+                    if not self._configured:
+                        break
                     try:
-                        data.socket.send(frame)
+                        data.socket.send(self._encode(topic, payload, stamp_ns))
                     except zmq.Again:
-                        pass
+                        self._drain()  # waiting for room swallows wake-ups too
                     else:
+                        topic.next_sequence += 1
+                        topic.sent_ns = stamp_ns
                         self._after_send(self._now_ns())
                         return True
                 # Python's locks are not fair: give the control thread its turn.
@@ -389,8 +444,10 @@ class Publisher:
         if now_ns >= self._drain_at_ns:
             self._drain_at_ns = now_ns + _DRAIN_EVERY_NS
             self._drain()
-        elif not self._dirty:
-            self._dirty = True
+            return
+        self._undrained = True
+        if not self._watched:
+            self._watched = True
             assert self._control is not None
             self._control.wake()
 
@@ -401,24 +458,26 @@ class Publisher:
             PubSubError: the broker refuses this publisher.
         """
         now_ns = self._now_ns
+        self._check_not_refused()
         while (left_ns := due_ns - now_ns()) > _SPIN_NS:
-            if self._stop.wait((left_ns - _SPIN_NS) / 1e9):
+            time.sleep(min((left_ns - _SPIN_NS) / 1e9, _TURN_S))
+            if self._stopping:
                 return False
-        if self._control is not None and self._control.error is not None:
-            raise self._control.error
+            self._check_not_refused()
         while now_ns() < due_ns:
             pass
-        return not self._stop.is_set()
+        return not self._stopping
 
     def _next_sequences(self) -> dict[str, int]:
         return {name: topic.next_sequence for name, topic in self._topics.items()}
 
     def _serve_subscriptions(self) -> float | None:
         """Drain subscriptions; in the control thread."""
-        busy, self._dirty = self._dirty, False
         with self._data.lock:
             self._drain()
-        return _RECHECK_S if busy or self._unanswered else None
+            self._watched = self._undrained or bool(self._unanswered)
+            self._undrained = False
+            return _RECHECK_S if self._watched else None
 
     def _drain(self) -> None:
         """Take in subscriptions and answer the ready ones. The caller holds the lock."""
@@ -436,8 +495,8 @@ class Publisher:
             ]
 
     def _answer(self, topic: str, subscriber: int) -> bool:
-        """Answer a ready subscription; False when its queue is full (it may be, under
-        the policy "block")."""
+        """Answer a ready subscription. When the subscriber's queue is full: False under
+        the policy "block"; under "drop" the answer is lost, and it asks again."""
         next_sequence = self._topics[topic].next_sequence
         try:
             self._data.socket.send(

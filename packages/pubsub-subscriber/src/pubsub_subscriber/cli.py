@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pubsub_common import cli
+from pubsub_subscriber.measure import Measure
 
 if TYPE_CHECKING:
     from pubsub_common.events import Event
@@ -32,6 +34,7 @@ Options:
 {cli.ADDRESS_OPTION}
 {cli.QUEUE_OPTION}
 {cli.CLOCK_OPTION}
+{cli.MEASURE_OPTIONS}
 {cli.COMMON_OPTIONS}
 """
 
@@ -73,15 +76,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        measure = Measure(options["--details"], options["--report"])
         show = None if options["--filename"] else _print_event
-        run(build(options, on_event=show))
+        subscriber = build(options, on_event=measure.listener(show))
+        try:
+            run(subscriber)
+        finally:
+            measure.write(subscriber)
 
     return cli.run(PROGRAM, work)
 
 
 def run(subscriber: Subscriber) -> None:
     """Receive what the subscriber is made for, and sum up at the end."""
-    with cli.stopped_by_signals(subscriber.stop), subscriber:
+    from pubsub_common.errors import NotReady
+
+    with cli.stopped_by_signals(subscriber.stop), contextlib.ExitStack() as stack:
+        # Stopped by a signal before there was a broker: nothing to receive, but the
+        # file is written all the same.
+        with contextlib.suppress(NotReady):
+            stack.enter_context(subscriber)
         try:
             subscriber.notify()
         finally:

@@ -27,12 +27,16 @@ class Inlet(DataSocket):
     ) -> None:
         """Subscribe to ``topics``, and after each to its ready topic."""
         super().__init__(context, zmq.SUB, queue_limit)
+        # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
+        # without a word; how many there are is bounded by the topics.
+        self.socket.sndhwm = 0
         self._connected: set[str] = set()
         names = tuple(topics)
+        self._ready_topics = [ready_topic(topic, session) for topic in names]
         for topic in names:
             self.socket.subscribe(topic_prefix(topic))
-        for topic in names:
-            self.socket.subscribe(ready_topic(topic, session))
+        for ready in self._ready_topics:
+            self.socket.subscribe(ready)
 
     def connect(self, address: str) -> bool:
         """Receive from ``IP:port`` too; True when the receiver must be woken."""
@@ -49,4 +53,13 @@ class Inlet(DataSocket):
             if address in self._connected:
                 self._connected.discard(address)
                 self.socket.disconnect(f"tcp://{address}")
+            return self.readable()
+
+    def ask_again(self) -> bool:
+        """Repeat the ready subscriptions: an answer may have been dropped where a
+        queue was full. True when the receiver must be woken."""
+        with self.lock:
+            for ready in self._ready_topics:
+                self.socket.unsubscribe(ready)
+                self.socket.subscribe(ready)
             return self.readable()

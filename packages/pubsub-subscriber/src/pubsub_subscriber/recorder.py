@@ -1,6 +1,6 @@
 """Latencies in memory until they are written. Core.
 
-Columns of machine integers instead of a list of objects: 20 bytes an event, and
+Columns of machine integers instead of a list of objects: 16 bytes an event, and
 nothing for the garbage collector to walk through while events arrive.
 """
 

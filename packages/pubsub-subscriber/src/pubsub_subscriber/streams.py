@@ -14,9 +14,10 @@ from typing import Final
 from pubsub_common.messages import Departure, PublisherInfo
 from pubsub_common.sequence import Counts, Gap, StreamTracker
 
-# After a publisher has left, events of it may still be under way; after this many
-# seconds what has not arrived counts as lost. One lease, so that a publisher that
-# the broker forgot for a moment (it restarted) is not given up meanwhile.
+# After a publisher has left, events of it may still be under way; when none of them
+# has arrived for this many seconds, what is missing counts as lost. At least one
+# lease, so that a publisher that the broker forgot for a moment (it restarted) is not
+# given up meanwhile.
 SETTLE_S: Final = 6.0
 # Answers that come before the broker's word of a join are remembered, up to here.
 _MAX_EARLY_ANSWERS: Final = 65_536
@@ -26,12 +27,14 @@ _MAX_EARLY_ANSWERS: Final = 65_536
 class _Leaving:
     departure: Departure
     deadline: float
+    received: int = -1
 
 
 class Streams:
     """Publishers by session, and a tracker for each (session, topic)."""
 
-    def __init__(self) -> None:
+    def __init__(self, settle_s: float = SETTLE_S) -> None:
+        self.settle_s = settle_s
         self.trackers: dict[tuple[int, str], StreamTracker] = {}
         self._settled = Counts()
         self._publishers: dict[int, PublisherInfo] = {}
@@ -56,7 +59,7 @@ class Streams:
         if info is None:
             return
         self._awaited -= {(session, topic) for topic in info.topics}
-        self._leaving[session] = _Leaving(departure, now + SETTLE_S)
+        self._leaving[session] = _Leaving(departure, now + self.settle_s)
 
     def replace(
         self, publishers: Iterable[PublisherInfo], now: float
@@ -93,6 +96,10 @@ class Streams:
             self._answered.add((session, topic))
         return self.tracker(session, topic).expect(next_sequence)
 
+    def forget_answers(self) -> None:
+        """The way that events take has changed: who answered must do so again."""
+        self._answered.clear()
+
     def awaited(self) -> int:
         """How many answers are still to come."""
         return len(self._awaited)
@@ -118,11 +125,16 @@ class Streams:
 
     def settle(self, now: float) -> tuple[list[PublisherInfo], list[Gap]]:
         """Close the books on publishers that left, once all they sent has arrived or
-        their time is up. Returns those publishers, and what never arrived."""
+        nothing has for the settling time. Returns those publishers, and what never
+        arrived.
+
+        To be called when the receiver has taken in all that waited: while it has not,
+        time proves nothing.
+        """
         done = [
             session
             for session, leaving in self._leaving.items()
-            if now >= leaving.deadline or self._complete(leaving.departure)
+            if self._complete(leaving.departure) or self._quiet(leaving, now)
         ]
         gone = [self._publishers[session] for session in done]
         gaps = [gap for session in done for gap in self._close(session)]
@@ -138,6 +150,19 @@ class Streams:
             self._reached(departure.session, topic, end)
             for topic, end in departure.next_sequences.items()
         )
+
+    def _quiet(self, leaving: _Leaving, now: float) -> bool:
+        """Whether nothing of the publisher has arrived for the settling time."""
+        session = leaving.departure.session
+        received = sum(
+            tracker.received
+            for topic in self._publishers[session].topics
+            if (tracker := self.trackers.get((session, topic))) is not None
+        )
+        if received != leaving.received:
+            leaving.received = received
+            leaving.deadline = now + self.settle_s
+        return now >= leaving.deadline
 
     def _reached(self, session: int, topic: str, end: int) -> bool:
         tracker = self.trackers.get((session, topic))

@@ -29,22 +29,28 @@ from pubsub_common import addresses, defaults
 from pubsub_common.clock import clock_ns
 from pubsub_common.control import ControlClient
 from pubsub_common.datafile import writable_file, write_latencies
-from pubsub_common.errors import ConfigError, NotReady, ProtocolError
+from pubsub_common.errors import ConfigError, NotReady, ProtocolError, PubSubError
 from pubsub_common.events import Event, decode_body, decode_ready_answer, split_frame
 from pubsub_common.latency import LatencyHistogram
 from pubsub_common.messages import Model, PublisherInfo, Registered
 from pubsub_common.sequence import Counts, Gap
 from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEvent
-from pubsub_common.sockets import Waker, endpoint, new_context
+from pubsub_common.sockets import Waker, end_context, endpoint, new_context
 from pubsub_common.topics import validate_topics
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.recorder import Recorder
-from pubsub_subscriber.streams import Streams
+from pubsub_subscriber.streams import SETTLE_S, Streams
 
 _log = logging.getLogger(__name__)
 
 # Frames taken from a socket in one go. Bounds how long its lock is held.
 _BURST: Final = 256
+# How long after `stop` frames are still taken from the sockets: without a limit, a
+# publisher that is faster than this subscriber would keep it from ending.
+_STOP_S: Final = 1.0
+# How often the ready handshake is repeated while answers are missing.
+_ASK_AGAIN_S: Final = 1.0
+_MAX_POLL_S: Final = 3600.0
 
 
 class Subscriber:
@@ -91,8 +97,8 @@ class Subscriber:
             raise ConfigError(f"max_event_count must be at least 1: {max_event_count}")
         if not 1 <= broker_port <= 65535:
             raise ConfigError(f"broker_port must be in 1..65535: {broker_port}")
-        if queue_limit < 1:
-            raise ConfigError(f"queue_limit must be at least 1: {queue_limit}")
+        if not 1 <= queue_limit < 2**31:
+            raise ConfigError(f"queue_limit must be in 1..2147483647: {queue_limit}")
         if filename is not None:
             writable_file(filename)
         self.filename = filename
@@ -116,7 +122,9 @@ class Subscriber:
         self._topic_names = {topic.encode(): topic for topic in self.topics}
         self._recorder = Recorder()
         self._streams = Streams()
+        # Guards streams, and that connections follow them. Taken before a socket's.
         self._state = threading.Lock()
+        self._epoch: int | None = None
         self._inlets: dict[int, Inlet] = {}  # by broker port; 0: publishers
         self._retired: list[Inlet] = []
         self._notifications: deque[Changed] = deque()
@@ -124,8 +132,9 @@ class Subscriber:
         self._set_aside: deque[Event] = deque()
         self._poller: select.poll | None = None
         self._stopping = False
-        self._refused = False
+        self._stop_at = 0.0
         self._configured = False
+        self._control: ControlClient | None = None
 
     # Set-up and end
 
@@ -135,10 +144,10 @@ class Subscriber:
         Raises:
             BrokerUnreachable: no broker answered in time.
             RegistrationRefused: the broker will not have this subscriber.
+            NotReady: `stop` was called before the broker answered.
         """
         self._context = new_context()
         self._waker = Waker()
-        self._control: ControlClient | None = None
         self._configured = True
         try:
             self.register_sub()
@@ -152,6 +161,7 @@ class Subscriber:
         Raises:
             BrokerUnreachable: no broker answered in time.
             RegistrationRefused: the broker will not have this subscriber.
+            NotReady: `stop` was called before the broker answered.
         """
         model: Model = "centralized" if self.centralized else "decentralized"
         self._control = ControlClient(
@@ -163,7 +173,9 @@ class Subscriber:
             self._on_session_event,
         )
         self._control.start()
-        self._control.wait_registered(self._connect_timeout_s)
+        self._control.wait_registered(
+            self._connect_timeout_s, stopped=lambda: self._stopping
+        )
 
     def setup_broker_topic_port_connections(
         self, received_message: Mapping[str, int]
@@ -204,17 +216,18 @@ class Subscriber:
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in
         the decentralized model, connect to the new ones."""
-        while self._notifications:
-            change = self._notifications.popleft()
-            now = time.monotonic()
-            with self._state:
+        with self._state:
+            while self._notifications:
+                change = self._notifications.popleft()
+                now = time.monotonic()
                 for departure in change.left:
                     self._streams.leave(departure, now)
                 for info in change.joined:
                     self._streams.join(info)
-            if not self.centralized:
-                self.setup_publisher_direct_connections(change.joined)
-        self._waker.wake()  # departures have deadlines, joins change readiness
+                if not self.centralized:
+                    self.setup_publisher_direct_connections(change.joined)
+        if self._configured:
+            self._waker.wake()  # departures have deadlines, joins change readiness
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
@@ -222,8 +235,11 @@ class Subscriber:
 
     def stop(self) -> None:
         """End iterations, `notify` and waits soon; what has arrived until then is
-        still delivered. For any thread and for signal handlers."""
-        self._stopping = True
+        still delivered, as far as it can be within a second. For any thread and for
+        signal handlers."""
+        if not self._stopping:
+            self._stop_at = time.monotonic() + _STOP_S
+            self._stopping = True
         if self._configured:
             self._waker.wake()
 
@@ -236,7 +252,7 @@ class Subscriber:
             self._control.close({})
         for inlet in (*self._inlets.values(), *self._retired):
             inlet.close(0)
-        self._context.term()
+        end_context(self._context)
         self._waker.close()
 
     def __enter__(self) -> Self:
@@ -258,7 +274,8 @@ class Subscriber:
         until `stop`.
 
         Raises:
-            RegistrationRefused: the broker refuses this subscriber since it restarted.
+            PubSubError: this subscriber is not connected, or the broker refuses it
+                since it restarted.
         """
         while (event := self.receive()) is not None:
             yield event
@@ -268,7 +285,8 @@ class Subscriber:
         `stop`, or when ``max_event_count`` events have been received.
 
         Raises:
-            RegistrationRefused: the broker refuses this subscriber since it restarted.
+            PubSubError: this subscriber is not connected, or the broker refuses it
+                since it restarted.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while self.indefinite or self.event_count < self.max_event_count:
@@ -304,7 +322,8 @@ class Subscriber:
 
         Raises:
             OSError: the file could not be written.
-            RegistrationRefused: the broker refuses this subscriber since it restarted.
+            PubSubError: this subscriber is not connected, or the broker refuses it
+                since it restarted.
         """
         record = self._recorder.add if self.filename is not None else None
         try:
@@ -334,21 +353,29 @@ class Subscriber:
         Raises:
             NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
                 was called.
-            RegistrationRefused: the broker refuses this subscriber since it restarted.
+            PubSubError: this subscriber is not connected, or the broker refuses it
+                since it restarted.
         """
+        self._check_usable()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        ask_at = time.monotonic() + _ASK_AGAIN_S
         while self._streams.awaited():
-            while self._frames or self._fetch():
+            arrived = bool(self._frames) or self._fetch()
+            while self._frames and self._streams.awaited():
                 event = self._decode(*self._frames.popleft())
                 if event is not None:
                     self._set_aside.append(event)
             if not self._streams.awaited():
                 return
-            if self._stopping or (
-                deadline is not None and time.monotonic() >= deadline
-            ):
+            now = time.monotonic()
+            if self._stopping or (deadline is not None and now >= deadline):
                 raise NotReady(f"{self._streams.awaited()} answers are missing")
-            self._wait(deadline)
+            if now >= ask_at:
+                ask_at = now + _ASK_AGAIN_S
+                for inlet in tuple(self._inlets.values()):
+                    arrived |= inlet.ask_again()
+            if not arrived:
+                self._wait(ask_at if deadline is None else min(deadline, ask_at))
 
     def counts(self) -> Counts:
         """How many events were received, lost, duplicated and reordered so far."""
@@ -356,6 +383,12 @@ class Subscriber:
             return self._streams.counts()
 
     # Inside: the user's thread
+
+    def _check_usable(self) -> None:
+        if self._control is not None and self._control.error is not None:
+            raise self._control.error
+        if not self._configured:
+            raise PubSubError("this subscriber is not connected: call configure first")
 
     def _deliver(self, event: Event) -> Event:
         self.event_count += 1
@@ -366,6 +399,10 @@ class Subscriber:
         Each is stamped the moment it leaves the socket."""
         now_ns = self._now_ns
         frames = self._frames
+        if not self._configured or (
+            self._stopping and time.monotonic() >= self._stop_at
+        ):
+            return bool(frames)
         while self._retired:
             self._empty(self._retired.pop())
         for inlet in tuple(self._inlets.values()):
@@ -441,8 +478,7 @@ class Subscriber:
 
     def _wait(self, deadline: float | None) -> None:
         """Wait for frames, for something to settle, or for the deadline."""
-        if self._refused and self._control is not None and self._control.error:
-            raise self._control.error
+        self._check_usable()
         poller = self._poller
         if poller is None:
             poller = self._poller = select.poll()
@@ -452,25 +488,27 @@ class Subscriber:
             # A frame may have come before the descriptor was watched.
             if self._fetch():
                 return
-        self._settle()
+        if self._settle():
+            return
         due = [at for at in (deadline, self._streams.next_deadline()) if at is not None]
-        timeout_ms = max(0.0, min(due) - time.monotonic()) * 1000 + 0.5 if due else None
+        left_s = min(due, default=float("inf")) - time.monotonic()
+        timeout_ms = min(max(0.0, left_s), _MAX_POLL_S) * 1000 + 0.5
         if any(fd == self._waker.fd for fd, _ in poller.poll(timeout_ms)):
             self._waker.clear()
 
-    def _settle(self) -> None:
+    def _settle(self) -> bool:
+        """Close the books on publishers that left; True when an event has arrived
+        meanwhile, of which the descriptors may then not tell."""
+        arrived = False
         with self._state:
             gone, gaps = self._streams.settle(time.monotonic())
-            unused = [
-                info.address
-                for info in gone
-                if info.address is not None
-                and not self._streams.address_in_use(info.address)
-            ]
-        for address in unused:
-            self._inlets[0].disconnect(address)
+            for info in gone:
+                # Another publisher may have taken the address over.
+                if info.address and not self._streams.address_in_use(info.address):
+                    arrived |= self._inlets[0].disconnect(info.address)
         for gap in gaps:
             self._report(gap)
+        return arrived
 
     # Inside: the control thread
 
@@ -482,19 +520,22 @@ class Subscriber:
                 self._notifications.append(event)
                 self.parse_notification()
             case Refused():
-                self._refused = True
                 self._waker.wake()
 
     def _on_registered(self, reply: Registered) -> None:
         self.session = reply.session
-        if self.centralized:
-            self.setup_broker_topic_port_connections(reply.ports)
-        else:
-            self.setup_notification_polling()
         with self._state:
+            self._streams.settle_s = max(SETTLE_S, reply.lease_s)
+            if self.centralized and reply.epoch != self._epoch:
+                self._streams.forget_answers()  # they came through another broker
+            self._epoch = reply.epoch
+            if self.centralized:
+                self.setup_broker_topic_port_connections(reply.ports)
+            else:
+                self.setup_notification_polling()
             new = self._streams.replace(reply.publishers, time.monotonic())
-        if not self.centralized:
-            self.setup_publisher_direct_connections(new)
+            if not self.centralized:
+                self.setup_publisher_direct_connections(new)
         self._waker.wake()
 
     def _open_inlet(self, port: int, topics: Iterable[str]) -> Inlet:

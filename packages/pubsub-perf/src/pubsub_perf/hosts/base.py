@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,23 @@ from pubsub_common.errors import PubSubError
 
 class HostError(PubSubError):
     """A network could not be built, or is not what was asked for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Traffic:
+    """What has gone through a host's network interface so far."""
+
+    tx_bytes: int
+    rx_bytes: int
+    tx_packets: int
+    rx_packets: int
+
+    def since(self, earlier: Traffic) -> dict[str, int]:
+        """The difference, by name."""
+        return {
+            field.name: getattr(self, field.name) - getattr(earlier, field.name)
+            for field in dataclasses.fields(self)
+        }
 
 
 class Hosts(Protocol):
@@ -38,9 +56,9 @@ class Hosts(Protocol):
     def address(self, index: int) -> str:
         """The IP address of host ``index``."""
 
-    def check(self, pairs: Sequence[tuple[int, int]]) -> None:
+    def check(self, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
         """Prove that the network does what was asked, and prepare it for traffic
-        between ``pairs`` of hosts.
+        between ``pairs`` of hosts. Returns what was measured; for ``cell.json``.
 
         Raises:
             HostError: it does not; the text names the host and what was found.
@@ -58,6 +76,9 @@ class Hosts(Protocol):
         """Run a console script on host ``index`` in ``folder``, with its standard
         error (and output, unless ``talk``) in ``log``. With ``talk``, standard input
         and output are pipes."""
+
+    def traffic(self, index: int) -> Traffic | None:
+        """The traffic of host ``index``; None when it has no interface of its own."""
 
     def describe(self) -> dict[str, object]:
         """What they are; for ``cell.json``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from pubsub_perf.hosts.base import pipes, script
+from pubsub_perf.hosts.base import Traffic, pipes, script
 from pubsub_perf.hosts.isolation import die_with_parent
 from pubsub_perf.topologies import Network
 
@@ -36,8 +36,9 @@ class LocalHosts:
         block, place = divmod(index, _PER_BLOCK)
         return f"127.0.{block + 1}.{place + 1}"
 
-    def check(self, pairs: Sequence[tuple[int, int]]) -> None:
+    def check(self, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
         """Loopback needs no proof."""
+        return {}
 
     def spawn(
         self,
@@ -57,6 +58,9 @@ class LocalHosts:
             **pipes(log, talk),  # type: ignore[call-overload]
         )
         return process
+
+    def traffic(self, index: int) -> Traffic | None:
+        return None
 
     def describe(self) -> dict[str, object]:
         return {"kind": "local"}

@@ -6,15 +6,16 @@ To be used inside the namespaces of `pubsub_perf.hosts.isolation`.
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import resource
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from pubsub_perf.hosts import mininet_compat
-from pubsub_perf.hosts.base import HostError, pipes, script
+from pubsub_perf.hosts.base import HostError, Traffic, pipes, script
 from pubsub_perf.topologies import Network
 
 _PINGS_AT_ONCE: Final = 16
@@ -87,11 +88,20 @@ class MininetHosts:
         address: str = self._nodes[index].IP()
         return address
 
-    def check(self, pairs: Sequence[tuple[int, int]]) -> None:
-        self._check_reachable()
+    def check(self, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
+        round_trips_ms = self._ping_all()
         if self._bandwidth_mbit is not None:
-            self._check_bandwidth()
+            self._check_bandwidth(self._bandwidth_mbit)
+        if self._delay_ms:
+            check_delay(self._delay_ms, round_trips_ms)
         self._know_neighbours(pairs)
+        ordered = sorted(round_trips_ms.values())
+        return {
+            "ping_rtt_us": {
+                "p50": round(ordered[len(ordered) // 2] * 1000, 1),
+                "max": round(ordered[-1] * 1000, 1),
+            }
+        }
 
     def spawn(
         self,
@@ -106,6 +116,21 @@ class MininetHosts:
             [script(argv[0]), *argv[1:]], cwd=folder, **pipes(log, talk)
         )
         return process
+
+    def traffic(self, index: int) -> Traffic | None:
+        name = self._nodes[index].defaultIntf().name
+        table = Path(f"/proc/{self._nodes[index].pid}/net/dev").read_text()
+        for line in table.splitlines():
+            interface, _, counters = line.partition(":")
+            if interface.strip() == name:
+                values = [int(value) for value in counters.split()]
+                return Traffic(
+                    tx_bytes=values[8],
+                    rx_bytes=values[0],
+                    tx_packets=values[9],
+                    rx_packets=values[1],
+                )
+        return None
 
     def describe(self) -> dict[str, object]:
         return {
@@ -122,11 +147,15 @@ class MininetHosts:
             options["delay"] = f"{self._delay_ms:g}ms"
         return options
 
-    def _check_reachable(self) -> None:
-        """Ping every host from host 0. The first ping after the start is sometimes
-        lost, so each is repeated for some seconds until one answer comes."""
+    def _ping_all(self) -> dict[str, float]:
+        """The best of two pings from host 0 to every other host, in ms. The first one
+        after the start is sometimes lost: then it goes on until two answers came.
+
+        Raises:
+            HostError: some host does not answer.
+        """
         others = [self.address(i) for i in range(1, len(self._nodes))]
-        one = "ping -q -n -c 1 -i 0.2 -w 5 {} >/dev/null 2>&1 || echo {}"
+        one = "echo {} $(ping -q -n -c 2 -i 0.2 -w 5 {} 2>&1 | tail -n 1)"
         process = self._nodes[0].popen(
             ["xargs", f"-P{_PINGS_AT_ONCE}", "-I{}", "sh", "-c", one],
             stdin=subprocess.PIPE,
@@ -134,25 +163,29 @@ class MininetHosts:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        silent, _ = process.communicate("\n".join(others), timeout=_PING_TIMEOUT_S)
-        if silent.split():
+        said, _ = process.communicate("\n".join(others), timeout=_PING_TIMEOUT_S)
+        found = parse_pings(said)
+        silent = [address for address in others if address not in found]
+        if silent:
             raise HostError(
-                f"{len(silent.split())} of {len(others)} hosts do not answer a ping "
-                f"from {self.address(0)}: {' '.join(silent.split()[:5])}"
+                f"{len(silent)} of {len(others)} hosts do not answer a ping "
+                f"from {self.address(0)}: {' '.join(silent[:5])}"
             )
+        return found
 
-    def _check_bandwidth(self) -> None:
-        """The kernel's own word for the shaping of every shaped link's ends."""
+    def _check_bandwidth(self, asked_mbit: float) -> None:
+        """The kernel's own word for the shaping at both ends of every shaped link."""
         for link in self._network.links:
             if not link.shaped:
                 continue
             first, second = (self._net.get(name) for name in link.ends)
             for interface in first.connectionsTo(second)[0]:
                 shown = interface.node.cmd("tc", "class", "show", "dev", interface.name)
-                if "htb" not in shown:
+                rate_mbit = parse_rate_mbit(shown)
+                if rate_mbit is None or abs(rate_mbit / asked_mbit - 1) > 0.01:
                     raise HostError(
-                        f"the bandwidth of {interface.name} is not limited: "
-                        f"{' '.join(shown.split()) or 'no traffic class'}"
+                        f"{interface.name} is not limited to {asked_mbit:g} Mbit/s: "
+                        f"{' '.join(shown.split()) or 'it has no traffic class'}"
                     )
 
     def _know_neighbours(self, pairs: Sequence[tuple[int, int]]) -> None:
@@ -181,6 +214,38 @@ class MininetHosts:
             said, _ = done.communicate("".join(batch), timeout=_PING_TIMEOUT_S)
             if done.returncode:
                 raise HostError(f"no neighbour entries: {' '.join(said.split())}")
+
+
+def parse_pings(text: str) -> dict[str, float]:
+    """Address to smallest round trip in ms, of lines like
+    ``10.0.0.2 rtt min/avg/max/mdev = 0.011/0.025/0.040/0.014 ms``. Hosts without an
+    answer have no such line."""
+    found = re.findall(r"^(\S+) rtt \S+ = ([\d.]+)/", text, re.MULTILINE)
+    return {address: float(shortest) for address, shortest in found}
+
+
+def parse_rate_mbit(text: str) -> float | None:
+    """The rate in what ``tc class show`` prints (``… htb … rate 5Mbit ceil …``)."""
+    match = re.search(r"\bhtb\b.*?\brate (\d+(?:\.\d+)?)([KMG]?)bit\b", text)
+    if match is None:
+        return None
+    return float(match[1]) * {"": 1e-6, "K": 1e-3, "M": 1.0, "G": 1e3}[match[2]]
+
+
+def check_delay(asked_ms: float, round_trips_ms: Mapping[str, float]) -> None:
+    """From host to host there are at least two links, each delayed in both directions.
+
+    Raises:
+        HostError: some round trip is shorter than that.
+    """
+    least_ms = 4 * asked_ms
+    for address, found_ms in round_trips_ms.items():
+        # netem works in ticks of the kernel's clock, which may be shorter by one.
+        if found_ms < 0.95 * least_ms:
+            raise HostError(
+                f"a delay of {asked_ms:g} ms a link is not in force: {address} answers "
+                f"within {found_ms:g} ms, not {least_ms:g} ms"
+            )
 
 
 def netem_unavailable() -> str | None:

@@ -1,0 +1,245 @@
+"""The console script pubsub-broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+import pubsub_broker
+from pubsub_broker import Broker
+from pubsub_broker.cli import PROGRAM, USAGE, build, main
+from pubsub_common import cli, defaults, messages
+from pubsub_common.messages import Registered, Status, StatusRequest
+
+WAIT_S = 30
+
+
+def built(*words: str) -> Broker:
+    return build(cli.parse(USAGE, words, PROGRAM, "1"))
+
+
+def settings(broker: Broker) -> dict[str, Any]:
+    return {
+        "centralized": broker.centralized,
+        "indefinite": broker.indefinite,
+        "port": broker.port,
+    }
+
+
+def test_without_options_it_is_a_registry_that_runs_until_stopped() -> None:
+    assert settings(built()) == {
+        "centralized": False,
+        "indefinite": True,
+        "port": defaults.CONTROL_PORT,
+    }
+
+
+@pytest.mark.parametrize("words", [["-c"], ["--centralized"]])
+def test_c_makes_it_forward(words: list[str]) -> None:
+    assert built(*words).centralized
+
+
+@pytest.mark.parametrize(
+    "words", [["-m", "7"], ["--max-event-count", "7"], ["--max_event_count=7"]]
+)
+def test_m_makes_it_end(words: list[str]) -> None:
+    broker = built(*words)
+
+    assert not broker.indefinite
+    assert broker.max_event_count == 7
+
+
+def test_i_wins_over_m() -> None:
+    assert built("-i", "-m", "7").indefinite
+
+
+def test_an_address_and_a_port_can_be_given() -> None:
+    broker = built("--address", "127.0.0.3", "--port", "1234")
+
+    assert broker.get_host_address() == "127.0.0.3"
+    assert broker.port == 1234
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["-m", "0"], "--max-event-count"),
+        (["-m", "x"], "--max-event-count"),
+        (["--port", "65536"], "--port"),
+        (["--port", "-1"], "--port"),
+        (["--lease", "0"], "lease"),
+        (["--lease", "nan"], "--lease"),
+        (["--forwarders", "0"], "--forwarders"),
+        (["--queue-limit", "0"], "--queue-limit"),
+        (["--queue-limit", "99999999999"], "queue_limit"),
+        (["--address", "localhost"], "localhost"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named_and_exits_with_2(
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    named: str,
+    untouched_logging: None,
+) -> None:
+    assert main(words) == cli.EXIT_USAGE
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"{PROGRAM}: ")
+    assert said.err.count("\n") == 1
+    assert named in said.err
+
+
+def test_an_unknown_option_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--colour"])
+
+    assert end.value.code == cli.EXIT_USAGE
+    assert "unknown option --colour" in capsys.readouterr().err
+
+
+def test_help_names_every_option_and_exits_with_0(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+
+    assert not end.value.code
+    said = capsys.readouterr().out
+    for option in ("-c", "-i", "-m", "--address", "--port", "--lease", "--forwarders"):
+        assert option in said
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+
+    assert capsys.readouterr().out == f"{PROGRAM} {pubsub_broker.__version__}\n"
+
+
+@pytest.mark.integration
+def test_help_does_not_load_zeromq() -> None:
+    code = (
+        "import sys, atexit; from pubsub_broker.cli import main\n"
+        "atexit.register(lambda: sys.stderr.write(str('zmq' in sys.modules)))\n"
+        "main(['--help'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S
+    )
+
+    assert (done.stderr, done.returncode) == ("False", 0)
+
+
+@pytest.mark.integration
+def test_a_port_in_use_exits_with_2(
+    capsys: pytest.CaptureFixture[str], untouched_logging: None
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+
+        assert main(["--address", "127.0.0.1", "--port", port]) == cli.EXIT_USAGE
+
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+class Running:
+    """The program in a process of its own."""
+
+    def __init__(self, *words: str) -> None:
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pubsub_broker"),
+                *("--address", "127.0.0.1", "--port", "0"),
+                *words,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        self.first_line = self.process.stderr.readline()
+        found = re.search(r" on 127\.0\.0\.1:(\d+)$", self.first_line)
+        assert found, self.first_line + self.process.stderr.read()
+        self.port = int(found[1])
+
+    def ask(
+        self, context: zmq.Context[zmq.Socket[bytes]], request: messages.Request
+    ) -> messages.Reply:
+        dealer = context.socket(zmq.DEALER)
+        dealer.rcvtimeo = WAIT_S * 1000
+        dealer.connect(f"tcp://127.0.0.1:{self.port}")
+        dealer.send(messages.encode(request))
+        return messages.decode_reply(dealer.recv())
+
+    def end(self, timeout_s: float = WAIT_S) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def start() -> Iterator[Any]:
+    started: list[Running] = []
+
+    def run(*words: str) -> Running:
+        started.append(Running(*words))
+        return started[-1]
+
+    yield run
+    for running in started:
+        running.process.kill()
+        running.process.communicate()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("words", [[], ["-c"], ["-c", "-m", "5"]], ids=" ".join)
+def test_a_signal_ends_it_with_exit_code_0(
+    context: zmq.Context[zmq.Socket[bytes]],
+    start: Any,
+    number: int,
+    words: list[str],
+) -> None:
+    running = start(*words)
+    status = running.ask(context, StatusRequest(id=1))
+    assert isinstance(status, Status)
+    assert status.model == ("centralized" if "-c" in words else "decentralized")
+
+    os.kill(running.process.pid, number)
+
+    assert running.end() == (0, "", "")
+
+
+@pytest.mark.integration
+def test_it_ends_by_itself_after_the_events_it_was_given(
+    context: zmq.Context[zmq.Socket[bytes]], start: Any
+) -> None:
+    running = start("-m", "1")
+
+    reply = running.ask(
+        context,
+        messages.Register(
+            id=1,
+            version=messages.PROTOCOL_VERSION,
+            role="publisher",
+            topics=["A"],
+            address="127.0.0.1:1",
+            clock="realtime",
+        ),
+    )
+
+    assert isinstance(reply, Registered)
+    code, out, err = running.end()
+    assert (code, out) == (0, "")
+    assert err == f"{PROGRAM}: publisher 127.0.0.1:1 joined: A\n"

@@ -1,0 +1,78 @@
+"""How far this host's clock is from the broker's, and how sure that is. Core.
+
+One exchange has four stamps: sent (client), received and replied (broker), returned
+(client). Whatever the network did, the broker's clock is ahead of the client's by
+``offset ± delay / 2`` with::
+
+    delay  = (returned - sent) - (replied - received)
+    offset = ((received - sent) + (replied - returned)) / 2
+
+(F. Cristian, Probabilistic clock synchronization, 1989.) An exchange that met no queue
+has the smallest delay and so the tightest bound; the estimate is that of the best of
+the last `WINDOW` exchanges (the clock filter of NTP, RFC 5905 section 10). While an
+exchange ages, the clocks may drift apart, by at most `DRIFT_PPM` of its age.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from typing import Final
+
+# The first estimate is given from this many exchanges on.
+ENOUGH: Final = 8
+WINDOW: Final = 64
+# The frequency tolerance that RFC 5905 assumes of a clock, doubled: two clocks drift.
+DRIFT_PPM: Final = 30
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Offset:
+    """The broker's clock minus ours is ``offset_ns``, give or take ``bound_ns``."""
+
+    offset_ns: int
+    bound_ns: int
+
+
+SHARED: Final = Offset(0, 0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Exchange:
+    offset_ns: int
+    delay_ns: int
+    at_ns: int
+
+
+class OffsetEstimator:
+    """Collects exchanges; all times in nanoseconds of the clocks concerned."""
+
+    def __init__(self) -> None:
+        self._exchanges: deque[_Exchange] = deque(maxlen=WINDOW)
+
+    def add(
+        self, sent_ns: int, received_ns: int, replied_ns: int, returned_ns: int
+    ) -> None:
+        """One exchange. One that is impossible (a clock was stepped meanwhile) voids
+        all before it, which belong to another clock, in effect."""
+        delay_ns = (returned_ns - sent_ns) - (replied_ns - received_ns)
+        if delay_ns < 0:
+            self._exchanges.clear()
+            return
+        offset_ns = ((received_ns - sent_ns) + (replied_ns - returned_ns)) // 2
+        self._exchanges.append(_Exchange(offset_ns, delay_ns, returned_ns))
+
+    def estimate(self, now_ns: int) -> Offset | None:
+        """The offset at ``now_ns`` of our clock; None before there are `ENOUGH`
+        exchanges."""
+        if len(self._exchanges) < ENOUGH:
+            return None
+        bounds = [(self._bound_ns(item, now_ns), item) for item in self._exchanges]
+        bound_ns, best = min(bounds, key=lambda pair: pair[0])
+        return Offset(best.offset_ns, bound_ns)
+
+    @staticmethod
+    def _bound_ns(exchange: _Exchange, now_ns: int) -> int:
+        age_ns = abs(now_ns - exchange.at_ns)
+        # Rounded up: a bound is no estimate.
+        return (exchange.delay_ns + 1) // 2 + age_ns * DRIFT_PPM // 1_000_000 + 1

@@ -1,0 +1,40 @@
+"""Settings and fixtures of this package's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import zmq
+from hypothesis import HealthCheck, settings
+
+# Never fail for being slow on a busy machine.
+settings.register_profile(
+    "pubsub",
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("pubsub")
+
+
+class KeepingContext(zmq.Context[zmq.Socket[bytes]]):
+    """Holds on to its sockets, so that `destroy` closes them all."""
+
+    # In the class too, because pyzmq takes unknown attributes for options.
+    kept: tuple[zmq.Socket[bytes], ...] = ()
+
+    def socket(self, *args: Any, **options: Any) -> zmq.Socket[bytes]:
+        socket = super().socket(*args, **options)
+        self.kept += (socket,)
+        return socket
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    """A ZeroMQ context that is gone after the test, with all its sockets."""
+    context = KeepingContext()
+    yield context
+    context.destroy(linger=0)

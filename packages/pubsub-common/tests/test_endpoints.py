@@ -1,0 +1,97 @@
+"""Hosts and ports as text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_common.endpoints import parse_address, validate_host
+from pubsub_common.errors import ConfigError
+
+HOSTS = st.ip_addresses(v=4).filter(lambda ip: not ip.is_unspecified)
+
+
+@given(HOSTS.filter(lambda ip: not ip.is_multicast).map(str), st.integers(1, 65535))
+def test_an_address_is_split_into_host_and_port(host: str, port: int) -> None:
+    assert parse_address(f"{host}:{port}") == (host, port)
+
+
+@given(st.text(max_size=30) | st.from_regex(r"[0-9.]+:\d+", fullmatch=True))
+def test_an_accepted_address_has_one_spelling(text: str) -> None:
+    try:
+        host, port = parse_address(text)
+    except ConfigError:
+        return
+    assert f"{host}:{port}" == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":",
+        "10.0.0.1",
+        "10.0.0.1:",
+        ":5556",
+        "10.0.0.1:0",
+        "10.0.0.1:65536",
+        "10.0.0.1:-1",
+        "10.0.0.1:+1",
+        "10.0.0.1: 1",
+        "10.0.0.1:1 ",
+        "10.0.0.1:1\n",
+        "10.0.0.1:05556",
+        "10.0.0.1:5_556",
+        "10.0.0.1:http",
+        "localhost:5556",
+        "tcp://10.0.0.1:5556",
+        "[::1]:5556",
+        "10.0.0.1:1:2",
+        "0.0.0.0:5556",
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("port", ["５５５６", "٥٥٥٦"])  # noqa: RUF001
+def test_digits_that_libzmq_does_not_know_are_refused(port: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_address(f"10.0.0.1:{port}")
+
+
+def test_a_port_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        parse_address("10.0.0.1:" + "1" * 5000)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "192.168.255.254"])
+def test_an_ipv4_address_is_a_host(host: str) -> None:
+    assert validate_host(host) == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "localhost",
+        "10.0.0",
+        "10.0.0.256",
+        "10.0.0.01",
+        "10.0.0.1 ",
+        "::1",
+        "１.2.3.4",  # noqa: RUF001
+        "1.1.1." + "1" * 5000,
+    ],
+)
+def test_what_is_no_ipv4_address_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match="not an IPv4 address"):
+        validate_host(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.1"])
+def test_an_address_of_no_single_host_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match="not the address of one host"):
+        validate_host(host)

@@ -1,0 +1,40 @@
+"""The errors: their tree and their texts."""
+
+from __future__ import annotations
+
+import pytest
+
+import pubsub_common
+from pubsub_common import errors
+from pubsub_common.errors import (
+    BrokerUnreachable,
+    ConfigError,
+    NotReady,
+    ProtocolError,
+    PubSubError,
+    RegistrationRefused,
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [ConfigError, BrokerUnreachable, RegistrationRefused, NotReady, ProtocolError],
+)
+def test_every_error_is_a_pubsub_error_and_exported(kind: type[PubSubError]) -> None:
+    assert issubclass(kind, PubSubError)
+    assert kind.__name__ in pubsub_common.__all__
+    assert kind.__name__ in str(errors.__doc__)
+
+
+def test_an_unreachable_broker_is_named_with_the_time_spent() -> None:
+    error = BrokerUnreachable("tcp://10.0.0.1:5555", 30.0)
+
+    assert (error.endpoint, error.waited_s) == ("tcp://10.0.0.1:5555", 30.0)
+    assert "tcp://10.0.0.1:5555 within 30 s" in str(error)
+
+
+def test_a_refusal_carries_its_code_and_says_why() -> None:
+    error = RegistrationRefused("wrong_model", "this broker is centralized")
+
+    assert (error.code, error.detail) == ("wrong_model", "this broker is centralized")
+    assert "this broker is centralized" in str(error)

@@ -1,0 +1,69 @@
+"""Was it the network and the system that were measured, or a busy machine? Core.
+
+All emulated hosts share one machine's processors. The more they wait for a processor,
+the more a latency is the scheduler's. Three figures of the measured span tell:
+
+- pressure: share of the time in which at least one task was ready and had no processor
+  (the kernel's pressure stall information, "some"; J. Weiner, PSI, Linux 4.20);
+- utilisation: processor time of the roles, over elapsed time and processors;
+- run-queue wait: how long a role's thread waited each time before it ran, mean
+  (``/proc/<pid>/schedstat``: time waiting over time slices).
+
+Handigol et al. (Reproducible Network Experiments Using Container-Based Emulation, CoNEXT
+2012) watch the same thing in the packets. The thresholds are ours, and conservative:
+field notes on two cores saw the two models cross over between 10 and 40 % of pressure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final, Literal
+
+Verdict = Literal["ok", "strained", "saturated"]
+
+STRAINED_PRESSURE: Final = 20.0
+SATURATED_PRESSURE: Final = 60.0
+STRAINED_UTILISATION: Final = 60.0
+SATURATED_UTILISATION: Final = 85.0
+# Against the cell's median latency.
+STRAINED_WAIT_SHARE: Final = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Busy:
+    """What was seen during the measured span. None: the kernel does not tell."""
+
+    pressure_percent: float | None
+    utilisation_percent: float | None
+    wait_us: float | None
+
+
+def judge(busy: Busy, median_s: float | None) -> tuple[Verdict, str | None]:
+    """The verdict, and what led to it unless it is ``ok``."""
+    saturated = _over(busy, SATURATED_PRESSURE, SATURATED_UTILISATION)
+    if saturated:
+        return "saturated", "; ".join(saturated)
+    strained = _over(busy, STRAINED_PRESSURE, STRAINED_UTILISATION)
+    if busy.wait_us is not None and median_s:
+        share = busy.wait_us / (median_s * 1e6)
+        if share > STRAINED_WAIT_SHARE:
+            strained.append(
+                f"a thread waited {busy.wait_us:.0f} us for a processor each time, "
+                f"{share:.0%} of the median latency"
+            )
+    return ("strained", "; ".join(strained)) if strained else ("ok", None)
+
+
+def _over(busy: Busy, pressure: float, utilisation: float) -> list[str]:
+    found = []
+    if busy.pressure_percent is not None and busy.pressure_percent >= pressure:
+        found.append(
+            f"some task lacked a processor {busy.pressure_percent:.0f} % of the time "
+            f"(limit {pressure:.0f} %)"
+        )
+    if busy.utilisation_percent is not None and busy.utilisation_percent >= utilisation:
+        found.append(
+            f"processors were {busy.utilisation_percent:.0f} % busy "
+            f"(limit {utilisation:.0f} %)"
+        )
+    return found

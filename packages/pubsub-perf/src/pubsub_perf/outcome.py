@@ -1,0 +1,160 @@
+"""What a cell came to: counts, lateness, processors, fidelity; for ``cell.json``. Shell:
+reads the files that its roles left."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pubsub_common.latency import LatencyHistogram
+from pubsub_perf import commands
+from pubsub_perf.cpuwatch import CpuWatch
+from pubsub_perf.fidelity import Busy, judge
+from pubsub_perf.plan import Case
+
+_TOTALS = ("expected", "received", "lost", "duplicated", "reordered")
+
+
+def processors(watch: CpuWatch, record: dict[str, Any]) -> None:
+    """Put into ``record`` how busy the measured span was."""
+    busy = watch.busy()
+    names = list(record["commands"])
+    by_role = {
+        "broker": watch.cpu_s("broker"),
+        "publishers": _sum(watch, [n for n in names if n.startswith("publisher-")]),
+        "subscribers": _sum(watch, [n for n in names if n.startswith("subscriber-")]),
+    }
+    record["measured_s"] = round(watch.elapsed_s, 3)
+    record["processors"] = {"roles": by_role}
+    record["cpu_pressure"] = {"some_percent": busy.pressure_percent}
+    record["fidelity"] = msgspec.to_builtins(busy)
+    record["broker"] = record.get("broker", {}) | {"cpu_s": by_role["broker"]}
+
+
+def collect(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """What arrived against what was sent, and how far to trust it."""
+    subscribers = [_subscriber(case, i, folder, record) for i in _indexes(case)]
+    found: dict[str, Any] = {
+        key: sum(item[key] for item in subscribers) for key in _TOTALS
+    }
+    found |= {"subscribers": subscribers} | _publishers(case, folder, record)
+    if "fidelity" in record:
+        busy = msgspec.convert(record["fidelity"], Busy)
+        verdict, reason = judge(busy, _median_s(folder, case))
+        found["fidelity"] = {"verdict": verdict, "reason": reason} | record["fidelity"]
+    if "broker" in record:
+        through = case.model == "centralized"
+        found["broker"] = record["broker"] | {
+            "events": sum(p["sent"] for p in found["publishers"]) if through else 0,
+            "deliveries": found["received"] if through else 0,
+        }
+    return found
+
+
+def _indexes(case: Case) -> range:
+    return range(len(case.placement.subscribers))
+
+
+def _subscriber(
+    case: Case, index: int, folder: Path, record: dict[str, Any]
+) -> dict[str, Any]:
+    expected = case.expected(index)
+    received = len(_latencies_ns(folder / commands.data_file(index)))
+    report = _report(folder, f"subscriber-{index}")
+    return {
+        "index": index,
+        "host": case.network.hosts[case.placement.subscribers[index]],
+        "address": _address(record, "subscribers", index),
+        "topics": [case.load.topic_names[case.topic_of(index)]],
+        "expected": expected,
+        "received": received,
+        "lost": expected - received,
+        "duplicated": report.get("duplicated", 0),
+        "reordered": report.get("reordered", 0),
+    }
+
+
+def _publishers(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Per publisher what it sent and how late; and the lateness of all of them,
+    from their details."""
+    lateness = LatencyHistogram()
+    publishers = []
+    for index, host in enumerate(case.placement.publishers):
+        report = _report(folder, f"publisher-{index}")
+        publishers.append(
+            {
+                "index": index,
+                "host": case.network.hosts[host],
+                "address": report.get("address")
+                or _address(record, "publishers", index),
+                "sent": report.get("sent", 0),
+                "lateness_us": _in_us(report.get("lateness_ns", {})),
+            }
+        )
+        for late_ns in _lateness_ns(
+            folder / commands.details_file(f"publisher-{index}")
+        ):
+            lateness.add(late_ns)
+    return {"publishers": publishers, "lateness_us": _in_us(lateness.summary_ns())}
+
+
+def _in_us(summary_ns: Any) -> dict[str, float]:
+    return {
+        name: round(summary_ns[name] / 1000, 1)
+        for name in ("p50", "p99", "max")
+        if name in summary_ns
+    }
+
+
+def _address(record: dict[str, Any], role: str, index: int) -> str | None:
+    addresses = record.get("hosts", {}).get(role, [])
+    return addresses[index] if index < len(addresses) else None
+
+
+def _report(folder: Path, role: str) -> dict[str, Any]:
+    """A role's report; empty when it left none (it failed)."""
+    try:
+        found = msgspec.json.decode((folder / commands.report_file(role)).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _lateness_ns(path: Path) -> list[int]:
+    import gzip
+
+    if not path.is_file():
+        return []
+    with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        next(rows, None)
+        return [int(sent) - int(due) for _, _, due, sent in rows]
+
+
+def _latencies_ns(path: Path) -> list[int]:
+    """The latencies of a file that a role of ours has written."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        next(rows, None)
+        return [round(float(row[2]) * 1e9) for row in rows]
+
+
+def _median_s(folder: Path, case: Case) -> float | None:
+    latencies = LatencyHistogram()
+    for index in _indexes(case):
+        for value_ns in _latencies_ns(folder / commands.data_file(index)):
+            latencies.add(value_ns)
+    median_ns = latencies.percentile_ns(50)
+    return None if median_ns is None else median_ns / 1e9
+
+
+def _sum(watch: CpuWatch, names: Sequence[str]) -> float | None:
+    """None when no process of them is known."""
+    known = [cpu_s for name in names if (cpu_s := watch.cpu_s(name)) is not None]
+    return round(sum(known), 4) if known else None

@@ -1,0 +1,69 @@
+"""``--details`` and ``--report`` of the publisher. Shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pubsub_common.datafile import writable_file
+
+if TYPE_CHECKING:
+    from pubsub_publisher.publisher import Publisher
+
+HEADER: Final = ("topic", "sequence", "intended_ns", "sent_ns")
+
+
+class Measure:
+    """Collects what the two options ask for.
+
+    Lateness is how long after it was due an event was sent.
+    """
+
+    def __init__(self, details: str | None, report: str | None) -> None:
+        """Raises:
+        ConfigError: a file cannot be written.
+        """
+        for name in (details, report):
+            if name is not None:
+                writable_file(name)
+        self._details = details
+        self._report = report
+        self._columns: Any = None
+        self._lateness: Any = None
+
+    def listener(self) -> Callable[[str, int, int, int], None] | None:
+        """What is to be called for each event; None when nothing is."""
+        if self._details is None and self._report is None:
+            return None
+        from pubsub_common.details import Columns
+        from pubsub_common.latency import LatencyHistogram
+
+        self._columns = columns = Columns(3)
+        self._lateness = lateness = LatencyHistogram()
+
+        def listen(topic: str, sequence: int, intended_ns: int, sent_ns: int) -> None:
+            columns.add((topic,), sequence, intended_ns, sent_ns)
+            lateness.add(sent_ns - intended_ns)
+
+        return listen
+
+    def write(self, publisher: Publisher) -> None:
+        """Write the files.
+
+        Raises:
+            OSError: one could not be written.
+        """
+        from pubsub_common import details
+
+        if self._details is not None:
+            details.write_details(Path(self._details), HEADER, self._columns.rows())
+        if self._report is not None:
+            report = {
+                "role": "publisher",
+                "address": publisher.address,
+                "topics": list(publisher.topics),
+                "sent": len(self._columns),
+                "lateness_ns": dict(self._lateness.summary_ns()),
+            }
+            details.write_report(Path(self._report), report)

@@ -1,0 +1,82 @@
+"""Settings and fixtures of this package's tests."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from hypothesis import HealthCheck, settings
+
+from pubsub_publisher import Publisher
+
+sys.path.insert(0, str(Path(__file__).parent))
+from publisher_peers import FakeBroker, RawSubscriber, free_port
+
+# Never fail for being slow on a busy machine.
+settings.register_profile(
+    "pubsub",
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("pubsub")
+
+
+@pytest.fixture
+def broker() -> Iterator[FakeBroker]:
+    with FakeBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def new_publisher(broker: FakeBroker) -> Iterator[Callable[..., Publisher]]:
+    """Makes connected publishers, and disconnects them after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*topics: str, **options: Any) -> Publisher:
+            options = {
+                "broker_address": "127.0.0.1",
+                "broker_port": broker.port,
+                "bind_port": free_port(),
+                "connect_timeout_s": 30.0,
+                "linger_s": 0.0,
+                "sleep_period": 0.0,
+                **options,
+            }
+            return stack.enter_context(Publisher(topics=topics or ("A",), **options))
+
+        yield make
+
+
+@pytest.fixture
+def subscribe() -> Iterator[Callable[..., RawSubscriber]]:
+    """Connects SUB sockets to publishers, and closes them after the test."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    opened: list[RawSubscriber] = []
+
+    def connect(publisher: Publisher, *topics: str, **options: Any) -> RawSubscriber:
+        subscriber = RawSubscriber(context, publisher.address, *topics, **options)
+        opened.append(subscriber)
+        return subscriber
+
+    yield connect
+    for subscriber in opened:
+        subscriber.close()
+    context.term()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A program's `main` sets logging up for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

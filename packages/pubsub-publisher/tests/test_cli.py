@@ -1,0 +1,438 @@
+"""The console script: options, bad input, and one run from its start to its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port, wait_for
+from pubsub_common import cli as common_cli
+from pubsub_common.messages import Disconnect, Register
+from pubsub_publisher import Publisher, __version__, cli, publisher
+
+Subscribe = Callable[..., RawSubscriber]
+
+MINIMUM = ["-t", "A", "-b", "127.0.0.1"]
+
+
+class Outcome:
+    """What a program left behind."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def complaint(self) -> str:
+        """The only line on standard error."""
+        assert self.err.startswith("pubsub-publisher: ")
+        assert self.err.endswith("\n")
+        assert self.err.count("\n") == 1, self.err
+        return self.err.removeprefix("pubsub-publisher: ").removesuffix("\n")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs the program in this process."""
+
+    def run(*argv: str) -> Outcome:
+        capsys.readouterr()
+        try:
+            code = cli.main(argv)
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """The arguments with which a command line makes a `Publisher`."""
+
+    def build(*argv: str) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+
+        class Recorded(Publisher):
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options)
+                arguments.update(options)
+
+        monkeypatch.setattr(publisher, "Publisher", Recorded)
+        options = common_cli.parse(cli.USAGE, argv, cli.PROGRAM, "0")
+        cli.build(options)
+        return arguments
+
+    return build
+
+
+# Options
+
+
+def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
+    arguments = built(*MINIMUM)
+
+    by_default = Publisher(**{key: arguments[key] for key in ("topics",)})
+    for name in ("indefinite", "max_event_count", "sleep_period", "bind_port"):
+        assert arguments[name] == getattr(by_default, name)
+    for name in (
+        "broker_port",
+        "clock",
+        "connect_timeout_s",
+        "overflow",
+        "queue_limit",
+        "payload_bytes",
+    ):
+        assert arguments[name] == getattr(by_default, f"_{name}")
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        ("-t B", "topics", ["A", "B"]),
+        ("--topic B --topic C", "topics", ["A", "B", "C"]),
+        ("--topic my_topic", "topics", ["A", "my_topic"]),
+        ("-m 7", "max_event_count", 7),
+        ("--max-event-count 7", "max_event_count", 7),
+        ("--max_event_count 7", "max_event_count", 7),
+        ("--max_event_count=7", "max_event_count", 7),
+        ("-i", "indefinite", True),
+        ("--indefinite", "indefinite", True),
+        ("-i -m 7", "indefinite", True),
+        ("-s 0.25", "sleep_period", 0.25),
+        ("--sleep 0", "sleep_period", 0.0),
+        ("-bp 6000", "bind_port", 6000),
+        ("--bind-port 6000", "bind_port", 6000),
+        ("--bind_port 6000", "bind_port", 6000),
+        ("--broker-port 7000", "broker_port", 7000),
+        ("--broker_port 7000", "broker_port", 7000),
+        ("--connect-timeout 1.5", "connect_timeout_s", 1.5),
+        ("--address 127.0.0.9", "address", "127.0.0.9"),
+        ("--payload-size 0", "payload_bytes", 0),
+        ("--overflow block", "overflow", "block"),
+        ("--queue-limit 5", "queue_limit", 5),
+        ("--clock monotonic", "clock", "monotonic"),
+    ],
+)
+def test_an_option_becomes_an_argument(
+    built: Callable[..., Any], words: str, name: str, value: object
+) -> None:
+    assert built(*MINIMUM, *words.split())[name] == value
+
+
+@pytest.mark.parametrize("option", ["-b", "--broker-address", "--broker_address"])
+def test_the_brokers_address_may_be_spelled_in_each_way(
+    built: Callable[..., Any], option: str
+) -> None:
+    assert built("-t", "A", option, "10.0.0.1")["broker_address"] == "10.0.0.1"
+
+
+# Bad input: one line, exit code 2
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("", "no broker address given; add -b HOST"),
+        ("-t A", "no broker address given; add -b HOST"),
+        ("-b 127.0.0.1", "no topic given; add -t TOPIC"),
+        ("-t A -b broker", "'broker' is not an IPv4 address like 10.0.0.1"),
+        ("-t A -b 1.2.3", "'1.2.3' is not an IPv4 address like 10.0.0.1"),
+        ("-t A -b 0.0.0.0", "0.0.0.0 is not the address of one host"),
+        ("-t A -b 127.0.0.1:5555", "'127.0.0.1:5555' is not an IPv4 address"),
+        ("-m many", "--max-event-count: 'many' is not a whole number"),
+        ("-m 1.5", "--max-event-count: '1.5' is not a whole number"),
+        ("-m 0", "--max-event-count: 0 is too small; at least 1 is needed"),
+        ("-m -5", "--max-event-count: -5 is too small; at least 1 is needed"),
+        ("--max_event_count=-5", "--max-event-count: -5 is too small"),
+        ("-s slowly", "--sleep: 'slowly' is not a number of seconds"),
+        ("-s -1", "--sleep: -1 is not a duration of 0 or more seconds"),
+        ("-s nan", "--sleep: nan is not a duration of 0 or more seconds"),
+        ("-s inf", "--sleep: inf is not a duration of 0 or more seconds"),
+        ("-bp x", "--bind-port: 'x' is not a whole number"),
+        ("-bp 0", "--bind-port: 0 is too small; at least 1 is needed"),
+        ("-bp 65536", "--bind-port: 65536 is no port; ports end at 65535"),
+        ("--broker-port 65536", "--broker-port: 65536 is no port"),
+        ("--connect-timeout soon", "--connect-timeout: 'soon' is not a number of"),
+        ("--connect-timeout -1", "--connect-timeout: -1 is not a duration"),
+        ("--payload-size -1", "--payload-size: -1 is too small; at least 0"),
+        ("--payload-size 99999999999", "payload_bytes must be in 0..1073741824"),
+        ("--queue-limit 0", "--queue-limit: 0 is too small; at least 1 is needed"),
+        ("--queue-limit 99999999999", "queue_limit must be in 1..2147483647"),
+        ("--wait-for 0", "--wait-for: 0 is too small; at least 1 is needed"),
+        ("--wait-for all", "--wait-for: 'all' is not a whole number"),
+        ("--overflow wait", "overflow is 'drop' or 'block', not 'wait'"),
+        ("--clock sundial", "unknown clock 'sundial': choose one of realtime,"),
+        ("--address nowhere", "'nowhere' is not an IPv4 address"),
+        ("--address 192.0.2.1", "cannot listen on 192.0.2.1: Cannot assign"),
+        ("--colour", "unknown option --colour; try pubsub-publisher --help"),
+        ("--maxevents 5", "unknown option --maxevents"),
+        ("-x", "-x; try pubsub-publisher --help"),
+        ("-c", "-c; try pubsub-publisher --help"),
+        ("word", "word; try pubsub-publisher --help"),
+        ("-m", "-m requires argument; try pubsub-publisher --help"),
+        ("-m 1 -m 2", "repeated or contradictory: -m"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_and_exit_code_2(
+    run: Callable[..., Outcome], words: str, complaint: str
+) -> None:
+    given = words.split()
+    rest = [] if not words or words.startswith(("-t A", "-b 127")) else MINIMUM
+
+    outcome = run(*rest, *given)
+
+    assert outcome.code == 2
+    assert complaint in outcome.complaint
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("topic", "complaint"),
+    [
+        ("", "a topic must not be empty"),
+        ("A\tB", "holds a control character"),
+        ("x" * 256, "is 256 bytes long; at most 255 are allowed"),
+    ],
+)
+def test_a_bad_topic_is_one_line_and_exit_code_2(
+    run: Callable[..., Outcome], topic: str, complaint: str
+) -> None:
+    outcome = run("-b", "127.0.0.1", "-t", topic)
+
+    assert outcome.code == 2
+    assert complaint in outcome.complaint
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_goes_to_standard_output(run: Callable[..., Outcome], option: str) -> None:
+    outcome = run(option)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Usage:\n  pubsub-publisher [-t TOPIC]... [options]" in outcome.out
+    for line in outcome.out.splitlines():
+        assert len(line) <= 88
+
+
+def test_the_version_goes_to_standard_output(run: Callable[..., Outcome]) -> None:
+    outcome = run("--version")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == f"pubsub-publisher {__version__}\n"
+
+
+# Failures of a run: one line, exit code 1
+
+
+@pytest.mark.integration
+def test_an_unreachable_broker_is_one_line_and_exit_code_1(
+    run: Callable[..., Outcome],
+) -> None:
+    port = str(free_port())
+
+    outcome = run(*MINIMUM, "--broker-port", port, "--connect-timeout", "0.1")
+
+    assert outcome.code == 1
+    assert f"no broker answered at tcp://127.0.0.1:{port}" in outcome.complaint
+
+
+@pytest.mark.integration
+def test_a_refusal_is_one_line_and_exit_code_1(
+    run: Callable[..., Outcome], broker: FakeBroker
+) -> None:
+    broker.refusal = ("wrong_clock", "sundials only")
+
+    outcome = run(*MINIMUM, "--broker-port", str(broker.port))
+
+    assert outcome.code == 1
+    assert outcome.complaint == ("the broker refused the registration: sundials only")
+
+
+# Runs
+
+
+def run_options(broker: FakeBroker) -> list[str]:
+    return [
+        *MINIMUM,
+        *("--broker-port", str(broker.port)),
+        *("--bind-port", str(free_port())),
+    ]
+
+
+class Reception:
+    """A thread that subscribes when a publisher has registered, and receives."""
+
+    def __init__(self, broker: FakeBroker, subscribe: Subscribe, count: int) -> None:
+        self.payloads: list[bytes] = []
+        self._broker = broker
+        self._subscribe = subscribe
+        self._count = count
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        wait_for(lambda: self._broker.of(Register), "a registration")
+        address = self._broker.of(Register)[0].address
+
+        class At:
+            def __init__(self) -> None:
+                self.address = address
+
+        subscriber = self._subscribe(At(), "A", session=5)
+        self.payloads += [event.payload for event in subscriber.events(self._count)]
+
+    @property
+    def ended(self) -> bool:
+        self._thread.join(WAIT_S)
+        return not self._thread.is_alive()
+
+
+@pytest.mark.integration
+def test_it_publishes_when_the_subscribers_are_there(
+    run: Callable[..., Outcome], broker: FakeBroker, subscribe: Subscribe
+) -> None:
+    reception = Reception(broker, subscribe, 5)
+
+    outcome = run(
+        *run_options(broker),
+        *("-s", "0", "-m", "5", "--wait-for", "1", "--payload-size", "8"),
+    )
+
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert reception.ended
+    assert reception.payloads == [f"event {k} ".encode() for k in range(5)]
+    assert broker.of(Disconnect)[0].next_sequences == {"A": 5}
+
+
+@pytest.mark.integration
+def test_verbose_says_more_and_only_on_standard_error(
+    run: Callable[..., Outcome], broker: FakeBroker
+) -> None:
+    outcome = run(*run_options(broker), "-m", "1", "-v")
+
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "publishes A\n" in outcome.err
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Replaces standard input; the descriptor that writes to it."""
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(read_fd) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        yield write_fd
+        os.close(write_fd)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("line", [b"\n", b"1\n", b" 12 \n"])
+def test_a_held_publisher_goes_when_it_is_told(
+    run: Callable[..., Outcome], broker: FakeBroker, stdin: int, line: bytes
+) -> None:
+    os.write(stdin, line)
+
+    outcome = run(*run_options(broker), "-s", "0", "-m", "3", "--hold")
+
+    assert (outcome.code, outcome.out, outcome.err) == (0, "ready\n", "")
+    assert broker.of(Disconnect)[0].next_sequences == {"A": 3}
+
+
+@pytest.mark.integration
+def test_a_start_time_that_is_no_number_is_one_line_and_exit_code_2(
+    run: Callable[..., Outcome], broker: FakeBroker, stdin: int
+) -> None:
+    os.write(stdin, b"now\n")
+
+    outcome = run(*run_options(broker), "--hold")
+
+    assert outcome.code == 2
+    assert outcome.complaint == "--hold: 'now' is no time in nanoseconds"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        ["--indefinite"],
+        ["--indefinite", "--sleep", "3600"],
+        ["--wait-for", "1"],
+        ["--hold"],
+    ],
+    ids=" ".join,
+)
+def test_a_signal_ends_whatever_it_is_doing_with_exit_code_0(
+    run: Callable[..., Outcome],
+    broker: FakeBroker,
+    stdin: int,
+    number: signal.Signals,
+    waiting: list[str],
+) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    def send() -> None:
+        wait_for(lambda: broker.of(Register), "a registration")
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    outcome = run(*run_options(broker), *waiting)
+    thread.join()
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert len(broker.of(Disconnect)) == 1
+    assert handlers == [
+        signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+    ]
+
+
+@pytest.mark.integration
+def test_a_signal_ends_the_wait_for_a_broker_with_exit_code_0(
+    run: Callable[..., Outcome], broker: FakeBroker
+) -> None:
+    broker.silent = True
+
+    def send() -> None:
+        wait_for(lambda: broker.of(Register), "a registration")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    outcome = run(*run_options(broker), "--connect-timeout", "3600")
+    thread.join()
+
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "program",
+    [
+        [str(Path(sys.executable).parent / "pubsub-publisher")],
+        [sys.executable, "-m", "pubsub_publisher"],
+    ],
+    ids=["script", "module"],
+)
+def test_the_installed_program_says_its_version_and_complains_in_one_line(
+    program: list[str],
+) -> None:
+    version = subprocess.run(
+        [*program, "--version"], capture_output=True, text=True, timeout=60, check=False
+    )
+    bad = subprocess.run(
+        [*program, "-b", "x"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (version.returncode, version.stderr) == (0, "")
+    assert version.stdout == f"pubsub-publisher {__version__}\n"
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr == "pubsub-publisher: no topic given; add -t TOPIC\n"
