@@ -29,6 +29,10 @@ from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT, NOTIFY_DELAY_S
 from pubsub_common.messages import (
     Alive,
     ClientStatus,
+    ClockOffset,
+    ClockRange,
+    ClockReply,
+    ClockRequest,
     Departure,
     Disconnect,
     Disconnected,
@@ -417,7 +421,9 @@ WILD_VALUES = st.one_of(
 )
 WILD_REQUESTS = st.builds(
     lambda kind, fields: {**fields, **({"type": kind} if kind else {})},
-    st.sampled_from(["register", "heartbeat", "disconnect", "status", "x", ""]),
+    st.sampled_from(
+        ["register", "heartbeat", "disconnect", "status", "clock", "x", ""]
+    ),
     st.dictionaries(
         st.sampled_from(
             [
@@ -431,32 +437,47 @@ WILD_REQUESTS = st.builds(
                 "session",
                 "revision",
                 "next_sequences",
+                "sent_ns",
                 "colour",
             ]
         ),
         WILD_VALUES,
     ),
 )
-TAME_REQUESTS = st.builds(
-    lambda role, session, topics, host, clock: {
-        "type": "register",
-        "id": 1,
-        "version": 1,
-        "role": role,
-        "topics": topics,
-        "address": f"10.0.0.{host}" + (":5556" if role == "publisher" else ""),
-        "clock": clock,
-        "session": session,
-    },
-    st.sampled_from(["publisher", "subscriber"]),
-    st.none() | st.integers(0, 5),
-    st.lists(st.sampled_from("ABC"), min_size=1, max_size=3),
-    st.integers(1, 3),
-    st.sampled_from(["realtime", "realtime", "monotonic"]),
-) | st.builds(
-    lambda kind, session: {"type": kind, "id": 1, "session": session},
-    st.sampled_from(["heartbeat", "disconnect"]),
-    st.integers(0, 5),
+TAME_REQUESTS = (
+    st.builds(
+        lambda role, session, topics, host, clock: {
+            "type": "register",
+            "id": 1,
+            "version": 1,
+            "role": role,
+            "topics": topics,
+            "address": f"10.0.0.{host}" + (":5556" if role == "publisher" else ""),
+            "clock": clock,
+            "session": session,
+        },
+        st.sampled_from(["publisher", "subscriber"]),
+        st.none() | st.integers(0, 5),
+        st.lists(st.sampled_from("ABC"), min_size=1, max_size=3),
+        st.integers(1, 3),
+        st.sampled_from(["realtime", "realtime", "monotonic"]),
+    )
+    | st.builds(
+        lambda kind, session: {"type": kind, "id": 1, "session": session},
+        st.sampled_from(["heartbeat", "disconnect"]),
+        st.integers(0, 5),
+    )
+    | st.builds(
+        lambda session, offset, bound: {
+            "type": "heartbeat",
+            "id": 1,
+            "session": session,
+            "clock": {"offset_ns": offset, "bound_ns": bound},
+        },
+        st.integers(0, 5),
+        st.sampled_from([0, -1500, -(2**62), 2**62 - 1, 10**4000]),
+        st.sampled_from([0, 40_000, 2**62 - 1, -1, 10**4299]),
+    )
 )
 
 
@@ -711,6 +732,16 @@ def test_news_goes_to_the_connection_that_spoke_last(bench: Bench) -> None:
     ]
 
 
+def test_news_goes_to_the_connection_that_registered_last(bench: Bench) -> None:
+    bench.subscriber(b"s", "A")
+    bench.subscriber(b"s, connected anew", "A", session=bench.sessions[b"s"])
+    bench.publisher(b"p", "A")
+
+    assert [effect.peer for effect in of(Send, bench.settle())] == [
+        b"s, connected anew"
+    ]
+
+
 def test_a_departure_costs_no_more_than_the_subscribers_topics(bench: Bench) -> None:
     # 100 000 x 4096 comparisons would take minutes.
     most = [str(number) for number in range(MAX_TOPICS_PER_CLIENT)]
@@ -722,6 +753,52 @@ def test_a_departure_costs_no_more_than_the_subscribers_topics(bench: Bench) -> 
 
     [push] = bench.pushes(b"s")
     assert push.left[0].next_sequences == {"7": 9}
+
+
+# Clocks
+
+
+def beat(bench: Bench, peer: bytes, clock: ClockOffset | None = None) -> Alive:
+    request = Heartbeat(id=1, session=bench.sessions[peer], clock=clock)
+    [reply] = sent(Alive, peer, bench.core.heartbeat(peer, request, bench.now))
+    return reply
+
+
+def test_a_subscriber_is_told_where_its_publishers_clocks_are(bench: Bench) -> None:
+    bench.subscriber(b"s", "A", "B")
+    for peer, topic in ((b"p", "A"), (b"q", "B"), (b"r", "C")):
+        bench.publisher(peer, topic)
+    beat(bench, b"p", ClockOffset(offset_ns=-100, bound_ns=10))
+    assert beat(bench, b"s").publishers_clock is None  # one is not known yet
+
+    beat(bench, b"q", ClockOffset(offset_ns=50, bound_ns=20))
+
+    assert beat(bench, b"s").publishers_clock == ClockRange(low_ns=-110, high_ns=70)
+    assert beat(bench, b"p").publishers_clock is None
+
+
+def test_without_publishers_there_is_nothing_to_tell_of_clocks(bench: Bench) -> None:
+    bench.subscriber(b"s", "A")
+
+    assert beat(bench, b"s").publishers_clock is None
+
+
+def test_the_brokers_time_is_told_to_anybody() -> None:
+    times = iter([1000, 1010])
+    core = BrokerCore(
+        "decentralized",
+        MemoryRegistry(LEASE_S),
+        epoch=EPOCH,
+        lease_s=LEASE_S,
+        new_session=lambda: 1,
+        clock_ns=lambda: next(times),
+    )
+
+    effects = core.handle(b"x", ClockRequest(id=3, sent_ns=-7), 0.0)
+
+    assert effects == [
+        Send(b"x", ClockReply(id=3, sent_ns=-7, received_ns=1000, replied_ns=1010))
+    ]
 
 
 # Registering again

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.clockoffset import ENOUGH, WINDOW, OffsetEstimator
+from pubsub_common.clockoffset import (
+    ENOUGH,
+    EVERY_S,
+    SHARED,
+    WINDOW,
+    ClockProbes,
+    OffsetEstimator,
+)
 
 SECOND = 1_000_000_000
 DELAY = st.integers(0, 50_000_000)
@@ -91,3 +100,34 @@ def test_a_step_of_a_clock_voids_what_came_before() -> None:
     # Our clock went back between sending and the return.
     estimator.add(10_000, 11_000, 12_000, 5_000)
     assert estimator.estimate(5_000) is None
+
+
+def test_a_client_with_the_brokers_clock_never_asks() -> None:
+    probes = ClockProbes(shared=True)
+    probes.begin(0.0)
+    assert probes.next_deadline() is None
+    assert not probes.due(1e9)
+    assert probes.offset(0) == SHARED
+
+
+def test_a_client_asks_quickly_at_first_and_then_now_and_then() -> None:
+    probes = ClockProbes(shared=False)
+    assert not probes.due(0.0), "not before it is registered"
+    probes.begin(100.0)
+    asked = []
+    now = 100.0
+    while now < 100.0 + 3 * EVERY_S:
+        if probes.due(now):
+            asked.append(now)
+            probes.answer(0, 5, 5, 0)
+        deadline = probes.next_deadline()
+        assert deadline is not None
+        assert deadline > now
+        now = deadline
+    assert asked[ENOUGH - 1] - asked[0] < 1.0
+    assert [round(b - a, 6) for a, b in itertools.pairwise(asked[ENOUGH:])] == [
+        EVERY_S
+    ] * (len(asked) - ENOUGH - 1)
+    found = probes.offset(0)
+    assert found is not None
+    assert found.offset_ns == 5

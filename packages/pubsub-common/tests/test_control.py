@@ -194,8 +194,11 @@ def test_events_are_told_in_the_control_thread(
 
 
 def test_a_client_that_is_there_before_the_broker_registers_when_it_comes(
-    context: zmq.Context[zmq.Socket[bytes]], connect: Connect
+    context: zmq.Context[zmq.Socket[bytes]],
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(session, "REGISTER_ANSWER_S", 10 * WAIT_S)
     port = free_port()
     client = connect(f"tcp://127.0.0.1:{port}")
     with pytest.raises(BrokerUnreachable):

@@ -138,11 +138,9 @@ def test_a_link_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
         writable_file(str(link))
 
 
-def test_the_null_device_survives() -> None:
+def test_a_device_can_be_written() -> None:
+    # It is not written here: a fault would cost root the null device.
     writable_file(os.devnull)
-    write_latencies(Path(os.devnull), [("p", "A", 1)])
-
-    assert Path(os.devnull).is_char_device()
 
 
 def test_a_new_and_an_existing_file_can_be_written(tmp_path: Path) -> None:

@@ -15,7 +15,16 @@ import pubsub_common
 PACKAGE = Path(pubsub_common.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
-CORE = ["endpoints", "events", "latency", "messages", "sequence", "session", "topics"]
+CORE = [
+    "clockoffset",
+    "endpoints",
+    "events",
+    "latency",
+    "messages",
+    "sequence",
+    "session",
+    "topics",
+]
 # Modules of nothing but constants and classes, which the core may use too.
 VALUES = ["defaults", "errors"]
 

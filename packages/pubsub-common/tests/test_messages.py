@@ -15,6 +15,10 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.messages import (
     Alive,
     ClientStatus,
+    ClockOffset,
+    ClockRange,
+    ClockReply,
+    ClockRequest,
     Departure,
     Disconnect,
     Disconnected,
@@ -35,6 +39,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 IDS = st.integers(-1, 2**64)
 SESSIONS = st.integers(0, 2**53 - 1)
 SEQUENCES = st.integers(0, 2**62 - 1)
+NANOSECONDS = st.integers(-(2**62), 2**62 - 1)
 FLOATS = st.floats(0, 1e12)
 MODELS = st.sampled_from(("centralized", "decentralized"))
 ROLES = st.sampled_from(("publisher", "subscriber"))
@@ -53,7 +58,15 @@ REQUESTS = st.one_of(
         model=st.none() | MODELS,
         session=st.none() | SESSIONS,
     ),
-    st.builds(Heartbeat, id=IDS, session=SESSIONS, revision=IDS),
+    st.builds(
+        Heartbeat,
+        id=IDS,
+        session=SESSIONS,
+        revision=IDS,
+        clock=st.none()
+        | st.builds(ClockOffset, offset_ns=NANOSECONDS, bound_ns=SEQUENCES),
+    ),
+    st.builds(ClockRequest, id=IDS, sent_ns=NANOSECONDS),
     st.builds(Disconnect, id=IDS, session=SESSIONS, next_sequences=ENDS),
     st.builds(StatusRequest, id=IDS),
 )
@@ -78,7 +91,21 @@ REPLIES = st.one_of(
         ports=st.dictionaries(TEXTS, st.integers(1, 65535), max_size=3),
         publishers=PUBLISHERS,
     ),
-    st.builds(Alive, id=IDS, epoch=SESSIONS, known=st.booleans(), revision=IDS),
+    st.builds(
+        Alive,
+        id=IDS,
+        epoch=SESSIONS,
+        known=st.booleans(),
+        revision=IDS,
+        publishers_clock=st.none() | st.builds(ClockRange, low_ns=IDS, high_ns=IDS),
+    ),
+    st.builds(
+        ClockReply,
+        id=IDS,
+        sent_ns=NANOSECONDS,
+        received_ns=NANOSECONDS,
+        replied_ns=NANOSECONDS,
+    ),
     st.builds(Disconnected, id=IDS),
     st.builds(
         PublishersChanged,

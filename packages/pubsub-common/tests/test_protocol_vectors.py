@@ -156,6 +156,8 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "publisher": messages.PublisherInfo,
     "departure": messages.Departure,
     "client": messages.ClientStatus,
+    "clock offset": messages.ClockOffset,
+    "clock range": messages.ClockRange,
 }
 
 

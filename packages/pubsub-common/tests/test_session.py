@@ -381,6 +381,7 @@ def test_pushes_before_the_reply_are_in_the_reply_already() -> None:
     again = due_register(client, 1.0)
 
     assert client.receive(PublishersChanged(revision=4), 1.1) == []
+    assert client.next_deadline() == 1.0 + REGISTER_ANSWER_S
     client.receive(registered(again, revision=4), 1.2)
 
     assert client.receive(PublishersChanged(revision=5), 1.3) == [Changed([], [])]

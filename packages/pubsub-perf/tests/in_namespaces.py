@@ -54,6 +54,38 @@ def addresses() -> object:
     return found
 
 
+def clocks() -> object:
+    """What a subscriber on another host than the broker finds out about the clocks. All
+    hosts share one kernel, so in truth they are equal."""
+    client = ("-t", "A", "-b", "10.0.0.1", "-m")
+    with (
+        MininetHosts(topologies.single_switch(3)) as hosts,
+        tempfile.TemporaryDirectory() as name,
+        (Path(name) / "log").open("wb") as log,
+    ):
+        folder = Path(name)
+        broker = hosts.spawn(0, ["pubsub-broker", "-c"], folder=folder, log=log)
+        publisher = hosts.spawn(
+            1,
+            ["pubsub-publisher", *client, "100000", "-s", "0.05"],
+            folder=folder,
+            log=log,
+        )
+        # Long enough for the publisher to tell the broker, and it the subscriber.
+        subscriber = hosts.spawn(
+            2,
+            ["pubsub-subscriber", "-c", *client, "120", "-f", "x", "--report", "y"],
+            folder=folder,
+            log=log,
+        )
+        code = subscriber.wait(60)
+        for process in (publisher, broker):
+            process.terminate()
+            process.wait(20)
+        report = json.loads((folder / "y").read_text())
+        return {"code": code, "report": report, "log": (folder / "log").read_text()}
+
+
 if __name__ == "__main__":
     isolation.enter([__file__, *sys.argv[1:]])
-    print(json.dumps({"addresses": addresses}[sys.argv[1]]()))
+    print(json.dumps({"addresses": addresses, "clocks": clocks}[sys.argv[1]]()))

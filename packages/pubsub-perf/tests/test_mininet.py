@@ -131,16 +131,26 @@ def test_an_interrupted_sweep_leaves_nothing_behind(
     assert not (folder / "cell.json").exists(), "the cell was not finished"
 
 
-def test_roles_find_their_own_address_on_mininet_hosts() -> None:
+def in_namespaces(what: str) -> Any:
     script = Path(__file__).with_name("in_namespaces.py")
     done = subprocess.run(
-        [sys.executable, str(script), "addresses"],
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, str(script), what], capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def test_the_error_of_clocks_across_hosts_is_bounded_and_contains_the_truth() -> None:
+    found = in_namespaces("clocks")
+    assert found["code"] == 0, found["log"]
+    low_ns, high_ns = found["report"]["latency_error_ns"]
+    # One kernel, so the true error is 0; and the bound is no blank cheque.
+    assert -1_000_000_000 < low_ns < 0 < high_ns < 1_000_000_000
+    assert "true latency: -" in found["log"]
+
+
+def test_roles_find_their_own_address_on_mininet_hosts() -> None:
+    found = in_namespaces("addresses")
     for address in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
         assert found[address] == [address, address, address, "127.0.0.9"]
     # In the root namespace of the machine, neither Docker's bridge nor a Mininet

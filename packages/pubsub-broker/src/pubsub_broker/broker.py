@@ -136,6 +136,7 @@ class Broker:
             new_session=lambda: random.getrandbits(SESSION_BITS),
             ports=self._ports_of,
             forwarded=self._forwarded,
+            clock_ns=time.time_ns,
             now=time.monotonic(),
         )
         self._configured = True

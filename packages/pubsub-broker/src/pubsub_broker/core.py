@@ -27,6 +27,9 @@ from pubsub_common.errors import ConfigError, ProtocolError
 from pubsub_common.messages import (
     Alive,
     ClientStatus,
+    ClockRange,
+    ClockReply,
+    ClockRequest,
     Departure,
     Disconnect,
     Disconnected,
@@ -81,10 +84,12 @@ class BrokerCore:
         new_session: Callable[[], int],
         ports: Callable[[Iterable[str]], Mapping[str, int]] = lambda _topics: {},
         forwarded: Callable[[], int] = lambda: 0,
+        clock_ns: Callable[[], int] = lambda: 0,
         now: float = 0.0,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
-        ``forwarded`` tells how many events have come in."""
+        ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
+        realtime clock."""
         self.model = model
         self.epoch = epoch
         self.rejected = 0
@@ -93,6 +98,7 @@ class BrokerCore:
         self._new_session = new_session
         self._ports = ports
         self._forwarded = forwarded
+        self._clock_ns = clock_ns
         self._started_at = now
         self._channels: dict[int, _Channel] = {}
         self._pending: set[int] = set()
@@ -119,6 +125,8 @@ class BrokerCore:
                 return self.disconnect(peer, request, now)
             case StatusRequest():
                 return [Send(peer, self.status(request, now))]
+            case ClockRequest():
+                return [Send(peer, self._time(request))]
 
     def register(self, peer: bytes, request: Register, now: float) -> list[Effect]:
         """A publisher or subscriber joins, or says again who it is."""
@@ -169,12 +177,19 @@ class BrokerCore:
             # A client whose TCP connection broke comes back under another peer id.
             channel.peer = peer
             revision = channel.revision
-        return [
-            Send(
-                peer,
-                Alive(id=request.id, epoch=self.epoch, known=known, revision=revision),
-            )
-        ]
+        client = self._registry.get(request.session)
+        clocks = None
+        if client is not None:
+            client.offset = request.clock
+            clocks = self._publishers_clock(client)
+        alive = Alive(
+            id=request.id,
+            epoch=self.epoch,
+            known=known,
+            revision=revision,
+            publishers_clock=clocks,
+        )
+        return [Send(peer, alive)]
 
     def disconnect(self, peer: bytes, request: Disconnect, now: float) -> list[Effect]:
         """A client leaves. One that is not known has left already: no error."""
@@ -303,6 +318,36 @@ class BrokerCore:
                     f"the {request.role} uses the {request.clock} clock, but the "
                     f"{other} at {client.address} uses {client.clock}",
                 )
+
+    def _publishers_clock(self, client: Client) -> ClockRange | None:
+        """Where the clocks of a subscriber's publishers are; None when one is not
+        known, or there is none."""
+        if client.role != "subscriber":
+            return None
+        low_ns: int | None = None
+        high_ns: int | None = None
+        for publisher in self._registry.matching("publisher", client.topics):
+            offset = publisher.offset
+            if offset is None:
+                return None
+            low, high = (
+                offset.offset_ns - offset.bound_ns,
+                offset.offset_ns + offset.bound_ns,
+            )
+            low_ns = low if low_ns is None else min(low_ns, low)
+            high_ns = high if high_ns is None else max(high_ns, high)
+        if low_ns is None or high_ns is None:
+            return None
+        return ClockRange(low_ns=low_ns, high_ns=high_ns)
+
+    def _time(self, request: ClockRequest) -> ClockReply:
+        received_ns = self._clock_ns()
+        return ClockReply(
+            id=request.id,
+            sent_ns=request.sent_ns,
+            received_ns=received_ns,
+            replied_ns=self._clock_ns(),
+        )
 
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is

@@ -11,13 +11,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from pubsub_common.messages import Role
+from pubsub_common.messages import ClockOffset, Role
 
 
 @dataclasses.dataclass(slots=True)
 class Client:
-    """One registered client. ``address`` is ``IP:port`` of a publisher's data port
-    and ``IP`` of a subscriber."""
+    """One registered client. ``address`` is ``IP:port`` of a publisher's data port and
+    ``IP`` of a subscriber; ``offset`` is what the client said of its clock."""
 
     session: int
     role: Role
@@ -25,6 +25,7 @@ class Client:
     topics: tuple[str, ...]
     clock: str
     renewed_at: float
+    offset: ClockOffset | None = None
 
 
 class Registry(Protocol):

@@ -22,6 +22,10 @@ from typing import Final
 # The first estimate is given from this many exchanges on.
 ENOUGH: Final = 8
 WINDOW: Final = 64
+# The first exchanges come quickly, but not so that one queue delays them all; the
+# others keep the estimate young.
+BURST_EVERY_S: Final = 0.05
+EVERY_S: Final = 5.0
 # The frequency tolerance that RFC 5905 assumes of a clock, doubled: two clocks drift.
 DRIFT_PPM: Final = 30
 
@@ -76,3 +80,43 @@ class OffsetEstimator:
         age_ns = abs(now_ns - exchange.at_ns)
         # Rounded up: a bound is no estimate.
         return (exchange.delay_ns + 1) // 2 + age_ns * DRIFT_PPM // 1_000_000 + 1
+
+
+class ClockProbes:
+    """When a client asks for the broker's time, and what it knows by it.
+
+    ``shared``: both have the same clock, so there is nothing to ask.
+    """
+
+    def __init__(self, *, shared: bool) -> None:
+        self._shared = shared
+        self._estimator = OffsetEstimator()
+        self._asked = 0
+        self._due: float | None = None
+
+    def begin(self, now: float) -> None:
+        """The client is registered: ask from now on (seconds of a monotonic clock)."""
+        if not self._shared:
+            self._due = now
+
+    def next_deadline(self) -> float | None:
+        """When `due` will be true; None while it never is."""
+        return self._due
+
+    def due(self, now: float) -> bool:
+        """Whether to ask now. Saying yes sets the next time."""
+        if self._due is None or now < self._due:
+            return False
+        self._asked += 1
+        self._due = now + (BURST_EVERY_S if self._asked < ENOUGH else EVERY_S)
+        return True
+
+    def answer(
+        self, sent_ns: int, received_ns: int, replied_ns: int, returned_ns: int
+    ) -> None:
+        """The broker has answered."""
+        self._estimator.add(sent_ns, received_ns, replied_ns, returned_ns)
+
+    def offset(self, now_ns: int) -> Offset | None:
+        """The present estimate; None before there is one."""
+        return SHARED if self._shared else self._estimator.estimate(now_ns)

@@ -6,6 +6,7 @@ the broker wants it, and hands what it learns to the role.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import threading
@@ -16,6 +17,7 @@ from typing import Final
 import zmq
 
 from pubsub_common import messages
+from pubsub_common.clockoffset import ClockProbes, Offset
 from pubsub_common.errors import (
     BrokerUnreachable,
     NotReady,
@@ -23,7 +25,15 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.messages import Disconnected, Registered
+from pubsub_common.messages import (
+    Alive,
+    ClockOffset,
+    ClockRange,
+    ClockReply,
+    ClockRequest,
+    Disconnected,
+    Registered,
+)
 from pubsub_common.session import (
     ClientSession,
     Identity,
@@ -71,6 +81,10 @@ class ControlClient:
         self._watch_fd = watch_fd
         self._waker = Waker()
         self._session = ClientSession(identity, time.monotonic())
+        # The monotonic clock is for one machine only, and so is loopback.
+        shared = identity.clock != "realtime" or endpoint.startswith("tcp://127.")
+        self._probes = ClockProbes(shared=shared)
+        self._publishers_clock: ClockRange | None = None
         self._changed = threading.Condition()
         self._registered: Registered | None = None
         self._error: PubSubError | None = None
@@ -95,6 +109,14 @@ class ControlClient:
     @property
     def lease_s(self) -> float:
         return self._session.lease_s
+
+    def clock_offset(self) -> Offset | None:
+        """What is known of the broker's clock against ours; None: nothing yet."""
+        return self._probes.offset(time.time_ns())
+
+    def publishers_clock(self) -> ClockRange | None:
+        """What the broker has told of publishers' clocks; None: nothing yet."""
+        return self._publishers_clock
 
     def start(self) -> None:
         """Connect and begin to register."""
@@ -168,17 +190,21 @@ class ControlClient:
         self._take_leave(poller)
 
     def _timeout_ms(self, again_s: float | None) -> float | None:
-        deadline = self._session.next_deadline()
         waits = [] if again_s is None else [again_s]
-        if deadline is not None:
-            waits.append(deadline - time.monotonic())
+        for deadline in (self._session.next_deadline(), self._probes.next_deadline()):
+            if deadline is not None:
+                waits.append(deadline - time.monotonic())
         # A broker may name any lease, but poll takes only so many milliseconds.
         return min(max(0.0, min(waits)), _MAX_POLL_S) * 1000 + 0.5 if waits else None
 
     def _tick(self) -> None:
         if int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT:
             self._session.connected(time.monotonic())
-        request, events = self._session.tick(time.monotonic())
+        offset = self.clock_offset()
+        clock = None
+        if offset is not None:
+            clock = ClockOffset(offset_ns=offset.offset_ns, bound_ns=offset.bound_ns)
+        request, events = self._session.tick(time.monotonic(), clock)
         for event in events:
             self._publish(event)
         if request is not None:
@@ -186,11 +212,16 @@ class ControlClient:
                 self._socket.send(messages.encode(request), zmq.NOBLOCK)
             except zmq.Again:
                 self._session.unsent(time.monotonic())
+        if self._probes.due(time.monotonic()):
+            with contextlib.suppress(zmq.Again):  # without a connection, the next one
+                probe = ClockRequest(id=0, sent_ns=time.time_ns())
+                self._socket.send(messages.encode(probe), zmq.NOBLOCK)
 
     def _receive_all(self) -> None:
         while True:
             try:
                 data = self._socket.recv(zmq.NOBLOCK)
+                returned_ns = time.time_ns()
             except zmq.Again:
                 return
             try:
@@ -198,6 +229,13 @@ class ControlClient:
             except ProtocolError as error:
                 _log.warning("%s sent what is no reply: %s", self.endpoint, error)
                 continue
+            match reply:
+                case ClockReply():
+                    self._probes.answer(
+                        reply.sent_ns, reply.received_ns, reply.replied_ns, returned_ns
+                    )
+                case Alive(publishers_clock=clock):
+                    self._publishers_clock = clock
             for event in self._session.receive(reply, time.monotonic()):
                 self._publish(event)
 
@@ -215,8 +253,10 @@ class ControlClient:
                 self._error = RegistrationRefused(code, detail)
         self._on_event(event)
         with self._changed:
-            if isinstance(event, Joined) and self._registered is None:
-                self._registered = event.reply
+            if isinstance(event, Joined):
+                self._probes.begin(time.monotonic())
+                if self._registered is None:
+                    self._registered = event.reply
             self._changed.notify_all()
 
     def _take_leave(self, poller: select.poll) -> None:

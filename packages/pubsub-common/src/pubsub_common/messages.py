@@ -7,7 +7,7 @@ carry no id. Field meanings for other languages: ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ _T = TypeVar("_T")
 
 Role = Literal["publisher", "subscriber"]
 Model = Literal["centralized", "decentralized"]
+# Bounded, so that what a peer sends can be added up and written again.
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
+Uncertainty = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 # Reasons in an Error reply.
 MALFORMED: Final = "malformed"
@@ -42,6 +45,16 @@ class _Message(
     """Base of all control messages."""
 
 
+class _Part(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """Base of what messages hold several of."""
+
+
 # Requests
 
 
@@ -62,12 +75,36 @@ class Register(_Message, frozen=True, tag="register"):
     session: Session | None = None
 
 
+class ClockOffset(_Part, frozen=True):
+    """The broker's clock minus the client's: ``offset_ns``, give or take ``bound_ns``."""
+
+    offset_ns: Nanoseconds
+    bound_ns: Uncertainty
+
+
+class ClockRange(_Part, frozen=True):
+    """The broker's clock minus that of any of several clients lies within this."""
+
+    low_ns: int
+    high_ns: int
+
+
 class Heartbeat(_Message, frozen=True, tag="heartbeat"):
-    """Renews the lease. ``revision`` is the last push that the client has seen."""
+    """Renews the lease. ``revision`` is the last push that the client has seen;
+    ``clock`` what it knows of its clock, if anything."""
 
     id: int
     session: Session
     revision: int = 0
+    clock: ClockOffset | None = None
+
+
+class ClockRequest(_Message, frozen=True, tag="clock"):
+    """Asks for the broker's time, in nanoseconds of its realtime clock; needs no
+    registration. ``sent_ns`` is the client's own."""
+
+    id: int
+    sent_ns: Nanoseconds
 
 
 class Disconnect(_Message, frozen=True, tag="disconnect"):
@@ -86,16 +123,6 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 
 
 # Replies and pushes
-
-
-class _Part(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
-    """Base of what messages hold several of."""
 
 
 class PublisherInfo(_Part, frozen=True):
@@ -131,12 +158,24 @@ class Registered(_Message, frozen=True, tag="registered"):
 
 class Alive(_Message, frozen=True, tag="alive"):
     """The answer to Heartbeat. ``known`` is false when the session must register
-    again; ``revision`` is the last push that was sent to this client."""
+    again; ``revision`` is the last push that was sent to this client. A subscriber is
+    also told about the clocks of all publishers of its topics, once all are known."""
 
     id: int
     epoch: int
     known: bool
     revision: int = 0
+    publishers_clock: ClockRange | None = None
+
+
+class ClockReply(_Message, frozen=True, tag="clock_reply"):
+    """The answer to ClockRequest: its ``sent_ns``, and the broker's time when the
+    request was read and when this was written."""
+
+    id: int
+    sent_ns: Nanoseconds
+    received_ns: Nanoseconds
+    replied_ns: Nanoseconds
 
 
 class Disconnected(_Message, frozen=True, tag="disconnected"):
@@ -192,9 +231,16 @@ class Error(_Message, frozen=True, tag="error"):
     detail: str
 
 
-Request = Register | Heartbeat | Disconnect | StatusRequest
+Request = Register | Heartbeat | Disconnect | StatusRequest | ClockRequest
 Reply = (
-    Registered | Alive | Disconnected | PublishersChanged | Farewell | Status | Error
+    Registered
+    | Alive
+    | ClockReply
+    | Disconnected
+    | PublishersChanged
+    | Farewell
+    | Status
+    | Error
 )
 
 encode = msgspec.json.Encoder().encode

@@ -33,6 +33,7 @@ from pubsub_common.defaults import (
 )
 from pubsub_common.messages import (
     Alive,
+    ClockOffset,
     Departure,
     Disconnect,
     Error,
@@ -121,9 +122,10 @@ class ClientSession:
         return None if self._finished else self._deadline
 
     def tick(
-        self, now: float
+        self, now: float, clock: ClockOffset | None = None
     ) -> tuple[Register | Heartbeat | None, list[SessionEvent]]:
         """What is due at ``now``: a message to send, and what the client should know.
+        ``clock`` is what is known of this client's clock.
 
         The caller says `unsent` when the message could not be handed to a
         connection; it is then due again shortly.
@@ -140,7 +142,10 @@ class ClientSession:
         self._deadline = now + self.lease_s / HEARTBEATS_PER_LEASE
         assert self.session is not None
         return Heartbeat(
-            id=self._take_id(), session=self.session, revision=self._revision
+            id=self._take_id(),
+            session=self.session,
+            revision=self._revision,
+            clock=clock,
         ), events
 
     def unsent(self, now: float) -> None:

@@ -118,6 +118,12 @@ def summary(subscriber: Subscriber) -> str:
             parts.append(f"{count} {what}")
     points = subscriber.latencies.summary_ns()
     latency = ", ".join(f"{name} {format_ns(ns)}" for name, ns in points.items())
+    error_ns = subscriber.latency_error_ns()
+    if latency and error_ns is None:
+        latency += "; how far clocks are apart is not known"
+    elif latency and error_ns != (0, 0):
+        low, high = (f"{'+' if ns > 0 else ''}{format_ns(ns)}" for ns in error_ns or ())
+        latency += f"; true latency: {low} to {high}, as clocks may be apart"
     return f"{PROGRAM}: {', '.join(parts)}" + (
         f"; latency {latency}" if latency else ""
     )

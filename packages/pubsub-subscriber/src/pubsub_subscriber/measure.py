@@ -44,8 +44,8 @@ class Measure:
             return show
         from pubsub_common.details import Columns
 
-        add = Columns(4).add
-        self._columns = add.__self__
+        self._columns = columns = Columns(4)
+        add = columns.add
 
         def listen(event: Event) -> None:
             add(
@@ -87,4 +87,6 @@ def report(subscriber: Subscriber) -> dict[str, Any]:
         "reordered": counts.reordered,
         "malformed": subscriber.malformed_count,
         "latency_ns": dict(subscriber.latencies.summary_ns()),
+        # The true latency is the measured one plus something in this range.
+        "latency_error_ns": subscriber.latency_error_ns(),
     }

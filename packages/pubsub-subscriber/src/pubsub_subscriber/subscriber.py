@@ -27,6 +27,7 @@ import msgspec
 
 from pubsub_common import addresses, defaults
 from pubsub_common.clock import clock_ns
+from pubsub_common.clockoffset import SHARED
 from pubsub_common.control import ControlClient
 from pubsub_common.datafile import writable_file, write_latencies
 from pubsub_common.errors import ConfigError, NotReady, ProtocolError, PubSubError
@@ -381,6 +382,23 @@ class Subscriber:
         """How many events were received, lost, duplicated and reordered so far."""
         with self._state:
             return self._streams.counts()
+
+    def latency_error_ns(self) -> tuple[int, int] | None:
+        """How far the clocks of this host and of the publishers are apart: the true
+        latency is the measured one plus something from this range, in nanoseconds.
+        (0, 0) where all have one clock; None while it is not known."""
+        if self._control is None:
+            return None
+        ours = self._control.clock_offset()
+        if ours == SHARED:
+            return 0, 0
+        theirs = self._control.publishers_clock()
+        if ours is None or theirs is None:
+            return None
+        return (
+            ours.offset_ns - ours.bound_ns - theirs.high_ns,
+            ours.offset_ns + ours.bound_ns - theirs.low_ns,
+        )
 
     # Inside: the user's thread
 
