@@ -29,10 +29,6 @@ from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT, NOTIFY_DELAY_S
 from pubsub_common.messages import (
     Alive,
     ClientStatus,
-    ClockOffset,
-    ClockRange,
-    ClockReply,
-    ClockRequest,
     Departure,
     Disconnect,
     Disconnected,
@@ -753,52 +749,6 @@ def test_a_departure_costs_no_more_than_the_subscribers_topics(bench: Bench) -> 
 
     [push] = bench.pushes(b"s")
     assert push.left[0].next_sequences == {"7": 9}
-
-
-# Clocks
-
-
-def beat(bench: Bench, peer: bytes, clock: ClockOffset | None = None) -> Alive:
-    request = Heartbeat(id=1, session=bench.sessions[peer], clock=clock)
-    [reply] = sent(Alive, peer, bench.core.heartbeat(peer, request, bench.now))
-    return reply
-
-
-def test_a_subscriber_is_told_where_its_publishers_clocks_are(bench: Bench) -> None:
-    bench.subscriber(b"s", "A", "B")
-    for peer, topic in ((b"p", "A"), (b"q", "B"), (b"r", "C")):
-        bench.publisher(peer, topic)
-    beat(bench, b"p", ClockOffset(offset_ns=-100, bound_ns=10))
-    assert beat(bench, b"s").publishers_clock is None  # one is not known yet
-
-    beat(bench, b"q", ClockOffset(offset_ns=50, bound_ns=20))
-
-    assert beat(bench, b"s").publishers_clock == ClockRange(low_ns=-110, high_ns=70)
-    assert beat(bench, b"p").publishers_clock is None
-
-
-def test_without_publishers_there_is_nothing_to_tell_of_clocks(bench: Bench) -> None:
-    bench.subscriber(b"s", "A")
-
-    assert beat(bench, b"s").publishers_clock is None
-
-
-def test_the_brokers_time_is_told_to_anybody() -> None:
-    times = iter([1000, 1010])
-    core = BrokerCore(
-        "decentralized",
-        MemoryRegistry(LEASE_S),
-        epoch=EPOCH,
-        lease_s=LEASE_S,
-        new_session=lambda: 1,
-        clock_ns=lambda: next(times),
-    )
-
-    effects = core.handle(b"x", ClockRequest(id=3, sent_ns=-7), 0.0)
-
-    assert effects == [
-        Send(b"x", ClockReply(id=3, sent_ns=-7, received_ns=1000, replied_ns=1010))
-    ]
 
 
 # Registering again

@@ -50,12 +50,17 @@ class Sink:
     """A subscriber of one topic."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], port: int, topic: bytes = TOPIC
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        port: int,
+        receive_limit: int = NO_LIMIT,
     ) -> None:
         self.sub = context.socket(zmq.SUB)
-        self.sub.set_hwm(NO_LIMIT)
+        self.sub.rcvhwm = receive_limit
+        if receive_limit:
+            self.sub.rcvbuf = 65_536
         self.sub.rcvtimeo = WAIT_MS
-        self.sub.subscribe(topic)
+        self.sub.subscribe(TOPIC)
         self.sub.connect(f"tcp://127.0.0.1:{port}")
 
     def numbers(self, count: int) -> list[int]:
@@ -357,16 +362,19 @@ def test_closing_lets_out_what_was_accepted(
     proxy = ProxyForwarder(context, pair, "closing")
     proxy.start()
     proxy.apply([(True, source.address)])
-    sink = Sink(context, port)
+    sink = Sink(context, port, receive_limit=1)
     source.wait_for(b"\1" + TOPIC)
-    source.send(*range(1000))
-    sink.numbers(1)
-    while proxy.forwarded() < 1000:
+    count, filling = 2000, bytes(10_000)  # more than the kernel buffers
+    for number in range(count):
+        source.xpub.send(TOPIC + number.to_bytes(4, "big") + filling)
+    while proxy.forwarded() < count:
         pass
 
     proxy.close(WAIT_MS / 1000)
 
-    assert sink.numbers(999) == list(range(1, 1000))
+    assert [int.from_bytes(sink.sub.recv()[2:6], "big") for _ in range(count)] == list(
+        range(count)
+    )
 
 
 def test_closing_ends_the_thread_and_closes_the_sockets(

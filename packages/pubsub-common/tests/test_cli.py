@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -260,14 +261,20 @@ def test_logging_goes_to_standard_error_under_the_programs_name(
     assert capsys.readouterr() == ("", f"{PROGRAM}: mind the gap\n")
 
 
-def python(code: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextlib.contextmanager
+def python(code: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs this code, and does not outlive the block."""
+    with subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.integration

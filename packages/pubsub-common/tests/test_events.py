@@ -14,6 +14,7 @@ from pubsub_common.events import (
     decode_ready_answer,
     encode_event,
     encode_ready_answer,
+    parse_ready_question,
     parse_ready_topic,
     ready_topic,
     split_frame,
@@ -174,9 +175,26 @@ def test_a_ready_topic_is_parsed_as_it_was_built(topic: str, session: int) -> No
 
 @given(st.binary(max_size=40) | st.binary(max_size=40).map(lambda raw: b"\xff" + raw))
 def test_a_ready_topic_has_one_spelling(raw: bytes) -> None:
-    parsed = parse_ready_topic(raw)
+    parsed = parse_ready_question(raw)
 
     assert parsed is None or ready_topic(*parsed) == raw
+
+
+@given(TOPICS, SESSIONS, st.integers(1, 0xFFFF))
+def test_a_ready_topic_of_several_connections_tells_how_many_there_are(
+    topic: str, session: int, topics: int
+) -> None:
+    raw = ready_topic(topic, session, topics)
+
+    assert parse_ready_question(raw) == (topic, session, topics)
+    assert parse_ready_topic(raw) == (topic, session)
+    answer = encode_ready_answer(topic, session, "10.0.0.1:1", 2, 3, topics)
+    assert answer.startswith(raw + b"\0")
+    assert decode_ready_answer(answer) == (topic, Event("10.0.0.1:1", 2, 3, 0, b""))
+
+
+def test_no_ready_topics_at_all_are_no_number_of_them() -> None:
+    assert parse_ready_question(ready_topic("A", 1) + b"0000") is None
 
 
 @pytest.mark.parametrize(

@@ -387,12 +387,9 @@ class Broker:
         (after a grace time, so that what they sent last still arrives)."""
         changes, self._changes = self._changes, []
         for index, pair in enumerate(self._pairs):
-            mine = [
-                (isinstance(change, Attach), change.address)
-                for change in changes
-                if isinstance(change, Detach)
-                or any(self._forwarder_of(topic) == index for topic in change.topics)
-            ]
+            # Every publisher at every forwarder, though each of its topics goes through
+            # one: so it sees the ready topics of a subscriber from all of them.
+            mine = [(isinstance(item, Attach), item.address) for item in changes]
             due = pair.detach_due()
             if not mine and (due is None or due > time.monotonic()):
                 continue

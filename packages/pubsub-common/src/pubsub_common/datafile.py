@@ -46,16 +46,11 @@ def writable_file(path: str) -> None:
 
 
 def write_latencies(path: Path, rows: Iterable[tuple[str, str, int]]) -> None:
-    """Write (publisher, topic, latency in ns) rows. A device or pipe is written to,
-    and a link followed, not replaced.
+    """Write (publisher, topic, latency in ns) rows, and never half a file.
 
     Raises:
         OSError: it could not be written; an earlier file of that name is unchanged.
     """
-    if _is_special(path):
-        with path.open("w", newline="", encoding="utf-8") as file:
-            _write_rows(file, rows)
-        return
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         _write_rows(file, rows)
 
@@ -63,11 +58,15 @@ def write_latencies(path: Path, rows: Iterable[tuple[str, str, int]]) -> None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Never half a file: the block writes to the temporary name that it is given,
-    which replaces ``path`` (or what it links to) when the block has ended well.
+    which replaces ``path`` when the block has ended well. A link is followed, and a
+    device or pipe written to, not replaced.
 
     Raises:
         OSError: it could not be replaced; an earlier file of that name is unchanged.
     """
+    if _is_special(path):
+        yield path
+        return
     if path.is_symlink():
         path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -23,7 +23,7 @@ topic and whose payload is empty.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -32,6 +32,7 @@ from pubsub_common.errors import ProtocolError
 _ARRAY_OF_5: Final = 0x95
 _READY: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
+_TOPICS_DIGITS: Final = 4
 _LOWER_HEX: Final = frozenset(b"0123456789abcdef")
 
 # JSON numbers are exact up to here in every language (IEEE 754 doubles).
@@ -120,14 +121,30 @@ def decode_event(frame: bytes, received_ns: int = 0) -> Event:
     return event
 
 
-def ready_topic(topic: str, subscriber_session: int) -> bytes:
-    """The private topic on which publishers answer this subscriber about ``topic``."""
-    digits = f"{subscriber_session:0{_SESSION_DIGITS}x}".encode()
-    return _READY + topic.encode() + _READY + digits
+class ReadyQuestion(NamedTuple):
+    """What a ready topic says. ``topics`` is how many ready topics this subscriber has
+    in all, when they come over several connections; else 0."""
+
+    topic: str
+    session: int
+    topics: int
 
 
-def parse_ready_topic(raw: bytes) -> tuple[str, int] | None:
-    """(topic, subscriber session) of a ready topic; None for anything else.
+def ready_topic(topic: str, subscriber_session: int, topics: int = 0) -> bytes:
+    """The private topic on which publishers answer this subscriber about ``topic``.
+
+    Over one connection, whoever sees one ready topic has seen all event topics. Over
+    several (a broker with several forwarders) this says nothing about the others, so
+    there ``topics`` tells how many ready topics to wait for.
+    """
+    digits = f"{subscriber_session:0{_SESSION_DIGITS}x}"
+    if topics:
+        digits += f"{topics:0{_TOPICS_DIGITS}x}"
+    return _READY + topic.encode() + _READY + digits.encode()
+
+
+def parse_ready_question(raw: bytes) -> ReadyQuestion | None:
+    """What a ready topic says; None for anything else.
 
     There is one spelling of each, because the answer goes to the spelling of
     `ready_topic`: other digits that ``int`` would take are none here.
@@ -135,17 +152,25 @@ def parse_ready_topic(raw: bytes) -> tuple[str, int] | None:
     if not raw.startswith(_READY):
         return None
     topic, mark, digits = raw[1:].rpartition(_READY)
-    if not mark or not topic or len(digits) != _SESSION_DIGITS:
+    counted = len(digits) == _SESSION_DIGITS + _TOPICS_DIGITS
+    if not mark or not topic or not (counted or len(digits) == _SESSION_DIGITS):
         return None
     if not _LOWER_HEX.issuperset(digits):
         return None
-    session = int(digits, 16)
-    if session >= 2**SESSION_BITS:
+    session = int(digits[:_SESSION_DIGITS], 16)
+    topics = int(digits[_SESSION_DIGITS:], 16) if counted else 0
+    if session >= 2**SESSION_BITS or (counted and not topics):
         return None
     try:
-        return topic.decode(), session
+        return ReadyQuestion(topic.decode(), session, topics)
     except UnicodeDecodeError:
         return None
+
+
+def parse_ready_topic(raw: bytes) -> tuple[str, int] | None:
+    """(topic, subscriber session) of a ready topic; None for anything else."""
+    question = parse_ready_question(raw)
+    return None if question is None else (question.topic, question.session)
 
 
 def encode_ready_answer(
@@ -154,10 +179,11 @@ def encode_ready_answer(
     publisher: str,
     session: int,
     next_sequence: int,
+    topics: int = 0,
 ) -> bytes:
     """What a publisher sends when it sees the ready subscription."""
     body = encode_body((publisher, session, next_sequence, 0, b""))
-    return ready_topic(topic, subscriber_session) + b"\0" + body
+    return ready_topic(topic, subscriber_session, topics) + b"\0" + body
 
 
 def decode_ready_answer(frame: bytes) -> tuple[str, Event] | None:

@@ -35,9 +35,10 @@ from pubsub_common.clock import clock_ns
 from pubsub_common.control import ControlClient
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
 from pubsub_common.events import (
+    ReadyQuestion,
     encode_body,
     encode_ready_answer,
-    parse_ready_topic,
+    parse_ready_question,
     topic_prefix,
 )
 from pubsub_common.session import Identity, Joined, SessionEvent
@@ -171,10 +172,11 @@ class Publisher:
         # thread will look within `_RECHECK_S`.
         self._undrained = False
         self._watched = False
-        # Ready subscribers: session -> how many of our topics it waits on.
-        self._subscribers: dict[int, int] = {}
+        # Ready topics seen by subscriber session, and the sessions that are ready.
+        self._asking: dict[int, set[str]] = {}
+        self._subscribers: set[int] = set()
         # Ready subscriptions to answer, as soon as we have a session to answer with.
-        self._unanswered: list[tuple[str, int]] = []
+        self._unanswered: list[ReadyQuestion] = []
         self._subscribers_changed = threading.Condition()
 
     # Set-up and end
@@ -482,38 +484,48 @@ class Publisher:
     def _drain(self) -> None:
         """Take in subscriptions and answer the ready ones. The caller holds the lock."""
         while (message := self._data.receive()) is not None:
-            parsed = parse_ready_topic(message[1:])
-            # A broker also passes on what its other publishers are asked.
-            if parsed is None or parsed[0] not in self._topics:
+            question = parse_ready_question(message[1:])
+            if question is None:
                 continue
-            self._count_subscriber(parsed[1], 1 if message[0] else -1)
-            if message[0]:
-                self._unanswered.append(parsed)
+            self._count_subscriber(question, begins=bool(message[0]))
+            # A broker also passes on what its other publishers are asked.
+            if message[0] and question.topic in self._topics:
+                self._unanswered.append(question)
         if self._unanswered and self.session >= 0:
             self._unanswered = [
-                ask for ask in self._unanswered if not self._answer(*ask)
+                question for question in self._unanswered if not self._answer(question)
             ]
 
-    def _answer(self, topic: str, subscriber: int) -> bool:
+    def _answer(self, question: ReadyQuestion) -> bool:
         """Answer a ready subscription. When the subscriber's queue is full: False under
         the policy "block"; under "drop" the answer is lost, and it asks again."""
-        next_sequence = self._topics[topic].next_sequence
+        topic, subscriber, topics = question
+        answer = encode_ready_answer(
+            topic,
+            subscriber,
+            self.address,
+            self.session,
+            self._topics[topic].next_sequence,
+            topics,
+        )
         try:
-            self._data.socket.send(
-                encode_ready_answer(
-                    topic, subscriber, self.address, self.session, next_sequence
-                ),
-                zmq.NOBLOCK,
-            )
+            self._data.socket.send(answer, zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True
 
-    def _count_subscriber(self, session: int, change: int) -> None:
+    def _count_subscriber(self, question: ReadyQuestion, *, begins: bool) -> None:
+        """Keep the ready topics of each subscriber that has one of ours among them."""
+        topic, session, topics = question
         with self._subscribers_changed:
-            topics = self._subscribers.pop(session, 0) + change
-            if topics > 0:
-                self._subscribers[session] = topics
+            seen = self._asking.setdefault(session, set())
+            (seen.add if begins else seen.discard)(topic)
+            if not seen:
+                del self._asking[session]
+            if len(seen) >= max(topics, 1) and not seen.isdisjoint(self._topics):
+                self._subscribers.add(session)
+            else:
+                self._subscribers.discard(session)
             self._subscribers_changed.notify_all()
 
     def _on_session_event(self, event: SessionEvent) -> None:

@@ -24,15 +24,18 @@ class Inlet(DataSocket):
         topics: Iterable[str],
         session: int,
         queue_limit: int,
+        *,
+        in_all: int = 0,
     ) -> None:
-        """Subscribe to ``topics``, and after each to its ready topic."""
+        """Subscribe to ``topics``, and after all to their ready topics. ``in_all`` is how
+        many topics the subscriber has in all its inlets, if it has several."""
         super().__init__(context, zmq.SUB, queue_limit)
         # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
         # without a word; how many there are is bounded by the topics.
         self.socket.sndhwm = 0
         self._connected: set[str] = set()
         names = tuple(topics)
-        self._ready_topics = [ready_topic(topic, session) for topic in names]
+        self._ready_topics = [ready_topic(topic, session, in_all) for topic in names]
         for topic in names:
             self.socket.subscribe(topic_prefix(topic))
         for ready in self._ready_topics:

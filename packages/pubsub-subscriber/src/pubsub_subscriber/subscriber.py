@@ -296,6 +296,7 @@ class Subscriber:
                 return event
             if self._stopping:
                 break
+            self._check_usable()
             if deadline is not None and time.monotonic() >= deadline:
                 break
             self._wait(deadline)
@@ -449,7 +450,7 @@ class Subscriber:
                 self._take_answer(frame)
                 return None
             event = decode_body(frame[end + 1 :])
-        except (ProtocolError, msgspec.MsgspecError) as error:
+        except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._count_malformed(error)
             return None
         event.topic = topic
@@ -557,7 +558,12 @@ class Subscriber:
         self._waker.wake()
 
     def _open_inlet(self, port: int, topics: Iterable[str]) -> Inlet:
-        inlet = Inlet(self._context, topics, self.session, self._queue_limit)
+        names = tuple(topics)
+        # A part of our topics: the others come over other connections.
+        in_all = len(self.topics) if len(names) < len(self.topics) else 0
+        inlet = Inlet(
+            self._context, names, self.session, self._queue_limit, in_all=in_all
+        )
         self._inlets[port] = inlet
         return inlet
 

@@ -1,0 +1,114 @@
+"""Whole systems on loopback: real sockets, real processes, deadlines and no sleeps."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from pubsub_broker import Broker
+from pubsub_publisher import Publisher
+from pubsub_subscriber import Subscriber
+
+WAIT_S = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.005)
+
+
+class System:
+    """Roles that share a broker's port; all end with the test."""
+
+    def __init__(self, stack: contextlib.ExitStack, centralized: bool) -> None:
+        self.centralized = centralized
+        self.port = free_port()
+        self._stack = stack
+
+    def broker(self, **options: Any) -> Broker:
+        """A broker whose loop runs in a thread."""
+        options = {"indefinite": True, "port": self.port} | options
+        broker = Broker(self.centralized, **options)
+        broker.configure()
+        thread = threading.Thread(target=broker.event_loop, daemon=True)
+        thread.start()
+
+        def end() -> None:
+            broker.stop()
+            thread.join(WAIT_S)
+            broker.disconnect()
+
+        self._stack.callback(end)
+        broker.end = end  # type: ignore[attr-defined]
+        return broker
+
+    def publisher(self, *topics: str, **options: Any) -> Publisher:
+        options = {"bind_port": free_port()} | options
+        publisher = Publisher(topics=topics, broker_port=self.port, **options)
+        publisher.configure()
+        self._stack.callback(publisher.disconnect)
+        return publisher
+
+    def subscriber(self, *topics: str, **options: Any) -> Subscriber:
+        options = {"indefinite": True} | options
+        subscriber = Subscriber(
+            topics=topics,
+            centralized=self.centralized,
+            broker_port=self.port,
+            **options,
+        )
+        subscriber.configure()
+        self._stack.callback(subscriber.disconnect)
+        return subscriber
+
+
+@pytest.fixture(params=[True, False], ids=["centralized", "decentralized"])
+def system(request: pytest.FixtureRequest) -> Iterator[System]:
+    with contextlib.ExitStack() as stack:
+        yield System(stack, request.param)
+
+
+class Run(Protocol):
+    def __call__(self, script: str, *words: str) -> subprocess.Popen[str]: ...
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Start an installed console script; its standard error is in ``NAME-n.err``."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(script: str, *words: str) -> subprocess.Popen[str]:
+        with (tmp_path / f"{script}-{len(started)}.err").open("w") as err:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).with_name(script)), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                text=True,
+                cwd=tmp_path,
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,90 @@
+"""Settings and fixtures of this package's tests."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from hypothesis import HealthCheck, settings
+
+from pubsub_subscriber import Subscriber
+
+sys.path.insert(0, str(Path(__file__).parent))
+from subscriber_peers import FakeBroker, RawPublisher
+
+# Never fail for being slow on a busy machine.
+settings.register_profile(
+    "pubsub",
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("pubsub")
+
+
+@pytest.fixture
+def broker() -> Iterator[FakeBroker]:
+    with FakeBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def new_subscriber(broker: FakeBroker) -> Iterator[Callable[..., Subscriber]]:
+    """Makes connected subscribers of the broker's model, and disconnects them after
+    the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*topics: str, **options: Any) -> Subscriber:
+            options = {
+                "broker_address": "127.0.0.1",
+                "broker_port": broker.port,
+                "indefinite": "max_event_count" not in options,
+                "centralized": broker.model == "centralized",
+                **options,
+            }
+            return stack.enter_context(Subscriber(topics=topics or ("A",), **options))
+
+        yield make
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    """A ZeroMQ context whose sockets the test closes."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    yield context
+    context.term()
+
+
+@pytest.fixture
+def new_publisher(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> Iterator[Callable[..., RawPublisher]]:
+    """Makes XPUB sockets that publish, and closes them after the test."""
+    opened: list[RawPublisher] = []
+
+    def make(*topics: str, **options: Any) -> RawPublisher:
+        options = {"session": len(opened) + 1, **options}
+        publisher = RawPublisher(context, *(topics or ("A",)), **options)
+        opened.append(publisher)
+        return publisher
+
+    yield make
+    for publisher in opened:
+        publisher.close()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A program's `main` sets logging up for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -1,0 +1,58 @@
+"""Latencies in memory."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_common.events import Event
+from pubsub_subscriber.recorder import Recorder
+
+latencies = st.integers(min_value=-(2**62), max_value=2**62)
+names = st.sampled_from(["10.0.0.1:5556", "10.0.0.2:5556"])
+topics = st.sampled_from(["A", "AB", "é"])
+
+
+def event(publisher: str, topic: str, latency_ns: int) -> Event:
+    return Event(
+        publisher=publisher,
+        session=1,
+        sequence=0,
+        published_ns=1_000,
+        payload=b"",
+        topic=topic,
+        received_ns=1_000 + latency_ns,
+    )
+
+
+def test_a_new_recorder_has_no_rows() -> None:
+    recorder = Recorder()
+
+    assert len(recorder) == 0
+    assert list(recorder.rows()) == []
+
+
+@given(st.lists(st.tuples(names, topics, latencies)))
+def test_rows_come_out_as_they_went_in(rows: list[tuple[str, str, int]]) -> None:
+    recorder = Recorder()
+
+    for row in rows:
+        recorder.add(event(*row))
+
+    assert len(recorder) == len(rows)
+    assert list(recorder.rows()) == rows
+
+
+def test_a_negative_latency_is_kept() -> None:
+    recorder = Recorder()
+
+    recorder.add(event("10.0.0.1:5556", "A", -5))
+
+    assert list(recorder.rows()) == [("10.0.0.1:5556", "A", -5)]
+
+
+def test_rows_can_be_read_twice() -> None:
+    recorder = Recorder()
+    recorder.add(event("10.0.0.1:5556", "A", 5))
+
+    assert list(recorder.rows()) == list(recorder.rows())

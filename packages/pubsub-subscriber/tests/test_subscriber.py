@@ -1,0 +1,1398 @@
+"""The subscriber, against a broker and publishers made of bare sockets."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from pubsub_common import addresses
+from pubsub_common.datafile import HEADER
+from pubsub_common.errors import (
+    BrokerUnreachable,
+    ConfigError,
+    NotReady,
+    PubSubError,
+    RegistrationRefused,
+)
+from pubsub_common.events import Event, ready_topic
+from pubsub_common.messages import Disconnect, Error, Heartbeat, Model, Register
+from pubsub_common.sequence import Gap
+from pubsub_subscriber import Subscriber
+from pubsub_subscriber.inlet import Inlet
+from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for
+
+NewSubscriber = Callable[..., Subscriber]
+NewPublisher = Callable[..., RawPublisher]
+
+BOTH_MODELS = pytest.mark.parametrize("model", ["centralized", "decentralized"])
+
+
+def in_thread(work: Callable[[], object]) -> threading.Thread:
+    """Run ``work`` in a thread that a failing test does not have to wait for."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def ended(thread: threading.Thread) -> bool:
+    """Whether the thread ends in good time."""
+    thread.join(WAIT_S)
+    return not thread.is_alive()
+
+
+def connect(
+    broker: FakeBroker,
+    model: Model,
+    publisher: RawPublisher,
+    new: NewSubscriber,
+    *topics: str,
+    **options: Any,
+) -> Subscriber:
+    """A subscriber that has told ``publisher`` its topics. In the centralized model
+    ``publisher`` is both the broker's port for events and whoever stands behind."""
+    broker.model = model
+    if model == "centralized":
+        broker.ports = dict.fromkeys(topics or ("A",), publisher.port)
+        broker.publishers = [publisher.hidden_info]
+    else:
+        broker.publishers = [publisher.info]
+    subscriber = new(*topics, **options)
+    publisher.get_ready(len(topics or ("A",)))
+    return subscriber
+
+
+# Arguments
+
+
+def test_the_defaults_are_those_of_the_driver() -> None:
+    subscriber = Subscriber(topics=["A"])
+
+    assert subscriber.filename is None
+    assert subscriber.indefinite is False
+    assert subscriber.max_event_count == 15
+    assert subscriber.centralized is False
+
+
+def test_arguments_may_be_given_in_the_documented_order(tmp_path: Path) -> None:
+    file = str(tmp_path / "file.csv")
+
+    subscriber = Subscriber(file, "127.0.0.2", ["A", "B"], False, 3, True)
+
+    assert subscriber.filename == file
+    assert subscriber.broker_address == "127.0.0.2"
+    assert subscriber.topics == ("A", "B")
+    assert subscriber.indefinite is False
+    assert subscriber.max_event_count == 3
+    assert subscriber.centralized is True
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"topics": []}, "at least one topic"),
+        ({"topics": "AB"}, "not one text"),
+        ({"topics": ["A\0"]}, "control character"),
+        ({"broker_address": "broker"}, "'broker' is not an IPv4 address"),
+        ({"address": "0.0.0.0"}, "not the address of one host"),
+        ({"max_event_count": 0}, "max_event_count"),
+        ({"broker_port": 0}, "broker_port"),
+        ({"broker_port": 65536}, "broker_port"),
+        ({"clock": "sundial"}, "unknown clock 'sundial'"),
+        ({"queue_limit": 0}, "queue_limit"),
+        ({"queue_limit": 2**31}, "queue_limit"),
+        ({"filename": "f.csv", "indefinite": True}, "never happens to an indefinite"),
+        ({"filename": "/nowhere/f.csv"}, "there is no folder /nowhere"),
+        ({"filename": "/"}, "it is a folder"),
+    ],
+)
+def test_an_argument_that_cannot_work_is_named(
+    options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Subscriber(**{"topics": ["A"], **options})
+
+    assert reason in str(caught.value)
+
+
+def test_a_given_address_is_the_host_address() -> None:
+    subscriber = Subscriber(None, "10.0.0.1", ["A"], address="10.0.0.9")
+
+    assert subscriber.get_host_address() == "10.0.0.9"
+
+
+def test_without_one_the_host_address_is_the_one_towards_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(addresses, "host_address", lambda peer: f"towards {peer}")
+
+    subscriber = Subscriber(None, "10.0.0.1", ["A"])
+
+    assert subscriber.get_host_address() == "towards 10.0.0.1"
+
+
+# Before it is connected, and after
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda subscriber: subscriber.receive(0),
+        lambda subscriber: subscriber.receive(),
+        lambda subscriber: next(iter(subscriber)),
+        lambda subscriber: subscriber.notify(),
+        lambda subscriber: subscriber.wait_until_ready(),
+    ],
+)
+def test_an_unconnected_subscriber_says_so(use: Callable[[Subscriber], object]) -> None:
+    with pytest.raises(PubSubError, match="not connected: call configure first"):
+        use(Subscriber(topics=["A"]))
+
+
+def test_what_needs_no_connection_works_without_one(tmp_path: Path) -> None:
+    file = tmp_path / "file.csv"
+    subscriber = Subscriber(str(file), topics=["A"])
+
+    assert subscriber.parse_publish_event() is None
+    assert subscriber.counts().received == 0
+    subscriber.parse_notification()
+    subscriber.write_stored_messages()
+    subscriber.stop()
+    subscriber.disconnect()
+
+    assert file.read_text() == ",".join(HEADER) + "\n"
+
+
+@pytest.mark.integration
+def test_a_disconnected_subscriber_says_so(new_subscriber: NewSubscriber) -> None:
+    subscriber = new_subscriber("A")
+    subscriber.disconnect()
+    subscriber.disconnect()
+    subscriber.stop()  # does nothing any more; a signal may come at any time
+
+    with pytest.raises(PubSubError, match="not connected"):
+        subscriber.wait_until_ready()
+    assert subscriber.receive() is None, "it was stopped"
+
+
+# Registration
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_it_registers_its_topics_address_clock_and_the_model_it_expects(
+    broker: FakeBroker, new_subscriber: NewSubscriber, model: Model
+) -> None:
+    broker.model = model
+
+    subscriber = new_subscriber("A", "é", clock="monotonic", address="127.0.0.9")
+
+    (request,) = broker.of(Register)
+    assert request.role == "subscriber"
+    assert request.topics == ["A", "é"]
+    assert request.address == "127.0.0.9"
+    assert request.clock == "monotonic"
+    assert request.model == model
+    assert request.session is None
+    assert subscriber.session == broker.session
+
+
+@pytest.mark.integration
+def test_an_unreachable_broker_is_named_with_the_time_it_was_given() -> None:
+    port = free_port()
+    subscriber = Subscriber(topics=["A"], broker_port=port, connect_timeout_s=0.05)
+
+    with pytest.raises(BrokerUnreachable, match=rf"tcp://127.0.0.1:{port} within 0.05"):
+        subscriber.configure()
+
+
+@pytest.mark.integration
+def test_a_refusal_is_an_error_with_the_brokers_reason(broker: FakeBroker) -> None:
+    broker.refusal = ("wrong_model", "this is a post office")
+    subscriber = Subscriber(topics=["A"], broker_port=broker.port)
+
+    with pytest.raises(RegistrationRefused, match="a post office") as caught:
+        subscriber.configure()
+
+    assert caught.value.code == "wrong_model"
+
+
+@pytest.mark.integration
+def test_stop_ends_the_wait_for_a_broker(broker: FakeBroker) -> None:
+    broker.silent = True
+    subscriber = Subscriber(
+        topics=["A"], broker_port=broker.port, connect_timeout_s=3600
+    )
+    errors: list[Exception] = []
+
+    def configure() -> None:
+        try:
+            subscriber.configure()
+        except NotReady as error:
+            errors.append(error)
+
+    thread = in_thread(configure)
+    wait_for(lambda: broker.of(Register), "an attempt")
+    subscriber.stop()
+
+    assert ended(thread)
+    assert "stopped before a broker answered" in str(errors[0])
+
+
+@pytest.mark.integration
+def test_a_message_that_is_none_is_ignored(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = new_subscriber("A")
+
+    broker.send(b"\xff{")
+    broker.tell(joined=[publisher.info])
+
+    publisher.get_ready()
+    publisher.publish("A")
+    assert subscriber.receive(WAIT_S) is not None
+    assert "sent what is no reply" in caplog.text
+
+
+# Connections
+
+
+@pytest.mark.integration
+def test_decentralized_it_connects_to_the_publishers_that_are_there(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publishers = [new_publisher("A"), new_publisher("A", "B")]
+    broker.publishers = [publisher.info for publisher in publishers]
+
+    subscriber = new_subscriber("A", "B")
+
+    for publisher in publishers:
+        asked = publisher.wait_for_ready(2)
+        assert asked == [("A", subscriber.session), ("B", subscriber.session)]
+
+
+@pytest.mark.integration
+def test_decentralized_it_connects_to_a_publisher_that_joins(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    subscriber = new_subscriber("A")
+    publisher = new_publisher("A")
+
+    broker.tell(joined=[publisher.info])
+
+    publisher.get_ready()
+    publisher.publish("A", b"hello")
+    event = subscriber.receive(WAIT_S)
+    assert event is not None
+    assert (event.publisher, event.payload) == (publisher.address, b"hello")
+
+
+@pytest.mark.integration
+def test_centralized_it_uses_one_connection_for_each_port(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    first, second = new_publisher("A", "B"), new_publisher("C")
+    broker.model = "centralized"
+    broker.ports = {"A": first.port, "B": first.port, "C": second.port}
+
+    subscriber = new_subscriber("A", "B", "C")
+
+    asked = [topic for topic, _ in first.wait_for_ready(2)]
+    assert asked == ["A", "B"]
+    assert [topic for topic, _ in second.wait_for_ready(1)] == ["C"]
+    second.publish("C")
+    first.publish("B")
+    events = [subscriber.receive(WAIT_S) for _ in range(2)]
+    assert sorted(event.topic for event in events if event) == ["B", "C"]
+
+
+@pytest.mark.integration
+def test_centralized_it_does_not_connect_to_publishers(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    forwarder, publisher = new_publisher("A"), new_publisher("A")
+    broker.model = "centralized"
+    broker.ports = {"A": forwarder.port}
+    broker.publishers = [publisher.info]  # even if it knew where they are
+    subscriber = new_subscriber("A")
+    forwarder.wait_for_ready()
+
+    broker.tell(joined=[publisher.info])
+    forwarder.publish("A")
+
+    assert subscriber.receive(WAIT_S) is not None
+    assert not publisher.socket.poll(0)
+
+
+@pytest.mark.integration
+def test_publishers_may_be_named_as_in_the_brokers_json(
+    new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = new_subscriber("A")
+
+    subscriber.setup_publisher_direct_connections(
+        [{"session": 1, "topics": ["A"], "address": publisher.address}]
+    )
+    subscriber.setup_publisher_direct_connections(None)
+    subscriber.setup_notification_polling(4711)
+
+    publisher.wait_for_ready()
+    publisher.publish("A")
+    assert subscriber.receive(WAIT_S) is not None
+
+
+# Receiving
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+@pytest.mark.parametrize("size", [0, 1, 255, 70_000, 2**20])
+def test_an_event_arrives_with_all_that_was_published(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+    size: int,
+) -> None:
+    publisher = new_publisher("é/ü")
+    subscriber = connect(broker, model, publisher, new_subscriber, "é/ü")
+    payload = os.urandom(size)
+    before_ns = time.time_ns()
+
+    publisher.publish("é/ü", payload)
+    event = subscriber.receive(WAIT_S)
+
+    assert event is not None
+    assert event.topic == "é/ü"
+    assert event.payload == payload
+    assert event.publisher == publisher.address
+    assert (event.session, event.sequence) == (publisher.session, 0)
+    assert before_ns <= event.published_ns <= event.received_ns <= time.time_ns()
+    assert event.latency_ns == event.received_ns - event.published_ns
+
+
+@pytest.mark.integration
+def test_the_receive_stamp_is_of_the_chosen_clock(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(
+        broker, "decentralized", publisher, new_subscriber, clock="monotonic"
+    )
+    before_ns = time.monotonic_ns()
+
+    publisher.publish("A")
+    event = subscriber.receive(WAIT_S)
+
+    assert event is not None
+    assert before_ns <= event.received_ns <= time.monotonic_ns()
+
+
+@pytest.mark.integration
+def test_a_limited_subscriber_receives_no_more_than_its_limit(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(
+        broker, "decentralized", publisher, new_subscriber, max_event_count=3
+    )
+    for _ in range(5):
+        publisher.publish("A")
+
+    assert [event.sequence for event in subscriber] == [0, 1, 2]
+    assert subscriber.receive() is None
+    assert list(subscriber) == []
+    assert subscriber.event_count == 3
+
+
+@pytest.mark.integration
+def test_without_an_event_receive_ends_at_its_time(
+    new_subscriber: NewSubscriber,
+) -> None:
+    subscriber = new_subscriber("A")
+
+    assert subscriber.receive(0) is None
+    assert subscriber.receive(0.02) is None
+
+
+@pytest.mark.integration
+def test_any_time_limit_is_accepted(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    broker.lease_s = 1e300
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    events: list[Event | None] = []
+    thread = in_thread(lambda: events.append(subscriber.receive(float("inf"))))
+
+    publisher.publish("A")
+
+    assert ended(thread)
+    assert events[0] is not None
+
+
+@pytest.mark.integration
+def test_events_can_be_taken_by_topic_and_the_others_stay(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A", "B")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber, "A", "B")
+    for topic in "ABBAB":
+        publisher.publish(topic, topic.encode())
+    wait_for(lambda: len(subscriber._frames) >= 5 or fetch(subscriber), "five frames")
+
+    taken = [subscriber.parse_publish_event("B") for _ in range(4)]
+    rest = [subscriber.parse_publish_event() for _ in range(3)]
+
+    assert [event and event.sequence for event in taken] == [0, 1, 2, None]
+    assert [event and (event.topic, event.sequence) for event in rest] == [
+        ("A", 0),
+        ("A", 1),
+        None,
+    ]
+    assert subscriber.event_count == 5
+
+
+def fetch(subscriber: Subscriber) -> bool:
+    subscriber._fetch()
+    return False
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"A\0",
+        b"A\0\x95",
+        b"A\0no event",
+        b"A\0\x95\x01\x02\x03\x04\x05",
+        b"A\0\x94\x01\x02\x03\x04",
+        ready_topic("A", 7) + b"\0\x90",
+        ready_topic("A", 7),
+        ready_topic("A", 7) + b"\0\x95\xa1a\x01\xff\x00\xc4\x00",
+    ],
+)
+def test_bytes_that_are_no_event_are_counted_and_said_once(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    caplog: pytest.LogCaptureFixture,
+    frame: bytes,
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+
+    publisher.socket.send(frame)
+    publisher.socket.send(frame)
+    publisher.publish("A", b"good")
+
+    event = subscriber.receive(WAIT_S)
+    assert event is not None
+    assert event.payload == b"good"
+    assert subscriber.malformed_count == 2
+    assert subscriber.event_count == 1
+    assert caplog.text.count("received what is no event") == 1
+
+
+# Losses, duplicates, reordering
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_a_gap_is_counted_and_named(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    gaps: list[Gap] = []
+    publisher = new_publisher("A")
+    subscriber = connect(broker, model, publisher, new_subscriber, on_gap=gaps.append)
+    for sequence in (0, 1, 5):
+        publisher.publish("A", sequence=sequence)
+
+    received = [subscriber.receive(WAIT_S) for _ in range(3)]
+
+    assert [event and event.sequence for event in received] == [0, 1, 5]
+    assert gaps == [Gap(session=publisher.session, topic="A", first=2, last=4)]
+    assert subscriber.counts().lost == 3
+
+
+@pytest.mark.integration
+def test_a_loss_of_the_very_first_events_after_the_answer_is_counted(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+
+    publisher.publish("A", sequence=4)
+
+    assert subscriber.receive(WAIT_S) is not None
+    assert subscriber.counts().lost == 4
+
+
+@pytest.mark.integration
+def test_a_duplicate_is_dropped_and_counted(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    for sequence in (0, 1, 1, 0, 2):
+        publisher.publish("A", sequence=sequence)
+
+    received = [subscriber.receive(WAIT_S) for _ in range(3)]
+
+    assert [event and event.sequence for event in received] == [0, 1, 2]
+    counts = subscriber.counts()
+    assert (counts.received, counts.duplicated, counts.lost) == (3, 2, 0)
+
+
+@pytest.mark.integration
+def test_a_late_event_is_delivered_and_no_longer_lost(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    for sequence in (0, 2, 1):
+        publisher.publish("A", sequence=sequence)
+
+    received = [subscriber.receive(WAIT_S) for _ in range(3)]
+
+    assert [event and event.sequence for event in received] == [0, 2, 1]
+    counts = subscriber.counts()
+    assert (counts.received, counts.reordered, counts.lost) == (3, 1, 0)
+
+
+@pytest.mark.integration
+def test_each_publisher_and_topic_has_its_own_numbers(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    first, second = new_publisher("A", "B"), new_publisher("A", "B")
+    broker.publishers = [first.info, second.info]
+    subscriber = new_subscriber("A", "B")
+    for publisher in (first, second):
+        publisher.get_ready(2)
+        for topic in "AABB":
+            publisher.publish(topic)
+
+    for _ in range(8):
+        assert subscriber.receive(WAIT_S) is not None
+
+    counts = subscriber.counts()
+    assert (counts.received, counts.lost, counts.duplicated) == (8, 0, 0)
+
+
+# The ready handshake
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_waiting_ends_when_every_publisher_has_answered_for_every_topic(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    broker.model = model
+    publisher = new_publisher("A", "B")
+    broker.ports = {"A": publisher.port, "B": publisher.port}
+    broker.publishers = [
+        publisher.info if model == "decentralized" else publisher.hidden_info
+    ]
+    subscriber = new_subscriber("A", "B")
+    asked = publisher.wait_for_ready(2)
+    publisher.answer(*asked[0])
+
+    with pytest.raises(NotReady, match="1 answers are missing"):
+        subscriber.wait_until_ready(0.1)
+    publisher.answer(*asked[1])
+
+    subscriber.wait_until_ready(WAIT_S)
+    subscriber.wait_until_ready(0)
+
+
+@pytest.mark.integration
+def test_without_publishers_it_is_ready(new_subscriber: NewSubscriber) -> None:
+    new_subscriber("A").wait_until_ready(0)
+
+
+@pytest.mark.integration
+def test_a_publisher_that_dies_is_not_waited_for(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    broker.publishers = [publisher.info]
+    subscriber = new_subscriber("A")
+    publisher.wait_for_ready()
+    thread = in_thread(subscriber.wait_until_ready)
+
+    broker.tell(left=[publisher.death])
+
+    assert ended(thread)
+
+
+@pytest.mark.integration
+def test_an_answer_before_the_brokers_word_counts(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """Centralized, a publisher hears of the subscriber as soon as it has joined."""
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "centralized", publisher, new_subscriber)
+    subscriber.wait_until_ready(WAIT_S)
+    newcomer = RawPublisherBehind(publisher, session=2)
+
+    newcomer.answer("A", subscriber.session)
+    publisher.publish("A")
+    assert subscriber.receive(WAIT_S) is not None
+    broker.tell(joined=[newcomer.info])
+    broker.tell(joined=[])
+
+    wait_for(lambda: 2 in subscriber._streams._publishers, "the brokers word")
+    subscriber.wait_until_ready(0)
+
+
+class RawPublisherBehind:
+    """A publisher whose frames go through another's socket, as through a broker."""
+
+    def __init__(self, forwarder: RawPublisher, session: int) -> None:
+        self._forwarder = forwarder
+        self._session = session
+        self.info = forwarder.hidden_info.__class__(session=session, topics=["A"])
+
+    def answer(self, topic: str, subscriber: int) -> None:
+        before, self._forwarder.session = self._forwarder.session, self._session
+        self._forwarder.answer(topic, subscriber)
+        self._forwarder.session = before
+
+
+@pytest.mark.integration
+def test_events_that_arrive_while_it_waits_are_kept_in_order(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    first, second = new_publisher("A"), new_publisher("A")
+    broker.publishers = [first.info, second.info]
+    subscriber = new_subscriber("A")
+    first.get_ready()
+    for _ in range(5):
+        first.publish("A")
+    asked = second.wait_for_ready()
+    with pytest.raises(NotReady):
+        subscriber.wait_until_ready(0.1)
+
+    second.answer(*asked[0])
+    first.publish("A")
+    subscriber.wait_until_ready(WAIT_S)
+
+    received = [subscriber.receive(WAIT_S) for _ in range(6)]
+    assert [event and event.sequence for event in received] == list(range(6))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("end", ["deadline", "stop"])
+def test_a_flood_of_events_does_not_keep_the_wait_from_ending(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    end: str,
+) -> None:
+    noisy, mute = new_publisher("A"), new_publisher("A")
+    broker.publishers = [noisy.info, mute.info]
+    subscriber = new_subscriber("A", queue_limit=1000)
+    noisy.get_ready()
+    flood = Flood(noisy)
+    errors: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            subscriber.wait_until_ready(0.3 if end == "deadline" else None)
+        except NotReady as error:
+            errors.append(error)
+
+    thread = in_thread(wait)
+    if end == "stop":
+        wait_for(lambda: subscriber._set_aside, "an event")
+        subscriber.stop()
+
+    assert ended(thread)
+    assert str(errors[0]) == "1 answers are missing"
+    flood.end()
+
+
+class Flood:
+    """Publishes faster than anybody receives, until its end."""
+
+    def __init__(self, publisher: RawPublisher) -> None:
+        publisher.socket.sndhwm = 1000
+        self._publisher = publisher
+        self._ending = False
+        self._thread = in_thread(self._run)
+
+    def _run(self) -> None:
+        # The same frame over and over: only duplicates, cheaper to send than to
+        # receive.
+        self._publisher.publish("A")
+        frame = zmq.Frame(
+            b"A\0" + bytes.fromhex("95 a1 78 01 00 00 c4 00")  # session 1, number 0
+        )
+        while not self._ending:
+            for _ in range(100):
+                self._publisher.socket.send(frame, copy=False)
+
+    def end(self) -> None:
+        self._ending = True
+        assert ended(self._thread)
+
+
+@pytest.mark.integration
+def test_a_missing_answer_is_asked_for_again(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """It may have been dropped where a queue was full."""
+    publisher = new_publisher("A")
+    broker.publishers = [publisher.info]
+    subscriber = new_subscriber("A")
+    publisher.wait_for_ready()  # and do not answer
+    thread = in_thread(subscriber.wait_until_ready)
+
+    publisher.get_ready()
+
+    assert ended(thread)
+
+
+@pytest.mark.integration
+def test_after_another_broker_has_taken_over_everybody_must_answer_again(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """Centralized, events then take another way."""
+    old, new = new_publisher("A"), new_publisher("A", session=1)
+    subscriber = connect(broker, "centralized", old, new_subscriber)
+    subscriber.wait_until_ready(WAIT_S)
+
+    broker.ports = {"A": new.port}
+    broker.restart()
+
+    asked = new.wait_for_ready()
+    with pytest.raises(NotReady, match="1 answers are missing"):
+        subscriber.wait_until_ready(0.05)
+    new.answer(*asked[0])
+    subscriber.wait_until_ready(WAIT_S)
+
+
+@pytest.mark.integration
+def test_another_broker_changes_nothing_between_publisher_and_subscriber(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """Decentralized, events do not pass through the broker."""
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    subscriber.wait_until_ready(WAIT_S)
+
+    broker.publishers = []  # the publisher has not registered again yet
+    broker.restart()
+    publisher.publish("A")
+    assert subscriber.receive(WAIT_S) is not None
+    broker.tell(joined=[publisher.info])
+    publisher.publish("A")
+
+    assert subscriber.receive(WAIT_S) is not None
+    subscriber.wait_until_ready(0)
+    counts = subscriber.counts()
+    assert (counts.received, counts.lost) == (2, 0)
+
+
+# Departures
+
+
+@pytest.mark.integration
+def test_it_disconnects_from_a_publisher_all_of_whose_events_have_arrived(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    publisher.publish("A")
+    broker.tell(left=[publisher.departure])
+    received: list[Event] = []
+    thread = in_thread(lambda: received.extend(subscriber))
+
+    publisher.wait_until_gone()
+
+    subscriber.stop()
+    assert ended(thread)
+    assert len(received) == 1
+    assert subscriber.counts().lost == 0
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_events_lost_at_the_end_of_a_publisher_are_counted_and_named(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    gaps: list[Gap] = []
+    publisher = new_publisher("A")
+    subscriber = connect(broker, model, publisher, new_subscriber, on_gap=gaps.append)
+    subscriber._streams.settle_s = 0.05
+    publisher.publish("A")
+    publisher.next_sequence["A"] = 5  # four more that get lost on their way
+    broker.tell(left=[publisher.departure])
+    thread = in_thread(lambda: list(subscriber))
+
+    wait_for(lambda: gaps, "the gap")
+
+    subscriber.stop()
+    assert ended(thread)
+    assert gaps == [Gap(session=publisher.session, topic="A", first=1, last=4)]
+    assert subscriber.counts().lost == 4
+
+
+@pytest.mark.integration
+def test_a_backlog_outlives_the_publisher_it_came_from(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    subscriber._streams.settle_s = 0.0
+    for _ in range(1000):
+        publisher.publish("A", bytes(1000))
+    broker.tell(left=[publisher.departure])
+    wait_for(lambda: subscriber._streams._leaving, "the news")
+
+    received = [subscriber.receive(WAIT_S) for _ in range(1000)]
+
+    assert [event and event.sequence for event in received] == list(range(1000))
+    assert subscriber.counts().lost == 0
+
+
+@pytest.mark.integration
+def test_it_stays_connected_to_an_address_that_another_publisher_has_taken_over(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    first = new_publisher("A")
+    subscriber = connect(broker, "decentralized", first, new_subscriber)
+    first.close()
+    second = new_publisher("A", port=first.port)
+    broker.tell(left=[first.departure], joined=[second.info])
+    received: list[Event] = []
+    thread = in_thread(lambda: received.extend(subscriber))
+
+    second.get_ready()
+    second.publish("A")
+
+    wait_for(lambda: received, "an event")
+    subscriber.stop()
+    assert ended(thread)
+    assert received[0].session == second.session
+
+
+@pytest.mark.integration
+def test_a_take_over_while_it_disconnects_from_the_predecessor_loses_nothing(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The user's thread disconnects while the control thread hears of the successor:
+    whichever comes first, the connection must be there in the end."""
+    first = new_publisher("A")
+    subscriber = connect(broker, "decentralized", first, new_subscriber)
+    first.close()
+    second = new_publisher("A", port=first.port)
+    disconnect = Inlet.disconnect
+    told = threading.Event()
+
+    def slow_disconnect(inlet: Inlet, address: str) -> bool:
+        broker.tell(joined=[second.info])
+        # Until the control thread has connected, or waits for us to be done.
+        told.wait(0.2)
+        return disconnect(inlet, address)
+
+    def connected(*arguments: Any) -> None:
+        connect_to(*arguments)
+        told.set()
+
+    connect_to = Subscriber.setup_publisher_direct_connections
+    monkeypatch.setattr(Inlet, "disconnect", slow_disconnect)
+    monkeypatch.setattr(Subscriber, "setup_publisher_direct_connections", connected)
+    broker.tell(left=[first.departure])
+    received: list[Event] = []
+    thread = in_thread(lambda: received.extend(subscriber))
+
+    wait_for(told.is_set, "the news")
+
+    def publish_until_received() -> bool:
+        second.publish("A")
+        return bool(received)
+
+    wait_for(publish_until_received, "an event")
+    subscriber.stop()
+    assert ended(thread)
+
+
+@pytest.mark.integration
+def test_an_event_that_comes_while_it_disconnects_from_another_publisher_is_seen(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Disconnecting may swallow the wake-up that tells of the event."""
+    leaving, staying = new_publisher("A"), new_publisher("A")
+    broker.publishers = [leaving.info, staying.info]
+    subscriber = new_subscriber("A")
+    for publisher in (leaving, staying):
+        publisher.get_ready()
+    subscriber.wait_until_ready(WAIT_S)
+    disconnect = Inlet.disconnect
+
+    def slow_disconnect(inlet: Inlet, address: str) -> bool:
+        staying.publish("A")
+        with inlet.lock:
+            assert inlet.socket.poll(30_000)
+        return disconnect(inlet, address)
+
+    monkeypatch.setattr(Inlet, "disconnect", slow_disconnect)
+    broker.tell(left=[leaving.departure])
+    received: list[Event] = []
+    thread = in_thread(lambda: received.extend(subscriber))
+
+    wait_for(lambda: received, "the event")
+    subscriber.stop()
+    assert ended(thread)
+
+
+@pytest.mark.integration
+def test_the_settling_time_is_at_least_the_brokers_lease(
+    broker: FakeBroker, new_subscriber: NewSubscriber
+) -> None:
+    broker.lease_s = 60.0
+    assert new_subscriber("A")._streams.settle_s == 60.0
+
+    broker.lease_s = 1.0
+    assert new_subscriber("A")._streams.settle_s == 6.0
+
+
+# The end
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_stop_ends_an_indefinite_subscriber(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, model, publisher, new_subscriber)
+    received: list[Event] = []
+    thread = in_thread(lambda: received.extend(subscriber))
+    publisher.publish("A")
+    wait_for(lambda: received, "the event")
+
+    subscriber.stop()
+
+    assert ended(thread)
+    assert subscriber.receive() is None
+
+
+@pytest.mark.integration
+def test_what_has_arrived_before_stop_is_delivered(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    for _ in range(1000):
+        publisher.publish("A")
+    publisher.publish("A", b"last")
+    wait_for(lambda: waiting(subscriber, b"last"), "the last one")
+
+    subscriber.stop()
+
+    assert [event.sequence for event in subscriber] == list(range(1001))
+
+
+def waiting(subscriber: Subscriber, payload: bytes) -> bool:
+    """Whether an event with this payload waits in the subscriber's queue."""
+    subscriber._fetch()
+    frames = subscriber._frames
+    return bool(frames) and frames[-1][0].endswith(payload)
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_a_flood_of_events_does_not_keep_stop_from_ending_it(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, model, publisher, new_subscriber, queue_limit=1000)
+    received: list[Event] = []
+    thread = in_thread(lambda: received.extend(subscriber))
+    flood = Flood(publisher)
+    wait_for(lambda: received, "the event")
+
+    subscriber.stop()
+
+    assert ended(thread)
+    flood.end()
+
+
+@pytest.mark.integration
+def test_leaving_tells_the_broker_and_the_publishers(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+
+    subscriber.disconnect()
+
+    (farewell,) = broker.of(Disconnect)
+    assert farewell.session == subscriber.session
+    publisher.wait_until_gone()
+
+
+@pytest.mark.integration
+def test_a_broker_that_does_not_answer_does_not_keep_it_from_leaving(
+    broker: FakeBroker, new_subscriber: NewSubscriber
+) -> None:
+    subscriber = new_subscriber("A")
+    broker.silent = True
+
+    assert ended(in_thread(subscriber.disconnect))
+    assert broker.of(Disconnect)
+
+
+# notify and the file
+
+
+def rows(file: Path) -> list[list[str]]:
+    header, *lines = file.read_text().splitlines()
+    assert header == ",".join(HEADER)
+    return [line.split(",") for line in lines]
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_notify_writes_the_latencies_in_order_of_receipt(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "latencies.csv"
+    publisher = new_publisher("A", "B")
+    seen: list[Event] = []
+    subscriber = connect(
+        broker,
+        model,
+        publisher,
+        new_subscriber,
+        "A",
+        "B",
+        max_event_count=4,
+        filename=str(file),
+        on_event=seen.append,
+    )
+    for topic in "ABBA":
+        publisher.publish(topic)
+
+    subscriber.notify()
+
+    assert rows(file) == [
+        [publisher.address, event.topic, f"{event.latency_ns / 1e9:.9f}"]
+        for event in seen
+    ]
+    assert [event.topic for event in seen] == list("ABBA")
+    assert subscriber.latencies.count == 4
+
+
+@pytest.mark.integration
+def test_notify_writes_what_there_is_when_it_is_stopped(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "latencies.csv"
+    publisher = new_publisher("A")
+    subscriber = connect(
+        broker,
+        "decentralized",
+        publisher,
+        new_subscriber,
+        max_event_count=1000,
+        filename=str(file),
+    )
+    thread = in_thread(subscriber.notify)
+    for _ in range(3):
+        publisher.publish("A")
+    wait_for(lambda: subscriber.event_count == 3, "three events")
+    assert not file.exists()
+
+    subscriber.stop()
+
+    assert ended(thread)
+    assert len(rows(file)) == 3
+
+
+@pytest.mark.integration
+def test_notify_writes_what_there_is_when_the_callback_fails(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    tmp_path: Path,
+) -> None:
+    def fail(event: Event) -> None:
+        if event.sequence == 2:
+            raise RuntimeError("enough")
+
+    file = tmp_path / "latencies.csv"
+    publisher = new_publisher("A")
+    subscriber = connect(
+        broker,
+        "decentralized",
+        publisher,
+        new_subscriber,
+        max_event_count=1000,
+        filename=str(file),
+        on_event=fail,
+    )
+    for _ in range(5):
+        publisher.publish("A")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        subscriber.notify()
+
+    assert len(rows(file)) == 3
+
+
+@pytest.mark.integration
+def test_without_a_file_notify_counts_latencies_and_writes_nothing(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    publisher = new_publisher("A")
+    subscriber = connect(
+        broker, "decentralized", publisher, new_subscriber, max_event_count=2
+    )
+    publisher.publish("A")
+    publisher.publish("A")
+
+    subscriber.notify()
+
+    assert subscriber.latencies.count == 2
+    assert not list(tmp_path.iterdir())
+
+
+# Registering again
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_it_registers_again_under_its_session_when_the_broker_has_restarted(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, model, publisher, new_subscriber)
+
+    broker.restart()
+    publisher.publish("A")
+
+    assert broker.of(Register)[1].session == subscriber.session
+    assert subscriber.receive(WAIT_S) is not None
+    assert subscriber.counts().lost == 0
+
+
+@pytest.mark.integration
+def test_centralized_it_moves_to_the_new_port_and_keeps_what_the_old_one_sent(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    old, new = new_publisher("A"), new_publisher("A", session=1)
+    subscriber = connect(broker, "centralized", old, new_subscriber)
+    for _ in range(300):
+        old.publish("A")
+    wait_for(lambda: readable(subscriber), "the old ones")
+
+    broker.ports = {"A": new.port}
+    broker.restart()
+    new.next_sequence = dict(old.next_sequence)
+    new.get_ready()
+    for _ in range(300):
+        new.publish("A")
+
+    received = [subscriber.receive(WAIT_S) for _ in range(600)]
+    assert [event and event.sequence for event in received] == list(range(600))
+    counts = subscriber.counts()
+    assert (counts.lost, counts.duplicated, counts.reordered) == (0, 0, 0)
+    old.wait_until_gone()
+
+
+def readable(subscriber: Subscriber) -> bool:
+    """Whether 300 frames have arrived, which then are in the subscriber's queue."""
+    subscriber._fetch()
+    return len(subscriber._frames) >= 300
+
+
+@pytest.mark.integration
+def test_a_receiver_that_waits_is_moved_to_the_new_port(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    old, new = new_publisher("A"), new_publisher("A")
+    subscriber = connect(broker, "centralized", old, new_subscriber)
+    received: list[Event] = []
+    thread = in_thread(lambda: received.extend(subscriber))
+    old.publish("A")
+    wait_for(lambda: received, "the first event")
+
+    broker.ports = {"A": new.port}
+    broker.restart()
+    new.get_ready()
+    new.publish("A")
+
+    wait_for(lambda: len(received) == 2, "an event through the new port")
+    subscriber.stop()
+    assert ended(thread)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("waiting", ["receive", "wait_until_ready"])
+def test_a_broker_that_refuses_it_later_ends_its_receiving(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    waiting: str,
+) -> None:
+    publisher = new_publisher("A")
+    broker.publishers = [publisher.info]
+    subscriber = new_subscriber("A")
+    errors: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            getattr(subscriber, waiting)()
+        except RegistrationRefused as error:
+            errors.append(error)
+
+    thread = in_thread(wait)
+    broker.refusal = ("wrong_model", "not any more")
+    broker.restart()
+
+    assert ended(thread)
+    assert "not any more" in str(errors[0])
+
+
+@pytest.mark.integration
+def test_whoever_is_woken_by_a_refusal_finds_the_reason(
+    broker: FakeBroker, new_subscriber: NewSubscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it goes back to sleep, and nobody wakes it again."""
+    subscriber = new_subscriber("A")
+    found: list[object] = []
+    wake = subscriber._waker.wake
+
+    def look() -> None:
+        assert subscriber._control is not None
+        found.append(subscriber._control.error)
+        wake()
+
+    monkeypatch.setattr(subscriber._waker, "wake", look)
+    broker.refusal = ("wrong_model", "not any more")
+    broker.restart()
+    wait_for(lambda: found, "a wake-up")
+
+    assert isinstance(found[0], RegistrationRefused)
+
+
+@pytest.mark.integration
+def test_a_missed_push_is_made_up_for(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    broker.lease_s = 0.3
+    new_subscriber("A")
+
+    broker._revision += 1  # a push that was lost on the way
+    broker.publishers = [publisher.info]
+
+    publisher.wait_for_ready()
+    assert broker.of(Heartbeat)
+
+
+@pytest.mark.integration
+def test_an_unknown_session_registers_again(
+    broker: FakeBroker, new_subscriber: NewSubscriber
+) -> None:
+    subscriber = new_subscriber("A")
+
+    broker.send(Error(id=-1, code="unknown_session", detail="who are you?"))
+
+    wait_for(lambda: len(broker.of(Register)) == 2, "another registration")
+    assert broker.of(Register)[1].session == subscriber.session
+
+
+# Wake-ups
+
+
+@pytest.mark.integration
+def test_no_event_is_overlooked_while_publishers_come_and_go(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """The control thread connects the socket for which the receiving thread waits,
+    and may swallow the news of an event. After each event nothing else happens."""
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    received: list[Event] = []
+    thread = in_thread(lambda: received.extend(subscriber))
+
+    for count in range(1, 201):
+        other = publisher.info.__class__(
+            session=1000 + count, topics=["A"], address=f"127.0.0.1:{count}"
+        )
+        broker.tell(joined=[other])
+        publisher.publish("A")
+        wait_for(lambda: len(received) == count, f"event {count}")  # noqa: B023
+        broker.tell(left=[publisher.departure.__class__(session=1000 + count)])
+
+    subscriber.stop()
+    assert ended(thread)
+
+
+@pytest.mark.integration
+def test_log_tells_of_a_gap_at_info(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    publisher.publish("A", sequence=3)
+
+    with caplog.at_level(logging.INFO):
+        subscriber.receive(WAIT_S)
+
+    assert "lost 3 events of A (0 to 2)" in caplog.text
