@@ -1,0 +1,213 @@
+"""Roles that run beside a test: brokers and receivers in threads, console scripts in
+processes.
+
+Not tests; imported by those of this folder.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import zmq
+
+from pubsub_broker import Broker
+from pubsub_common import messages
+from pubsub_common.events import Event
+from pubsub_common.messages import ClientStatus, Model, Status, StatusRequest
+from pubsub_common.sequence import Gap
+from pubsub_subscriber import Subscriber
+
+# Longer than anything takes on the busiest machine; only a failing test waits for it.
+WAIT_S: Final = 40.0
+
+MODELS: Final[tuple[Model, ...]] = ("centralized", "decentralized")
+
+
+def wait_for(
+    condition: Callable[[], object], what: str = "the condition", wait_s: float = WAIT_S
+) -> None:
+    """Return when ``condition`` holds; fail when it does not within ``wait_s``."""
+    deadline = time.monotonic() + wait_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true"
+        time.sleep(0.005)
+
+
+def free_port() -> int:
+    """A port that is free and that the kernel gives to nobody who does not ask."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+class RunningBroker:
+    """A broker whose loop runs in a thread."""
+
+    def __init__(
+        self, model: Model, *, port: int | None = None, **options: Any
+    ) -> None:
+        self.model = model
+        self.broker = Broker(
+            **{
+                "centralized": model == "centralized",
+                "indefinite": "max_event_count" not in options,
+                "address": "127.0.0.1",
+                "port": port or free_port(),
+                "linger_s": 1.0,
+                **options,
+            }
+        )
+        self.broker.configure()
+        self.port = self.broker.port
+        self._thread = threading.Thread(target=self.broker.event_loop)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the loop has ended by itself."""
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End it in an orderly way. Again: does nothing."""
+        self.broker.stop()
+        self._thread.join()
+        self.broker.disconnect()
+
+
+def status(port: int) -> Status:
+    """What the broker at ``port`` says of itself."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.rcvtimeo = round(WAIT_S * 1000)
+        dealer.connect(f"tcp://127.0.0.1:{port}")
+        dealer.send(messages.encode(StatusRequest(id=1)))
+        reply = messages.decode_reply(dealer.recv())
+    assert isinstance(reply, Status)
+    return reply
+
+
+def registered(port: int, role: messages.Role) -> list[ClientStatus]:
+    """The clients of ``role`` that the broker at ``port`` knows."""
+    return [client for client in status(port).clients if client.role == role]
+
+
+class Receiver:
+    """Receives in a thread whatever a subscriber is sent."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self.subscriber = subscriber
+        self.events: list[Event] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for event in self.subscriber:
+            self.events.append(event)
+
+    def wait_for_events(self, count: int) -> None:
+        """Return when ``count`` events have arrived."""
+        wait_for(
+            lambda: len(self.events) >= count,
+            f"{len(self.events)} of {count} events arrived; the rest",
+        )
+
+    def stop(self) -> None:
+        """End receiving; the subscriber stays connected."""
+        self.subscriber.stop()
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive(), "the subscriber did not stop"
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [event.payload for event in self.events]
+
+    def check_order(self) -> None:
+        """Nothing twice, nothing out of order, nothing missing in between, nothing
+        that was not subscribed."""
+        expected: dict[tuple[int, str], int] = {}
+        for event in self.events:
+            assert event.topic in self.subscriber.topics
+            key = (event.session, event.topic)
+            assert event.sequence == expected.get(key, event.sequence)
+            expected[key] = event.sequence + 1
+        counts = self.subscriber.counts()
+        assert counts.received == len(self.events)
+        assert (counts.lost, counts.duplicated, counts.reordered) == (0, 0, 0)
+        assert self.subscriber.malformed_count == 0
+
+
+class Gaps(list[Gap]):
+    """What an ``on_gap`` was told."""
+
+    @property
+    def total(self) -> int:
+        return sum(gap.count for gap in self)
+
+
+class Program:
+    """A console script in a process, its output in files."""
+
+    def __init__(self, folder: Path, name: str, *argv: object) -> None:
+        self.name = name
+        index = len(list(folder.glob("*.err")))
+        self._out = folder / f"{index}-{name}.out"
+        self._err = folder / f"{index}-{name}.err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [Path(sys.executable).with_name(name), *map(str, argv)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=folder,
+            )
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text(encoding="utf-8")
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text(encoding="utf-8")
+
+    @property
+    def complaint(self) -> str:
+        """The only line on standard error, without the program's name."""
+        line = self.err
+        assert line.startswith(f"{self.name}: "), line
+        assert line.endswith("\n"), line
+        assert line.count("\n") == 1, line
+        return line.removeprefix(f"{self.name}: ").removesuffix("\n")
+
+    def says(self, text: str) -> None:
+        """Return when ``text`` stands on standard error."""
+        wait_for(
+            lambda: text in self.err or self.process.poll() is not None,
+            f"{self.name}: {text!r}",
+        )
+        assert text in self.err
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """The exit code."""
+        return self.process.wait(WAIT_S)
+
+    def kill(self) -> None:
+        """End the process without a word, if it still runs."""
+        self.process.kill()
+        self.process.wait(WAIT_S)

@@ -1,0 +1,298 @@
+"""The installed console scripts together, as a user runs them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zmq
+from running_roles import WAIT_S, Program, free_port, registered, wait_for
+
+from pubsub_common.datafile import HEADER
+from pubsub_common.events import ready_topic, topic_prefix
+from pubsub_common.messages import Model
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[..., Program]
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+def flag(model: Model) -> list[str]:
+    """How a broker or subscriber is told the model."""
+    return ["-c"] if model == "centralized" else []
+
+
+def start_broker(run: Run, *argv: object) -> tuple[Program, int]:
+    """A broker that listens, and its port."""
+    port = free_port()
+    program = run("pubsub-broker", "--address", "127.0.0.1", "--port", port, *argv)
+    program.says(f"broker on 127.0.0.1:{port}")
+    return program, port
+
+
+def client(port: int) -> list[object]:
+    """Options of a client of topic A."""
+    return ["-t", "A", "-b", "127.0.0.1", "--broker-port", port]
+
+
+def rows(file: Path) -> list[list[str]]:
+    """What a latency file holds."""
+    header, *lines = file.read_text().splitlines()
+    assert header == ",".join(HEADER)
+    return [line.split(",") for line in lines]
+
+
+def test_a_whole_run_ends_by_itself_and_leaves_a_file(
+    run: Run, model: Model, tmp_path: Path
+) -> None:
+    _, port = start_broker(run, *flag(model))
+    file = tmp_path / "latencies.csv"
+    bind_port = free_port()
+
+    subscriber = run(
+        "pubsub-subscriber", *client(port), *flag(model), "-m", "30", "-f", file
+    )
+    publisher = run(
+        "pubsub-publisher",
+        *client(port),
+        *("--wait-for", "1", "--max_event_count", "30", "-s", "0.001"),
+        *("-bp", bind_port),
+    )
+
+    assert publisher.wait() == 0
+    assert subscriber.wait() == 0
+    assert (publisher.out, publisher.err) == ("", "")
+    assert subscriber.out == ""
+    assert subscriber.complaint.startswith("30 events received, 0 lost; latency min ")
+    assert [row[:2] for row in rows(file)] == [[f"127.0.0.1:{bind_port}", "A"]] * 30
+    assert all(float(row[2]) > 0 for row in rows(file))
+
+
+def test_clients_that_were_first_say_so_once_and_find_the_broker(
+    run: Run, model: Model
+) -> None:
+    port = free_port()
+    subscriber = run("pubsub-subscriber", *client(port), *flag(model), "-m", "3")
+    publisher = run(
+        "pubsub-publisher",
+        *client(port),
+        *("--wait-for", "1", "-m", "3", "-s", "0", "-bp", free_port()),
+    )
+    waiting = f"no broker at tcp://127.0.0.1:{port} yet; trying for 30 s"
+    subscriber.says(waiting)
+    publisher.says(waiting)
+
+    run("pubsub-broker", "--address", "127.0.0.1", "--port", port, *flag(model))
+
+    assert publisher.wait() == 0
+    assert subscriber.wait() == 0
+    assert publisher.complaint == waiting
+    assert len(subscriber.err.splitlines()) == 2
+    assert "3 events received, 0 lost" in subscriber.err
+    assert subscriber.out.count("\n") == 3
+
+
+@pytest.mark.parametrize("role", ["publisher", "subscriber"])
+def test_an_unreachable_broker_is_said_once_and_is_an_error_in_the_end(
+    run: Run, role: str
+) -> None:
+    port = free_port()
+
+    program = run(f"pubsub-{role}", *client(port), "--connect-timeout", "1.3")
+
+    assert program.wait() == 1
+    first, second = program.err.splitlines()
+    assert first.endswith(f"no broker at tcp://127.0.0.1:{port} yet; trying for 1.3 s")
+    assert f"no broker answered at tcp://127.0.0.1:{port} within 1.3 s" in second
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_each_role_in_an_orderly_way(
+    run: Run, model: Model, tmp_path: Path, number: signal.Signals
+) -> None:
+    broker, port = start_broker(run, *flag(model))
+    file = tmp_path / "latencies.csv"
+    subscriber = run(
+        "pubsub-subscriber", *client(port), *flag(model), "-m", "100000", "-f", file
+    )
+    witness = run("pubsub-subscriber", *client(port), *flag(model), "-m", "20")
+    publisher = run(
+        "pubsub-publisher",
+        *client(port),
+        *("--wait-for", "2", "-i", "-s", "0.002", "-bp", free_port()),
+    )
+    assert witness.wait() == 0
+
+    subscriber.send(number)
+    assert subscriber.wait() == 0
+    publisher.send(number)
+    assert publisher.wait() == 0
+    wait_for(lambda: not registered(port, "publisher"), "the publisher's leave")
+    broker.send(number)
+    assert broker.wait() == 0
+
+    assert (publisher.out, publisher.err) == ("", "")
+    assert f"{len(rows(file))} events received, 0 lost" in subscriber.complaint
+    assert "publisher" in broker.err
+    assert " left\n" in broker.err
+    assert "lease ended" not in broker.err
+    assert "Traceback" not in broker.err
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_before_there_is_a_broker_ends_a_client_with_its_file_written(
+    run: Run, tmp_path: Path, number: signal.Signals
+) -> None:
+    port = free_port()
+    file = tmp_path / "latencies.csv"
+    subscriber = run("pubsub-subscriber", *client(port), "-m", "5", "-f", file)
+    publisher = run("pubsub-publisher", *client(port), "-bp", free_port())
+    for program in (subscriber, publisher):
+        program.says("no broker at")
+
+    for program in (subscriber, publisher):
+        program.send(number)
+        assert program.wait() == 0
+
+    assert rows(file) == []
+    assert "Traceback" not in subscriber.err + publisher.err
+
+
+@pytest.mark.parametrize("role", ["publisher", "subscriber", "broker"])
+def test_a_second_signal_ends_it_at_once(run: Run, role: str) -> None:
+    broker, port = start_broker(run)
+    program = broker
+    if role != "broker":
+        program = run(f"pubsub-{role}", *client(port), "-i")
+        wait_for(lambda: [c for c in clients(port) if c == role], "its registration")
+        broker.send(signal.SIGSTOP)  # so that taking leave of it takes a while
+
+    # Both before it can act on either.
+    program.send(signal.SIGSTOP)
+    program.send(signal.SIGINT)
+    program.send(signal.SIGTERM)
+    program.send(signal.SIGCONT)
+
+    assert program.wait() in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    assert "Traceback" not in program.err
+
+
+def clients(port: int) -> list[str]:
+    return [
+        client.role
+        for role in ("publisher", "subscriber")
+        for client in registered(port, role)
+    ]
+
+
+def test_a_second_signal_ends_a_publisher_that_still_has_events_to_deliver(
+    run: Run,
+) -> None:
+    _, port = start_broker(run)
+    bind_port = free_port()
+    with zmq.Context() as context, context.socket(zmq.SUB) as stalled:
+        stalled.linger = 0
+        stalled.rcvhwm = 1
+        stalled.subscribe(topic_prefix("A"))
+        stalled.subscribe(ready_topic("A", 1))
+        stalled.connect(f"tcp://127.0.0.1:{bind_port}")
+        publisher = run(
+            "pubsub-publisher",
+            *client(port),
+            *("--wait-for", "1", "-i", "-s", "0", "-bp", bind_port),
+            *("--payload-size", 1_000_000, "--queue-limit", 100),
+        )
+        assert stalled.poll(WAIT_S * 1000)
+
+        publisher.send(signal.SIGTERM)
+        wait_for(lambda: not registered(port, "publisher"), "its leave")
+        publisher.send(signal.SIGTERM)
+
+        assert publisher.wait() in (0, 128 + signal.SIGTERM)
+
+
+# Who does not fit together
+
+
+def test_the_wrong_model_is_one_line_that_names_both(run: Run, model: Model) -> None:
+    _, port = start_broker(run, *flag(model))
+    other: Model = "decentralized" if model == "centralized" else "centralized"
+
+    subscriber = run("pubsub-subscriber", *client(port), *flag(other))
+
+    assert subscriber.wait() == 1
+    assert f"the subscriber expects a {other} broker" in subscriber.complaint
+    assert f"this one is {model}" in subscriber.complaint
+
+
+@pytest.mark.parametrize("model", ["centralized"], indirect=True)
+def test_the_wrong_clock_is_one_line_that_names_both(run: Run, model: Model) -> None:
+    _, port = start_broker(run, *flag(model))
+    run("pubsub-subscriber", *client(port), *flag(model), "--clock", "monotonic")
+    wait_for(lambda: registered(port, "subscriber"), "the subscriber")
+
+    publisher = run("pubsub-publisher", *client(port), "-bp", free_port())
+
+    assert publisher.wait() == 1
+    assert "the publisher uses the realtime clock" in publisher.complaint
+    assert "uses monotonic" in publisher.complaint
+
+
+# The broker's own bad input; that of the others is tested with them
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("-m many", "--max-event-count: 'many' is not a whole number"),
+        ("--max_event_count -5", "--max-event-count: -5 is too small; at least 1"),
+        ("--port 70000", "--port: 70000 is no port; ports end at 65535"),
+        ("--lease 0", "lease_s must be more than 0 seconds"),
+        ("--lease soon", "--lease: 'soon' is not a number of seconds"),
+        ("--forwarders 0", "--forwarders: 0 is too small; at least 1 is needed"),
+        ("--address nowhere", "'nowhere' is not an IPv4 address like 10.0.0.1"),
+        ("--address 192.0.2.1", "cannot listen on 192.0.2.1"),
+        ("--topic A", "unknown option --topic"),
+        ("-x", "-x; try pubsub-broker --help"),
+    ],
+)
+def test_bad_input_to_the_broker_is_one_line_and_exit_code_2(
+    run: Run, words: str, complaint: str
+) -> None:
+    program = run("pubsub-broker", *words.split())
+
+    assert program.wait() == 2
+    assert complaint in program.complaint
+    assert program.out == ""
+
+
+def test_a_second_broker_at_a_port_is_one_line_and_exit_code_2(run: Run) -> None:
+    _, port = start_broker(run)
+
+    second = run("pubsub-broker", "--address", "127.0.0.1", "--port", port)
+
+    assert second.wait() == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in second.complaint
+
+
+def test_a_broker_with_a_limit_ends_by_itself(run: Run) -> None:
+    broker, port = start_broker(run, "-c", "-m", "5")
+    subscriber = run("pubsub-subscriber", *client(port), "-c", "-m", "5")
+    publisher = run(
+        "pubsub-publisher",
+        *client(port),
+        *("--wait-for", "1", "-i", "-s", "0.01", "-bp", free_port()),
+    )
+
+    assert broker.wait() == 0
+    assert subscriber.wait() == 0
+    assert "5 events received, 0 lost" in subscriber.err
+    publisher.send(signal.SIGTERM)
+    assert publisher.wait() == 0
