@@ -596,6 +596,7 @@ def test_a_publisher_that_was_started_anew_at_its_address_replaces_itself(
     again = world.add("p", "publisher", "A")
     again.core = ClientSession(first.identity, world.now)
     again.identity = first.identity
+    again.connection = first.connection + 1
 
     world.run(0.1)
 

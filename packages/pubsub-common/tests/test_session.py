@@ -149,6 +149,49 @@ def test_a_connection_does_not_hurry_what_was_sent() -> None:
     assert client.next_deadline() == 0.1 + REGISTER_ANSWER_S
 
 
+def test_a_retry_that_was_sent_is_not_sent_once_more() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+    client.unsent(0.0)
+    due_register(client, REGISTER_RETRY_S)  # sent, before `connected` was asked
+
+    client.connected(REGISTER_RETRY_S)
+
+    assert client.next_deadline() == REGISTER_RETRY_S + REGISTER_ANSWER_S
+
+
+def test_after_a_broken_connection_it_does_not_wait_for_an_answer() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+
+    client.reconnected(0.1)
+
+    due_register(client, 0.1)
+
+
+def test_after_a_broken_connection_it_asks_at_once_whether_it_is_known() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    client.receive(registered(due_register(client, 0.0)), 0.0)
+
+    client.reconnected(0.1)
+    request, events = client.tick(0.1)
+
+    assert isinstance(request, Heartbeat)
+    assert events == []
+    assert client.next_deadline() == 0.1 + client.lease_s / HEARTBEATS_PER_LEASE
+
+
+def test_after_a_refusal_a_new_connection_changes_nothing() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    refusal = Error(id=due_register(client, 0.0).id, code="bad_topic", detail="no")
+    client.receive(refusal, 0.0)
+
+    client.reconnected(0.1)
+
+    assert client.next_deadline() is None
+    assert client.tick(0.1) == (None, [])
+
+
 def test_without_an_answer_it_tries_again_after_a_while() -> None:
     client = ClientSession(IDENTITY, 0.0)
     first = due_register(client, 0.0)

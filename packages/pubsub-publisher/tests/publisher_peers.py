@@ -64,7 +64,7 @@ class FakeBroker:
     Its attributes may be changed at any time; they hold for the next request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
         self.requests: list[Request] = []
         self.malformed = 0
         self.session = 7
@@ -80,7 +80,7 @@ class FakeBroker:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.linger = 0
-        self.port = free_port()
+        self.port = free_port() if port is None else port
         self._router.bind(f"tcp://127.0.0.1:{self.port}")
         self._thread = threading.Thread(target=self._run)
 

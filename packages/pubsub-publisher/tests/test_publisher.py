@@ -337,6 +337,24 @@ def test_it_keeps_session_and_numbers_when_the_broker_has_forgotten_it(
 
 
 @pytest.mark.integration
+def test_another_broker_at_the_port_is_noticed_without_a_goodbye_and_a_heartbeat() -> (
+    None
+):
+    with FakeBroker() as first:
+        publisher = Publisher(
+            "127.0.0.1", ["A"], broker_port=first.port, bind_port=free_port()
+        )
+        publisher.configure()
+
+    with FakeBroker(port=first.port) as second:
+        second.knows_sessions = False
+        wait_for(lambda: second.of(Register), "its registration")
+        publisher.disconnect()
+
+    assert second.of(Register)[0].session == first.session
+
+
+@pytest.mark.integration
 def test_a_broker_that_refuses_it_later_ends_its_publishing(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:

@@ -101,6 +101,7 @@ class BrokerCore:
         self._clock_ns = clock_ns
         self._started_at = now
         self._channels: dict[int, _Channel] = {}
+        self._sessions: dict[bytes, int] = {}  # by the connection they last spoke on
         self._pending: set[int] = set()
         self._flush_at: float | None = None
 
@@ -139,7 +140,10 @@ class BrokerCore:
         except _Refusal as refusal:
             reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
             return self._reject(peer, reply)
-        session = self._new_session() if request.session is None else request.session
+        session = request.session
+        if session is None:
+            # A client that asks twice, because the first answer was late, is one client.
+            session = self._session_of(peer, request) or self._new_session()
         client = Client(
             session, request.role, request.address, topics, request.clock, now
         )
@@ -158,14 +162,15 @@ class BrokerCore:
             effects += self._departure(previous, {}, "registered anew", now)
         self._registry.put(client)
         channel = self._channels.setdefault(session, _Channel(peer))
-        channel.peer = peer
+        self._reach_at(session, channel, peer)
         channel.forget_pending()
         if client.role == "publisher" and not unchanged:
             if self.model == "centralized":
                 effects.append(Attach(client.address, topics))
             self._announce(client, now)
         effects.append(Send(peer, self._registered(request, client, channel)))
-        effects.append(Arrived(client, again=request.session is not None))
+        again = previous is not None or request.session is not None
+        effects.append(Arrived(client, again))
         return effects
 
     def heartbeat(self, peer: bytes, request: Heartbeat, now: float) -> list[Effect]:
@@ -175,7 +180,7 @@ class BrokerCore:
         revision = 0
         if channel is not None:
             # A client whose TCP connection broke comes back under another peer id.
-            channel.peer = peer
+            self._reach_at(request.session, channel, peer)
             revision = channel.revision
         client = self._registry.get(request.session)
         clocks = None
@@ -319,6 +324,24 @@ class BrokerCore:
                     f"{other} at {client.address} uses {client.clock}",
                 )
 
+    def _reach_at(self, session: int, channel: _Channel, peer: bytes) -> None:
+        """A client speaks on this connection now."""
+        if channel.peer != peer and self._sessions.get(channel.peer) == session:
+            del self._sessions[channel.peer]
+        channel.peer = peer
+        self._sessions[peer] = session
+
+    def _session_of(self, peer: bytes, request: Register) -> int | None:
+        """The session of a client that has just said the same on this connection."""
+        session = self._sessions.get(peer)
+        client = None if session is None else self._registry.get(session)
+        if client is None or (client.role, client.address) != (
+            request.role,
+            request.address,
+        ):
+            return None
+        return session
+
     def _publishers_clock(self, client: Client) -> ClockRange | None:
         """Where the clocks of a subscriber's publishers are; None when one is not
         known, or there is none."""
@@ -399,7 +422,9 @@ class BrokerCore:
     ) -> list[Effect]:
         """A client is out of the registry: tell those it concerns."""
         effects: list[Effect] = [Departed(client, reason)]
-        self._channels.pop(client.session, None)
+        channel = self._channels.pop(client.session, None)
+        if channel is not None and self._sessions.get(channel.peer) == client.session:
+            del self._sessions[channel.peer]
         self._pending.discard(client.session)
         if client.role == "publisher":
             if self.model == "centralized":

@@ -89,6 +89,7 @@ class ControlClient:
         self._registered: Registered | None = None
         self._error: PubSubError | None = None
         self._leaving: Mapping[str, int] | None = None
+        self._connected = False
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         # Without a connection a request must not queue up: an old registration
@@ -198,8 +199,12 @@ class ControlClient:
         return min(max(0.0, min(waits)), _MAX_POLL_S) * 1000 + 0.5 if waits else None
 
     def _tick(self) -> None:
-        if int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT:
+        connected = bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT)
+        if connected:
             self._session.connected(time.monotonic())
+            if not self._connected:
+                self._session.reconnected(time.monotonic())
+        self._connected = connected
         offset = self.clock_offset()
         clock = None
         if offset is not None:
@@ -212,6 +217,8 @@ class ControlClient:
                 self._socket.send(messages.encode(request), zmq.NOBLOCK)
             except zmq.Again:
                 self._session.unsent(time.monotonic())
+            else:
+                self._connected = True  # it may have come since the look above
         if self._probes.due(time.monotonic()):
             with contextlib.suppress(zmq.Again):  # without a connection, the next one
                 probe = ClockRequest(id=0, sent_ns=time.time_ns())

@@ -132,6 +132,7 @@ class ClientSession:
         """
         if self._finished or now < self._deadline:
             return None, []
+        self._unsent = False  # the caller says so if it is again
         events: list[SessionEvent] = []
         if self._registered and now - self._heard_at > self.lease_s:
             self._registered = False
@@ -158,6 +159,12 @@ class ClientSession:
         if self._unsent:
             self._unsent = False
             self._deadline = min(self._deadline, now)
+
+    def reconnected(self, now: float) -> None:
+        """The connection was lost and is there again: what was asked before will not
+        be answered, and it may be another broker, whose predecessor's goodbye was lost
+        with the connection."""
+        self._deadline = min(self._deadline, now)
 
     def receive(self, reply: Reply, now: float) -> list[SessionEvent]:
         """What a broker's message means for this client."""

@@ -1,114 +1,114 @@
-"""Fixtures of the tests that need all roles."""
+"""Whole systems on loopback: real sockets, real processes, deadlines and no sleeps."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from pubsub_common.messages import Model
+from pubsub_broker import Broker
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-sys.path.insert(0, str(Path(__file__).parent))
-from running_roles import MODELS, WAIT_S, Program, Receiver, RunningBroker, free_port
+WAIT_S = 30.0
 
 
-@pytest.fixture(params=MODELS)
-def model(request: pytest.FixtureRequest) -> Model:
-    model: Model = request.param
-    return model
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
-@pytest.fixture
-def stack() -> Iterator[contextlib.ExitStack]:
-    """What was begun last ends first."""
-    with contextlib.ExitStack() as stack:
-        yield stack
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.005)
 
 
-@pytest.fixture
-def run_broker(
-    model: Model, stack: contextlib.ExitStack
-) -> Callable[..., RunningBroker]:
-    """Runs brokers of the model."""
+class System:
+    """Roles that share a broker's port; all end with the test."""
 
-    def run(**options: Any) -> RunningBroker:
-        broker = RunningBroker(model, **options)
-        stack.callback(broker.stop)
+    def __init__(self, stack: contextlib.ExitStack, centralized: bool) -> None:
+        self.centralized = centralized
+        self.port = free_port()
+        self._stack = stack
+
+    def broker(self, **options: Any) -> Broker:
+        """A broker whose loop runs in a thread."""
+        options = {"indefinite": True, "port": self.port} | options
+        broker = Broker(self.centralized, **options)
+        broker.configure()
+        thread = threading.Thread(target=broker.event_loop, daemon=True)
+        thread.start()
+
+        def end() -> None:
+            broker.stop()
+            thread.join(WAIT_S)
+            broker.disconnect()
+
+        self._stack.callback(end)
+        broker.end = end  # type: ignore[attr-defined]
         return broker
 
-    return run
+    def publisher(self, *topics: str, **options: Any) -> Publisher:
+        options = {"bind_port": free_port()} | options
+        publisher = Publisher(topics=topics, broker_port=self.port, **options)
+        publisher.configure()
+        self._stack.callback(publisher.disconnect)
+        return publisher
 
-
-@pytest.fixture
-def new_publisher(stack: contextlib.ExitStack) -> Callable[..., Publisher]:
-    """Makes publishers of the broker at a port, connected."""
-
-    def make(port: int, *topics: str, **options: Any) -> Publisher:
-        publisher = Publisher(
-            **{
-                "broker_address": "127.0.0.1",
-                "broker_port": port,
-                "topics": topics or ("A",),
-                "bind_port": free_port(),
-                "connect_timeout_s": WAIT_S,
-                "sleep_period": 0.0,
-                "linger_s": 1.0,
-                **options,
-            }
-        )
-        return stack.enter_context(publisher)
-
-    return make
-
-
-@pytest.fixture
-def new_subscriber(
-    model: Model, stack: contextlib.ExitStack
-) -> Callable[..., Subscriber]:
-    """Makes subscribers of the broker at a port, connected."""
-
-    def make(port: int, *topics: str, **options: Any) -> Subscriber:
+    def subscriber(self, *topics: str, **options: Any) -> Subscriber:
+        options = {"indefinite": True} | options
         subscriber = Subscriber(
-            **{
-                "broker_address": "127.0.0.1",
-                "broker_port": port,
-                "topics": topics or ("A",),
-                "indefinite": "max_event_count" not in options,
-                "centralized": model == "centralized",
-                "connect_timeout_s": WAIT_S,
-                **options,
-            }
+            topics=topics,
+            centralized=self.centralized,
+            broker_port=self.port,
+            **options,
         )
-        return stack.enter_context(subscriber)
+        subscriber.configure()
+        self._stack.callback(subscriber.disconnect)
+        return subscriber
 
-    return make
+
+@pytest.fixture(params=[True, False], ids=["centralized", "decentralized"])
+def system(request: pytest.FixtureRequest) -> Iterator[System]:
+    with contextlib.ExitStack() as stack:
+        yield System(stack, request.param)
 
 
-@pytest.fixture
-def receive(stack: contextlib.ExitStack) -> Callable[[Subscriber], Receiver]:
-    """Receives in a thread until the end of the test."""
-
-    def begin(subscriber: Subscriber) -> Receiver:
-        receiver = Receiver(subscriber)
-        stack.callback(receiver.stop)
-        return receiver
-
-    return begin
+class Run(Protocol):
+    def __call__(self, script: str, *words: str) -> subprocess.Popen[str]: ...
 
 
 @pytest.fixture
-def run(tmp_path: Path, stack: contextlib.ExitStack) -> Callable[..., Program]:
-    """Starts console scripts, and kills those that still run after the test."""
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Start an installed console script; its standard error is in ``NAME-n.err``."""
+    started: list[subprocess.Popen[str]] = []
 
-    def start(name: str, *argv: object) -> Program:
-        program = Program(tmp_path, name, *argv)
-        stack.callback(program.kill)
-        return program
+    def start(script: str, *words: str) -> subprocess.Popen[str]:
+        with (tmp_path / f"{script}-{len(started)}.err").open("w") as err:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).with_name(script)), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                text=True,
+                cwd=tmp_path,
+            )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

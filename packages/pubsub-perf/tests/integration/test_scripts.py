@@ -44,7 +44,9 @@ def test_a_signal_ends_each_role_in_order_and_files_are_written(
     subscriber = run(
         "pubsub-subscriber", *client, *model, "-m", "1000000", "-f", "latency.csv"
     )
-    publisher = run("pubsub-publisher", *client, "-i", "-s", "0.01", "-v")
+    publisher = run(
+        "pubsub-publisher", *client, "-i", "-s", "0.01", "-v", "--wait-for", "2"
+    )
     printing = run("pubsub-subscriber", *client, *model, "-i")
     assert printing.stdout is not None
     for _ in range(5):  # events flow

@@ -140,7 +140,7 @@ def test_several_forwarders_lose_and_repeat_nothing(
     receivers[1].wait_for_events(2 * 2000 * 3 // 8)
     for receiver in receivers:
         receiver.check_order()
-    assert len({port for port in subscribers[0]._inlets}) == 2
+    assert len(subscribers[0]._inlets) == 2
 
 
 @pytest.mark.parametrize("model", ["centralized"], indirect=True)
@@ -161,7 +161,7 @@ def test_a_broker_with_a_limit_forwards_exactly_so_many_events(
     broker.stop()  # and whatever it has accepted goes out
     for receiver in receivers:
         receiver.wait_for_events(50)
-        assert receiver.subscriber.receive(0.05) is None
+        receiver.stop()
         assert [event.sequence for event in receiver.events] == list(range(50))
 
 

@@ -221,8 +221,11 @@ class Crowd:
         listener.receiver.subscriber.disconnect()
         # From here on `wait_for_subscribers` must not count it any more.
         for publisher in self._publishers:
-            count = len(self._listeners_of(publisher))
-            wait_for(lambda p=publisher, n=count: p.subscriber_count <= n, "its leave")
+            self._wait_for_leave(publisher)
+
+    def _wait_for_leave(self, publisher: Publisher) -> None:
+        count = len(self._listeners_of(publisher))
+        wait_for(lambda: publisher.subscriber_count <= count, "its leave")
 
     def publish(self) -> None:
         publisher = self._random.choice(self._publishers)

@@ -192,6 +192,19 @@ def clients(port: int) -> list[str]:
     ]
 
 
+PATIENT_PUBLISHER = """
+import sys
+from pubsub_publisher import Publisher, cli
+from pubsub_common import cli as common
+
+publisher = Publisher(
+    topics=["A"], max_event_count=200, sleep_period=0, payload_bytes=1_000_000,
+    broker_port=int(sys.argv[1]), bind_port=int(sys.argv[2]), linger_s=3600,
+)
+sys.exit(common.run("patient", lambda: cli.run(publisher, wait_for=1)))
+"""
+
+
 def test_a_second_signal_ends_a_publisher_that_still_has_events_to_deliver(
     run: Run,
 ) -> None:
@@ -203,19 +216,15 @@ def test_a_second_signal_ends_a_publisher_that_still_has_events_to_deliver(
         stalled.subscribe(topic_prefix("A"))
         stalled.subscribe(ready_topic("A", 1))
         stalled.connect(f"tcp://127.0.0.1:{bind_port}")
-        publisher = run(
-            "pubsub-publisher",
-            *client(port),
-            *("--wait-for", "1", "-i", "-s", "0", "-bp", bind_port),
-            *("--payload-size", 1_000_000, "--queue-limit", 100),
-        )
-        assert stalled.poll(WAIT_S * 1000)
-
-        publisher.send(signal.SIGTERM)
+        publisher = run("python", "-c", PATIENT_PUBLISHER, port, bind_port)
+        assert stalled.poll(round(WAIT_S * 1000))
         wait_for(lambda: not registered(port, "publisher"), "its leave")
+
+        publisher.send(signal.SIGINT)
+        assert publisher.process.poll() is None, "it has events to deliver"
         publisher.send(signal.SIGTERM)
 
-        assert publisher.wait() in (0, 128 + signal.SIGTERM)
+        assert publisher.wait() in (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 # Who does not fit together

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from running_roles import (
@@ -17,7 +18,7 @@ from running_roles import (
     wait_for,
 )
 
-from pubsub_common.messages import Model
+from pubsub_common.messages import Model, Role
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
@@ -36,8 +37,9 @@ LEASE_S = 1.0
 
 def wait_for_both(port: int) -> None:
     """Return when the broker knows a publisher and a subscriber."""
-    for role in ("publisher", "subscriber"):
-        wait_for(lambda r=role: registered(port, r), f"the {role}'s registration")
+    roles: tuple[Role, ...] = ("publisher", "subscriber")
+    for role in roles:
+        wait_for(partial(registered, port, role), f"the {role}'s registration")
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -166,7 +168,7 @@ def test_after_a_restart_a_subscriber_is_not_ready_before_the_new_way_is_open(
         broker.stop()
         broker = run_broker(port=broker.port)
         wait_for_both(broker.port)
-        wait_for(lambda: subscriber._streams.awaited() or answered(subscriber), "news")
+        wait_for(partial(has_heard_of, subscriber, broker), "the broker's word")
         subscriber.wait_until_ready(WAIT_S)
 
         publisher.publish_event("A", b"")
@@ -175,11 +177,11 @@ def test_after_a_restart_a_subscriber_is_not_ready_before_the_new_way_is_open(
     assert subscriber.counts().lost == 0
 
 
-def answered(subscriber: Subscriber) -> bool:
-    """Whether all known publishers have answered, and there is one."""
-    return any(
-        session not in subscriber._streams._leaving
-        for session in subscriber._streams._publishers
+def has_heard_of(subscriber: Subscriber, broker: RunningBroker) -> bool:
+    """Whether the subscriber knows a publisher from this broker."""
+    streams = subscriber._streams
+    return subscriber._epoch == broker.broker._core.epoch and bool(
+        streams._publishers.keys() - streams._leaving.keys()
     )
 
 
