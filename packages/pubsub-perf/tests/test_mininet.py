@@ -42,21 +42,22 @@ def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 30) -> N
         time.sleep(0.01)
 
 
-def machine() -> dict[str, set[str]]:
-    """What a sweep could leave behind: interfaces (bridges and veths among them),
-    network namespaces, and processes that run programs of ours."""
-    links = {path.name for path in Path("/sys/class/net").iterdir()}
-    namespaces = set()
-    processes = set()
-    for folder in Path("/proc").glob("[0-9]*"):
+def links() -> set[str]:
+    """This machine's interfaces; a sweep could leave bridges and veths behind."""
+    return {path.name for path in Path("/sys/class/net").iterdir()}
+
+
+def pid_namespaces(folder: Path | None = None) -> set[str]:
+    """The PID namespaces of all processes, or of those that run below ``folder``. A
+    namespace, and all that was made in it, is gone when no process is in it."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            namespaces.add(str((folder / "ns" / "net").readlink()))
-            command = (folder / "cmdline").read_bytes()
+            if folder is None or (process / "cwd").readlink().is_relative_to(folder):
+                found.add(str((process / "ns" / "pid").readlink()))
         except OSError:
             continue  # it has ended
-        if b"pubsub" in command or b"mininet" in command:
-            processes.add(command.replace(b"\0", b" ").decode(errors="replace"))
-    return {"links": links, "namespaces": namespaces, "processes": processes}
+    return found
 
 
 def test_both_models_on_a_tree_and_a_switch(tmp_path: Path) -> None:
@@ -107,24 +108,26 @@ def test_a_delay_is_in_force_or_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_sweep_leaves_nothing_behind(
-    tmp_path: Path, number: int
+    tmp_path: Path, number: signal.Signals
 ) -> None:
-    before = machine()
+    before = links()
     process = subprocess.Popen(
-        [*SWEEP, *LONG, f"--out={tmp_path}"],
-        stderr=subprocess.PIPE,
+        [*SWEEP, *LONG, f"--out={tmp_path}"], stderr=subprocess.PIPE
     )
     folder = tmp_path / "data" / "centralized" / "tree-d2f3-9hosts"
     try:
         wait_for((folder / "logs" / "publisher-3.log").exists, "the start of the roles")
-        assert machine() != before, "this test would not see what is left behind"
+        wait_for(lambda: bool(pid_namespaces(tmp_path)), "a role")
+        (namespace,) = pid_namespaces(tmp_path)
+        assert namespace != str(Path("/proc/self/ns/pid").readlink())
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     finally:
         process.kill()
         process.wait()
     # The kernel removes namespaces in the background.
-    wait_for(lambda: machine() == before, "the end of all that was started")
+    wait_for(lambda: namespace not in pid_namespaces(), "the end of all processes")
+    assert links() == before
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
     assert process.returncode == expected[number]
     assert b"Traceback" not in said

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Quiet:
 class BrokenHosts(LocalHosts):
     """Hosts whose network is not what was asked for."""
 
-    def check(self, pairs: object) -> None:
+    def check(self, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
         raise HostError("host h3 does not answer a ping")
 
 
@@ -193,7 +193,9 @@ def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 30) -> N
 
 @pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_sweep_leaves_no_process(tmp_path: Path, number: int) -> None:
+def test_an_interrupted_sweep_leaves_no_process(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     process = sweep_process(tmp_path, "--events=100000")
     try:
         # Broker, two publishers, a subscriber.

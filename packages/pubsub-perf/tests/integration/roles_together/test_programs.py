@@ -1,4 +1,4 @@
-"""The installed console scripts together, as a user runs them."""
+"""The installed console scripts together: whole runs, and their ends."""
 
 from __future__ import annotations
 
@@ -94,20 +94,6 @@ def test_clients_that_were_first_say_so_once_and_find_the_broker(
     assert len(subscriber.err.splitlines()) == 2
     assert "3 events received, 0 lost" in subscriber.err
     assert subscriber.out.count("\n") == 3
-
-
-@pytest.mark.parametrize("role", ["publisher", "subscriber"])
-def test_an_unreachable_broker_is_said_once_and_is_an_error_in_the_end(
-    run: Run, role: str
-) -> None:
-    port = free_port()
-
-    program = run(f"pubsub-{role}", *client(port), "--connect-timeout", "1.3")
-
-    assert program.wait() == 1
-    first, second = program.err.splitlines()
-    assert first.endswith(f"no broker at tcp://127.0.0.1:{port} yet; trying for 1.3 s")
-    assert f"no broker answered at tcp://127.0.0.1:{port} within 1.3 s" in second
 
 
 # Signals
@@ -225,83 +211,3 @@ def test_a_second_signal_ends_a_publisher_that_still_has_events_to_deliver(
         publisher.send(signal.SIGTERM)
 
         assert publisher.wait() in (128 + signal.SIGINT, 128 + signal.SIGTERM)
-
-
-# Who does not fit together
-
-
-def test_the_wrong_model_is_one_line_that_names_both(run: Run, model: Model) -> None:
-    _, port = start_broker(run, *flag(model))
-    other: Model = "decentralized" if model == "centralized" else "centralized"
-
-    subscriber = run("pubsub-subscriber", *client(port), *flag(other))
-
-    assert subscriber.wait() == 1
-    assert f"the subscriber expects a {other} broker" in subscriber.complaint
-    assert f"this one is {model}" in subscriber.complaint
-
-
-@pytest.mark.parametrize("model", ["centralized"], indirect=True)
-def test_the_wrong_clock_is_one_line_that_names_both(run: Run, model: Model) -> None:
-    _, port = start_broker(run, *flag(model))
-    run("pubsub-subscriber", *client(port), *flag(model), "--clock", "monotonic")
-    wait_for(lambda: registered(port, "subscriber"), "the subscriber")
-
-    publisher = run("pubsub-publisher", *client(port), "-bp", free_port())
-
-    assert publisher.wait() == 1
-    assert "the publisher uses the realtime clock" in publisher.complaint
-    assert "uses monotonic" in publisher.complaint
-
-
-# The broker's own bad input; that of the others is tested with them
-
-
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        ("-m many", "--max-event-count: 'many' is not a whole number"),
-        ("--max_event_count -5", "--max-event-count: -5 is too small; at least 1"),
-        ("--port 70000", "--port: 70000 is no port; ports end at 65535"),
-        ("--lease 0", "lease_s must be more than 0 seconds"),
-        ("--lease soon", "--lease: 'soon' is not a number of seconds"),
-        ("--forwarders 0", "--forwarders: 0 is too small; at least 1 is needed"),
-        ("--address nowhere", "'nowhere' is not an IPv4 address like 10.0.0.1"),
-        ("--address 192.0.2.1", "cannot listen on 192.0.2.1"),
-        ("--topic A", "unknown option --topic"),
-        ("-x", "-x; try pubsub-broker --help"),
-    ],
-)
-def test_bad_input_to_the_broker_is_one_line_and_exit_code_2(
-    run: Run, words: str, complaint: str
-) -> None:
-    program = run("pubsub-broker", *words.split())
-
-    assert program.wait() == 2
-    assert complaint in program.complaint
-    assert program.out == ""
-
-
-def test_a_second_broker_at_a_port_is_one_line_and_exit_code_2(run: Run) -> None:
-    _, port = start_broker(run)
-
-    second = run("pubsub-broker", "--address", "127.0.0.1", "--port", port)
-
-    assert second.wait() == 2
-    assert f"cannot listen on 127.0.0.1:{port}" in second.complaint
-
-
-def test_a_broker_with_a_limit_ends_by_itself(run: Run) -> None:
-    broker, port = start_broker(run, "-c", "-m", "5")
-    subscriber = run("pubsub-subscriber", *client(port), "-c", "-m", "5")
-    publisher = run(
-        "pubsub-publisher",
-        *client(port),
-        *("--wait-for", "1", "-i", "-s", "0.01", "-bp", free_port()),
-    )
-
-    assert broker.wait() == 0
-    assert subscriber.wait() == 0
-    assert "5 events received, 0 lost" in subscriber.err
-    publisher.send(signal.SIGTERM)
-    assert publisher.wait() == 0
