@@ -21,7 +21,7 @@ INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-.PHONY: help install build test lint format types check perf mininet lock clean
+.PHONY: help install build test lint format types check perf mininet browser lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ perf: .venv-perf/.installed mininet ## measure both models; SWEEP=full for up to
 
 mininet: ## install the Debian packages that Mininet needs, where that is possible
 	@scripts/mininet-debs.sh
+
+browser: ## install the Debian package of Chromium, for tests, where that is possible
+	@scripts/browser-debs.sh
 
 lock: .tools/.installed ## write poetry.lock anew after a change of dependencies
 	$(run-poetry) lock

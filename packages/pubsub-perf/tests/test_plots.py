@@ -6,7 +6,6 @@ import ast
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,55 +13,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.axes import Axes
 from matplotlib.image import imread
-from matplotlib.lines import Line2D
 
 import pubsub_perf
-from pubsub_perf.dataset import Cell
-from pubsub_perf.latencyfile import SubscriberData
-from pubsub_perf.measured import Measured, measure
-from pubsub_perf.plots import Drawing, box_figure, ecdf_figure, growth_figure, save
+from perf_figures import axes_of, cell, draw, log_normal, texts, xs, ys
+from pubsub_perf.measured import Measured
+from pubsub_perf.plots import box_figure, ecdf_figure, growth_figure, save
 from pubsub_perf.plots.axes import extent
 
 FIGURES = [box_figure, ecdf_figure, growth_figure]
-
-
-def cell(
-    latencies: Sequence[float] | np.ndarray[Any, Any],
-    *,
-    model: str = "centralized",
-    network: str = "tree-d3f2-8hosts",
-    kind: str = "tree",
-    hosts: int | None = 8,
-    **fields: Any,
-) -> Measured:
-    data = SubscriberData(
-        "subscriber-0", 0, ("10.0.0.2:5556",), ("A",), np.array(latencies, dtype=float)
-    )
-    values: dict[str, Any] = {
-        "folder": Path(),
-        "publishers": 4,
-        "subscribers": 3,
-        "meta": None,
-        "files": (data,),
-        "expected": None,
-        "received": len(latencies),
-        "lost": None,
-        "outcome": "ok",
-        "reason": None,
-        "fidelity": None,
-        "fidelity_reason": None,
-    }
-    return measure(
-        Cell(model=model, network=network, kind=kind, hosts=hosts, **(values | fields))
-    )
-
-
-def log_normal(
-    median_s: float, count: int = 1000, seed: int = 1
-) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).lognormal(np.log(median_s), 0.3, count)
 
 
 @pytest.fixture
@@ -89,37 +48,6 @@ def sizes() -> list[Measured]:
         for kind in ("single-switch", "linear")
         for model in ("centralized", "decentralized")
     ]
-
-
-def axes_of(drawing: Drawing) -> list[Axes]:
-    return list(drawing.figure.axes)
-
-
-def xs(line: Line2D) -> list[float]:
-    return [float(value) for value in np.asarray(line.get_xdata())]
-
-
-def ys(line: Line2D) -> list[float]:
-    return [float(value) for value in np.asarray(line.get_ydata())]
-
-
-def texts(drawing: Drawing) -> str:
-    """Every text of a figure."""
-
-    def walk(artist: Any) -> Iterator[str]:
-        if hasattr(artist, "get_text"):
-            yield artist.get_text()
-        for child in artist.get_children():
-            yield from walk(child)
-
-    drawing.figure.draw_without_rendering()
-    return "\n".join(text for text in walk(drawing.figure) if text)
-
-
-def draw(make: Any, cells: Sequence[Measured]) -> Drawing:
-    drawing = make(cells)
-    assert isinstance(drawing, Drawing)
-    return drawing
 
 
 # Files.
@@ -208,7 +136,7 @@ def test_the_distribution_is_exact_where_it_is_marked(pair: list[Measured]) -> N
         )
         assert xs(line) == pytest.approx(list(expected))
     text = texts(drawing)
-    assert "n = 396, 4 lost of 400" in text
+    assert "n = 396\n4 lost of 400" in text
     for name in ("p50", "p90", "p99"):
         assert name in text
 
@@ -334,7 +262,7 @@ def test_growth_passes_through_the_middle_of_equal_sizes() -> None:
     (ax,) = axes_of(drawing)
     line = next(line for line in ax.lines if line.get_linestyle() == "-")
     assert ys(line) == pytest.approx([2, 4])
-    assert "middle of several runs" in texts(drawing).replace("\n", " ")
+    assert "middle of several cells" in texts(drawing).replace("\n", " ")
 
 
 # Odd data.

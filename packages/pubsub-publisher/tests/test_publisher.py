@@ -345,6 +345,9 @@ def test_another_broker_at_the_port_is_noticed_without_a_goodbye_and_a_heartbeat
             "127.0.0.1", ["A"], broker_port=first.port, bind_port=free_port()
         )
         publisher.configure()
+    control = publisher._control
+    assert control is not None
+    wait_for(lambda: not control._connected, "the end of the connection")
 
     with FakeBroker(port=first.port) as second:
         second.knows_sessions = False

@@ -16,6 +16,8 @@ EXIT_INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "sweep": "pubsub_perf.sweep_command",
     "plot": "pubsub_perf.plot_command",
+    "analyze": "pubsub_perf.analyze_command",
+    "compare": "pubsub_perf.compare_command",
 }
 
 USAGE: Final = f"""Measure publish/subscribe systems on emulated networks.
@@ -28,6 +30,8 @@ Usage:
 Commands:
   sweep    run systems on networks of many sizes, in both dissemination models
   plot     draw the latencies in a folder, and write a report
+  analyze  decide what the latencies in a folder say of the two models
+  compare  tell whether a second sweep is slower than a first
 
 {PROGRAM} COMMAND --help tells the options of a command.
 """

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pubsub_perf import cellfile, statistics, units
-from pubsub_perf.cellfile import Meta
 from pubsub_perf.dataset import Cell, printable
-from pubsub_perf.measured import Measured
+from pubsub_perf.measured import Measured, measured_footnotes
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
 # A fact with more different values than this is not listed in full.
@@ -30,7 +29,7 @@ class Row:
     roles: str
     expected: str
     received: str
-    usable: str
+    used: str
     lost: str
     p50: str
     p90: str
@@ -93,9 +92,12 @@ def compose(cells: Sequence[Measured], problems: Sequence[str]) -> Content:
             for c in plain
             if c.degraded
         ),
-        facts=tuple(_facts([c.meta for c in plain])),
+        facts=tuple(_facts(plain)),
         commands=tuple(filter(None, map(_commands, plain))),
-        problems=tuple(problems),
+        problems=(
+            *problems,
+            *(f"{_name(m.cell)}: {note}" for m in cells for note in m.warmup_notes),
+        ),
     )
 
 
@@ -145,7 +147,7 @@ def _row(measured: Measured, unit: Unit) -> Row:
         roles=f"{_number(cell.publishers)} / {cell.subscribers}",
         expected=_number(cell.expected),
         received=f"{cell.received:,}",
-        usable="" if summary.count == cell.received else f"{summary.count:,} usable",
+        used=f"{summary.count:,}",
         lost=_number(cell.lost),
         p50=_latency(summary.p50_s, unit),
         p90=_latency(summary.p90_s, unit),
@@ -173,11 +175,12 @@ def _footnotes(cells: Sequence[Measured]) -> Iterator[str]:
         f"Percentiles by {statistics.METHOD}: each is a latency that was measured. "
         "The samples of all subscribers of a cell together; nothing is trimmed."
     )
+    yield from measured_footnotes(cells)
     yield from statistics.footnotes(m.summary for m in cells)
     if any(m.cell.lost is None for m in cells):
         yield "Lost is n/a where no cell.json says how many events were expected."
-    if any(m.summary.count != m.cell.received for m in cells):
-        yield "Usable: received events with a latency that is a number."
+    if any(m.summary.count + m.warmup != m.cell.received for m in cells):
+        yield "Some received events have a latency that is no number; they are not used."
     not_positive = sum(m.summary.not_positive for m in cells)
     if not_positive:
         values = units.counted(not_positive, "latency", "latencies")
@@ -192,7 +195,9 @@ def _footnotes(cells: Sequence[Measured]) -> Iterator[str]:
         )
 
 
-def _facts(metas: Sequence[Meta | None]) -> Iterator[Fact]:
+def _facts(cells: Sequence[Cell]) -> Iterator[Fact]:
+    metas = [cell.meta for cell in cells]
+    every = [run.meta for cell in cells for run in cell.runs] or metas
     known = [meta for meta in metas if meta is not None]
     paths: dict[tuple[str, ...], None] = {("kernel",): None}
     for group in ("versions", "machine", "parameters", "hosts"):
@@ -208,7 +213,7 @@ def _facts(metas: Sequence[Meta | None]) -> Iterator[Fact]:
     if started:
         span = started[:1] if started[0] == started[-1] else [started[0], started[-1]]
         yield Fact("started", printable(" to ".join(span)))
-    durations = [cellfile.number(meta, "duration_s") for meta in known]
+    durations = [cellfile.number(meta, "duration_s") for meta in every]
     total_s = sum(value for value in durations if value is not None)
     if total_s:
         yield Fact("duration of all cells", f"{total_s:,.1f} s")

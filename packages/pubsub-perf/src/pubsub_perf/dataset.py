@@ -1,9 +1,10 @@
-"""A sweep folder, read back: cells and their samples. Shell (reads files).
+"""A sweep folder, read back: cells, their runs and samples. Shell (reads files).
 
 ``DIR/data/<centralized|decentralized>/<network>/subscriber-<index>.csv`` with
-``cell.json`` beside. ``DIR`` may also be ``data``, the folder of one model or of one
-network, or any folder with latency files. What does not fit is reported as a problem
-and never left out in silence.
+``cell.json`` beside. Further runs of a cell are in ``run-<r>`` folders in its folder.
+``DIR`` may also be ``data``, the folder of one model or of one network, or any folder
+with latency files. What does not fit is reported as a problem and never left out in
+silence.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +22,24 @@ from numpy.typing import NDArray
 from pubsub_common.errors import ConfigError
 from pubsub_perf import cellfile
 from pubsub_perf.cellfile import Meta
-from pubsub_perf.latencyfile import SubscriberData, is_data_name, read_latencies
+from pubsub_perf.latencyfile import SubscriberData
+from pubsub_perf.runs import (
+    DEGRADED,
+    FAILED,
+    MODELS,
+    UNKNOWN_MODEL,
+    Run,
+    labels_of,
+    printable,
+    read_run,
+    run_number,
+    runs_to_pool,
+    total,
+    why_worst,
+    worst_of,
+)
 
-MODELS: Final = ("centralized", "decentralized")
-UNKNOWN_MODEL: Final = "data"
-FAILED: Final = "failed"
-DEGRADED: Final = ("strained", "saturated")
+__all__ = ["MODELS", "UNKNOWN_MODEL", "Cell", "Dataset", "printable", "read_dataset"]
 
 # DIR/<repetition>/data/<model>/<network>, and no deeper: someone may point at "/".
 _MAX_DEPTH: Final = 4
@@ -36,7 +49,9 @@ _SIZE: Final = re.compile(r"(-d\d+f\d+)?-\d+hosts?.*$")
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """One model on one network. ``files`` are ordered by subscriber index. None means
+    """One model on one network. Files, counts and verdict are those of all runs that
+    did not fail, taken together (of all runs, where every one failed); ``files`` are
+    ordered by run and subscriber index, and ``meta`` is the first run's. None means
     that nobody counted it. ``kind`` is the network's kind, such as ``tree``."""
 
     folder: Path
@@ -55,10 +70,17 @@ class Cell:
     reason: str | None
     fidelity: str | None
     fidelity_reason: str | None
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def pooled(self) -> tuple[Run, ...]:
+        """The runs whose files and counts the cell has."""
+        return runs_to_pool(self.runs)
 
     @property
     def latencies(self) -> NDArray[np.float64]:
-        """The samples of all subscribers in seconds, one file after the other."""
+        """The samples of all subscribers in seconds, one file after the other, warm-up
+        included."""
         if not self.files:
             return np.empty(0)
         return np.concatenate([file.latencies for file in self.files])
@@ -82,37 +104,32 @@ class Dataset:
     problems: tuple[str, ...]
 
 
-def read_dataset(folder: Path) -> Dataset:
-    """Read every cell in ``folder``.
+def read_dataset(folder: Path, purpose: str = "plot") -> Dataset:
+    """Read every cell in ``folder``; ``purpose`` is what for, for error messages.
 
     Raises:
         ConfigError: there is no such folder, or nothing in it that could be shown.
     """
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
-        raise ConfigError(f"nothing to plot: {folder} {what}")
+        raise ConfigError(f"nothing to {purpose}: {folder} {what}")
     data = folder / "data"
     start = data if data.is_dir() else folder
     problems: list[str] = []
     found = list(_cells(start, folder, problems))
-    _check_not_empty(folder, found)
+    _check_not_empty(folder, found, purpose)
     cells = _in_order(list(_distinct(found, folder)))
     return Dataset(folder, tuple(cells), tuple(map(printable, problems)))
 
 
-def printable(text: str) -> str:
-    """``text`` on one line that any output can take."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _check_not_empty(folder: Path, cells: list[Cell]) -> None:
+def _check_not_empty(folder: Path, cells: list[Cell], purpose: str) -> None:
     if any(cell.files for cell in cells):
         return
     if not cells:
-        raise ConfigError(f"nothing to plot: no latency files (CSV) in {folder}")
+        raise ConfigError(f"nothing to {purpose}: no latency files (CSV) in {folder}")
     first = cells[0]
     raise ConfigError(
-        f"nothing to plot: no latency files in any of {len(cells)} cells in {folder}; "
+        f"nothing to {purpose}: no latency files in any of {len(cells)} cells in {folder}; "
         f"{first.model}/{first.network}: {first.outcome}, "
         f"{first.reason or 'no reason recorded'}"
     )
@@ -137,54 +154,49 @@ def _cells(
     except OSError as error:
         problems.append(f"{name}: cannot be read: {error.strerror or error}")
         return
-    files = list(_files(entries, root, problems))
-    meta, fault = cellfile.read_cell_file(folder / cellfile.NAME)
-    if fault:
-        problems.append(f"{name}/{cellfile.NAME} {fault}")
-    if files or meta is not None or fault:
-        cell = _cell(folder, meta, tuple(files))
+    folders = [e for e in entries if e.is_dir() and not e.name.startswith(".")]
+    first = read_run(folder, entries, root, problems)
+    runs = [] if first is None else [first]
+    further = [e for e in folders if run_number(e)]
+    if first is not None or folder.parent.name in MODELS:
+        runs += _further_runs(further, root, problems)
+        folders = [e for e in folders if e not in further]
+    if runs:
+        cell = _cell(folder, sorted(runs, key=lambda run: run.number))
         problems += [f"{name}: {text}" for text in _contradictions(cell)]
         yield cell
-    folders = [e for e in entries if e.is_dir() and not e.name.startswith(".")]
-    if depth < _MAX_DEPTH and meta is None:
+    if depth < _MAX_DEPTH and (first is None or first.meta is None):
         for entry in folders:
             yield from _cells(entry, root, problems, depth + 1)
-    if folder.parent.name in MODELS and not (files or meta or fault or folders):
+    if folder.parent.name in MODELS and not (runs or folders):
         problems.append(f"{name}: neither latency files nor {cellfile.NAME}")
 
 
-def _files(
-    entries: list[Path], root: Path, problems: list[str]
-) -> Iterator[SubscriberData]:
-    found = []
-    for path in entries:
-        if not is_data_name(path.name) or not path.is_file():
+def _further_runs(
+    folders: Sequence[Path], root: Path, problems: list[str]
+) -> Iterator[Run]:
+    for folder in folders:
+        name = folder.relative_to(root).as_posix()
+        try:
+            run = read_run(folder, sorted(folder.iterdir()), root, problems)
+        except OSError as error:
+            problems.append(f"{name}: cannot be read: {error.strerror or error}")
             continue
-        name = path.relative_to(root).as_posix()
-        data = read_latencies(path)
-        foreign = data.index is None and not len(data.latencies)
-        if foreign and (data.rows or not path.suffix) and not data.unreadable:
-            problems.append(f"{name}: holds no latencies, and is not taken as data")
-            continue
-        problems += [f"{name}: {text}" for text in data.problems()]
-        found.append(data)
-    yield from sorted(found, key=lambda d: (d.index is None, d.index or 0, d.name))
+        if run is None:
+            problems.append(f"{name}: neither latency files nor {cellfile.NAME}")
+        else:
+            yield run
 
 
-def _cell(folder: Path, meta: Meta | None, files: tuple[SubscriberData, ...]) -> Cell:
-    model, network = _labels(folder.resolve(), meta)
-    rows = sum(file.rows for file in files)
-    received = cellfile.count(meta, "received")
-    received = rows if received is None else received
-    expected = cellfile.count(meta, "expected")
-    lost = cellfile.count(meta, "lost")
-    if lost is None and expected is not None:
-        lost = max(0, expected - received)
+def _cell(folder: Path, runs: Sequence[Run]) -> Cell:
+    pooled = runs_to_pool(runs)
+    files = tuple(file for run in pooled for file in run.files)
+    meta = next((run.meta for run in pooled if run.meta is not None), None)
+    model, network = labels_of(folder, meta)
     in_name = _HOSTS.search(network)
     hosts = cellfile.count(meta, "topology", "hosts")
-    fidelity = cellfile.text(meta, "fidelity", "verdict")
-    fidelity = fidelity or cellfile.text(meta, "fidelity")
     senders = {publisher for file in files for publisher in file.publishers}
+    worst = worst_of(pooled)
     return Cell(
         folder=folder,
         model=model,
@@ -192,30 +204,18 @@ def _cell(folder: Path, meta: Meta | None, files: tuple[SubscriberData, ...]) ->
         kind=printable(cellfile.text(meta, "topology", "kind") or _kind(network)),
         hosts=hosts or (int(in_name[1]) if in_name else None),
         publishers=cellfile.size(meta, "hosts", "publishers") or len(senders) or None,
-        subscribers=cellfile.size(meta, "hosts", "subscribers")
-        or cellfile.size(meta, "subscribers")
-        or len(files),
+        subscribers=max(run.subscribers for run in pooled),
         meta=meta,
         files=files,
-        expected=expected,
-        received=received,
-        lost=lost,
-        outcome=printable(cellfile.text(meta, "outcome") or "unknown"),
-        reason=cellfile.text(meta, "reason"),
-        fidelity=printable(fidelity.strip().lower()) if fidelity else None,
-        fidelity_reason=cellfile.text(meta, "fidelity", "reason"),
+        expected=total([run.expected for run in pooled]),
+        received=sum(run.received for run in pooled),
+        lost=total([run.lost for run in pooled]),
+        outcome=pooled[0].outcome,
+        reason=pooled[0].reason,
+        fidelity=worst.fidelity,
+        fidelity_reason=why_worst(worst, pooled),
+        runs=tuple(runs),
     )
-
-
-def _labels(folder: Path, meta: Meta | None) -> tuple[str, str]:
-    """Model and network. The folder's place decides; ``cell.json`` fills in."""
-    if folder.name in MODELS:
-        return folder.name, printable(folder.parent.name) or UNKNOWN_MODEL
-    network = printable(folder.name) or UNKNOWN_MODEL
-    if folder.parent.name in MODELS:
-        return folder.parent.name, network
-    named = cellfile.text(meta, "model")
-    return named if named in MODELS else UNKNOWN_MODEL, network
 
 
 def _kind(network: str) -> str:
@@ -223,28 +223,18 @@ def _kind(network: str) -> str:
 
 
 def _contradictions(cell: Cell) -> Iterator[str]:
-    """Where the files and ``cell.json`` do not agree."""
-    indexes = Counter(file.index for file in cell.files if file.index is not None)
-    for index in sorted(i for i, times in indexes.items() if times > 1):
-        yield f"has more than one file of subscriber {index}; all are counted"
-    meta = cell.meta
-    if meta is None:
-        return
-    for field, label in (("model", cell.model), ("network", cell.network)):
-        named = cellfile.text(meta, field)
-        if named is not None and named != label:
-            yield f"cell.json says {field} {named!r}; the folder's name {label!r} is used"
-    rows = sum(file.rows for file in cell.files)
-    if cell.files and rows != cell.received:
-        yield f"cell.json says {cell.received} received; the files hold {rows} events"
-    if cell.expected is not None and cell.expected - cell.received != cell.lost:
-        yield (
-            f"in cell.json, {cell.expected} expected and {cell.received} received "
-            f"do not make {cell.lost} lost"
-        )
-    if not cell.failed and len(cell.files) < cell.subscribers:
-        missing = cell.subscribers - len(cell.files)
-        yield f"the files of {missing} of {cell.subscribers} subscribers are missing"
+    """What a reader of the cell as a whole must know about its runs."""
+    numbers = Counter(run.number for run in cell.runs)
+    for number in sorted(n for n, times in numbers.items() if times > 1):
+        yield f"has more than one run {number}; all are counted"
+    if len(cell.pooled) < len(cell.runs):
+        for run in cell.runs:
+            if run.outcome == FAILED:
+                why = run.reason or "no reason recorded"
+                yield f"run {run.number} failed and is left out: {printable(why)}"
+    networks = {cellfile.text(run.meta, "network") for run in cell.runs} - {None}
+    if len(networks) > 1:
+        yield f"its runs are of {len(networks)} different networks"
 
 
 def _distinct(cells: list[Cell], root: Path) -> Iterator[Cell]:

@@ -55,7 +55,9 @@ class Faults:
 class SubscriberData:
     """What one subscriber received. ``latencies`` are seconds in order of receipt,
     all finite, values of 0 or less included. ``index`` is None when the file is not
-    named ``subscriber-<index>``."""
+    named ``subscriber-<index>``. ``stream_of`` tells for each latency which of the
+    ``streams`` (publisher, topic) it is of, and ``row_of`` which row of the file it is
+    in, header and blank rows not counted; both may be empty where nobody asks."""
 
     name: str
     index: int | None
@@ -65,6 +67,13 @@ class SubscriberData:
     faults: tuple[Faults, ...] = ()
     header: tuple[str, ...] | None = None
     unreadable: str | None = None
+    streams: tuple[tuple[str, str], ...] = ()
+    stream_of: NDArray[np.int32] = dataclasses.field(
+        default_factory=lambda: np.empty(0, dtype=np.int32)
+    )
+    row_of: NDArray[np.int64] = dataclasses.field(
+        default_factory=lambda: np.empty(0, dtype=np.int64)
+    )
 
     @property
     def rows(self) -> int:
@@ -118,14 +127,17 @@ def read_latencies(path: Path) -> SubscriberData:
     return SubscriberData(
         name=stem,
         index=int(indexed[1]) if indexed else None,
-        publishers=tuple(rows.publishers),
-        topics=tuple(rows.topics),
+        publishers=tuple(dict.fromkeys(publisher for publisher, _ in rows.streams)),
+        topics=tuple(dict.fromkeys(topic for _, topic in rows.streams)),
         latencies=np.array(rows.latencies, dtype=np.float64),
         faults=tuple(
             Faults(fault, count, first) for fault, (count, first) in rows.faults.items()
         ),
         header=rows.header,
         unreadable=unreadable,
+        streams=tuple(rows.streams),
+        stream_of=np.array(rows.stream_of, dtype=np.int32),
+        row_of=np.array(rows.row_of, dtype=np.int64),
     )
 
 
@@ -134,8 +146,10 @@ class _Rows:
 
     def __init__(self) -> None:
         self.latencies: list[float] = []
-        self.publishers: dict[str, None] = {}
-        self.topics: dict[str, None] = {}
+        self.streams: dict[tuple[str, str], int] = {}
+        self.stream_of: list[int] = []
+        self.row_of: list[int] = []
+        self.rows = 0
         self.faults: dict[Fault, tuple[int, int]] = {}
         self.header: tuple[str, ...] | None = None
 
@@ -146,13 +160,18 @@ class _Rows:
             value, fault = _value(row)
             if fault is None:
                 self.latencies.append(value)
-                self.publishers[row[0].strip()] = None
-                self.topics[row[1].strip()] = None
+                self.row_of.append(self.rows)
+                self.rows += 1
+                stream = row[0].strip(), row[1].strip()
+                self.stream_of.append(
+                    self.streams.setdefault(stream, len(self.streams))
+                )
             elif first and fault == "broken row" and _is_header(row):
                 self.header = tuple(name.strip().lower() for name in row)
             else:
                 count, where = self.faults.get(fault, (0, number))
                 self.faults[fault] = (count + 1, where)
+                self.rows += fault != "blank row"
             first = first and fault == "blank row"
 
 

@@ -1,24 +1,35 @@
-"""A cell together with what was computed from its samples. Core."""
+"""A cell together with what was computed from its samples. Shell (reads files)."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pubsub_perf import cellfile, units
 from pubsub_perf.dataset import Cell
+from pubsub_perf.latencyfile import SubscriberData
+from pubsub_perf.runs import Run
 from pubsub_perf.statistics import Summary, summarise
+from pubsub_perf.warmup import NO_RULE, Steady, steady
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """``ordered``: the samples of all subscribers in seconds, ascending."""
+    """``ordered``: the samples of all subscribers and all runs in seconds, ascending,
+    without the ``warmup`` events that ``warmup_rule`` leaves out. ``files`` are the
+    cell's, without these as well."""
 
     cell: Cell
     ordered: NDArray[np.float64]
     summary: Summary
+    warmup: int = 0
+    warmup_rule: str = NO_RULE
+    warmup_notes: tuple[str, ...] = ()
+    files: tuple[SubscriberData, ...] = ()
 
     @property
     def load(self) -> str:
@@ -44,7 +55,45 @@ class Measured:
 
 
 def measure(cell: Cell) -> Measured:
-    """Sort and summarise the samples of one cell."""
-    ordered = np.sort(cell.latencies)
-    summary = summarise(ordered, expected=cell.expected, lost=cell.lost)
-    return Measured(cell, ordered, summary)
+    """Sort and summarise the samples of one cell, all runs together, without warm-up."""
+    runs = [steady(run) for run in cell.pooled]
+    files = [_without_warmup(r, s) for r, s in zip(cell.pooled, runs, strict=True)]
+    latencies = [run.latencies for run in runs] or [cell.latencies]
+    ordered = np.sort(np.concatenate(latencies))
+    rules = dict.fromkeys(run.rule for run in runs if run.rule != NO_RULE)
+    return Measured(
+        cell,
+        ordered,
+        summarise(ordered, expected=cell.expected, lost=cell.lost),
+        warmup=sum(run.left_out for run in runs),
+        warmup_rule="; ".join(rules) or NO_RULE,
+        warmup_notes=tuple(dict.fromkeys(run.note for run in runs if run.note)),
+        files=tuple(itertools.chain(*files)) if runs else cell.files,
+    )
+
+
+def _without_warmup(run: Run, left: Steady) -> Iterator[SubscriberData]:
+    if not left.kept:
+        yield from run.files
+        return
+    for file, kept in zip(run.files, left.kept, strict=True):
+        yield dataclasses.replace(
+            file,
+            latencies=file.latencies[kept],
+            stream_of=file.stream_of[kept],
+            row_of=file.row_of[kept],
+        )
+
+
+def measured_footnotes(cells: Sequence[Measured]) -> Iterator[str]:
+    """What the samples of these cells are."""
+    if any(len(measured.cell.pooled) > 1 for measured in cells):
+        yield "All runs of a cell together, without those that failed."
+    left_out = sum(measured.warmup for measured in cells)
+    if left_out:
+        rules = dict.fromkeys(m.warmup_rule for m in cells if m.warmup)
+        yield (
+            f"{units.counted(left_out, 'event', 'events')} of warm-up "
+            f"({'; '.join(rules)}) left out of the percentiles; they are in the files "
+            "and in the counts."
+        )

@@ -9,7 +9,15 @@ from typing import Final, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    Locator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 from numpy.typing import NDArray
 
 from pubsub_perf import units
@@ -86,6 +94,28 @@ def latency_axis(
     scale = ", log scale" if shown.log else ""
     axis.set_label_text(f"{name} ({shown.unit.name}{scale})")
     ax.grid(visible=True, axis=which)
+
+
+def colour_ticks(
+    ax: Axes, low_s: float, high_s: float, unit: Unit, *, log: bool
+) -> None:
+    """Ticks of a horizontal colour bar whose values are seconds, shown in ``unit``."""
+    factor = unit.per_second
+    if log:
+        decades = math.log10(high_s / low_s)
+        subs = (1.0, 2.0, 5.0) if decades < 2.6 else (1.0,)
+        locator: Locator = LogLocator(subs=subs, numticks=12)
+    else:
+        locator = MaxNLocator(6)
+    ticks = list(locator.tick_values(low_s * factor, high_s * factor))
+    ticks = [t for t in ticks if low_s * factor <= t <= high_s * factor]
+    if log and len(ticks) < 2:
+        ticks = [low_s * factor, high_s * factor]
+    ax.xaxis.set_major_locator(FixedLocator([t / factor for t in ticks]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value * factor:,.4g}")
+    )
 
 
 def _log_limits(low: float, high: float) -> tuple[float, float]:

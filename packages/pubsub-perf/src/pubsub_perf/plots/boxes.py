@@ -13,12 +13,16 @@ from pubsub_perf import units
 from pubsub_perf.measured import Measured
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
+from pubsub_perf.plots.lettering import wrap
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.sheet import Words, sheet
 
 # More single points than this become one picture inside the SVG.
-_VECTOR_POINTS: Final = 400
+_VECTOR_POINTS: Final = 1200
+_LARGE_POINTS: Final = 400
 _BOX_WIDTH: Final = 0.46
+_SLOT_IN: Final = 2.9
+_LABEL_PT: Final = 9.0
 
 
 def box_figure(cells: Sequence[Measured]) -> Drawing | None:
@@ -37,12 +41,13 @@ def box_figure(cells: Sequence[Measured]) -> Drawing | None:
             *shown.note(),
             *style.absent(cells),
         ],
+        style.alert(drawn),
     )
     with style.applied():
-        sheet_ = sheet(1.8 + 2.3 * max(2, len(drawn)), 4.5, words)
+        sheet_ = sheet(1.0 + _SLOT_IN * max(2, len(drawn)), 4.5, words)
         (ax,) = sheet_.axes
         labels = [_draw(ax, i, m, shown) for i, m in enumerate(drawn)]
-        ax.set_xticks(range(len(drawn)), labels, fontsize=9)
+        ax.set_xticks(range(len(drawn)), labels, fontsize=_LABEL_PT)
         ax.tick_params(axis="x", length=0, pad=6)
         ax.set_xlim(-0.6, len(drawn) - 0.4)
         latency_axis(ax, "y", shown, "one-way latency")
@@ -86,7 +91,7 @@ def _draw(ax: Axes, position: int, measured: Measured, shown: Extent) -> str:
         f"p50 {units.duration(summary.p50_s)}, p99 {units.duration(summary.p99_s)}",
         f"{len(beyond):,} beyond the whiskers",
     ]
-    return "\n".join(lines)
+    return "\n".join(wrap(line, _SLOT_IN - 0.15, _LABEL_PT) for line in lines)
 
 
 def _points(
@@ -94,16 +99,17 @@ def _points(
 ) -> None:
     # Spread by the golden ratio: even, and the same every time.
     spread = (np.arange(len(values)) * 0.6180339887) % 1.0 - 0.5
+    single = len(values) <= _VECTOR_POINTS
     ax.plot(
         position + spread * 0.3,
         values,
         linestyle="none",
         marker="o",
-        markersize=4 if len(values) <= _VECTOR_POINTS else 2.5,
+        markersize=4 if len(values) <= _LARGE_POINTS else 2.5,
         markerfacecolor="none",
-        markeredgecolor=look.colour,
-        markeredgewidth=0.8 if len(values) <= _VECTOR_POINTS else 0.5,
-        rasterized=len(values) > _VECTOR_POINTS,
+        markeredgecolor=look.colour if single else look.points,
+        markeredgewidth=0.8 if len(values) <= _LARGE_POINTS else 0.5,
+        rasterized=not single,
     )
 
 

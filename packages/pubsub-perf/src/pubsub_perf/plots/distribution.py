@@ -18,7 +18,7 @@ from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.sheet import Words, sheet
 
 # Steps drawn of a larger sample: finer than a pixel, and both tails in full.
-_STEPS: Final = 2000
+_STEPS: Final = 1000
 _TAIL: Final = 200
 _MARKED: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
 
@@ -39,9 +39,10 @@ def ecdf_figure(cells: Sequence[Measured]) -> Drawing | None:
             *shown.note(),
             *style.absent(cells),
         ],
+        style.alert(drawn),
     )
     with style.applied():
-        sheet_ = sheet(6.4, 3.9, words, handles=[_handle(m) for m in drawn])
+        sheet_ = sheet(7.0, 3.9, words, handles=[_handle(m) for m in drawn])
         (ax,) = sheet_.axes
         latency_axis(ax, "x", shown, "one-way latency")
         _percentile_lines(ax)
@@ -126,7 +127,7 @@ def _label(measured: Measured) -> str:
     return "\n".join(
         [
             measured.cell.model,
-            ", ".join(style.sample_count(measured)[:2]),
+            *style.sample_count(measured)[:2],
             f"p50 {units.duration(summary.p50_s)}, p90 {units.duration(summary.p90_s)},"
             f" p99 {units.duration(summary.p99_s)}",
             *style.sample_count(measured)[2:],

@@ -6,24 +6,24 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from pubsub_perf import units
 from pubsub_perf.measured import Measured
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
+from pubsub_perf.plots.hostsaxis import hosts_axis
+from pubsub_perf.plots.lettering import shortened
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.plots.sheet import Words, sheet
+from pubsub_perf.plots.sheet import Band, Words, sheet
 
 # Linear axes as long as they serve: on them a straight line is linear growth.
 _LOG_FROM: Final = 50.0
-_TICK_DISTANCE: Final = 0.055
 _MAX_NAME: Final = 20
 
 Pick = Callable[[Measured], float | None]
@@ -33,8 +33,9 @@ _PANELS: Final[tuple[tuple[str, Pick], ...]] = (
 )
 
 
-def growth_figure(cells: Sequence[Measured]) -> Drawing | None:
-    """None when fewer than two host counts have samples."""
+def growth_figure(cells: Sequence[Measured], note: str = "") -> Drawing | None:
+    """None when fewer than two host counts have samples. ``note``: why there are no
+    intervals."""
     drawn = [m for m in cells if len(m.ordered) and m.cell.hosts]
     hosts = sorted({m.cell.hosts or 0 for m in drawn})
     if len(hosts) < 2:
@@ -45,20 +46,29 @@ def growth_figure(cells: Sequence[Measured]) -> Drawing | None:
     shown = extent((_values(drawn, pick) for _, pick in panels), log_from=_LOG_FROM)
     words = Words(
         "One-way latency against number of hosts",
-        _loads(drawn),
-        [*_caption(drawn), *shown.note(), *style.absent(cells), *_unplaced(cells)],
+        style.common_load(drawn),
+        [
+            note,
+            *_caption(drawn),
+            *shown.note(),
+            *style.absent(cells),
+            *_unplaced(cells),
+        ],
+        style.alert(drawn),
     )
     with style.applied():
         handles = _legend(drawn, markers)
         height_in = 0.4 + 2.8 * len(panels)
-        sheet_ = sheet(6.6, height_in, words, panels=len(panels), handles=handles)
+        sheet_ = sheet(
+            6.6, height_in, words, bands=[Band()] * len(panels), handles=handles
+        )
         for ax, (name, pick) in zip(sheet_.axes, panels, strict=True):
             log_from = 0 if shown.log else math.inf
             reach = extent([_values(drawn, pick)], log_from=log_from)
             reach = dataclasses.replace(reach, unit=shown.unit)
             _draw(ax, drawn, pick, reach, markers)
             latency_axis(ax, "y", reach, f"{name} latency", from_zero=True)
-            _hosts_axis(ax, hosts, label=ax is sheet_.axes[-1])
+            hosts_axis(ax, hosts, label=ax is sheet_.axes[-1])
         sheet_.fit()
     return Drawing(sheet_.figure, _description(drawn, hosts))
 
@@ -84,7 +94,7 @@ def _draw(
         at_hosts = lines.setdefault((cell.model, cell.kind), {})
         at_hosts.setdefault(cell.hosts or 0, []).append(value)
         if cell.degraded:
-            ax.plot(cell.hosts or 0, value, **_RING)
+            ax.plot(cell.hosts or 0, value, **style.RING)
     for (model, kind), at_hosts in lines.items():
         look = style.of_model(model)
         ordered = sorted(at_hosts)
@@ -97,39 +107,6 @@ def _draw(
             zorder=3,
             **style.mark(look, markers[kind]),
         )
-
-
-_RING: Final[dict[str, Any]] = {
-    "marker": "o",
-    "markersize": 15,
-    "markerfacecolor": "none",
-    "markeredgecolor": style.INK,
-    "markeredgewidth": 1.1,
-    "linestyle": "none",
-}
-
-
-def _hosts_axis(ax: Axes, hosts: Sequence[int], *, label: bool) -> None:
-    low, high = hosts[0], hosts[-1]
-    log = high > _LOG_FROM * low
-    position: Callable[[float], float] = math.log if log else float
-    if log:
-        ax.set_xscale("log")
-    span = position(high) - position(low)
-    ticks = [high]
-    for count in reversed(hosts[:-1]):
-        if position(ticks[-1]) - position(count) >= _TICK_DISTANCE * span:
-            ticks.append(count)
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.xaxis.set_minor_locator(NullLocator())
-    pad = 0.05 * span
-    if log:
-        ax.set_xlim(low * math.exp(-pad), high * math.exp(pad))
-    else:
-        ax.set_xlim(low - pad, high + pad)
-    if label:
-        ax.set_xlabel("hosts (log scale)" if log else "hosts")
 
 
 def _legend(cells: Sequence[Measured], markers: dict[str, str]) -> list[Line2D]:
@@ -150,25 +127,23 @@ def _legend(cells: Sequence[Measured], markers: dict[str, str]) -> list[Line2D]:
             )
         )
     if any(m.cell.degraded for m in cells):
-        ring = _RING | {"markersize": 11}
+        ring = style.RING | {"markersize": 11}
         left.append(Line2D([], [], label="machine strained or saturated", **ring))
-    grey = style.ModelStyle(style.MUTED, "", "-", "", "", False)
+    grey = style.ModelStyle(style.MUTED, "", "", "-", "", "", False)
     right = [
-        Line2D([], [], linestyle="none", label=_short(kind), **style.mark(grey, marker))
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            label=shortened(kind, _MAX_NAME),
+            **style.mark(grey, marker),
+        )
         for kind, marker in markers.items()
     ]
     rows = max(len(left), len(right))
     for column in (left, right):
         column += [Line2D([], [], linestyle="none", label=" ")] * (rows - len(column))
     return left + right
-
-
-def _short(name: str) -> str:
-    return (
-        name
-        if len(name) <= _MAX_NAME
-        else f"{name[: _MAX_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-    )
 
 
 def _total(cells: Sequence[Measured]) -> str:
@@ -183,18 +158,16 @@ def _total(cells: Sequence[Measured]) -> str:
     return text
 
 
-def _loads(cells: Sequence[Measured]) -> str:
-    loads = {m.load for m in cells}
-    return loads.pop() if len(loads) == 1 else "The load differs between cells."
-
-
 def _caption(cells: Sequence[Measured]) -> Iterator[str]:
-    yield "Each mark is one run; a single run is an indication, not a result."
+    if all(len(m.cell.pooled) < 2 for m in cells):
+        yield "Each mark is one run; a single run is an indication, not a result."
+    else:
+        yield "Each mark is a cell, all its runs together."
     if any(m.cell.degraded for m in cells):
         yield "Ringed: the machine was short of CPU, which adds to the latency."
     places = [(m.cell.model, m.cell.kind, m.cell.hosts) for m in cells]
     if len(set(places)) < len(places):
-        yield "A line passes through the middle of several runs with as many hosts."
+        yield "A line passes through the middle of several cells with as many hosts."
     few = sum(m.summary.p99_s is None for m in cells)
     if few:
         yield f"No p99 of {units.counted(few, 'cell', 'cells')} with under 100 samples."

@@ -7,7 +7,6 @@ and with them the bytes of an SVG file.
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -16,62 +15,92 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextToPath
+from matplotlib.patches import Rectangle
 
 from pubsub_perf.plots import style
+from pubsub_perf.plots.lettering import listed, text_height, wrap
 
 _MARGIN_IN: Final = 0.1
 _GAP_IN: Final = 0.12
+_COLUMN_GAP_IN: Final = 0.2
 _TITLE_PT: Final = 12.0
 _SUBTITLE_PT: Final = 9.0
+_ALERT_PT: Final = 9.0
 _LEGEND_PT: Final = 9.0
 _CAPTION_PT: Final = 8.0
-_LINE_SPACING: Final = 1.25
-_METER: Final = TextToPath()
+_ALERT_INDENT_IN: Final = 0.1
+_HANDLE_IN: Final = 0.6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Words:
-    """What a figure says beside its axes."""
+    """What a figure says beside its axes. ``alert``: what its reader must know before
+    believing it."""
 
     title: str
     subtitle: str
     caption: Iterable[str]
+    alert: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Band:
+    """Axes beside each other; ``height_in`` is what they take without labels, None an
+    equal share of what is left."""
+
+    columns: int = 1
+    height_in: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Sheet:
-    """``axes`` are one below the other, in a band of the figure that is ``plot_in``
-    high and begins ``top_in`` from the top."""
+    """``bands`` of axes, one below the other, in a part of the figure that is
+    ``plot_in`` high and begins ``top_in`` from the top."""
 
     figure: Figure
-    axes: tuple[Axes, ...]
+    bands: tuple[tuple[Axes, ...], ...]
+    heights_in: tuple[float | None, ...]
     top_in: float
     plot_in: float
 
+    @property
+    def axes(self) -> tuple[Axes, ...]:
+        """All axes, from the top left."""
+        return tuple(ax for band in self.bands for ax in band)
+
     def fit(self) -> None:
-        """Make the axes fill their band with all that is written around them. To be
+        """Make the axes fill their part with all that is written around them. To be
         called when everything is drawn."""
-        self.figure.align_ylabels(list(self.axes))
         for _ in range(2):  # Labels can change with the size of the axes.
             self._fit()
 
     def _fit(self) -> None:
         width, height = self.figure.get_size_inches()
-        margins = [self._margins(ax) for ax in self.axes]
-        left = _MARGIN_IN + max(m.left for m in margins)
-        right = _MARGIN_IN + max(m.right for m in margins)
-        around = sum(m.top + m.bottom for m in margins)
-        gaps = _GAP_IN * (len(margins) - 1)
-        each = (self.plot_in - around - gaps) / len(margins)
+        margins = [[self._margins(ax) for ax in band] for band in self.bands]
+        heights = self._heights(margins)
         y = height - self.top_in
-        for ax, margin in zip(self.axes, margins, strict=True):
-            y -= margin.top + each
-            ax.set_position(
-                (left / width, y / height, 1 - (left + right) / width, each / height)
-            )
-            y -= margin.bottom + _GAP_IN
+        for axes, around, high in zip(self.bands, margins, heights, strict=True):
+            y -= max(m.top for m in around) + high
+            alike = [other for other in margins if len(other) == len(axes)]
+            lefts = [max(m[i].left for m in alike) for i in range(len(axes))]
+            rights = [max(m[i].right for m in alike) for i in range(len(axes))]
+            taken = sum(lefts) + sum(rights) + _COLUMN_GAP_IN * (len(axes) - 1)
+            wide = (width - 2 * _MARGIN_IN - taken) / len(axes)
+            x = _MARGIN_IN
+            for ax, left, right in zip(axes, lefts, rights, strict=True):
+                x += left
+                ax.set_position((x / width, y / height, wide / width, high / height))
+                x += wide + right + _COLUMN_GAP_IN
+            y -= max(m.bottom for m in around) + _GAP_IN
+
+    def _heights(self, margins: Sequence[Sequence[_Margins]]) -> list[float]:
+        around = sum(
+            max(m.top for m in ms) + max(m.bottom for m in ms) for ms in margins
+        )
+        left_in = self.plot_in - around - _GAP_IN * (len(margins) - 1)
+        left_in -= sum(filter(None, self.heights_in))
+        shares = self.heights_in.count(None) or 1
+        return [left_in / shares if h is None else h for h in self.heights_in]
 
     def _margins(self, ax: Axes) -> _Margins:
         inner = ax.get_window_extent()
@@ -100,81 +129,101 @@ def sheet(
     plot_in: float,
     words: Words,
     *,
-    panels: int = 1,
+    bands: Sequence[Band] = (Band(),),
     handles: Sequence[Artist] = (),
 ) -> Sheet:
     """A sheet as high as its parts need. ``handles`` is what the legend explains, in
-    two columns; each has a label."""
-    title = _wrap(words.title, width_in, _TITLE_PT, "bold")
-    subtitle = _wrap(words.subtitle, width_in, _SUBTITLE_PT)
-    caption = _wrap(" ".join(words.caption), width_in, _CAPTION_PT)
+    two columns where these have the room; each has a label."""
+    inside_in = width_in - 2 * _MARGIN_IN
+    title = wrap(words.title, inside_in, _TITLE_PT, "bold")
+    subtitle = wrap(words.subtitle, inside_in, _SUBTITLE_PT)
+    alert = wrap(words.alert, inside_in - _ALERT_INDENT_IN, _ALERT_PT, "bold")
+    caption = wrap(" ".join(words.caption), inside_in, _CAPTION_PT)
     figure = Figure(figsize=(width_in, plot_in), dpi=style.DPI)
     FigureCanvasAgg(figure)
-    legend_in = _add_legend(figure, handles)
-    subtitle_in = _MARGIN_IN + _height(title, _TITLE_PT)
-    top_in = subtitle_in + _height(subtitle, _SUBTITLE_PT) + _GAP_IN
+    legend_in = _add_legend(figure, handles, inside_in)
+
+    subtitle_in = _MARGIN_IN + text_height(title, _TITLE_PT)
+    alert_in = subtitle_in + text_height(subtitle, _SUBTITLE_PT)
+    if alert:
+        alert_in += _GAP_IN / 2
+    top_in = alert_in + text_height(alert, _ALERT_PT) + _GAP_IN
     legend_top_in = top_in + plot_in + _GAP_IN
     caption_in = legend_top_in + (legend_in + _GAP_IN if handles else 0)
-    height_in = caption_in + _height(caption, _CAPTION_PT) + _MARGIN_IN
+    height_in = caption_in + text_height(caption, _CAPTION_PT) + _MARGIN_IN
     figure.set_size_inches(width_in, height_in)
 
     left = _MARGIN_IN / width_in
-    texts: tuple[tuple[str, float, dict[str, Any]], ...] = (
-        (title, _MARGIN_IN, {"fontsize": _TITLE_PT, "fontweight": "bold"}),
-        (subtitle, subtitle_in, {"fontsize": _SUBTITLE_PT, "color": style.MUTED}),
-        (caption, caption_in, {"fontsize": _CAPTION_PT, "color": style.MUTED}),
+    indent = left + _ALERT_INDENT_IN / width_in
+    muted = {"color": style.MUTED}
+    texts: tuple[tuple[str, float, float, dict[str, Any]], ...] = (
+        (title, left, _MARGIN_IN, {"fontsize": _TITLE_PT, "fontweight": "bold"}),
+        (subtitle, left, subtitle_in, {"fontsize": _SUBTITLE_PT} | muted),
+        (alert, indent, alert_in, {"fontsize": _ALERT_PT} | _ALERT),
+        (caption, left, caption_in, {"fontsize": _CAPTION_PT} | muted),
     )
-    for text, from_top_in, look in texts:
-        figure.text(left, 1 - from_top_in / height_in, text, va="top", **look)
+    for text, x, from_top_in, look in texts:
+        figure.text(x, 1 - from_top_in / height_in, text, va="top", **look)
+    if alert:
+        _add_bar(figure, alert_in, text_height(alert, _ALERT_PT))
     for legend in figure.legends:
         legend.set_bbox_to_anchor((left, 1 - legend_top_in / height_in))
-    axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
-    return Sheet(figure, tuple(axes), top_in, plot_in)
+    rows = tuple(_add_axes(figure, band.columns) for band in bands)
+    heights = tuple(band.height_in for band in bands)
+    return Sheet(figure, rows, heights, top_in, plot_in)
 
 
-def _add_legend(figure: Figure, handles: Sequence[Artist]) -> float:
-    """Add a legend to the figure, where it may be; returns its height in inches."""
+_ALERT: Final[dict[str, Any]] = {"fontweight": "bold", "color": style.ALERT}
+
+
+def _add_axes(figure: Figure, columns: int) -> tuple[Axes, ...]:
+    # Where they are is settled by `Sheet.fit`.
+    return tuple(figure.add_axes((0.2, 0.2, 0.6, 0.6)) for _ in range(columns))
+
+
+def _add_bar(figure: Figure, from_top_in: float, high_in: float) -> None:
+    width_in, height_in = figure.get_size_inches()
+    bar = Rectangle(
+        (_MARGIN_IN / width_in, 1 - (from_top_in + high_in) / height_in),
+        0.035 / width_in,
+        high_in / height_in,
+        facecolor=style.ALERT,
+        edgecolor="none",
+        transform=figure.transFigure,
+    )
+    figure.add_artist(bar)
+
+
+def _add_legend(figure: Figure, handles: Sequence[Artist], inside_in: float) -> float:
+    """Add a legend to the figure, where it may be; returns its height in inches. In
+    two columns, if need be with broken lines, or else in one."""
     if not handles:
         return 0.0
-    legend = figure.legend(
-        handles=list(handles),
-        loc="upper left",
-        ncols=2,
-        fontsize=_LEGEND_PT,
-        handlelength=3.2,
-        borderpad=0,
-        borderaxespad=0,
+    labels = [str(handle.get_label()) for handle in handles]
+    tries = ((2, inside_in), (2, inside_in / 2 - 0.1), (1, inside_in))
+    for columns, room_in in tries:
+        for handle, label in zip(handles, labels, strict=True):
+            handle.set_label(_broken(label, room_in - _HANDLE_IN))
+        for legend in figure.legends[:]:
+            legend.remove()
+        shown = [h for h in handles if columns > 1 or str(h.get_label()).strip()]
+        legend = figure.legend(
+            handles=shown,
+            loc="upper left",
+            ncols=columns,
+            fontsize=_LEGEND_PT,
+            handlelength=3.2,
+            borderpad=0,
+            borderaxespad=0,
+        )
+        extent = legend.get_window_extent()
+        if extent.width <= inside_in * figure.dpi:
+            break
+    return float(extent.height / figure.dpi)
+
+
+def _broken(label: str, room_in: float) -> str:
+    lines = (
+        listed(line.split(", "), room_in, _LEGEND_PT) for line in label.split("\n")
     )
-    return float(legend.get_window_extent().height / figure.dpi)
-
-
-def _wrap(text: str, width_in: float, size_pt: float, weight: str = "normal") -> str:
-    font = FontProperties(size=size_pt, weight=weight)
-    limit_pt = (width_in - 2 * _MARGIN_IN) * 72
-    lines = [""]
-    for word in text.split():
-        line = f"{lines[-1]} {word}".lstrip()
-        if _width(line, font) <= limit_pt or not lines[-1]:
-            lines[-1] = line
-        else:
-            lines.append(word)
-        while len(lines[-1]) > 1 and _width(lines[-1], font) > limit_pt:
-            fits = _fitting(lines[-1], font, limit_pt)
-            lines[-1:] = [lines[-1][:fits], lines[-1][fits:]]
-    return "\n".join(lines)
-
-
-def _width(text: str, font: FontProperties) -> float:
-    return float(_METER.get_text_width_height_descent(text, font, ismath=False)[0])
-
-
-def _fitting(word: str, font: FontProperties, limit_pt: float) -> int:
-    """How many characters of a word that is too long for a line fit on it."""
-    lengths = range(len(word))
-    fits = bisect.bisect_right(lengths, limit_pt, key=lambda n: _width(word[:n], font))
-    return max(1, fits - 1)
-
-
-def _height(text: str, size_pt: float) -> float:
-    lines = text.count("\n") + 1 if text else 0
-    return lines * size_pt * _LINE_SPACING / 72
+    return "\n".join(lines) or " "

@@ -24,6 +24,13 @@ DPI: Final = 150
 INK: Final = "#1c1c1c"
 MUTED: Final = "#555555"
 GRID: Final = "#d9d9d9"
+FAINT: Final = "#b4b4b4"
+SHADE: Final = "#ececec"
+ALERT: Final = "#9c2c00"
+# On top of a dark colour of the scale, whatever the paper.
+ON_DARK: Final = "#fefefe"
+# Even in lightness, so that it reads in black and white, too.
+SCALE: Final = "cividis"
 
 _SETTINGS: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
@@ -49,9 +56,11 @@ _SETTINGS: Final[dict[Any, Any]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModelStyle:
-    """Everything that tells one model from the other."""
+    """Everything that tells one model from the other. ``points``: the colour of marks
+    that are drawn as one picture, and so are the same on white and on dark paper."""
 
     colour: str
+    points: str
     tint: str
     line: Line
     hatch: str
@@ -65,10 +74,14 @@ class ModelStyle:
 
 
 _MODELS: Final = {
-    "centralized": ModelStyle("#0a4a80", "#c6d9ea", "-", "////", "o", True),
-    "decentralized": ModelStyle("#d55e00", "#fce4d2", "--", "||", "s", False),
+    "centralized": ModelStyle("#0a4a80", "#3d86c6", "#c6d9ea", "-", "////", "o", True),
+    "decentralized": ModelStyle(
+        "#d55e00", "#e27a22", "#fce4d2", "--", "||", "s", False
+    ),
 }
-_OTHER_MODEL: Final = ModelStyle("#4d4d4d", "#e4e4e4", "-.", "xxx", "D", True)
+_OTHER_MODEL: Final = ModelStyle(
+    "#4d4d4d", "#808080", "#e4e4e4", "-.", "xxx", "D", True
+)
 
 _KIND_MARKERS: Final = {
     "single-switch": "o",
@@ -77,6 +90,17 @@ _KIND_MARKERS: Final = {
     "dumbbell": "D",
 }
 _OTHER_MARKERS: Final = "vP<X>p*h"
+
+
+# Around the mark of a cell whose machine could not keep up.
+RING: Final[dict[str, Any]] = {
+    "marker": "o",
+    "markersize": 15,
+    "markerfacecolor": "none",
+    "markeredgecolor": INK,
+    "markeredgewidth": 1.1,
+    "linestyle": "none",
+}
 
 
 def of_model(model: str) -> ModelStyle:
@@ -123,10 +147,34 @@ def applied() -> Iterator[None]:
 def sample_count(measured: Measured) -> list[str]:
     """``n = 396``, ``4 lost of 400``, and whether the machine was overloaded."""
     summary = measured.summary
-    lines = [f"n = {summary.count:,}", units.loss(summary.lost, summary.expected)]
+    count = f"n = {summary.count:,}"
+    if len(measured.cell.pooled) > 1:
+        count += f" in {len(measured.cell.pooled)} runs"
+    if measured.warmup:
+        count += f" after {measured.warmup:,} warm-up"
+    lines = [count, units.loss(summary.lost, summary.expected)]
     if measured.cell.degraded:
         lines.append(f"\N{WARNING SIGN} machine {measured.cell.fidelity}")
     return lines
+
+
+def alert(cells: Iterable[Measured]) -> str:
+    """What the figure says of itself where the machine could not keep up."""
+    degraded = [m.cell for m in cells if m.cell.degraded and len(m.ordered)]
+    if not degraded:
+        return ""
+    by_verdict: dict[str, list[str]] = {}
+    for cell in degraded:
+        by_verdict.setdefault(cell.fidelity or "", []).append(cell.model)
+    parts = []
+    for verdict, models in by_verdict.items():
+        names = " and ".join(sorted(set(models)))
+        which = "" if len(models) == len(set(models)) else f" in {len(models)} cells"
+        parts.append(f"{verdict} ({names}{which})")
+    return (
+        f"\N{WARNING SIGN} Machine {', '.join(parts)}: these latencies say more about "
+        "the machine than about the network."
+    )
 
 
 def absent(cells: Iterable[Measured]) -> list[str]:
@@ -138,6 +186,12 @@ def absent(cells: Iterable[Measured]) -> list[str]:
             why = "failed" if cell.failed else "no samples"
             names.append(f"{cell.model} on {cell.network} ({why})")
     return [f"Not shown: {', '.join(names)}."] if names else []
+
+
+def common_load(cells: Sequence[Measured]) -> str:
+    """What was sent, in a sentence; that it differs, where it does."""
+    loads = {m.load for m in cells}
+    return loads.pop() if len(loads) == 1 else "The load differs between cells."
 
 
 def conditions(cells: Sequence[Measured]) -> str:

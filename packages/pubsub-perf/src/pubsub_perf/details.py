@@ -1,0 +1,83 @@
+"""Per-event details of one run: ``events/subscriber-<i>.csv.gz``, read back. Shell.
+
+Columns publisher, topic, session, sequence, published_ns, received_ns; a row for each
+event, in order of receipt. Cells may lack these files; then nothing here is known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import zlib
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDER: Final = "events"
+_PATTERN: Final = "subscriber-*.csv.gz"
+_COLUMNS: Final = (3, 4, 5)  # sequence, published_ns, received_ns
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Details:
+    """The events of all subscribers of one run, by time of publication. ``sequence``
+    counts from 0 in each stream."""
+
+    sequence: NDArray[np.int64]
+    published_ns: NDArray[np.int64]
+    received_ns: NDArray[np.int64]
+
+    @property
+    def latencies(self) -> NDArray[np.float64]:
+        """One-way latencies in seconds."""
+        return (self.received_ns - self.published_ns) / 1e9
+
+    @property
+    def elapsed_s(self) -> NDArray[np.float64]:
+        """When each event was published, in seconds since the first."""
+        latencies: NDArray[np.float64] = (
+            self.published_ns - self.published_ns[0]
+        ) / 1e9
+        return latencies
+
+
+def read_details(folder: Path) -> tuple[Details | None, tuple[str, ...]]:
+    """The details of the run in ``folder``, None where there are none; and what is
+    wrong with them. A file that cannot be read is left out and named."""
+    tables, problems = [], []
+    for path in sorted((folder / FOLDER).glob(_PATTERN)):
+        try:
+            tables.append(read_table(path))
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            name = f"{FOLDER}/{path.name}"
+            problems.append(f"{name}: cannot be read, and is left out: {error}")
+    rows = np.concatenate([np.empty((0, 3), dtype=np.int64), *tables])
+    if not len(rows):
+        return None, tuple(problems)
+    rows = rows[np.argsort(rows[:, 1], kind="stable")]
+    return Details(rows[:, 0], rows[:, 1], rows[:, 2]), tuple(problems)
+
+
+def read_table(path: Path) -> NDArray[np.int64]:
+    """Columns sequence, published_ns and received_ns of one file, in its order.
+
+    Raises:
+        OSError, EOFError, ValueError, zlib.error: it cannot be read to its end.
+    """
+    with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
+        if not file.readline():
+            return np.empty((0, 3), dtype=np.int64)
+        body = file.readlines()
+    if not body:
+        return np.empty((0, 3), dtype=np.int64)
+    return np.loadtxt(
+        body,
+        delimiter=",",
+        usecols=_COLUMNS,
+        dtype=np.int64,
+        ndmin=2,
+        comments=None,
+        quotechar='"',
+    )

@@ -1,0 +1,274 @@
+"""The centralized broker as a queue: measured latency against the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pubsub_perf import units
+from pubsub_perf.analysis.result import QueueingView, QueuePoint
+from pubsub_perf.plots import style
+from pubsub_perf.plots.axes import Extent, extent, latency_axis
+from pubsub_perf.plots.hostsaxis import hosts_axis
+from pubsub_perf.plots.lettering import shortened
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.sheet import Band, Words, sheet
+
+_LOG_FROM: Final = 30.0
+_MAX_NAME: Final = 24
+_LOOK: Final = style.of_model("centralized")
+_PREDICTED: Final[dict[str, Any]] = {
+    "color": style.INK,
+    "linestyle": "-",
+    "linewidth": 1.4,
+}
+_PERIODIC: Final[dict[str, Any]] = {
+    "color": style.MUTED,
+    "linestyle": "--",
+    "linewidth": 1.3,
+}
+_LINK: Final[dict[str, Any]] = {"color": "#d55e00", "markerfacecolor": "white"}
+
+Pick = Callable[[QueuePoint], float | None]
+
+
+def queueing_figure(view: QueueingView) -> Drawing | None:
+    """None when no cell has a prediction to be compared with."""
+    points = sorted(
+        (p for p in view.points if p.hosts and p.measured_mean_s is not None),
+        key=lambda p: (p.hosts or 0, p.network),
+    )
+    if not any(p.predicted_s is not None for p in points):
+        return None
+    hosts = sorted({point.hosts or 0 for point in points})
+    used = [p for p in points if p.cpu_utilisation or p.link_utilisation]
+    markers = style.markers_of(point.kind for point in points)
+    shown = _extent(view, points)
+    words = Words(
+        "Centralized broker as a queue: measured and predicted latency",
+        _rates(view),
+        _caption(view, points),
+    )
+    with style.applied():
+        bands = [Band(), *([Band(height_in=1.3)] if used else [])]
+        handles = _legend(points, used, markers)
+        height_in = 5.4 if used else 3.6
+        sheet_ = sheet(7.0, height_in, words, bands=bands, handles=handles)
+        top = sheet_.axes[0]
+        latency_axis(top, "y", shown, "one-way latency", from_zero=True)
+        hosts_axis(top, hosts, label=not used)
+        _latencies(top, view, points, markers, shown)
+        if used:
+            _utilisation(sheet_.axes[1], used, markers)
+            hosts_axis(sheet_.axes[1], hosts, label=True)
+        _full(sheet_.axes, view)
+        sheet_.fit()
+    return Drawing(sheet_.figure, _description(points))
+
+
+def _extent(view: QueueingView, points: Sequence[QueuePoint]) -> Extent:
+    picks: tuple[Pick, ...] = (
+        lambda p: p.measured_mean_s,
+        lambda p: p.measured_median_s,
+        lambda p: p.predicted_s,
+        lambda p: p.predicted_periodic_s,
+    )
+    values = [v for pick in picks for v in map(pick, points) if v is not None]
+    return extent([np.array(values)], log_from=_LOG_FROM)
+
+
+def _latencies(
+    ax: Axes,
+    view: QueueingView,
+    points: Sequence[QueuePoint],
+    markers: dict[str, str],
+    shown: Extent,
+) -> None:
+    factor = shown.unit.per_second
+    for point in points:
+        mean, median = point.measured_mean_s, point.measured_median_s
+        marker = markers[point.kind]
+        if median is not None:
+            hollow = style.mark(_LOOK, marker) | _hollow()
+            ax.plot(point.hosts or 0, median * factor, linestyle="none", **hollow)
+        if mean is not None:
+            mark = style.mark(_LOOK, marker)
+            ax.plot(point.hosts or 0, mean * factor, linestyle="none", zorder=3, **mark)
+        for predicted_s, line in (
+            (point.predicted_s, _PREDICTED),
+            (point.predicted_periodic_s, _PERIODIC),
+        ):
+            if predicted_s is not None:
+                ax.plot(point.hosts or 0, predicted_s * factor, **_predicted(line))
+        if point.calibrated:
+            ax.plot(point.hosts or 0, (mean or median or 0.0) * factor, **style.RING)
+    low, high = ax.get_xlim()
+    for points_of, line in ((view.curve, _PREDICTED), (view.curve_periodic, _PERIODIC)):
+        curve = [p for p in points_of if low <= p.hosts <= high]
+        if len(curve) > 1:
+            ax.plot(
+                [point.hosts for point in curve],
+                [point.latency_s * factor for point in curve],
+                zorder=2,
+                **line,
+            )
+
+
+def _hollow() -> dict[str, Any]:
+    return {
+        "markerfacecolor": "white",
+        "markeredgecolor": _LOOK.colour,
+        "markeredgewidth": 1.3,
+        "markersize": 5.5,
+    }
+
+
+def _predicted(line: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "linestyle": "none",
+        "marker": "_",
+        "markersize": 13,
+        "markeredgecolor": line["color"],
+        "markeredgewidth": 1.8,
+        "zorder": 3.5,
+    }
+
+
+def _utilisation(
+    ax: Axes, points: Sequence[QueuePoint], markers: dict[str, str]
+) -> None:
+    series: tuple[tuple[Pick, dict[str, Any]], ...] = (
+        (lambda p: p.cpu_utilisation, {"markerfacecolor": _LOOK.colour}),
+        (lambda p: p.link_utilisation, _LINK),
+    )
+    highest = 1.0
+    for pick, look in series:
+        for point in points:
+            value = pick(point)
+            if value is None:
+                continue
+            highest = max(highest, value)
+            ax.plot(
+                point.hosts or 0,
+                value,
+                marker=markers[point.kind],
+                markersize=5.5,
+                markeredgecolor=look.get("color", _LOOK.colour),
+                linestyle="none",
+                **look,
+            )
+    ax.axhline(1.0, color=style.INK, linewidth=0.9, linestyle=":")
+    ax.set_ylim(0, 1.12 * highest)
+    ax.yaxis.set_major_locator(MaxNLocator(4))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    ax.set_ylabel("utilisation")
+    ax.grid(visible=True, axis="y")
+
+
+def _full(axes: Sequence[Axes], view: QueueingView) -> None:
+    if view.full_at_hosts is None:
+        return
+    for ax in axes:
+        low, high = ax.get_xlim()
+        if low <= view.full_at_hosts <= high:
+            ax.axvline(
+                view.full_at_hosts, color=style.INK, linewidth=0.9, linestyle="--"
+            )
+
+
+def _legend(
+    points: Sequence[QueuePoint],
+    used: Sequence[QueuePoint],
+    markers: dict[str, str],
+) -> list[Line2D]:
+    left = [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            label="measured mean",
+            **style.mark(_LOOK, "o"),
+        ),
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            label="measured median",
+            **_hollow(),
+        ),
+        Line2D([], [], label="predicted mean, random arrivals", **_PREDICTED),
+    ]
+    if any(point.predicted_periodic_s is not None for point in points):
+        label = "predicted mean, fixed intervals"
+        left.append(Line2D([], [], label=label, **_PERIODIC))
+    if any(point.calibrated for point in points):
+        ring = style.RING | {"markersize": 10}
+        left.append(Line2D([], [], label="prediction was fixed here", **ring))
+    right = []
+    if any(point.cpu_utilisation is not None for point in used):
+        mark = {"marker": "o", "markersize": 5.5, "markerfacecolor": _LOOK.colour}
+        right.append(_plain("processor of the broker", mark, _LOOK.colour))
+    if any(point.link_utilisation is not None for point in used):
+        mark = {"marker": "o", "markersize": 5.5, "markerfacecolor": "white"}
+        right.append(_plain("link of the broker", mark, "#d55e00"))
+    if len(markers) > 1:
+        for kind, marker in markers.items():
+            mark = {"marker": marker, "markersize": 6, "markerfacecolor": "white"}
+            right.append(_plain(shortened(kind, _MAX_NAME), mark, style.MUTED))
+    rows = max(len(left), len(right))
+    for column in (left, right):
+        column += [Line2D([], [], linestyle="none", label=" ")] * (rows - len(column))
+    return left + right
+
+
+def _plain(label: str, mark: dict[str, Any], edge: str) -> Line2D:
+    return Line2D([], [], linestyle="none", label=label, markeredgecolor=edge, **mark)
+
+
+def _rates(view: QueueingView) -> str:
+    parts = []
+    if view.per_event_s is not None:
+        parts.append(f"service {units.duration(view.per_event_s.value)} per event")
+    if view.per_delivery_s is not None:
+        parts.append(f"{units.duration(view.per_delivery_s.value)} per delivery")
+    if view.link_per_delivery_s is not None:
+        sent = units.duration(view.link_per_delivery_s)
+        parts.append(f"{sent} on the link per delivery")
+    return ", ".join(parts)
+
+
+def _caption(view: QueueingView, points: Sequence[QueuePoint]) -> list[str]:
+    lines = [
+        "M/G/1 prediction from the broker's measured service time; dashes: for the very "
+        "load of a cell."
+    ]
+    without = sum(point.predicted_s is None for point in points)
+    if without:
+        which = units.counted(without, "cell", "cells")
+        lines.append(f"No prediction for {which}: no steady state, or not known.")
+    if view.full_at_hosts is not None:
+        lines.append(f"The broker is full at {view.full_at_hosts:,} hosts.")
+    return lines
+
+
+def _description(points: Sequence[QueuePoint]) -> str:
+    compared = [
+        (p, p.predicted_s / p.measured_mean_s)
+        for p in points
+        if p.predicted_s is not None and p.measured_mean_s
+    ]
+    parts = [
+        f"{point.network}: predicted {units.duration(point.predicted_s)}, measured "
+        f"{units.duration(point.measured_mean_s)}"
+        for point, _ in compared
+    ]
+    return (
+        "Mean latency of the centralized broker, measured and predicted by a queue. "
+        f"{'; '.join(parts)}."
+    )

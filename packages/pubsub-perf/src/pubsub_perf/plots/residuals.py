@@ -1,0 +1,158 @@
+"""What the fitted curves leave unexplained: relative residuals against hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pubsub_perf.analysis.result import Analysis, GrowthResult, ShapeFit
+from pubsub_perf.plots import style
+from pubsub_perf.plots.hostsaxis import hosts_axis
+from pubsub_perf.plots.lettering import shortened, wrap
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.scaling import chosen
+from pubsub_perf.plots.sheet import Band, Words, sheet
+
+_WIDTH_IN: Final = 7.6
+_TITLE_IN: Final = 3.1
+_TICK_DISTANCE: Final = 0.1
+_MAX_NAME: Final = 24
+_DASHES: Final[dict[str, Any]] = {
+    "constant": ":",
+    "linear": "--",
+    "n log n": "-.",
+    "quadratic": (0, (7, 1.5)),
+    "saturation": (0, (1, 3)),
+}
+
+
+def residual_figure(analysis: Analysis) -> Drawing | None:
+    """A panel for each fit, in the order of kinds and models; None without fits."""
+    fits = sorted(
+        (g for g in analysis.growth if g.shapes), key=lambda g: (g.kind, g.model)
+    )
+    if not fits:
+        return None
+    reach = _reach(fits)
+    words = Words(
+        "Residuals of the fitted curves",
+        "(measured - fitted) / measured, of the median of each run",
+        [
+            "Marks: runs against the shape that is ahead. Lines: mean at each size, of "
+            "that shape and of the others. A good shape scatters about 0 with no trend; "
+            "a bad one may leave the axes. Above: the next best shape, and how much its "
+            "AICc is larger."
+        ],
+    )
+    columns = 2 if len(fits) > 1 else 1
+    rows = [fits[i : i + columns] for i in range(0, len(fits), columns)]
+    with style.applied():
+        bands = [Band(len(row)) for row in rows]
+        sheet_ = sheet(
+            _WIDTH_IN,
+            0.2 + 2.4 * len(rows),
+            words,
+            bands=bands,
+            handles=_legend(fits),
+        )
+        for band, row in zip(sheet_.bands, rows, strict=True):
+            for ax, fit in zip(band, row, strict=True):
+                _draw(ax, fit, reach)
+                if ax is band[0]:
+                    ax.set_ylabel("residual")
+            if band is sheet_.bands[-1] or len(row) < columns:
+                for ax in band:
+                    ax.set_xlabel("hosts")
+        sheet_.fit()
+    return Drawing(sheet_.figure, _description(fits))
+
+
+def _reach(fits: Sequence[GrowthResult]) -> float:
+    """The largest residual that must be shown; a hopeless shape may leave the axes."""
+    best = [abs(r) for fit in fits for r in chosen(fit).residuals]
+    return 1.35 * max([*best, 0.05])
+
+
+def _draw(ax: Axes, fit: GrowthResult, reach: float) -> None:
+    look = style.of_model(fit.model)
+    hosts = np.array([point.hosts for point in fit.points])
+    sizes = sorted(set(hosts.tolist()))
+    ax.axhline(0, color=style.INK, linewidth=0.9)
+    best = chosen(fit)
+    for shape in fit.shapes:
+        if shape is not best:
+            ax.plot(sizes, _means(shape, hosts, sizes), zorder=2, **_line(shape.name))
+    ax.plot(sizes, _means(best, hosts, sizes), zorder=2.5, **_ahead(look))
+    ax.plot(hosts, best.residuals, linestyle="none", zorder=3, **_mark(look))
+    ax.set_ylim(-reach, reach)
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(FuncFormatter(_percent))
+    ax.grid(visible=True, axis="y")
+    hosts_axis(ax, sizes, label=False, tick_distance=_TICK_DISTANCE)
+    ax.set_title(_title(fit), fontsize=9, loc="left")
+
+
+def _percent(value: float, _position: int | None = None) -> str:
+    return "0 %" if abs(value) < 1e-9 else f"{100 * value:+.4g} %"
+
+
+def _line(name: str) -> dict[str, Any]:
+    dashes = _DASHES.get(name, (0, (4, 1, 1, 1, 1, 1)))
+    return {"color": "#6e6e6e", "linestyle": dashes, "linewidth": 1.3}
+
+
+def _ahead(look: style.ModelStyle) -> dict[str, Any]:
+    return {"color": look.colour, "linestyle": look.line, "linewidth": 1.7}
+
+
+def _mark(look: style.ModelStyle) -> dict[str, Any]:
+    return style.mark(look, look.marker) | {"markersize": 4.5}
+
+
+def _title(fit: GrowthResult) -> str:
+    head = f"{shortened(fit.kind, _MAX_NAME)}, {fit.model}"
+    best = chosen(fit)
+    others = [shape for shape in fit.shapes if shape is not best]
+    state = "decided" if fit.decided else "ahead, undecided"
+    text = f"{best.name} {state}"
+    if others:
+        second = min(others, key=lambda shape: shape.delta)
+        text += f"; {second.name} +{second.delta - best.delta:.1f}"
+    return f"{head}\n{wrap(text, _TITLE_IN, 9.0)}"
+
+
+def _legend(fits: Sequence[GrowthResult]) -> list[Line2D]:
+    handles = []
+    for model in sorted({fit.model for fit in fits}):
+        look = style.of_model(model)
+        label = f"{model}: the shape that is ahead"
+        handles.append(Line2D([], [], label=label, **_ahead(look), **_mark(look)))
+    names = dict.fromkeys(shape.name for fit in fits for shape in fit.shapes)
+    ahead = {chosen(fit).name for fit in fits}
+    if len(fits) == 1:
+        names = dict.fromkeys(name for name in names if name not in ahead)
+    others = [Line2D([], [], label=name, **_line(name)) for name in names]
+    return handles + others
+
+
+def _means(
+    shape: ShapeFit, hosts: np.ndarray[tuple[int], np.dtype[np.int64]], sizes: list[int]
+) -> list[float]:
+    residuals = np.array(shape.residuals)
+    return [float(residuals[hosts == size].mean()) for size in sizes]
+
+
+def _description(fits: Sequence[GrowthResult]) -> str:
+    parts = []
+    for fit in fits:
+        best = chosen(fit)
+        largest = max(map(abs, best.residuals))
+        parts.append(
+            f"{fit.model} on {fit.kind}: {best.name} leaves at most {largest:.0%}"
+        )
+    return f"Residuals of the fitted curves against hosts. {'; '.join(parts)}."

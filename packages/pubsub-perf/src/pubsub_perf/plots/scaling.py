@@ -1,0 +1,303 @@
+"""Latency against hosts over several runs: intervals and fitted curves, by kind of
+network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from pubsub_perf import units
+from pubsub_perf.analysis.result import (
+    Analysis,
+    CellResult,
+    Estimate,
+    GrowthResult,
+    RunResult,
+    ShapeFit,
+)
+from pubsub_perf.plots import style
+from pubsub_perf.plots.axes import Extent, extent, latency_axis
+from pubsub_perf.plots.hostsaxis import hosts_axis
+from pubsub_perf.plots.lettering import shortened, wrap
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.sheet import Band, Words, sheet
+
+_LOG_FROM: Final = 50.0
+_TICK_DISTANCE: Final = 0.1
+_WIDTH_IN: Final = 7.6
+_TITLE_IN: Final = 3.1
+_MAX_NAME: Final = 24
+_DEGRADED: Final = ("strained", "saturated")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measure:
+    """One percentile: of a cell, and of one of its runs."""
+
+    name: str
+    of_cell: Callable[[CellResult], Estimate | None]
+    of_run: Callable[[RunResult], float | None]
+
+
+_MEASURES: Final = (
+    Measure("median", lambda cell: cell.p50_s, lambda run: run.p50_s),
+    Measure("p99", lambda cell: cell.p99_s, lambda run: run.p99_s),
+)
+
+
+def scaling_figure(analysis: Analysis, load: str = "") -> Drawing | None:
+    """None when there is neither an interval nor a fitted curve over two sizes; the
+    cells can still be drawn one by one. ``load`` is what all cells carry."""
+    every = [c for c in analysis.cells if c.hosts and c.p50_s is not None]
+    kinds = [k for k in sorted({c.kind for c in every}) if len(_hosts(every, k)) > 1]
+    cells = [cell for cell in every if cell.kind in kinds]
+    fits = [g for g in analysis.growth if g.shapes and g.kind in kinds]
+    bounded = [c for c in cells if c.p50_s is not None and c.p50_s.bounded]
+    if not cells or not (bounded or fits):
+        return None
+    extents = [_extent(cells, fits if not i else (), m) for i, m in _numbered()]
+    # One unit for both, so that they can be compared.
+    extents = [dataclasses.replace(e, unit=extents[-1].unit) for e in extents]
+    words = Words(
+        "One-way latency against number of hosts",
+        load,
+        [*_caption(analysis, cells, fits), *_alone(every, kinds)],
+        _alert(cells),
+    )
+    with style.applied():
+        bands = [Band(2)] * len(kinds)
+        height_in = 0.3 + 2.9 * len(kinds)
+        handles = _legend(cells, fits)
+        sheet_ = sheet(_WIDTH_IN, height_in, words, bands=bands, handles=handles)
+        for band, kind in zip(sheet_.bands, kinds, strict=True):
+            of_kind = [cell for cell in cells if cell.kind == kind]
+            for ax, (i, measure), shown in zip(band, _numbered(), extents, strict=True):
+                latency_axis(ax, "y", shown, measure.name, from_zero=True)
+                hosts = _hosts(cells, kind)
+                last = kind == kinds[-1]
+                hosts_axis(ax, hosts, label=last, tick_distance=_TICK_DISTANCE)
+                if not i:
+                    _curves(ax, [f for f in fits if f.kind == kind], shown)
+                _marks(ax, of_kind, measure, shown)
+                said = [f for f in fits if f.kind == kind] if not i else []
+                ax.set_title(_title(kind, measure, said), fontsize=9, loc="left")
+        sheet_.fit()
+    return Drawing(sheet_.figure, _description(cells, fits))
+
+
+def chosen(growth: GrowthResult) -> ShapeFit:
+    """The shape that is drawn: the decided one, or the best."""
+    return next(
+        (s for s in growth.shapes if s.name == growth.decided), growth.shapes[0]
+    )
+
+
+def _numbered() -> list[tuple[int, Measure]]:
+    return list(enumerate(_MEASURES))
+
+
+def _hosts(cells: Sequence[CellResult], kind: str) -> list[int]:
+    return sorted({cell.hosts or 0 for cell in cells if cell.kind == kind})
+
+
+def _extent(
+    cells: Sequence[CellResult], fits: Sequence[GrowthResult], measure: Measure
+) -> Extent:
+    values: list[float] = []
+    for cell in cells:
+        estimate = measure.of_cell(cell)
+        if estimate is not None:
+            ends = (estimate.value, estimate.low, estimate.high)
+            values += [value for value in ends if value is not None]
+        values += filter(None, map(measure.of_run, cell.runs))
+    for fit in fits:
+        values += [point.latency_s for point in chosen(fit).curve]
+    return extent([np.array(values or [0.0])], log_from=_LOG_FROM)
+
+
+def _marks(
+    ax: Axes, cells: Sequence[CellResult], measure: Measure, shown: Extent
+) -> None:
+    factor = shown.unit.per_second
+    for cell in cells:
+        look = style.of_model(cell.model)
+        runs = [value for run in cell.runs if (value := measure.of_run(run))]
+        if len(runs) > 1:
+            ax.plot(
+                [cell.hosts or 0] * len(runs),
+                [value * factor for value in runs],
+                **_run(look),
+            )
+        estimate = measure.of_cell(cell)
+        if estimate is None:
+            continue
+        value = estimate.value * factor
+        if estimate.low is not None and estimate.high is not None:
+            reach = [[value - estimate.low * factor], [estimate.high * factor - value]]
+            ax.errorbar(
+                cell.hosts or 0,
+                value,
+                yerr=np.maximum(reach, 0),
+                ecolor=look.colour,
+                elinewidth=1.3,
+                capsize=4,
+                capthick=1.3,
+                fmt="none",
+                zorder=2.5,
+            )
+        ax.plot(cell.hosts or 0, value, linestyle="none", zorder=3, **_mark(look, cell))
+        if _degraded(cell):
+            ax.plot(cell.hosts or 0, value, **style.RING)
+
+
+def _mark(look: style.ModelStyle, cell: CellResult | None) -> dict[str, Any]:
+    mark = style.mark(look, look.marker) | {"markersize": 6}
+    if cell is not None and not cell.counted:
+        mark |= {"marker": "x", "markeredgecolor": look.colour, "markeredgewidth": 1.5}
+    return mark
+
+
+def _run(look: style.ModelStyle) -> dict[str, Any]:
+    return {
+        "linestyle": "none",
+        "marker": "_",
+        "markersize": 5,
+        "markeredgecolor": look.colour,
+        "markeredgewidth": 0.8,
+        "alpha": 0.6,
+    }
+
+
+def _curves(ax: Axes, fits: Sequence[GrowthResult], shown: Extent) -> None:
+    for fit in fits:
+        look = style.of_model(fit.model)
+        curve = chosen(fit).curve
+        x: NDArray[np.float64] = np.array([point.hosts for point in curve])
+        y = np.array([point.latency_s for point in curve]) * shown.unit.per_second
+        ax.plot(x, y, color=look.colour, linestyle=look.line, linewidth=1.5, zorder=2)
+
+
+def _title(kind: str, measure: Measure, fits: Sequence[GrowthResult]) -> str:
+    lines = [f"{shortened(kind, _MAX_NAME)}, {measure.name}"]
+    for fit in fits:
+        state = "decided" if fit.decided else "best, not decided"
+        text = f"{fit.model}: {chosen(fit).name} ({state})"
+        lines.append(wrap(text, _TITLE_IN, 9.0))
+    return "\n".join(lines)
+
+
+def _degraded(cell: CellResult) -> bool:
+    return any(run.fidelity in _DEGRADED for run in cell.runs)
+
+
+def _alone(cells: Sequence[CellResult], kinds: Sequence[str]) -> list[str]:
+    names = dict.fromkeys(cell.network for cell in cells if cell.kind not in kinds)
+    return (
+        [f"Not shown, being alone of their kind: {', '.join(names)}."] if names else []
+    )
+
+
+def _alert(cells: Sequence[CellResult]) -> str:
+    degraded = [cell for cell in cells if _degraded(cell)]
+    if not degraded:
+        return ""
+    which = units.counted(len(degraded), "cell", "cells")
+    return (
+        f"\N{WARNING SIGN} In {which} (ringed) the machine was strained or saturated: "
+        "these latencies say more about the machine than about the network."
+    )
+
+
+def _caption(
+    analysis: Analysis, cells: Sequence[CellResult], fits: Sequence[GrowthResult]
+) -> Iterator[str]:
+    bounded = [c.p50_s for c in cells if c.p50_s is not None and c.p50_s.bounded]
+    runs = sorted({len(cell.runs) for cell in cells})
+    span = f"{runs[0]}" if runs[0] == runs[-1] else f"{runs[0]} to {runs[-1]}"
+    if bounded:
+        yield (
+            f"Marks: median over {span} runs, with {100 * bounded[0].level:.0f} % intervals by "
+            f"bootstrap over runs ({analysis.resamples:,} resamples). Dashes: single runs."
+        )
+    else:
+        yield "No intervals: they need several runs of each cell (--repeats)."
+    if len(bounded) and len(bounded) < len(cells):
+        yield "No bar: too few runs for an interval."
+    if any(not cell.counted for cell in cells):
+        yield "Cross: no verdict counts this cell."
+    if fits:
+        yield "Curves: least squares on relative residuals of the counted runs."
+    notes = {
+        f"{g.kind}, {g.model}: {g.note}"
+        for g in analysis.growth
+        if g.note and not g.shapes
+    }
+    kinds = {cell.kind for cell in cells}
+    shown = sorted(note for note in notes if note.partition(",")[0] in kinds)
+    if shown:
+        yield f"No curve for {'; '.join(shown)}."
+
+
+def _legend(cells: Sequence[CellResult], fits: Sequence[GrowthResult]) -> list[Line2D]:
+    columns: list[list[Line2D]] = []
+    for model in sorted({cell.model for cell in cells}):
+        look = style.of_model(model)
+        of_model = [cell for cell in cells if cell.model == model]
+        line = look.line if any(fit.model == model for fit in fits) else "none"
+        columns.append(
+            [
+                Line2D(
+                    [],
+                    [],
+                    color=look.colour,
+                    linestyle=line,
+                    linewidth=1.5,
+                    label=f"{model}\n{_total(of_model)}",
+                    **_mark(look, None),
+                )
+            ]
+        )
+    if any(_degraded(cell) for cell in cells):
+        ring = style.RING | {"markersize": 10}
+        columns[0].append(Line2D([], [], label="machine overloaded", **ring))
+    rows = max(map(len, columns))
+    for column in columns:
+        blank = Line2D([], [], linestyle="none", label=" ")
+        column += [blank] * (rows - len(column))
+    return [handle for column in columns for handle in column]
+
+
+def _total(cells: Sequence[CellResult]) -> str:
+    samples = sum(run.count for cell in cells for run in cell.runs)
+    known = [
+        cell for cell in cells if cell.lost is not None and cell.expected is not None
+    ]
+    lost = sum(cell.lost or 0 for cell in known) if known else None
+    expected = sum(cell.expected or 0 for cell in known) if known else None
+    return f"n = {samples:,}, {units.loss(lost, expected)}"
+
+
+def _description(cells: Sequence[CellResult], fits: Sequence[GrowthResult]) -> str:
+    hosts = sorted({cell.hosts or 0 for cell in cells})
+    parts = []
+    for model in sorted({cell.model for cell in cells}):
+        values = [c.p50_s.value for c in cells if c.model == model and c.p50_s]
+        parts.append(
+            f"{model}: medians from {units.duration(min(values))} to "
+            f"{units.duration(max(values))}"
+        )
+    parts += [
+        f"{fit.model} on {fit.kind}: {chosen(fit).name}"
+        f"{'' if fit.decided else ' fits best, not decided'}"
+        for fit in fits
+    ]
+    return (
+        f"Median and p99 of one-way latency for {hosts[0]} to {hosts[-1]} hosts, with "
+        f"intervals over runs. {'; '.join(parts)}."
+    )

@@ -1,0 +1,253 @@
+"""The network of a cell: hosts by role and median latency, switches and links."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
+
+from pubsub_perf import cellfile, units
+from pubsub_perf.hostview import HostView, Role, hosts_of
+from pubsub_perf.layout import Layout, layout
+from pubsub_perf.measured import Measured
+from pubsub_perf.plots import style
+from pubsub_perf.plots.colours import colour_bar, norm_of
+from pubsub_perf.plots.lettering import listed
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.sheet import Band, Words, sheet
+from pubsub_perf.topologies import Network
+
+_MARKERS: Final[dict[Role, str]] = {
+    "broker": "*",
+    "publisher": "^",
+    "subscriber": "o",
+}
+_EDGES: Final[dict[Role, str]] = {
+    "broker": style.INK,
+    "publisher": "#d55e00",
+    "subscriber": style.INK,
+}
+_MAX_MARK_PT: Final = 15.0
+_MIN_MARK_PT: Final = 3.2
+# Hosts are named where this many points are between them.
+_NAMED_FROM_PT: Final = 19.0
+_PANEL_IN: Final = 3.4
+_PAD: Final = 0.09
+_NAME_PT: Final = 7.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class View:
+    """A cell as it is drawn."""
+
+    measured: Measured
+    network: Network
+    hosts: tuple[HostView, ...]
+
+
+def topology_figure(cells: Sequence[Measured]) -> Drawing | None:
+    """The cells of one network; None when ``cell.json`` does not tell the network, or
+    nothing was received."""
+    views = [
+        View(m, *found)
+        for m in cells
+        if len(m.ordered) and (found := hosts_of(m)) is not None
+    ]
+    if not views or len({view.network.name for view in views}) > 1:
+        return None
+    medians = [h.median_s for v in views for h in v.hosts if h.median_s is not None]
+    if not medians:
+        return None
+    norm = norm_of(np.array(medians))
+    unit = units.unit_for(medians)
+    drawn = [view.measured for view in views]
+    plan = layout(views[0].network)
+    name = drawn[0].cell.network
+    words = Words(
+        f"{name}: who sat where",
+        style.conditions(drawn),
+        [*_caption(views), *style.absent(cells)],
+        style.alert(drawn),
+    )
+    with style.applied():
+        width_in = 7.4 if len(views) > 1 else 5.4
+        bands = [Band(len(views)), Band(height_in=0.15)]
+        handles = _legend(views[0])
+        sheet_ = sheet(width_in, _height(plan), words, bands=bands, handles=handles)
+        for ax, view in zip(sheet_.bands[0], views, strict=True):
+            counts = style.sample_count(view.measured)
+            title = listed(counts, width_in / len(views) - 0.3, 9.0)
+            title = f"{view.measured.cell.model}\n{title}"
+            ax.set_title(title, fontsize=9, loc="left")
+            ax.set_axis_off()
+        colour_bar(sheet_.bands[1][0], norm, unit, "median one-way latency")
+        sheet_.fit()
+        for ax, view in zip(sheet_.bands[0], views, strict=True):
+            _draw(ax, view, plan, norm)
+    return Drawing(sheet_.figure, _description(views))
+
+
+def _box(plan: Layout) -> tuple[float, float, float, float]:
+    xs, ys = zip(*plan.places.values(), strict=True)
+    return min(xs), max(xs), min(ys), max(ys)
+
+
+def _height(plan: Layout) -> float:
+    x0, x1, y0, y1 = _box(plan)
+    ratio = (y1 - y0) / ((x1 - x0) or 1.0)
+    return 1.4 + min(_PANEL_IN, max(1.3, _PANEL_IN * ratio))
+
+
+def _frame(ax: Axes, plan: Layout) -> None:
+    """Show everything, with one scale in both directions, in the room there is."""
+    x0, x1, y0, y1 = _box(plan)
+    pad = _PAD * max(x1 - x0, y1 - y0)
+    room = ax.get_window_extent()
+    each = max((x1 - x0 + 2 * pad) / room.width, (y1 - y0 + 2 * pad) / room.height)
+    wide, high = each * room.width / 2, each * room.height / 2
+    ax.set_xlim((x0 + x1) / 2 - wide, (x0 + x1) / 2 + wide)
+    ax.set_ylim((y0 + y1) / 2 - high, (y0 + y1) / 2 + high)
+
+
+def _draw(ax: Axes, view: View, plan: Layout, norm: Normalize) -> None:
+    _frame(ax, plan)
+    low, high = ax.transData.transform([(0, 0), (plan.spacing, 0)])
+    apart_pt = float(math.dist(low, high)) * 72 / style.DPI
+    size_pt = min(_MAX_MARK_PT, max(_MIN_MARK_PT, 0.72 * apart_pt))
+    _links(ax, view, plan)
+    switches = [plan.places[name] for name in view.network.switches]
+    ax.plot(
+        [x for x, _ in switches],
+        [y for _, y in switches],
+        zorder=2,
+        **_SWITCH | {"markersize": min(8.0, max(2.6, size_pt * 0.7))},
+    )
+    colours = colormaps[style.SCALE]
+    for role in ("subscriber", "publisher", "broker"):
+        for host in (h for h in view.hosts if h.role == role):
+            known = host.median_s is not None
+            fill = colours(float(norm(host.median_s or 0.0))) if known else "white"
+            look = _host(host.role, size_pt) | {"markerfacecolor": fill}
+            ax.plot(*plan.places[host.host], zorder=3, **look)
+    if apart_pt >= _NAMED_FROM_PT:
+        _names(ax, view, plan, size_pt)
+
+
+_SWITCH: Final[dict[str, Any]] = {
+    "linestyle": "none",
+    "marker": "s",
+    "markerfacecolor": style.MUTED,
+    "markeredgecolor": style.MUTED,
+}
+
+
+def _host(role: Role, size_pt: float) -> dict[str, Any]:
+    bigger = {"broker": max(1.5, 9 / size_pt), "publisher": 1.1, "subscriber": 1.0}
+    return {
+        "linestyle": "none",
+        "marker": _MARKERS[role],
+        "markersize": size_pt * bigger[role],
+        "markeredgecolor": _EDGES[role],
+        "markeredgewidth": min(1.2, 0.3 + size_pt / 12),
+    }
+
+
+def _links(ax: Axes, view: View, plan: Layout) -> None:
+    limited = cellfile.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
+    for shaped in (False, True):
+        links = [link for link in view.network.links if link.shaped is shaped]
+        thick = shaped and limited is not None and not all_shaped(view.network)
+        lines = [[plan.places[end] for end in link.ends] for link in links]
+        ax.add_collection(
+            LineCollection(
+                lines,
+                colors=style.INK if thick else style.FAINT,
+                linewidths=2.4 if thick else 0.7,
+                zorder=1,
+            )
+        )
+
+
+def all_shaped(network: Network) -> bool:
+    """Whether every link gets the bandwidth that is asked for."""
+    return all(link.shaped for link in network.links)
+
+
+def _names(ax: Axes, view: View, plan: Layout, size_pt: float) -> None:
+    above = {link.ends[1]: plan.places[link.ends[0]] for link in view.network.links}
+    for host in view.hosts:
+        x, y = plan.places[host.host]
+        from_x, from_y = above[host.host]
+        away = np.array([x - from_x, y - from_y])
+        if view.network.kind == "tree":
+            away = np.array([0.0, -1.0])
+        dx, dy = away / (np.hypot(*away) or 1.0)
+        half_wide_pt = 0.32 * _NAME_PT * len(host.host)
+        reach_pt = size_pt * 0.6 + 0.5 * _NAME_PT + 1
+        ax.annotate(
+            host.host,
+            (x, y),
+            xytext=(dx * (reach_pt + half_wide_pt - 3), dy * reach_pt),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=_NAME_PT,
+            color=style.MUTED,
+        )
+
+
+def _legend(view: View) -> list[Line2D]:
+    handles = []
+    for role in ("broker", "publisher", "subscriber"):
+        count = sum(host.role == role for host in view.hosts)
+        label = role if count == 1 else f"{count} {role}s"
+        fill = "white" if role == "broker" else style.FAINT
+        look = _host(role, 9.0) | {"markerfacecolor": fill}
+        handles.append(Line2D([], [], label=label, **look))
+    count = len(view.network.switches)
+    label = units.counted(count, "switch", "switches")
+    handles.append(Line2D([], [], label=label, **_SWITCH | {"markersize": 6}))
+    limited = cellfile.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
+    if limited is not None and not all_shaped(view.network):
+        label = f"link of {limited:g} Mbit/s"
+        handles.append(Line2D([], [], color=style.INK, linewidth=2.4, label=label))
+    return handles
+
+
+def _caption(views: Sequence[View]) -> list[str]:
+    lines = [
+        "Fill: median latency of the events that a subscriber received, or that were "
+        "received of a publisher."
+    ]
+    if len(views) > 1:
+        lines.append("One scale for both.")
+    if any(h.median_s is None for v in views for h in v.hosts if h.role != "broker"):
+        lines.append("White: no samples.")
+    return lines
+
+
+def _description(views: Sequence[View]) -> str:
+    parts = []
+    for view in views:
+        worst = max(
+            (host for host in view.hosts if host.median_s is not None),
+            key=lambda host: host.median_s or 0.0,
+        )
+        parts.append(
+            f"{view.measured.cell.model}: slowest is {worst.role} {worst.host} with a "
+            f"median of {units.duration(worst.median_s)}"
+        )
+    network = views[0].network
+    return (
+        f"Drawing of {network.name}: {len(network.hosts)} hosts and "
+        f"{units.counted(len(network.switches), 'switch', 'switches')}. "
+        f"{'; '.join(parts)}."
+    )

@@ -1,0 +1,59 @@
+"""The templates of pages and Markdown files. Shell (reads them from the package)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Final
+
+import jinja2
+from markupsafe import Markup
+
+_MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~])")
+
+
+def render(names: tuple[str, ...], words: Mapping[str, object]) -> dict[str, bytes]:
+    """The files ``names``, each made of its template ``<name>.j2``. Pages also get the
+    style and script of all pages, and what a content security policy calls them."""
+    folder = resources.files("pubsub_perf") / "templates"
+    sources = {
+        f"{name}.j2": (folder / f"{name}.j2").read_text(encoding="utf-8")
+        for name in names
+    }
+    style = (folder / "report.css").read_text(encoding="utf-8")
+    script = (folder / "report.js").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader(sources),
+        autoescape=lambda name: bool(name) and str(name).endswith(".html.j2"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["markdown"] = markdown
+    shared = {
+        "style": Markup(style),
+        "script": Markup(script),
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+    }
+    made = {}
+    for name in names:
+        text = environment.get_template(f"{name}.j2").render(words, **shared)
+        made[name] = text.encode("utf-8", "replace")
+    return made
+
+
+def markdown(text: str) -> str:
+    """``text`` as Markdown that shows it and does nothing else."""
+    one_line = " ".join(text.split())
+    escaped = one_line.replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", escaped)
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
