@@ -200,6 +200,10 @@ def test_an_interrupted_sweep_leaves_no_process(
     try:
         # Broker, two publishers, a subscriber.
         wait_for(lambda: len(roles_of(tmp_path)) == 4, "the start of four roles")
+        broker_log = tmp_path / "data/centralized/single-switch-4hosts/logs/broker.log"
+        wait_for(
+            lambda: broker_log.read_text().count(" joined") == 3, "the registrations"
+        )
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     finally:
