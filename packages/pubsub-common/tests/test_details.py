@@ -100,3 +100,15 @@ def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         write_report(tmp_path / "report.json", {"received": object()})
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_nonsensical_number_of_a_peer_costs_no_row() -> None:
+    columns = Columns(2)
+
+    columns.add(("A",), 2**64 - 1, 1)
+    columns.add(("B",), -(2**64), 2)
+
+    assert list(columns.rows()) == [
+        ("A", 2**63 - 1, 1),
+        ("B", -(2**63) + 1, 2),
+    ]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pubsub_common.events import Event
 from pubsub_subscriber.recorder import Recorder
 
-latencies = st.integers(min_value=-(2**62), max_value=2**62)
+latencies = st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1)
 names = st.sampled_from(["10.0.0.1:5556", "10.0.0.2:5556"])
 topics = st.sampled_from(["A", "AB", "é"])
 
@@ -49,6 +49,17 @@ def test_a_negative_latency_is_kept() -> None:
     recorder.add(event("10.0.0.1:5556", "A", -5))
 
     assert list(recorder.rows()) == [("10.0.0.1:5556", "A", -5)]
+
+
+def test_a_nonsensical_stamp_of_a_peer_costs_no_row() -> None:
+    recorder = Recorder()
+
+    recorder.add(event("10.0.0.1:5556", "A", 2**63))
+    recorder.add(event("10.0.0.1:5556", "A", -(2**64)))
+    recorder.add(event("10.0.0.1:5556", "A", 7))
+
+    latencies_ns = [row[2] for row in recorder.rows()]
+    assert latencies_ns == [2**63 - 1, -(2**63) + 1, 7]
 
 
 def test_rows_can_be_read_twice() -> None:

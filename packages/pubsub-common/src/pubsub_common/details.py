@@ -19,6 +19,7 @@ from pubsub_common.datafile import replacing
 
 # Fast rather than small: a role writes this while others may still be measured.
 _COMPRESSION: Final = 1
+_MAX: Final = 2**63 - 1
 
 
 class Columns:
@@ -45,7 +46,10 @@ class Columns:
             self._names.append(names)
         self._which.append(index)
         for column, number in zip(self._numbers, numbers, strict=True):
-            column.append(number)
+            try:
+                column.append(number)
+            except OverflowError:  # a peer's nonsensical stamp: the row stays one
+                column.append(_MAX if number > 0 else -_MAX)
 
     def rows(self) -> Iterable[tuple[str | int, ...]]:
         """The rows, oldest first, names before numbers."""

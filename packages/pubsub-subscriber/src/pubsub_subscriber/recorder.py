@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from typing import Final
 
 from pubsub_common.events import Event
+
+_MAX_NS: Final = 2**63 - 1
 
 
 class Recorder:
@@ -33,8 +36,12 @@ class Recorder:
         if index is None:
             index = self._index[key] = len(self._names)
             self._names.append(key)
+        latency_ns = event.received_ns - event.published_ns
+        try:
+            self._latency_ns.append(latency_ns)
+        except OverflowError:  # a nonsensical stamp: the row stays one
+            self._latency_ns.append(_MAX_NS if latency_ns > 0 else -_MAX_NS)
         self._pair.append(index)
-        self._latency_ns.append(event.received_ns - event.published_ns)
 
     def rows(self) -> Iterator[tuple[str, str, int]]:
         """The rows, oldest first."""
