@@ -12,6 +12,7 @@ import pytest
 from perf_browser import Browser, BrowserError
 from perf_sweeps import write_sweep
 from pubsub_perf import topologies
+from pubsub_perf.analysispage import write_analysis
 from pubsub_perf.report import write_report
 
 pytestmark = pytest.mark.browser
@@ -266,6 +267,19 @@ COMPARE = """(async (first, second, width, height) => {
   }
   return [different / drawn, drawn];
 })"""
+
+
+def test_the_page_of_an_analysis_loads_and_sorts_as_well(
+    page: Browser, folder: Path, tmp_path: Path
+) -> None:
+    write_analysis(folder, tmp_path)
+    page.open(tmp_path / "analysis.html")
+    assert page.complaints() == []
+    assert page.requests() == [(tmp_path / "analysis.html").as_uri()]
+    page.click("table.data thead th button")
+    assert page.evaluate("document.querySelector('[aria-sort=ascending]') !== null")
+    page.resize(390, 844, phone=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_figures_on_the_page_look_as_their_files_do(

@@ -89,7 +89,7 @@ def test_fitted_curves_are_drawn_and_named() -> None:
     assert not [line for line in p99.lines if len(xs(line)) == 30]
     assert "centralized: quadratic (decided)" in texts(drawing)
     assert "decentralized: linear (best, not decided)" in texts(drawing)
-    assert "95 % intervals by bootstrap over runs" in flat(drawing)
+    assert "95 % interval by bootstrap over runs" in flat(drawing)
 
 
 def test_cells_that_do_not_count_are_crossed_and_ringed() -> None:
@@ -193,6 +193,16 @@ def test_without_a_prediction_there_is_no_queue() -> None:
     view = perf_analysis.queueing()
     blind = tuple(dataclasses.replace(p, predicted_s=None) for p in view.points)
     assert queueing_figure(dataclasses.replace(view, points=blind)) is None
+
+
+def test_an_overloaded_machine_is_said_of_the_queue() -> None:
+    drawing = made(queueing_figure(perf_analysis.queueing(), {"tree-32hosts", "other"}))
+    assert "In 1 cell (ringed) the machine was strained or saturated" in flat(drawing)
+    top, _ = axes_of(drawing)
+    size = style.RING["markersize"]
+    rings = [line for line in top.lines if line.get_markersize() == size]
+    assert [xs(line) for line in rings] == [[32.0]]
+    assert "ringed" not in flat(made(queueing_figure(perf_analysis.queueing())))
 
 
 def test_missing_predictions_are_counted() -> None:

@@ -17,6 +17,7 @@ from pubsub_perf.units import NOT_AVAILABLE, Unit
 _MAX_VALUES: Final = 6
 # Addresses, which are in the command lines, too.
 _ROLES: Final = ("broker", "publishers", "subscribers")
+_NOTHING: Final = "none"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -217,9 +218,6 @@ def _facts(cells: Sequence[Cell]) -> Iterator[Fact]:
     total_s = sum(value for value in durations if value is not None)
     if total_s:
         yield Fact("duration of all cells", f"{total_s:,.1f} s")
-
-
-_NOTHING: Final = "none"
 
 
 def _text(value: object) -> str:

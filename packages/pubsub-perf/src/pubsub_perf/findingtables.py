@@ -58,7 +58,7 @@ def run_table(cells: Sequence[CellResult]) -> Table:
         )
         for cell in cells
     )
-    note = "Median over runs, with its interval; cells of a single run have none."
+    note = "Centre of the runs (Hodges-Lehmann) with its 95 % interval; few runs have none."
     return Table("Cells over their runs", columns, rows, (note,))
 
 

@@ -66,10 +66,15 @@ class Gallery:
         if scaling is None:
             note = _why_no_intervals(analysis)
             scaling = plots.growth_figure(cells, note)
+        overloaded = {
+            m.cell.network
+            for m in cells
+            if m.cell.degraded and m.cell.model == "centralized"
+        }
         drawings = (
             (scaling, "hosts"),
             (plots.residual_figure(analysis), "residuals"),
-            (plots.queueing_figure(analysis.queueing), "queueing"),
+            (plots.queueing_figure(analysis.queueing, overloaded), "queueing"),
             (plots.lateness_figure(cells), "lateness"),
         )
         return tuple(filter(None, (self._add(d, name) for d, name in drawings)))

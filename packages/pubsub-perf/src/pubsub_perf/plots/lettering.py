@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -52,6 +53,7 @@ def shortened(name: str, most: int) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
+@functools.lru_cache(maxsize=4096)
 def _width(text: str, font: FontProperties) -> float:
     return float(_METER.get_text_width_height_descent(text, font, ismath=False)[0])
 

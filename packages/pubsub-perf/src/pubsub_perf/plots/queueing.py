@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pubsub_perf import units
 from pubsub_perf.analysis.result import QueueingView, QueuePoint
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
 from pubsub_perf.plots.hostsaxis import hosts_axis
 from pubsub_perf.plots.lettering import shortened
 from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.queueingwords import alert, caption, description, rates
 from pubsub_perf.plots.sheet import Band, Words, sheet
+from pubsub_perf.plots.utilisation import LINK, PROCESSOR, Pick, utilisation_panel
 
 _LOG_FROM: Final = 30.0
 _MAX_NAME: Final = 24
@@ -27,18 +27,19 @@ _PREDICTED: Final[dict[str, Any]] = {
     "linestyle": "-",
     "linewidth": 1.4,
 }
+_FIXED: Final[dict[str, Any]] = style.RING | {"marker": "s", "markersize": 14}
 _PERIODIC: Final[dict[str, Any]] = {
     "color": style.MUTED,
     "linestyle": "--",
     "linewidth": 1.3,
 }
-_LINK: Final[dict[str, Any]] = {"color": "#d55e00", "markerfacecolor": "white"}
-
-Pick = Callable[[QueuePoint], float | None]
 
 
-def queueing_figure(view: QueueingView) -> Drawing | None:
-    """None when no cell has a prediction to be compared with."""
+def queueing_figure(
+    view: QueueingView, overloaded: Collection[str] = ()
+) -> Drawing | None:
+    """None when no cell has a prediction to be compared with. ``overloaded``: networks
+    on which the machine could not keep up with the centralized model."""
     points = sorted(
         (p for p in view.points if p.hosts and p.measured_mean_s is not None),
         key=lambda p: (p.hosts or 0, p.network),
@@ -51,24 +52,25 @@ def queueing_figure(view: QueueingView) -> Drawing | None:
     shown = _extent(view, points)
     words = Words(
         "Centralized broker as a queue: measured and predicted latency",
-        _rates(view),
-        _caption(view, points),
+        rates(view),
+        caption(view, points),
+        alert(points, overloaded),
     )
     with style.applied():
         bands = [Band(), *([Band(height_in=1.3)] if used else [])]
-        handles = _legend(points, used, markers)
+        handles = _legend(points, used, markers, overloaded)
         height_in = 5.4 if used else 3.6
         sheet_ = sheet(7.0, height_in, words, bands=bands, handles=handles)
         top = sheet_.axes[0]
         latency_axis(top, "y", shown, "one-way latency", from_zero=True)
         hosts_axis(top, hosts, label=not used)
-        _latencies(top, view, points, markers, shown)
+        _latencies(top, view, points, markers, shown, overloaded)
         if used:
-            _utilisation(sheet_.axes[1], used, markers)
+            utilisation_panel(sheet_.axes[1], used, markers)
             hosts_axis(sheet_.axes[1], hosts, label=True)
         _full(sheet_.axes, view)
         sheet_.fit()
-    return Drawing(sheet_.figure, _description(points))
+    return Drawing(sheet_.figure, description(points))
 
 
 def _extent(view: QueueingView, points: Sequence[QueuePoint]) -> Extent:
@@ -88,6 +90,7 @@ def _latencies(
     points: Sequence[QueuePoint],
     markers: dict[str, str],
     shown: Extent,
+    overloaded: Collection[str],
 ) -> None:
     factor = shown.unit.per_second
     for point in points:
@@ -105,8 +108,11 @@ def _latencies(
         ):
             if predicted_s is not None:
                 ax.plot(point.hosts or 0, predicted_s * factor, **_predicted(line))
+        middle = (mean or median or 0.0) * factor
         if point.calibrated:
-            ax.plot(point.hosts or 0, (mean or median or 0.0) * factor, **style.RING)
+            ax.plot(point.hosts or 0, middle, **_FIXED)
+        if point.network in overloaded:
+            ax.plot(point.hosts or 0, middle, **style.RING)
     low, high = ax.get_xlim()
     for points_of, line in ((view.curve, _PREDICTED), (view.curve_periodic, _PERIODIC)):
         curve = [p for p in points_of if low <= p.hosts <= high]
@@ -139,37 +145,6 @@ def _predicted(line: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _utilisation(
-    ax: Axes, points: Sequence[QueuePoint], markers: dict[str, str]
-) -> None:
-    series: tuple[tuple[Pick, dict[str, Any]], ...] = (
-        (lambda p: p.cpu_utilisation, {"markerfacecolor": _LOOK.colour}),
-        (lambda p: p.link_utilisation, _LINK),
-    )
-    highest = 1.0
-    for pick, look in series:
-        for point in points:
-            value = pick(point)
-            if value is None:
-                continue
-            highest = max(highest, value)
-            ax.plot(
-                point.hosts or 0,
-                value,
-                marker=markers[point.kind],
-                markersize=5.5,
-                markeredgecolor=look.get("color", _LOOK.colour),
-                linestyle="none",
-                **look,
-            )
-    ax.axhline(1.0, color=style.INK, linewidth=0.9, linestyle=":")
-    ax.set_ylim(0, 1.12 * highest)
-    ax.yaxis.set_major_locator(MaxNLocator(4))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    ax.set_ylabel("utilisation")
-    ax.grid(visible=True, axis="y")
-
-
 def _full(axes: Sequence[Axes], view: QueueingView) -> None:
     if view.full_at_hosts is None:
         return
@@ -185,6 +160,7 @@ def _legend(
     points: Sequence[QueuePoint],
     used: Sequence[QueuePoint],
     markers: dict[str, str],
+    overloaded: Collection[str],
 ) -> list[Line2D]:
     left = [
         Line2D(
@@ -208,67 +184,22 @@ def _legend(
         label = "predicted mean, fixed intervals"
         left.append(Line2D([], [], label=label, **_PERIODIC))
     if any(point.calibrated for point in points):
+        fixed = _FIXED | {"markersize": 10}
+        left.append(Line2D([], [], label="prediction was fixed here", **fixed))
+    if any(point.network in overloaded for point in points):
         ring = style.RING | {"markersize": 10}
-        left.append(Line2D([], [], label="prediction was fixed here", **ring))
+        left.append(Line2D([], [], label="machine strained or saturated", **ring))
     right = []
     if any(point.cpu_utilisation is not None for point in used):
-        mark = {"marker": "o", "markersize": 5.5, "markerfacecolor": _LOOK.colour}
-        right.append(_plain("processor of the broker", mark, _LOOK.colour))
+        label = "processor of the broker"
+        right.append(Line2D([], [], label=label, marker="o", **PROCESSOR))
     if any(point.link_utilisation is not None for point in used):
-        mark = {"marker": "o", "markersize": 5.5, "markerfacecolor": "white"}
-        right.append(_plain("link of the broker", mark, "#d55e00"))
+        right.append(Line2D([], [], label="link of the broker", marker="o", **LINK))
     if len(markers) > 1:
         for kind, marker in markers.items():
-            mark = {"marker": marker, "markersize": 6, "markerfacecolor": "white"}
-            right.append(_plain(shortened(kind, _MAX_NAME), mark, style.MUTED))
+            look = PROCESSOR | {"markerfacecolor": "none", "marker": marker}
+            right.append(Line2D([], [], label=shortened(kind, _MAX_NAME), **look))
     rows = max(len(left), len(right))
     for column in (left, right):
         column += [Line2D([], [], linestyle="none", label=" ")] * (rows - len(column))
     return left + right
-
-
-def _plain(label: str, mark: dict[str, Any], edge: str) -> Line2D:
-    return Line2D([], [], linestyle="none", label=label, markeredgecolor=edge, **mark)
-
-
-def _rates(view: QueueingView) -> str:
-    parts = []
-    if view.per_event_s is not None:
-        parts.append(f"service {units.duration(view.per_event_s.value)} per event")
-    if view.per_delivery_s is not None:
-        parts.append(f"{units.duration(view.per_delivery_s.value)} per delivery")
-    if view.link_per_delivery_s is not None:
-        sent = units.duration(view.link_per_delivery_s)
-        parts.append(f"{sent} on the link per delivery")
-    return ", ".join(parts)
-
-
-def _caption(view: QueueingView, points: Sequence[QueuePoint]) -> list[str]:
-    lines = [
-        "M/G/1 prediction from the broker's measured service time; dashes: for the very "
-        "load of a cell."
-    ]
-    without = sum(point.predicted_s is None for point in points)
-    if without:
-        which = units.counted(without, "cell", "cells")
-        lines.append(f"No prediction for {which}: no steady state, or not known.")
-    if view.full_at_hosts is not None:
-        lines.append(f"The broker is full at {view.full_at_hosts:,} hosts.")
-    return lines
-
-
-def _description(points: Sequence[QueuePoint]) -> str:
-    compared = [
-        (p, p.predicted_s / p.measured_mean_s)
-        for p in points
-        if p.predicted_s is not None and p.measured_mean_s
-    ]
-    parts = [
-        f"{point.network}: predicted {units.duration(point.predicted_s)}, measured "
-        f"{units.duration(point.measured_mean_s)}"
-        for point, _ in compared
-    ]
-    return (
-        "Mean latency of the centralized broker, measured and predicted by a queue. "
-        f"{'; '.join(parts)}."
-    )

@@ -15,7 +15,7 @@ from pubsub_perf.plots import style
 from pubsub_perf.plots.hostsaxis import hosts_axis
 from pubsub_perf.plots.lettering import shortened, wrap
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.plots.scaling import chosen
+from pubsub_perf.plots.scalingwords import chosen
 from pubsub_perf.plots.sheet import Band, Words, sheet
 
 _WIDTH_IN: Final = 7.6

@@ -4,7 +4,7 @@ network."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,28 +12,32 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from pubsub_perf import units
 from pubsub_perf.analysis.result import (
     Analysis,
     CellResult,
     Estimate,
     GrowthResult,
     RunResult,
-    ShapeFit,
 )
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
 from pubsub_perf.plots.hostsaxis import hosts_axis
-from pubsub_perf.plots.lettering import shortened, wrap
 from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.scalingwords import (
+    alert,
+    alone,
+    caption,
+    chosen,
+    degraded,
+    description,
+    title,
+    total,
+)
 from pubsub_perf.plots.sheet import Band, Words, sheet
 
 _LOG_FROM: Final = 50.0
 _TICK_DISTANCE: Final = 0.1
 _WIDTH_IN: Final = 7.6
-_TITLE_IN: Final = 3.1
-_MAX_NAME: Final = 24
-_DEGRADED: Final = ("strained", "saturated")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,8 +71,8 @@ def scaling_figure(analysis: Analysis, load: str = "") -> Drawing | None:
     words = Words(
         "One-way latency against number of hosts",
         load,
-        [*_caption(analysis, cells, fits), *_alone(every, kinds)],
-        _alert(cells),
+        [*caption(analysis, cells, fits), *alone(every, kinds)],
+        alert(cells),
     )
     with style.applied():
         bands = [Band(2)] * len(kinds)
@@ -86,16 +90,9 @@ def scaling_figure(analysis: Analysis, load: str = "") -> Drawing | None:
                     _curves(ax, [f for f in fits if f.kind == kind], shown)
                 _marks(ax, of_kind, measure, shown)
                 said = [f for f in fits if f.kind == kind] if not i else []
-                ax.set_title(_title(kind, measure, said), fontsize=9, loc="left")
+                ax.set_title(title(kind, measure.name, said), fontsize=9, loc="left")
         sheet_.fit()
-    return Drawing(sheet_.figure, _description(cells, fits))
-
-
-def chosen(growth: GrowthResult) -> ShapeFit:
-    """The shape that is drawn: the decided one, or the best."""
-    return next(
-        (s for s in growth.shapes if s.name == growth.decided), growth.shapes[0]
-    )
+    return Drawing(sheet_.figure, description(cells, fits))
 
 
 def _numbered() -> list[tuple[int, Measure]]:
@@ -152,7 +149,7 @@ def _marks(
                 zorder=2.5,
             )
         ax.plot(cell.hosts or 0, value, linestyle="none", zorder=3, **_mark(look, cell))
-        if _degraded(cell):
+        if degraded(cell):
             ax.plot(cell.hosts or 0, value, **style.RING)
 
 
@@ -183,67 +180,6 @@ def _curves(ax: Axes, fits: Sequence[GrowthResult], shown: Extent) -> None:
         ax.plot(x, y, color=look.colour, linestyle=look.line, linewidth=1.5, zorder=2)
 
 
-def _title(kind: str, measure: Measure, fits: Sequence[GrowthResult]) -> str:
-    lines = [f"{shortened(kind, _MAX_NAME)}, {measure.name}"]
-    for fit in fits:
-        state = "decided" if fit.decided else "best, not decided"
-        text = f"{fit.model}: {chosen(fit).name} ({state})"
-        lines.append(wrap(text, _TITLE_IN, 9.0))
-    return "\n".join(lines)
-
-
-def _degraded(cell: CellResult) -> bool:
-    return any(run.fidelity in _DEGRADED for run in cell.runs)
-
-
-def _alone(cells: Sequence[CellResult], kinds: Sequence[str]) -> list[str]:
-    names = dict.fromkeys(cell.network for cell in cells if cell.kind not in kinds)
-    return (
-        [f"Not shown, being alone of their kind: {', '.join(names)}."] if names else []
-    )
-
-
-def _alert(cells: Sequence[CellResult]) -> str:
-    degraded = [cell for cell in cells if _degraded(cell)]
-    if not degraded:
-        return ""
-    which = units.counted(len(degraded), "cell", "cells")
-    return (
-        f"\N{WARNING SIGN} In {which} (ringed) the machine was strained or saturated: "
-        "these latencies say more about the machine than about the network."
-    )
-
-
-def _caption(
-    analysis: Analysis, cells: Sequence[CellResult], fits: Sequence[GrowthResult]
-) -> Iterator[str]:
-    bounded = [c.p50_s for c in cells if c.p50_s is not None and c.p50_s.bounded]
-    runs = sorted({len(cell.runs) for cell in cells})
-    span = f"{runs[0]}" if runs[0] == runs[-1] else f"{runs[0]} to {runs[-1]}"
-    if bounded:
-        yield (
-            f"Marks: median over {span} runs, with {100 * bounded[0].level:.0f} % intervals by "
-            f"bootstrap over runs ({analysis.resamples:,} resamples). Dashes: single runs."
-        )
-    else:
-        yield "No intervals: they need several runs of each cell (--repeats)."
-    if len(bounded) and len(bounded) < len(cells):
-        yield "No bar: too few runs for an interval."
-    if any(not cell.counted for cell in cells):
-        yield "Cross: no verdict counts this cell."
-    if fits:
-        yield "Curves: least squares on relative residuals of the counted runs."
-    notes = {
-        f"{g.kind}, {g.model}: {g.note}"
-        for g in analysis.growth
-        if g.note and not g.shapes
-    }
-    kinds = {cell.kind for cell in cells}
-    shown = sorted(note for note in notes if note.partition(",")[0] in kinds)
-    if shown:
-        yield f"No curve for {'; '.join(shown)}."
-
-
 def _legend(cells: Sequence[CellResult], fits: Sequence[GrowthResult]) -> list[Line2D]:
     columns: list[list[Line2D]] = []
     for model in sorted({cell.model for cell in cells}):
@@ -258,12 +194,12 @@ def _legend(cells: Sequence[CellResult], fits: Sequence[GrowthResult]) -> list[L
                     color=look.colour,
                     linestyle=line,
                     linewidth=1.5,
-                    label=f"{model}\n{_total(of_model)}",
+                    label=f"{model}\n{total(of_model)}",
                     **_mark(look, None),
                 )
             ]
         )
-    if any(_degraded(cell) for cell in cells):
+    if any(degraded(cell) for cell in cells):
         ring = style.RING | {"markersize": 10}
         columns[0].append(Line2D([], [], label="machine overloaded", **ring))
     rows = max(map(len, columns))
@@ -271,33 +207,3 @@ def _legend(cells: Sequence[CellResult], fits: Sequence[GrowthResult]) -> list[L
         blank = Line2D([], [], linestyle="none", label=" ")
         column += [blank] * (rows - len(column))
     return [handle for column in columns for handle in column]
-
-
-def _total(cells: Sequence[CellResult]) -> str:
-    samples = sum(run.count for cell in cells for run in cell.runs)
-    known = [
-        cell for cell in cells if cell.lost is not None and cell.expected is not None
-    ]
-    lost = sum(cell.lost or 0 for cell in known) if known else None
-    expected = sum(cell.expected or 0 for cell in known) if known else None
-    return f"n = {samples:,}, {units.loss(lost, expected)}"
-
-
-def _description(cells: Sequence[CellResult], fits: Sequence[GrowthResult]) -> str:
-    hosts = sorted({cell.hosts or 0 for cell in cells})
-    parts = []
-    for model in sorted({cell.model for cell in cells}):
-        values = [c.p50_s.value for c in cells if c.model == model and c.p50_s]
-        parts.append(
-            f"{model}: medians from {units.duration(min(values))} to "
-            f"{units.duration(max(values))}"
-        )
-    parts += [
-        f"{fit.model} on {fit.kind}: {chosen(fit).name}"
-        f"{'' if fit.decided else ' fits best, not decided'}"
-        for fit in fits
-    ]
-    return (
-        f"Median and p99 of one-way latency for {hosts[0]} to {hosts[-1]} hosts, with "
-        f"intervals over runs. {'; '.join(parts)}."
-    )

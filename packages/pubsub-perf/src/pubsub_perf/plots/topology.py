@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from matplotlib import colormaps
@@ -15,32 +15,23 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from pubsub_perf import cellfile, units
-from pubsub_perf.hostview import HostView, Role, hosts_of
+from pubsub_perf.hostview import HostView, hosts_of
 from pubsub_perf.layout import Layout, layout
 from pubsub_perf.measured import Measured
 from pubsub_perf.plots import style
 from pubsub_perf.plots.colours import colour_bar, norm_of
+from pubsub_perf.plots.hostmarks import SWITCH, host_mark
 from pubsub_perf.plots.lettering import listed
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.sheet import Band, Words, sheet
 from pubsub_perf.topologies import Network
 
-_MARKERS: Final[dict[Role, str]] = {
-    "broker": "*",
-    "publisher": "^",
-    "subscriber": "o",
-}
-_EDGES: Final[dict[Role, str]] = {
-    "broker": style.INK,
-    "publisher": "#d55e00",
-    "subscriber": style.INK,
-}
 _MAX_MARK_PT: Final = 15.0
 _MIN_MARK_PT: Final = 3.2
 # Hosts are named where this many points are between them.
-_NAMED_FROM_PT: Final = 19.0
+_NAMED_FROM_PT: Final = 15.0
 _PANEL_IN: Final = 3.4
-_PAD: Final = 0.09
+_PAD: Final = 0.13
 _NAME_PT: Final = 7.0
 
 
@@ -128,36 +119,17 @@ def _draw(ax: Axes, view: View, plan: Layout, norm: Normalize) -> None:
         [x for x, _ in switches],
         [y for _, y in switches],
         zorder=2,
-        **_SWITCH | {"markersize": min(8.0, max(2.6, size_pt * 0.7))},
+        **SWITCH | {"markersize": min(8.0, max(2.6, size_pt * 0.7))},
     )
     colours = colormaps[style.SCALE]
     for role in ("subscriber", "publisher", "broker"):
         for host in (h for h in view.hosts if h.role == role):
             known = host.median_s is not None
             fill = colours(float(norm(host.median_s or 0.0))) if known else "white"
-            look = _host(host.role, size_pt) | {"markerfacecolor": fill}
+            look = host_mark(host.role, size_pt) | {"markerfacecolor": fill}
             ax.plot(*plan.places[host.host], zorder=3, **look)
     if apart_pt >= _NAMED_FROM_PT:
         _names(ax, view, plan, size_pt)
-
-
-_SWITCH: Final[dict[str, Any]] = {
-    "linestyle": "none",
-    "marker": "s",
-    "markerfacecolor": style.MUTED,
-    "markeredgecolor": style.MUTED,
-}
-
-
-def _host(role: Role, size_pt: float) -> dict[str, Any]:
-    bigger = {"broker": max(1.5, 9 / size_pt), "publisher": 1.1, "subscriber": 1.0}
-    return {
-        "linestyle": "none",
-        "marker": _MARKERS[role],
-        "markersize": size_pt * bigger[role],
-        "markeredgecolor": _EDGES[role],
-        "markeredgewidth": min(1.2, 0.3 + size_pt / 12),
-    }
 
 
 def _links(ax: Axes, view: View, plan: Layout) -> None:
@@ -191,7 +163,8 @@ def _names(ax: Axes, view: View, plan: Layout, size_pt: float) -> None:
             away = np.array([0.0, -1.0])
         dx, dy = away / (np.hypot(*away) or 1.0)
         half_wide_pt = 0.32 * _NAME_PT * len(host.host)
-        reach_pt = size_pt * 0.6 + 0.5 * _NAME_PT + 1
+        # A triangle's corners reach farther than a circle.
+        reach_pt = size_pt * 0.75 + 0.5 * _NAME_PT + 1
         ax.annotate(
             host.host,
             (x, y),
@@ -210,11 +183,11 @@ def _legend(view: View) -> list[Line2D]:
         count = sum(host.role == role for host in view.hosts)
         label = role if count == 1 else f"{count} {role}s"
         fill = "white" if role == "broker" else style.FAINT
-        look = _host(role, 9.0) | {"markerfacecolor": fill}
+        look = host_mark(role, 9.0) | {"markerfacecolor": fill}
         handles.append(Line2D([], [], label=label, **look))
     count = len(view.network.switches)
     label = units.counted(count, "switch", "switches")
-    handles.append(Line2D([], [], label=label, **_SWITCH | {"markersize": 6}))
+    handles.append(Line2D([], [], label=label, **SWITCH | {"markersize": 6}))
     limited = cellfile.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
     if limited is not None and not all_shaped(view.network):
         label = f"link of {limited:g} Mbit/s"
