@@ -16,6 +16,7 @@ PACKAGE = Path(pubsub_common.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 CORE = [
+    "arguments",
     "clockoffset",
     "endpoints",
     "events",

@@ -6,13 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from perf_waiting import wait_for
 from pubsub_perf import CentralizedPerformanceTest, DecentralizedPerformanceTest
 from pubsub_perf.hosts import HostError
 
@@ -33,13 +32,6 @@ def record(out: Path, model: str, network: str) -> dict[str, Any]:
     path = out / "data" / model / network / "cell.json"
     found: dict[str, Any] = json.loads(path.read_text())
     return found
-
-
-def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 30) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.01)
 
 
 def links() -> set[str]:

@@ -7,13 +7,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from perf_waiting import wait_for
 from pubsub_common.datafile import HEADER
 from pubsub_common.errors import ConfigError
 from pubsub_perf import plan, sweep, topologies
@@ -182,13 +182,6 @@ def roles_of(out: Path) -> list[Any]:
         except OSError:
             continue  # it has ended, or is not ours
     return found
-
-
-def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 30) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.01)
 
 
 @pytest.mark.integration

@@ -25,7 +25,7 @@ from pubsub_broker.effects import (
 )
 from pubsub_broker.forwarder import ForwardSockets, ProxyForwarder
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common import addresses, defaults, messages
+from pubsub_common import addresses, arguments, defaults, messages
 from pubsub_common.errors import ConfigError, ProtocolError, PubSubError
 from pubsub_common.events import SESSION_BITS, split_frame
 from pubsub_common.messages import Disconnect, Heartbeat, Model, Register, Request
@@ -79,16 +79,12 @@ class Broker:
         Raises:
             ConfigError: an argument cannot work.
         """
-        if max_event_count < 1:
-            raise ConfigError(f"max_event_count must be at least 1: {max_event_count}")
-        if not 0 <= port <= 65535:
-            raise ConfigError(f"port must be in 0..65535: {port}")
+        arguments.at_least("max_event_count", max_event_count)
+        arguments.port("port", port, low=0)
         if not 0 < lease_s < float("inf"):
             raise ConfigError(f"lease_s must be more than 0 seconds: {lease_s}")
-        if forwarders < 1:
-            raise ConfigError(f"forwarders must be at least 1: {forwarders}")
-        if not 1 <= queue_limit < 2**31:
-            raise ConfigError(f"queue_limit must be in 1..2147483647: {queue_limit}")
+        arguments.at_least("forwarders", forwarders)
+        arguments.queue_limit(queue_limit)
         self.centralized = centralized
         self.indefinite = indefinite
         self.max_event_count = max_event_count

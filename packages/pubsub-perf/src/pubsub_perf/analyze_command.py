@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from pubsub_common import cli
 from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pubsub_perf.analysispage import Written
 
-PROGRAM: Final = "pubsub-perf"
 
 USAGE: Final = f"""Decide by the latencies in a folder whether direct dissemination is
 faster, which model has extreme latencies, and how latency grows with the number of

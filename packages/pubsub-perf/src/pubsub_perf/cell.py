@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pubsub_perf import commands, environment, outcome
+from pubsub_perf import atomic, commands, environment, outcome
 from pubsub_perf.cpuwatch import CpuWatch
 from pubsub_perf.hosts import HostError, Hosts
 from pubsub_perf.plan import CLOCK, Case
@@ -178,10 +178,8 @@ def _pairs(case: Case) -> list[tuple[int, int]]:
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write ``cell.json``, whole or not at all."""
-    part = folder / f".{RECORD}.part"
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
-    part.write_bytes(text + b"\n")
-    part.replace(folder / RECORD)
+    atomic.write(folder / RECORD, text + b"\n")
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common import cli
 from pubsub_common.errors import ConfigError
 from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pubsub_perf.analysis.comparison import Comparison
 
-PROGRAM: Final = "pubsub-perf"
 
 USAGE: Final = f"""Compare two sweeps cell by cell: is the second slower than the first?
 Shows the ratio of the medians and of the p99, second over first, with intervals over

@@ -23,10 +23,10 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf import cellfile
 from pubsub_perf.cellfile import Meta
 from pubsub_perf.latencyfile import SubscriberData
+from pubsub_perf.plan import MODELS
 from pubsub_perf.runs import (
     DEGRADED,
     FAILED,
-    MODELS,
     UNKNOWN_MODEL,
     Run,
     labels_of,

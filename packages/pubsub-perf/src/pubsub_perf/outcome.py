@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,21 @@ def processors(watch: CpuWatch, record: dict[str, Any]) -> None:
 
 def collect(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """What arrived against what was sent, and how far to trust it."""
-    subscribers = [_subscriber(case, i, folder, record) for i in _indexes(case)]
+    latencies_ns = [
+        read_latencies_ns(folder / commands.data_file(i)) for i in _indexes(case)
+    ]
+    subscribers = [
+        _subscriber(case, i, len(latencies_ns[i]), folder, record)
+        for i in _indexes(case)
+    ]
     found: dict[str, Any] = {
         key: sum(item[key] for item in subscribers) for key in _TOTALS
     }
     found |= {"subscribers": subscribers} | _publishers(case, folder, record)
     if "fidelity" in record:
         busy = msgspec.convert(record["fidelity"], Busy)
-        verdict, reason = judge(busy, _median_s(folder, case))
+        median_ns = LatencyHistogram(chain(*latencies_ns)).percentile_ns(50)
+        verdict, reason = judge(busy, None if median_ns is None else median_ns / 1e9)
         found["fidelity"] = {"verdict": verdict, "reason": reason} | record["fidelity"]
     if "broker" in record:
         through = case.model == "centralized"
@@ -60,10 +68,9 @@ def _indexes(case: Case) -> range:
 
 
 def _subscriber(
-    case: Case, index: int, folder: Path, record: dict[str, Any]
+    case: Case, index: int, received: int, folder: Path, record: dict[str, Any]
 ) -> dict[str, Any]:
     expected = case.expected(index)
-    received = len(_latencies_ns(folder / commands.data_file(index)))
     report = _report(folder, f"subscriber-{index}")
     return {
         "index": index,
@@ -135,7 +142,7 @@ def _lateness_ns(path: Path) -> list[int]:
         return [int(sent) - int(due) for _, _, due, sent in rows]
 
 
-def _latencies_ns(path: Path) -> list[int]:
+def read_latencies_ns(path: Path) -> list[int]:
     """The latencies of a file that a role of ours has written."""
     if not path.is_file():
         return []
@@ -143,15 +150,6 @@ def _latencies_ns(path: Path) -> list[int]:
         rows = csv.reader(file)
         next(rows, None)
         return [round(float(row[2]) * 1e9) for row in rows]
-
-
-def _median_s(folder: Path, case: Case) -> float | None:
-    latencies = LatencyHistogram()
-    for index in _indexes(case):
-        for value_ns in _latencies_ns(folder / commands.data_file(index)):
-            latencies.add(value_ns)
-    median_ns = latencies.percentile_ns(50)
-    return None if median_ns is None else median_ns / 1e9
 
 
 def _sum(watch: CpuWatch, names: Sequence[str]) -> float | None:

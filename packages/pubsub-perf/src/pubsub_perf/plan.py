@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pubsub_common import defaults
+from pubsub_common import arguments, defaults
 from pubsub_common.errors import ConfigError
 from pubsub_common.messages import Model
 from pubsub_perf import topologies
@@ -51,8 +51,7 @@ class Load:
             ("payload_bytes", self.payload_bytes, 0),
             ("warmup_events", self.warmup_events, 0),
         ):
-            if value < minimum:
-                raise ConfigError(f"{name} must be at least {minimum}: {value}")
+            arguments.at_least(name, value, minimum)
         for name, number in (
             ("interval", self.interval_s),
             ("bandwidth", self.bandwidth_mbit),
@@ -198,8 +197,7 @@ def cases(
         raise ConfigError(
             f"{load.topics} topics take turns, so {load.events} events cannot reach all"
         )
-    if repeats < 1:
-        raise ConfigError(f"repeats must be at least 1: {repeats}")
+    arguments.at_least("repeats", repeats)
     chosen: list[Model] = []
     for name in models:
         matching = [model for model in MODELS if model == name]

@@ -9,8 +9,7 @@ from typing import Final
 
 from pubsub_common import cli
 from pubsub_perf import __version__
-
-PROGRAM: Final = "pubsub-perf"
+from pubsub_perf.cli import PROGRAM
 
 USAGE: Final = f"""Draw the one-way latencies in a folder and write a report about them:
 plots/, report.md and report.html. The folder is a sweep's, or any with CSV files of

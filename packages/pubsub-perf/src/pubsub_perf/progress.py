@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from pubsub_common.latency import LatencyHistogram, format_ns
+from pubsub_perf.outcome import read_latencies_ns
 from pubsub_perf.plan import Case
 from pubsub_perf.sweep import Estimate, Result, cell_folder
 
@@ -96,16 +98,9 @@ def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
 
 
 def _latencies(folder: Path) -> LatencyHistogram:
-    """All latencies of a cell we have just run, so the files are well formed."""
-    latencies = LatencyHistogram()
-    for path in sorted(folder.glob("subscriber-*.csv")):
-        if not path.is_file():
-            continue
-        with path.open(encoding="utf-8") as file:
-            next(file, None)
-            for line in file:
-                latencies.add(round(float(line.rpartition(",")[2]) * 1e9))
-    return latencies
+    """All latencies of a cell we have just run."""
+    files = sorted(folder.glob("subscriber-*.csv"))
+    return LatencyHistogram(chain.from_iterable(map(read_latencies_ns, files)))
 
 
 def _outcome(result: Result) -> str:

@@ -16,8 +16,8 @@ from typing import Final
 from pubsub_perf import cellfile
 from pubsub_perf.cellfile import Meta
 from pubsub_perf.latencyfile import SubscriberData, is_data_name, read_latencies
+from pubsub_perf.plan import MODELS
 
-MODELS: Final = ("centralized", "decentralized")
 UNKNOWN_MODEL: Final = "data"
 FAILED: Final = "failed"
 DEGRADED: Final = ("strained", "saturated")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common import cli, defaults
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
 from pubsub_perf.plan import WARMUP_EVENTS
 from pubsub_perf.presets import PRESETS
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pubsub_perf import plan
     from pubsub_perf.hosts import choice
 
-PROGRAM: Final = "pubsub-perf"
 
 USAGE: Final = f"""Run a publish/subscribe system on every network of the axes below, in
 both dissemination models, and leave the latencies in a folder. Cells that are finished

@@ -30,7 +30,7 @@ from typing import Final, Literal, Self
 
 import zmq
 
-from pubsub_common import addresses, defaults
+from pubsub_common import addresses, arguments, defaults
 from pubsub_common.clock import clock_ns
 from pubsub_common.control import ControlClient
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
@@ -126,22 +126,15 @@ class Publisher:
         Raises:
             ConfigError: an argument cannot work.
         """
-        if max_event_count < 1:
-            raise ConfigError(f"max_event_count must be at least 1: {max_event_count}")
+        arguments.at_least("max_event_count", max_event_count)
         if not 0 <= sleep_period < float("inf"):
             raise ConfigError(f"sleep_period must be 0 or more: {sleep_period}")
-        if not 1 <= bind_port <= 65535:
-            raise ConfigError(f"bind_port must be in 1..65535: {bind_port}")
-        if not 1 <= broker_port <= 65535:
-            raise ConfigError(f"broker_port must be in 1..65535: {broker_port}")
+        arguments.port("bind_port", bind_port)
+        arguments.port("broker_port", broker_port)
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
-        if not 1 <= queue_limit < 2**31:
-            raise ConfigError(f"queue_limit must be in 1..2147483647: {queue_limit}")
-        if not 0 <= payload_bytes <= _MAX_PAYLOAD_BYTES:
-            raise ConfigError(
-                f"payload_bytes must be in 0..{_MAX_PAYLOAD_BYTES}: {payload_bytes}"
-            )
+        arguments.queue_limit(queue_limit)
+        arguments.in_range("payload_bytes", payload_bytes, 0, _MAX_PAYLOAD_BYTES)
         self.broker_address = addresses.validate_host(broker_address)
         self.topics = validate_topics(topics)
         self.indefinite = indefinite

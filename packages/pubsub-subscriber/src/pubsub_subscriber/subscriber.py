@@ -25,7 +25,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from pubsub_common import addresses, defaults
+from pubsub_common import addresses, arguments, defaults
 from pubsub_common.clock import clock_ns
 from pubsub_common.clockoffset import SHARED
 from pubsub_common.control import ControlClient
@@ -94,12 +94,9 @@ class Subscriber:
                 "a file is written when all events have arrived, which never happens "
                 "to an indefinite subscriber: give it a max_event_count or no file"
             )
-        if max_event_count < 1:
-            raise ConfigError(f"max_event_count must be at least 1: {max_event_count}")
-        if not 1 <= broker_port <= 65535:
-            raise ConfigError(f"broker_port must be in 1..65535: {broker_port}")
-        if not 1 <= queue_limit < 2**31:
-            raise ConfigError(f"queue_limit must be in 1..2147483647: {queue_limit}")
+        arguments.at_least("max_event_count", max_event_count)
+        arguments.port("broker_port", broker_port)
+        arguments.queue_limit(queue_limit)
         if filename is not None:
             writable_file(filename)
         self.filename = filename

@@ -1,0 +1,41 @@
+"""Checks of numbers that roles are made with. Core."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pubsub_common.errors import ConfigError
+
+MAX_PORT: Final = 65535
+# libzmq takes its high-water marks as C ints.
+_MAX_QUEUE: Final = 2**31 - 1
+
+
+def at_least(name: str, value: int, minimum: int = 1) -> None:
+    """Raises:
+    ConfigError: ``value`` is smaller than ``minimum``.
+    """
+    if value < minimum:
+        raise ConfigError(f"{name} must be at least {minimum}: {value}")
+
+
+def in_range(name: str, value: int, low: int, high: int) -> None:
+    """Raises:
+    ConfigError: ``value`` is not in ``low..high``.
+    """
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must be in {low}..{high}: {value}")
+
+
+def port(name: str, value: int, low: int = 1) -> None:
+    """Raises:
+    ConfigError: ``value`` is no port.
+    """
+    in_range(name, value, low, MAX_PORT)
+
+
+def queue_limit(value: int) -> None:
+    """Raises:
+    ConfigError: ``value`` is no limit that a queue can have.
+    """
+    in_range("queue_limit", value, 1, _MAX_QUEUE)
