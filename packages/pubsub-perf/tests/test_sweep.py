@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import signal
@@ -16,7 +17,7 @@ import pytest
 from perf_waiting import wait_for
 from pubsub_common.datafile import HEADER
 from pubsub_common.errors import ConfigError
-from pubsub_perf import plan, sweep, topologies
+from pubsub_perf import interrupts, plan, sweep, topologies
 from pubsub_perf.hosts import HostError
 from pubsub_perf.hosts.local import LocalHosts
 from pubsub_perf.plan import Case, Load
@@ -206,6 +207,23 @@ def test_an_interrupted_sweep_leaves_no_process(
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
     assert process.returncode == expected[number]
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
+)
+def test_an_interrupt_whose_exception_was_lost_is_found_again(
+    number: signal.Signals,
+    expected: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interrupts, "_noted", None)
+    interrupts.check()
+    with contextlib.suppress(expected):
+        interrupts._note(number, None)
+    with pytest.raises(expected):
+        interrupts.check()
 
 
 @pytest.mark.integration

@@ -4,6 +4,7 @@ reads the files that its roles left."""
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -38,20 +39,14 @@ def processors(watch: CpuWatch, record: dict[str, Any]) -> None:
 
 def collect(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """What arrived against what was sent, and how far to trust it."""
-    latencies_ns = [
-        read_latencies_ns(folder / commands.data_file(i)) for i in _indexes(case)
-    ]
-    subscribers = [
-        _subscriber(case, i, len(latencies_ns[i]), folder, record)
-        for i in _indexes(case)
-    ]
+    subscribers = [_subscriber(case, i, folder, record) for i in _indexes(case)]
     found: dict[str, Any] = {
         key: sum(item[key] for item in subscribers) for key in _TOTALS
     }
     found |= {"subscribers": subscribers} | _publishers(case, folder, record)
     if "fidelity" in record:
         busy = msgspec.convert(record["fidelity"], Busy)
-        median_ns = LatencyHistogram(chain(*latencies_ns)).percentile_ns(50)
+        median_ns = latencies(case, folder).percentile_ns(50)
         verdict, reason = judge(busy, None if median_ns is None else median_ns / 1e9)
         found["fidelity"] = {"verdict": verdict, "reason": reason} | record["fidelity"]
     if "broker" in record:
@@ -67,10 +62,20 @@ def _indexes(case: Case) -> range:
     return range(len(case.placement.subscribers))
 
 
+def latencies(case: Case, folder: Path) -> LatencyHistogram:
+    """All latencies of a cell we have just run, without its warm-up."""
+    files = (folder / commands.data_file(i) for i in _indexes(case))
+    warmup = case.load.warmup_events
+    return LatencyHistogram(
+        chain.from_iterable(read_latencies_ns(file, warmup) for file in files)
+    )
+
+
 def _subscriber(
-    case: Case, index: int, received: int, folder: Path, record: dict[str, Any]
+    case: Case, index: int, folder: Path, record: dict[str, Any]
 ) -> dict[str, Any]:
     expected = case.expected(index)
+    received = len(read_latencies_ns(folder / commands.data_file(index), 0))
     report = _report(folder, f"subscriber-{index}")
     return {
         "index": index,
@@ -142,14 +147,22 @@ def _lateness_ns(path: Path) -> list[int]:
         return [int(sent) - int(due) for _, _, due, sent in rows]
 
 
-def read_latencies_ns(path: Path) -> list[int]:
-    """The latencies of a file that a role of ours has written."""
+def read_latencies_ns(path: Path, warmup_events: int) -> list[int]:
+    """The latencies of a file that a role of ours has written, without the first
+    ``warmup_events`` of each publisher and topic. (The report and the analysis go by
+    sequence numbers, which differs where warm-up events were lost.)"""
     if not path.is_file():
         return []
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         next(rows, None)
-        return [round(float(row[2]) * 1e9) for row in rows]
+        for publisher, topic, latency in rows:
+            seen[publisher, topic] += 1
+            if seen[publisher, topic] > warmup_events:
+                found.append(round(float(latency) * 1e9))
+    return found
 
 
 def _sum(watch: CpuWatch, names: Sequence[str]) -> float | None:

@@ -21,7 +21,7 @@ WAIT_FACTOR: Final = 5.0
 MIN_DEADLINE_S: Final = 10.0
 # All hosts of a cell share one kernel, hence this clock.
 CLOCK: Final = "monotonic"
-SWITCH: Final = "linux-bridge"
+SWITCHES: Final = ("linux-bridge", "openvswitch")
 MAX_MBIT: Final = 1000
 # Of each publisher and topic: connections are fresh, caches cold, code not yet run.
 WARMUP_EVENTS: Final = 5
@@ -40,6 +40,7 @@ class Load:
     warmup_events: int = WARMUP_EVENTS
     wait_factor: float = WAIT_FACTOR
     seed: int = 1
+    switch: str = SWITCHES[0]
 
     def validate(self) -> None:
         """Raises:
@@ -63,6 +64,10 @@ class Load:
             raise ConfigError(
                 f"bandwidth must be at most {MAX_MBIT} Mbit/s, the limit of Mininet's "
                 f"links; without the option links are not limited: {self.bandwidth_mbit}"
+            )
+        if self.switch not in SWITCHES:
+            raise ConfigError(
+                f"unknown switch {self.switch!r}: choose of {', '.join(SWITCHES)}"
             )
         if self.delay_ms is not None and not 0 <= self.delay_ms < math.inf:
             raise ConfigError(f"delay must be 0 or more: {self.delay_ms}")
@@ -135,7 +140,7 @@ class Case:
 
     def parameters(self) -> dict[str, object]:
         """What identifies a finished cell; for ``cell.json``."""
-        return dataclasses.asdict(self.load) | {"clock": CLOCK, "switch": SWITCH}
+        return dataclasses.asdict(self.load) | {"clock": CLOCK}
 
 
 _MAKERS: Final = {

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from pubsub_perf import interrupts
 from pubsub_perf.hosts.base import HostError, Hosts
 
 _POLL_S: Final = 0.02
@@ -80,6 +81,7 @@ class Processes:
     ) -> Role:
         """Run ``argv`` on host ``host``; ``talk``: with pipes instead of a log for its
         standard output."""
+        interrupts.check()
         path = self._logs / f"{name}.log"
         log = path.open("wb")
         try:
@@ -101,6 +103,7 @@ class Processes:
         """Raises:
         HostError: a role has failed.
         """
+        interrupts.check()
         for role in self._roles:
             if (reason := role.failure()) is not None:
                 raise HostError(reason)

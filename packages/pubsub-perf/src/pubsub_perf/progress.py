@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -17,8 +16,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pubsub_common.latency import LatencyHistogram, format_ns
-from pubsub_perf.outcome import read_latencies_ns
+from pubsub_common.latency import format_ns
+from pubsub_perf.outcome import latencies
 from pubsub_perf.plan import Case
 from pubsub_perf.sweep import Estimate, Result, cell_folder
 
@@ -71,7 +70,7 @@ class SweepProgress:
 
 
 def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
-    """The table at the end of a sweep."""
+    """The table at the end of a sweep; latencies are without the warm-up."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("model", "network"):
         table.add_column(heading, no_wrap=True)
@@ -82,7 +81,7 @@ def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
         table.add_column("")
     for result in results:
         record = result.record
-        summary = _latencies(cell_folder(out, result.case)).summary_ns()
+        summary = latencies(result.case, cell_folder(out, result.case)).summary_ns()
         table.add_row(
             record["model"],
             record["network"],
@@ -95,12 +94,6 @@ def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
             *(["failed" if result.failed else ""] if failures else []),
         )
     console.print(table)
-
-
-def _latencies(folder: Path) -> LatencyHistogram:
-    """All latencies of a cell we have just run."""
-    files = sorted(folder.glob("subscriber-*.csv"))
-    return LatencyHistogram(chain.from_iterable(map(read_latencies_ns, files)))
 
 
 def _outcome(result: Result) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +48,8 @@ Options:
   --payload-size BYTES    size of the payload [default: {defaults.PAYLOAD_BYTES}]
   --bandwidth MBIT        limit of each link in Mbit/s (dumbbell: of the trunk)
   --delay MS              one-way delay of each link in ms
+  --switch KIND           linux-bridge, or openvswitch where it can run
+                          [default: linux-bridge]
   --warmup N              events of each publisher and topic, before the others, that
                           are kept out of statistics [default: {WARMUP_EVENTS}]
   --repeats N             whole runs of each cell; intervals need at least 3
@@ -120,7 +121,7 @@ def with_preset(words: Sequence[str]) -> list[str]:
 
 
 def _sweep(options: cli.Options, words: Sequence[str]) -> int:
-    from pubsub_perf import plan
+    from pubsub_perf import interrupts, plan
     from pubsub_perf.hosts import choice, isolation
 
     load = plan.Load(
@@ -133,6 +134,7 @@ def _sweep(options: cli.Options, words: Sequence[str]) -> int:
         warmup_events=cli.whole_number(options, "--warmup", minimum=0),
         wait_factor=cli.seconds(options, "--wait-factor"),
         seed=cli.whole_number(options, "--seed", minimum=0),
+        switch=options["--switch"],
     )
     networks = plan.networks(
         options["--topology"].split(","),
@@ -152,12 +154,12 @@ def _sweep(options: cli.Options, words: Sequence[str]) -> int:
             f"{PROGRAM}: Mininet cannot run here ({why}); using local hosts",
             file=sys.stderr,
         )
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # Like Ctrl-C: what was started must be ended.
-        signal.signal(number, lambda num, _frame: sys.exit(128 + num))
     if kind == "mininet":
         isolation.enter(["-m", "pubsub_perf", *words])
-    choice.check_shaping(kind, load)
+    interrupts.install()
+    choice.check_network(kind, load)
+    for lack in choice.lacks(kind):
+        print(f"{PROGRAM}: {lack}", file=sys.stderr)
     return _run(cases, kind, Path(options["--out"]), force=options["--force"])
 
 

@@ -152,7 +152,7 @@ def assumptions(broker: Broker) -> tuple[str, ...]:
             f"{wording.number(broker.bits_per_s / 1e6)} Mbit/s at every size."
         )
         found.append(
-            "The link passes nothing at more than its rate. A shaper with a bucket "
-            "(Mininet's htb lets 15 kB pass at once) delays less than predicted."
+            "The link passes nothing at more than its rate. A shaper's bucket (one "
+            "full packet with Mininet's htb) lets a first small packet or two pass at once."
         )
     return tuple(found)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf.hosts import isolation
+from pubsub_perf.hosts import isolation, kernel
 from pubsub_perf.hosts.base import HostError, Hosts
 from pubsub_perf.hosts.local import LocalHosts
-from pubsub_perf.plan import Load
+from pubsub_perf.plan import SWITCHES, Load
 from pubsub_perf.topologies import Network
 
 HostKind = Literal["mininet", "local"]
@@ -34,22 +34,46 @@ def choose(asked: str) -> tuple[HostKind, str | None]:
     raise HostError(f"Mininet cannot run here: {reason}")
 
 
-def check_shaping(kind: HostKind, load: Load) -> None:
-    """Refuse shaping that these hosts cannot do, before anything runs.
+def check_network(kind: HostKind, load: Load) -> None:
+    """Refuse links and switches that these hosts cannot have, before anything runs.
 
     Raises:
-        HostError: the load asks for it.
+        HostError: the load asks for them.
     """
-    if kind == "local" and (load.bandwidth_mbit is not None or load.delay_ms):
-        raise HostError(
-            "local hosts have no links, so no bandwidth or delay can be set; "
-            "this needs --hosts mininet"
+    if kind == "local":
+        if load.bandwidth_mbit is not None or load.delay_ms:
+            raise HostError(
+                "local hosts have no links, so no bandwidth or delay can be set; "
+                "this needs --hosts mininet"
+            )
+        if load.switch != SWITCHES[0]:
+            raise HostError(
+                f"local hosts have no switches, so no {load.switch} either; "
+                "this needs --hosts mininet"
+            )
+        return
+    if load.switch == "openvswitch":
+        reason = kernel.openvswitch_unavailable() or (
+            "its daemons would have to run in the sweep's private namespaces, which "
+            "this version does not do"
         )
-    if kind == "mininet" and load.delay_ms:
-        from pubsub_perf.hosts.mininet import netem_unavailable
+        raise HostError(
+            f"Open vSwitch cannot be used: {reason}; choose --switch linux-bridge"
+        )
+    if load.delay_ms and (reason := kernel.netem_unavailable()):
+        raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {reason}")
 
-        if reason := netem_unavailable():
-            raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {reason}")
+
+def lacks(kind: HostKind) -> list[str]:
+    """What the kernel has not, and what that means, a line each; for the user to know
+    before anything runs. To be called inside the sweep's namespaces."""
+    if kind == "local":
+        return []
+    found = (
+        (kernel.netem_unavailable(), "links cannot be delayed"),
+        (kernel.openvswitch_unavailable(), "switches are Linux bridges"),
+    )
+    return [f"{reason}: {meaning}" for reason, meaning in found if reason]
 
 
 def open_hosts(kind: HostKind, network: Network, load: Load) -> Hosts:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from pubsub_perf.hosts import mininet_compat
+from pubsub_perf.hosts import kernel, mininet_compat
 from pubsub_perf.hosts.base import HostError, Traffic, pipes, script
 from pubsub_perf.topologies import Network
 
@@ -51,7 +51,7 @@ class MininetHosts:
         from mininet.topo import Topo
 
         setLogLevel("critical")
-        if self._delay_ms and (reason := netem_unavailable()):
+        if self._delay_ms and (reason := kernel.netem_unavailable()):
             raise HostError(f"a delay of {self._delay_ms:g} ms cannot be set: {reason}")
         topo = Topo()
         for host in self._network.hosts:
@@ -247,22 +247,6 @@ def check_delay(asked_ms: float, round_trips_ms: Mapping[str, float]) -> None:
                 f"a delay of {asked_ms:g} ms a link is not in force: {address} answers "
                 f"within {found_ms:g} ms, not {least_ms:g} ms"
             )
-
-
-def netem_unavailable() -> str | None:
-    """Why a link cannot be delayed; None when it can. Tries it on the loopback of
-    this (private) network namespace."""
-    add = subprocess.run(
-        ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if add.returncode == 0:
-        subprocess.run(["tc", "qdisc", "del", "dev", "lo", "root"], check=True)
-        return None
-    said = " ".join(add.stderr.split())
-    return f"this kernel has no netem queueing discipline ({said})"
 
 
 def _raise_open_files() -> None:

@@ -1,0 +1,52 @@
+"""What this kernel can do for emulated networks. Shell."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+_OPENVSWITCH: Final = "openvswitch"
+
+
+@functools.cache
+def netem_unavailable() -> str | None:
+    """Why a link cannot be delayed; None when it can. Tries it on the loopback of
+    this (private) network namespace."""
+    add = subprocess.run(
+        ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if add.returncode == 0:
+        subprocess.run(["tc", "qdisc", "del", "dev", "lo", "root"], check=True)
+        return None
+    said = " ".join(add.stderr.split())
+    return f"this kernel has no netem queueing discipline ({said})"
+
+
+@functools.cache
+def openvswitch_unavailable() -> str | None:
+    """Why switches cannot be those of Open vSwitch; None when they could."""
+    if not _has_module(_OPENVSWITCH):
+        return "this kernel has no Open vSwitch module"
+    if shutil.which("ovs-vsctl") is None:
+        return "the Open vSwitch programs are missing (Debian: openvswitch-switch)"
+    return None
+
+
+def _has_module(name: str) -> bool:
+    """Whether a kernel module is loaded, built in, or there to be loaded."""
+    if Path("/sys/module", name).exists():
+        return True
+    folder = Path("/lib/modules", os.uname().release)
+    lists = [folder / "modules.builtin", folder / "modules.dep"]
+    return any(
+        f"/{name}.ko" in path.read_text(errors="replace")
+        for path in lists
+        if path.is_file()
+    )

@@ -1,0 +1,38 @@
+"""Signals that end a sweep. Shell.
+
+An exception that a signal handler raises is lost when the interpreter is just running
+something whose errors it ignores: a destructor, a weak reference's callback, what it calls
+around a fork (and starting a role forks). So the handler also leaves a note, and whoever
+waits for roles looks at it.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+_noted: int | None = None
+
+
+def install() -> None:
+    """Have SIGINT raise KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit, so
+    that what was started is ended."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _note)
+
+
+def check() -> None:
+    """Raises:
+    KeyboardInterrupt: SIGINT came, even if its exception was lost.
+    SystemExit: SIGTERM or SIGHUP did.
+    """
+    if _noted == signal.SIGINT:
+        raise KeyboardInterrupt
+    if _noted is not None:
+        raise SystemExit(128 + _noted)
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    global _noted
+    _noted = number
+    check()
