@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pubsub_perf.hosts.base import HostError, Traffic
-from pubsub_perf.hosts.mininet import check_delay, parse_pings, parse_rate_mbit
+from pubsub_perf.hosts.mininet import (
+    bucket_bytes,
+    check_delay,
+    parse_pings,
+    parse_rate_mbit,
+)
 
 PINGS = """\
 10.0.0.2 rtt min/avg/max/mdev = 0.011/0.025/0.040/0.014 ms
@@ -30,6 +35,15 @@ def test_hosts_that_answer_have_their_best_round_trip() -> None:
 )
 def test_the_rate_of_a_traffic_class_is_read(shown: str, rate: float | None) -> None:
     assert parse_rate_mbit(shown) == rate
+
+
+@pytest.mark.parametrize(
+    ("rate_mbit", "size"), [(5, 125), (100, 2500), (1000, 25_000), (0.001, 1)]
+)
+def test_a_bucket_holds_what_the_rate_brings_in_200_us(
+    rate_mbit: float, size: int
+) -> None:
+    assert bucket_bytes(rate_mbit) == size
 
 
 def test_a_delay_that_is_not_in_force_is_found() -> None:

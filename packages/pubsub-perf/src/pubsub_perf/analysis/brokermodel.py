@@ -152,7 +152,6 @@ def assumptions(broker: Broker) -> tuple[str, ...]:
             f"{wording.number(broker.bits_per_s / 1e6)} Mbit/s at every size."
         )
         found.append(
-            "The link passes nothing at more than its rate. A shaper's bucket (one "
-            "full packet with Mininet's htb) lets a first small packet or two pass at once."
+            "The link passes nothing at more than its rate (a shaper's bucket would)."
         )
     return tuple(found)

@@ -60,8 +60,8 @@ def check_network(kind: HostKind, load: Load) -> None:
         raise HostError(
             f"Open vSwitch cannot be used: {reason}; choose --switch linux-bridge"
         )
-    if load.delay_ms and (reason := kernel.netem_unavailable()):
-        raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {reason}")
+    if load.delay_ms and (lack := kernel.netem_unavailable()):
+        raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {lack}")
 
 
 def lacks(kind: HostKind) -> list[str]:
