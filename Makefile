@@ -21,10 +21,10 @@ INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-.PHONY: help install build test lint format types check perf mininet browser lock clean
+.PHONY: help install build test lint format types check perf bench bench-check mininet browser lock clean
 
 help: ## show the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: .venv/.installed ## set up .venv with all packages, editable, and the tools
 
@@ -53,6 +53,12 @@ perf: .venv-perf/.installed mininet ## measure both models; SWEEP=full for up to
 	.venv-perf/bin/pubsub-perf sweep --preset $(SWEEP) --out sweeps/$(SWEEP) $(ARGS) || status=$$?; \
 	if [ $$status -le 1 ]; then .venv-perf/bin/pubsub-perf plot sweeps/$(SWEEP) || status=$$?; fi; \
 	exit $$status
+
+bench: install ## measure the roles against plain pyzmq, about ten minutes
+	.venv/bin/pubsub-perf bench $(ARGS)
+
+bench-check: install ## compare with the committed ratios; fails past 15 %
+	.venv/bin/pubsub-perf bench --check docs/benchmarks/bars.json $(ARGS)
 
 mininet: ## install the Debian packages that Mininet needs, where that is possible
 	@scripts/mininet-debs.sh

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pubsub_common import defaults, messages
+from pubsub_common.batches import Batch, counted, decode_batch_body, encode_batch
 from pubsub_common.errors import ProtocolError
 from pubsub_common.events import (
     Event,
@@ -53,6 +54,8 @@ def event_of(vector: dict[str, str]) -> Event:
 [REFUSED_FRAMES] = blocks("hex refused")
 EVENTS = [fields(block) for block in blocks("event")]
 ACCEPTED_EVENTS = [fields(block) for block in blocks("event accepted")]
+BATCHES = [fields(block) for block in blocks("batch")]
+[REFUSED_BATCHES] = blocks("hex refused batch")
 READY = [fields(block) for block in blocks("ready")]
 
 
@@ -124,6 +127,31 @@ def test_what_is_documented_as_no_event_is_none(line: str) -> None:
 
     with pytest.raises(ProtocolError):
         decode_event(frame)
+
+
+@pytest.mark.parametrize("vector", BATCHES)
+def test_a_batch_is_read_and_written_as_documented(vector: dict[str, str]) -> None:
+    batch = Batch(
+        publisher=vector["publisher"],
+        session=int(vector["session"]),
+        sequence=int(vector["sequence"]),
+        published_ns=int(vector["published_ns"]),
+        offsets_ns=[int(part) for part in vector["offsets_ns"].split(",")],
+        payloads=[bytes.fromhex(part) for part in vector["payloads"].split(",")],
+        topic=vector["topic"],
+    )
+    frame = bytes.fromhex(vector["frame"])
+
+    assert encode_batch(batch) == frame
+    assert counted(frame, 100) == (batch.topic, frame, len(batch))
+
+
+@pytest.mark.parametrize("line", REFUSED_BATCHES)
+def test_what_is_documented_as_no_batch_is_none(line: str) -> None:
+    body = bytes.fromhex(line.partition(" ")[0])[2:]
+
+    with pytest.raises(ProtocolError):
+        decode_batch_body(body)
 
 
 @pytest.mark.parametrize("vector", READY)

@@ -9,6 +9,7 @@ import random
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -16,6 +17,7 @@ from typing import Final, Self, TypeVar
 import zmq
 
 from pubsub_common import messages
+from pubsub_common.batches import decode_batch_body, is_batch
 from pubsub_common.errors import ProtocolError
 from pubsub_common.events import Event, decode_event, decode_ready_answer, ready_topic
 from pubsub_common.messages import (
@@ -158,6 +160,16 @@ class FakeBroker:
         return None
 
 
+def events_of(frame: bytes) -> list[Event]:
+    """The events in a frame, which may be a batch."""
+    topic, _, body = frame.partition(b"\0")
+    if not is_batch(frame, len(topic)):
+        return [decode_event(frame, time.time_ns())]
+    batch = decode_batch_body(body)
+    batch.topic = topic.decode()
+    return batch.events()
+
+
 class RawSubscriber:
     """A SUB socket, as a subscriber or a broker's forwarder would connect it."""
 
@@ -170,6 +182,7 @@ class RawSubscriber:
         queue_limit: int | None = None,
     ) -> None:
         """With a ``session``, also subscribe to its ready topics."""
+        self._waiting: deque[Event] = deque()  # the rest of a batch
         self.socket = context.socket(zmq.SUB)
         self.socket.linger = 0
         self.socket.rcvtimeo = WAIT_MS
@@ -188,10 +201,11 @@ class RawSubscriber:
 
     def next_event(self) -> Event:
         """The next event; answers of the ready handshake are passed over."""
-        while True:
+        while not self._waiting:
             frame = self.socket.recv()
             if decode_ready_answer(frame) is None:
-                return decode_event(frame, time.time_ns())
+                self._waiting += events_of(frame)
+        return self._waiting.popleft()
 
     def next_answer(self) -> tuple[str, Event]:
         """The next answer of the ready handshake; events are passed over."""

@@ -451,7 +451,9 @@ def test_events_can_be_taken_by_topic_and_the_others_stay(
     subscriber = connect(broker, "decentralized", publisher, new_subscriber, "A", "B")
     for topic in "ABBAB":
         publisher.publish(topic, topic.encode())
-    wait_for(lambda: len(subscriber._frames) >= 5 or fetch(subscriber), "five frames")
+    wait_for(
+        lambda: len(subscriber._receiver.kept) >= 5 or fetch(subscriber), "five frames"
+    )
 
     taken = [subscriber.parse_publish_event("B") for _ in range(4)]
     rest = [subscriber.parse_publish_event() for _ in range(3)]
@@ -466,7 +468,7 @@ def test_events_can_be_taken_by_topic_and_the_others_stay(
 
 
 def fetch(subscriber: Subscriber) -> bool:
-    subscriber._fetch()
+    subscriber._receiver.fetch(subscriber._receiver.kept)
     return False
 
 
@@ -713,7 +715,7 @@ def test_a_flood_of_events_does_not_keep_the_wait_from_ending(
     broker.publishers = [noisy.info, mute.info]
     subscriber = new_subscriber("A")
     noisy.get_ready()
-    flood(monkeypatch, noisy)
+    flood(monkeypatch, subscriber, noisy)
     errors: list[Exception] = []
 
     def wait() -> None:
@@ -724,23 +726,26 @@ def test_a_flood_of_events_does_not_keep_the_wait_from_ending(
 
     thread = in_thread(wait)
     if end == "stop":
-        wait_for(lambda: subscriber._set_aside, "an event")
+        wait_for(lambda: subscriber._receiver.kept, "an event")
         subscriber.stop()
 
     assert ended(thread)
     assert "answers are missing" in str(errors[0])
 
 
-def flood(monkeypatch: pytest.MonkeyPatch, publisher: RawPublisher) -> None:
+def flood(
+    monkeypatch: pytest.MonkeyPatch, subscriber: Subscriber, publisher: RawPublisher
+) -> None:
     """From here on there is always one more event, however fast they are taken."""
     numbers = itertools.count(publisher.next_sequence["A"])
 
-    def receive(_inlet: Inlet) -> bytes:
+    def receive(_flags: int) -> bytes:
         return encode_event(
             "A", publisher.address, publisher.session, next(numbers), 0, b""
         )
 
-    monkeypatch.setattr(Inlet, "receive", receive)
+    for inlet in subscriber._receiver.inlets.values():
+        monkeypatch.setattr(inlet, "receive_frame", receive)
 
 
 @pytest.mark.integration
@@ -1017,9 +1022,9 @@ def test_what_has_arrived_before_stop_is_delivered(
 
 def waiting(subscriber: Subscriber, payload: bytes) -> bool:
     """Whether an event with this payload waits in the subscriber's queue."""
-    subscriber._fetch()
-    frames = subscriber._frames
-    return bool(frames) and frames[-1][0].endswith(payload)
+    subscriber._receiver.fetch(subscriber._receiver.kept)
+    kept = subscriber._receiver.kept
+    return bool(kept) and isinstance(kept[-1], Event) and kept[-1].payload == payload
 
 
 @pytest.mark.integration
@@ -1035,7 +1040,7 @@ def test_a_flood_of_events_does_not_keep_stop_from_ending_it(
     subscriber = connect(broker, model, publisher, new_subscriber)
     received: list[Event] = []
     thread = in_thread(lambda: received.extend(subscriber))
-    flood(monkeypatch, publisher)
+    flood(monkeypatch, subscriber, publisher)
     publisher.publish("A")  # wakes it
     wait_for(lambda: len(received) > 1000, "the flood")
 
@@ -1243,9 +1248,9 @@ def test_centralized_it_moves_to_the_new_port_and_keeps_what_the_old_one_sent(
 
 
 def readable(subscriber: Subscriber) -> bool:
-    """Whether 300 frames have arrived, which then are in the subscriber's queue."""
-    subscriber._fetch()
-    return len(subscriber._frames) >= 300
+    """Whether 300 events have arrived, which then are in the subscriber's queue."""
+    subscriber._receiver.fetch(subscriber._receiver.kept)
+    return len(subscriber._receiver.kept) >= 300
 
 
 @pytest.mark.integration
@@ -1303,14 +1308,16 @@ def test_whoever_is_woken_by_a_refusal_finds_the_reason(
     """Else it goes back to sleep, and nobody wakes it again."""
     subscriber = new_subscriber("A")
     found: list[object] = []
-    wake = subscriber._waker.wake
+    waker = subscriber._receiver.waker
+    assert waker is not None
+    wake = waker.wake
 
     def look() -> None:
         assert subscriber._control is not None
         found.append(subscriber._control.error)
         wake()
 
-    monkeypatch.setattr(subscriber._waker, "wake", look)
+    monkeypatch.setattr(waker, "wake", look)
     broker.refusal = ("wrong_model", "not any more")
     broker.restart()
     wait_for(lambda: found, "a wake-up")

@@ -26,8 +26,9 @@ from pubsub_broker.effects import (
 from pubsub_broker.forwarder import ForwardSockets, ProxyForwarder
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_common import addresses, arguments, defaults, messages
+from pubsub_common.batches import counted
 from pubsub_common.errors import ConfigError, ProtocolError, PubSubError
-from pubsub_common.events import SESSION_BITS, split_frame
+from pubsub_common.events import SESSION_BITS, topic_prefix
 from pubsub_common.messages import Disconnect, Heartbeat, Model, Register, Request
 from pubsub_common.sockets import Waker, end_context, endpoint, new_context
 
@@ -399,15 +400,15 @@ class Broker:
         event of this topic is at hand. Only a broker with an event limit has events
         at hand: else libzmq's proxy forwards them in C, faster and uncounted."""
         event = self._event
-        if event is None or event[: split_frame(event)] != topic.encode():
+        if event is None or not event.startswith(topic_prefix(topic)):
             return False
         self._pairs[self._forwarder_of(topic)].xpub.send(event)
         self._event = None
         return True
 
     def _forward_waiting(self, pair: ForwardSockets) -> None:
-        """Forward what waits, up to the event limit. Answers of the ready handshake
-        pass and do not count."""
+        """Forward what waits, up to the event limit; a batch beyond it is cut. Answers
+        of the ready handshake pass and do not count."""
         for _ in range(_BURST):
             if self._finished():
                 return
@@ -415,13 +416,14 @@ class Broker:
                 frame = pair.xsub.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return
+            limit = self.max_event_count - self.event_count
             try:
-                topic = frame[: split_frame(frame)].decode()
-            except (ProtocolError, UnicodeDecodeError):
+                topic, self._event, count = counted(frame, limit)
+            except ProtocolError:
                 pair.xpub.send(frame)
                 continue
-            self._event = frame
-            self.event_count += self.send(topic)
+            if self.send(topic):
+                self.event_count += count
 
     def _bind_control(self) -> None:
         try:

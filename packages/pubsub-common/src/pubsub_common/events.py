@@ -93,6 +93,28 @@ def encode_event(
     )
 
 
+def encode_large(
+    prefix: bytes,
+    publisher: str,
+    session: int,
+    sequence: int,
+    published_ns: int,
+    payload: bytes,
+) -> bytes:
+    """As `encode_event`, with the topic's prefix ready made and one copy of the payload
+    less."""
+    head = encode_body((publisher, session, sequence, published_ns, b""))
+    # MessagePack's bin 8, 16 or 32, for which the empty payload's two bytes make room.
+    size = len(payload)
+    if size < 2**8:
+        mark = b"\xc4" + size.to_bytes(1, "big")
+    elif size < 2**16:
+        mark = b"\xc5" + size.to_bytes(2, "big")
+    else:
+        mark = b"\xc6" + size.to_bytes(4, "big")
+    return b"".join((prefix, memoryview(head)[:-2], mark, payload))
+
+
 def split_frame(frame: bytes) -> int:
     """Index of the zero byte that ends the topic.
 

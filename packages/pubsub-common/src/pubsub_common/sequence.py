@@ -54,10 +54,10 @@ class StreamTracker:
 
     __slots__ = (
         "_open",
+        "_start",
         "duplicated",
         "expected",
         "lost",
-        "received",
         "reordered",
         "session",
         "topic",
@@ -68,11 +68,17 @@ class StreamTracker:
         self.session = session
         self.topic = topic
         self.expected = expected
-        self.received = 0
+        self._start = expected
         self.lost = 0
         self.duplicated = 0
         self.reordered = 0
         self._open: list[tuple[int, int]] = []
+
+    @property
+    def received(self) -> int:
+        """How many events arrived. Computed, so that the receive path has one number
+        less to advance: all up to the expected one but those that are lost."""
+        return self.expected - self._start - self.lost
 
     def observe(self, sequence: int) -> Gap | None:
         """Count the arrival of ``sequence``; the gap it reveals, if any.
@@ -82,10 +88,8 @@ class StreamTracker:
         gap = self.expect(sequence)
         if sequence == self.expected:
             self.expected += 1
-            self.received += 1
         elif self._close(sequence):
             self.lost -= 1
-            self.received += 1
             self.reordered += 1
         else:
             self.duplicated += 1
@@ -95,7 +99,7 @@ class StreamTracker:
         """The publisher's next event will be ``sequence``: whatever lies before it
         and has not arrived is lost. Numbers from the past change nothing."""
         if self.expected < 0:
-            self.expected = sequence
+            self.expected = self._start = sequence
         if sequence <= self.expected:
             return None
         first, self.expected = self.expected, sequence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import zmq
 
@@ -33,6 +33,8 @@ class Inlet(DataSocket):
         # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
         # without a word; how many there are is bounded by the topics.
         self.socket.sndhwm = 0
+        # Takes flags, returns a frame, raises `zmq.Again`: for who holds the lock.
+        self.receive_frame: Callable[[int], bytes] = self.socket.recv
         self._connected: set[str] = set()
         names = tuple(topics)
         self._ready_topics = [ready_topic(topic, session, in_all) for topic in names]

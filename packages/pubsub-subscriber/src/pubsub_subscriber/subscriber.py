@@ -1,24 +1,17 @@
 """The subscriber as a program part: sockets around the protocol. Shell.
 
-Theory of operation
--------------------
-The user's thread receives: it drains the SUB sockets without waiting, and polls
-their file descriptors when they are empty. The control thread learns of publishers
-and connects the sockets to them, under each socket's lock; it wakes the user's
-thread when that may have swallowed the news of an event (`pubsub_common.sockets`).
-
-Nothing received is lost on the way to the user: frames go from the sockets to one
-queue, and leave it one by one as the user asks for events.
+The user's thread receives (`pubsub_subscriber.receiver`). The control thread learns of
+publishers and connects the sockets to them, under each socket's lock.
 """
 
 from __future__ import annotations
 
 import logging
-import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,12 +19,13 @@ from typing import Any, Final, Self
 import msgspec
 
 from pubsub_common import addresses, arguments, defaults
+from pubsub_common.batches import Batch
 from pubsub_common.clock import clock_ns
 from pubsub_common.clockoffset import SHARED
 from pubsub_common.control import ControlClient
 from pubsub_common.datafile import writable_file, write_latencies
-from pubsub_common.errors import ConfigError, NotReady, ProtocolError, PubSubError
-from pubsub_common.events import Event, decode_body, decode_ready_answer, split_frame
+from pubsub_common.errors import ConfigError, NotReady, PubSubError
+from pubsub_common.events import Event
 from pubsub_common.latency import LatencyHistogram
 from pubsub_common.messages import Model, PublisherInfo, Registered
 from pubsub_common.sequence import Counts, Gap
@@ -39,19 +33,15 @@ from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEve
 from pubsub_common.sockets import Waker, end_context, endpoint, new_context
 from pubsub_common.topics import validate_topics
 from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.intake import Intake
+from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.recorder import Recorder
 from pubsub_subscriber.streams import SETTLE_S, Streams
 
 _log = logging.getLogger(__name__)
 
-# Frames taken from a socket in one go. Bounds how long its lock is held.
-_BURST: Final = 256
-# How long after `stop` frames are still taken from the sockets: without a limit, a
-# publisher that is faster than this subscriber would keep it from ending.
-_STOP_S: Final = 1.0
 # How often the ready handshake is repeated while answers are missing.
 _ASK_AGAIN_S: Final = 1.0
-_MAX_POLL_S: Final = 3600.0
 
 
 class Subscriber:
@@ -105,8 +95,6 @@ class Subscriber:
         self.indefinite = indefinite
         self.max_event_count = max_event_count
         self.centralized = centralized
-        self.event_count = 0
-        self.malformed_count = 0
         self.latencies = LatencyHistogram()
         self.session = -1
         self._broker_port = broker_port
@@ -117,20 +105,22 @@ class Subscriber:
         self._queue_limit = queue_limit
         self._on_event = on_event
         self._on_gap = on_gap
-        self._topic_names = {topic.encode(): topic for topic in self.topics}
         self._recorder = Recorder()
         self._streams = Streams()
         # Guards streams, and that connections follow them. Taken before a socket's.
         self._state = threading.Lock()
+        self._intake = Intake(
+            self.topics, self._streams, self._state, self._now_ns, self._report
+        )
         self._epoch: int | None = None
-        self._inlets: dict[int, Inlet] = {}  # by broker port; 0: publishers
-        self._retired: list[Inlet] = []
+        self._receiver = Receiver(
+            self._intake,
+            None if indefinite else max_event_count,
+            self._check_usable,
+            self._settle,
+            self._streams.next_deadline,
+        )
         self._notifications: deque[Changed] = deque()
-        self._frames: deque[tuple[bytes, int]] = deque()
-        self._set_aside: deque[Event] = deque()
-        self._poller: select.poll | None = None
-        self._stopping = False
-        self._stop_at = 0.0
         self._configured = False
         self._control: ControlClient | None = None
 
@@ -145,7 +135,7 @@ class Subscriber:
             NotReady: `stop` was called before the broker answered.
         """
         self._context = new_context()
-        self._waker = Waker()
+        self._receiver.waker = Waker()
         self._configured = True
         try:
             self.register_sub()
@@ -172,7 +162,7 @@ class Subscriber:
         )
         self._control.start()
         self._control.wait_registered(
-            self._connect_timeout_s, stopped=lambda: self._stopping
+            self._connect_timeout_s, stopped=lambda: self._receiver.stopping
         )
 
     def setup_broker_topic_port_connections(
@@ -183,14 +173,14 @@ class Subscriber:
         topics_of: dict[int, list[str]] = {}
         for topic, port in received_message.items():
             topics_of.setdefault(port, []).append(topic)
-        for port in self._inlets.keys() - topics_of.keys():
+        for port in self._receiver.inlets.keys() - topics_of.keys():
             # A broker that restarted forwards from other ports. What the old socket
             # still holds is taken out by the receiving thread.
-            self._retired.append(self._inlets.pop(port))
+            self._receiver.retired.append(self._receiver.inlets.pop(port))
         for port, topics in topics_of.items():
-            if port not in self._inlets:
+            if port not in self._receiver.inlets:
                 self._open_inlet(port, topics).connect(f"{self.broker_address}:{port}")
-        self._connections_changed()
+        self._receiver.changed()
 
     def setup_notification_polling(self, notify_port: int = 0) -> None:
         """Decentralized: get ready to listen to publishers as the broker names them.
@@ -198,9 +188,9 @@ class Subscriber:
         Its notifications come on the control connection, so ``notify_port``, a
         separate port in earlier versions, is not used.
         """
-        if 0 not in self._inlets:
+        if 0 not in self._receiver.inlets:
             self._open_inlet(0, self.topics)
-            self._connections_changed()
+            self._receiver.changed()
 
     def setup_publisher_direct_connections(
         self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
@@ -208,8 +198,10 @@ class Subscriber:
         """Decentralized: connect to the publishers that the broker has named."""
         for item in notification or ():
             info = msgspec.convert(item, PublisherInfo, from_attributes=True)
-            if info.address is not None and self._inlets[0].connect(info.address):
-                self._waker.wake()
+            if info.address is not None and self._receiver.inlets[0].connect(
+                info.address
+            ):
+                self._receiver.wake()
 
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in
@@ -224,8 +216,7 @@ class Subscriber:
                     self._streams.join(info)
                 if not self.centralized:
                     self.setup_publisher_direct_connections(change.joined)
-        if self._configured:
-            self._waker.wake()  # departures have deadlines, joins change readiness
+        self._receiver.wake()  # departures have deadlines, joins change readiness
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
@@ -235,11 +226,7 @@ class Subscriber:
         """End iterations, `notify` and waits soon; what has arrived until then is
         still delivered, as far as it can be within a second. For any thread and for
         signal handlers."""
-        if not self._stopping:
-            self._stop_at = time.monotonic() + _STOP_S
-            self._stopping = True
-        if self._configured:
-            self._waker.wake()
+        self._receiver.stop()
 
     def disconnect(self) -> None:
         """Leave the system, telling the broker. Again: does nothing."""
@@ -248,10 +235,12 @@ class Subscriber:
         self._configured = False
         if self._control is not None:
             self._control.close({})
-        for inlet in (*self._inlets.values(), *self._retired):
+        for inlet in (*self._receiver.inlets.values(), *self._receiver.retired):
             inlet.close(0)
         end_context(self._context)
-        self._waker.close()
+        waker, self._receiver.waker = self._receiver.waker, None
+        if waker is not None:
+            waker.close()
 
     def __enter__(self) -> Self:
         self.configure()
@@ -267,6 +256,16 @@ class Subscriber:
 
     # Receiving
 
+    @property
+    def event_count(self) -> int:
+        """How many events were delivered."""
+        return self._receiver.event_count
+
+    @property
+    def malformed_count(self) -> int:
+        """How many messages were no events."""
+        return self._intake.malformed_count
+
     def __iter__(self) -> Iterator[Event]:
         """Events as they arrive, until ``max_event_count`` or, when ``indefinite``,
         until `stop`.
@@ -275,8 +274,7 @@ class Subscriber:
             PubSubError: this subscriber is not connected, or the broker refuses it
                 since it restarted.
         """
-        while (event := self.receive()) is not None:
-            yield event
+        return chain.from_iterable(self._receiver.bursts())
 
     def receive(self, timeout_s: float | None = None) -> Event | None:
         """The next event, waiting for it; None after ``timeout_s`` seconds, after
@@ -287,33 +285,21 @@ class Subscriber:
                 since it restarted.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while self.indefinite or self.event_count < self.max_event_count:
-            event = self.parse_publish_event()
-            if event is not None:
-                return event
-            if self._stopping:
-                break
-            self._check_usable()
-            if deadline is not None and time.monotonic() >= deadline:
-                break
-            self._wait(deadline)
-        return None
+        return self._receiver.receive(deadline)
 
     def parse_publish_event(self, topic: str = "") -> Event | None:
         """The next event that has arrived, of ``topic`` if one is named, without
         waiting; None when there is none. Events of other topics stay for later."""
-        for index, event in enumerate(self._set_aside):
-            if topic in ("", event.topic):
-                del self._set_aside[index]
-                return self._deliver(event)
-        while self._frames or self._fetch():
-            arrived = self._decode(*self._frames.popleft())
-            if arrived is None:
-                continue
-            if topic in ("", arrived.topic):
-                return self._deliver(arrived)
-            self._set_aside.append(arrived)
-        return None
+        return self._receiver.arrived(topic)
+
+    def batches(self) -> Iterator[Batch]:
+        """Events as they arrive, as iteration gives them, but those that were published
+        together together. An event that came alone is a batch of one.
+
+        Raises:
+            PubSubError: as iteration does.
+        """
+        return self._receiver.batches()
 
     def notify(self) -> None:
         """Receive events until there are ``max_event_count``, or until `stop`; write
@@ -359,27 +345,27 @@ class Subscriber:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         ask_at = time.monotonic() + _ASK_AGAIN_S
         while self._streams.awaited():
-            arrived = bool(self._frames) or self._fetch()
-            while self._frames and self._streams.awaited():
-                event = self._decode(*self._frames.popleft())
-                if event is not None:
-                    self._set_aside.append(event)
+            arrived = self._receiver.fetch(self._receiver.kept)
             if not self._streams.awaited():
                 return
             now = time.monotonic()
-            if self._stopping or (deadline is not None and now >= deadline):
+            if self._receiver.stopping or (deadline is not None and now >= deadline):
                 raise NotReady(f"{self._streams.awaited()} answers are missing")
             if now >= ask_at:
                 ask_at = now + _ASK_AGAIN_S
-                for inlet in tuple(self._inlets.values()):
+                for inlet in tuple(self._receiver.inlets.values()):
                     arrived |= inlet.ask_again()
             if not arrived:
-                self._wait(ask_at if deadline is None else min(deadline, ask_at))
+                self._receiver.wait(
+                    ask_at if deadline is None else min(deadline, ask_at)
+                )
 
     def counts(self) -> Counts:
         """How many events were received, lost, duplicated and reordered so far."""
         with self._state:
-            return self._streams.counts()
+            counts = self._streams.counts()
+        counts.received -= self._receiver.undelivered()
+        return counts
 
     def latency_error_ns(self) -> tuple[int, int] | None:
         """How far the clocks of this host and of the publishers are apart: the true
@@ -406,111 +392,12 @@ class Subscriber:
         if not self._configured:
             raise PubSubError("this subscriber is not connected: call configure first")
 
-    def _deliver(self, event: Event) -> Event:
-        self.event_count += 1
-        return event
-
-    def _fetch(self) -> bool:
-        """Move waiting frames from the sockets to the queue; False when none waits.
-        Each is stamped the moment it leaves the socket."""
-        now_ns = self._now_ns
-        frames = self._frames
-        if not self._configured or (
-            self._stopping and time.monotonic() >= self._stop_at
-        ):
-            return bool(frames)
-        while self._retired:
-            self._empty(self._retired.pop())
-        for inlet in tuple(self._inlets.values()):
-            with inlet.lock:
-                for _ in range(_BURST):
-                    frame = inlet.receive()
-                    if frame is None:
-                        break
-                    frames.append((frame, now_ns()))
-        return bool(frames)
-
-    def _empty(self, inlet: Inlet) -> None:
-        with inlet.lock:
-            while (frame := inlet.receive()) is not None:
-                self._frames.append((frame, self._now_ns()))
-        inlet.close(0)
-        self._poller = None
-
-    def _decode(self, frame: bytes, received_ns: int) -> Event | None:
-        """The event in a frame; None for a handshake answer, a duplicate, or bytes
-        that are no event."""
-        try:
-            end = split_frame(frame)
-            topic = self._topic_names.get(frame[:end])
-            if topic is None:
-                self._take_answer(frame)
-                return None
-            event = decode_body(frame[end + 1 :])
-        except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._count_malformed(error)
-            return None
-        event.topic = topic
-        event.received_ns = received_ns
-        tracker = self._streams.trackers.get((event.session, topic))
-        if tracker is not None and tracker.expected == event.sequence:
-            tracker.expected += 1
-            tracker.received += 1
-            return event
-        return event if self._observe(event) else None
-
-    def _observe(self, event: Event) -> bool:
-        """Count an event that is the first of its stream, or not the expected one;
-        False for a duplicate."""
-        with self._state:
-            tracker = self._streams.tracker(event.session, event.topic)
-            before = tracker.duplicated
-            gap = tracker.observe(event.sequence)
-        self._report(gap)
-        return tracker.duplicated == before
-
-    def _take_answer(self, frame: bytes) -> None:
-        answered = decode_ready_answer(frame)
-        if answered is None:
-            raise ProtocolError("an event of a topic that was not subscribed")
-        topic, answer = answered
-        with self._state:
-            gap = self._streams.answer(answer.session, topic, answer.sequence)
-        self._report(gap)
-
-    def _count_malformed(self, error: Exception) -> None:
-        self.malformed_count += 1
-        if self.malformed_count == 1:
-            _log.warning("received what is no event (only said once): %s", error)
-
-    def _report(self, gap: Gap | None) -> None:
-        if gap is None:
-            return
+    def _report(self, gap: Gap) -> None:
         _log.info(
             "lost %d events of %s (%d to %d)", gap.count, gap.topic, gap.first, gap.last
         )
         if self._on_gap is not None:
             self._on_gap(gap)
-
-    def _wait(self, deadline: float | None) -> None:
-        """Wait for frames, for something to settle, or for the deadline."""
-        self._check_usable()
-        poller = self._poller
-        if poller is None:
-            poller = self._poller = select.poll()
-            poller.register(self._waker.fd, select.POLLIN)
-            for inlet in tuple(self._inlets.values()):
-                poller.register(inlet.fd, select.POLLIN)
-            # A frame may have come before the descriptor was watched.
-            if self._fetch():
-                return
-        if self._settle():
-            return
-        due = [at for at in (deadline, self._streams.next_deadline()) if at is not None]
-        left_s = min(due, default=float("inf")) - time.monotonic()
-        timeout_ms = min(max(0.0, left_s), _MAX_POLL_S) * 1000 + 0.5
-        if any(fd == self._waker.fd for fd, _ in poller.poll(timeout_ms)):
-            self._waker.clear()
 
     def _settle(self) -> bool:
         """Close the books on publishers that left; True when an event has arrived
@@ -521,7 +408,7 @@ class Subscriber:
             for info in gone:
                 # Another publisher may have taken the address over.
                 if info.address and not self._streams.address_in_use(info.address):
-                    arrived |= self._inlets[0].disconnect(info.address)
+                    arrived |= self._receiver.inlets[0].disconnect(info.address)
         for gap in gaps:
             self._report(gap)
         return arrived
@@ -536,7 +423,7 @@ class Subscriber:
                 self._notifications.append(event)
                 self.parse_notification()
             case Refused():
-                self._waker.wake()
+                self._receiver.wake()
 
     def _on_registered(self, reply: Registered) -> None:
         self.session = reply.session
@@ -552,7 +439,7 @@ class Subscriber:
             new = self._streams.replace(reply.publishers, time.monotonic())
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
-        self._waker.wake()
+        self._receiver.wake()
 
     def _open_inlet(self, port: int, topics: Iterable[str]) -> Inlet:
         names = tuple(topics)
@@ -561,10 +448,5 @@ class Subscriber:
         inlet = Inlet(
             self._context, names, self.session, self._queue_limit, in_all=in_all
         )
-        self._inlets[port] = inlet
+        self._receiver.inlets[port] = inlet
         return inlet
-
-    def _connections_changed(self) -> None:
-        """Have the receiving thread watch the sockets anew."""
-        self._poller = None
-        self._waker.wake()

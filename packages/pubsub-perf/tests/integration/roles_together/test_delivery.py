@@ -67,7 +67,7 @@ def test_a_subscriber_is_not_ready_before_a_known_publisher_has_answered(
 ) -> None:
     port = run_broker().port
     publisher = new_publisher(port, "A")
-    with publisher._data.lock:  # so it cannot answer
+    with publisher._outlet.lock:  # so it cannot answer
         subscriber = new_subscriber(port, "A")
         with pytest.raises(NotReady, match="1 answers are missing"):
             subscriber.wait_until_ready(0.2)
@@ -140,7 +140,7 @@ def test_several_forwarders_lose_and_repeat_nothing(
     receivers[1].wait_for_events(2 * 2000 * 3 // 8)
     for receiver in receivers:
         receiver.check_order()
-    assert len(subscribers[0]._inlets) == 2
+    assert len(subscribers[0]._receiver.inlets) == 2
 
 
 @pytest.mark.parametrize("model", ["centralized"], indirect=True)

@@ -1,0 +1,257 @@
+"""What roles cost before they do anything: start, memory, registrations. Shell."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import zmq
+
+from pubsub_broker.core import BrokerCore
+from pubsub_broker.effects import Send
+from pubsub_broker.registry import MemoryRegistry
+from pubsub_common import messages
+from pubsub_common.messages import PROTOCOL_VERSION, Register
+from pubsub_perf.bench.runner import free_ports, wait_for_port
+from pubsub_perf.hosts.base import script
+from pubsub_perf.hosts.isolation import die_with_parent
+
+_BAR: Final = 7
+_LIBRARY: Final = (sys.executable, "-c", "import zmq")
+_IDLE: Final = (sys.executable, "-c", "import zmq, sys; sys.stdin.read()")
+_WAIT_S: Final = 30.0
+_CLIENTS: Final = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure with its bound: at most."""
+
+    bar: int
+    name: str
+    value: float
+    unit: str
+    bound: float
+
+    @property
+    def met(self) -> bool:
+        return self.value <= self.bound
+
+
+def all_facts(repetitions: int) -> list[Fact]:
+    """Every figure of this page."""
+    return [
+        *(start_time(role, repetitions) for role in ("publisher", "subscriber")),
+        *idle_memory(),
+        *registrations(),
+        *simulated_registrations(repetitions),
+    ]
+
+
+def start_time(role: str, repetitions: int) -> Fact:
+    """``--help`` of a role's script against importing ZeroMQ alone, in turn."""
+    command = (script(f"pubsub-{role}"), "--help")
+    ratios = []
+    for _ in range(max(5, repetitions) + 1):
+        ours, theirs = _time_s(command), _time_s(_LIBRARY)
+        ratios.append(ours / theirs)
+    # Without the first one, which may have written byte code.
+    ratio = statistics.median(ratios[1:])
+    return Fact(_BAR, f"pubsub-{role} --help / import zmq", ratio, "times", 2.0)
+
+
+def idle_memory() -> list[Fact]:
+    """Resident memory of idle roles over that of a process that has imported ZeroMQ."""
+    control, data = free_ports(2)
+    broker = [script("pubsub-broker"), "-i", f"--port={control}", "--address=127.0.0.1"]
+    common = ["-b", "127.0.0.1", f"--broker-port={control}", "-t", "A"]
+    publisher = [script("pubsub-publisher"), *common, f"--bind-port={data}"]
+    with ExitStack() as stack:
+        plain = stack.enter_context(_Process(_IDLE))
+        roles = {"broker": stack.enter_context(_Process(broker))}
+        wait_for_port(control, _WAIT_S)
+        roles["publisher"] = stack.enter_context(
+            _Process([*publisher, "--wait-for=2", "-i"])
+        )
+        wait_for_port(data, _WAIT_S)
+        roles["subscriber"] = stack.enter_context(
+            _Process([script("pubsub-subscriber"), *common, "-i"])
+        )
+        _settle([*roles.values(), plain])
+        base_kib = plain.memory_kib()
+        return [
+            Fact(
+                _BAR,
+                f"memory of an idle {name} above import zmq",
+                round((process.memory_kib() - base_kib) / 1024, 2),
+                "MiB",
+                10.0,
+            )
+            for name, process in roles.items()
+        ]
+
+
+def registrations() -> list[Fact]:
+    """1,000 subscribers register at one broker process, from one client process."""
+    (port,) = free_ports(1)
+    command = [script("pubsub-broker"), "-i", "-c", f"--port={port}"]
+    with ExitStack() as stack:
+        broker = stack.enter_context(_Process([*command, "--address=127.0.0.1"]))
+        wait_for_port(port, _WAIT_S)
+        _settle([broker])
+        before_kib = broker.memory_kib()
+        context = stack.enter_context(zmq.Context())
+        context.set(zmq.MAX_SOCKETS, _CLIENTS + 10)
+        sockets = []
+        began = time.monotonic()
+        for number in range(_CLIENTS):
+            socket = stack.enter_context(context.socket(zmq.DEALER))
+            socket.linger = 0
+            socket.connect(f"tcp://127.0.0.1:{port}")
+            socket.send(messages.encode(_register(number)))
+            sockets.append(socket)
+        for socket in sockets:
+            socket.poll(round(_WAIT_S * 1000))
+            socket.recv(zmq.NOBLOCK)
+        took_s = time.monotonic() - began
+        _settle([broker])
+        grown_kib = broker.memory_kib() - before_kib
+    return [
+        Fact(_BAR, "1,000 subscribers register", round(took_s, 2), "s", 5.0),
+        Fact(
+            _BAR,
+            "broker memory per subscriber",
+            round(grown_kib / _CLIENTS, 1),
+            "KiB",
+            50.0,
+        ),
+    ]
+
+
+def simulated_registrations(repetitions: int) -> list[Fact]:
+    """The broker's core alone, with simulated clients: the cost of a registration among
+    10,000 clients over that among 100, and notifications per client that matches."""
+    few, many = 100, 10_000
+    ratios = []
+    for _ in range(max(3, repetitions)):
+        small_s = min(_core_s(few) for _ in range(10)) / few
+        ratios.append(_core_s(many) / many / small_s)
+    ratio = statistics.median(ratios)
+    name = "cost of a registration, 10,000 clients / 100"
+    pushed, matching = _pushes(many)
+    return [
+        Fact(_BAR, name, round(ratio, 2), "times", 1.5),
+        Fact(
+            _BAR,
+            f"notifications for {matching} matching of {many:,} subscribers",
+            pushed / matching,
+            "each",
+            1.0,
+        ),
+    ]
+
+
+def _core_s(clients: int) -> float:
+    core = _core()
+    requests = [(b"%d" % n, _register(n)) for n in range(clients)]
+    began = time.perf_counter()
+    for number, (peer, request) in enumerate(requests):
+        core.handle(peer, request, number * 1e-5)
+    return time.perf_counter() - began
+
+
+def _pushes(clients: int) -> tuple[int, int]:
+    """How many pushes a publisher's join causes, and how many subscribers match."""
+    core = _core()
+    for number in range(clients):
+        core.handle(b"%d" % number, _register(number), 0.0)
+    core.tick(1.0)
+    join = Register(
+        id=1,
+        version=PROTOCOL_VERSION,
+        role="publisher",
+        topics=["T7"],
+        address="127.0.0.1:5556",
+        clock="monotonic",
+    )
+    effects = [*core.handle(b"publisher", join, 1.0), *core.tick(2.0)]
+    pushed = sum(isinstance(e, Send) and e.peer != b"publisher" for e in effects)
+    return pushed, sum(number % 100 == 7 for number in range(clients))
+
+
+def _core() -> BrokerCore:
+    sessions = iter(range(1, 10**9))
+    return BrokerCore(
+        "decentralized",
+        MemoryRegistry(60.0),
+        epoch=1,
+        lease_s=60.0,
+        new_session=lambda: next(sessions),
+        ports=lambda _topics: {},
+        forwarded=lambda: 0,
+        clock_ns=lambda: 0,
+        now=0.0,
+    )
+
+
+def _register(number: int) -> Register:
+    """A subscriber; each has one of 100 topics."""
+    return Register(
+        id=1,
+        version=PROTOCOL_VERSION,
+        role="subscriber",
+        topics=[f"T{number % 100}"],
+        address=f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
+        clock="monotonic",
+    )
+
+
+class _Process:
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
+        )
+
+    def __enter__(self) -> _Process:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def cpu_ticks(self) -> int:
+        text = Path(f"/proc/{self._process.pid}/stat").read_text()
+        fields = text.rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def memory_kib(self) -> int:
+        text = Path(f"/proc/{self._process.pid}/statm").read_text()
+        return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def _settle(processes: Sequence[_Process]) -> None:
+    """Wait until none of them has used a processor for a third of a second."""
+    deadline = time.monotonic() + _WAIT_S
+    while time.monotonic() < deadline:
+        before = [process.cpu_ticks() for process in processes]
+        time.sleep(0.3)
+        if before == [process.cpu_ticks() for process in processes]:
+            return
+
+
+def _time_s(command: Sequence[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began

@@ -1,0 +1,64 @@
+"""What one process of a benchmark run does, and what it found. Core."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+Part = Literal["publisher", "subscriber"]
+Measure = Literal["throughput", "latency"]
+TOPIC: Final = "bench"
+# Events between two looks at the clock.
+BURST: Final = 64
+
+
+class Job(msgspec.Struct, kw_only=True, frozen=True):
+    """One publisher's or subscriber's part in a run.
+
+    A publisher sends events of ``payload_bytes`` for ``seconds``: as fast as it can
+    (throughput) or ``rate`` a second by an absolute schedule (latency); then one of
+    another size, which ends its subscribers. ``brokered``: events pass through a broker.
+    ``batched``: many events in a message, where the system can. ``ports`` are the run's
+    TCP ports on loopback, by names that each system chooses.
+    """
+
+    system: str
+    part: Part
+    measure: Measure
+    payload_bytes: int
+    seconds: float
+    brokered: bool
+    ports: dict[str, int]
+    subscribers: int = 1
+    publishers: int = 1
+    rate: float = 0.0
+    batched: bool = False
+    index: int = 0
+    topics: tuple[str, ...] = (TOPIC,)
+
+    @property
+    def end_bytes(self) -> int:
+        """The payload size that says: this was all."""
+        return self.payload_bytes + 1
+
+    @property
+    def topic(self) -> str:
+        """This process's own topic: they take turns."""
+        return self.topics[self.index % len(self.topics)]
+
+
+class Found(msgspec.Struct, kw_only=True, frozen=True):
+    """What a process found. ``first_ns`` and ``last_ns`` are on the monotonic clock: of
+    its first and last event, sent or received. ``cpu_s``: processor time meanwhile, all
+    threads. Latencies are in microseconds."""
+
+    events: int
+    first_ns: int
+    last_ns: int
+    cpu_s: float
+    p50_us: float | None = None
+    p99_us: float | None = None
+    lateness_p50_us: float | None = None
+    lost: int = 0
+    peak_kib: int = 0

@@ -1,0 +1,267 @@
+"""One run: a broker, a publisher or several, subscribers, as processes. Shell."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pubsub_common.errors import PubSubError
+from pubsub_perf.bench import systems
+from pubsub_perf.bench.job import Found, Job, Measure
+from pubsub_perf.hosts.isolation import die_with_parent
+
+_READY_S: Final = 60.0
+_EXTRA_S: Final = 90.0
+_END_S: Final = 10.0
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cell:
+    """What a run measures. ``forwarders`` is for our broker only."""
+
+    measure: Measure
+    payload_bytes: int
+    subscribers: int = 1
+    brokered: bool = False
+    batched: bool = False
+    rate: float = 0.0
+    publishers: int = 1
+    forwarders: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figures:
+    """A run's outcome. Rates are events per second of one subscriber, from the first
+    send to the last receipt; latencies in microseconds, of the slowest subscriber.
+    Processor seconds are per million events published."""
+
+    rate: float
+    sent: int
+    received: int
+    lost: int
+    cpu_s_per_million: float
+    p50_us: float | None
+    p99_us: float | None
+
+
+class Worker:
+    """A process that does a job."""
+
+    def __init__(self, job: Job, log: Path) -> None:
+        self.job = job
+        self._log = log
+        with log.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pubsub_perf.bench.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                preexec_fn=die_with_parent,
+            )
+        self.tell(msgspec.json.encode(job))
+
+    def tell(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def read(self, timeout_s: float) -> bytes:
+        """Its next line.
+
+        Raises:
+            PubSubError: none came in time, or it ended.
+        """
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            line = self.process.stdout.readline() if selector.select(timeout_s) else b""
+        if line:
+            return line.strip()
+        said = self._log.read_text(errors="replace").strip().splitlines()[-1:]
+        raise PubSubError(
+            f"the {self.job.part} of {self.job.system} "
+            f"{'ended' if self.process.poll() is not None else 'is silent'}: "
+            f"{' '.join(said) or '(its log is empty)'}"
+        )
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def run_cell(system: str, cell: Cell, seconds: float) -> Figures:
+    """Run one cell on one system.
+
+    Raises:
+        PubSubError: a process failed.
+    """
+    module = systems.load(system)
+    names = [*module.port_names(), *(f"publisher{i}" for i in range(cell.publishers))]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        command = module.broker(ports, brokered=cell.brokered, folder=folder)
+        broker = None
+        if command is not None:
+            if cell.forwarders > 1:
+                command.append(f"--forwarders={cell.forwarders}")
+            broker = stack.enter_context(_broker(command, folder / "broker.log"))
+        job = Job(
+            system=system,
+            part="subscriber",
+            measure=cell.measure,
+            payload_bytes=cell.payload_bytes,
+            seconds=seconds,
+            brokered=cell.brokered,
+            ports=ports,
+            subscribers=cell.subscribers // cell.publishers,
+            publishers=cell.publishers,
+            rate=cell.rate,
+            batched=cell.batched,
+            topics=topics(cell.publishers, cell.forwarders),
+        )
+        workers = []
+        for part, count in (
+            ("subscriber", cell.subscribers),
+            ("publisher", cell.publishers),
+        ):
+            for index in range(count):
+                own = msgspec.structs.replace(
+                    job,
+                    part=part,
+                    index=index,
+                    ports=ports | {"publisher": ports[f"publisher{index}"]}
+                    if cell.publishers > 1
+                    else ports,
+                )
+                worker = Worker(own, folder / f"{part}-{index}.log")
+                stack.callback(worker.end)
+                workers.append(worker)
+        return _measure(workers, broker, seconds, cell)
+
+
+def topics(publishers: int, forwarders: int) -> tuple[str, ...]:
+    """A topic for each publisher; with several forwarders, topics that fall to
+    different ones."""
+    if publishers == 1:
+        return ("bench",)
+    import zlib
+
+    found: list[str] = []
+    number = 0
+    while len(found) < publishers:
+        topic = f"bench{number}"
+        if zlib.crc32(topic.encode()) % publishers == len(found) or forwarders == 1:
+            found.append(topic)
+        number += 1
+    return tuple(found)
+
+
+def _measure(
+    workers: list[Worker],
+    broker: subprocess.Popen[bytes] | None,
+    seconds: float,
+    cell: Cell,
+) -> Figures:
+    for worker in workers:
+        if worker.read(_READY_S) != b"ready":
+            raise PubSubError(f"the {worker.job.part} said something else than ready")
+    cpu_s = _cpu_s(broker)
+    for worker in workers:  # the subscribers first
+        worker.tell(b"go")
+    found = [
+        msgspec.json.decode(worker.read(seconds + _EXTRA_S), type=Found)
+        for worker in workers
+    ]
+    cpu_s = _cpu_s(broker) - cpu_s
+    receivers, senders = found[: cell.subscribers], found[cell.subscribers :]
+    sent = sum(item.events for item in senders)
+    begin_ns = min(item.first_ns for item in senders)
+    span_s = (max(item.last_ns for item in receivers) - begin_ns) / 1e9
+    received = sum(item.events for item in receivers)
+    each = cell.subscribers // cell.publishers
+    return Figures(
+        rate=received / each / span_s,
+        sent=sent,
+        received=received,
+        lost=sent * each - received,
+        cpu_s_per_million=(cpu_s + sum(item.cpu_s for item in found)) / sent * 1e6,
+        p50_us=max((r.p50_us for r in receivers if r.p50_us is not None), default=None),
+        p99_us=max((r.p99_us for r in receivers if r.p99_us is not None), default=None),
+    )
+
+
+@contextmanager
+def _broker(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            cwd=log.parent,
+            preexec_fn=die_with_parent,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _cpu_s(process: subprocess.Popen[bytes] | None) -> float:
+    """Processor time of a process so far, in ticks of the kernel (10 ms)."""
+    if process is None:
+        return 0.0
+    try:
+        text = Path(f"/proc/{process.pid}/stat").read_text()
+    except OSError:
+        raise PubSubError("the broker has ended") from None
+    fields = text.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports of loopback that were free a moment ago."""
+    with ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            probe = stack.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            found.append(probe.getsockname()[1])
+        return found
+
+
+def wait_for_port(port: int, timeout_s: float) -> None:
+    """Wait until somebody listens on loopback at ``port``.
+
+    Raises:
+        PubSubError: nobody did in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise PubSubError(f"nobody listens on port {port}")

@@ -1,0 +1,80 @@
+"""A whole benchmark: every comparison, its runs in turn. Shell."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pubsub_perf import environment
+from pubsub_perf.bench import footprint, pacing
+from pubsub_perf.bench.bars import Comparison, Outcome, outcomes
+from pubsub_perf.bench.footprint import Fact
+from pubsub_perf.bench.runner import Figures, run_cell
+from pubsub_perf.bench.systems import OURS
+
+Say = Callable[[str], None]
+
+
+def compare(
+    comparison: Comparison, repetitions: int, seconds: float, say: Say
+) -> list[Outcome]:
+    """Run a comparison; the one that goes first changes at each repetition.
+
+    Raises:
+        PubSubError: a run failed.
+    """
+    ours: list[Figures] = []
+    other: list[Figures] = []
+    for repetition in range(repetitions):
+        say(f"{comparison.name}: {repetition + 1} of {repetitions}")
+
+        def mine() -> None:
+            ours.append(run_cell(OURS, comparison.cell, seconds))
+
+        def theirs() -> None:
+            other.append(run_cell(comparison.system, comparison.against, seconds))
+
+        for run in (mine, theirs) if repetition % 2 else (theirs, mine):
+            run()
+    return outcomes(comparison, ours, other)
+
+
+def facts(repetitions: int, say: Say) -> list[Fact]:
+    """The figures of start, memory and registrations."""
+    say("start, memory, registrations")
+    return [*footprint.all_facts(repetitions), pacing.lateness(repetitions)]
+
+
+def document(
+    found: Sequence[Outcome],
+    facts_found: Sequence[Fact],
+    repetitions: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """Everything, for a JSON file."""
+    machine = environment.describe()
+    return {
+        "format": 1,
+        "processor": processor(),
+        **machine,
+        "repetitions": repetitions,
+        "seconds": seconds,
+        "comparisons": [msgspec.to_builtins(item) for item in found],
+        "facts": [
+            msgspec.to_builtins(item) | {"met": item.met} for item in facts_found
+        ],
+    }
+
+
+def processor() -> str:
+    """The processor's name, as Linux tells it."""
+    try:
+        lines: Iterable[str] = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    named = (line.partition(":")[2] for line in lines if line.startswith("model name"))
+    return next((name.strip() for name in named), platform.machine())

@@ -1,0 +1,54 @@
+"""The systems that are compared, a module each.
+
+A module has `publish` and `subscribe`, which do a whole job in the way that the system's
+own documentation advises, and `broker`, which tells how to run its broker.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pubsub_perf.bench.systems.peers import PEERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pubsub_perf.bench.job import Found, Job
+    from pubsub_perf.bench.worker import Run
+
+OURS: Final = "pubsub"
+RAW: Final = "raw"
+MODULES: Final = {
+    OURS: "pubsub_perf.bench.systems.ours",
+    RAW: "pubsub_perf.bench.systems.raw",
+    **{name: peer.module for name, peer in PEERS.items()},
+}
+
+
+class System(Protocol):
+    """What a module offers."""
+
+    def unavailable(self, *, brokered: bool) -> str | None:
+        """Why it cannot run here, with the command that would mend it; else None."""
+
+    def port_names(self) -> tuple[str, ...]:
+        """Names of the TCP ports that a run needs."""
+
+    def broker(
+        self, ports: dict[str, int], *, brokered: bool, folder: Path
+    ) -> list[str] | None:
+        """The command of its broker; None when there is none to run. ``folder`` may
+        take a configuration file."""
+
+    def publish(self, job: Job, run: Run) -> Found:
+        """Do a publisher's job."""
+
+    def subscribe(self, job: Job, run: Run) -> Found:
+        """Do a subscriber's job."""
+
+
+def load(name: str) -> System:
+    """The module of a system."""
+    system: System = importlib.import_module(MODULES[name])
+    return system

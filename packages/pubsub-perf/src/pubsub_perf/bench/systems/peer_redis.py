@@ -1,0 +1,98 @@
+"""Redis: its publish and subscribe commands, from redis-py with hiredis."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from pubsub_perf.bench.job import Found, Job
+from pubsub_perf.bench.runner import wait_for_port
+from pubsub_perf.bench.systems.peers import PEERS, READY_S, which
+from pubsub_perf.bench.worker import Run
+
+# Each plain publish waits for the server's answer; a pipeline waits once for so many.
+_PIPELINE: Final = 100
+_POLL_S: Final = 0.02
+
+
+def unavailable(*, brokered: bool) -> str | None:
+    return PEERS["redis"].unavailable(brokered=brokered)
+
+
+def port_names() -> tuple[str, ...]:
+    return ("broker",)
+
+
+def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
+    program = which("redis-server")
+    assert program is not None
+    command = [program, "--bind", "127.0.0.1", "--port", str(ports["broker"])]
+    command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
+    # A subscriber that is slower than the publisher must not be cut off.
+    return [*command, "--client-output-buffer-limit", "pubsub 0 0 0"]
+
+
+def publish(job: Job, run: Run) -> Found:
+    client = _client(job)
+    topic = job.topic
+    while client.pubsub_numsub(topic)[0][1] < job.subscribers:
+        time.sleep(_POLL_S)
+    payload = b"." * job.payload_bytes
+    rest = payload[8:]
+    now_ns = time.monotonic_ns
+    send = client.publish
+    pipeline = client.pipeline(transaction=False)
+    add = pipeline.publish
+
+    def burst(count: int) -> None:
+        for _ in range(count):
+            add(topic, payload)
+            if len(pipeline) == _PIPELINE:
+                pipeline.execute()
+
+    def one() -> None:
+        send(topic, now_ns().to_bytes(8, "little") + rest)
+
+    run.barrier()
+    count, first_ns = run.send_all(burst, one)
+    pipeline.execute()
+    last_ns = now_ns()
+    send(topic, b"." * job.end_bytes)
+    found = run.found(count, first_ns, last_ns)
+    client.close()
+    return found
+
+
+def subscribe(job: Job, run: Run) -> Found:
+    client = _client(job)
+    pubsub = client.pubsub()
+    pubsub.subscribe(job.topic)
+    messages = pubsub.listen()
+    next(messages)  # that it has subscribed
+    end = job.end_bytes
+    count = first_ns = 0
+    add = run.latencies_ns.append if job.measure == "latency" else None
+    now_ns = time.monotonic_ns
+    run.barrier()
+    for message in messages:
+        data = message["data"]
+        if len(data) == end:
+            break
+        if not count:
+            first_ns = now_ns()
+        elif add is not None:
+            add(now_ns() - int.from_bytes(data[:8], "little"))
+        count += 1
+    found = run.found(count, first_ns, now_ns())
+    pubsub.close()
+    client.close()
+    return found
+
+
+def _client(job: Job) -> Any:
+    redis: Any = import_module("redis")
+    port = job.ports["broker"]
+    wait_for_port(port, READY_S)
+    return redis.Redis("127.0.0.1", port, socket_timeout=None)

@@ -1,0 +1,95 @@
+"""Plain pyzmq, the tightest loops that carry the same frame: the yardstick.
+
+Throughput sends one ready-made frame again and again and only counts what arrives.
+Latency packs a time into each and unpacks it. Nothing is numbered, counted or checked.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import zmq
+
+from pubsub_common.events import encode_event
+from pubsub_perf.bench.job import TOPIC, Found, Job
+from pubsub_perf.bench.worker import Run
+
+_QUEUE = 10_000
+# What a frame says besides the topic and the payload is as long as with our roles.
+_ADDRESS = "127.0.0.1:5556"
+_SESSION = 2**52
+_STAMP_AT = len(TOPIC) + 1
+
+
+def unavailable(*, brokered: bool) -> str | None:
+    return None
+
+
+def port_names() -> tuple[str, ...]:
+    return ("publisher", "broker")
+
+
+def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
+    """libzmq's proxy in a Python process, connected like our broker."""
+    if not brokered:
+        return None
+    run = [sys.executable, "-m", "pubsub_perf.bench.proxy"]
+    return [*run, str(ports["publisher"]), str(ports["broker"])]
+
+
+def publish(job: Job, run: Run) -> Found:
+    socket = zmq.Context().socket(zmq.XPUB)
+    socket.set_hwm(_QUEUE)
+    socket.setsockopt(zmq.XPUB_NODROP, 1)
+    socket.bind(f"tcp://127.0.0.1:{job.ports['publisher']}")
+    topic = f"{job.topic}\0".encode()
+    waiting = job.subscribers
+    while waiting:
+        waiting -= socket.recv().startswith(b"\x01ready")
+    payload = b"." * job.payload_bytes
+    now_ns = time.monotonic_ns
+    frame = encode_event(job.topic, _ADDRESS, _SESSION, 1000, now_ns(), payload)
+    rest = frame[len(topic) + 8 :]
+    send = socket.send
+
+    def burst(count: int) -> None:
+        for _ in range(count):
+            send(frame)
+
+    def one() -> None:
+        send(topic + now_ns().to_bytes(8, "little") + rest)
+
+    run.barrier()
+    count, first_ns = run.send_all(burst, one)
+    last_ns = now_ns()
+    send(frame + b"!")
+    socket.close(linger=-1)
+    return run.found(count, first_ns, last_ns)
+
+
+def subscribe(job: Job, run: Run) -> Found:
+    socket = zmq.Context().socket(zmq.SUB)
+    socket.set_hwm(_QUEUE)
+    port = job.ports["broker" if job.brokered else "publisher"]
+    socket.subscribe(f"{job.topic}\0".encode())
+    socket.subscribe(b"ready%d" % job.index)
+    socket.connect(f"tcp://127.0.0.1:{port}")
+    run.barrier()
+    recv = socket.recv
+    first = recv()
+    first_ns = time.monotonic_ns()
+    size = len(first)
+    count = 1
+    if job.measure == "latency":
+        add = run.latencies_ns.append
+        now_ns = time.monotonic_ns
+        begin, end = _STAMP_AT, _STAMP_AT + 8
+        while len(frame := recv()) == size:
+            add(now_ns() - int.from_bytes(frame[begin:end], "little"))
+            count += 1
+    else:
+        while len(recv()) == size:
+            count += 1
+    return run.found(count, first_ns, time.monotonic_ns())

@@ -1,0 +1,206 @@
+"""``pubsub-perf bench``. Shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pubsub_common import cli
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pubsub_perf.bench.bars import Comparison, Outcome
+    from pubsub_perf.bench.footprint import Fact
+
+_WORSE: Final = 0.15
+
+USAGE: Final = f"""Measure what the roles cost, on loopback with real processes: against
+plain pyzmq that carries the same frames, in turn within one run, so that the ratios hold
+on a machine that is not quiet.
+
+Usage:
+  {PROGRAM} bench [options]
+
+Options:
+  --bars NUMBERS          only these bars, like 1,4 (see docs/performance.md)
+  --only TEXT             only comparisons whose name contains it
+  --repetitions N         runs of each, in turn; the median counts [default: 5]
+  --seconds S             length of a run [default: 1.5]
+  --out FILE              write everything as JSON to FILE
+  --check FILE            compare the ratios with those in FILE, from an earlier
+                          --out: exit code 1 if one is worse by more than 15 %
+  --peers                 NATS, Mosquitto, Redis and Zenoh instead, those that
+                          are installed
+  -v, --verbose           say more about what happens
+  -h, --help              show this text
+  --version               show the version
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Benchmark as ``words`` ask; the exit code.
+
+    Raises:
+        PubSubError: a run failed, or a ratio got worse.
+    """
+    options = cli.parse(USAGE, words, PROGRAM, __version__)
+    cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    repetitions = cli.whole_number(options, "--repetitions")
+    seconds = cli.seconds(options, "--seconds")
+    if seconds <= 0:
+        raise ConfigError("--seconds must be more than 0")
+    from rich.console import Console
+
+    console = Console()
+    if options["--peers"]:
+        from pubsub_perf.bench import peers
+
+        found = peers.run(console, repetitions, seconds)
+        _write(options["--out"], found)
+        return cli.EXIT_OK
+    reference = _read(options["--check"])
+    return _bars(options, console, repetitions, seconds, reference)
+
+
+def _bars(
+    options: cli.Options,
+    console: Console,
+    repetitions: int,
+    seconds: float,
+    reference: dict[str, Any] | None,
+) -> int:
+    from pubsub_perf.bench import session
+
+    bars = _bars_asked(options["--bars"])
+    only = options["--only"] or ""
+
+    def say(what: str) -> None:
+        if console.is_terminal:
+            console.print(what, end="\r", highlight=False)
+
+    outcomes: list[Outcome] = []
+    for comparison in _chosen(bars, only):
+        for outcome in session.compare(comparison, repetitions, seconds, say):
+            if bars is None or outcome.bar in bars:
+                outcomes.append(outcome)
+                console.print(line_of(outcome), highlight=False, soft_wrap=True)
+    facts: list[Fact] = []
+    if not only and (bars is None or 7 in bars):
+        facts = session.facts(repetitions, say)
+        for fact in facts:
+            console.print(line_of_fact(fact), highlight=False, soft_wrap=True)
+    if not outcomes and not facts:
+        raise ConfigError("no comparison has such a bar and name")
+    found = session.document(outcomes, facts, repetitions, seconds)
+    _write(options["--out"], found)
+    if reference is not None:
+        return _check(outcomes, reference)
+    return cli.EXIT_OK
+
+
+def line_of(outcome: Outcome) -> str:
+    """One line for people."""
+    unit = {
+        "rate": "events/s",
+        "p50_us": "us p50",
+        "p99_us": "us p99",
+        "cpu_s_per_million": "CPU s per million",
+    }[outcome.metric]
+    digits = 0 if outcome.metric == "rate" else 2
+    sign = ">=" if outcome.metric == "rate" else "<="
+    lost = f", {outcome.lost} lost" if outcome.lost else ""
+    return (
+        f"bar {outcome.bar} {'met ' if outcome.met else 'MISS'} "
+        f"{outcome.ratio:5.2f} ({outcome.lowest:.2f} to {outcome.highest:.2f}) "
+        f"{sign} {outcome.bound:.2f}  {outcome.name}: "
+        f"{outcome.ours:,.{digits}f} against {outcome.other:,.{digits}f} {unit}{lost}"
+    )
+
+
+def line_of_fact(fact: Fact) -> str:
+    """One line for people."""
+    met = "met " if fact.met else "MISS"
+    return (
+        f"bar {fact.bar} {met} {fact.value:5.2f} {fact.unit} <= {fact.bound:g}  "
+        f"{fact.name}"
+    )
+
+
+def _chosen(bars: set[int] | None, only: str) -> list[Comparison]:
+    from pubsub_perf.bench.bars import comparisons
+
+    return [
+        item
+        for item in comparisons()
+        if only in item.name
+        and (bars is None or any(need.bar in bars for need in item.needs))
+    ]
+
+
+def _bars_asked(text: str | None) -> set[int] | None:
+    if text is None:
+        return None
+    try:
+        return {int(part) for part in text.split(",")}
+    except ValueError:
+        raise ConfigError(
+            f"--bars takes numbers with commas between: {text!r}"
+        ) from None
+
+
+def _check(outcomes: Sequence[Outcome], reference: dict[str, Any]) -> int:
+    """Raises:
+    PubSubError: a ratio is worse than its reference by more than the tolerance.
+    """
+    from pubsub_perf.bench.bars import Need
+
+    before = {
+        (item["bar"], item["name"], item["metric"]): item["ratio"]
+        for item in reference.get("comparisons", [])
+    }
+    worse = []
+    for item in outcomes:
+        old = before.get((item.bar, item.name, item.metric))
+        if old is None:
+            continue
+        by = Need(item.bar, item.metric, item.bound).worse_by(item.ratio, old)
+        if by > _WORSE:
+            worse.append(
+                f"{item.name} ({item.metric} {old:.2f} before, {item.ratio:.2f})"
+            )
+    if worse:
+        raise PubSubError(f"worse by more than {_WORSE:.0%}: {'; '.join(worse)}")
+    sys.stdout.write(f"no ratio is worse than before by more than {_WORSE:.0%}\n")
+    return cli.EXIT_OK
+
+
+def _read(name: str | None) -> dict[str, Any] | None:
+    import msgspec
+
+    if name is None:
+        return None
+    try:
+        found = msgspec.json.decode(Path(name).read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {name}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{name} is no result of bench --out: {error}") from error
+    if not isinstance(found, dict) or "comparisons" not in found:
+        raise ConfigError(f"{name} is no result of bench --out")
+    return found
+
+
+def _write(name: str | None, found: dict[str, Any]) -> None:
+    import msgspec
+
+    from pubsub_perf import atomic
+
+    if name is not None:
+        text = msgspec.json.format(msgspec.json.encode(found), indent=2)
+        atomic.write(Path(name), text + b"\n")

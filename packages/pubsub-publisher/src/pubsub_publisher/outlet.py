@@ -1,0 +1,449 @@
+"""The publisher's data socket: sends events, and answers who asks. Shell.
+
+Theory of operation
+-------------------
+Events leave in the caller's thread, straight into the XPUB socket. What comes in on
+that socket are subscriptions, among them the ready subscriptions of the handshake
+(see `pubsub_common.events`), which must be answered even while nothing is published.
+So the control thread waits for the socket's file descriptor and calls `serve`.
+
+A send may swallow the wake-up of the file descriptor (see `pubsub_common.sockets`).
+Therefore the sending thread drains too: after a send, if it has not done so for a
+millisecond. Within that millisecond it leaves a note, and the control thread looks
+after at most `_RECHECK_S`, again and again while there are new notes. A slow publisher
+thus never wakes its control thread, and a fast one has it look 50 times a second,
+whatever its rate.
+
+Who publishes without a pause, one event less than `_PAUSE_NS` after the other, is limited
+by what a message costs. From the event number `_STREAK` of such a streak on, events are
+gathered into small batches (`pubsub_common.batches`), which are sent when they are full, or
+a millisecond old. The next event finds that out, or else the control thread, which looks
+once in a millisecond while batches are open. Whoever pauses has each event sent at once.
+
+Sequence numbers are taken under the socket's lock, and a topic's open batch is sent before
+anything else of the topic, so numbers leave in order. A ready answer promises the first
+number that has not left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import zmq
+
+from pubsub_common.batches import encode_batch_body
+from pubsub_common.events import (
+    ReadyQuestion,
+    encode_body,
+    encode_large,
+    encode_ready_answer,
+    parse_ready_question,
+    topic_prefix,
+)
+from pubsub_common.sockets import DataSocket
+
+DRAIN_EVERY_NS: Final = 1_000_000
+LINGER_NS: Final = 1_000_000
+_LINGER_S: Final = LINGER_NS / 1e9
+_RECHECK_S: Final = 0.02
+# A blocked send lets go of the socket this often, for the control thread's sake.
+_BLOCKED_MS: Final = 20
+_YIELD_S: Final = 0.0005
+# From here on a copy of a payload costs more than the work that avoids it, and a message
+# of its own costs little beside the payload.
+_LARGE_BYTES: Final = 4096
+_PAUSE_NS: Final = 20_000
+_STREAK: Final = 64
+# Of a streak. Large enough to share what a message costs; a queue's limit counts
+# messages, so larger ones would make longer queues.
+_STREAK_EVENTS: Final = 64
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+
+
+class TopicState:
+    """What one topic needs at every event, ready made, and its open batch."""
+
+    __slots__ = ("bytes", "name", "next_sequence", "payloads", "prefix", "stamps_ns")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.prefix = topic_prefix(name)
+        self.next_sequence = 0
+        self.empty()
+
+    def empty(self) -> None:
+        """Begin a new batch."""
+        self.stamps_ns: list[int] = []
+        self.payloads: list[bytes] = []
+        self.bytes = 0
+
+
+class Outlet(DataSocket):
+    """The XPUB socket of a publisher. What it sends is for any thread, `serve` for the
+    control thread.
+
+    ``address`` and ``session`` go into every event; whoever owns this sets them.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        topics: Mapping[str, TopicState],
+        now_ns: Callable[[], int],
+        queue_limit: int,
+        *,
+        blocking: bool,
+        stopped: Callable[[], bool],
+    ) -> None:
+        """``blocking``: a full queue makes senders wait until ``stopped`` says so; else
+        the events for it are dropped."""
+        super().__init__(context, zmq.XPUB, queue_limit)
+        self.topics = topics
+        self.address = ""
+        self.session = -1
+        # Called to have the control thread call `serve` soon.
+        self.wake: Callable[[], None] = lambda: None
+        self.changed = threading.Condition()
+        self.drain_at_ns = 0
+        self._open = True
+        self._now_ns = now_ns
+        self._stopped = stopped
+        if blocking:
+            self.socket.setsockopt(zmq.XPUB_NODROP, 1)
+            self.socket.sndtimeo = _BLOCKED_MS
+        # Without pyzmq's wrapper for draft options, a third of the time of a send.
+        backend: Any = zmq.backend.Socket
+        self._send: Callable[[bytes, int], Any] = backend.send.__get__(self.socket)
+        # Under the lock: a send was not followed by a drain; the control thread will
+        # look within `_RECHECK_S`.
+        self._undrained = False
+        self._watched = False
+        # Under the lock: topics with an open batch; the control thread looks after them.
+        self._filling: set[TopicState] = set()
+        self._guarded = False
+        # Under block a waiting event lets go of the socket; this keeps waiting ones in
+        # order.
+        self._order = threading.Lock()
+        # Ready topics seen by subscriber session, and the sessions that are ready.
+        self._asking: dict[int, set[str]] = {}
+        self.subscribers: set[int] = set()
+        # Ready subscriptions to answer, as soon as we have a session to answer with.
+        self._unanswered: list[ReadyQuestion] = []
+
+    # Sending
+
+    def sender(self, topic: TopicState) -> Callable[[bytes], int]:
+        """What stamps, numbers and sends the events of a topic, given their payload. It
+        returns the stamp; 0 when this is closed, or was stopped while it waited for
+        room, and the event then is not sent.
+
+        A closure, because this is called for every event: what does not change is
+        looked up once. `address` and `session` must be set.
+        """
+        acquire, release = self.lock.acquire, self.lock.release
+        now_ns, encode, sending, full = self._now_ns, encode_body, self._send, zmq.Again
+        prefix, address, session = topic.prefix, self.address, self.session
+        last_ns = streak = 0
+
+        def send(payload: bytes) -> int:
+            nonlocal last_ns, streak
+            acquire()
+            try:
+                if not self._open:
+                    return 0
+                stamp_ns = now_ns()
+                pause_ns = stamp_ns - last_ns
+                last_ns = stamp_ns
+                stamps_ns = topic.stamps_ns
+                if pause_ns > _PAUSE_NS:
+                    streak //= 2  # it may have been the scheduler
+                elif streak < _STREAK:
+                    streak += 1
+                elif len(payload) < _LARGE_BYTES:
+                    if not stamps_ns:
+                        self._begin(topic)
+                    elif (
+                        len(stamps_ns) >= _STREAK_EVENTS
+                        or stamp_ns - stamps_ns[0] >= LINGER_NS
+                    ):
+                        self._flush(topic)
+                        self._begin(topic)
+                        stamps_ns = topic.stamps_ns
+                    stamps_ns.append(stamp_ns)
+                    topic.payloads.append(payload)
+                    topic.next_sequence += 1
+                    return stamp_ns
+                if stamps_ns:
+                    self._flush(topic)
+                fields = (address, session, topic.next_sequence, stamp_ns, payload)
+                if len(payload) < _LARGE_BYTES:
+                    sending(prefix + encode(fields), _NOBLOCK)
+                else:
+                    sending(encode_large(prefix, *fields), _NOBLOCK)
+                topic.next_sequence += 1
+                if stamp_ns >= self.drain_at_ns or not self._undrained:
+                    self._after_send(stamp_ns)
+                return stamp_ns
+            except full:
+                pass
+            finally:
+                release()
+            return self._send_event_waiting(topic, payload, stamp_ns)
+
+        return send
+
+    def add(self, topic: TopicState, payload: bytes, limit: int, size: int) -> bool:
+        """Stamp and number an event, and put it into its topic's batch, which is sent
+        first if it has ``limit`` events, ``size`` bytes or its age. False when this is
+        closed, or was stopped while it waited for room."""
+        with self.lock:
+            stamp_ns = self._now_ns()
+            if self._add(topic, payload, stamp_ns, limit, size):
+                return True
+        if not self.flush(topic):
+            return False
+        with self.lock:
+            return self._add(topic, payload, stamp_ns, sys.maxsize, sys.maxsize)
+
+    def send_batch(self, topic: TopicState, payloads: list[bytes]) -> bool:
+        """Stamp, number and send events in one message; False when this is closed, or
+        was stopped while it waited for room."""
+        stamps_ns: list[int] = []
+
+        def encode(number: int) -> bytes:
+            body = (self.address, self.session, number, stamps_ns, payloads)
+            return topic.prefix + encode_batch_body(*body)
+
+        with self.lock:
+            if not self._open:
+                return False
+            now_ns = self._now_ns
+            stamps_ns += [now_ns() for _ in payloads]
+            try:
+                self._flush(topic)
+                self._send(encode(topic.next_sequence), _NOBLOCK)
+            except zmq.Again:
+                self.drain()  # waiting for room swallows wake-ups too
+            else:
+                topic.next_sequence += len(payloads)
+                self._after_send(now_ns())
+                return True
+        return self._send_waiting(topic, encode, len(payloads))
+
+    def flush(self, topic: TopicState) -> bool:
+        """Send a topic's open batch, waiting for room; False when this is closed or
+        stopped first."""
+        return self._send_waiting(topic, None, 0)
+
+    def flush_all(self, timeout_s: float) -> None:
+        """Send all open batches, even when this is stopped, as far as there is room
+        within the time."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with self.lock:
+                self._flush_filling(0)
+                if not self._filling or time.monotonic() >= deadline:
+                    return
+            time.sleep(_YIELD_S)
+
+    def take_number(self, topic: TopicState) -> int:
+        """A number for an event that somebody else sends; -1 when this was stopped
+        while it waited for room for those before it."""
+        while True:
+            with self.lock:
+                if not topic.stamps_ns:
+                    topic.next_sequence += 1
+                    return topic.next_sequence - 1
+            if not self.flush(topic):
+                return -1
+
+    def refuse_events(self) -> None:
+        """From here on no event is taken any more. For signal handlers too: the caller
+        need not hold the lock; whoever does has its event sent."""
+        self._open = False
+
+    # Inside
+
+    def _add(
+        self, topic: TopicState, payload: bytes, stamp_ns: int, limit: int, size: int
+    ) -> bool:
+        """Put an event into a batch; False when the full one before must be sent and
+        there is no room, or this is closed. The caller holds the lock."""
+        if not self._open:
+            return False
+        stamps_ns = topic.stamps_ns
+        if stamps_ns and (
+            len(stamps_ns) >= limit
+            or topic.bytes >= size
+            or stamp_ns - stamps_ns[0] >= LINGER_NS
+        ):
+            try:
+                self._flush(topic)
+            except zmq.Again:
+                self.drain()
+                return False
+        if not topic.stamps_ns:
+            self._begin(topic)
+        topic.stamps_ns.append(stamp_ns)
+        topic.payloads.append(payload)
+        topic.bytes += len(payload)
+        topic.next_sequence += 1
+        return True
+
+    def _begin(self, topic: TopicState) -> None:
+        """A batch begins: see that somebody looks after it. The caller holds the
+        lock."""
+        self._filling.add(topic)
+        if not self._guarded:
+            self._guarded = True
+            self.wake()
+
+    def _flush(self, topic: TopicState, flags: int = _NOBLOCK) -> None:
+        """Send a topic's open batch, if there is one. The caller holds the lock.
+
+        Raises:
+            zmq.Again: there is no room; nothing has changed.
+        """
+        count = len(topic.stamps_ns)
+        if not count:
+            return
+        first = topic.next_sequence - count
+        start = (self.address, self.session, first)
+        if count == 1:
+            body = encode_body((*start, topic.stamps_ns[0], topic.payloads[0]))
+        else:
+            body = encode_batch_body(*start, topic.stamps_ns, topic.payloads)
+        self._send(topic.prefix + body, flags)
+        topic.empty()
+        self._filling.discard(topic)
+        self._after_send(self._now_ns())
+
+    def _flush_filling(self, age_ns: int) -> None:
+        """Send batches that are at least so old, where there is room. The caller holds
+        the lock."""
+        begun_ns = self._now_ns() - age_ns
+        for topic in tuple(self._filling):
+            if topic.stamps_ns[0] <= begun_ns:
+                with contextlib.suppress(zmq.Again):
+                    self._flush(topic)
+
+    def _send_event_waiting(
+        self, topic: TopicState, payload: bytes, stamp_ns: int
+    ) -> int:
+        """Send when there is room. The event keeps its stamp: the wait is part of its
+        latency."""
+
+        def encode(number: int) -> bytes:
+            return encode_large(
+                topic.prefix, self.address, self.session, number, stamp_ns, payload
+            )
+
+        return stamp_ns if self._send_waiting(topic, encode, 1) else 0
+
+    def _send_waiting(
+        self,
+        topic: TopicState,
+        encode: Callable[[int], bytes] | None,
+        count: int,
+    ) -> bool:
+        """Send a topic's open batch, and then ``count`` events that ``encode`` makes
+        given their first number, when there is room; False when closed or stopped
+        first."""
+        with self._order:
+            while True:
+                with self.lock:
+                    if not self._open:
+                        return False
+                    try:
+                        self._flush(topic, 0)
+                        if encode is not None:
+                            self._send(encode(topic.next_sequence), 0)
+                    except zmq.Again:
+                        self.drain()
+                    else:
+                        topic.next_sequence += count
+                        self._after_send(self._now_ns())
+                        return True
+                if self._stopped():
+                    return False
+                # Python's locks are not fair: give the control thread its turn.
+                time.sleep(_YIELD_S)
+
+    def _after_send(self, now_ns: int) -> None:
+        """See to what a send may have swallowed. The caller holds the lock."""
+        if now_ns >= self.drain_at_ns:
+            self.drain_at_ns = now_ns + DRAIN_EVERY_NS
+            self.drain()
+            return
+        self._undrained = True
+        if not self._watched:
+            self._watched = True
+            self.wake()
+
+    # Answering
+
+    def serve(self) -> float | None:
+        """Drain subscriptions; in the control thread. Returns the seconds after which
+        it wants to be called again, if it does."""
+        with self.lock:
+            self.drain()
+            self._watched = self._undrained or bool(self._unanswered)
+            self._undrained = False
+            self._flush_filling(LINGER_NS)
+            self._guarded = bool(self._filling)
+            if self._guarded:
+                return _LINGER_S
+            return _RECHECK_S if self._watched else None
+
+    def drain(self) -> None:
+        """Take in subscriptions and answer the ready ones. The caller holds the lock."""
+        while (message := self.receive()) is not None:
+            question = parse_ready_question(message[1:])
+            if question is None:
+                continue
+            self._count_subscriber(question, begins=bool(message[0]))
+            # A broker also passes on what its other publishers are asked.
+            if message[0] and question.topic in self.topics:
+                self._unanswered.append(question)
+        if self._unanswered and self.session >= 0:
+            self._unanswered = [
+                question for question in self._unanswered if not self._answer(question)
+            ]
+
+    def _answer(self, question: ReadyQuestion) -> bool:
+        """Answer a ready subscription. When the subscriber's queue is full: False under
+        the policy "block"; under "drop" the answer is lost, and it asks again."""
+        topic, subscriber, topics = question
+        state = self.topics[topic]
+        answer = encode_ready_answer(
+            topic,
+            subscriber,
+            self.address,
+            self.session,
+            state.next_sequence - len(state.stamps_ns),
+            topics,
+        )
+        try:
+            self.socket.send(answer, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def _count_subscriber(self, question: ReadyQuestion, *, begins: bool) -> None:
+        """Keep the ready topics of each subscriber that has one of ours among them."""
+        topic, session, topics = question
+        with self.changed:
+            seen = self._asking.setdefault(session, set())
+            (seen.add if begins else seen.discard)(topic)
+            if not seen:
+                del self._asking[session]
+            if len(seen) >= max(topics, 1) and not seen.isdisjoint(self.topics):
+                self.subscribers.add(session)
+            else:
+                self.subscribers.discard(session)
+            self.changed.notify_all()

@@ -1,0 +1,192 @@
+"""When the publisher's socket gathers events into batches, on a clock of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+
+from publisher_peers import WAIT_MS, events_of
+from pubsub_common.batches import is_batch
+from pubsub_common.events import decode_ready_answer, ready_topic
+from pubsub_publisher.outlet import LINGER_NS, Outlet, TopicState
+
+pytestmark = pytest.mark.integration
+
+STREAK = 64
+
+
+class Clock:
+    """Goes on by ``step_ns`` whenever it is read."""
+
+    def __init__(self) -> None:
+        self.now_ns = 10**18
+        self.step_ns = 1000
+
+    def __call__(self) -> int:
+        self.now_ns += self.step_ns
+        return self.now_ns
+
+
+class Bench:
+    """An outlet, and a subscriber of all its topics that is ready."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self.clock = Clock()
+        self.topic = TopicState("A")
+        self.woken = 0
+        self.outlet = Outlet(
+            context,
+            {"A": self.topic},
+            self.clock,
+            100_000,
+            blocking=False,
+            stopped=lambda: False,
+        )
+        self.outlet.address, self.outlet.session = "127.0.0.1:1", 7
+        self.outlet.wake = self._wake
+        port = self.outlet.socket.bind_to_random_port("tcp://127.0.0.1")
+        self.subscriber = context.socket(zmq.SUB)
+        self.subscriber.rcvtimeo = WAIT_MS
+        self.subscriber.rcvhwm = 0
+        self.subscriber.subscribe(b"A\0")
+        self.subscriber.connect(f"tcp://127.0.0.1:{port}")
+        self.ask(5)
+        self.send = self.outlet.sender(self.topic)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def ask(self, session: int) -> int:
+        """The sequence number that a ready answer promises."""
+        self.subscriber.subscribe(ready_topic("A", session))
+        while True:
+            self.outlet.socket.poll(10)
+            self.outlet.serve()
+            if self.subscriber.poll(10):
+                answered = decode_ready_answer(self.subscriber.recv())
+                if answered is not None:
+                    return answered[1].sequence
+
+    def frames(self, events: int) -> list[bytes]:
+        """The frames that hold the next ``events`` events."""
+        found: list[bytes] = []
+        while sum(len(events_of(frame)) for frame in found) < events:
+            found.append(self.subscriber.recv())
+        return found
+
+    def close(self) -> None:
+        self.subscriber.close(linger=0)
+        self.outlet.close(0)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    bench = Bench(context)
+    yield bench
+    bench.close()
+    context.term()
+
+
+def batched(frames: list[bytes]) -> list[int]:
+    """How many events each frame has."""
+    return [len(events_of(frame)) for frame in frames]
+
+
+def numbers(frames: list[bytes]) -> list[int]:
+    return [event.sequence for frame in frames for event in events_of(frame)]
+
+
+def test_whoever_pauses_has_each_event_sent_at_once(bench: Bench) -> None:
+    bench.clock.step_ns = 30_000
+    for _ in range(200):
+        bench.send(b"x")
+
+    frames = bench.frames(200)
+
+    assert len(frames) == 200
+    assert not any(is_batch(frame, 1) for frame in frames)
+
+
+def test_a_streak_is_gathered_and_keeps_numbers_and_stamps(bench: Bench) -> None:
+    stamps = [bench.send(b"%d" % number) for number in range(1000)]
+    bench.outlet.flush(bench.topic)
+
+    frames = bench.frames(1000)
+    events = [event for frame in frames for event in events_of(frame)]
+
+    assert batched(frames[:STREAK]) == [1] * STREAK
+    assert max(batched(frames)) > 1
+    assert len(frames) < 200
+    assert numbers(frames) == list(range(1000))
+    assert [event.published_ns for event in events] == stamps
+    assert [event.payload for event in events] == [b"%d" % n for n in range(1000)]
+
+
+def test_the_rest_of_a_streak_leaves_when_it_is_old_enough(bench: Bench) -> None:
+    for _ in range(STREAK + 10):
+        bench.send(b"x")
+    bench.frames(STREAK + 1)  # the first one came after a pause
+
+    again_s = bench.outlet.serve()
+
+    assert again_s == LINGER_NS / 1e9
+    assert not bench.subscriber.poll(50)
+    bench.clock.now_ns += LINGER_NS
+    bench.outlet.serve()
+    assert numbers(bench.frames(9))[0] == STREAK + 1
+    assert bench.outlet.serve() != LINGER_NS / 1e9
+
+
+def test_an_open_batch_wakes_the_control_thread_once(bench: Bench) -> None:
+    for _ in range(STREAK + 2):
+        bench.send(b"x")
+    before = bench.woken
+    for _ in range(20):
+        bench.send(b"x")
+
+    assert bench.woken == before
+    assert bench.topic.stamps_ns
+
+
+@pytest.mark.parametrize("how", ["pause", "large", "batch", "number"])
+def test_what_comes_after_a_streak_leaves_after_it(bench: Bench, how: str) -> None:
+    for _ in range(STREAK + 10):
+        bench.send(b"x")
+    follow: dict[str, Callable[[], object]] = {
+        "pause": lambda: bench.send(b"y"),
+        "large": lambda: bench.send(bytes(10_000)),
+        "batch": lambda: bench.outlet.send_batch(bench.topic, [b"y"]),
+        "number": lambda: bench.outlet.take_number(bench.topic),
+    }
+    bench.clock.now_ns += 30_000 * (how == "pause")
+
+    follow[how]()
+
+    events = STREAK + 10 + (how != "number")
+    assert numbers(bench.frames(events)) == list(range(events))
+    assert bench.topic.next_sequence == STREAK + 11
+
+
+def test_a_ready_answer_promises_events_that_still_wait(bench: Bench) -> None:
+    for _ in range(STREAK + 11):
+        bench.send(b"x")
+    bench.frames(STREAK + 1)
+    waiting = len(bench.topic.stamps_ns)
+    assert waiting
+
+    assert bench.ask(6) == STREAK + 11 - waiting
+
+
+def test_at_the_end_all_that_waits_is_sent(bench: Bench) -> None:
+    for _ in range(STREAK + 10):
+        bench.send(b"x")
+    bench.outlet.refuse_events()
+
+    assert bench.send(b"late") == 0
+    bench.outlet.flush_all(1.0)
+
+    assert numbers(bench.frames(STREAK + 10)) == list(range(STREAK + 10))
+    assert not bench.topic.stamps_ns

@@ -1,0 +1,253 @@
+"""From frames to events: the receive path. Shell (it holds the sockets' locks).
+
+Theory of operation
+-------------------
+Frames are taken from a socket in bursts and decoded at once, in one loop that does
+nothing but the usual: an event of a stream that we know, with the number that we expect.
+Whatever else comes (another number, a new stream, an answer of the handshake, garbage)
+ends the burst and is kept for the next one, which begins with it. So all that came before
+has been delivered when a gap is reported, and the loop stays short.
+
+A burst is bounded because its first event waits for its last.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, MutableSequence
+from typing import Any, Final
+
+import msgspec
+import zmq
+
+from pubsub_common.batches import Batch, decode_batch_body, is_batch
+from pubsub_common.errors import ProtocolError
+from pubsub_common.events import (
+    Event,
+    decode_body,
+    decode_ready_answer,
+    split_frame,
+    topic_prefix,
+)
+from pubsub_common.sequence import Gap
+from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.streams import Streams
+
+_log = logging.getLogger(__name__)
+
+# Frames taken from a socket in one go.
+BURST: Final = 64
+# From here on a copy of a frame costs more than the view that avoids it.
+_LARGE_BYTES: Final = 4096
+
+_EVENT: Final = b"\x95"
+_BATCH: Final = b"\x96"
+
+Item = Event | Batch
+
+
+class Intake:
+    """Decodes frames and keeps count of streams. For the user's thread, except
+    `streams`, which ``lock`` guards."""
+
+    def __init__(
+        self,
+        topics: Iterable[str],
+        streams: Streams,
+        lock: threading.Lock,
+        now_ns: Callable[[], int],
+        on_gap: Callable[[Gap], None],
+    ) -> None:
+        self.malformed_count = 0
+        # With the byte that begins an event, so that all others stand out.
+        names = tuple(topics)
+        self._names = {topic_prefix(topic) + _EVENT: topic for topic in names}
+        self._batch_names = {topic_prefix(topic) + _BATCH: topic for topic in names}
+        self._streams = streams
+        self._lock = lock
+        self._now_ns = now_ns
+        self._on_gap = on_gap
+        self._held: tuple[bytes, int] | None = None
+        # The topic of the last frame, which is likely that of the next one.
+        self._prefix, self._topic = next(iter(self._names.items()))
+
+    @property
+    def held(self) -> bool:
+        """Whether a frame was taken that `take_held` has yet to look at."""
+        return self._held is not None
+
+    def take_held(self, items: MutableSequence[Any], *, batches: bool) -> None:
+        """Append the events of the frame that ended the last burst to ``items``; with
+        ``batches``, a batch stays whole."""
+        if self._held is not None:
+            (frame, received_ns), self._held = self._held, None
+            self._unusual(frame, received_ns, items, batches=batches)
+
+    def take(self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool) -> None:
+        """Append the usual events that wait at ``inlet`` to ``items``, those of at most
+        a burst of messages. Nothing may be held."""
+        with inlet.lock:
+            self._usual(inlet, items, batches)
+
+    def _usual(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> None:
+        """The loop. It is long for speed's sake: a call costs as much as a step of it."""
+        receive, now_ns, decode = inlet.receive_frame, self._now_ns, decode_body
+        trackers, put = self._streams.trackers, items.append
+        noblock = int(zmq.NOBLOCK)
+        prefix, topic = self._prefix, self._topic
+        start = len(prefix) - 1  # where the array is
+        session = expected = -1
+        tracker = None
+        frame = b""
+        received_ns = 0
+        try:
+            for _ in range(BURST):
+                frame = receive(noblock)
+                received_ns = now_ns()
+                if not frame.startswith(prefix):
+                    begin = frame[: frame.find(b"\0") + 2]
+                    found = self._names.get(begin)
+                    if found is None:
+                        if tracker is not None:
+                            tracker.expected = expected
+                        session, tracker = -1, None
+                        if self._usual_batch(frame, begin, received_ns, items, batches):
+                            continue
+                        self._held = (frame, received_ns)
+                        return
+                    prefix = begin
+                    self._prefix, self._topic = prefix, found
+                    if tracker is not None:
+                        tracker.expected = expected
+                    topic, start, session, tracker = found, len(prefix) - 1, -1, None
+                if len(frame) < _LARGE_BYTES:
+                    event = decode(frame[start:])
+                else:
+                    event = decode(memoryview(frame)[start:])
+                if event.session != session:
+                    if tracker is not None:
+                        tracker.expected = expected
+                    session = event.session
+                    tracker = trackers.get((session, topic))
+                    expected = -1 if tracker is None else tracker.expected
+                if event.sequence != expected:
+                    self._held = (frame, received_ns)
+                    return
+                expected += 1
+                event.topic = topic
+                event.received_ns = received_ns
+                put(event)
+        except zmq.Again:
+            return
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._held = (frame, received_ns)
+        finally:
+            if tracker is not None:
+                tracker.expected = expected
+
+    def _usual_batch(
+        self,
+        frame: bytes,
+        begin: bytes,
+        received_ns: int,
+        items: MutableSequence[Any],
+        whole: bool,
+    ) -> bool:
+        """Append the events of a frame that is a batch of a stream we know, with the
+        number that we expect; else False."""
+        topic = self._batch_names.get(begin)
+        if topic is None:
+            return False
+        try:
+            batch = decode_batch_body(memoryview(frame)[len(begin) - 1 :])
+        except ProtocolError:
+            return False  # which will be counted
+        tracker = self._streams.trackers.get((batch.session, topic))
+        if tracker is None or tracker.expected != batch.sequence:
+            return False
+        batch.topic = topic
+        batch.received_ns = received_ns
+        tracker.expected += len(batch)
+        if whole:
+            items.append(batch)
+        else:
+            items.extend(batch.events())
+        return True
+
+    def _unusual(
+        self,
+        frame: bytes,
+        received_ns: int,
+        items: MutableSequence[Any],
+        *,
+        batches: bool,
+    ) -> None:
+        """Any frame, step by step."""
+        try:
+            end = frame.find(b"\0")
+            topic = self._names.get(frame[: end + 1] + _EVENT)
+            if topic is None:
+                self._take_answer(frame)
+            elif is_batch(frame, end):
+                self._take_batch(frame, end, topic, received_ns, items, whole=batches)
+            else:
+                split_frame(frame)
+                event = decode_body(memoryview(frame)[end + 1 :])
+                event.topic = topic
+                event.received_ns = received_ns
+                if self._observe(event):
+                    items.append(event)
+        except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._count_malformed(error)
+
+    def _take_batch(
+        self,
+        frame: bytes,
+        end: int,
+        topic: str,
+        received_ns: int,
+        items: MutableSequence[Any],
+        *,
+        whole: bool,
+    ) -> None:
+        batch = decode_batch_body(memoryview(frame)[end + 1 :])
+        batch.topic = topic
+        batch.received_ns = received_ns
+        with self._lock:
+            tracker = self._streams.tracker(batch.session, topic)
+            usual = tracker.expected == batch.sequence
+            if usual:
+                tracker.expected += len(batch)
+        if usual and whole:
+            items.append(batch)
+        elif usual:
+            items.extend(batch)
+        else:
+            items.extend(event for event in batch if self._observe(event))
+
+    def _observe(self, event: Event) -> bool:
+        """Count an event that is the first of its stream, or not the expected one;
+        False for a duplicate."""
+        with self._lock:
+            tracker = self._streams.tracker(event.session, event.topic)
+            before = tracker.duplicated
+            gap = tracker.observe(event.sequence)
+        if gap is not None:
+            self._on_gap(gap)
+        return tracker.duplicated == before
+
+    def _take_answer(self, frame: bytes) -> None:
+        answered = decode_ready_answer(frame)
+        if answered is None:
+            raise ProtocolError("an event of a topic that was not subscribed")
+        topic, answer = answered
+        with self._lock:
+            gap = self._streams.answer(answer.session, topic, answer.sequence)
+        if gap is not None:
+            self._on_gap(gap)
+
+    def _count_malformed(self, error: Exception) -> None:
+        self.malformed_count += 1
+        if self.malformed_count == 1:
+            _log.warning("received what is no event (only said once): %s", error)

@@ -1,0 +1,258 @@
+"""The receiving thread's side of a subscriber: from sockets to delivered events. Shell.
+
+Theory of operation
+-------------------
+Sockets are drained without waiting, and their file descriptors polled when they are
+empty. The control thread connects the sockets to publishers, and wakes this one when that
+may have swallowed the news of an event (`pubsub_common.sockets`).
+
+Events come from the sockets in bursts (`pubsub_subscriber.intake`). A burst is a list
+iterator, which a ``for`` loop goes through without a call per event; whoever leaves the
+loop finds the rest in it, so nothing received is lost on the way to the user. What arrives
+while something else is waited for is kept for later.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, MutableSequence
+from operator import length_hint
+from typing import Any, Final
+
+from pubsub_common.batches import Batch
+from pubsub_common.events import Event
+from pubsub_common.sockets import Waker
+from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.intake import BURST, Intake, Item
+
+# How long after `stop` frames are still taken from the sockets: without a limit, a
+# publisher that is faster than this subscriber would keep it from ending.
+_STOP_S: Final = 1.0
+_MAX_POLL_S: Final = 3600.0
+
+
+class Receiver:
+    """Delivers events of all `inlets`. For the user's thread, except `stop`, `changed`,
+    and changes of `inlets` and `retired`, which the control thread makes."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        limit: int | None,
+        check_usable: Callable[[], None],
+        settle: Callable[[], bool],
+        next_deadline: Callable[[], float | None],
+    ) -> None:
+        """At most ``limit`` events are delivered. ``check_usable`` raises when there is
+        no use in waiting. ``settle`` does what is due by ``next_deadline``; True when an
+        event may have arrived meanwhile."""
+        self.inlets: dict[int, Inlet] = {}  # by broker port; 0: publishers
+        self.retired: list[Inlet] = []
+        self.waker: Waker | None = None
+        self.stopping = False
+        self._intake = intake
+        self._limit = limit
+        self._check_usable = check_usable
+        self._settle = settle
+        self._next_deadline = next_deadline
+        # The burst that is being delivered, and how many events were in all bursts.
+        self._burst: Iterator[Event] = iter(())
+        self._taken = 0
+        # Events that arrived while something else was waited for.
+        self.kept: deque[Item] = deque()
+        self._poller: select.poll | None = None
+        self._stop_at = 0.0
+
+    # For any thread
+
+    def stop(self) -> None:
+        """End waits soon; what has arrived until then is still delivered, as far as it
+        can be within a second."""
+        if not self.stopping:
+            self._stop_at = time.monotonic() + _STOP_S
+            self.stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the receiving thread look at everything anew."""
+        waker = self.waker  # which another thread may take away
+        if waker is not None:
+            waker.wake()
+
+    def changed(self) -> None:
+        """Have the receiving thread watch the sockets anew."""
+        self._poller = None
+        self.wake()
+
+    # For the user's thread
+
+    @property
+    def event_count(self) -> int:
+        """How many events were delivered."""
+        return self._taken - length_hint(self._burst)
+
+    def undelivered(self) -> int:
+        """How many events were decoded, and come next."""
+        kept = sum(len(item) if isinstance(item, Batch) else 1 for item in self.kept)
+        return kept + length_hint(self._burst)
+
+    def bursts(self) -> Iterator[Iterator[Event]]:
+        """Bursts, until there will be no more events."""
+        while self._next_burst(None):
+            yield self._burst
+
+    def receive(self, deadline: float | None) -> Event | None:
+        """The next event; None when there will be none, or not before the deadline."""
+        event = next(self._burst, None)
+        if event is None and self._next_burst(deadline):
+            event = next(self._burst)
+        return event
+
+    def arrived(self, topic: str) -> Event | None:
+        """The next event that has arrived, of ``topic`` if one is named, without
+        waiting; None when there is none. Events of other topics stay for later."""
+        self._put_back()
+        searched = 0
+        while True:
+            for index in range(searched, len(self.kept)):
+                item = self.kept[index]
+                if topic in ("", item.topic):
+                    del self.kept[index]
+                    self._taken += 1
+                    if isinstance(item, Batch):
+                        event, *rest = item
+                        for later in reversed(rest):
+                            self.kept.insert(index, later)
+                        return event
+                    return item
+            searched = len(self.kept)
+            if not self.fetch(self.kept):
+                return None
+
+    def batches(self) -> Iterator[Batch]:
+        """Batches, until there will be no more events."""
+        while True:
+            self._put_back()
+            while not self.kept and self._wanted():
+                if not self.fetch(self.kept, batches=True) and not self._wait_on(None):
+                    return
+            wanted = self._wanted()
+            if not wanted:
+                return
+            item = self.kept.popleft()
+            batch = item if isinstance(item, Batch) else Batch.of(item)
+            if len(batch) > wanted:
+                events = list(batch)
+                self.kept.extendleft(reversed(events[wanted:]))
+                batch = batch.first(wanted)
+            self._taken += len(batch)
+            yield batch
+
+    def _wanted(self) -> int:
+        """How many events are still to be delivered."""
+        if self._limit is None:
+            return sys.maxsize
+        return max(0, self._limit - self.event_count)
+
+    def _next_burst(self, deadline: float | None) -> bool:
+        """Wait until `_burst` has events; False when there will be none: the limit is
+        reached, `stop` was called, or the deadline has passed."""
+        while not length_hint(self._burst):
+            wanted = self._wanted()
+            if not wanted:
+                return False
+            events: list[Event] = []
+            if self.kept:
+                self._take_kept(events, wanted)
+            elif not self.fetch(events):
+                if not self._wait_on(deadline):
+                    return False
+                continue
+            if len(events) > wanted:
+                self.kept.extendleft(reversed(events[wanted:]))
+                del events[wanted:]
+            self._burst = iter(events)
+            self._taken += len(events)
+        return True
+
+    def _take_kept(self, events: list[Event], wanted: int) -> None:
+        """Move kept events to ``events``, about as many as are wanted."""
+        while self.kept and len(events) < min(wanted, BURST):
+            item = self.kept.popleft()
+            if isinstance(item, Batch):
+                events.extend(item)
+            else:
+                events.append(item)
+
+    def _put_back(self) -> None:
+        """End the burst; what is left of it is kept."""
+        rest = [*self._burst]
+        self._taken -= len(rest)
+        self.kept.extendleft(reversed(rest))
+
+    def _wait_on(self, deadline: float | None) -> bool:
+        """Wait for something to happen; False when nothing is to be waited for."""
+        if self.stopping:
+            return False
+        self._check_usable()
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        self.wait(deadline)
+        return True
+
+    def fetch(self, items: MutableSequence[Any], *, batches: bool = False) -> bool:
+        """Append the events that wait at the sockets, about a burst, to ``items``; False
+        when nothing waits. They are whole batches only if ``batches`` says so."""
+        if self.waker is None or (self.stopping and time.monotonic() >= self._stop_at):
+            return False
+        intake = self._intake
+        while self.retired:
+            self._empty(self.retired.pop(), items, batches=batches)
+        waited = intake.held
+        before = len(items)
+        for inlet in tuple(self.inlets.values()):
+            if intake.held:
+                if len(items) > before:
+                    return True  # those before it are delivered first
+                intake.take_held(items, batches=batches)
+            intake.take(inlet, items, batches=batches)
+        return waited or intake.held or len(items) > before
+
+    def _empty(
+        self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool
+    ) -> None:
+        """Take all that an inlet still has, and close it."""
+        intake = self._intake
+        while True:
+            intake.take_held(items, batches=batches)
+            before = len(items)
+            intake.take(inlet, items, batches=batches)
+            if len(items) == before and not intake.held:
+                break
+        inlet.close(0)
+        self._poller = None
+
+    def wait(self, deadline: float | None) -> None:
+        """Wait for frames, for something to settle, or for the deadline."""
+        self._check_usable()
+        waker = self.waker
+        assert waker is not None, "usable means configured"
+        poller = self._poller
+        if poller is None:
+            poller = self._poller = select.poll()
+            poller.register(waker.fd, select.POLLIN)
+            for inlet in tuple(self.inlets.values()):
+                poller.register(inlet.fd, select.POLLIN)
+            # A frame may have come before the descriptor was watched.
+            if self.fetch(self.kept):
+                return
+        if self._settle():
+            return
+        due = [at for at in (deadline, self._next_deadline()) if at is not None]
+        left_s = min(due, default=float("inf")) - time.monotonic()
+        timeout_ms = min(max(0.0, left_s), _MAX_POLL_S) * 1000 + 0.5
+        if any(fd == waker.fd for fd, _ in poller.poll(timeout_ms)):
+            waker.clear()
