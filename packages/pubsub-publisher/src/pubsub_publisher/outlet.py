@@ -390,7 +390,12 @@ class Outlet(DataSocket):
     def serve(self) -> float | None:
         """Drain subscriptions; in the control thread. Returns the seconds after which
         it wants to be called again, if it does."""
-        with self.lock:
+        # Waiting for the lock would make each release of it a system call, at the cost of
+        # whoever sends at full speed. And who holds it drains and sends batches itself.
+        if not self.lock.acquire(blocking=False):
+            time.sleep(_YIELD_S)
+            return _LINGER_S
+        try:
             self.drain()
             self._watched = self._undrained or bool(self._unanswered)
             self._undrained = False
@@ -399,6 +404,8 @@ class Outlet(DataSocket):
             if self._guarded:
                 return _LINGER_S
             return _RECHECK_S if self._watched else None
+        finally:
+            self.lock.release()
 
     def drain(self) -> None:
         """Take in subscriptions and answer the ready ones. The caller holds the lock."""
