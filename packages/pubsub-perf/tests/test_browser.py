@@ -12,7 +12,6 @@ import pytest
 from perf_browser import Browser, BrowserError
 from perf_sweeps import write_sweep
 from pubsub_perf import topologies
-from pubsub_perf.analysispage import write_analysis
 from pubsub_perf.report import write_report
 
 pytestmark = pytest.mark.browser
@@ -208,6 +207,13 @@ def test_the_page_never_scrolls_sideways(page: Browser, width: int) -> None:
     assert widths[0] <= widths[1] <= width
 
 
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_what_is_to_be_read_has_most_of_the_width(page: Browser, width: int) -> None:
+    page.resize(width, 844, phone=width < 500)
+    wide = page.evaluate("document.querySelector('main').getBoundingClientRect().width")
+    assert wide > 0.65 * width
+
+
 def test_letters_in_figures_can_be_read_on_a_phone(page: Browser) -> None:
     page.resize(390, 844, phone=True)
     scales = page.evaluate(
@@ -267,19 +273,6 @@ COMPARE = """(async (first, second, width, height) => {
   }
   return [different / drawn, drawn];
 })"""
-
-
-def test_the_page_of_an_analysis_loads_and_sorts_as_well(
-    page: Browser, folder: Path, tmp_path: Path
-) -> None:
-    write_analysis(folder, tmp_path)
-    page.open(tmp_path / "analysis.html")
-    assert page.complaints() == []
-    assert page.requests() == [(tmp_path / "analysis.html").as_uri()]
-    page.click("table.data thead th button")
-    assert page.evaluate("document.querySelector('[aria-sort=ascending]') !== null")
-    page.resize(390, 844, phone=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_figures_on_the_page_look_as_their_files_do(

@@ -22,7 +22,8 @@ PERCENT = st.floats(0, 100)
     ("busy", "verdict", "said"),
     [
         (Busy(5.0, 10.0, 20.0), "ok", None),
-        (Busy(None, None, None), "ok", None),
+        (Busy(None, None, None), None, "the kernel tells neither"),
+        (Busy(None, 10.0, None), "ok", None),
         (Busy(25.0, 10.0, 20.0), "strained", "lacked a processor 25 %"),
         (Busy(5.0, 70.0, 20.0), "strained", "70 % busy"),
         (Busy(5.0, 10.0, 600.0), "strained", "60% of the median"),
@@ -31,7 +32,7 @@ PERCENT = st.floats(0, 100)
     ],
 )
 def test_the_verdict_names_what_led_to_it(
-    busy: Busy, verdict: str, said: str | None
+    busy: Busy, verdict: str | None, said: str | None
 ) -> None:
     found, reason = judge(busy, median_s=0.001)
     assert found == verdict

@@ -50,6 +50,20 @@ def test_an_effect_without_interval_says_so() -> None:
     assert only.effect.endswith(": 1.5 (no interval)")
 
 
+def test_verdicts_on_cells_that_nobody_judged_come_with_a_caution() -> None:
+    assert found().cautions == ()
+    first, *others = analysis().cells
+    unjudged = tuple(
+        dataclasses.replace(run, fidelity=None, why_not=None) for run in first.runs
+    )
+    cells = (dataclasses.replace(first, runs=unjudged), *others)
+    counted = sum(cell.counted for cell in cells)
+    (said,) = found(cells=cells).cautions
+    assert said.startswith(f"No fidelity record in 1 of {counted} cells: nobody judged")
+    left_out = dataclasses.replace(first, runs=unjudged, why_not="failed")
+    assert found(cells=(left_out, *others)).cautions == ()
+
+
 def test_one_model_alone_has_no_verdicts() -> None:
     cells = tuple(c for c in analysis().cells if c.model == "centralized")
     assert find(analysis(cells=cells)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import perf_analysis
 from perf_figures import cell, log_normal
 from pubsub_perf import plots
-from pubsub_perf.pagefigure import THEME, for_page
+from pubsub_perf.pagefigure import THEME, as_uri, for_page
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -35,7 +36,20 @@ def figures() -> list[bytes]:
 
 def test_a_figure_becomes_much_smaller(figures: list[bytes]) -> None:
     for svg in figures:
-        assert len(for_page(svg)) < 0.75 * len(svg)
+        page = for_page(svg)
+        assert len(page) < 0.65 * len(svg)
+        assert len(as_uri(page)) < 1.2 * len(page)
+
+
+def test_an_uri_holds_the_figure_and_fits_into_quotes(figures: list[bytes]) -> None:
+    odd = (
+        b"""<svg xmlns="http://www.w3.org/2000/svg"><style>.a{b:'c%20'}</style></svg>"""
+    )
+    for page in (odd, *map(for_page, figures)):
+        uri = as_uri(page)
+        assert not set('"<>&#\n') & set(uri)
+        back = unquote(uri.removeprefix("data:image/svg+xml,"))
+        assert ElementTree.canonicalize(back) == ElementTree.canonicalize(page)
 
 
 def test_nothing_that_is_drawn_is_lost(figures: list[bytes]) -> None:
@@ -111,6 +125,26 @@ def test_the_models_differ_without_colour() -> None:
 def test_what_is_no_svg_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no SVG"):
         for_page(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "short"),
+    [
+        ("M 0 0 L 5 0 L 5 7 L 5.01 7.04 L 6 8 z M 6 8 L 7 8", "M0 0H5V7L6 8zM6 8H7"),
+        ("M 1 2 L 1 2", "M1 2H1"),  # A dot, where lines have round ends.
+        ("M 1 2 Q 3 4 5 6 L 5 9 z L 5 9", "M1 2Q3 4 5 6V9zL5 9"),
+        ("M 1 2 C 3 4 5 6 7 8 L 9 8", "M1 2C3 4 5 6 7 8H9"),
+    ],
+)
+def test_a_path_becomes_short_and_stays_the_same(path: str, short: str) -> None:
+    page = for_page(f'<svg xmlns="{SVG[1:-1]}"><path d="{path}"/></svg>'.encode())
+    assert f'd="{short}"' in page.decode()
+
+
+def test_letters_are_drawn_on_a_coarser_grid() -> None:
+    letter = b'<path d="M 684 794 L 1347 794 z" transform="scale(0.015625)"/>'
+    page = for_page(b'<svg xmlns="http://www.w3.org/2000/svg">%b</svg>' % letter)
+    assert b'd="M68 79H135z" transform="scale(0.15625)"' in page
 
 
 def test_a_small_example_in_full() -> None:

@@ -204,6 +204,21 @@ def test_the_extrapolation_says_what_it_assumes() -> None:
     assert any("5 Mbit/s" in text for text in view.assumptions)
 
 
+def test_a_shaper_ahead_of_the_prediction_is_explained() -> None:
+    fast = queueing_view([load(n, mean_s=1e-5) for n in (5, 9)], HOW)
+    assert fast.fixed_s == 0.0
+    (said,) = fast.missing
+    assert "sends the first packet of an idle link at once" in said
+    assert "a packet (240 µs)" in said
+    assert any("on credit" in text for text in fast.assumptions)
+    unshaped = {"interval_s": 0.05, "topics": 1}
+    free = queueing_view(
+        [load(n, mean_s=1e-5, parameters=unshaped) for n in (5, 9)], HOW
+    )
+    assert "Even the least used cell is faster than predicted." in free.missing
+    assert not any("on credit" in text for text in free.assumptions)
+
+
 def test_a_broker_with_room_is_predicted_far_out() -> None:
     broker = Broker(STATION, None, None, interval_s=1000.0, topics=1)
     found = far(broker, 1000, 1e-3)

@@ -17,10 +17,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import threading
+from collections.abc import Callable
+from typing import Any, Final
 
 import zmq
+
+_POLLIN: Final = int(zmq.POLLIN)
 
 
 class Waker:
@@ -63,17 +68,19 @@ class DataSocket:
         self.socket = context.socket(kind)
         self.socket.set_hwm(queue_limit)
         self.fd: int = self.socket.FD
+        # Without pyzmq's wrapper, which makes an enumeration of the answer.
+        backend: Any = zmq.backend.Socket
+        get = backend.get.__get__(self.socket)
+        self._events: Callable[[], int] = functools.partial(get, int(zmq.EVENTS))
 
     def receive(self) -> bytes | None:
         """One message without waiting, or None. The caller holds the lock."""
-        try:
-            return self.socket.recv(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
+        return self.socket.recv(zmq.NOBLOCK) if self.readable() else None
 
     def readable(self) -> bool:
-        """Whether a message waits. The caller holds the lock."""
-        return has_input(self.socket)
+        """Whether a message waits. The caller holds the lock. A tenth of the time of a
+        `receive` for nothing, which makes an exception."""
+        return bool(self._events() & _POLLIN)
 
     def close(self, linger_s: float) -> None:
         with self.lock:

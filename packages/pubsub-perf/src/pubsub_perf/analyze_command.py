@@ -79,6 +79,8 @@ def _print(written: Written, console: Console) -> None:
             f"[{style}]{finding.verdict}[/]",
             escape("\n".join(lines)),
         )
+    for caution in written.findings.cautions:
+        console.print(f"[bold]{escape(caution)}[/]", highlight=False)
     console.print(table)
     for line in (
         *services(written.analysis),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pubsub_perf import cellfile, statistics, units
+from pubsub_perf.analysis import wording
 from pubsub_perf.dataset import Cell, printable
 from pubsub_perf.measured import Measured, measured_footnotes
 from pubsub_perf.units import NOT_AVAILABLE, Unit
@@ -189,6 +190,9 @@ def _footnotes(cells: Sequence[Measured]) -> Iterator[str]:
             f"{values} of 0 or less, which only a clock fault can cause, "
             "counted like any other."
         )
+    judged = [m.cell.fidelity is not None for m in cells if not m.cell.failed]
+    if not all(judged):
+        yield wording.unjudged(judged.count(False), len(judged))
     if any("cpu_pressure" in (m.cell.meta or {}) for m in cells):
         yield (
             "CPU pressure: the share of time in which a process that could run had to "

@@ -38,8 +38,11 @@ class Busy:
     wait_us: float | None
 
 
-def judge(busy: Busy, median_s: float | None) -> tuple[Verdict, str | None]:
-    """The verdict, and what led to it unless it is ``ok``."""
+def judge(busy: Busy, median_s: float | None) -> tuple[Verdict | None, str | None]:
+    """The verdict, and what led to it unless it is ``ok``; None where the kernel tells
+    nothing to judge by."""
+    if busy == Busy(None, None, None):
+        return None, "the kernel tells neither pressure nor processor times"
     saturated = _over(busy, SATURATED_PRESSURE, SATURATED_UTILISATION)
     if saturated:
         return "saturated", "; ".join(saturated)

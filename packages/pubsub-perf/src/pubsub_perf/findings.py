@@ -43,8 +43,10 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Findings:
-    """``missing``: why there is no prediction of the broker's queue."""
+    """``cautions``: what to know before the verdicts. ``missing``: what the view of the
+    broker as a queue lacks."""
 
+    cautions: tuple[str, ...]
     patterns: tuple[Finding, ...]
     tables: tuple[Table, ...]
     queue: tuple[Table, ...]
@@ -65,6 +67,7 @@ def findings_of(analysis: Analysis) -> Findings:
     """All of it, whatever is missing."""
     view = analysis.queueing
     return Findings(
+        cautions=tuple(_cautions(analysis)),
         patterns=tuple(map(_finding, analysis.patterns)),
         tables=tuple(t for t in _tables(analysis) if t.rows),
         queue=tuple(t for t in (queue_table(analysis),) if t.rows),
@@ -73,6 +76,17 @@ def findings_of(analysis: Analysis) -> Findings:
         missing=view.missing,
         methods=analysis.methods,
     )
+
+
+def _cautions(analysis: Analysis) -> Iterator[str]:
+    """Only of what verdicts count."""
+    counted = [cell for cell in analysis.cells if cell.counted]
+    unjudged = sum(
+        any(run.fidelity is None for run in cell.runs if run.why_not is None)
+        for cell in counted
+    )
+    if unjudged:
+        yield wording.unjudged(unjudged, len(counted))
 
 
 def _finding(pattern: PatternResult) -> Finding:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 _SVG: Final = "http://www.w3.org/2000/svg"
@@ -19,7 +20,13 @@ _FINE: Final = re.compile(r"-?\d+\.\d{3,}")
 _NUMBER: Final = re.compile(r"-?\d+\.\d{2,}")
 _URL: Final = re.compile(r"url\(#([^\s)]+)\)")
 _MOVED: Final = re.compile(r"translate\((\S+) (\S+)\)")
-_SPACED: Final = re.compile(r" ?([A-Za-z]) ?")
+_STEP: Final = re.compile(r"([A-Za-z])([^A-Za-z]*)")
+_NUMBERS: Final = re.compile(r"-?\d+(?:\.\d+)?")
+# Letters are drawn on a grid of some 1/600 point; a tenth of that is fine enough.
+_LETTER: Final = "scale(0.015625)"
+_COARSER: Final = "scale(0.15625)"
+# In an URI within double quotes.
+_AS_THEY_ARE: Final = " /:;,=()*+-._!?@[]{}|~$'"
 _COLOUR: Final = re.compile(r"#[0-9a-f]{6}")
 
 # Light colour: dark colour. The same hues, light enough on dark paper.
@@ -64,6 +71,13 @@ def for_page(svg: bytes) -> bytes:
     return ElementTree.tostring(root, encoding="unicode").encode()
 
 
+def as_uri(page_svg: bytes) -> str:
+    """The figure as a data URI, shorter than with Base64. There is no double
+    quote, angle bracket or ampersand in it."""
+    text = page_svg.decode().replace("'", "&apos;").replace('"', "'")
+    return f"data:image/svg+xml,{quote(text, safe=_AS_THEY_ARE)}"
+
+
 def _shrink(
     element: ElementTree.Element, classes: dict[str, str], names: Mapping[str, str]
 ) -> None:
@@ -75,10 +89,15 @@ def _shrink(
     style = "; ".join([*paint, attributes.pop("style", "")]).strip("; ")
     if style:
         attributes["class"] = classes.setdefault(_compact(style), _name(len(classes)))
-    for key in ("d", "x", "y", "points", "width", "height"):
+    for key in ("x", "y", "points", "width", "height"):
         if key in attributes:
-            text = " ".join(_rounded(attributes[key]).split())
-            attributes[key] = _SPACED.sub(r"\1", text) if key == "d" else text
+            attributes[key] = " ".join(_rounded(attributes[key]).split())
+    if "d" in attributes:
+        path = attributes["d"]
+        if attributes.get("transform") == _LETTER:
+            path = _NUMBERS.sub(lambda m: f"{float(m[0]) / 10:.0f}", path)
+            attributes["transform"] = _COARSER
+        attributes["d"] = _short_path(_rounded(path))
     moved = _MOVED.fullmatch(attributes.get("transform", ""))
     if moved and element.tag == f"{{{_SVG}}}use" and "x" not in attributes:
         del attributes["transform"]
@@ -89,6 +108,29 @@ def _shrink(
         attributes["transform"] = "".join(
             part if part.startswith("scale") else _rounded(part) for part in parts
         )
+
+
+def _short_path(path: str) -> str:
+    """Without spaces that say nothing, steps that lead nowhere, and coordinates that
+    stay as they are. Steps are absolute, as matplotlib writes them."""
+    made: list[str] = []
+    at = ["", ""]
+    before = "M"
+    for step, text in _STEP.findall(path):
+        numbers = text.split()
+        kept = f"{step}{' '.join(numbers)}"
+        if step == "L" and len(numbers) == 2:
+            if numbers == at and before != "M":
+                continue
+            if numbers[1] == at[1]:
+                kept = f"H{numbers[0]}"
+            elif numbers[0] == at[0]:
+                kept = f"V{numbers[1]}"
+        made.append(kept)
+        # What closes a path goes back to where it began: nothing is known of that.
+        at = numbers[-2:] if len(numbers) > 1 else ["", ""]
+        before = step
+    return "".join(made)
 
 
 def _rename(attributes: dict[str, str], names: Mapping[str, str]) -> None:
@@ -119,7 +161,7 @@ def _compact(style: str) -> str:
 
 
 def _rounded(text: str) -> str:
-    return _NUMBER.sub(lambda match: f"{float(match[0]):.1f}", text)
+    return _NUMBER.sub(lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), text)
 
 
 def _name(number: int) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from pubsub_perf import plots
 from pubsub_perf.analysis import Analysis
 from pubsub_perf.measured import Measured
-from pubsub_perf.pagefigure import for_page
+from pubsub_perf.pagefigure import as_uri, for_page
 from pubsub_perf.plots import style
 from pubsub_perf.timeseries import read_series
 
@@ -111,14 +111,15 @@ class Gallery:
         self.files += [png, svg]
         small = for_page(svg.read_bytes())
         themed = len(small) <= _MAX_SVG
-        kind = "svg+xml" if themed else "png"
-        content = small if themed else png.read_bytes()
-        wide, high = _size(png.read_bytes())
+        pixels = png.read_bytes()
+        wide, high = _size(pixels)
         return Picture(
             name=name,
             png=png.relative_to(self.out).as_posix(),
             svg=svg.relative_to(self.out).as_posix(),
-            data=f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
+            data=as_uri(small)
+            if themed
+            else f"data:image/png;base64,{base64.b64encode(pixels).decode()}",
             description=drawing.description,
             wide=wide,
             high=high,

@@ -84,13 +84,13 @@ class Intake:
             (frame, received_ns), self._held = self._held, None
             self._unusual(frame, received_ns, items, batches=batches)
 
-    def take(self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool) -> None:
+    def take(self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool) -> bool:
         """Append the usual events that wait at ``inlet`` to ``items``, those of at most
-        a burst of messages. Nothing may be held."""
+        a burst of messages; True when nothing is left there. Nothing may be held."""
         with inlet.lock:
-            self._usual(inlet, items, batches)
+            return self._usual(inlet, items, batches)
 
-    def _usual(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> None:
+    def _usual(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> bool:
         """The loop. It is long for speed's sake: a call costs as much as a step of it."""
         receive, now_ns, decode = inlet.receive_frame, self._now_ns, decode_body
         trackers, put = self._streams.trackers, items.append
@@ -102,7 +102,10 @@ class Intake:
         frame = b""
         received_ns = 0
         try:
-            for _ in range(BURST):
+            for number in range(BURST):
+                # Mostly only one waits; to find that out by an exception is slow.
+                if number == 1 and not inlet.readable():
+                    return True
                 frame = receive(noblock)
                 received_ns = now_ns()
                 if not frame.startswith(prefix):
@@ -115,7 +118,7 @@ class Intake:
                         if self._usual_batch(frame, begin, received_ns, items, batches):
                             continue
                         self._held = (frame, received_ns)
-                        return
+                        return False
                     prefix = begin
                     self._prefix, self._topic = prefix, found
                     if tracker is not None:
@@ -133,18 +136,19 @@ class Intake:
                     expected = -1 if tracker is None else tracker.expected
                 if event.sequence != expected:
                     self._held = (frame, received_ns)
-                    return
+                    return False
                 expected += 1
                 event.topic = topic
                 event.received_ns = received_ns
                 put(event)
         except zmq.Again:
-            return
+            return True
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._held = (frame, received_ns)
         finally:
             if tracker is not None:
                 tracker.expected = expected
+        return False
 
     def _usual_batch(
         self,

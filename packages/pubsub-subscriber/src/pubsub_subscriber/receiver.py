@@ -64,6 +64,8 @@ class Receiver:
         # Events that arrived while something else was waited for.
         self.kept: deque[Item] = deque()
         self._poller: select.poll | None = None
+        # All sockets were empty a moment ago, so their descriptors tell of what comes.
+        self._empty_now = False
         self._stop_at = 0.0
 
     # For any thread
@@ -137,7 +139,9 @@ class Receiver:
         while True:
             self._put_back()
             while not self.kept and self._wanted():
-                if not self.fetch(self.kept, batches=True) and not self._wait_on(None):
+                if (
+                    self._empty_now or not self.fetch(self.kept, batches=True)
+                ) and not self._wait_on(None):
                     return
             wanted = self._wanted()
             if not wanted:
@@ -167,7 +171,7 @@ class Receiver:
             events: list[Event] = []
             if self.kept:
                 self._take_kept(events, wanted)
-            elif not self.fetch(events):
+            elif self._empty_now or not self.fetch(events):
                 if not self._wait_on(deadline):
                     return False
                 continue
@@ -213,12 +217,14 @@ class Receiver:
             self._empty(self.retired.pop(), items, batches=batches)
         waited = intake.held
         before = len(items)
+        empty = True
         for inlet in tuple(self.inlets.values()):
             if intake.held:
                 if len(items) > before:
                     return True  # those before it are delivered first
                 intake.take_held(items, batches=batches)
-            intake.take(inlet, items, batches=batches)
+            empty &= intake.take(inlet, items, batches=batches)
+        self._empty_now = empty and not self.stopping
         return waited or intake.held or len(items) > before
 
     def _empty(
@@ -238,6 +244,7 @@ class Receiver:
     def wait(self, deadline: float | None) -> None:
         """Wait for frames, for something to settle, or for the deadline."""
         self._check_usable()
+        self._empty_now = False
         waker = self.waker
         assert waker is not None, "usable means configured"
         poller = self._poller
@@ -249,10 +256,18 @@ class Receiver:
             # A frame may have come before the descriptor was watched.
             if self.fetch(self.kept):
                 return
-        if self._settle():
+            self._empty_now = False
+        settle_at = self._next_deadline()
+        if settle_at is not None and self._settle():
             return
-        due = [at for at in (deadline, self._next_deadline()) if at is not None]
-        left_s = min(due, default=float("inf")) - time.monotonic()
-        timeout_ms = min(max(0.0, left_s), _MAX_POLL_S) * 1000 + 0.5
-        if any(fd == waker.fd for fd, _ in poller.poll(timeout_ms)):
-            waker.clear()
+        for fd, _ in poller.poll(_timeout_ms(deadline, settle_at)):
+            if fd == waker.fd:
+                waker.clear()
+
+
+def _timeout_ms(*deadlines: float | None) -> float | None:
+    """Until the first of the deadlines, rounded up; None without any."""
+    due = [at for at in deadlines if at is not None]
+    if not due:
+        return None
+    return min(max(0.0, min(due) - time.monotonic()), _MAX_POLL_S) * 1000 + 0.5

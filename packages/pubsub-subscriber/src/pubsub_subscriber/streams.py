@@ -141,7 +141,9 @@ class Streams:
         return gone, gaps
 
     def next_deadline(self) -> float | None:
-        """When `settle` has something to do at the latest."""
+        """When `settle` has something to do at the latest. For any thread."""
+        if not self._leaving:
+            return None
         return min((item.deadline for item in self._leaving.values()), default=None)
 
     def _complete(self, departure: Departure) -> bool:

@@ -152,6 +152,9 @@ def assumptions(broker: Broker) -> tuple[str, ...]:
             f"{wording.number(broker.bits_per_s / 1e6)} Mbit/s at every size."
         )
         found.append(
-            "The link passes nothing at more than its rate (a shaper's bucket would)."
+            "Each packet takes its time on the link, also when that is idle. A shaper "
+            "(htb) sends such a packet at once, on credit, and makes the next one wait: "
+            "measured latencies are ahead of the prediction by one packet's time and by "
+            "what its bucket holds, at every size."
         )
     return tuple(found)

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_perf import units
 from pubsub_perf.analysis.bootstrap import Resampling
 from pubsub_perf.analysis.brokerload import BrokerLoad
 from pubsub_perf.analysis.brokermodel import Broker, assumptions, curve, far, full_at
@@ -50,7 +51,7 @@ def queueing_view(loads: Sequence[BrokerLoad], how: Resampling) -> QueueingView:
     )
     points, fixed_s = _points(loads, broker)
     if fixed_s == 0:
-        missing.append("Even the least used cell is faster than predicted.")
+        missing.append(_too_fast(broker))
     view = QueueingView(
         per_event_s=cpu.per_event if cpu else None,
         per_delivery_s=cpu.per_delivery if cpu else None,
@@ -144,6 +145,18 @@ def _points(
         for i, load in enumerate(loads)
     ]
     return points, fixed_s
+
+
+def _too_fast(broker: Broker) -> str:
+    text = "Even the least used cell is faster than predicted"
+    if broker.link is None:
+        return f"{text}."
+    ahead = units.duration(broker.link.per_delivery)
+    return (
+        f"{text}: a shaper sends the first packet of an idle link at once and makes the "
+        f"next one wait, so it is ahead of the prediction by a packet ({ahead}) and its "
+        "bucket."
+    )
 
 
 def _sum(inside_s: float | None, fixed_s: float | None) -> float | None:

@@ -80,5 +80,5 @@ def _methods(how: Resampling, margin: float) -> tuple[str, ...]:
         f"{100 * MIN_RISE:.3g} % or more, and saturation's pole is within "
         f"{MAX_POLE:g} times the largest size.",
         "Cells and runs that failed, and those on a strained or saturated machine, are "
-        "listed and not counted.",
+        "listed and not counted; those without a fidelity record are counted, and named.",
     )

@@ -45,6 +45,15 @@ def percent(share: float | None) -> str:
     return units.NOT_AVAILABLE if share is None else f"{number(100 * share)} %"
 
 
+def unjudged(cells: int, of: int) -> str:
+    """What must be known of ``cells`` of ``of`` that have no fidelity record."""
+    which = f"{cells} of {units.counted(of, 'cell', 'cells')}"
+    return (
+        f"No fidelity record in {which}: nobody judged whether the machine kept up, so "
+        "latencies may be those of a busy machine."
+    )
+
+
 def listing(words: Sequence[str]) -> str:
     """``a, b and c``."""
     if len(words) < 2:
