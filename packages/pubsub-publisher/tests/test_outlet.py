@@ -167,7 +167,7 @@ def test_what_comes_after_a_streak_leaves_after_it(bench: Bench, how: str) -> No
 
     events = STREAK + 10 + (how != "number")
     assert numbers(bench.frames(events)) == list(range(events))
-    assert bench.topic.next_sequence == STREAK + 11
+    assert bench.topic.next_number == STREAK + 11
 
 
 def test_a_ready_answer_promises_events_that_still_wait(bench: Bench) -> None:

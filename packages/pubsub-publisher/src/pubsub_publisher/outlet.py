@@ -66,7 +66,10 @@ _NOBLOCK: Final = int(zmq.NOBLOCK)
 
 
 class TopicState:
-    """What one topic needs at every event, ready made, and its open batch."""
+    """What one topic needs at every event, ready made, and its open batch.
+
+    ``next_sequence`` is the number of the first event that has not been sent, which is
+    the first of the open batch, if there is one."""
 
     __slots__ = ("bytes", "name", "next_sequence", "payloads", "prefix", "stamps_ns")
 
@@ -75,6 +78,11 @@ class TopicState:
         self.prefix = topic_prefix(name)
         self.next_sequence = 0
         self.empty()
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next event that is published."""
+        return self.next_sequence + len(self.stamps_ns)
 
     def empty(self) -> None:
         """Begin a new batch."""
@@ -168,7 +176,7 @@ class Outlet(DataSocket):
                     if not stamps_ns:
                         self._begin(topic)
                     elif (
-                        len(stamps_ns) >= _STREAK_EVENTS
+                        len(stamps_ns) == _STREAK_EVENTS
                         or stamp_ns - stamps_ns[0] >= LINGER_NS
                     ):
                         self._flush(topic)
@@ -176,7 +184,6 @@ class Outlet(DataSocket):
                         stamps_ns = topic.stamps_ns
                     stamps_ns.append(stamp_ns)
                     topic.payloads.append(payload)
-                    topic.next_sequence += 1
                     return stamp_ns
                 if stamps_ns:
                     self._flush(topic)
@@ -292,7 +299,6 @@ class Outlet(DataSocket):
         topic.stamps_ns.append(stamp_ns)
         topic.payloads.append(payload)
         topic.bytes += len(payload)
-        topic.next_sequence += 1
         return True
 
     def _begin(self, topic: TopicState) -> None:
@@ -312,13 +318,13 @@ class Outlet(DataSocket):
         count = len(topic.stamps_ns)
         if not count:
             return
-        first = topic.next_sequence - count
-        start = (self.address, self.session, first)
+        start = (self.address, self.session, topic.next_sequence)
         if count == 1:
             body = encode_body((*start, topic.stamps_ns[0], topic.payloads[0]))
         else:
             body = encode_batch_body(*start, topic.stamps_ns, topic.payloads)
         self._send(topic.prefix + body, flags)
+        topic.next_sequence += count
         topic.empty()
         self._filling.discard(topic)
         self._after_send(self._now_ns())
@@ -432,7 +438,7 @@ class Outlet(DataSocket):
             subscriber,
             self.address,
             self.session,
-            state.next_sequence - len(state.stamps_ns),
+            state.next_sequence,
             topics,
         )
         try:

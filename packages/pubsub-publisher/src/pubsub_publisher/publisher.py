@@ -269,7 +269,7 @@ class Publisher:
                 break
             if self._on_sent is not None:
                 due_ns = schedule.due_ns(count)
-                self._on_sent(topic.name, topic.next_sequence - 1, due_ns, sent_ns)
+                self._on_sent(topic.name, topic.next_number - 1, due_ns, sent_ns)
             count += 1
         return count
 
@@ -418,7 +418,7 @@ class Publisher:
         return not self._stopping
 
     def _next_sequences(self) -> dict[str, int]:
-        return {name: topic.next_sequence for name, topic in self._topics.items()}
+        return {name: topic.next_number for name, topic in self._topics.items()}
 
     def _on_session_event(self, event: SessionEvent) -> None:
         """In the control thread. A publisher keeps its session and numbers when it

@@ -41,6 +41,7 @@ BURST: Final = 64
 # From here on a copy of a frame costs more than the view that avoids it.
 _LARGE_BYTES: Final = 4096
 
+_NOBLOCK: Final = int(zmq.NOBLOCK)
 _EVENT: Final = b"\x95"
 _BATCH: Final = b"\x96"
 
@@ -92,22 +93,24 @@ class Intake:
 
     def _usual(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> bool:
         """The loop. It is long for speed's sake: a call costs as much as a step of it."""
-        receive, now_ns, decode = inlet.receive_frame, self._now_ns, decode_body
-        trackers, put = self._streams.trackers, items.append
-        noblock = int(zmq.NOBLOCK)
-        prefix, topic = self._prefix, self._topic
-        start = len(prefix) - 1  # where the array is
-        session = expected = -1
-        tracker = None
-        frame = b""
+        receive, now_ns = inlet.receive_frame, self._now_ns
+        frame, tracker, expected = b"", None, -1
         received_ns = 0
         try:
+            # The first frame before anything else: it is its time that is measured.
+            frame = receive(_NOBLOCK)
+            received_ns = now_ns()
+            decode, put, trackers = decode_body, items.append, self._streams.trackers
+            prefix, topic = self._prefix, self._topic
+            start = len(prefix) - 1  # where the array is
+            session = -1
             for number in range(BURST):
-                # Mostly only one waits; to find that out by an exception is slow.
-                if number == 1 and not inlet.readable():
-                    return True
-                frame = receive(noblock)
-                received_ns = now_ns()
+                if number:
+                    # Mostly only one waits; an exception is a slow way to learn it.
+                    if number == 1 and not inlet.readable():
+                        return True
+                    frame = receive(_NOBLOCK)
+                    received_ns = now_ns()
                 if not frame.startswith(prefix):
                     begin = frame[: frame.find(b"\0") + 2]
                     found = self._names.get(begin)

@@ -201,8 +201,8 @@ class Receiver:
         """Wait for something to happen; False when nothing is to be waited for."""
         if self.stopping:
             return False
-        self._check_usable()
         if deadline is not None and time.monotonic() >= deadline:
+            self._check_usable()
             return False
         self.wait(deadline)
         return True
