@@ -21,7 +21,7 @@ INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-.PHONY: help install build test lint format types check perf bench bench-check mininet browser lock clean
+.PHONY: help install build test lint format types check perf bench bench-check bench-peers mininet browser lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,12 @@ bench: install ## measure the roles against plain pyzmq, about ten minutes
 
 bench-check: install ## compare with the committed ratios; fails past 15 %
 	.venv/bin/pubsub-perf bench --check docs/benchmarks/bars.json $(ARGS)
+
+bench-peers: install ## measure NATS, Mosquitto, Redis and Zenoh too, installed if possible
+	@scripts/peers-debs.sh
+	@.tools/bin/python -m pip --python .venv/bin/python install -q --disable-pip-version-check \
+		nats-py uvloop paho-mqtt redis hiredis eclipse-zenoh 2> >(grep -v 'is ignored: it is' >&2)
+	.venv/bin/pubsub-perf bench --peers $(ARGS)
 
 mininet: ## install the Debian packages that Mininet needs, where that is possible
 	@scripts/mininet-debs.sh

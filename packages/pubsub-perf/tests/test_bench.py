@@ -203,3 +203,60 @@ def test_a_line_tells_the_bar_and_both_figures() -> None:
     assert bench_command.line_of(outcome) == (
         "bar 1 MISS  0.70 (0.70 to 0.70) >= 0.80  direct, 64 B: 700 against 1,000 events/s"
     )
+
+
+def peers_document() -> dict[str, Any]:
+    row = {
+        "measure": "throughput",
+        "brokered": False,
+        "payload_bytes": 16,
+        "subscribers": 1,
+        "values": {"pubsub": 1e6, "raw": 1.1e6, "nats": 3e5},
+    }
+    return {"rows": [row, row | {"brokered": True}, row | {"payload_bytes": 1024}]}
+
+
+def test_the_peers_can_be_drawn(tmp_path: Path) -> None:
+    file, picture = tmp_path / "peers.json", tmp_path / "peers.png"
+    file.write_text(json.dumps(peers_document()))
+
+    assert cli.main(["bench", f"--draw={file}", f"--out={picture}"]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("document", "words", "said"),
+    [
+        ({"rows": []}, ["--out=x.png"], "no throughput of peers"),
+        ({}, ["--out=x.png"], "is no result of bench --out"),
+        ({"rows": []}, [], "--draw needs --out"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(
+    document: dict[str, Any],
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "peers.json"
+    file.write_text(json.dumps(document))
+
+    assert cli.main(["bench", f"--draw={file}", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_lead_that_noise_could_make_is_a_tie() -> None:
+    from pubsub_perf.bench.peers import row_of, standing
+
+    assert [standing(lead) for lead in (1.31, 1.29, 0.78, 0.76)] == [
+        "ahead",
+        "tie",
+        "tie",
+        "behind",
+    ]
+    cell = Cell("throughput", 16)
+    row = row_of(
+        cell, "rate", {"pubsub": rates(300), "nats": rates(200), "raw": rates(1)}
+    )
+    assert (row.best_peer, row.lead, row.standing) == ("nats", 1.5, "ahead")

@@ -82,15 +82,22 @@ def test_the_first_example_shows_what_the_readme_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("block", blocks("python"))
-def test_the_python_code_works(block: str, tmp_path: Path) -> None:
-    done = run([sys.executable, "-c", block], tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert [line.split(" b'")[1].split("'")[0] for line in lines] == [
+def test_the_python_code_works(tmp_path: Path) -> None:
+    single, batches = (run_python(block, tmp_path) for block in blocks("python"))
+    assert [line.split(" b'")[1].split("'")[0] for line in single] == [
         "sunny",
         "rain later",
     ]
+    sizes = [int(line.split(" events from ")[0]) for line in batches]
+    assert sum(sizes) == 10_000
+    assert len(sizes) < 1000
+
+
+def run_python(block: str, folder: Path) -> list[str]:
+    """What a block of the README prints."""
+    done = run([sys.executable, "-c", block], folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("block", [b for b in SHELL if b not in HERE])

@@ -37,6 +37,8 @@ Options:
                           --out: exit code 1 if one is worse by more than 15 %
   --peers                 NATS, Mosquitto, Redis and Zenoh instead, those that
                           are installed
+  --draw FILE             draw what --peers --out wrote to FILE; --out names the
+                          PNG
   -v, --verbose           say more about what happens
   -h, --help              show this text
   --version               show the version
@@ -55,6 +57,8 @@ def run(words: Sequence[str]) -> int:
     seconds = cli.seconds(options, "--seconds")
     if seconds <= 0:
         raise ConfigError("--seconds must be more than 0")
+    if options["--draw"]:
+        return _draw(options["--draw"], options["--out"])
     from rich.console import Console
 
     console = Console()
@@ -64,7 +68,7 @@ def run(words: Sequence[str]) -> int:
         found = peers.run(console, repetitions, seconds)
         _write(options["--out"], found)
         return cli.EXIT_OK
-    reference = _read(options["--check"])
+    reference = _read(options["--check"], "comparisons")
     return _bars(options, console, repetitions, seconds, reference)
 
 
@@ -180,7 +184,19 @@ def _check(outcomes: Sequence[Outcome], reference: dict[str, Any]) -> int:
     return cli.EXIT_OK
 
 
-def _read(name: str | None) -> dict[str, Any] | None:
+def _draw(name: str, out: str | None) -> int:
+    from pubsub_perf.bench import figure
+
+    if out is None:
+        raise ConfigError("--draw needs --out, the name of the PNG")
+    found = _read(name, "rows")
+    assert found is not None
+    figure.draw(found, Path(out))
+    return cli.EXIT_OK
+
+
+def _read(name: str | None, key: str) -> dict[str, Any] | None:
+    """A result that was written before, which has ``key``."""
     import msgspec
 
     if name is None:
@@ -191,7 +207,7 @@ def _read(name: str | None) -> dict[str, Any] | None:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise ConfigError(f"{name} is no result of bench --out: {error}") from error
-    if not isinstance(found, dict) or "comparisons" not in found:
+    if not isinstance(found, dict) or key not in found:
         raise ConfigError(f"{name} is no result of bench --out")
     return found
 
