@@ -187,6 +187,7 @@ class Outlet(DataSocket):
                     return stamp_ns
                 if stamps_ns:
                     self._flush(topic)
+                stamp_ns = now_ns()
                 fields = (address, session, topic.next_sequence, stamp_ns, payload)
                 if len(payload) < _LARGE_BYTES:
                     sending(prefix + encode(fields), _NOBLOCK)

@@ -64,6 +64,7 @@ class Receiver:
         # Events that arrived while something else was waited for.
         self.kept: deque[Item] = deque()
         self._poller: select.poll | None = None
+        self._watched: dict[int, Inlet] = {}
         # All sockets were empty a moment ago, so their descriptors tell of what comes.
         self._empty_now = False
         self._stop_at = 0.0
@@ -141,7 +142,7 @@ class Receiver:
             while not self.kept and self._wanted():
                 if (
                     self._empty_now or not self.fetch(self.kept, batches=True)
-                ) and not self._wait_on(None):
+                ) and not self._wait_on(None, self.kept, batches=True):
                     return
             wanted = self._wanted()
             if not wanted:
@@ -172,9 +173,10 @@ class Receiver:
             if self.kept:
                 self._take_kept(events, wanted)
             elif self._empty_now or not self.fetch(events):
-                if not self._wait_on(deadline):
+                if not self._wait_on(deadline, events):
                     return False
-                continue
+                if not events:
+                    continue
             if len(events) > wanted:
                 self.kept.extendleft(reversed(events[wanted:]))
                 del events[wanted:]
@@ -197,14 +199,20 @@ class Receiver:
         self._taken -= len(rest)
         self.kept.extendleft(reversed(rest))
 
-    def _wait_on(self, deadline: float | None) -> bool:
+    def _wait_on(
+        self,
+        deadline: float | None,
+        items: MutableSequence[Any],
+        *,
+        batches: bool = False,
+    ) -> bool:
         """Wait for something to happen; False when nothing is to be waited for."""
         if self.stopping:
             return False
         if deadline is not None and time.monotonic() >= deadline:
             self._check_usable()
             return False
-        self.wait(deadline)
+        self.wait(deadline, items, batches=batches)
         return True
 
     def fetch(self, items: MutableSequence[Any], *, batches: bool = False) -> bool:
@@ -241,28 +249,50 @@ class Receiver:
         inlet.close(0)
         self._poller = None
 
-    def wait(self, deadline: float | None) -> None:
-        """Wait for frames, for something to settle, or for the deadline."""
+    def wait(
+        self,
+        deadline: float | None,
+        items: MutableSequence[Any],
+        *,
+        batches: bool = False,
+    ) -> None:
+        """Wait for frames, for something to settle, or for the deadline; the events that
+        come are appended to ``items``."""
         self._check_usable()
         self._empty_now = False
         waker = self.waker
         assert waker is not None, "usable means configured"
         poller = self._poller
         if poller is None:
-            poller = self._poller = select.poll()
-            poller.register(waker.fd, select.POLLIN)
-            for inlet in tuple(self.inlets.values()):
-                poller.register(inlet.fd, select.POLLIN)
+            poller = self._watch(waker)
             # A frame may have come before the descriptor was watched.
-            if self.fetch(self.kept):
+            if self.fetch(items, batches=batches):
                 return
             self._empty_now = False
         settle_at = self._next_deadline()
         if settle_at is not None and self._settle():
             return
+        empty = True
+        # The shortest way from here to the socket: it is part of every latency.
         for fd, _ in poller.poll(_timeout_ms(deadline, settle_at)):
-            if fd == waker.fd:
+            inlet = self._watched.get(fd)
+            if inlet is None:
                 waker.clear()
+                empty = False  # whatever it was about
+            elif self._intake.held:
+                empty = False
+            else:
+                empty &= self._intake.take(inlet, items, batches=batches)
+        self._empty_now = empty
+
+    def _watch(self, waker: Waker) -> select.poll:
+        """A poller of all sockets."""
+        poller = self._poller = select.poll()
+        poller.register(waker.fd, select.POLLIN)
+        self._watched = {inlet.fd: inlet for inlet in tuple(self.inlets.values())}
+        for fd in self._watched:
+            poller.register(fd, select.POLLIN)
+        return poller
 
 
 def _timeout_ms(*deadlines: float | None) -> float | None:

@@ -357,7 +357,8 @@ class Subscriber:
                     arrived |= inlet.ask_again()
             if not arrived:
                 self._receiver.wait(
-                    ask_at if deadline is None else min(deadline, ask_at)
+                    ask_at if deadline is None else min(deadline, ask_at),
+                    self._receiver.kept,
                 )
 
     def counts(self) -> Counts:
