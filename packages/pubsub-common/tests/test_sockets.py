@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -19,6 +22,8 @@ from pubsub_common.sockets import (
     endpoint,
     has_input,
     new_context,
+    unsent_bytes,
+    wait_until_sent,
 )
 
 WAIT_MS = 30_000
@@ -291,3 +296,48 @@ def test_a_new_peer_learns_of_ready_topics_after_all_other_topics(
     seen = [publisher.recv() for _ in range(len(topics) + len(ready))]
     assert seen == [b"\1" + topic for topic in sorted([*topics, *ready])]
     assert set(seen[-2:]) == {b"\1" + topic for topic in ready}
+
+
+TCP_TABLE = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt
+   0: 0100007F:15B4 00000000:0000 0A 00000000:00000000 00:00000000 00000000
+   1: 0100007F:15B4 0100007F:C001 01 00000400:00000000 00:00000000 00000000
+   2: 0100007F:15B4 0100007F:C002 01 00000001:00000007 00:00000000 00000000
+   3: 0100007F:C001 0100007F:15B4 01 00000100:00000000 00:00000000 00000000
+"""
+
+
+def test_what_the_kernel_has_not_sent_is_summed_over_a_ports_connections() -> None:
+    assert unsent_bytes(0x15B4, TCP_TABLE) == 0x401
+    assert unsent_bytes(0xC001, TCP_TABLE) == 0x100
+    assert unsent_bytes(1, TCP_TABLE) == 0
+
+
+@pytest.mark.integration
+def test_waiting_until_all_is_sent_ends_when_the_other_side_has_it_or_time_is_up() -> (
+    None
+):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as there:
+            here, _ = listener.accept()
+            with here:
+                here.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        here.send(bytes(65_536))
+                wait_until_sent(port, 0.05)  # nobody reads
+                reader = threading.Thread(target=read_all, args=(there,))
+                reader.start()
+                wait_until_sent(port, 30.0)
+
+                assert unsent_bytes(port, Path("/proc/net/tcp").read_text()) == 0
+        reader.join(30.0)
+
+
+def read_all(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while connection.recv(65_536):
+            pass

@@ -193,3 +193,49 @@ def test_a_broken_batch_is_counted_and_the_next_one_read(
 
     assert [event.payload for event in subscriber] == [b"0", b"1"]
     assert subscriber.malformed_count == 1
+
+
+def test_who_does_not_wait_sees_what_has_arrived_since(
+    publisher: RawPublisher, new_subscriber: NewSubscriber
+) -> None:
+    subscriber = connect(publisher, new_subscriber, indefinite=True)
+    for number in range(3):
+        assert subscriber.receive(0) is None
+        publisher.publish("A", b"%d" % number)
+        found: list[bytes] = []
+
+        def look(found: list[bytes] = found) -> bool:
+            event = subscriber.receive(0)
+            if event is not None:
+                found.append(event.payload)
+            return bool(found)
+
+        wait_for(look, "the event")
+        assert found == [b"%d" % number]
+
+
+def test_an_exception_while_it_waits_loses_nothing(
+    publisher: RawPublisher,
+    new_subscriber: NewSubscriber,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subscriber = connect(publisher, new_subscriber, indefinite=True)
+    wait = subscriber._receiver.wait
+
+    def interrupted(
+        deadline: float | None, items: list[object], **options: bool
+    ) -> None:
+        while not items:
+            wait(deadline, items, **options)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subscriber._receiver, "wait", interrupted)
+    publisher.publish("A", b"0")
+    with pytest.raises(KeyboardInterrupt):
+        subscriber.receive()
+    monkeypatch.undo()
+
+    event = subscriber.receive(30)
+    assert event is not None
+    assert event.payload == b"0"
+    assert subscriber.event_count == 1

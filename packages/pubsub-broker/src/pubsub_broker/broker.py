@@ -30,7 +30,13 @@ from pubsub_common.batches import counted
 from pubsub_common.errors import ConfigError, ProtocolError, PubSubError
 from pubsub_common.events import SESSION_BITS, topic_prefix
 from pubsub_common.messages import Disconnect, Heartbeat, Model, Register, Request
-from pubsub_common.sockets import Waker, end_context, endpoint, new_context
+from pubsub_common.sockets import (
+    Waker,
+    end_context,
+    endpoint,
+    new_context,
+    wait_until_sent,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -179,12 +185,16 @@ class Broker:
             return
         self._configured = False
         self._perform(self._core.farewell())
+        until = time.monotonic() + self._linger_s
+        for port in self._forward_ports:
+            wait_until_sent(port, until - time.monotonic())
+        left_s = max(0.0, until - time.monotonic())
         for proxy in self._proxies:
-            proxy.close(self._linger_s)
+            proxy.close(left_s)
         # Those without a proxy: all of a broker with an event limit, and one whose
         # set-up failed between the two.
         for pair in self._pairs[len(self._proxies) :]:
-            pair.close(self._linger_s)
+            pair.close(left_s)
         self._router.close(linger=round(min(self._linger_s, _FAREWELL_S) * 1000))
         end_context(self._context)
         self._waker.close()

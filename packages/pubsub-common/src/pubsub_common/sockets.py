@@ -20,12 +20,18 @@ import errno
 import functools
 import os
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import zmq
 
 _POLLIN: Final = int(zmq.POLLIN)
+_TCP_TABLE: Final = Path("/proc/net/tcp")
+_QUIET_LOOKS: Final = 2
+_LOOK_AGAIN_S: Final = 0.002
+_STALLED_S: Final = 0.25
 
 
 class Waker:
@@ -86,6 +92,46 @@ class DataSocket:
         with self.lock:
             if not self.socket.closed:
                 self.socket.close(linger=round(linger_s * 1000))
+
+
+def unsent_bytes(port: int, table: str) -> int:
+    """What the kernel has still to send, or to have acknowledged, on the connections of
+    local TCP port ``port``. ``table`` is the text of ``/proc/net/tcp``."""
+    suffix = f":{port:04X}"
+    found = 0
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(suffix):
+            found += int(fields[4].partition(":")[0], 16)
+    return found
+
+
+def wait_until_sent(port: int, timeout_s: float) -> None:
+    """Wait until all that was written to the connections of a local TCP port has reached
+    the other side, but not longer than ``timeout_s`` seconds, and not for who does not
+    read.
+
+    To be called before a data socket is closed. Should something come in just then (a
+    subscription), the kernel answers the close with a reset and throws away what it has
+    not sent, whatever libzmq's linger time is: the last megabytes of a stream.
+    """
+    deadline = time.monotonic() + timeout_s
+    quiet = 0
+    before, moved_at = -1, time.monotonic()
+    # Twice nothing: in between, libzmq's thread would have written more if it had any.
+    while quiet < _QUIET_LOOKS:
+        try:
+            table = _TCP_TABLE.read_text()
+        except OSError:
+            return  # not Linux
+        now = time.monotonic()
+        left = unsent_bytes(port, table)
+        if left != before:
+            before, moved_at = left, now
+        if left and (now >= deadline or now - moved_at >= _STALLED_S):
+            return
+        quiet = 0 if left else quiet + 1
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def new_context() -> zmq.Context[zmq.Socket[bytes]]:

@@ -25,6 +25,7 @@ from pubsub_common.sockets import (
     end_context,
     endpoint,
     new_context,
+    wait_until_sent,
 )
 from pubsub_common.topics import validate_topic, validate_topics
 from pubsub_publisher.batching import send_all
@@ -217,6 +218,7 @@ class Publisher:
         if not self._configured:
             return
         self._stopping = True
+        until = time.monotonic() + self._linger_s
         with self._outlet.lock:  # behind every event that another thread is sending
             self._configured = False
             self._senders = {}
@@ -224,7 +226,8 @@ class Publisher:
         self._outlet.flush_all(self._linger_s)
         if self._control is not None:
             self._control.close(self._next_sequences())
-        self._outlet.close(self._linger_s)
+        wait_until_sent(self.bind_port, until - time.monotonic())
+        self._outlet.close(max(0.0, until - time.monotonic()))
         end_context(self._context)
 
     def __enter__(self) -> Self:

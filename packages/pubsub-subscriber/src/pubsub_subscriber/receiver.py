@@ -141,7 +141,7 @@ class Receiver:
             self._put_back()
             while not self.kept and self._wanted():
                 if (
-                    self._empty_now or not self.fetch(self.kept, batches=True)
+                    self._may_wait(None) or not self.fetch(self.kept, batches=True)
                 ) and not self._wait_on(None, self.kept, batches=True):
                     return
             wanted = self._wanted()
@@ -170,19 +170,35 @@ class Receiver:
             if not wanted:
                 return False
             events: list[Event] = []
-            if self.kept:
-                self._take_kept(events, wanted)
-            elif self._empty_now or not self.fetch(events):
-                if not self._wait_on(deadline, events):
+            try:
+                if not self._gather(events, wanted, deadline):
                     return False
-                if not events:
-                    continue
+            except BaseException:  # what has arrived is not lost with it
+                self.kept.extend(events)
+                raise
+            if not events:
+                continue
             if len(events) > wanted:
                 self.kept.extendleft(reversed(events[wanted:]))
                 del events[wanted:]
             self._burst = iter(events)
             self._taken += len(events)
         return True
+
+    def _gather(self, events: list[Event], wanted: int, deadline: float | None) -> bool:
+        """Append what has arrived to ``events``, or wait once for something to happen;
+        False when nothing is to be waited for."""
+        if self.kept:
+            self._take_kept(events, wanted)
+            return True
+        if not self._may_wait(deadline) and self.fetch(events):
+            return True
+        return self._wait_on(deadline, events)
+
+    def _may_wait(self, deadline: float | None) -> bool:
+        """Whether there is no need to look at the sockets before waiting for them. Who
+        would not wait (any more) must look."""
+        return self._empty_now and deadline is None and not self.stopping
 
     def _take_kept(self, events: list[Event], wanted: int) -> None:
         """Move kept events to ``events``, about as many as are wanted."""
@@ -232,7 +248,7 @@ class Receiver:
                     return True  # those before it are delivered first
                 intake.take_held(items, batches=batches)
             empty &= intake.take(inlet, items, batches=batches)
-        self._empty_now = empty and not self.stopping
+        self._empty_now = empty
         return waited or intake.held or len(items) > before
 
     def _empty(
@@ -279,7 +295,7 @@ class Receiver:
             if inlet is None:
                 waker.clear()
                 empty = False  # whatever it was about
-            elif self._intake.held:
+            elif self._intake.held or self.waker is None:  # or disconnected meanwhile
                 empty = False
             else:
                 empty &= self._intake.take(inlet, items, batches=batches)
