@@ -226,7 +226,7 @@ def test_an_exception_while_it_waits_loses_nothing(
         deadline: float | None, items: list[object], **options: bool
     ) -> None:
         while not items:
-            wait(deadline, items, **options)  # type: ignore[arg-type]
+            wait(deadline, items, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(subscriber._receiver, "wait", interrupted)
