@@ -185,13 +185,13 @@ def _check(outcomes: Sequence[Outcome], reference: dict[str, Any]) -> int:
 
 
 def _draw(name: str, out: str | None) -> int:
-    from pubsub_perf.bench import figure
+    from pubsub_perf.plots import peers
 
     if out is None:
         raise ConfigError("--draw needs --out, the name of the PNG")
     found = _read(name, "rows")
     assert found is not None
-    figure.draw(found, Path(out))
+    peers.draw(found, Path(out))
     return cli.EXIT_OK
 
 
