@@ -859,11 +859,15 @@ def test_a_backlog_outlives_the_publisher_it_came_from(
 ) -> None:
     publisher = new_publisher("A")
     subscriber = connect(broker, "decentralized", publisher, new_subscriber)
-    subscriber._streams.settle_s = 0.0
+    # Not 0: a fast receiver sees its socket empty while the rest is on its way.
+    subscriber._streams.settle_s = 0.5
     for _ in range(1000):
         publisher.publish("A", bytes(1000))
     broker.tell(left=[publisher.departure])
     wait_for(lambda: subscriber._streams._leaving, "the news")
+    deadline = subscriber._streams.next_deadline()
+    assert deadline is not None
+    wait_for(lambda: time.monotonic() > deadline, "the end of the settling time")
 
     received = [subscriber.receive(WAIT_S) for _ in range(1000)]
 
