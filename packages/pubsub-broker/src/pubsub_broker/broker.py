@@ -6,7 +6,6 @@ import logging
 import random
 import socket
 import time
-import zlib
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
@@ -23,7 +22,7 @@ from pubsub_broker.effects import (
     Rejected,
     Send,
 )
-from pubsub_broker.forwarder import ForwardSockets, ProxyForwarder
+from pubsub_broker.forwarder import ForwardSockets, ProxyForwarder, forwarder_of
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_common import addresses, arguments, defaults, messages
 from pubsub_common.batches import counted
@@ -460,7 +459,7 @@ class Broker:
         raise ConfigError(f"no free port on {self.address} to forward events from")
 
     def _forwarder_of(self, topic: str) -> int:
-        return zlib.crc32(topic.encode()) % self._forwarder_count
+        return forwarder_of(topic, self._forwarder_count)
 
     def _ports_of(self, topics: Iterable[str]) -> dict[str, int]:
         return {

@@ -10,6 +10,7 @@ import contextlib
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -27,6 +28,11 @@ _ANSWER_S: Final = 10.0
 
 _STATISTICS: Final = b"STATISTICS"
 _TERMINATE: Final = b"TERMINATE"
+
+
+def forwarder_of(topic: str, count: int) -> int:
+    """Which of ``count`` forwarders has a topic."""
+    return zlib.crc32(topic.encode()) % count
 
 
 class ForwardSockets:

@@ -15,11 +15,22 @@ reads the other, and the broker forwards both alike.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import Event, Sequence, Session, encode_body, split_frame
+from pubsub_common.events import (
+    Event,
+    Sequence,
+    Session,
+    encode_body,
+    split_frame,
+    topic_prefix,
+)
+
+# What a batch's array begins with (MessagePack: array of 6).
+BATCH_MARK: Final = b"\x96"
 
 
 class Batch(msgspec.Struct, array_like=True, gc=False):
@@ -113,7 +124,7 @@ def encode_batch(batch: Batch) -> bytes:
         batch.offsets_ns,
         batch.payloads,
     )
-    return batch.topic.encode() + b"\0" + encode_body(body)
+    return topic_prefix(batch.topic) + encode_body(body)
 
 
 def decode_batch_body(body: bytes | memoryview) -> Batch:
@@ -136,7 +147,7 @@ def decode_batch_body(body: bytes | memoryview) -> Batch:
 
 def is_batch(frame: bytes, topic_end: int) -> bool:
     """Whether a frame, whose topic ends at ``topic_end``, is a batch."""
-    return frame[topic_end + 1 : topic_end + 2] == b"\x96"
+    return frame[topic_end + 1 : topic_end + 2] == BATCH_MARK
 
 
 def counted(frame: bytes, limit: int) -> tuple[str, bytes, int]:

@@ -29,7 +29,8 @@ import msgspec
 
 from pubsub_common.errors import ProtocolError
 
-_ARRAY_OF_5: Final = 0x95
+# What an event's array begins with (MessagePack: array of 5).
+EVENT_MARK: Final = b"\x95"
 _READY: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
 _TOPICS_DIGITS: Final = 4
@@ -122,7 +123,7 @@ def split_frame(frame: bytes) -> int:
         ProtocolError: there is none, or no array of five follows it.
     """
     end = frame.find(b"\0")
-    if end <= 0 or end + 1 >= len(frame) or frame[end + 1] != _ARRAY_OF_5:
+    if end <= 0 or frame[end + 1 : end + 2] != EVENT_MARK:
         raise ProtocolError("not an event frame: no topic, zero byte, array of five")
     return end
 

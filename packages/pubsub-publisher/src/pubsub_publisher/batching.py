@@ -97,11 +97,20 @@ def _split(outlet: Outlet, item: Item) -> tuple[TopicState, bytes]:
         )
     name, payload = item
     if not isinstance(payload, bytes):
-        raise ConfigError(f"the payload is bytes, not {type(payload).__name__}")
+        raise not_bytes(payload)
     topic = outlet.topics.get(name)
     if topic is None:
-        raise ConfigError(
-            f"{name!r} is not one of this publisher's topics: "
-            + ", ".join(outlet.topics)
-        )
+        raise not_ours(name, outlet.topics)
     return topic, payload
+
+
+def not_bytes(payload: object) -> ConfigError:
+    """What to raise for a payload of another type."""
+    return ConfigError(f"the payload is bytes, not {type(payload).__name__}")
+
+
+def not_ours(topic: str, ours: Iterable[str]) -> ConfigError:
+    """What to raise for a topic that is not one of ``ours``."""
+    return ConfigError(
+        f"{topic!r} is not one of this publisher's topics: {', '.join(ours)}"
+    )

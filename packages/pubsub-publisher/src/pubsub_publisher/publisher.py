@@ -28,7 +28,7 @@ from pubsub_common.sockets import (
     wait_until_sent,
 )
 from pubsub_common.topics import validate_topic, validate_topics
-from pubsub_publisher.batching import send_all
+from pubsub_publisher.batching import not_bytes, not_ours, send_all
 from pubsub_publisher.outlet import Outlet, TopicState
 from pubsub_publisher.schedule import Schedule
 
@@ -391,11 +391,8 @@ class Publisher:
         """
         if topic not in self.topics:
             validate_topic(topic)
-            raise ConfigError(
-                f"{topic!r} is not one of this publisher's topics: "
-                + ", ".join(self.topics)
-            )
-        raise ConfigError(f"the payload is bytes, not {type(payload).__name__}")
+            raise not_ours(topic, self.topics)
+        raise not_bytes(payload)
 
     def _generate(self, iteration: int) -> tuple[TopicState, bytes]:
         topic = self._topics[self.topics[iteration % len(self.topics)]]

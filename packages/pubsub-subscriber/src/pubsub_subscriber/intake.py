@@ -21,9 +21,10 @@ from typing import Any, Final
 import msgspec
 import zmq
 
-from pubsub_common.batches import Batch, decode_batch_body, is_batch
+from pubsub_common.batches import BATCH_MARK, Batch, decode_batch_body, is_batch
 from pubsub_common.errors import ProtocolError
 from pubsub_common.events import (
+    EVENT_MARK,
     Event,
     decode_body,
     decode_ready_answer,
@@ -42,8 +43,6 @@ BURST: Final = 64
 _LARGE_BYTES: Final = 4096
 
 _NOBLOCK: Final = int(zmq.NOBLOCK)
-_EVENT: Final = b"\x95"
-_BATCH: Final = b"\x96"
 
 Item = Event | Batch
 
@@ -63,8 +62,8 @@ class Intake:
         self.malformed_count = 0
         # With the byte that begins an event, so that all others stand out.
         names = tuple(topics)
-        self._names = {topic_prefix(topic) + _EVENT: topic for topic in names}
-        self._batch_names = {topic_prefix(topic) + _BATCH: topic for topic in names}
+        self._names = {topic_prefix(topic) + EVENT_MARK: topic for topic in names}
+        self._batch_names = {topic_prefix(topic) + BATCH_MARK: topic for topic in names}
         self._streams = streams
         self._lock = lock
         self._now_ns = now_ns
@@ -78,12 +77,12 @@ class Intake:
         """Whether a frame was taken that `take_held` has yet to look at."""
         return self._held is not None
 
-    def take_held(self, items: MutableSequence[Any], *, batches: bool) -> None:
-        """Append the events of the frame that ended the last burst to ``items``; with
-        ``batches``, a batch stays whole."""
+    def take_held(self, items: MutableSequence[Any]) -> None:
+        """Append the events of the frame that ended the last burst to ``items``, one by
+        one."""
         if self._held is not None:
             (frame, received_ns), self._held = self._held, None
-            self._unusual(frame, received_ns, items, batches=batches)
+            self._unusual(frame, received_ns, items)
 
     def take(self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool) -> bool:
         """Append the usual events that wait at ``inlet`` to ``items``, those of at most
@@ -183,21 +182,19 @@ class Intake:
         return True
 
     def _unusual(
-        self,
-        frame: bytes,
-        received_ns: int,
-        items: MutableSequence[Any],
-        *,
-        batches: bool,
+        self, frame: bytes, received_ns: int, items: MutableSequence[Any]
     ) -> None:
         """Any frame, step by step."""
         try:
             end = frame.find(b"\0")
-            topic = self._names.get(frame[: end + 1] + _EVENT)
+            topic = self._names.get(frame[: end + 1] + EVENT_MARK)
             if topic is None:
                 self._take_answer(frame)
             elif is_batch(frame, end):
-                self._take_batch(frame, end, topic, received_ns, items, whole=batches)
+                batch = decode_batch_body(memoryview(frame)[end + 1 :])
+                batch.topic = topic
+                batch.received_ns = received_ns
+                items.extend(event for event in batch if self._observe(event))
             else:
                 split_frame(frame)
                 event = decode_body(memoryview(frame)[end + 1 :])
@@ -207,31 +204,6 @@ class Intake:
                     items.append(event)
         except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._count_malformed(error)
-
-    def _take_batch(
-        self,
-        frame: bytes,
-        end: int,
-        topic: str,
-        received_ns: int,
-        items: MutableSequence[Any],
-        *,
-        whole: bool,
-    ) -> None:
-        batch = decode_batch_body(memoryview(frame)[end + 1 :])
-        batch.topic = topic
-        batch.received_ns = received_ns
-        with self._lock:
-            tracker = self._streams.tracker(batch.session, topic)
-            usual = tracker.expected == batch.sequence
-            if usual:
-                tracker.expected += len(batch)
-        if usual and whole:
-            items.append(batch)
-        elif usual:
-            items.extend(batch)
-        else:
-            items.extend(event for event in batch if self._observe(event))
 
     def _observe(self, event: Event) -> bool:
         """Count an event that is the first of its stream, or not the expected one;

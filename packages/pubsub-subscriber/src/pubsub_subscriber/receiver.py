@@ -246,7 +246,7 @@ class Receiver:
             if intake.held:
                 if len(items) > before:
                     return True  # those before it are delivered first
-                intake.take_held(items, batches=batches)
+                intake.take_held(items)
             empty &= intake.take(inlet, items, batches=batches)
         self._empty_now = empty
         return waited or intake.held or len(items) > before
@@ -257,7 +257,7 @@ class Receiver:
         """Take all that an inlet still has, and close it."""
         intake = self._intake
         while True:
-            intake.take_held(items, batches=batches)
+            intake.take_held(items)
             before = len(items)
             intake.take(inlet, items, batches=batches)
             if len(items) == before and not intake.held:

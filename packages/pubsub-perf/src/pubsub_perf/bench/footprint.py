@@ -20,7 +20,7 @@ from pubsub_broker.effects import Send
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_common import messages
 from pubsub_common.messages import PROTOCOL_VERSION, Register
-from pubsub_perf.bench.runner import free_ports, wait_for_port
+from pubsub_perf.bench.runner import cpu_ticks, free_ports, wait_for_port
 from pubsub_perf.hosts.base import script
 from pubsub_perf.hosts.isolation import die_with_parent
 
@@ -75,15 +75,15 @@ def idle_memory() -> list[Fact]:
     common = ["-b", "127.0.0.1", f"--broker-port={control}", "-t", "A"]
     publisher = [script("pubsub-publisher"), *common, f"--bind-port={data}"]
     with ExitStack() as stack:
-        plain = stack.enter_context(_Process(_IDLE))
-        roles = {"broker": stack.enter_context(_Process(broker))}
+        plain = stack.enter_context(Process(_IDLE))
+        roles = {"broker": stack.enter_context(Process(broker))}
         wait_for_port(control, _WAIT_S)
         roles["publisher"] = stack.enter_context(
-            _Process([*publisher, "--wait-for=2", "-i"])
+            Process([*publisher, "--wait-for=2", "-i"])
         )
         wait_for_port(data, _WAIT_S)
         roles["subscriber"] = stack.enter_context(
-            _Process([script("pubsub-subscriber"), *common, "-i"])
+            Process([script("pubsub-subscriber"), *common, "-i"])
         )
         _settle([*roles.values(), plain])
         base_kib = plain.memory_kib()
@@ -104,7 +104,7 @@ def registrations() -> list[Fact]:
     (port,) = free_ports(1)
     command = [script("pubsub-broker"), "-i", "-c", f"--port={port}"]
     with ExitStack() as stack:
-        broker = stack.enter_context(_Process([*command, "--address=127.0.0.1"]))
+        broker = stack.enter_context(Process([*command, "--address=127.0.0.1"]))
         wait_for_port(port, _WAIT_S)
         _settle([broker])
         before_kib = broker.memory_kib()
@@ -214,7 +214,9 @@ def _register(number: int) -> Register:
     )
 
 
-class _Process:
+class Process:
+    """A process without input and output, killed at the end of the ``with`` block."""
+
     def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
             command,
@@ -224,7 +226,7 @@ class _Process:
             preexec_fn=die_with_parent,
         )
 
-    def __enter__(self) -> _Process:
+    def __enter__(self) -> Process:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -232,16 +234,14 @@ class _Process:
         self._process.communicate()
 
     def cpu_ticks(self) -> int:
-        text = Path(f"/proc/{self._process.pid}/stat").read_text()
-        fields = text.rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
+        return cpu_ticks(self._process.pid)
 
     def memory_kib(self) -> int:
         text = Path(f"/proc/{self._process.pid}/statm").read_text()
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def _settle(processes: Sequence[_Process]) -> None:
+def _settle(processes: Sequence[Process]) -> None:
     """Wait until none of them has used a processor for a third of a second."""
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:

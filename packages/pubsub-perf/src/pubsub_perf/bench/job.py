@@ -31,7 +31,6 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
     brokered: bool
     ports: dict[str, int]
     subscribers: int = 1
-    publishers: int = 1
     rate: float = 0.0
     batched: bool = False
     index: int = 0
@@ -59,6 +58,3 @@ class Found(msgspec.Struct, kw_only=True, frozen=True):
     cpu_s: float
     p50_us: float | None = None
     p99_us: float | None = None
-    lateness_p50_us: float | None = None
-    lost: int = 0
-    peak_kib: int = 0

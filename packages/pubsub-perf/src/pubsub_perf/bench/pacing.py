@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
 from typing import Final
 
-from pubsub_perf.bench.footprint import Fact
+from pubsub_perf.bench.footprint import Fact, Process
 from pubsub_perf.bench.runner import free_ports, wait_for_port
 from pubsub_perf.hosts.base import script
-from pubsub_perf.hosts.isolation import die_with_parent
 from pubsub_publisher import Publisher
 
 _EVENTS: Final = 2000
@@ -22,19 +20,9 @@ def lateness(repetitions: int) -> Fact:
     after they were due), the median over repetitions."""
     control, data = free_ports(2)
     command = [script("pubsub-broker"), "-i", f"--port={control}"]
-    broker = subprocess.Popen(
-        [*command, "--address=127.0.0.1"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
-    )
-    try:
+    with Process([*command, "--address=127.0.0.1"]):
         wait_for_port(control, _WAIT_S)
         medians = [_median_us(control, data) for _ in range(repetitions)]
-    finally:
-        broker.kill()
-        broker.wait()
     name = "lateness of a publisher at 1,000 events/s, median"
     return Fact(5, name, round(statistics.median(medians), 1), "us", 50.0)
 

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from pubsub_broker.forwarder import forwarder_of
 from pubsub_common.errors import PubSubError
 from pubsub_perf.bench import systems
 from pubsub_perf.bench.job import Found, Job, Measure
@@ -131,7 +132,6 @@ def run_cell(system: str, cell: Cell, seconds: float) -> Figures:
             brokered=cell.brokered,
             ports=ports,
             subscribers=cell.subscribers // cell.publishers,
-            publishers=cell.publishers,
             rate=cell.rate,
             batched=cell.batched,
             topics=topics(cell.publishers, cell.forwarders),
@@ -161,13 +161,11 @@ def topics(publishers: int, forwarders: int) -> tuple[str, ...]:
     different ones."""
     if publishers == 1:
         return ("bench",)
-    import zlib
-
     found: list[str] = []
     number = 0
     while len(found) < publishers:
         topic = f"bench{number}"
-        if zlib.crc32(topic.encode()) % publishers == len(found) or forwarders == 1:
+        if forwarder_of(topic, forwarders) == len(found) % forwarders:
             found.append(topic)
         number += 1
     return tuple(found)
@@ -230,15 +228,24 @@ def _broker(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _cpu_s(process: subprocess.Popen[bytes] | None) -> float:
-    """Processor time of a process so far, in ticks of the kernel (10 ms)."""
+    """Processor seconds of a process so far; 0 without one."""
     if process is None:
         return 0.0
+    return cpu_ticks(process.pid) / _TICKS
+
+
+def cpu_ticks(pid: int) -> int:
+    """Processor time of a process so far, in ticks of the kernel (10 ms).
+
+    Raises:
+        PubSubError: it has ended.
+    """
     try:
-        text = Path(f"/proc/{process.pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        raise PubSubError("the broker has ended") from None
+        raise PubSubError("a process of the benchmark has ended") from None
     fields = text.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return int(fields[11]) + int(fields[12])
 
 
 def free_ports(count: int) -> list[int]:

@@ -7,7 +7,6 @@ line, works, and writes what it found as one line of JSON.
 from __future__ import annotations
 
 import gc
-import resource
 import sys
 import time
 from array import array
@@ -21,7 +20,7 @@ from pubsub_perf.bench.job import BURST, Found, Job
 
 # A sleep ends late; the rest before an event is spun. Less than at a real publisher,
 # since here it must not disturb what is measured.
-_SPIN_NS: Final = 60_000
+SPIN_NS: Final = 60_000
 
 
 class Run:
@@ -31,7 +30,6 @@ class Run:
         self.job = job
         self.latencies_ns = array("q")
         self._begin_cpu_s = 0.0
-        self._lateness_ns = array("q")
 
     def barrier(self) -> None:
         """Say that all is set up, and wait until everybody's is."""
@@ -65,16 +63,15 @@ class Run:
         first_ns = now_ns() + 1_000_000
         for number in range(count):
             due_ns = first_ns + round(number * 1e9 / self.job.rate)
-            left_ns = due_ns - now_ns() - _SPIN_NS
+            left_ns = due_ns - now_ns() - SPIN_NS
             if left_ns > 0:
                 time.sleep(left_ns / 1e9)
             while now_ns() < due_ns:
                 pass
-            self._lateness_ns.append(now_ns() - due_ns)
             one()
         return count, first_ns
 
-    def found(self, events: int, first_ns: int, last_ns: int, lost: int = 0) -> Found:
+    def found(self, events: int, first_ns: int, last_ns: int) -> Found:
         """The result, as of now."""
         cpu_s = time.process_time() - self._begin_cpu_s
         return Found(
@@ -84,9 +81,6 @@ class Run:
             cpu_s=cpu_s,
             p50_us=_percentile_us(self.latencies_ns, 50),
             p99_us=_percentile_us(self.latencies_ns, 99),
-            lateness_p50_us=_percentile_us(self._lateness_ns, 50),
-            lost=lost,
-            peak_kib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         )
 
 

@@ -96,7 +96,7 @@ def subscribe(job: Job, run: Run) -> Found:
             if add is not None and count > 1:
                 add(event.received_ns - event.published_ns)
         last_ns = time.monotonic_ns()
-        return run.found(count, first_ns, last_ns, subscriber.counts().lost)
+        return run.found(count, first_ns, last_ns)
 
 
 def _subscribe_batches(job: Job, run: Run, subscriber: Subscriber) -> Found:
@@ -109,4 +109,4 @@ def _subscribe_batches(job: Job, run: Run, subscriber: Subscriber) -> Found:
         if len(batch.payloads[-1]) == end:
             count -= 1
             break
-    return run.found(count, first_ns, time.monotonic_ns(), subscriber.counts().lost)
+    return run.found(count, first_ns, time.monotonic_ns())

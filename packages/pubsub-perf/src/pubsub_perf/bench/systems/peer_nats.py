@@ -15,7 +15,7 @@ from typing import Any, Final
 from pubsub_perf.bench.job import BURST, Found, Job
 from pubsub_perf.bench.runner import wait_for_port
 from pubsub_perf.bench.systems.peers import PEERS, READY_S, which
-from pubsub_perf.bench.worker import Run
+from pubsub_perf.bench.worker import SPIN_NS, Run
 
 # A subscriber that is slower than the publisher must neither be cut off nor lose any.
 _CONFIG: Final = """\
@@ -27,8 +27,6 @@ write_deadline: "120s"
 _TURNS: Final = 3
 _WRITE_EVERY: Final = 16 * BURST
 _RETRY_S: Final = 0.1
-# As long before a message as at the other systems.
-_SPIN_NS: Final = 60_000
 
 
 def unavailable(*, brokered: bool) -> str | None:
@@ -86,7 +84,7 @@ async def _send_paced(client: Any, job: Job) -> tuple[int, int]:
     first_ns = now_ns() + 1_000_000
     for number in range(count):
         due_ns = first_ns + round(number * 1e9 / job.rate)
-        left_ns = due_ns - now_ns() - _SPIN_NS
+        left_ns = due_ns - now_ns() - SPIN_NS
         if left_ns > 0:
             # Not asyncio's sleep: it is too coarse. Nothing else wants the loop.
             time.sleep(left_ns / 1e9)
