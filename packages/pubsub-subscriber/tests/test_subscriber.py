@@ -534,6 +534,43 @@ def test_a_gap_is_counted_and_named(
 
 
 @pytest.mark.integration
+def test_large_and_small_events_arrive_whole_and_gaps_among_them_are_counted(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    gaps: list[Gap] = []
+    publisher = new_publisher("A", "B")
+    subscriber = connect(
+        broker,
+        "decentralized",
+        publisher,
+        new_subscriber,
+        "A",
+        "B",
+        on_gap=gaps.append,
+    )
+    sent: list[tuple[str, int, bytes]] = []
+    for number, size in enumerate(
+        [70_000] * 9 + [3, 70_000, 70_000, 5, 5, 4096, 70_000]
+    ):
+        topic = "AB"[number % 7 == 6]
+        sequence = sum(each[0] == topic for each in sent) + (number > 10)
+        sent.append((topic, sequence, os.urandom(size)))
+        publisher.publish(topic, sent[-1][2], sequence=sequence)
+    publisher.socket.send(b"A\0\x95" + bytes(70_000))  # large, and no event
+    publisher.publish("A", b"end", sequence=sent[-1][1] + 1)
+
+    received = [subscriber.receive(WAIT_S) for _ in range(len(sent) + 1)]
+
+    assert [
+        event and (event.topic, event.sequence, event.payload) for event in received
+    ][:-1] == sent
+    assert received[-1] is not None
+    assert received[-1].payload == b"end"
+    assert [(gap.topic, gap.count) for gap in gaps] == [("A", 1), ("B", 1)]
+    assert subscriber.malformed_count == 1
+
+
+@pytest.mark.integration
 def test_a_loss_of_the_very_first_events_after_the_answer_is_counted(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:

@@ -34,6 +34,10 @@ EVENT_MARK: Final = b"\x95"
 _READY: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
 _TOPICS_DIGITS: Final = 4
+# A `LargeEncoder` keeps about this much at most between two events, and takes a little more than
+# an event needs, because the next one may be longer by a digit.
+_KEPT_BYTES: Final = 2**20
+_SPARE_BYTES: Final = 64
 _LOWER_HEX: Final = frozenset(b"0123456789abcdef")
 
 # JSON numbers are exact up to here in every language (IEEE 754 doubles).
@@ -94,26 +98,47 @@ def encode_event(
     )
 
 
-def encode_large(
-    prefix: bytes,
-    publisher: str,
-    session: int,
-    sequence: int,
-    published_ns: int,
-    payload: bytes,
-) -> bytes:
-    """As `encode_event`, with the topic's prefix ready made and one copy of the payload
-    less."""
-    head = encode_body((publisher, session, sequence, published_ns, b""))
-    # MessagePack's bin 8, 16 or 32, for which the empty payload's two bytes make room.
-    size = len(payload)
-    if size < 2**8:
-        mark = b"\xc4" + size.to_bytes(1, "big")
-    elif size < 2**16:
-        mark = b"\xc5" + size.to_bytes(2, "big")
-    else:
-        mark = b"\xc6" + size.to_bytes(4, "big")
-    return b"".join((prefix, memoryview(head)[:-2], mark, payload))
+class LargeEncoder:
+    """Encodes events as `encode_event` does, with one copy of the payload less, into
+    memory that it uses again. Not for several threads at once.
+
+    Fresh memory for each large frame would be given back to the kernel and taken from it
+    again, event by event: glibc trims the heap when the block at its end is freed.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = memoryview(bytearray())
+
+    def __call__(
+        self,
+        prefix: bytes,
+        publisher: str,
+        session: int,
+        sequence: int,
+        published_ns: int,
+        payload: bytes,
+    ) -> memoryview:
+        """The frame, with the topic's prefix ready made; it holds until the next call."""
+        body = encode_body((publisher, session, sequence, published_ns, b""))
+        size = len(payload)
+        # MessagePack's bin 8, 16 or 32, for which the empty payload's two bytes make room.
+        if size < 2**8:
+            mark = b"\xc4" + size.to_bytes(1, "big")
+        elif size < 2**16:
+            mark = b"\xc5" + size.to_bytes(2, "big")
+        else:
+            mark = b"\xc6" + size.to_bytes(4, "big")
+        head = prefix + body[:-2] + mark
+        start = len(head)
+        end = start + size
+        buffer = self._buffer
+        if len(buffer) < end:
+            buffer = memoryview(bytearray(end + _SPARE_BYTES))
+            if end <= _KEPT_BYTES:
+                self._buffer = buffer
+        buffer[:start] = head
+        buffer[start:end] = payload
+        return buffer[:end]
 
 
 def split_frame(frame: bytes) -> int:

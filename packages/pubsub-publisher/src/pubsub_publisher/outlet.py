@@ -38,9 +38,9 @@ import zmq
 
 from pubsub_common.batches import encode_batch_body
 from pubsub_common.events import (
+    LargeEncoder,
     ReadyQuestion,
     encode_body,
-    encode_large,
     encode_ready_answer,
     parse_ready_question,
     topic_prefix,
@@ -126,7 +126,10 @@ class Outlet(DataSocket):
             self.socket.sndtimeo = _BLOCKED_MS
         # Without pyzmq's wrapper for draft options, a third of the time of a send.
         backend: Any = zmq.backend.Socket
-        self._send: Callable[[bytes, int], Any] = backend.send.__get__(self.socket)
+        self._send: Callable[[bytes | memoryview, int], Any] = backend.send.__get__(
+            self.socket
+        )
+        self._encode_large = LargeEncoder()  # under the lock
         # Under the lock: a send was not followed by a drain; the control thread will
         # look within `_RECHECK_S`.
         self._undrained = False
@@ -155,6 +158,7 @@ class Outlet(DataSocket):
         """
         acquire, release = self.lock.acquire, self.lock.release
         now_ns, encode, sending, full = self._now_ns, encode_body, self._send, zmq.Again
+        encode_large = self._encode_large
         prefix, address, session = topic.prefix, self.address, self.session
         last_ns = streak = 0
 
@@ -345,8 +349,8 @@ class Outlet(DataSocket):
         """Send when there is room. The event keeps its stamp: the wait is part of its
         latency."""
 
-        def encode(number: int) -> bytes:
-            return encode_large(
+        def encode(number: int) -> memoryview:
+            return self._encode_large(
                 topic.prefix, self.address, self.session, number, stamp_ns, payload
             )
 
@@ -355,7 +359,7 @@ class Outlet(DataSocket):
     def _send_waiting(
         self,
         topic: TopicState,
-        encode: Callable[[int], bytes] | None,
+        encode: Callable[[int], bytes | memoryview] | None,
         count: int,
     ) -> bool:
         """Send a topic's open batch, and then ``count`` events that ``encode`` makes

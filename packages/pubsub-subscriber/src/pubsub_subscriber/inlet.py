@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import zmq
 
@@ -33,8 +34,8 @@ class Inlet(DataSocket):
         # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
         # without a word; how many there are is bounded by the topics.
         self.socket.sndhwm = 0
-        # Takes flags, returns a frame, raises `zmq.Again`: for who holds the lock.
-        self.receive_frame: Callable[[int], bytes] = self.socket.recv
+        # As pyzmq has it (flags, copy), raises `zmq.Again`: for who holds the lock.
+        self.receive_frame: Callable[..., Any] = self.socket.recv
         self._connected: set[str] = set()
         names = tuple(topics)
         self._ready_topics = [ready_topic(topic, session, in_all) for topic in names]
