@@ -23,6 +23,7 @@ CORE = [
     "events",
     "latency",
     "messages",
+    "recovery",
     "sequence",
     "session",
     "topics",

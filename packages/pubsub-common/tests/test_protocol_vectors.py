@@ -21,6 +21,20 @@ from pubsub_common.events import (
     parse_ready_topic,
     ready_topic,
 )
+from pubsub_common.recovery import (
+    ANSWER_BYTES,
+    ANSWER_EVENTS,
+    POSITION_S,
+    Question,
+    decode_answer,
+    decode_position,
+    encode_answer,
+    encode_position,
+    parse_position_prefix,
+    parse_question,
+    position_prefix,
+    recovery_topic,
+)
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text("utf-8")
 
@@ -57,6 +71,8 @@ ACCEPTED_EVENTS = [fields(block) for block in blocks("event accepted")]
 BATCHES = [fields(block) for block in blocks("batch")]
 [REFUSED_BATCHES] = blocks("hex refused batch")
 READY = [fields(block) for block in blocks("ready")]
+RECOVERY = [fields(block) for block in blocks("recovery")]
+POSITIONS = [fields(block) for block in blocks("position")]
 
 
 # Vectors
@@ -171,6 +187,59 @@ def test_the_ready_handshake_is_as_documented(vector: dict[str, str]) -> None:
         topic,
         Event(vector["publisher"], session, sequence, 0, b""),
     )
+
+
+@pytest.mark.parametrize("vector", RECOVERY)
+def test_recovery_is_as_documented(vector: dict[str, str]) -> None:
+    numbers = (
+        int(vector[name])
+        for name in ("session", "subscriber", "first", "last", "attempt")
+    )
+    question = Question(vector["topic"], *numbers)
+    raw, frame = (bytes.fromhex(vector[name]) for name in ("recovery_topic", "answer"))
+    events = [
+        (int(stamp), bytes.fromhex(payload))
+        for stamp, _, payload in (
+            pair.partition(" ") for pair in vector["events"].split(",") if pair
+        )
+    ]
+    stamps_ns = [stamp for stamp, _ in events]
+    payloads = [payload for _, payload in events]
+
+    assert recovery_topic(question) == raw
+    assert parse_question(raw) == question
+    assert (
+        encode_answer(
+            question, vector["publisher"], int(vector["sequence"]), stamps_ns, payloads
+        )
+        == frame
+    )
+    decoded = decode_answer(frame)
+    assert decoded is not None
+    assert decoded[0] == question
+    assert [(each.published_ns, each.payload) for each in decoded[1]] == events
+
+
+@pytest.mark.parametrize("vector", POSITIONS)
+def test_positions_are_as_documented(vector: dict[str, str]) -> None:
+    topic, publisher = vector["topic"], vector["publisher"]
+    session, number = int(vector["session"]), int(vector["next_sequence"])
+    raw, frame = (
+        bytes.fromhex(vector[name]) for name in ("position_topic", "position")
+    )
+
+    assert position_prefix(topic) == raw
+    assert parse_position_prefix(raw) == topic
+    assert encode_position(topic, publisher, session, number) == frame
+    assert decode_position(frame) == (topic, Event(publisher, session, number, 0, b""))
+
+
+def test_the_figures_of_recovery_are_the_documented_ones() -> None:
+    text = " ".join(DOCUMENT.split())
+
+    assert f"at most {ANSWER_EVENTS} events" in text
+    assert f"a single one, {ANSWER_BYTES} bytes" in text
+    assert f"every {POSITION_S:g} seconds how far" in text
 
 
 # Tables

@@ -15,7 +15,7 @@ import pubsub_publisher
 PACKAGE = Path(pubsub_publisher.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
-CORE = ["schedule"]
+CORE = ["history", "schedule", "topicstate"]
 
 NOT_IN_CORE = {
     "asyncio",

@@ -10,7 +10,8 @@ import zmq
 from publisher_peers import WAIT_MS, events_of
 from pubsub_common.batches import is_batch
 from pubsub_common.events import decode_ready_answer, ready_topic
-from pubsub_publisher.outlet import LINGER_NS, Outlet, TopicState
+from pubsub_publisher.outlet import LINGER_NS, Outlet
+from pubsub_publisher.topicstate import TopicState
 
 pytestmark = pytest.mark.integration
 
@@ -159,7 +160,7 @@ def test_what_comes_after_a_streak_leaves_after_it(bench: Bench, how: str) -> No
         "pause": lambda: bench.send(b"y"),
         "large": lambda: bench.send(bytes(10_000)),
         "batch": lambda: bench.outlet.send_batch(bench.topic, [b"y"]),
-        "number": lambda: bench.outlet.take_number(bench.topic),
+        "number": lambda: bench.outlet.take_number(bench.topic, 1, b""),
     }
     bench.clock.now_ns += 30_000 * (how == "pause")
 

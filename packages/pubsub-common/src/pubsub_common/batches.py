@@ -133,11 +133,23 @@ def decode_batch_body(body: bytes | memoryview) -> Batch:
     Raises:
         ProtocolError: it is none.
     """
+    batch = decode_any_batch_body(body)
+    if not batch.payloads:
+        raise ProtocolError("not a batch: no payloads")
+    return batch
+
+
+def decode_any_batch_body(body: bytes | memoryview) -> Batch:
+    """As `decode_batch_body`, but it may be empty.
+
+    Raises:
+        ProtocolError: it is none.
+    """
     try:
         batch = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"not a batch: {error}") from error
-    if not batch.payloads or len(batch.payloads) != len(batch.offsets_ns):
+    if len(batch.payloads) != len(batch.offsets_ns):
         raise ProtocolError(
             f"not a batch: {len(batch.payloads)} payloads, "
             f"{len(batch.offsets_ns)} times"

@@ -42,7 +42,7 @@ from pubsub_common.session import (
     Refused,
     SessionEvent,
 )
-from pubsub_common.sockets import Waker
+from pubsub_common.sockets import Waker, notice_dead_links
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class ControlClient:
     ``on_event`` is called in the control thread for everything that `session`
     reports. ``service`` is called there too, whenever the thread wakes, for work
     that the role must do beside the user's thread; it returns the seconds after
-    which it wants to be called again, or None. ``watch_fd`` wakes the thread.
+    which it wants to be called again, or None. ``watch_fd`` wakes the thread. ``lost``
+    tells how many events of each topic were lost, for heartbeats.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class ControlClient:
         *,
         service: Callable[[], float | None] = lambda: None,
         watch_fd: int | None = None,
+        lost: Callable[[], Mapping[str, int]] = lambda: {},
     ) -> None:
         self.endpoint = endpoint
         self._on_event = on_event
         self._service = service
         self._watch_fd = watch_fd
+        self._lost = lost
         self._waker = Waker()
         self._session = ClientSession(identity, time.monotonic())
         # The monotonic clock is for one machine only, and so is loopback.
@@ -92,6 +95,7 @@ class ControlClient:
         self._connected = False
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
+        notice_dead_links(self._socket)
         # Without a connection a request must not queue up: an old registration
         # that reaches a new broker helps nobody.
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -175,6 +179,16 @@ class ControlClient:
         return True
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # of a callback, or ours: not to be passed over
+            _log.exception("the control thread of this client ends")
+            self._error = PubSubError(f"the connection to the broker ended: {error!r}")
+            with self._changed:
+                self._changed.notify_all()
+            self._on_event(Refused("internal", str(self._error)))
+
+    def _serve(self) -> None:
         poller = select.poll()
         poller.register(self._socket.FD, select.POLLIN)
         poller.register(self._waker.fd, select.POLLIN)
@@ -209,7 +223,7 @@ class ControlClient:
         clock = None
         if offset is not None:
             clock = ClockOffset(offset_ns=offset.offset_ns, bound_ns=offset.bound_ns)
-        request, events = self._session.tick(time.monotonic(), clock)
+        request, events = self._session.tick(time.monotonic(), clock, self._lost())
         for event in events:
             self._publish(event)
         if request is not None:

@@ -30,10 +30,25 @@ NOTIFY_DELAY_S: Final = 0.01
 # Queues, in messages per connection. Bounded: a slow subscriber costs memory up
 # to here and then its own events, never the others'.
 QUEUE_LIMIT: Final = 10_000
+# What a publisher keeps of a topic at most, besides the number of events it was told.
+HISTORY_BYTES: Final = 64 * 1024 * 1024
+# How long a subscriber asks for events that it missed, without an answer.
+RECOVER_TIMEOUT_S: Final = 10.0
 
 # Limits on what a peer may send: one broken client must not fill the broker.
 MAX_TOPIC_BYTES: Final = 255
 MAX_TOPICS_PER_CLIENT: Final = 4096
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
+
+# The broker's limits and habits
+MAX_CLIENTS: Final = 10_000
+# What comes in where subscribers connect are subscriptions. The longest is a topic with
+# its marks and numbers (ready, recovery): less than twice MAX_TOPIC_BYTES.
+MAX_SUBSCRIPTION_BYTES: Final = 1024
+# How often the broker says the same kind of thing (refusals, a subscriber's losses, a
+# subscriber that does not read, a state file that cannot be written); the rest is counted.
+LOG_INTERVAL_S: Final = 10.0
+# How long after a lease a restarted broker still waits for the clients that it knew.
+EXPECTED_MARGIN_S: Final = 10.0
 
 CLOCKS: Final = ("realtime", "monotonic")

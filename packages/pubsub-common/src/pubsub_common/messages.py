@@ -23,6 +23,7 @@ Model = Literal["centralized", "decentralized"]
 # Bounded, so that what a peer sends can be added up and written again.
 Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
 Uncertainty = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+Strength = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 # Reasons in an Error reply.
 MALFORMED: Final = "malformed"
@@ -32,6 +33,7 @@ WRONG_CLOCK: Final = "wrong_clock"
 BAD_TOPIC: Final = "bad_topic"
 BAD_ADDRESS: Final = "bad_address"
 UNKNOWN_SESSION: Final = "unknown_session"
+TOO_MANY: Final = "too_many"
 
 
 class _Message(
@@ -63,6 +65,7 @@ class Register(_Message, frozen=True, tag="register"):
 
     ``session`` is None the first time and the earlier session afterwards.
     ``model`` is what a subscriber expects the broker to be; publishers leave it out.
+    ``strengths`` are a publisher's, for those of its topics where it has one.
     """
 
     id: int
@@ -73,6 +76,7 @@ class Register(_Message, frozen=True, tag="register"):
     clock: str
     model: Model | None = None
     session: Session | None = None
+    strengths: dict[str, Strength] = {}
 
 
 class ClockOffset(_Part, frozen=True):
@@ -91,12 +95,14 @@ class ClockRange(_Part, frozen=True):
 
 class Heartbeat(_Message, frozen=True, tag="heartbeat"):
     """Renews the lease. ``revision`` is the last push that the client has seen;
-    ``clock`` what it knows of its clock, if anything."""
+    ``clock`` what it knows of its clock, if anything. ``lost`` is how many events of
+    each topic a subscriber has lost since it registered first, for those with any."""
 
     id: int
     session: Session
     revision: int = 0
     clock: ClockOffset | None = None
+    lost: dict[str, Sequence] = {}
 
 
 class ClockRequest(_Message, frozen=True, tag="clock"):
@@ -128,11 +134,12 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 class PublisherInfo(_Part, frozen=True):
     """One publisher as told to a subscriber. In the centralized model ``address``
     is left out: the subscriber needs the session to know who must answer its
-    ready handshake, and nothing more."""
+    ready handshake, and nothing more. ``strengths`` are as in Register."""
 
     session: Session
     topics: list[str]
     address: str | None = None
+    strengths: dict[str, Strength] = {}
 
 
 class Departure(_Part, frozen=True):
@@ -199,25 +206,29 @@ class Farewell(_Message, frozen=True, tag="farewell"):
 
 
 class ClientStatus(_Part, frozen=True):
-    """One client in a status report. ``idle_s`` is the time since it last spoke."""
+    """One client in a status report. ``idle_s`` is the time since it last spoke,
+    ``lost`` what a subscriber said in its last heartbeat."""
 
     role: Role
     session: Session
     address: str
     topics: list[str]
     idle_s: float
+    lost: dict[str, Sequence] = {}
 
 
 class Status(_Message, frozen=True, tag="status_report"):
     """The answer to StatusRequest. ``forwarded`` counts the events that came in from
     publishers (0 when decentralized), ``rejected`` the control messages that were
-    answered with an error."""
+    answered with an error. ``expected`` are the clients that a broker which was
+    restarted waits for to come back."""
 
     id: int
     epoch: int
     model: Model
     uptime_s: float
     clients: list[ClientStatus] = []
+    expected: list[ClientStatus] = []
     forwarded: int = 0
     rejected: int = 0
 

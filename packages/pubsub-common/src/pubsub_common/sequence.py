@@ -31,18 +31,20 @@ class Gap:
 
 @dataclasses.dataclass(slots=True)
 class Counts:
-    """What became of a set of events."""
+    """What became of a set of events. ``recovered`` ones are among the received."""
 
     received: int = 0
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
+    recovered: int = 0
 
     def add(self, other: Counts | StreamTracker) -> None:
         self.received += other.received
         self.lost += other.lost
         self.duplicated += other.duplicated
         self.reordered += other.reordered
+        self.recovered += other.recovered
 
 
 class StreamTracker:
@@ -58,6 +60,7 @@ class StreamTracker:
         "duplicated",
         "expected",
         "lost",
+        "recovered",
         "reordered",
         "session",
         "topic",
@@ -72,6 +75,7 @@ class StreamTracker:
         self.lost = 0
         self.duplicated = 0
         self.reordered = 0
+        self.recovered = 0
         self._open: list[tuple[int, int]] = []
 
     @property
@@ -108,6 +112,15 @@ class StreamTracker:
             del self._open[0]
         self._open.append((first, sequence - 1))
         return Gap(self.session, self.topic, first, sequence - 1)
+
+    def begin(self, sequence: int) -> None:
+        """Whatever lies before ``sequence`` and has not arrived is none of ours: it is
+        neither received nor lost."""
+        if self.expected < 0:
+            self.expected = self._start = sequence
+        elif sequence > self.expected:
+            self._start += sequence - self.expected
+            self.expected = sequence
 
     def _close(self, sequence: int) -> bool:
         """Take ``sequence`` out of the open gaps; False when it is in none."""

@@ -52,13 +52,15 @@ from pubsub_common.messages import (
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
     """What a client says of itself. ``address`` is ``IP:port`` for a publisher and
-    ``IP`` for a subscriber; ``model`` is None for a publisher."""
+    ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for
+    a subscriber."""
 
     role: Role
     topics: tuple[str, ...]
     address: str
     clock: str
     model: Model | None = None
+    strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,10 +124,14 @@ class ClientSession:
         return None if self._finished else self._deadline
 
     def tick(
-        self, now: float, clock: ClockOffset | None = None
+        self,
+        now: float,
+        clock: ClockOffset | None = None,
+        lost: Mapping[str, int] | None = None,
     ) -> tuple[Register | Heartbeat | None, list[SessionEvent]]:
         """What is due at ``now``: a message to send, and what the client should know.
-        ``clock`` is what is known of this client's clock.
+        ``clock`` is what is known of this client's clock, ``lost`` how many events of
+        each topic it has lost.
 
         The caller says `unsent` when the message could not be handed to a
         connection; it is then due again shortly.
@@ -147,6 +153,7 @@ class ClientSession:
             session=self.session,
             revision=self._revision,
             clock=clock,
+            lost=dict(lost or {}),
         ), events
 
     def unsent(self, now: float) -> None:
@@ -218,6 +225,7 @@ class ClientSession:
             clock=identity.clock,
             model=identity.model,
             session=self.session,
+            strengths=dict(identity.strengths),
         )
 
     def _register_soon(self, now: float) -> None:

@@ -32,6 +32,10 @@ _TCP_TABLE: Final = Path("/proc/net/tcp")
 _QUIET_LOOKS: Final = 2
 _LOOK_AGAIN_S: Final = 0.002
 _STALLED_S: Final = 0.25
+_PROBE_S: Final = 2
+_PROBES: Final = 3
+DEAD_LINK_S: Final = _PROBE_S * (1 + _PROBES)
+_CONNECT_MS: Final = 2000
 
 
 class Waker:
@@ -64,6 +68,23 @@ class Waker:
             os.close(self.fd)
 
 
+def notice_dead_links(socket: zmq.Socket[bytes]) -> None:
+    """Have a connection end, and be made again, when its other side cannot be reached
+    for some `DEAD_LINK_S` seconds, though nobody closed it.
+
+    By TCP's probes, not by ZeroMQ's own heartbeats: those take a peer for dead that only
+    does not read, since its pings wait behind the events. libzmq 4.3.5 then drops what is
+    queued for it, or, on the subscriber's side, ends the process with a failed assertion
+    (`_input_stopped`). TCP's probes are answered by the kernel.
+    """
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _PROBE_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _PROBE_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _PROBES)
+    # Else one that was begun while the link was down goes on for minutes after it.
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
+
+
 class DataSocket:
     """A ZeroMQ data socket with the lock that guards it."""
 
@@ -73,6 +94,7 @@ class DataSocket:
         self.lock = threading.Lock()
         self.socket = context.socket(kind)
         self.socket.set_hwm(queue_limit)
+        notice_dead_links(self.socket)
         self.fd: int = self.socket.FD
         # Without pyzmq's wrapper, which makes an enumeration of the answer.
         backend: Any = zmq.backend.Socket

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_publisher.outlet import Outlet, TopicState
+from pubsub_publisher.outlet import Outlet
+from pubsub_publisher.topicstate import TopicState
 
 # Large enough that what a message costs does not count, small enough for the caches.
 BATCH_BYTES: Final = 65_536

@@ -41,6 +41,10 @@ Options:
   --overflow POLICY               what to do while a subscriber's queue is full: drop
                                   its events or block [default: drop]
 {cli.QUEUE_OPTION}
+  --history N                     keep the last N events of each topic for
+                                  subscribers that missed them [default: 0]
+  --strength N                    of publishers with one topic, subscribers are
+                                  given the events of the strongest only
 {cli.CLOCK_OPTION}
 {cli.MEASURE_OPTIONS}
 {cli.COMMON_OPTIONS}
@@ -70,6 +74,10 @@ def build(options: cli.Options, *, on_sent: OnSent | None = None) -> Publisher:
         queue_limit=cli.whole_number(options, "--queue-limit"),
         payload_bytes=cli.whole_number(options, "--payload-size", minimum=0),
         on_sent=on_sent,
+        history=cli.whole_number(options, "--history", minimum=0),
+        strengths=cli.whole_number(options, "--strength", minimum=0)
+        if options["--strength"] is not None
+        else None,
     )
 
 

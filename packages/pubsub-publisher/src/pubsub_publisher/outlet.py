@@ -23,6 +23,9 @@ once in a millisecond while batches are open. Whoever pauses has each event sent
 Sequence numbers are taken under the socket's lock, and a topic's open batch is sent before
 anything else of the topic, so numbers leave in order. A ready answer promises the first
 number that has not left.
+
+Where a history is kept, every event that leaves is put into it under the same lock, and who
+missed some asks for them (`pubsub_publisher.replies`).
 """
 
 from __future__ import annotations
@@ -31,21 +34,16 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import zmq
 
 from pubsub_common.batches import encode_batch_body
-from pubsub_common.events import (
-    LargeEncoder,
-    ReadyQuestion,
-    encode_body,
-    encode_ready_answer,
-    parse_ready_question,
-    topic_prefix,
-)
+from pubsub_common.events import LargeEncoder, encode_body
 from pubsub_common.sockets import DataSocket
+from pubsub_publisher.replies import Replies
+from pubsub_publisher.topicstate import TopicState
 
 DRAIN_EVERY_NS: Final = 1_000_000
 LINGER_NS: Final = 1_000_000
@@ -54,6 +52,9 @@ _RECHECK_S: Final = 0.02
 # A blocked send lets go of the socket this often, for the control thread's sake.
 _BLOCKED_MS: Final = 20
 _YIELD_S: Final = 0.0005
+# Who lacks events when we leave, asks for them within this time of the last answer.
+_PARTING_S: Final = 1.0
+_LOOK_S: Final = 0.005
 # From here on a copy of a payload costs more than the work that avoids it, and a message
 # of its own costs little beside the payload.
 _LARGE_BYTES: Final = 4096
@@ -63,32 +64,6 @@ _STREAK: Final = 64
 # messages, so larger ones would make longer queues.
 _STREAK_EVENTS: Final = 64
 _NOBLOCK: Final = int(zmq.NOBLOCK)
-
-
-class TopicState:
-    """What one topic needs at every event, ready made, and its open batch.
-
-    ``next_sequence`` is the number of the first event that has not been sent, which is
-    the first of the open batch, if there is one."""
-
-    __slots__ = ("bytes", "name", "next_sequence", "payloads", "prefix", "stamps_ns")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.prefix = topic_prefix(name)
-        self.next_sequence = 0
-        self.empty()
-
-    @property
-    def next_number(self) -> int:
-        """The number of the next event that is published."""
-        return self.next_sequence + len(self.stamps_ns)
-
-    def empty(self) -> None:
-        """Begin a new batch."""
-        self.stamps_ns: list[int] = []
-        self.payloads: list[bytes] = []
-        self.bytes = 0
 
 
 class Outlet(DataSocket):
@@ -116,7 +91,6 @@ class Outlet(DataSocket):
         self.session = -1
         # Called to have the control thread call `serve` soon.
         self.wake: Callable[[], None] = lambda: None
-        self.changed = threading.Condition()
         self.drain_at_ns = 0
         self._open = True
         self._now_ns = now_ns
@@ -140,11 +114,7 @@ class Outlet(DataSocket):
         # Under block a waiting event lets go of the socket; this keeps waiting ones in
         # order.
         self._order = threading.Lock()
-        # Ready topics seen by subscriber session, and the sessions that are ready.
-        self._asking: dict[int, set[str]] = {}
-        self.subscribers: set[int] = set()
-        # Ready subscriptions to answer, as soon as we have a session to answer with.
-        self._unanswered: list[ReadyQuestion] = []
+        self.replies = Replies(topics, self._send)
 
     # Sending
 
@@ -160,6 +130,7 @@ class Outlet(DataSocket):
         now_ns, encode, sending, full = self._now_ns, encode_body, self._send, zmq.Again
         encode_large = self._encode_large
         prefix, address, session = topic.prefix, self.address, self.session
+        history = topic.history
         last_ns = streak = 0
 
         def send(payload: bytes) -> int:
@@ -198,6 +169,8 @@ class Outlet(DataSocket):
                 else:
                     sending(encode_large(prefix, *fields), _NOBLOCK)
                 topic.next_sequence += 1
+                if history is not None:
+                    history.add(stamp_ns, payload)
                 if stamp_ns >= self.drain_at_ns or not self._undrained:
                     self._after_send(stamp_ns)
                 return stamp_ns
@@ -242,15 +215,15 @@ class Outlet(DataSocket):
             except zmq.Again:
                 self.drain()  # waiting for room swallows wake-ups too
             else:
-                topic.next_sequence += len(payloads)
+                topic.sent(stamps_ns, payloads)
                 self._after_send(now_ns())
                 return True
-        return self._send_waiting(topic, encode, len(payloads))
+        return self._send_waiting(topic, encode, stamps_ns, payloads)
 
     def flush(self, topic: TopicState) -> bool:
         """Send a topic's open batch, waiting for room; False when this is closed or
         stopped first."""
-        return self._send_waiting(topic, None, 0)
+        return self._send_waiting(topic)
 
     def flush_all(self, timeout_s: float) -> None:
         """Send all open batches, even when this is stopped, as far as there is room
@@ -263,13 +236,13 @@ class Outlet(DataSocket):
                     return
             time.sleep(_YIELD_S)
 
-    def take_number(self, topic: TopicState) -> int:
+    def take_number(self, topic: TopicState, stamp_ns: int, payload: bytes) -> int:
         """A number for an event that somebody else sends; -1 when this was stopped
         while it waited for room for those before it."""
         while True:
             with self.lock:
                 if not topic.stamps_ns:
-                    topic.next_sequence += 1
+                    topic.sent([stamp_ns], [payload])
                     return topic.next_sequence - 1
             if not self.flush(topic):
                 return -1
@@ -329,7 +302,7 @@ class Outlet(DataSocket):
         else:
             body = encode_batch_body(*start, topic.stamps_ns, topic.payloads)
         self._send(topic.prefix + body, flags)
-        topic.next_sequence += count
+        topic.sent(topic.stamps_ns, topic.payloads)
         topic.empty()
         self._filling.discard(topic)
         self._after_send(self._now_ns())
@@ -354,15 +327,18 @@ class Outlet(DataSocket):
                 topic.prefix, self.address, self.session, number, stamp_ns, payload
             )
 
-        return stamp_ns if self._send_waiting(topic, encode, 1) else 0
+        return (
+            stamp_ns if self._send_waiting(topic, encode, [stamp_ns], [payload]) else 0
+        )
 
     def _send_waiting(
         self,
         topic: TopicState,
-        encode: Callable[[int], bytes | memoryview] | None,
-        count: int,
+        encode: Callable[[int], bytes | memoryview] | None = None,
+        stamps_ns: Sequence[int] = (),
+        payloads: Sequence[bytes] = (),
     ) -> bool:
-        """Send a topic's open batch, and then ``count`` events that ``encode`` makes
+        """Send a topic's open batch, and then events that ``encode`` makes one frame of,
         given their first number, when there is room; False when closed or stopped
         first."""
         with self._order:
@@ -377,7 +353,7 @@ class Outlet(DataSocket):
                     except zmq.Again:
                         self.drain()
                     else:
-                        topic.next_sequence += count
+                        topic.sent(stamps_ns, payloads)
                         self._after_send(self._now_ns())
                         return True
                 if self._stopped():
@@ -408,60 +384,47 @@ class Outlet(DataSocket):
             return _LINGER_S
         try:
             self.drain()
-            self._watched = self._undrained or bool(self._unanswered)
+            self._watched = self._undrained or self.replies.waiting
             self._undrained = False
             self._flush_filling(LINGER_NS)
             self._guarded = bool(self._filling)
+            position_s = self._tell_positions()
             if self._guarded:
                 return _LINGER_S
-            return _RECHECK_S if self._watched else None
+            return _RECHECK_S if self._watched else position_s
         finally:
             self.lock.release()
 
     def drain(self) -> None:
-        """Take in subscriptions and answer the ready ones. The caller holds the lock."""
+        """Take in subscriptions and answer those that ask. The caller holds the
+        lock."""
         while (message := self.receive()) is not None:
-            question = parse_ready_question(message[1:])
-            if question is None:
-                continue
-            self._count_subscriber(question, begins=bool(message[0]))
-            # A broker also passes on what its other publishers are asked.
-            if message[0] and question.topic in self.topics:
-                self._unanswered.append(question)
-        if self._unanswered and self.session >= 0:
-            self._unanswered = [
-                question for question in self._unanswered if not self._answer(question)
-            ]
+            self.replies.take(message)
+        if self.session >= 0 and self.replies.waiting:
+            self.replies.answer(self.address, self.session)
 
-    def _answer(self, question: ReadyQuestion) -> bool:
-        """Answer a ready subscription. When the subscriber's queue is full: False under
-        the policy "block"; under "drop" the answer is lost, and it asks again."""
-        topic, subscriber, topics = question
-        state = self.topics[topic]
-        answer = encode_ready_answer(
-            topic,
-            subscriber,
-            self.address,
-            self.session,
-            state.next_sequence,
-            topics,
+    def part(self, timeout_s: float) -> None:
+        """After we took leave, and before this closes: stay while somebody may still ask
+        for events, at most ``timeout_s`` seconds. Nobody else calls `serve` any more.
+
+        The broker has told subscribers how far each topic went. Those that are connected
+        here leave when they have it all; behind a broker nobody is seen to leave, so the
+        time since the last question counts.
+        """
+        deadline = time.monotonic() + timeout_s
+        quiet_at = time.monotonic() + _PARTING_S
+        while (now := time.monotonic()) < min(deadline, quiet_at):
+            with self.lock:
+                self.drain()
+                if not self.replies.watched:
+                    return
+                self.replies.tell_positions(self.address, self.session, now=now)
+                quiet_at = max(quiet_at, self.replies.asked_at + _PARTING_S)
+            time.sleep(_LOOK_S)
+
+    def _tell_positions(self) -> float | None:
+        if self.session < 0:
+            return None
+        return self.replies.tell_positions(
+            self.address, self.session, now=time.monotonic()
         )
-        try:
-            self.socket.send(answer, zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
-
-    def _count_subscriber(self, question: ReadyQuestion, *, begins: bool) -> None:
-        """Keep the ready topics of each subscriber that has one of ours among them."""
-        topic, session, topics = question
-        with self.changed:
-            seen = self._asking.setdefault(session, set())
-            (seen.add if begins else seen.discard)(topic)
-            if not seen:
-                del self._asking[session]
-            if len(seen) >= max(topics, 1) and not seen.isdisjoint(self.topics):
-                self.subscribers.add(session)
-            else:
-                self.subscribers.discard(session)
-            self.changed.notify_all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Literal, NoReturn, Self
 
@@ -29,8 +29,10 @@ from pubsub_common.sockets import (
 )
 from pubsub_common.topics import validate_topic, validate_topics
 from pubsub_publisher.batching import not_bytes, not_ours, send_all
-from pubsub_publisher.outlet import Outlet, TopicState
+from pubsub_publisher.history import History
+from pubsub_publisher.outlet import Outlet
 from pubsub_publisher.schedule import Schedule
+from pubsub_publisher.topicstate import TopicState
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ _SPIN_NS: Final = 100_000
 # may interrupt a thread that holds the lock of whatever it would have to notify.
 _TURN_S: Final = 0.2
 _MAX_PAYLOAD_BYTES: Final = 2**30
+_MAX_HISTORY: Final = 10**8
+_MAX_STRENGTH: Final = 2**31 - 1
 
 
 class Publisher:
@@ -74,6 +78,9 @@ class Publisher:
         payload_bytes: int = defaults.PAYLOAD_BYTES,
         linger_s: float = defaults.LINGER_S,
         on_sent: OnSent | None = None,
+        history: int = 0,
+        history_bytes: int = defaults.HISTORY_BYTES,
+        strengths: Mapping[str, int] | int | None = None,
     ) -> None:
         """``sleep_period`` is in seconds; 0 publishes as fast as possible.
 
@@ -85,6 +92,13 @@ class Publisher:
         `publish` after each event, with topic, sequence number, the time at which it
         was due and the time at which it was sent, in nanoseconds of the clock; it is
         exact while nobody else publishes on the topic.
+
+        The last ``history`` events of each topic, up to ``history_bytes`` bytes of
+        payload a topic, are kept for subscribers that missed them. ``strengths`` gives
+        topics an ownership strength (one number for all of them, or by topic): of a
+        topic that any publisher has one for, subscribers are given the events of the
+        strongest that is there (of several the one with the lowest session), and of
+        no other.
 
         Raises:
             ConfigError: an argument cannot work.
@@ -98,8 +112,11 @@ class Publisher:
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
         arguments.queue_limit(queue_limit)
         arguments.in_range("payload_bytes", payload_bytes, 0, _MAX_PAYLOAD_BYTES)
+        arguments.in_range("history", history, 0, _MAX_HISTORY)
+        arguments.at_least("history_bytes", history_bytes)
         self.broker_address = addresses.validate_host(broker_address)
         self.topics = validate_topics(topics)
+        self.strengths = _strengths(strengths, self.topics)
         self.indefinite = indefinite
         self.max_event_count = max_event_count
         self.sleep_period = sleep_period
@@ -118,7 +135,10 @@ class Publisher:
         self._on_sent = on_sent
         # Filled while connected.
         self._senders: dict[str, Callable[[bytes], int]] = {}
-        self._topics = {name: TopicState(name) for name in self.topics}
+        self._topics = {
+            name: TopicState(name, History(history, history_bytes) if history else None)
+            for name in self.topics
+        }
         self._stopping = False
         self._configured = False
         self._control: ControlClient | None = None
@@ -184,7 +204,13 @@ class Publisher:
         self._control = ControlClient(
             self._context,
             endpoint(self.broker_address, self._broker_port),
-            Identity("publisher", self.topics, self.address, self._clock),
+            Identity(
+                "publisher",
+                self.topics,
+                self.address,
+                self._clock,
+                strengths=self.strengths,
+            ),
             self._on_session_event,
             service=self._outlet.serve,
             watch_fd=self._outlet.fd,
@@ -226,6 +252,8 @@ class Publisher:
         self._outlet.flush_all(self._linger_s)
         if self._control is not None:
             self._control.close(self._next_sequences())
+            if self._outlet.session >= 0:
+                self._outlet.part(until - time.monotonic())
         wait_until_sent(self.bind_port, until - time.monotonic())
         self._outlet.close(max(0.0, until - time.monotonic()))
         end_context(self._context)
@@ -284,16 +312,18 @@ class Publisher:
         loss to subscribers.
         """
         topic, payload = self._generate(iteration)
+        stamp_ns = self._now_ns()
         if self._configured:
-            number = self._outlet.take_number(topic)
+            number = self._outlet.take_number(topic, stamp_ns, payload)
             if number < 0:
                 raise PubSubError(
                     "this publisher was stopped before the event could leave"
                 )
         else:
-            number, topic.next_sequence = topic.next_sequence, topic.next_sequence + 1
+            number = topic.next_sequence
+            topic.sent([stamp_ns], [payload])
         return encode_event(
-            topic.name, self.address, self.session, number, self._now_ns(), payload
+            topic.name, self.address, self.session, number, stamp_ns, payload
         )
 
     def publish_event(self, topic: str, payload: bytes) -> None:
@@ -357,22 +387,22 @@ class Publisher:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._check_usable()
-        outlet = self._outlet
-        with outlet.changed:
-            while len(outlet.subscribers) < count:
+        replies = self._outlet.replies
+        with replies.changed:
+            while len(replies.subscribers) < count:
                 if not self._stopping:
                     self._check_usable()
                 left_s = _TURN_S if deadline is None else deadline - time.monotonic()
                 if left_s <= 0 or self._stopping:
                     raise NotReady(
-                        f"{len(outlet.subscribers)} of {count} subscribers are ready"
+                        f"{len(replies.subscribers)} of {count} subscribers are ready"
                     )
-                outlet.changed.wait(min(left_s, _TURN_S))
+                replies.changed.wait(min(left_s, _TURN_S))
 
     @property
     def subscriber_count(self) -> int:
         """How many subscribers are ready at present."""
-        return len(self._outlet.subscribers) if self._configured else 0
+        return len(self._outlet.replies.subscribers) if self._configured else 0
 
     # Inside
 
@@ -427,3 +457,22 @@ class Publisher:
             self.session = self._outlet.session = event.reply.session
         elif isinstance(event, Refused):
             self._outlet.refuse_events()
+
+
+def _strengths(
+    given: Mapping[str, int] | int | None, topics: tuple[str, ...]
+) -> dict[str, int]:
+    """The strength of each topic that has one.
+
+    Raises:
+        ConfigError: a topic is not one of ``topics``, or a strength is no such number.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, int):
+        given = dict.fromkeys(topics, given)
+    for topic, strength in given.items():
+        if topic not in topics:
+            raise not_ours(topic, topics)
+        arguments.in_range("strength", strength, 0, _MAX_STRENGTH)
+    return dict(given)

@@ -33,6 +33,10 @@ Options:
   -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
 {cli.ADDRESS_OPTION}
 {cli.QUEUE_OPTION}
+  --recover                       ask publishers that keep a history for events that
+                                  are missing, and deliver all in order
+  --start WHEN                    "now", or "history" for what publishers still have
+                                  from before (implies --recover) [default: now]
 {cli.CLOCK_OPTION}
 {cli.MEASURE_OPTIONS}
 {cli.COMMON_OPTIONS}
@@ -65,6 +69,8 @@ def build(
         connect_timeout_s=cli.seconds(options, "--connect-timeout"),
         queue_limit=cli.whole_number(options, "--queue-limit"),
         on_event=on_event,
+        recover=options["--recover"],
+        start=options["--start"],
     )
 
 
@@ -109,6 +115,7 @@ def summary(subscriber: Subscriber) -> str:
     counts = subscriber.counts()
     parts = [f"{subscriber.event_count} events received"]
     for count, what in (
+        (counts.recovered, "of them recovered"),
         (counts.lost, "lost"),
         (counts.duplicated, "duplicates dropped"),
         (counts.reordered, "out of order"),

@@ -8,6 +8,7 @@ from typing import Any
 import zmq
 
 from pubsub_common.events import ready_topic, topic_prefix
+from pubsub_common.recovery import position_prefix
 from pubsub_common.sockets import DataSocket
 
 
@@ -27,9 +28,11 @@ class Inlet(DataSocket):
         queue_limit: int,
         *,
         in_all: int = 0,
+        positions: bool = False,
     ) -> None:
         """Subscribe to ``topics``, and after all to their ready topics. ``in_all`` is how
-        many topics the subscriber has in all its inlets, if it has several."""
+        many topics the subscriber has in all its inlets, if it has several.
+        ``positions``: also to how far the publishers are."""
         super().__init__(context, zmq.SUB, queue_limit)
         # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
         # without a word; how many there are is bounded by the topics.
@@ -41,6 +44,8 @@ class Inlet(DataSocket):
         self._ready_topics = [ready_topic(topic, session, in_all) for topic in names]
         for topic in names:
             self.socket.subscribe(topic_prefix(topic))
+            if positions:
+                self.socket.subscribe(position_prefix(topic))
         for ready in self._ready_topics:
             self.socket.subscribe(ready)
 
@@ -59,6 +64,16 @@ class Inlet(DataSocket):
             if address in self._connected:
                 self._connected.discard(address)
                 self.socket.disconnect(f"tcp://{address}")
+            return self.readable()
+
+    def ask(self, question: bytes, *, begins: bool) -> bool:
+        """Subscribe to a private topic, or (``begins`` false) do so no longer. True when
+        the receiver must be woken."""
+        with self.lock:
+            if begins:
+                self.socket.subscribe(question)
+            else:
+                self.socket.unsubscribe(question)
             return self.readable()
 
     def ask_again(self) -> bool:

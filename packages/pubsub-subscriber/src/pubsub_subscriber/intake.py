@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, MutableSequence
 from typing import Any, Final
 
@@ -32,8 +33,10 @@ from pubsub_common.events import (
     split_frame,
     topic_prefix,
 )
+from pubsub_common.recovery import decode_answer, decode_position
 from pubsub_common.sequence import Gap
 from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import Streams
 
 _log = logging.getLogger(__name__)
@@ -61,7 +64,10 @@ class Intake:
         lock: threading.Lock,
         now_ns: Callable[[], int],
         on_gap: Callable[[Gap], None],
+        recovery: Recovery | None = None,
+        carry_out: Callable[[], object] = lambda: None,
     ) -> None:
+        """``carry_out`` is called when ``recovery`` has something to ask."""
         self.malformed_count = 0
         # With the byte that begins an event, so that all others stand out.
         names = tuple(topics)
@@ -71,6 +77,8 @@ class Intake:
         self._lock = lock
         self._now_ns = now_ns
         self._on_gap = on_gap
+        self._recovery = recovery
+        self._carry_out = carry_out
         self._held: tuple[bytes, int] | None = None
         self._large = False  # the last event was
         # The topic of the last frame, which is likely that of the next one.
@@ -224,40 +232,88 @@ class Intake:
             end = frame.find(b"\0")
             topic = self._names.get(frame[: end + 1] + EVENT_MARK)
             if topic is None:
-                self._take_answer(frame)
+                self._take_private(frame, received_ns, items)
             elif is_batch(frame, end):
                 batch = decode_batch_body(memoryview(frame)[end + 1 :])
                 batch.topic = topic
                 batch.received_ns = received_ns
-                items.extend(event for event in batch if self._observe(event))
+                for event in batch:
+                    self._observe(event, items)
             else:
                 split_frame(frame)
                 event = decode_body(memoryview(frame)[end + 1 :])
                 event.topic = topic
                 event.received_ns = received_ns
-                if self._observe(event):
-                    items.append(event)
+                self._observe(event, items)
         except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._count_malformed(error)
+        if self._recovery is not None and self._recovery.asks:
+            self._carry_out()
 
-    def _observe(self, event: Event) -> bool:
-        """Count an event that is the first of its stream, or not the expected one;
-        False for a duplicate."""
+    def _observe(self, event: Event, items: MutableSequence[Any]) -> None:
+        """Count an event that is the first of its stream, or not the expected one; it
+        is appended to ``items`` unless it is a duplicate, must wait for those before
+        it, or is not ours to have."""
+        session, topic, number = event.session, event.topic, event.sequence
+        recovery = self._recovery
+        gap = None
         with self._lock:
-            tracker = self._streams.tracker(event.session, event.topic)
-            before = tracker.duplicated
-            gap = tracker.observe(event.sequence)
+            recovering = recovery is not None and recovery.open((session, topic))
+            if not recovering and self._streams.pass_over(session, topic, number + 1):
+                return
+            tracker = self._streams.tracker(session, topic)
+            if recovery is None:
+                before = tracker.duplicated
+                gap = tracker.observe(number)
+                if tracker.duplicated == before:
+                    items.append(event)
+            else:
+                recovery.arrive(tracker, event, time.monotonic(), items)
         if gap is not None:
             self._on_gap(gap)
-        return tracker.duplicated == before
 
-    def _take_answer(self, frame: bytes) -> None:
+    def _take_private(
+        self, frame: bytes, received_ns: int, items: MutableSequence[Any]
+    ) -> None:
+        """A frame that is addressed to this subscriber."""
         answered = decode_ready_answer(frame)
-        if answered is None:
+        if answered is not None:
+            topic, answer = answered
+            with self._lock:
+                self._streams.answered(answer.session, topic)
+            self._reached(answer.session, topic, answer.sequence, items)
+            return
+        told = None if self._recovery is None else decode_position(frame)
+        if told is not None:
+            topic, position = told
+            self._reached(position.session, topic, position.sequence, items)
+            return
+        recovered = None if self._recovery is None else decode_answer(frame)
+        if recovered is None or self._recovery is None:
             raise ProtocolError("an event of a topic that was not subscribed")
-        topic, answer = answered
+        question, batch = recovered
+        batch.received_ns = received_ns
         with self._lock:
-            gap = self._streams.answer(answer.session, topic, answer.sequence)
+            gaps = self._recovery.answer(question, batch, time.monotonic(), items)
+        for gap in gaps:
+            self._on_gap(gap)
+
+    def _reached(
+        self, session: int, topic: str, sequence: int, items: MutableSequence[Any]
+    ) -> None:
+        """A publisher's next event is number ``sequence``, and all before it have been
+        sent here."""
+        recovery = self._recovery
+        gap = None
+        with self._lock:
+            recovering = recovery is not None and recovery.open((session, topic))
+            if not recovering and self._streams.pass_over(session, topic, sequence):
+                return
+            tracker = self._streams.tracker(session, topic)
+            if recovery is None:
+                gap = tracker.expect(sequence)
+            else:
+                recovery.reaches(tracker, sequence, time.monotonic(), items)
         if gap is not None:
             self._on_gap(gap)
 

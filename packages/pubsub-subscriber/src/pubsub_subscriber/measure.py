@@ -82,6 +82,7 @@ def report(subscriber: Subscriber) -> dict[str, Any]:
         "topics": list(subscriber.topics),
         "events": subscriber.event_count,
         "received": counts.received,
+        "recovered": counts.recovered,
         "lost": counts.lost,
         "duplicated": counts.duplicated,
         "reordered": counts.reordered,

@@ -45,10 +45,13 @@ class Receiver:
         check_usable: Callable[[], None],
         settle: Callable[[], bool],
         next_deadline: Callable[[], float | None],
+        poll_busy: Callable[[MutableSequence[Any]], None] | None = None,
     ) -> None:
         """At most ``limit`` events are delivered. ``check_usable`` raises when there is
-        no use in waiting. ``settle`` does what is due by ``next_deadline``; True when an
-        event may have arrived meanwhile."""
+        no use in waiting. ``settle`` does what is due by ``next_deadline``, and puts
+        events that this frees into `kept`; True when there are some, or some may have
+        arrived meanwhile. ``poll_busy`` does what cannot wait until all that arrived was
+        looked at."""
         self.inlets: dict[int, Inlet] = {}  # by broker port; 0: publishers
         self.retired: list[Inlet] = []
         self.waker: Waker | None = None
@@ -58,6 +61,7 @@ class Receiver:
         self._check_usable = check_usable
         self._settle = settle
         self._next_deadline = next_deadline
+        self._poll_busy = poll_busy
         # The burst that is being delivered, and how many events were in all bursts.
         self._burst: Iterator[Event] = iter(())
         self._taken = 0
@@ -241,6 +245,8 @@ class Receiver:
             self._empty(self.retired.pop(), items, batches=batches)
         waited = intake.held
         before = len(items)
+        if self._poll_busy is not None:
+            self._poll_busy(items)
         empty = True
         for inlet in tuple(self.inlets.values()):
             if intake.held:

@@ -1,5 +1,10 @@
 """What a subscriber knows of its publishers: who must still answer the ready
-handshake, who has left, and which events of whom arrived. Core.
+handshake, who has left, who owns a topic, and which events of whom arrived. Core.
+
+A topic for which some publisher has an ownership strength is owned by the strongest that
+is there (of several the one with the lowest session). Events of the others are passed
+over: they are neither received nor lost. An owner that leaves in an orderly way is heard
+to its end.
 
 Two threads share it: the control thread tells of joins and departures, the user's
 thread of frames. Each method is one short step under the caller's lock.
@@ -8,7 +13,8 @@ thread of frames. Each method is one short step under the caller's lock.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pubsub_common.messages import Departure, PublisherInfo
@@ -21,6 +27,11 @@ from pubsub_common.sequence import Counts, Gap, StreamTracker
 SETTLE_S: Final = 6.0
 # Answers that come before the broker's word of a join are remembered, up to here.
 _MAX_EARLY_ANSWERS: Final = 65_536
+# A publisher that was given up may come back under the same session, and what it has
+# published meanwhile is missing. So many streams are remembered for that.
+_MAX_CLOSED: Final = 4096
+
+Key = tuple[int, str]
 
 
 @dataclasses.dataclass(slots=True)
@@ -35,12 +46,16 @@ class Streams:
 
     def __init__(self, settle_s: float = SETTLE_S) -> None:
         self.settle_s = settle_s
-        self.trackers: dict[tuple[int, str], StreamTracker] = {}
+        self.trackers: dict[Key, StreamTracker] = {}
+        self._passed_over: dict[Key, StreamTracker] = {}
+        self._owned = False  # whether any publisher ever had a strength
+        self._owners: dict[str, int] = {}
+        self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
         self._settled = Counts()
         self._publishers: dict[int, PublisherInfo] = {}
         self._leaving: dict[int, _Leaving] = {}
-        self._awaited: set[tuple[int, str]] = set()
-        self._answered: set[tuple[int, str]] = set()
+        self._awaited: set[Key] = set()
+        self._answered: set[Key] = set()
 
     # Joins and departures
 
@@ -48,9 +63,11 @@ class Streams:
         """A publisher is there (or back)."""
         self._leaving.pop(info.session, None)
         self._publishers[info.session] = info
+        self._owned |= bool(info.strengths)
         for topic in info.topics:
             if (info.session, topic) not in self._answered:
                 self._awaited.add((info.session, topic))
+        self._find_owners(info.topics)
 
     def leave(self, departure: Departure, now: float) -> None:
         """A publisher left or died."""
@@ -60,6 +77,7 @@ class Streams:
             return
         self._awaited -= {(session, topic) for topic in info.topics}
         self._leaving[session] = _Leaving(departure, now + self.settle_s)
+        self._find_owners(info.topics)
 
     def replace(
         self, publishers: Iterable[PublisherInfo], now: float
@@ -91,10 +109,16 @@ class Streams:
     def answer(self, session: int, topic: str, next_sequence: int) -> Gap | None:
         """A publisher's answer: what it publishes from ``next_sequence`` on arrives.
         Returns the gap that this reveals, after a reconnection for instance."""
+        self.answered(session, topic)
+        if self.pass_over(session, topic, next_sequence):
+            return None
+        return self.tracker(session, topic).expect(next_sequence)
+
+    def answered(self, session: int, topic: str) -> None:
+        """A publisher has answered."""
         self._awaited.discard((session, topic))
         if len(self._answered) < _MAX_EARLY_ANSWERS:
             self._answered.add((session, topic))
-        return self.tracker(session, topic).expect(next_sequence)
 
     def forget_answers(self) -> None:
         """The way that events take has changed: who answered must do so again."""
@@ -111,22 +135,82 @@ class Streams:
         key = (session, topic)
         tracker = self.trackers.get(key)
         if tracker is None:
-            tracker = self.trackers[key] = StreamTracker(session, topic)
+            tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
+            self.trackers[key] = tracker
         return tracker
+
+    def pass_over(self, session: int, topic: str, sequence: int) -> bool:
+        """Whether another publisher owns the topic; then events below ``sequence`` are
+        none of ours."""
+        key = (session, topic)
+        if not self._muted(key):
+            return False
+        tracker = self._passed_over.get(key)
+        if tracker is None:
+            tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
+            self._passed_over[key] = tracker
+        tracker.begin(sequence)
+        return True
 
     def counts(self) -> Counts:
         """What became of all events so far."""
         total = dataclasses.replace(self._settled)
-        for tracker in self.trackers.values():
-            total.add(tracker)
+        for trackers in (self.trackers, self._passed_over, self._closed):
+            for tracker in trackers.values():
+                total.add(tracker)
         return total
+
+    # Owners
+
+    def _muted(self, key: Key) -> bool:
+        session, topic = key
+        owner = self._owners.get(topic)
+        if owner is None or owner == session:
+            return False
+        leaving = self._leaving.get(session)
+        # Only an owner has a stream here that is not passed over.
+        return not (
+            leaving is not None
+            and leaving.departure.next_sequences
+            and key in self.trackers
+        )
+
+    def _find_owners(self, topics: Iterable[str]) -> None:
+        """Publishers of ``topics`` have come or gone."""
+        for topic in topics if self._owned else ():
+            there = [
+                info
+                for session, info in self._publishers.items()
+                if topic in info.topics and session not in self._leaving
+            ]
+            if any(topic in info.strengths for info in there):
+                strongest = max(
+                    there,
+                    key=lambda info: (info.strengths.get(topic, -1), -info.session),
+                )
+                self._owners[topic] = strongest.session
+            elif self._owners.pop(topic, None) is None:
+                continue
+            self._sort(topic)
+
+    def _sort(self, topic: str) -> None:
+        """Have the streams of a topic where they belong, now that its owner has
+        changed."""
+        for key in [key for key in self.trackers if key[1] == topic]:
+            if self._muted(key):
+                self._passed_over[key] = self.trackers.pop(key)
+        for key in [key for key in self._passed_over if key[1] == topic]:
+            if not self._muted(key):
+                self.trackers[key] = self._passed_over.pop(key)
 
     # Ends of streams
 
-    def settle(self, now: float) -> tuple[list[PublisherInfo], list[Gap]]:
+    def settle(
+        self, now: float, abandon: Callable[[Key], list[Gap]] = lambda _key: []
+    ) -> tuple[list[PublisherInfo], list[Gap]]:
         """Close the books on publishers that left, once all they sent has arrived or
         nothing has for the settling time. Returns those publishers, and what never
-        arrived.
+        arrived. ``abandon`` is told of each stream before that, and may know of losses.
 
         To be called when the receiver has taken in all that waited: while it has not,
         time proves nothing.
@@ -137,8 +221,19 @@ class Streams:
             if self._complete(leaving.departure) or self._quiet(leaving, now)
         ]
         gone = [self._publishers[session] for session in done]
-        gaps = [gap for session in done for gap in self._close(session)]
+        gaps = [gap for session in done for gap in self._close(session, abandon)]
         return gone, gaps
+
+    def announced(self) -> list[tuple[StreamTracker, int]]:
+        """Streams of publishers that left, and the number at which each ends, where
+        that is more than has arrived."""
+        found = []
+        for session, leaving in self._leaving.items():
+            for topic, end in leaving.departure.next_sequences.items():
+                tracker = self.trackers.get((session, topic))
+                if tracker is not None and 0 <= tracker.expected < end:
+                    found.append((tracker, end))
+        return found
 
     def next_deadline(self) -> float | None:
         """When `settle` has something to do at the latest. For any thread."""
@@ -167,21 +262,32 @@ class Streams:
         return now >= leaving.deadline
 
     def _reached(self, session: int, topic: str, end: int) -> bool:
+        if (session, topic) in self._passed_over:
+            return True
         tracker = self.trackers.get((session, topic))
         return tracker is not None and tracker.expected >= end
 
-    def _close(self, session: int) -> list[Gap]:
+    def _close(self, session: int, abandon: Callable[[Key], list[Gap]]) -> list[Gap]:
         departure = self._leaving.pop(session).departure
         info = self._publishers.pop(session)
-        gaps = []
+        gaps: list[Gap] = []
         ends: Mapping[str, int] = departure.next_sequences
         for topic in info.topics:
-            self._answered.discard((session, topic))
-            tracker = self.trackers.pop((session, topic), None)
-            if tracker is None:
-                continue
-            gap = tracker.expect(ends[topic]) if topic in ends else None
-            if gap is not None:
-                gaps.append(gap)
-            self._settled.add(tracker)
+            key = (session, topic)
+            self._answered.discard(key)
+            gaps += abandon(key)
+            tracker = self.trackers.pop(key, None)
+            if tracker is not None:
+                gap = tracker.expect(ends[topic]) if topic in ends else None
+                if gap is not None:
+                    gaps.append(gap)
+            else:
+                tracker = self._passed_over.pop(key, None)
+            if tracker is not None:
+                self._keep_closed(key, tracker)
         return gaps
+
+    def _keep_closed(self, key: Key, tracker: StreamTracker) -> None:
+        self._closed[key] = tracker
+        if len(self._closed) > _MAX_CLOSED:
+            self._settled.add(self._closed.popitem(last=False)[1])

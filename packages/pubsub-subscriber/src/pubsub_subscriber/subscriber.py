@@ -10,11 +10,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableSequence,
+)
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
@@ -36,12 +42,15 @@ from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import Intake
 from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.recorder import Recorder
+from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import SETTLE_S, Streams
 
 _log = logging.getLogger(__name__)
 
 # How often the ready handshake is repeated while answers are missing.
 _ASK_AGAIN_S: Final = 1.0
+
+Start = Literal["now", "history"]
 
 
 class Subscriber:
@@ -71,9 +80,18 @@ class Subscriber:
         queue_limit: int = defaults.QUEUE_LIMIT,
         on_event: Callable[[Event], None] | None = None,
         on_gap: Callable[[Gap], None] | None = None,
+        recover: bool = False,
+        start: Start = "now",
+        recover_timeout_s: float = defaults.RECOVER_TIMEOUT_S,
     ) -> None:
         """``on_event`` is called by `notify` for each event, ``on_gap`` for each run
         of events that is known to be lost.
+
+        With ``recover`` events that are missing are asked for, and come in order:
+        before later ones of the same publisher and topic. Publishers must keep a history
+        for that; what they do not have, and what does not come within
+        ``recover_timeout_s`` seconds, is lost. ``start`` "history" begins each stream
+        with the oldest event that its publisher still has; it implies ``recover``.
 
         Raises:
             ConfigError: an argument cannot work. ``filename`` needs a limited number
@@ -87,6 +105,12 @@ class Subscriber:
         arguments.at_least("max_event_count", max_event_count)
         arguments.port("broker_port", broker_port)
         arguments.queue_limit(queue_limit)
+        if start not in ("now", "history"):
+            raise ConfigError(f"start is 'now' or 'history', not {start!r}")
+        if not 0 < recover_timeout_s < float("inf"):
+            raise ConfigError(
+                f"recover_timeout_s must be more than 0 seconds: {recover_timeout_s}"
+            )
         if filename is not None:
             writable_file(filename)
         self.filename = filename
@@ -109,8 +133,24 @@ class Subscriber:
         self._streams = Streams()
         # Guards streams, and that connections follow them. Taken before a socket's.
         self._state = threading.Lock()
+        self._recovery: Recovery | None = None
+        if recover or start == "history":
+            self._recovery = Recovery(
+                lambda: self.session,
+                recover_timeout_s,
+                hold=queue_limit,
+                from_start=start == "history",
+            )
+        self._lost: dict[str, int] = {}  # by topic
+        self._ports: Mapping[str, int] = {}
         self._intake = Intake(
-            self.topics, self._streams, self._state, self._now_ns, self._report
+            self.topics,
+            self._streams,
+            self._state,
+            self._now_ns,
+            self._report,
+            self._recovery,
+            self._carry_out,
         )
         self._epoch: int | None = None
         self._receiver = Receiver(
@@ -118,7 +158,8 @@ class Subscriber:
             None if indefinite else max_event_count,
             self._check_usable,
             self._settle,
-            self._streams.next_deadline,
+            self._next_deadline,
+            None if self._recovery is None else self._poll_recovery,
         )
         self._notifications: deque[Changed] = deque()
         self._configured = False
@@ -159,6 +200,7 @@ class Subscriber:
                 "subscriber", self.topics, self.get_host_address(), self._clock, model
             ),
             self._on_session_event,
+            lost=lambda: dict(self._lost),
         )
         self._control.start()
         self._control.wait_registered(
@@ -180,6 +222,7 @@ class Subscriber:
         for port, topics in topics_of.items():
             if port not in self._receiver.inlets:
                 self._open_inlet(port, topics).connect(f"{self.broker_address}:{port}")
+        self._ports = dict(received_message)
         self._receiver.changed()
 
     def setup_notification_polling(self, notify_port: int = 0) -> None:
@@ -397,21 +440,73 @@ class Subscriber:
         _log.info(
             "lost %d events of %s (%d to %d)", gap.count, gap.topic, gap.first, gap.last
         )
+        self._lost[gap.topic] = self._lost.get(gap.topic, 0) + gap.count
         if self._on_gap is not None:
             self._on_gap(gap)
 
+    def _next_deadline(self) -> float | None:
+        """When `_settle` has something to do."""
+        leaving = self._streams.next_deadline()
+        recovery = self._recovery
+        missing = None if recovery is None else recovery.next_deadline()
+        if leaving is None or missing is None:
+            return leaving if missing is None else missing
+        return min(leaving, missing)
+
     def _settle(self) -> bool:
-        """Close the books on publishers that left; True when an event has arrived
-        meanwhile, of which the descriptors may then not tell."""
+        """Close the books on publishers that left, and ask again for what is missing;
+        True when events were freed by that or have arrived meanwhile, of which the
+        descriptors may then not tell."""
         arrived = False
+        kept, recovery = self._receiver.kept, self._recovery
+        waiting = len(kept)
+        now = time.monotonic()
+        gaps: list[Gap] = []
         with self._state:
-            gone, gaps = self._streams.settle(time.monotonic())
+            if recovery is None:
+                gone, gaps = self._streams.settle(now)
+            else:
+                for tracker, end in self._streams.announced():
+                    recovery.reaches(tracker, end, now, kept)
+                gaps = recovery.poll(now, kept, idle=True)
+                gone, lost = self._streams.settle(
+                    now, lambda key: recovery.abandon(key, kept)
+                )
+                gaps += lost
             for info in gone:
                 # Another publisher may have taken the address over.
                 if info.address and not self._streams.address_in_use(info.address):
                     arrived |= self._receiver.inlets[0].disconnect(info.address)
         for gap in gaps:
             self._report(gap)
+        return self._carry_out() or arrived or len(kept) > waiting
+
+    def _poll_recovery(self, items: MutableSequence[Any]) -> None:
+        """Ask again for what is missing, where it is time, while events keep coming."""
+        recovery = self._recovery
+        assert recovery is not None, "only then it is called"
+        now = time.monotonic()
+        if (due := recovery.next_deadline()) is None or now < due:
+            return
+        with self._state:
+            gaps = recovery.poll(now, items, idle=False)
+        for gap in gaps:
+            self._report(gap)
+        self._carry_out()
+
+    def _carry_out(self) -> bool:
+        """Ask publishers what recovery wants to know; True when events may have arrived
+        meanwhile."""
+        arrived = False
+        recovery = self._recovery
+        if recovery is None or not recovery.asks:
+            return False
+        asks, recovery.asks = recovery.asks, []
+        for ask in asks:
+            port = self._ports.get(ask.topic, 0) if self.centralized else 0
+            inlet = self._receiver.inlets.get(port)
+            if inlet is not None:  # else there is no way at present
+                arrived |= inlet.ask(ask.raw, begins=ask.begins)
         return arrived
 
     # Inside: the control thread
@@ -447,7 +542,12 @@ class Subscriber:
         # A part of our topics: the others come over other connections.
         in_all = len(self.topics) if len(names) < len(self.topics) else 0
         inlet = Inlet(
-            self._context, names, self.session, self._queue_limit, in_all=in_all
+            self._context,
+            names,
+            self.session,
+            self._queue_limit,
+            in_all=in_all,
+            positions=self._recovery is not None,
         )
         self._receiver.inlets[port] = inlet
         return inlet

@@ -1,0 +1,172 @@
+"""What a publisher answers to who subscribes. Shell (it sends), under the outlet's lock.
+
+What comes in on an XPUB socket are subscriptions. Those to events libzmq serves itself;
+the private topics among them are questions: whether a subscriber is connected (the ready
+handshake, `pubsub_common.events`), for events that it missed, and for how far we are
+(`pubsub_common.recovery`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import zmq
+
+from pubsub_common.events import (
+    ReadyQuestion,
+    encode_ready_answer,
+    parse_ready_question,
+)
+from pubsub_common.recovery import (
+    POSITION_S,
+    Question,
+    encode_answer,
+    encode_position,
+    parse_position_prefix,
+    parse_question,
+)
+from pubsub_publisher.topicstate import TopicState
+
+# Questions that wait for room. Who asked and got no answer asks again, so those that are
+# too many need not be kept.
+_MAX_WAITING: Final = 1024
+
+
+class Replies:
+    """Questions and answers. All methods are for who holds the outlet's lock;
+    `subscribers` may be looked at while `changed` is held."""
+
+    def __init__(
+        self, topics: Mapping[str, TopicState], send: Callable[[bytes, int], Any]
+    ) -> None:
+        """``send`` takes a frame and flags, and raises `zmq.Again`."""
+        self.changed = threading.Condition()
+        self.asked_at = 0.0  # when events were asked for last, or were being so
+        self._topics = topics
+        self._send = send
+        # Ready topics seen by subscriber session, and the sessions that are ready.
+        self._asking: dict[int, set[str]] = {}
+        self.subscribers: set[int] = set()
+        # What is to be answered, as soon as we have a session to answer with, and room.
+        self._ready: list[ReadyQuestion] = []
+        self._questions: deque[Question] = deque()
+        # Topics of which somebody wants to know how far we are, and when to tell.
+        self._watched: dict[str, None] = {}
+        self._position_at = 0.0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is still to be answered."""
+        return bool(self._ready or self._questions)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants to know how far we are."""
+        return bool(self._watched)
+
+    def take(self, message: bytes) -> None:
+        """Take in a subscription, as an XPUB socket tells of it."""
+        begins, raw = message[:1] == b"\x01", message[1:]
+        ready = parse_ready_question(raw)
+        if ready is not None:
+            self._count_subscriber(ready, begins=begins)
+            # A broker also passes on what its other publishers are asked.
+            if begins and ready.topic in self._topics:
+                self._ready.append(ready)
+            return
+        question = parse_question(raw)
+        if question is not None:
+            if (
+                begins
+                and question.topic in self._topics
+                and len(self._questions) < _MAX_WAITING
+            ):
+                self._questions.append(question)
+            return
+        topic = parse_position_prefix(raw)
+        if topic is not None and topic in self._topics:
+            if begins:
+                self._watched[topic] = None
+                self._position_at = 0.0
+            else:
+                self._watched.pop(topic, None)
+
+    def answer(self, address: str, session: int) -> None:
+        """Answer what waits, as far as there is room."""
+        if self._ready:
+            self._ready = [
+                ready
+                for ready in self._ready
+                if not self._answer_ready(ready, address, session)
+            ]
+        while self._questions:
+            question = self._questions[0]
+            if question.publisher == session:
+                self.asked_at = time.monotonic()
+                if not self._answer_question(question, address):
+                    return
+            self._questions.popleft()
+
+    def tell_positions(self, address: str, session: int, *, now: float) -> float | None:
+        """Tell how far we are, if it is time to; the seconds until the next time, None
+        while nobody wants to know."""
+        if not self._watched:
+            return None
+        if now >= self._position_at:
+            self._position_at = now + POSITION_S
+            for name in self._watched:
+                number = self._topics[name].next_sequence
+                try:
+                    self._send(
+                        encode_position(name, address, session, number), zmq.NOBLOCK
+                    )
+                except zmq.Again:
+                    break  # the next one says the same
+        return max(0.0, self._position_at - now)
+
+    def _answer_ready(self, ready: ReadyQuestion, address: str, session: int) -> bool:
+        """Answer a ready subscription. When the subscriber's queue is full: False under
+        the policy "block"; under "drop" the answer is lost, and it asks again."""
+        topic, subscriber, topics = ready
+        number = self._topics[topic].next_sequence
+        answer = encode_ready_answer(
+            topic, subscriber, address, session, number, topics
+        )
+        try:
+            self._send(answer, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def _answer_question(self, question: Question, address: str) -> bool:
+        """Send events that were asked for; False when there is no room."""
+        state = self._topics[question.topic]
+        if state.history is None:
+            # At once, so that nobody waits for what is not to be had.
+            first = max(question.first, state.next_sequence)
+            part: tuple[int, list[int], list[bytes]] = (first, [], [])
+        else:
+            part = state.history.part(question.first, question.last)
+        try:
+            self._send(encode_answer(question, address, *part), zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def _count_subscriber(self, question: ReadyQuestion, *, begins: bool) -> None:
+        """Keep the ready topics of each subscriber that has one of ours among them."""
+        topic, session, topics = question
+        with self.changed:
+            seen = self._asking.setdefault(session, set())
+            (seen.add if begins else seen.discard)(topic)
+            if not seen:
+                del self._asking[session]
+            if len(seen) >= max(topics, 1) and not seen.isdisjoint(self._topics):
+                self.subscribers.add(session)
+            else:
+                self.subscribers.discard(session)
+            self.changed.notify_all()

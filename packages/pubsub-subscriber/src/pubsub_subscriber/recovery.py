@@ -1,0 +1,279 @@
+"""Getting events that did not arrive from their publisher, and all of them in order. Core.
+
+Theory of operation
+-------------------
+A stream whose next event is missing is held: events that arrive after the gap are kept
+until those in it have come, or are known to be gone for good. Meanwhile the publisher is
+asked for the gap, part by part (`pubsub_common.recovery`): each answer delivers what it
+brings, then what was held and follows, and the next question goes out if there is still a
+gap. An answer that does not come is asked for again, less and less often. After
+``timeout_s`` seconds without one the gap counts as lost, and the stream goes on behind it.
+
+A stream's tracker says which event is next, as it does without recovery; events that are
+held are not yet counted. What cannot be held is dropped and will be asked for like what
+never arrived.
+
+With ``from_start`` a stream begins with the oldest event that its publisher still has.
+What it no longer has was never ours, so it is not lost.
+
+All times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, MutableSequence
+from typing import Any, Final
+
+from pubsub_common.batches import Batch
+from pubsub_common.events import Event
+from pubsub_common.recovery import Question, recovery_topic
+from pubsub_common.sequence import Gap, StreamTracker
+
+_RETRY_S: Final = 0.5
+_RETRY_MAX_S: Final = 4.0
+# While more is received than can be looked at, an answer may be among it.
+_BUSY_FACTOR: Final = 3.0
+
+Key = tuple[int, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ask:
+    """Subscribe to ``raw``, or (``begins`` false) do so no longer, where events of
+    ``topic`` come from."""
+
+    topic: str
+    raw: bytes
+    begins: bool
+
+
+@dataclasses.dataclass(slots=True)
+class _Stream:
+    """A stream with a gap: all below ``target`` has been published."""
+
+    tracker: StreamTracker
+    target: int
+    give_up_at: float
+    joining: bool = False
+    held: dict[int, Event] = dataclasses.field(default_factory=dict)
+    question: Question | None = None
+    ask_again_at: float = 0.0
+    pause_s: float = _RETRY_S
+
+    def gap_end(self) -> int:
+        """The number behind the gap that comes next."""
+        expected = self.tracker.expected
+        for number in [number for number in self.held if number < expected]:
+            del self.held[number]  # what was late has overtaken it
+        return min(self.held, default=self.target)
+
+
+class Recovery:
+    """The streams with gaps. ``asks`` are to be carried out by the caller, in order."""
+
+    def __init__(
+        self,
+        session: Callable[[], int],
+        timeout_s: float,
+        *,
+        hold: int,
+        from_start: bool = False,
+    ) -> None:
+        """``session`` is this subscriber's; at most ``hold`` events of a stream are
+        held."""
+        self.asks: list[Ask] = []
+        self._session = session
+        self._timeout_s = timeout_s
+        self._hold = hold
+        self._from_start = from_start
+        self._streams: dict[Key, _Stream] = {}
+        self._attempt = 0
+
+    def open(self, key: Key) -> bool:
+        """Whether a stream has a gap."""
+        return key in self._streams
+
+    def next_deadline(self) -> float | None:
+        """When `poll` has something to do."""
+        if not self._streams:
+            return None
+        return min(stream.ask_again_at for stream in tuple(self._streams.values()))
+
+    def arrive(
+        self,
+        tracker: StreamTracker,
+        event: Event,
+        now: float,
+        items: MutableSequence[Any],
+    ) -> None:
+        """An event has arrived; append what is to be delivered now to ``items``."""
+        number = event.sequence
+        stream = self._streams.get((tracker.session, tracker.topic))
+        if tracker.expected < 0:
+            stream = self._begin(tracker, number, now)
+        if number < tracker.expected:
+            tracker.duplicated += 1
+            return
+        if stream is None:
+            if number == tracker.expected:
+                tracker.expected += 1
+                items.append(event)
+                return
+            stream = self._open(tracker, now)
+        self._keep(stream, event)
+        self._go_on(stream, now, items)
+
+    def reaches(
+        self,
+        tracker: StreamTracker,
+        sequence: int,
+        now: float,
+        items: MutableSequence[Any],
+    ) -> None:
+        """All events of a stream below number ``sequence`` have been published, and none
+        of them will arrive that has not."""
+        stream = self._streams.get((tracker.session, tracker.topic))
+        if tracker.expected < 0:
+            stream = self._begin(tracker, sequence, now)
+        if sequence <= tracker.expected:
+            return
+        if stream is None:
+            stream = self._open(tracker, now)
+        stream.target = max(stream.target, sequence)
+        self._go_on(stream, now, items)
+
+    def answer(
+        self,
+        question: Question,
+        answer: Batch,
+        now: float,
+        items: MutableSequence[Any],
+    ) -> list[Gap]:
+        """A publisher's answer; what it says is lost."""
+        stream = self._streams.get((question.publisher, question.topic))
+        if stream is None:
+            return []  # it came late, and another one has served
+        tracker = stream.tracker
+        gaps = []
+        before = tracker.expected
+        if question == stream.question:
+            # The rest of what was asked for is still to be had.
+            gaps = self._lose(stream, min(answer.sequence, question.last + 1))
+        for event in answer.events():
+            if event.sequence == tracker.expected:
+                tracker.expected += 1
+                tracker.recovered += 1
+                stream.held.pop(event.sequence, None)
+                items.append(event)
+        if tracker.expected > before:
+            stream.give_up_at = now + self._timeout_s
+            stream.pause_s = _RETRY_S
+            self._forget_question(stream)
+        self._go_on(stream, now, items)
+        return gaps
+
+    def poll(self, now: float, items: MutableSequence[Any], *, idle: bool) -> list[Gap]:
+        """Ask again, or give up, where it is time; what is lost thereby. ``idle``: all
+        that has been received was looked at."""
+        gaps = []
+        for stream in [*self._streams.values()]:
+            if now < stream.ask_again_at:
+                continue
+            patience_s = 0.0 if idle else self._timeout_s * (_BUSY_FACTOR - 1)
+            if now >= stream.give_up_at + patience_s:
+                gaps += self._lose(stream, stream.gap_end())
+                stream.give_up_at = now + self._timeout_s
+                stream.pause_s = _RETRY_S
+            self._forget_question(stream)
+            self._go_on(stream, now, items)
+        return gaps
+
+    def abandon(self, key: Key, items: MutableSequence[Any]) -> list[Gap]:
+        """Nothing more will come of a stream: deliver what is held; all gaps are
+        lost."""
+        gaps = []
+        while (stream := self._streams.get(key)) is not None:
+            gaps += self._lose(stream, stream.gap_end())
+            self._release(stream, items)
+            if stream.tracker.expected >= stream.target:
+                self._close(stream)
+        return gaps
+
+    # Inside
+
+    def _begin(self, tracker: StreamTracker, number: int, now: float) -> _Stream | None:
+        """The first word of a stream: its event ``number`` is next, or has come."""
+        if not self._from_start or number == 0:
+            tracker.begin(number)
+            return None
+        tracker.begin(0)
+        stream = self._open(tracker, now)
+        stream.joining = True
+        stream.target = number
+        return stream
+
+    def _open(self, tracker: StreamTracker, now: float) -> _Stream:
+        key = (tracker.session, tracker.topic)
+        stream = _Stream(tracker, tracker.expected, now + self._timeout_s)
+        self._streams[key] = stream
+        return stream
+
+    def _keep(self, stream: _Stream, event: Event) -> None:
+        stream.target = max(stream.target, event.sequence + 1)
+        if event.sequence in stream.held:
+            stream.tracker.duplicated += 1
+        elif len(stream.held) < self._hold or event.sequence == stream.tracker.expected:
+            stream.held[event.sequence] = event
+
+    def _release(self, stream: _Stream, items: MutableSequence[Any]) -> None:
+        """Deliver what is held and follows."""
+        tracker = stream.tracker
+        while (event := stream.held.pop(tracker.expected, None)) is not None:
+            tracker.expected += 1
+            items.append(event)
+
+    def _go_on(self, stream: _Stream, now: float, items: MutableSequence[Any]) -> None:
+        """Deliver what follows; then the stream is whole, or there is a question to
+        ask."""
+        self._release(stream, items)
+        tracker = stream.tracker
+        if tracker.expected >= stream.target:
+            self._close(stream)
+            return
+        asked = stream.question
+        if asked is not None and asked.first <= tracker.expected <= asked.last:
+            return  # the answer is on its way
+        self._forget_question(stream)
+        self._attempt += 1
+        question = Question(
+            tracker.topic,
+            tracker.session,
+            self._session(),
+            tracker.expected,
+            stream.gap_end() - 1,
+            self._attempt % 16**4,
+        )
+        stream.question = question
+        stream.ask_again_at = now + stream.pause_s
+        stream.pause_s = min(2 * stream.pause_s, _RETRY_MAX_S)
+        self.asks.append(Ask(tracker.topic, recovery_topic(question), begins=True))
+
+    def _lose(self, stream: _Stream, end: int) -> list[Gap]:
+        """What is next and lies before number ``end`` will not come."""
+        joining, stream.joining = stream.joining, False
+        if joining:
+            stream.tracker.begin(end)
+            return []
+        gap = stream.tracker.expect(end)
+        return [] if gap is None else [gap]
+
+    def _forget_question(self, stream: _Stream) -> None:
+        if stream.question is not None:
+            raw = recovery_topic(stream.question)
+            self.asks.append(Ask(stream.tracker.topic, raw, begins=False))
+            stream.question = None
+
+    def _close(self, stream: _Stream) -> None:
+        self._forget_question(stream)
+        del self._streams[(stream.tracker.session, stream.tracker.topic)]

@@ -1,0 +1,168 @@
+"""Which publisher owns a topic, as a subscriber sees it; and publishers that come back."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_common.messages import Departure, PublisherInfo
+from pubsub_subscriber.streams import SETTLE_S, Streams
+
+
+def info(session: int, strength: int | None = None, *topics: str) -> PublisherInfo:
+    names = list(topics or ("A",))
+    strengths = {} if strength is None else dict.fromkeys(names, strength)
+    return PublisherInfo(session=session, topics=names, strengths=strengths)
+
+
+def heard(streams: Streams, topic: str = "A", sessions: int = 10) -> list[int]:
+    """The sessions whose events would be delivered."""
+    return [
+        session
+        for session in range(sessions)
+        if not streams.pass_over(session, topic, 0)
+    ]
+
+
+def test_without_strengths_all_are_heard() -> None:
+    streams = Streams()
+    streams.join(info(1))
+    streams.join(info(2))
+
+    assert heard(streams) == list(range(10))
+
+
+def test_the_strongest_is_heard_and_of_several_the_lowest_session() -> None:
+    streams = Streams()
+    streams.join(info(1))
+    streams.join(info(4, 0))
+    assert heard(streams) == [4]
+
+    streams.join(info(3, 5))
+    assert heard(streams) == [3]
+
+    streams.join(info(2, 5))
+    assert heard(streams) == [2]
+
+
+def test_topics_are_owned_one_by_one() -> None:
+    streams = Streams()
+    streams.join(info(1, 1, "A"))
+    streams.join(info(2, 2, "A", "B"))
+    streams.join(info(3, None, "C"))
+
+    assert heard(streams, "A") == heard(streams, "B") == [2]
+    assert len(heard(streams, "C")) == 10
+
+
+def test_when_the_owner_dies_the_next_one_is_heard() -> None:
+    streams = Streams()
+    streams.join(info(1, 1))
+    streams.join(info(2, 2))
+
+    streams.leave(Departure(session=2), now=0.0)
+
+    assert heard(streams) == [1]
+
+
+def test_an_owner_that_takes_leave_is_heard_to_its_end() -> None:
+    streams = Streams()
+    streams.join(info(1, 1))
+    streams.join(info(2, 2))
+    streams.answer(2, "A", 0)
+
+    streams.leave(Departure(session=2, next_sequences={"A": 1}), now=0.0)
+    assert heard(streams) == [1, 2]
+
+    streams.tracker(2, "A").observe(0)
+    streams.settle(now=0.0)
+    assert heard(streams) == [1]
+
+
+def test_when_the_last_one_has_gone_nobody_owns_the_topic() -> None:
+    streams = Streams()
+    streams.join(info(1, 1))
+    streams.leave(Departure(session=1), now=0.0)
+    streams.settle(now=2 * SETTLE_S)
+    streams.settle(now=4 * SETTLE_S)
+
+    assert len(heard(streams)) == 10
+
+
+def test_what_is_passed_over_is_neither_received_nor_lost() -> None:
+    streams = Streams()
+    streams.join(info(1, 1))
+    streams.answer(1, "A", 0)
+    for number in range(3):
+        streams.tracker(1, "A").observe(number)
+
+    streams.join(info(2, 2))
+    assert streams.pass_over(1, "A", 3 + 1)  # its number 3
+    assert streams.pass_over(1, "A", 8 + 1)  # 4 to 7 were dropped on the way
+    streams.leave(Departure(session=2), now=0.0)
+
+    assert not streams.pass_over(1, "A", 9 + 1)
+    assert streams.tracker(1, "A").observe(9) is None
+    counts = streams.counts()
+    assert (counts.received, counts.lost) == (4, 0)
+
+
+def test_a_publisher_that_is_passed_over_keeps_nobody_waiting_when_it_leaves() -> None:
+    streams = Streams()
+    streams.join(info(1, 1))
+    streams.join(info(2, 2))
+    streams.answer(1, "A", 0)
+
+    streams.leave(Departure(session=1, next_sequences={"A": 1000}), now=0.0)
+    gone, gaps = streams.settle(now=0.0)
+
+    assert [each.session for each in gone] == [1]
+    assert gaps == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5), st.one_of(st.none(), st.integers(0, 3)), st.booleans()
+        ),
+        max_size=30,
+    )
+)
+def test_at_any_time_the_owner_is_the_strongest_that_is_there(
+    steps: list[tuple[int, int | None, bool]],
+) -> None:
+    streams = Streams()
+    there: dict[int, int | None] = {}
+    for session, strength, comes in steps:
+        if comes:
+            there[session] = strength
+            streams.join(info(session, strength))
+        elif session in there:
+            del there[session]
+            streams.leave(Departure(session=session), now=0.0)
+
+        strong = {s: each for s, each in there.items() if each is not None}
+        if strong:
+            best = max(strong.values())
+            expected = [min(s for s, each in strong.items() if each == best)]
+        else:
+            expected = list(range(6))
+        assert heard(streams, sessions=6) == expected
+
+
+def test_what_was_published_while_a_publisher_was_given_up_is_lost() -> None:
+    streams = Streams()
+    streams.join(info(1))
+    streams.answer(1, "A", 0)
+    streams.tracker(1, "A").observe(0)
+    streams.leave(Departure(session=1), now=0.0)
+    streams.settle(now=0.0)
+    assert streams.settle(now=SETTLE_S)[0]
+
+    streams.join(info(1))
+    gap = streams.answer(1, "A", 5)
+
+    assert gap is not None
+    assert (gap.first, gap.last) == (1, 4)
+    counts = streams.counts()
+    assert (counts.received, counts.lost) == (1, 4)

@@ -1,0 +1,304 @@
+"""Recovery of one stream's events, without sockets."""
+
+from __future__ import annotations
+
+import pytest
+
+from pubsub_common.batches import Batch
+from pubsub_common.events import Event
+from pubsub_common.recovery import Question, parse_question
+from pubsub_common.sequence import Gap, StreamTracker
+from pubsub_subscriber.recovery import Recovery
+
+PUBLISHER, SUBSCRIBER = 7, 9
+TIMEOUT_S = 10.0
+
+
+def event(number: int) -> Event:
+    return Event("p", PUBLISHER, number, 0, b"%d" % number, "A")
+
+
+class Bench:
+    """A stream with recovery, at one moment after the other."""
+
+    def __init__(self, *, expected: int = 0, hold: int = 100, from_start: bool = False):
+        self.recovery = Recovery(
+            lambda: SUBSCRIBER, TIMEOUT_S, hold=hold, from_start=from_start
+        )
+        self.tracker = StreamTracker(PUBLISHER, "A", expected)
+        self.now = 0.0
+        self.gaps: list[Gap] = []
+        self._items: list[Event] = []
+        self.open_questions: list[Question] = []
+
+    def arrive(self, *numbers: int) -> list[int]:
+        for number in numbers:
+            self.recovery.arrive(self.tracker, event(number), self.now, self._items)
+        return self.delivered()
+
+    def reach(self, sequence: int) -> list[int]:
+        self.recovery.reaches(self.tracker, sequence, self.now, self._items)
+        return self.delivered()
+
+    def answer(self, question: Question, first: int, *numbers: int) -> list[int]:
+        payloads = [b"%d" % number for number in numbers]
+        batch = Batch("p", PUBLISHER, first, 0, [0] * len(numbers), payloads, "A")
+        self.gaps += self.recovery.answer(question, batch, self.now, self._items)
+        return self.delivered()
+
+    def poll(self, after_s: float, *, idle: bool = True) -> list[int]:
+        self.now += after_s
+        self.gaps += self.recovery.poll(self.now, self._items, idle=idle)
+        return self.delivered()
+
+    def abandon(self) -> list[int]:
+        self.gaps += self.recovery.abandon((PUBLISHER, "A"), self._items)
+        return self.delivered()
+
+    def delivered(self) -> list[int]:
+        items, self._items = self._items, []
+        return [item.sequence for item in items]
+
+    def asked(self) -> tuple[int, int] | None:
+        """The question that is open now, after all that was to be done."""
+        asks, self.recovery.asks = self.recovery.asks, []
+        for ask in asks:
+            assert ask.topic == "A"
+            question = parse_question(ask.raw)
+            assert question is not None
+            assert (question.publisher, question.subscriber) == (PUBLISHER, SUBSCRIBER)
+            if ask.begins:
+                assert question not in self.open_questions
+                self.open_questions.append(question)
+            else:
+                self.open_questions.remove(question)
+        assert len(self.open_questions) <= 1, "one stream asks one question"
+        if not self.open_questions:
+            return None
+        return self.open_questions[0].first, self.open_questions[0].last
+
+    @property
+    def question(self) -> Question:
+        self.asked()
+        return self.open_questions[0]
+
+    def lost(self) -> list[tuple[int, int]]:
+        return [(gap.first, gap.last) for gap in self.gaps]
+
+
+def test_a_stream_without_gaps_asks_nothing() -> None:
+    bench = Bench()
+
+    assert bench.arrive(0, 1, 2) == [0, 1, 2]
+    assert bench.asked() is None
+    assert bench.recovery.next_deadline() is None
+
+
+def test_what_is_missing_comes_before_what_was_held() -> None:
+    bench = Bench()
+
+    assert bench.arrive(0, 3, 4) == [0]
+    assert bench.asked() == (1, 2)
+    assert bench.answer(bench.question, 1, 1, 2) == [1, 2, 3, 4]
+    assert bench.asked() is None
+    assert bench.arrive(5) == [5]
+    assert (bench.tracker.received, bench.tracker.recovered) == (6, 2)
+    assert (bench.tracker.lost, bench.tracker.duplicated) == (0, 0)
+
+
+def test_a_long_gap_is_asked_for_part_by_part() -> None:
+    bench = Bench()
+    bench.arrive(0, 6)
+
+    assert bench.answer(bench.question, 1, 1, 2) == [1, 2]
+    assert bench.asked() == (3, 5)
+    assert bench.answer(bench.question, 3, 3, 4, 5) == [3, 4, 5, 6]
+
+
+def test_what_the_publisher_no_longer_has_is_lost() -> None:
+    bench = Bench()
+    bench.arrive(0, 9)
+
+    assert bench.answer(bench.question, 5, 5, 6, 7, 8) == [5, 6, 7, 8, 9]
+    assert bench.lost() == [(1, 4)]
+    assert bench.tracker.lost == 4
+
+
+def test_a_publisher_without_a_history_ends_the_wait_at_once() -> None:
+    bench = Bench()
+    bench.arrive(0, 9)
+
+    assert bench.answer(bench.question, 10) == [9]
+    assert bench.lost() == [(1, 8)]
+    assert bench.asked() is None
+
+
+def test_several_gaps_are_closed_one_after_the_other() -> None:
+    bench = Bench()
+    bench.arrive(0, 2, 4, 5)
+
+    assert bench.asked() == (1, 1)
+    assert bench.answer(bench.question, 1, 1) == [1, 2]
+    assert bench.asked() == (3, 3)
+    assert bench.answer(bench.question, 3, 3) == [3, 4, 5]
+
+
+def test_a_loss_at_the_end_is_asked_for() -> None:
+    bench = Bench()
+    bench.arrive(0)
+
+    assert bench.reach(3) == []
+    assert bench.asked() == (1, 2)
+    assert bench.answer(bench.question, 1, 1, 2) == [1, 2]
+    assert bench.reach(3) == []
+    assert bench.asked() is None
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again_less_and_less_often() -> None:
+    bench = Bench()
+    bench.arrive(0, 2)
+    first = bench.question
+    pauses = []
+    for _ in range(3):
+        due = bench.recovery.next_deadline()
+        assert due is not None
+        pauses.append(due - bench.now)
+        assert bench.poll(due - bench.now) == []
+        assert bench.asked() == (1, 1)
+
+    assert bench.question.attempt == first.attempt + 3
+    assert pauses == sorted(set(pauses))
+
+
+def test_after_the_timeout_the_gap_is_lost_and_the_stream_goes_on() -> None:
+    bench = Bench()
+    bench.arrive(0, 2)
+    delivered = []
+    while bench.now < TIMEOUT_S:
+        assert not bench.gaps
+        delivered += bench.poll(0.5)
+    delivered += bench.poll(5.0)
+
+    assert delivered == [2]
+    assert bench.lost() == [(1, 1)]
+    assert bench.asked() is None
+    assert bench.arrive(3) == [3]
+
+
+def test_while_much_is_to_be_looked_at_the_timeout_is_longer() -> None:
+    bench = Bench()
+    bench.arrive(0, 2)
+
+    assert bench.poll(2 * TIMEOUT_S, idle=False) == []
+    assert bench.poll(2 * TIMEOUT_S, idle=False) == [2]
+
+
+def test_progress_begins_the_timeout_anew() -> None:
+    bench = Bench()
+    bench.arrive(0, 5)
+    bench.poll(TIMEOUT_S - 1)
+    bench.answer(bench.question, 1, 1)
+
+    assert bench.poll(TIMEOUT_S - 1) == []
+    assert not bench.gaps
+
+
+def test_a_late_answer_is_used_once() -> None:
+    bench = Bench()
+    bench.arrive(0, 3)
+    early = bench.question
+    bench.poll(1.0)
+
+    assert bench.answer(early, 1, 1, 2) == [1, 2, 3]
+    assert bench.answer(early, 1, 1, 2) == []
+    assert bench.asked() is None
+    assert (bench.tracker.received, bench.tracker.duplicated) == (4, 0)
+
+
+def test_a_late_answer_that_knows_less_loses_nothing() -> None:
+    bench = Bench()
+    bench.arrive(0, 5)
+    early = bench.question
+    bench.poll(1.0)
+
+    assert bench.answer(early, 4, 4) == []
+    assert not bench.gaps
+    assert bench.asked() == (1, 4)
+
+
+def test_what_comes_late_by_itself_is_delivered_once() -> None:
+    bench = Bench()
+    bench.arrive(0, 3)
+
+    assert bench.arrive(1) == [1]
+    assert bench.answer(bench.question, 1, 1, 2) == [2, 3]
+
+
+def test_what_is_repeated_is_a_duplicate() -> None:
+    bench = Bench()
+
+    assert bench.arrive(0, 0, 3, 3) == [0]
+    assert bench.tracker.duplicated == 2
+
+
+def test_what_cannot_be_held_is_asked_for_later() -> None:
+    bench = Bench(hold=2)
+
+    assert bench.arrive(0, 2, 3, 4, 5, 6) == [0]
+    assert bench.answer(bench.question, 1, 1) == [1, 2, 3]
+    assert bench.asked() == (4, 6)
+    assert bench.answer(bench.question, 4, 4, 5, 6) == [4, 5, 6]
+    assert bench.tracker.lost == 0
+
+
+def test_an_abandoned_stream_delivers_what_it_held() -> None:
+    bench = Bench()
+    bench.arrive(0, 2, 5)
+    bench.reach(8)
+
+    assert bench.abandon() == [2, 5]
+    assert bench.lost() == [(1, 1), (3, 4), (6, 7)]
+    assert bench.asked() is None
+    assert bench.abandon() == []
+
+
+@pytest.mark.parametrize("first_word", ["event", "position"])
+def test_a_stream_may_begin_with_what_the_publisher_still_has(first_word: str) -> None:
+    bench = Bench(expected=-1, from_start=True)
+
+    if first_word == "event":
+        assert bench.arrive(5) == []
+    else:
+        assert bench.reach(5) == []
+    assert bench.asked() == (0, 4)
+    rest = [5] if first_word == "event" else []
+    assert bench.answer(bench.question, 3, 3, 4) == [3, 4, *rest]
+    assert not bench.gaps
+    assert (bench.tracker.received, bench.tracker.lost) == (2 + len(rest), 0)
+
+
+def test_after_the_beginning_a_gap_is_a_loss() -> None:
+    bench = Bench(expected=-1, from_start=True)
+    bench.arrive(5)
+    bench.answer(bench.question, 3, 3, 4)
+
+    bench.arrive(7)
+    bench.answer(bench.question, 8)
+
+    assert bench.lost() == [(6, 6)]
+
+
+def test_a_publisher_that_has_nothing_from_before_begins_now() -> None:
+    bench = Bench(expected=-1, from_start=True)
+
+    assert bench.reach(5) == []
+    assert bench.answer(bench.question, 5) == []
+    assert bench.arrive(5) == [5]
+    assert not bench.gaps
+
+
+def test_otherwise_a_stream_begins_with_its_first_word() -> None:
+    bench = Bench(expected=-1)
+
+    assert bench.arrive(5, 6) == [5, 6]
+    assert bench.asked() is None
