@@ -39,6 +39,7 @@ RECOVER_TIMEOUT_S: Final = 10.0
 MAX_TOPIC_BYTES: Final = 255
 MAX_TOPICS_PER_CLIENT: Final = 4096
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
+MAX_PAYLOAD_BYTES: Final = 1024 * 1024 * 1024
 
 # The broker's limits and habits
 MAX_CLIENTS: Final = 10_000

@@ -27,7 +27,8 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from pubsub_common.errors import ProtocolError
+from pubsub_common.defaults import MAX_PAYLOAD_BYTES
+from pubsub_common.errors import ConfigError, ProtocolError
 
 # What an event's array begins with (MessagePack: array of 5).
 EVENT_MARK: Final = b"\x95"
@@ -118,9 +119,17 @@ class LargeEncoder:
         published_ns: int,
         payload: bytes,
     ) -> memoryview:
-        """The frame, with the topic's prefix ready made; it holds until the next call."""
+        """The frame, with the topic's prefix ready made; it holds until the next call.
+
+        Raises:
+            ConfigError: the payload is larger than subscribers take.
+        """
         body = encode_body((publisher, session, sequence, published_ns, b""))
         size = len(payload)
+        if size > MAX_PAYLOAD_BYTES:
+            raise ConfigError(
+                f"a payload of {size} bytes is too large; {MAX_PAYLOAD_BYTES} is the most"
+            )
         # MessagePack's bin 8, 16 or 32, for which the empty payload's two bytes make room.
         if size < 2**8:
             mark = b"\xc4" + size.to_bytes(1, "big")

@@ -27,6 +27,8 @@ from typing import Any, Final
 
 import zmq
 
+from pubsub_common.defaults import MAX_PAYLOAD_BYTES, MAX_SUBSCRIPTION_BYTES
+
 _POLLIN: Final = int(zmq.POLLIN)
 _TCP_TABLE: Final = Path("/proc/net/tcp")
 _QUIET_LOOKS: Final = 2
@@ -36,6 +38,17 @@ _PROBE_S: Final = 2
 _PROBES: Final = 3
 DEAD_LINK_S: Final = _PROBE_S * (1 + _PROBES)
 _CONNECT_MS: Final = 2000
+
+
+# A frame is a topic, some numbers and the payload.
+_MAX_FRAME_BYTES: Final = MAX_PAYLOAD_BYTES + 4096
+
+
+def limit_received(socket: zmq.Socket[bytes], *, subscriptions: bool = False) -> None:
+    """Close the connection of a peer that sends a longer message than is possible: an
+    event, or, with ``subscriptions``, what comes in where subscribers connect."""
+    limit = MAX_SUBSCRIPTION_BYTES if subscriptions else _MAX_FRAME_BYTES
+    socket.setsockopt(zmq.MAXMSGSIZE, limit)
 
 
 class Waker:
@@ -95,6 +108,7 @@ class DataSocket:
         self.socket = context.socket(kind)
         self.socket.set_hwm(queue_limit)
         notice_dead_links(self.socket)
+        limit_received(self.socket, subscriptions=kind == zmq.XPUB)
         self.fd: int = self.socket.FD
         # Without pyzmq's wrapper, which makes an enumeration of the answer.
         backend: Any = zmq.backend.Socket

@@ -44,7 +44,6 @@ _SPIN_NS: Final = 100_000
 # Waits go in turns of this length, because `stop` is called in signal handlers, which
 # may interrupt a thread that holds the lock of whatever it would have to notify.
 _TURN_S: Final = 0.2
-_MAX_PAYLOAD_BYTES: Final = 2**30
 _MAX_HISTORY: Final = 10**8
 _MAX_STRENGTH: Final = 2**31 - 1
 
@@ -111,7 +110,9 @@ class Publisher:
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
         arguments.queue_limit(queue_limit)
-        arguments.in_range("payload_bytes", payload_bytes, 0, _MAX_PAYLOAD_BYTES)
+        arguments.in_range(
+            "payload_bytes", payload_bytes, 0, defaults.MAX_PAYLOAD_BYTES
+        )
         arguments.in_range("history", history, 0, _MAX_HISTORY)
         arguments.at_least("history_bytes", history_bytes)
         self.broker_address = addresses.validate_host(broker_address)
