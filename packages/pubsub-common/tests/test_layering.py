@@ -27,6 +27,7 @@ CORE = [
     "sequence",
     "session",
     "topics",
+    "wildcards",
 ]
 # Modules of nothing but constants and classes, which the core may use too.
 VALUES = ["defaults", "errors"]
