@@ -192,11 +192,13 @@ class Disconnected(_Message, frozen=True, tag="disconnected"):
 
 
 class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
-    """Push to a subscriber: publishers of its topics came or went."""
+    """Push to a subscriber: publishers of its topics came or went. ``ports`` are as in
+    Registered, for topics that are new to it (by a wildcard)."""
 
     revision: int
     joined: list[PublisherInfo] = []
     left: list[Departure] = []
+    ports: dict[str, int] = {}
 
 
 class Farewell(_Message, frozen=True, tag="farewell"):

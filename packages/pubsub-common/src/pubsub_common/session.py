@@ -78,6 +78,7 @@ class Changed:
 
     joined: Sequence[PublisherInfo]
     left: Sequence[Departure]
+    ports: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ class ClientSession:
             self._register_soon(now)
             return []
         self._revision = push.revision
-        return [Changed(push.joined, push.left)]
+        return [Changed(push.joined, push.left, push.ports)]
 
     def _on_error(self, error: Error, now: float) -> list[SessionEvent]:
         if error.code == messages.UNKNOWN_SESSION:

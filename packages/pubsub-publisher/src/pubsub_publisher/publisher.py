@@ -27,7 +27,8 @@ from pubsub_common.sockets import (
     new_context,
     wait_until_sent,
 )
-from pubsub_common.topics import validate_topic, validate_topics
+from pubsub_common.topics import validate_topic
+from pubsub_common.wildcards import validate_names
 from pubsub_publisher.batching import not_bytes, not_ours, send_all
 from pubsub_publisher.history import History
 from pubsub_publisher.outlet import Outlet
@@ -116,7 +117,7 @@ class Publisher:
         arguments.in_range("history", history, 0, _MAX_HISTORY)
         arguments.at_least("history_bytes", history_bytes)
         self.broker_address = addresses.validate_host(broker_address)
-        self.topics = validate_topics(topics)
+        self.topics = validate_names(topics)
         self.strengths = _strengths(strengths, self.topics)
         self.indefinite = indefinite
         self.max_event_count = max_event_count

@@ -40,14 +40,37 @@ class Inlet(DataSocket):
         # As pyzmq has it (flags, copy), raises `zmq.Again`: for who holds the lock.
         self.receive_frame: Callable[..., Any] = self.socket.recv
         self._connected: set[str] = set()
-        names = tuple(topics)
-        self._ready_topics = [ready_topic(topic, session, in_all) for topic in names]
-        for topic in names:
-            self.socket.subscribe(topic_prefix(topic))
-            if positions:
-                self.socket.subscribe(position_prefix(topic))
-        for ready in self._ready_topics:
-            self.socket.subscribe(ready)
+        self._session = session
+        self._positions = positions
+        self._ready_topics: dict[str, bytes] = {}
+        self.add(topics, in_all=in_all)
+
+    def add(self, topics: Iterable[str], *, in_all: int = 0) -> bool:
+        """Subscribe to more topics; ``in_all`` as above. True when the receiver must be
+        woken."""
+        new = [topic for topic in topics if topic not in self._ready_topics]
+        with self.lock:
+            for topic in new:
+                self.socket.subscribe(topic_prefix(topic))
+                if self._positions:
+                    self.socket.subscribe(position_prefix(topic))
+            for topic in new:
+                ready = ready_topic(topic, self._session, in_all)
+                self._ready_topics[topic] = ready
+                self.socket.subscribe(ready)
+            return self.readable()
+
+    def remove(self, topics: Iterable[str]) -> bool:
+        """Subscribe to these topics no longer. True when the receiver must be woken."""
+        with self.lock:
+            for topic in topics:
+                ready = self._ready_topics.pop(topic, None)
+                if ready is not None:
+                    self.socket.unsubscribe(ready)
+                    self.socket.unsubscribe(topic_prefix(topic))
+                    if self._positions:
+                        self.socket.unsubscribe(position_prefix(topic))
+            return self.readable()
 
     def connect(self, address: str) -> bool:
         """Receive from ``IP:port`` too; True when the receiver must be woken."""
@@ -80,7 +103,7 @@ class Inlet(DataSocket):
         """Repeat the ready subscriptions: an answer may have been dropped where a
         queue was full. True when the receiver must be woken."""
         with self.lock:
-            for ready in self._ready_topics:
+            for ready in self._ready_topics.values():
                 self.socket.unsubscribe(ready)
                 self.socket.subscribe(ready)
             return self.readable()

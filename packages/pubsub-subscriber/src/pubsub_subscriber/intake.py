@@ -48,6 +48,8 @@ _LARGE_BURST: Final = 4
 # From here on a copy of a frame costs more than the view that avoids it.
 _LARGE_BYTES: Final = 4096
 
+# What no frame begins with.
+_NO_PREFIX: Final = b"\xff\xff"
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 
 Item = Event | Batch
@@ -70,9 +72,10 @@ class Intake:
         """``carry_out`` is called when ``recovery`` has something to ask."""
         self.malformed_count = 0
         # With the byte that begins an event, so that all others stand out.
-        names = tuple(topics)
-        self._names = {topic_prefix(topic) + EVENT_MARK: topic for topic in names}
-        self._batch_names = {topic_prefix(topic) + BATCH_MARK: topic for topic in names}
+        self._names: dict[bytes, str] = {}
+        self._batch_names: dict[bytes, str] = {}
+        for topic in topics:
+            self.add(topic)
         self._streams = streams
         self._lock = lock
         self._now_ns = now_ns
@@ -82,7 +85,12 @@ class Intake:
         self._held: tuple[bytes, int] | None = None
         self._large = False  # the last event was
         # The topic of the last frame, which is likely that of the next one.
-        self._prefix, self._topic = next(iter(self._names.items()))
+        self._prefix, self._topic = next(iter(self._names.items()), (_NO_PREFIX, ""))
+
+    def add(self, topic: str) -> None:
+        """Events of this topic are for us too. For any thread."""
+        self._names[topic_prefix(topic) + EVENT_MARK] = topic
+        self._batch_names[topic_prefix(topic) + BATCH_MARK] = topic
 
     @property
     def held(self) -> bool:

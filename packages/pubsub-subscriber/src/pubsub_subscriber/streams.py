@@ -104,6 +104,10 @@ class Streams:
             for session, info in self._publishers.items()
         )
 
+    def published(self, topic: str) -> bool:
+        """Whether a publisher of this topic is known, be it one that is leaving."""
+        return any(topic in info.topics for info in self._publishers.values())
+
     # The ready handshake
 
     def answer(self, session: int, topic: str, next_sequence: int) -> Gap | None:

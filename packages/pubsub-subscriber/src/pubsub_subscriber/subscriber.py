@@ -16,6 +16,7 @@ from collections.abc import (
     Iterator,
     Mapping,
     MutableSequence,
+    Sequence,
 )
 from itertools import chain
 from pathlib import Path
@@ -37,7 +38,7 @@ from pubsub_common.messages import Model, PublisherInfo, Registered
 from pubsub_common.sequence import Counts, Gap
 from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEvent
 from pubsub_common.sockets import Waker, end_context, endpoint, new_context
-from pubsub_common.topics import validate_topics
+from pubsub_common.wildcards import is_filter, validate_subscriptions
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import Intake
 from pubsub_subscriber.receiver import Receiver
@@ -115,7 +116,7 @@ class Subscriber:
             writable_file(filename)
         self.filename = filename
         self.broker_address = addresses.validate_host(broker_address)
-        self.topics = validate_topics(topics)
+        self.topics = validate_subscriptions(topics)
         self.indefinite = indefinite
         self.max_event_count = max_event_count
         self.centralized = centralized
@@ -143,8 +144,13 @@ class Subscriber:
             )
         self._lost: dict[str, int] = {}  # by topic
         self._ports: Mapping[str, int] = {}
+        # Those that we are subscribed to: our own, and what publishers have that a
+        # wildcard of ours stands for.
+        self._names = dict.fromkeys(
+            topic for topic in self.topics if not is_filter(topic)
+        )
         self._intake = Intake(
-            self.topics,
+            self._names,
             self._streams,
             self._state,
             self._now_ns,
@@ -220,8 +226,11 @@ class Subscriber:
             # still holds is taken out by the receiving thread.
             self._receiver.retired.append(self._receiver.inlets.pop(port))
         for port, topics in topics_of.items():
-            if port not in self._receiver.inlets:
+            inlet = self._receiver.inlets.get(port)
+            if inlet is None:
                 self._open_inlet(port, topics).connect(f"{self.broker_address}:{port}")
+            else:
+                inlet.add(topics, in_all=self._in_all(topics))
         self._ports = dict(received_message)
         self._receiver.changed()
 
@@ -232,7 +241,7 @@ class Subscriber:
         separate port in earlier versions, is not used.
         """
         if 0 not in self._receiver.inlets:
-            self._open_inlet(0, self.topics)
+            self._open_inlet(0, self._names)
             self._receiver.changed()
 
     def setup_publisher_direct_connections(
@@ -257,6 +266,13 @@ class Subscriber:
                     self._streams.leave(departure, now)
                 for info in change.joined:
                     self._streams.join(info)
+                if self._learn(change.joined) or change.ports:
+                    if self.centralized:
+                        self.setup_broker_topic_port_connections(
+                            {**self._ports, **change.ports}
+                        )
+                    else:
+                        self._receiver.inlets[0].add(self._names)
                 if not self.centralized:
                     self.setup_publisher_direct_connections(change.joined)
         self._receiver.wake()  # departures have deadlines, joins change readiness
@@ -477,6 +493,7 @@ class Subscriber:
                 # Another publisher may have taken the address over.
                 if info.address and not self._streams.address_in_use(info.address):
                     arrived |= self._receiver.inlets[0].disconnect(info.address)
+            arrived |= self._forget(gone)
         for gap in gaps:
             self._report(gap)
         return self._carry_out() or arrived or len(kept) > waiting
@@ -528,19 +545,48 @@ class Subscriber:
             if self.centralized and reply.epoch != self._epoch:
                 self._streams.forget_answers()  # they came through another broker
             self._epoch = reply.epoch
+            self._learn(reply.publishers)
             if self.centralized:
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
                 self.setup_notification_polling()
+                self._receiver.inlets[0].add(self._names)
             new = self._streams.replace(reply.publishers, time.monotonic())
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
         self._receiver.wake()
 
+    def _learn(self, publishers: Iterable[PublisherInfo]) -> bool:
+        """Take in topics that a wildcard of ours stands for; True when one is new."""
+        known = len(self._names)
+        for info in publishers:
+            for topic in info.topics:
+                if topic not in self._names:
+                    self._names[topic] = None
+                    self._intake.add(topic)
+        return len(self._names) > known
+
+    def _forget(self, publishers: Iterable[PublisherInfo]) -> bool:
+        """Give up topics that were there by a wildcard, if nobody publishes them any
+        more; True when an event may have arrived meanwhile."""
+        arrived = False
+        for topic in {topic for info in publishers for topic in info.topics}:
+            if topic in self.topics or self._streams.published(topic):
+                continue
+            self._names.pop(topic, None)
+            port = self._ports.get(topic, 0) if self.centralized else 0
+            inlet = self._receiver.inlets.get(port)
+            if inlet is not None:
+                arrived |= inlet.remove([topic])
+        return arrived
+
+    def _in_all(self, names: Sequence[str]) -> int:
+        """How many topics we have, if these, of one connection, are not all."""
+        return len(self._names) if len(names) < len(self._names) else 0
+
     def _open_inlet(self, port: int, topics: Iterable[str]) -> Inlet:
         names = tuple(topics)
-        # A part of our topics: the others come over other connections.
-        in_all = len(self.topics) if len(names) < len(self.topics) else 0
+        in_all = self._in_all(names)
         inlet = Inlet(
             self._context,
             names,
