@@ -478,13 +478,13 @@ def test_an_event_of_a_topic_it_does_not_have_is_refused(
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("payload", ["text", None, bytearray(b"x"), 5])
-def test_a_payload_that_is_not_bytes_is_refused(
+@pytest.mark.parametrize("payload", [None, bytearray(b"x"), 5])
+def test_a_payload_that_is_neither_bytes_nor_text_is_refused(
     new_publisher: NewPublisher, payload: Any
 ) -> None:
     publisher = new_publisher("A")
 
-    with pytest.raises(ConfigError, match="the payload is bytes, not"):
+    with pytest.raises(ConfigError, match="the payload is bytes or text, not"):
         publisher.publish_event("A", payload)
 
 

@@ -89,6 +89,10 @@ class ControlClient:
         self._probes = ClockProbes(shared=shared)
         self._publishers_clock: ClockRange | None = None
         self._changed = threading.Condition()
+        # To be told to the broker; what is being told; what the broker knows.
+        self._identity: Identity | None = None
+        self._telling: Identity = identity
+        self._told: Identity | None = None
         self._registered: Registered | None = None
         self._error: PubSubError | None = None
         self._leaving: Mapping[str, int] | None = None
@@ -152,6 +156,26 @@ class ControlClient:
         if stopped():
             raise NotReady(f"stopped before a broker answered at {self.endpoint}")
         raise BrokerUnreachable(self.endpoint, timeout_s)
+
+    def change(self, identity: Identity, timeout_s: float) -> None:
+        """Tell the broker that this client is ``identity`` now, under the same session.
+
+        Raises:
+            BrokerUnreachable: it did not answer within ``timeout_s`` seconds; it will
+                be told as soon as it does.
+            RegistrationRefused: it will not have this; the client is finished.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            self._identity = identity
+            self._waker.wake()
+            while self._identity is not None or self._told is not identity:
+                if self._error is not None:
+                    raise self._error
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    raise BrokerUnreachable(self.endpoint, timeout_s)
+                self._changed.wait(min(left_s, _TURN_S))
 
     def wake(self) -> None:
         """Have the control thread call ``service`` soon."""
@@ -219,6 +243,11 @@ class ControlClient:
             if not self._connected:
                 self._session.reconnected(time.monotonic())
         self._connected = connected
+        with self._changed:
+            identity, self._identity = self._identity, None
+        if identity is not None:
+            self._telling = identity
+            self._session.change(identity, time.monotonic())
         offset = self.clock_offset()
         clock = None
         if offset is not None:
@@ -276,6 +305,7 @@ class ControlClient:
         with self._changed:
             if isinstance(event, Joined):
                 self._probes.begin(time.monotonic())
+                self._told = self._telling
                 if self._registered is None:
                     self._registered = event.reply
             self._changed.notify_all()

@@ -157,6 +157,12 @@ class ClientSession:
             lost=dict(lost or {}),
         ), events
 
+    def change(self, identity: Identity, now: float) -> None:
+        """From here on this client is ``identity``; the broker is told at once."""
+        self._identity = identity
+        if self._registered:
+            self._register_soon(now)
+
     def unsent(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
         self._unsent = True

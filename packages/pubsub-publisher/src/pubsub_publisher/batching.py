@@ -77,7 +77,7 @@ def _send_each(
         if type(item) is bytes and default is not None:
             topic, payload = default, item
         else:
-            topic, payload = _split(outlet, item)
+            topic, payload = split(outlet, item)
             used[topic] = None
         if not add(topic, payload, BATCH_EVENTS, BATCH_BYTES):
             raise PubSubError(_STOPPED)
@@ -85,7 +85,7 @@ def _send_each(
     return count
 
 
-def _split(outlet: Outlet, item: Item) -> tuple[TopicState, bytes]:
+def split(outlet: Outlet, item: Item) -> tuple[TopicState, bytes]:
     """The topic and the payload of an item that names its topic.
 
     Raises:
@@ -105,9 +105,9 @@ def _split(outlet: Outlet, item: Item) -> tuple[TopicState, bytes]:
     return topic, payload
 
 
-def not_bytes(payload: object) -> ConfigError:
+def not_bytes(payload: object, expected: str = "bytes") -> ConfigError:
     """What to raise for a payload of another type."""
-    return ConfigError(f"the payload is bytes, not {type(payload).__name__}")
+    return ConfigError(f"the payload is {expected}, not {type(payload).__name__}")
 
 
 def not_ours(topic: str, ours: Iterable[str]) -> ConfigError:

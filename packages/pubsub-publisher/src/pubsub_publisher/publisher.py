@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Final, Literal, NoReturn, Self
+from typing import Any, Final, Literal, NoReturn, Self
 
 import zmq
 
@@ -137,9 +137,9 @@ class Publisher:
         self._on_sent = on_sent
         # Filled while connected.
         self._senders: dict[str, Callable[[bytes], int]] = {}
+        self._history, self._history_bytes = history, history_bytes
         self._topics = {
-            name: TopicState(name, History(history, history_bytes) if history else None)
-            for name in self.topics
+            name: TopicState(name, self._new_history()) for name in self.topics
         }
         self._stopping = False
         self._configured = False
@@ -206,13 +206,7 @@ class Publisher:
         self._control = ControlClient(
             self._context,
             endpoint(self.broker_address, self._broker_port),
-            Identity(
-                "publisher",
-                self.topics,
-                self.address,
-                self._clock,
-                strengths=self.strengths,
-            ),
+            self._identity(),
             self._on_session_event,
             service=self._outlet.serve,
             watch_fd=self._outlet.fd,
@@ -328,11 +322,12 @@ class Publisher:
             topic.name, self.address, self.session, number, stamp_ns, payload
         )
 
-    def publish_event(self, topic: str, payload: bytes) -> None:
-        """Publish ``payload`` on ``topic``, one of this publisher's topics.
+    def publish_event(self, topic: str, payload: bytes | str) -> None:
+        """Publish ``payload`` on ``topic``, one of this publisher's topics. Text is sent
+        as UTF-8.
 
         Raises:
-            ConfigError: the topic is not one of them, or the payload is not bytes.
+            ConfigError: the topic is not one of them, or the payload is something else.
             PubSubError: this publisher is not connected, was stopped while the
                 queue was full (``overflow="block"``), or the broker refuses it. The
                 event then was not published.
@@ -340,10 +335,23 @@ class Publisher:
         send = self._senders.get(topic)
         if send is None or not isinstance(payload, bytes):
             self._check_usable()
-            self._complain(topic, payload)
-        elif not send(payload):
+            if send is None or not isinstance(payload, str):
+                self._complain(topic, payload)
+            payload = payload.encode()
+        if not send(payload):
             self._check_not_refused()
             raise PubSubError("this publisher was stopped before the event could leave")
+
+    def publish_json(self, topic: str, value: Any) -> None:
+        """Publish ``value`` as JSON: what `msgspec.json.encode` takes, which is what
+        `json.dumps` does and more (dataclasses, datetimes, ...).
+
+        Raises:
+            ConfigError: the topic is not one of this publisher's, or the value cannot
+                be written as JSON.
+            PubSubError: as `publish_event`.
+        """
+        self.publish_event(topic, json_payload(value))
 
     def publish_events(
         self, events: Iterable[bytes | tuple[str, bytes]], topic: str | None = None
@@ -362,18 +370,56 @@ class Publisher:
             PubSubError: as `publish_event`; some events then were not published.
         """
         self._check_usable()
-        default = None
-        if topic is not None:
-            default = self._topics.get(topic)
-            if default is None:
-                self._complain(topic, b"")
-        elif len(self.topics) == 1:
-            default = self._topics[self.topics[0]]
         try:
-            return send_all(self._outlet, events, default)
+            return send_all(self._outlet, events, self._default_topic(topic))
         except PubSubError:
             self._check_not_refused()
             raise
+
+    # Topics
+
+    def add_topics(
+        self,
+        topics: Iterable[str],
+        *,
+        strengths: Mapping[str, int] | int | None = None,
+    ) -> None:
+        """Publish on these topics too. When this returns, the broker knows.
+
+        Raises:
+            ConfigError: a topic or strength is not valid.
+            BrokerUnreachable: the broker did not answer in time; it will be told as soon
+                as it does.
+            RegistrationRefused: the broker will not have it.
+        """
+        names = validate_names((*self.topics, *topics))
+        added = _strengths(strengths, names[len(self.topics) :])
+        self._change_topics(names, {**self.strengths, **added})
+
+    def remove_topics(self, topics: Iterable[str]) -> None:
+        """Publish on these topics no longer; one that is added again goes on with its
+        next number. At least one must be left. Raises as `add_topics` does."""
+        leaving = set(validate_names(topics))
+        for topic in leaving - set(self.topics):
+            raise not_ours(topic, self.topics)
+        names = validate_names(name for name in self.topics if name not in leaving)
+        for name in leaving:
+            self._senders.pop(name, None)
+            if self._configured:
+                self._outlet.flush(self._topics[name])
+        kept = {name: each for name, each in self.strengths.items() if name in names}
+        self._change_topics(names, kept)
+
+    def _change_topics(self, names: tuple[str, ...], strengths: dict[str, int]) -> None:
+        for name in names:
+            if name not in self._topics:
+                self._topics[name] = TopicState(name, self._new_history())
+        self.topics, self.strengths = names, strengths
+        if self._configured and self._control is not None:
+            for name in names:
+                if name not in self._senders:
+                    self._senders[name] = self._outlet.sender(self._topics[name])
+            self._control.change(self._identity(), self._connect_timeout_s)
 
     # Waiting for subscribers
 
@@ -408,6 +454,20 @@ class Publisher:
 
     # Inside
 
+    def _identity(self) -> Identity:
+        return Identity(
+            "publisher",
+            self.topics,
+            self.address,
+            self._clock,
+            strengths=self.strengths,
+        )
+
+    def _new_history(self) -> History | None:
+        if not self._history:
+            return None
+        return History(self._history, self._history_bytes)
+
     def _check_not_refused(self) -> None:
         if self._control is not None and self._control.error is not None:
             raise self._control.error
@@ -417,6 +477,15 @@ class Publisher:
         if not self._configured:
             raise PubSubError("this publisher is not connected: call configure first")
 
+    def _default_topic(self, topic: str | None) -> TopicState | None:
+        """The topic of `publish_events`' payloads that come without one."""
+        if topic is None:
+            return self._topics[self.topics[0]] if len(self.topics) == 1 else None
+        state = self._topics.get(topic)
+        if state is None:
+            self._complain(topic, b"")
+        return state
+
     def _complain(self, topic: str, payload: object) -> NoReturn:
         """Raises:
         ConfigError: always; it says what is wrong with an event.
@@ -424,7 +493,7 @@ class Publisher:
         if topic not in self.topics:
             validate_topic(topic)
             raise not_ours(topic, self.topics)
-        raise not_bytes(payload)
+        raise not_bytes(payload, "bytes or text")
 
     def _generate(self, iteration: int) -> tuple[TopicState, bytes]:
         topic = self._topics[self.topics[iteration % len(self.topics)]]
@@ -459,6 +528,20 @@ class Publisher:
             self.session = self._outlet.session = event.reply.session
         elif isinstance(event, Refused):
             self._outlet.refuse_events()
+
+
+def json_payload(value: Any) -> bytes:
+    """``value`` as JSON.
+
+    Raises:
+        ConfigError: it cannot be written as JSON.
+    """
+    import msgspec
+
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"this cannot be written as JSON: {error}") from error
 
 
 def _strengths(

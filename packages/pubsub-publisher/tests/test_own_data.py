@@ -1,0 +1,163 @@
+"""The user's own payloads, and topics that come and go while the publisher runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port
+from pubsub_common import messages
+from pubsub_common.errors import BrokerUnreachable, ConfigError, RegistrationRefused
+from pubsub_common.messages import Disconnect, Register
+from pubsub_publisher import Publisher
+
+pytestmark = pytest.mark.integration
+
+Subscribe = Callable[..., RawSubscriber]
+
+
+@pytest.fixture
+def publisher(broker: FakeBroker) -> Iterator[Publisher]:
+    with Publisher(
+        "127.0.0.1",
+        ["A"],
+        bind_port=free_port(),
+        broker_port=broker.port,
+        connect_timeout_s=WAIT_S,
+        history=10,
+    ) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def subscriber(publisher: Publisher, subscribe: Subscribe) -> RawSubscriber:
+    subscriber = subscribe(publisher, "A", "B", session=5)
+    publisher.wait_for_subscribers(1, WAIT_S)
+    return subscriber
+
+
+@dataclasses.dataclass
+class Reading:
+    sensor: str
+    value: float
+
+
+def test_text_is_sent_as_utf_8(publisher: Publisher, subscriber: RawSubscriber) -> None:
+    publisher.publish_event("A", "température")
+
+    assert subscriber.next_event().payload == "température".encode()
+
+
+def test_values_are_sent_as_json(
+    publisher: Publisher, subscriber: RawSubscriber
+) -> None:
+    publisher.publish_json("A", {"a": [1, None, "é"]})
+    publisher.publish_json("A", Reading("t1", 20.5))
+
+    received = [json.loads(subscriber.next_event().payload) for _ in range(2)]
+    assert received == [{"a": [1, None, "é"]}, {"sensor": "t1", "value": 20.5}]
+
+
+def test_what_is_no_json_is_refused(publisher: Publisher) -> None:
+    with pytest.raises(ConfigError, match="cannot be written as JSON"):
+        publisher.publish_json("A", object())
+
+
+def test_a_topic_that_is_added_is_registered_and_published(
+    broker: FakeBroker, publisher: Publisher, subscriber: RawSubscriber
+) -> None:
+    publisher.add_topics(["B"], strengths=3)
+
+    [first, second] = broker.of(Register)
+    assert (first.topics, second.topics) == (["A"], ["A", "B"])
+    assert second.session == publisher.session
+    assert second.strengths == {"B": 3}
+    publisher.publish_event("B", b"x")
+    event = subscriber.next_event()
+    assert (event.topic, event.sequence) == ("B", 0)
+
+
+def test_a_topic_that_comes_back_goes_on_with_its_numbers(
+    broker: FakeBroker, publisher: Publisher, subscriber: RawSubscriber
+) -> None:
+    publisher.add_topics(["B"])
+    publisher.publish_event("B", b"x")
+    publisher.remove_topics(["B"])
+
+    assert broker.of(Register)[-1].topics == ["A"]
+    with pytest.raises(ConfigError, match="'B' is not one of"):
+        publisher.publish_event("B", b"y")
+    publisher.add_topics(["B"])
+    publisher.publish_event("B", b"z")
+    assert [subscriber.next_event().sequence for _ in range(2)] == [0, 1]
+
+
+def test_all_topics_that_there_were_are_in_the_farewell(
+    broker: FakeBroker, publisher: Publisher
+) -> None:
+    publisher.add_topics(["B"])
+    publisher.publish_event("B", b"x")
+    publisher.remove_topics(["A"])
+    publisher.disconnect()
+
+    assert broker.of(Disconnect)[0].next_sequences == {"A": 0, "B": 1}
+
+
+def test_generated_events_go_through_the_topics_that_there_are(
+    publisher: Publisher, subscriber: RawSubscriber
+) -> None:
+    publisher.add_topics(["B"])
+    publisher.max_event_count, publisher.sleep_period = 4, 0.0
+    publisher.publish()
+
+    assert [subscriber.next_event().topic for _ in range(4)] == ["A", "B", "A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("topics", "match"),
+    [(["a\0"], "control character"), (["a/#"], "for subscriptions")],
+)
+def test_a_bad_topic_is_refused_and_nothing_has_changed(
+    broker: FakeBroker, publisher: Publisher, topics: list[str], match: str
+) -> None:
+    with pytest.raises(ConfigError, match=match):
+        publisher.add_topics(topics)
+
+    assert publisher.topics == ("A",)
+    assert len(broker.of(Register)) == 1
+
+
+def test_the_last_topic_stays(publisher: Publisher) -> None:
+    with pytest.raises(ConfigError, match="at least one topic"):
+        publisher.remove_topics(["A"])
+
+    publisher.publish_event("A", b"still")
+
+
+def test_an_unknown_topic_cannot_leave(publisher: Publisher) -> None:
+    with pytest.raises(ConfigError, match="'C' is not one of"):
+        publisher.remove_topics(["C"])
+
+
+def test_a_broker_that_will_not_have_it_says_why(
+    broker: FakeBroker, publisher: Publisher
+) -> None:
+    broker.refusal = (messages.TOO_MANY, "enough")
+
+    with pytest.raises(RegistrationRefused, match="enough"):
+        publisher.add_topics(["B"])
+
+
+def test_a_broker_that_does_not_answer_is_named(
+    broker: FakeBroker, publisher: Publisher
+) -> None:
+    broker.silent = True
+    publisher._connect_timeout_s = 0.2
+
+    with pytest.raises(BrokerUnreachable):
+        publisher.add_topics(["B"])
+
+    publisher.publish_event("B", b"x")  # it will be told when it answers
