@@ -23,7 +23,15 @@ from pubsub_common.errors import (
     RegistrationRefused,
 )
 from pubsub_common.events import Event, encode_event, ready_topic
-from pubsub_common.messages import Disconnect, Error, Heartbeat, Model, Register
+from pubsub_common.messages import (
+    Disconnect,
+    Error,
+    Heartbeat,
+    Model,
+    PublisherInfo,
+    PublishersChanged,
+    Register,
+)
 from pubsub_common.sequence import Gap
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.inlet import Inlet
@@ -1435,3 +1443,110 @@ def test_log_tells_of_a_gap_at_info(
         subscriber.receive(WAIT_S)
 
     assert "lost 3 events of A (0 to 2)" in caplog.text
+
+
+# Who is there
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_the_user_is_told_who_joins_and_leaves(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    told: list[tuple[int, bool]] = []
+    first, second = new_publisher("A"), new_publisher("A")
+    connect(
+        broker,
+        model,
+        first,
+        new_subscriber,
+        on_publisher=lambda info, joined: told.append((info.session, joined)),
+    )
+    broker.tell(joined=[second.info])
+    broker.tell(left=[first.departure])
+    wait_for(lambda: len(told) == 3, "three changes")
+    broker.publishers = [first.info]
+    broker.restart()
+    wait_for(lambda: len(told) == 5, "two more changes")
+
+    assert told[:3] == [
+        (first.session, True),
+        (second.session, True),
+        (first.session, False),
+    ]
+    assert sorted(told[3:]) == [(first.session, True), (second.session, False)]
+
+
+@pytest.mark.integration
+def test_a_callback_that_raises_is_not_passed_over(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    def complain(_info: object, _joined: bool) -> None:
+        raise ZeroDivisionError("of the user")
+
+    subscriber = new_subscriber("A", on_publisher=complain)
+    broker.tell(joined=[new_publisher("A").info])
+
+    with pytest.raises(PubSubError, match="of the user"):
+        subscriber.receive(WAIT_S)
+
+
+# Wildcards
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_topics_that_a_wildcard_stands_for_are_received_as_they_appear(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    broker.model = model
+    publisher = new_publisher("a/x", "a/y")
+    before = PublisherInfo(session=1, topics=["a/x"], address=publisher.address)
+    after = PublisherInfo(session=1, topics=["a/x", "a/y"], address=publisher.address)
+    broker.publishers, broker.ports = [before], {"a/x": publisher.port}
+
+    subscriber = new_subscriber("a/+")
+    publisher.get_ready()
+    subscriber.wait_until_ready(WAIT_S)
+    publisher.publish("a/x", b"1")
+    broker.send(
+        PublishersChanged(revision=1, joined=[after], ports={"a/y": publisher.port})
+    )
+    publisher.get_ready()
+    publisher.publish("a/y", b"2")
+
+    received = [subscriber.receive(WAIT_S) for _ in range(2)]
+    assert [event and (event.topic, event.payload) for event in received] == [
+        ("a/x", b"1"),
+        ("a/y", b"2"),
+    ]
+
+
+@pytest.mark.integration
+def test_a_topic_that_nobody_publishes_any_more_is_given_up(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    stays, leaves = new_publisher("a/x", "b"), new_publisher("a/x", "a/y", "b")
+    broker.publishers = [stays.info, leaves.info]
+    subscriber = new_subscriber("a/#", "b")
+    for publisher in (stays, leaves):
+        publisher.get_ready(3)
+    subscriber.wait_until_ready(WAIT_S)
+
+    broker.tell(left=[leaves.departure])
+    thread = in_thread(lambda: subscriber.receive(WAIT_S))
+    given_up: set[bytes] = set()
+    while len(given_up) < 2:
+        begins, topic = stays.next_subscription()
+        if not begins:
+            given_up.add(topic)
+    stays.publish("b", b"end")
+
+    assert given_up == {b"a/y\0", ready_topic("a/y", subscriber.session)}
+    assert ended(thread)

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pubsub_common import cli
+from pubsub_common import cli, defaults
+from pubsub_subscriber import output_options
 from pubsub_subscriber.measure import Measure
 
 if TYPE_CHECKING:
@@ -21,15 +22,31 @@ USAGE = f"""Subscribe to one or more topics.
 Usage:
   {PROGRAM} [-t TOPIC]... [options]
 
-Each event is printed on a line: topic, publisher, latency, payload. With -f nothing
-is printed, and the latencies are written to a file when all events have arrived.
-A summary of the latencies and of lost events goes to standard error at the end.
+Each event is printed on a line: topic, publisher, latency, payload. With --format,
+--json or --raw it is printed as they say, and the program goes on until stopped unless
+-m, --count or --timeout ends it. With -f nothing is printed, and the latencies are
+written to a file when all events have arrived. A summary of the latencies and of lost
+events goes to standard error at the end.
 
 Options:
 {cli.TOPIC_OPTION}
 {cli.BROKER_OPTIONS}
 {cli.CENTRALIZED_OPTION}
 {cli.RUN_OPTIONS}
+  --count N                       the same as -m
+  --timeout SECONDS               stop when none has come for SECONDS; exit with 1 if
+                                  none has come at all
+  --format TEXT                   print TEXT for each event, with {{topic}} {{payload}}
+                                  {{publisher}} {{sequence}} {{published_ns}}
+                                  {{received_ns}} {{latency_us}} {{size}} in it, and \\n
+                                  \\t \\0 \\\\
+  --json                          print each event as an object of JSON; a payload that
+                                  is no UTF-8 as "payload_base64"
+  --raw                           print payloads as they are
+  -0, --null                      end each in a zero byte instead of a new line
+  --flush                         let each event go at once, also when more are waiting
+                                  and nobody looks on (a pipe or file)
+  -q, --quiet                     no summary
   -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
 {cli.ADDRESS_OPTION}
 {cli.QUEUE_OPTION}
@@ -56,12 +73,13 @@ def build(
     """
     from pubsub_subscriber.subscriber import Subscriber
 
+    limit = output_options.limit(options)
     return Subscriber(
         filename=filename or options["--filename"],
         broker_address=cli.required(options, "--broker-address", "-b HOST"),
         topics=cli.required(options, "--topic", "-t TOPIC"),
-        indefinite=options["--indefinite"],
-        max_event_count=cli.whole_number(options, "--max-event-count"),
+        indefinite=limit is None,
+        max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit,
         centralized=options["--centralized"],
         broker_port=cli.port_number(options, "--broker-port"),
         address=options["--address"],
@@ -83,18 +101,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> None:
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
         measure = Measure(options["--details"], options["--report"])
-        show = None if options["--filename"] else _print_event
-        subscriber = build(options, on_event=measure.listener(show))
+        listen = measure.listener(None)
+        follow = output_options.follow(options, listen)
+        subscriber = build(options, on_event=listen)
         try:
-            run(subscriber)
+            run(subscriber, follow=follow, quiet=options["--quiet"])
         finally:
             measure.write(subscriber)
 
     return cli.run(PROGRAM, work)
 
 
-def run(subscriber: Subscriber) -> None:
-    """Receive what the subscriber is made for, and sum up at the end."""
+def run(
+    subscriber: Subscriber,
+    *,
+    follow: Callable[[Subscriber], object] | None = None,
+    quiet: bool = False,
+) -> None:
+    """Receive what the subscriber is made for, as `follow` does or by `notify`, and sum
+    up at the end unless ``quiet``."""
     from pubsub_common.errors import NotReady
 
     with cli.stopped_by_signals(subscriber.stop), contextlib.ExitStack() as stack:
@@ -103,9 +128,13 @@ def run(subscriber: Subscriber) -> None:
         with contextlib.suppress(NotReady):
             stack.enter_context(subscriber)
         try:
-            subscriber.notify()
+            if follow is not None:
+                follow(subscriber)
+            else:
+                subscriber.notify()
         finally:
-            print(summary(subscriber), file=sys.stderr)
+            if not quiet:
+                print(summary(subscriber), file=sys.stderr)
 
 
 def summary(subscriber: Subscriber) -> str:
@@ -134,11 +163,3 @@ def summary(subscriber: Subscriber) -> str:
     return f"{PROGRAM}: {', '.join(parts)}" + (
         f"; latency {latency}" if latency else ""
     )
-
-
-def _print_event(event: Event) -> None:
-    from pubsub_common.latency import format_ns
-
-    payload = event.payload.decode(errors="backslashreplace")
-    latency = format_ns(event.latency_ns)
-    print(f"{event.topic} {event.publisher} {latency} {payload}", flush=True)

@@ -139,26 +139,39 @@ class Receiver:
             if not self.fetch(self.kept):
                 return None
 
+    def burst(self) -> Iterator[Event] | None:
+        """The burst that is next, without waiting; None when nothing has arrived."""
+        return self._burst if self._next_burst(0.0) else None
+
     def batches(self) -> Iterator[Batch]:
         """Batches, until there will be no more events."""
-        while True:
-            self._put_back()
-            while not self.kept and self._wanted():
-                if (
-                    self._may_wait(None) or not self.fetch(self.kept, batches=True)
-                ) and not self._wait_on(None, self.kept, batches=True):
-                    return
-            wanted = self._wanted()
-            if not wanted:
-                return
-            item = self.kept.popleft()
-            batch = item if isinstance(item, Batch) else Batch.of(item)
-            if len(batch) > wanted:
-                events = list(batch)
-                self.kept.extendleft(reversed(events[wanted:]))
-                batch = batch.first(wanted)
-            self._taken += len(batch)
+        while (batch := self.next_batch(None)) is not None:
             yield batch
+
+    def next_batch(self, deadline: float | None) -> Batch | None:
+        """The next batch; None when there will be none, or not before the deadline."""
+        self._put_back()
+        while not self.kept and self._wanted():
+            if (
+                self._may_wait(deadline) or not self.fetch(self.kept, batches=True)
+            ) and not self._wait_on(deadline, self.kept, batches=True):
+                return None
+        wanted = self._wanted()
+        if not wanted:
+            return None
+        item = self.kept.popleft()
+        batch = item if isinstance(item, Batch) else Batch.of(item)
+        if len(batch) > wanted:
+            events = list(batch)
+            self.kept.extendleft(reversed(events[wanted:]))
+            batch = batch.first(wanted)
+        self._taken += len(batch)
+        return batch
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return self.stopping or not self._wanted()
 
     def _wanted(self) -> int:
         """How many events are still to be delivered."""

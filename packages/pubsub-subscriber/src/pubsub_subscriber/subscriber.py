@@ -84,6 +84,7 @@ class Subscriber:
         recover: bool = False,
         start: Start = "now",
         recover_timeout_s: float = defaults.RECOVER_TIMEOUT_S,
+        on_publisher: Callable[[PublisherInfo, bool], None] | None = None,
     ) -> None:
         """``on_event`` is called by `notify` for each event, ``on_gap`` for each run
         of events that is known to be lost.
@@ -93,6 +94,10 @@ class Subscriber:
         for that; what they do not have, and what does not come within
         ``recover_timeout_s`` seconds, is lost. ``start`` "history" begins each stream
         with the oldest event that its publisher still has; it implies ``recover``.
+
+        ``on_publisher`` is called when a publisher of these topics joins (True) or
+        leaves (False), in the thread that talks to the broker; it must not wait. When it
+        raises, this subscriber is finished.
 
         Raises:
             ConfigError: an argument cannot work. ``filename`` needs a limited number
@@ -130,6 +135,8 @@ class Subscriber:
         self._queue_limit = queue_limit
         self._on_event = on_event
         self._on_gap = on_gap
+        self._on_publisher = on_publisher
+        self._present: dict[int, PublisherInfo] = {}  # as `on_publisher` was told
         self._recorder = Recorder()
         self._streams = Streams()
         # Guards streams, and that connections follow them. Taken before a socket's.
@@ -275,6 +282,7 @@ class Subscriber:
                         self._receiver.inlets[0].add(self._names)
                 if not self.centralized:
                     self.setup_publisher_direct_connections(change.joined)
+                self._tell(change.joined, [each.session for each in change.left])
         self._receiver.wake()  # departures have deadlines, joins change readiness
 
     def get_host_address(self) -> str:
@@ -400,6 +408,13 @@ class Subscriber:
             PubSubError: this subscriber is not connected, or the broker refuses it
                 since it restarted.
         """
+        for until in self._get_ready(timeout_s):
+            if until is not None:
+                self._receiver.wait(until, self._receiver.kept)
+
+    def _get_ready(self, timeout_s: float | None) -> Iterator[float | None]:
+        """The steps of `wait_until_ready`: at each the caller is to wait for frames, but
+        not longer than until the given time; None: no need to wait."""
         self._check_usable()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         ask_at = time.monotonic() + _ASK_AGAIN_S
@@ -414,11 +429,10 @@ class Subscriber:
                 ask_at = now + _ASK_AGAIN_S
                 for inlet in tuple(self._receiver.inlets.values()):
                     arrived |= inlet.ask_again()
-            if not arrived:
-                self._receiver.wait(
-                    ask_at if deadline is None else min(deadline, ask_at),
-                    self._receiver.kept,
-                )
+            if arrived:
+                yield None
+            else:
+                yield ask_at if deadline is None else min(deadline, ask_at)
 
     def counts(self) -> Counts:
         """How many events were received, lost, duplicated and reordered so far."""
@@ -554,7 +568,23 @@ class Subscriber:
             new = self._streams.replace(reply.publishers, time.monotonic())
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
+            listed = {info.session for info in reply.publishers}
+            self._tell(reply.publishers, self._present.keys() - listed)
         self._receiver.wake()
+
+    def _tell(self, joined: Iterable[PublisherInfo], left: Iterable[int]) -> None:
+        """Tell the user who has come and gone. One that is named in both is back."""
+        if self._on_publisher is None:
+            return
+        there = {info.session: info for info in joined}
+        for session in left:
+            info = self._present.pop(session, None)
+            if info is not None:
+                self._on_publisher(info, False)
+        for session, info in there.items():
+            if self._present.get(session) != info:
+                self._present[session] = info
+                self._on_publisher(info, True)
 
     def _learn(self, publishers: Iterable[PublisherInfo]) -> bool:
         """Take in topics that a wildcard of ours stands for; True when one is new."""

@@ -1,0 +1,262 @@
+"""The subscriber for asyncio. Shell.
+
+Theory of operation
+-------------------
+It wraps the synchronous subscriber and does what that one does, except that the event loop
+waits in its place (`pubsub_subscriber.watch`). What must be done by a certain time, like
+settling and asking again, ends a wait by a timer.
+
+An event is taken in the step of the loop that delivers it. So a task that is cancelled while
+it waits has none in hand, and the next call gets it. The burst that a task goes through stays
+the receiver's: the next call finds the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from itertools import islice
+from operator import length_hint
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from pubsub_common.aio import EVENTS_A_TURN, arguments_of, to_the_end
+from pubsub_common.batches import Batch
+from pubsub_common.errors import PubSubError
+from pubsub_common.events import Event
+from pubsub_common.latency import LatencyHistogram
+from pubsub_common.sequence import Counts
+from pubsub_subscriber.subscriber import Subscriber as SyncSubscriber
+from pubsub_subscriber.watch import Watch
+
+_MAX_WAIT_S: Final = 3600.0
+
+_T = TypeVar("_T")
+
+
+class Subscriber:
+    """`pubsub_subscriber.Subscriber` for asyncio: the same arguments, and the same
+    methods as coroutines.
+
+    Use ``async with``, or `configure`, receive, `disconnect`. All methods belong to the
+    event loop in which `configure` was called, except `stop`. Several tasks may receive;
+    each event goes to one of them.
+    """
+
+    @arguments_of(SyncSubscriber)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._inner = SyncSubscriber(*args, **kwargs)
+        self._receiver = self._inner._receiver
+        self._watch: Watch | None = None
+        self._leaving = False
+        self._since_turn = 0
+
+    # Set-up and end
+
+    async def configure(self) -> None:
+        """Register with the broker and connect to it or to the publishers. Raises what
+        the synchronous one does."""
+        try:
+            await to_the_end(self._inner.configure, self._inner.stop)
+        except asyncio.CancelledError:
+            await self.disconnect()  # it may have come too late to stop it
+            raise
+        self._watch = Watch(asyncio.get_running_loop(), self._receiver)
+
+    async def disconnect(self) -> None:
+        """Leave the system, telling the broker. Again: does nothing."""
+        if self._leaving:
+            return
+        self._leaving = True  # a thread has the sockets now
+        try:
+            if self._watch is not None:
+                watch, self._watch = self._watch, None
+                watch.close()
+            await to_the_end(self._inner.disconnect)
+        finally:
+            self._leaving = False
+
+    def stop(self) -> None:
+        """End iterations and waits soon; what has arrived until then is still delivered,
+        as far as it can be within a second. For any thread and for signal handlers."""
+        self._inner.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.configure()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.disconnect()
+
+    # Receiving
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Events as they arrive, until ``max_event_count`` or, when ``indefinite``,
+        until `stop`.
+
+        Raises:
+            PubSubError: this subscriber is not connected, or the broker refuses it
+                since it restarted.
+        """
+        receiver = self._receiver
+        while True:
+            if self._since_turn >= EVENTS_A_TURN:
+                await self._give_way()
+            burst = self._at_hand(receiver.burst)
+            if burst is not None:
+                self._since_turn += min(length_hint(burst), EVENTS_A_TURN)
+                for event in islice(burst, EVENTS_A_TURN):
+                    yield event
+            elif not await self._wait(None):
+                return
+
+    async def receive(self, timeout_s: float | None = None) -> Event | None:
+        """The next event, waiting for it; None after ``timeout_s`` seconds, after
+        `stop`, or when ``max_event_count`` events have been received.
+
+        Raises:
+            PubSubError: as iteration does.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        if self._since_turn >= EVENTS_A_TURN:
+            await self._give_way()
+        self._since_turn += 1
+        while (burst := self._at_hand(self._receiver.burst)) is None:
+            if not await self._wait(deadline):
+                return None
+        return next(burst)
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Events as they arrive, as iteration gives them, but those that were published
+        together together. An event that came alone is a batch of one.
+
+        Raises:
+            PubSubError: as iteration does.
+        """
+        while True:
+            if self._since_turn >= EVENTS_A_TURN:
+                await self._give_way()
+            batch = self._at_hand(lambda: self._receiver.next_batch(0.0))
+            if batch is not None:
+                self._since_turn += len(batch)
+                yield batch
+            elif not await self._wait(None):
+                return
+
+    async def notify(self) -> None:
+        """Receive events until there are ``max_event_count``, or until `stop`; write
+        their latencies to ``filename`` at the end, whatever ended it.
+
+        Raises:
+            OSError: the file could not be written.
+            PubSubError: as iteration does.
+        """
+        inner = self._inner
+        try:
+            async for event in self:
+                if inner.filename is not None:
+                    inner._recorder.add(event)
+                inner.latencies.add(event.latency_ns)
+                if inner._on_event is not None:
+                    inner._on_event(event)
+        finally:
+            await to_the_end(inner.write_stored_messages)
+
+    async def wait_until_ready(self, timeout_s: float | None = None) -> None:
+        """Wait until every publisher of our topics that the broker knows has answered:
+        all it publishes from here on arrives. Events that arrive meanwhile are kept.
+
+        Raises:
+            NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
+                was called.
+            PubSubError: as iteration does.
+        """
+        self._check_ours()
+        for until in self._inner._get_ready(timeout_s):
+            if until is None:
+                self._wake_others()  # what was kept is theirs
+                await self._give_way()
+            else:
+                await self._pause(until)
+            self._check_ours()
+
+    def counts(self) -> Counts:
+        """How many events were received, lost, duplicated and reordered so far."""
+        return self._inner.counts()
+
+    @property
+    def event_count(self) -> int:
+        """How many events were delivered."""
+        return self._inner.event_count
+
+    @property
+    def malformed_count(self) -> int:
+        """How many messages were no events."""
+        return self._inner.malformed_count
+
+    @property
+    def latencies(self) -> LatencyHistogram:
+        """Of the events that `notify` has received."""
+        return self._inner.latencies
+
+    @property
+    def session(self) -> int:
+        """The session that the broker has given us; -1 before."""
+        return self._inner.session
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return self._inner.topics
+
+    # Inside
+
+    def _check_ours(self) -> None:
+        if self._leaving:
+            raise PubSubError("this subscriber is disconnecting")
+
+    def _at_hand(self, take: Callable[[], _T | None]) -> _T | None:
+        """What ``take`` takes from the sockets without waiting."""
+        if self._leaving and self._receiver.stopping:
+            return None
+        self._check_ours()
+        found = take()
+        if found is not None:
+            self._wake_others()  # they may wait for what is left
+        return found
+
+    def _wake_others(self) -> None:
+        if self._watch is not None:
+            self._watch.wake_all()
+
+    async def _give_way(self) -> None:
+        """Let other tasks run. Nobody has an event in hand meanwhile."""
+        self._since_turn = 0
+        await asyncio.sleep(0)
+
+    async def _wait(self, deadline: float | None) -> bool:
+        """Wait for something to happen, after all that has arrived was looked at in this
+        step of the loop; False when nothing is to be waited for."""
+        if self._receiver.ended:
+            return False
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        await self._pause(deadline)
+        return True
+
+    async def _pause(self, deadline: float | None) -> None:
+        """Wait for frames, for something to settle, or for the deadline."""
+        inner = self._inner
+        inner._check_usable()
+        if inner._next_deadline() is not None and inner._settle():
+            return
+        due = [at for at in (deadline, inner._next_deadline()) if at is not None]
+        timeout_s = min(due, default=float("inf")) - time.monotonic()
+        assert self._watch is not None, "usable means configured"
+        self._since_turn = 0
+        await self._watch.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))

@@ -1,0 +1,82 @@
+"""The options that say how events are printed, and when it ends. Shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from pubsub_common import cli
+from pubsub_common.errors import ConfigError, PubSubError
+
+if TYPE_CHECKING:
+    from pubsub_common.events import Event
+    from pubsub_subscriber.formats import Render
+    from pubsub_subscriber.subscriber import Subscriber
+
+_FORMATS: Final = ("--format", "--json", "--raw")
+_PRINTING_ONLY: Final = (*_FORMATS, "--null", "--flush", "--timeout")
+
+
+def limit(options: cli.Options) -> int | None:
+    """How many events there are to be; None: it goes on until stopped.
+
+    Raises:
+        ConfigError: the options contradict each other, or it is no number.
+    """
+    asked = cli.choose(options, "--count", "--max-event-count")
+    name = asked or "--max-event-count"
+    count = cli.whole_number(options, name)
+    if options["--indefinite"]:
+        if cli.strength(options, "--indefinite") >= cli.strength(options, name):
+            return None
+    elif asked is None and cli.choose(options, *_FORMATS):
+        return None
+    return count
+
+
+def follow(
+    options: cli.Options, on_event: Callable[[Event], None] | None
+) -> Callable[[Subscriber], object] | None:
+    """What prints the events as the options ask; None: nothing is printed.
+
+    Raises:
+        ConfigError: they contradict each other, or make no sense.
+    """
+    if options["--filename"]:
+        for name in _PRINTING_ONLY:
+            if options[name]:
+                raise ConfigError(f"{name} is for printing, so not with -f")
+        return None
+    render = _render(options)
+    timeout_s = None
+    if options["--timeout"] is not None:
+        timeout_s = cli.seconds(options, "--timeout")
+
+    def work(subscriber: Subscriber) -> None:
+        from pubsub_subscriber import output
+
+        ended = output.follow(
+            subscriber,
+            output.Output(render, flush=options["--flush"]),
+            on_event=on_event,
+            timeout_s=timeout_s,
+        )
+        if not ended and not subscriber.event_count:
+            raise PubSubError(f"no event came within {timeout_s:g} s")
+
+    return work
+
+
+def _render(options: cli.Options) -> Render:
+    from pubsub_subscriber import formats
+
+    end = b"\0" if options["--null"] else b"\n"
+    match cli.choose(options, *_FORMATS):
+        case "--format":
+            return formats.template(options["--format"], end)
+        case "--json":
+            return formats.json(end)
+        case "--raw":
+            return formats.raw(end)
+        case _:
+            return formats.plain(end)
