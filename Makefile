@@ -8,6 +8,7 @@ POETRY_VERSION := 2.5.1
 PACKAGES := common broker publisher subscriber perf
 SWEEP ?= default
 ARGS ?=
+OUT ?=
 PYTEST_ARGS ?=
 
 POETRY := $(CURDIR)/.tools/bin/poetry
@@ -21,7 +22,7 @@ INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-.PHONY: help install build test lint format types check perf bench bench-check bench-peers mininet browser lock clean
+.PHONY: help install build test chaos soak fuzz lint format types check perf bench bench-check bench-peers mininet browser lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +31,15 @@ install: .venv/.installed ## set up .venv with all packages, editable, and the t
 
 test: install ## run all tests; PYTEST_ARGS="-k name" for some
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+chaos: install ## faults at random times, about ten minutes; OUT=folder for the table
+	PUBSUB_CHAOS=full PUBSUB_CHAOS_OUT="$(OUT)" .venv/bin/python -m pytest tests/chaos $(PYTEST_ARGS)
+
+soak: install ## 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=folder
+	.venv/bin/python scripts/soak.py --seconds "$(or $(SECONDS),1800)" $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+fuzz: install ## a million changed inputs to all decoders, minutes; RUNS=, SEED=
+	.venv/bin/python tests/fuzz/run_fuzz.py "$(or $(RUNS),1000000)" $(SEED)
 
 lint: install ## check style
 	.venv/bin/ruff check .
@@ -40,6 +50,8 @@ format: install ## put the code into shape
 	.venv/bin/ruff format .
 
 types: install $(PACKAGES:%=types-%) ## check types
+	.venv/bin/mypy tests/fuzz
+	.venv/bin/mypy tests/chaos
 
 types-%: install
 	.venv/bin/mypy --exclude 'tests/integration/' packages/pubsub-$*/src packages/pubsub-$*/tests

@@ -6,16 +6,19 @@ import contextlib
 import itertools
 import logging
 import os
+import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import zmq
 
-from pubsub_broker import Broker
-from pubsub_broker import broker as broker_module
+from pubsub_broker import Broker, controlport, forwarding, journal
+from pubsub_broker.effects import Attach
 from pubsub_common import defaults, messages
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.events import (
@@ -215,6 +218,8 @@ def centralized(request: pytest.FixtureRequest) -> bool:
         {"forwarders": 0},
         {"queue_limit": 0},
         {"queue_limit": 2**31},
+        {"overflow": "wait"},
+        {"max_clients": 0},
         {"address": "localhost"},
         {"address": "0.0.0.0"},
     ],
@@ -247,16 +252,16 @@ def test_an_address_of_another_host_is_refused() -> None:
 def test_a_failure_between_two_forwarders_closes_everything(
     monkeypatch: pytest.MonkeyPatch, indefinite: bool
 ) -> None:
-    bind = Broker._bind_forwarder
+    bind = forwarding.bind
     bound: list[int] = []
 
-    def fail_on_the_second(self: Broker, pair: Any) -> int:
+    def fail_on_the_second(*arguments: Any) -> int:
         if bound:
             raise ConfigError("no free port")
-        bound.append(bind(self, pair))
+        bound.append(bind(*arguments))
         return bound[0]
 
-    monkeypatch.setattr(Broker, "_bind_forwarder", fail_on_the_second)
+    monkeypatch.setattr(forwarding, "bind", fail_on_the_second)
 
     with pytest.raises(ConfigError, match="no free port"):
         Broker(True, indefinite, address=HOST, port=0, forwarders=3).configure()
@@ -425,17 +430,83 @@ def test_a_malformed_message_costs_one_reply(
     assert peer.status().rejected == 1
 
 
-def test_a_message_beyond_the_limit_costs_its_sender_the_connection_only(
+def test_a_message_beyond_the_limit_costs_one_reply(
+    context: zmq.Context[zmq.Socket[bytes]], run: Run
+) -> None:
+    peer = Peer(context, run())
+
+    peer.send(b" " * (defaults.MAX_CONTROL_BYTES + 1))
+
+    error = peer.receive(Error)
+    assert error.code == messages.MALFORMED
+    assert str(defaults.MAX_CONTROL_BYTES) in error.detail
+    assert peer.status().rejected == 1
+
+
+def test_a_message_far_beyond_the_limit_costs_its_sender_the_connection_only(
     context: zmq.Context[zmq.Socket[bytes]], run: Run
 ) -> None:
     broker = run()
     bad, good = Peer(context, broker), Peer(context, broker)
     bad.status()
 
-    bad.send(b" " * (defaults.MAX_CONTROL_BYTES + 1))
+    bad.send(b" " * (2 * defaults.MAX_CONTROL_BYTES + 1))
 
     assert good.register("publisher", "A").session >= 0
     assert bad.status().rejected == 0  # by a new connection
+
+
+def test_a_long_subscription_costs_its_sender_the_connection_only(
+    context: zmq.Context[zmq.Socket[bytes]], run: Run
+) -> None:
+    broker = run(centralized=True)
+    source = Source(context, broker, "A")
+    sink = Sink(context, broker, "A")
+    [port] = sink.ports.values()
+    source.wait_for(topic_prefix("A"))
+    bad = sink._socket(context, port)
+    bad.subscribe(topic_prefix("B"))
+    source.wait_for(topic_prefix("B"))
+
+    bad.subscribe(b"B" * defaults.MAX_SUBSCRIPTION_BYTES)
+
+    # It is cut off, so what only it wanted is wanted no more.
+    while source.xpub.recv() != b"\0" + topic_prefix("B"):
+        pass
+    source.send("A", 3)
+    assert sink.numbers("A", 3) == [0, 1, 2]
+    bad.close(linger=0)
+
+
+def test_the_longest_subscription_that_is_legal_passes(
+    context: zmq.Context[zmq.Socket[bytes]], run: Run
+) -> None:
+    broker = run(centralized=True)
+    topic = "A" * defaults.MAX_TOPIC_BYTES
+    source = Source(context, broker, topic)
+    sink = Sink(context, broker, topic)
+    question = ready_topic(topic, 2**53 - 1, defaults.MAX_TOPICS_PER_CLIENT)
+
+    [sub] = sink.subs.values()
+    sub.subscribe(question)
+
+    source.wait_for(topic_prefix(topic), question)
+
+
+def test_no_more_clients_are_taken_than_allowed(
+    context: zmq.Context[zmq.Socket[bytes]], run: Run
+) -> None:
+    broker = run(max_clients=1)
+    first, second = Peer(context, broker), Peer(context, broker)
+    first.register("subscriber", "A")
+
+    second.send(second.registration("subscriber", "A"))
+
+    assert second.receive(Error).code == messages.TOO_MANY
+    first.register("subscriber", "A", session=first.session)
+    assert first.heartbeat().known
+    first.disconnect()
+    second.register("subscriber", "A")
 
 
 def test_a_client_that_left_before_its_answer_harms_nobody(
@@ -469,7 +540,7 @@ def test_a_crowd_gets_all_its_answers(
 def test_a_client_that_does_not_read_has_a_bounded_queue(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker_module, "_CONTROL_QUEUE", 10)
+    monkeypatch.setattr(controlport, "_CONTROL_QUEUE", 10)
     requests = 400
     with Broker(indefinite=True, address=HOST, port=0) as broker:
         lazy = Peer(context, broker)
@@ -627,10 +698,10 @@ def test_topics_are_spread_over_forwarders(run: Run) -> None:
     broker = run(centralized=True, forwarders=4)
     topics = [f"topic {number}" for number in range(100)]
 
-    ports = broker._ports_of(topics)
+    ports = broker._forwarding.ports_of(topics)
 
     assert set(ports.values()) == set(broker.update_send_socket())
-    assert ports == broker._ports_of(topics)
+    assert ports == broker._forwarding.ports_of(topics)
 
 
 def test_a_publisher_that_comes_later_is_heard(
@@ -789,6 +860,230 @@ def test_handshakes_and_nonsense_pass_a_limited_broker_uncounted(
     assert decode_event(sub.recv()).sequence == 1
 
 
+# Waiting for slow subscribers
+
+
+BULK = bytes(20_000)
+
+
+class SlowSink(Sink):
+    """A subscriber that keeps little and reads when it is told to."""
+
+    def _socket(
+        self, context: zmq.Context[zmq.Socket[bytes]], port: int
+    ) -> zmq.Socket[bytes]:
+        sub = context.socket(zmq.SUB)
+        sub.rcvtimeo = WAIT_MS
+        sub.rcvhwm = 1
+        sub.rcvbuf = 65536
+        sub.connect(f"tcp://{HOST}:{port}")
+        return sub
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def wait_for_subscription(source: Source, *sinks: Sink) -> None:
+    """Until the publisher knows that these subscribers have subscribed: over one
+    connection subscriptions come in order, so each adds one that nobody else has."""
+    for sink in sinks:
+        marker = b"marker %d" % sink.peer.session
+        for sub in sink.subs.values():
+            sub.subscribe(marker)
+        source.wait_for(marker)
+
+
+def send_bulk(source: Source, count: int = 1500) -> None:
+    """Publish more than all buffers hold."""
+    for number in itertools.islice(source.sequence, count):
+        source.xpub.send(
+            encode_event("A", source.address, source.peer.session, number, 0, BULK)
+        )
+
+
+def is_stuck(broker: Broker) -> bool:
+    """Whether one message has been held for a while: not because libzmq's thread was
+    about to pass on others."""
+    held = broker._forwarding.held()
+    return any(time.monotonic() - since > 0.3 for _, since in held)
+
+
+def hold_up(source: Source, broker: Broker) -> int:
+    """Publish until the broker waits for a subscriber; returns how many."""
+    send_bulk(source)
+    wait_until(lambda: is_stuck(broker))
+    return 1500
+
+
+def test_blocking_loses_nothing_for_a_slow_subscriber(
+    context: zmq.Context[zmq.Socket[bytes]], run: Run
+) -> None:
+    broker = run(centralized=True, overflow="block", queue_limit=10)
+    source = Source(context, broker, "A")
+    slow, quick = SlowSink(context, broker, "A"), Sink(context, broker, "A")
+    wait_for_subscription(source, slow, quick)
+    count = hold_up(source, broker)
+
+    assert quick.peer.status().forwarded < count
+    assert slow.numbers("A", count) == list(range(count))
+    assert quick.numbers("A", count) == list(range(count))
+    assert quick.peer.status().forwarded == count
+
+
+def test_the_broker_serves_its_clients_while_it_waits(
+    context: zmq.Context[zmq.Socket[bytes]], run: Run
+) -> None:
+    broker = run(centralized=True, overflow="block", queue_limit=10)
+    source = Source(context, broker, "A")
+    slow = SlowSink(context, broker, "A")
+    source.wait_for(topic_prefix("A"))
+    count = hold_up(source, broker)
+
+    late, sink = Source(context, broker, "B"), Sink(context, broker, "B")
+    # The broker has connected to it, and the subscription has come through.
+    late.wait_for(topic_prefix("B"))
+    source.wait_for(topic_prefix("B"))
+    assert slow.peer.heartbeat().known
+    late.send("B", 3)
+
+    assert broker._forwarding.held()
+    assert slow.numbers("A", count) == list(range(count))
+    assert sink.numbers("B", 3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("linger_s", [0.0, 0.2])
+def test_a_broker_that_waits_can_be_stopped(
+    context: zmq.Context[zmq.Socket[bytes]], linger_s: float
+) -> None:
+    options: dict[str, Any] = {"overflow": "block", "queue_limit": 10}
+    with Broker(True, True, address=HOST, port=0, linger_s=linger_s, **options) as it:
+        loop = threading.Thread(target=it.event_loop)
+        loop.start()
+        source = Source(context, it, "A")
+        slow = SlowSink(context, it, "A")
+        source.wait_for(topic_prefix("A"))
+        hold_up(source, it)
+
+        it.stop()
+        loop.join()
+
+    assert slow.peer.receive(Farewell)
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("forwarder")]
+
+
+def test_a_subscriber_that_does_not_read_and_dies_is_not_waited_for(
+    context: zmq.Context[zmq.Socket[bytes]], run: Run
+) -> None:
+    broker = run(centralized=True, overflow="block", queue_limit=10)
+    source = Source(context, broker, "A")
+    slow, quick = SlowSink(context, broker, "A"), Sink(context, broker, "A")
+    wait_for_subscription(source, slow, quick)
+    count = hold_up(source, broker)
+
+    for sub in slow.subs.values():
+        sub.close(linger=0)
+
+    assert quick.numbers("A", count) == list(range(count))
+
+
+def test_it_says_which_subscriber_it_waits_for(
+    context: zmq.Context[zmq.Socket[bytes]],
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(journal, "_PATIENCE_S", 0.01)
+    broker = run(centralized=True, overflow="block", queue_limit=10)
+    source = Source(context, broker, "A")
+    slow = SlowSink(context, broker, "A")
+    Sink(context, broker, "A")
+    source.wait_for(topic_prefix("A"))
+    hold_up(source, broker)
+
+    def said() -> list[str]:
+        lines = [record.getMessage() for record in caplog.records]
+        return [line for line in lines if line.startswith("forwarding waits")]
+
+    wait_until(said)
+    for _ in range(20):
+        slow.peer.heartbeat()  # turns of the broker's loop
+
+    [line] = said()
+    found = re.search(r"the subscriber at 127\.0\.0\.1:(\d+) does not read", line)
+    assert found, line
+    table = Path("/proc/net/tcp").read_text()
+    [port] = slow.ports.values()
+    assert f":{int(found[1]):04X} 0100007F:{port:04X}" in table
+
+
+def test_a_limited_broker_that_waits_forwards_exactly_so_many_events(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    limit = 1500
+    options: dict[str, Any] = {"overflow": "block", "queue_limit": 10}
+    with Broker(True, False, limit, address=HOST, port=0, **options) as broker:
+        source = served(broker, lambda: Source(context, broker, "A"))
+        slow = served(broker, lambda: SlowSink(context, broker, "A"))
+        served(broker, lambda: source.wait_for(topic_prefix("A")))
+        send_bulk(source, limit + 10)
+        drive(broker, lambda: is_stuck(broker))
+        assert broker.event_count < limit
+        assert served(broker, slow.peer.status).forwarded == broker.event_count
+
+        numbers: list[int] = []
+        reader = threading.Thread(
+            target=lambda: numbers.extend(slow.numbers("A", limit))
+        )
+        reader.start()
+        broker.event_loop()
+        assert broker.event_count == limit
+    reader.join()
+
+    assert numbers == list(range(limit))
+    [sub] = slow.subs.values()
+    assert not sub.poll(SILENCE_MS)
+
+
+# What goes wrong inside
+
+
+def test_a_forwarder_that_fails_ends_the_loop_with_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise ValueError("broken")
+
+    for overflow in ("drop", "block"):
+        broker = Broker(
+            True, True, address=HOST, port=0, overflow=overflow, lease_s=LONG_LEASE_S
+        )
+        with broker:
+            monkeypatch.setattr(broker._forwarding.pairs[0], "apply", fail)
+            broker._changes.append(Attach("127.0.0.1:1", ("A",)))
+            with pytest.raises(PubSubError, match=r"forwarding has failed.*broken"):
+                broker.event_loop()
+
+
+def test_an_error_in_a_handler_ends_the_loop_and_is_not_passed_over(
+    context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any) -> Any:
+        raise ValueError("broken")
+
+    with Broker(indefinite=True, address=HOST, port=0) as broker:
+        peer = Peer(context, broker)
+        monkeypatch.setattr(broker._core, "heartbeat", fail)
+        peer.send(Heartbeat(id=1, session=1))
+
+        with pytest.raises(ValueError, match="broken"):
+            broker.event_loop()
+
+
 # Methods that programs may call
 
 
@@ -823,7 +1118,7 @@ def test_a_program_may_forget_a_client(
 def test_a_program_may_hurry_notifications(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pubsub_broker.core.NOTIFY_DELAY_S", 3600.0)
+    monkeypatch.setattr("pubsub_broker.channels.NOTIFY_DELAY_S", 3600.0)
     with Broker(indefinite=True, address=HOST, port=0) as broker:
         publisher, subscriber = Peer(context, broker), Peer(context, broker)
         served(broker, lambda: subscriber.register("subscriber", "A"))

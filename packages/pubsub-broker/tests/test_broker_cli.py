@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +82,11 @@ def test_an_address_and_a_port_can_be_given() -> None:
         (["--forwarders", "0"], "--forwarders"),
         (["--queue-limit", "0"], "--queue-limit"),
         (["--queue-limit", "99999999999"], "queue_limit"),
+        (["--overflow", "wait"], "overflow"),
+        (["--max-clients", "0"], "--max-clients"),
+        (["--state", "/no/such/folder/state"], "/no/such/folder"),
+        (["--state", "/dev/null"], "/dev/null"),
+        (["--state", "/"], "cannot keep state"),
         (["--address", "localhost"], "localhost"),
     ],
 )
@@ -117,6 +123,26 @@ def test_help_names_every_option_and_exits_with_0(
     said = capsys.readouterr().out
     for option in ("-c", "-i", "-m", "--address", "--port", "--lease", "--forwarders"):
         assert option in said
+    for option in ("--overflow", "--max-clients", "--state", "status"):
+        assert option in said
+
+
+def test_the_options_of_long_runs_reach_the_broker(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+
+    broker = built("--overflow=block", "--max-clients=7", f"--state={state}")
+
+    assert broker._overflow == "block"
+    assert broker._max_clients == 7
+    assert broker._state_path == str(state)
+
+
+def test_status_has_a_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["status", "--help"])
+
+    assert not end.value.code
+    assert "--json" in capsys.readouterr().out
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

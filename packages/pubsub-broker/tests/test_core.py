@@ -288,7 +288,6 @@ def test_another_protocol_version_is_refused(bench: Bench, version: int) -> None
         [""],
         ["A", "a\n"],
         ["a" * 256],
-        [str(number) for number in range(MAX_TOPICS_PER_CLIENT + 1)],
     ],
 )
 def test_bad_topics_are_refused(bench: Bench, topics: list[str]) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
 
 from pubsub_broker import forwarder
-from pubsub_broker.forwarder import ForwardSockets, ProxyForwarder
+from pubsub_broker import proxy as proxy_module
+from pubsub_broker.forwarder import ForwardSockets
+from pubsub_broker.proxy import ProxyForwarder
 from pubsub_common.errors import PubSubError
 
 pytestmark = pytest.mark.integration
@@ -370,7 +373,7 @@ def test_closing_lets_out_what_was_accepted(
     while proxy.forwarded() < count:
         pass
 
-    proxy.close(WAIT_MS / 1000)
+    proxy.close(time.monotonic() + WAIT_MS / 1000)
 
     assert [int.from_bytes(sink.sub.recv()[2:6], "big") for _ in range(count)] == list(
         range(count)
@@ -390,18 +393,29 @@ def test_closing_ends_the_thread_and_closes_the_sockets(
     assert pair.xpub.closed
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_forwarder_whose_thread_died_is_an_error_and_not_silence(
+    context: zmq.Context[zmq.Socket[bytes]], pair: ForwardSockets
+) -> None:
+    told = threading.Event()
+    proxy = ProxyForwarder(context, pair, "dying", told.set)
+    proxy.start()
+
+    with pytest.raises(PubSubError, match="forwarding has failed"):
+        proxy.apply([(True, "this is no address")])
+    assert told.wait(WAIT_MS / 1000)
+    with pytest.raises(PubSubError, match="forwarding has failed"):
+        proxy.forwarded()
+    proxy.close(0)
+    assert pair.xpub.closed
+
+
+def test_a_proxy_that_does_not_answer_is_an_error_and_not_a_wait(
     context: zmq.Context[zmq.Socket[bytes]],
     pair: ForwardSockets,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(forwarder, "_ANSWER_S", 0.1)
-    proxy = ProxyForwarder(context, pair, "dying")
-    proxy.start()
+    monkeypatch.setattr(proxy_module, "_ANSWER_S", 0.1)
+    proxy = ProxyForwarder(context, pair, "never-started")
 
     with pytest.raises(PubSubError, match="does not answer"):
-        proxy.apply([(True, "this is no address")])
-    for _ in range(2):
-        with pytest.raises(PubSubError, match="does not answer"):
-            proxy.forwarded()
+        proxy.forwarded()

@@ -7,42 +7,30 @@ import random
 import socket
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import zmq
 
+from pubsub_broker.controlport import ControlPort
 from pubsub_broker.core import BrokerCore
-from pubsub_broker.effects import (
-    Arrived,
-    Attach,
-    Departed,
-    Detach,
-    Effect,
-    Rejected,
-    Send,
-)
-from pubsub_broker.forwarder import ForwardSockets, ProxyForwarder, forwarder_of
+from pubsub_broker.counting import CountingForwarder
+from pubsub_broker.descriptors import room_for_clients
+from pubsub_broker.effects import Arrived, Attach, Departed, Detach, Effect, Send
+from pubsub_broker.forwarder import RETRY_S
+from pubsub_broker.forwarding import Forwarding, Overflow
+from pubsub_broker.journal import Journal
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common import addresses, arguments, defaults, messages
-from pubsub_common.batches import counted
+from pubsub_broker.statefile import StateKeeper
+from pubsub_common import addresses, arguments, defaults
 from pubsub_common.errors import ConfigError, ProtocolError, PubSubError
-from pubsub_common.events import SESSION_BITS, topic_prefix
+from pubsub_common.events import SESSION_BITS
 from pubsub_common.messages import Disconnect, Heartbeat, Model, Register, Request
-from pubsub_common.sockets import (
-    Waker,
-    end_context,
-    endpoint,
-    new_context,
-    wait_until_sent,
-)
+from pubsub_common.sockets import Waker, end_context, new_context
 
 _log = logging.getLogger(__name__)
 
-_BIND_ATTEMPTS: Final = 20
-# How long a goodbye may take to leave; nobody misses one that does not arrive.
-_FAREWELL_S: Final = 1.0
-_CONTROL_QUEUE: Final = 1000
 # The longest wait in one go. A signal that comes just before a wait does not end it,
 # so a handler that calls `stop` would be run after it.
 _TURN_S: Final = 0.5
@@ -77,10 +65,21 @@ class Broker:
         forwarders: int = 1,
         queue_limit: int = defaults.QUEUE_LIMIT,
         linger_s: float = defaults.LINGER_S,
+        overflow: Overflow = "drop",
+        max_clients: int | None = None,
+        state: str | Path | None = None,
     ) -> None:
         """``address`` is the IP address to serve; by default the Mininet host's own,
         else loopback. ``port`` 0 takes a free one. Topics are spread over
         ``forwarders`` threads.
+
+        ``overflow`` says what happens to events for a subscriber whose queue of
+        ``queue_limit`` messages is full: ``"drop"`` them for this subscriber, or
+        ``"block"`` all forwarding until it has room, so that publishers wait.
+
+        ``max_clients`` may be registered at a time; by default 10,000, or for how many
+        the open files of this process are enough. ``state`` is a file in which to
+        keep who is there, so that after a restart the status can tell who is missing.
 
         Raises:
             ConfigError: an argument cannot work.
@@ -91,6 +90,10 @@ class Broker:
             raise ConfigError(f"lease_s must be more than 0 seconds: {lease_s}")
         arguments.at_least("forwarders", forwarders)
         arguments.queue_limit(queue_limit)
+        if overflow not in ("drop", "block"):
+            raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
+        if max_clients is not None:
+            arguments.at_least("max_clients", max_clients)
         self.centralized = centralized
         self.indefinite = indefinite
         self.max_event_count = max_event_count
@@ -101,16 +104,17 @@ class Broker:
         self._forwarder_count = forwarders
         self._queue_limit = queue_limit
         self._linger_s = linger_s
+        self._overflow: Overflow = overflow
+        self._max_clients = max_clients
+        self._state_path = state
         self.address = ""
         self._stopping = False
         self._configured = False
         self._allocated_ports: set[int] = set()
-        self._forward_ports: list[int] = []
-        self._pairs: list[ForwardSockets] = []
-        self._proxies: list[ProxyForwarder] = []
+        self._state: StateKeeper | None = None
+        self._journal = Journal()
         self._changes: list[Attach | Detach] = []
         self._request: tuple[bytes, Request] | None = None
-        self._event: bytes | None = None
 
     # Set-up and end
 
@@ -121,14 +125,28 @@ class Broker:
             ConfigError: the address is not this host's, or the port is taken.
         """
         self.address = self.get_host_address()
+        self._state = StateKeeper(self._state_path) if self._state_path else None
+        forwarders = self._forwarder_count if self.centralized else 0
+        max_clients, warning = room_for_clients(
+            self._max_clients, forwarders=forwarders
+        )
+        if warning is not None:
+            _log.warning("%s", warning)
         self._waker = Waker()
         self._context = new_context()
-        self._router = self._context.socket(zmq.ROUTER)
-        self._router.linger = 0
-        # Per client. One that does not read loses pushes, which it notices by the
-        # next revision, instead of filling the memory.
-        self._router.set_hwm(_CONTROL_QUEUE)
-        self._router.setsockopt(zmq.MAXMSGSIZE, defaults.MAX_CONTROL_BYTES)
+        self._port = ControlPort(self._context)
+        self._forwarding = Forwarding(
+            self._context,
+            count=forwarders,
+            threaded=self.indefinite,
+            queue_limit=self._queue_limit,
+            overflow=self._overflow,
+            on_failure=self._waker.wake,
+        )
+        # Looked up at each call: programs may replace `send`.
+        self._counting = CountingForwarder(
+            self._forwarding, lambda topic: self.send(topic)
+        )
         model: Model = "centralized" if self.centralized else "decentralized"
         self._core = BrokerCore(
             model,
@@ -136,24 +154,28 @@ class Broker:
             epoch=random.getrandbits(SESSION_BITS),
             lease_s=self._lease_s,
             new_session=lambda: random.getrandbits(SESSION_BITS),
-            ports=self._ports_of,
+            ports=self._forwarding.ports_of,
             forwarded=self._forwarded,
             clock_ns=time.time_ns,
             now=time.monotonic(),
+            max_clients=max_clients,
         )
         self._configured = True
         try:
-            self._bind_control()
+            self.port = self._port.bind(self.address, self.port)
+            self._allocated_ports.add(self.port)
             self.update_send_socket()
+            # After the port is ours: another broker with these options is still there
+            # if it is not, and the file is that one's.
+            if self._state is not None:
+                self._state.begin(self._core, time.monotonic())
         except BaseException:
             self.disconnect()
             raise
         self._poller = zmq.Poller()
-        self._poller.register(self._router, zmq.POLLIN)
+        self._poller.register(self._port.socket, zmq.POLLIN)
         self._poller.register(self._waker.fd, zmq.POLLIN)
-        for pair in self._pairs if not self._proxies else ():
-            self._poller.register(pair.xsub, zmq.POLLIN)
-            self._poller.register(pair.xpub, zmq.POLLIN)
+        self._counting.register(self._poller)
         _log.info("%s broker on %s:%d", model, self.address, self.port)
 
     def get_host_address(self) -> str:
@@ -183,20 +205,22 @@ class Broker:
         if not self._configured:
             return
         self._configured = False
-        self._perform(self._core.farewell())
         until = time.monotonic() + self._linger_s
-        for port in self._forward_ports:
-            wait_until_sent(port, until - time.monotonic())
-        left_s = max(0.0, until - time.monotonic())
-        for proxy in self._proxies:
-            proxy.close(left_s)
-        # Those without a proxy: all of a broker with an event limit, and one whose
-        # set-up failed between the two.
-        for pair in self._pairs[len(self._proxies) :]:
-            pair.close(left_s)
-        self._router.close(linger=round(min(self._linger_s, _FAREWELL_S) * 1000))
-        end_context(self._context)
-        self._waker.close()
+        try:
+            self._perform(self._core.farewell())
+            self._forwarding.close(until)
+        except BaseException:
+            # A thread that does not answer has sockets that nobody can close; ending
+            # their context would wait for them for ever.
+            self._port.close(0.0)
+            raise
+        else:
+            self._port.close(self._linger_s)
+            end_context(self._context)
+        finally:
+            self._waker.close()
+            if self._state is not None:
+                self._state.close(time.monotonic())
 
     def __enter__(self) -> Self:
         self.configure()
@@ -226,22 +250,27 @@ class Broker:
 
         ``index`` numbers the call, for the debug log.
         """
+        self._counting.update(self._poller)
         ready = dict(self._poller.poll(self._timeout_ms()))
         if self._waker.fd in ready:
             self._waker.clear()
-        if self._router in ready:
+        if self._port.socket in ready:
             for _ in range(_BURST):
                 if not self._receive_request(index):
                     break
-        if not self._proxies:
-            for pair in self._pairs:
-                pair.forward_subscriptions()
-                if pair.xsub in ready:
-                    self._forward_waiting(pair)
-        effects = self._core.tick(time.monotonic())
+        for pair in self._counting.pairs:
+            left = 0 if self._finished() else self.max_event_count - self.event_count
+            self.event_count += self._counting.forward(pair, left)
+        now = time.monotonic()
+        effects = self._core.tick(now)
         self._count_registration(effects)
         self._perform(effects)
         self.update_receive_socket()
+        self._forwarding.check()
+        self._journal.tick(now)
+        self._journal.held_up(self._forwarding.held(), now)
+        if self._state is not None:
+            self._state.tick(now)
 
     def _finished(self) -> bool:
         return self._stopping or (
@@ -249,11 +278,10 @@ class Broker:
         )
 
     def _timeout_ms(self) -> int:
-        deadlines = [self._core.next_deadline()]
-        # Safe beside a proxy: its thread touches this only while it applies changes,
-        # and this thread waits meanwhile.
-        deadlines += [pair.detach_due() for pair in self._pairs]
         now = time.monotonic()
+        deadlines = [self._core.next_deadline(), self._forwarding.next_deadline()]
+        if self._counting.held():
+            deadlines.append(now + RETRY_S)
         due = min((at for at in deadlines if at is not None), default=now + _TURN_S)
         return round(min(max(0.0, due - now), _TURN_S) * 1000) + 1
 
@@ -295,16 +323,14 @@ class Broker:
 
     def _receive_request(self, index: int) -> bool:
         """Handle one control message; False when none waits."""
-        try:
-            peer, *frames = self._router.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
+        received = self._port.receive()
+        if received is None:
             return False
-        data = frames[0] if len(frames) == 1 else b""  # empty is malformed
-        now = time.monotonic()
+        peer, data = received
         try:
-            request = messages.decode_request(data)
-        except ProtocolError:
-            self._perform(self._core.receive(peer, data, now))
+            request = self._core.decode(data)
+        except ProtocolError as error:
+            self._perform(self._core.undecodable(peer, data, error))
             return True
         self._request = (peer, request)
         _log.debug("event %d: %s", index, type(request).__name__)
@@ -351,22 +377,11 @@ class Broker:
         for effect in effects:
             match effect:
                 case Send(peer, message):
-                    if peer:
-                        self._router.send_multipart([peer, messages.encode(message)])
+                    self._port.send(peer, message)
                 case Attach() | Detach():
                     self._changes.append(effect)
-                case Arrived(client, again):
-                    _log.info(
-                        "%s %s %s: %s",
-                        client.role,
-                        client.address,
-                        "is back" if again else "joined",
-                        ", ".join(client.topics),
-                    )
-                case Departed(client, reason):
-                    _log.info("%s %s %s", client.role, client.address, reason)
-                case Rejected(_, detail):
-                    _log.warning("refused: %s", detail)
+                case _:
+                    self._journal.note(effect, time.monotonic())
 
     # Forwarding (centralized)
 
@@ -377,96 +392,22 @@ class Broker:
         Raises:
             ConfigError: no port could be bound.
         """
-        if self.centralized and not self._pairs:
-            for number in range(self._forwarder_count):
-                pair = ForwardSockets(self._context, self._queue_limit)
-                self._pairs.append(pair)
-                self._forward_ports.append(self._bind_forwarder(pair))
-                if self.indefinite:
-                    proxy = ProxyForwarder(self._context, pair, f"forwarder-{number}")
-                    self._proxies.append(proxy)
-                    proxy.start()
-        return list(self._forward_ports)
+        self._forwarding.open(self.address, self.get_clear_port)
+        return list(self._forwarding.ports)
 
     def update_receive_socket(self) -> None:
         """Connect to publishers that registered and disconnect from those that left
         (after a grace time, so that what they sent last still arrives)."""
         changes, self._changes = self._changes, []
-        for index, pair in enumerate(self._pairs):
-            # Every publisher at every forwarder, though each of its topics goes through
-            # one: so it sees the ready topics of a subscriber from all of them.
-            mine = [(isinstance(item, Attach), item.address) for item in changes]
-            due = pair.detach_due()
-            if not mine and (due is None or due > time.monotonic()):
-                continue
-            if self._proxies:
-                self._proxies[index].apply(mine)
-            else:
-                pair.apply(mine)
+        self._forwarding.apply(changes)
 
     def send(self, topic: str) -> bool:
         """Forward the event at hand to the subscribers of ``topic``; False when no
         event of this topic is at hand. Only a broker with an event limit has events
         at hand: else libzmq's proxy forwards them in C, faster and uncounted."""
-        event = self._event
-        if event is None or not event.startswith(topic_prefix(topic)):
-            return False
-        self._pairs[self._forwarder_of(topic)].xpub.send(event)
-        self._event = None
-        return True
-
-    def _forward_waiting(self, pair: ForwardSockets) -> None:
-        """Forward what waits, up to the event limit; a batch beyond it is cut. Answers
-        of the ready handshake pass and do not count."""
-        for _ in range(_BURST):
-            if self._finished():
-                return
-            try:
-                frame = pair.xsub.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            limit = self.max_event_count - self.event_count
-            try:
-                topic, self._event, count = counted(frame, limit)
-            except ProtocolError:
-                pair.xpub.send(frame)
-                continue
-            if self.send(topic):
-                self.event_count += count
-
-    def _bind_control(self) -> None:
-        try:
-            self._router.bind(endpoint(self.address, self.port or "*"))
-        except zmq.ZMQError as error:
-            raise ConfigError(
-                f"cannot listen on {self.address}:{self.port}: {error.strerror}"
-            ) from error
-        bound = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
-        self.port = int(bound.rpartition(":")[2])
-        self._allocated_ports.add(self.port)
-
-    def _bind_forwarder(self, pair: ForwardSockets) -> int:
-        for _ in range(_BIND_ATTEMPTS):
-            port = self.get_clear_port()
-            try:
-                pair.bind(self.address, port)
-            except zmq.ZMQError as error:
-                # Somebody took it since it was looked up.
-                if error.errno != zmq.EADDRINUSE:
-                    raise
-            else:
-                return port
-        raise ConfigError(f"no free port on {self.address} to forward events from")
-
-    def _forwarder_of(self, topic: str) -> int:
-        return forwarder_of(topic, self._forwarder_count)
-
-    def _ports_of(self, topics: Iterable[str]) -> dict[str, int]:
-        return {
-            topic: self._forward_ports[self._forwarder_of(topic)] for topic in topics
-        }
+        return self._counting.send(topic)
 
     def _forwarded(self) -> int:
-        if self._proxies:
-            return sum(proxy.forwarded() for proxy in self._proxies)
+        if self._forwarding.threaded:
+            return self._forwarding.forwarded()
         return self.event_count if self.centralized else 0

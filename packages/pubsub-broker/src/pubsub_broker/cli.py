@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pubsub_common import cli, defaults
+from pubsub_common.errors import PubSubError
 
 if TYPE_CHECKING:
     from pubsub_broker.broker import Broker
@@ -16,6 +19,8 @@ USAGE = f"""Run a broker.
 
 Usage:
   {PROGRAM} [options]
+
+To ask one that runs who is there: {PROGRAM} status (see {PROGRAM} status --help).
 
 It runs until it is stopped, or for a limited number of events with -m. Publishers
 and subscribers find it at its address and port.
@@ -32,6 +37,13 @@ Options:
                                   [default: {defaults.LEASE_S:g}]
   --forwarders N                  threads that forward events, with -c [default: 1]
 {cli.QUEUE_OPTION}
+  --overflow POLICY               what to do while a subscriber's queue is full, with -c:
+                                  drop its events, or block, so that publishers wait
+                                  [default: drop]
+  --max-clients N                 how many clients may be registered; without it
+                                  {defaults.MAX_CLIENTS}, or as many as open files allow
+  --state FILE                    keep in FILE who is there; after a restart the status
+                                  tells who is expected back
 {cli.COMMON_OPTIONS}
 """
 
@@ -58,6 +70,13 @@ def build(options: cli.Options) -> Broker:
         lease_s=cli.seconds(options, "--lease"),
         forwarders=cli.whole_number(options, "--forwarders"),
         queue_limit=cli.whole_number(options, "--queue-limit"),
+        overflow=options["--overflow"],
+        max_clients=(
+            cli.whole_number(options, "--max-clients")
+            if options["--max-clients"] is not None
+            else None
+        ),
+        state=options["--state"],
     )
 
 
@@ -65,12 +84,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_broker import __version__
 
-    options = cli.parse(USAGE, argv, PROGRAM, __version__)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["status"]:
+        from pubsub_broker import status_command
+
+        return status_command.main(words[1:])
+    options = cli.parse(USAGE, words, PROGRAM, __version__)
 
     def work() -> None:
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"], default="INFO")
         broker = build(options)
-        with cli.stopped_by_signals(broker.stop), broker:
-            broker.event_loop()
+        try:
+            with cli.stopped_by_signals(broker.stop), broker:
+                broker.event_loop()
+        except (PubSubError, OSError):
+            raise
+        except Exception as error:
+            raise unexpected(error) from error
 
     return cli.run(PROGRAM, work)
+
+
+def unexpected(error: Exception) -> PubSubError:
+    """The one line for an error that nobody has thought of; all of it goes to the
+    debug log."""
+    import logging
+    import traceback
+
+    logging.getLogger(__name__).debug("internal error", exc_info=error)
+    where = ""
+    for frame in traceback.extract_tb(error.__traceback__)[-1:]:
+        where = f" ({Path(frame.filename).name}:{frame.lineno})"
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return PubSubError(f"internal error{where}, -v tells more: {said}")

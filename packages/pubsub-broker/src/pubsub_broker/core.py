@@ -6,39 +6,29 @@ publishers (decentralized), or ports of the broker (centralized).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from pubsub_broker.effects import (
-    Arrived,
-    Attach,
-    Departed,
-    Detach,
-    Effect,
-    Rejected,
-    Send,
-)
+from pubsub_broker.admission import Refusal, acceptable_topics, check_room
+from pubsub_broker.channels import Channel, Channels
+from pubsub_broker.effects import Arrived, Effect, Rejected, Send
+from pubsub_broker.members import Members
 from pubsub_broker.registry import Client, Registry
+from pubsub_broker.reports import client_status, clocks_of, publisher_info
+from pubsub_broker.snapshot import Snapshot, snapshot_of
 from pubsub_common import messages
-from pubsub_common.defaults import CLOCKS, NOTIFY_DELAY_S
-from pubsub_common.endpoints import parse_address, validate_host
-from pubsub_common.errors import ConfigError, ProtocolError
+from pubsub_common.defaults import MAX_CLIENTS, MAX_CONTROL_BYTES
+from pubsub_common.errors import ProtocolError
 from pubsub_common.messages import (
     Alive,
-    ClientStatus,
-    ClockRange,
     ClockReply,
     ClockRequest,
-    Departure,
     Disconnect,
     Disconnected,
     Error,
-    Farewell,
     Heartbeat,
     Model,
     PublisherInfo,
-    PublishersChanged,
     Register,
     Registered,
     Request,
@@ -46,29 +36,9 @@ from pubsub_common.messages import (
     Status,
     StatusRequest,
 )
-from pubsub_common.topics import validate_topics
+from pubsub_common.wildcards import is_filter
 
 _MAX_DETAIL: Final = 500
-
-
-@dataclasses.dataclass(slots=True)
-class _Channel:
-    """The way to one client: its connection, the pushes sent, and what waits."""
-
-    peer: bytes
-    revision: int = 0
-    joined: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
-    left: dict[int, Departure] = dataclasses.field(default_factory=dict)
-
-    def forget_pending(self) -> None:
-        self.joined.clear()
-        self.left.clear()
-
-
-class _Refusal(Exception):
-    def __init__(self, code: str, detail: str) -> None:
-        self.code = code
-        self.detail = detail
 
 
 class BrokerCore:
@@ -86,10 +56,11 @@ class BrokerCore:
         forwarded: Callable[[], int] = lambda: 0,
         clock_ns: Callable[[], int] = lambda: 0,
         now: float = 0.0,
+        max_clients: int = MAX_CLIENTS,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
-        realtime clock."""
+        realtime clock. No more than ``max_clients`` may be registered at a time."""
         self.model = model
         self.epoch = epoch
         self.rejected = 0
@@ -99,21 +70,48 @@ class BrokerCore:
         self._ports = ports
         self._forwarded = forwarded
         self._clock_ns = clock_ns
+        self._max_clients = max_clients
         self._started_at = now
-        self._channels: dict[int, _Channel] = {}
-        self._sessions: dict[bytes, int] = {}  # by the connection they last spoke on
-        self._pending: set[int] = set()
-        self._flush_at: float | None = None
+        centralized = model == "centralized"
+        self._channels = Channels(
+            registry, self._info, ports if centralized else lambda _topics: {}
+        )
+        self._members = Members(
+            model, registry, self._channels, lease_s=lease_s, now=now
+        )
+
+    @property
+    def changes(self) -> int:
+        """Changes of what `snapshot` tells, so far."""
+        return self._members.changes
 
     # Input
 
     def receive(self, peer: bytes, data: bytes, now: float) -> list[Effect]:
         """Handle whatever came from ``peer``; never raises for what a peer sent."""
         try:
-            request = messages.decode_request(data)
+            request = self.decode(data)
         except ProtocolError as error:
-            return self._reject(peer, messages.explain_undecodable(data, error))
+            return self.undecodable(peer, data, error)
         return self.handle(peer, request, now)
+
+    def decode(self, data: bytes) -> Request:
+        """A client's message.
+
+        Raises:
+            ProtocolError: it is none, or too long for one.
+        """
+        if len(data) > MAX_CONTROL_BYTES:
+            raise ProtocolError(
+                f"{len(data)} bytes are too many; at most {MAX_CONTROL_BYTES} are allowed"
+            )
+        return messages.decode_request(data)
+
+    def undecodable(
+        self, peer: bytes, data: bytes, error: ProtocolError
+    ) -> list[Effect]:
+        """Answer what could not be decoded."""
+        return self._reject(peer, messages.explain_undecodable(data, error))
 
     def handle(self, peer: bytes, request: Request, now: float) -> list[Effect]:
         """Handle a request that has been decoded."""
@@ -125,7 +123,8 @@ class BrokerCore:
             case Disconnect():
                 return self.disconnect(peer, request, now)
             case StatusRequest():
-                return [Send(peer, self.status(request, now))]
+                # First what is due, so that nobody is listed whose lease has ended.
+                return [*self.tick(now), Send(peer, self.status(request, now))]
             case ClockRequest():
                 return [Send(peer, self._time(request))]
 
@@ -135,41 +134,33 @@ class BrokerCore:
             return self._reject(
                 peer, messages.wrong_version(request.id, request.version)
             )
-        try:
-            topics = self._validate(request)
-        except _Refusal as refusal:
-            reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
-            return self._reject(peer, reply)
         session = request.session
         if session is None:
             # A client that asks twice, because the first answer was late, is one client.
-            session = self._session_of(peer, request) or self._new_session()
+            session = self._session_of(peer, request)
+        previous = None if session is None else self._registry.get(session)
+        try:
+            topics = acceptable_topics(request, self.model, self._registry)
+            if previous is None:
+                check_room(request, self._registry, self._max_clients)
+        except Refusal as refusal:
+            reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
+            return self._reject(peer, reply)
         client = Client(
-            session, request.role, request.address, topics, request.clock, now
+            session=self._new_session() if session is None else session,
+            role=request.role,
+            address=request.address,
+            topics=topics,
+            clock=request.clock,
+            renewed_at=now,
+            strengths=request.strengths,
+            lost={} if previous is None else previous.lost,
         )
-        effects: list[Effect] = []
-        previous = self._registry.get(session)
-        if request.role == "publisher":
-            effects += self._displace(client, now)
-        unchanged = (
-            previous is not None
-            and previous.role == client.role
-            and previous.address == client.address
-            and previous.topics == client.topics
-        )
-        if previous is not None and not unchanged:
-            self._registry.remove(session)
-            effects += self._departure(previous, {}, "registered anew", now)
-        self._registry.put(client)
-        channel = self._channels.setdefault(session, _Channel(peer))
-        self._reach_at(session, channel, peer)
+        effects = self._members.enter(client, previous, now)
+        channel = self._channels.reach_at(client.session, peer)
         channel.forget_pending()
-        if client.role == "publisher" and not unchanged:
-            if self.model == "centralized":
-                effects.append(Attach(client.address, topics))
-            self._announce(client, now)
-        effects.append(Send(peer, self._registered(request, client, channel)))
         again = previous is not None or request.session is not None
+        effects.append(Send(peer, self._registered(request, client, channel)))
         effects.append(Arrived(client, again))
         return effects
 
@@ -180,13 +171,15 @@ class BrokerCore:
         revision = 0
         if channel is not None:
             # A client whose TCP connection broke comes back under another peer id.
-            self._reach_at(request.session, channel, peer)
+            self._channels.reach_at(request.session, peer)
             revision = channel.revision
         client = self._registry.get(request.session)
         clocks = None
+        effects: list[Effect] = []
         if client is not None:
             client.offset = request.clock
-            clocks = self._publishers_clock(client)
+            clocks = clocks_of(self._registry, client)
+            effects += self._members.lost(client, request.lost, now)
         alive = Alive(
             id=request.id,
             epoch=self.epoch,
@@ -194,29 +187,28 @@ class BrokerCore:
             revision=revision,
             publishers_clock=clocks,
         )
-        return [Send(peer, alive)]
+        return [Send(peer, alive), *effects]
 
     def disconnect(self, peer: bytes, request: Disconnect, now: float) -> list[Effect]:
         """A client leaves. One that is not known has left already: no error."""
-        effects: list[Effect] = []
-        client = self._registry.remove(request.session)
-        if client is not None:
-            effects += self._departure(client, request.next_sequences, "left", now)
-        effects.append(Send(peer, Disconnected(id=request.id)))
-        return effects
+        effects = self._members.leave(request.session, request.next_sequences, now)
+        return [*effects, Send(peer, Disconnected(id=request.id))]
+
+    def expect(self, snapshot: Snapshot, now: float) -> None:
+        """The clients of an earlier run are likely to come back."""
+        self._members.expect(snapshot, now, self._clock_ns())
 
     def tick(self, now: float) -> list[Effect]:
         """What is due at ``now``: leases that ended, notifications that waited."""
-        effects: list[Effect] = []
-        for client in self._registry.expire(now):
-            effects += self._departure(client, {}, "lease ended", now)
-        if self._flush_at is not None and now >= self._flush_at:
+        effects = self._members.tick(now)
+        flush_at = self._channels.flush_at
+        if flush_at is not None and now >= flush_at:
             effects += self.flush()
         return effects
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None while nothing is."""
-        times = (self._flush_at, self._registry.next_expiry())
+        times = (self._channels.flush_at, self._members.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
     # Output
@@ -231,25 +223,12 @@ class BrokerCore:
     ) -> list[Effect]:
         """Send waiting notifications now: all of them, or only those to the
         subscribers of ``topics``, or only those to ``session``."""
-        chosen = set(self._pending)
-        if topics is not None:
-            matching = self._registry.matching("subscriber", topics)
-            chosen &= {client.session for client in matching}
-        if session is not None:
-            chosen &= {session}
-        self._pending -= chosen
-        if not self._pending:
-            self._flush_at = None
-        pushes = (self._push(self._channels[key]) for key in sorted(chosen))
-        return [push for push in pushes if push is not None]
+        return [*self._channels.flush(topics, session)]
 
     def farewell(self) -> list[Effect]:
         """Say goodbye to every client, after the news that still waits for it: the
         broker ends, and publishers go on without it."""
-        return self.flush() + [
-            Send(channel.peer, Farewell(epoch=self.epoch))
-            for channel in self._channels.values()
-        ]
+        return [*self.flush(), *self._channels.farewell(self.epoch)]
 
     def status(self, request: StatusRequest, now: float) -> Status:
         """The broker's view of itself."""
@@ -258,19 +237,16 @@ class BrokerCore:
             epoch=self.epoch,
             model=self.model,
             uptime_s=now - self._started_at,
-            clients=[
-                ClientStatus(
-                    role=client.role,
-                    session=client.session,
-                    address=client.address,
-                    topics=list(client.topics),
-                    idle_s=now - client.renewed_at,
-                )
-                for client in self._registry.clients()
-            ],
+            clients=[client_status(item, now) for item in self._registry.clients()],
+            expected=self._members.expected(now),
             forwarded=self._forwarded(),
             rejected=self.rejected,
         )
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Who is there and who is expected, for a later run."""
+        clients = (client_status(item, now) for item in self._registry.clients())
+        return snapshot_of(clients, self._members.expected(now), self._clock_ns())
 
     # Inside
 
@@ -283,57 +259,9 @@ class BrokerCore:
         error = Error(id=error.id, code=error.code, detail=detail)
         return [Send(peer, error), Rejected(peer, detail)]
 
-    def _validate(self, request: Register) -> tuple[str, ...]:
-        """The topics of an acceptable registration.
-
-        Raises:
-            _Refusal: it is not acceptable.
-        """
-        if request.model not in (None, self.model):
-            raise _Refusal(
-                messages.WRONG_MODEL,
-                f"the {request.role} expects a {request.model} broker, "
-                f"this one is {self.model}",
-            )
-        try:
-            topics = validate_topics(request.topics)
-        except ConfigError as error:
-            raise _Refusal(messages.BAD_TOPIC, str(error)) from error
-        try:
-            if request.role == "publisher":
-                parse_address(request.address)
-            else:
-                validate_host(request.address)
-        except ConfigError as error:
-            raise _Refusal(messages.BAD_ADDRESS, str(error)) from error
-        self._validate_clock(request, topics)
-        return topics
-
-    def _validate_clock(self, request: Register, topics: tuple[str, ...]) -> None:
-        """Latency is a difference of two stamps: both sides need the same clock."""
-        if request.clock not in CLOCKS:
-            raise _Refusal(messages.WRONG_CLOCK, f"unknown clock {request.clock!r}")
-        other: messages.Role = (
-            "subscriber" if request.role == "publisher" else "publisher"
-        )
-        for client in self._registry.matching(other, topics):
-            if client.clock != request.clock and client.session != request.session:
-                raise _Refusal(
-                    messages.WRONG_CLOCK,
-                    f"the {request.role} uses the {request.clock} clock, but the "
-                    f"{other} at {client.address} uses {client.clock}",
-                )
-
-    def _reach_at(self, session: int, channel: _Channel, peer: bytes) -> None:
-        """A client speaks on this connection now."""
-        if channel.peer != peer and self._sessions.get(channel.peer) == session:
-            del self._sessions[channel.peer]
-        channel.peer = peer
-        self._sessions[peer] = session
-
     def _session_of(self, peer: bytes, request: Register) -> int | None:
         """The session of a client that has just said the same on this connection."""
-        session = self._sessions.get(peer)
+        session = self._channels.session_at(peer)
         client = None if session is None else self._registry.get(session)
         if client is None or (client.role, client.address) != (
             request.role,
@@ -341,27 +269,6 @@ class BrokerCore:
         ):
             return None
         return session
-
-    def _publishers_clock(self, client: Client) -> ClockRange | None:
-        """Where the clocks of a subscriber's publishers are; None when one is not
-        known, or there is none."""
-        if client.role != "subscriber":
-            return None
-        low_ns: int | None = None
-        high_ns: int | None = None
-        for publisher in self._registry.matching("publisher", client.topics):
-            offset = publisher.offset
-            if offset is None:
-                return None
-            low, high = (
-                offset.offset_ns - offset.bound_ns,
-                offset.offset_ns + offset.bound_ns,
-            )
-            low_ns = low if low_ns is None else min(low_ns, low)
-            high_ns = high if high_ns is None else max(high_ns, high)
-        if low_ns is None or high_ns is None:
-            return None
-        return ClockRange(low_ns=low_ns, high_ns=high_ns)
 
     def _time(self, request: ClockRequest) -> ClockReply:
         received_ns = self._clock_ns()
@@ -372,17 +279,8 @@ class BrokerCore:
             replied_ns=self._clock_ns(),
         )
 
-    def _displace(self, client: Client, now: float) -> list[Effect]:
-        """Two publishers cannot hold one port, so an earlier one at this address is
-        gone, even if its lease has not ended yet."""
-        earlier = self._registry.publisher_at(client.address)
-        if earlier is None or earlier.session == client.session:
-            return []
-        self._registry.remove(earlier.session)
-        return self._departure(earlier, {}, "replaced at its address", now)
-
     def _registered(
-        self, request: Register, client: Client, channel: _Channel
+        self, request: Register, client: Client, channel: Channel
     ) -> Registered:
         publishers: list[PublisherInfo] = []
         ports: Mapping[str, int] = {}
@@ -390,7 +288,9 @@ class BrokerCore:
             matching = self._registry.matching("publisher", client.topics)
             publishers = [self._info(publisher, client) for publisher in matching]
             if self.model == "centralized":
-                ports = self._ports(client.topics)
+                names = [topic for topic in client.topics if not is_filter(topic)]
+                names += [topic for info in publishers for topic in info.topics]
+                ports = self._ports(dict.fromkeys(names))
         return Registered(
             id=request.id,
             session=client.session,
@@ -403,63 +303,4 @@ class BrokerCore:
         )
 
     def _info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
-        wanted = set(subscriber.topics)
-        return PublisherInfo(
-            session=publisher.session,
-            topics=[topic for topic in publisher.topics if topic in wanted],
-            address=None if self.model == "centralized" else publisher.address,
-        )
-
-    def _announce(self, publisher: Client, now: float) -> None:
-        """Let the subscribers of a new publisher's topics know of it."""
-        for subscriber in self._registry.matching("subscriber", publisher.topics):
-            channel = self._channels[subscriber.session]
-            channel.joined[publisher.session] = self._info(publisher, subscriber)
-            self._schedule(subscriber.session, now)
-
-    def _departure(
-        self, client: Client, next_sequences: Mapping[str, int], reason: str, now: float
-    ) -> list[Effect]:
-        """A client is out of the registry: tell those it concerns."""
-        effects: list[Effect] = [Departed(client, reason)]
-        channel = self._channels.pop(client.session, None)
-        if channel is not None and self._sessions.get(channel.peer) == client.session:
-            del self._sessions[channel.peer]
-        self._pending.discard(client.session)
-        if client.role == "publisher":
-            if self.model == "centralized":
-                effects.append(Detach(client.address))
-            for subscriber in self._registry.matching("subscriber", client.topics):
-                # In this order: the peer chose how many next_sequences there are.
-                wanted = {
-                    topic: next_sequences[topic]
-                    for topic in subscriber.topics
-                    if topic in next_sequences
-                }
-                channel = self._channels[subscriber.session]
-                # No news is one that came and went since the last push, unless the
-                # subscriber knows it from before.
-                unseen = channel.joined.pop(client.session, None) is not None
-                if not unseen or client.session in channel.left:
-                    channel.left[client.session] = Departure(
-                        session=client.session, next_sequences=wanted
-                    )
-                    self._schedule(subscriber.session, now)
-        return effects
-
-    def _schedule(self, session: int, now: float) -> None:
-        self._pending.add(session)
-        if self._flush_at is None:
-            self._flush_at = now + NOTIFY_DELAY_S
-
-    def _push(self, channel: _Channel) -> Send | None:
-        if not channel.joined and not channel.left:
-            return None
-        channel.revision += 1
-        push = PublishersChanged(
-            revision=channel.revision,
-            joined=list(channel.joined.values()),
-            left=list(channel.left.values()),
-        )
-        channel.forget_pending()
-        return Send(channel.peer, push)
+        return publisher_info(self.model, publisher, subscriber)

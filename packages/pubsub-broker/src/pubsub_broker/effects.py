@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from pubsub_broker.registry import Client
-from pubsub_common.messages import Reply
+from pubsub_common.messages import ClientStatus, Reply
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,4 +57,19 @@ class Rejected:
     detail: str
 
 
-Effect = Send | Attach | Detach | Arrived | Departed | Rejected
+@dataclasses.dataclass(frozen=True, slots=True)
+class Missed:
+    """A subscriber has lost so many more events of each topic. For the log."""
+
+    client: Client
+    events: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Clients of an earlier run of this broker did not come back. For the log."""
+
+    clients: tuple[ClientStatus, ...]
+
+
+Effect = Send | Attach | Detach | Arrived | Departed | Rejected | Missed | GivenUp

@@ -1,33 +1,34 @@
 """Forwarding events from publishers to subscribers, centralized model. Shell.
 
-`ForwardSockets` is the pair of sockets; `ProxyForwarder` runs libzmq's proxy, a
-loop in C, over a pair in a thread of its own.
+`ForwardSockets` is the pair of sockets. Two loops serve one in a thread of its own:
+`proxy`, in C, and `blocking`, which waits for slow subscribers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
-import threading
+import select
 import time
 import zlib
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 import zmq
 
-from pubsub_common.errors import PubSubError
-from pubsub_common.sockets import endpoint, has_input
+from pubsub_common.sockets import (
+    endpoint,
+    has_input,
+    limit_received,
+    notice_dead_links,
+)
 
 # Events of a publisher that has left may still be on their way through the network
 # and our queue; disconnecting at once would drop them.
 DETACH_GRACE_S: Final = 6.0
 
-# The proxy answers between two bursts of at most 1000 messages.
-_ANSWER_S: Final = 10.0
-
-_STATISTICS: Final = b"STATISTICS"
-_TERMINATE: Final = b"TERMINATE"
+# How long a held message waits for a subscriber to say that it has made room, before it
+# is tried anyway: what says so may have come between two looks.
+RETRY_S: Final = 0.02
 
 
 def forwarder_of(topic: str, count: int) -> int:
@@ -35,20 +36,41 @@ def forwarder_of(topic: str, count: int) -> int:
     return zlib.crc32(topic.encode()) % count
 
 
+# One message: a frame, or what a stranger sends, several.
+Message = list[zmq.Frame]
+
+
 class ForwardSockets:
     """XSUB towards publishers, XPUB towards subscribers.
+
+    With ``blocking``, a message for which a subscriber's queue has no room is *held*
+    instead of dropped for that subscriber; whoever drives the sockets must then not
+    offer another before `retry` has let go of it.
 
     One thread at a time uses it. Attaching what is attached, and detaching what is
     not, does nothing.
     """
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], queue_limit: int
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        queue_limit: int,
+        *,
+        blocking: bool = False,
     ) -> None:
         self.xsub = context.socket(zmq.XSUB)
         self.xpub = context.socket(zmq.XPUB)
         for socket in (self.xsub, self.xpub):
             socket.set_hwm(queue_limit)
+            notice_dead_links(socket)
+        limit_received(self.xsub)
+        limit_received(self.xpub, subscriptions=True)
+        if blocking:
+            # All or nothing: libzmq looks for room in every queue that wants the
+            # message before it puts it into any.
+            self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
+        self.held: Message | None = None
+        self.held_since: float | None = None
         # What goes to publishers are subscriptions. Those over a limit libzmq would
         # drop without a word; how many there are is bounded by topics and clients.
         self.xsub.sndhwm = 0
@@ -89,11 +111,48 @@ class ForwardSockets:
         """When `apply` is needed for the sake of earlier detachments."""
         return min(self._detach_at.values(), default=None)
 
-    def forward_subscriptions(self) -> None:
-        """Pass waiting subscriptions on to the publishers."""
+    def forward_subscriptions(self) -> bool:
+        """Pass waiting subscriptions on to the publishers; whether there were any."""
+        found = False
         with contextlib.suppress(zmq.Again):
             while True:
                 self.xsub.send(self.xpub.recv(zmq.NOBLOCK))
+                found = True
+        return found
+
+    def offer(self, message: Message) -> bool:
+        """Send a message to its subscribers; False when it is held. Nothing is held
+        now."""
+        try:
+            self._send(message)
+        except zmq.Again:
+            self.held, self.held_since = message, time.monotonic()
+            return False
+        return True
+
+    def retry(self) -> bool:
+        """Send what is held, if anything; False when it still has no room."""
+        if self.held is None:
+            return True
+        # A subscriber that has made room says so by a command, which a send would look
+        # at only now and then.
+        self.xpub.get(zmq.EVENTS)
+        try:
+            self._send(self.held)
+        except zmq.Again:
+            return False
+        self.held = self.held_since = None
+        # What publishers that left had sent before comes in only now.
+        self._put_off_detachments()
+        return True
+
+    def let_go(self, until: float) -> None:
+        """Send what is held, or drop it at ``until`` (monotonic seconds)."""
+        poller = select.poll()
+        poller.register(self.xpub.FD, select.POLLIN)
+        while not self.retry() and time.monotonic() < until:
+            left_s = max(0.0, until - time.monotonic())
+            poller.poll(min(RETRY_S, left_s) * 1000)
 
     def close(self, linger_s: float) -> None:
         """Close both; events already accepted have ``linger_s`` to reach subscribers."""
@@ -103,6 +162,8 @@ class ForwardSockets:
     def _detach_finished(self) -> None:
         """Disconnect from publishers whose grace time is over, if nothing waits to
         be forwarded; else let them wait once more."""
+        if self.held is not None:
+            self._put_off_detachments()
         now = time.monotonic()
         due = [address for address, at in self._detach_at.items() if at <= now]
         busy = bool(due) and has_input(self.xsub)
@@ -114,95 +175,54 @@ class ForwardSockets:
             self._attached.discard(address)
             self.xsub.disconnect(f"tcp://{address}")
 
+    def _put_off_detachments(self) -> None:
+        """While nothing is read, nothing of the grace time passes."""
+        if self._detach_at:
+            at = time.monotonic() + DETACH_GRACE_S
+            self._detach_at = dict.fromkeys(self._detach_at, at)
 
-class ProxyForwarder:
-    """A `ForwardSockets` served by ``zmq_proxy_steerable`` in its own thread.
+    def _send(self, message: Message) -> None:
+        """Raises:
+        zmq.Again: a subscriber has no room. (Not after the first frame.)
+        """
+        for frame in message[:-1]:
+            self.xpub.send(frame, zmq.NOBLOCK | zmq.SNDMORE, copy=False)
+        self.xpub.send(message[-1], zmq.NOBLOCK, copy=False)
 
-    To change connections, the proxy is told to TERMINATE, the thread applies what
-    is queued and enters it again; the sockets keep their queues, so nothing is lost.
-    All methods belong to one controlling thread.
-    """
 
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        sockets: ForwardSockets,
-        name: str,
-    ) -> None:
-        self._sockets = sockets
-        self._changes: list[tuple[bool, str]] = []
-        self._stopping = False
-        self._counted = 0
-        # A REP socket answers every command. With a PAIR it depends on the version of
-        # libzmq, and an answer too many would be taken for that of the next command.
-        self._control = context.socket(zmq.DEALER)
-        self._proxy_end = context.socket(zmq.REP)
-        for socket in (self._control, self._proxy_end):
-            socket.linger = 0
-        self._control.rcvtimeo = round(_ANSWER_S * 1000)
-        self._control.bind(f"inproc://{name}")
-        self._proxy_end.connect(f"inproc://{name}")
-        self._idle = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+class Served(Protocol):
+    """What connects to publishers: a `ForwardSockets`, or the thread that has one."""
 
-    def start(self) -> None:
-        self._thread.start()
+    @property
+    def held_since(self) -> float | None:
+        """Since when a message has waited for room (monotonic seconds); None without
+        one."""
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`ForwardSockets.apply` in the forwarder's thread."""
-        self._changes = changes
-        self._interrupt()
+        """`ForwardSockets.apply`."""
+
+    def detach_due(self) -> float | None:
+        """`ForwardSockets.detach_due`; None for a thread that looks after it."""
+
+
+class Forwarder(Served, Protocol):
+    """A `ForwardSockets` served in a thread of its own. All methods belong to one
+    controlling thread.
+
+    Should the thread end for an error, that is in ``error``.
+    """
+
+    error: BaseException | None
+
+    def start(self) -> None:
+        """Start the thread."""
 
     def forwarded(self) -> int:
-        """Messages received from publishers since the start, but for the few that
-        pass while `apply` has the proxy end: the proxy forgets its counts then."""
-        return self._counted + self._statistics()
+        """Messages received from publishers since the start."""
 
-    def close(self, linger_s: float) -> None:
-        """End the thread and close everything."""
-        self._stopping = True
-        self._interrupt()
-        self._thread.join()
-        self._sockets.close(linger_s)
-        self._control.close(linger=0)
-        self._proxy_end.close(linger=0)
+    def begin_close(self, until: float) -> None:
+        """Have the thread end, at ``until`` (monotonic seconds) at the latest."""
 
-    def _run(self) -> None:
-        while not self._stopping:
-            zmq.proxy_steerable(
-                self._sockets.xsub, self._sockets.xpub, None, self._proxy_end
-            )
-            changes, self._changes = self._changes, []
-            self._sockets.apply(changes)
-            self._idle.set()
-
-    def _interrupt(self) -> None:
-        """Have the thread leave the proxy, apply changes and enter it again; returns
-        when the changes are applied. The proxy is asked for its counts in the same
-        breath. (As of libzmq 4.3.5, PAUSE would not stop one that is busy.)"""
-        self._idle.clear()
-        self._send(_STATISTICS)
-        self._send(_TERMINATE)
-        self._counted += self._received_count(self._receive())
-        self._receive()
-        if not self._idle.wait(_ANSWER_S):
-            raise PubSubError("the forwarder's thread does not answer")
-
-    def _statistics(self) -> int:
-        self._send(_STATISTICS)
-        return self._received_count(self._receive())
-
-    @staticmethod
-    def _received_count(statistics: list[bytes]) -> int:
-        """Messages that the proxy received on XSUB since it was entered: the first
-        of eight counters (messages and bytes, in and out, front and back end)."""
-        return int.from_bytes(statistics[0], sys.byteorder)
-
-    def _send(self, command: bytes) -> None:
-        self._control.send_multipart([b"", command])
-
-    def _receive(self) -> list[bytes]:
-        try:
-            return self._control.recv_multipart()[1:]
-        except zmq.Again:
-            raise PubSubError("the forwarder's proxy does not answer") from None
+    def close(self, until: float) -> None:
+        """End the thread and close everything; what was accepted has until ``until``
+        to reach subscribers."""

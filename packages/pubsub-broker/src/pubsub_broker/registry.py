@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from pubsub_common.messages import ClockOffset, Role
+from pubsub_common.wildcards import Filters, is_filter, matches
 
 
 @dataclasses.dataclass(slots=True)
 class Client:
     """One registered client. ``address`` is ``IP:port`` of a publisher's data port and
-    ``IP`` of a subscriber; ``offset`` is what the client said of its clock."""
+    ``IP`` of a subscriber; ``offset`` is what the client said of its clock,
+    ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic."""
 
     session: int
     role: Role
@@ -26,6 +28,8 @@ class Client:
     clock: str
     renewed_at: float
     offset: ClockOffset | None = None
+    strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class Registry(Protocol):
@@ -53,13 +57,17 @@ class Registry(Protocol):
         """When the next lease ends; None without clients."""
 
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
-        """Each client of ``role`` that has at least one of ``topics``, once."""
+        """Each client of ``role`` that has at least one of ``topics``, once. Topics of
+        subscribers, given or registered, may hold wildcards."""
 
     def publisher_at(self, address: str) -> Client | None:
         """The publisher with this data port."""
 
     def clients(self) -> Iterator[Client]:
         """All clients."""
+
+    def count(self) -> int:
+        """How many clients there are."""
 
 
 class MemoryRegistry:
@@ -73,6 +81,7 @@ class MemoryRegistry:
         self._lease_s = lease_s
         self._clients: OrderedDict[int, Client] = OrderedDict()
         self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
+        self._filters: Filters[int] = Filters()
         self._by_address: dict[str, int] = {}
 
     def put(self, client: Client) -> Client | None:
@@ -81,6 +90,8 @@ class MemoryRegistry:
         for topic in client.topics:
             key = (client.role, topic)
             self._by_topic.setdefault(key, {})[client.session] = None
+            if client.role == "subscriber" and is_filter(topic):
+                self._filters.add(topic, client.session)
         if client.role == "publisher":
             self._by_address[client.address] = client.session
         return previous
@@ -106,6 +117,8 @@ class MemoryRegistry:
             del sessions[session]
             if not sessions:
                 del self._by_topic[key]
+            if client.role == "subscriber" and is_filter(topic):
+                self._filters.discard(topic, session)
         if self._by_address.get(client.address) == session:
             del self._by_address[client.address]
         return client
@@ -129,6 +142,12 @@ class MemoryRegistry:
         sessions: dict[int, None] = {}
         for topic in topics:
             sessions.update(self._by_topic.get((role, topic), {}))
+            if role == "subscriber":
+                sessions.update(dict.fromkeys(self._filters.matching(topic)))
+            elif is_filter(topic):
+                for (other, name), found in self._by_topic.items():
+                    if other == role and matches(topic, name):
+                        sessions.update(found)
         return (self._clients[session] for session in sessions)
 
     def publisher_at(self, address: str) -> Client | None:
@@ -137,3 +156,6 @@ class MemoryRegistry:
 
     def clients(self) -> Iterator[Client]:
         return iter(self._clients.values())
+
+    def count(self) -> int:
+        return len(self._clients)

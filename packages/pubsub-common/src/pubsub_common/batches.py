@@ -147,7 +147,7 @@ def decode_any_batch_body(body: bytes | memoryview) -> Batch:
     """
     try:
         batch = _decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"not a batch: {error}") from error
     if len(batch.payloads) != len(batch.offsets_ns):
         raise ProtocolError(

@@ -23,6 +23,7 @@ Model = Literal["centralized", "decentralized"]
 # Bounded, so that what a peer sends can be added up and written again.
 Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
 Uncertainty = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+Lease = Annotated[float, msgspec.Meta(gt=0)]
 Strength = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 # Reasons in an Error reply.
@@ -156,7 +157,7 @@ class Registered(_Message, frozen=True, tag="registered"):
     id: int
     session: Session
     epoch: int
-    lease_s: float
+    lease_s: Lease
     model: Model
     revision: int = 0
     ports: dict[str, int] = {}

@@ -169,5 +169,5 @@ def decode_position(frame: bytes) -> tuple[str, Event] | None:
         raise ProtocolError("broken position topic")
     try:
         return topic, decode_body(memoryview(frame)[end + 1 :])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"broken position: {error}") from error

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pubsub_common import messages
 from pubsub_common.defaults import (
@@ -47,6 +48,8 @@ from pubsub_common.messages import (
     Reply,
     Role,
 )
+
+_MIN_HEARTBEAT_S: Final = 0.02
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class ClientSession:
         if not self._registered:
             self._deadline = now + REGISTER_ANSWER_S
             return self._register(), events
-        self._deadline = now + self.lease_s / HEARTBEATS_PER_LEASE
+        self._deadline = now + self._heartbeat_s()
         assert self.session is not None
         return Heartbeat(
             id=self._take_id(),
@@ -216,6 +219,10 @@ class ClientSession:
             next_sequences=dict(next_sequences),
         )
 
+    def _heartbeat_s(self) -> float:
+        """Until the next heartbeat; a broker may name any lease."""
+        return max(self.lease_s / HEARTBEATS_PER_LEASE, _MIN_HEARTBEAT_S)
+
     def _take_id(self) -> int:
         self._next_id += 1
         return self._next_id
@@ -248,7 +255,7 @@ class ClientSession:
         self.epoch = reply.epoch
         self.lease_s = reply.lease_s
         self._revision = reply.revision
-        self._deadline = now + self.lease_s / HEARTBEATS_PER_LEASE
+        self._deadline = now + self._heartbeat_s()
         return [Joined(reply, again)]
 
     def _on_changed(self, push: PublishersChanged, now: float) -> list[SessionEvent]:

@@ -78,6 +78,17 @@ def matches(subscription: str, topic: str) -> bool:
     return len(levels) == len(names)
 
 
+def wanted(topics: Iterable[str], subscriptions: Iterable[str]) -> list[str]:
+    """Those of ``topics`` that one of ``subscriptions`` stands for, in their order."""
+    exact = set(subscriptions)
+    filters = [each for each in exact if is_filter(each)]
+    return [
+        topic
+        for topic in topics
+        if topic in exact or any(matches(each, topic) for each in filters)
+    ]
+
+
 class Filters(Generic[_K]):
     """Who has which filters: a tree of levels, so that a topic's match does not look at
     all of them."""

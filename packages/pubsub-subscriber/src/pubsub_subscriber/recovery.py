@@ -155,11 +155,15 @@ class Recovery:
         if stream is None:
             return []  # it came late, and another one has served
         tracker = stream.tracker
-        gaps = []
+        gaps: list[Gap] = []
         before = tracker.expected
         if question == stream.question:
             # The rest of what was asked for is still to be had.
-            gaps = self._lose(stream, min(answer.sequence, question.last + 1))
+            end = min(answer.sequence, question.last + 1)
+            while tracker.expected < end:  # but what came by itself meanwhile
+                gaps += self._lose(stream, min(end, stream.gap_end()))
+                self._release(stream, items)
+            stream.joining = False
         for event in answer.events():
             if event.sequence == tracker.expected:
                 tracker.expected += 1
@@ -261,7 +265,9 @@ class Recovery:
 
     def _lose(self, stream: _Stream, end: int) -> list[Gap]:
         """What is next and lies before number ``end`` will not come."""
-        joining, stream.joining = stream.joining, False
+        # Once something was delivered, what is missing is missing.
+        joining = stream.joining and stream.tracker.expected == 0
+        stream.joining = False
         if joining:
             stream.tracker.begin(end)
             return []

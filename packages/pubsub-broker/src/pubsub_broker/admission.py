@@ -1,0 +1,105 @@
+"""Which registrations the broker accepts. Core."""
+
+from __future__ import annotations
+
+from pubsub_broker.registry import Registry
+from pubsub_common import messages
+from pubsub_common.defaults import CLOCKS, MAX_TOPICS_PER_CLIENT
+from pubsub_common.endpoints import parse_address, validate_host
+from pubsub_common.errors import ConfigError
+from pubsub_common.messages import Model, Register, Role
+from pubsub_common.wildcards import validate_names, validate_subscriptions
+
+
+class Refusal(Exception):
+    """A registration is not acceptable: a code of `messages`, and words for people."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+def acceptable_topics(
+    request: Register, model: Model, registry: Registry
+) -> tuple[str, ...]:
+    """The topics of a registration that a broker of this model can accept.
+
+    Raises:
+        Refusal: it cannot.
+    """
+    if request.model not in (None, model):
+        raise Refusal(
+            messages.WRONG_MODEL,
+            f"the {request.role} expects a {request.model} broker, this one is {model}",
+        )
+    topics = _topics(request)
+    _check_strengths(request, topics)
+    try:
+        if request.role == "publisher":
+            parse_address(request.address)
+        else:
+            validate_host(request.address)
+    except ConfigError as error:
+        raise Refusal(messages.BAD_ADDRESS, str(error)) from error
+    _check_clock(request, topics, registry)
+    return topics
+
+
+def check_room(request: Register, registry: Registry, max_clients: int) -> None:
+    """Whether there is room for a client that is not registered yet.
+
+    Raises:
+        Refusal: there is none.
+    """
+    if registry.count() < max_clients:
+        return
+    if request.role == "publisher" and registry.publisher_at(request.address):
+        return  # it takes the place of the one that was there
+    raise Refusal(
+        messages.TOO_MANY,
+        f"{max_clients} clients are registered, and this broker takes no more "
+        "(--max-clients)",
+    )
+
+
+def _topics(request: Register) -> tuple[str, ...]:
+    count = len(set(request.topics))
+    if count > MAX_TOPICS_PER_CLIENT:
+        raise Refusal(
+            messages.TOO_MANY,
+            f"{count} topics are too many; "
+            f"at most {MAX_TOPICS_PER_CLIENT} are allowed per client",
+        )
+    try:
+        if request.role == "publisher":
+            return validate_names(request.topics)
+        return validate_subscriptions(request.topics)
+    except ConfigError as error:
+        raise Refusal(messages.BAD_TOPIC, str(error)) from error
+
+
+def _check_strengths(request: Register, topics: tuple[str, ...]) -> None:
+    if request.strengths and request.role != "publisher":
+        raise Refusal(messages.MALFORMED, f"a {request.role} has no strengths")
+    for topic in request.strengths.keys() - set(topics):
+        raise Refusal(
+            messages.BAD_TOPIC,
+            f"a strength for {topic!r}, which is not among the publisher's topics",
+        )
+
+
+def _check_clock(
+    request: Register, topics: tuple[str, ...], registry: Registry
+) -> None:
+    """Latency is a difference of two stamps: both sides need the same clock."""
+    if request.clock not in CLOCKS:
+        raise Refusal(messages.WRONG_CLOCK, f"unknown clock {request.clock!r}")
+    other: Role = "subscriber" if request.role == "publisher" else "publisher"
+    for client in registry.matching(other, topics):
+        if client.clock != request.clock and client.session != request.session:
+            raise Refusal(
+                messages.WRONG_CLOCK,
+                f"the {request.role} uses the {request.clock} clock, but the "
+                f"{other} at {client.address} uses {client.clock}",
+            )

@@ -1,0 +1,58 @@
+"""What the broker tells of a client, to subscribers and in its status. Core."""
+
+from __future__ import annotations
+
+from pubsub_broker.registry import Client, Registry
+from pubsub_common.messages import ClientStatus, ClockRange, Model, PublisherInfo
+from pubsub_common.wildcards import wanted
+
+
+def publisher_info(
+    model: Model, publisher: Client, subscriber: Client
+) -> PublisherInfo:
+    """What a subscriber is to know of a publisher: no more than concerns its topics."""
+    topics = wanted(publisher.topics, subscriber.topics)
+    return PublisherInfo(
+        session=publisher.session,
+        topics=topics,
+        address=None if model == "centralized" else publisher.address,
+        strengths={
+            topic: strength
+            for topic, strength in publisher.strengths.items()
+            if topic in topics
+        },
+    )
+
+
+def client_status(client: Client, now: float) -> ClientStatus:
+    """A client's line in a status report at ``now``, seconds of the registry's clock."""
+    return ClientStatus(
+        role=client.role,
+        session=client.session,
+        address=client.address,
+        topics=list(client.topics),
+        idle_s=now - client.renewed_at,
+        lost=dict(client.lost),
+    )
+
+
+def clocks_of(registry: Registry, client: Client) -> ClockRange | None:
+    """Where the clocks of a subscriber's publishers are; None when one is not known,
+    or there is none."""
+    if client.role != "subscriber":
+        return None
+    low_ns: int | None = None
+    high_ns: int | None = None
+    for publisher in registry.matching("publisher", client.topics):
+        offset = publisher.offset
+        if offset is None:
+            return None
+        low, high = (
+            offset.offset_ns - offset.bound_ns,
+            offset.offset_ns + offset.bound_ns,
+        )
+        low_ns = low if low_ns is None else min(low_ns, low)
+        high_ns = high if high_ns is None else max(high_ns, high)
+    if low_ns is None or high_ns is None:
+        return None
+    return ClockRange(low_ns=low_ns, high_ns=high_ns)

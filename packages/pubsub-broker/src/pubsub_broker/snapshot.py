@@ -1,0 +1,170 @@
+"""Who was there when the broker was last seen: a file's content, and who of them is
+still expected back. Core.
+
+The file is one JSON object: format, version, the SHA-256 of the content's bytes, and
+the content. The checksum finds what was cut off, mixed up or edited.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from pubsub_common.defaults import EXPECTED_MARGIN_S
+from pubsub_common.errors import PubSubError
+from pubsub_common.events import Session
+from pubsub_common.messages import ClientStatus, Role
+
+FORMAT: Final = "pubsub-broker state"
+VERSION: Final = 1
+
+
+class SnapshotError(PubSubError):
+    """The bytes are no snapshot that this broker can read; the text says why."""
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One client. ``idle_s`` is how long before the snapshot it was there: 0, but for
+    one that was still expected then."""
+
+    role: Role
+    session: Session
+    address: str
+    topics: list[str]
+    idle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The clients at ``written_ns``, a time of the realtime clock."""
+
+    written_ns: Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+    clients: list[Remembered]
+
+
+class _Envelope(msgspec.Struct, kw_only=True):
+    format: Literal["pubsub-broker state"]
+    version: int
+    sha256: str
+    content: msgspec.Raw
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_content = msgspec.json.Decoder(Snapshot).decode
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """The bytes of a file."""
+    content = _encode(snapshot)
+    envelope = _Envelope(
+        format=FORMAT,
+        version=VERSION,
+        sha256=hashlib.sha256(content).hexdigest(),
+        content=msgspec.Raw(content),
+    )
+    return _encode(envelope) + b"\n"
+
+
+def decode_snapshot(data: bytes) -> Snapshot:
+    """What a file says.
+
+    Raises:
+        SnapshotError: it is damaged, or not ours.
+    """
+    try:
+        envelope = _decode_envelope(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SnapshotError(
+            f"it is no state of a broker, or cut off: {error}"
+        ) from error
+    if envelope.version != VERSION:
+        raise SnapshotError(
+            f"it is of version {envelope.version}, this broker reads {VERSION}"
+        )
+    content = bytes(envelope.content)
+    if hashlib.sha256(content).hexdigest() != envelope.sha256:
+        raise SnapshotError("its checksum is wrong")
+    try:
+        return _decode_content(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SnapshotError(f"its content is none of a broker: {error}") from error
+
+
+class Expected:
+    """The clients of an earlier run that have not come back yet.
+
+    Each says how long it has been away: since the snapshot was written, as far as the
+    realtime clock tells, which may have been set back meanwhile.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot | None, *, now: float, clock_ns: int, lease_s: float
+    ) -> None:
+        """``now`` is seconds of the monotonic clock, ``clock_ns`` the realtime clock."""
+        self._since = now
+        self._until = now + lease_s + EXPECTED_MARGIN_S
+        self._clients: dict[int, Remembered] = {}
+        self._away_s = 0.0
+        if snapshot is not None:
+            self._away_s = max(0.0, (clock_ns - snapshot.written_ns) / 1e9)
+            self._clients = {client.session: client for client in snapshot.clients}
+
+    def came(self, session: int) -> bool:
+        """A client registered under this session; whether it was expected."""
+        return self._clients.pop(session, None) is not None
+
+    def status(self, now: float) -> list[ClientStatus]:
+        """Who has not come yet."""
+        away_s = self._away_s + (now - self._since)
+        return [
+            ClientStatus(
+                role=client.role,
+                session=client.session,
+                address=client.address,
+                topics=client.topics,
+                idle_s=client.idle_s + away_s,
+            )
+            for client in self._clients.values()
+        ]
+
+    def give_up(self, now: float) -> tuple[ClientStatus, ...]:
+        """Who has not come in time; from now on nobody is expected. Before that time,
+        and without any, nobody."""
+        if not self._clients or now < self._until:
+            return ()
+        gone = tuple(self.status(now))
+        self._clients.clear()
+        return gone
+
+    def next_deadline(self) -> float | None:
+        """When `give_up` is due; None while nobody is expected."""
+        return self._until if self._clients else None
+
+
+def snapshot_of(
+    clients: Iterable[ClientStatus], expected: Iterable[ClientStatus], clock_ns: int
+) -> Snapshot:
+    """What to write: who is there, and who was still expected."""
+    there = [
+        Remembered(
+            role=client.role,
+            session=client.session,
+            address=client.address,
+            topics=client.topics,
+        )
+        for client in clients
+    ]
+    away = [
+        Remembered(
+            role=client.role,
+            session=client.session,
+            address=client.address,
+            topics=client.topics,
+            idle_s=client.idle_s,
+        )
+        for client in expected
+    ]
+    return Snapshot(written_ns=max(0, clock_ns), clients=there + away)

@@ -1,0 +1,79 @@
+"""``pubsub-broker status``: ask a broker who is there. Shell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pubsub_common import cli, defaults
+from pubsub_common.errors import BrokerUnreachable, ProtocolError, PubSubError
+from pubsub_common.messages import Status
+
+PROGRAM = "pubsub-broker status"
+
+USAGE = f"""Ask a broker who is there, who is expected back, and who has lost events.
+
+Usage:
+  {PROGRAM} [options]
+
+Options:
+  --address HOST                  IP address of the broker
+                                  [default: {defaults.LOOPBACK}]
+  --port PORT                     its control port [default: {defaults.CONTROL_PORT}]
+  --connect-timeout SECONDS       how long to wait for its answer [default: 5]
+  --json                          print the answer as it came, JSON
+{cli.COMMON_OPTIONS}
+"""
+
+
+def ask(address: str, port: int, timeout_s: float) -> Status:
+    """The status of the broker at ``address:port``.
+
+    Raises:
+        BrokerUnreachable: no answer came within ``timeout_s`` seconds.
+        PubSubError: the answer was no status.
+    """
+    import zmq
+
+    from pubsub_common import messages
+    from pubsub_common.sockets import endpoint
+
+    where = endpoint(address, port)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.connect(where)
+        dealer.send(messages.encode(messages.StatusRequest(id=1)))
+        if not dealer.poll(round(timeout_s * 1000)):
+            raise BrokerUnreachable(where, timeout_s)
+        try:
+            reply = messages.decode_reply(dealer.recv())
+        except ProtocolError as error:
+            raise PubSubError(f"{where} sent what is no reply: {error}") from error
+    if not isinstance(reply, Status):
+        raise PubSubError(f"{where} sent no status: {reply}")
+    return reply
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse what follows ``status``, ask, print, and return the exit code."""
+    from pubsub_broker import __version__
+
+    # The word that led here is part of the usage, as a command.
+    options = cli.parse(USAGE, ["status", *argv], PROGRAM, __version__)
+
+    def work() -> None:
+        from pubsub_broker.statustext import render
+        from pubsub_common import messages
+        from pubsub_common.endpoints import validate_host
+
+        cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        status = ask(
+            validate_host(options["--address"]),
+            cli.port_number(options, "--port"),
+            cli.seconds(options, "--connect-timeout"),
+        )
+        if options["--json"]:
+            print(messages.encode(status).decode())
+        else:
+            print(render(status))
+
+    return cli.run(PROGRAM, work)

@@ -1,0 +1,295 @@
+"""Valid inputs of every kind, from which fuzzing starts.
+
+Control messages are built from their types, so one that is added later needs a line in
+`CONTROL`; `test_fuzz.py` sees to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from pubsub_broker.snapshot import (
+    FORMAT,
+    VERSION,
+    Remembered,
+    Snapshot,
+    encode_snapshot,
+)
+from pubsub_common import messages
+from pubsub_common.batches import Batch, encode_batch, encode_batch_body
+from pubsub_common.events import (
+    encode_body,
+    encode_event,
+    encode_ready_answer,
+    ready_topic,
+)
+from pubsub_common.messages import (
+    Alive,
+    ClientStatus,
+    ClockOffset,
+    ClockRange,
+    ClockReply,
+    ClockRequest,
+    Departure,
+    Disconnect,
+    Disconnected,
+    Error,
+    Farewell,
+    Heartbeat,
+    PublisherInfo,
+    PublishersChanged,
+    Register,
+    Registered,
+    Reply,
+    Request,
+    Status,
+    StatusRequest,
+)
+from pubsub_common.recovery import (
+    Question,
+    encode_answer,
+    encode_position,
+    position_prefix,
+    recovery_topic,
+)
+
+# Topics and the session that the targets know.
+TOPICS = ("A", "température")
+SESSION = 2**48
+ADDRESS = "10.0.0.2:5556"
+_STAMP = 1_700_000_000_000_000_000
+
+
+def _register(number: int, **changes: object) -> Register:
+    fields: dict[str, object] = {
+        "id": number,
+        "version": messages.PROTOCOL_VERSION,
+        "role": "publisher",
+        "topics": list(TOPICS),
+        "address": ADDRESS,
+        "clock": "realtime",
+    }
+    return Register(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+_SUBSCRIBER = {"role": "subscriber", "address": "10.0.0.3", "topics": ["A"]}
+_INFO = PublisherInfo(session=SESSION, topics=["A"], address=ADDRESS)
+
+REQUESTS: list[Request] = [
+    _register(1),
+    _register(2, **_SUBSCRIBER, model="decentralized"),
+    _register(3, session=1, topics=["A"]),
+    _register(4, **_SUBSCRIBER, session=2, clock="monotonic"),
+    _register(5, version=2),
+    _register(12, strengths={"A": 5}),
+    _register(14, **{**_SUBSCRIBER, "topics": ["A", "a/#", "+/b"]}),
+    Heartbeat(id=6, session=1),
+    Heartbeat(
+        id=7,
+        session=2,
+        revision=4,
+        clock=ClockOffset(offset_ns=-1500, bound_ns=40_000),
+    ),
+    Heartbeat(id=13, session=2, lost={"A": 12}),
+    ClockRequest(id=8, sent_ns=_STAMP),
+    Disconnect(id=9, session=1),
+    Disconnect(id=10, session=1, next_sequences={"A": 1000, TOPICS[1]: 0}),
+    StatusRequest(id=11),
+]
+
+REPLIES: list[Reply] = [
+    Registered(id=1, session=2, epoch=99, lease_s=6.0, model="centralized"),
+    Registered(
+        id=1,
+        session=2,
+        epoch=99,
+        lease_s=6.0,
+        model="decentralized",
+        revision=3,
+        ports={"A": 40123},
+        publishers=[_INFO, PublisherInfo(session=3, topics=["A"], strengths={"A": 2})],
+    ),
+    Alive(id=2, epoch=99, known=True, revision=4),
+    Alive(id=2, epoch=100, known=False),
+    Alive(
+        id=3,
+        epoch=99,
+        known=True,
+        publishers_clock=ClockRange(low_ns=-41_500, high_ns=38_500),
+    ),
+    ClockReply(id=0, sent_ns=_STAMP, received_ns=_STAMP + 1, replied_ns=_STAMP + 2),
+    Disconnected(id=9),
+    PublishersChanged(revision=1, joined=[_INFO], ports={"A": 40123}),
+    PublishersChanged(
+        revision=4, left=[Departure(session=SESSION, next_sequences={"A": 1000})]
+    ),
+    Farewell(epoch=99),
+    Status(
+        id=1,
+        epoch=99,
+        model="centralized",
+        uptime_s=12.5,
+        clients=[
+            ClientStatus(
+                role="publisher",
+                session=1,
+                address=ADDRESS,
+                topics=["A"],
+                idle_s=0.25,
+            )
+        ],
+        expected=[
+            ClientStatus(
+                role="subscriber",
+                session=2,
+                address="10.0.0.3",
+                topics=["A"],
+                idle_s=9.0,
+                lost={"A": 3},
+            )
+        ],
+        forwarded=1000,
+        rejected=2,
+    ),
+    Error(id=1, code=messages.WRONG_MODEL, detail="the other model"),
+    Error(id=-1, code=messages.UNKNOWN_SESSION, detail="who?"),
+]
+
+
+def lines(things: Iterable[Request | Reply]) -> bytes:
+    """Several messages as one input: JSON has no line breaks in it."""
+    return b"\n".join(map(messages.encode, things))
+
+
+REQUEST_SEEDS = [messages.encode(request) for request in REQUESTS]
+REPLY_SEEDS = [messages.encode(reply) for reply in REPLIES]
+BROKER_SEEDS = [*REQUEST_SEEDS, lines(REQUESTS), lines(REQUESTS[1:3] + REQUESTS)]
+CLIENT_SEEDS = [
+    *REPLY_SEEDS,
+    lines(REPLIES),
+    lines([REPLIES[1], REPLIES[8], REPLIES[3], REPLIES[1]]),
+    lines([REPLIES[0], REPLIES[7], REPLIES[9], REPLIES[11]]),
+]
+
+EVENT_SEEDS = [
+    encode_event("A", ADDRESS, SESSION, 0, _STAMP, b"hello"),
+    encode_event(TOPICS[1], ADDRESS, 2**53 - 1, 300, -1, b""),
+    encode_event("A", ADDRESS, SESSION, 2**62 - 1, 2**64 - 1, bytes(300)),
+]
+EVENT_BODY_SEEDS = [
+    encode_body((ADDRESS, SESSION, 7, _STAMP, b"hello")),
+    encode_body((ADDRESS, SESSION, 2**40, -(2**63), bytes(70))),
+]
+BATCH_SEEDS = [
+    encode_batch(Batch(ADDRESS, SESSION, 0, _STAMP, [0], [b"one"], "A")),
+    encode_batch(
+        Batch(
+            ADDRESS, SESSION, 5, 2**64 - 1, [0, 2**40, -3], [b"", b"b", b"c" * 40], "A"
+        )
+    ),
+    encode_batch(Batch(ADDRESS, 1, 0, -1, list(range(20)), [b"x"] * 20, TOPICS[1])),
+]
+BATCH_BODY_SEEDS = [
+    encode_batch_body(ADDRESS, SESSION, 0, [_STAMP], [b"one"]),
+    encode_batch_body(ADDRESS, SESSION, 9, [_STAMP, _STAMP + 5], [b"one", b""]),
+]
+READY_SEEDS = [
+    ready_topic("A", SESSION),
+    ready_topic(TOPICS[1], 2**53 - 1, 4096),
+    ready_topic("A", 0, 1),
+]
+ANSWER_SEEDS = [
+    encode_ready_answer("A", SESSION, ADDRESS, 1, 7),
+    encode_ready_answer(TOPICS[1], 5, ADDRESS, SESSION, 0, 3),
+]
+
+
+def framed(frames: Iterable[bytes]) -> bytes:
+    """Several frames as one input: each is preceded by its length in two bytes."""
+    return b"".join(len(frame).to_bytes(2, "big") + frame for frame in frames)
+
+
+INTAKE_SEEDS = [
+    framed([ANSWER_SEEDS[0], *EVENT_SEEDS]),
+    framed(
+        [
+            encode_event("A", ADDRESS, SESSION, n, _STAMP, b"x")
+            for n in (0, 1, 2, 5, 4, 4)
+        ]
+    ),
+    framed([*BATCH_SEEDS, *ANSWER_SEEDS, *EVENT_SEEDS]),
+    framed(
+        [encode_event("A", ADDRESS, SESSION, n, _STAMP, bytes(4096)) for n in range(3)]
+    ),
+]
+
+# Recovery
+
+_QUESTIONS = [
+    Question("A", SESSION, 5, 3, 9, 1),
+    Question("A", SESSION, SESSION, 0, 2**62 - 1, 2**16 - 1),
+    Question(TOPICS[1], 2**53 - 1, 0, 4, 4, 0),
+]
+QUESTION_SEEDS = [recovery_topic(question) for question in _QUESTIONS]
+PREFIX_SEEDS = [position_prefix(topic) for topic in TOPICS]
+POSITION_SEEDS = [encode_position(topic, ADDRESS, SESSION, 7) for topic in TOPICS]
+RECOVERED_SEEDS = [
+    encode_answer(_QUESTIONS[0], ADDRESS, 4, [_STAMP, _STAMP + 1], [b"four", b"five"]),
+    encode_answer(_QUESTIONS[0], ADDRESS, 10, [], []),
+    encode_answer(_QUESTIONS[1], ADDRESS, 0, [0] * 20, [b"x"] * 20),
+]
+SUBSCRIPTION_SEEDS = [
+    framed(b"\x01" + raw for raw in [*READY_SEEDS, *QUESTION_SEEDS, *PREFIX_SEEDS]),
+    framed([b"\x01" + READY_SEEDS[0], b"\x00" + READY_SEEDS[0], b"\x01A\0"]),
+    framed(
+        [
+            b"\x01" + PREFIX_SEEDS[0],
+            b"\x00" + PREFIX_SEEDS[0],
+            b"\x01" + PREFIX_SEEDS[1],
+        ]
+    ),
+]
+_HOLE = [encode_event("A", ADDRESS, SESSION, n, _STAMP, b"x") for n in (0, 3, 4)]
+_ANSWERED = Question("A", SESSION, SESSION, 1, 2, 1)
+INTAKE_SEEDS += [
+    framed([*_HOLE, POSITION_SEEDS[0]]),
+    framed([*_HOLE, encode_answer(_ANSWERED, ADDRESS, 1, [5, 6], [b"1", b"2"])]),
+    framed([*_HOLE, encode_answer(_ANSWERED, ADDRESS, 2, [6], [b"2"]), *EVENT_SEEDS]),
+    framed([*_HOLE, encode_answer(_ANSWERED, ADDRESS, 3, [], []), *RECOVERED_SEEDS]),
+]
+
+# A broker's file
+
+_SNAPSHOT = Snapshot(
+    written_ns=_STAMP,
+    clients=[
+        Remembered(role="publisher", session=1, address=ADDRESS, topics=["A"]),
+        Remembered(
+            role="subscriber",
+            session=2,
+            address="10.0.0.3",
+            topics=list(TOPICS),
+            idle_s=1.5,
+        ),
+    ],
+)
+
+
+def sealed(content: bytes) -> bytes:
+    """A file with this content and the right checksum."""
+    envelope = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    head = messages.encode(envelope)
+    return head[:-1] + b',"content":' + content + b"}"
+
+
+SNAPSHOT_SEEDS = [
+    encode_snapshot(_SNAPSHOT)[:-1],
+    b"content\n" + msgspec.json.encode(_SNAPSHOT),
+]

@@ -1,0 +1,425 @@
+"""What is fuzzed: each takes bytes, and may raise `ProtocolError` only.
+
+Where there is more to say about a result than that there is one, it is said here: what
+was read can be written again, and reads the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+import fuzz_seeds as seeds
+import msgspec
+import zmq
+
+from pubsub_broker.core import BrokerCore
+from pubsub_broker.effects import Effect, Send
+from pubsub_broker.registry import MemoryRegistry
+from pubsub_broker.snapshot import (
+    Expected,
+    SnapshotError,
+    decode_snapshot,
+    encode_snapshot,
+)
+from pubsub_common import messages
+from pubsub_common.batches import (
+    Batch,
+    counted,
+    decode_batch_body,
+    is_batch,
+)
+from pubsub_common.errors import ProtocolError
+from pubsub_common.events import (
+    EVENT_MARK,
+    decode_body,
+    decode_event,
+    decode_ready_answer,
+    encode_body,
+    encode_event,
+    parse_ready_question,
+    parse_ready_topic,
+    ready_topic,
+    split_frame,
+)
+from pubsub_common.messages import PublishersChanged
+from pubsub_common.recovery import (
+    decode_answer,
+    decode_position,
+    encode_answer,
+    encode_position,
+    parse_position_prefix,
+    parse_question,
+    position_prefix,
+    recovery_topic,
+)
+from pubsub_common.session import ClientSession, Identity
+from pubsub_publisher.history import History
+from pubsub_publisher.replies import Replies
+from pubsub_publisher.topicstate import TopicState
+from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.intake import Intake
+from pubsub_subscriber.recovery import Recovery
+from pubsub_subscriber.streams import Streams
+
+# A request or reply is answered within this, or was lost.
+_STEP_S: Final = 1.7
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """``run`` returns something whose type tells what happened."""
+
+    name: str
+    run: Callable[[bytes], object]
+    seeds: Sequence[bytes]
+    declared: tuple[type[Exception], ...] = (ProtocolError,)
+
+
+# Events
+
+
+def _event(frame: bytes) -> object:
+    event = decode_event(frame, 5)
+    again = encode_event(
+        event.topic,
+        event.publisher,
+        event.session,
+        event.sequence,
+        event.published_ns,
+        event.payload,
+    )
+    assert decode_event(again, 5) == event
+    return event
+
+
+def _split(frame: bytes) -> object:
+    end = split_frame(frame)
+    assert end > 0
+    assert b"\0" not in frame[:end]
+    assert frame[end : end + 2] == b"\0" + EVENT_MARK
+    return end
+
+
+def _body(body: bytes) -> object:
+    """As the receive path calls it, on bytes and on memory of libzmq's. It has looked at
+    the first byte before."""
+    if not body.startswith(EVENT_MARK):
+        return None
+    event = decode_body(body)
+    assert decode_body(memoryview(body)) == event
+    fields = event.publisher, event.session, event.sequence
+    again = encode_body((*fields, event.published_ns, event.payload))
+    assert decode_body(again) == event
+    return event
+
+
+def _check_batch(batch: Batch) -> None:
+    events = batch.events()
+    assert len(events) == len(batch) > 0
+    assert [e.sequence for e in events] == list(
+        range(batch.sequence, batch.sequence + len(batch))
+    )
+    stamps = [event.published_ns for event in events]
+    assert stamps == [batch.published_ns + offset for offset in batch.offsets_ns]
+
+
+def _batch_body(body: bytes) -> object:
+    batch = decode_batch_body(body)
+    assert decode_batch_body(memoryview(body)) == batch
+    _check_batch(batch)
+    return batch
+
+
+def _counted(frame: bytes) -> object:
+    for limit in (2, 2**31):
+        topic, kept, count = counted(frame, limit)
+        assert 1 <= count <= limit
+        end = kept.index(b"\0")
+        assert kept[:end].decode() == topic
+        if is_batch(kept, end):
+            assert len(decode_batch_body(kept[end + 1 :])) == count
+        else:
+            assert kept is frame
+            assert count == 1
+    return count
+
+
+def _question(raw: bytes) -> object:
+    question = parse_ready_question(raw)
+    assert (question is None) == (parse_ready_topic(raw) is None)
+    if question is not None:
+        # Whoever asked hears the answer only under the very bytes of the question.
+        assert ready_topic(*question) == raw
+    return question
+
+
+def _answer(frame: bytes) -> object:
+    answer = decode_ready_answer(frame)
+    if answer is not None:
+        assert frame.startswith(b"\xff" + answer[0].encode() + b"\xff")
+    return answer
+
+
+class _Frames:
+    """Stands for an `Inlet`: frames that wait to be received."""
+
+    def __init__(self, frames: Sequence[bytes]) -> None:
+        self.lock = threading.RLock()
+        self.waiting = deque(frames)
+
+    def receive_frame(self, _flags: int, copy: bool = True) -> Any:
+        if not self.waiting:
+            raise zmq.Again
+        frame = self.waiting.popleft()
+        return frame if copy else zmq.Frame(frame)
+
+    def readable(self) -> bool:
+        return bool(self.waiting)
+
+
+def _unframed(data: bytes) -> list[bytes]:
+    frames = []
+    while data:
+        size = int.from_bytes(data[:2], "big")
+        frames.append(data[2 : 2 + size])
+        data = data[2 + size :]
+    return frames
+
+
+def _intake(data: bytes) -> object:
+    """The receive path, from frames to counted events: one by one, in batches, and with
+    recovery."""
+    plain = _taken_in(data, batches=False, recovery=None)
+    assert _taken_in(data, batches=True, recovery=None) == plain
+    recovery = Recovery(lambda: seeds.SESSION, 1.0, hold=4)
+    stamps, _, _ = _taken_in(data, batches=False, recovery=recovery)
+    for stream in {(session, topic) for session, topic, _ in stamps}:
+        numbers = [number for *its, number in stamps if tuple(its) == stream]
+        assert numbers == sorted(set(numbers))
+    for ask in recovery.asks:
+        assert parse_question(ask.raw) is not None
+    return type(stamps)
+
+
+def _taken_in(
+    data: bytes, *, batches: bool, recovery: Recovery | None
+) -> tuple[list[tuple[int, str, int]], list[object], int]:
+    gaps: list[object] = []
+    streams = Streams()
+    now_ns = itertools.count().__next__
+    intake = Intake(
+        seeds.TOPICS, streams, threading.Lock(), now_ns, gaps.append, recovery
+    )
+    frames = _unframed(data)
+    inlet = cast(Inlet, _Frames(frames))
+    items: list[Any] = []
+    for _ in range(2 * len(frames) + 1):
+        intake.take_held(items)
+        if intake.take(inlet, items, batches=batches):
+            break
+    assert not inlet.readable()
+    assert not intake.held
+    events = [
+        e for item in items for e in (item if isinstance(item, Batch) else [item])
+    ]
+    stamps = [(event.session, event.topic, event.sequence) for event in events]
+    assert len(stamps) == len(set(stamps))
+    assert streams.counts().received == len(events)
+    return stamps, gaps, intake.malformed_count
+
+
+# Recovery
+
+
+def _recovery_question(raw: bytes) -> object:
+    question = parse_question(raw)
+    if question is not None:
+        assert recovery_topic(question) == raw
+    return question
+
+
+def _position_prefix(raw: bytes) -> object:
+    topic = parse_position_prefix(raw)
+    if topic is not None:
+        assert position_prefix(topic) == raw
+    return topic
+
+
+def _position(frame: bytes) -> object:
+    told = decode_position(frame)
+    if told is not None:
+        topic, event = told
+        again = encode_position(topic, event.publisher, event.session, event.sequence)
+        read = decode_position(again)
+        assert read is not None
+        assert (read[0], read[1].sequence) == (topic, event.sequence)
+    return told
+
+
+def _recovery_answer(frame: bytes) -> object:
+    read = decode_answer(frame)
+    if read is None:
+        return None
+    question, batch = read
+    assert batch.session == question.publisher
+    assert batch.sequence >= question.first
+    stamps = [event.published_ns for event in batch.events()]
+    if all(abs(stamp) < 2**62 for stamp in stamps):  # else no publisher's
+        again = encode_answer(
+            question, batch.publisher, batch.sequence, stamps, batch.payloads
+        )
+        assert decode_answer(again) is not None
+    return read
+
+
+def _replies(data: bytes) -> object:
+    """A publisher that hears subscriptions, and answers some."""
+    sent: list[bytes] = []
+    topics = {name: TopicState(name, History(4, 100)) for name in seeds.TOPICS}
+    for state in topics.values():
+        state.sent(list(range(6)), [b"x" * 9] * 6)
+    topics[seeds.TOPICS[1]].history = None
+    replies = Replies(topics, lambda frame, _flags: sent.append(frame))
+    for raw in _unframed(data):
+        replies.take(raw)
+    replies.answer(seeds.ADDRESS, seeds.SESSION)
+    replies.tell_positions(seeds.ADDRESS, seeds.SESSION, now=1.0)
+    assert not replies.waiting
+    for frame in sent:
+        read = decode_ready_answer(frame) or decode_position(frame)
+        assert read or decode_answer(frame)
+    return tuple(sorted({hex(frame[0]) for frame in sent}))
+
+
+# Control messages
+
+
+def _request(data: bytes) -> object:
+    request = messages.decode_request(data)
+    assert messages.decode_request(messages.encode(request)) == request
+    return request
+
+
+def _reply(data: bytes) -> object:
+    reply = messages.decode_reply(data)
+    assert messages.decode_reply(messages.encode(reply)) == reply
+    return reply
+
+
+def _explain(data: bytes) -> object:
+    try:
+        return messages.decode_request(data)
+    except ProtocolError as error:
+        reply = messages.explain_undecodable(data, error)
+    assert messages.decode_reply(messages.encode(reply)) == reply
+    return (reply.code,)
+
+
+def _performed(effects: Sequence[Effect]) -> list[str]:
+    """What the shell does with effects: it writes the messages."""
+    for effect in effects:
+        if isinstance(effect, Send):
+            assert messages.decode_reply(messages.encode(effect.message))
+    return [type(effect).__name__ for effect in effects]
+
+
+def _broker(data: bytes) -> object:
+    """A broker that hears line after line, from three connections."""
+    model: messages.Model = "decentralized" if b'"de' in data else "centralized"
+    registry = MemoryRegistry(6.0)
+    core = BrokerCore(
+        model,
+        registry,
+        epoch=99,
+        lease_s=6.0,
+        new_session=itertools.count(1).__next__,
+        ports=lambda topics: dict.fromkeys(topics, 7000),
+        max_clients=3,
+    )
+    done = []
+    now = 0.0
+    for index, line in enumerate(data.split(b"\n")):
+        now += _STEP_S
+        peer = b"peer%d" % (index % 3)
+        effects = core.receive(peer, line, now)
+        sent = [(e.peer, e.message) for e in effects if isinstance(e, Send)]
+        answers = [at for at, what in sent if not isinstance(what, PublishersChanged)]
+        assert answers == [peer]
+        done += _performed(effects)
+        done += _performed(core.tick(now))
+    # Everybody who is registered, and nobody else, is said goodbye to.
+    assert len(core.farewell()) >= registry.count()
+    done += _performed(core.farewell())
+    core.status(messages.StatusRequest(id=1), now)
+    return tuple(sorted(set(done)))
+
+
+def _client(data: bytes) -> object:
+    """A subscriber's session that hears line after line, and says what is due."""
+    identity = Identity("subscriber", ("A",), "10.0.0.3", "realtime", "decentralized")
+    core, now = ClientSession(identity, 0.0), 0.0
+    seen: list[object] = []
+    for line in data.split(b"\n"):
+        message, events = core.tick(now)
+        if message is not None:
+            assert messages.decode_request(messages.encode(message)) == message
+        seen += events
+        try:
+            reply = messages.decode_reply(line)
+        except ProtocolError as error:
+            seen.append(error)
+        else:
+            seen += core.receive(reply, now)
+        assert not core.registered or core.session is not None
+        now += _STEP_S
+    goodbye = core.leave({"A": 3})
+    if goodbye is not None:
+        assert messages.decode_request(messages.encode(goodbye)) == goodbye
+    return tuple(sorted({type(thing).__name__ for thing in seen}))
+
+
+def _snapshot(data: bytes) -> object:
+    """A broker's file; the checksum of what is inside is made right, or nothing but it
+    would be tried."""
+    parts = data.split(b"\n")
+    if len(parts) == 2:
+        data = seeds.sealed(parts[1])
+    snapshot = decode_snapshot(data)
+    assert decode_snapshot(encode_snapshot(snapshot)) == snapshot
+    expected = Expected(snapshot, now=5.0, clock_ns=2**62, lease_s=6.0)
+    for status in expected.status(6.0):
+        assert messages.encode(status)
+    expected.give_up(1e9)
+    return snapshot
+
+
+# The receive path catches these two around `decode_body` (see `Intake`).
+_MSGSPEC: Final = (msgspec.MsgspecError, UnicodeDecodeError)
+_ANY_FRAMES: Final = [*seeds.EVENT_SEEDS, *seeds.BATCH_SEEDS, *seeds.ANSWER_SEEDS]
+
+TARGETS: Final = (
+    Target("decode_event", _event, seeds.EVENT_SEEDS),
+    Target("split_frame", _split, _ANY_FRAMES),
+    Target("decode_body", _body, seeds.EVENT_BODY_SEEDS, _MSGSPEC),
+    Target("decode_batch_body", _batch_body, seeds.BATCH_BODY_SEEDS),
+    Target("counted", _counted, _ANY_FRAMES),
+    Target("parse_ready_question", _question, seeds.READY_SEEDS, ()),
+    Target("decode_ready_answer", _answer, _ANY_FRAMES),
+    Target("intake", _intake, seeds.INTAKE_SEEDS, ()),
+    Target("parse_question", _recovery_question, seeds.QUESTION_SEEDS, ()),
+    Target("parse_position_prefix", _position_prefix, seeds.PREFIX_SEEDS, ()),
+    Target("decode_position", _position, seeds.POSITION_SEEDS),
+    Target("decode_answer", _recovery_answer, seeds.RECOVERED_SEEDS),
+    Target("replies", _replies, seeds.SUBSCRIPTION_SEEDS, ()),
+    Target("decode_request", _request, seeds.REQUEST_SEEDS),
+    Target("decode_reply", _reply, seeds.REPLY_SEEDS),
+    Target("explain_undecodable", _explain, seeds.REQUEST_SEEDS, ()),
+    Target("broker_core", _broker, seeds.BROKER_SEEDS, ()),
+    Target("client_session", _client, seeds.CLIENT_SEEDS, ()),
+    Target("decode_snapshot", _snapshot, seeds.SNAPSHOT_SEEDS, (SnapshotError,)),
+)

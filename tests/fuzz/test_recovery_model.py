@@ -1,0 +1,405 @@
+"""Recovery of a stream beside a model: a publisher that keeps its last events, a channel
+that drops and delays them, and answers that come late, twice or never.
+
+Whatever happens, what is delivered is strictly rising, and every number from the first
+on is delivered or said to be lost, never both. What is said to be lost was no longer to
+be had, or was asked for in vain until the timeout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from pubsub_common.batches import Batch
+from pubsub_common.events import Event
+from pubsub_common.recovery import (
+    Question,
+    decode_answer,
+    encode_answer,
+    parse_question,
+)
+from pubsub_common.sequence import Gap, StreamTracker
+from pubsub_publisher import history
+from pubsub_publisher.history import History
+from pubsub_subscriber.recovery import Recovery
+
+SESSION, TOPIC, ADDRESS = 7, "A", "10.0.0.2:5556"
+ME = 5
+TIMEOUT_S = 3.0
+# So many events are in one answer at most.
+PART = 3
+ALL = 10_000
+
+pick = st.integers(0, 9)
+
+
+def payload_of(number: int) -> bytes:
+    return b"event %d" % number
+
+
+class RecoveryMachine(RuleBasedStateMachine):
+    """`fair` says that nobody gives up and everything is kept: then nothing is lost."""
+
+    fair = False
+    from_start: bool | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = mock.patch.object(history, "ANSWER_EVENTS", PART)
+        self.small.start()
+        self.now = 100.0
+        self.tracker = StreamTracker(SESSION, TOPIC)
+        self.delivered: list[int] = []
+        self.lost: list[int] = []
+        self.late: list[int] = []  # events that are still under way
+        self.asked: list[bytes] = []  # subscriptions that are
+        self.subscribed: list[bytes] = []  # what was asked and not taken back
+        self.answers: list[bytes] = []
+        self.last_answer_at = 0.0
+
+    @initialize(
+        kept=st.integers(1, 8),
+        hold=st.integers(0, 4),
+        from_start=st.booleans(),
+        before=st.integers(0, 12),
+    )
+    def begin(self, kept: int, hold: int, from_start: bool, before: int) -> None:
+        self.hold = hold
+        self.joins_at_start = from_start if self.from_start is None else self.from_start
+        timeout_s = 1e9 if self.fair else TIMEOUT_S
+        self.recovery = Recovery(
+            lambda: ME, timeout_s, hold=hold, from_start=self.joins_at_start
+        )
+        self.history = History(ALL if self.fair else kept, ALL)
+        for number in range(before):
+            self.history.add(number, payload_of(number))
+
+    # What the subscriber does
+
+    def took(self, items: list[Event], gaps: list[Gap]) -> None:
+        """Deliveries and losses, as they come."""
+        for gap in gaps:
+            assert (gap.session, gap.topic) == (SESSION, TOPIC)
+            self.lost += range(gap.first, gap.last + 1)
+        for event in items:
+            assert event.payload == payload_of(event.sequence)
+            assert event.published_ns == event.sequence
+            assert not self.delivered or event.sequence > self.delivered[-1]
+            self.delivered.append(event.sequence)
+        asks, self.recovery.asks = self.recovery.asks, []
+        for ask in asks:
+            assert ask.topic == TOPIC
+            if ask.begins:
+                assert ask.raw not in self.subscribed
+                self.subscribed.append(ask.raw)
+                self.asked.append(ask.raw)
+            else:
+                self.subscribed.remove(ask.raw)
+
+    def receive(self, number: int, *, usual: bool) -> None:
+        event = Event(ADDRESS, SESSION, number, number, payload_of(number), TOPIC)
+        items: list[Event] = []
+        was_open = self.recovery.open((SESSION, TOPIC))
+        if usual and number == self.tracker.expected:
+            # The receive path does not ask anybody about an event that it expects.
+            self.tracker.expected += 1
+            items.append(event)
+        else:
+            self.recovery.arrive(self.tracker, event, self.now, items)
+        if not was_open:
+            self.last_answer_at = self.now
+        self.took(items, [])
+
+    def answered(self, frame: bytes) -> None:
+        read = decode_answer(frame)
+        assert read is not None
+        before = self.tracker.expected
+        held = {n for s in self.recovery._streams.values() for n in s.held}
+        items: list[Event] = []
+        gaps = self.recovery.answer(*read, self.now, items)
+        if self.tracker.expected > before:
+            self.last_answer_at = self.now
+        self.took(items, gaps)
+        for gap in gaps:
+            assert gap.last < self.history.first  # it was not to be had any more
+            assert held.isdisjoint(range(gap.first, gap.last + 1))
+
+    def polled(self, *, idle: bool) -> None:
+        items: list[Event] = []
+        gaps = self.recovery.poll(self.now, items, idle=idle)
+        if gaps:
+            assert self.now >= self.last_answer_at + TIMEOUT_S
+            self.last_answer_at = self.now
+        self.took(items, gaps)
+
+    # What the publisher and the channel do
+
+    def answer_to(self, raw: bytes) -> bytes:
+        question = parse_question(raw)
+        assert question is not None
+        assert (question.publisher, question.subscriber) == (SESSION, ME)
+        # Nobody asks for what has come, was given up, or was never heard of.
+        assert question.last < self.history.end
+        return encode_answer(
+            question, ADDRESS, *self.history.part(question.first, question.last)
+        )
+
+    @rule(
+        fates=st.lists(
+            st.sampled_from(["arrives", "arrives", "is late", "is lost"]), max_size=6
+        ),
+        usual=st.booleans(),
+    )
+    def publish(self, fates: list[str], usual: bool) -> None:
+        for fate in fates:
+            number = self.history.end
+            self.history.add(number, payload_of(number))
+            if fate == "arrives":
+                self.receive(number, usual=usual)
+            elif fate == "is late":
+                self.late.append(number)
+
+    @precondition(lambda self: self.late)
+    @rule(number=pick, usual=st.booleans(), once=st.booleans())
+    def arrive_late(self, number: int, usual: bool, once: bool) -> None:
+        at = number % len(self.late)
+        self.receive(self.late[at], usual=usual)
+        if once:
+            del self.late[at]
+
+    @precondition(lambda self: self.history.end)
+    @rule()
+    def tell_position(self) -> None:
+        items: list[Event] = []
+        was_open = self.recovery.open((SESSION, TOPIC))
+        self.recovery.reaches(self.tracker, self.history.end, self.now, items)
+        if not was_open:
+            self.last_answer_at = self.now
+        self.took(items, [])
+
+    @precondition(lambda self: self.asked)
+    @rule(number=pick)
+    def be_asked(self, number: int) -> None:
+        raw = self.asked.pop(number % len(self.asked))
+        self.answers.append(self.answer_to(raw))
+
+    @precondition(lambda self: self.asked)
+    @rule(number=pick)
+    def lose_a_question(self, number: int) -> None:
+        del self.asked[number % len(self.asked)]
+
+    @precondition(lambda self: self.answers)
+    @rule(number=pick, once=st.booleans())
+    def hear_an_answer(self, number: int, once: bool) -> None:
+        at = number % len(self.answers)
+        frame = self.answers[at]
+        if once:
+            del self.answers[at]
+        self.answered(frame)
+
+    @precondition(lambda self: self.answers)
+    @rule(number=pick)
+    def lose_an_answer(self, number: int) -> None:
+        del self.answers[number % len(self.answers)]
+
+    @rule(seconds=st.sampled_from([0.01, 0.5, 1.0, 4.0]), idle=st.booleans())
+    def pass_time(self, seconds: float, idle: bool) -> None:
+        self.now += seconds
+        self.polled(idle=idle)
+
+    # What must hold
+
+    @invariant()
+    def each_number_is_delivered_or_lost(self) -> None:
+        tracker, known = self.tracker, sorted(self.delivered + self.lost)
+        assert tracker.received == len(self.delivered)
+        assert tracker.lost == len(self.lost)
+        if known:
+            assert known == list(range(known[0], tracker.expected))
+        assert len(known) == max(tracker.expected, 0) - max(tracker._start, 0)
+
+    @invariant()
+    def no_more_is_held_than_was_said(self) -> None:
+        if hasattr(self, "recovery"):
+            for stream in self.recovery._streams.values():
+                assert len(stream.held) <= self.hold
+
+    @invariant()
+    def a_stream_with_a_gap_asks_and_others_do_not(self) -> None:
+        if hasattr(self, "recovery"):
+            is_open = self.recovery.open((SESSION, TOPIC))
+            assert len(self.subscribed) <= is_open
+            assert (self.recovery.next_deadline() is not None) == is_open
+
+    @invariant()
+    def if_all_is_fair_nothing_is_lost(self) -> None:
+        assert not (self.fair and self.lost)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "recovery"):
+            self.small.stop()
+            return
+        try:
+            self.come_to_rest()
+        finally:
+            self.small.stop()
+
+    def come_to_rest(self) -> None:
+        """From here on the channel is a good one: then all gaps are closed."""
+        self.asked.clear()
+        for _ in range(2 * self.history.end + 20):
+            if self.history.end:
+                self.tell_position()
+            for raw in [*self.subscribed]:
+                self.answered(self.answer_to(raw))
+            self.each_number_is_delivered_or_lost()
+            self.now += 0.5
+            self.polled(idle=True)
+        assert not self.recovery.open((SESSION, TOPIC))
+        assert self.subscribed == []
+        assert self.tracker.expected == (self.history.end or -1)
+        self.each_number_is_delivered_or_lost()
+        self.if_all_is_fair_nothing_is_lost()
+        if self.fair and self.joins_at_start:
+            assert self.delivered == list(range(self.history.end))
+
+
+class FairRecoveryMachine(RecoveryMachine):
+    fair = True
+
+
+RecoveryMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
+FairRecoveryMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40
+)
+TestRecovery = RecoveryMachine.TestCase
+TestFairRecovery = FairRecoveryMachine.TestCase
+
+
+@dataclasses.dataclass
+class Kept:
+    """What a history is to do, in so many words."""
+
+    limit: int
+    limit_bytes: int
+    payloads: list[bytes] = dataclasses.field(default_factory=list)
+
+    def numbers(self) -> list[int]:
+        first = end = len(self.payloads)
+        while first > 0 and end - first < self.limit:
+            size = sum(len(payload) for payload in self.payloads[first - 1 :])
+            if size > self.limit_bytes and first < end:
+                break
+            first -= 1
+        return list(range(first, end))
+
+
+@given(
+    limit=st.integers(1, 6),
+    limit_bytes=st.sampled_from([0, 5, 12, 100]),
+    sizes=st.lists(st.integers(0, 6), max_size=15),
+    first=st.integers(0, 16),
+    count=st.integers(1, 8),
+)
+def test_a_history_keeps_the_last_events_and_answers_with_them(
+    limit: int, limit_bytes: int, sizes: list[int], first: int, count: int
+) -> None:
+    kept, model = History(limit, limit_bytes), Kept(limit, limit_bytes)
+    for number, size in enumerate(sizes):
+        kept.add(number, b"x" * size)
+        model.payloads.append(b"x" * size)
+        assert [*range(kept.first, kept.end)] == model.numbers()
+    last = first + count - 1
+    wanted = [number for number in model.numbers() if first <= number <= last][:PART]
+
+    with mock.patch.object(history, "ANSWER_EVENTS", PART):
+        start, stamps, payloads = kept.part(first, last)
+
+    assert stamps == wanted
+    assert payloads == [model.payloads[number] for number in wanted]
+    if wanted:
+        assert start == wanted[0]
+    else:
+        # Whatever was asked for and lies before it will not come.
+        assert start >= max([first, *model.numbers()[:1]])
+        assert start <= max(first, kept.end)
+
+
+def test_one_spelling_of_a_question_is_asked_per_attempt() -> None:
+    """So that the answer to an earlier attempt is told from that to the last one."""
+    tracker = StreamTracker(SESSION, TOPIC, 0)
+    recovery = Recovery(lambda: ME, TIMEOUT_S, hold=4)
+    items: list[Event] = []
+    recovery.reaches(tracker, 5, 0.0, items)
+    recovery.poll(1.0, items, idle=True)
+
+    questions = [parse_question(ask.raw) for ask in recovery.asks if ask.begins]
+
+    first, second = questions
+    assert isinstance(first, Question)
+    assert isinstance(second, Question)
+    assert first._replace(attempt=0) == second._replace(attempt=0)
+    assert first.attempt != second.attempt
+
+
+def test_what_is_gone_after_the_first_delivery_is_lost_and_not_passed_over() -> None:
+    """A stream from its start begins with what is delivered first, even if that came
+    with the answer to a question that was asked again meanwhile."""
+    tracker = StreamTracker(SESSION, TOPIC)
+    recovery = Recovery(lambda: ME, TIMEOUT_S, hold=4, from_start=True)
+    items: list[Event] = []
+    kept = History(4, ALL)
+    for number in range(4):
+        kept.add(number, payload_of(number))
+    recovery.reaches(tracker, 4, 0.0, items)
+    [first] = [parse_question(ask.raw) for ask in recovery.asks]
+    assert first is not None
+    late = encode_answer(first, ADDRESS, 0, [0, 1, 2], [b"0", b"1", b"2"])
+    recovery.poll(1.0, items, idle=True)
+    recovery.asks.clear()
+    recovery.answer(*read(late), 1.0, items)
+    [second] = [parse_question(ask.raw) for ask in recovery.asks if ask.begins]
+    assert second is not None
+    for number in range(4, 20):
+        kept.add(number, payload_of(number))
+    answer = encode_answer(second, ADDRESS, *kept.part(second.first, second.last))
+
+    gaps = recovery.answer(*read(answer), 1.0, items)
+
+    assert [event.sequence for event in items] == [0, 1, 2]
+    assert gaps == [Gap(SESSION, TOPIC, 3, 3)]
+
+
+def test_what_arrived_after_the_question_and_is_held_is_not_lost() -> None:
+    """The publisher no longer has it, but we do."""
+    tracker = StreamTracker(SESSION, TOPIC, 0)
+    recovery = Recovery(lambda: ME, TIMEOUT_S, hold=4)
+    items: list[Event] = []
+    recovery.reaches(tracker, 3, 0.0, items)
+    [question] = [parse_question(ask.raw) for ask in recovery.asks]
+    assert question is not None
+    recovery.arrive(tracker, Event(ADDRESS, SESSION, 1, 1, b"", TOPIC), 0.0, items)
+
+    gaps = recovery.answer(
+        *read(encode_answer(question, ADDRESS, 3, [], [])), 0.0, items
+    )
+
+    assert [event.sequence for event in items] == [1]
+    assert gaps == [Gap(SESSION, TOPIC, 0, 0), Gap(SESSION, TOPIC, 2, 2)]
+
+
+def read(frame: bytes) -> tuple[Question, Batch]:
+    found = decode_answer(frame)
+    assert found is not None
+    return found
