@@ -37,6 +37,12 @@ Options:
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PUBSUB_BROKER", "PUBSUB_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def parse(*words: str) -> cli.Options:
     return cli.parse(USAGE, words, PROGRAM, "1.2.3")
 
@@ -76,7 +82,7 @@ def test_the_shared_options_are_parsed_with_their_defaults() -> None:
 
     assert options == {
         "--topic": ["A", "B"],
-        "--broker-address": None,
+        "--broker-address": "127.0.0.1",
         "--broker-port": "5555",
         "--connect-timeout": "30",
         "--indefinite": False,
@@ -86,6 +92,9 @@ def test_the_shared_options_are_parsed_with_their_defaults() -> None:
         "--clock": "realtime",
         "--queue-limit": "10000",
         "--verbose": False,
+        "--config": None,
+        "--print-config": False,
+        "--completion": None,
         "--help": False,
         "--version": False,
     }

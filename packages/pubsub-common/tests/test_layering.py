@@ -108,7 +108,7 @@ def test_the_package_uses_no_role_and_no_tool_of_measurement(module: str) -> Non
 
 @pytest.mark.parametrize(
     ("library", "only_user"),
-    [("netifaces", "addresses"), ("docopt", "cli")],
+    [("netifaces", "addresses"), ("docopt", "commandline")],
 )
 def test_a_library_that_may_be_replaced_has_one_user(
     library: str, only_user: str

@@ -83,7 +83,7 @@ def test_contradictions_are_refused(words: list[str], said: str) -> None:
     [
         ["-pub", "1", "-sub", "1"],
         ["-pub", "1", "-b", "127.0.0.1"],
-        ["-sub", "2", "-t", "A"],
+        ["-sub", "2", "-t", "A", "-b", ""],
         ["--broker", "1", "-m", "-4"],
         ["-pub", "1", "-t", "A", "-b", "127.0.0.1", "-s", "-1"],
         ["--bogus"],

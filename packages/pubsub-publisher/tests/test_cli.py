@@ -121,6 +121,10 @@ def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
         ("--overflow block", "overflow", "block"),
         ("--queue-limit 5", "queue_limit", 5),
         ("--clock monotonic", "clock", "monotonic"),
+        ("--count 7", "max_event_count", 7),
+        ("--rate 4", "sleep_period", 0.25),
+        ("--stdin", "overflow", "block"),
+        ("-l x --overflow drop", "overflow", "drop"),
     ],
 )
 def test_an_option_becomes_an_argument(
@@ -136,14 +140,19 @@ def test_the_brokers_address_may_be_spelled_in_each_way(
     assert built("-t", "A", option, "10.0.0.1")["broker_address"] == "10.0.0.1"
 
 
+def test_no_line_of_prose_is_taken_for_an_option() -> None:
+    """docopt takes whatever begins with a dash for one."""
+    for line in cli.USAGE.splitlines():
+        assert not line.lstrip().startswith("-") or line.startswith("  -")
+
+
 # Bad input: one line, exit code 2
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("", "no broker address given; add -b HOST"),
-        ("-t A", "no broker address given; add -b HOST"),
+        ("", "no topic given; add -t TOPIC"),
         ("-b 127.0.0.1", "no topic given; add -t TOPIC"),
         ("-t A -b broker", "'broker' is not an IPv4 address like 10.0.0.1"),
         ("-t A -b 1.2.3", "'1.2.3' is not an IPv4 address like 10.0.0.1"),
@@ -181,6 +190,20 @@ def test_the_brokers_address_may_be_spelled_in_each_way(
         ("word", "word; try pubsub-publisher --help"),
         ("-m", "-m requires argument; try pubsub-publisher --help"),
         ("-m 1 -m 2", "repeated or contradictory: -m"),
+        ("--stdin -l x", "--stdin and --literal exclude each other"),
+        ("--stdin --file x", "--stdin and --file exclude each other"),
+        ("--file /nowhere/x", "cannot read /nowhere/x: there is no such file"),
+        ("--file /", "cannot read /: it is a folder"),
+        ("-0", "-0 is for --stdin only"),
+        ("-l x -0", "-0 is for --stdin only"),
+        ("-l x --count 0", "--count: 0 is too small; at least 1 is needed"),
+        ("-l x --rate 0", "--rate: 0 is not more than 0 events a second"),
+        ("-l x --rate nan", "--rate: nan is not more than 0 events a second"),
+        ("-l x --rate fast", "--rate: 'fast' is not a number"),
+        ("--rate 5 -s 1", "--rate and --sleep exclude each other"),
+        ("-m 5 --count 5", "--count and --max-event-count exclude each other"),
+        ("--stdin --hold", "--hold is for generated events, so not with --stdin"),
+        ("-l x --report r", "--report is for generated events"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_and_exit_code_2(
@@ -219,6 +242,7 @@ def test_help_goes_to_standard_output(run: Callable[..., Outcome], option: str) 
 
     assert (outcome.code, outcome.err) == (0, "")
     assert "Usage:\n  pubsub-publisher [-t TOPIC]... [options]" in outcome.out
+    assert "Exit codes: 0 done" in outcome.out
     for line in outcome.out.splitlines():
         assert len(line) <= 88
 
@@ -314,6 +338,63 @@ def test_it_publishes_when_the_subscribers_are_there(
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    ("words", "written", "payloads"),
+    [
+        (["--stdin"], b"one\n\ntwo\0\nlast", [b"one", b"", b"two\0", b"last"]),
+        (["--stdin", "-0"], b"one\n\0two\0", [b"one\n", b"two"]),
+        (["--stdin", "--count", "2"], b"one\ntwo\nthree\n", [b"one", b"two"]),
+        (["--stdin", "-m", "1"], b"one\ntwo\n", [b"one", b"two"]),
+        (["--stdin", "--rate", "1000"], b"one\ntwo\n", [b"one", b"two"]),
+        (["-l", "text"], b"", [b"text"]),
+        (["-l", "\udcff"], b"", [b"\xff"]),
+        (["-l", "", "--count", "3"], b"", [b"", b"", b""]),
+    ],
+)
+def test_it_publishes_what_it_is_given(
+    run: Callable[..., Outcome],
+    broker: FakeBroker,
+    subscribe: Subscribe,
+    stdin: int,
+    words: list[str],
+    written: bytes,
+    payloads: list[bytes],
+) -> None:
+    reception = Reception(broker, subscribe, len(payloads))
+    os.write(stdin, written)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdin)  # the end of input
+
+    outcome = run(*run_options(broker), "--wait-for", "1", *words)
+
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert reception.ended
+    assert reception.payloads == payloads
+    assert broker.of(Disconnect)[0].next_sequences == {"A": len(payloads)}
+
+
+@pytest.mark.integration
+def test_it_publishes_files_to_each_topic(
+    run: Callable[..., Outcome],
+    broker: FakeBroker,
+    subscribe: Subscribe,
+    tmp_path: Path,
+) -> None:
+    contents = [bytes(range(256)), b"\n\xff\0"]
+    words = []
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+        words += ["--file", str(tmp_path / str(number))]
+    reception = Reception(broker, subscribe, 2)
+
+    outcome = run(*run_options(broker), "-t", "B", "--wait-for", "1", *words)
+
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert reception.ended
+    assert reception.payloads == contents
+    assert broker.of(Disconnect)[0].next_sequences == {"A": 2, "B": 2}
+
+
+@pytest.mark.integration
 def test_verbose_says_more_and_only_on_standard_error(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
@@ -367,6 +448,8 @@ def test_a_start_time_that_is_no_number_is_one_line_and_exit_code_2(
         ["--indefinite", "--sleep", "3600"],
         ["--wait-for", "1"],
         ["--hold"],
+        ["--stdin"],
+        ["-l", "x", "--count", "2", "--rate", "0.0001"],
     ],
     ids=" ".join,
 )

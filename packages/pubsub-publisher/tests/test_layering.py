@@ -138,5 +138,5 @@ def test_help_does_not_load_zeromq() -> None:
         "main(['--help'])"
     )
 
-    assert out.startswith("Publish generated events")
+    assert out.startswith("Publish events on")
     assert out.endswith("loaded: False\n")

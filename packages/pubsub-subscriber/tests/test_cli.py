@@ -111,6 +111,13 @@ def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
         ("--address 127.0.0.9", "address", "127.0.0.9"),
         ("--queue-limit 5", "queue_limit", 5),
         ("--clock monotonic", "clock", "monotonic"),
+        ("--count 7", "max_event_count", 7),
+        ("--raw", "indefinite", True),
+        ("--json", "indefinite", True),
+        ("--format x", "indefinite", True),
+        ("--raw -m 15", "indefinite", False),
+        ("--raw --count 7", "max_event_count", 7),
+        ("--timeout 1", "indefinite", False),
     ],
 )
 def test_an_option_becomes_an_argument(
@@ -139,8 +146,7 @@ def test_the_brokers_address_may_be_spelled_in_each_way(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("", "no broker address given; add -b HOST"),
-        ("-t A", "no broker address given; add -b HOST"),
+        ("", "no topic given; add -t TOPIC"),
         ("-b 127.0.0.1", "no topic given; add -t TOPIC"),
         ("-t A -b broker", "'broker' is not an IPv4 address like 10.0.0.1"),
         ("-t A -b 0.0.0.0", "0.0.0.0 is not the address of one host"),
@@ -168,6 +174,14 @@ def test_the_brokers_address_may_be_spelled_in_each_way(
         ("word", "word; try pubsub-subscriber --help"),
         ("-f", "-f requires argument; try pubsub-subscriber --help"),
         ("-m 1 -m 2", "repeated or contradictory: -m"),
+        ("-m 1 --count 2", "--count and --max-event-count exclude each other"),
+        ("--count none", "--count: 'none' is not a whole number"),
+        ("--json --raw", "--json and --raw exclude each other"),
+        ("--format x --json", "--format and --json exclude each other"),
+        ("--format {colour}", "--format: {colour} is no field of an event; there are"),
+        ("--timeout soon", "--timeout: 'soon' is not a number of seconds"),
+        ("-f x.csv --raw", "--raw is for printing, so not with -f"),
+        ("-f x.csv --timeout 3", "--timeout is for printing, so not with -f"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_and_exit_code_2(
@@ -201,8 +215,15 @@ def test_help_goes_to_standard_output(run: Callable[..., Outcome], option: str) 
 
     assert (outcome.code, outcome.err) == (0, "")
     assert "Usage:\n  pubsub-subscriber [-t TOPIC]... [options]" in outcome.out
+    assert "Exit codes: 0 done" in outcome.out
     for line in outcome.out.splitlines():
         assert len(line) <= 88
+
+
+def test_no_line_of_prose_is_taken_for_an_option() -> None:
+    """docopt takes whatever begins with a dash for one."""
+    for line in cli.USAGE.splitlines():
+        assert not line.lstrip().startswith("-") or line.startswith("  -")
 
 
 def test_the_version_goes_to_standard_output(run: Callable[..., Outcome]) -> None:
@@ -295,6 +316,61 @@ def test_events_are_printed_and_summed_up(
         ("A", publisher.address, "\\xff\0"),
     ]
     assert outcome.complaint.startswith("3 events received, 0 lost; latency min ")
+    assert len(broker.of(Disconnect)) == 1
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        (["--raw"], "hello\né\n"),
+        (["--raw", "-0"], "hello\0é\0"),
+        (["--format", "{topic} {payload} {size} {sequence}"], "A hello 5 0\nA é 2 1\n"),
+        (["--format", "{payload}", "--null", "--flush"], "hello\0é\0"),
+    ],
+)
+def test_events_are_printed_in_the_form_that_is_asked_for(
+    run: Callable[..., Outcome],
+    broker: FakeBroker,
+    new_publisher: NewPublisher,
+    words: list[str],
+    out: str,
+) -> None:
+    publisher = new_publisher("A")
+    options = offer(broker, publisher, "decentralized")
+    thread = publish_when_ready(publisher, b"hello", "é".encode())
+
+    outcome = run(*options, "--count", "2", "-q", *words)
+    thread.join()
+
+    assert (outcome.code, outcome.out, outcome.err) == (0, out, "")
+
+
+@pytest.mark.integration
+def test_a_silence_ends_it_with_exit_code_0_after_an_event(
+    run: Callable[..., Outcome], broker: FakeBroker, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    options = offer(broker, publisher, "decentralized")
+    thread = publish_when_ready(publisher, b"hello")
+
+    outcome = run(*options, "--json", "--timeout", "1")
+    thread.join()
+
+    assert outcome.code == 0
+    assert outcome.out.count("\n") == 1
+    assert '"payload":"hello"' in outcome.out
+    assert outcome.complaint.startswith("1 events received")
+
+
+@pytest.mark.integration
+def test_a_silence_ends_it_with_exit_code_1_without_any_event(
+    run: Callable[..., Outcome], broker: FakeBroker
+) -> None:
+    outcome = run(*run_options(broker), "-q", "--timeout", "0.1")
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.complaint == "no event came within 0.1 s"
     assert len(broker.of(Disconnect)) == 1
 
 

@@ -1,5 +1,7 @@
 """What publishers, subscribers and the broker share: protocol, values, errors."""
 
+from typing import TYPE_CHECKING, Any
+
 from pubsub_common.errors import (
     BrokerUnreachable,
     ConfigError,
@@ -8,7 +10,9 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.events import Event
+
+if TYPE_CHECKING:
+    from pubsub_common.events import Event
 
 __version__ = "0.1.0"
 
@@ -22,3 +26,13 @@ __all__ = [
     "RegistrationRefused",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: pytest loads this package in every run (`pubsub_common.testing.plugin`),
+    # and events need msgspec.
+    if name == "Event":
+        from pubsub_common.events import Event
+
+        return Event
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,23 +1,21 @@
 """What the console scripts share: options, numbers, logging, exit codes. Shell.
 
-The only user of docopt. The usage text of a program is its parser; the option
+The usage text of a program is its parser (`pubsub_common.commandline`); the option
 lines that several programs have stand here once.
 """
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import os
-import re
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pubsub_common import defaults
+from pubsub_common import commandline, defaults, usage
+from pubsub_common.commandline import Settings
+from pubsub_common.commandline import normalise_argv as normalise_argv
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.signals import stopped_by_signals as stopped_by_signals
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -29,6 +27,7 @@ TOPIC_OPTION: Final = """\
   -t TOPIC, --topic TOPIC         a topic; repeat for more: -t A -t B"""
 BROKER_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  IP address of the broker
+                                  [default: {defaults.LOOPBACK}]
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to try to reach the broker
                                   [default: {defaults.CONNECT_TIMEOUT_S:g}]"""
@@ -53,70 +52,91 @@ MEASURE_OPTIONS: Final = """\
   --report FILE                   write counts and figures to FILE, as JSON"""
 COMMON_OPTIONS: Final = """\
   -v, --verbose                   say more about what happens
+  --config FILE                   read settings from FILE, which is TOML; else from
+                                  the file that PUBSUB_CONFIG names
+  --print-config                  show the settings that apply, as TOML
+  --completion SHELL              show a script that completes options in SHELL: bash,
+                                  zsh or fish
   -h, --help                      show this text
-  --version                       show the version"""
+  --version                       show the version
 
-# The seed's driver spelled some long options with one dash.
-_ONE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
-_LONG: Final = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*)")
+Options go before PUBSUB_BROKER (HOST or HOST:PORT) and that before a file of settings.
 
+Exit codes: 0 done, or stopped by a signal; 1 failed; 2 options or settings that make no
+sense; 130 or 143 ended at once by a second signal. Errors are one line each."""
 
-def normalise_argv(argv: Sequence[str]) -> list[str]:
-    """``--max_event_count`` becomes ``--max-event-count`` and ``-pub 1`` becomes
-    ``--publisher 1``; what follows ``--`` stays."""
-    out: list[str] = []
-    words = iter(argv)
-    for word in words:
-        if word == "--":
-            out.append(word)
-            out.extend(words)
-            break
-        name, equals, value = word.lstrip("-").partition("=")
-        if word.startswith("--"):
-            word = "--" + name.replace("_", "-") + equals + value
-        elif word.startswith("-") and name in _ONE_DASH:
-            word = "--" + _ONE_DASH[name] + equals + value
-        out.append(word)
-    return out
+# What a file of settings may say for all programs at once.
+_SHARED: Final = "\n".join(
+    (
+        "Usage: [-t TOPIC]...",
+        *(TOPIC_OPTION, BROKER_OPTIONS, RUN_OPTIONS, CENTRALIZED_OPTION),
+        *(ADDRESS_OPTION, CLOCK_OPTION, QUEUE_OPTION, MEASURE_OPTIONS, COMMON_OPTIONS),
+    )
+)
 
 
 def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> Options:
-    """The options of ``argv`` by the usage text ``doc``.
+    """The options of ``argv`` by the usage text ``doc``, completed by the environment
+    and a file of settings.
 
-    Exits with 0 after ``--help`` and ``--version``, and with 2 and one line that
-    says what is wrong when the words do not fit.
+    Exits with 0 after ``--help``, ``--version``, ``--completion`` and
+    ``--print-config``, and with 2 and one line that says what is wrong when they make
+    no sense.
     """
-    from docopt import DocoptExit, docopt
-
-    words = normalise_argv(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
     try:
-        return dict(docopt(doc, argv=words, version=f"{program} {version}"))
-    except DocoptExit as error:
-        reason = _explain(str(error.code), words, set(_LONG.findall(doc)))
-        print(f"{program}: {reason}; try {program} --help", file=sys.stderr)
-        raise SystemExit(EXIT_USAGE) from None
+        try:
+            options = commandline.settings_of(doc, words, program, version, _SHARED)
+            if text := _asked_for(options, doc, program):
+                print(text)
+                raise SystemExit(EXIT_OK)
+        finally:
+            sys.stdout.flush()
+    except ConfigError as error:
+        raise SystemExit(fail(program, error, EXIT_USAGE)) from None
+    except BrokenPipeError:
+        _leave_broken_pipe()
+        raise SystemExit(EXIT_OK) from None
+    return options
 
 
-def _explain(message: str, words: Sequence[str], longs: set[str]) -> str:
-    """Docopt's complaint in words for people."""
-    for word in words:
-        if word == "--":
-            break
-        name = word[2:].partition("=")[0]
-        if word.startswith("--") and not any(k.startswith(name) for k in longs):
-            near = difflib.get_close_matches(name, longs, 1)
-            hint = f" (did you mean --{near[0]}?)" if near else ""
-            return f"unknown option --{name}{hint}"
-    first = message.partition("\n")[0]
-    if first.endswith(("requires argument", "must not have an argument")):
-        return first
-    if first.startswith("Warning: found unmatched"):
-        pairs = re.findall(
-            r"(?:Option|Argument)\(('[^']*'|None), ('[^']*'|None)", first
-        )
-        found = " ".join((a if a != "None" else b).strip("'") for a, b in pairs)
-        return f"unexpected, repeated or contradictory: {found}"
-    return "something required is missing"
+def _asked_for(options: Settings, doc: str, program: str) -> str | None:
+    """What is to be printed instead of doing anything.
+
+    Raises:
+        ConfigError: that cannot be.
+    """
+    if options.get("--completion") is not None:
+        from pubsub_common import completion
+
+        return completion.script(program, doc, options["--completion"])
+    if options.get("--print-config"):
+        from pubsub_common import configfile
+
+        return configfile.show(options, program, usage.option_lines(doc))
+    return None
+
+
+def strength(options: Options, name: str) -> int:
+    """How strongly option ``name`` was asked for: 0, not at all, it has its default;
+    else in a file, in the environment, in words."""
+    return options.sources.get(name, 0) if isinstance(options, Settings) else 0
+
+
+def choose(options: Options, *names: str) -> str | None:
+    """Which of the options was asked for; None: none of them. Those exclude each other,
+    but words go before the environment, and that before a file.
+
+    Raises:
+        ConfigError: several were asked for.
+    """
+    most = max(strength(options, name) for name in names)
+    if not most:
+        return None
+    chosen = [name for name in names if strength(options, name) == most]
+    if len(chosen) > 1:
+        raise ConfigError(f"{' and '.join(chosen)} exclude each other")
+    return chosen[0]
 
 
 def required(options: Options, name: str, hint: str) -> Any:
@@ -196,52 +216,19 @@ def run(program: str, work: Callable[[], None]) -> int:
     except PubSubError as error:
         return fail(program, error, EXIT_FAILED)
     except BrokenPipeError:
-        # Whoever read our output has left (`| head`): nothing is wrong. Python
-        # would complain once more when it flushes standard output at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_broken_pipe()
     except OSError as error:
         return fail(program, error, EXIT_FAILED)
     return EXIT_OK
+
+
+def _leave_broken_pipe() -> None:
+    """Whoever read our output has left (`| head`): nothing is wrong. But Python would
+    complain once more when it flushes standard output at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(program: str, error: Exception | str, code: int) -> int:
     """Say on one line what went wrong; returns ``code``."""
     print(f"{program}: {error}", file=sys.stderr)
     return code
-
-
-@contextlib.contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls ``stop``; a second one ends the process.
-
-    They do so in a thread. Python runs signal handlers between two instructions of
-    the main thread, and one that comes just before that thread begins to wait for
-    something would be handled after the wait.
-    """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    read_fd, write_fd = os.pipe()
-    os.set_blocking(write_fd, False)
-
-    def watch() -> None:
-        stopping = False
-        while number := os.read(read_fd, 1):
-            if number[0] not in numbers:
-                continue
-            if stopping:
-                os._exit(128 + number[0])
-            stopping = True
-            stop()
-
-    thread = threading.Thread(target=watch, name="signals", daemon=True)
-    thread.start()
-    previous_fd = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
-        signal.set_wakeup_fd(previous_fd)
-        os.close(write_fd)
-        thread.join()
-        os.close(read_fd)

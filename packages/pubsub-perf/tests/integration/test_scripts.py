@@ -104,8 +104,8 @@ def test_a_wrong_model_is_an_error_that_names_both(run: Run) -> None:
 BAD = [
     ("pubsub-publisher", ["-b", "127.0.0.1"], "no topic"),
     ("pubsub-subscriber", ["-b", "127.0.0.1"], "no topic"),
-    ("pubsub-publisher", ["-t", "A"], "no broker address"),
-    ("pubsub-subscriber", ["-t", "A"], "no broker address"),
+    ("pubsub-publisher", ["-t", "A", "-b", ""], "no broker address"),
+    ("pubsub-subscriber", ["-t", "A", "-b", ""], "no broker address"),
     ("pubsub-publisher", [*CLIENT, "-m", "many"], "'many' is not a whole number"),
     ("pubsub-publisher", [*CLIENT, "-m", "0"], "at least 1"),
     ("pubsub-publisher", [*CLIENT, "-m", "-3"], "at least 1"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pubsub_common import cli, defaults
+from pubsub_publisher import input_options
 from pubsub_publisher.measure import Measure
 
 if TYPE_CHECKING:
@@ -16,16 +17,26 @@ if TYPE_CHECKING:
 
 PROGRAM = "pubsub-publisher"
 
-USAGE = f"""Publish generated events on one or more topics.
+USAGE = f"""Publish events on one or more topics: lines, files, a text, or generated ones.
 
 Usage:
-  {PROGRAM} [-t TOPIC]... [options]
+  {PROGRAM} [-t TOPIC]... [options] [--file FILE]...
 
-The events go through the topics in turn. The publisher works the same in both
-dissemination models; it is the broker and the subscribers that are told which.
+Events from --stdin, --file and -l go to each of the topics. Generated ones go through
+the topics in turn, and the options -m, -i, -s, --hold, --payload-size, --details and
+also --report are only for them. Subscribers that are not there yet miss what is
+published before: see --wait-for. The publisher works the same in both dissemination
+models; it is the broker and the subscribers that are told which.
 
 Options:
 {cli.TOPIC_OPTION}
+  --stdin                         publish each line of standard input as it comes
+  -0, --null                      with --stdin: lines end in a zero byte
+  --file FILE                     publish the content of FILE as one event; repeat for
+                                  more
+  -l TEXT, --literal TEXT         publish TEXT, --count times or once
+  --count N                       stop after N events
+  --rate RATE                     publish at most RATE events a second
 {cli.BROKER_OPTIONS}
 {cli.RUN_OPTIONS}
   -s SECONDS, --sleep SECONDS     time between events; 0: as fast as possible
@@ -39,7 +50,8 @@ Options:
                                   in ns of the clock, or nothing for now
   --payload-size BYTES            size of the payload [default: {defaults.PAYLOAD_BYTES}]
   --overflow POLICY               what to do while a subscriber's queue is full: drop
-                                  its events or block [default: drop]
+                                  its events, or block. Without it generated events
+                                  are dropped, and others wait
 {cli.QUEUE_OPTION}
   --history N                     keep the last N events of each topic for
                                   subscribers that missed them [default: 0]
@@ -59,18 +71,24 @@ def build(options: cli.Options, *, on_sent: OnSent | None = None) -> Publisher:
     """
     from pubsub_publisher.publisher import Publisher
 
+    limit = cli.choose(options, "--count", "--max-event-count") or "--max-event-count"
+    overflow = options["--overflow"]
+    if overflow is None:
+        # Who pipes a file in wants it to arrive, and can wait.
+        overflow = "block" if input_options.source(options) else "drop"
     return Publisher(
         broker_address=cli.required(options, "--broker-address", "-b HOST"),
         topics=cli.required(options, "--topic", "-t TOPIC"),
-        indefinite=options["--indefinite"],
-        max_event_count=cli.whole_number(options, "--max-event-count"),
-        sleep_period=cli.seconds(options, "--sleep"),
+        indefinite=options["--indefinite"]
+        and cli.strength(options, "--indefinite") >= cli.strength(options, limit),
+        max_event_count=cli.whole_number(options, limit),
+        sleep_period=input_options.period_s(options),
         bind_port=cli.port_number(options, "--bind-port"),
         broker_port=cli.port_number(options, "--broker-port"),
         address=options["--address"],
         clock=options["--clock"],
         connect_timeout_s=cli.seconds(options, "--connect-timeout"),
-        overflow=options["--overflow"],
+        overflow=overflow,
         queue_limit=cli.whole_number(options, "--queue-limit"),
         payload_bytes=cli.whole_number(options, "--payload-size", minimum=0),
         on_sent=on_sent,
@@ -92,18 +110,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         wait_for = (
             cli.whole_number(options, "--wait-for") if options["--wait-for"] else 0
         )
+        feed = input_options.feed(options)
         measure = Measure(options["--details"], options["--report"])
         publisher = build(options, on_sent=measure.listener())
         try:
-            run(publisher, wait_for=wait_for, hold=options["--hold"])
+            run(publisher, wait_for=wait_for, hold=options["--hold"], feed=feed)
         finally:
             measure.write(publisher)
 
     return cli.run(PROGRAM, work)
 
 
-def run(publisher: Publisher, *, wait_for: int = 0, hold: bool = False) -> None:
-    """Publish what the publisher is made for, from its registration to its leave.
+def run(
+    publisher: Publisher,
+    *,
+    wait_for: int = 0,
+    hold: bool = False,
+    feed: Callable[[Publisher], object] | None = None,
+) -> None:
+    """Publish what the publisher is made for, or what ``feed`` publishes with it, from
+    its registration to its leave.
 
     A signal ends every part of it in an orderly way.
     """
@@ -113,7 +139,10 @@ def run(publisher: Publisher, *, wait_for: int = 0, hold: bool = False) -> None:
     ended_by_signal = contextlib.suppress(NotReady)
     with cli.stopped_by_signals(publisher.stop), ended_by_signal, publisher:
         publisher.wait_for_subscribers(wait_for)
-        publisher.publish(start_ns=_held_start_ns(publisher) if hold else None)
+        if feed is not None:
+            feed(publisher)
+        else:
+            publisher.publish(start_ns=_held_start_ns(publisher) if hold else None)
 
 
 def _held_start_ns(publisher: Publisher) -> int | None:

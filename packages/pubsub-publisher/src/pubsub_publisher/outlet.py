@@ -118,10 +118,14 @@ class Outlet(DataSocket):
 
     # Sending
 
-    def sender(self, topic: TopicState) -> Callable[[bytes], int]:
+    def sender(
+        self, topic: TopicState, *, waiting: bool = True
+    ) -> Callable[[bytes], int]:
         """What stamps, numbers and sends the events of a topic, given their payload. It
         returns the stamp; 0 when this is closed, or was stopped while it waited for
-        room, and the event then is not sent.
+        room, and the event then is not sent. Without ``waiting`` an event for which
+        there is no room is not sent either, and what is returned is its stamp, negative,
+        for `attempt`.
 
         A closure, because this is called for every event: what does not change is
         looked up once. `address` and `session` must be set.
@@ -178,9 +182,27 @@ class Outlet(DataSocket):
                 pass
             finally:
                 release()
+            if not waiting:
+                return -stamp_ns
             return self._send_event_waiting(topic, payload, stamp_ns)
 
         return send
+
+    def attempt(
+        self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
+    ) -> bool | None:
+        """Number and send events, with the stamps that they were given, in one message.
+        False when this is closed, None when there is no room."""
+
+        def encode(number: int) -> bytes | memoryview:
+            start = (self.address, self.session, number)
+            if len(payloads) == 1:
+                return self._encode_large(
+                    topic.prefix, *start, stamps_ns[0], payloads[0]
+                )
+            return topic.prefix + encode_batch_body(*start, stamps_ns, payloads)
+
+        return self._attempt(topic, encode, stamps_ns, payloads, _NOBLOCK)
 
     def add(self, topic: TopicState, payload: bytes, limit: int, size: int) -> bool:
         """Stamp and number an event, and put it into its topic's batch, which is sent
@@ -343,23 +365,36 @@ class Outlet(DataSocket):
         first."""
         with self._order:
             while True:
-                with self.lock:
-                    if not self._open:
-                        return False
-                    try:
-                        self._flush(topic, 0)
-                        if encode is not None:
-                            self._send(encode(topic.next_sequence), 0)
-                    except zmq.Again:
-                        self.drain()
-                    else:
-                        topic.sent(stamps_ns, payloads)
-                        self._after_send(self._now_ns())
-                        return True
+                sent = self._attempt(topic, encode, stamps_ns, payloads, 0)
+                if sent is not None:
+                    return sent
                 if self._stopped():
                     return False
                 # Python's locks are not fair: give the control thread its turn.
                 time.sleep(_YIELD_S)
+
+    def _attempt(
+        self,
+        topic: TopicState,
+        encode: Callable[[int], bytes | memoryview] | None,
+        stamps_ns: Sequence[int],
+        payloads: Sequence[bytes],
+        flags: int,
+    ) -> bool | None:
+        """As `_send_waiting`, once; None when there is no room."""
+        with self.lock:
+            if not self._open:
+                return False
+            try:
+                self._flush(topic, flags)
+                if encode is not None:
+                    self._send(encode(topic.next_sequence), flags)
+            except zmq.Again:
+                self.drain()
+                return None
+            topic.sent(stamps_ns, payloads)
+            self._after_send(self._now_ns())
+            return True
 
     def _after_send(self, now_ns: int) -> None:
         """See to what a send may have swallowed. The caller holds the lock."""

@@ -21,7 +21,7 @@ from operator import length_hint
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from pubsub_common.aio import EVENTS_A_TURN, arguments_of, to_the_end
+from pubsub_common.aio import EVENTS_A_TURN, arguments_of, begin, to_the_end
 from pubsub_common.batches import Batch
 from pubsub_common.errors import PubSubError
 from pubsub_common.events import Event
@@ -48,7 +48,7 @@ class Subscriber:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._inner = SyncSubscriber(*args, **kwargs)
         self._receiver = self._inner._receiver
-        self._watch: Watch | None = None
+        self._watch = Watch(self._receiver)
         self._leaving = False
         self._since_turn = 0
 
@@ -57,12 +57,13 @@ class Subscriber:
     async def configure(self) -> None:
         """Register with the broker and connect to it or to the publishers. Raises what
         the synchronous one does."""
+        inner = self._inner
+        await begin(inner.configure, inner.stop, inner.disconnect)
         try:
-            await to_the_end(self._inner.configure, self._inner.stop)
-        except asyncio.CancelledError:
-            await self.disconnect()  # it may have come too late to stop it
+            self._watch.begin()
+        except BaseException:
+            await self.disconnect()
             raise
-        self._watch = Watch(asyncio.get_running_loop(), self._receiver)
 
     async def disconnect(self) -> None:
         """Leave the system, telling the broker. Again: does nothing."""
@@ -70,16 +71,13 @@ class Subscriber:
             return
         self._leaving = True  # a thread has the sockets now
         try:
-            if self._watch is not None:
-                watch, self._watch = self._watch, None
-                watch.close()
+            self._watch.end()
             await to_the_end(self._inner.disconnect)
         finally:
             self._leaving = False
 
     def stop(self) -> None:
-        """End iterations and waits soon; what has arrived until then is still delivered,
-        as far as it can be within a second. For any thread and for signal handlers."""
+        """As of the synchronous one: for any thread and for signal handlers."""
         self._inner.stop()
 
     async def __aenter__(self) -> Self:
@@ -133,12 +131,8 @@ class Subscriber:
         return next(burst)
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Events as they arrive, as iteration gives them, but those that were published
-        together together. An event that came alone is a batch of one.
-
-        Raises:
-            PubSubError: as iteration does.
-        """
+        """Events as iteration gives them, but those that were published together
+        together. An event that came alone is a batch of one."""
         while True:
             if self._since_turn >= EVENTS_A_TURN:
                 await self._give_way()
@@ -151,12 +145,8 @@ class Subscriber:
 
     async def notify(self) -> None:
         """Receive events until there are ``max_event_count``, or until `stop`; write
-        their latencies to ``filename`` at the end, whatever ended it.
-
-        Raises:
-            OSError: the file could not be written.
-            PubSubError: as iteration does.
-        """
+        their latencies to ``filename`` at the end, whatever ended it. Raises what the
+        synchronous one does."""
         inner = self._inner
         try:
             async for event in self:
@@ -180,7 +170,7 @@ class Subscriber:
         self._check_ours()
         for until in self._inner._get_ready(timeout_s):
             if until is None:
-                self._wake_others()  # what was kept is theirs
+                self._watch.wake_all()  # what was kept is theirs
                 await self._give_way()
             else:
                 await self._pause(until)
@@ -227,12 +217,8 @@ class Subscriber:
         self._check_ours()
         found = take()
         if found is not None:
-            self._wake_others()  # they may wait for what is left
+            self._watch.wake_all()  # others may wait for what is left
         return found
-
-    def _wake_others(self) -> None:
-        if self._watch is not None:
-            self._watch.wake_all()
 
     async def _give_way(self) -> None:
         """Let other tasks run. Nobody has an event in hand meanwhile."""
@@ -242,9 +228,8 @@ class Subscriber:
     async def _wait(self, deadline: float | None) -> bool:
         """Wait for something to happen, after all that has arrived was looked at in this
         step of the loop; False when nothing is to be waited for."""
-        if self._receiver.ended:
-            return False
-        if deadline is not None and time.monotonic() >= deadline:
+        late = deadline is not None and time.monotonic() >= deadline
+        if late or self._receiver.ended:
             return False
         await self._pause(deadline)
         return True
@@ -257,6 +242,5 @@ class Subscriber:
             return
         due = [at for at in (deadline, inner._next_deadline()) if at is not None]
         timeout_s = min(due, default=float("inf")) - time.monotonic()
-        assert self._watch is not None, "usable means configured"
         self._since_turn = 0
         await self._watch.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))

@@ -22,9 +22,9 @@ USAGE = f"""Subscribe to one or more topics.
 Usage:
   {PROGRAM} [-t TOPIC]... [options]
 
-Each event is printed on a line: topic, publisher, latency, payload. With --format,
---json or --raw it is printed as they say, and the program goes on until stopped unless
--m, --count or --timeout ends it. With -f nothing is printed, and the latencies are
+Each event is printed on a line: topic, publisher, latency, payload. Other forms are
+asked for with --format, --json or --raw; then it goes on until stopped, unless there is
+a limit: -m, --count or --timeout. With -f nothing is printed, and the latencies are
 written to a file when all events have arrived. A summary of the latencies and of lost
 events goes to standard error at the end.
 

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import select
 
+from pubsub_common.sockets import Waker
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.receiver import Receiver
 
@@ -24,20 +25,36 @@ from pubsub_subscriber.receiver import Receiver
 class Watch:
     """What the event loop watches for a subscriber, and who waits for it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, receiver: Receiver) -> None:
-        self._loop = loop
+    def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._epoll = select.epoll()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waker: Waker | None = None
         self._inlets: dict[int, Inlet] = {}
         self._waiting: set[asyncio.Future[None]] = set()
-        assert receiver.waker is not None, "it is configured"
-        self._waker = receiver.waker
+
+    def begin(self) -> None:
+        """Have the running loop watch from here on. The receiver is connected."""
+        self._waker = self._receiver.waker
+        assert self._waker is not None, "connected"
+        self._epoll = select.epoll()
         self._epoll.register(self._waker.fd, select.EPOLLIN | select.EPOLLET)
         self._follow()
+        loop = asyncio.get_running_loop()
         loop.add_reader(self._epoll.fileno(), self._look)
+        self._loop = loop
+
+    def end(self) -> None:
+        """Watch no more. Who waits is woken."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._inlets = {}
+            self.wake_all()
 
     async def wait(self, timeout_s: float) -> None:
         """Wait until something was to be seen, or for ``timeout_s`` seconds."""
+        assert self._loop is not None, "it has begun"
         waiter = self._loop.create_future()
         self._waiting.add(waiter)
         timer = self._loop.call_later(timeout_s, _wake, waiter)
@@ -47,12 +64,6 @@ class Watch:
             self._waiting.discard(waiter)
             timer.cancel()
 
-    def close(self) -> None:
-        """Watch no more. Who waits is woken."""
-        self._loop.remove_reader(self._epoll.fileno())
-        self._epoll.close()
-        self.wake_all()
-
     def wake_all(self) -> None:
         """Have everybody who waits look again."""
         for waiter in self._waiting:
@@ -61,7 +72,7 @@ class Watch:
     def _look(self) -> None:
         """Something is to be seen."""
         for fd, _ in self._epoll.poll(0):
-            if fd == self._waker.fd:
+            if self._waker is not None and fd == self._waker.fd:
                 self._waker.clear()
                 self._follow()
         self.wake_all()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 from pubsub_perf.bench.runner import Cell, Figures
-from pubsub_perf.bench.systems import OURS, RAW
+from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 
 Metric = Literal["rate", "p50_us", "p99_us", "cpu_s_per_million"]
 SIZES: Final = (16, 64, 256, 1024, 16_384, 65_536)
@@ -40,13 +40,15 @@ class Need:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two cells, run in turn: ours and another system's, or ours in another way."""
+    """Two cells, run in turn: ours (``ours`` says which form of it) and another system's,
+    or ours in another way."""
 
     name: str
     cell: Cell
     needs: tuple[Need, ...]
     against: Cell
     system: str = RAW
+    ours: str = OURS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,6 +101,10 @@ def comparisons() -> Iterator[Comparison]:
             latency = (Need(5, "p50_us", 1.15), Need(5, "p99_us", 1.15))
             name = f"{way}, 64 B, {subscribers} subscribers, 1000 events/s"
             yield Comparison(name, cell, latency, cell)
+        aio = Cell("throughput", 64, brokered=brokered)
+        need = Need(9, "rate", 0.5)
+        name = f"{way}, 64 B, asyncio against threads"
+        yield Comparison(name, aio, (need,), aio, OURS, OURS_AIO)
     one = Cell("throughput", 256, 2, brokered=True, publishers=2)
     two = dataclasses.replace(one, forwarders=2)
     need = Need(8, "rate", 1.0)

@@ -14,7 +14,6 @@ from pubsub_perf.bench import footprint, pacing
 from pubsub_perf.bench.bars import Comparison, Outcome, outcomes
 from pubsub_perf.bench.footprint import Fact
 from pubsub_perf.bench.runner import Figures, run_cell
-from pubsub_perf.bench.systems import OURS
 
 Say = Callable[[str], None]
 
@@ -33,7 +32,7 @@ def compare(
         say(f"{comparison.name}: {repetition + 1} of {repetitions}")
 
         def mine() -> None:
-            ours.append(run_cell(OURS, comparison.cell, seconds))
+            ours.append(run_cell(comparison.ours, comparison.cell, seconds))
 
         def theirs() -> None:
             other.append(run_cell(comparison.system, comparison.against, seconds))

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from pubsub_perf.bench.worker import Run
 
 OURS: Final = "pubsub"
+OURS_AIO: Final = "pubsub-asyncio"
 RAW: Final = "raw"
 MODULES: Final = {
     OURS: "pubsub_perf.bench.systems.ours",
+    OURS_AIO: "pubsub_perf.bench.systems.ours_aio",
     RAW: "pubsub_perf.bench.systems.raw",
     **{name: peer.module for name, peer in PEERS.items()},
 }

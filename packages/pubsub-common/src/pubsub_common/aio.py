@@ -1,0 +1,67 @@
+"""What the asyncio forms of the roles share. Shell.
+
+Both wrap a synchronous object. What waits for the broker (the beginning, the end) runs in a
+thread, once for each object; the rest never blocks, so it runs in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, Final, ParamSpec
+
+# Who never has to wait still lets other tasks run after so many events.
+EVENTS_A_TURN: Final = 256
+
+_P = ParamSpec("_P")
+
+
+def arguments_of(
+    constructor: Callable[_P, object],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, _P], None]]:
+    """Declare that an ``__init__`` takes the arguments of another class, of which it has
+    no list of its own."""
+
+    def declare(init: Callable[..., None]) -> Callable[Concatenate[Any, _P], None]:
+        of = inspect.signature(constructor)
+        this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        signature = of.replace(parameters=[this, *of.parameters.values()])
+        init.__signature__ = signature  # type: ignore[attr-defined]
+        init.__doc__ = constructor.__init__.__doc__
+        return init
+
+    return declare
+
+
+async def begin(
+    configure: Callable[[], object],
+    stop: Callable[[], object],
+    disconnect: Callable[[], object],
+) -> None:
+    """Run ``configure`` in a thread. When this is cancelled, nothing is left of it."""
+    try:
+        await to_the_end(configure, stop)
+    except asyncio.CancelledError:
+        await to_the_end(disconnect)  # it may have been too late to stop it
+        raise
+
+
+async def to_the_end(
+    work: Callable[[], object], hurry: Callable[[], object] = lambda: None
+) -> None:
+    """Run ``work`` in a thread. When this is cancelled, ``hurry`` is called, which should
+    have it end soon, and the end is waited for all the same: nobody may use what a thread
+    still works on."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        hurry()
+        while not running.done():
+            with contextlib.suppress(asyncio.CancelledError):  # once is enough
+                await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # looked at, so that nobody complains
+        raise

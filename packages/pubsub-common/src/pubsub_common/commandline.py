@@ -1,0 +1,195 @@
+"""From the words of a command line to options, with where each comes from. Shell.
+
+The only user of docopt. Flags go before the environment, the environment before the
+file of settings, and that before the defaults of the usage text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pubsub_common import usage
+from pubsub_common.errors import ConfigError
+
+# The broker that everything here talks to, HOST or HOST:PORT.
+BROKER_VARIABLE: Final = "PUBSUB_BROKER"
+# The file of settings, unless --config names one.
+CONFIG_VARIABLE: Final = "PUBSUB_CONFIG"
+
+# The seed's driver spelled some long options with one dash.
+_ONE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
+_LONG: Final = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*)")
+
+
+class Source(enum.IntEnum):
+    """Where an option's value comes from; the stronger is the larger."""
+
+    DEFAULT = 0
+    FILE = 1
+    ENVIRONMENT = 2
+    WORDS = 3
+
+
+SOURCE_NAMES: Final = {
+    Source.DEFAULT: "default",
+    Source.FILE: "file",
+    Source.ENVIRONMENT: "environment",
+    Source.WORDS: "command line",
+}
+
+
+class Settings(dict[str, Any]):
+    """Options by long name, as docopt gives them, and the sources of those that have
+    one besides their default."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.sources: dict[str, Source] = {}
+
+    def put(self, values: Mapping[str, Any], source: Source) -> None:
+        """Set options that no stronger source has set."""
+        for name, value in values.items():
+            if self.sources.get(name, Source.DEFAULT) <= source:
+                self[name] = value
+                self.sources[name] = source
+
+
+def normalise_argv(argv: Sequence[str]) -> list[str]:
+    """``--max_event_count`` becomes ``--max-event-count`` and ``-pub 1`` becomes
+    ``--publisher 1``; what follows ``--`` stays."""
+    out: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            out.append(word)
+            out.extend(words)
+            break
+        name, equals, value = word.lstrip("-").partition("=")
+        if word.startswith("--"):
+            word = "--" + name.replace("_", "-") + equals + value
+        elif word.startswith("-") and name in _ONE_DASH:
+            word = "--" + _ONE_DASH[name] + equals + value
+        out.append(word)
+    return out
+
+
+def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
+    """What the words say. Exits with 0 after ``--help`` and ``--version``.
+
+    Raises:
+        ConfigError: they do not fit the usage text.
+    """
+    from docopt import DocoptExit, docopt
+
+    words = usage.spell_out_digits(normalise_argv(argv), usage.option_lines(doc))
+    try:
+        settings = Settings(docopt(doc, argv=words, version=version))
+    except DocoptExit as error:
+        reason = _explain(str(error.code), words, set(_LONG.findall(doc)))
+        raise ConfigError(reason) from None
+    # docopt does not tell a default from the same value in words. Without defaults in
+    # the text, whatever has a value was given one.
+    spoken = docopt(usage.without_defaults(doc), argv=words)
+    settings.put(
+        {
+            name: value
+            for name, value in spoken.items()
+            if value not in (None, False, [])
+        },
+        Source.WORDS,
+    )
+    return settings
+
+
+def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Take the broker's address from the environment, for programs that have the
+    option. Who names another broker in words does not mean this one's port.
+
+    Raises:
+        ConfigError: the variable holds something else.
+    """
+    text = environment.get(BROKER_VARIABLE)
+    words = settings.sources.get("--broker-address") == Source.WORDS
+    if not text or words or "--broker-address" not in settings:
+        return
+    from pubsub_common.endpoints import parse_address, validate_host
+
+    host, colon, _ = text.partition(":")
+    try:
+        values = {"--broker-address": validate_host(host)}
+        if colon:
+            values["--broker-port"] = str(parse_address(text)[1])
+    except ConfigError:
+        raise ConfigError(
+            f"{BROKER_VARIABLE}: {text!r} is not HOST or HOST:PORT like 10.0.0.1:5555"
+        ) from None
+    settings.put(values, Source.ENVIRONMENT)
+
+
+def add_file(
+    settings: Settings,
+    environment: Mapping[str, str],
+    program: str,
+    doc: str,
+    shared: str,
+) -> None:
+    """Take settings from the file that is named, if one is; for programs that have
+    ``--config``.
+
+    Raises:
+        ConfigError: it cannot be read, or says what makes no sense.
+    """
+    if "--config" not in settings:
+        return
+    path = settings["--config"] or environment.get(CONFIG_VARIABLE)
+    if path:
+        from pubsub_common import configfile
+
+        lines = usage.option_lines(doc), usage.option_lines(shared)
+        settings.put(configfile.load(path, program, *lines), Source.FILE)
+
+
+def settings_of(
+    doc: str, argv: Sequence[str], program: str, version: str, shared: str
+) -> Settings:
+    """Options from all sources, by the usage text ``doc``; ``shared`` is the usage text
+    of the options that several programs have.
+
+    Raises:
+        ConfigError: one of the sources makes no sense; the text says which.
+    """
+    try:
+        settings = parse_words(doc, argv, f"{program} {version}")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; try {program} --help") from None
+    if settings.get("--completion") is None:  # which is the same with any settings
+        add_environment(settings, os.environ)
+        add_file(settings, os.environ, program, doc, shared)
+    return settings
+
+
+def _explain(message: str, words: Sequence[str], longs: set[str]) -> str:
+    """Docopt's complaint in words for people."""
+    for word in words:
+        if word == "--":
+            break
+        name = word[2:].partition("=")[0]
+        if word.startswith("--") and not any(k.startswith(name) for k in longs):
+            near = difflib.get_close_matches(name, longs, 1)
+            hint = f" (did you mean --{near[0]}?)" if near else ""
+            return f"unknown option --{name}{hint}"
+    first = message.partition("\n")[0]
+    if first.endswith(("requires argument", "must not have an argument")):
+        return first
+    if first.startswith("Warning: found unmatched"):
+        pairs = re.findall(
+            r"(?:Option|Argument)\(('[^']*'|None), ('[^']*'|None)", first
+        )
+        found = " ".join((a if a != "None" else b).strip("'") for a, b in pairs)
+        return f"unexpected, repeated or contradictory: {found}"
+    return "something required is missing"

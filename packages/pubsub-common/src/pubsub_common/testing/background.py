@@ -1,0 +1,55 @@
+"""A broker beside the test, and ports."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Final, Protocol, TypeVar
+
+_END_S: Final = 30.0
+
+
+class Serving(Protocol):
+    """What a broker can do."""
+
+    def configure(self) -> None: ...
+    def event_loop(self) -> None: ...
+    def stop(self) -> None: ...
+    def disconnect(self) -> None: ...
+
+
+_B = TypeVar("_B", bound=Serving)
+
+
+@contextlib.contextmanager
+def serving(broker: _B) -> Iterator[_B]:
+    """Run a broker's loop in a thread. An error that ends the loop is raised at the end."""
+    failed: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            broker.event_loop()
+        except BaseException as error:
+            failed.append(error)
+
+    broker.configure()
+    thread = threading.Thread(target=serve, name="pubsub-broker", daemon=True)
+    thread.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+        thread.join(_END_S)
+        broker.disconnect()
+    if failed:
+        raise failed[0]
+
+
+def free_port() -> int:
+    """A TCP port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

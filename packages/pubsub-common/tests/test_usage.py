@@ -1,0 +1,72 @@
+"""What a usage text says about its options."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_common import usage
+from pubsub_common.usage import OptionLine
+
+DOC = """Do a thing.
+
+Usage:
+  thing [-t TOPIC]... [options] [--file FILE]...
+
+Prose that mentions --topic and -x at no line's beginning.
+
+Options:
+  -t TOPIC, --topic TOPIC         a topic; repeat for more: -t A -t B
+  -0, --null                      end in zero
+  --file FILE                     a file
+  --port PORT                     a port; with a text that is long, and
+                                  goes on [default: 5555]
+  --wait SECONDS                  how long
+                                  [default: 30]
+  -h, --help                      show this text
+
+Exit codes: 0, 1, 2.
+"""
+
+
+def test_each_option_is_found_with_all_that_is_said_about_it() -> None:
+    assert usage.option_lines(DOC) == [
+        OptionLine(
+            "--topic", "-t", "TOPIC", "a topic; repeat for more: -t A -t B", None, True
+        ),
+        OptionLine("--null", "-0", None, "end in zero", None, False),
+        OptionLine("--file", None, "FILE", "a file", None, True),
+        OptionLine(
+            "--port",
+            None,
+            "PORT",
+            "a port; with a text that is long, and goes on",
+            "5555",
+            False,
+        ),
+        OptionLine("--wait", None, "SECONDS", "how long", "30", False),
+        OptionLine("--help", "-h", None, "show this text", None, False),
+    ]
+
+
+def test_without_defaults_everything_else_stays() -> None:
+    text = usage.without_defaults(DOC)
+
+    assert "[default" not in text
+    assert [line._replace(default=None) for line in usage.option_lines(DOC)] == (
+        usage.option_lines(text)
+    )
+
+
+def test_an_option_that_is_a_digit_is_spelled_out_unless_it_is_a_value() -> None:
+    lines = usage.option_lines(DOC)
+
+    assert usage.spell_out_digits(["-0", "--port", "-0", "-t", "-0"], lines) == (
+        ["--null", "--port", "-0", "-t", "-0"]
+    )
+    assert usage.spell_out_digits(["-1", "--", "-0"], lines) == ["-1", "--", "-0"]
+
+
+@given(st.lists(st.text(max_size=5)))
+def test_other_words_stay(words: list[str]) -> None:
+    assert usage.spell_out_digits(words, usage.option_lines("")) == words

@@ -1,0 +1,249 @@
+"""The publisher for asyncio. Shell.
+
+It wraps the synchronous publisher. Under ``overflow="drop"`` a send never waits, so it is
+done at once, in the event loop. Under ``block`` a full queue makes an event wait its turn,
+first come first served, and whoever comes later behind it; the event loop tries again every
+few milliseconds. An event keeps the stamp of its first try: the wait is part of its latency.
+
+A task that is cancelled while its event waits has not published it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self
+
+from pubsub_common.aio import EVENTS_A_TURN, arguments_of, begin, to_the_end
+from pubsub_common.errors import NotReady, PubSubError
+from pubsub_publisher.batching import Item
+from pubsub_publisher.chunks import chunks
+from pubsub_publisher.publisher import Publisher as SyncPublisher
+from pubsub_publisher.publisher import json_payload
+from pubsub_publisher.topicstate import TopicState
+
+_RETRY_S: Final = 0.001
+_RETRY_MAX_S: Final = 0.01
+_LOOK_S: Final = 0.002
+_LOOK_MAX_S: Final = 0.05
+
+
+class Publisher:
+    """`pubsub_publisher.Publisher` for asyncio: the same arguments, and the same methods
+    as coroutines, except `publish`, which generates events.
+
+    Use ``async with``, or `configure`, publish, `disconnect`. All methods belong to the
+    event loop in which `configure` was called, except `stop`. Events that one task
+    publishes leave in order.
+    """
+
+    @arguments_of(SyncPublisher)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._inner = SyncPublisher(*args, **kwargs)
+        self._senders: dict[str, Callable[[bytes], int]] = {}
+        self._since_turn = 0
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    # Set-up and end
+
+    async def configure(self) -> None:
+        """Bind the data port and register with the broker. Raises what the synchronous
+        one does."""
+        inner = self._inner
+        await begin(inner.configure, inner.stop, inner.disconnect)
+
+    async def disconnect(self) -> None:
+        """Leave the system: tell the broker how far each topic went, and let what
+        was published go out within the linger time. Again: does nothing."""
+        self._senders = {}
+        await to_the_end(self._inner.disconnect)
+
+    def stop(self) -> None:
+        """End waits soon. For any thread and for signal handlers."""
+        self._inner.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.configure()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.disconnect()
+
+    # Publishing
+
+    async def publish_event(self, topic: str, payload: bytes | str) -> None:
+        """Publish ``payload`` on ``topic``, one of this publisher's topics. Text is sent
+        as UTF-8.
+
+        Raises:
+            ConfigError: the topic is not one of them, or the payload is something else.
+            PubSubError: this publisher is not connected, was stopped while the
+                queue was full (``overflow="block"``), or the broker refuses it. The
+                event then was not published.
+        """
+        self._since_turn += 1
+        if self._since_turn >= EVENTS_A_TURN:
+            await self._give_way()
+        send = self._senders.get(topic) or self._sender(topic, payload)
+        if not isinstance(payload, bytes):
+            if not isinstance(payload, str):
+                self._inner._complain(topic, payload)
+            payload = payload.encode()
+        if self._waiting:
+            stamp_ns = -self._inner._now_ns()
+        else:
+            stamp_ns = send(payload)
+            if stamp_ns > 0:
+                return
+        if not stamp_ns:
+            self._refuse()
+        state = self._inner._topics[topic]
+        await self._send_in_turn(state, [-stamp_ns], [payload])
+
+    async def publish_json(self, topic: str, value: Any) -> None:
+        """Publish ``value`` as JSON. What it may be, and what is raised, is as of the
+        synchronous publisher."""
+        await self.publish_event(topic, json_payload(value))
+
+    async def publish_events(
+        self, events: Iterable[Item], topic: str | None = None
+    ) -> int:
+        """Publish many events, as few messages; returns how many.
+
+        ``events`` are payloads for ``topic`` (which may be left out when this publisher
+        has only one), or pairs of topic and payload. They are taken from it in the event
+        loop, so it should not be slow to give them. All have left when this returns.
+
+        Raises:
+            ConfigError: an event is something else, or its topic is not one of this
+                publisher's. The events before it were published.
+            PubSubError: as `publish_event`; some events then were not published.
+        """
+        inner = self._inner
+        inner._check_usable()
+        default = inner._default_topic(topic)
+        count = 0
+        for chunk in chunks(inner._outlet, events, default, inner._now_ns):
+            await self._give_way()
+            batch = chunk.topic, chunk.stamps_ns, chunk.payloads
+            if self._waiting or not self._attempt(*batch):
+                await self._send_in_turn(*batch)
+            count += len(chunk.payloads)
+        return count
+
+    # Waiting for subscribers
+
+    async def wait_for_subscribers(
+        self, count: int = 1, timeout_s: float | None = None
+    ) -> None:
+        """Wait until ``count`` subscribers are ready: each of them receives whatever
+        is published from here on, directly or through the broker.
+
+        Raises:
+            NotReady: fewer were ready after ``timeout_s`` seconds, or `stop` was called.
+            PubSubError: this publisher is not connected, or the broker refuses it.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pause_s = _LOOK_S
+        while True:
+            late = deadline is not None and time.monotonic() >= deadline
+            try:
+                return self._inner.wait_for_subscribers(count, 0.0)
+            except NotReady:
+                if late or self._inner.stopped:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LOOK_MAX_S)
+
+    @property
+    def subscriber_count(self) -> int:
+        """How many subscribers are ready at present."""
+        return self._inner.subscriber_count
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._inner.stopped
+
+    @property
+    def address(self) -> str:
+        """``IP:port`` where subscribers connect; empty before `configure`."""
+        return self._inner.address
+
+    @property
+    def session(self) -> int:
+        """The session that the broker has given us; -1 before."""
+        return self._inner.session
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return self._inner.topics
+
+    # Inside
+
+    async def _give_way(self) -> None:
+        """Let other tasks run. Nothing is half published meanwhile."""
+        self._since_turn = 0
+        await asyncio.sleep(0)
+
+    def _sender(self, topic: str, payload: object) -> Callable[[bytes], int]:
+        """What sends events of ``topic`` without waiting; made at the first one.
+
+        Raises:
+            ConfigError: the topic is not one of ours.
+            PubSubError: this publisher is not connected, or the broker refuses it.
+        """
+        inner = self._inner
+        inner._check_usable()
+        if topic not in inner._senders:
+            inner._complain(topic, payload)
+        sender = inner._outlet.sender(inner._topics[topic], waiting=False)
+        self._senders[topic] = sender
+        return sender
+
+    async def _send_in_turn(
+        self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
+    ) -> None:
+        """Send events behind those that wait, when there is room.
+
+        Raises:
+            PubSubError: this publisher was stopped, or the broker refuses it.
+        """
+        # Counted, because between two holders the lock looks free.
+        self._waiting += 1
+        try:
+            async with self._turn:
+                pause_s = _RETRY_S
+                while not self._attempt(topic, stamps_ns, payloads):
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, _RETRY_MAX_S)
+        finally:
+            self._waiting -= 1
+
+    def _attempt(
+        self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
+    ) -> bool:
+        """Send events; False when there is no room.
+
+        Raises:
+            PubSubError: this publisher was stopped, or the broker refuses it.
+        """
+        sent = self._inner._outlet.attempt(topic, stamps_ns, payloads)
+        if sent is False or (sent is None and self.stopped):
+            self._refuse()
+        return sent is True
+
+    def _refuse(self) -> NoReturn:
+        """Raises:
+        PubSubError: always; why nothing is published any more.
+        """
+        self._inner._check_not_refused()
+        raise PubSubError("this publisher was stopped before the event could leave")

@@ -1,0 +1,107 @@
+"""Events as bytes for standard output."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_common.errors import ConfigError
+from pubsub_common.events import Event
+from pubsub_subscriber import formats
+
+
+def event(payload: bytes = b"hello", topic: str = "A") -> Event:
+    return Event("10.0.0.1:5556", 7, 3, 1_000, payload, topic, 65_231)
+
+
+def test_the_plain_form() -> None:
+    assert formats.plain(b"\n")(event(b"\xff")) == b"A 10.0.0.1:5556 64.2 us \\xff\n"
+
+
+@given(st.binary(), st.sampled_from([b"\n", b"\0"]))
+def test_raw_payloads_are_what_was_published(payload: bytes, end: bytes) -> None:
+    assert formats.raw(end)(event(payload)) == payload + end
+
+
+@given(st.binary() | st.text().map(lambda text: text.encode(errors="replace")))
+def test_an_object_of_json_tells_all_on_one_line(payload: bytes) -> None:
+    line = formats.json(b"\n")(event(payload, "é"))
+
+    assert line.count(b"\n") == 1
+    found = json.loads(line)
+    text, encoded = found.pop("payload", None), found.pop("payload_base64", None)
+    assert (text is None) != (encoded is None)
+    assert (text.encode() if encoded is None else base64.b64decode(encoded)) == payload
+    assert found == {
+        "topic": "é",
+        "publisher": "10.0.0.1:5556",
+        "sequence": 3,
+        "published_ns": 1_000,
+        "received_ns": 65_231,
+        "latency_us": 64.231,
+        "size": len(payload),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{topic} {payload}", "A hello"),
+        ("{publisher}#{sequence}", "10.0.0.1:5556#3"),
+        ("{published_ns} {received_ns} {latency_us} {size}", "1000 65231 64.231 5"),
+        ("{sequence:>4}|{latency_us:.1f}|{payload:.2}", "   3|64.2|he"),
+        ("{{topic}} }}", "{topic} }"),
+        (r"{topic}\t{size}\n.\0\\n \x", "A\t5\n.\0\\n \\x"),
+        ("\\", "\\"),
+        ("no field", "no field"),
+        ("", ""),
+        ("\udcff{size}", "\udcff5"),
+    ],
+)
+def test_a_format_is_filled_in(text: str, line: str) -> None:
+    assert formats.template(text, b"\0")(event()) == (
+        line.encode(errors="surrogateescape") + b"\0"
+    )
+
+
+def test_a_payload_that_is_no_text_is_escaped_in_a_format() -> None:
+    assert formats.template("{payload}", b"")(event(b"\xff\0{x}")) == b"\\xff\0{x}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{colour}", "{}", "{0}", "{topic.x}", "{topic[0]}", "{topic!r}", "{size:{size}}"],
+)
+def test_a_field_that_there_is_not_is_named_with_those_that_there_are(
+    text: str,
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        formats.template(text, b"\n")
+
+    for name in formats.FIELDS:
+        assert f"{{{name}}}" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["{", "}", "{topic", "{topic:d}", "{size:q}"])
+def test_what_is_no_format_is_said_in_one_line(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no format") as error:
+        formats.template(text, b"\n")
+
+    assert "\n" not in str(error.value)
+
+
+@given(st.text())
+def test_any_text_is_a_format_or_is_refused(text: str) -> None:
+    try:
+        render = formats.template(text, b"\n")
+    except ConfigError:
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return  # it cannot have come from a command line
+    assert render(event()).endswith(b"\n")

@@ -1,0 +1,216 @@
+"""Faults of processes: killed, stopped, in the way of each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from chaos_parts import Publisher
+from chaos_processes import Failed, Process
+from chaos_system import System
+
+# How long the subscriber waits for late events of a publisher that is gone.
+SETTLE_S: Final = 6.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """``inject`` gets a system in which events flow, and leaves one in which they flow
+    again. ``times`` is how often it does so; ``quick`` in the short run, which leaves
+    it out when 0. With ``may_lose`` there are losses that no history makes good."""
+
+    name: str
+    inject: Callable[[System, int], None]
+    times: int = 2
+    quick: int = 0
+    may_lose: bool = False
+    begin: Callable[[System], None] = System.begin
+    system: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    rss_kib: int = 24 * 1024
+    # Why it cannot be done here.
+    unavailable: Callable[[], str | None] = lambda: None
+
+
+def kill_broker(system: System, times: int) -> None:
+    """Gone without a word, and back after a while at the same port."""
+    for _ in range(times):
+        system.run_between(0.1, 0.8)
+        system.broker.kill()
+        system.run_between(0.0, 1.0)
+        system.start_broker()
+        system.wait_flowing()
+
+
+def kill_publisher(system: System, times: int) -> None:
+    """Another one takes its place, at its port or at a new one."""
+    for _ in range(times):
+        system.run_between(0.1, 0.8)
+        victim = system.rng.choice(system.living_publishers())
+        victim.kill()
+        system.run_between(0.0, 1.0)
+        restart_publisher(system, victim, same_port=system.rng.random() < 0.5)
+        system.wait_flowing()
+
+
+def restart_publisher(system: System, victim: Publisher, *, same_port: bool) -> None:
+    name, _, _ = victim.process.name.partition(".")
+    options = dict(victim.options)
+    if not same_port:
+        del options["bind_port"]
+    system.start_publisher(name, **options)
+
+
+def kill_subscriber(system: System, times: int) -> None:
+    """Another one takes its place; with recovery, it wants all that went before."""
+    for _ in range(times):
+        system.run_between(0.1, 0.8)
+        victim = system.rng.choice(system.living_subscribers())
+        victim.process.kill()
+        system.run_between(0.0, 1.0)
+        name, _, _ = victim.process.name.partition(".")
+        options = dict(victim.options)
+        if system.recover:
+            options["more"] = {**options["more"], "start": "history"}
+        successor = system.start_subscriber(name, **options)
+        system.wait_for(
+            lambda log=successor.log: log.ready_ns,  # type: ignore[misc]
+            f"{successor.process.name} is ready",
+        )
+        system.wait_flowing()
+
+
+def stop(role: str, beyond_s: float) -> Callable[[System, int], None]:
+    """SIGSTOP for longer than the lease and ``beyond_s`` more, then SIGCONT."""
+
+    def inject(system: System, times: int) -> None:
+        for _ in range(times):
+            system.run_between(0.1, 0.8)
+            process = random_one(system, role)
+            process.send(signal.SIGSTOP)
+            system.run_for(system.lease_s + beyond_s + system.rng.uniform(0.5, 1.5))
+            process.send(signal.SIGCONT)
+            system.wait_flowing()
+
+    return inject
+
+
+def random_one(system: System, role: str) -> Process:
+    """A living process of a role."""
+    if role == "broker":
+        return system.broker
+    parts = system.publishers if role == "publisher" else system.subscribers
+    return system.rng.choice([part.process for part in parts if part.process.alive])
+
+
+def take_port(system: System, times: int) -> None:
+    """While the broker is away another program takes its port."""
+    for _ in range(times):
+        system.run_between(0.1, 0.5)
+        system.broker.kill()
+        with socket.socket() as squatter:
+            squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            squatter.bind((system.broker_address, system.port))
+            squatter.listen()
+            refused = system.start("refused", system.broker_argv())
+            code = refused.wait()
+            refused.killed = True  # it has done its part
+            system.run_between(0.1, 1.0)
+        refused.check_words()
+        if code not in (1, 2) or refused.err.count("\n") != 1:
+            raise Failed(f"port taken: code {code}, said {refused.err!r}")
+        system.start_broker()
+        system.wait_flowing()
+
+
+def step_clocks(system: System, times: int) -> None:
+    """The wall clock goes back by an hour, for all or for the publishers only."""
+    for turn in range(times):
+        system.run_between(0.1, 0.5)
+        everyone = [system.broker] + [sub.process for sub in system.subscribers]
+        stepped = [pub.process for pub in system.publishers]
+        for process in stepped + (everyone if turn % 2 == 0 else []):
+            process.send(signal.SIGUSR1)
+        system.run_between(0.1, 0.5)
+        system.wait_flowing()
+
+
+def begin_generated(system: System) -> None:
+    """As `System.begin`, but the events are those of `Publisher.publish`."""
+    system.start_broker()
+    for index in range(2):
+        system.start_subscriber(f"sub{index + 1}")
+        system.start_publisher(f"pub{index + 1}", generated=True)
+    system.note_usage()
+
+
+def begin_narrow(system: System) -> None:
+    """Small queues and large events, many of them."""
+    system.start_broker()
+    more = {"queue_limit": 500}
+    for index in range(2):
+        system.start_subscriber(f"sub{index + 1}", more=more)
+        system.start_publisher(
+            f"pub{index + 1}", rate=400, payload_bytes=8192, more=more
+        )
+    system.note_usage()
+
+
+def do_not_read(system: System, times: int) -> None:
+    """One subscriber stands still until far more was published than all queues on the
+    way hold, the kernel's included; the other must not notice."""
+    slow, quick = system.subscribers
+    for _ in range(times):
+        system.run_between(0.1, 0.5)
+        slow.process.send(signal.SIGSTOP)
+        goal = sum(pub.log.published for pub in system.publishers) + 6000
+        system.wait_for(
+            lambda goal=goal: (
+                sum(pub.log.published for pub in system.publishers)  # type: ignore[misc]
+                >= goal
+            ),
+            "the queues are full",
+        )
+        slow.process.send(signal.SIGCONT)
+        system.wait_flowing()
+    lost = [
+        run for runs in quick.log.runs.values() for run in runs if run.kind == "lost"
+    ]
+    if lost:
+        raise Failed(f"the subscriber that reads lost {sum(run.count for run in lost)}")
+
+
+PROCESS_FAULTS: Final = (
+    Fault("broker killed", kill_broker, times=4, quick=1),
+    # What a publisher had not handed on dies with it, and so does its history.
+    Fault("publisher killed", kill_publisher, times=4, quick=1, may_lose=True),
+    Fault("subscriber killed", kill_subscriber, times=4, quick=1),
+    Fault("broker stopped", stop("broker", 0), system={"lease_s": 1.0}),
+    Fault("publisher stopped", stop("publisher", 0), quick=1, system={"lease_s": 1.0}),
+    Fault("subscriber stopped", stop("subscriber", 0), system={"lease_s": 1.0}),
+    Fault("publisher stopped for long", stop("publisher", SETTLE_S), times=1),
+    Fault("subscriber stopped for long", stop("subscriber", SETTLE_S), times=1),
+    Fault("port taken", take_port),
+    Fault("clock stepped back", step_clocks, times=4),
+    Fault(
+        "clock stepped back, generated events",
+        step_clocks,
+        begin=begin_generated,
+    ),
+    Fault(
+        "subscriber does not read",
+        do_not_read,
+        may_lose=True,
+        begin=begin_narrow,
+        system={"broker_options": ("--queue-limit", 500)},
+        rss_kib=96 * 1024,
+    ),
+)
+
+
+def seeded(seed: int, fault: Fault, model: str) -> random.Random:
+    """The random numbers of one scenario, which do not depend on the others."""
+    return random.Random(f"{seed}/{fault.name}/{model}")

@@ -1,0 +1,196 @@
+"""The logs that the workers write, and what the judge reads out of them.
+
+Text lines, written with one system call each, so that a kill loses at most what was
+about to be written. A last line without an end is torn, and ignored.
+
+Publisher::
+
+    S <session> <name> <1: it waited for subscribers before its first event, or 0>
+    P <monotonic ns> <session> <topic> <first> <last>    published
+    D <monotonic ns>                                     about to leave in good order
+
+Subscriber::
+
+    S <monotonic ns> <1: it asked for the history, or 0>
+    R <monotonic ns>                                     ready
+    E <session> <topic> <number> <name> <counter>        received
+    G <session> <topic> <first> <last>                   reported lost
+    X <monotonic ns>                                     about to leave in good order
+    C <JSON>                                             its counts
+
+Name and counter of an event come out of its payload, in which the publisher wrote
+them: they tell duplicates and disorder without the sequence numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+Stream = tuple[int, str]
+Kind = Literal["received", "lost"]
+
+
+class LogWriter:
+    """Writes lines. Each is in the file when `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def write(self, *words: object) -> None:
+        os.write(self._fd, (" ".join(map(str, words)) + "\n").encode())
+
+
+class _Tail:
+    """The whole lines of a file that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+
+    def lines(self) -> list[str]:
+        """Those that have come since the last call."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        self._offset += len(data)
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        return [line.decode() for line in whole]
+
+
+@dataclasses.dataclass(slots=True)
+class Chunk:
+    """Events ``first`` to ``last``, published from ``at_ns`` on."""
+
+    at_ns: int
+    first: int
+    last: int
+
+
+class PublisherLog:
+    """What one publisher process has published."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = ""
+        self.session = -1
+        self.waited = False
+        self.left_ns: int | None = None
+        self.killed = False  # whoever killed it says so
+        self.chunks: dict[str, list[Chunk]] = {}
+        self._tail = _Tail(path)
+
+    def refresh(self) -> None:
+        """Take in what is new in the file."""
+        for line in self._tail.lines():
+            kind, *words = line.split(" ")
+            match kind:
+                case "S":
+                    self.session, self.name = int(words[0]), words[1]
+                    self.waited = words[2] == "1"
+                case "P":
+                    at_ns, _, topic, first, last = words
+                    chunk = Chunk(int(at_ns), int(first), int(last))
+                    self.chunks.setdefault(topic, []).append(chunk)
+                case "D":
+                    self.left_ns = int(words[0])
+
+    def last(self, topic: str) -> int:
+        """The number of the last event of a topic; -1 before the first."""
+        chunks = self.chunks.get(topic)
+        return chunks[-1].last if chunks else -1
+
+    def first_since(self, topic: str, at_ns: int) -> int:
+        """The first event that was certainly published after a time."""
+        for chunk in self.chunks.get(topic, ()):
+            if chunk.at_ns >= at_ns:
+                return chunk.first
+        return self.last(topic) + 1
+
+    @property
+    def published(self) -> int:
+        """How many events, of all topics."""
+        return sum(self.last(topic) + 1 for topic in self.chunks)
+
+
+@dataclasses.dataclass(slots=True)
+class Run:
+    """Events ``first`` to ``last`` of a stream, to which one after the other the same
+    has happened."""
+
+    kind: Kind
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
+
+class SubscriberLog:
+    """What one subscriber process was given, in its order."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self.history = False
+        self.began_ns: int | None = None
+        self.ready_ns: int | None = None
+        self.left_ns: int | None = None
+        self.counts: dict[str, int] | None = None
+        self.runs: dict[Stream, list[Run]] = {}
+        # Where the payload contradicts the sequence number, in words.
+        self.mismatches: list[str] = []
+        self._names: dict[Stream, str] = {}
+        self._tail = _Tail(path)
+
+    def refresh(self) -> None:
+        """Take in what is new in the file."""
+        for line in self._tail.lines():
+            kind, *words = line.split(" ")
+            match kind:
+                case "E":
+                    self._event(words)
+                case "G":
+                    stream = (int(words[0]), words[1])
+                    self._add(stream, "lost", int(words[2]), int(words[3]))
+                case "S":
+                    self.began_ns, self.history = int(words[0]), words[1] == "1"
+                case "R":
+                    self.ready_ns = int(words[0])
+                case "X":
+                    self.left_ns = int(words[0])
+                case "C":
+                    self.counts = json.loads(" ".join(words))
+
+    def last(self, stream: Stream) -> int:
+        """The highest number that has been accounted for; -1 without any."""
+        return max((run.last for run in self.runs.get(stream, ())), default=-1)
+
+    def _event(self, words: list[str]) -> None:
+        session, topic, number, name, counter = words
+        stream, sequence = (int(session), topic), int(number)
+        known = self._names.setdefault(stream, name)
+        if int(counter) != sequence or name != known:
+            self.mismatches.append(
+                f"{self.name}: event {sequence} of {known} on {topic} holds {name}'s "
+                f"number {counter}"
+            )
+        self._add(stream, "received", sequence, sequence)
+
+    def _add(self, stream: Stream, kind: Kind, first: int, last: int) -> None:
+        runs = self.runs.setdefault(stream, [])
+        if runs and runs[-1].kind == kind and runs[-1].last + 1 == first:
+            runs[-1].last = last
+        else:
+            runs.append(Run(kind, first, last))
+
+
+def now_ns() -> int:
+    """The clock of the logs, which all processes of a machine share."""
+    return time.monotonic_ns()

@@ -1,0 +1,191 @@
+"""Faults of the network, in private namespaces, and the program that runs them there.
+
+Hosts are network namespaces on two bridges, with one link between the bridges::
+
+    broker, h1, h2 --- bridge a --- bridge b --- h3, h4
+
+python chaos_network.py FAULT MODEL FOLDER        prints the result as JSON
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from chaos_faults import SETTLE_S, Fault
+from chaos_processes import wait_for
+from chaos_run import Result, run
+from chaos_system import System
+
+from pubsub_common.messages import Model
+from pubsub_perf.hosts.isolation import die_with_parent
+
+_BRIDGES: Final = {
+    "broker": "br-a",
+    "h1": "br-a",
+    "h2": "br-a",
+    "h3": "br-b",
+    "h4": "br-b",
+}
+_SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
+_TRUNK: Final = "trunk-a"
+_PROBE_TIMEOUT_S: Final = 20
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+class Bridged:
+    """The hosts. To be made inside a private network namespace, which takes
+    everything with it when it ends."""
+
+    def __init__(self) -> None:
+        self._pids: dict[str, int] = {}
+        self._holders: list[subprocess.Popen[bytes]] = []
+        ip("link", "set", "lo", "up")
+        ip("link", "add", _TRUNK, "type", "veth", "peer", "name", "trunk-b")
+        for bridge, trunk in (("br-a", _TRUNK), ("br-b", "trunk-b")):
+            ip("link", "add", bridge, "type", "bridge")
+            ip("link", "set", bridge, "up")
+            ip("link", "set", trunk, "master", bridge, "up")
+        for host in _BRIDGES:
+            self._add(host)
+
+    def address(self, host: str) -> str:
+        return f"10.77.0.{1 + list(_BRIDGES).index(host)}"
+
+    def argv(self, host: str, argv: Sequence[object]) -> list[object]:
+        return ["nsenter", f"--net=/proc/{self._pids[host]}/ns/net", "--", *argv]
+
+    def link(self, name: str, state: str) -> None:
+        """Put a host's link, or that between the bridges, ``up`` or ``down``."""
+        ip("link", "set", name if name == _TRUNK else f"v-{name}", state)
+
+    def _add(self, host: str) -> None:
+        # A namespace lives while a process is in it.
+        holder = subprocess.Popen(
+            ["unshare", "--net", "--", "sleep", "infinity"], preexec_fn=die_with_parent
+        )
+        self._holders.append(holder)
+        pid = self._pids[host] = holder.pid
+        ours = Path("/proc/self/ns/net").readlink()
+        wait_for(
+            lambda: Path(f"/proc/{pid}/ns/net").readlink() != ours,
+            f"the namespace of {host}",
+        )
+        veth = ("link", "add", f"v-{host}", "type", "veth")
+        ip(*veth, "peer", "name", "eth0", "netns", str(pid))
+        ip("link", "set", f"v-{host}", "master", _BRIDGES[host], "up")
+        for command in (
+            ["ip", "addr", "add", f"{self.address(host)}/24", "dev", "eth0"],
+            ["ip", "link", "set", "eth0", "up"],
+            ["ip", "link", "set", "lo", "up"],
+        ):
+            inside = [str(word) for word in self.argv(host, command)]
+            subprocess.run(inside, check=True)
+
+
+def begin(system: System) -> None:
+    """A publisher and a subscriber on each side."""
+    system.start_broker()
+    for name, host in (("sub1", "h1"), ("sub2", "h3")):
+        system.start_subscriber(name, host)
+    for name, host, batch in (("pub1", "h2", 1), ("pub2", "h4", 10)):
+        system.start_publisher(name, host, batch=batch)
+    system.note_usage()
+
+
+def cut_link(system: System, times: int) -> None:
+    """The link of one host, broker included: for less than a lease, or for more."""
+    for _ in range(times):
+        cut(system, system.rng.choice(list(_BRIDGES)), 0.5, 2.5 * system.lease_s)
+
+
+def partition(system: System, times: int) -> None:
+    """The link between the two halves."""
+    for _ in range(times):
+        cut(system, _TRUNK, 0.5, 2.5 * system.lease_s)
+
+
+def partition_for_long(system: System, times: int) -> None:
+    """The same, until each half has given up the other."""
+    for _ in range(times):
+        given_up_s = system.lease_s + SETTLE_S
+        cut(system, _TRUNK, given_up_s + 1, given_up_s + 4)
+
+
+def cut(system: System, link: str, least_s: float, most_s: float) -> None:
+    """Down for a random time, and up again."""
+    place = system.place
+    assert isinstance(place, Bridged)
+    system.run_between(0.1, 0.8)
+    place.link(link, "down")
+    system.run_between(least_s, most_s)
+    place.link(link, "up")
+    system.wait_flowing()
+
+
+def unshare() -> list[str]:
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    namespaces = ["--net", "--pid", "--mount", "--fork", "--kill-child"]
+    return ["unshare", *user, *namespaces, "--mount-proc", "--"]
+
+
+def no_networks() -> str | None:
+    """Why there can be no networks of our own; None when there can."""
+    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":" + _SBIN
+    for program, package in (("unshare", "util-linux"), ("ip", "iproute2")):
+        if shutil.which(program) is None:
+            return f"there is no {program} (Debian: {package})"
+    for probe in ("bridge", "veth"):
+        done = subprocess.run(
+            [*unshare(), "ip", "link", "add", "probe", "type", probe],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode:
+            return " ".join(done.stderr.split()) or f"status {done.returncode}"
+    return None
+
+
+NETWORK_FAULTS: Final = (
+    Fault("link cut", cut_link, times=4, begin=begin, unavailable=no_networks),
+    Fault("network parted", partition, times=3, begin=begin, unavailable=no_networks),
+    Fault(
+        "network parted for long",
+        partition_for_long,
+        times=1,
+        begin=begin,
+        unavailable=no_networks,
+    ),
+)
+
+
+def run_in_namespaces(fault: Fault, model: Model, folder: Path) -> Result:
+    """As `chaos_run.run`, with the hosts of this module."""
+    done = subprocess.run(
+        [*unshare(), sys.executable, __file__, fault.name, model, str(folder)],
+        stdout=subprocess.PIPE,
+        timeout=280,
+        check=True,
+        preexec_fn=die_with_parent,
+    )
+    return Result(**json.loads(done.stdout))
+
+
+if __name__ == "__main__":
+    name, model_name, folder_name = sys.argv[1:]
+    (chosen,) = (fault for fault in NETWORK_FAULTS if fault.name == name)
+    model: Model = "centralized" if model_name == "centralized" else "decentralized"
+    result = run(chosen, model, Path(folder_name), place=Bridged())
+    print(json.dumps(dataclasses.asdict(result)))

@@ -1,0 +1,87 @@
+"""Worker: a subscriber that writes down what it is given (see chaos_logs).
+
+python chaos_subscriber.py '{"log": ..., ...}'
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import chaos_clock  # noqa: F401 - it must be the first
+from chaos_logs import LogWriter, now_ns
+
+from pubsub_common import cli
+from pubsub_common.errors import NotReady, PubSubError
+from pubsub_common.events import Event
+from pubsub_common.sequence import Gap
+from pubsub_subscriber import Subscriber
+
+_READY_S: Final = 20.0
+
+
+def main(options: dict[str, Any]) -> int:
+    """Receive until stopped."""
+    log = LogWriter(Path(options["log"]))
+    topics = options["topics"]
+    more = options.get("more", {})
+
+    def on_gap(gap: Gap) -> None:
+        log.write("G", gap.session, gap.topic, gap.first, gap.last)
+
+    def write(event: Event) -> None:
+        name, counter = who_and_number(event, len(topics))
+        log.write("E", event.session, event.topic, event.sequence, name, counter)
+
+    log.write("S", now_ns(), int(more.get("start") == "history"))
+    subscriber = Subscriber(
+        None,
+        options["broker"],
+        topics,
+        indefinite=True,
+        centralized=options["centralized"],
+        broker_port=options["broker_port"],
+        address=options["address"],
+        connect_timeout_s=60.0,
+        on_gap=on_gap,
+        **more,
+    )
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        subscriber.stop()
+
+    try:
+        with cli.stopped_by_signals(stop), subscriber:
+            try:
+                subscriber.wait_until_ready(_READY_S)
+                log.write("R", now_ns())
+            except NotReady as error:
+                print(f"chaos_subscriber: not ready: {error}", file=sys.stderr)
+            for event in subscriber:
+                write(event)
+            log.write("X", now_ns())
+            log.write("C", json.dumps(dataclasses.asdict(subscriber.counts())))
+    except NotReady as error:
+        if not stopped:
+            return cli.fail("chaos_subscriber", error, 1)
+    except PubSubError as error:
+        return cli.fail("chaos_subscriber", error, 1)
+    return 0
+
+
+def who_and_number(event: Event, topics: int) -> tuple[str, int]:
+    """Whose event it is, and its number, by its payload."""
+    words = event.payload.split(b" ", 4)
+    if words[0] == b"event":  # one that `Publisher.publish` made: topics in turn
+        return words[3].decode(), int(words[1]) // topics
+    return words[0].decode(), int(words[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))
