@@ -268,7 +268,8 @@ class Receiver:
                 intake.take_held(items)
             empty &= intake.take(inlet, items, batches=batches)
         self._empty_now = empty
-        return waited or intake.held or len(items) > before
+        # What was looked at need not have been an event, and more may wait behind it.
+        return waited or not empty or len(items) > before
 
     def _empty(
         self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool
