@@ -85,7 +85,7 @@ REPLIES = st.one_of(
         id=IDS,
         session=SESSIONS,
         epoch=SESSIONS,
-        lease_s=FLOATS,
+        lease_s=FLOATS.filter(lambda seconds: seconds > 0),
         model=MODELS,
         revision=IDS,
         ports=st.dictionaries(TEXTS, st.integers(1, 65535), max_size=3),
