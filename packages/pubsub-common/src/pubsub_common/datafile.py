@@ -9,7 +9,6 @@ CSV: a header, then one row per received event in order of receipt::
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -80,6 +79,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _write_rows(file: TextIO, rows: Iterable[tuple[str, str, int]]) -> None:
+    import csv  # not before: idle roles are to stay small
+
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(HEADER)
     writer.writerows(

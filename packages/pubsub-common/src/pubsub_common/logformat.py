@@ -1,0 +1,42 @@
+"""The log as JSON, one object a line, for programs that collect logs. Shell."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+
+
+class JsonFormatter(logging.Formatter):
+    """``time`` (UTC, ISO 8601), ``level``, ``program`` and ``message``; with an
+    exception also ``exception``, its traceback."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, whatever the message holds."""
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(
+                timespec="microseconds"
+            ),
+            "level": record.levelname,
+            "program": self._program,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        # Only ASCII: a collector may cut lines at any of the line ends of Unicode.
+        return json.dumps(fields)
+
+
+def last_line(program: str, text: str) -> str | None:
+    """What a program says last, in the form of its log; None: its log is no JSON."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonFormatter):
+            record = logging.makeLogRecord(
+                {"levelname": "ERROR", "levelno": logging.ERROR, "msg": text}
+            )
+            return JsonFormatter(program).format(record)
+    return None
