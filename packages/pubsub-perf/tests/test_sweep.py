@@ -239,3 +239,14 @@ def test_a_sweep_with_a_failed_cell_ends_with_1(tmp_path: Path) -> None:
     record = json.loads((folder / "cell.json").read_text())
     assert record["outcome"] == "failed"
     assert "subscriber-0" in record["reason"]
+
+
+@pytest.mark.integration
+def test_a_users_settings_are_not_those_of_a_sweeps_roles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBSUB_BROKER", "127.0.0.9:1")
+    monkeypatch.setenv("PUBSUB_CONFIG", str(tmp_path / "missing.toml"))
+    process = sweep_process(tmp_path, "--events=5", "--interval=0.02")
+    process.communicate(timeout=60)
+    assert process.returncode == 0

@@ -106,6 +106,12 @@ def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
     return settings
 
 
+def forget_environment() -> None:
+    """What is set there is not meant for the programs that this one starts."""
+    for name in (BROKER_VARIABLE, CONFIG_VARIABLE):
+        os.environ.pop(name, None)
+
+
 def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
     """Take the broker's address from the environment, for programs that have the
     option. Who names another broker in words does not mean this one's port.

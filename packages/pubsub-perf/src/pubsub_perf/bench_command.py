@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pubsub_common import cli
+from pubsub_common.commandline import forget_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
 from pubsub_perf.cli import PROGRAM
@@ -52,6 +53,7 @@ def run(words: Sequence[str]) -> int:
         PubSubError: a run failed, or a ratio got worse.
     """
     options = cli.parse(USAGE, words, PROGRAM, __version__)
+    forget_environment()
     cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
     repetitions = cli.whole_number(options, "--repetitions")
     seconds = cli.seconds(options, "--seconds")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import cli, defaults
+from pubsub_common.commandline import forget_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
 from pubsub_perf.cli import PROGRAM
@@ -73,6 +74,7 @@ def run(words: Sequence[str]) -> int:
     """
     words = with_preset(words)
     options = cli.parse(USAGE, words, PROGRAM, __version__)
+    forget_environment()
     cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
     return _sweep(options, words)
 
