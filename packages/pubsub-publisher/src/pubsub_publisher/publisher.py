@@ -284,11 +284,13 @@ class Publisher:
             self._now_ns() if start_ns is None else start_ns,
             round(self.sleep_period * 1e9),
         )
+        # Waiting goes by a clock that nobody sets: one that was set back would stop us.
+        ahead_ns = time.monotonic_ns() - self._now_ns()
         count = 0
         while not self._stopping:
             if not self.indefinite and count == self.max_event_count:
                 break
-            if not self._wait_until(schedule.due_ns(count)):
+            if not self._wait_until(schedule.due_ns(count) + ahead_ns):
                 break
             topic, payload = self._generate(count)
             sent_ns = self._senders[topic.name](payload)
@@ -502,12 +504,13 @@ class Publisher:
         return topic, text.encode().ljust(size, b".")[:size]
 
     def _wait_until(self, due_ns: int) -> bool:
-        """Sleep, then spin, until the clock shows ``due_ns``; False when stopped.
+        """Sleep, then spin, until the monotonic clock shows ``due_ns``; False when
+        stopped.
 
         Raises:
             PubSubError: the broker refuses this publisher.
         """
-        now_ns = self._now_ns
+        now_ns = time.monotonic_ns
         self._check_not_refused()
         while (left_ns := due_ns - now_ns()) > _SPIN_NS:
             time.sleep(min((left_ns - _SPIN_NS) / 1e9, _TURN_S))
