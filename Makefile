@@ -22,7 +22,7 @@ INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-.PHONY: help install build test chaos soak fuzz lint format types check perf bench bench-check bench-peers mininet browser lock clean
+.PHONY: help install build test chaos soak fuzz lint format types docs check perf bench bench-check bench-peers mininet browser lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ types-%: install
 
 check: lint types test ## all of the above
 
+docs: install ## build the docs as a site in site/, which can be read as files
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
 build: $(WHEELS) ## build the wheels of all packages into dist/
 
 perf: .venv-perf/.installed mininet ## measure both models; SWEEP=full for up to 256 hosts
@@ -88,7 +91,7 @@ lock: .tools/.installed ## write poetry.lock anew after a change of dependencies
 	$(run-poetry) lock
 
 clean: ## remove what these targets made, except results of sweeps
-	rm -rf .venv .venv-perf .tools dist
+	rm -rf .venv .venv-perf .tools dist site
 
 # Poetry lives beside the project, not in its environment: `poetry sync` would remove
 # itself from there.

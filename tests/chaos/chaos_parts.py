@@ -44,6 +44,12 @@ class Publisher:
     def refresh(self) -> None:
         self.log.refresh()
 
+    @property
+    def begun(self) -> bool:
+        """Whether a signal ends it in good order: before, it would as any process
+        that has not begun to listen to signals."""
+        return self.log.session >= 0
+
     def kill(self) -> None:
         self.log.killed = True
         self.process.kill()
@@ -59,6 +65,10 @@ class Subscriber:
 
     def refresh(self) -> None:
         self.log.refresh()
+
+    @property
+    def begun(self) -> bool:
+        return self.log.began_ns is not None
 
     def kill(self) -> None:
         self.process.kill()

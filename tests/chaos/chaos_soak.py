@@ -25,12 +25,17 @@ _TOPICS_EACH: Final = 2
 _HISTORY: Final = 500
 # Short, because of libzmq: memory for 512 messages each way is reserved with a
 # connection, but held only when that many have passed. With this lease a client has
-# sent its broker as many heartbeats before a run of half an hour is warm.
+# sent its broker as many heartbeats when the warm-up is over.
 _LEASE_S: Final = 1.0
 _SAMPLE_S: Final = 10.0
 _CHURN_S: Final = (2.0, 5.0)
-# Allocators take memory in steps; in a short time one step is a steep slope.
+# The warm-up is a third of the time, and at least this (see `_LEASE_S`).
+_WARM_UP_S: Final = 180.0
+# Allocators take memory in steps; in a short time one step is a steep slope. So the
+# bound is for this much time after the warm-up, is wider for less, and there is none
+# for hardly any.
 _STEADY_S: Final = 300.0
+_TOO_SHORT_S: Final = 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,11 +55,11 @@ class RoleUsage:
     max_slope: float
     max_rss_kib: int
     max_fds: int
-    bound: float
+    bound: float | None  # None: the run was too short for one
 
     @property
     def exceeded(self) -> bool:
-        return self.max_slope > self.bound
+        return self.bound is not None and self.max_slope > self.bound
 
 
 @dataclasses.dataclass(slots=True)
@@ -85,25 +90,25 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 def sum_up(
     role: str, histories: Sequence[Sequence[Sample]], bound_kib_min: float
 ) -> RoleUsage:
-    """Of samples of processes that stayed: the first third is the warm-up."""
-    slopes = []
-    steady: list[Sample] = []
-    window_s = _STEADY_S
-    for samples in histories:
-        warm_at = samples[0].at_s + (samples[-1].at_s - samples[0].at_s) / 3
-        after = [sample for sample in samples if sample.at_s >= warm_at]
-        slopes.append(slope([(s.at_s / 60, s.rss_kib) for s in after]))
-        steady += after
-        window_s = after[-1].at_s - after[0].at_s
-    slopes.sort()
+    """Of samples of processes that stayed from beginning to end."""
+    began_s, ended_s = histories[0][0].at_s, histories[0][-1].at_s
+    warm_at = began_s + max((ended_s - began_s) / 3, _WARM_UP_S)
+    steady_s = ended_s - warm_at
+    too_short = steady_s < _TOO_SHORT_S
+    counted = [
+        [sample for sample in samples if too_short or sample.at_s >= warm_at]
+        for samples in histories
+    ]
+    slopes = sorted(slope([(s.at_s / 60, s.rss_kib) for s in some]) for some in counted)
+    bound = None if too_short else bound_kib_min * max(1.0, _STEADY_S / steady_s)
     return RoleUsage(
         role=role,
         processes=len(histories),
         median_slope=round(slopes[len(slopes) // 2], 1),
         max_slope=round(slopes[-1], 1),
-        max_rss_kib=max(sample.rss_kib for sample in steady),
-        max_fds=max(sample.fds for sample in steady),
-        bound=round(bound_kib_min * max(1.0, _STEADY_S / max(window_s, 1.0)), 1),
+        max_rss_kib=max(sample.rss_kib for some in counted for sample in some),
+        max_fds=max(sample.fds for some in counted for sample in some),
+        bound=None if bound is None else round(bound, 1),
     )
 
 
@@ -209,6 +214,7 @@ class Soak:
         if self._rng.random() < 0.2:
             part.kill()
         else:
+            self._system.wait_for(lambda: part.begun, f"{part.process.name} has begun")
             part.process.end()
         self._leaving.append(
             self._publisher() if isinstance(part, Publisher) else self._subscriber()
@@ -226,7 +232,8 @@ def table(results: Sequence[SoakResult]) -> str:
     for result in results:
         lines += [
             f"| {result.model} | {role.role} | {role.processes} "
-            f"| {role.median_slope:+.1f}, {role.max_slope:+.1f} | {role.bound:g} "
+            f"| {role.median_slope:+.1f}, {role.max_slope:+.1f} "
+            f"| {'too short' if role.bound is None else role.bound} "
             f"| {role.max_rss_kib:,} | {role.max_fds} |"
             for role in result.roles
         ]

@@ -26,21 +26,15 @@ _READY_S: Final = 20.0
 def main(options: dict[str, Any]) -> int:
     """Receive until stopped."""
     log = LogWriter(Path(options["log"]))
-    topics = options["topics"]
     more = options.get("more", {})
 
     def on_gap(gap: Gap) -> None:
         log.write("G", gap.session, gap.topic, gap.first, gap.last)
 
-    def write(event: Event) -> None:
-        name, counter = who_and_number(event, len(topics))
-        log.write("E", event.session, event.topic, event.sequence, name, counter)
-
-    log.write("S", now_ns(), int(more.get("start") == "history"))
     subscriber = Subscriber(
         None,
         options["broker"],
-        topics,
+        options["topics"],
         indefinite=True,
         centralized=options["centralized"],
         broker_port=options["broker_port"],
@@ -57,22 +51,32 @@ def main(options: dict[str, Any]) -> int:
         subscriber.stop()
 
     try:
-        with cli.stopped_by_signals(stop), subscriber:
-            try:
-                subscriber.wait_until_ready(_READY_S)
-                log.write("R", now_ns())
-            except NotReady as error:
-                print(f"chaos_subscriber: not ready: {error}", file=sys.stderr)
-            for event in subscriber:
-                write(event)
-            log.write("X", now_ns())
-            log.write("C", json.dumps(dataclasses.asdict(subscriber.counts())))
+        with cli.stopped_by_signals(stop):
+            # From here on a signal ends it in good order.
+            log.write("S", now_ns(), int(more.get("start") == "history"))
+            with subscriber:
+                receive(subscriber, log)
     except NotReady as error:
         if not stopped:
             return cli.fail("chaos_subscriber", error, 1)
     except PubSubError as error:
         return cli.fail("chaos_subscriber", error, 1)
     return 0
+
+
+def receive(subscriber: Subscriber, log: LogWriter) -> None:
+    """Receive until stopped, and write it down."""
+    try:
+        subscriber.wait_until_ready(_READY_S)
+        log.write("R", now_ns())
+    except NotReady as error:
+        print(f"chaos_subscriber: not ready: {error}", file=sys.stderr)
+    topics = len(subscriber.topics)
+    for event in subscriber:
+        name, counter = who_and_number(event, topics)
+        log.write("E", event.session, event.topic, event.sequence, name, counter)
+    log.write("X", now_ns())
+    log.write("C", json.dumps(dataclasses.asdict(subscriber.counts())))
 
 
 def who_and_number(event: Event, topics: int) -> tuple[str, int]:

@@ -242,6 +242,10 @@ class System:
         """
         for process in self._ever:
             process.check_words()
+        self.wait_for(
+            lambda: all(part.begun for part in self.parts() if part.process.alive),
+            "all have begun",
+        )
         for publisher in self.living_publishers():
             publisher.process.send(signal.SIGTERM)
         for publisher in self.publishers:

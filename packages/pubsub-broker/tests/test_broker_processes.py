@@ -215,9 +215,12 @@ def test_the_status_command_tells_who_is_there(
 
     assert status_main(["--address", HOST, "--port", str(broker.port)]) == 0
 
-    first, second = capsys.readouterr().out.splitlines()
+    first, second, third, *topics = capsys.readouterr().out.splitlines()
     assert first.startswith("decentralized broker")
-    assert second.startswith(f"  subscriber {HOST}: A; heard ")
+    assert first.endswith("; 0 publishers, 1 subscriber, 1 topic")
+    assert second.startswith("events do not pass through this broker")
+    assert third.startswith(f"  subscriber {HOST}: A; heard ")
+    assert topics == ["topics: 1", "  A: 0 publishers, 1 subscriber"]
 
 
 def test_the_status_command_can_print_json(

@@ -27,6 +27,7 @@ CORE = [
     "snapshot",
     "stalls",
     "statustext",
+    "topology",
 ]
 # Modules of nothing but constants and classes, which the core may use too.
 VALUES = ["effects"]

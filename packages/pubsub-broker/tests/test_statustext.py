@@ -44,13 +44,48 @@ def test_each_client_has_a_line_with_what_it_lost() -> None:
     )
 
     assert render(status).splitlines() == [
-        "centralized broker, up for 61 s; 2 clients, 1000 messages forwarded, "
+        "centralized broker, up for 61 s; 1 publisher, 1 subscriber, 2 topics",
+        "1000 messages forwarded, 16.3 a second since its start (all topics together); "
         "3 requests refused",
         "  publisher 10.0.0.1:5556: A, B; heard 0.5 s ago",
         "  subscriber 10.0.0.2: A, B; heard 1.0 s ago; lost 12 of A, 1 of B",
+        "topics: 2",
+        "  A: 1 publisher, 1 subscriber; 12 lost",
+        "  B: 1 publisher, 1 subscriber; 1 lost",
+        "slow consumers: 1",
+        "  10.0.0.2: 13 events lost",
         "expected back: 1",
         "  subscriber 10.0.0.3: A; last known 90.0 s ago",
     ]
+
+
+def test_a_rate_is_told_instead_of_the_mean() -> None:
+    status = Status(id=1, epoch=2, model="centralized", uptime_s=10.0, forwarded=1)
+
+    assert "1 message forwarded, 2.5 a second now" in render(status, 2.5)
+
+
+def test_a_decentralized_broker_claims_no_rate() -> None:
+    text = render(Status(id=1, epoch=2, model="decentralized", uptime_s=10.0))
+
+    assert text.splitlines()[1] == (
+        "events do not pass through this broker; 0 requests refused"
+    )
+    assert "a second" not in text
+
+
+def test_what_would_control_a_terminal_is_replaced() -> None:
+    client = ClientStatus(
+        role="publisher", session=1, address="a", topics=["\x1b[2J"], idle_s=0.0
+    )
+    status = Status(
+        id=1, epoch=2, model="decentralized", uptime_s=10.0, clients=[client]
+    )
+
+    text = render(status)
+
+    assert "\x1b" not in text
+    assert "publisher a: ?[2J; heard" in text
 
 
 def test_losses_are_a_line_for_each_topic() -> None:

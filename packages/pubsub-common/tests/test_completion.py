@@ -98,9 +98,7 @@ def test_the_tab_key_completes_in_an_interactive_bash(tmp_path: Path) -> None:
         try:
             # What is typed is echoed, so what is waited for is spelled differently. Before
             # the prompt a tab is no question to the line editor.
-            answers_with(
-                ours, b"source ./script; echo rea''dy\n", b"ready\r\nprompt> "
-            )
+            answers_with(ours, b"source ./script; echo rea''dy\n", b"ready\r\nprompt> ")
             answers_with(ours, b"pubsub-thing --ov\t", b"--overflow ")
             answers_with(ours, b"bl\t", b"block ")
             answers_with(ours, b"--clock=m\t", b"monotonic ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pubsub_common.errors import PubSubError
 
 if TYPE_CHECKING:
     from pubsub_broker.broker import Broker
+    from pubsub_broker.observers import Observers
 
 PROGRAM = "pubsub-broker"
 
@@ -20,7 +22,8 @@ USAGE = f"""Run a broker.
 Usage:
   {PROGRAM} [options]
 
-To ask one that runs who is there: {PROGRAM} status (see {PROGRAM} status --help).
+To ask one that runs who is there: {PROGRAM} status; whether it answers: {PROGRAM} check
+(see {PROGRAM} status --help, {PROGRAM} check --help).
 
 It runs until it is stopped, or for a limited number of events with -m. Publishers
 and subscribers find it at its address and port.
@@ -44,6 +47,11 @@ Options:
                                   {defaults.MAX_CLIENTS}, or as many as open files allow
   --state FILE                    keep in FILE who is there; after a restart the status
                                   tells who is expected back
+  --http ADDRESS                  serve a page that shows what goes on: PORT, for this
+                                  host only, or HOST:PORT
+  --metrics-port PORT             serve figures for Prometheus at http://HOST:PORT/metrics,
+                                  HOST the broker's; needs pubsub-broker[metrics]
+  --log-format FORMAT             text, or json: an object a line [default: text]
 {cli.COMMON_OPTIONS}
 """
 
@@ -80,6 +88,25 @@ def build(options: cli.Options) -> Broker:
     )
 
 
+def observers(options: cli.Options) -> Observers | None:
+    """What others may see over HTTP, as the options ask; None: nothing.
+
+    Raises:
+        ConfigError: they ask for something that cannot be.
+    """
+    http, metrics_port = options["--http"], options["--metrics-port"]
+    if http is None and metrics_port is None:
+        return None
+    from pubsub_broker.observers import Observers, place
+
+    return Observers(
+        place(http) if http is not None else None,
+        cli.port_number(options, "--metrics-port", minimum=0)
+        if metrics_port is not None
+        else None,
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_broker import __version__
@@ -89,13 +116,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pubsub_broker import status_command
 
         return status_command.main(words[1:])
+    if words[:1] == ["check"]:
+        from pubsub_broker import check_command
+
+        return check_command.main(words[1:])
     options = cli.parse(USAGE, words, PROGRAM, __version__)
 
     def work() -> None:
-        cli.set_up_logging(PROGRAM, verbose=options["--verbose"], default="INFO")
+        cli.set_up_logging(
+            PROGRAM,
+            verbose=options["--verbose"],
+            default="INFO",
+            log_format=options["--log-format"],
+        )
         broker = build(options)
+        seen = observers(options)
         try:
-            with cli.stopped_by_signals(broker.stop), broker:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(cli.stopped_by_signals(broker.stop))
+                stack.enter_context(broker)
+                if seen is not None:
+                    stack.enter_context(seen.serving(broker.address, broker.port))
                 broker.event_loop()
         except (PubSubError, OSError):
             raise

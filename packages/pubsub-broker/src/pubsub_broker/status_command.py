@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pubsub_common import cli, defaults
 from pubsub_common.errors import BrokerUnreachable, ProtocolError, PubSubError
@@ -21,6 +22,8 @@ Options:
   --port PORT                     its control port [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to wait for its answer [default: 5]
   --json                          print the answer as it came, JSON
+  --watch                         go on each second until stopped; on a terminal on
+                                  one screen, which needs pubsub-broker[watch]
 {cli.COMMON_OPTIONS}
 """
 
@@ -66,11 +69,18 @@ def main(argv: Sequence[str]) -> int:
         from pubsub_common.endpoints import validate_host
 
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
-        status = ask(
+        asking = partial(
+            ask,
             validate_host(options["--address"]),
             cli.port_number(options, "--port"),
             cli.seconds(options, "--connect-timeout"),
         )
+        if options["--watch"]:
+            from pubsub_broker.watch_command import watch
+
+            watch(asking, PROGRAM, as_json=options["--json"])
+            return
+        status = asking()
         if options["--json"]:
             print(messages.encode(status).decode())
         else:

@@ -19,6 +19,7 @@ from pubsub_broker.core import BrokerCore
 from pubsub_broker.effects import Send
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_common import messages
+from pubsub_common.errors import PubSubError
 from pubsub_common.messages import PROTOCOL_VERSION, Register
 from pubsub_perf.bench.runner import cpu_ticks, free_ports, wait_for_port
 from pubsub_perf.hosts.base import script
@@ -147,6 +148,8 @@ def simulated_registrations(repetitions: int) -> list[Fact]:
     ratio = statistics.median(ratios)
     name = "cost of a registration, 10,000 clients / 100"
     pushed, matching = _pushes(many)
+    if not pushed:
+        raise PubSubError("nobody was told of the publisher that joined")
     return [
         Fact(_BAR, name, round(ratio, 2), "times", 1.5),
         Fact(
@@ -194,6 +197,7 @@ def _core() -> BrokerCore:
         MemoryRegistry(60.0),
         epoch=1,
         lease_s=60.0,
+        max_clients=1_000_000,
         new_session=lambda: next(sessions),
         ports=lambda _topics: {},
         forwarded=lambda: 0,

@@ -1,0 +1,214 @@
+"""A small HTTP server for a page or for figures: answers GET, in threads. Shell.
+
+Whoever can reach the port may ask, so everything is bounded: how many ask at a time,
+how long a request may be, and how long asking and answering may take.
+"""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import logging
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from pubsub_common.errors import ConfigError, PubSubError
+
+_log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 16
+MAX_HEAD_BYTES: Final = 8192
+PATIENCE_S: Final = 5.0
+_NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
+
+
+class Answer(NamedTuple):
+    """What a path has to say; ``policy`` is its Content-Security-Policy."""
+
+    content_type: str
+    body: bytes
+    policy: str = _NOTHING
+
+
+class _TooLong(Exception):
+    """A request's head has more than `MAX_HEAD_BYTES`."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "pubsub-broker"
+    sys_version = ""
+    timeout = PATIENCE_S
+    _policy = _NOTHING
+
+    def handle(self) -> None:
+        """One request; HTTP/1.0 closes the connection after it."""
+        # The standard library would read headers of megabytes, and wait for each byte
+        # of them as long as for all. So it is given a head that is complete.
+        try:
+            head = _read_head(self.connection)
+        except _TooLong:
+            self.requestline, self.request_version = "", "HTTP/1.0"
+            self.command = "GET"
+            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return
+        except OSError:
+            return
+        self.connection.settimeout(PATIENCE_S)
+        self.rfile.close()
+        self.rfile = io.BufferedReader(io.BytesIO(head))
+        self.handle_one_request()
+
+    def do_GET(self) -> None:
+        """Answer with what the path has to say."""
+        if not self._asked_for_this_host():
+            self.send_error(HTTPStatus.FORBIDDEN, "ask by IP address or as localhost")
+            return
+        route = self.server.routes.get(self.path.partition("?")[0])
+        if route is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        try:
+            answer = route()
+        except PubSubError as error:
+            _log.debug("no answer for %s: %s", self.path, error)
+            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "the broker is busy")
+            return
+        self._policy = answer.policy
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def _refuse(self) -> None:
+        self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse
+
+    def end_headers(self) -> None:
+        """Errors have the strict headers too."""
+        self.send_header("Allow", "GET")
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", self._policy)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Frame-Options", "DENY")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        super().end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Requests are no news."""
+        _log.debug(format, *arguments)
+
+    def _asked_for_this_host(self) -> bool:
+        """A page of somebody else's can make a browser ask this host under a name of
+        its own, and read the answer. Where only this host may ask, names are refused."""
+        if not self.server.only_this_host:
+            return True
+        host = self.headers.get("Host", "localhost").rpartition("]")
+        name = f"{host[0]}{host[1]}" or host[2].partition(":")[0]
+        if name.lower() == "localhost":
+            return True
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return False
+        return True
+
+
+def _read_head(connection: socket.socket) -> bytes:
+    """What comes up to the empty line. Raises OSError when it takes too long."""
+    until = time.monotonic() + PATIENCE_S
+    head = b""
+    while b"\r\n\r\n" not in head and b"\n\n" not in head:
+        if len(head) > MAX_HEAD_BYTES:
+            raise _TooLong
+        connection.settimeout(max(0.001, until - time.monotonic()))
+        piece = connection.recv(MAX_HEAD_BYTES)
+        if not piece:
+            break
+        head += piece
+    if len(head) > MAX_HEAD_BYTES:
+        raise _TooLong
+    return head
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(
+        self, address: tuple[str, int], routes: Mapping[str, Callable[[], Answer]]
+    ) -> None:
+        self.routes = routes
+        self.only_this_host = ipaddress.ip_address(address[0]).is_loopback
+        self._free = threading.Semaphore(MAX_CONNECTIONS)
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread, if not too many are at it."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """In its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who asks may leave before the answer, which concerns nobody else."""
+        _log.debug("a request from %s failed", client_address, exc_info=True)
+
+
+class HttpServer:
+    """Serves ``routes`` at ``host:port`` while in a ``with`` block. Port 0 takes a
+    free one; ``port`` tells which."""
+
+    def __init__(
+        self, host: str, port: int, routes: Mapping[str, Callable[[], Answer]]
+    ) -> None:
+        """Takes the port.
+
+        Raises:
+            ConfigError: it cannot be had.
+        """
+        try:
+            self._server = _Server((host, port), routes)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot serve HTTP on {host}:{port}: {error.strerror}"
+            ) from error
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="http", daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

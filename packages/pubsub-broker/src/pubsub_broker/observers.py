@@ -1,0 +1,126 @@
+"""What others may see of a running broker over HTTP: a page and figures. Shell.
+
+The broker's loop knows nothing of it: it is asked for its status at its control port,
+as by any client, and not more often than `_FRESH_S`, however many look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, NamedTuple
+
+from pubsub_broker.httpserver import Answer, HttpServer
+from pubsub_broker.status_command import ask
+from pubsub_common import defaults
+from pubsub_common.endpoints import validate_host
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.messages import Status
+
+_log = logging.getLogger(__name__)
+
+_FRESH_S: Final = 0.5
+# Less than a page or Prometheus waits.
+_ANSWER_S: Final = 3.0
+
+
+class StatusSource:
+    """The status of a broker, for any number of threads that ask."""
+
+    def __init__(
+        self,
+        ask: Callable[[], Status],
+        fresh_s: float = _FRESH_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """An answer of ``ask`` is good for ``fresh_s`` seconds, a failure too."""
+        self._ask = ask
+        self._fresh_s = fresh_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked_at: float | None = None
+        self._outcome: Status | PubSubError | None = None
+
+    def get(self) -> Status:
+        """The status, as of just now.
+
+        Raises:
+            PubSubError: the broker does not answer.
+        """
+        with self._lock:
+            now = self._clock()
+            if self._asked_at is None or now - self._asked_at >= self._fresh_s:
+                try:
+                    self._outcome = self._ask()
+                except PubSubError as error:
+                    self._outcome = error
+                self._asked_at = self._clock()
+            outcome = self._outcome
+        if isinstance(outcome, Status):
+            return outcome
+        raise PubSubError(f"{outcome}")
+
+
+class Place(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+
+def place(text: str) -> Place:
+    """The place that ``PORT`` (of this host only) or ``HOST:PORT`` means.
+
+    Raises:
+        ConfigError: it means none.
+    """
+    host, colon, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ConfigError(f"--http: {text!r} is not PORT or HOST:PORT")
+    return Place(validate_host(host) if colon else defaults.LOOPBACK, int(port))
+
+
+class Observers:
+    """A page at ``http``, figures at ``metrics_port`` of the broker's address; None:
+    not that."""
+
+    def __init__(self, http: Place | None, metrics_port: int | None) -> None:
+        """Raises:
+        ConfigError: figures need a library that is not there.
+        """
+        self._http = http
+        self._metrics_port = metrics_port
+        if metrics_port is not None:
+            from pubsub_broker import metrics
+
+            metrics.check_library()
+
+    @contextlib.contextmanager
+    def serving(self, address: str, port: int) -> Iterator[None]:
+        """Serve what the broker at ``address:port`` tells.
+
+        Raises:
+            ConfigError: a port cannot be had.
+        """
+        source = StatusSource(partial(ask, address, port, _ANSWER_S))
+        with contextlib.ExitStack() as servers:
+            if self._http is not None:
+                from pubsub_broker import page
+
+                server = HttpServer(*self._http, page.routes(source.get))
+                servers.enter_context(server)
+                _log.info("page: http://%s:%d/", self._http.host, server.port)
+            if self._metrics_port is not None:
+                from pubsub_broker import metrics
+
+                def figures() -> Answer:
+                    return Answer(*metrics.exposition(source.get()))
+
+                server = HttpServer(address, self._metrics_port, {"/metrics": figures})
+                servers.enter_context(server)
+                _log.info("metrics: http://%s:%d/metrics", address, server.port)
+            yield

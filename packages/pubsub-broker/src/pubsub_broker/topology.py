@@ -1,0 +1,175 @@
+"""Who publishes and who receives what, by a status report. Core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from pubsub_common.messages import ClientStatus, Model, Role, Status
+from pubsub_common.wildcards import Filters, is_filter
+
+# What one page shows at most, so that a crowd costs neither the broker nor a reader's
+# browser more than this; of the rest it tells the number.
+MAX_SHOWN: Final = 200
+MAX_NAMES: Final = 20
+
+
+class Topic(msgspec.Struct):
+    """A topic with the places of its clients in the report. A subscriber is also one
+    by a wildcard. ``lost`` is what those who are there have lost of it."""
+
+    name: str
+    publishers: list[int]
+    subscribers: list[int]
+    lost: int = 0
+
+
+class ShownTopic(msgspec.Struct):
+    """A topic on a page: the places are those of the clients that are shown, the counts
+    are of all."""
+
+    name: str
+    publishers: list[int]
+    subscribers: list[int]
+    publisher_count: int
+    subscriber_count: int
+    lost: int
+
+
+class Client(msgspec.Struct, omit_defaults=True):
+    """A client as strangers may see it: without its session, which is all that one
+    needs to speak in its name."""
+
+    role: Role
+    address: str
+    topics: list[str]
+    idle_s: float
+    lost: dict[str, int]
+    more_topics: int = 0
+
+
+class View(msgspec.Struct):
+    """A report for a page, with what it draws worked out, and bounded."""
+
+    epoch: int
+    model: Model
+    uptime_s: float
+    forwarded: int
+    rejected: int
+    lost: int
+    publishers: int
+    subscribers: int
+    topic_count: int
+    expected_count: int
+    topics: list[ShownTopic]
+    clients: list[Client]
+    expected: list[Client]
+
+
+def topics_of(status: Status) -> list[Topic]:
+    """All topics by name: who has them registered, or has lost events of them (whose
+    publisher may be gone)."""
+    found: dict[str, Topic] = {}
+    filters: Filters[int] = Filters()
+
+    def topic(name: str) -> Topic:
+        if name not in found:
+            found[name] = Topic(name, [], [])
+        return found[name]
+
+    for place, client in enumerate(status.clients):
+        for name in client.topics:
+            if client.role == "publisher":
+                topic(name).publishers.append(place)
+            elif is_filter(name):
+                filters.add(name, place)
+            else:
+                topic(name).subscribers.append(place)
+        for name, count in client.lost.items():
+            topic(name).lost += count
+    for each in found.values():
+        matching = set(filters.matching(each.name))
+        if matching:
+            each.subscribers = sorted(matching.union(each.subscribers))
+    return [found[name] for name in sorted(found)]
+
+
+def count(clients: Iterable[ClientStatus], role: Role) -> int:
+    """How many of them have this role."""
+    return sum(client.role == role for client in clients)
+
+
+def slow(status: Status) -> list[ClientStatus]:
+    """Who has lost events, most first."""
+    losers = [client for client in status.clients if client.lost]
+    return sorted(losers, key=lambda client: -sum(client.lost.values()))
+
+
+def rate(before: Status | None, after: Status) -> float | None:
+    """Messages forwarded in a second between two reports; None where that is not
+    known: the broker does not forward, or it is another one."""
+    if after.model != "centralized" or before is None or before.epoch != after.epoch:
+        return None
+    seconds = after.uptime_s - before.uptime_s
+    return (after.forwarded - before.forwarded) / seconds if seconds > 0 else None
+
+
+def in_order(clients: Iterable[ClientStatus]) -> list[ClientStatus]:
+    """Publishers first, then by address. A report has them as they spoke last, so that
+    the same client would be somewhere else each time."""
+    return sorted(clients, key=lambda each: (each.role, each.address, each.session))
+
+
+def view_of(status: Status) -> View:
+    """The report for a page. Of too many clients and topics, those with losses are
+    shown."""
+    status = msgspec.structs.replace(status, clients=in_order(status.clients))
+    topics = topics_of(status)
+    shown_topics = sorted(topics, key=lambda topic: not topic.lost)[:MAX_SHOWN]
+    order = sorted(
+        range(len(status.clients)), key=lambda place: not status.clients[place].lost
+    )
+    shown = {place: new for new, place in enumerate(order[:MAX_SHOWN])}
+
+    def places(old: list[int]) -> list[int]:
+        return [shown[place] for place in old if place in shown]
+
+    return View(
+        epoch=status.epoch,
+        model=status.model,
+        uptime_s=status.uptime_s,
+        forwarded=status.forwarded,
+        rejected=status.rejected,
+        lost=sum(topic.lost for topic in topics),
+        publishers=count(status.clients, "publisher"),
+        subscribers=count(status.clients, "subscriber"),
+        topic_count=len(topics),
+        expected_count=len(status.expected),
+        topics=[
+            ShownTopic(
+                each.name,
+                places(each.publishers),
+                places(each.subscribers),
+                len(each.publishers),
+                len(each.subscribers),
+                each.lost,
+            )
+            for each in sorted(shown_topics, key=lambda topic: topic.name)
+        ],
+        clients=[_client(status.clients[place]) for place in shown],
+        expected=[_client(client) for client in in_order(status.expected)[:MAX_SHOWN]],
+    )
+
+
+def _client(client: ClientStatus) -> Client:
+    return Client(
+        role=client.role,
+        address=client.address,
+        topics=client.topics[:MAX_NAMES],
+        idle_s=client.idle_s,
+        lost=dict(islice(client.lost.items(), MAX_NAMES)),
+        more_topics=max(0, len(client.topics) - MAX_NAMES),
+    )

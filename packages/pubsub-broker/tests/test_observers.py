@@ -1,0 +1,259 @@
+"""What others see of a running broker over HTTP: figures and the page's report."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pubsub_broker import metrics
+from pubsub_broker.cli import main
+from pubsub_broker.observers import Place, StatusSource, place
+from pubsub_common import cli
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.messages import ClientStatus, Status
+
+WAIT_S = 30
+Start = Callable[..., Any]
+
+
+def subscriber(address: str, **lost: int) -> ClientStatus:
+    return ClientStatus(
+        role="subscriber",
+        session=1,
+        address=address,
+        topics=["A"],
+        idle_s=0.0,
+        lost=lost,
+    )
+
+
+def status_of(*clients: ClientStatus, uptime_s: float = 10.0) -> Status:
+    return Status(
+        id=1,
+        epoch=2**53 - 1,
+        model="centralized",
+        uptime_s=uptime_s,
+        clients=list(clients),
+        forwarded=7,
+        rejected=3,
+    )
+
+
+def figures(text: str) -> dict[tuple[str, ...], float]:
+    """Name and label values, in the order of the labels' names."""
+    return {
+        (
+            sample.name,
+            *(value for _, value in sorted(sample.labels.items())),
+        ): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+# Figures
+
+
+def test_a_report_becomes_figures() -> None:
+    content_type, text = metrics.exposition(
+        status_of(subscriber("10.0.0.2", A=5), subscriber("10.0.0.2", A=6, B=1))
+    )
+
+    assert content_type.startswith("text/plain")
+    assert figures(text.decode()) == {
+        ("pubsub_broker_info", "centralized"): 1,
+        ("pubsub_broker_clients", "publisher"): 0,
+        ("pubsub_broker_clients", "subscriber"): 2,
+        ("pubsub_broker_lost_events_total", "10.0.0.2", "A"): 11,
+        ("pubsub_broker_lost_events_total", "10.0.0.2", "B"): 1,
+        ("pubsub_broker_lost_events_other",): 0,
+        ("pubsub_broker_topics",): 2,
+        ("pubsub_broker_expected_clients",): 0,
+        ("pubsub_broker_uptime_seconds",): 10,
+        ("pubsub_broker_epoch",): 2**53 - 1,
+        ("pubsub_broker_forwarded_messages_total",): 7,
+        ("pubsub_broker_rejected_requests_total",): 3,
+    }
+
+
+def test_a_topic_cannot_write_figures_of_its_own() -> None:
+    topic = 'x"} 1\npubsub_broker_topics 99\n\\'
+
+    _, text = metrics.exposition(status_of(subscriber("10.0.0.2", **{topic: 5})))
+
+    assert figures(text.decode())["pubsub_broker_topics",] == 2
+
+
+def test_losses_are_so_many_series_and_no_more() -> None:
+    lost = {f"t{number:04}": number + 1 for number in range(150)}
+
+    named, others = metrics.losses(status_of(subscriber("10.0.0.2", **lost)))
+
+    assert len(named) == metrics.MAX_LOSSES
+    assert named[0] == ("t0149", "10.0.0.2", 150)
+    assert others == sum(range(1, 51))
+
+
+@pytest.mark.parametrize("words", [["--metrics-port", "0"]])
+def test_figures_without_the_library_are_one_line_that_says_what_to_install(
+    words: list[str],
+) -> None:
+    code = (
+        "import sys; sys.modules['prometheus_client'] = None\n"
+        "from pubsub_broker.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--port", "0", *words],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+
+    assert done.returncode == cli.EXIT_USAGE
+    assert done.stderr == (
+        "pubsub-broker: --metrics-port needs the package prometheus-client: "
+        "pip install 'pubsub-broker[metrics]'\n"
+    )
+
+
+# Asking
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_however_many_look_the_broker_is_asked_now_and_then() -> None:
+    asked: list[int] = []
+
+    def ask() -> Status:
+        asked.append(1)
+        return status_of(uptime_s=float(len(asked)))
+
+    clock = Clock()
+    source = StatusSource(ask, 0.5, clock)
+
+    assert [source.get().uptime_s for _ in range(3)] == [1, 1, 1]
+    clock.now = 0.5
+    assert [source.get().uptime_s for _ in range(3)] == [2, 2, 2]
+
+
+def test_no_answer_is_an_answer_for_as_long() -> None:
+    answers: list[Status | PubSubError] = [PubSubError("busy"), status_of()]
+
+    def ask() -> Status:
+        answer = answers.pop(0)
+        if isinstance(answer, PubSubError):
+            raise answer
+        return answer
+
+    clock = Clock()
+    source = StatusSource(ask, 0.5, clock)
+
+    for _ in range(2):
+        with pytest.raises(PubSubError, match="busy"):
+            source.get()
+    clock.now = 0.5
+    assert source.get() == status_of()
+
+
+# Options
+
+
+def test_a_page_is_for_this_host_unless_a_host_is_named() -> None:
+    assert place("8080") == Place("127.0.0.1", 8080)
+    assert place("10.0.0.1:0") == Place("10.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", ":80", "-1", "70000", "host:80", "0.0.0.0:80"]
+)
+def test_another_place_is_none(text: str) -> None:
+    with pytest.raises(ConfigError):
+        place(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--http", "x"], "--http"),
+        (["--http", "192.0.2.1:8080"], "192.0.2.1:8080"),
+        (["--metrics-port", "x"], "--metrics-port"),
+        (["--metrics-port", "70000"], "--metrics-port"),
+        (["--log-format", "xml"], "--log-format"),
+    ],
+)
+def test_an_option_that_cannot_work_is_named_and_exits_with_2(
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    named: str,
+    untouched_logging: None,
+) -> None:
+    assert main(["--address", "127.0.0.1", "--port", "0", *words]) == cli.EXIT_USAGE
+
+    assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_plain_broker_loads_nothing_of_this() -> None:
+    code = (
+        "import sys, threading; from pubsub_broker import cli, broker\n"
+        "broker.Broker.event_loop = lambda self: None\n"
+        "cli.main(['--port', '0'])\n"
+        "heavy = {'http', 'http.server', 'prometheus_client', 'rich', 'socketserver',"
+        " 'pubsub_broker.observers', 'pubsub_broker.topology',"
+        " 'pubsub_common.logformat'}\n"
+        "print(sorted(heavy & set(sys.modules)), threading.active_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S
+    )
+
+    assert done.stdout == "[] 1\n", done.stderr
+
+
+# A broker
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=WAIT_S) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+@pytest.mark.integration
+def test_a_broker_serves_both_until_it_ends(broker_process: Start) -> None:
+    broker = broker_process("-c", "--http", "0", "--metrics-port", "0")
+    page = broker.said(r"page: (http://127\.0\.0\.1:\d+/)$")[1]
+    scraped = broker.said(r"metrics: (http://127\.0\.0\.1:\d+/metrics)$")[1]
+
+    report = json.loads(fetch(f"{page}status.json"))
+    seen = figures(fetch(scraped))
+
+    assert (report["model"], report["clients"]) == ("centralized", [])
+    assert seen["pubsub_broker_info", "centralized"] == 1
+    assert seen["pubsub_broker_epoch",] == report["epoch"]
+    assert "<h1" in fetch(page)
+
+    broker.process.send_signal(signal.SIGTERM)
+    out, err = broker.process.communicate(timeout=WAIT_S)
+    assert (broker.process.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.integration
+def test_the_log_can_be_json(broker_process: Start) -> None:
+    broker = broker_process("--log-format", "json", "--http", "0")
+
+    line = broker.said("(.*)")[1]
+
+    assert json.loads(line)["message"].startswith("page: http://")

@@ -1,0 +1,104 @@
+"""Who publishes and who receives what, by a status report."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from pubsub_broker import topology
+from pubsub_broker.topology import rate, slow, topics_of, view_of
+from pubsub_common.messages import ClientStatus, Model, Role, Status
+
+
+def client(
+    role: Role, address: str, *topics: str, session: int = 0, **lost: int
+) -> ClientStatus:
+    return ClientStatus(
+        role=role,
+        session=session,
+        address=address,
+        topics=list(topics),
+        idle_s=0.5,
+        lost=lost,
+    )
+
+
+def report(
+    *clients: ClientStatus,
+    model: Model = "centralized",
+    epoch: int = 1,
+    uptime_s: float = 10.0,
+    forwarded: int = 0,
+) -> Status:
+    return Status(
+        id=1,
+        epoch=epoch,
+        model=model,
+        uptime_s=uptime_s,
+        clients=list(clients),
+        forwarded=forwarded,
+    )
+
+
+def test_topics_have_their_clients_also_by_wildcards() -> None:
+    status = report(
+        client("publisher", "p", "a/b", "$x"),
+        client("subscriber", "s", "a/+", "a/b", "c"),
+        client("subscriber", "t", "#"),
+    )
+
+    found = {
+        each.name: (each.publishers, each.subscribers) for each in topics_of(status)
+    }
+
+    assert found == {"$x": ([0], []), "a/b": ([0], [1, 2]), "c": ([], [1, 2])}
+
+
+def test_losses_of_a_topic_are_added_up() -> None:
+    status = report(
+        client("subscriber", "s", "A", A=3), client("subscriber", "t", "A", A=4, B=1)
+    )
+
+    assert {each.name: each.lost for each in topics_of(status)} == {"A": 7, "B": 1}
+    assert [each.address for each in slow(status)] == ["t", "s"]
+
+
+def test_the_rate_is_between_two_reports_of_one_broker() -> None:
+    before = report(uptime_s=10.0, forwarded=100)
+    after = report(uptime_s=12.0, forwarded=150)
+
+    assert rate(before, after) == 25.0
+    assert rate(None, after) is None
+    assert rate(after, after) is None
+    assert rate(before, report(epoch=2, uptime_s=12.0)) is None
+    assert rate(before, report(model="decentralized", uptime_s=12.0)) is None
+
+
+def test_a_page_is_told_no_session() -> None:
+    status = report(client("publisher", "p", "A", session=987654321))
+
+    assert b"987654321" not in msgspec.json.encode(view_of(status))
+
+
+def test_a_page_has_the_same_order_whoever_spoke_last() -> None:
+    clients = [client("subscriber", "s", "A"), client("publisher", "p", "A")]
+
+    assert view_of(report(*clients)) == view_of(report(*reversed(clients)))
+
+
+def test_a_page_is_bounded_and_shows_those_with_losses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topology, "MAX_SHOWN", 3)
+    monkeypatch.setattr(topology, "MAX_NAMES", 2)
+    crowd = [client("publisher", f"p{n}", "A", f"only{n}", "C") for n in range(9)]
+
+    view = view_of(report(*crowd, client("subscriber", "z", "Z", Z=5)))
+
+    assert (view.publishers, view.subscribers, view.topic_count) == (9, 1, 12)
+    assert [each.address for each in view.clients] == ["z", "p0", "p1"]
+    assert (view.clients[1].topics, view.clients[1].more_topics) == (["A", "only0"], 1)
+    assert [each.name for each in view.topics] == ["A", "C", "Z"]
+    topic = view.topics[0]
+    assert (topic.publishers, topic.publisher_count) == ([1, 2], 9)
+    assert view.topics[2].subscribers == [0]

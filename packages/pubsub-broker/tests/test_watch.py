@@ -1,0 +1,270 @@
+"""The commands status --watch and check, and the screen."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import zmq
+from rich.console import Console
+
+from pubsub_broker import check_command
+from pubsub_broker.cli import main
+from pubsub_broker.watchscreen import screen
+from pubsub_common import cli, messages
+from pubsub_common.messages import ClientStatus, Registered, Status
+
+WAIT_S = 30
+Start = Callable[..., Any]
+
+
+def status_of(
+    lost: int, *topics: str, uptime_s: float = 10.0, forwarded: int = 0
+) -> Status:
+    client = ClientStatus(
+        role="subscriber",
+        session=1,
+        address="10.0.0.2",
+        topics=list(topics),
+        idle_s=0.5,
+        lost={topics[0]: lost} if lost else {},
+    )
+    return Status(
+        id=1,
+        epoch=2,
+        model="centralized",
+        uptime_s=uptime_s,
+        clients=[client],
+        forwarded=forwarded,
+    )
+
+
+def shown(status: Status, before: Status | None = None, trouble: str = "") -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(screen(status, before, trouble))
+    written: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return written
+
+
+def test_the_screen_shows_what_changed_since_the_report_before() -> None:
+    before = status_of(5, "A", uptime_s=10.0, forwarded=100)
+    text = shown(status_of(12, "A", uptime_s=12.0, forwarded=200), before)
+
+    assert "200 messages forwarded, 50.0 a second now" in text
+    (topic,) = (line for line in text.splitlines() if line.startswith("│ A "))
+    assert [cell.strip() for cell in topic.split("│")[1:-1]] == [
+        "A",
+        "0",
+        "1",
+        "12",
+        "+7",
+    ]
+
+
+def test_the_screen_says_why_it_is_old() -> None:
+    assert "nobody answers" in shown(status_of(0, "A"), None, "nobody answers")
+
+
+def test_a_topic_is_no_markup_and_moves_no_cursor() -> None:
+    text = shown(status_of(0, "[bold]x[/bold]", "[/]", "\x1b[2J"))
+
+    assert "[bold]x[/bold], [/], ?[2J" in text
+    assert "\x1b" not in text
+
+
+# Processes
+
+
+def command(*words: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pubsub_broker", *words], text=True, **options
+    )
+
+
+def join(context: zmq.Context[zmq.Socket[bytes]], port: int, topic: str) -> None:
+    dealer = context.socket(zmq.DEALER)
+    dealer.rcvtimeo = WAIT_S * 1000
+    dealer.connect(f"tcp://127.0.0.1:{port}")
+    request = messages.Register(
+        id=1,
+        version=messages.PROTOCOL_VERSION,
+        role="publisher",
+        topics=[topic],
+        address="127.0.0.1:1",
+        clock="realtime",
+    )
+    dealer.send(messages.encode(request))
+    assert isinstance(messages.decode_reply(dealer.recv()), Registered)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watch_goes_on_until_a_signal_and_ends_quietly(
+    broker_process: Start, number: int
+) -> None:
+    broker = broker_process("-c")
+    words = ["status", "--watch", "--port", str(broker.port)]
+    watching = command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert watching.stdout is not None
+
+    lines = [watching.stdout.readline() for _ in range(5)]
+    watching.send_signal(number)
+    _, err = watching.communicate(timeout=WAIT_S)
+
+    assert lines[0].startswith("centralized broker, up for ")
+    assert "a second since its start" in lines[1]
+    assert lines[2] == "\n"
+    assert lines[3].startswith("centralized broker, up for ")
+    assert "0.0 a second now" in lines[4]
+    assert (watching.returncode, err) == (0, "")
+
+
+@pytest.mark.integration
+def test_watch_can_write_an_object_a_line(broker_process: Start) -> None:
+    broker = broker_process()
+    words = ["status", "--watch", "--json", "--port", str(broker.port)]
+    watching = command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert watching.stdout is not None
+
+    first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
+    watching.send_signal(signal.SIGINT)
+    watching.communicate(timeout=WAIT_S)
+
+    assert first["type"] == "status_report"
+    assert second["uptime_s"] > first["uptime_s"]
+
+
+@pytest.mark.integration
+def test_watch_on_a_terminal_is_one_screen_that_changes(
+    broker_process: Start, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    broker = broker_process("-c")
+    ours, its = pty.openpty()
+    words = ["status", "--watch", "--port", str(broker.port)]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    watching = command(*words, stdout=its, stderr=subprocess.PIPE, env=environment)
+    os.close(its)
+    try:
+        seen = until(ours, b"Topics")
+        assert b"later/topic" not in seen
+        join(context, broker.port, "later/topic")
+        until(ours, b"later/topic")
+        watching.send_signal(signal.SIGINT)
+        rest = to_the_end(ours)
+        _, err = watching.communicate(timeout=WAIT_S)
+    finally:
+        watching.kill()
+        os.close(ours)
+
+    assert (watching.returncode, err) == (0, "")
+    # The screen that was there before is shown again.
+    assert b"\x1b[?1049h" in seen
+    assert b"\x1b[?1049l" in rest
+
+
+def until(fd: int, text: bytes) -> bytes:
+    seen = b""
+    while text not in seen:
+        seen += os.read(fd, 4096)
+    return seen
+
+
+def to_the_end(fd: int) -> bytes:
+    seen = b""
+    try:
+        while piece := os.read(fd, 4096):
+            seen += piece
+    except OSError:  # what Linux says when nobody has the terminal open any more
+        pass
+    return seen
+
+
+@pytest.mark.integration
+def test_watch_on_a_terminal_without_rich_says_what_to_install(
+    broker_process: Start,
+) -> None:
+    broker = broker_process()
+    code = (
+        "import sys; sys.modules['rich'] = None\n"
+        "from pubsub_broker.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    ours, its = pty.openpty()
+    try:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                code,
+                "status",
+                "--watch",
+                "--port",
+                str(broker.port),
+            ],
+            stdout=its,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=WAIT_S,
+        )
+    finally:
+        os.close(its)
+        os.close(ours)
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'pubsub-broker[watch]'" in done.stderr
+
+
+# check
+
+
+@pytest.mark.integration
+def test_check_is_0_where_a_broker_answers(
+    broker_process: Start,
+    capsys: pytest.CaptureFixture[str],
+    untouched_logging: None,
+) -> None:
+    broker = broker_process("-c")
+
+    words = ["check", "-b", "127.0.0.1", "--broker-port", str(broker.port)]
+    assert main(words) == cli.EXIT_OK
+
+    said = capsys.readouterr()
+    assert said.out.startswith(
+        f"the centralized broker at 127.0.0.1:{broker.port} answers, up for "
+    )
+    assert (said.out.count("\n"), said.err) == (1, "")
+
+
+@pytest.mark.integration
+def test_check_is_1_and_a_line_where_none_does(
+    capsys: pytest.CaptureFixture[str], untouched_logging: None
+) -> None:
+    with socket.socket() as listening:  # which takes connections, and says nothing
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = str(listening.getsockname()[1])
+
+        words = ["check", "--broker-port", port, "--timeout", "0.05"]
+        assert main(words) == cli.EXIT_FAILED
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("pubsub-broker check: no broker answered at ")
+    assert said.err.count("\n") == 1
+
+
+def test_check_has_a_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        check_command.main(["--help"])
+
+    assert not end.value.code
+    assert "--timeout" in capsys.readouterr().out
