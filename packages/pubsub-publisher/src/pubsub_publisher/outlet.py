@@ -82,9 +82,11 @@ class Outlet(DataSocket):
         *,
         blocking: bool,
         stopped: Callable[[], bool],
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """``blocking``: a full queue makes senders wait until ``stopped`` says so; else
-        the events for it are dropped."""
+        the events for it are dropped. The age of a batch goes by ``monotonic_ns``, as
+        the clock of the stamps may be set."""
         super().__init__(context, zmq.XPUB, queue_limit)
         self.topics = topics
         self.address = ""
@@ -94,6 +96,7 @@ class Outlet(DataSocket):
         self.drain_at_ns = 0
         self._open = True
         self._now_ns = now_ns
+        self._monotonic_ns = monotonic_ns
         self._stopped = stopped
         if blocking:
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
@@ -304,6 +307,7 @@ class Outlet(DataSocket):
     def _begin(self, topic: TopicState) -> None:
         """A batch begins: see that somebody looks after it. The caller holds the
         lock."""
+        topic.begun_ns = self._monotonic_ns()
         self._filling.add(topic)
         if not self._guarded:
             self._guarded = True
@@ -332,9 +336,9 @@ class Outlet(DataSocket):
     def _flush_filling(self, age_ns: int) -> None:
         """Send batches that are at least so old, where there is room. The caller holds
         the lock."""
-        begun_ns = self._now_ns() - age_ns
+        begun_ns = self._monotonic_ns() - age_ns
         for topic in tuple(self._filling):
-            if topic.stamps_ns[0] <= begun_ns:
+            if topic.begun_ns <= begun_ns:
                 with contextlib.suppress(zmq.Again):
                     self._flush(topic)
 

@@ -15,6 +15,7 @@ class TopicState:
     the first of the open batch, if there is one. ``history`` holds those that were."""
 
     __slots__ = (
+        "begun_ns",
         "bytes",
         "history",
         "name",
@@ -29,6 +30,7 @@ class TopicState:
         self.prefix = topic_prefix(name)
         self.next_sequence = 0
         self.history = history
+        self.begun_ns = 0  # when the open batch was begun, monotonic
         self.empty()
 
     @property
