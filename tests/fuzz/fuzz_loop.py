@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
 import random
 import re
 import signal
@@ -117,10 +116,6 @@ def _is_words(result: object) -> bool:
     """Whether a target says in words what happened, of which there are few."""
     # Exactly a tuple: what is read from an input may be a named one.
     return type(result) is tuple and all(isinstance(part, str) for part in result)
-
-
-# What is refused is said in the log, and would be said a million times.
-logging.getLogger("pubsub_subscriber.intake").addFilter(lambda _record: False)
 
 
 def fuzz(

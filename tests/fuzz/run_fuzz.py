@@ -7,6 +7,7 @@ RUNS is how many inputs there are in all, SEED makes them the same again.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -22,6 +23,8 @@ def _fuzz(target: Target, runs: int, seed: int) -> Outcome:
 
 
 def main(arguments: list[str]) -> int:
+    # What is refused is said in the log, and would be said a million times.
+    logging.getLogger("pubsub_subscriber.intake").setLevel(logging.CRITICAL)
     runs = int(arguments[0]) if arguments else 1_000_000
     seed = int(arguments[1]) if len(arguments) > 1 else time.time_ns() % 10**9
     each = -(-runs // len(TARGETS))
