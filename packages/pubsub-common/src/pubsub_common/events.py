@@ -39,7 +39,7 @@ _TOPICS_DIGITS: Final = 4
 # an event needs, because the next one may be longer by a digit.
 _KEPT_BYTES: Final = 2**20
 _SPARE_BYTES: Final = 64
-_LOWER_HEX: Final = frozenset(b"0123456789abcdef")
+LOWER_HEX: Final = frozenset(b"0123456789abcdef")
 
 # JSON numbers are exact up to here in every language (IEEE 754 doubles).
 SESSION_BITS: Final = 53
@@ -212,7 +212,7 @@ def parse_ready_question(raw: bytes) -> ReadyQuestion | None:
     counted = len(digits) == _SESSION_DIGITS + _TOPICS_DIGITS
     if not mark or not topic or not (counted or len(digits) == _SESSION_DIGITS):
         return None
-    if not _LOWER_HEX.issuperset(digits):
+    if not LOWER_HEX.issuperset(digits):
         return None
     session = int(digits[:_SESSION_DIGITS], 16)
     topics = int(digits[_SESSION_DIGITS:], 16) if counted else 0

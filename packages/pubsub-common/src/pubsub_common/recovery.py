@@ -33,7 +33,13 @@ import msgspec
 
 from pubsub_common.batches import Batch, decode_any_batch_body
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import SESSION_BITS, Event, decode_body, encode_body
+from pubsub_common.events import (
+    LOWER_HEX,
+    SESSION_BITS,
+    Event,
+    decode_body,
+    encode_body,
+)
 
 RECOVERY_MARK: Final = b"\xfe"
 POSITION_MARK: Final = b"\xfd"
@@ -45,8 +51,8 @@ ANSWER_BYTES: Final = 262_144
 
 _WIDTHS: Final = (14, 14, 16, 16, 4)
 _DIGITS: Final = sum(_WIDTHS)
-_ATTEMPTS: Final = 16**4
-_LOWER_HEX: Final = frozenset(b"0123456789abcdef")
+# Questions are told apart by so many attempts.
+ATTEMPTS: Final = 16**4
 _MAX_SEQUENCE: Final = 2**62
 
 
@@ -64,7 +70,7 @@ class Question(NamedTuple):
 def recovery_topic(question: Question) -> bytes:
     """The private topic that asks ``question``."""
     topic, publisher, subscriber, first, last, attempt = question
-    numbers = (publisher, subscriber, first, last, attempt % _ATTEMPTS)
+    numbers = (publisher, subscriber, first, last, attempt % ATTEMPTS)
     digits = "".join(
         f"{number:0{width}x}" for number, width in zip(numbers, _WIDTHS, strict=True)
     )
@@ -79,7 +85,7 @@ def parse_question(raw: bytes) -> Question | None:
     topic, mark, digits = raw[1:].rpartition(RECOVERY_MARK)
     if not mark or not topic or len(digits) != _DIGITS:
         return None
-    if not _LOWER_HEX.issuperset(digits):
+    if not LOWER_HEX.issuperset(digits):
         return None
     numbers, start = [], 0
     for width in _WIDTHS:

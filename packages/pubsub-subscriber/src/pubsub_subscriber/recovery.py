@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from pubsub_common.batches import Batch
 from pubsub_common.events import Event
-from pubsub_common.recovery import Question, recovery_topic
+from pubsub_common.recovery import ATTEMPTS, Question, recovery_topic
 from pubsub_common.sequence import Gap, StreamTracker
 
 _RETRY_S: Final = 0.5
@@ -256,7 +256,7 @@ class Recovery:
             self._session(),
             tracker.expected,
             stream.gap_end() - 1,
-            self._attempt % 16**4,
+            self._attempt % ATTEMPTS,
         )
         stream.question = question
         stream.ask_again_at = now + stream.pause_s
