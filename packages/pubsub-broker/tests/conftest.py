@@ -13,6 +13,8 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
+from pubsub_common.sockets import end_context
+
 # Never fail for being slow on a busy machine.
 settings.register_profile(
     "pubsub",
@@ -25,7 +27,7 @@ settings.load_profile("pubsub")
 
 
 class KeepingContext(zmq.Context[zmq.Socket[bytes]]):
-    """Holds on to its sockets, so that `destroy` closes them all."""
+    """Holds on to its sockets, so that all can be closed."""
 
     # In the class too, because pyzmq takes unknown attributes for options.
     kept: tuple[zmq.Socket[bytes], ...] = ()
@@ -41,7 +43,9 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     """A ZeroMQ context that is gone after the test, with all its sockets."""
     context = KeepingContext()
     yield context
-    context.destroy(linger=0)
+    for socket in context.kept:
+        socket.close(linger=0)
+    end_context(context)
 
 
 @pytest.fixture

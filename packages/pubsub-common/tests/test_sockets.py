@@ -9,10 +9,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import zmq
 
+from pubsub_common import sockets
 from pubsub_common.events import ready_topic, topic_prefix
 from pubsub_common.sockets import (
     DataSocket,
@@ -157,10 +159,24 @@ def test_ending_a_context_lets_out_what_its_sockets_have_to_send(
             sender.send(b"event")
         sender.linger = WAIT_MS
 
-    end_context(ours)
+    assert end_context(ours, WAIT_MS / 1000)
 
     assert ours.closed
     assert [receiver.recv() for _ in range(500)] == [b"event"] * 500
+
+
+def test_a_context_that_never_ends_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "_TERM_S", 0.0)
+    released = threading.Event()
+
+    class Stuck:
+        def term(self) -> None:
+            released.wait()
+
+    assert not end_context(cast("zmq.Context[zmq.Socket[bytes]]", Stuck()))
+    released.set()
 
 
 @pytest.mark.integration

@@ -13,6 +13,7 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
+from pubsub_common.sockets import end_context
 from pubsub_publisher import Publisher
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -69,7 +70,7 @@ def subscribe() -> Iterator[Callable[..., RawSubscriber]]:
     yield connect
     for subscriber in opened:
         subscriber.close()
-    context.term()
+    end_context(context)
 
 
 @pytest.fixture(autouse=True)

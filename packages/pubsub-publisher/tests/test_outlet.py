@@ -10,6 +10,7 @@ import zmq
 from publisher_peers import WAIT_MS, events_of
 from pubsub_common.batches import is_batch
 from pubsub_common.events import decode_ready_answer, ready_topic
+from pubsub_common.sockets import end_context
 from pubsub_publisher.outlet import LINGER_NS, Outlet
 from pubsub_publisher.topicstate import TopicState
 
@@ -90,7 +91,7 @@ def bench() -> Iterator[Bench]:
     bench = Bench(context)
     yield bench
     bench.close()
-    context.term()
+    end_context(context)
 
 
 def batched(frames: list[bytes]) -> list[int]:

@@ -13,6 +13,7 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
+from pubsub_common.sockets import end_context
 from pubsub_subscriber import Subscriber
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -59,7 +60,7 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     """A ZeroMQ context whose sockets the test closes."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     yield context
-    context.term()
+    end_context(context)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from pubsub_common.messages import (
     Reply,
     Request,
 )
-from pubsub_common.sockets import Waker
+from pubsub_common.sockets import Waker, end_context
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
 WAIT_S: Final = 30.0
@@ -107,7 +107,7 @@ class FakeBroker:
         self._waker.wake()
         self._thread.join()
         self._router.close(linger=0)
-        self._context.term()
+        end_context(self._context)
         self._waker.close()
 
     def of(self, kind: type[_M]) -> list[_M]:

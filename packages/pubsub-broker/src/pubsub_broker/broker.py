@@ -216,7 +216,7 @@ class Broker:
             raise
         else:
             self._port.close(self._linger_s)
-            end_context(self._context)
+            end_context(self._context, until - time.monotonic())
         finally:
             self._waker.close()
             if self._state is not None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import logging
 import os
 import threading
 import time
@@ -29,6 +30,8 @@ import zmq
 
 from pubsub_common.defaults import MAX_PAYLOAD_BYTES, MAX_SUBSCRIPTION_BYTES
 
+_log = logging.getLogger(__name__)
+
 _POLLIN: Final = int(zmq.POLLIN)
 _TCP_TABLE: Final = Path("/proc/net/tcp")
 _QUIET_LOOKS: Final = 2
@@ -38,6 +41,8 @@ _PROBE_S: Final = 2
 _PROBES: Final = 3
 DEAD_LINK_S: Final = _PROBE_S * (1 + _PROBES)
 _CONNECT_MS: Final = 2000
+# To end a context takes libzmq less than a millisecond, unless it never does.
+_TERM_S: Final = 3.0
 
 
 # A frame is a topic, some numbers and the payload.
@@ -175,14 +180,23 @@ def new_context() -> zmq.Context[zmq.Socket[bytes]]:
     return zmq.Context()
 
 
-def end_context(context: zmq.Context[zmq.Socket[bytes]]) -> None:
-    """Terminate ``context``, waiting for what its sockets still have to send.
+def end_context(
+    context: zmq.Context[zmq.Socket[bytes]], lingering_s: float = 0.0
+) -> bool:
+    """Terminate ``context``, waiting for what its sockets, which are closed, have to send
+    for at most ``lingering_s`` seconds yet. False when it did not end, and is left behind.
 
-    In a thread, because a signal would cut the wait short in the main thread.
+    In a thread, because a signal would cut the wait short in the main thread, and because
+    libzmq 4.3.5 sometimes never ends it: a socket with messages waiting that is closed
+    just when its peer disconnects is not always let go of, whatever its linger time
+    (`scripts/libzmq_term_hang.py` shows it).
     """
     thread = threading.Thread(target=context.term, name="pubsub-term", daemon=True)
     thread.start()
-    thread.join()
+    thread.join(max(0.0, lingering_s) + _TERM_S)
+    if thread.is_alive():
+        _log.info("libzmq does not end; its thread is left behind")
+    return not thread.is_alive()
 
 
 def has_input(socket: zmq.Socket[bytes]) -> bool:

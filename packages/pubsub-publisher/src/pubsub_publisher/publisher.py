@@ -252,7 +252,7 @@ class Publisher:
                 self._outlet.part(until - time.monotonic())
         wait_until_sent(self.bind_port, until - time.monotonic())
         self._outlet.close(max(0.0, until - time.monotonic()))
-        end_context(self._context)
+        end_context(self._context, until - time.monotonic())
 
     def __enter__(self) -> Self:
         self.configure()
