@@ -17,10 +17,13 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 CORE = [
     "admission",
+    "audit",
     "channels",
     "core",
+    "keyring",
     "losses",
     "members",
+    "policy",
     "ratelimit",
     "registry",
     "reports",
@@ -28,6 +31,7 @@ CORE = [
     "stalls",
     "statustext",
     "topology",
+    "trust",
 ]
 # Modules of nothing but constants and classes, which the core may use too.
 VALUES = ["effects"]
@@ -41,6 +45,7 @@ COMMON_CORE = {
     "pubsub_common.sequence",
     "pubsub_common.topics",
     "pubsub_common.wildcards",
+    "pubsub_common.z85",
 }
 
 NOT_IN_CORE = {

@@ -28,6 +28,7 @@ CORE = [
     "session",
     "topics",
     "wildcards",
+    "z85",
 ]
 # Modules of nothing but constants and classes, which the core may use too.
 VALUES = ["defaults", "errors"]

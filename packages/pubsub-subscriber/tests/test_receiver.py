@@ -22,6 +22,8 @@ PUBLISHER, SUBSCRIBER = 7, 9
 class FakeInlet:
     """A socket with frames in it."""
 
+    only = None
+
     def __init__(self, fd: int, frames: list[bytes]) -> None:
         self.fd = fd
         self.lock = threading.Lock()

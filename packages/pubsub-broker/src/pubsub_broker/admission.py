@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pubsub_broker.registry import Registry
+from collections.abc import Iterable
+
+from pubsub_broker.policy import Grant
+from pubsub_broker.registry import Client, Registry
 from pubsub_common import messages
 from pubsub_common.defaults import CLOCKS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.endpoints import parse_address, validate_host
@@ -44,6 +47,45 @@ def acceptable_topics(
         raise Refusal(messages.BAD_ADDRESS, str(error)) from error
     _check_clock(request, topics, registry)
     return topics
+
+
+def check_grant(grant: Grant | None, role: Role, topics: Iterable[str]) -> None:
+    """Whether a client that may do so much may have these topics.
+
+    Raises:
+        Refusal: it may not.
+    """
+    if grant is None:
+        raise Refusal(messages.NOT_ALLOWED, "this client is not enrolled")
+    may = grant.may_publish if role == "publisher" else grant.may_subscribe
+    verb = "publish on" if role == "publisher" else "subscribe to"
+    for topic in topics:
+        if not may(topic):
+            raise Refusal(
+                messages.NOT_ALLOWED,
+                f"the policy does not let {grant.name} {verb} {topic!r}",
+            )
+
+
+def check_owner(
+    request: Register, user: str, previous: Client | None, registry: Registry
+) -> None:
+    """Whether a client takes nothing that is another's.
+
+    Raises:
+        Refusal: it would.
+    """
+    if previous is not None and previous.user != user:
+        raise Refusal(messages.NOT_ALLOWED, "this session is another client's")
+    if request.role != "publisher":
+        return
+    there = registry.publisher_at(request.address)
+    if there is not None and there.user != user:
+        raise Refusal(
+            messages.NOT_ALLOWED,
+            f"another client's publisher is at {request.address}; should it be gone, its "
+            "lease will end soon",
+        )
 
 
 def check_room(request: Register, registry: Registry, max_clients: int) -> None:

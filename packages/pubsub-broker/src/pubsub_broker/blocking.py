@@ -1,16 +1,17 @@
-"""Forwarding that waits for slow subscribers instead of dropping. Shell.
+"""Forwarding by a loop in Python, which can wait for slow subscribers. Shell.
 
 Theory of operation
 -------------------
-libzmq's proxy cannot do it: with XPUB_NODROP its send waits inside C, where it hears
-neither commands nor the stop. So this is a loop in Python. It reads from publishers in
+libzmq's proxy cannot wait: with XPUB_NODROP its send waits inside C, where it hears
+neither commands nor the stop. Nor can it judge subscriptions, as a secure broker must. So
+this is a loop in Python. It reads from publishers in
 bursts; the message that finds a queue full is held, and nothing is read until it has
 gone. libzmq's inbound queues fill up, then TCP's, and then the publishers notice.
 Subscriptions, connections and the stop are served all the while.
 
 It waits on file descriptors. Those of ZeroMQ sockets are edge triggered and any
 operation on a socket may take the news away (see `pubsub_common.sockets`), so it waits
-only after a turn in which neither socket had anything. While a message is held there is
+only after a turn in which no socket had anything. While a message is held there is
 no such certainty, and no wait is longer than `RETRY_S`.
 """
 
@@ -20,38 +21,24 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import zmq
 
-from pubsub_broker.forwarder import RETRY_S, ForwardSockets, Message
-from pubsub_common.sockets import Waker, has_input
+from pubsub_broker.forwarder import RETRY_S, OutSocket
+from pubsub_common.sockets import Waker
 
 # Messages forwarded before anything else has its turn.
 _BURST: Final = 256
 
 
-def receive(xsub: zmq.Socket[bytes]) -> Message:
-    """The next message.
-
-    Raises:
-        zmq.Again: none waits.
-    """
-    frame = xsub.recv(zmq.NOBLOCK, copy=False)
-    message = [frame]
-    while frame.more:
-        frame = xsub.recv(copy=False)
-        message.append(frame)
-    return message
-
-
 class BlockingForwarder:
-    """A `Forwarder` over sockets that are ``blocking``."""
+    """A `Forwarder` over sockets that are ``blocking``, or that judge subscriptions."""
 
     def __init__(
         self,
-        sockets: ForwardSockets,
+        sockets: OutSocket,
         name: str,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
@@ -60,6 +47,8 @@ class BlockingForwarder:
         self._on_failure = on_failure
         self._waker = Waker()
         self._changes: deque[tuple[bool, str]] = deque()
+        self._unwanted: deque[str] = deque()  # keys of subscribers
+        self._inputs: Sequence[zmq.Socket[bytes]] | None = None  # watched
         self._until: float | None = None
         self._counted = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -69,6 +58,10 @@ class BlockingForwarder:
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
         self._changes.extend(changes)
+        self._waker.wake()
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        self._unwanted.extend(keys)
         self._waker.wake()
 
     def forwarded(self) -> int:
@@ -96,7 +89,6 @@ class BlockingForwarder:
 
     def _run(self) -> None:
         sockets = self._sockets
-        self._idle_poller = self._poller(sockets.xsub, sockets.xpub)
         self._held_poller = self._poller(sockets.xpub)
         try:
             while self._until is None:
@@ -118,33 +110,42 @@ class BlockingForwarder:
         self._apply_changes()
         moved = sockets.forward_subscriptions()
         if sockets.held is not None:
-            # It may have to tell a publisher that came back what is subscribed.
-            has_input(sockets.xsub)
+            # They may have to tell a publisher that came back what is subscribed.
+            sockets.has_input()
             if not sockets.retry():
                 self._held_poller.poll(RETRY_S * 1000)
                 self._waker.clear()
                 return
         moved = self._forward_burst() or moved
         if not moved and sockets.held is None:
+            self._watch(sockets.inputs())
             self._idle_poller.poll(self._timeout_ms())
             self._waker.clear()
 
+    def _watch(self, inputs: Sequence[zmq.Socket[bytes]]) -> None:
+        """Be ready to wait for these sockets and those of subscribers."""
+        if inputs != self._inputs:
+            self._inputs = inputs
+            self._idle_poller = self._poller(*inputs, self._sockets.xpub)
+
     def _forward_burst(self) -> bool:
         """Forward what waits, or a burst of it; whether anything waited."""
-        sockets = self._sockets
+        take, offer = self._sockets.receive, self._sockets.offer
         count = 0
-        try:
-            while count < _BURST:
-                message = receive(sockets.xsub)
-                count += 1
-                if not sockets.offer(message):
-                    break
-        except zmq.Again:
-            pass
+        while count < _BURST:
+            message = take()
+            if message is None:
+                break
+            count += 1
+            if not offer(message):
+                break
         self._counted += count
         return count > 0
 
     def _apply_changes(self) -> None:
+        if self._unwanted:
+            keys = [self._unwanted.popleft() for _ in range(len(self._unwanted))]
+            self._sockets.hang_up(keys)
         due = self._sockets.detach_due()
         if not self._changes and (due is None or due > time.monotonic()):
             return

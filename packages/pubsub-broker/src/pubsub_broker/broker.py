@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import zmq
 
-from pubsub_broker.controlport import ControlPort
+from pubsub_broker.controlport import ControlPort, Received
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.counting import CountingForwarder
 from pubsub_broker.descriptors import room_for_clients
@@ -29,6 +29,9 @@ from pubsub_common.events import SESSION_BITS
 from pubsub_common.messages import Disconnect, Heartbeat, Model, Register, Request
 from pubsub_common.sockets import Waker, end_context, new_context
 
+if TYPE_CHECKING:
+    from pubsub_broker.gatekeeper import Gatekeeper
+
 _log = logging.getLogger(__name__)
 
 # The longest wait in one go. A signal that comes just before a wait does not end it,
@@ -37,6 +40,8 @@ _TURN_S: Final = 0.5
 # Requests served before queued ones wait for pushes and forwarder changes: bounds
 # how long a crowd of newcomers delays the others' notifications.
 _BURST: Final = 256
+# For a client that is to be hung up on to read why.
+_LAST_WORD_S: Final = 0.2
 
 
 class Broker:
@@ -68,6 +73,7 @@ class Broker:
         overflow: Overflow = "drop",
         max_clients: int | None = None,
         state: str | Path | None = None,
+        secure: str | Path | None = None,
     ) -> None:
         """``address`` is the IP address to serve; by default the Mininet host's own,
         else loopback. ``port`` 0 takes a free one. Topics are spread over
@@ -80,6 +86,10 @@ class Broker:
         ``max_clients`` may be registered at a time; by default 10,000, or for how many
         the open files of this process are enough. ``state`` is a file in which to
         keep who is there, so that after a restart the status can tell who is missing.
+
+        ``secure`` is a folder of keys as ``pubsub-broker keygen`` makes it: then only
+        the clients that are enrolled in it can connect, encrypted, and do what its
+        policy lets them. Changes of the folder hold within a second.
 
         Raises:
             ConfigError: an argument cannot work.
@@ -107,6 +117,10 @@ class Broker:
         self._overflow: Overflow = overflow
         self._max_clients = max_clients
         self._state_path = state
+        self._secure_path = secure
+        self._gatekeeper: Gatekeeper | None = None
+        # Clients to be hung up on, once they have read why.
+        self._unwanted: list[tuple[float, set[str]]] = []
         self.address = ""
         self._stopping = False
         self._configured = False
@@ -114,7 +128,7 @@ class Broker:
         self._state: StateKeeper | None = None
         self._journal = Journal()
         self._changes: list[Attach | Detach] = []
-        self._request: tuple[bytes, Request] | None = None
+        self._request: tuple[Received, Request] | None = None
 
     # Set-up and end
 
@@ -132,9 +146,16 @@ class Broker:
         )
         if warning is not None:
             _log.warning("%s", warning)
+        if self._secure_path is not None:
+            from pubsub_broker.gatekeeper import Gatekeeper
+
+            self._gatekeeper = Gatekeeper(self._secure_path)
         self._waker = Waker()
         self._context = new_context()
-        self._port = ControlPort(self._context)
+        if self._gatekeeper is not None:
+            self._gatekeeper.open(self._context)
+        pair = None if self._gatekeeper is None else self._gatekeeper.pair
+        self._port = ControlPort(self._context, pair)
         self._forwarding = Forwarding(
             self._context,
             count=forwarders,
@@ -142,6 +163,7 @@ class Broker:
             queue_limit=self._queue_limit,
             overflow=self._overflow,
             on_failure=self._waker.wake,
+            gatekeeper=self._gatekeeper,
         )
         # Looked up at each call: programs may replace `send`.
         self._counting = CountingForwarder(
@@ -159,6 +181,7 @@ class Broker:
             clock_ns=time.time_ns,
             now=time.monotonic(),
             max_clients=max_clients,
+            trust=None if self._gatekeeper is None else self._gatekeeper.trust,
         )
         self._configured = True
         try:
@@ -176,7 +199,8 @@ class Broker:
         self._poller.register(self._port.socket, zmq.POLLIN)
         self._poller.register(self._waker.fd, zmq.POLLIN)
         self._counting.register(self._poller)
-        _log.info("%s broker on %s:%d", model, self.address, self.port)
+        secure = "" if self._gatekeeper is None else ", secure"
+        _log.info("%s broker on %s:%d%s", model, self.address, self.port, secure)
 
     def get_host_address(self) -> str:
         """This host's IP address: the one given, a Mininet host's own, or loopback."""
@@ -262,6 +286,8 @@ class Broker:
             left = 0 if self._finished() else self.max_event_count - self.event_count
             self.event_count += self._counting.forward(pair, left)
         now = time.monotonic()
+        if self._gatekeeper is not None:
+            self._look_at_the_door(self._gatekeeper, now)
         effects = self._core.tick(now)
         self._count_registration(effects)
         self._perform(effects)
@@ -326,13 +352,12 @@ class Broker:
         received = self._port.receive()
         if received is None:
             return False
-        peer, data = received
         try:
-            request = self._core.decode(data)
+            request = self._core.decode(received.data)
         except ProtocolError as error:
-            self._perform(self._core.undecodable(peer, data, error))
+            self._perform(self._core.undecodable(received.peer, received.data, error))
             return True
-        self._request = (peer, request)
+        self._request = (received, request)
         _log.debug("event %d: %s", index, type(request).__name__)
         match request:
             case Register(role="subscriber"):
@@ -355,17 +380,32 @@ class Broker:
     def _handle(self) -> None:
         if self._request is None:
             raise PubSubError("no request is being handled")
-        peer, request = self._request
-        effects = self._core.handle(peer, request, time.monotonic())
+        received, request = self._request
+        effects = self._core.handle(
+            received.peer, request, time.monotonic(), received.user
+        )
         if not isinstance(request, Heartbeat):
             self._count_registration(effects)
         self._perform(effects)
 
     def _say_goodbye(self, msg: Disconnect) -> None:
-        peer = self._request[0] if self._request else b""
-        effects = self._core.disconnect(peer, msg, time.monotonic())
+        received = self._request[0] if self._request else Received(b"", b"")
+        effects = self._core.disconnect(
+            received.peer, msg, time.monotonic(), received.user
+        )
         self._count_registration(effects)
         self._perform(effects)
+
+    def _look_at_the_door(self, gatekeeper: Gatekeeper, now: float) -> None:
+        """Take in who was enrolled or revoked, and be done with those who were."""
+        others = gatekeeper.look(now)
+        if others is not None:
+            self._perform(self._core.distrust(others, now))
+            self._forwarding.hang_up(others)
+            strangers = {key for key in others if not gatekeeper.trust.allows(key)}
+            self._unwanted.append((now + _LAST_WORD_S, strangers))
+        while self._unwanted and self._unwanted[0][0] <= now:
+            self._port.hang_up(self._unwanted.pop(0)[1])
 
     def _count_registration(self, effects: Iterable[Effect]) -> None:
         if not self.centralized:

@@ -17,6 +17,8 @@ from pubsub_common.messages import (
     Farewell,
     PublisherInfo,
     PublishersChanged,
+    Vouched,
+    VouchedChanged,
 )
 from pubsub_common.wildcards import is_filter, wanted
 
@@ -28,7 +30,8 @@ class Channel:
     """The way to one client: its connection, the pushes sent, and what waits.
 
     ``changed`` are publishers that the client knows already: should one of them leave
-    before it is told of the change, it must still be told that it left.
+    before it is told of the change, it must still be told that it left. ``vouched`` is
+    for a publisher: whom it may let in now.
     """
 
     peer: bytes
@@ -36,8 +39,10 @@ class Channel:
     joined: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
     changed: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
     left: dict[int, Departure] = dataclasses.field(default_factory=dict)
+    vouched: list[Vouched] | None = None
 
     def forget_pending(self) -> None:
+        self.vouched = None
         self.joined.clear()
         self.changed.clear()
         self.left.clear()
@@ -45,6 +50,11 @@ class Channel:
     def push(self, ports: Ports) -> Send | None:
         """The news that waits, as a message; None without any. ``ports`` tells where the
         topics in it are forwarded, if the client does not know."""
+        if self.vouched is not None:
+            self.revision += 1
+            news = VouchedChanged(revision=self.revision, vouched=self.vouched)
+            self.vouched = None
+            return Send(self.peer, news)
         if not self.joined and not self.changed and not self.left:
             return None
         self.revision += 1
@@ -121,10 +131,21 @@ class Channels:
             news[publisher.session] = self._info(publisher, subscriber)
             self._schedule(subscriber.session, now)
 
+    def vouch(self, publisher: Client, vouched: list[Vouched], now: float) -> None:
+        """A publisher is to know whom it may let in."""
+        self._channels[publisher.session].vouched = vouched
+        self._schedule(publisher.session, now)
+
     def left(
-        self, publisher: Client, next_sequences: Mapping[str, int], now: float
+        self,
+        publisher: Client,
+        next_sequences: Mapping[str, int],
+        now: float,
+        *,
+        revoked: bool = False,
     ) -> None:
-        """They are to know that a publisher is gone."""
+        """They are to know that a publisher is gone; ``revoked``: and that they must not
+        listen to it any more."""
         session = publisher.session
         for subscriber, channel in self._subscribers(publisher):
             # Of its topics: the peer chose how many next_sequences there are.
@@ -138,7 +159,9 @@ class Channels:
             # subscriber knows it from before.
             unseen = channel.joined.pop(session, None) is not None
             if not unseen or session in channel.left:
-                channel.left[session] = Departure(session=session, next_sequences=ends)
+                channel.left[session] = Departure(
+                    session=session, next_sequences=ends, revoked=revoked
+                )
                 self._schedule(subscriber.session, now)
 
     def flush(

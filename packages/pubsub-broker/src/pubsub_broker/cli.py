@@ -22,8 +22,13 @@ USAGE = f"""Run a broker.
 Usage:
   {PROGRAM} [options]
 
-To ask one that runs who is there: {PROGRAM} status; whether it answers: {PROGRAM} check
-(see {PROGRAM} status --help, {PROGRAM} check --help).
+Other commands (see {PROGRAM} COMMAND --help):
+  status    ask a broker who is there
+  check     ask whether a broker answers
+  keygen    make the keys of a secure broker and of its first clients
+  enroll    let in one more client of a secure broker
+  revoke    let a client in no longer
+  list      show the clients of a secure broker
 
 It runs until it is stopped, or for a limited number of events with -m. Publishers
 and subscribers find it at its address and port.
@@ -47,6 +52,8 @@ Options:
                                   {defaults.MAX_CLIENTS}, or as many as open files allow
   --state FILE                    keep in FILE who is there; after a restart the status
                                   tells who is expected back
+  --secure DIR                    let in only clients with keys that are enrolled in the
+                                  folder DIR (see keygen); all traffic is encrypted
   --http ADDRESS                  serve a page that shows what goes on: PORT, for this
                                   host only, or HOST:PORT
   --metrics-port PORT             serve figures for Prometheus at http://HOST:PORT/metrics,
@@ -85,6 +92,7 @@ def build(options: cli.Options) -> Broker:
             else None
         ),
         state=options["--state"],
+        secure=options["--secure"],
     )
 
 
@@ -120,6 +128,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pubsub_broker import check_command
 
         return check_command.main(words[1:])
+    if words[:1] and words[0] in ("keygen", "enroll", "revoke", "list"):
+        from pubsub_broker import keys_command
+
+        return keys_command.main(words[0], words[1:])
     options = cli.parse(USAGE, words, PROGRAM, __version__)
 
     def work() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zmq
 
@@ -10,20 +11,37 @@ from pubsub_common import messages
 from pubsub_common.defaults import MAX_CONTROL_BYTES
 from pubsub_common.errors import ConfigError
 from pubsub_common.messages import Reply
+from pubsub_common.security.peers import Connection, connection_of, hang_up, user_of
 from pubsub_common.sockets import endpoint, notice_dead_links
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import KeyPair
 
 # How long a goodbye may take to leave; nobody misses one that does not arrive.
 _FAREWELL_S: Final = 1.0
 _CONTROL_QUEUE: Final = 1000
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
+_MAX_CONNECTIONS: Final = 100_000
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
+
+
+class Received(NamedTuple):
+    """What came in: from which connection, and whose it is (a public key), where the
+    broker is secure."""
+
+    peer: bytes
+    data: bytes
+    user: str | None = None
 
 
 class ControlPort:
     """A ROUTER socket: each client is known by the connection it speaks on."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], pair: KeyPair | None = None
+    ) -> None:
+        """With ``pair``, the broker's keys, only clients with keys are let in."""
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
         notice_dead_links(self.socket)
@@ -31,6 +49,13 @@ class ControlPort:
         # next revision, instead of filling the memory.
         self.socket.set_hwm(_CONTROL_QUEUE)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_RECEIVED)
+        self._secure = pair is not None
+        # Those that something came by, with whose they are.
+        self._connections: dict[Connection, str] = {}
+        if pair is not None:
+            from pubsub_common.security.keys import act_as_server
+
+            act_as_server(self.socket, pair)
 
     def bind(self, host: str, port: int) -> int:
         """Listen; returns the port, which is a free one for ``port`` 0.
@@ -47,13 +72,36 @@ class ControlPort:
         bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return int(bound.rpartition(":")[2])
 
-    def receive(self) -> tuple[bytes, bytes] | None:
-        """A connection and what came from it; None when nothing waits."""
+    def receive(self) -> Received | None:
+        """What came from a client; None when nothing waits."""
         try:
+            if self._secure:
+                return self._receive_with_user()
             peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             return None
-        return peer, frames[0] if len(frames) == 1 else b""  # empty is malformed
+        return Received(peer, _only(frames))
+
+    def _receive_with_user(self) -> Received:
+        """Raises:
+        zmq.Again: nothing waits.
+        """
+        peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        user = user_of(frames[0]) if frames else None
+        connection = connection_of(frames[0]) if frames else None
+        if user is not None and connection is not None:
+            if len(self._connections) >= _MAX_CONNECTIONS:
+                self._connections.clear()  # of those that are in use they come again
+            self._connections[connection] = user
+        return Received(peer.bytes, _only([frame.bytes for frame in frames]), user)
+
+    def hang_up(self, users: Iterable[str]) -> None:
+        """End the connections of clients with these keys."""
+        keys = set(users)
+        for connection, user in list(self._connections.items()):
+            if user in keys:
+                del self._connections[connection]
+                hang_up(connection)
 
     def send(self, peer: bytes, message: Reply) -> None:
         """Send to a connection, if it is still there and has room."""
@@ -63,3 +111,8 @@ class ControlPort:
     def close(self, linger_s: float) -> None:
         """Close; goodbyes have a moment to leave."""
         self.socket.close(linger=round(min(linger_s, _FAREWELL_S) * 1000))
+
+
+def _only(frames: list[bytes]) -> bytes:
+    """The one frame of a message; more or fewer are malformed, like an empty one."""
+    return frames[0] if len(frames) == 1 else b""

@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from pubsub_broker.admission import Refusal, acceptable_topics, check_room
+from pubsub_broker.admission import (
+    Refusal,
+    acceptable_topics,
+    check_grant,
+    check_owner,
+    check_room,
+)
 from pubsub_broker.channels import Channel, Channels
 from pubsub_broker.effects import Arrived, Effect, Rejected, Send
 from pubsub_broker.members import Members
 from pubsub_broker.registry import Client, Registry
 from pubsub_broker.reports import client_status, clocks_of, publisher_info
 from pubsub_broker.snapshot import Snapshot, snapshot_of
+from pubsub_broker.trust import Trust
 from pubsub_common import messages
 from pubsub_common.defaults import MAX_CLIENTS, MAX_CONTROL_BYTES
 from pubsub_common.errors import ProtocolError
@@ -35,6 +42,7 @@ from pubsub_common.messages import (
     Role,
     Status,
     StatusRequest,
+    Vouched,
 )
 from pubsub_common.wildcards import is_filter
 
@@ -57,10 +65,13 @@ class BrokerCore:
         clock_ns: Callable[[], int] = lambda: 0,
         now: float = 0.0,
         max_clients: int = MAX_CLIENTS,
+        trust: Trust | None = None,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
-        realtime clock. No more than ``max_clients`` may be registered at a time."""
+        realtime clock. No more than ``max_clients`` may be registered at a time. With
+        ``trust`` clients are known by their public keys, ``user`` in what follows, and
+        may do what it says."""
         self.model = model
         self.epoch = epoch
         self.rejected = 0
@@ -71,6 +82,7 @@ class BrokerCore:
         self._forwarded = forwarded
         self._clock_ns = clock_ns
         self._max_clients = max_clients
+        self._trust = trust
         self._started_at = now
         centralized = model == "centralized"
         self._channels = Channels(
@@ -87,13 +99,15 @@ class BrokerCore:
 
     # Input
 
-    def receive(self, peer: bytes, data: bytes, now: float) -> list[Effect]:
+    def receive(
+        self, peer: bytes, data: bytes, now: float, user: str | None = None
+    ) -> list[Effect]:
         """Handle whatever came from ``peer``; never raises for what a peer sent."""
         try:
             request = self.decode(data)
         except ProtocolError as error:
             return self.undecodable(peer, data, error)
-        return self.handle(peer, request, now)
+        return self.handle(peer, request, now, user)
 
     def decode(self, data: bytes) -> Request:
         """A client's message.
@@ -113,22 +127,30 @@ class BrokerCore:
         """Answer what could not be decoded."""
         return self._reject(peer, messages.explain_undecodable(data, error))
 
-    def handle(self, peer: bytes, request: Request, now: float) -> list[Effect]:
+    def handle(
+        self, peer: bytes, request: Request, now: float, user: str | None = None
+    ) -> list[Effect]:
         """Handle a request that has been decoded."""
         match request:
             case Register():
-                return self.register(peer, request, now)
+                return self.register(peer, request, now, user)
             case Heartbeat():
-                return self.heartbeat(peer, request, now)
+                return self.heartbeat(peer, request, now, user)
             case Disconnect():
-                return self.disconnect(peer, request, now)
+                return self.disconnect(peer, request, now, user)
             case StatusRequest():
+                if self._trust is not None:
+                    grant = self._trust.grant(user)
+                    if grant is None or not grant.status:
+                        return self._reject(peer, _no_status(request.id))
                 # First what is due, so that nobody is listed whose lease has ended.
                 return [*self.tick(now), Send(peer, self.status(request, now))]
             case ClockRequest():
                 return [Send(peer, self._time(request))]
 
-    def register(self, peer: bytes, request: Register, now: float) -> list[Effect]:
+    def register(
+        self, peer: bytes, request: Register, now: float, user: str | None = None
+    ) -> list[Effect]:
         """A publisher or subscriber joins, or says again who it is."""
         if request.version != messages.PROTOCOL_VERSION:
             return self._reject(
@@ -141,6 +163,9 @@ class BrokerCore:
         previous = None if session is None else self._registry.get(session)
         try:
             topics = acceptable_topics(request, self.model, self._registry)
+            if self._trust is not None:
+                check_grant(self._trust.grant(user), request.role, topics)
+                check_owner(request, user or "", previous, self._registry)
             if previous is None:
                 check_room(request, self._registry, self._max_clients)
         except Refusal as refusal:
@@ -155,6 +180,7 @@ class BrokerCore:
             renewed_at=now,
             strengths=request.strengths,
             lost={} if previous is None else previous.lost,
+            user=user,
         )
         effects = self._members.enter(client, previous, now)
         channel = self._channels.reach_at(client.session, peer)
@@ -164,8 +190,12 @@ class BrokerCore:
         effects.append(Arrived(client, again))
         return effects
 
-    def heartbeat(self, peer: bytes, request: Heartbeat, now: float) -> list[Effect]:
+    def heartbeat(
+        self, peer: bytes, request: Heartbeat, now: float, user: str | None = None
+    ) -> list[Effect]:
         """A client is alive."""
+        if not self._owns(request.session, user):
+            return [Send(peer, Alive(id=request.id, epoch=self.epoch, known=False))]
         channel = self._channels.get(request.session)
         known = self._registry.renew(request.session, now) and channel is not None
         revision = 0
@@ -189,10 +219,32 @@ class BrokerCore:
         )
         return [Send(peer, alive), *effects]
 
-    def disconnect(self, peer: bytes, request: Disconnect, now: float) -> list[Effect]:
+    def disconnect(
+        self, peer: bytes, request: Disconnect, now: float, user: str | None = None
+    ) -> list[Effect]:
         """A client leaves. One that is not known has left already: no error."""
+        if not self._owns(request.session, user):
+            return [Send(peer, Disconnected(id=request.id))]
         effects = self._members.leave(request.session, request.next_sequences, now)
         return [*effects, Send(peer, Disconnected(id=request.id))]
+
+    def distrust(self, users: Iterable[str], now: float) -> list[Effect]:
+        """These may do something else than before, or nothing: those of them that do
+        more than they may are out. Publishers are told whom to let in."""
+        trust = self._trust
+        if trust is None:
+            return []
+        effects: list[Effect] = []
+        keys = set(users)
+        for client in list(self._registry.clients()):
+            if client.user in keys:
+                effects += self._judge_anew(client, trust, now)
+        if self.model == "decentralized":
+            for client in self._registry.clients():
+                if client.role == "publisher":
+                    vouched = trust.vouched(client.topics)
+                    self._channels.vouch(client, vouched, now)
+        return effects
 
     def expect(self, snapshot: Snapshot, now: float) -> None:
         """The clients of an earlier run are likely to come back."""
@@ -259,6 +311,27 @@ class BrokerCore:
         error = Error(id=error.id, code=error.code, detail=detail)
         return [Send(peer, error), Rejected(peer, detail)]
 
+    def _judge_anew(self, client: Client, trust: Trust, now: float) -> list[Effect]:
+        grant = trust.grant(client.user)
+        try:
+            check_grant(grant, client.role, client.topics)
+        except Refusal as refusal:
+            channel = self._channels.get(client.session)
+            code = messages.REVOKED if grant is None else refusal.code
+            detail = "its keys were revoked" if grant is None else refusal.detail
+            told: list[Effect] = []
+            if channel is not None:
+                told.append(Send(channel.peer, Error(id=-1, code=code, detail=detail)))
+            return [*told, *self._members.expel(client, now)]
+        return []
+
+    def _owns(self, session: int, user: str | None) -> bool:
+        """Whether this is the user's session, or nobody's."""
+        if self._trust is None:
+            return True
+        client = self._registry.get(session)
+        return client is None or client.user == user
+
     def _session_of(self, peer: bytes, request: Register) -> int | None:
         """The session of a client that has just said the same on this connection."""
         session = self._channels.session_at(peer)
@@ -300,7 +373,25 @@ class BrokerCore:
             revision=channel.revision,
             ports=dict(ports),
             publishers=publishers,
+            vouched=self._vouched(client),
         )
+
+    def _vouched(self, client: Client) -> list[Vouched]:
+        if (
+            self._trust is None
+            or client.role != "publisher"
+            or self.model == "centralized"
+        ):
+            return []
+        return self._trust.vouched(client.topics)
 
     def _info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
         return publisher_info(self.model, publisher, subscriber)
+
+
+def _no_status(request_id: int) -> Error:
+    return Error(
+        id=request_id,
+        code=messages.NOT_ALLOWED,
+        detail="the policy does not let this client ask for the status",
+    )

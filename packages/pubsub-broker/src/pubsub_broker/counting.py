@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import zmq
 
-from pubsub_broker.forwarder import ForwardSockets
+from pubsub_broker.forwarder import OutSocket
 from pubsub_broker.forwarding import Forwarding
 from pubsub_common.batches import counted
 from pubsub_common.errors import ProtocolError
@@ -25,7 +25,8 @@ class CountingForwarder:
         self._forwarding = forwarding
         self._send = send
         self._event: bytes | None = None
-        self.pairs: list[ForwardSockets] = []
+        self.pairs: Sequence[OutSocket] = ()
+        self._watched: list[zmq.Socket[bytes]] = []
 
     def register(self, poller: zmq.Poller) -> None:
         """Begin: have the loop woken for these sockets."""
@@ -37,14 +38,20 @@ class CountingForwarder:
     def update(self, poller: zmq.Poller) -> None:
         """Before each wait: what there is no room for is not read, or it would be ready
         all the time."""
+        for socket in self._watched:
+            poller.register(socket, 0)  # which takes it out
+        self._watched.clear()
         for pair in self.pairs:
-            poller.register(pair.xsub, 0 if pair.held else zmq.POLLIN)
+            if not pair.held:
+                self._watched.extend(pair.inputs())
+        for socket in self._watched:
+            poller.register(socket, zmq.POLLIN)
 
     def held(self) -> bool:
         """Whether a message waits for a subscriber to read."""
         return any(pair.held for pair in self.pairs)
 
-    def forward(self, pair: ForwardSockets, limit: int) -> int:
+    def forward(self, pair: OutSocket, limit: int) -> int:
         """Forward what waits, up to so many events, and all subscriptions; a batch
         beyond the limit is cut. Answers of the ready handshake pass and do not count.
         Returns how many events did."""
@@ -55,14 +62,14 @@ class CountingForwarder:
         for _ in range(_BURST):
             if passed >= limit or pair.held:
                 break
-            try:
-                frame = pair.xsub.recv(zmq.NOBLOCK)
-            except zmq.Again:
+            message = pair.receive()
+            if message is None:
                 break
+            frame = message[0].bytes
             try:
                 topic, self._event, count = counted(frame, limit - passed)
             except ProtocolError:
-                pair.offer([zmq.Frame(frame)])
+                pair.offer(message)
                 continue
             if self._send(topic):
                 passed += count

@@ -19,18 +19,21 @@ class Send:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Attach:
-    """Begin to receive the events of a publisher (centralized)."""
+    """Begin to receive the events of a publisher (centralized); of one with a ``key``
+    only those of its ``topics``."""
 
     address: str
     topics: tuple[str, ...]
+    key: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detach:
-    """Stop receiving the events of a publisher, once what is under way has arrived
-    (centralized)."""
+    """Stop receiving the events of a publisher, once what is under way has arrived,
+    or ``at_once`` (centralized)."""
 
     address: str
+    at_once: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Forwarding events from publishers to subscribers, centralized model. Shell.
 
 `ForwardSockets` is the pair of sockets. Two loops serve one in a thread of its own:
-`proxy`, in C, and `blocking`, which waits for slow subscribers.
+`proxy`, in C, and `blocking`, in Python, which waits for slow subscribers. Where the broker
+is secure, that one serves `guarded.GuardedSockets` instead, slow subscribers or not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import select
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 import zmq
@@ -40,8 +41,9 @@ def forwarder_of(topic: str, count: int) -> int:
 Message = list[zmq.Frame]
 
 
-class ForwardSockets:
-    """XSUB towards publishers, XPUB towards subscribers.
+class OutSocket:
+    """XPUB towards subscribers, and when to leave publishers that have left. What comes
+    from publishers, subclasses know.
 
     With ``blocking``, a message for which a subscriber's queue has no room is *held*
     instead of dropped for that subscriber; whoever drives the sockets must then not
@@ -58,12 +60,9 @@ class ForwardSockets:
         *,
         blocking: bool = False,
     ) -> None:
-        self.xsub = context.socket(zmq.XSUB)
         self.xpub = context.socket(zmq.XPUB)
-        for socket in (self.xsub, self.xpub):
-            socket.set_hwm(queue_limit)
-            notice_dead_links(socket)
-        limit_received(self.xsub)
+        self.xpub.set_hwm(queue_limit)
+        notice_dead_links(self.xpub)
         limit_received(self.xpub, subscriptions=True)
         if blocking:
             # All or nothing: libzmq looks for room in every queue that wants the
@@ -71,10 +70,6 @@ class ForwardSockets:
             self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
         self.held: Message | None = None
         self.held_since: float | None = None
-        # What goes to publishers are subscriptions. Those over a limit libzmq would
-        # drop without a word; how many there are is bounded by topics and clients.
-        self.xsub.sndhwm = 0
-        self._attached: set[str] = set()
         self._detach_at: dict[str, float] = {}
 
     def bind(self, host: str, port: int) -> None:
@@ -85,16 +80,36 @@ class ForwardSockets:
         """
         self.xpub.bind(endpoint(host, port))
 
+    # Publishers
+
+    def inputs(self) -> Sequence[zmq.Socket[bytes]]:
+        """The sockets that publishers' messages come from."""
+        raise NotImplementedError
+
+    def receive(self) -> Message | None:
+        """The next message of a publisher; None when none waits."""
+        raise NotImplementedError
+
     def attach(self, address: str) -> None:
         """Receive what the publisher at ``IP:port`` sends."""
-        self._detach_at.pop(address, None)
-        if address not in self._attached:
-            self._attached.add(address)
-            self.xsub.connect(f"tcp://{address}")
+        raise NotImplementedError
+
+    def attached(self, address: str) -> bool:
+        """Whether we do."""
+        raise NotImplementedError
+
+    def disconnect(self, address: str) -> None:
+        """Receive nothing more from an attached publisher."""
+        raise NotImplementedError
+
+    def has_input(self) -> bool:
+        """Whether a message waits."""
+        waiting = [has_input(socket) for socket in self.inputs()]  # look at all
+        return any(waiting)
 
     def detach(self, address: str) -> None:
         """Stop receiving from this publisher after a grace time."""
-        if address in self._attached:
+        if self.attached(address):
             self._detach_at[address] = time.monotonic() + DETACH_GRACE_S
 
     def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
@@ -102,6 +117,7 @@ class ForwardSockets:
         detachments that are due."""
         for attach, address in changes:
             if attach:
+                self._detach_at.pop(address, None)
                 self.attach(address)
             else:
                 self.detach(address)
@@ -111,14 +127,14 @@ class ForwardSockets:
         """When `apply` is needed for the sake of earlier detachments."""
         return min(self._detach_at.values(), default=None)
 
+    # Subscribers
+
     def forward_subscriptions(self) -> bool:
         """Pass waiting subscriptions on to the publishers; whether there were any."""
-        found = False
-        with contextlib.suppress(zmq.Again):
-            while True:
-                self.xsub.send(self.xpub.recv(zmq.NOBLOCK))
-                found = True
-        return found
+        raise NotImplementedError
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """End the connections of subscribers with these keys."""
 
     def offer(self, message: Message) -> bool:
         """Send a message to its subscribers; False when it is held. Nothing is held
@@ -155,8 +171,9 @@ class ForwardSockets:
             poller.poll(min(RETRY_S, left_s) * 1000)
 
     def close(self, linger_s: float) -> None:
-        """Close both; events already accepted have ``linger_s`` to reach subscribers."""
-        self.xsub.close(linger=0)
+        """Close all; events already accepted have ``linger_s`` to reach subscribers."""
+        for socket in self.inputs():
+            socket.close(linger=0)
         self.xpub.close(linger=round(linger_s * 1000))
 
     def _detach_finished(self) -> None:
@@ -166,14 +183,13 @@ class ForwardSockets:
             self._put_off_detachments()
         now = time.monotonic()
         due = [address for address, at in self._detach_at.items() if at <= now]
-        busy = bool(due) and has_input(self.xsub)
+        busy = bool(due) and self.has_input()
         for address in due:
             if busy:
                 self._detach_at[address] = now + 1.0
                 continue
             del self._detach_at[address]
-            self._attached.discard(address)
-            self.xsub.disconnect(f"tcp://{address}")
+            self.disconnect(address)
 
     def _put_off_detachments(self) -> None:
         """While nothing is read, nothing of the grace time passes."""
@@ -190,8 +206,72 @@ class ForwardSockets:
         self.xpub.send(message[-1], zmq.NOBLOCK, copy=False)
 
 
+class ForwardSockets(OutSocket):
+    """XSUB towards publishers, XPUB towards subscribers: what libzmq's proxy takes."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        queue_limit: int,
+        *,
+        blocking: bool = False,
+    ) -> None:
+        super().__init__(context, queue_limit, blocking=blocking)
+        self.xsub = context.socket(zmq.XSUB)
+        self.xsub.set_hwm(queue_limit)
+        notice_dead_links(self.xsub)
+        limit_received(self.xsub)
+        # What goes to publishers are subscriptions. Those over a limit libzmq would
+        # drop without a word; how many there are is bounded by topics and clients.
+        self.xsub.sndhwm = 0
+        self._attached: set[str] = set()
+
+    def inputs(self) -> Sequence[zmq.Socket[bytes]]:
+        return (self.xsub,)
+
+    def receive(self) -> Message | None:
+        try:
+            return receive(self.xsub)
+        except zmq.Again:
+            return None
+
+    def attached(self, address: str) -> bool:
+        return address in self._attached
+
+    def attach(self, address: str) -> None:
+        if address not in self._attached:
+            self._attached.add(address)
+            self.xsub.connect(f"tcp://{address}")
+
+    def disconnect(self, address: str) -> None:
+        self._attached.discard(address)
+        self.xsub.disconnect(f"tcp://{address}")
+
+    def forward_subscriptions(self) -> bool:
+        found = False
+        with contextlib.suppress(zmq.Again):
+            while True:
+                self.xsub.send(self.xpub.recv(zmq.NOBLOCK))
+                found = True
+        return found
+
+
+def receive(socket: zmq.Socket[bytes]) -> Message:
+    """The next message.
+
+    Raises:
+        zmq.Again: none waits.
+    """
+    frame = socket.recv(zmq.NOBLOCK, copy=False)
+    message = [frame]
+    while frame.more:
+        frame = socket.recv(copy=False)
+        message.append(frame)
+    return message
+
+
 class Served(Protocol):
-    """What connects to publishers: a `ForwardSockets`, or the thread that has one."""
+    """What connects to publishers: an `OutSocket`, or the thread that has one."""
 
     @property
     def held_since(self) -> float | None:
@@ -199,14 +279,17 @@ class Served(Protocol):
         one."""
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`ForwardSockets.apply`."""
+        """`OutSocket.apply`."""
 
     def detach_due(self) -> float | None:
-        """`ForwardSockets.detach_due`; None for a thread that looks after it."""
+        """`OutSocket.detach_due`; None for a thread that looks after it."""
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """`OutSocket.hang_up`."""
 
 
 class Forwarder(Served, Protocol):
-    """A `ForwardSockets` served in a thread of its own. All methods belong to one
+    """An `OutSocket` served in a thread of its own. All methods belong to one
     controlling thread.
 
     Should the thread end for an error, that is in ``error``.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import zmq
 
 from pubsub_broker.blocking import BlockingForwarder
 from pubsub_broker.effects import Attach, Detach
 from pubsub_broker.forwarder import (
+    DETACH_GRACE_S,
     Forwarder,
     ForwardSockets,
+    OutSocket,
     Served,
     forwarder_of,
 )
@@ -20,16 +22,22 @@ from pubsub_broker.proxy import ProxyForwarder
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.sockets import wait_until_sent
 
+if TYPE_CHECKING:
+    from pubsub_broker.gatekeeper import Gatekeeper
+
 Overflow = Literal["drop", "block"]
 
 _BIND_ATTEMPTS: Final = 20
+# Publishers that left are looked up no longer than this.
+_FORGET_S: Final = 10 * DETACH_GRACE_S
 
 
 class Forwarding:
     """Topics are spread over ``count`` forwarders; 0: a broker that forwards nothing.
 
     With ``threaded`` each has a thread; else the broker's loop serves ``pairs``.
-    ``on_failure`` is called in a forwarder's thread that ends for an error.
+    ``on_failure`` is called in a forwarder's thread that ends for an error. With a
+    ``gatekeeper`` it is decided who may send and receive what.
     """
 
     def __init__(
@@ -41,8 +49,9 @@ class Forwarding:
         queue_limit: int,
         overflow: Overflow,
         on_failure: Callable[[], None],
+        gatekeeper: Gatekeeper | None = None,
     ) -> None:
-        self.pairs: list[ForwardSockets] = []
+        self.pairs: list[OutSocket] = []
         self.ports: list[int] = []
         self.threaded = threaded
         self._context = context
@@ -51,6 +60,10 @@ class Forwarding:
         self._blocking = overflow == "block"
         self._on_failure = on_failure
         self._forwarders: list[Forwarder] = []
+        self._gatekeeper = gatekeeper
+        # Publishers by address, for threads that look up who is to be there.
+        self._publishers: dict[str, Attach] = {}
+        self._left_at: dict[str, float] = {}
 
     def open(self, host: str, clear_port: Callable[[], int]) -> None:
         """Bind and start those that are missing, each on a port of ``clear_port``.
@@ -59,9 +72,7 @@ class Forwarding:
             ConfigError: no port could be bound.
         """
         for number in range(len(self.ports), self._count):
-            pair = ForwardSockets(
-                self._context, self._queue_limit, blocking=self._blocking
-            )
+            pair = self._sockets()
             self.pairs.append(pair)
             self.ports.append(bind(pair, host, clear_port))
             if self.threaded:
@@ -73,7 +84,7 @@ class Forwarding:
         """The port from which each topic is forwarded."""
         return {topic: self.ports[forwarder_of(topic, self._count)] for topic in topics}
 
-    def pair_of(self, topic: str) -> ForwardSockets:
+    def pair_of(self, topic: str) -> OutSocket:
         """The sockets through which a topic goes."""
         return self.pairs[forwarder_of(topic, self._count)]
 
@@ -81,12 +92,37 @@ class Forwarding:
         """Connect to publishers and disconnect from them, and do what is due of that."""
         # Every publisher at every forwarder, though each of its topics goes through
         # one: so it sees the ready topics of a subscriber from all of them.
+        self._keep_book(changes)
         mine = [(isinstance(item, Attach), item.address) for item in changes]
         now = time.monotonic()
         for served in self._served():
             due = served.detach_due()
             if mine or (due is not None and due <= now):
                 served.apply(mine)
+
+    def _keep_book(self, changes: Sequence[Attach | Detach]) -> None:
+        """So that forwarders find a publisher until they have left it, and one that is
+        not to be heard any more not at all."""
+        now = time.monotonic()
+        for item in changes:
+            self._left_at.pop(item.address, None)
+            if isinstance(item, Attach):
+                self._publishers[item.address] = item
+            elif item.at_once:
+                self._publishers.pop(item.address, None)
+            else:
+                self._left_at[item.address] = now
+        for address, left_at in list(self._left_at.items()):
+            if now - left_at < _FORGET_S:
+                break
+            del self._left_at[address]
+            self._publishers.pop(address, None)
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """End the connections of subscribers with these keys."""
+        if unwanted := list(keys):
+            for served in self._served():
+                served.hang_up(unwanted)
 
     def next_deadline(self) -> float | None:
         """When `apply` is needed though there are no changes."""
@@ -142,13 +178,30 @@ class Forwarding:
         """What applies changes: the threads, else the sockets themselves."""
         return self._forwarders or self.pairs
 
-    def _forwarder(self, pair: ForwardSockets, name: str) -> Forwarder:
-        if self._blocking:
-            return BlockingForwarder(pair, name, self._on_failure)
-        return ProxyForwarder(self._context, pair, name, self._on_failure)
+    def _sockets(self) -> OutSocket:
+        if self._gatekeeper is None:
+            return ForwardSockets(
+                self._context, self._queue_limit, blocking=self._blocking
+            )
+        from pubsub_broker.guarded import GuardedSockets
+
+        return GuardedSockets(
+            self._context,
+            self._queue_limit,
+            blocking=self._blocking,
+            pair=self._gatekeeper.pair,
+            publisher_at=self._publishers.get,
+            permits=self._gatekeeper.trust.permits,
+            on_refused=self._gatekeeper.refused,
+        )
+
+    def _forwarder(self, pair: OutSocket, name: str) -> Forwarder:
+        if isinstance(pair, ForwardSockets) and not self._blocking:
+            return ProxyForwarder(self._context, pair, name, self._on_failure)
+        return BlockingForwarder(pair, name, self._on_failure)
 
 
-def bind(pair: ForwardSockets, host: str, clear_port: Callable[[], int]) -> int:
+def bind(pair: OutSocket, host: str, clear_port: Callable[[], int]) -> int:
     """Bind to a port of ``clear_port``; returns it.
 
     Raises:

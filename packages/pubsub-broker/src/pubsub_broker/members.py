@@ -79,6 +79,11 @@ class Members:
             self.changes += 1
         return []
 
+    def expel(self, client: Client, now: float) -> list[Effect]:
+        """A client is no longer allowed what it does."""
+        self._registry.remove(client.session)
+        return self._departure(client, {}, "not allowed any more", now, revoked=True)
+
     def lost(self, client: Client, lost: Mapping[str, int], now: float) -> list[Missed]:
         """A subscriber tells what it has lost so far; what of it is to be said."""
         if client.role != "subscriber":
@@ -115,7 +120,7 @@ class Members:
         self._channels.joined(publisher, now)
         if not self._attaching:
             return []
-        return [Attach(publisher.address, publisher.topics)]
+        return [Attach(publisher.address, publisher.topics, publisher.user)]
 
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is
@@ -127,7 +132,13 @@ class Members:
         return self._departure(earlier, {}, "replaced at its address", now)
 
     def _departure(
-        self, client: Client, next_sequences: Mapping[str, int], reason: str, now: float
+        self,
+        client: Client,
+        next_sequences: Mapping[str, int],
+        reason: str,
+        now: float,
+        *,
+        revoked: bool = False,
     ) -> list[Effect]:
         """A client is out of the registry: tell those it concerns."""
         self.changes += 1
@@ -135,6 +146,6 @@ class Members:
         self._channels.close(client.session)
         if client.role == "publisher":
             if self._attaching:
-                effects.append(Detach(client.address))
-            self._channels.left(client, next_sequences, now)
+                effects.append(Detach(client.address, at_once=revoked))
+            self._channels.left(client, next_sequences, now, revoked=revoked)
         return effects

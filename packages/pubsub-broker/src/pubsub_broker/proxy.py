@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import zmq
@@ -61,6 +61,9 @@ class ProxyForwarder:
         """`ForwardSockets.apply` in the forwarder's thread."""
         self._changes = changes
         self._interrupt()
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """Here nobody is known by a key."""
 
     def forwarded(self) -> int:
         """Messages received from publishers since the start, but for the few that

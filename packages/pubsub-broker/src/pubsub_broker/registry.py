@@ -19,7 +19,8 @@ from pubsub_common.wildcards import Filters, is_filter, matches
 class Client:
     """One registered client. ``address`` is ``IP:port`` of a publisher's data port and
     ``IP`` of a subscriber; ``offset`` is what the client said of its clock,
-    ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic."""
+    ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic.
+    ``user`` is its public key, where the broker is secure."""
 
     session: int
     role: Role
@@ -30,6 +31,7 @@ class Client:
     offset: ClockOffset | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    user: str | None = None
 
 
 class Registry(Protocol):

@@ -21,6 +21,7 @@ def publisher_info(
             for topic, strength in publisher.strengths.items()
             if topic in topics
         },
+        key=None if model == "centralized" else publisher.user,
     )
 
 

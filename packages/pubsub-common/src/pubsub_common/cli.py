@@ -25,12 +25,16 @@ Options = Mapping[str, Any]
 
 TOPIC_OPTION: Final = """\
   -t TOPIC, --topic TOPIC         a topic; repeat for more: -t A -t B"""
+KEYS_OPTION: Final = """\
+  --keys FILE                     this client's keys, for a secure broker; else the
+                                  file that PUBSUB_KEYS names"""
 BROKER_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  IP address of the broker
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to try to reach the broker
-                                  [default: {defaults.CONNECT_TIMEOUT_S:g}]"""
+                                  [default: {defaults.CONNECT_TIMEOUT_S:g}]
+{KEYS_OPTION}"""
 RUN_OPTIONS: Final = f"""\
   -i, --indefinite                go on until stopped
   -m N, --max-event-count N       stop after N events [default: {defaults.MAX_EVENT_COUNT}]"""

@@ -20,6 +20,8 @@ from pubsub_common.errors import ConfigError
 BROKER_VARIABLE: Final = "PUBSUB_BROKER"
 # The file of settings, unless --config names one.
 CONFIG_VARIABLE: Final = "PUBSUB_CONFIG"
+# The file of keys, unless --keys names one.
+KEYS_VARIABLE: Final = "PUBSUB_KEYS"
 
 # The seed's driver spelled some long options with one dash.
 _ONE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
@@ -108,17 +110,21 @@ def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
 
 def forget_environment() -> None:
     """What is set there is not meant for the programs that this one starts."""
-    for name in (BROKER_VARIABLE, CONFIG_VARIABLE):
+    for name in (BROKER_VARIABLE, CONFIG_VARIABLE, KEYS_VARIABLE):
         os.environ.pop(name, None)
 
 
 def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Take the broker's address from the environment, for programs that have the
-    option. Who names another broker in words does not mean this one's port.
+    """Take the broker's address and the file of keys from the environment, for programs
+    that have the options. Who names another broker in words does not mean this one's
+    port.
 
     Raises:
         ConfigError: the variable holds something else.
     """
+    keys = environment.get(KEYS_VARIABLE)
+    if keys and "--keys" in settings:
+        settings.put({"--keys": keys}, Source.ENVIRONMENT)
     text = environment.get(BROKER_VARIABLE)
     words = settings.sources.get("--broker-address") == Source.WORDS
     if not text or words or "--broker-address" not in settings:

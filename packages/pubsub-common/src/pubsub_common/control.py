@@ -12,7 +12,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
@@ -20,6 +20,7 @@ from pubsub_common import messages
 from pubsub_common.clockoffset import ClockProbes, Offset
 from pubsub_common.errors import (
     BrokerUnreachable,
+    HandshakeFailed,
     NotReady,
     ProtocolError,
     PubSubError,
@@ -34,6 +35,12 @@ from pubsub_common.messages import (
     Disconnected,
     Registered,
 )
+from pubsub_common.security.handshakes import (
+    HandshakeFailure,
+    HandshakeWatch,
+    Why,
+    explain,
+)
 from pubsub_common.session import (
     ClientSession,
     Identity,
@@ -43,6 +50,9 @@ from pubsub_common.session import (
     SessionEvent,
 )
 from pubsub_common.sockets import Waker, notice_dead_links
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +64,8 @@ _TURN_S: Final = 0.2
 _MAX_POLL_S: Final = 3600.0
 _RECONNECT_MS: Final = 100
 _RECONNECT_MAX_MS: Final = 1000
+# After a failure that libzmq takes for final.
+_RECONNECT_S: Final = 1.0
 
 
 class ControlClient:
@@ -76,8 +88,12 @@ class ControlClient:
         service: Callable[[], float | None] = lambda: None,
         watch_fd: int | None = None,
         lost: Callable[[], Mapping[str, int]] = lambda: {},
+        keys: ClientKeys | None = None,
     ) -> None:
+        """``keys`` are for a secure broker; without them only one that is not secure
+        will do."""
         self.endpoint = endpoint
+        self._keys_path = None if keys is None else keys.path or "this client"
         self._on_event = on_event
         self._service = service
         self._watch_fd = watch_fd
@@ -106,6 +122,13 @@ class ControlClient:
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         self._socket.setsockopt(zmq.MAXMSGSIZE, 1 << 26)
+        if keys is not None:
+            from pubsub_common.security.keys import act_as_client
+
+            act_as_client(self._socket, keys.pair, keys.broker)
+        self._handshakes = HandshakeWatch(self._socket)
+        self._hint: str | None = None  # why there may be no connection
+        self._reconnect_at: float | None = None
         self._thread = threading.Thread(
             target=self._run, name="pubsub-control", daemon=True
         )
@@ -139,14 +162,16 @@ class ControlClient:
 
         Raises:
             BrokerUnreachable: none came within ``timeout_s`` seconds.
+            HandshakeFailed: the broker and this client do not agree on keys.
             RegistrationRefused: it was a refusal.
             NotReady: ``stopped`` became true before it came.
         """
         mention = min(_MENTION_AFTER_S, timeout_s)
         if not self._wait(mention, stopped) and timeout_s > mention:
-            _log.warning(
-                "no broker at %s yet; trying for %g s", self.endpoint, timeout_s
-            )
+            if self._hint is None:  # else something has been said
+                _log.warning(
+                    "no broker at %s yet; trying for %g s", self.endpoint, timeout_s
+                )
             self._wait(timeout_s - mention, stopped)
         with self._changed:
             if self._error is not None:
@@ -155,6 +180,8 @@ class ControlClient:
                 return self._registered
         if stopped():
             raise NotReady(f"stopped before a broker answered at {self.endpoint}")
+        if self._hint is not None:
+            raise HandshakeFailed(self._hint)
         raise BrokerUnreachable(self.endpoint, timeout_s)
 
     def change(self, identity: Identity, timeout_s: float) -> None:
@@ -187,6 +214,7 @@ class ControlClient:
         self._waker.wake()
         if self._thread.ident is not None:
             self._thread.join()
+        self._handshakes.close()
         self._socket.close(linger=0)
         self._waker.close()
 
@@ -207,18 +235,20 @@ class ControlClient:
             self._serve()
         except Exception as error:  # of a callback, or ours: not to be passed over
             _log.exception("the control thread of this client ends")
-            self._error = PubSubError(f"the connection to the broker ended: {error!r}")
-            with self._changed:
-                self._changed.notify_all()
-            self._on_event(Refused("internal", str(self._error)))
+            self._fail(
+                PubSubError(f"the connection to the broker ended: {error!r}"),
+                "internal",
+            )
 
     def _serve(self) -> None:
         poller = select.poll()
         poller.register(self._socket.FD, select.POLLIN)
         poller.register(self._waker.fd, select.POLLIN)
+        poller.register(self._handshakes.fd, select.POLLIN)
         if self._watch_fd is not None:
             poller.register(self._watch_fd, select.POLLIN)
         while self._leaving is None:
+            self._look_at_handshakes()
             self._tick()
             self._receive_all()
             again_s = self._service()
@@ -230,11 +260,46 @@ class ControlClient:
 
     def _timeout_ms(self, again_s: float | None) -> float | None:
         waits = [] if again_s is None else [again_s]
-        for deadline in (self._session.next_deadline(), self._probes.next_deadline()):
+        for deadline in (
+            self._session.next_deadline(),
+            self._probes.next_deadline(),
+            self._reconnect_at,
+        ):
             if deadline is not None:
                 waits.append(deadline - time.monotonic())
         # A broker may name any lease, but poll takes only so many milliseconds.
         return min(max(0.0, min(waits)), _MAX_POLL_S) * 1000 + 0.5 if waits else None
+
+    def _look_at_handshakes(self) -> None:
+        for failure in self._handshakes.failures():
+            self._on_failed_handshake(failure)
+        if self._reconnect_at is not None and time.monotonic() >= self._reconnect_at:
+            self._reconnect_at = None
+            with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
+                self._socket.disconnect(self.endpoint)
+            self._socket.connect(self.endpoint)
+
+    def _on_failed_handshake(self, failure: HandshakeFailure) -> None:
+        where = self.endpoint.removeprefix("tcp://")
+        text = explain(failure, where, self._keys_path)
+        certain = failure.why is Why.MISMATCH and self._registered is None
+        if failure.why is Why.TURNED_AWAY or certain:
+            self._session.finish()
+            self._fail(HandshakeFailed(text), "handshake")
+            return
+        if text != self._hint:
+            self._hint = text
+            _log.warning("%s; still trying", text)
+        if not failure.retrying:
+            self._reconnect_at = time.monotonic() + _RECONNECT_S
+
+    def _fail(self, error: PubSubError, code: str) -> None:
+        """This client is finished."""
+        # Before the role hears of it, so that whom it wakes finds the reason.
+        self._error = error
+        self._on_event(Refused(code, str(error)))
+        with self._changed:
+            self._changed.notify_all()
 
     def _tick(self) -> None:
         connected = bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT)
@@ -299,11 +364,12 @@ class ControlClient:
                     "the broker at %s %s; trying to register again", self.endpoint, why
                 )
             case Refused(code, detail):
-                # Before the role hears of it, so that whom it wakes finds the reason.
-                self._error = RegistrationRefused(code, detail)
+                self._fail(RegistrationRefused(code, detail), code)
+                return
         self._on_event(event)
         with self._changed:
             if isinstance(event, Joined):
+                self._hint = None
                 self._probes.begin(time.monotonic())
                 self._told = self._telling
                 if self._registered is None:

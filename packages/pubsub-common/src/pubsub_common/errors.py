@@ -6,6 +6,7 @@
     ├── ConfigError          an argument or option cannot work (exit code 2)
     ├── BrokerUnreachable    no broker answered in time         (exit code 1)
     ├── RegistrationRefused  the broker said no, and why        (exit code 1)
+    ├── HandshakeFailed      keys are missing, wrong or unknown (exit code 1)
     ├── NotReady             a wait ended before what it waited for
     └── ProtocolError        received bytes do not follow the protocol
 """
@@ -40,6 +41,10 @@ class RegistrationRefused(PubSubError):
         self.code = code
         self.detail = detail
         super().__init__(f"the broker refused the registration: {detail}")
+
+
+class HandshakeFailed(PubSubError):
+    """The broker and this client do not agree on keys; the text says what to do."""
 
 
 class NotReady(PubSubError):

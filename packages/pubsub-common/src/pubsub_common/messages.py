@@ -35,6 +35,8 @@ BAD_TOPIC: Final = "bad_topic"
 BAD_ADDRESS: Final = "bad_address"
 UNKNOWN_SESSION: Final = "unknown_session"
 TOO_MANY: Final = "too_many"
+NOT_ALLOWED: Final = "not_allowed"
+REVOKED: Final = "revoked"
 
 
 class _Message(
@@ -135,24 +137,37 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 class PublisherInfo(_Part, frozen=True):
     """One publisher as told to a subscriber. In the centralized model ``address``
     is left out: the subscriber needs the session to know who must answer its
-    ready handshake, and nothing more. ``strengths`` are as in Register."""
+    ready handshake, and nothing more. ``strengths`` are as in Register; ``key`` is the
+    public key that answers at ``address``, where the broker is secure."""
 
     session: Session
     topics: list[str]
     address: str | None = None
     strengths: dict[str, Strength] = {}
+    key: str | None = None
+
+
+class Vouched(_Part, frozen=True):
+    """A client that a publisher may let in: its public key, and which topics it may have,
+    as topics and filters; None: all."""
+
+    key: str
+    topics: list[str] | None = None
 
 
 class Departure(_Part, frozen=True):
-    """One publisher that left. ``next_sequences`` is empty when it died."""
+    """One publisher that left. ``next_sequences`` is empty when it died. When it was
+    ``revoked``, nothing more is to be taken from it."""
 
     session: Session
     next_sequences: dict[str, Sequence] = {}
+    revoked: bool = False
 
 
 class Registered(_Message, frozen=True, tag="registered"):
     """The answer to Register. ``epoch`` changes when the broker restarts;
-    ``ports`` maps topics to broker ports (centralized subscribers only)."""
+    ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
+    secure decentralized broker is told whom to let in by ``vouched``."""
 
     id: int
     session: Session
@@ -162,6 +177,7 @@ class Registered(_Message, frozen=True, tag="registered"):
     revision: int = 0
     ports: dict[str, int] = {}
     publishers: list[PublisherInfo] = []
+    vouched: list[Vouched] = []
 
 
 class Alive(_Message, frozen=True, tag="alive"):
@@ -200,6 +216,13 @@ class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
     joined: list[PublisherInfo] = []
     left: list[Departure] = []
     ports: dict[str, int] = {}
+
+
+class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
+    """Push to a publisher: these are now all whom it may let in."""
+
+    revision: int
+    vouched: list[Vouched] = []
 
 
 class Farewell(_Message, frozen=True, tag="farewell"):
@@ -252,6 +275,7 @@ Reply = (
     | ClockReply
     | Disconnected
     | PublishersChanged
+    | VouchedChanged
     | Farewell
     | Status
     | Error

@@ -47,8 +47,12 @@ from pubsub_common.messages import (
     Registered,
     Reply,
     Role,
+    Vouched,
+    VouchedChanged,
 )
 
+# Codes of errors that the broker sends without having been asked.
+_EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
 _MIN_HEARTBEAT_S: Final = 0.02
 
 
@@ -85,6 +89,13 @@ class Changed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Trusted:
+    """These are whom this publisher may let in, from here on."""
+
+    vouched: Sequence[Vouched]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
     """The broker will not have this client, and asking again will not help."""
 
@@ -99,7 +110,7 @@ class Lost:
     farewell: bool
 
 
-SessionEvent = Joined | Changed | Refused | Lost
+SessionEvent = Joined | Changed | Trusted | Refused | Lost
 
 
 class ClientSession:
@@ -166,6 +177,11 @@ class ClientSession:
         if self._registered:
             self._register_soon(now)
 
+    def finish(self) -> None:
+        """This client is done: nothing is due any more."""
+        self._finished = True
+        self._registered = False
+
     def unsent(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
         self._unsent = True
@@ -198,7 +214,10 @@ class ClientSession:
                     # On one connection a push overtakes no reply, so it is lost.
                     self._register_soon(now)
             case PublishersChanged():
-                return self._on_changed(reply, now)
+                news = Changed(reply.joined, reply.left, reply.ports)
+                return self._on_push(reply.revision, news, now)
+            case VouchedChanged():
+                return self._on_push(reply.revision, Trusted(reply.vouched), now)
             case Farewell():
                 if self._registered:
                     self._registered = False
@@ -258,20 +277,24 @@ class ClientSession:
         self._deadline = now + self._heartbeat_s()
         return [Joined(reply, again)]
 
-    def _on_changed(self, push: PublishersChanged, now: float) -> list[SessionEvent]:
+    def _on_push(
+        self, revision: int, news: Changed | Trusted, now: float
+    ) -> list[SessionEvent]:
         if not self._registered:
             return []  # the reply on its way holds it all
-        if push.revision != self._revision + 1:
+        if revision != self._revision + 1:
             self._register_soon(now)
             return []
-        self._revision = push.revision
-        return [Changed(push.joined, push.left, push.ports)]
+        self._revision = revision
+        return [news]
 
     def _on_error(self, error: Error, now: float) -> list[SessionEvent]:
         if error.code == messages.UNKNOWN_SESSION:
             self._register_soon(now)
             return []
-        if error.id == self._register_id and not self._registered:
+        asked = error.id == self._register_id and not self._registered
+        expelled = error.id == -1 and error.code in _EXPELLED
+        if asked or expelled:
             self._finished = True
             return [Refused(error.code, error.detail)]
         return []

@@ -78,6 +78,25 @@ def matches(subscription: str, topic: str) -> bool:
     return len(levels) == len(names)
 
 
+def covers(wide: str, narrow: str) -> bool:
+    """Whether a topic or filter stands for all that another one, ``narrow``, does."""
+    if not is_filter(narrow):
+        return matches(wide, narrow)
+    if not is_filter(wide):
+        return False
+    levels, others = wide.split("/"), narrow.split("/")
+    if others[0].startswith("$") and levels[0] in (_ONE, _REST):
+        return False
+    for index, level in enumerate(levels):
+        if level == _REST:
+            return True
+        if index == len(others) or others[index] == _REST:
+            return False
+        if level not in (_ONE, others[index]):
+            return False
+    return len(levels) == len(others)
+
+
 def wanted(topics: Iterable[str], subscriptions: Iterable[str]) -> list[str]:
     """Those of ``topics`` that one of ``subscriptions`` stands for, in their order."""
     exact = set(subscriptions)

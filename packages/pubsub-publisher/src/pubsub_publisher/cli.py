@@ -96,6 +96,7 @@ def build(options: cli.Options, *, on_sent: OnSent | None = None) -> Publisher:
         strengths=cli.whole_number(options, "--strength", minimum=0)
         if options["--strength"] is not None
         else None,
+        keys=options["--keys"],
     )
 
 

@@ -34,8 +34,8 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -44,6 +44,9 @@ from pubsub_common.events import LargeEncoder, encode_body
 from pubsub_common.sockets import DataSocket
 from pubsub_publisher.replies import Replies
 from pubsub_publisher.topicstate import TopicState
+
+if TYPE_CHECKING:
+    from pubsub_common.security.guard import Guard
 
 DRAIN_EVERY_NS: Final = 1_000_000
 LINGER_NS: Final = 1_000_000
@@ -118,6 +121,8 @@ class Outlet(DataSocket):
         # order.
         self._order = threading.Lock()
         self.replies = Replies(topics, self._send)
+        # What decides about subscriptions, where not everybody may have everything.
+        self.guard: Guard | None = None
 
     # Sending
 
@@ -437,10 +442,17 @@ class Outlet(DataSocket):
     def drain(self) -> None:
         """Take in subscriptions and answer those that ask. The caller holds the
         lock."""
-        while (message := self.receive()) is not None:
+        receive = self.receive if self.guard is None else self.guard.receive
+        while (message := receive()) is not None:
             self.replies.take(message)
         if self.session >= 0 and self.replies.waiting:
             self.replies.answer(self.address, self.session)
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """End the connections of the clients with these keys."""
+        if self.guard is not None:
+            with self.lock:
+                self.guard.hang_up(keys)
 
     def part(self, timeout_s: float) -> None:
         """After we took leave, and before this closes: stay while somebody may still ask

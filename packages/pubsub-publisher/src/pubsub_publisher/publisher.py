@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
 
 import zmq
 
@@ -19,7 +20,7 @@ from pubsub_common.clock import clock_ns
 from pubsub_common.control import ControlClient
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
 from pubsub_common.events import encode_event
-from pubsub_common.session import Identity, Joined, Refused, SessionEvent
+from pubsub_common.session import Identity, Joined, Refused, SessionEvent, Trusted
 from pubsub_common.sockets import (
     bind_first_free,
     end_context,
@@ -34,6 +35,11 @@ from pubsub_publisher.history import History
 from pubsub_publisher.outlet import Outlet
 from pubsub_publisher.schedule import Schedule
 from pubsub_publisher.topicstate import TopicState
+
+if TYPE_CHECKING:
+    from pubsub_common.messages import Vouched
+    from pubsub_common.security.keys import ClientKeys
+    from pubsub_publisher.trust import Trust
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +87,7 @@ class Publisher:
         history: int = 0,
         history_bytes: int = defaults.HISTORY_BYTES,
         strengths: Mapping[str, int] | int | None = None,
+        keys: str | Path | None = None,
     ) -> None:
         """``sleep_period`` is in seconds; 0 publishes as fast as possible.
 
@@ -99,6 +106,9 @@ class Publisher:
         topic that any publisher has one for, subscribers are given the events of the
         strongest that is there (of several the one with the lowest session), and of
         no other.
+
+        ``keys`` is the file of this client's keys, for a secure broker: then only
+        clients that the broker vouches for can connect here, encrypted.
 
         Raises:
             ConfigError: an argument cannot work.
@@ -135,6 +145,8 @@ class Publisher:
         self._payload_bytes = payload_bytes
         self._linger_s = linger_s
         self._on_sent = on_sent
+        self._keys = _client_keys(keys)
+        self._trust: Trust | None = None
         # Filled while connected.
         self._senders: dict[str, Callable[[bytes], int]] = {}
         self._history, self._history_bytes = history, history_bytes
@@ -153,6 +165,7 @@ class Publisher:
         Raises:
             ConfigError: no port is free, or the address is not this host's.
             BrokerUnreachable: no broker answered in time.
+            HandshakeFailed: the broker and this publisher do not agree on keys.
             RegistrationRefused: the broker will not have this publisher.
             NotReady: `stop` was called before the broker answered.
         """
@@ -167,6 +180,7 @@ class Publisher:
         )
         self._configured = True
         try:
+            self._secure()
             self.setup_port_binding()
             self.register_pub()
             self._senders = {
@@ -210,6 +224,7 @@ class Publisher:
             self._on_session_event,
             service=self._outlet.serve,
             watch_fd=self._outlet.fd,
+            keys=self._keys,
         )
         self._outlet.wake = self._control.wake
         self._control.start()
@@ -527,10 +542,49 @@ class Publisher:
     def _on_session_event(self, event: SessionEvent) -> None:
         """In the control thread. A publisher keeps its session and numbers when it
         registers again, so there is nothing to change."""
-        if isinstance(event, Joined) and self.session < 0:
-            self.session = self._outlet.session = event.reply.session
-        elif isinstance(event, Refused):
-            self._outlet.refuse_events()
+        match event:
+            case Joined(reply):
+                self._let_in(reply.vouched)
+                if self.session < 0:
+                    self.session = self._outlet.session = reply.session
+            case Trusted(vouched):
+                self._let_in(vouched)
+            case Refused():
+                self._outlet.refuse_events()
+
+    def _secure(self) -> None:
+        """Before the data port is bound: let nobody in whom the broker does not vouch
+        for."""
+        if self._keys is None:
+            return
+        from pubsub_common.security.guard import Guard
+        from pubsub_common.security.keys import act_as_server
+        from pubsub_common.security.zap import ZapServer
+        from pubsub_publisher.trust import Trust
+
+        self._trust = Trust(self._keys.broker)
+        ZapServer(self._context, self._trust.allows)
+        act_as_server(self._outlet.socket, self._keys.pair)
+        self._outlet.guard = Guard(
+            self._outlet.socket, self._trust.permits, _log_refused
+        )
+
+    def _let_in(self, vouched: Iterable[Vouched]) -> None:
+        """From here on, let in these and no others."""
+        if self._trust is not None:
+            self._outlet.hang_up(self._trust.update(vouched))
+
+
+def _client_keys(path: str | Path | None) -> ClientKeys | None:
+    if path is None:
+        return None
+    from pubsub_common.security.keys import load_client_keys
+
+    return load_client_keys(path)
+
+
+def _log_refused(key: str, what: str, address: str) -> None:
+    _log.warning("hung up on %s (key %s), who may not have %s", address, key, what)
 
 
 def json_payload(value: Any) -> bytes:

@@ -85,6 +85,7 @@ def build(
         address=options["--address"],
         clock=options["--clock"],
         connect_timeout_s=cli.seconds(options, "--connect-timeout"),
+        keys=options["--keys"],
         queue_limit=cli.whole_number(options, "--queue-limit"),
         on_event=on_event,
         recover=options["--recover"],

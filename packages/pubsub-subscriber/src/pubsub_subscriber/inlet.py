@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
 from pubsub_common.events import ready_topic, topic_prefix
 from pubsub_common.recovery import position_prefix
 from pubsub_common.sockets import DataSocket
+
+if TYPE_CHECKING:
+    from pubsub_common.security.handshakes import HandshakeWatch
 
 
 class Inlet(DataSocket):
@@ -39,6 +43,9 @@ class Inlet(DataSocket):
         self.socket.sndhwm = 0
         # As pyzmq has it (flags, copy), raises `zmq.Again`: for who holds the lock.
         self.receive_frame: Callable[..., Any] = self.socket.recv
+        # The one publisher whose events may come in here; None: any.
+        self.only: int | None = None
+        self.watch: HandshakeWatch | None = None
         self._connected: set[str] = set()
         self._session = session
         self._positions = positions
@@ -88,6 +95,18 @@ class Inlet(DataSocket):
                 self._connected.discard(address)
                 self.socket.disconnect(f"tcp://{address}")
             return self.readable()
+
+    def reconnect(self, address: str) -> None:
+        """Connect once more to ``tcp://IP:port``, where libzmq has given up."""
+        with self.lock:
+            with contextlib.suppress(zmq.ZMQError):  # it may have let go of it
+                self.socket.disconnect(address)
+            self.socket.connect(address)
+
+    def close(self, linger_s: float) -> None:
+        if self.watch is not None:
+            self.watch.close()
+        super().close(linger_s)
 
     def ask(self, question: bytes, *, begins: bool) -> bool:
         """Subscribe to a private topic, or (``begins`` false) do so no longer. True when

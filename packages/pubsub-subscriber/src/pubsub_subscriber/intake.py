@@ -82,7 +82,8 @@ class Intake:
         self._on_gap = on_gap
         self._recovery = recovery
         self._carry_out = carry_out
-        self._held: tuple[bytes, int] | None = None
+        # With the publisher that it must be of, if it comes from a socket of one.
+        self._held: tuple[bytes, int, int | None] | None = None
         self._large = False  # the last event was
         # The topic of the last frame, which is likely that of the next one.
         self._prefix, self._topic = next(iter(self._names.items()), (_NO_PREFIX, ""))
@@ -101,8 +102,8 @@ class Intake:
         """Append the events of the frame that ended the last burst to ``items``, one by
         one."""
         if self._held is not None:
-            (frame, received_ns), self._held = self._held, None
-            self._unusual(frame, received_ns, items)
+            (frame, received_ns, only), self._held = self._held, None
+            self._unusual(frame, received_ns, only, items)
 
     def take(self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool) -> bool:
         """Append the usual events that wait at ``inlet`` to ``items``, those of at most
@@ -114,7 +115,7 @@ class Intake:
 
     def _usual(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> bool:
         """The loop. It is long for speed's sake: a call costs as much as a step of it."""
-        receive, now_ns = inlet.receive_frame, self._now_ns
+        receive, now_ns, only = inlet.receive_frame, self._now_ns, inlet.only
         frame, tracker, expected = b"", None, -1
         received_ns = 0
         try:
@@ -139,9 +140,11 @@ class Intake:
                         if tracker is not None:
                             tracker.expected = expected
                         session, tracker = -1, None
-                        if self._usual_batch(frame, begin, received_ns, items, batches):
+                        if self._usual_batch(
+                            frame, begin, received_ns, only, items, batches
+                        ):
                             continue
-                        self._held = (frame, received_ns)
+                        self._held = (frame, received_ns, only)
                         return False
                     prefix = begin
                     self._prefix, self._topic = prefix, found
@@ -154,13 +157,16 @@ class Intake:
                     event = decode(memoryview(frame)[start:])
                     self._large = True
                 if event.session != session:
+                    if only is not None and event.session != only:
+                        self._held = (frame, received_ns, only)
+                        return False
                     if tracker is not None:
                         tracker.expected = expected
                     session = event.session
                     tracker = trackers.get((session, topic))
                     expected = -1 if tracker is None else tracker.expected
                 if event.sequence != expected:
-                    self._held = (frame, received_ns)
+                    self._held = (frame, received_ns, only)
                     return False
                 expected += 1
                 event.topic = topic
@@ -169,7 +175,7 @@ class Intake:
         except zmq.Again:
             return True
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._held = (frame, received_ns)
+            self._held = (frame, received_ns, only)
         finally:
             if tracker is not None:
                 tracker.expected = expected
@@ -179,7 +185,7 @@ class Intake:
         """As `_usual`, while events are large: they are decoded out of libzmq's memory.
         A frame as bytes would be one copy more, and memory that is trimmed and taken
         again for each."""
-        receive, now_ns = inlet.receive_frame, self._now_ns
+        receive, now_ns, only = inlet.receive_frame, self._now_ns, inlet.only
         prefix, topic = self._prefix, self._topic
         start = len(prefix) - 1
         try:
@@ -190,10 +196,12 @@ class Intake:
                 if len(view) >= _LARGE_BYTES and view[: start + 1] == prefix:
                     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
                         event = decode_body(view[start:])
+                if event and only is not None and event.session != only:
+                    event = None
                 tracker = event and self._streams.trackers.get((event.session, topic))
                 if not event or not tracker or tracker.expected != event.sequence:
                     self._large = False
-                    self._held = (view.tobytes(), received_ns)
+                    self._held = (view.tobytes(), received_ns, only)
                     return False
                 tracker.expected += 1
                 event.topic = topic
@@ -208,6 +216,7 @@ class Intake:
         frame: bytes,
         begin: bytes,
         received_ns: int,
+        only: int | None,
         items: MutableSequence[Any],
         whole: bool,
     ) -> bool:
@@ -223,6 +232,8 @@ class Intake:
         tracker = self._streams.trackers.get((batch.session, topic))
         if tracker is None or tracker.expected != batch.sequence:
             return False
+        if only is not None and batch.session != only:
+            return False
         batch.topic = topic
         batch.received_ns = received_ns
         tracker.expected += len(batch)
@@ -233,18 +244,23 @@ class Intake:
         return True
 
     def _unusual(
-        self, frame: bytes, received_ns: int, items: MutableSequence[Any]
+        self,
+        frame: bytes,
+        received_ns: int,
+        only: int | None,
+        items: MutableSequence[Any],
     ) -> None:
         """Any frame, step by step."""
         try:
             end = frame.find(b"\0")
             topic = self._names.get(frame[: end + 1] + EVENT_MARK)
             if topic is None:
-                self._take_private(frame, received_ns, items)
+                self._take_private(frame, received_ns, only, items)
             elif is_batch(frame, end):
                 batch = decode_batch_body(memoryview(frame)[end + 1 :])
                 batch.topic = topic
                 batch.received_ns = received_ns
+                _check_sender(batch.session, only)
                 for event in batch:
                     self._observe(event, items)
             else:
@@ -252,6 +268,7 @@ class Intake:
                 event = decode_body(memoryview(frame)[end + 1 :])
                 event.topic = topic
                 event.received_ns = received_ns
+                _check_sender(event.session, only)
                 self._observe(event, items)
         except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._count_malformed(error)
@@ -281,12 +298,17 @@ class Intake:
             self._on_gap(gap)
 
     def _take_private(
-        self, frame: bytes, received_ns: int, items: MutableSequence[Any]
+        self,
+        frame: bytes,
+        received_ns: int,
+        only: int | None,
+        items: MutableSequence[Any],
     ) -> None:
         """A frame that is addressed to this subscriber."""
         answered = decode_ready_answer(frame)
         if answered is not None:
             topic, answer = answered
+            _check_sender(answer.session, only)
             with self._lock:
                 self._streams.answered(answer.session, topic)
             self._reached(answer.session, topic, answer.sequence, items)
@@ -294,12 +316,14 @@ class Intake:
         told = None if self._recovery is None else decode_position(frame)
         if told is not None:
             topic, position = told
+            _check_sender(position.session, only)
             self._reached(position.session, topic, position.sequence, items)
             return
         recovered = None if self._recovery is None else decode_answer(frame)
         if recovered is None or self._recovery is None:
             raise ProtocolError("an event of a topic that was not subscribed")
         question, batch = recovered
+        _check_sender(batch.session, only)
         batch.received_ns = received_ns
         with self._lock:
             gaps = self._recovery.answer(question, batch, time.monotonic(), items)
@@ -329,3 +353,11 @@ class Intake:
         self.malformed_count += 1
         if self.malformed_count == 1:
             _log.warning("received what is no event (only said once): %s", error)
+
+
+def _check_sender(session: int, only: int | None) -> None:
+    """Raises:
+    ProtocolError: it is not who alone may send by this connection.
+    """
+    if only is not None and session != only:
+        raise ProtocolError("a publisher sent something in another's name")

@@ -41,8 +41,9 @@ Key = tuple[int, str]
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ask:
     """Subscribe to ``raw``, or (``begins`` false) do so no longer, where events of
-    ``topic`` come from."""
+    ``publisher`` (its session) and ``topic`` come from."""
 
+    publisher: int
     topic: str
     raw: bytes
     begins: bool
@@ -261,7 +262,11 @@ class Recovery:
         stream.question = question
         stream.ask_again_at = now + stream.pause_s
         stream.pause_s = min(2 * stream.pause_s, _RETRY_MAX_S)
-        self.asks.append(Ask(tracker.topic, recovery_topic(question), begins=True))
+        self.asks.append(
+            Ask(
+                question.publisher, tracker.topic, recovery_topic(question), begins=True
+            )
+        )
 
     def _lose(self, stream: _Stream, end: int) -> list[Gap]:
         """What is next and lies before number ``end`` will not come."""
@@ -276,8 +281,9 @@ class Recovery:
 
     def _forget_question(self, stream: _Stream) -> None:
         if stream.question is not None:
-            raw = recovery_topic(stream.question)
-            self.asks.append(Ask(stream.tracker.topic, raw, begins=False))
+            question = stream.question
+            raw = recovery_topic(question)
+            self.asks.append(Ask(question.publisher, question.topic, raw, begins=False))
             stream.question = None
 
     def _close(self, stream: _Stream) -> None:

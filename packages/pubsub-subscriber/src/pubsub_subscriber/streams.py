@@ -69,6 +69,10 @@ class Streams:
                 self._awaited.add((info.session, topic))
         self._find_owners(info.topics)
 
+    def publisher(self, session: int) -> PublisherInfo | None:
+        """What is known of a publisher, also while it is leaving."""
+        return self._publishers.get(session)
+
     def leave(self, departure: Departure, now: float) -> None:
         """A publisher left or died."""
         session = departure.session

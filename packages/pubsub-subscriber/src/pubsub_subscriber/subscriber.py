@@ -21,7 +21,7 @@ from collections.abc import (
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import msgspec
 
@@ -39,12 +39,16 @@ from pubsub_common.sequence import Counts, Gap
 from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEvent
 from pubsub_common.sockets import Waker, end_context, endpoint, new_context
 from pubsub_common.wildcards import is_filter, validate_subscriptions
+from pubsub_subscriber.direct import SeparateWays, SharedWay, Ways
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import Intake
 from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.recorder import Recorder
 from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import SETTLE_S, Streams
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +89,7 @@ class Subscriber:
         start: Start = "now",
         recover_timeout_s: float = defaults.RECOVER_TIMEOUT_S,
         on_publisher: Callable[[PublisherInfo, bool], None] | None = None,
+        keys: str | Path | None = None,
     ) -> None:
         """``on_event`` is called by `notify` for each event, ``on_gap`` for each run
         of events that is known to be lost.
@@ -98,6 +103,8 @@ class Subscriber:
         ``on_publisher`` is called when a publisher of these topics joins (True) or
         leaves (False), in the thread that talks to the broker; it must not wait. When it
         raises, this subscriber is finished.
+
+        ``keys`` is the file of this client's keys, for a secure broker.
 
         Raises:
             ConfigError: an argument cannot work. ``filename`` needs a limited number
@@ -166,6 +173,7 @@ class Subscriber:
             self._carry_out,
         )
         self._epoch: int | None = None
+        self._keys = _client_keys(keys)
         self._receiver = Receiver(
             self._intake,
             None if indefinite else max_event_count,
@@ -173,6 +181,11 @@ class Subscriber:
             self._settle,
             self._next_deadline,
             None if self._recovery is None else self._poll_recovery,
+        )
+        self._ways: Ways = (
+            SharedWay(self._receiver, self._open_inlet)
+            if self._keys is None
+            else SeparateWays(self._receiver, self._open_inlet, self._keys.pair)
         )
         self._notifications: deque[Changed] = deque()
         self._configured = False
@@ -185,6 +198,7 @@ class Subscriber:
 
         Raises:
             BrokerUnreachable: no broker answered in time.
+            HandshakeFailed: the broker and this subscriber do not agree on keys.
             RegistrationRefused: the broker will not have this subscriber.
             NotReady: `stop` was called before the broker answered.
         """
@@ -214,6 +228,8 @@ class Subscriber:
             ),
             self._on_session_event,
             lost=lambda: dict(self._lost),
+            service=self._look_at_ways,
+            keys=self._keys,
         )
         self._control.start()
         self._control.wait_registered(
@@ -247,9 +263,7 @@ class Subscriber:
         Its notifications come on the control connection, so ``notify_port``, a
         separate port in earlier versions, is not used.
         """
-        if 0 not in self._receiver.inlets:
-            self._open_inlet(0, self._names)
-            self._receiver.changed()
+        self._ways.begin(self._names)
 
     def setup_publisher_direct_connections(
         self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
@@ -257,9 +271,7 @@ class Subscriber:
         """Decentralized: connect to the publishers that the broker has named."""
         for item in notification or ():
             info = msgspec.convert(item, PublisherInfo, from_attributes=True)
-            if info.address is not None and self._receiver.inlets[0].connect(
-                info.address
-            ):
+            if self._ways.join(info):
                 self._receiver.wake()
 
     def parse_notification(self) -> None:
@@ -270,7 +282,10 @@ class Subscriber:
                 change = self._notifications.popleft()
                 now = time.monotonic()
                 for departure in change.left:
+                    info = self._streams.publisher(departure.session)
                     self._streams.leave(departure, now)
+                    if departure.revoked and info is not None and not self.centralized:
+                        self._ways.leave(info, address_in_use=False)
                 for info in change.joined:
                     self._streams.join(info)
                 if self._learn(change.joined) or change.ports:
@@ -279,7 +294,7 @@ class Subscriber:
                             {**self._ports, **change.ports}
                         )
                     else:
-                        self._receiver.inlets[0].add(self._names)
+                        self._ways.begin(self._names)
                 if not self.centralized:
                     self.setup_publisher_direct_connections(change.joined)
                 self._tell(change.joined, [each.session for each in change.left])
@@ -504,9 +519,9 @@ class Subscriber:
                 )
                 gaps += lost
             for info in gone:
-                # Another publisher may have taken the address over.
-                if info.address and not self._streams.address_in_use(info.address):
-                    arrived |= self._receiver.inlets[0].disconnect(info.address)
+                if info.address:
+                    in_use = self._streams.address_in_use(info.address)
+                    arrived |= self._ways.leave(info, address_in_use=in_use)
             arrived |= self._forget(gone)
         for gap in gaps:
             self._report(gap)
@@ -534,8 +549,10 @@ class Subscriber:
             return False
         asks, recovery.asks = recovery.asks, []
         for ask in asks:
-            port = self._ports.get(ask.topic, 0) if self.centralized else 0
-            inlet = self._receiver.inlets.get(port)
+            if self.centralized:
+                inlet = self._receiver.inlets.get(self._ports.get(ask.topic, 0))
+            else:
+                inlet = self._ways.inlet(ask.publisher)
             if inlet is not None:  # else there is no way at present
                 arrived |= inlet.ask(ask.raw, begins=ask.begins)
         return arrived
@@ -564,13 +581,16 @@ class Subscriber:
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
                 self.setup_notification_polling()
-                self._receiver.inlets[0].add(self._names)
             new = self._streams.replace(reply.publishers, time.monotonic())
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
             listed = {info.session for info in reply.publishers}
             self._tell(reply.publishers, self._present.keys() - listed)
         self._receiver.wake()
+
+    def _look_at_ways(self) -> float | None:
+        with self._state:
+            return self._ways.look()
 
     def _tell(self, joined: Iterable[PublisherInfo], left: Iterable[int]) -> None:
         """Tell the user who has come and gone. One that is named in both is back."""
@@ -604,8 +624,10 @@ class Subscriber:
             if topic in self.topics or self._streams.published(topic):
                 continue
             self._names.pop(topic, None)
-            port = self._ports.get(topic, 0) if self.centralized else 0
-            inlet = self._receiver.inlets.get(port)
+            if not self.centralized:
+                arrived |= self._ways.forget(topic)
+                continue
+            inlet = self._receiver.inlets.get(self._ports.get(topic, 0))
             if inlet is not None:
                 arrived |= inlet.remove([topic])
         return arrived
@@ -616,7 +638,8 @@ class Subscriber:
 
     def _open_inlet(self, port: int, topics: Iterable[str]) -> Inlet:
         names = tuple(topics)
-        in_all = self._in_all(names)
+        # Of several publishers each answers for its own topics.
+        in_all = self._in_all(names) if self.centralized else 0
         inlet = Inlet(
             self._context,
             names,
@@ -625,5 +648,17 @@ class Subscriber:
             in_all=in_all,
             positions=self._recovery is not None,
         )
+        if self.centralized and self._keys is not None:
+            from pubsub_common.security.keys import act_as_client
+
+            act_as_client(inlet.socket, self._keys.pair, self._keys.broker)
         self._receiver.inlets[port] = inlet
         return inlet
+
+
+def _client_keys(path: str | Path | None) -> ClientKeys | None:
+    if path is None:
+        return None
+    from pubsub_common.security.keys import load_client_keys
+
+    return load_client_keys(path)

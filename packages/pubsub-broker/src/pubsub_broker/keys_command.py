@@ -1,0 +1,137 @@
+"""``pubsub-broker keygen``, ``enroll``, ``revoke`` and ``list``. Shell."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pubsub_common import cli
+from pubsub_common.errors import ConfigError
+
+_FIRST: Final = "client"
+
+_FOLDER: Final = """\
+  --secure DIR                    the folder of the broker's keys"""
+
+_HEADS: Final = {
+    "keygen": """Make the keys of a secure broker in the folder DIR, and those of its first clients.
+
+Usage:
+  {program} DIR [NAME]... [options]
+
+NAME is a client's name [default: client]; its keys are in DIR/NAME.keys then, to be moved
+to where the client is. Then: pubsub-broker --secure DIR, and, for each client,
+pubsub-subscriber --keys NAME.keys (or PUBSUB_KEYS=NAME.keys).
+
+Options:
+""",
+    "enroll": """Let in one more client of a secure broker, also of one that runs.
+
+Usage:
+  {program} NAME [options]
+
+Its keys are made and put into NAME.keys in the broker's folder, to be moved to where the
+client is. With --public they are the client's own, and its secret never leaves it.
+
+Options:
+  --days DAYS                     let it in for so many days, by the broker's clock
+  --public KEY                    the client's public key, 40 characters
+""",
+    "revoke": """Let a client of a secure broker in no longer. A running broker hangs up on it.
+
+Usage:
+  {program} NAME [options]
+
+Options:
+""",
+    "list": """Show the clients of a secure broker.
+
+Usage:
+  {program} [options]
+
+Options:
+""",
+}
+
+
+def main(command: str, argv: Sequence[str]) -> int:
+    """Parse what follows ``command``, do it, and return the exit code."""
+    from pubsub_broker import __version__
+
+    program = f"pubsub-broker {command}"
+    folder = "" if command == "keygen" else _FOLDER + "\n"
+    usage = _HEADS[command].format(program=program) + folder + cli.COMMON_OPTIONS
+    # The word that led here is part of the usage, as a command.
+    options = cli.parse(usage, [command, *argv], program, __version__)
+    work = {"keygen": _keygen, "enroll": _enroll, "revoke": _revoke, "list": _list}
+
+    def run() -> None:
+        work[command](options)
+
+    return cli.run(program, run)
+
+
+def _store(options: cli.Options) -> Path:
+    return Path(cli.required(options, "--secure", "--secure DIR"))
+
+
+def _now() -> datetime.datetime:
+    # As files have it: without fractions.
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+
+
+def _keygen(options: cli.Options) -> None:
+    from pubsub_broker.keyring import validate_name
+    from pubsub_broker.keystore import KeyStore
+
+    names = options["NAME"] or [_FIRST]
+    for name in names:
+        validate_name(name)
+    if len(set(names)) < len(names):
+        raise ConfigError("a client's name is given twice")
+    store = KeyStore(options["DIR"])
+    store.create()
+    paths = [store.enroll(name, now=_now()) for name in names]
+    print(f"start the broker with  pubsub-broker --secure {store.directory}")
+    for path in paths:
+        print(f"and a client with      --keys {path}")
+
+
+def _enroll(options: cli.Options) -> None:
+    from pubsub_broker.keystore import KeyStore
+    from pubsub_common.z85 import KEY_LENGTH, is_key
+
+    public = options["--public"]
+    if public is not None and not is_key(public):
+        raise ConfigError(f"--public: {public!r} is no key of {KEY_LENGTH} characters")
+    days = cli.seconds(options, "--days") if options["--days"] is not None else None
+    if days is not None and not 0 < days <= 36_500:
+        raise ConfigError("--days must be more than 0 and at most 36500")
+    store = KeyStore(_store(options))
+    path = store.enroll(options["NAME"], public=public, days=days, now=_now())
+    if path is None:
+        broker = store.pair().public
+        print(f'{options["NAME"]} is enrolled; its file needs  broker = "{broker}"')
+    else:
+        print(f"{options['NAME']} is enrolled; its keys are in {path}")
+
+
+def _revoke(options: cli.Options) -> None:
+    from pubsub_broker.keystore import KeyStore
+
+    KeyStore(_store(options)).revoke(options["NAME"], now=_now())
+    print(f"{options['NAME']} is not let in any more")
+
+
+def _list(options: cli.Options) -> None:
+    from pubsub_broker.keystore import KeyStore
+
+    now = _now()
+    clients = KeyStore(_store(options)).clients()
+    for client in sorted(clients.values(), key=lambda each: each.name):
+        until = f"until {client.expires:%Y-%m-%d %H:%M} UTC" if client.expires else ""
+        print(
+            f"{client.name:<20} {client.state(now):<8} {client.public}  {until}".rstrip()
+        )

@@ -1,0 +1,182 @@
+"""The folder of a secure broker: its keys, its clients, their rights. Shell.
+
+::
+
+    DIR/broker.keys     the broker's key pair (secret)
+    DIR/clients.toml    who is enrolled (`keyring`)
+    DIR/policy.toml     who may do what (`policy`); may be missing
+    DIR/NAME.keys       what `enroll NAME` made, to be moved to the client (secret)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pubsub_broker import keyring, policy
+from pubsub_broker.keyring import Enrolled
+from pubsub_broker.policy import Policy
+from pubsub_common.errors import ConfigError
+from pubsub_common.security.keys import (
+    ClientKeys,
+    KeyPair,
+    client_file,
+    new_pair,
+    pair_in,
+    parse_toml,
+    read_secret,
+    write_secret,
+)
+
+_BROKER: Final = "broker.keys"
+_CLIENTS: Final = "clients.toml"
+_POLICY: Final = "policy.toml"
+_LOCK: Final = ".lock"
+_MADE_BY: Final = "pubsub-broker keygen {0} makes them"
+
+
+class KeyStore:
+    """Reads and changes such a folder. Several processes may, at the same time."""
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    def create(self) -> None:
+        """Make the folder and the broker's keys.
+
+        Raises:
+            ConfigError: there are some already, or they cannot be written.
+        """
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make the folder {self.directory}: {error.strerror}"
+            ) from None
+        pair = new_pair()
+        write_secret(
+            self.directory / _BROKER,
+            "# The keys of a pubsub broker. Whoever can read this is that broker.\n"
+            f'public = "{pair.public}"\nsecret = "{pair.secret}"\n',
+        )
+        with self._locked():
+            if not (self.directory / _CLIENTS).exists():
+                self._write([])
+
+    def pair(self) -> KeyPair:
+        """The broker's keys.
+
+        Raises:
+            ConfigError: they are missing, or others can read them.
+        """
+        path = self.directory / _BROKER
+        if not path.exists():
+            made_by = _MADE_BY.format(self.directory)
+            raise ConfigError(f"no broker's keys in {self.directory}; {made_by}")
+        return pair_in(read_secret(path), path)
+
+    def clients(self) -> dict[str, Enrolled]:
+        """Who is enrolled, by name.
+
+        Raises:
+            ConfigError: that cannot be read.
+        """
+        path = self.directory / _CLIENTS
+        return keyring.parse(read_secret(path), str(path))
+
+    def policy(self) -> Policy | None:
+        """Who may do what; None without a policy.
+
+        Raises:
+            ConfigError: it cannot be read, or says what makes no sense.
+        """
+        path = self.directory / _POLICY
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        return policy.parse(parse_toml(data, path), str(path))
+
+    def stamp(self) -> tuple[object, ...]:
+        """Something that is another after clients or policy were changed."""
+        found: list[object] = []
+        for name in (_CLIENTS, _POLICY):
+            with contextlib.suppress(OSError):
+                state = (self.directory / name).stat()
+                found += [name, state.st_mtime_ns, state.st_ino, state.st_size]
+        return tuple(found)
+
+    def enroll(
+        self,
+        name: str,
+        *,
+        public: str | None = None,
+        days: float | None = None,
+        now: datetime.datetime,
+    ) -> Path | None:
+        """Enroll a client, for ``days`` or for good. Without ``public``, its public key,
+        keys are made for it; returns the file that they are in.
+
+        Raises:
+            ConfigError: there is one of this name or key, or this cannot be written.
+        """
+        keyring.validate_name(name)
+        broker = self.pair()
+        with self._locked():
+            clients = self.clients()
+            there = clients.get(name)
+            if there is not None and there.state(now) == "ok":
+                raise ConfigError(
+                    f"{name} is enrolled already; pubsub-broker revoke {name} first"
+                )
+            path = None
+            if public is None:
+                pair = new_pair()
+                public = pair.public
+                path = self.directory / f"{name}.keys"
+                keys = ClientKeys(name, pair, broker.public)
+                write_secret(path, client_file(keys), replace=there is not None)
+            for other in clients.values():
+                if other.public == public and other.name != name:
+                    raise ConfigError(f"{other.name} is enrolled with this key already")
+            expires = None if days is None else now + datetime.timedelta(days=days)
+            clients[name] = Enrolled(name, public, now, expires)
+            self._write(list(clients.values()))
+        return path
+
+    def revoke(self, name: str, *, now: datetime.datetime) -> None:
+        """Let a client in no longer.
+
+        Raises:
+            ConfigError: nobody of this name is enrolled, or this cannot be written.
+        """
+        with self._locked():
+            clients = self.clients()
+            client = clients.get(name)
+            if client is None:
+                raise ConfigError(f"nobody called {name} is enrolled")
+            if client.revoked is None:
+                clients[name] = Enrolled(
+                    name, client.public, client.enrolled, client.expires, now
+                )
+                self._write(list(clients.values()))
+
+    def _write(self, clients: list[Enrolled]) -> None:
+        path = self.directory / _CLIENTS
+        write_secret(path, keyring.render(clients), replace=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        path = self.directory / _LOCK
+        try:
+            with path.open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise ConfigError(f"cannot write {path}: {error.strerror}") from None

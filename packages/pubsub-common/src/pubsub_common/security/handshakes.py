@@ -1,0 +1,136 @@
+"""Why a connection is not made: what libzmq's socket monitor tells. Core and shell.
+
+Whoever cannot connect because keys are missing, wrong or not wanted sees nothing of that
+on the socket itself: libzmq ends the connection and, at most, tries again. Its monitor
+knows more, but not always all of it: a server that cannot decrypt what a client sends
+just hangs up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import itertools
+import sys
+from typing import Final
+
+import zmq
+
+_EVENTS: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+)
+_names = itertools.count()
+# Hung up on once can be a server that ends just then.
+_HUNG_UP_TIMES: Final = 3
+
+
+class Why(enum.Enum):
+    """Why a handshake failed."""
+
+    TURNED_AWAY = "the other side does not let this key in"
+    MISMATCH = "one side uses keys and the other does not"
+    HUNG_UP = "the other side hung up"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HandshakeFailure:
+    """A handshake that failed. Unless ``retrying``, libzmq will not connect again."""
+
+    why: Why
+    retrying: bool
+
+
+def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
+    """What to tell a user who connects to the broker at ``where``, with the keys in the
+    file ``keys``, or without any."""
+    if failure.why is Why.TURNED_AWAY:
+        return (
+            f"the broker at {where} does not let in the keys of {keys}: they are not "
+            "enrolled there, or were revoked or have expired "
+            "(pubsub-broker list tells, enroll makes new ones)"
+        )
+    if failure.why is Why.MISMATCH and keys is None:
+        return (
+            f"the broker at {where} wants keys: give this program its file with --keys "
+            "FILE or PUBSUB_KEYS"
+        )
+    if failure.why is Why.MISMATCH:
+        return (
+            f"the broker at {where} is not secure, and {keys} is for one that is: "
+            "start it with --secure, or leave --keys away"
+        )
+    if keys is None:
+        return (
+            f"{where} hangs up: a broker that wants keys (--keys FILE), or no broker "
+            "at all"
+        )
+    return (
+        f"{where} hangs up: the broker there has another key than the one in {keys}, "
+        "or it is no broker at all"
+    )
+
+
+class HandshakeJudge:
+    """From the monitor's events to failures. Core."""
+
+    def __init__(self) -> None:
+        self._hung_up = 0
+
+    def take(self, event: int, value: int) -> HandshakeFailure | None:
+        """One event; the failure that it tells of, if it is certain."""
+        match event:
+            case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._hung_up = 0
+            case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                return HandshakeFailure(Why.TURNED_AWAY, retrying=False)
+            case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                if value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+                    return HandshakeFailure(Why.MISMATCH, retrying=False)
+                return HandshakeFailure(Why.HUNG_UP, retrying=False)
+            case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._hung_up += 1
+                if self._hung_up == _HUNG_UP_TIMES:
+                    return HandshakeFailure(Why.HUNG_UP, retrying=True)
+        return None
+
+
+class HandshakeWatch:
+    """The monitor of one socket that connects. For one thread, which may be another than
+    the socket's; `close` belongs to the socket's, before that is closed."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self._judge = HandshakeJudge()
+        name = f"inproc://handshakes-{id(socket)}-{next(_names)}"
+        # libzmq's own thread writes to it, and would wait for room.
+        self._monitor = socket.context.socket(zmq.PAIR)
+        self._monitor.set_hwm(0)
+        self._monitor.linger = 0
+        socket.monitor(name, _EVENTS)
+        self._monitor.connect(name)
+        self.fd: int = self._monitor.FD
+
+    def failures(self) -> list[HandshakeFailure]:
+        """Those since the last call."""
+        found = []
+        with contextlib.suppress(zmq.Again):
+            while True:
+                event = self._monitor.recv_multipart(zmq.NOBLOCK)[0]
+                failure = self._judge.take(
+                    int.from_bytes(event[:2], sys.byteorder),
+                    int.from_bytes(event[2:6], sys.byteorder),
+                )
+                if failure is not None:
+                    found.append(failure)
+        return found
+
+    def close(self) -> None:
+        """Stop watching."""
+        # In this order: libzmq's thread waits for ever for a reader that is gone.
+        with contextlib.suppress(zmq.ZMQError):  # a closed socket has none
+            self._socket.disable_monitor()
+        self._monitor.close(linger=0)

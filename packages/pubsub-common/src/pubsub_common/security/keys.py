@@ -1,0 +1,188 @@
+"""Key files: who a client is, and which broker it trusts. Shell (reads and writes files).
+
+A pair of CURVE keys is written in Z85, 40 characters each. A client's file is TOML::
+
+    name = "alice"
+    public = "..."
+    secret = "..."
+    broker = "..."      # the broker's public key
+
+Whoever can read the secret is this client, so files are for their owner only, and others
+are refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import zmq
+
+from pubsub_common.errors import ConfigError
+from pubsub_common.z85 import KEY_LENGTH, is_key
+
+_MAX_FILE_BYTES: Final = 65_536
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A CURVE key pair in Z85. The secret half is not shown by `repr`."""
+
+    public: str
+    secret: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClientKeys:
+    """What a client needs: its name and keys, and the broker's public key. ``path`` is
+    the file that they are from, for messages."""
+
+    name: str
+    pair: KeyPair
+    broker: str
+    path: str = ""
+
+
+def new_pair() -> KeyPair:
+    """A new key pair.
+
+    Raises:
+        ConfigError: this libzmq has no CURVE.
+    """
+    if not zmq.has("curve"):
+        raise ConfigError(
+            "this libzmq was built without CURVE: install pyzmq from a wheel"
+        )
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public.decode(), secret.decode())
+
+
+def load_client_keys(path: str | Path) -> ClientKeys:
+    """The keys in a client's file.
+
+    Raises:
+        ConfigError: it cannot be read, others can read it, or it is no such file.
+    """
+    document = read_secret(path)
+    pair = pair_in(document, path)
+    name, broker = document.get("name"), document.get("broker")
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{path}: the client's name is missing")
+    if not is_key(broker):
+        raise ConfigError(f"{path}: broker is not the public key of a broker")
+    return ClientKeys(name, pair, broker, str(path))
+
+
+def pair_in(document: Mapping[str, Any], path: str | Path) -> KeyPair:
+    """The key pair in a file of keys.
+
+    Raises:
+        ConfigError: there is none, or its halves do not belong together.
+    """
+    public, secret = document.get("public"), document.get("secret")
+    if not is_key(public):
+        raise ConfigError(f"{path}: public is not a key of {KEY_LENGTH} characters")
+    if not is_key(secret):
+        raise ConfigError(f"{path}: secret is not a key of {KEY_LENGTH} characters")
+    if zmq.curve_public(secret.encode()).decode() != public:
+        raise ConfigError(f"{path}: the public key does not belong to the secret key")
+    return KeyPair(public, secret)
+
+
+def read_secret(path: str | Path) -> dict[str, Any]:
+    """The content of a TOML file that is for its owner only.
+
+    Raises:
+        ConfigError: it cannot be read, others can read it, or it is no TOML.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ConfigError(f"{path} is no file")
+            if mode & _OTHERS:
+                raise ConfigError(
+                    f"{path} holds secrets, and others may read or change it: "
+                    f"chmod 600 {path}"
+                )
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read keys from {path}: {error.strerror}") from None
+    if len(data) > _MAX_FILE_BYTES:
+        raise ConfigError(f"{path} is no file of keys: it is too large")
+    return parse_toml(data, path)
+
+
+def parse_toml(data: bytes, path: str | Path) -> dict[str, Any]:
+    """TOML that came from ``path``.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        # What it complains of may quote the secret.
+        said = f" ({error})" if isinstance(error, tomllib.TOMLDecodeError) else ""
+        said = " ".join(said.split()) if "secret" not in data.decode("latin-1") else ""
+        raise ConfigError(f"{path}: not TOML{' ' + said if said else ''}") from None
+
+
+def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a file that only its owner can read, whole or not at all.
+
+    Raises:
+        ConfigError: it is there already (unless ``replace``), or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                temporary.replace(path)
+            else:
+                os.link(temporary, path)  # fails if it is there
+        finally:
+            temporary.unlink(missing_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"{path} is there already, and is not replaced") from None
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+
+
+def client_file(keys: ClientKeys) -> str:
+    """The content of a client's file."""
+    return (
+        f"# The keys of the pubsub client {keys.name}. Whoever can read this is that "
+        "client.\n"
+        f'name = "{keys.name}"\n'
+        f'public = "{keys.pair.public}"\n'
+        f'secret = "{keys.pair.secret}"\n'
+        f'broker = "{keys.broker}"\n'
+    )
+
+
+def act_as_client(socket: zmq.Socket[bytes], pair: KeyPair, server_public: str) -> None:
+    """Have ``socket`` show ``pair`` where it connects from here on, and talk only to who
+    has ``server_public``."""
+    socket.curve_publickey = pair.public.encode()
+    socket.curve_secretkey = pair.secret.encode()
+    socket.curve_serverkey = server_public.encode()
+
+
+def act_as_server(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
+    """Have ``socket``, which is not bound yet, let in whom the context's `ZapServer`
+    lets in."""
+    socket.curve_server = True
+    socket.curve_secretkey = pair.secret.encode()
+    socket.zap_domain = b"pubsub"

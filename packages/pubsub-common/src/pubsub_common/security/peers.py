@@ -1,0 +1,71 @@
+"""Which TCP connection a message came by, and ending that connection. Shell.
+
+libzmq has no call to close one peer's connection. But every message tells the file
+descriptor of its connection; once that is shut down, libzmq finds the connection closed
+and forgets the peer, as if it had gone by itself.
+
+A descriptor's number is used again soon. So a connection is known by its number and the
+address at its other end, which are the same again only after both have been free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import NamedTuple
+
+import zmq
+
+
+class Connection(NamedTuple):
+    """A TCP connection of this process: its descriptor, and who is at its other end."""
+
+    fd: int
+    remote: tuple[str, int]
+
+
+def text_of(frame: zmq.Frame, name: str) -> str | None:
+    """What libzmq knows of where a message came from, by ``name``; None: nothing."""
+    try:
+        return str(frame.get(name))
+    except zmq.ZMQError:
+        return None
+
+
+def user_of(frame: zmq.Frame) -> str | None:
+    """The public key of who sent a message, on a socket that acts as a server. None for
+    what libzmq says itself: the end of a peer's subscriptions when it is gone."""
+    return text_of(frame, "User-Id")
+
+
+def connection_of(frame: zmq.Frame) -> Connection | None:
+    """The connection that a message came by; None if it is gone."""
+    fd = text_of(frame, "__fd")
+    if fd is None:
+        return None
+    return connection_at(int(fd))
+
+
+def connection_at(fd: int) -> Connection | None:
+    """The TCP connection that has this descriptor; None when none has."""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            host, port = copy.getpeername()[:2]
+    except (OSError, ValueError):
+        return None
+    return Connection(fd, (host, port))
+
+
+def hang_up(connection: Connection) -> bool:
+    """End this connection; False when it is gone already."""
+    try:
+        copy = socket.socket(fileno=os.dup(connection.fd))
+    except OSError:
+        return False
+    with copy, contextlib.suppress(OSError):
+        # Of the copy: had the number been used again since, it would be another's.
+        if copy.getpeername()[:2] == connection.remote:
+            copy.shutdown(socket.SHUT_RDWR)
+            return True
+    return False

@@ -1,0 +1,62 @@
+"""Who may connect: libzmq asks at each handshake. Core (`answer`) and shell.
+
+libzmq asks over its own protocol, ZAP (https://rfc.zeromq.org/spec/27/), at a fixed
+address in the socket's context. The answer's user id goes with every message that the
+connection then brings; here it is the peer's public key.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import zmq
+from zmq.utils import z85
+
+_ENDPOINT: Final = "inproc://zeromq.zap.01"
+_VERSION: Final = b"1.0"
+_KEY_BYTES: Final = 32
+
+# A public key in Z85 and the IP address that it comes from; whether it is let in.
+Allows = Callable[[str, str], bool]
+
+
+def answer(request: Sequence[bytes], allows: Allows) -> list[bytes]:
+    """The answer to a request of libzmq's. Anything but CURVE with a known key is
+    turned away."""
+    number = request[1] if len(request) > 1 else b""
+    no = [_VERSION, number, b"400", b"not let in", b"", b""]
+    if len(request) != 7 or request[0] != _VERSION or request[5] != b"CURVE":
+        return no
+    address, key = request[3].decode("latin-1"), request[6]
+    if len(key) != _KEY_BYTES:
+        return no
+    public = z85.encode(key)
+    if not allows(public.decode(), address):
+        return no
+    return [_VERSION, number, b"200", b"", public, b""]
+
+
+class ZapServer:
+    """Answers for all sockets of a context, in a thread that ends with the context.
+
+    To be made before a socket that acts as a server is bound.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], allows: Allows) -> None:
+        """``allows`` is called in this thread, and must not raise."""
+        self._allows = allows
+        self._socket = context.socket(zmq.REP)
+        self._socket.linger = 0
+        self._socket.bind(_ENDPOINT)
+        self._thread = threading.Thread(target=self._run, name="zap", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                request = self._socket.recv_multipart()
+                self._socket.send_multipart(answer(request, self._allows))
+        except zmq.ContextTerminated:
+            self._socket.close(linger=0)

@@ -1,0 +1,49 @@
+"""Whom a publisher lets in, where the broker is secure. Core.
+
+The broker vouches for clients by their keys (decentralized; it tells of changes at once),
+and is itself let in (centralized, its forwarders connect here). A publisher knows nobody
+else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pubsub_common.messages import Vouched
+from pubsub_common.wildcards import matches
+
+
+class Trust:
+    """Keys, and the topics that each may have. Several threads may ask while one
+    updates."""
+
+    def __init__(self, broker: str) -> None:
+        """``broker`` is the broker's public key."""
+        self._broker = broker
+        # Replaced as a whole, never changed.
+        self._vouched: Mapping[str, tuple[str, ...] | None] = {}
+
+    def allows(self, key: str, _address: str = "") -> bool:
+        """Whether the owner of this key may connect."""
+        return key == self._broker or key in self._vouched
+
+    def permits(self, key: str, topic: str) -> bool:
+        """Whether it may have the events of ``topic``."""
+        if key == self._broker:
+            return True
+        topics = self._vouched.get(key, ())
+        return topics is None or any(matches(each, topic) for each in topics)
+
+    def update(self, vouched: Iterable[Vouched]) -> set[str]:
+        """The broker vouches for these from here on; the keys of those that it no longer
+        vouches for as it did, whose connections must end."""
+        before = self._vouched
+        self._vouched = {
+            each.key: None if each.topics is None else tuple(each.topics)
+            for each in vouched
+        }
+        return {
+            key
+            for key, topics in before.items()
+            if self._vouched.get(key, ()) != topics
+        }

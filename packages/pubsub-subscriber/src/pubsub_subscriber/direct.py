@@ -1,0 +1,191 @@
+"""The ways to publishers, decentralized: one socket for all, or one for each. Shell.
+
+Where the broker is secure each publisher has a socket of its own: it is subscribed to what
+the broker says this publisher may publish, and what else a publisher sends, libzmq throws
+away before anybody sees it. It also has the publisher's key, so nobody else can answer.
+Elsewhere one socket for all is cheaper.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pubsub_common.messages import PublisherInfo
+from pubsub_common.security.handshakes import HandshakeWatch, Why
+from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.receiver import Receiver
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import KeyPair
+
+_log = logging.getLogger(__name__)
+
+# How often a publisher that does not let us in is asked again, and when it is said: the
+# broker may be about to tell it of us.
+_AGAIN_S: Final = 0.5
+_SAY_AFTER: Final = 3
+
+OpenInlet = Callable[[int, Iterable[str]], Inlet]
+
+
+class Ways(Protocol):
+    """How a subscriber is connected to publishers. For the control thread and the
+    user's, under the subscriber's lock."""
+
+    def begin(self, names: Iterable[str]) -> None:
+        """We want these topics."""
+
+    def join(self, publisher: PublisherInfo) -> bool:
+        """Connect to a publisher; True when the receiver must be woken."""
+
+    def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
+        """Disconnect from a publisher that is gone; ``address_in_use`` when another has
+        taken its address over. True when the receiver must be woken."""
+
+    def forget(self, topic: str) -> bool:
+        """We want this topic no longer. True when the receiver must be woken."""
+
+    def inlet(self, session: int) -> Inlet | None:
+        """The socket that leads to a publisher."""
+
+    def look(self) -> float | None:
+        """See whether publishers let us in; the seconds after which to look again."""
+
+
+class SharedWay:
+    """One socket for all publishers."""
+
+    def __init__(self, receiver: Receiver, open_inlet: OpenInlet) -> None:
+        self._receiver = receiver
+        self._open_inlet = open_inlet
+
+    def begin(self, names: Iterable[str]) -> None:
+        if 0 in self._receiver.inlets:
+            self._receiver.inlets[0].add(names)
+        else:
+            self._open_inlet(0, names)
+            self._receiver.changed()
+
+    def join(self, publisher: PublisherInfo) -> bool:
+        if publisher.address is None:
+            return False
+        return self._receiver.inlets[0].connect(publisher.address)
+
+    def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
+        if publisher.address is None or address_in_use:
+            return False
+        return self._receiver.inlets[0].disconnect(publisher.address)
+
+    def forget(self, topic: str) -> bool:
+        inlet = self._receiver.inlets.get(0)
+        return inlet is not None and inlet.remove([topic])
+
+    def inlet(self, session: int) -> Inlet | None:
+        return self._receiver.inlets.get(0)
+
+    def look(self) -> float | None:
+        return None
+
+
+@dataclasses.dataclass(slots=True)
+class _Way:
+    """A socket for one publisher."""
+
+    number: int
+    inlet: Inlet
+    publisher: PublisherInfo
+    watch: HandshakeWatch
+    refusals: int = 0
+    again_at: float | None = None
+
+
+class SeparateWays:
+    """A socket for each publisher, which must have the key that the broker names."""
+
+    def __init__(
+        self, receiver: Receiver, open_inlet: OpenInlet, pair: KeyPair
+    ) -> None:
+        """``pair`` are our own keys."""
+        self._receiver = receiver
+        self._open_inlet = open_inlet
+        self._pair = pair
+        self._numbers = itertools.count(1)
+        self._ways: dict[int, _Way] = {}  # by session
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Each publisher's topics come with it."""
+
+    def join(self, publisher: PublisherInfo) -> bool:
+        if publisher.address is None or publisher.key is None:
+            return False
+        way = self._ways.get(publisher.session)
+        if way is not None:
+            if (way.publisher.address, way.publisher.key) == (
+                publisher.address,
+                publisher.key,
+            ):
+                way.publisher = publisher
+                return way.inlet.add(publisher.topics)
+            self._retire(way)
+        from pubsub_common.security.keys import act_as_client
+
+        number = next(self._numbers)
+        inlet = self._open_inlet(number, publisher.topics)
+        inlet.only = publisher.session
+        act_as_client(inlet.socket, self._pair, publisher.key)
+        inlet.watch = watch = HandshakeWatch(inlet.socket)
+        self._ways[publisher.session] = _Way(number, inlet, publisher, watch)
+        inlet.connect(publisher.address)
+        self._receiver.changed()
+        return True
+
+    def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
+        way = self._ways.get(publisher.session)
+        if way is None:
+            return False
+        self._retire(way)
+        return True
+
+    def forget(self, topic: str) -> bool:
+        arrived = False
+        for way in self._ways.values():
+            arrived |= way.inlet.remove([topic])
+        return arrived
+
+    def inlet(self, session: int) -> Inlet | None:
+        way = self._ways.get(session)
+        return None if way is None else way.inlet
+
+    def look(self) -> float | None:
+        now = time.monotonic()
+        for way in self._ways.values():
+            for failure in way.watch.failures():
+                way.refusals += 1
+                if not failure.retrying:
+                    way.again_at = now + _AGAIN_S
+                if way.refusals == _SAY_AFTER or failure.retrying:
+                    self._say(way.publisher, failure.why)
+            if way.again_at is not None and now >= way.again_at:
+                way.again_at = None
+                way.inlet.reconnect(f"tcp://{way.publisher.address}")
+        return _AGAIN_S if self._ways else None
+
+    def _say(self, publisher: PublisherInfo, why: Why) -> None:
+        _log.warning(
+            "the publisher at %s is not connected: %s; still trying",
+            publisher.address,
+            why.value,
+        )
+
+    def _retire(self, way: _Way) -> None:
+        """What it still holds is taken out by the receiving thread."""
+        del self._ways[way.publisher.session]
+        inlet = self._receiver.inlets.pop(way.number, None)
+        if inlet is not None:
+            self._receiver.retired.append(inlet)
+        self._receiver.changed()
