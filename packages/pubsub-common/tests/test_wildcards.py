@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.wildcards import (
     Filters,
+    covers,
     is_filter,
     matches,
     validate_names,
@@ -116,3 +117,47 @@ def test_a_publisher_has_no_wildcards(topic: str) -> None:
 def test_ordinary_topics_are_both() -> None:
     assert validate_names(["A", "C#", "A"]) == ("A", "C#")
     assert validate_subscriptions(["A", "C#", "a/+/#"]) == ("A", "C#", "a/+/#")
+
+
+# One that stands for all that another one does
+
+levels = st.sampled_from(["a", "b", "", "+", "#", "$s"])
+subscriptions = st.lists(levels, min_size=1, max_size=4).map("/".join)
+plain = st.lists(st.sampled_from(["a", "b", "", "$s"]), min_size=1, max_size=5).map(
+    "/".join
+)
+
+
+@given(subscriptions, subscriptions, plain)
+def test_who_is_covered_matches_no_more(wide: str, narrow: str, topic: str) -> None:
+    if covers(wide, narrow) and matches(narrow, topic):
+        assert matches(wide, topic)
+
+
+@given(subscriptions)
+def test_each_covers_itself(subscription: str) -> None:
+    assume("#" not in subscription.split("/")[:-1])
+    assert covers(subscription, subscription)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "expected"),
+    [
+        ("#", "a/b", True),
+        ("#", "+/b", True),
+        ("#", "$sys/a", False),
+        ("#", "$sys/#", False),
+        ("a/#", "a", True),
+        ("a/#", "a/+/c", True),
+        ("a/#", "+/b", False),
+        ("a/+", "a/#", False),
+        ("a/+", "a/b", True),
+        ("a/+", "a/+", True),
+        ("a/b", "a/+", False),
+        ("+/+", "a/+", True),
+        ("a", "a", True),
+        ("a", "b", False),
+    ],
+)
+def test_some_that_cover(wide: str, narrow: str, expected: bool) -> None:
+    assert covers(wide, narrow) is expected

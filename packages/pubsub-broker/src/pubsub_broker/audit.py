@@ -24,14 +24,15 @@ class Audit:
     def __init__(self) -> None:
         self._heard: dict[tuple[str, str], _Heard] = {}
 
-    def note(self, address: str, what: str, now: float) -> str | None:
-        """Something happened that concerns ``address``; the line to write, if any.
-        ``now`` is seconds of any one clock."""
-        if len(self._heard) >= _MAX_ADDRESSES and (address, what) not in self._heard:
+    def note(self, address: str, kind: str, what: str, now: float) -> str | None:
+        """Something happened that concerns ``address``; the line to write, if any: of
+        each kind there is one in `LOG_INTERVAL_S`. ``now`` is seconds of any one clock."""
+        key = (address, kind)
+        if len(self._heard) >= _MAX_ADDRESSES and key not in self._heard:
             self._forget(now)
             if len(self._heard) >= _MAX_ADDRESSES:
-                address = what = _OTHERS
-        heard = self._heard.get((address, what))
+                key, what = (_OTHERS, ""), f"{what} ({_OTHERS} too)"
+        heard = self._heard.get(key)
         if heard is not None and now < heard.next_at:
             heard.held_back += 1
             return None
@@ -40,13 +41,11 @@ class Audit:
             if heard is None or not heard.held_back
             else (f" (and {heard.held_back} more times since the last such line)")
         )
-        self._heard[(address, what)] = _Heard(now + LOG_INTERVAL_S)
+        self._heard[key] = _Heard(now + LOG_INTERVAL_S)
         return f"{address}: {what}{again}"
 
     def _forget(self, now: float) -> None:
         """Those of whom nothing was heard since."""
         self._heard = {
-            key: heard
-            for key, heard in self._heard.items()
-            if now < heard.next_at or heard.held_back
+            key: heard for key, heard in self._heard.items() if now < heard.next_at
         }

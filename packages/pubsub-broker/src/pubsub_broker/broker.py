@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final, Self
 
 import zmq
 
+from pubsub_broker.auditlog import AuditLog
 from pubsub_broker.controlport import ControlPort, Received
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.counting import CountingForwarder
 from pubsub_broker.descriptors import room_for_clients
+from pubsub_broker.doorwatch import DoorWatch
 from pubsub_broker.effects import Arrived, Attach, Departed, Detach, Effect, Send
 from pubsub_broker.forwarder import RETRY_S
 from pubsub_broker.forwarding import Forwarding, Overflow
@@ -119,6 +121,7 @@ class Broker:
         self._state_path = state
         self._secure_path = secure
         self._gatekeeper: Gatekeeper | None = None
+        self._audit = AuditLog()
         # Clients to be hung up on, once they have read why.
         self._unwanted: list[tuple[float, set[str]]] = []
         self.address = ""
@@ -149,13 +152,14 @@ class Broker:
         if self._secure_path is not None:
             from pubsub_broker.gatekeeper import Gatekeeper
 
-            self._gatekeeper = Gatekeeper(self._secure_path)
+            self._gatekeeper = Gatekeeper(self._secure_path, self._audit)
         self._waker = Waker()
         self._context = new_context()
         if self._gatekeeper is not None:
             self._gatekeeper.open(self._context)
         pair = None if self._gatekeeper is None else self._gatekeeper.pair
         self._port = ControlPort(self._context, pair)
+        self._door = DoorWatch(self._port.socket, secure=pair is not None)
         self._forwarding = Forwarding(
             self._context,
             count=forwarders,
@@ -198,6 +202,9 @@ class Broker:
         self._poller = zmq.Poller()
         self._poller.register(self._port.socket, zmq.POLLIN)
         self._poller.register(self._waker.fd, zmq.POLLIN)
+        self._doors = [self._door, *self._forwarding.doors]
+        for door in self._doors:
+            self._poller.register(door.fd, zmq.POLLIN)
         self._counting.register(self._poller)
         secure = "" if self._gatekeeper is None else ", secure"
         _log.info("%s broker on %s:%d%s", model, self.address, self.port, secure)
@@ -236,9 +243,11 @@ class Broker:
         except BaseException:
             # A thread that does not answer has sockets that nobody can close; ending
             # their context would wait for them for ever.
+            self._door.close()
             self._port.close(0.0)
             raise
         else:
+            self._door.close()
             self._port.close(self._linger_s)
             end_context(self._context, until - time.monotonic())
         finally:
@@ -286,8 +295,11 @@ class Broker:
             left = 0 if self._finished() else self.max_event_count - self.event_count
             self.event_count += self._counting.forward(pair, left)
         now = time.monotonic()
+        for door in self._doors:
+            for address, what in door.failures():
+                self._audit.note(address, what, what)
         if self._gatekeeper is not None:
-            self._look_at_the_door(self._gatekeeper, now)
+            self._look_at_the_folder(self._gatekeeper, now)
         effects = self._core.tick(now)
         self._count_registration(effects)
         self._perform(effects)
@@ -396,7 +408,7 @@ class Broker:
         self._count_registration(effects)
         self._perform(effects)
 
-    def _look_at_the_door(self, gatekeeper: Gatekeeper, now: float) -> None:
+    def _look_at_the_folder(self, gatekeeper: Gatekeeper, now: float) -> None:
         """Take in who was enrolled or revoked, and be done with those who were."""
         others = gatekeeper.look(now)
         if others is not None:

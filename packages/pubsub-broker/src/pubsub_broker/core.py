@@ -47,6 +47,7 @@ from pubsub_common.messages import (
 from pubsub_common.wildcards import is_filter
 
 _MAX_DETAIL: Final = 500
+_HOLD_NO_LONGER: Final = "this client's keys were revoked or have expired"
 
 
 class BrokerCore:
@@ -318,7 +319,7 @@ class BrokerCore:
         except Refusal as refusal:
             channel = self._channels.get(client.session)
             code = messages.REVOKED if grant is None else refusal.code
-            detail = "its keys were revoked" if grant is None else refusal.detail
+            detail = _HOLD_NO_LONGER if grant is None else refusal.detail
             told: list[Effect] = []
             if channel is not None:
                 told.append(Send(channel.peer, Error(id=-1, code=code, detail=detail)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import zmq
 
 from pubsub_broker.blocking import BlockingForwarder
+from pubsub_broker.doorwatch import DoorWatch
 from pubsub_broker.effects import Attach, Detach
 from pubsub_broker.forwarder import (
     DETACH_GRACE_S,
@@ -53,6 +54,7 @@ class Forwarding:
     ) -> None:
         self.pairs: list[OutSocket] = []
         self.ports: list[int] = []
+        self.doors: list[DoorWatch] = []  # for who opened this to look at
         self.threaded = threaded
         self._context = context
         self._count = count
@@ -74,6 +76,8 @@ class Forwarding:
         for number in range(len(self.ports), self._count):
             pair = self._sockets()
             self.pairs.append(pair)
+            if self._gatekeeper is not None:
+                self.doors.append(DoorWatch(pair.xpub, secure=True))
             self.ports.append(bind(pair, host, clear_port))
             if self.threaded:
                 forwarder = self._forwarder(pair, f"forwarder-{number}")
@@ -171,6 +175,8 @@ class Forwarding:
         for pair in self.pairs[len(self._forwarders) :]:
             pair.let_go(until)
             pair.close(max(0.0, until - time.monotonic()))
+        for door in self.doors:
+            door.close()
         if errors:
             raise errors[0]
 

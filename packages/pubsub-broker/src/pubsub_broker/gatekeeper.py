@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime
 import logging
 import threading
-import time
 from pathlib import Path
 from typing import Final
 
 import zmq
 
-from pubsub_broker.audit import Audit
+from pubsub_broker.auditlog import AuditLog
 from pubsub_broker.keystore import KeyStore
 from pubsub_broker.trust import Trust
 from pubsub_common.errors import ConfigError
@@ -30,7 +29,7 @@ def _now() -> datetime.datetime:
 class Gatekeeper:
     """Knows the folder of a secure broker. `allows` and `refused` are for any thread."""
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, audit: AuditLog) -> None:
         """Raises:
         ConfigError: the folder does not hold what it must.
         """
@@ -42,8 +41,10 @@ class Gatekeeper:
         self._policy = self._store.policy()
         self.trust.update(self._clients.values(), self._policy, _now())
         self._look_at = 0.0
-        self._audit = Audit()
+        self._audit = audit
+        # The loop's thread and that of the handshakes both take in changes.
         self._lock = threading.Lock()
+        self._changed: set[str] | None = None
 
     def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         """Decide about handshakes of sockets of ``context`` from here on."""
@@ -56,6 +57,32 @@ class Gatekeeper:
         if now < self._look_at:
             return None
         self._look_at = now + _LOOK_S
+        with self._lock:
+            self._take_in()
+            changed, self._changed = self._changed, None
+        return changed
+
+    def allows(self, key: str, address: str) -> bool:
+        """Whether the owner of a key may connect from ``address``."""
+        if self.trust.allows(key):
+            return True
+        with self._lock:
+            self._take_in()  # it may have been enrolled just now
+        if self.trust.allows(key):
+            return True
+        who = self.trust.describe(key, _now())
+        self._audit.note(address, "key", f"turned away {who}")
+        return False
+
+    def refused(self, key: str, what: str, address: str) -> None:
+        """Somebody subscribed to what it may not have, and was hung up on."""
+        name = self.trust.describe(key, _now())
+        self._audit.note(
+            address, "topic", f"hung up on {name}, who may not have {what}"
+        )
+
+    def _take_in(self) -> None:
+        """Read the folder, if it was changed. The caller holds the lock."""
         stamp = self._store.stamp()
         if stamp != self._stamp:
             self._stamp = stamp
@@ -67,23 +94,6 @@ class Gatekeeper:
             else:
                 self._clients, self._policy = clients, policy
                 _log.info("clients and policy read anew: %d clients", len(clients))
-        return self.trust.update(self._clients.values(), self._policy, _now())
-
-    def allows(self, key: str, address: str) -> bool:
-        """Whether the owner of a key may connect from ``address``."""
-        if self.trust.allows(key):
-            return True
-        self.note(address, f"turned away {self.trust.describe(key, _now())}")
-        return False
-
-    def refused(self, key: str, what: str, address: str) -> None:
-        """Somebody subscribed to what it may not have, and was hung up on."""
-        name = self.trust.describe(key, _now())
-        self.note(address, f"hung up on {name}, who may not have {what}")
-
-    def note(self, address: str, what: str) -> None:
-        """Write a line about an address, unless there was one just now."""
-        with self._lock:
-            line = self._audit.note(address, what, time.monotonic())
-        if line is not None:
-            _log.warning("%s", line)
+        changed = self.trust.update(self._clients.values(), self._policy, _now())
+        if changed is not None:
+            self._changed = (self._changed or set()) | changed

@@ -12,6 +12,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.z85 import is_key
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RESERVED: Final = "broker"  # whose file it would be
 _FIELDS: Final = {"public", "enrolled", "expires", "revoked"}
 
 
@@ -41,6 +42,8 @@ def validate_name(name: str) -> str:
     Raises:
         ConfigError: it cannot.
     """
+    if name == _RESERVED:
+        raise ConfigError(f"{name!r} is the broker's own name")
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} is no name for a client: letters, digits, '.', '_' and '-' are, up "

@@ -19,7 +19,7 @@ _HEADS: Final = {
     "keygen": """Make the keys of a secure broker in the folder DIR, and those of its first clients.
 
 Usage:
-  {program} DIR [NAME]... [options]
+  {program} [DIR [NAME]...] [options]
 
 NAME is a client's name [default: client]; its keys are in DIR/NAME.keys then, to be moved
 to where the client is. Then: pubsub-broker --secure DIR, and, for each client,
@@ -30,7 +30,7 @@ Options:
     "enroll": """Let in one more client of a secure broker, also of one that runs.
 
 Usage:
-  {program} NAME [options]
+  {program} [NAME] [options]
 
 Its keys are made and put into NAME.keys in the broker's folder, to be moved to where the
 client is. With --public they are the client's own, and its secret never leaves it.
@@ -42,7 +42,7 @@ Options:
     "revoke": """Let a client of a secure broker in no longer. A running broker hangs up on it.
 
 Usage:
-  {program} NAME [options]
+  {program} [NAME] [options]
 
 Options:
 """,
@@ -77,6 +77,11 @@ def _store(options: cli.Options) -> Path:
     return Path(cli.required(options, "--secure", "--secure DIR"))
 
 
+def _name(options: cli.Options) -> str:
+    name: str = cli.required(options, "NAME", "NAME, the client's")
+    return name
+
+
 def _now() -> datetime.datetime:
     # As files have it: without fractions.
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
@@ -91,7 +96,7 @@ def _keygen(options: cli.Options) -> None:
         validate_name(name)
     if len(set(names)) < len(names):
         raise ConfigError("a client's name is given twice")
-    store = KeyStore(options["DIR"])
+    store = KeyStore(cli.required(options, "DIR", "DIR, the folder for them"))
     store.create()
     paths = [store.enroll(name, now=_now()) for name in names]
     print(f"start the broker with  pubsub-broker --secure {store.directory}")
@@ -110,7 +115,7 @@ def _enroll(options: cli.Options) -> None:
     if days is not None and not 0 < days <= 36_500:
         raise ConfigError("--days must be more than 0 and at most 36500")
     store = KeyStore(_store(options))
-    path = store.enroll(options["NAME"], public=public, days=days, now=_now())
+    path = store.enroll(_name(options), public=public, days=days, now=_now())
     if path is None:
         broker = store.pair().public
         print(f'{options["NAME"]} is enrolled; its file needs  broker = "{broker}"')
@@ -121,7 +126,7 @@ def _enroll(options: cli.Options) -> None:
 def _revoke(options: cli.Options) -> None:
     from pubsub_broker.keystore import KeyStore
 
-    KeyStore(_store(options)).revoke(options["NAME"], now=_now())
+    KeyStore(_store(options)).revoke(_name(options), now=_now())
     print(f"{options['NAME']} is not let in any more")
 
 

@@ -157,7 +157,8 @@ def required(options: Options, name: str, hint: str) -> Any:
         ConfigError: it was not given.
     """
     if not options[name]:
-        raise ConfigError(f"no {name[2:].replace('-', ' ')} given; add {hint}")
+        given = name.lstrip('-').replace('-', ' ')
+        raise ConfigError(f"no {given} given; add {hint}")
     return options[name]
 
 

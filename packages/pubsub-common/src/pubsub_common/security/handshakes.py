@@ -8,14 +8,13 @@ just hangs up.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import enum
-import itertools
-import sys
 from typing import Final
 
 import zmq
+
+from pubsub_common.security.monitor import Monitor
 
 _EVENTS: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -23,7 +22,6 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_SUCCEEDED
 )
-_names = itertools.count()
 # Hung up on once can be a server that ends just then.
 _HUNG_UP_TIMES: Final = 3
 
@@ -99,38 +97,18 @@ class HandshakeJudge:
 
 
 class HandshakeWatch:
-    """The monitor of one socket that connects. For one thread, which may be another than
-    the socket's; `close` belongs to the socket's, before that is closed."""
+    """Watches one socket that connects; as a `Monitor` for threads."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._socket = socket
         self._judge = HandshakeJudge()
-        name = f"inproc://handshakes-{id(socket)}-{next(_names)}"
-        # libzmq's own thread writes to it, and would wait for room.
-        self._monitor = socket.context.socket(zmq.PAIR)
-        self._monitor.set_hwm(0)
-        self._monitor.linger = 0
-        socket.monitor(name, _EVENTS)
-        self._monitor.connect(name)
-        self.fd: int = self._monitor.FD
+        self._monitor = Monitor(socket, _EVENTS)
+        self.fd = self._monitor.fd
 
     def failures(self) -> list[HandshakeFailure]:
         """Those since the last call."""
-        found = []
-        with contextlib.suppress(zmq.Again):
-            while True:
-                event = self._monitor.recv_multipart(zmq.NOBLOCK)[0]
-                failure = self._judge.take(
-                    int.from_bytes(event[:2], sys.byteorder),
-                    int.from_bytes(event[2:6], sys.byteorder),
-                )
-                if failure is not None:
-                    found.append(failure)
-        return found
+        judged = [self._judge.take(*event) for event in self._monitor.read()]
+        return [failure for failure in judged if failure is not None]
 
     def close(self) -> None:
         """Stop watching."""
-        # In this order: libzmq's thread waits for ever for a reader that is gone.
-        with contextlib.suppress(zmq.ZMQError):  # a closed socket has none
-            self._socket.disable_monitor()
-        self._monitor.close(linger=0)
+        self._monitor.close()

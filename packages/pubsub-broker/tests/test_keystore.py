@@ -1,0 +1,210 @@
+"""The folder of a secure broker, and the commands that change it."""
+
+from __future__ import annotations
+
+import datetime
+import stat
+from pathlib import Path
+
+import pytest
+
+from pubsub_broker.cli import main
+from pubsub_broker.keystore import KeyStore
+from pubsub_common.errors import ConfigError
+from pubsub_common.security.keys import load_client_keys, new_pair
+
+NOW = datetime.datetime(2027, 1, 1, 12, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> KeyStore:
+    store = KeyStore(tmp_path / "keys")
+    store.create()
+    return store
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_folder_is_for_its_owner(store: KeyStore) -> None:
+    assert mode(store.directory) == 0o700
+    assert mode(store.directory / "broker.keys") == 0o600
+    assert mode(store.directory / "clients.toml") == 0o600
+    assert store.clients() == {}
+    assert store.policy() is None
+
+
+def test_keys_that_are_there_are_kept(store: KeyStore) -> None:
+    before = store.pair()
+
+    with pytest.raises(ConfigError, match="is there already"):
+        store.create()
+
+    assert store.pair() == before
+
+
+def test_who_is_enrolled_has_keys_for_this_broker(store: KeyStore) -> None:
+    path = store.enroll("alice", now=NOW)
+
+    assert path is not None
+    assert mode(path) == 0o600
+    keys = load_client_keys(path)
+    assert keys.name == "alice"
+    assert keys.broker == store.pair().public
+    assert store.clients()["alice"].public == keys.pair.public
+
+
+def test_a_client_can_bring_its_own_key(store: KeyStore) -> None:
+    public = new_pair().public
+
+    assert store.enroll("alice", public=public, days=1.5, now=NOW) is None
+
+    alice = store.clients()["alice"]
+    assert alice.public == public
+    assert alice.expires == NOW + datetime.timedelta(hours=36)
+    assert not (store.directory / "alice.keys").exists()
+
+
+def test_neither_name_nor_key_is_enrolled_twice(store: KeyStore) -> None:
+    public = new_pair().public
+    store.enroll("alice", public=public, now=NOW)
+
+    with pytest.raises(ConfigError, match="alice is enrolled already"):
+        store.enroll("alice", now=NOW)
+    with pytest.raises(ConfigError, match="alice is enrolled with this key"):
+        store.enroll("bob", public=public, now=NOW)
+
+    assert list(store.clients()) == ["alice"]
+
+
+def test_who_was_revoked_can_be_enrolled_with_new_keys(store: KeyStore) -> None:
+    path = store.enroll("alice", now=NOW)
+    assert path is not None
+    before = load_client_keys(path)
+    store.revoke("alice", now=NOW)
+    assert store.clients()["alice"].state(NOW) == "revoked"
+
+    store.enroll("alice", now=NOW)
+
+    assert load_client_keys(path).pair != before.pair
+    assert store.clients()["alice"].state(NOW) == "ok"
+
+
+def test_nobody_is_revoked_who_is_not_enrolled(store: KeyStore) -> None:
+    with pytest.raises(ConfigError, match="nobody called bob"):
+        store.revoke("bob", now=NOW)
+
+
+def test_each_change_has_another_stamp(store: KeyStore) -> None:
+    stamps = [store.stamp()]
+    store.enroll("alice", now=NOW)
+    stamps.append(store.stamp())
+    store.revoke("alice", now=NOW)
+    stamps.append(store.stamp())
+    (store.directory / "policy.toml").write_text("[clients]\n")
+    stamps.append(store.stamp())
+
+    assert len(set(stamps)) == 4
+    assert store.stamp() == stamps[-1]
+
+
+@pytest.mark.parametrize("name", ["broker.keys", "clients.toml"])
+def test_files_that_others_can_use_are_refused(store: KeyStore, name: str) -> None:
+    (store.directory / name).chmod(0o644)
+
+    with pytest.raises(ConfigError, match="chmod 600"):
+        (store.pair(), store.clients())
+
+
+def test_a_folder_without_keys_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"pubsub-broker keygen {tmp_path}"):
+        KeyStore(tmp_path).pair()
+
+
+# The commands
+
+
+def test_two_commands_and_there_is_a_secure_broker(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "keys"
+
+    assert main(["keygen", str(folder)]) == 0
+
+    said = capsys.readouterr().out
+    assert f"pubsub-broker --secure {folder}" in said
+    assert f"--keys {folder}/client.keys" in said
+    assert load_client_keys(folder / "client.keys").name == "client"
+
+
+def test_clients_come_and_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "keys")
+
+    assert main(["keygen", folder, "alice", "bob"]) == 0
+    assert main(["enroll", "carol", "--days", "2", "--secure", folder]) == 0
+    assert main(["revoke", "bob", "--secure", folder]) == 0
+    capsys.readouterr()
+    assert main(["list", "--secure", folder]) == 0
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:2] for line in lines] == [
+        ["alice", "ok"],
+        ["bob", "revoked"],
+        ["carol", "ok"],
+    ]
+    assert lines[2][3] == "until"
+
+
+def test_who_brings_a_key_is_told_the_brokers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "keys"
+    main(["keygen", str(folder)])
+    capsys.readouterr()
+
+    public = new_pair().public
+    assert main(["enroll", "bob", f"--public={public}", "--secure", str(folder)]) == 0
+
+    assert f'broker = "{KeyStore(folder).pair().public}"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["keygen"], "add DIR"),
+        (["revoke", "--secure", "{0}"], "add NAME"),
+        (["keygen", "{0}"], "is there already"),
+        (["keygen", "{0}", "a", "a"], "given twice"),
+        (["keygen", "{0}", "a/b"], "no name"),
+        (["enroll", "bob"], "--secure DIR"),
+        (["enroll", "a b", "--secure", "{0}"], "no name"),
+        (["enroll", "client", "--secure", "{0}"], "enrolled already"),
+        (["enroll", "bob", "--secure", "{0}", "--days", "0"], "more than 0"),
+        (["enroll", "bob", "--secure", "{0}", "--public", "x"], "no key of 40"),
+        (["enroll", "bob", "--secure", "{0}/none"], "pubsub-broker keygen"),
+        (["revoke", "bob", "--secure", "{0}"], "nobody called bob"),
+        (["list", "--secure", "{0}/none"], "cannot read"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    complaint: str,
+) -> None:
+    folder = str(tmp_path / "keys")
+    main(["keygen", folder])
+    capsys.readouterr()
+
+    try:
+        code = main([word.format(folder) for word in words])
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+
+    assert code == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1

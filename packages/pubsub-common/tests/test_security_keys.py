@@ -1,0 +1,127 @@
+"""Files of keys: written for their owner only, read with suspicion."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from pubsub_common.errors import ConfigError
+from pubsub_common.security.keys import (
+    ClientKeys,
+    KeyPair,
+    client_file,
+    load_client_keys,
+    new_pair,
+    write_secret,
+)
+
+PAIR = new_pair()
+BROKER = new_pair().public
+
+
+def written(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def content(**changes: str) -> str:
+    fields = {
+        "name": "alice",
+        "public": PAIR.public,
+        "secret": PAIR.secret,
+        "broker": BROKER,
+        **changes,
+    }
+    return "".join(f"{name} = '{value}'\n" for name, value in fields.items() if value)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "alice.keys"
+    keys = ClientKeys("alice", PAIR, BROKER)
+
+    write_secret(path, client_file(keys))
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_client_keys(path) == ClientKeys("alice", PAIR, BROKER, str(path))
+
+
+def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
+    path = written(tmp_path / "alice.keys", "precious")
+
+    with pytest.raises(ConfigError, match="is there already"):
+        write_secret(path, "new")
+
+    assert path.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path / "alice.keys", "old", 0o644)
+
+    write_secret(path, "new", replace=True)
+
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot write"):
+        write_secret(tmp_path / "none" / "alice.keys", "text")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644, 0o777])
+def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> None:
+    path = written(tmp_path / "alice.keys", content(), mode)
+
+    with pytest.raises(ConfigError, match=f"chmod 600 {path}"):
+        load_client_keys(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "public is not a key"),
+        (content(public=""), "public is not a key"),
+        (content(secret=""), "secret is not a key"),
+        (content(secret="x"), "secret is not a key"),
+        (content(public=new_pair().public), "does not belong"),
+        (content(broker=""), "broker is not the public key"),
+        (content(name=""), "name is missing"),
+        ("name = ", "not TOML"),
+        ("x" * 70_000, "too large"),
+    ],
+)
+def test_what_is_no_file_of_keys(tmp_path: Path, text: str, complaint: str) -> None:
+    path = written(tmp_path / "alice.keys", text)
+
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        load_client_keys(path)
+
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert PAIR.secret not in str(caught.value)
+
+
+def test_a_broken_line_with_the_secret_is_not_quoted(tmp_path: Path) -> None:
+    path = written(tmp_path / "alice.keys", f"secret = '{PAIR.secret}\n")
+
+    with pytest.raises(ConfigError, match="not TOML") as caught:
+        load_client_keys(path)
+
+    assert PAIR.secret not in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_client_keys(tmp_path / "none")
+    with pytest.raises(ConfigError, match="cannot read keys"):
+        load_client_keys(tmp_path)
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert PAIR.secret not in repr(PAIR)
+    assert PAIR.secret not in repr(ClientKeys("alice", PAIR, BROKER))
+    assert KeyPair("a", "b") == KeyPair("a", "b")
