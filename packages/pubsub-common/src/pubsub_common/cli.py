@@ -157,7 +157,7 @@ def required(options: Options, name: str, hint: str) -> Any:
         ConfigError: it was not given.
     """
     if not options[name]:
-        given = name.lstrip('-').replace('-', ' ')
+        given = name.lstrip("-").replace("-", " ")
         raise ConfigError(f"no {given} given; add {hint}")
     return options[name]
 
