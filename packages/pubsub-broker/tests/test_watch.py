@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import zmq
 from rich.console import Console
@@ -21,7 +22,7 @@ from pubsub_broker import check_command
 from pubsub_broker.cli import main
 from pubsub_broker.watchscreen import screen
 from pubsub_common import cli, messages
-from pubsub_common.messages import ClientStatus, Registered, Status
+from pubsub_common.messages import ClientStatus, Latency, Registered, Status
 
 WAIT_S = 30
 Start = Callable[..., Any]
@@ -65,8 +66,33 @@ def test_the_screen_shows_what_changed_since_the_report_before() -> None:
         "A",
         "0",
         "1",
+        "",
         "12",
         "+7",
+    ]
+
+
+def test_the_screen_shows_rates_and_latencies() -> None:
+    status = status_of(0, "A")
+    latency = Latency(count=9, p50_ns=64_200, p99_ns=1_310_000, max_ns=2_000_000_000)
+    subscriber = msgspec.structs.replace(status.clients[0], latency=latency)
+    publisher = ClientStatus(
+        role="publisher",
+        session=2,
+        address="10.0.0.1:5556",
+        topics=["A"],
+        idle_s=0.1,
+        rates={"A": 1234.5},
+    )
+    text = shown(msgspec.structs.replace(status, clients=[subscriber, publisher]))
+
+    (topic,) = (line for line in text.splitlines() if line.startswith("│ A "))
+    assert topic.split("│")[4].strip() == "1,234.5"
+    (line,) = (line for line in text.splitlines() if "10.0.0.2" in line)
+    assert [cell.strip() for cell in line.split("│")[-4:-1]] == [
+        "64.2 us",
+        "1.31 ms",
+        "2 s",
     ]
 
 

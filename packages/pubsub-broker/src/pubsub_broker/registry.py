@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
-from pubsub_common.messages import ClockOffset, Role
+from pubsub_broker.rates import Published
+from pubsub_common.messages import ClockOffset, Latency, Role
 from pubsub_common.wildcards import Filters, is_filter, matches
 
 
@@ -19,7 +20,9 @@ from pubsub_common.wildcards import Filters, is_filter, matches
 class Client:
     """One registered client. ``address`` is ``IP:port`` of a publisher's data port and
     ``IP`` of a subscriber; ``offset`` is what the client said of its clock,
-    ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic."""
+    ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic.
+    ``published`` is what a publisher has told of its counts, ``latency`` what a
+    subscriber has told in its last heartbeat."""
 
     session: int
     role: Role
@@ -30,6 +33,8 @@ class Client:
     offset: ClockOffset | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    published: Published | None = None
+    latency: Latency | None = None
 
 
 class Registry(Protocol):

@@ -214,6 +214,7 @@ class Subscriber:
             ),
             self._on_session_event,
             lost=lambda: dict(self._lost),
+            latency=self._receiver.latency,
         )
         self._control.start()
         self._control.wait_registered(
