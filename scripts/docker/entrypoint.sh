@@ -6,13 +6,10 @@ set -eu
 address=${PUBSUB_ADDRESS:-$(hostname -i | cut -d ' ' -f 1)}
 port=${PUBSUB_PORT:-5555}
 case ${1-} in
-check)
+check | status)
+    command=$1
     shift
-    exec pubsub-broker check --broker-address "$address" --broker-port "$port" "$@"
-    ;;
-status)
-    shift
-    exec pubsub-broker status --address "$address" --port "$port" "$@"
+    exec pubsub-broker "$command" --broker-address "$address" --broker-port "$port" "$@"
     ;;
 *)
     exec pubsub-broker --address "$address" --port "$port" "$@"

@@ -213,7 +213,7 @@ def test_the_status_command_tells_who_is_there(
     broker = start("--port", "0")
     join(broker, "subscriber")
 
-    assert status_main(["--address", HOST, "--port", str(broker.port)]) == 0
+    assert status_main(["-b", HOST, "--broker-port", str(broker.port)]) == 0
 
     first, second, third, *topics = capsys.readouterr().out.splitlines()
     assert first.startswith("decentralized broker")
@@ -228,7 +228,7 @@ def test_the_status_command_can_print_json(
 ) -> None:
     broker = start("--port", "0")
 
-    assert status_main(["--port", str(broker.port), "--json"]) == 0
+    assert status_main(["--broker-port", str(broker.port), "--json"]) == 0
 
     assert json.loads(capsys.readouterr().out)["model"] == "decentralized"
 
@@ -236,7 +236,7 @@ def test_the_status_command_can_print_json(
 def test_the_status_command_says_that_there_is_no_broker(
     capsys: pytest.CaptureFixture[str], untouched_logging: None
 ) -> None:
-    words = ["--port", "1", "--connect-timeout", "0.05"]
+    words = ["--broker-port", "1", "--timeout", "0.05"]
 
     assert status_main(words) == cli.EXIT_FAILED
 

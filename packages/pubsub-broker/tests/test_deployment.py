@@ -18,7 +18,7 @@ from pubsub_broker import metrics
 from pubsub_broker.check_command import USAGE as CHECK_USAGE
 from pubsub_broker.cli import PROGRAM, USAGE
 from pubsub_common import cli
-from pubsub_common.messages import ClientStatus, Status
+from pubsub_common.messages import ClientStatus, Latency, Status
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(sys.executable).parent
@@ -220,9 +220,20 @@ def test_the_entrypoint_runs_and_checks_a_broker_at_the_containers_address(
 
 def test_the_dashboard_shows_figures_that_exist() -> None:
     client = ClientStatus(
-        role="subscriber", session=1, address="s", topics=["A"], idle_s=0, lost={"A": 1}
+        role="subscriber",
+        session=1,
+        address="s",
+        topics=["A"],
+        idle_s=0,
+        lost={"A": 1},
+        latency=Latency(count=1, p50_ns=1, p99_ns=1, max_ns=1),
     )
-    status = Status(id=1, epoch=1, model="centralized", uptime_s=1, clients=[client])
+    rated = ClientStatus(
+        role="publisher", session=2, address="p", topics=["A"], idle_s=0, rates={"A": 1}
+    )
+    status = Status(
+        id=1, epoch=1, model="centralized", uptime_s=1, clients=[client, rated]
+    )
     text = metrics.exposition(status)[1].decode()
     exist = set(re.findall(r"^(pubsub_broker_\w+)", text, re.M))
     labels = set(re.findall(r"[{,](\w+)=", text)) | {"job", "instance"}

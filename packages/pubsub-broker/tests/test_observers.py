@@ -10,15 +10,17 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pubsub_broker import metrics
 from pubsub_broker.cli import main
 from pubsub_broker.observers import Place, StatusSource, place
+from pubsub_broker.topology import topics_of
 from pubsub_common import cli
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.messages import ClientStatus, Status
+from pubsub_common.messages import ClientStatus, Latency, Status
 
 WAIT_S = 30
 Start = Callable[..., Any]
@@ -32,6 +34,17 @@ def subscriber(address: str, **lost: int) -> ClientStatus:
         topics=["A"],
         idle_s=0.0,
         lost=lost,
+    )
+
+
+def publisher(address: str, **rates: float) -> ClientStatus:
+    return ClientStatus(
+        role="publisher",
+        session=2,
+        address=address,
+        topics=list(rates),
+        idle_s=0.0,
+        rates=rates,
     )
 
 
@@ -75,6 +88,7 @@ def test_a_report_becomes_figures() -> None:
         ("pubsub_broker_lost_events_total", "10.0.0.2", "A"): 11,
         ("pubsub_broker_lost_events_total", "10.0.0.2", "B"): 1,
         ("pubsub_broker_lost_events_other",): 0,
+        ("pubsub_broker_topic_events_per_second_other",): 0,
         ("pubsub_broker_topics",): 2,
         ("pubsub_broker_expected_clients",): 0,
         ("pubsub_broker_uptime_seconds",): 10,
@@ -90,6 +104,49 @@ def test_a_topic_cannot_write_figures_of_its_own() -> None:
     _, text = metrics.exposition(status_of(subscriber("10.0.0.2", **{topic: 5})))
 
     assert figures(text.decode())["pubsub_broker_topics",] == 2
+
+
+def test_rates_and_latencies_become_figures() -> None:
+    fast, slow = (
+        Latency(count=5, p50_ns=n * 1000, p99_ns=n * 2000, max_ns=n * 3000)
+        for n in (1, 100)
+    )
+    one, other = subscriber("10.0.0.2"), subscriber("10.0.0.2")
+    _, text = metrics.exposition(
+        status_of(
+            publisher("10.0.0.1:5556", A=2.5, B=0.0),
+            publisher("10.0.0.1:5557", A=1.0),
+            msgspec.structs.replace(one, latency=fast),
+            msgspec.structs.replace(other, latency=slow),
+        )
+    )
+
+    found = figures(text.decode())
+    assert found["pubsub_broker_topic_events_per_second", "A"] == 3.5
+    assert found["pubsub_broker_topic_events_per_second", "B"] == 0.0
+    for quantile, seconds in (("0.5", 1e-4), ("0.99", 2e-4), ("1", 3e-4)):
+        key = "pubsub_broker_latency_seconds", quantile, "10.0.0.2"
+        assert found[key] == pytest.approx(seconds)
+
+
+def test_rates_and_latencies_are_so_many_series_and_no_more() -> None:
+    rates = {f"t{number:04}": float(number + 1) for number in range(150)}
+    status = status_of(publisher("p", **rates))
+    named, others = metrics.rates(topics_of(status))
+    assert len(named) == metrics.MAX_TOPICS
+    assert named[0] == ("t0149", 150.0)
+    assert others == sum(range(1, 51))
+
+    crowd = [
+        msgspec.structs.replace(
+            subscriber(f"10.0.0.{n}"),
+            latency=Latency(count=1, p50_ns=0, p99_ns=n, max_ns=n),
+        )
+        for n in range(150)
+    ]
+    found = metrics.latencies(status_of(*crowd))
+    assert len(found) == metrics.MAX_SUBSCRIBERS
+    assert found[0][0] == "10.0.0.149"
 
 
 def test_losses_are_so_many_series_and_no_more() -> None:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pubsub_broker.httpserver import HttpServer
 from pubsub_broker.page import policy_of, routes
 from pubsub_common.errors import PubSubError
-from pubsub_common.messages import ClientStatus, Model, Role, Status
+from pubsub_common.messages import ClientStatus, Latency, Model, Role, Status
 
 HOST = "127.0.0.1"
 # What a topic may be called by somebody who means harm.
@@ -220,6 +221,31 @@ def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -
     )
 
     assert page.texts(".subscriber li b") == ["10.0.0.3"]
+
+
+@browser_test
+def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
+    page: Page, reports: Reports
+) -> None:
+    publisher = msgspec.structs.replace(USUAL[1], rates={"toString": 1234.56})
+    latency = Latency(count=9, p50_ns=64_200, p99_ns=1_310_000, max_ns=-999)
+    subscriber = msgspec.structs.replace(USUAL[3], latency=latency)
+    show(page, reports, report(publisher, subscriber, model="decentralized"))
+
+    assert page.texts(".topic li span") == [
+        *("1 publisher, 1 subscriber", "0 events/s"),
+        *("1 publisher, 1 subscriber", "1,234.6 events/s"),
+    ]
+    assert page.texts(".subscriber li span")[1] == (
+        "latency p50 64.2 µs, p99 1.31 ms, max -999 ns"
+    )
+    assert page.figure("Events published a second") == "1,234.6"
+    assert page.browser.complaints() == []
+
+    reports.status = report(USUAL[1], USUAL[3])
+    page.figure_is("Events published a second", "n/a")
+    assert page.texts(".topic li span") == ["1 publisher, 1 subscriber"] * 2
+    assert "latency" not in "".join(page.texts(".subscriber li span"))
 
 
 @browser_test

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pubsub_broker.journal import missed_lines
 from pubsub_broker.statustext import render
-from pubsub_common.messages import ClientStatus, Status
+from pubsub_common.messages import ClientStatus, Latency, Status
 
 
 def test_each_client_has_a_line_with_what_it_lost() -> None:
@@ -57,6 +57,47 @@ def test_each_client_has_a_line_with_what_it_lost() -> None:
         "expected back: 1",
         "  subscriber 10.0.0.3: A; last known 90.0 s ago",
     ]
+
+
+def test_rates_and_latencies_are_told() -> None:
+    status = Status(
+        id=1,
+        epoch=2,
+        model="decentralized",
+        uptime_s=9.0,
+        clients=[
+            ClientStatus(
+                role="publisher",
+                session=1,
+                address="10.0.0.1:5556",
+                topics=["A", "B"],
+                idle_s=0.5,
+                rates={"A": 1234.56},
+            ),
+            ClientStatus(
+                role="subscriber",
+                session=2,
+                address="10.0.0.2",
+                topics=["A"],
+                idle_s=1.0,
+                lost={"A": 12},
+                latency=Latency(
+                    count=2469, p50_ns=64_200, p99_ns=1_310_000, max_ns=9_000_000
+                ),
+            ),
+        ],
+    )
+
+    assert render(status).splitlines()[2:6] == [
+        "  publisher 10.0.0.1:5556: A, B; heard 0.5 s ago",
+        "  subscriber 10.0.0.2: A; heard 1.0 s ago; lost 12 of A; "
+        "latency p50 64.2 us, p99 1.31 ms, max 9 ms of 2469 events",
+        "topics: 2",
+        "  A: 1 publisher, 1 subscriber; 1,234.6 events/s; 12 lost",
+    ]
+    assert render(status).splitlines()[6] == (
+        "  B: 1 publisher, 0 subscribers; 0.0 events/s"
+    )
 
 
 def test_a_rate_is_told_instead_of_the_mean() -> None:

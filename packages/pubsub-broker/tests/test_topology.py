@@ -63,6 +63,21 @@ def test_losses_of_a_topic_are_added_up() -> None:
     assert [each.address for each in slow(status)] == ["t", "s"]
 
 
+def test_rates_of_a_topic_are_added_up() -> None:
+    def publisher(address: str, rates: dict[str, float] | None) -> ClientStatus:
+        each = client("publisher", address, "A", "B", "C")
+        return msgspec.structs.replace(each, rates=rates)
+
+    status = report(publisher("p", {"A": 1.5, "B": 2.0}), publisher("q", {"A": 3.0}))
+    told = {each.name: each.rate for each in topics_of(status)}
+    assert told == {"A": 4.5, "B": 2.0, "C": 0.0}
+    assert view_of(status).rate == 6.5
+
+    unknown = report(publisher("p", None), client("subscriber", "s", "D"))
+    assert {each.rate for each in topics_of(unknown)} == {None}
+    assert view_of(unknown).rate is None
+
+
 def test_the_rate_is_between_two_reports_of_one_broker() -> None:
     before = report(uptime_s=10.0, forwarded=100)
     after = report(uptime_s=12.0, forwarded=150)

@@ -11,8 +11,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import zmq
 from rich.console import Console
@@ -21,7 +23,7 @@ from pubsub_broker import check_command
 from pubsub_broker.cli import main
 from pubsub_broker.watchscreen import screen
 from pubsub_common import cli, messages
-from pubsub_common.messages import ClientStatus, Registered, Status
+from pubsub_common.messages import ClientStatus, Latency, Registered, Status
 
 WAIT_S = 30
 Start = Callable[..., Any]
@@ -65,8 +67,33 @@ def test_the_screen_shows_what_changed_since_the_report_before() -> None:
         "A",
         "0",
         "1",
+        "",
         "12",
         "+7",
+    ]
+
+
+def test_the_screen_shows_rates_and_latencies() -> None:
+    status = status_of(0, "A")
+    latency = Latency(count=9, p50_ns=64_200, p99_ns=1_310_000, max_ns=2_000_000_000)
+    subscriber = msgspec.structs.replace(status.clients[0], latency=latency)
+    publisher = ClientStatus(
+        role="publisher",
+        session=2,
+        address="10.0.0.1:5556",
+        topics=["A"],
+        idle_s=0.1,
+        rates={"A": 1234.5},
+    )
+    text = shown(msgspec.structs.replace(status, clients=[subscriber, publisher]))
+
+    (topic,) = (line for line in text.splitlines() if line.startswith("│ A "))
+    assert topic.split("│")[4].strip() == "1,234.5"
+    (line,) = (line for line in text.splitlines() if "10.0.0.2" in line)
+    assert [cell.strip() for cell in line.split("│")[-4:-1]] == [
+        "64.2 us",
+        "1.31 ms",
+        "2 s",
     ]
 
 
@@ -112,7 +139,7 @@ def test_watch_goes_on_until_a_signal_and_ends_quietly(
     broker_process: Start, number: int
 ) -> None:
     broker = broker_process("-c")
-    words = ["status", "--watch", "--port", str(broker.port)]
+    words = ["status", "--watch", "--broker-port", str(broker.port)]
     watching = command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert watching.stdout is not None
 
@@ -131,7 +158,7 @@ def test_watch_goes_on_until_a_signal_and_ends_quietly(
 @pytest.mark.integration
 def test_watch_can_write_an_object_a_line(broker_process: Start) -> None:
     broker = broker_process()
-    words = ["status", "--watch", "--json", "--port", str(broker.port)]
+    words = ["status", "--watch", "--json", "--broker-port", str(broker.port)]
     watching = command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert watching.stdout is not None
 
@@ -149,7 +176,7 @@ def test_watch_on_a_terminal_is_one_screen_that_changes(
 ) -> None:
     broker = broker_process("-c")
     ours, its = pty.openpty()
-    words = ["status", "--watch", "--port", str(broker.port)]
+    words = ["status", "--watch", "--broker-port", str(broker.port)]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     watching = command(*words, stdout=its, stderr=subprocess.PIPE, env=environment)
     os.close(its)
@@ -206,7 +233,7 @@ def test_watch_on_a_terminal_without_rich_says_what_to_install(
                 code,
                 "status",
                 "--watch",
-                "--port",
+                "--broker-port",
                 str(broker.port),
             ],
             stdout=its,
@@ -260,6 +287,75 @@ def test_check_is_1_and_a_line_where_none_does(
     assert said.out == ""
     assert said.err.startswith("pubsub-broker check: no broker answered at ")
     assert said.err.count("\n") == 1
+
+
+COMMANDS = ["status", "check"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("way", ["words", "earlier words", "environment", "file"])
+def test_status_and_check_are_told_the_broker_in_the_same_ways(
+    broker_process: Start,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    untouched_logging: None,
+    command: str,
+    way: str,
+) -> None:
+    port = broker_process("-c").port
+    words = {
+        "words": ["-b", "127.0.0.1", f"--broker-port={port}", "--timeout", "30"],
+        "earlier words": ["--address", "127.0.0.1", f"--port={port}"],
+    }.get(way, [])
+    if way == "environment":
+        monkeypatch.setenv("PUBSUB_BROKER", f"127.0.0.1:{port}")
+    elif way == "file":
+        settings = f'[common]\nbroker-address = "127.0.0.1"\nbroker-port = {port}\n'
+        (tmp_path / "settings.toml").write_text(settings)
+        monkeypatch.setenv("PUBSUB_CONFIG", str(tmp_path / "settings.toml"))
+
+    assert main([command, *words]) == cli.EXIT_OK
+
+    assert "centralized broker" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_who_names_a_broker_in_words_does_not_mean_that_of_the_environment(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    untouched_logging: None,
+    command: str,
+) -> None:
+    monkeypatch.setenv("PUBSUB_BROKER", "127.0.0.9:7777")
+
+    for option in ("-b", "--address"):
+        words = [option, "127.0.0.8", "--timeout", "0.01"]
+        assert main([command, *words]) == cli.EXIT_FAILED
+        said = capsys.readouterr().err
+        assert said.startswith(
+            f"pubsub-broker {command}: no broker answered at tcp://127.0.0.8:5555"
+        )
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "words", [["-b", "there"], ["--broker-port", "x"], ["--timeout", "-1"], ["--bogus"]]
+)
+def test_what_makes_no_sense_is_one_line_and_2(
+    capsys: pytest.CaptureFixture[str],
+    untouched_logging: None,
+    command: str,
+    words: list[str],
+) -> None:
+    try:
+        code: object = main([command, *words])
+    except SystemExit as end:
+        code = end.code
+    said = capsys.readouterr()
+    assert (code, said.out, said.err.count("\n")) == (cli.EXIT_USAGE, "", 1)
 
 
 def test_check_has_a_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,6 +81,19 @@ def test_without_it_the_last_line_stays_text(
     assert capsys.readouterr().err == "thing: it broke\n"
 
 
+def test_what_is_said_besides_has_the_form_of_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cli.set_up_logging("thing", verbose=False)
+    cli.say("thing", "5 events")
+    assert capsys.readouterr().err == "thing: 5 events\n"
+
+    cli.set_up_logging("thing", verbose=False, log_format="json")
+    cli.say("thing", "5 events")
+    (entry,) = logged(capsys)
+    assert (entry["level"], entry["message"]) == ("INFO", "5 events")
+
+
 def test_another_format_is_named() -> None:
     with pytest.raises(ConfigError, match="--log-format is text or json, not 'xml'"):
         cli.set_up_logging("thing", verbose=False, log_format="xml")

@@ -21,6 +21,7 @@ from pubsub_common.messages import (
     Error,
     Farewell,
     Heartbeat,
+    Latency,
     PublisherInfo,
     PublishersChanged,
     Register,
@@ -275,6 +276,62 @@ def test_every_request_has_its_own_id() -> None:
     ids = [due(client, 2.0 * turn).id for turn in (1, 2, 3)]
 
     assert len(set(ids)) == 3
+
+
+def told(client: ClientSession, now: float, **numbers: int) -> dict[str, int] | None:
+    """What a heartbeat at ``now`` tells of these next sequence numbers."""
+    message, _ = client.tick(now, published=lambda: numbers)
+    assert isinstance(message, Heartbeat)
+    client.receive(Alive(id=message.id, epoch=EPOCH, known=True), now)
+    return message.published
+
+
+def test_a_heartbeat_tells_the_numbers_that_have_changed() -> None:
+    client = joined(0.0)
+    assert told(client, 2.0, A=10, B=0) == {"A": 10}
+    assert told(client, 4.0, A=10, B=0) == {}
+    assert told(client, 6.0, A=12, B=3) == {"A": 12, "B": 3}
+    assert due_heartbeat(client, 8.0).published is None
+
+
+def test_numbers_in_a_heartbeat_that_was_not_sent_are_told_again() -> None:
+    client = joined(0.0)
+    assert told(client, 2.0, A=10, B=1) == {"A": 10, "B": 1}
+    assert told(client, 4.0, A=11, B=1) == {"A": 11}
+    client.unsent(4.0)
+    assert told(client, 4.0 + REGISTER_RETRY_S, A=11, B=1) == {"A": 11}
+
+
+def test_a_broker_that_it_registers_with_again_is_told_all_numbers() -> None:
+    client = joined(0.0)
+    assert told(client, 2.0, A=10, B=1) == {"A": 10, "B": 1}
+    client.receive(Alive(id=9, epoch=EPOCH + 1, known=False), 3.0)
+    client.receive(registered(due_register(client, 3.0), epoch=EPOCH + 1), 3.0)
+    assert told(client, 5.0, A=10, B=1) == {"A": 10, "B": 1}
+
+
+def test_numbers_and_latency_are_asked_for_only_when_they_are_told() -> None:
+    asked: list[str] = []
+    figures = Latency(count=1, p50_ns=2, p99_ns=3, max_ns=4)
+
+    def published() -> dict[str, int]:
+        asked.append("published")
+        return {}
+
+    def latency() -> Latency:
+        asked.append("latency")
+        return figures
+
+    client = ClientSession(IDENTITY, 0.0)
+    register, _ = client.tick(0.0, published=published, latency=latency)
+    assert isinstance(register, Register)
+    client.receive(registered(register), 0.0)
+    client.tick(0.1, published=published, latency=latency)
+    assert asked == []
+    heartbeat, _ = client.tick(2.0, published=published, latency=latency)
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.latency == figures
+    assert asked == ["published", "latency"]
 
 
 def test_it_registers_again_when_its_session_is_unknown() -> None:

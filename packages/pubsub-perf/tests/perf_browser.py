@@ -129,10 +129,11 @@ class Browser:
             raise BrowserError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def open(self, path: Path) -> None:
-        """Load a file and wait until it and its pictures are there."""
+    def open(self, page: Path | str) -> None:
+        """Load a file or a URL, and wait until it and its pictures are there."""
         self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        url = page if isinstance(page, str) else page.resolve().as_uri()
+        self.call("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
         self.evaluate("Promise.all([...document.images].map(i => i.decode()))")
 

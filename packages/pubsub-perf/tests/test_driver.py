@@ -14,6 +14,8 @@ import pytest
 from pubsub_common import cli
 from pubsub_common.errors import ConfigError
 from pubsub_perf import driver
+from pubsub_publisher import cli as publisher_cli
+from pubsub_subscriber import cli as subscriber_cli
 
 DRIVER = str(Path(sys.executable).with_name("pubsub-driver"))
 
@@ -30,9 +32,7 @@ def test_the_seeds_spelling_is_understood() -> None:
     assert role == "publisher"
     assert words == [
         *("--verbose", "-t", "A", "-t", "B", "--broker-address", "10.0.0.1"),
-        *("--broker-port", "5555", "--connect-timeout", "30"),
         *("--max-event-count", "7", "--sleep", "0.5", "--bind-port", "6000"),
-        *("--clock", "realtime"),
     ]
 
 
@@ -51,6 +51,89 @@ def test_ports_of_several_publishers_are_numbered() -> None:
     _, commands = plan("-pub", "3", "-t", "A", "-b", "10.0.0.1", "-bp", "7000")
     ports = [words[words.index("--bind-port") + 1] for words in commands]
     assert ports == ["7000", "7001", "7002"]
+
+
+def test_what_was_not_given_is_left_to_the_role() -> None:
+    assert plan("-pub", "2", "-t", "A") == ("publisher", [["-t", "A"]] * 2)
+    assert plan("-sub", "1", "-t", "A") == ("subscriber", [["-t", "A"]])
+    # A default that was given is given.
+    assert plan("-sub", "1", "--clock", "realtime")[1] == [["--clock", "realtime"]]
+
+
+SETTINGS = """
+[common]
+broker-port = 6001
+max-event-count = 5
+indefinite = true
+[driver]
+sleep = 0.25
+topic = ["driven"]
+clock = "monotonic"
+[publisher]
+sleep = 0.5
+topic = ["own"]
+max-event-count = 9
+bind-port = 7000
+payload-size = 3
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> str:
+    path = tmp_path / "settings.toml"
+    path.write_text(SETTINGS)
+    return str(path)
+
+
+def test_of_a_file_the_role_is_told_what_is_the_drivers_alone(
+    settings: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["-t", "driven", "--sleep", "0.25", "--clock", "monotonic"]
+    told = [*words, "--config", settings]
+    assert plan("-pub", "2", "--config", settings) == ("publisher", [told] * 2)
+    monkeypatch.setenv("PUBSUB_CONFIG", settings)
+    assert plan("-pub", "1") == ("publisher", [words])
+    _, (words,) = plan("-pub", "1", "-s", "2", "-t", "said")
+    assert words == ["-t", "said", "--sleep", "2", "--clock", "monotonic"]
+
+
+def test_the_roles_own_settings_hold(settings: str) -> None:
+    """Unless the driver was told something else."""
+    _, (words,) = plan("-pub", "1", "--config", settings, "-s", "2.0")
+    parsed = cli.parse(publisher_cli.USAGE, words, "pubsub-publisher", "0")
+    wanted = {
+        "--max-event-count": "9",
+        "--bind-port": "7000",
+        "--payload-size": "3",
+        "--broker-port": "6001",
+        "--sleep": "2.0",
+        "--topic": ["driven"],
+        "--indefinite": True,
+    }
+    assert {name: parsed[name] for name in wanted} == wanted
+
+
+def test_the_environment_names_the_broker_to_the_role(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PUBSUB_BROKER", "10.0.0.9:7777")
+    _, (words,) = plan("-sub", "1", "-t", "A")
+    assert words == ["-t", "A"]
+    parsed = cli.parse(subscriber_cli.USAGE, words, "pubsub-subscriber", "0")
+    assert (parsed["--broker-address"], parsed["--broker-port"]) == ("10.0.0.9", "7777")
+    _, (words,) = plan("-sub", "1", "-t", "A", "-b", "10.0.0.8")
+    parsed = cli.parse(subscriber_cli.USAGE, words, "pubsub-subscriber", "0")
+    assert (parsed["--broker-address"], parsed["--broker-port"]) == ("10.0.0.8", "5555")
+
+
+def test_a_file_that_makes_no_sense_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.toml").write_text("[driver]\nslep = 1\n")
+    with pytest.raises(SystemExit) as end:
+        driver.main(["-pub", "1", "-t", "A", "--config", str(tmp_path / "x.toml")])
+    assert end.value.code == cli.EXIT_USAGE
+    assert "unknown key 'slep' in [driver]" in capsys.readouterr().err
 
 
 def test_a_broker_goes_on_unless_it_is_limited() -> None:

@@ -553,7 +553,8 @@ def test_stop_ends_an_indefinite_publisher(
 
     assert ended(thread)
     assert publisher.stopped
-    assert counts == [publisher._topics["A"].next_sequence]
+    # An event may still be in its batch, which leaves within a millisecond.
+    assert counts == [publisher._topics["A"].next_number]
 
 
 @pytest.mark.integration

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pubsub_common import cli, defaults
+from pubsub_broker.status_command import ASK_OPTIONS, ask, parse, place
+from pubsub_common import cli
 
 PROGRAM = "pubsub-broker check"
 
@@ -14,28 +15,18 @@ Usage:
   {PROGRAM} [options]
 
 Options:
-  -b HOST, --broker-address HOST  IP address of the broker
-                                  [default: {defaults.LOOPBACK}]
-  --broker-port PORT              its control port [default: {defaults.CONTROL_PORT}]
-  --timeout SECONDS               how long to wait for its answer [default: 5]
+{ASK_OPTIONS}
 {cli.COMMON_OPTIONS}
 """
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse what follows ``check``, ask, say one line, and return the exit code."""
-    from pubsub_broker import __version__
-
-    # The word that led here is part of the usage, as a command.
-    options = cli.parse(USAGE, ["check", *argv], PROGRAM, __version__)
+    options = parse(USAGE, PROGRAM, argv)
 
     def work() -> None:
-        from pubsub_broker.status_command import ask
-        from pubsub_common.endpoints import validate_host
-
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
-        host = validate_host(options["--broker-address"])
-        port = cli.port_number(options, "--broker-port")
+        host, port = place(options)
         status = ask(host, port, cli.seconds(options, "--timeout"))
         print(
             f"the {status.model} broker at {host}:{port} answers, "

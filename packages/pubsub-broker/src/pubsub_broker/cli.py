@@ -58,7 +58,7 @@ Options:
                                   host only, or HOST:PORT
   --metrics-port PORT             serve figures for Prometheus at http://HOST:PORT/metrics,
                                   HOST the broker's; needs pubsub-broker[metrics]
-  --log-format FORMAT             text, or json: an object a line [default: text]
+{cli.LOG_OPTION}
 {cli.COMMON_OPTIONS}
 """
 

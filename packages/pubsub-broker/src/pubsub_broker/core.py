@@ -19,6 +19,7 @@ from pubsub_broker.admission import (
 from pubsub_broker.channels import Channel, Channels
 from pubsub_broker.effects import Arrived, Effect, Rejected, Send
 from pubsub_broker.members import Members
+from pubsub_broker.rates import Published
 from pubsub_broker.registry import Client, Registry
 from pubsub_broker.reports import client_status, clocks_of, publisher_info
 from pubsub_broker.snapshot import Snapshot, snapshot_of
@@ -182,6 +183,10 @@ class BrokerCore:
             strengths=request.strengths,
             lost={} if previous is None else previous.lost,
             user=user,
+            published=Published.of(
+                request, topics, None if previous is None else previous.published, now
+            ),
+            latency=None if previous is None else previous.latency,
         )
         effects = self._members.enter(client, previous, now)
         channel = self._channels.reach_at(client.session, peer)
@@ -209,6 +214,9 @@ class BrokerCore:
         effects: list[Effect] = []
         if client is not None:
             client.offset = request.clock
+            client.latency = request.latency
+            if client.published is not None and request.published is not None:
+                client.published.heard(request.published, client.topics, now)
             clocks = clocks_of(self._registry, client)
             effects += self._members.lost(client, request.lost, now)
         alive = Alive(

@@ -13,11 +13,11 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from pubsub_common.errors import ConfigError, PubSubError
 
@@ -37,16 +37,26 @@ class Answer(NamedTuple):
     policy: str = _NOTHING
 
 
+class Routes(Protocol):
+    """What the server has to say, as a mapping of paths has it."""
+
+    def get(self, path: str, /) -> Callable[[], Answer] | None:
+        """What answers a question for ``path``; None: nothing is there."""
+
+
 class _TooLong(Exception):
     """A request's head has more than `MAX_HEAD_BYTES`."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    server_version = "pubsub-broker"
     sys_version = ""
     timeout = PATIENCE_S
     _policy = _NOTHING
+
+    def version_string(self) -> str:
+        """The program, without versions."""
+        return self.server.program
 
     def handle(self) -> None:
         """One request; HTTP/1.0 closes the connection after it."""
@@ -145,10 +155,9 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(
-        self, address: tuple[str, int], routes: Mapping[str, Callable[[], Answer]]
-    ) -> None:
+    def __init__(self, address: tuple[str, int], routes: Routes, program: str) -> None:
         self.routes = routes
+        self.program = program
         self.only_this_host = ipaddress.ip_address(address[0]).is_loopback
         self._free = threading.Semaphore(MAX_CONNECTIONS)
         super().__init__(address, _Handler)
@@ -181,15 +190,15 @@ class HttpServer:
     free one; ``port`` tells which."""
 
     def __init__(
-        self, host: str, port: int, routes: Mapping[str, Callable[[], Answer]]
+        self, host: str, port: int, routes: Routes, program: str = "pubsub-broker"
     ) -> None:
-        """Takes the port.
+        """Takes the port. Answers name the ``program``.
 
         Raises:
             ConfigError: it cannot be had.
         """
         try:
-            self._server = _Server((host, port), routes)
+            self._server = _Server((host, port), routes, program)
         except OSError as error:
             raise ConfigError(
                 f"cannot serve HTTP on {host}:{port}: {error.strerror}"

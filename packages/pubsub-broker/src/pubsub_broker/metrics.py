@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pubsub_broker.topology import count, topics_of
+from pubsub_broker.topology import Topic, count, topics_of
 from pubsub_common.errors import ConfigError
-from pubsub_common.messages import Status
+from pubsub_common.messages import Latency, Status
 
 # Each pair of topic and subscriber costs Prometheus a time series, for as long as it
 # keeps data. Topics and addresses come from strangers.
 MAX_LOSSES: Final = 100
+# Likewise of topics with their rates, and of subscribers with their latencies.
+MAX_TOPICS: Final = 100
+MAX_SUBSCRIBERS: Final = 100
 _MISSING: Final = (
     "--metrics-port needs the package prometheus-client: "
     "pip install 'pubsub-broker[metrics]'"
@@ -39,6 +42,26 @@ def losses(status: Status) -> tuple[list[tuple[str, str, int]], int]:
     most = sorted(lost.items(), key=lambda item: (-item[1], item[0]))
     named = [(topic, address, n) for (topic, address), n in most[:MAX_LOSSES]]
     return named, sum(n for _, n in most[MAX_LOSSES:])
+
+
+def rates(topics: Iterable[Topic]) -> tuple[list[tuple[str, float]], float]:
+    """The highest rates by topic, and the sum of all others."""
+    told = [(each.rate, each.name) for each in topics if each.rate is not None]
+    most = sorted(told, key=lambda item: (-item[0], item[1]))
+    named = [(name, rate) for rate, name in most[:MAX_TOPICS]]
+    return named, sum(rate for rate, _ in most[MAX_TOPICS:])
+
+
+def latencies(status: Status) -> list[tuple[str, Latency]]:
+    """Of the subscribers with the highest p99; of several at one address, the one with
+    the highest."""
+    worst: dict[str, Latency] = {}
+    for client in status.clients:
+        latency, before = client.latency, worst.get(client.address)
+        if latency and (before is None or latency.p99_ns > before.p99_ns):
+            worst[client.address] = latency
+    ordered = sorted(worst.items(), key=lambda item: (-item[1].p99_ns, item[0]))
+    return ordered[:MAX_SUBSCRIBERS]
 
 
 def exposition(status: Status) -> tuple[str, bytes]:
@@ -72,10 +95,39 @@ def exposition(status: Status) -> tuple[str, bytes]:
             named, others = losses(status)
             for topic, address, events in named:
                 lost.add_metric([topic, address], events)
-            yield from (info, clients, lost)
+            topics = topics_of(status)
+            rate = GaugeMetricFamily(
+                name + "topic_events_per_second",
+                "Events that publishers have published of late; the highest "
+                f"{MAX_TOPICS} topics.",
+                labels=["topic"],
+            )
+            highest, other_topics = rates(topics)
+            for topic, per_second in highest:
+                rate.add_metric([topic], per_second)
+            latency = GaugeMetricFamily(
+                name + "latency_seconds",
+                "One-way latency between a subscriber's last heartbeats, quantile 1 its "
+                f"largest, of a sample; the {MAX_SUBSCRIBERS} subscribers with the "
+                "highest p99.",
+                labels=["subscriber", "quantile"],
+            )
+            for address, each in latencies(status):
+                for quantile, ns in (
+                    ("0.5", each.p50_ns),
+                    ("0.99", each.p99_ns),
+                    ("1", each.max_ns),
+                ):
+                    latency.add_metric([address, quantile], ns / 1e9)
+            yield from (info, clients, lost, rate, latency)
             for metric, value, help_text in (
                 ("lost_events_other", others, "Lost events of all other pairs."),
-                ("topics", len(topics_of(status)), "Topics of clients that are there."),
+                (
+                    "topic_events_per_second_other",
+                    other_topics,
+                    "Events a second of all other topics.",
+                ),
+                ("topics", len(topics), "Topics of clients that are there."),
                 (
                     "expected_clients",
                     len(status.expected),

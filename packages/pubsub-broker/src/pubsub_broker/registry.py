@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
-from pubsub_common.messages import ClockOffset, Role
+from pubsub_broker.rates import Published
+from pubsub_common.messages import ClockOffset, Latency, Role
 from pubsub_common.wildcards import Filters, is_filter, matches
 
 
@@ -20,7 +21,9 @@ class Client:
     """One registered client. ``address`` is ``IP:port`` of a publisher's data port and
     ``IP`` of a subscriber; ``offset`` is what the client said of its clock,
     ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic.
-    ``user`` is its public key, where the broker is secure."""
+    ``user`` is its public key, where the broker is secure.
+    ``published`` is what a publisher has told of its counts, ``latency`` what a
+    subscriber has told in its last heartbeat."""
 
     session: int
     role: Role
@@ -32,6 +35,8 @@ class Client:
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
     user: str | None = None
+    published: Published | None = None
+    latency: Latency | None = None
 
 
 class Registry(Protocol):

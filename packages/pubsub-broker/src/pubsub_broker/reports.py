@@ -34,6 +34,8 @@ def client_status(client: Client, now: float) -> ClientStatus:
         topics=list(client.topics),
         idle_s=now - client.renewed_at,
         lost=dict(client.lost),
+        rates=None if client.published is None else client.published.rates(),
+        latency=client.latency,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from pubsub_common import cli, defaults
 from pubsub_common.errors import BrokerUnreachable, ProtocolError, PubSubError
@@ -11,21 +12,54 @@ from pubsub_common.messages import Status
 
 PROGRAM = "pubsub-broker status"
 
+# Which broker is asked, by `check` too.
+ASK_OPTIONS: Final = f"""\
+  -b HOST, --broker-address HOST  IP address of the broker
+                                  [default: {defaults.LOOPBACK}]
+  --broker-port PORT              its control port [default: {defaults.CONTROL_PORT}]
+  --timeout SECONDS               how long to wait for its answer [default: 5]"""
+# As these were called first.
+_EARLIER: Final = {
+    "--address": "--broker-address",
+    "--port": "--broker-port",
+    "--connect-timeout": "--timeout",
+}
+
 USAGE = f"""Ask a broker who is there, who is expected back, and who has lost events.
 
 Usage:
   {PROGRAM} [options]
 
 Options:
-  --address HOST                  IP address of the broker
-                                  [default: {defaults.LOOPBACK}]
-  --port PORT                     its control port [default: {defaults.CONTROL_PORT}]
-  --connect-timeout SECONDS       how long to wait for its answer [default: 5]
+{ASK_OPTIONS}
   --json                          print the answer as it came, JSON
   --watch                         go on each second until stopped; on a terminal on
                                   one screen, which needs pubsub-broker[watch]
 {cli.COMMON_OPTIONS}
 """
+
+
+def parse(usage: str, program: str, argv: Sequence[str]) -> cli.Options:
+    """The options of a command that asks a broker; exits as `cli.parse` does."""
+    from pubsub_broker import __version__
+
+    words = [program.partition(" ")[2]]  # is part of the usage
+    for word in argv:
+        name, equals, value = word.partition("=")
+        words.append(f"{_EARLIER.get(name, name)}{equals}{value}")
+    return cli.parse(usage, words, program, __version__)
+
+
+def place(options: cli.Options) -> tuple[str, int]:
+    """Address and port of the broker to ask.
+
+    Raises:
+        ConfigError: they are none.
+    """
+    from pubsub_common.endpoints import validate_host
+
+    host = validate_host(options["--broker-address"])
+    return host, cli.port_number(options, "--broker-port")
 
 
 def ask(address: str, port: int, timeout_s: float) -> Status:
@@ -58,23 +92,14 @@ def ask(address: str, port: int, timeout_s: float) -> Status:
 
 def main(argv: Sequence[str]) -> int:
     """Parse what follows ``status``, ask, print, and return the exit code."""
-    from pubsub_broker import __version__
-
-    # The word that led here is part of the usage, as a command.
-    options = cli.parse(USAGE, ["status", *argv], PROGRAM, __version__)
+    options = parse(USAGE, PROGRAM, argv)
 
     def work() -> None:
         from pubsub_broker.statustext import render
         from pubsub_common import messages
-        from pubsub_common.endpoints import validate_host
 
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
-        asking = partial(
-            ask,
-            validate_host(options["--address"]),
-            cli.port_number(options, "--port"),
-            cli.seconds(options, "--connect-timeout"),
-        )
+        asking = partial(ask, *place(options), cli.seconds(options, "--timeout"))
         if options["--watch"]:
             from pubsub_broker.watch_command import watch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pubsub_broker.topology import Topic, count, in_order, slow, topics_of
+from pubsub_common.latency import format_ns
 from pubsub_common.messages import ClientStatus, Status
 
 
@@ -74,6 +75,8 @@ def _topic(topic: Topic) -> str:
         f"{topic.name}: {number(len(topic.publishers), 'publisher')}, "
         f"{number(len(topic.subscribers), 'subscriber')}"
     )
+    if topic.rate is not None:
+        line += f"; {topic.rate:,.1f} events/s"
     return f"{line}; {topic.lost} lost" if topic.lost else line
 
 
@@ -85,4 +88,10 @@ def _line(client: ClientStatus, seen: str) -> str:
     if client.lost:
         lost = (f"{count} of {topic}" for topic, count in client.lost.items())
         line += f"; lost {', '.join(lost)}"
+    if (latency := client.latency) is not None:
+        line += (
+            f"; latency p50 {format_ns(latency.p50_ns)}, p99 "
+            f"{format_ns(latency.p99_ns)}, max {format_ns(latency.max_ns)} of "
+            f"{number(latency.count, 'event')}"
+        )
     return line

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from pubsub_common.messages import ClientStatus, Model, Role, Status
+from pubsub_common.messages import ClientStatus, Latency, Model, Role, Status
 from pubsub_common.wildcards import Filters, is_filter
 
 # What one page shows at most, so that a crowd costs neither the broker nor a reader's
@@ -19,12 +19,14 @@ MAX_NAMES: Final = 20
 
 class Topic(msgspec.Struct):
     """A topic with the places of its clients in the report. A subscriber is also one
-    by a wildcard. ``lost`` is what those who are there have lost of it."""
+    by a wildcard. ``lost`` is what those who are there have lost of it, ``rate`` the
+    events a second of all its publishers; None: none of them has told."""
 
     name: str
     publishers: list[int]
     subscribers: list[int]
     lost: int = 0
+    rate: float | None = None
 
 
 class ShownTopic(msgspec.Struct):
@@ -37,6 +39,7 @@ class ShownTopic(msgspec.Struct):
     publisher_count: int
     subscriber_count: int
     lost: int
+    rate: float | None
 
 
 class Client(msgspec.Struct, omit_defaults=True):
@@ -49,6 +52,7 @@ class Client(msgspec.Struct, omit_defaults=True):
     idle_s: float
     lost: dict[str, int]
     more_topics: int = 0
+    latency: Latency | None = None
 
 
 class View(msgspec.Struct):
@@ -60,6 +64,7 @@ class View(msgspec.Struct):
     forwarded: int
     rejected: int
     lost: int
+    rate: float | None
     publishers: int
     subscribers: int
     topic_count: int
@@ -83,7 +88,10 @@ def topics_of(status: Status) -> list[Topic]:
     for place, client in enumerate(status.clients):
         for name in client.topics:
             if client.role == "publisher":
-                topic(name).publishers.append(place)
+                each = topic(name)
+                each.publishers.append(place)
+                if client.rates is not None:
+                    each.rate = (each.rate or 0.0) + client.rates.get(name, 0.0)
             elif is_filter(name):
                 filters.add(name, place)
             else:
@@ -100,6 +108,12 @@ def topics_of(status: Status) -> list[Topic]:
 def count(clients: Iterable[ClientStatus], role: Role) -> int:
     """How many of them have this role."""
     return sum(client.role == role for client in clients)
+
+
+def published(topics: Iterable[Topic]) -> float | None:
+    """Events a second of all topics; None where nobody has told."""
+    rates = [topic.rate for topic in topics if topic.rate is not None]
+    return sum(rates) if rates else None
 
 
 def slow(status: Status) -> list[ClientStatus]:
@@ -125,10 +139,12 @@ def in_order(clients: Iterable[ClientStatus]) -> list[ClientStatus]:
 
 def view_of(status: Status) -> View:
     """The report for a page. Of too many clients and topics, those with losses are
-    shown."""
+    shown, then the fastest topics."""
     status = msgspec.structs.replace(status, clients=in_order(status.clients))
     topics = topics_of(status)
-    shown_topics = sorted(topics, key=lambda topic: not topic.lost)[:MAX_SHOWN]
+    shown_topics = sorted(topics, key=lambda each: (not each.lost, -(each.rate or 0)))[
+        :MAX_SHOWN
+    ]
     order = sorted(
         range(len(status.clients)), key=lambda place: not status.clients[place].lost
     )
@@ -144,6 +160,7 @@ def view_of(status: Status) -> View:
         forwarded=status.forwarded,
         rejected=status.rejected,
         lost=sum(topic.lost for topic in topics),
+        rate=published(topics),
         publishers=count(status.clients, "publisher"),
         subscribers=count(status.clients, "subscriber"),
         topic_count=len(topics),
@@ -156,6 +173,7 @@ def view_of(status: Status) -> View:
                 len(each.publishers),
                 len(each.subscribers),
                 each.lost,
+                each.rate,
             )
             for each in sorted(shown_topics, key=lambda topic: topic.name)
         ],
@@ -172,4 +190,5 @@ def _client(client: ClientStatus) -> Client:
         idle_s=client.idle_s,
         lost=dict(islice(client.lost.items(), MAX_NAMES)),
         more_topics=max(0, len(client.topics) - MAX_NAMES),
+        latency=client.latency,
     )

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from pubsub_broker.statustext import headline, printable, traffic
 from pubsub_broker.topology import in_order, rate, topics_of
+from pubsub_common.latency import format_ns
 from pubsub_common.messages import ClientStatus, Status
 
 
@@ -24,7 +25,7 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
     if trouble:
         parts.append(_text(trouble, "bold red"))
     table = Table("topic", expand=True, title="Topics", title_justify="left")
-    for title in ("publishers", "subscribers", "lost", "lost now"):
+    for title in ("publishers", "subscribers", "events/s", "lost", "lost now"):
         table.add_column(title, justify="right")
     for topic in topics:
         new = topic.lost - earlier.get(topic.name, 0) if same else 0
@@ -32,6 +33,7 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
             _text(topic.name),
             str(len(topic.publishers)),
             str(len(topic.subscribers)),
+            "" if topic.rate is None else f"{topic.rate:,.1f}",
             str(topic.lost),
             _text(f"{new:+d}" if new > 0 else "", "bold red"),
         )
@@ -45,8 +47,8 @@ def _clients(title: str, clients: list[ClientStatus]) -> Table:
     table = Table("role", "address", "topics", expand=True, title=title)
     table.title_justify = "left"
     table.columns[2].no_wrap = True
-    table.add_column("heard", justify="right")
-    table.add_column("lost", justify="right")
+    for heading in ("heard", "lost", "p50", "p99", "max"):
+        table.add_column(heading, justify="right")
     # Who loses events is what one looks for, and a screen is short.
     for client in sorted(in_order(clients), key=lambda each: -sum(each.lost.values())):
         lost = sum(client.lost.values())
@@ -56,8 +58,16 @@ def _clients(title: str, clients: list[ClientStatus]) -> Table:
             _text(", ".join(client.topics)),
             f"{client.idle_s:.1f} s",
             _text(str(lost), "bold red" if lost else ""),
+            *_latency(client),
         )
     return table
+
+
+def _latency(client: ClientStatus) -> list[str]:
+    latency = client.latency
+    if latency is None:
+        return ["", "", ""]
+    return [format_ns(ns) for ns in (latency.p50_ns, latency.p99_ns, latency.max_ns)]
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -10,12 +10,79 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, Final, ParamSpec
+from types import TracebackType
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar
 
 # Who never has to wait still lets other tasks run after so many events.
 EVENTS_A_TURN: Final = 256
 
 _P = ParamSpec("_P")
+
+
+class Synchronous(Protocol):
+    """What is wrapped: a role with sockets and a thread of its own."""
+
+    session: int
+    topics: tuple[str, ...]
+
+    def configure(self) -> None: ...
+    def stop(self) -> None: ...
+    def disconnect(self) -> None: ...
+
+
+_R = TypeVar("_R", bound=Synchronous)
+
+
+class Asynchronous(Generic[_R]):
+    """A role for asyncio, from its beginning to its end; ``_inner`` is the synchronous
+    one."""
+
+    _inner: _R
+    _since_turn = 0  # events since other tasks could run
+
+    async def configure(self) -> None:
+        """Register with the broker, and do all else that the synchronous one does.
+        Raises what that does. When this is cancelled, nothing is left of it."""
+        inner = self._inner
+        try:
+            await to_the_end(inner.configure, inner.stop)
+        except asyncio.CancelledError:
+            await to_the_end(inner.disconnect)  # it may have been too late to stop it
+            raise
+
+    async def disconnect(self) -> None:
+        """Leave the system as the synchronous one does. Again: does nothing."""
+        await to_the_end(self._inner.disconnect)
+
+    def stop(self) -> None:
+        """As of the synchronous one: for any thread and for signal handlers."""
+        self._inner.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.configure()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.disconnect()
+
+    @property
+    def session(self) -> int:
+        """The session that the broker has given us; -1 before."""
+        return self._inner.session
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return self._inner.topics
+
+    async def _give_way(self) -> None:
+        """Let other tasks run. Nobody has half an event in hand meanwhile."""
+        self._since_turn = 0
+        await asyncio.sleep(0)
 
 
 def arguments_of(
@@ -33,19 +100,6 @@ def arguments_of(
         return init
 
     return declare
-
-
-async def begin(
-    configure: Callable[[], object],
-    stop: Callable[[], object],
-    disconnect: Callable[[], object],
-) -> None:
-    """Run ``configure`` in a thread. When this is cancelled, nothing is left of it."""
-    try:
-        await to_the_end(configure, stop)
-    except asyncio.CancelledError:
-        await to_the_end(disconnect)  # it may have been too late to stop it
-        raise
 
 
 async def to_the_end(

@@ -54,6 +54,8 @@ MEASURE_OPTIONS: Final = """\
   --details FILE                  write times and number of every event to FILE, as
                                   CSV compressed by gzip
   --report FILE                   write counts and figures to FILE, as JSON"""
+LOG_OPTION: Final = """\
+  --log-format FORMAT             text, or json: an object a line [default: text]"""
 COMMON_OPTIONS: Final = """\
   -v, --verbose                   say more about what happens
   --config FILE                   read settings from FILE, which is TOML; else from
@@ -74,7 +76,8 @@ _SHARED: Final = "\n".join(
     (
         "Usage: [-t TOPIC]...",
         *(TOPIC_OPTION, BROKER_OPTIONS, RUN_OPTIONS, CENTRALIZED_OPTION),
-        *(ADDRESS_OPTION, CLOCK_OPTION, QUEUE_OPTION, MEASURE_OPTIONS, COMMON_OPTIONS),
+        *(ADDRESS_OPTION, CLOCK_OPTION, QUEUE_OPTION, MEASURE_OPTIONS, LOG_OPTION),
+        COMMON_OPTIONS,
     )
 )
 
@@ -254,9 +257,14 @@ def _leave_broken_pipe() -> None:
 
 def fail(program: str, error: Exception | str, code: int) -> int:
     """Say on one line what went wrong; returns ``code``."""
-    line = f"{program}: {error}"
-    # Loaded only by who logs JSON: then the last line is JSON too.
-    if logformat := sys.modules.get("pubsub_common.logformat"):
-        line = logformat.last_line(program, str(error)) or line
-    print(line, file=sys.stderr)
+    say(program, str(error), "ERROR")
     return code
+
+
+def say(program: str, text: str, level: str = "INFO") -> None:
+    """Say something on a line of standard error, in the form of the log."""
+    line = f"{program}: {text}"
+    # Loaded only by who logs JSON.
+    if logformat := sys.modules.get("pubsub_common.logformat"):
+        line = logformat.json_line(program, text, level) or line
+    print(line, file=sys.stderr)

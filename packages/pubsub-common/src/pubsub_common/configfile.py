@@ -36,9 +36,13 @@ def table_of(program: str) -> str:
 
 
 def load(
-    path: str, program: str, lines: Sequence[OptionLine], shared: Sequence[OptionLine]
+    path: str,
+    program: str,
+    lines: Sequence[OptionLine],
+    shared: Sequence[OptionLine] | None,
 ) -> dict[str, Any]:
-    """What the file at ``path`` says for ``program``, as docopt would give it.
+    """What the file at ``path`` says for ``program``, as docopt would give it. Without
+    ``shared``, only what it says for this program alone.
 
     Raises:
         ConfigError: it cannot be read, is no TOML, or says what makes no sense.
@@ -55,10 +59,10 @@ def load(
     # `status` takes what it knows of the broker's table.
     partial = " " in program
     found = {}
-    for table, known, required in (
-        (COMMON, shared, True),
-        (own, lines, not partial),
-    ):
+    tables = [(own, lines, not partial)]
+    if shared is not None:
+        tables.insert(0, (COMMON, shared, True))
+    for table, known, required in tables:
         for key, value in document.get(table, {}).items():
             name = key.replace("_", "-")
             line = _line(known, name)

@@ -33,6 +33,7 @@ from pubsub_common.messages import (
     ClockReply,
     ClockRequest,
     Disconnected,
+    Latency,
     Registered,
 )
 from pubsub_common.security.handshakes import (
@@ -75,7 +76,8 @@ class ControlClient:
     reports. ``service`` is called there too, whenever the thread wakes, for work
     that the role must do beside the user's thread; it returns the seconds after
     which it wants to be called again, or None. ``watch_fd`` wakes the thread. ``lost``
-    tells how many events of each topic were lost, for heartbeats.
+    tells how many events of each topic were lost, for heartbeats; ``published`` and
+    ``latency`` are as in `ClientSession.tick`.
     """
 
     def __init__(
@@ -89,6 +91,8 @@ class ControlClient:
         watch_fd: int | None = None,
         lost: Callable[[], Mapping[str, int]] = lambda: {},
         keys: ClientKeys | None = None,
+        published: Callable[[], Mapping[str, int]] | None = None,
+        latency: Callable[[], Latency | None] = lambda: None,
     ) -> None:
         """``keys`` are for a secure broker; without them only one that is not secure
         will do."""
@@ -98,6 +102,7 @@ class ControlClient:
         self._service = service
         self._watch_fd = watch_fd
         self._lost = lost
+        self._published, self._latency = published, latency
         self._waker = Waker()
         self._session = ClientSession(identity, time.monotonic())
         # The monotonic clock is for one machine only, and so is loopback.
@@ -317,7 +322,9 @@ class ControlClient:
         clock = None
         if offset is not None:
             clock = ClockOffset(offset_ns=offset.offset_ns, bound_ns=offset.bound_ns)
-        request, events = self._session.tick(time.monotonic(), clock, self._lost())
+        request, events = self._session.tick(
+            time.monotonic(), clock, self._lost(), self._published, self._latency
+        )
         for event in events:
             self._publish(event)
         if request is not None:

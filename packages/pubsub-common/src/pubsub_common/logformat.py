@@ -31,12 +31,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields)
 
 
-def last_line(program: str, text: str) -> str | None:
-    """What a program says last, in the form of its log; None: its log is no JSON."""
+def json_line(program: str, text: str, level: str) -> str | None:
+    """What a program says besides its log, in the form of that; None: its log is no
+    JSON."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, JsonFormatter):
-            record = logging.makeLogRecord(
-                {"levelname": "ERROR", "levelno": logging.ERROR, "msg": text}
-            )
+            record = logging.makeLogRecord({"levelname": level, "msg": text})
             return JsonFormatter(program).format(record)
     return None

@@ -96,16 +96,33 @@ class ClockRange(_Part, frozen=True):
     high_ns: int
 
 
+class Latency(_Part, frozen=True):
+    """The one-way latency of ``count`` events, by a sample of them. Not clipped: what is
+    negative is a clock's fault."""
+
+    count: Sequence
+    p50_ns: Nanoseconds
+    p99_ns: Nanoseconds
+    max_ns: Nanoseconds
+
+
 class Heartbeat(_Message, frozen=True, tag="heartbeat"):
     """Renews the lease. ``revision`` is the last push that the client has seen;
     ``clock`` what it knows of its clock, if anything. ``lost`` is how many events of
-    each topic a subscriber has lost since it registered first, for those with any."""
+    each topic a subscriber has lost since it registered first, for those with any.
+
+    ``published`` are a publisher's next sequence numbers, for those of its topics where
+    it is another than in its last heartbeat under this registration; None from clients
+    that do not tell. ``latency`` is that of the events that a subscriber has had since
+    its last heartbeat; None without any."""
 
     id: int
     session: Session
     revision: int = 0
     clock: ClockOffset | None = None
     lost: dict[str, Sequence] = {}
+    published: dict[str, Sequence] | None = None
+    latency: Latency | None = None
 
 
 class ClockRequest(_Message, frozen=True, tag="clock"):
@@ -233,7 +250,9 @@ class Farewell(_Message, frozen=True, tag="farewell"):
 
 class ClientStatus(_Part, frozen=True):
     """One client in a status report. ``idle_s`` is the time since it last spoke,
-    ``lost`` what a subscriber said in its last heartbeat."""
+    ``lost`` and ``latency`` what a subscriber said in its last heartbeat. ``rates`` are
+    the events a second that a publisher has published of late on each topic, for those
+    with any; None while that is not known."""
 
     role: Role
     session: Session
@@ -241,6 +260,8 @@ class ClientStatus(_Part, frozen=True):
     topics: list[str]
     idle_s: float
     lost: dict[str, Sequence] = {}
+    rates: dict[str, float] | None = None
+    latency: Latency | None = None
 
 
 class Status(_Message, frozen=True, tag="status_report"):

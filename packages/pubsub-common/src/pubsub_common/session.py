@@ -22,7 +22,7 @@ out while this process was stopped) has the same cure.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pubsub_common import messages
@@ -40,6 +40,7 @@ from pubsub_common.messages import (
     Error,
     Farewell,
     Heartbeat,
+    Latency,
     Model,
     PublisherInfo,
     PublishersChanged,
@@ -126,6 +127,9 @@ class ClientSession:
         self._finished = False
         self._unsent = False
         self._revision = 0
+        # Next sequence numbers as the broker knows them, and what of it was told last.
+        self._told: dict[str, int] = {}
+        self._news: dict[str, int] = {}
         self.session: int | None = None
         self.epoch: int | None = None
         self.lease_s = LEASE_S
@@ -143,10 +147,14 @@ class ClientSession:
         now: float,
         clock: ClockOffset | None = None,
         lost: Mapping[str, int] | None = None,
+        published: Callable[[], Mapping[str, int]] | None = None,
+        latency: Callable[[], Latency | None] = lambda: None,
     ) -> tuple[Register | Heartbeat | None, list[SessionEvent]]:
         """What is due at ``now``: a message to send, and what the client should know.
         ``clock`` is what is known of this client's clock, ``lost`` how many events of
-        each topic it has lost.
+        each topic it has lost. ``published`` and ``latency`` are asked only for a
+        heartbeat: for a publisher's next sequence numbers, and for the latency of what
+        a subscriber has received since it was asked last.
 
         The caller says `unsent` when the message could not be handed to a
         connection; it is then due again shortly.
@@ -163,12 +171,15 @@ class ClientSession:
             return self._register(), events
         self._deadline = now + self._heartbeat_s()
         assert self.session is not None
+        news = None if published is None else self._changed(published())
         return Heartbeat(
             id=self._take_id(),
             session=self.session,
             revision=self._revision,
             clock=clock,
             lost=dict(lost or {}),
+            published=news,
+            latency=latency(),
         ), events
 
     def change(self, identity: Identity, now: float) -> None:
@@ -184,6 +195,8 @@ class ClientSession:
 
     def unsent(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
+        for topic in self._news:
+            self._told.pop(topic, None)
         self._unsent = True
         self._deadline = now + REGISTER_RETRY_S
 
@@ -261,6 +274,18 @@ class ClientSession:
             strengths=dict(identity.strengths),
         )
 
+    def _changed(self, numbers: Mapping[str, int]) -> dict[str, int]:
+        """Of these next sequence numbers those that the broker does not know. What it
+        was told nothing of is 0 for it."""
+        told = self._told
+        self._news = {
+            topic: number
+            for topic, number in numbers.items()
+            if number != told.get(topic, 0)
+        }
+        told.update(self._news)
+        return self._news
+
     def _register_soon(self, now: float) -> None:
         self._registered = False
         self._deadline = now
@@ -274,6 +299,7 @@ class ClientSession:
         self.epoch = reply.epoch
         self.lease_s = reply.lease_s
         self._revision = reply.revision
+        self._told.clear()  # it may be another broker
         self._deadline = now + self._heartbeat_s()
         return [Joined(reply, again)]
 

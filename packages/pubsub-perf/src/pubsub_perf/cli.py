@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "plot": "pubsub_perf.plot_command",
     "analyze": "pubsub_perf.analyze_command",
     "compare": "pubsub_perf.compare_command",
+    "view": "pubsub_perf.view_command",
     "bench": "pubsub_perf.bench_command",
 }
 
@@ -33,6 +34,7 @@ Commands:
   plot     draw the latencies in a folder, and write a report
   analyze  decide what the latencies in a folder say of the two models
   compare  tell whether a second sweep is slower than a first
+  view     show a report to browsers
   bench    measure the roles against plain pyzmq, or against other systems
 
 {PROGRAM} COMMAND --help tells the options of a command.

@@ -1,20 +1,24 @@
 """The console script ``pubsub-driver``: any role, any number of it. Shell.
 
-The options are those of the role's own script. One role runs in this process; more
-of them run as processes, which this one starts, passes signals on to and waits for.
+The options are those of the role's own script, which is told those that were given; of
+the others it knows itself what the environment and a file of settings say. One role runs
+in this process; more of them run as processes, which this one starts, passes signals on
+to and waits for.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pubsub_common import cli, defaults
+from pubsub_common import cli, configfile, defaults, usage
+from pubsub_common.commandline import CONFIG_VARIABLE, Source
 from pubsub_common.errors import ConfigError, PubSubError
 
 PROGRAM: Final = "pubsub-driver"
@@ -55,14 +59,15 @@ Options:
 _ROLES: Final = ("publisher", "subscriber", "broker")
 # What each role's own script understands, of the options above.
 _PASSED_ON: Final = {
-    "broker": ("--max-event-count", "--address"),
+    "broker": ("--max-event-count", "--address", "--config"),
     "publisher": (
         *("--broker-address", "--broker-port", "--connect-timeout"),
         *("--max-event-count", "--sleep", "--bind-port", "--address", "--clock"),
+        "--config",
     ),
     "subscriber": (
         *("--broker-address", "--broker-port", "--connect-timeout"),
-        *("--max-event-count", "--filename", "--address", "--clock"),
+        *("--max-event-count", "--filename", "--address", "--clock", "--config"),
     ),
 }
 _FLAGS: Final = {
@@ -112,16 +117,37 @@ def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
             raise ConfigError("-f is for subscribers only")
         if options["--indefinite"]:
             raise ConfigError("-f needs a limited number of events, so not with -i")
-    return role, [words_for(role, options, i, count) for i in range(count)]
+    told = given(options)
+    return role, [words_for(role, told, i, count) for i in range(count)]
 
 
-def words_for(role: str, options: cli.Options, index: int, count: int) -> list[str]:
-    """The words for instance ``index`` of ``count`` of a role's script."""
-    words = [flag for flag in _FLAGS[role] if options[flag]]
+def given(options: cli.Options) -> dict[str, Any]:
+    """The options that were given to the driver itself: in words, or in its own table
+    of a file of settings. Those of the other tables the role finds in the same file."""
+    path = options["--config"] or os.environ.get(CONFIG_VARIABLE)
+    found = {}
+    if path:
+        lines = usage.option_lines(USAGE)
+        found = configfile.load(path, PROGRAM, lines, None)
+    words = {
+        name: value
+        for name, value in options.items()
+        if cli.strength(options, name) == Source.WORDS
+    }
+    return {**found, **words}
+
+
+def words_for(
+    role: str, options: Mapping[str, Any], index: int, count: int
+) -> list[str]:
+    """The words for instance ``index`` of ``count`` of a role's script, which is to be
+    told ``options``."""
+    words = [flag for flag in _FLAGS[role] if options.get(flag)]
     if role != "broker":
-        words += [word for topic in options["--topic"] for word in ("-t", topic)]
+        topics = options.get("--topic", ())
+        words += [word for topic in topics for word in ("-t", topic)]
     for name in _PASSED_ON[role]:
-        value = options[name]
+        value = options.get(name)
         if value is None:
             continue
         if count > 1 and name == "--filename":

@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, Final, NoReturn, Self
+from typing import Any, Final, NoReturn
 
-from pubsub_common.aio import EVENTS_A_TURN, arguments_of, begin, to_the_end
+from pubsub_common.aio import EVENTS_A_TURN, Asynchronous, arguments_of
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher.batching import Item
 from pubsub_publisher.chunks import chunks
@@ -30,7 +29,7 @@ _LOOK_S: Final = 0.002
 _LOOK_MAX_S: Final = 0.05
 
 
-class Publisher:
+class Publisher(Asynchronous[SyncPublisher]):
     """`pubsub_publisher.Publisher` for asyncio: the same arguments, and the same methods
     as coroutines, except `publish`, which generates events.
 
@@ -43,39 +42,16 @@ class Publisher:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._inner = SyncPublisher(*args, **kwargs)
         self._senders: dict[str, Callable[[bytes], int]] = {}
-        self._since_turn = 0
         self._turn = asyncio.Lock()
         self._waiting = 0
 
-    # Set-up and end
-
-    async def configure(self) -> None:
-        """Bind the data port and register with the broker. Raises what the synchronous
-        one does."""
-        inner = self._inner
-        await begin(inner.configure, inner.stop, inner.disconnect)
+    # The end
 
     async def disconnect(self) -> None:
         """Leave the system: tell the broker how far each topic went, and let what
         was published go out within the linger time. Again: does nothing."""
         self._senders = {}
-        await to_the_end(self._inner.disconnect)
-
-    def stop(self) -> None:
-        """End waits soon. For any thread and for signal handlers."""
-        self._inner.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.configure()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.disconnect()
+        await super().disconnect()
 
     # Publishing
 
@@ -178,21 +154,7 @@ class Publisher:
         """``IP:port`` where subscribers connect; empty before `configure`."""
         return self._inner.address
 
-    @property
-    def session(self) -> int:
-        """The session that the broker has given us; -1 before."""
-        return self._inner.session
-
-    @property
-    def topics(self) -> tuple[str, ...]:
-        return self._inner.topics
-
     # Inside
-
-    async def _give_way(self) -> None:
-        """Let other tasks run. Nothing is half published meanwhile."""
-        self._since_turn = 0
-        await asyncio.sleep(0)
 
     def _sender(self, topic: str, payload: object) -> Callable[[bytes], int]:
         """What sends events of ``topic`` without waiting; made at the first one.

@@ -59,6 +59,7 @@ Options:
                                   given the events of the strongest only
 {cli.CLOCK_OPTION}
 {cli.MEASURE_OPTIONS}
+{cli.LOG_OPTION}
 {cli.COMMON_OPTIONS}
 """
 
@@ -107,7 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = cli.parse(USAGE, argv, PROGRAM, __version__)
 
     def work() -> None:
-        cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        cli.set_up_logging(
+            PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
+        )
         wait_for = (
             cli.whole_number(options, "--wait-for") if options["--wait-for"] else 0
         )

@@ -225,6 +225,7 @@ class Publisher:
             service=self._outlet.serve,
             watch_fd=self._outlet.fd,
             keys=self._keys,
+            published=self._published,
         )
         self._outlet.wake = self._control.wake
         self._control.start()
@@ -535,6 +536,12 @@ class Publisher:
         while now_ns() < due_ns:
             pass
         return not self._stopping
+
+    def _published(self) -> dict[str, int]:
+        """How many events of each topic have left, for heartbeats; in the control
+        thread, so of one moment each."""
+        topics = self._topics
+        return {name: topics[name].next_sequence for name in self.topics}
 
     def _next_sequences(self) -> dict[str, int]:
         return {name: topic.next_number for name, topic in self._topics.items()}

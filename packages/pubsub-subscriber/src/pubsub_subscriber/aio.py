@@ -13,15 +13,18 @@ the receiver's: the next call finds the rest.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from operator import length_hint
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
-from pubsub_common.aio import EVENTS_A_TURN, arguments_of, begin, to_the_end
+from pubsub_common.aio import (
+    EVENTS_A_TURN,
+    Asynchronous,
+    arguments_of,
+    to_the_end,
+)
 from pubsub_common.batches import Batch
 from pubsub_common.errors import PubSubError
 from pubsub_common.events import Event
@@ -35,7 +38,7 @@ _MAX_WAIT_S: Final = 3600.0
 _T = TypeVar("_T")
 
 
-class Subscriber:
+class Subscriber(Asynchronous[SyncSubscriber]):
     """`pubsub_subscriber.Subscriber` for asyncio: the same arguments, and the same
     methods as coroutines.
 
@@ -50,15 +53,13 @@ class Subscriber:
         self._receiver = self._inner._receiver
         self._watch = Watch(self._receiver)
         self._leaving = False
-        self._since_turn = 0
 
     # Set-up and end
 
     async def configure(self) -> None:
         """Register with the broker and connect to it or to the publishers. Raises what
         the synchronous one does."""
-        inner = self._inner
-        await begin(inner.configure, inner.stop, inner.disconnect)
+        await super().configure()
         try:
             self._watch.begin()
         except BaseException:
@@ -72,25 +73,9 @@ class Subscriber:
         self._leaving = True  # a thread has the sockets now
         try:
             self._watch.end()
-            await to_the_end(self._inner.disconnect)
+            await super().disconnect()
         finally:
             self._leaving = False
-
-    def stop(self) -> None:
-        """As of the synchronous one: for any thread and for signal handlers."""
-        self._inner.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.configure()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.disconnect()
 
     # Receiving
 
@@ -195,15 +180,6 @@ class Subscriber:
         """Of the events that `notify` has received."""
         return self._inner.latencies
 
-    @property
-    def session(self) -> int:
-        """The session that the broker has given us; -1 before."""
-        return self._inner.session
-
-    @property
-    def topics(self) -> tuple[str, ...]:
-        return self._inner.topics
-
     # Inside
 
     def _check_ours(self) -> None:
@@ -219,11 +195,6 @@ class Subscriber:
         if found is not None:
             self._watch.wake_all()  # others may wait for what is left
         return found
-
-    async def _give_way(self) -> None:
-        """Let other tasks run. Nobody has an event in hand meanwhile."""
-        self._since_turn = 0
-        await asyncio.sleep(0)
 
     async def _wait(self, deadline: float | None) -> bool:
         """Wait for something to happen, after all that has arrived was looked at in this

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -56,6 +55,7 @@ Options:
                                   from before (implies --recover) [default: now]
 {cli.CLOCK_OPTION}
 {cli.MEASURE_OPTIONS}
+{cli.LOG_OPTION}
 {cli.COMMON_OPTIONS}
 """
 
@@ -100,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = cli.parse(USAGE, argv, PROGRAM, __version__)
 
     def work() -> None:
-        cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        cli.set_up_logging(
+            PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
+        )
         measure = Measure(options["--details"], options["--report"])
         listen = measure.listener(None)
         follow = output_options.follow(options, listen)
@@ -135,7 +137,7 @@ def run(
                 subscriber.notify()
         finally:
             if not quiet:
-                print(summary(subscriber), file=sys.stderr)
+                cli.say(PROGRAM, summary(subscriber))
 
 
 def summary(subscriber: Subscriber) -> str:
@@ -161,6 +163,4 @@ def summary(subscriber: Subscriber) -> str:
     elif latency and error_ns != (0, 0):
         low, high = (f"{'+' if ns > 0 else ''}{format_ns(ns)}" for ns in error_ns or ())
         latency += f"; true latency: {low} to {high}, as clocks may be apart"
-    return f"{PROGRAM}: {', '.join(parts)}" + (
-        f"; latency {latency}" if latency else ""
-    )
+    return ", ".join(parts) + (f"; latency {latency}" if latency else "")

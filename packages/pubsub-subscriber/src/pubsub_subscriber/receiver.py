@@ -24,9 +24,11 @@ from typing import Any, Final
 
 from pubsub_common.batches import Batch
 from pubsub_common.events import Event
+from pubsub_common.messages import Latency
 from pubsub_common.sockets import Waker
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import BURST, Intake, Item
+from pubsub_subscriber.sampler import LatencySampler
 
 # How long after `stop` frames are still taken from the sockets: without a limit, a
 # publisher that is faster than this subscriber would keep it from ending.
@@ -62,6 +64,7 @@ class Receiver:
         self._settle = settle
         self._next_deadline = next_deadline
         self._poll_busy = poll_busy
+        self._sampler = LatencySampler()
         # The burst that is being delivered, and how many events were in all bursts.
         self._burst: Iterator[Event] = iter(())
         self._taken = 0
@@ -101,6 +104,11 @@ class Receiver:
         """How many events were delivered."""
         return self._taken - length_hint(self._burst)
 
+    def latency(self) -> Latency | None:
+        """The latency of what was received since it was asked for last; None without
+        any. For the control thread."""
+        return self._sampler.summary(self._taken)
+
     def undelivered(self) -> int:
         """How many events were decoded, and come next."""
         kept = sum(len(item) if isinstance(item, Batch) else 1 for item in self.kept)
@@ -130,10 +138,11 @@ class Receiver:
                     del self.kept[index]
                     self._taken += 1
                     if isinstance(item, Batch):
-                        event, *rest = item
+                        item, *rest = item
                         for later in reversed(rest):
                             self.kept.insert(index, later)
-                        return event
+                    if self._taken > self._sampler.due:
+                        self._sampler.take([item], self._taken)
                     return item
             searched = len(self.kept)
             if not self.fetch(self.kept):
@@ -166,6 +175,8 @@ class Receiver:
             self.kept.extendleft(reversed(events[wanted:]))
             batch = batch.first(wanted)
         self._taken += len(batch)
+        if self._taken > self._sampler.due:
+            self._sampler.take(batch, self._taken)
         return batch
 
     @property
@@ -200,6 +211,8 @@ class Receiver:
                 del events[wanted:]
             self._burst = iter(events)
             self._taken += len(events)
+            if self._taken > self._sampler.due:
+                self._sampler.take(events, self._taken)
         return True
 
     def _gather(self, events: list[Event], wanted: int, deadline: float | None) -> bool:

@@ -230,6 +230,7 @@ class Subscriber:
             lost=lambda: dict(self._lost),
             service=self._look_at_ways,
             keys=self._keys,
+            latency=self._receiver.latency,
         )
         self._control.start()
         self._control.wait_registered(

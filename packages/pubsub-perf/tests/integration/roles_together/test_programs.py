@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,52 @@ def test_a_whole_run_ends_by_itself_and_leaves_a_file(
     assert subscriber.complaint.startswith("30 events received, 0 lost; latency min ")
     assert [row[:2] for row in rows(file)] == [[f"127.0.0.1:{bind_port}", "A"]] * 30
     assert all(float(row[2]) > 0 for row in rows(file))
+
+
+def test_with_a_log_in_json_all_that_is_said_is_json(run: Run, model: Model) -> None:
+    _, port = start_broker(run, *flag(model))
+    words = [*client(port), "--log-format", "json", "-v"]
+    subscriber = run("pubsub-subscriber", *words, *flag(model), "-m", "5", "--raw")
+    publisher = run(
+        "pubsub-publisher",
+        *words,
+        *("--wait-for", "1", "-m", "5", "-s", "0", "-bp", free_port()),
+    )
+
+    assert publisher.wait() == 0
+    assert subscriber.wait() == 0
+    for program, name in ((publisher, "publisher"), (subscriber, "subscriber")):
+        said = [json.loads(line) for line in program.err.splitlines()]
+        assert said
+        for entry in said:
+            assert set(entry) == {"time", "level", "program", "message"}
+            assert entry["program"] == f"pubsub-{name}"
+    assert said[-1]["level"] == "INFO"
+    assert said[-1]["message"].startswith("5 events received, 0 lost; latency min ")
+    assert publisher.out == ""
+    assert subscriber.out.count("event ") == 5
+
+
+@pytest.mark.parametrize("role", ["publisher", "subscriber"])
+def test_with_a_log_in_json_the_last_line_is_json_too(run: Run, role: str) -> None:
+    program = run(
+        f"pubsub-{role}",
+        *client(free_port()),
+        *("--connect-timeout", "0.05", "--log-format", "json"),
+        *(["--quiet"] if role == "subscriber" else []),
+    )
+
+    assert program.wait() == 1
+    (line,) = program.err.splitlines()
+    assert json.loads(line)["message"].startswith("no broker answered at tcp://")
+
+
+@pytest.mark.parametrize("role", ["publisher", "subscriber"])
+def test_another_form_of_the_log_is_refused(run: Run, role: str) -> None:
+    program = run(f"pubsub-{role}", *client(free_port()), "--log-format", "xml")
+
+    assert program.wait() == 2
+    assert program.err == (f"pubsub-{role}: --log-format is text or json, not 'xml'\n")
 
 
 def test_clients_that_were_first_say_so_once_and_find_the_broker(

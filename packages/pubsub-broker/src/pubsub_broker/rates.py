@@ -1,0 +1,80 @@
+"""How fast a publisher publishes, by the counts in its heartbeats. Core."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final, Self
+
+from pubsub_common.messages import Register
+
+# Rates are of the time between so many heartbeats: with one, an event every few seconds
+# would be one that comes and goes.
+_SPANS: Final = 3
+
+
+class Published:
+    """The counts of one publisher, and how they grew of late."""
+
+    __slots__ = ("_all_known", "_at", "_counts", "_spans")
+
+    def __init__(self, since: float | None) -> None:
+        """``since`` is when it began to publish; None: before we knew it."""
+        self._at = since
+        self._all_known = True  # a topic that was told nothing of has had no event
+        self._counts: dict[str, int] = {}
+        self._spans: deque[tuple[float, dict[str, int]]] = deque(maxlen=_SPANS)
+
+    @classmethod
+    def of(
+        cls,
+        request: Register,
+        topics: Iterable[str],
+        earlier: Self | None,
+        now: float,
+    ) -> Self | None:
+        """What is known of a client that registers with these topics; None of a
+        subscriber. ``earlier`` is what was known of it before."""
+        if request.role != "publisher":
+            return None
+        if earlier is None:
+            return cls(now if request.session is None else None)
+        # It will tell the counts of all its topics.
+        earlier._counts = _of(topics, earlier._counts)
+        earlier._all_known = False
+        return earlier
+
+    def heard(
+        self, counts: Mapping[str, int], topics: Iterable[str], now: float
+    ) -> None:
+        """A heartbeat told the counts of those of its ``topics`` where they are new.
+        Those of others are ignored: nobody could bound them."""
+        counts = _of(topics, counts)
+        known = self._counts
+        if self._at is not None and now > self._at:
+            grown = {}
+            for topic, count in counts.items():
+                before = known.get(topic, 0 if self._all_known else count)
+                if count > before:
+                    grown[topic] = count - before
+            self._spans.append((now - self._at, grown))
+        known.update(counts)
+        self._at = now
+        self._all_known = True
+
+    def rates(self) -> dict[str, float] | None:
+        """Events a second of the topics that have any; None while it is not known."""
+        if not self._spans:
+            return None
+        seconds = sum(span for span, _ in self._spans)
+        total: dict[str, int] = {}
+        for _, grown in self._spans:
+            for topic, count in grown.items():
+                total[topic] = total.get(topic, 0) + count
+        return {topic: round(count / seconds, 3) for topic, count in total.items()}
+
+
+def _of(topics: Iterable[str], counts: Mapping[str, int]) -> dict[str, int]:
+    if not counts:
+        return {}
+    return {topic: counts[topic] for topic in topics if topic in counts}
