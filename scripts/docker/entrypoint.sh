@@ -15,6 +15,6 @@ status)
     exec pubsub-broker status --address "$address" --port "$port" "$@"
     ;;
 *)
-    exec pubsub-broker --address "$address" --port "$port" "$@"
+    exec pubsub-broker --bind "$address" --port "$port" "$@"
     ;;
 esac

@@ -19,6 +19,7 @@ CORE = [
     "admission",
     "channels",
     "core",
+    "exposure",
     "losses",
     "members",
     "ratelimit",

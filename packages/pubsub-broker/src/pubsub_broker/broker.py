@@ -13,6 +13,7 @@ from typing import Final, Self
 
 import zmq
 
+from pubsub_broker import exposure
 from pubsub_broker.controlport import ControlPort
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.counting import CountingForwarder
@@ -59,6 +60,7 @@ class Broker:
         indefinite: bool = False,
         max_event_count: int = defaults.MAX_EVENT_COUNT,
         *,
+        bind: str | None = None,
         address: str | None = None,
         port: int = defaults.CONTROL_PORT,
         lease_s: float = defaults.LEASE_S,
@@ -69,9 +71,9 @@ class Broker:
         max_clients: int | None = None,
         state: str | Path | None = None,
     ) -> None:
-        """``address`` is the IP address to serve; by default the Mininet host's own,
-        else loopback. ``port`` 0 takes a free one. Topics are spread over
-        ``forwarders`` threads.
+        """``bind`` is the IP address to serve, of one of this host's interfaces; without
+        it, loopback, which only this host reaches. ``address`` is another name for it.
+        ``port`` 0 takes a free one. Topics are spread over ``forwarders`` threads.
 
         ``overflow`` says what happens to events for a subscriber whose queue of
         ``queue_limit`` messages is full: ``"drop"`` them for this subscriber, or
@@ -99,7 +101,7 @@ class Broker:
         self.max_event_count = max_event_count
         self.port = port
         self.event_count = 0
-        self._given_address = addresses.validate_host(address) if address else None
+        self._given_address = exposure.served_address(bind, address)
         self._lease_s = lease_s
         self._forwarder_count = forwarders
         self._queue_limit = queue_limit
@@ -124,7 +126,7 @@ class Broker:
         Raises:
             ConfigError: the address is not this host's, or the port is taken.
         """
-        self.address = self.get_host_address()
+        self.address = self._given_address or defaults.LOOPBACK
         self._state = StateKeeper(self._state_path) if self._state_path else None
         forwarders = self._forwarder_count if self.centralized else 0
         max_clients, warning = room_for_clients(
@@ -177,9 +179,13 @@ class Broker:
         self._poller.register(self._waker.fd, zmq.POLLIN)
         self._counting.register(self._poller)
         _log.info("%s broker on %s:%d", model, self.address, self.port)
+        open_to_all = exposure.warning(self.address, self.port, secure=False)
+        if open_to_all is not None:
+            _log.warning("%s", open_to_all)
 
     def get_host_address(self) -> str:
-        """This host's IP address: the one given, a Mininet host's own, or loopback."""
+        """This host's IP address: the one given, a Mininet host's own, or loopback.
+        What is served is `address`: loopback, unless another was given."""
         return self._given_address or addresses.host_address()
 
     def get_clear_port(self) -> int:

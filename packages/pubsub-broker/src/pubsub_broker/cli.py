@@ -33,7 +33,10 @@ Options:
   -i, --indefinite                go on until stopped (as it does without -m)
   -m N, --max-event-count N       stop after N events: forwarded ones with -c, else
                                   clients that came or went
-{cli.ADDRESS_OPTION}
+  --bind ADDRESS                  IP address to serve, of one of this host's interfaces;
+                                  without it {defaults.LOOPBACK}, which only this host
+                                  reaches
+  --address HOST                  the same as --bind
   --port PORT                     control port; 0 takes a free one
                                   [default: {defaults.CONTROL_PORT}]
   --lease SECONDS                 how long a client that is silent stays registered
@@ -49,11 +52,21 @@ Options:
                                   tells who is expected back
   --http ADDRESS                  serve a page that shows what goes on: PORT, for this
                                   host only, or HOST:PORT
-  --metrics-port PORT             serve figures for Prometheus at http://HOST:PORT/metrics,
-                                  HOST the broker's; needs pubsub-broker[metrics]
+  --metrics-port ADDRESS          serve figures for Prometheus at http://HOST:PORT/metrics;
+                                  ADDRESS as for --http; needs pubsub-broker[metrics]
   --log-format FORMAT             text, or json: an object a line [default: text]
 {cli.COMMON_OPTIONS}
 """
+
+
+def served(options: cli.Options) -> str | None:
+    """The address to serve; None: nobody has said.
+
+    Raises:
+        ConfigError: it was said twice.
+    """
+    name = cli.choose(options, "--bind", "--address")
+    return None if name is None else options[name]
 
 
 def build(options: cli.Options) -> Broker:
@@ -73,7 +86,7 @@ def build(options: cli.Options) -> Broker:
             if limit is not None
             else defaults.MAX_EVENT_COUNT
         ),
-        address=options["--address"],
+        bind=served(options),
         port=cli.port_number(options, "--port", minimum=0),
         lease_s=cli.seconds(options, "--lease"),
         forwarders=cli.whole_number(options, "--forwarders"),
@@ -94,16 +107,14 @@ def observers(options: cli.Options) -> Observers | None:
     Raises:
         ConfigError: they ask for something that cannot be.
     """
-    http, metrics_port = options["--http"], options["--metrics-port"]
-    if http is None and metrics_port is None:
+    http, metrics = options["--http"], options["--metrics-port"]
+    if http is None and metrics is None:
         return None
     from pubsub_broker.observers import Observers, place
 
     return Observers(
         place(http) if http is not None else None,
-        cli.port_number(options, "--metrics-port", minimum=0)
-        if metrics_port is not None
-        else None,
+        place(metrics, "--metrics-port") if metrics is not None else None,
     )
 
 

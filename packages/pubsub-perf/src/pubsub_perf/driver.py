@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from pubsub_common import cli, defaults
+from pubsub_common import addresses, cli, defaults
 from pubsub_common.errors import ConfigError, PubSubError
 
 PROGRAM: Final = "pubsub-driver"
@@ -47,6 +47,8 @@ Options:
   --bind-port PORT                publisher: port to publish from (also -bp); one in
                                   use is passed over
                                   [default: {defaults.PUBLISHER_PORT}]
+  --bind ADDRESS                  broker: IP address to serve; without it that of the
+                                  Mininet host, else {defaults.LOOPBACK}
 {cli.ADDRESS_OPTION}
 {cli.CLOCK_OPTION}
 {cli.COMMON_OPTIONS}
@@ -55,7 +57,7 @@ Options:
 _ROLES: Final = ("publisher", "subscriber", "broker")
 # What each role's own script understands, of the options above.
 _PASSED_ON: Final = {
-    "broker": ("--max-event-count", "--address"),
+    "broker": ("--max-event-count", "--bind", "--address"),
     "publisher": (
         *("--broker-address", "--broker-port", "--connect-timeout"),
         *("--max-event-count", "--sleep", "--bind-port", "--address", "--clock"),
@@ -112,7 +114,13 @@ def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
             raise ConfigError("-f is for subscribers only")
         if options["--indefinite"]:
             raise ConfigError("-f needs a limited number of events, so not with -i")
-    return role, [words_for(role, options, i, count) for i in range(count)]
+    commands = [words_for(role, options, i, count) for i in range(count)]
+    if role == "broker" and cli.choose(options, "--bind", "--address") is None:
+        # As in the seed: others find it at the address of the Mininet host that it is on.
+        here = addresses.host_address()
+        if here != defaults.LOOPBACK:
+            commands[0] += ["--bind", here]
+    return role, commands
 
 
 def words_for(role: str, options: cli.Options, index: int, count: int) -> list[str]:
