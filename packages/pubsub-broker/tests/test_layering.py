@@ -20,6 +20,7 @@ CORE = [
     "channels",
     "core",
     "exposure",
+    "guard",
     "losses",
     "members",
     "ratelimit",

@@ -17,10 +17,12 @@ from pubsub_broker import exposure
 from pubsub_broker.controlport import ControlPort
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.counting import CountingForwarder
-from pubsub_broker.descriptors import room_for_clients
+from pubsub_broker.descriptors import room_for_clients, share_of_address
+from pubsub_broker.door import Door
 from pubsub_broker.effects import Arrived, Attach, Departed, Detach, Effect, Send
 from pubsub_broker.forwarder import RETRY_S
 from pubsub_broker.forwarding import Forwarding, Overflow
+from pubsub_broker.guard import limits_of
 from pubsub_broker.journal import Journal
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_broker.statefile import StateKeeper
@@ -69,6 +71,9 @@ class Broker:
         linger_s: float = defaults.LINGER_S,
         overflow: Overflow = "drop",
         max_clients: int | None = None,
+        max_clients_per_address: int | None = None,
+        max_registrations_per_second: float = defaults.REGISTRATIONS_PER_SECOND,
+        max_topics_per_client: int = defaults.MAX_TOPICS_PER_CLIENT,
         state: str | Path | None = None,
     ) -> None:
         """``bind`` is the IP address to serve, of one of this host's interfaces; without
@@ -80,7 +85,10 @@ class Broker:
         ``"block"`` all forwarding until it has room, so that publishers wait.
 
         ``max_clients`` may be registered at a time; by default 10,000, or for how many
-        the open files of this process are enough. ``state`` is a file in which to
+        the open files of this process are enough. Of these ``max_clients_per_address``
+        may come from one IP address, by default half of them, but at least 1,000; and
+        from one address ``max_registrations_per_second``, after ten times as many at
+        once. Each may have ``max_topics_per_client`` topics. ``state`` is a file in which to
         keep who is there, so that after a restart the status can tell who is missing.
 
         Raises:
@@ -96,6 +104,19 @@ class Broker:
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
         if max_clients is not None:
             arguments.at_least("max_clients", max_clients)
+        if max_clients_per_address is not None:
+            arguments.at_least("max_clients_per_address", max_clients_per_address)
+        if not 0.1 <= max_registrations_per_second < float("inf"):
+            raise ConfigError(
+                "max_registrations_per_second must be at least 0.1: "
+                f"{max_registrations_per_second}"
+            )
+        arguments.in_range(
+            "max_topics_per_client",
+            max_topics_per_client,
+            1,
+            defaults.MAX_TOPICS_PER_CLIENT,
+        )
         self.centralized = centralized
         self.indefinite = indefinite
         self.max_event_count = max_event_count
@@ -108,6 +129,9 @@ class Broker:
         self._linger_s = linger_s
         self._overflow: Overflow = overflow
         self._max_clients = max_clients
+        self._max_per_address = max_clients_per_address
+        self._max_registrations_per_s = max_registrations_per_second
+        self._max_topics = max_topics_per_client
         self._state_path = state
         self.address = ""
         self._stopping = False
@@ -116,7 +140,7 @@ class Broker:
         self._state: StateKeeper | None = None
         self._journal = Journal()
         self._changes: list[Attach | Detach] = []
-        self._request: tuple[bytes, Request] | None = None
+        self._request: tuple[bytes, Request, str | None] | None = None
 
     # Set-up and end
 
@@ -134,9 +158,15 @@ class Broker:
         )
         if warning is not None:
             _log.warning("%s", warning)
+        per_address = share_of_address(self._max_per_address, max_clients)
         self._waker = Waker()
         self._context = new_context()
         self._port = ControlPort(self._context)
+        self._door = Door(
+            self._context,
+            self._port.socket,
+            limits_of(per_address, self._max_registrations_per_s, self._lease_s),
+        )
         self._forwarding = Forwarding(
             self._context,
             count=forwarders,
@@ -161,10 +191,12 @@ class Broker:
             clock_ns=time.time_ns,
             now=time.monotonic(),
             max_clients=max_clients,
+            max_from_origin=per_address,
+            max_topics=self._max_topics,
         )
         self._configured = True
         try:
-            self.port = self._port.bind(self.address, self.port)
+            self.port = self._door.port = self._port.bind(self.address, self.port)
             self._allocated_ports.add(self.port)
             self.update_send_socket()
             # After the port is ours: another broker with these options is still there
@@ -177,6 +209,7 @@ class Broker:
         self._poller = zmq.Poller()
         self._poller.register(self._port.socket, zmq.POLLIN)
         self._poller.register(self._waker.fd, zmq.POLLIN)
+        self._poller.register(self._door.socket, zmq.POLLIN)
         self._counting.register(self._poller)
         _log.info("%s broker on %s:%d", model, self.address, self.port)
         open_to_all = exposure.warning(self.address, self.port, secure=False)
@@ -212,6 +245,7 @@ class Broker:
             return
         self._configured = False
         until = time.monotonic() + self._linger_s
+        self._door.close()
         try:
             self._perform(self._core.farewell())
             self._forwarding.close(until)
@@ -260,6 +294,8 @@ class Broker:
         ready = dict(self._poller.poll(self._timeout_ms()))
         if self._waker.fd in ready:
             self._waker.clear()
+        if self._door.socket in ready:
+            self._door.watch(time.monotonic())
         if self._port.socket in ready:
             for _ in range(_BURST):
                 if not self._receive_request(index):
@@ -274,6 +310,7 @@ class Broker:
         self.update_receive_socket()
         self._forwarding.check()
         self._journal.tick(now)
+        self._door.tick(now)
         self._journal.held_up(self._forwarding.held(), now)
         if self._state is not None:
             self._state.tick(now)
@@ -286,6 +323,7 @@ class Broker:
     def _timeout_ms(self) -> int:
         now = time.monotonic()
         deadlines = [self._core.next_deadline(), self._forwarding.next_deadline()]
+        deadlines.append(self._door.next_deadline())
         if self._counting.held():
             deadlines.append(now + RETRY_S)
         due = min((at for at in deadlines if at is not None), default=now + _TURN_S)
@@ -332,13 +370,21 @@ class Broker:
         received = self._port.receive()
         if received is None:
             return False
-        peer, data = received
+        now = time.monotonic()
+        if not self._door.admits(received, now):
+            return True
+        peer, data = received.peer, received.data
         try:
             request = self._core.decode(data)
         except ProtocolError as error:
-            self._perform(self._core.undecodable(peer, data, error))
+            if self._door.admits_malformed(received, now):
+                self._perform(self._core.undecodable(peer, data, error))
             return True
-        self._request = (peer, request)
+        clients = self._core.client_count
+        if not self._door.admits_request(received, request, now, clients):
+            self._perform(self._core.postpone(peer, request))
+            return True
+        self._request = (peer, request, received.address)
         _log.debug("event %d: %s", index, type(request).__name__)
         match request:
             case Register(role="subscriber"):
@@ -361,8 +407,8 @@ class Broker:
     def _handle(self) -> None:
         if self._request is None:
             raise PubSubError("no request is being handled")
-        peer, request = self._request
-        effects = self._core.handle(peer, request, time.monotonic())
+        peer, request, origin = self._request
+        effects = self._core.handle(peer, request, time.monotonic(), origin)
         if not isinstance(request, Heartbeat):
             self._count_registration(effects)
         self._perform(effects)

@@ -48,6 +48,13 @@ Options:
                                   [default: drop]
   --max-clients N                 how many clients may be registered; without it
                                   {defaults.MAX_CLIENTS}, or as many as open files allow
+  --max-clients-per-address N     how many of them may come from one IP address; without
+                                  it half of them, but at least {defaults.MIN_CLIENTS_PER_ADDRESS}
+  --max-registrations-per-second N
+                                  from one IP address, after ten times as many at once
+                                  [default: {defaults.REGISTRATIONS_PER_SECOND:g}]
+  --max-topics-per-client N       how many topics each may have
+                                  [default: {defaults.MAX_TOPICS_PER_CLIENT}]
   --state FILE                    keep in FILE who is there; after a restart the status
                                   tells who is expected back
   --http ADDRESS                  serve a page that shows what goes on: PORT, for this
@@ -97,6 +104,15 @@ def build(options: cli.Options) -> Broker:
             if options["--max-clients"] is not None
             else None
         ),
+        max_clients_per_address=(
+            cli.whole_number(options, "--max-clients-per-address")
+            if options["--max-clients-per-address"] is not None
+            else None
+        ),
+        max_registrations_per_second=cli.whole_number(
+            options, "--max-registrations-per-second"
+        ),
+        max_topics_per_client=cli.whole_number(options, "--max-topics-per-client"),
         state=options["--state"],
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import zmq
 
@@ -18,6 +18,23 @@ _CONTROL_QUEUE: Final = 1000
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
+
+
+class Received(NamedTuple):
+    """A message, the connection that it came on, and that one's other end: an IP address,
+    or None if that is not known."""
+
+    peer: bytes
+    data: bytes
+    address: str | None
+    frame: zmq.Frame
+
+    def descriptor(self) -> int | None:
+        """The file descriptor of the connection; it may be closed meanwhile."""
+        try:
+            return int(self.frame.get("__fd"))
+        except (zmq.ZMQError, ValueError):
+            return None
 
 
 class ControlPort:
@@ -47,13 +64,23 @@ class ControlPort:
         bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return int(bound.rpartition(":")[2])
 
-    def receive(self) -> tuple[bytes, bytes] | None:
-        """A connection and what came from it; None when nothing waits."""
+    def receive(self) -> Received | None:
+        """What came from a connection; None when nothing waits."""
         try:
-            peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            peer = self.socket.recv(zmq.NOBLOCK)
         except zmq.Again:
             return None
-        return peer, frames[0] if len(frames) == 1 else b""  # empty is malformed
+        # Not copied, as only such a frame knows where it comes from.
+        frame = self.socket.recv(copy=False)
+        data = frame.bytes
+        while self.socket.rcvmore:
+            self.socket.recv()
+            data = b""  # which is malformed
+        try:
+            address = str(frame.get("Peer-Address"))
+        except zmq.ZMQError:
+            address = None
+        return Received(peer, data, address, frame)
 
     def send(self, peer: bytes, message: Reply) -> None:
         """Send to a connection, if it is still there and has room."""

@@ -17,7 +17,11 @@ from pubsub_broker.registry import Client, Registry
 from pubsub_broker.reports import client_status, clocks_of, publisher_info
 from pubsub_broker.snapshot import Snapshot, snapshot_of
 from pubsub_common import messages
-from pubsub_common.defaults import MAX_CLIENTS, MAX_CONTROL_BYTES
+from pubsub_common.defaults import (
+    MAX_CLIENTS,
+    MAX_CONTROL_BYTES,
+    MAX_TOPICS_PER_CLIENT,
+)
 from pubsub_common.errors import ProtocolError
 from pubsub_common.messages import (
     Alive,
@@ -57,10 +61,14 @@ class BrokerCore:
         clock_ns: Callable[[], int] = lambda: 0,
         now: float = 0.0,
         max_clients: int = MAX_CLIENTS,
+        max_from_origin: int = MAX_CLIENTS,
+        max_topics: int = MAX_TOPICS_PER_CLIENT,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
-        realtime clock. No more than ``max_clients`` may be registered at a time."""
+        realtime clock. No more than ``max_clients`` may be registered at a time, no more
+        than ``max_from_origin`` of them from one IP address, each with no more than
+        ``max_topics``."""
         self.model = model
         self.epoch = epoch
         self.rejected = 0
@@ -71,6 +79,8 @@ class BrokerCore:
         self._forwarded = forwarded
         self._clock_ns = clock_ns
         self._max_clients = max_clients
+        self._max_from_origin = max_from_origin
+        self._max_topics = max_topics
         self._started_at = now
         centralized = model == "centralized"
         self._channels = Channels(
@@ -79,6 +89,11 @@ class BrokerCore:
         self._members = Members(
             model, registry, self._channels, lease_s=lease_s, now=now
         )
+
+    @property
+    def client_count(self) -> int:
+        """How many clients are registered."""
+        return self._registry.count()
 
     @property
     def changes(self) -> int:
@@ -113,11 +128,20 @@ class BrokerCore:
         """Answer what could not be decoded."""
         return self._reject(peer, messages.explain_undecodable(data, error))
 
-    def handle(self, peer: bytes, request: Request, now: float) -> list[Effect]:
-        """Handle a request that has been decoded."""
+    def postpone(self, peer: bytes, request: Request) -> list[Effect]:
+        """Answer a request that its sender's address may not make so soon."""
+        self.rejected += 1
+        detail = "too many from this address at once; try again later"
+        return [Send(peer, Error(id=request.id, code=messages.TOO_FAST, detail=detail))]
+
+    def handle(
+        self, peer: bytes, request: Request, now: float, origin: str | None = None
+    ) -> list[Effect]:
+        """Handle a request that has been decoded. It came from the IP address ``origin``,
+        if that is known."""
         match request:
             case Register():
-                return self.register(peer, request, now)
+                return self.register(peer, request, now, origin)
             case Heartbeat():
                 return self.heartbeat(peer, request, now)
             case Disconnect():
@@ -128,7 +152,9 @@ class BrokerCore:
             case ClockRequest():
                 return [Send(peer, self._time(request))]
 
-    def register(self, peer: bytes, request: Register, now: float) -> list[Effect]:
+    def register(
+        self, peer: bytes, request: Register, now: float, origin: str | None = None
+    ) -> list[Effect]:
         """A publisher or subscriber joins, or says again who it is."""
         if request.version != messages.PROTOCOL_VERSION:
             return self._reject(
@@ -140,9 +166,17 @@ class BrokerCore:
             session = self._session_of(peer, request)
         previous = None if session is None else self._registry.get(session)
         try:
-            topics = acceptable_topics(request, self.model, self._registry)
+            topics = acceptable_topics(
+                request, self.model, self._registry, self._max_topics
+            )
             if previous is None:
-                check_room(request, self._registry, self._max_clients)
+                check_room(
+                    request,
+                    self._registry,
+                    self._max_clients,
+                    origin,
+                    self._max_from_origin,
+                )
         except Refusal as refusal:
             reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
             return self._reject(peer, reply)
@@ -155,6 +189,7 @@ class BrokerCore:
             renewed_at=now,
             strengths=request.strengths,
             lost={} if previous is None else previous.lost,
+            origin=origin,
         )
         effects = self._members.enter(client, previous, now)
         channel = self._channels.reach_at(client.session, peer)

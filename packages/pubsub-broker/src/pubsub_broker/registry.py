@@ -19,7 +19,8 @@ from pubsub_common.wildcards import Filters, is_filter, matches
 class Client:
     """One registered client. ``address`` is ``IP:port`` of a publisher's data port and
     ``IP`` of a subscriber; ``offset`` is what the client said of its clock,
-    ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic."""
+    ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic.
+    ``origin`` is the IP address from which it registered, if that is known."""
 
     session: int
     role: Role
@@ -30,6 +31,7 @@ class Client:
     offset: ClockOffset | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    origin: str | None = None
 
 
 class Registry(Protocol):
@@ -69,6 +71,9 @@ class Registry(Protocol):
     def count(self) -> int:
         """How many clients there are."""
 
+    def count_from(self, origin: str) -> int:
+        """How many clients registered from this address."""
+
 
 class MemoryRegistry:
     """`Registry` in this process's memory.
@@ -83,6 +88,7 @@ class MemoryRegistry:
         self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
         self._filters: Filters[int] = Filters()
         self._by_address: dict[str, int] = {}
+        self._by_origin: dict[str, int] = {}
 
     def put(self, client: Client) -> Client | None:
         previous = self.remove(client.session)
@@ -94,6 +100,8 @@ class MemoryRegistry:
                 self._filters.add(topic, client.session)
         if client.role == "publisher":
             self._by_address[client.address] = client.session
+        if client.origin is not None:
+            self._by_origin[client.origin] = self.count_from(client.origin) + 1
         return previous
 
     def get(self, session: int) -> Client | None:
@@ -121,6 +129,10 @@ class MemoryRegistry:
                 self._filters.discard(topic, session)
         if self._by_address.get(client.address) == session:
             del self._by_address[client.address]
+        if client.origin is not None:
+            self._by_origin[client.origin] -= 1
+            if not self._by_origin[client.origin]:
+                del self._by_origin[client.origin]
         return client
 
     def expire(self, now: float) -> list[Client]:
@@ -159,3 +171,6 @@ class MemoryRegistry:
 
     def count(self) -> int:
         return len(self._clients)
+
+    def count_from(self, origin: str) -> int:
+        return self._by_origin.get(origin, 0)

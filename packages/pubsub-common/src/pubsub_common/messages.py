@@ -35,6 +35,8 @@ BAD_TOPIC: Final = "bad_topic"
 BAD_ADDRESS: Final = "bad_address"
 UNKNOWN_SESSION: Final = "unknown_session"
 TOO_MANY: Final = "too_many"
+# The only one after which the same request may be served a little later.
+TOO_FAST: Final = "too_fast"
 
 
 class _Message(
