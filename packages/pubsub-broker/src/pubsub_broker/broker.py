@@ -40,6 +40,8 @@ _TURN_S: Final = 0.5
 # Requests served before queued ones wait for pushes and forwarder changes: bounds
 # how long a crowd of newcomers delays the others' notifications.
 _BURST: Final = 256
+# Who knows a client's session can speak in its name, so nobody may guess the next one.
+_secrets: Final = random.SystemRandom()
 
 
 class Broker:
@@ -183,9 +185,9 @@ class Broker:
         self._core = BrokerCore(
             model,
             MemoryRegistry(self._lease_s),
-            epoch=random.getrandbits(SESSION_BITS),
+            epoch=_secrets.getrandbits(SESSION_BITS),
             lease_s=self._lease_s,
-            new_session=lambda: random.getrandbits(SESSION_BITS),
+            new_session=lambda: _secrets.getrandbits(SESSION_BITS),
             ports=self._forwarding.ports_of,
             forwarded=self._forwarded,
             clock_ns=time.time_ns,
