@@ -41,9 +41,11 @@ soak: install ## 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=
 fuzz: install ## a million changed inputs to all decoders, minutes; RUNS=, SEED=
 	.venv/bin/python tests/fuzz/run_fuzz.py "$(or $(RUNS),1000000)" $(SEED)
 
-lint: install ## check style
+lint: install ## check style, and for what is insecure
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive $(wildcard packages/*/src) scripts
+	.venv/bin/python scripts/audit.py
 
 format: install ## put the code into shape
 	.venv/bin/ruff check --fix .

@@ -12,6 +12,6 @@ check | status)
     exec pubsub-broker "$command" --broker-address "$address" --broker-port "$port" "$@"
     ;;
 *)
-    exec pubsub-broker --address "$address" --port "$port" "$@"
+    exec pubsub-broker --bind "$address" --port "$port" "$@"
     ;;
 esac

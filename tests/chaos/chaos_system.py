@@ -90,7 +90,7 @@ class System:
         centralized = ["-c"] if self.model == "centralized" else []
         return [
             *worker("chaos_broker"),
-            *("--address", self.broker_address, "--port", self.port),
+            *("--bind", self.broker_address, "--port", self.port),
             *("--lease", self.lease_s, *centralized, *self._broker_options),
         ]
 

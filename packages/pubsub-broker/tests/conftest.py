@@ -66,7 +66,7 @@ class BrokerProcess:
     def __init__(self, *words: str, code: str | None = None) -> None:
         what = ["-m", "pubsub_broker"] if code is None else ["-c", code]
         self.process = subprocess.Popen(
-            [sys.executable, *what, "--address", "127.0.0.1", "--port", "0", *words],
+            [sys.executable, *what, "--bind", "127.0.0.1", "--port", "0", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -222,6 +222,8 @@ def centralized(request: pytest.FixtureRequest) -> bool:
         {"max_clients": 0},
         {"address": "localhost"},
         {"address": "0.0.0.0"},
+        {"bind": "0.0.0.0"},
+        {"bind": "127.0.0.1", "address": "127.0.0.2"},
     ],
 )
 def test_an_argument_that_cannot_work_is_refused(options: dict[str, Any]) -> None:
@@ -309,6 +311,21 @@ def test_the_host_address_is_looked_for_when_none_is_given(
 
     assert Broker().get_host_address() == "127.0.0.2"
     assert Broker(address=HOST).get_host_address() == HOST
+    assert Broker(bind=HOST).get_host_address() == HOST
+
+
+def test_only_this_machine_is_served_unless_an_address_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As on a Mininet host.
+    monkeypatch.setattr("pubsub_common.addresses.host_address", lambda: "10.0.0.1")
+
+    with Broker(port=0) as broker:
+        assert broker.address == "127.0.0.1"
+    with Broker(port=0, bind="127.0.0.3") as broker:
+        assert broker.address == "127.0.0.3"
+    with Broker(port=0, address="127.0.0.3", bind="127.0.0.3") as broker:
+        assert broker.address == "127.0.0.3"
 
 
 def test_a_decentralized_broker_has_no_ports_to_send_from() -> None:

@@ -63,8 +63,9 @@ def test_i_wins_over_m() -> None:
     assert built("-i", "-m", "7").indefinite
 
 
-def test_an_address_and_a_port_can_be_given() -> None:
-    broker = built("--address", "127.0.0.3", "--port", "1234")
+@pytest.mark.parametrize("option", ["--bind", "--address"])
+def test_an_address_and_a_port_can_be_given(option: str) -> None:
+    broker = built(option, "127.0.0.3", "--port", "1234")
 
     assert broker.get_host_address() == "127.0.0.3"
     assert broker.port == 1234
@@ -84,10 +85,15 @@ def test_an_address_and_a_port_can_be_given() -> None:
         (["--queue-limit", "99999999999"], "queue_limit"),
         (["--overflow", "wait"], "overflow"),
         (["--max-clients", "0"], "--max-clients"),
+        (["--max-clients-per-address", "0"], "--max-clients-per-address"),
+        (["--max-registrations-per-second", "0"], "--max-registrations-per-second"),
+        (["--max-topics-per-client", "4097"], "max_topics_per_client"),
         (["--state", "/no/such/folder/state"], "/no/such/folder"),
         (["--state", "/dev/null"], "/dev/null"),
         (["--state", "/"], "cannot keep state"),
         (["--address", "localhost"], "localhost"),
+        (["--bind", "0.0.0.0"], "0.0.0.0"),
+        (["--bind", "127.0.0.2", "--address", "127.0.0.3"], "--bind and --address"),
     ],
 )
 def test_a_value_that_cannot_work_is_named_and_exits_with_2(
@@ -121,7 +127,7 @@ def test_help_names_every_option_and_exits_with_0(
 
     assert not end.value.code
     said = capsys.readouterr().out
-    for option in ("-c", "-i", "-m", "--address", "--port", "--lease", "--forwarders"):
+    for option in ("-c", "-i", "-m", "--bind", "--port", "--lease", "--forwarders"):
         assert option in said
     for option in ("--overflow", "--max-clients", "--state", "status"):
         assert option in said

@@ -57,7 +57,7 @@ class Broker:
         what = ["-m", "pubsub_broker"] if code is None else ["-c", code]
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, *what, "--address", HOST, *words], stderr=file
+                [sys.executable, *what, "--bind", HOST, *words], stderr=file
             )
         self.log = log
         wait_until(lambda: " broker on " in self.said() or self.process.poll())

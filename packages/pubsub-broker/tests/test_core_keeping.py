@@ -66,7 +66,9 @@ def sent(kind: type[_M], effects: list[Effect]) -> list[_M]:
 class Bench:
     """A core, the time, and short ways to talk to it."""
 
-    def __init__(self, model: Model = "centralized", max_clients: int = 1000) -> None:
+    def __init__(
+        self, model: Model = "centralized", max_clients: int = 1000, **options: Any
+    ) -> None:
         sessions = itertools.count(1)
         self.now = 0.0
         self.clock_ns = 1000 * SECOND_NS
@@ -78,6 +80,7 @@ class Bench:
             new_session=lambda: next(sessions),
             clock_ns=lambda: self.clock_ns,
             max_clients=max_clients,
+            **options,
         )
 
     def register(
@@ -88,6 +91,7 @@ class Bench:
         session: int | None = None,
         strengths: Mapping[str, int] | None = None,
         peer: bytes | None = None,
+        origin: str | None = None,
     ) -> list[Effect]:
         request = Register(
             id=1,
@@ -100,7 +104,7 @@ class Bench:
             strengths=dict(strengths or {}),
         )
         peer = f"{role}{host}".encode() if peer is None else peer
-        return self.core.register(peer, request, self.now)
+        return self.core.register(peer, request, self.now, origin=origin)
 
     def joins(self, *arguments: Any, **options: Any) -> int:
         [reply] = sent(Registered, self.register(*arguments, **options))
@@ -372,6 +376,55 @@ def test_there_is_room_again_when_one_leaves(full: Bench) -> None:
     full.leave(1)
 
     assert full.joins("subscriber", host=3) == 3
+
+
+def test_one_address_has_so_many_clients_and_no_more() -> None:
+    bench = Bench(max_from_origin=2)
+    assert bench.joins("publisher", host=1, origin="10.0.0.9") == 1
+    assert bench.joins("subscriber", host=2, origin="10.0.0.9") == 2
+
+    [error] = sent(Error, bench.register("subscriber", host=3, origin="10.0.0.9"))
+
+    assert error.code == messages.TOO_MANY
+    assert "from 10.0.0.9" in error.detail
+    # Others, who is there, who takes its own place, and who takes a place that is free.
+    assert bench.joins("subscriber", host=3, origin="10.0.0.8") == 3
+    assert bench.joins("subscriber", host=4) == 4
+    assert bench.joins("subscriber", host=2, session=2, origin="10.0.0.9") == 2
+    assert bench.joins("publisher", host=1, peer=b"new", origin="10.0.0.9") == 5
+    bench.leave(2)
+    assert bench.joins("subscriber", host=3, peer=b"3", origin="10.0.0.9") == 6
+
+
+def test_a_place_of_another_address_is_none_of_ones_own() -> None:
+    bench = Bench(max_from_origin=1)
+    bench.joins("publisher", host=1, origin="10.0.0.8")
+    bench.joins("publisher", host=2, origin="10.0.0.9")
+
+    [error] = sent(
+        Error, bench.register("publisher", host=1, peer=b"x", origin="10.0.0.9")
+    )
+
+    assert error.code == messages.TOO_MANY
+
+
+def test_clients_may_be_allowed_fewer_topics() -> None:
+    bench = Bench(max_topics=2)
+
+    [error] = sent(Error, bench.register("subscriber", "A", "B", "C"))
+
+    assert error.code == messages.TOO_MANY
+    assert "at most 2" in error.detail
+    assert bench.joins("subscriber", "A", "B") == 1
+
+
+def test_what_is_postponed_is_counted_and_not_served(bench: Bench) -> None:
+    request = messages.StatusRequest(id=7)
+
+    [error] = sent(Error, bench.core.postpone(b"x", request))
+
+    assert (error.id, error.code) == (7, messages.TOO_FAST)
+    assert bench.status().rejected == 1
 
 
 def test_as_many_topics_as_allowed_are_taken_and_no_more(bench: Bench) -> None:

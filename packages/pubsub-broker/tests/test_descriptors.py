@@ -9,6 +9,7 @@ import pytest
 from pubsub_broker.descriptors import (
     need_of,
     room_for_clients,
+    share_of_address,
     soft_limit_for,
     warning,
 )
@@ -124,3 +125,20 @@ def test_a_kernel_that_says_no_is_believed(limits: Limits) -> None:
     assert clients == 2000
     assert "1024 open files" in str(said)
     assert limits.now == (1024, 4096)
+
+
+@pytest.mark.parametrize(
+    ("asked", "clients", "share"),
+    [
+        (None, 10_000, 5000),
+        (None, 50_000, 25_000),
+        (None, 1500, 1000),
+        (None, 300, 300),
+        (7, 10_000, 7),
+        (20_000, 10_000, 10_000),
+    ],
+)
+def test_one_address_has_half_of_the_clients_if_nobody_says(
+    asked: int | None, clients: int, share: int
+) -> None:
+    assert share_of_address(asked, clients) == share

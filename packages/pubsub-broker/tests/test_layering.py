@@ -20,6 +20,8 @@ CORE = [
     "audit",
     "channels",
     "core",
+    "exposure",
+    "guard",
     "keyring",
     "losses",
     "members",

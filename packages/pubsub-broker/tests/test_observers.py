@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pubsub_broker import metrics
-from pubsub_broker.cli import main
+from pubsub_broker.cli import PROGRAM, USAGE, main, observers
 from pubsub_broker.observers import Place, StatusSource, place
 from pubsub_broker.topology import topics_of
 from pubsub_common import cli
@@ -234,6 +234,25 @@ def test_a_page_is_for_this_host_unless_a_host_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "http", "metrics"),
+    [
+        (["--http", "1"], Place("127.0.0.1", 1), None),
+        (["--metrics-port", "2"], None, Place("127.0.0.1", 2)),
+        (["--metrics-port", "10.0.0.2:3"], None, Place("10.0.0.2", 3)),
+    ],
+)
+def test_neither_is_served_where_the_broker_is_unless_that_is_said(
+    words: list[str], http: Place | None, metrics: Place | None
+) -> None:
+    options = cli.parse(USAGE, ["--bind", "10.0.0.1", *words], PROGRAM, "1")
+
+    made = observers(options)
+
+    assert made is not None
+    assert (made.http, made.metrics) == (http, metrics)
+
+
+@pytest.mark.parametrize(
     "text", ["", "x", ":80", "-1", "70000", "host:80", "0.0.0.0:80"]
 )
 def test_another_place_is_none(text: str) -> None:
@@ -257,7 +276,7 @@ def test_an_option_that_cannot_work_is_named_and_exits_with_2(
     named: str,
     untouched_logging: None,
 ) -> None:
-    assert main(["--address", "127.0.0.1", "--port", "0", *words]) == cli.EXIT_USAGE
+    assert main(["--bind", "127.0.0.1", "--port", "0", *words]) == cli.EXIT_USAGE
 
     assert named in capsys.readouterr().err.splitlines()[-1]
 

@@ -218,6 +218,7 @@ class RegistryMachine(RuleBasedStateMachine):
                     earlier.session
                 )
         new = client(session, role, topics, address, self.now)
+        new.origin = f"10.0.1.{host % 3}" if host < 3 else None
         previous = self.drop(session)
         self.model.append(dataclasses.replace(new))
 
@@ -294,6 +295,9 @@ class RegistryMachine(RuleBasedStateMachine):
         assert all(self.registry._by_topic.values())
         publishers = [entry for entry in self.model if entry.role == "publisher"]
         assert len(self.registry._by_address) == len(publishers)
+        origins = [entry.origin for entry in self.model if entry.origin is not None]
+        assert len(self.registry._by_origin) == len(set(origins))
+        assert all(self.registry.count_from(o) == origins.count(o) for o in origins)
 
 
 RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)

@@ -28,7 +28,14 @@ from pubsub_common.messages import (
     Reply,
     Request,
 )
-from pubsub_common.session import Changed, Identity, Joined, Lost, SessionEvent
+from pubsub_common.session import (
+    Changed,
+    Identity,
+    Joined,
+    Lost,
+    Postponed,
+    SessionEvent,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -224,6 +231,33 @@ def test_requests_to_an_absent_broker_do_not_pile_up(
 
     with pytest.raises(zmq.Again):
         broker.receive(Register)
+
+
+def test_a_client_that_is_told_to_come_later_asks_again(
+    broker: FakeBroker,
+    connect: Connect,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(session, "REGISTER_LATER_S", 0.01)
+    client = connect(broker.endpoint)
+    for _ in range(2):
+        request = broker.receive(Register)
+        broker.send(Error(id=request.id, code=messages.TOO_FAST, detail="later"))
+    recorder.wait_for(Postponed, 2)
+
+    # Who cannot wait longer is told why.
+    with pytest.raises(RegistrationRefused, match="later") as refusal:
+        client.wait_registered(0.0)
+    assert refusal.value.code == messages.TOO_FAST
+    assert client.error is None
+
+    broker.register()
+    assert client.wait_registered(WAIT_S).session == SESSION
+    assert [record.getMessage() for record in caplog.records].count(
+        f"the broker at {broker.endpoint}: later; trying again"
+    ) == 1
 
 
 def test_a_refusal_is_raised_and_kept(

@@ -11,6 +11,7 @@ from pubsub_common.defaults import (
     HEARTBEATS_PER_LEASE,
     LEASE_S,
     REGISTER_ANSWER_S,
+    REGISTER_LATER_S,
     REGISTER_RETRY_S,
 )
 from pubsub_common.messages import (
@@ -33,6 +34,7 @@ from pubsub_common.session import (
     Identity,
     Joined,
     Lost,
+    Postponed,
     Refused,
 )
 
@@ -234,6 +236,20 @@ def test_a_refusal_is_final(code: str) -> None:
     assert client.tick(1e9) == (None, [])
     assert client.receive(registered(request), 0.2) == []
     assert not client.registered
+
+
+def test_who_is_told_to_come_later_does() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+
+    later = Error(id=request.id, code=messages.TOO_FAST, detail="later")
+    events = client.receive(later, 0.1)
+
+    assert events == [Postponed(messages.TOO_FAST, "later")]
+    assert client.tick(0.1 + REGISTER_LATER_S - 0.01) == (None, [])
+    again = due_register(client, 0.1 + REGISTER_LATER_S)
+    assert client.receive(registered(again), 2.0) != []
+    assert client.registered
 
 
 def test_an_error_about_another_request_is_no_refusal() -> None:

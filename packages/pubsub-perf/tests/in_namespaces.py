@@ -64,7 +64,9 @@ def clocks() -> object:
         (Path(name) / "log").open("wb") as log,
     ):
         folder = Path(name)
-        broker = hosts.spawn(0, ["pubsub-broker", "-c"], folder=folder, log=log)
+        broker = hosts.spawn(
+            0, ["pubsub-broker", "-c", "--bind", "10.0.0.1"], folder=folder, log=log
+        )
         publisher = hosts.spawn(
             1,
             ["pubsub-publisher", *client, "100000", "-s", "0.05"],

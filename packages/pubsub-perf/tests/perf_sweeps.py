@@ -189,7 +189,7 @@ class _Run:
                 "publishers": [address(p) for p in self.publishers],
                 "subscribers": [address(s) for s in self.place.subscribers],
             },
-            "commands": {"broker": ["pubsub-broker", "--address", address(0)]},
+            "commands": {"broker": ["pubsub-broker", "--bind", address(0)]},
             **self.publishing(),
             **self.effort(totals["received"]),
             "outcome": "ok",

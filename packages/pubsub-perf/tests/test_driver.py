@@ -142,6 +142,16 @@ def test_a_broker_goes_on_unless_it_is_limited() -> None:
     assert words == ["--max-event-count", "5"]
 
 
+def test_a_broker_on_a_mininet_host_serves_that_hosts_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pubsub_common.addresses.host_address", lambda: "10.0.0.1")
+
+    assert plan("--broker", "1")[1] == [["--bind", "10.0.0.1"]]
+    assert plan("--broker", "1", "--bind", "10.0.0.2")[1] == [["--bind", "10.0.0.2"]]
+    assert plan("-pub", "1", "-t", "A")[1][0].count("--bind") == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pubsub_broker.policy import Grant
 from pubsub_broker.registry import Client, Registry
 from pubsub_common import messages
-from pubsub_common.defaults import CLOCKS, MAX_TOPICS_PER_CLIENT
+from pubsub_common.defaults import CLOCKS, MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.endpoints import parse_address, validate_host
 from pubsub_common.errors import ConfigError
 from pubsub_common.messages import Model, Register, Role
@@ -24,7 +24,10 @@ class Refusal(Exception):
 
 
 def acceptable_topics(
-    request: Register, model: Model, registry: Registry
+    request: Register,
+    model: Model,
+    registry: Registry,
+    max_topics: int = MAX_TOPICS_PER_CLIENT,
 ) -> tuple[str, ...]:
     """The topics of a registration that a broker of this model can accept.
 
@@ -36,7 +39,7 @@ def acceptable_topics(
             messages.WRONG_MODEL,
             f"the {request.role} expects a {request.model} broker, this one is {model}",
         )
-    topics = _topics(request)
+    topics = _topics(request, max_topics)
     _check_strengths(request, topics)
     try:
         if request.role == "publisher":
@@ -88,16 +91,34 @@ def check_owner(
         )
 
 
-def check_room(request: Register, registry: Registry, max_clients: int) -> None:
-    """Whether there is room for a client that is not registered yet.
+def check_room(
+    request: Register,
+    registry: Registry,
+    max_clients: int,
+    origin: str | None = None,
+    max_from_origin: int = MAX_CLIENTS,
+) -> None:
+    """Whether there is room for a client that is not registered yet, and among those of
+    its ``origin``, the IP address that it comes from.
 
     Raises:
         Refusal: there is none.
     """
-    if registry.count() < max_clients:
-        return
-    if request.role == "publisher" and registry.publisher_at(request.address):
-        return  # it takes the place of the one that was there
+    earlier = None
+    if request.role == "publisher":
+        earlier = registry.publisher_at(request.address)
+    if (
+        origin is not None
+        and registry.count_from(origin) >= max_from_origin
+        and (earlier is None or earlier.origin != origin)
+    ):
+        raise Refusal(
+            messages.TOO_MANY,
+            f"{max_from_origin} clients are registered from {origin}, and this broker "
+            "takes no more from one address (--max-clients-per-address)",
+        )
+    if registry.count() < max_clients or earlier is not None:
+        return  # or it takes the place of the one that was there
     raise Refusal(
         messages.TOO_MANY,
         f"{max_clients} clients are registered, and this broker takes no more "
@@ -105,13 +126,12 @@ def check_room(request: Register, registry: Registry, max_clients: int) -> None:
     )
 
 
-def _topics(request: Register) -> tuple[str, ...]:
+def _topics(request: Register, max_topics: int) -> tuple[str, ...]:
     count = len(set(request.topics))
-    if count > MAX_TOPICS_PER_CLIENT:
+    if count > max_topics:
         raise Refusal(
             messages.TOO_MANY,
-            f"{count} topics are too many; "
-            f"at most {MAX_TOPICS_PER_CLIENT} are allowed per client",
+            f"{count} topics are too many; at most {max_topics} are allowed per client",
         )
     try:
         if request.role == "publisher":

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Final, Self
 
 import zmq
 
+from pubsub_broker import exposure
 from pubsub_broker.auditlog import AuditLog
 from pubsub_broker.controlport import ControlPort, Received
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.counting import CountingForwarder
-from pubsub_broker.descriptors import room_for_clients
-from pubsub_broker.doorwatch import DoorWatch
+from pubsub_broker.descriptors import room_for_clients, share_of_address
+from pubsub_broker.door import Door
 from pubsub_broker.effects import Arrived, Attach, Departed, Detach, Effect, Send
 from pubsub_broker.forwarder import RETRY_S
 from pubsub_broker.forwarding import Forwarding, Overflow
+from pubsub_broker.guard import limits_of
 from pubsub_broker.journal import Journal
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_broker.statefile import StateKeeper
@@ -33,6 +35,7 @@ from pubsub_common.sockets import Waker, end_context, new_context
 
 if TYPE_CHECKING:
     from pubsub_broker.gatekeeper import Gatekeeper
+    from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +47,8 @@ _TURN_S: Final = 0.5
 _BURST: Final = 256
 # For a client that is to be hung up on to read why.
 _LAST_WORD_S: Final = 0.2
+# Who knows a client's session can speak in its name, so nobody may guess the next one.
+_secrets: Final = random.SystemRandom()
 
 
 class Broker:
@@ -66,6 +71,7 @@ class Broker:
         indefinite: bool = False,
         max_event_count: int = defaults.MAX_EVENT_COUNT,
         *,
+        bind: str | None = None,
         address: str | None = None,
         port: int = defaults.CONTROL_PORT,
         lease_s: float = defaults.LEASE_S,
@@ -74,19 +80,25 @@ class Broker:
         linger_s: float = defaults.LINGER_S,
         overflow: Overflow = "drop",
         max_clients: int | None = None,
+        max_clients_per_address: int | None = None,
+        max_registrations_per_second: float = defaults.REGISTRATIONS_PER_SECOND,
+        max_topics_per_client: int = defaults.MAX_TOPICS_PER_CLIENT,
         state: str | Path | None = None,
         secure: str | Path | None = None,
     ) -> None:
-        """``address`` is the IP address to serve; by default the Mininet host's own,
-        else loopback. ``port`` 0 takes a free one. Topics are spread over
-        ``forwarders`` threads.
+        """``bind`` is the IP address to serve, of one of this host's interfaces; without
+        it, loopback, which only this host reaches. ``address`` is another name for it.
+        ``port`` 0 takes a free one. Topics are spread over ``forwarders`` threads.
 
         ``overflow`` says what happens to events for a subscriber whose queue of
         ``queue_limit`` messages is full: ``"drop"`` them for this subscriber, or
         ``"block"`` all forwarding until it has room, so that publishers wait.
 
         ``max_clients`` may be registered at a time; by default 10,000, or for how many
-        the open files of this process are enough. ``state`` is a file in which to
+        the open files of this process are enough. Of these ``max_clients_per_address``
+        may come from one IP address, by default half of them, but at least 1,000; and
+        from one address ``max_registrations_per_second``, after ten times as many at
+        once. Each may have ``max_topics_per_client`` topics. ``state`` is a file in which to
         keep who is there, so that after a restart the status can tell who is missing.
 
         ``secure`` is a folder of keys as ``pubsub-broker keygen`` makes it: then only
@@ -106,18 +118,34 @@ class Broker:
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
         if max_clients is not None:
             arguments.at_least("max_clients", max_clients)
+        if max_clients_per_address is not None:
+            arguments.at_least("max_clients_per_address", max_clients_per_address)
+        if not 0.1 <= max_registrations_per_second < float("inf"):
+            raise ConfigError(
+                "max_registrations_per_second must be at least 0.1: "
+                f"{max_registrations_per_second}"
+            )
+        arguments.in_range(
+            "max_topics_per_client",
+            max_topics_per_client,
+            1,
+            defaults.MAX_TOPICS_PER_CLIENT,
+        )
         self.centralized = centralized
         self.indefinite = indefinite
         self.max_event_count = max_event_count
         self.port = port
         self.event_count = 0
-        self._given_address = addresses.validate_host(address) if address else None
+        self._given_address = exposure.served_address(bind, address)
         self._lease_s = lease_s
         self._forwarder_count = forwarders
         self._queue_limit = queue_limit
         self._linger_s = linger_s
         self._overflow: Overflow = overflow
         self._max_clients = max_clients
+        self._max_per_address = max_clients_per_address
+        self._max_registrations_per_s = max_registrations_per_second
+        self._max_topics = max_topics_per_client
         self._state_path = state
         self._secure_path = secure
         self._gatekeeper: Gatekeeper | None = None
@@ -141,7 +169,7 @@ class Broker:
         Raises:
             ConfigError: the address is not this host's, or the port is taken.
         """
-        self.address = self.get_host_address()
+        self.address = self._given_address or defaults.LOOPBACK
         self._state = StateKeeper(self._state_path) if self._state_path else None
         forwarders = self._forwarder_count if self.centralized else 0
         max_clients, warning = room_for_clients(
@@ -149,6 +177,7 @@ class Broker:
         )
         if warning is not None:
             _log.warning("%s", warning)
+        per_address = share_of_address(self._max_per_address, max_clients)
         if self._secure_path is not None:
             from pubsub_broker.gatekeeper import Gatekeeper
 
@@ -159,7 +188,11 @@ class Broker:
             self._gatekeeper.open(self._context)
         pair = None if self._gatekeeper is None else self._gatekeeper.pair
         self._port = ControlPort(self._context, pair)
-        self._door = DoorWatch(self._port.socket, secure=pair is not None)
+        self._door = Door(
+            self._port.socket,
+            limits_of(per_address, self._max_registrations_per_s, self._lease_s),
+            secure=pair is not None,
+        )
         self._forwarding = Forwarding(
             self._context,
             count=forwarders,
@@ -177,19 +210,21 @@ class Broker:
         self._core = BrokerCore(
             model,
             MemoryRegistry(self._lease_s),
-            epoch=random.getrandbits(SESSION_BITS),
+            epoch=_secrets.getrandbits(SESSION_BITS),
             lease_s=self._lease_s,
-            new_session=lambda: random.getrandbits(SESSION_BITS),
+            new_session=lambda: _secrets.getrandbits(SESSION_BITS),
             ports=self._forwarding.ports_of,
             forwarded=self._forwarded,
             clock_ns=time.time_ns,
             now=time.monotonic(),
             max_clients=max_clients,
             trust=None if self._gatekeeper is None else self._gatekeeper.trust,
+            max_from_origin=per_address,
+            max_topics=self._max_topics,
         )
         self._configured = True
         try:
-            self.port = self._port.bind(self.address, self.port)
+            self.port = self._door.port = self._port.bind(self.address, self.port)
             self._allocated_ports.add(self.port)
             self.update_send_socket()
             # After the port is ours: another broker with these options is still there
@@ -202,15 +237,25 @@ class Broker:
         self._poller = zmq.Poller()
         self._poller.register(self._port.socket, zmq.POLLIN)
         self._poller.register(self._waker.fd, zmq.POLLIN)
-        self._doors = [self._door, *self._forwarding.doors]
-        for door in self._doors:
-            self._poller.register(door.fd, zmq.POLLIN)
+        self._poller.register(self._door.socket, zmq.POLLIN)
+        for door in self._forwarding.doors:
+            self._poller.register(door.socket, zmq.POLLIN)
         self._counting.register(self._poller)
-        secure = "" if self._gatekeeper is None else ", secure"
-        _log.info("%s broker on %s:%d%s", model, self.address, self.port, secure)
+        secure = self._gatekeeper is not None
+        _log.info(
+            "%s broker on %s:%d%s",
+            model,
+            self.address,
+            self.port,
+            ", secure" if secure else "",
+        )
+        open_to_all = exposure.warning(self.address, self.port, secure=secure)
+        if open_to_all is not None:
+            _log.warning("%s", open_to_all)
 
     def get_host_address(self) -> str:
-        """This host's IP address: the one given, a Mininet host's own, or loopback."""
+        """This host's IP address: the one given, a Mininet host's own, or loopback.
+        What is served is `address`: loopback, unless another was given."""
         return self._given_address or addresses.host_address()
 
     def get_clear_port(self) -> int:
@@ -223,6 +268,10 @@ class Broker:
             if port not in self._allocated_ports:
                 self._allocated_ports.add(port)
                 return port
+
+    def own_keys(self) -> ClientKeys | None:
+        """What to ask this broker for its status with; None: it is not secure."""
+        return None if self._gatekeeper is None else self._gatekeeper.own_keys()
 
     def stop(self) -> None:
         """End `event_loop` soon. For any thread and for signal handlers."""
@@ -237,6 +286,7 @@ class Broker:
             return
         self._configured = False
         until = time.monotonic() + self._linger_s
+        self._door.close()
         try:
             self._perform(self._core.farewell())
             self._forwarding.close(until)
@@ -287,6 +337,11 @@ class Broker:
         ready = dict(self._poller.poll(self._timeout_ms()))
         if self._waker.fd in ready:
             self._waker.clear()
+        if self._door.socket in ready:
+            self._tell_of(self._door.watch(time.monotonic()))
+        for door in self._forwarding.doors:
+            if door.socket in ready:
+                self._tell_of(door.failures())
         if self._port.socket in ready:
             for _ in range(_BURST):
                 if not self._receive_request(index):
@@ -295,9 +350,6 @@ class Broker:
             left = 0 if self._finished() else self.max_event_count - self.event_count
             self.event_count += self._counting.forward(pair, left)
         now = time.monotonic()
-        for door in self._doors:
-            for address, what in door.failures():
-                self._audit.note(address, what, what)
         if self._gatekeeper is not None:
             self._look_at_the_folder(self._gatekeeper, now)
         effects = self._core.tick(now)
@@ -306,9 +358,15 @@ class Broker:
         self.update_receive_socket()
         self._forwarding.check()
         self._journal.tick(now)
+        self._door.tick(now)
         self._journal.held_up(self._forwarding.held(), now)
         if self._state is not None:
             self._state.tick(now)
+
+    def _tell_of(self, failures: Iterable[tuple[str, str]]) -> None:
+        """Handshakes that failed: addresses, and what happened."""
+        for address, what in failures:
+            self._audit.note(address, what, what)
 
     def _finished(self) -> bool:
         return self._stopping or (
@@ -318,6 +376,7 @@ class Broker:
     def _timeout_ms(self) -> int:
         now = time.monotonic()
         deadlines = [self._core.next_deadline(), self._forwarding.next_deadline()]
+        deadlines.append(self._door.next_deadline())
         if self._counting.held():
             deadlines.append(now + RETRY_S)
         due = min((at for at in deadlines if at is not None), default=now + _TURN_S)
@@ -364,10 +423,20 @@ class Broker:
         received = self._port.receive()
         if received is None:
             return False
+        now = time.monotonic()
+        if not self._door.admits(received, now):
+            return True
         try:
             request = self._core.decode(received.data)
         except ProtocolError as error:
-            self._perform(self._core.undecodable(received.peer, received.data, error))
+            if self._door.admits_malformed(received, now):
+                self._perform(
+                    self._core.undecodable(received.peer, received.data, error)
+                )
+            return True
+        clients = self._core.client_count
+        if not self._door.admits_request(received, request, now, clients):
+            self._perform(self._core.postpone(received.peer, request))
             return True
         self._request = (received, request)
         _log.debug("event %d: %s", index, type(request).__name__)
@@ -394,7 +463,11 @@ class Broker:
             raise PubSubError("no request is being handled")
         received, request = self._request
         effects = self._core.handle(
-            received.peer, request, time.monotonic(), received.user
+            received.peer,
+            request,
+            time.monotonic(),
+            received.user,
+            origin=received.address,
         )
         if not isinstance(request, Heartbeat):
             self._count_registration(effects)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pubsub_broker.status_command import ASK_OPTIONS, ask, parse, place
+from pubsub_broker.status_command import ASK_OPTIONS, ask, keys_of, parse, place
 from pubsub_common import cli
 
 PROGRAM = "pubsub-broker check"
@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     def work() -> None:
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
         host, port = place(options)
-        status = ask(host, port, cli.seconds(options, "--timeout"))
+        status = ask(host, port, cli.seconds(options, "--timeout"), keys_of(options))
         print(
             f"the {status.model} broker at {host}:{port} answers, "
             f"up for {status.uptime_s:.0f} s"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pubsub_common import cli, defaults
-from pubsub_common.errors import PubSubError
+from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
     from pubsub_broker.broker import Broker
@@ -38,7 +38,10 @@ Options:
   -i, --indefinite                go on until stopped (as it does without -m)
   -m N, --max-event-count N       stop after N events: forwarded ones with -c, else
                                   clients that came or went
-{cli.ADDRESS_OPTION}
+  --bind ADDRESS                  IP address to serve, of one of this host's interfaces;
+                                  without it {defaults.LOOPBACK}, which only this host
+                                  reaches
+  --address HOST                  the same as --bind
   --port PORT                     control port; 0 takes a free one
                                   [default: {defaults.CONTROL_PORT}]
   --lease SECONDS                 how long a client that is silent stays registered
@@ -50,17 +53,34 @@ Options:
                                   [default: drop]
   --max-clients N                 how many clients may be registered; without it
                                   {defaults.MAX_CLIENTS}, or as many as open files allow
+  --max-clients-per-address N     how many of them may come from one IP address; without
+                                  it half of them, but at least {defaults.MIN_CLIENTS_PER_ADDRESS}
+  --max-registrations-per-second N
+                                  from one IP address, after ten times as many at once
+                                  [default: {defaults.REGISTRATIONS_PER_SECOND:g}]
+  --max-topics-per-client N       how many topics each may have
+                                  [default: {defaults.MAX_TOPICS_PER_CLIENT}]
   --state FILE                    keep in FILE who is there; after a restart the status
                                   tells who is expected back
   --secure DIR                    let in only clients with keys that are enrolled in the
                                   folder DIR (see keygen); all traffic is encrypted
   --http ADDRESS                  serve a page that shows what goes on: PORT, for this
                                   host only, or HOST:PORT
-  --metrics-port PORT             serve figures for Prometheus at http://HOST:PORT/metrics,
-                                  HOST the broker's; needs pubsub-broker[metrics]
+  --metrics-port ADDRESS          serve figures for Prometheus at http://HOST:PORT/metrics;
+                                  ADDRESS as for --http; needs pubsub-broker[metrics]
 {cli.LOG_OPTION}
 {cli.COMMON_OPTIONS}
 """
+
+
+def served(options: cli.Options) -> str | None:
+    """The address to serve; None: nobody has said.
+
+    Raises:
+        ConfigError: it was said twice.
+    """
+    name = cli.choose(options, "--bind", "--address")
+    return None if name is None else options[name]
 
 
 def build(options: cli.Options) -> Broker:
@@ -80,7 +100,7 @@ def build(options: cli.Options) -> Broker:
             if limit is not None
             else defaults.MAX_EVENT_COUNT
         ),
-        address=options["--address"],
+        bind=served(options),
         port=cli.port_number(options, "--port", minimum=0),
         lease_s=cli.seconds(options, "--lease"),
         forwarders=cli.whole_number(options, "--forwarders"),
@@ -91,6 +111,15 @@ def build(options: cli.Options) -> Broker:
             if options["--max-clients"] is not None
             else None
         ),
+        max_clients_per_address=(
+            cli.whole_number(options, "--max-clients-per-address")
+            if options["--max-clients-per-address"] is not None
+            else None
+        ),
+        max_registrations_per_second=cli.whole_number(
+            options, "--max-registrations-per-second"
+        ),
+        max_topics_per_client=cli.whole_number(options, "--max-topics-per-client"),
         state=options["--state"],
         secure=options["--secure"],
     )
@@ -102,17 +131,23 @@ def observers(options: cli.Options) -> Observers | None:
     Raises:
         ConfigError: they ask for something that cannot be.
     """
-    http, metrics_port = options["--http"], options["--metrics-port"]
-    if http is None and metrics_port is None:
+    http, metrics = options["--http"], options["--metrics-port"]
+    if http is None and metrics is None:
         return None
+    from pubsub_broker.exposure import is_loopback
     from pubsub_broker.observers import Observers, place
 
-    return Observers(
+    seen = Observers(
         place(http) if http is not None else None,
-        cli.port_number(options, "--metrics-port", minimum=0)
-        if metrics_port is not None
-        else None,
+        place(metrics, "--metrics-port") if metrics is not None else None,
     )
+    for where in (seen.http, seen.metrics):
+        if options["--secure"] and where is not None and not is_loopback(where.host):
+            raise ConfigError(
+                f"{where.host}:{where.port} would tell over plain HTTP what --secure "
+                "hides: name a port only, for this host, and put a proxy with TLS before it"
+            )
+    return seen
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -148,7 +183,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 stack.enter_context(cli.stopped_by_signals(broker.stop))
                 stack.enter_context(broker)
                 if seen is not None:
-                    stack.enter_context(seen.serving(broker.address, broker.port))
+                    stack.enter_context(
+                        seen.serving(broker.address, broker.port, broker.own_keys())
+                    )
                 broker.event_loop()
         except (PubSubError, OSError):
             raise

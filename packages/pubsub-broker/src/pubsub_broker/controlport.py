@@ -11,7 +11,13 @@ from pubsub_common import messages
 from pubsub_common.defaults import MAX_CONTROL_BYTES
 from pubsub_common.errors import ConfigError
 from pubsub_common.messages import Reply
-from pubsub_common.security.peers import Connection, connection_of, hang_up, user_of
+from pubsub_common.security.peers import (
+    Connection,
+    connection_of,
+    hang_up,
+    text_of,
+    user_of,
+)
 from pubsub_common.sockets import endpoint, notice_dead_links
 
 if TYPE_CHECKING:
@@ -22,17 +28,28 @@ _FAREWELL_S: Final = 1.0
 _CONTROL_QUEUE: Final = 1000
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
-_MAX_CONNECTIONS: Final = 100_000
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
 
 
+# Of whom it is remembered whose they are.
+_MAX_CONNECTIONS: Final = 100_000
+
+
 class Received(NamedTuple):
-    """What came in: from which connection, and whose it is (a public key), where the
-    broker is secure."""
+    """A message, the connection that it came on, that one's other end (an IP address),
+    and whose it is (a public key, where the broker is secure); None for what is not
+    known."""
 
     peer: bytes
     data: bytes
+    address: str | None = None
+    frame: zmq.Frame | None = None
     user: str | None = None
+
+    def descriptor(self) -> int | None:
+        """The file descriptor of the connection; it may be closed meanwhile."""
+        fd = None if self.frame is None else text_of(self.frame, "__fd")
+        return None if fd is None else int(fd)
 
 
 class ControlPort:
@@ -73,27 +90,27 @@ class ControlPort:
         return int(bound.rpartition(":")[2])
 
     def receive(self) -> Received | None:
-        """What came from a client; None when nothing waits."""
+        """What came from a connection; None when nothing waits."""
         try:
-            if self._secure:
-                return self._receive_with_user()
-            peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            peer = self.socket.recv(zmq.NOBLOCK)
         except zmq.Again:
             return None
-        return Received(peer, _only(frames))
+        # Not copied, as only such a frame knows where it comes from.
+        frame = self.socket.recv(copy=False)
+        data = frame.bytes
+        while self.socket.rcvmore:
+            self.socket.recv()
+            data = b""  # which is malformed
+        user = self._user_of(frame) if self._secure else None
+        return Received(peer, data, text_of(frame, "Peer-Address"), frame, user)
 
-    def _receive_with_user(self) -> Received:
-        """Raises:
-        zmq.Again: nothing waits.
-        """
-        peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-        user = user_of(frames[0]) if frames else None
-        connection = connection_of(frames[0]) if frames else None
+    def _user_of(self, frame: zmq.Frame) -> str | None:
+        user, connection = user_of(frame), connection_of(frame)
         if user is not None and connection is not None:
             if len(self._connections) >= _MAX_CONNECTIONS:
                 self._connections.clear()  # of those that are in use they come again
             self._connections[connection] = user
-        return Received(peer.bytes, _only([frame.bytes for frame in frames]), user)
+        return user
 
     def hang_up(self, users: Iterable[str]) -> None:
         """End the connections of clients with these keys."""

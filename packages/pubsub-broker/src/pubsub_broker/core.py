@@ -25,7 +25,11 @@ from pubsub_broker.reports import client_status, clocks_of, publisher_info
 from pubsub_broker.snapshot import Snapshot, snapshot_of
 from pubsub_broker.trust import Trust
 from pubsub_common import messages
-from pubsub_common.defaults import MAX_CLIENTS, MAX_CONTROL_BYTES
+from pubsub_common.defaults import (
+    MAX_CLIENTS,
+    MAX_CONTROL_BYTES,
+    MAX_TOPICS_PER_CLIENT,
+)
 from pubsub_common.errors import ProtocolError
 from pubsub_common.messages import (
     Alive,
@@ -67,13 +71,16 @@ class BrokerCore:
         clock_ns: Callable[[], int] = lambda: 0,
         now: float = 0.0,
         max_clients: int = MAX_CLIENTS,
+        max_from_origin: int = MAX_CLIENTS,
+        max_topics: int = MAX_TOPICS_PER_CLIENT,
         trust: Trust | None = None,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
-        realtime clock. No more than ``max_clients`` may be registered at a time. With
-        ``trust`` clients are known by their public keys, ``user`` in what follows, and
-        may do what it says."""
+        realtime clock. No more than ``max_clients`` may be registered at a time, no more
+        than ``max_from_origin`` of them from one IP address, each with no more than
+        ``max_topics``. With ``trust`` clients are known by their public keys, ``user`` in
+        what follows, and may do what it says."""
         self.model = model
         self.epoch = epoch
         self.rejected = 0
@@ -85,6 +92,8 @@ class BrokerCore:
         self._clock_ns = clock_ns
         self._max_clients = max_clients
         self._trust = trust
+        self._max_from_origin = max_from_origin
+        self._max_topics = max_topics
         self._started_at = now
         centralized = model == "centralized"
         self._channels = Channels(
@@ -93,6 +102,11 @@ class BrokerCore:
         self._members = Members(
             model, registry, self._channels, lease_s=lease_s, now=now
         )
+
+    @property
+    def client_count(self) -> int:
+        """How many clients are registered."""
+        return self._registry.count()
 
     @property
     def changes(self) -> int:
@@ -129,13 +143,26 @@ class BrokerCore:
         """Answer what could not be decoded."""
         return self._reject(peer, messages.explain_undecodable(data, error))
 
+    def postpone(self, peer: bytes, request: Request) -> list[Effect]:
+        """Answer a request that its sender's address may not make so soon."""
+        self.rejected += 1
+        detail = "too many from this address at once; try again later"
+        return [Send(peer, Error(id=request.id, code=messages.TOO_FAST, detail=detail))]
+
     def handle(
-        self, peer: bytes, request: Request, now: float, user: str | None = None
+        self,
+        peer: bytes,
+        request: Request,
+        now: float,
+        user: str | None = None,
+        *,
+        origin: str | None = None,
     ) -> list[Effect]:
-        """Handle a request that has been decoded."""
+        """Handle a request that has been decoded. It came from the IP address ``origin``,
+        if that is known."""
         match request:
             case Register():
-                return self.register(peer, request, now, user)
+                return self.register(peer, request, now, user, origin=origin)
             case Heartbeat():
                 return self.heartbeat(peer, request, now, user)
             case Disconnect():
@@ -151,7 +178,13 @@ class BrokerCore:
                 return [Send(peer, self._time(request))]
 
     def register(
-        self, peer: bytes, request: Register, now: float, user: str | None = None
+        self,
+        peer: bytes,
+        request: Register,
+        now: float,
+        user: str | None = None,
+        *,
+        origin: str | None = None,
     ) -> list[Effect]:
         """A publisher or subscriber joins, or says again who it is."""
         if request.version != messages.PROTOCOL_VERSION:
@@ -164,12 +197,20 @@ class BrokerCore:
             session = self._session_of(peer, request)
         previous = None if session is None else self._registry.get(session)
         try:
-            topics = acceptable_topics(request, self.model, self._registry)
+            topics = acceptable_topics(
+                request, self.model, self._registry, self._max_topics
+            )
             if self._trust is not None:
                 check_grant(self._trust.grant(user), request.role, topics)
                 check_owner(request, user or "", previous, self._registry)
             if previous is None:
-                check_room(request, self._registry, self._max_clients)
+                check_room(
+                    request,
+                    self._registry,
+                    self._max_clients,
+                    origin,
+                    self._max_from_origin,
+                )
         except Refusal as refusal:
             reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
             return self._reject(peer, reply)
@@ -187,6 +228,7 @@ class BrokerCore:
                 request, topics, None if previous is None else previous.published, now
             ),
             latency=None if previous is None else previous.latency,
+            origin=origin,
         )
         effects = self._members.enter(client, previous, now)
         channel = self._channels.reach_at(client.session, peer)

@@ -7,7 +7,11 @@ import dataclasses
 import resource
 from typing import Final
 
-from pubsub_common.defaults import MAX_CLIENTS
+from pubsub_common.defaults import (
+    CLIENTS_PER_ADDRESS_SHARE,
+    MAX_CLIENTS,
+    MIN_CLIENTS_PER_ADDRESS,
+)
 
 # What is open besides clients' connections: libzmq's own, ports, logs, the interpreter's,
 # and people who ask for the status.
@@ -79,3 +83,10 @@ def room_for_clients(asked: int | None, *, forwarders: int) -> tuple[int, str | 
     if soft == resource.RLIM_INFINITY:
         return need.clients, None
     return max(1, min(need.clients, need.clients_in(soft))), None
+
+
+def share_of_address(asked: int | None, clients: int) -> int:
+    """How many of ``clients`` may come from one IP address."""
+    if asked is None:
+        asked = max(MIN_CLIENTS_PER_ADDRESS, round(clients * CLIENTS_PER_ADDRESS_SHARE))
+    return min(asked, clients)

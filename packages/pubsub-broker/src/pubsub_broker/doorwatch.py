@@ -17,6 +17,7 @@ from pubsub_common.security.peers import connection_at
 _EVENTS: Final = (
     zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED
 )
+GONE: Final = "an address that is gone"
 _CRYPTOGRAPHIC: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 
@@ -42,7 +43,7 @@ class DoorWatch:
         self._secure = secure
         self._addresses: dict[int, str] = {}  # by descriptor
         self._failed: str | None = None
-        self.fd = self._monitor.fd
+        self.socket = self._monitor.socket
 
     def failures(self) -> list[tuple[str, str]]:
         """Those since the last call: the IP address, and what happened."""
@@ -56,7 +57,7 @@ class DoorWatch:
                 case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                     self._failed = describe(value, secure=self._secure)
                 case zmq.EVENT_DISCONNECTED:
-                    address = self._addresses.pop(value, "an address that is gone")
+                    address = self._addresses.pop(value, GONE)
                     if self._failed is not None:
                         found.append((address, self._failed))
                     self._failed = None

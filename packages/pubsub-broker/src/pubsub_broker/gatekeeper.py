@@ -14,6 +14,7 @@ from pubsub_broker.auditlog import AuditLog
 from pubsub_broker.keystore import KeyStore
 from pubsub_broker.trust import Trust
 from pubsub_common.errors import ConfigError
+from pubsub_common.security.keys import ClientKeys
 from pubsub_common.security.zap import ZapServer
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Gatekeeper:
         """
         self._store = KeyStore(directory)
         self.pair = self._store.pair()
-        self.trust = Trust()
+        self.trust = Trust(self.pair.public)
         self._stamp = self._store.stamp()
         self._clients = self._store.clients()
         self._policy = self._store.policy()
@@ -45,6 +46,10 @@ class Gatekeeper:
         # The loop's thread and that of the handshakes both take in changes.
         self._lock = threading.Lock()
         self._changed: set[str] | None = None
+
+    def own_keys(self) -> ClientKeys:
+        """For who asks this broker, in its own process, for its status."""
+        return ClientKeys("broker", self.pair, self.pair.public)
 
     def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         """Decide about handshakes of sockets of ``context`` from here on."""

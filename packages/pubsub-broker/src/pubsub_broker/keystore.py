@@ -79,6 +79,15 @@ class KeyStore:
             raise ConfigError(f"no broker's keys in {self.directory}; {made_by}")
         return pair_in(read_secret(path), path)
 
+    def own_keys(self) -> ClientKeys:
+        """The broker's keys, for a client that asks it for its status.
+
+        Raises:
+            ConfigError: as `pair`.
+        """
+        pair = self.pair()
+        return ClientKeys("broker", pair, pair.public, str(self.directory / _BROKER))
+
     def clients(self) -> dict[str, Enrolled]:
         """Who is enrolled, by name.
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pubsub_broker.httpserver import Answer, HttpServer
 from pubsub_broker.status_command import ask
@@ -20,6 +20,9 @@ from pubsub_common import defaults
 from pubsub_common.endpoints import validate_host
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.messages import Status
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)
 
@@ -72,55 +75,60 @@ class Place(NamedTuple):
     port: int
 
 
-def place(text: str) -> Place:
-    """The place that ``PORT`` (of this host only) or ``HOST:PORT`` means.
+def place(text: str, option: str = "--http") -> Place:
+    """The place that ``PORT`` (of this host only) or ``HOST:PORT`` means, in the words of
+    ``option``.
 
     Raises:
         ConfigError: it means none.
     """
     host, colon, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ConfigError(f"--http: {text!r} is not PORT or HOST:PORT")
+        raise ConfigError(f"{option}: {text!r} is not PORT or HOST:PORT")
     return Place(validate_host(host) if colon else defaults.LOOPBACK, int(port))
 
 
 class Observers:
-    """A page at ``http``, figures at ``metrics_port`` of the broker's address; None:
-    not that."""
+    """A page at ``http``, figures at ``metrics``; None: not that."""
 
-    def __init__(self, http: Place | None, metrics_port: int | None) -> None:
+    def __init__(self, http: Place | None, metrics: Place | None) -> None:
         """Raises:
         ConfigError: figures need a library that is not there.
         """
-        self._http = http
-        self._metrics_port = metrics_port
-        if metrics_port is not None:
-            from pubsub_broker import metrics
+        self.http = http
+        self.metrics = metrics
+        if metrics is not None:
+            from pubsub_broker.metrics import check_library
 
-            metrics.check_library()
+            check_library()
 
     @contextlib.contextmanager
-    def serving(self, address: str, port: int) -> Iterator[None]:
-        """Serve what the broker at ``address:port`` tells.
+    def serving(
+        self, address: str, port: int, keys: ClientKeys | None = None
+    ) -> Iterator[None]:
+        """Serve what the broker at ``address:port`` tells who has ``keys``, if it is
+        secure.
 
         Raises:
             ConfigError: a port cannot be had.
         """
-        source = StatusSource(partial(ask, address, port, _ANSWER_S))
+        source = StatusSource(partial(ask, address, port, _ANSWER_S, keys))
         with contextlib.ExitStack() as servers:
-            if self._http is not None:
+            if self.http is not None:
                 from pubsub_broker import page
 
-                server = HttpServer(*self._http, page.routes(source.get))
+                server = HttpServer(*self.http, page.routes(source.get))
                 servers.enter_context(server)
-                _log.info("page: http://%s:%d/", self._http.host, server.port)
-            if self._metrics_port is not None:
+                _log.info("page: http://%s:%d/", self.http.host, server.port)
+            if self.metrics is not None:
                 from pubsub_broker import metrics
 
                 def figures() -> Answer:
                     return Answer(*metrics.exposition(source.get()))
 
-                server = HttpServer(address, self._metrics_port, {"/metrics": figures})
+                server = HttpServer(*self.metrics, {"/metrics": figures})
                 servers.enter_context(server)
-                _log.info("metrics: http://%s:%d/metrics", address, server.port)
+                _log.info(
+                    "metrics: http://%s:%d/metrics", self.metrics.host, server.port
+                )
             yield

@@ -23,7 +23,8 @@ class Client:
     ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic.
     ``user`` is its public key, where the broker is secure.
     ``published`` is what a publisher has told of its counts, ``latency`` what a
-    subscriber has told in its last heartbeat."""
+    subscriber has told in its last heartbeat. ``origin`` is the IP address from which it
+    registered, if that is known."""
 
     session: int
     role: Role
@@ -37,6 +38,7 @@ class Client:
     user: str | None = None
     published: Published | None = None
     latency: Latency | None = None
+    origin: str | None = None
 
 
 class Registry(Protocol):
@@ -76,6 +78,9 @@ class Registry(Protocol):
     def count(self) -> int:
         """How many clients there are."""
 
+    def count_from(self, origin: str) -> int:
+        """How many clients registered from this address."""
+
 
 class MemoryRegistry:
     """`Registry` in this process's memory.
@@ -90,6 +95,7 @@ class MemoryRegistry:
         self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
         self._filters: Filters[int] = Filters()
         self._by_address: dict[str, int] = {}
+        self._by_origin: dict[str, int] = {}
 
     def put(self, client: Client) -> Client | None:
         previous = self.remove(client.session)
@@ -101,6 +107,8 @@ class MemoryRegistry:
                 self._filters.add(topic, client.session)
         if client.role == "publisher":
             self._by_address[client.address] = client.session
+        if client.origin is not None:
+            self._by_origin[client.origin] = self.count_from(client.origin) + 1
         return previous
 
     def get(self, session: int) -> Client | None:
@@ -128,6 +136,10 @@ class MemoryRegistry:
                 self._filters.discard(topic, session)
         if self._by_address.get(client.address) == session:
             del self._by_address[client.address]
+        if client.origin is not None:
+            self._by_origin[client.origin] -= 1
+            if not self._by_origin[client.origin]:
+                del self._by_origin[client.origin]
         return client
 
     def expire(self, now: float) -> list[Client]:
@@ -166,3 +178,6 @@ class MemoryRegistry:
 
     def count(self) -> int:
         return len(self._clients)
+
+    def count_from(self, origin: str) -> int:
+        return self._by_origin.get(origin, 0)

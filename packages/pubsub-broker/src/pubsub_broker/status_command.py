@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common import cli, defaults
-from pubsub_common.errors import BrokerUnreachable, ProtocolError, PubSubError
-from pubsub_common.messages import Status
+from pubsub_common.errors import (
+    BrokerUnreachable,
+    HandshakeFailed,
+    ProtocolError,
+    PubSubError,
+)
+from pubsub_common.messages import Error, Status
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
 
 PROGRAM = "pubsub-broker status"
 
@@ -17,7 +25,9 @@ ASK_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  IP address of the broker
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              its control port [default: {defaults.CONTROL_PORT}]
-  --timeout SECONDS               how long to wait for its answer [default: 5]"""
+  --timeout SECONDS               how long to wait for its answer [default: 5]
+{cli.KEYS_OPTION}
+  --secure DIR                    instead of that: the folder of the broker's own keys"""
 # As these were called first.
 _EARLIER: Final = {
     "--address": "--broker-address",
@@ -62,29 +72,62 @@ def place(options: cli.Options) -> tuple[str, int]:
     return host, cli.port_number(options, "--broker-port")
 
 
-def ask(address: str, port: int, timeout_s: float) -> Status:
+def keys_of(options: cli.Options) -> ClientKeys | None:
+    """The keys to ask a secure broker with; None: it is not secure.
+
+    Raises:
+        ConfigError: there are two, or those that were named cannot be used.
+    """
+    chosen = cli.choose(options, "--keys", "--secure")
+    if chosen is None:
+        return None
+    from pubsub_common.security.keys import load_client_keys
+
+    if chosen == "--keys":
+        return load_client_keys(options["--keys"])
+    from pubsub_broker.keystore import KeyStore
+
+    return KeyStore(options["--secure"]).own_keys()
+
+
+def ask(
+    address: str, port: int, timeout_s: float, keys: ClientKeys | None = None
+) -> Status:
     """The status of the broker at ``address:port``.
 
     Raises:
         BrokerUnreachable: no answer came within ``timeout_s`` seconds.
+        HandshakeFailed: the broker wants other keys, or none.
         PubSubError: the answer was no status.
     """
     import zmq
 
     from pubsub_common import messages
+    from pubsub_common.security.handshakes import HandshakeWatch, explain
     from pubsub_common.sockets import endpoint
 
     where = endpoint(address, port)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
-        dealer.connect(where)
-        dealer.send(messages.encode(messages.StatusRequest(id=1)))
-        if not dealer.poll(round(timeout_s * 1000)):
+        if keys is not None:
+            from pubsub_common.security.keys import act_as_client
+
+            act_as_client(dealer, keys.pair, keys.broker)
+        with HandshakeWatch(dealer) as watch:
+            dealer.connect(where)
+            dealer.send(messages.encode(messages.StatusRequest(id=1)))
+            failure = watch.wait_for_input(timeout_s)
+        if failure is not None:
+            path = None if keys is None else keys.path
+            raise HandshakeFailed(explain(failure, f"{address}:{port}", path))
+        if not dealer.poll(0):
             raise BrokerUnreachable(where, timeout_s)
         try:
             reply = messages.decode_reply(dealer.recv())
         except ProtocolError as error:
             raise PubSubError(f"{where} sent what is no reply: {error}") from error
+    if isinstance(reply, Error):
+        raise PubSubError(f"the broker at {address}:{port} says: {reply.detail}")
     if not isinstance(reply, Status):
         raise PubSubError(f"{where} sent no status: {reply}")
     return reply
@@ -99,7 +142,9 @@ def main(argv: Sequence[str]) -> int:
         from pubsub_common import messages
 
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
-        asking = partial(ask, *place(options), cli.seconds(options, "--timeout"))
+        asking = partial(
+            ask, *place(options), cli.seconds(options, "--timeout"), keys_of(options)
+        )
         if options["--watch"]:
             from pubsub_broker.watch_command import watch
 

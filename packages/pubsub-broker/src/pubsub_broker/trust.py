@@ -17,9 +17,12 @@ from pubsub_common.wildcards import matches
 class Trust:
     """The grants of all clients that may connect, by public key."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: str | None = None) -> None:
+        """``own`` is the broker's public key: who has its keys may ask it for its status,
+        and nothing else."""
+        self._own = {} if own is None else {own: Grant("the broker", (), ())}
         # Replaced as a whole, never changed.
-        self._grants: Mapping[str, Grant] = {}
+        self._grants: Mapping[str, Grant] = self._own
         self._clients: Mapping[str, Enrolled] = {}
 
     def update(
@@ -29,7 +32,7 @@ class Trust:
         may do something else than before, or nothing; None when nothing has changed."""
         before = self._grants
         self._clients = {client.public: client for client in clients}
-        self._grants = {
+        self._grants = self._own | {
             key: Grant(client.name) if policy is None else policy.grant(client.name)
             for key, client in self._clients.items()
             if client.state(now) == "ok"

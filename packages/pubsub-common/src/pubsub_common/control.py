@@ -47,6 +47,7 @@ from pubsub_common.session import (
     Identity,
     Joined,
     Lost,
+    Postponed,
     Refused,
     SessionEvent,
 )
@@ -116,6 +117,7 @@ class ControlClient:
         self._told: Identity | None = None
         self._registered: Registered | None = None
         self._error: PubSubError | None = None
+        self._postponed: RegistrationRefused | None = None
         self._leaving: Mapping[str, int] | None = None
         self._connected = False
         self._socket = context.socket(zmq.DEALER)
@@ -168,7 +170,7 @@ class ControlClient:
         Raises:
             BrokerUnreachable: none came within ``timeout_s`` seconds.
             HandshakeFailed: the broker and this client do not agree on keys.
-            RegistrationRefused: it was a refusal.
+            RegistrationRefused: it was a refusal, or "later" until then.
             NotReady: ``stopped`` became true before it came.
         """
         mention = min(_MENTION_AFTER_S, timeout_s)
@@ -183,6 +185,8 @@ class ControlClient:
                 raise self._error
             if self._registered is not None:
                 return self._registered
+            if self._postponed is not None and not stopped():
+                raise self._postponed
         if stopped():
             raise NotReady(f"stopped before a broker answered at {self.endpoint}")
         if self._hint is not None:
@@ -370,6 +374,12 @@ class ControlClient:
                 _log.warning(
                     "the broker at %s %s; trying to register again", self.endpoint, why
                 )
+            case Postponed(code, detail):
+                if self._postponed is None:
+                    _log.warning(
+                        "the broker at %s: %s; trying again", self.endpoint, detail
+                    )
+                self._postponed = RegistrationRefused(code, detail)
             case Refused(code, detail):
                 self._fail(RegistrationRefused(code, detail), code)
                 return
@@ -377,6 +387,7 @@ class ControlClient:
         with self._changed:
             if isinstance(event, Joined):
                 self._hint = None
+                self._postponed = None
                 self._probes.begin(time.monotonic())
                 self._told = self._telling
                 if self._registered is None:

@@ -23,6 +23,8 @@ HEARTBEATS_PER_LEASE: Final = 3
 # that was started before its broker should not keep its user waiting after it.
 REGISTER_RETRY_S: Final = 0.25
 REGISTER_ANSWER_S: Final = 2.0
+# How long a client waits that was told that its address asks too often.
+REGISTER_LATER_S: Final = 1.0
 # How long the broker collects joins and leaves before it tells subscribers, so
 # that 128 publishers starting together cost a subscriber a few messages.
 NOTIFY_DELAY_S: Final = 0.01
@@ -43,6 +45,12 @@ MAX_PAYLOAD_BYTES: Final = 1024 * 1024 * 1024
 
 # The broker's limits and habits
 MAX_CLIENTS: Final = 10_000
+# What one IP address may have of them if nobody says: a share of the whole, so that
+# others find room, but never less than this.
+CLIENTS_PER_ADDRESS_SHARE: Final = 0.5
+MIN_CLIENTS_PER_ADDRESS: Final = 1000
+# And how many registrations a second, after ten times as many at once.
+REGISTRATIONS_PER_SECOND: Final = 1000.0
 # What comes in where subscribers connect are subscriptions. The longest is a topic with
 # its marks and numbers (ready, recovery): less than twice MAX_TOPIC_BYTES.
 MAX_SUBSCRIPTION_BYTES: Final = 1024

@@ -30,6 +30,7 @@ from pubsub_common.defaults import (
     HEARTBEATS_PER_LEASE,
     LEASE_S,
     REGISTER_ANSWER_S,
+    REGISTER_LATER_S,
     REGISTER_RETRY_S,
 )
 from pubsub_common.messages import (
@@ -111,7 +112,15 @@ class Lost:
     farewell: bool
 
 
-SessionEvent = Joined | Changed | Trusted | Refused | Lost
+@dataclasses.dataclass(frozen=True, slots=True)
+class Postponed:
+    """The broker has no time for this client yet; it will be asked again."""
+
+    code: str
+    detail: str
+
+
+SessionEvent = Joined | Changed | Trusted | Refused | Postponed | Lost
 
 
 class ClientSession:
@@ -319,6 +328,9 @@ class ClientSession:
             self._register_soon(now)
             return []
         asked = error.id == self._register_id and not self._registered
+        if asked and error.code == messages.TOO_FAST:
+            self._deadline = now + REGISTER_LATER_S
+            return [Postponed(error.code, error.detail)]
         expelled = error.id == -1 and error.code in _EXPELLED
         if asked or expelled:
             self._finished = True

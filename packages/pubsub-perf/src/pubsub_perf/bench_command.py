@@ -38,6 +38,8 @@ Options:
                           --out: exit code 1 if one is worse by more than 15 %
   --peers                 NATS, Mosquitto, Redis and Zenoh instead, those that
                           are installed
+  --flood                 others' latency while one address floods the broker's
+                          control port instead, in several ways
   --draw FILE             draw what --peers --out wrote to FILE; --out names the
                           PNG
   -v, --verbose           say more about what happens
@@ -70,6 +72,8 @@ def run(words: Sequence[str]) -> int:
         found = peers.run(console, repetitions, seconds)
         _write(options["--out"], found)
         return cli.EXIT_OK
+    if options["--flood"]:
+        return _flood(options, console, repetitions, seconds)
     reference = _read(options["--check"], "comparisons")
     return _bars(options, console, repetitions, seconds, reference)
 
@@ -107,6 +111,23 @@ def _bars(
     _write(options["--out"], found)
     if reference is not None:
         return _check(outcomes, reference)
+    return cli.EXIT_OK
+
+
+def _flood(
+    options: cli.Options, console: Console, repetitions: int, seconds: float
+) -> int:
+    from pubsub_perf.bench import flood
+
+    def say(what: str) -> None:
+        if console.is_terminal:
+            console.print(what, end="\r", highlight=False)
+
+    found = []
+    for row in flood.rows(repetitions, seconds, say):
+        found.append(row)
+        console.print(flood.line_of(row), highlight=False, soft_wrap=True)
+    _write(options["--out"], flood.document(found, repetitions, seconds))
     return cli.EXIT_OK
 
 

@@ -16,7 +16,7 @@ LOGS: Final = "logs"
 def broker(case: Case, address: str) -> list[str]:
     """The broker's command line."""
     model = ["--centralized"] if case.model == "centralized" else []
-    return ["pubsub-broker", *model, "--indefinite", "--address", address]
+    return ["pubsub-broker", *model, "--indefinite", "--bind", address]
 
 
 def publisher(case: Case, index: int, address: str, broker_address: str) -> list[str]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_common import cli, configfile, defaults, usage
+from pubsub_common import addresses, cli, configfile, defaults, usage
 from pubsub_common.commandline import CONFIG_VARIABLE, Source
 from pubsub_common.errors import ConfigError, PubSubError
 
@@ -51,6 +51,8 @@ Options:
   --bind-port PORT                publisher: port to publish from (also -bp); one in
                                   use is passed over
                                   [default: {defaults.PUBLISHER_PORT}]
+  --bind ADDRESS                  broker: IP address to serve; without it that of the
+                                  Mininet host, else {defaults.LOOPBACK}
 {cli.ADDRESS_OPTION}
 {cli.CLOCK_OPTION}
 {cli.COMMON_OPTIONS}
@@ -59,7 +61,7 @@ Options:
 _ROLES: Final = ("publisher", "subscriber", "broker")
 # What each role's own script understands, of the options above.
 _PASSED_ON: Final = {
-    "broker": ("--max-event-count", "--address", "--config"),
+    "broker": ("--max-event-count", "--bind", "--address", "--config"),
     "publisher": (
         *("--broker-address", "--broker-port", "--connect-timeout"),
         *("--max-event-count", "--sleep", "--bind-port", "--address", "--clock"),
@@ -118,7 +120,13 @@ def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
         if options["--indefinite"]:
             raise ConfigError("-f needs a limited number of events, so not with -i")
     told = given(options)
-    return role, [words_for(role, told, i, count) for i in range(count)]
+    commands = [words_for(role, told, i, count) for i in range(count)]
+    if role == "broker" and not {"--bind", "--address"} & told.keys():
+        # As in the seed: others find it at the address of the Mininet host that it is on.
+        here = addresses.host_address()
+        if here != defaults.LOOPBACK:
+            commands[0] += ["--bind", here]
+    return role, commands
 
 
 def given(options: cli.Options) -> dict[str, Any]:

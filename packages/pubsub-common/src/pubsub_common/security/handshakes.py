@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Final
+import time
+from typing import Final, Self
 
 import zmq
 
@@ -101,8 +102,33 @@ class HandshakeWatch:
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._judge = HandshakeJudge()
+        self._watched = socket
         self._monitor = Monitor(socket, _EVENTS)
         self.fd = self._monitor.fd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def wait_for_input(self, timeout_s: float) -> HandshakeFailure | None:
+        """Wait until something comes in on the socket; the failure, if there is one
+        instead. After ``timeout_s`` seconds neither need be. For the socket's thread."""
+        poller = zmq.Poller()
+        for socket in (self._watched, self._monitor.socket):
+            poller.register(socket, zmq.POLLIN)
+        deadline = time.monotonic() + timeout_s
+        last = None
+        while (left_s := deadline - time.monotonic()) > 0:
+            ready = dict(poller.poll(round(left_s * 1000) + 1))
+            if self._watched in ready:
+                return None
+            for failure in self.failures():
+                last = failure
+                if not failure.retrying:
+                    return failure
+        return last
 
     def failures(self) -> list[HandshakeFailure]:
         """Those since the last call."""

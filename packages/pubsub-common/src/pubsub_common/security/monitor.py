@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
+import struct
+from typing import Final
 
 import zmq
 
+_EVENT: Final = struct.Struct("=HI")
 _numbers = itertools.count()
 
 
@@ -15,34 +17,30 @@ class Monitor:
     """The events of one socket. `read` is for one thread, which may be another than the
     socket's; `close` belongs to the socket's, before that is closed."""
 
-    def __init__(self, socket: zmq.Socket[bytes], events: int) -> None:
-        self._socket = socket
+    def __init__(self, watched: zmq.Socket[bytes], events: int) -> None:
+        self._watched = watched
         name = f"inproc://monitor-{next(_numbers)}"
-        # libzmq's own thread writes to it, and would wait for room.
-        self._reader = socket.context.socket(zmq.PAIR)
-        self._reader.set_hwm(0)
-        self._reader.linger = 0
-        socket.monitor(name, events)
-        self._reader.connect(name)
-        self.fd: int = self._reader.FD
+        self.socket = watched.context.socket(zmq.PAIR)  # to wait for
+        # Without a limit: libzmq's own thread would wait for us, and we for it.
+        self.socket.set_hwm(0)
+        self.socket.linger = 0
+        watched.monitor(name, events)
+        self.socket.connect(name)
+        self.fd: int = self.socket.FD
 
-    def read(self) -> list[tuple[int, int]]:
-        """Events since the last call, each with its value."""
-        found = []
+    def read(self, limit: int | None = None) -> list[tuple[int, int]]:
+        """Events since the last call, each with its value; no more than ``limit``, the
+        others by the next call."""
+        found: list[tuple[int, int]] = []
         with contextlib.suppress(zmq.Again):
-            while True:
-                event = self._reader.recv_multipart(zmq.NOBLOCK)[0]
-                found.append(
-                    (
-                        int.from_bytes(event[:2], sys.byteorder),
-                        int.from_bytes(event[2:6], sys.byteorder),
-                    )
-                )
+            while limit is None or len(found) < limit:
+                event = self.socket.recv_multipart(zmq.NOBLOCK)[0]
+                found.append(_EVENT.unpack(event))
         return found
 
     def close(self) -> None:
         """Stop watching."""
         # In this order: libzmq's thread waits for ever for a reader that is gone.
         with contextlib.suppress(zmq.ZMQError):  # a closed socket has none
-            self._socket.disable_monitor()
-        self._reader.close(linger=0)
+            self._watched.disable_monitor()
+        self.socket.close(linger=0)

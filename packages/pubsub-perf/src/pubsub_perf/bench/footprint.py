@@ -72,7 +72,7 @@ def start_time(role: str, repetitions: int) -> Fact:
 def idle_memory() -> list[Fact]:
     """Resident memory of idle roles over that of a process that has imported ZeroMQ."""
     control, data = free_ports(2)
-    broker = [script("pubsub-broker"), "-i", f"--port={control}", "--address=127.0.0.1"]
+    broker = [script("pubsub-broker"), "-i", f"--port={control}", "--bind=127.0.0.1"]
     common = ["-b", "127.0.0.1", f"--broker-port={control}", "-t", "A"]
     publisher = [script("pubsub-publisher"), *common, f"--bind-port={data}"]
     with ExitStack() as stack:
@@ -105,7 +105,7 @@ def registrations() -> list[Fact]:
     (port,) = free_ports(1)
     command = [script("pubsub-broker"), "-i", "-c", f"--port={port}"]
     with ExitStack() as stack:
-        broker = stack.enter_context(Process([*command, "--address=127.0.0.1"]))
+        broker = stack.enter_context(Process([*command, "--bind=127.0.0.1"]))
         wait_for_port(port, _WAIT_S)
         _settle([broker])
         before_kib = broker.memory_kib()

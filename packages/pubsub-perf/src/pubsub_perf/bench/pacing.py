@@ -20,7 +20,7 @@ def lateness(repetitions: int) -> Fact:
     after they were due), the median over repetitions."""
     control, data = free_ports(2)
     command = [script("pubsub-broker"), "-i", f"--port={control}"]
-    with Process([*command, "--address=127.0.0.1"]):
+    with Process([*command, "--bind=127.0.0.1"]):
         wait_for_port(control, _WAIT_S)
         medians = [_median_us(control, data) for _ in range(repetitions)]
     name = "lateness of a publisher at 1,000 events/s, median"

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -106,7 +106,13 @@ class Worker:
                 stream.close()
 
 
-def run_cell(system: str, cell: Cell, seconds: float) -> Figures:
+# What is to go on beside a run while it is measured; it is told the ports.
+Beside = Callable[[dict[str, int]], AbstractContextManager[None]]
+
+
+def run_cell(
+    system: str, cell: Cell, seconds: float, beside: Beside | None = None
+) -> Figures:
     """Run one cell on one system.
 
     Raises:
@@ -153,7 +159,11 @@ def run_cell(system: str, cell: Cell, seconds: float) -> Figures:
                 worker = Worker(own, folder / f"{part}-{index}.log")
                 stack.callback(worker.end)
                 workers.append(worker)
-        return _measure(workers, broker, seconds, cell)
+        _wait_ready(workers)
+        if beside is None:
+            return _measure(workers, broker, seconds, cell)
+        with beside(ports):
+            return _measure(workers, broker, seconds, cell)
 
 
 def topics(publishers: int, forwarders: int) -> tuple[str, ...]:
@@ -171,15 +181,18 @@ def topics(publishers: int, forwarders: int) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _wait_ready(workers: list[Worker]) -> None:
+    for worker in workers:
+        if worker.read(_READY_S) != b"ready":
+            raise PubSubError(f"the {worker.job.part} said something else than ready")
+
+
 def _measure(
     workers: list[Worker],
     broker: subprocess.Popen[bytes] | None,
     seconds: float,
     cell: Cell,
 ) -> Figures:
-    for worker in workers:
-        if worker.read(_READY_S) != b"ready":
-            raise PubSubError(f"the {worker.job.part} said something else than ready")
     cpu_s = _cpu_s(broker)
     for worker in workers:  # the subscribers first
         worker.tell(b"go")

@@ -30,7 +30,7 @@ def flag(model: Model) -> list[str]:
 def start_broker(run: Run, *argv: object) -> tuple[Program, int]:
     """A broker that listens, and its port."""
     port = free_port()
-    program = run("pubsub-broker", "--address", "127.0.0.1", "--port", port, *argv)
+    program = run("pubsub-broker", "--bind", "127.0.0.1", "--port", port, *argv)
     program.says(f"broker on 127.0.0.1:{port}")
     return program, port
 
@@ -133,7 +133,7 @@ def test_clients_that_were_first_say_so_once_and_find_the_broker(
     subscriber.says(waiting)
     publisher.says(waiting)
 
-    run("pubsub-broker", "--address", "127.0.0.1", "--port", port, *flag(model))
+    run("pubsub-broker", "--bind", "127.0.0.1", "--port", port, *flag(model))
 
     assert publisher.wait() == 0
     assert subscriber.wait() == 0

@@ -30,7 +30,7 @@ def port_names() -> tuple[str, ...]:
 
 def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
     """Without ``brokered`` too: it is the registry."""
-    command = [script("pubsub-broker"), "-i", f"--address={_ADDRESS}"]
+    command = [script("pubsub-broker"), "-i", f"--bind={_ADDRESS}"]
     command += [f"--port={ports['control']}", f"--queue-limit={_UNLIMITED}"]
     return [*command, "--centralized"] if brokered else command
 

@@ -1,0 +1,266 @@
+"""Which address asks for more than its share, and what then. Core.
+
+Theory of operation
+-------------------
+Each address has budgets that refill with time: of connections, control messages and
+their bytes, registrations, status reports and malformed messages. What goes beyond is
+not served: a registration is answered with "try again later", all else costs the broker
+no more than the look at it. A client that is told so comes back after a second or so. A
+connection that goes on nevertheless is closed, and what it still sends is thrown away.
+
+Budgets are of addresses, as a new connection is for nothing; the patience with refused
+messages is of connections, since one address may be that of many clients.
+
+What is remembered is bounded: of addresses and connections beyond that, those are
+forgotten that were quiet for the longest time. ``now`` is seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections import OrderedDict
+from typing import Final
+
+from pubsub_common.defaults import HEARTBEATS_PER_LEASE, LOG_INTERVAL_S
+
+# Bursts are what a budget brings in so many seconds: clients that all come at once, at
+# the start or after the broker was away, are no flood.
+_BURST_S: Final = 10.0
+_MESSAGES_BURST: Final = 20_000
+_BYTES_PER_S: Final = 8 * 1024 * 1024
+_BYTES_BURST: Final = 64 * 1024 * 1024
+# A report costs as much as there are clients to tell of: ten a second of 10,000.
+_STATUS_PER_S: Final = 1000.0
+_CLIENTS_PER_STATUS: Final = 100
+_MALFORMED_PER_S: Final = 100.0
+# Refused messages of one connection: a client has one, or two, in a second.
+_PATIENCE_PER_S: Final = 5.0
+_PATIENCE: Final = 50
+# One frame as long as this costs as much as a connection.
+_LONG: Final = 64 * 1024
+# Of many small numbers that are added up.
+_ROUNDING_S: Final = 1e-9
+MAX_ADDRESSES: Final = 4096
+MAX_CONNECTIONS: Final = 4096
+
+
+class Verdict(enum.Enum):
+    """What to do with a message: serve it, or not, or close its connection, too."""
+
+    SERVE = enum.auto()
+    REFUSE = enum.auto()
+    CLOSE = enum.auto()
+
+
+class Kind(enum.IntEnum):
+    """What there is a budget of."""
+
+    CONNECTIONS = 0
+    MESSAGES = 1
+    BYTES = 2
+    REGISTRATIONS = 3
+    STATUS = 4
+    MALFORMED = 5
+
+
+_WORDS: Final = {
+    Kind.CONNECTIONS: "connections",
+    Kind.MESSAGES: "control messages",
+    Kind.BYTES: "control messages (by their length)",
+    Kind.REGISTRATIONS: "registrations",
+    Kind.STATUS: "requests for the status",
+    Kind.MALFORMED: "malformed messages",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Budget:
+    """So many at once, and then so many a second."""
+
+    per_s: float
+    burst: float
+
+    def spend(self, empty_at: float, now: float, cost: float = 1.0) -> float | None:
+        """The budget is used up to ``empty_at``, a time: beyond ``now`` by as much as it
+        takes to refill. Its new value; None when there is too little left."""
+        spent_at = max(empty_at, now) + cost / self.per_s
+        most_s = self.burst / self.per_s + _ROUNDING_S
+        return None if spent_at - now > most_s else spent_at
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What one address may do. ``connections`` is how many it may have at a time."""
+
+    connections: int
+    budgets: tuple[Budget, ...]
+
+
+def limits_of(clients: int, registrations_per_s: float, lease_s: float) -> Limits:
+    """The limits of an address that may have so many clients, and so many registrations
+    a second; the others follow from these."""
+    coming = Budget(registrations_per_s, max(10.0, registrations_per_s * _BURST_S))
+    # Twice what the heartbeats of all its clients are.
+    messages_per_s = max(1000.0, 2 * clients * HEARTBEATS_PER_LEASE / lease_s)
+    return Limits(
+        # Those that are lost and not yet known to be, and people who ask for the status.
+        connections=clients + clients // 4 + 100,
+        budgets=(
+            Budget(max(coming.per_s, 100.0), max(coming.burst, 1000.0)),
+            Budget(messages_per_s, max(_MESSAGES_BURST, messages_per_s * _BURST_S)),
+            Budget(_BYTES_PER_S, _BYTES_BURST),
+            coming,
+            Budget(_STATUS_PER_S, _STATUS_PER_S * _BURST_S),
+            Budget(_MALFORMED_PER_S, _MALFORMED_PER_S * _BURST_S),
+        ),
+    )
+
+
+class _Address:
+    """What is known of one."""
+
+    __slots__ = ("closed", "connections", "empty_at", "line_at", "offences")
+
+    def __init__(self) -> None:
+        self.empty_at = [-math.inf] * len(Kind)
+        self.connections = 0
+        # Since the last line about it.
+        self.offences: dict[Kind, int] = {}
+        self.closed = 0
+        self.line_at: float | None = None
+
+
+class Guard:
+    """Judges what comes from each address, by the same limits for all."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._addresses: OrderedDict[str, _Address] = OrderedDict()
+        self._patience = Budget(_PATIENCE_PER_S, _PATIENCE)
+        # By connection: when its patience is used up; infinity: it was closed.
+        self._strikes: OrderedDict[bytes, float] = OrderedDict()
+        # Addresses about which there is something to say.
+        self._noted: dict[str, None] = {}
+
+    def connected(self, address: str, now: float) -> bool:
+        """Another connection of ``address``; False: it is to be closed."""
+        known = self._known(address)
+        known.connections += 1
+        if known.connections <= self._limits.connections and self._spend(
+            known, Kind.CONNECTIONS, now, 1.0
+        ):
+            return True
+        self._note(address, known, Kind.CONNECTIONS, now)
+        known.closed += 1
+        return False
+
+    def disconnected(self, address: str) -> None:
+        """A connection that was told to `connected` has ended."""
+        known = self._addresses.get(address)
+        if known is not None and known.connections:
+            known.connections -= 1
+
+    def message(self, address: str, peer: bytes, size: int, now: float) -> Verdict:
+        """A message of connection ``peer`` came in; before anybody looks into it."""
+        if self._strikes and self._strikes.get(peer) == math.inf:
+            return Verdict.CLOSE
+        known = self._known(address)
+        if not self._spend(known, Kind.BYTES, now, size):
+            return self._refuse(address, known, Kind.BYTES, peer, now, size // _LONG)
+        if not self._spend(known, Kind.MESSAGES, now, 1.0):
+            return self._refuse(address, known, Kind.MESSAGES, peer, now)
+        return Verdict.SERVE
+
+    def request(
+        self, address: str, peer: bytes, kind: Kind, now: float, clients: int = 0
+    ) -> Verdict:
+        """A message turned out to be of this kind; serving it means to look at so many
+        clients."""
+        known = self._known(address)
+        if self._spend(known, kind, now, 1.0 + clients / _CLIENTS_PER_STATUS):
+            return Verdict.SERVE
+        return self._refuse(address, known, kind, peer, now)
+
+    def tick(self, now: float) -> list[str]:
+        """The lines for the log that are due at ``now``: of each address that went beyond
+        its limits one at once, and one per interval for all that came since."""
+        lines = []
+        for address in list(self._noted):
+            known = self._addresses.get(address)
+            if known is None:
+                del self._noted[address]
+            elif known.line_at is None or now >= known.line_at:
+                if known.offences:
+                    lines.append(_line(address, known))
+                    known.offences = {}
+                    known.closed = 0
+                    known.line_at = now + LOG_INTERVAL_S
+                else:
+                    known.line_at = None
+                    del self._noted[address]
+        return lines
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None while nothing is."""
+        times = [
+            -math.inf if known.line_at is None else known.line_at
+            for address in self._noted
+            if (known := self._addresses.get(address)) is not None
+        ]
+        return min(times, default=None)
+
+    def _known(self, address: str) -> _Address:
+        known = self._addresses.get(address)
+        if known is None:
+            known = self._addresses[address] = _Address()
+            if len(self._addresses) > MAX_ADDRESSES:
+                self._addresses.popitem(last=False)
+        else:
+            self._addresses.move_to_end(address)
+        return known
+
+    def _spend(self, known: _Address, kind: Kind, now: float, cost: float) -> bool:
+        budget = self._limits.budgets[kind]
+        empty_at = budget.spend(known.empty_at[kind], now, cost)
+        if empty_at is None:
+            return False
+        known.empty_at[kind] = empty_at
+        return True
+
+    def _refuse(
+        self,
+        address: str,
+        known: _Address,
+        kind: Kind,
+        peer: bytes,
+        now: float,
+        strikes: int = 0,
+    ) -> Verdict:
+        self._note(address, known, kind, now)
+        used = self._strikes.get(peer, -math.inf)
+        left = self._patience.spend(used, now, 1.0 + strikes)
+        self._strikes[peer] = math.inf if left is None else left
+        self._strikes.move_to_end(peer)
+        if len(self._strikes) > MAX_CONNECTIONS:
+            self._strikes.popitem(last=False)
+        if left is not None:
+            return Verdict.REFUSE
+        known.closed += 1
+        return Verdict.CLOSE
+
+    def _note(self, address: str, known: _Address, kind: Kind, now: float) -> None:
+        known.offences[kind] = known.offences.get(kind, 0) + 1
+        self._noted[address] = None
+
+
+def _line(address: str, known: _Address) -> str:
+    what = ", ".join(
+        f"{count} {_WORDS[kind]}" for kind, count in sorted(known.offences.items())
+    )
+    closed = known.closed
+    ended = (
+        f"; {closed} connection{'' if closed == 1 else 's'} closed" if closed else ""
+    )
+    return f"{address} is beyond its limits: {what} not served{ended}"

@@ -1,0 +1,258 @@
+"""Others' latency while one address floods the broker's control port. Shell."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+import zmq
+
+from pubsub_common import messages
+from pubsub_common.errors import PubSubError
+from pubsub_common.messages import PROTOCOL_VERSION, Register, Registered
+from pubsub_perf.bench.bars import RATE_PER_S
+from pubsub_perf.bench.flooder import WAYS, Done
+from pubsub_perf.bench.runner import Cell, Figures, run_cell
+from pubsub_perf.bench.systems import OURS
+from pubsub_perf.hosts.isolation import die_with_parent
+
+QUIET: Final = "quiet"
+BOUND: Final = 2.0
+_LEAD_S: Final = 0.5
+_PAUSE_S: Final = 0.05
+_ANSWER_S: Final = 10.0
+_END_S: Final = 30.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """One run beside one kind of flood. ``newcomers_ms`` are the times that new clients
+    of another address took to be registered; ``missed`` are those that were not."""
+
+    figures: Figures
+    newcomers_ms: tuple[float, ...]
+    missed: int
+    done: Done | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """The medians of one model and kind of flood; the ratios are to a quiet machine, and
+    to a busy one, within each repetition."""
+
+    model: str
+    way: str
+    p50_us: float
+    p99_us: float
+    p50_ratio: float
+    p99_ratio: float
+    p50_to_busy: float
+    p99_to_busy: float
+    lost: int
+    newcomer_ms: float
+    newcomer_max_ms: float
+    missed: int
+    messages_per_s: float
+    connections: float
+    closed: float
+    flooder_cpu: float
+
+    @property
+    def met(self) -> bool:
+        """Whether others' latency stays within the bound, against a busy machine."""
+        return max(self.p50_to_busy, self.p99_to_busy) <= BOUND and not self.missed
+
+
+class Beside:
+    """What goes on beside the events of one run: a flood, and clients that come."""
+
+    def __init__(self, way: str, seconds: float) -> None:
+        self.way = way
+        self.done: Done | None = None
+        self.took_ms: list[float] = []
+        self.missed = 0
+        self._seconds = seconds
+        self._stop = threading.Event()
+
+    @contextmanager
+    def __call__(self, ports: dict[str, int]) -> Iterator[None]:
+        flood = None
+        if self.way != QUIET:
+            flood = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "pubsub_perf.bench.flooder", self.way),
+                    *(str(ports["control"]), str(self._seconds + 2 * _LEAD_S)),
+                ],
+                stdout=subprocess.PIPE,
+                preexec_fn=die_with_parent,
+            )
+        # Until it is at work.
+        time.sleep(_LEAD_S)
+        thread = threading.Thread(target=self._come, args=(ports["control"],))
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+            if flood is not None:
+                try:
+                    said, _ = flood.communicate(timeout=_END_S)
+                except subprocess.TimeoutExpired:
+                    flood.kill()
+                    flood.communicate()
+                    raise PubSubError("the flooder does not end") from None
+        if flood is not None:
+            try:
+                self.done = msgspec.json.decode(said, type=Done)
+            except msgspec.DecodeError as error:
+                raise PubSubError("the flooder failed") from error
+
+    def _come(self, port: int) -> None:
+        with zmq.Context() as context:
+            while not self._stop.wait(_PAUSE_S):
+                with context.socket(zmq.DEALER) as dealer:
+                    dealer.linger = 0
+                    began = time.monotonic()
+                    dealer.connect(f"tcp://127.0.0.1:{port}")
+                    dealer.send(messages.encode(newcomer()))
+                    if dealer.poll(round(_ANSWER_S * 1000)) and isinstance(
+                        messages.decode_reply(dealer.recv()), Registered
+                    ):
+                        self.took_ms.append((time.monotonic() - began) * 1000)
+                    else:
+                        self.missed += 1
+
+
+def newcomer() -> Register:
+    """A subscriber that nobody publishes for."""
+    return Register(
+        id=1,
+        version=PROTOCOL_VERSION,
+        role="subscriber",
+        topics=["nothing"],
+        address="127.0.0.1",
+        clock="monotonic",
+    )
+
+
+def run_one(way: str, brokered: bool, seconds: float) -> Run:
+    """One publisher and one subscriber at 1,000 events/s, beside a flood.
+
+    Raises:
+        PubSubError: a process failed.
+    """
+    cell = Cell("latency", 64, 1, brokered=brokered, rate=RATE_PER_S)
+    beside = Beside(way, seconds)
+    figures = run_cell(OURS, cell, seconds, beside)
+    return Run(figures, tuple(beside.took_ms), beside.missed, beside.done)
+
+
+def rows(repetitions: int, seconds: float, say: Callable[[str], None]) -> Iterator[Row]:
+    """Everything, in turn: each repetition has a run of each kind.
+
+    Raises:
+        PubSubError: a run failed.
+    """
+    ways = (QUIET, *WAYS)
+    for brokered in (False, True):
+        found: dict[str, list[Run]] = {way: [] for way in ways}
+        for number in range(repetitions):
+            for way in ways if number % 2 else ways[::-1]:
+                say(f"flood: {way}, {number + 1} of {repetitions}")
+                found[way].append(run_one(way, brokered, seconds))
+        model = "centralized" if brokered else "decentralized"
+        for way in ways:
+            yield row(model, way, found[way], found[QUIET], found["busy"], seconds)
+
+
+def row(
+    model: str,
+    way: str,
+    runs: Sequence[Run],
+    quiet: Sequence[Run],
+    busy: Sequence[Run],
+    seconds: float,
+) -> Row:
+    """The medians of the runs of one kind."""
+
+    def ratio(metric: str, others: Sequence[Run]) -> float:
+        pairs = zip(runs, others, strict=True)
+        ratios: list[float] = [
+            getattr(one.figures, metric) / getattr(other.figures, metric)
+            for one, other in pairs
+        ]
+        return statistics.median(ratios)
+
+    def middle(values: list[float]) -> float:
+        return statistics.median(values) if values else 0.0
+
+    took = [ms for run in runs for ms in run.newcomers_ms]
+    done = [run.done for run in runs if run.done is not None]
+    span_s = seconds + 2 * _LEAD_S
+    numbers = {
+        "p50_us": middle([run.figures.p50_us or 0.0 for run in runs]),
+        "p99_us": middle([run.figures.p99_us or 0.0 for run in runs]),
+        "p50_ratio": ratio("p50_us", quiet),
+        "p99_ratio": ratio("p99_us", quiet),
+        "p50_to_busy": ratio("p50_us", busy),
+        "p99_to_busy": ratio("p99_us", busy),
+        "newcomer_ms": middle(took),
+        "newcomer_max_ms": max(took, default=0.0),
+        "messages_per_s": middle([one.messages / span_s for one in done]),
+        "connections": middle([float(one.connections) for one in done]),
+        "closed": middle([float(one.closed) for one in done]),
+        "flooder_cpu": middle([one.cpu_s / span_s for one in done]),
+    }
+    return Row(
+        model=model,
+        way=way,
+        lost=sum(run.figures.lost for run in runs),
+        missed=sum(run.missed for run in runs),
+        **{name: round(value, 2) for name, value in numbers.items()},
+    )
+
+
+def line_of(it: Row) -> str:
+    """One line for people."""
+    kind = f"{it.model}, {it.way}"
+    newcomers = f"newcomers {it.newcomer_ms:.1f} ms, at most {it.newcomer_max_ms:.1f}"
+    missed = f", {it.missed} NOT registered" if it.missed else ""
+    against = ""
+    if it.way != QUIET:
+        against = (
+            f"; {it.p50_ratio:.2f} and {it.p99_ratio:.2f} times quiet, "
+            f"{it.p50_to_busy:.2f} and {it.p99_to_busy:.2f} times busy"
+        )
+    flood = ""
+    if it.way not in (QUIET, "busy"):
+        flood = (
+            f"; {it.messages_per_s:,.0f} messages/s, {it.connections:,.0f} connections, "
+            f"{it.closed:,.0f} closed, {it.flooder_cpu:.0%} of a processor"
+        )
+    lost = f"; {it.lost} lost" if it.lost else ""
+    return (
+        f"{kind:<30} p50 {it.p50_us:.0f} us, p99 {it.p99_us:.0f} us{against}; "
+        f"{newcomers}{missed}{flood}{lost}"
+    )
+
+
+def document(found: Sequence[Row], repetitions: int, seconds: float) -> dict[str, Any]:
+    """Everything, for a JSON file."""
+    from pubsub_perf import environment
+
+    return {
+        "format": 1,
+        **environment.describe(),
+        "repetitions": repetitions,
+        "seconds": seconds,
+        "flood": [msgspec.to_builtins(item) | {"met": item.met} for item in found],
+    }
