@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from pubsub_broker.policy import Grant
 from pubsub_broker.registry import Client, Registry
 from pubsub_common import messages
 from pubsub_common.defaults import CLOCKS, MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
@@ -12,6 +12,9 @@ from pubsub_common.endpoints import parse_address, validate_host
 from pubsub_common.errors import ConfigError
 from pubsub_common.messages import Model, Register, Role
 from pubsub_common.wildcards import validate_names, validate_subscriptions
+
+if TYPE_CHECKING:
+    from pubsub_broker.policy import Grant
 
 
 class Refusal(Exception):

@@ -7,7 +7,7 @@ publishers (decentralized), or ports of the broker (centralized).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pubsub_broker.admission import (
     Refusal,
@@ -23,7 +23,6 @@ from pubsub_broker.rates import Published
 from pubsub_broker.registry import Client, Registry
 from pubsub_broker.reports import client_status, clocks_of, publisher_info
 from pubsub_broker.snapshot import Snapshot, snapshot_of
-from pubsub_broker.trust import Trust
 from pubsub_common import messages
 from pubsub_common.defaults import (
     MAX_CLIENTS,
@@ -50,6 +49,9 @@ from pubsub_common.messages import (
     Vouched,
 )
 from pubsub_common.wildcards import is_filter
+
+if TYPE_CHECKING:
+    from pubsub_broker.trust import Trust
 
 _MAX_DETAIL: Final = 500
 _HOLD_NO_LONGER: Final = "this client's keys were revoked or have expired"
