@@ -48,6 +48,8 @@ from pubsub_common.messages import (
     Request,
     Status,
     StatusRequest,
+    Vouched,
+    VouchedChanged,
 )
 from pubsub_common.recovery import (
     Question,
@@ -129,6 +131,15 @@ REPLIES: list[Reply] = [
     ),
     ClockReply(id=0, sent_ns=_STAMP, received_ns=_STAMP + 1, replied_ns=_STAMP + 2),
     Disconnected(id=9),
+    Registered(
+        id=1,
+        session=2,
+        epoch=99,
+        lease_s=6.0,
+        model="decentralized",
+        vouched=[Vouched(key="0" * 40, topics=["A", "b/#"])],
+    ),
+    VouchedChanged(revision=2, vouched=[Vouched(key="0" * 40)]),
     PublishersChanged(revision=1, joined=[_INFO], ports={"A": 40123}),
     PublishersChanged(
         revision=4, left=[Departure(session=SESSION, next_sequences={"A": 1000})]

@@ -168,6 +168,8 @@ def _answer(frame: bytes) -> object:
 class _Frames:
     """Stands for an `Inlet`: frames that wait to be received."""
 
+    only = None
+
     def __init__(self, frames: Sequence[bytes]) -> None:
         self.lock = threading.RLock()
         self.waiting = deque(frames)

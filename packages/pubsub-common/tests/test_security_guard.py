@@ -63,7 +63,7 @@ def test_anything_may_come(raw: bytes) -> None:
 class Bench:
     """A guarded XPUB, and subscribers with keys; ``a`` may have A and ``b`` B."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue_limit: int = 1000) -> None:
         # Its own, as the server of handshakes ends with it, by itself.
         self.context = new_context()
         self.sockets: list[zmq.Socket[bytes]] = []
@@ -72,6 +72,7 @@ class Bench:
         self.refused: list[tuple[str, str]] = []
         ZapServer(self.context, lambda _key, _address: True)
         self.xpub = self._socket(zmq.XPUB)
+        self.xpub.set_hwm(queue_limit)
         act_as_server(self.xpub, self.pair)
         self.guard = Guard(
             self.xpub,
@@ -222,3 +223,14 @@ def test_who_is_hung_up_on_is_judged_anew(
 
 def test_keys_are_shown_without_their_secret() -> None:
     assert "secret" not in repr(KeyPair("public key", "a secret key"))
+
+
+@pytest.mark.integration
+def test_the_shortest_queue_lets_subscriptions_in() -> None:
+    bench = Bench(queue_limit=1)
+    sub = bench.connect("a")
+    for number in range(5):
+        sub.subscribe(b"A%d\0" % number)
+
+    assert bench.told(5) == [b"\1A%d\0" % number for number in range(5)]
+    bench.close()

@@ -250,7 +250,7 @@ def test_the_settings_in_the_readme_are_understood(
     start: Start, tmp_path: Path, role: str
 ) -> None:
     readme = (Path(__file__).parents[4] / "README.md").read_text()
-    (block,) = re.findall(r"^```toml\n(.*?)^```", readme, re.M | re.S)
+    (block,) = re.findall(r"^```toml\n(\[common\].*?)^```", readme, re.M | re.S)
     (tmp_path / "pubsub.toml").write_text(block)
 
     showing = start(f"pubsub-{role}", "--config", "pubsub.toml", "--print-config")

@@ -183,6 +183,9 @@ def act_as_client(socket: zmq.Socket[bytes], pair: KeyPair, server_public: str) 
 def act_as_server(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
     """Have ``socket``, which is not bound yet, let in whom the context's `ZapServer`
     lets in."""
+    # With a limit of 1, libzmq 4.3.5 hears nothing of whom it has asked ZAP about.
+    if socket.rcvhwm == 1:
+        socket.rcvhwm = 2
     socket.curve_server = True
     socket.curve_secretkey = pair.secret.encode()
     socket.zap_domain = b"pubsub"

@@ -15,7 +15,16 @@ from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
 sys.path.insert(0, str(Path(__file__).parent))
-from running_roles import MODELS, WAIT_S, Program, Receiver, RunningBroker, free_port
+import running_roles
+from running_roles import (
+    MODELS,
+    WAIT_S,
+    Program,
+    Receiver,
+    RunningBroker,
+    Security,
+    free_port,
+)
 
 
 @pytest.fixture(params=MODELS)
@@ -31,13 +40,28 @@ def stack() -> Iterator[contextlib.ExitStack]:
         yield stack
 
 
+@pytest.fixture(params=["plain", "secure"])
+def security(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Security | None:
+    """What holds for clients without keys holds for those with keys: each test is run
+    with both."""
+    if request.param == "plain":
+        return None
+    security = Security(tmp_path / "keys")
+    monkeypatch.setattr(running_roles, "security", security)
+    return security
+
+
 @pytest.fixture
 def run_broker(
-    model: Model, stack: contextlib.ExitStack
+    model: Model, stack: contextlib.ExitStack, security: Security | None
 ) -> Callable[..., RunningBroker]:
     """Runs brokers of the model."""
 
     def run(**options: Any) -> RunningBroker:
+        if security is not None:
+            options.setdefault("secure", security.folder)
         broker = RunningBroker(model, **options)
         stack.callback(broker.stop)
         return broker
@@ -46,7 +70,9 @@ def run_broker(
 
 
 @pytest.fixture
-def new_publisher(stack: contextlib.ExitStack) -> Callable[..., Publisher]:
+def new_publisher(
+    stack: contextlib.ExitStack, security: Security | None
+) -> Callable[..., Publisher]:
     """Makes publishers of the broker at a port, connected."""
 
     def make(port: int, *topics: str, **options: Any) -> Publisher:
@@ -59,6 +85,7 @@ def new_publisher(stack: contextlib.ExitStack) -> Callable[..., Publisher]:
                 "connect_timeout_s": WAIT_S,
                 "sleep_period": 0.0,
                 "linger_s": 1.0,
+                "keys": None if security is None else security.publisher,
                 **options,
             }
         )
@@ -69,7 +96,7 @@ def new_publisher(stack: contextlib.ExitStack) -> Callable[..., Publisher]:
 
 @pytest.fixture
 def new_subscriber(
-    model: Model, stack: contextlib.ExitStack
+    model: Model, stack: contextlib.ExitStack, security: Security | None
 ) -> Callable[..., Subscriber]:
     """Makes subscribers of the broker at a port, connected."""
 
@@ -82,6 +109,7 @@ def new_subscriber(
                 "indefinite": "max_event_count" not in options,
                 "centralized": model == "centralized",
                 "connect_timeout_s": WAIT_S,
+                "keys": None if security is None else security.subscriber,
                 **options,
             }
         )
@@ -107,6 +135,9 @@ def run(tmp_path: Path, stack: contextlib.ExitStack) -> Callable[..., Program]:
     """Starts console scripts, and kills those that still run after the test."""
 
     def start(name: str, *argv: object) -> Program:
+        security = running_roles.security
+        if security is not None:
+            argv = (*argv, *security.words[name])
         program = Program(tmp_path, name, *argv)
         stack.callback(program.kill)
         return program

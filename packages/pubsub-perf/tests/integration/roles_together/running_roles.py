@@ -6,6 +6,7 @@ Not tests; imported by those of this folder.
 
 from __future__ import annotations
 
+import datetime
 import random
 import signal
 import socket
@@ -20,9 +21,11 @@ from typing import Any, Final
 import zmq
 
 from pubsub_broker import Broker
+from pubsub_broker.keystore import KeyStore
 from pubsub_common import messages
 from pubsub_common.events import Event
 from pubsub_common.messages import ClientStatus, Model, Status, StatusRequest
+from pubsub_common.security.keys import act_as_client
 from pubsub_common.sequence import Gap
 from pubsub_subscriber import Subscriber
 
@@ -52,6 +55,33 @@ def free_port() -> int:
             except OSError:
                 continue
         return port
+
+
+class Security:
+    """A secure broker's folder, with a publisher and a subscriber enrolled that may do
+    all that tests do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        store = KeyStore(folder)
+        store.create()
+        now = datetime.datetime.now(datetime.UTC)
+        self.publisher = store.enroll("publisher", now=now)
+        self.subscriber = store.enroll("subscriber", now=now)
+        (folder / "policy.toml").write_text(
+            '[clients.publisher]\npublish = ["#"]\n'
+            '[clients.subscriber]\nsubscribe = ["#"]\n'
+        )
+        self.keys = store.own_keys()
+        self.words = {
+            "pubsub-broker": ("--secure", folder),
+            "pubsub-publisher": ("--keys", self.publisher),
+            "pubsub-subscriber": ("--keys", self.subscriber),
+        }
+
+
+# Of the brokers that `status` asks.
+security: Security | None = None
 
 
 class RunningBroker:
@@ -93,6 +123,8 @@ def status(port: int) -> Status:
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
         dealer.rcvtimeo = round(WAIT_S * 1000)
+        if security is not None:
+            act_as_client(dealer, security.keys.pair, security.keys.broker)
         dealer.connect(f"tcp://127.0.0.1:{port}")
         dealer.send(messages.encode(StatusRequest(id=1)))
         reply = messages.decode_reply(dealer.recv())
