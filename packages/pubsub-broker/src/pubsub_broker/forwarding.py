@@ -195,6 +195,7 @@ class Forwarding:
             self._context,
             self._queue_limit,
             blocking=self._blocking,
+            polled=not self.threaded,
             pair=self._gatekeeper.pair,
             publisher_at=self._publishers.get,
             permits=self._gatekeeper.trust.permits,

@@ -3,12 +3,20 @@
 Each publisher has a SUB socket of its own, connected with its key and subscribed to what
 subscribers want of what it may publish: libzmq drops whatever else it sends. Subscribers
 are judged by `pubsub_common.security.guard`.
+
+So that an event does not cost a look at every publisher's socket, those that may have one
+are in a queue. A socket leaves it when it was found empty: from then on libzmq makes its
+descriptor readable when something comes, which an epoll tells. Whatever else is done with
+the socket may take that news away (see `pubsub_common.sockets`), and puts it back there.
 """
 
 from __future__ import annotations
 
+import functools
+import select
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -24,19 +32,26 @@ if TYPE_CHECKING:
 
 # Messages of one publisher before those of another.
 _TURN: Final = 64
+_POLLIN: Final = int(zmq.POLLIN)
 
 
 class _Source:
     """One publisher."""
 
-    __slots__ = ("key", "socket", "topics")
+    __slots__ = ("events", "fd", "key", "socket", "topics", "waiting")
 
     def __init__(
         self, socket: zmq.Socket[bytes], key: str, topics: tuple[str, ...]
     ) -> None:
         self.socket = socket
+        self.fd: int = socket.FD
         self.key = key
         self.topics = frozenset(topics)
+        # Without pyzmq's wrapper, which makes an enumeration of the answer.
+        backend: Any = zmq.backend.Socket
+        get = backend.get.__get__(socket)
+        self.events: Callable[[], int] = functools.partial(get, int(zmq.EVENTS))
+        self.waiting = False  # in the queue of those that may have something
 
 
 class GuardedSockets(OutSocket):
@@ -48,14 +63,16 @@ class GuardedSockets(OutSocket):
         queue_limit: int,
         *,
         blocking: bool,
+        polled: bool = False,
         pair: KeyPair,
         publisher_at: Callable[[str], Attach | None],
         permits: Permits,
         on_refused: OnRefused,
     ) -> None:
-        """``pair`` are the broker's keys. ``publisher_at`` tells who is registered at an
-        address: asked in the thread that drives this. ``permits`` and ``on_refused`` are
-        a `Guard`'s."""
+        """``polled``: who drives this waits by libzmq's own poll, which takes in the news
+        of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells who is
+        registered at an address: asked in the thread that drives this. ``permits`` and
+        ``on_refused`` are a `Guard`'s."""
         super().__init__(context, queue_limit, blocking=blocking)
         self._context = context
         self._queue_limit = queue_limit
@@ -65,31 +82,52 @@ class GuardedSockets(OutSocket):
         self._guard = Guard(self.xpub, permits, on_refused)
         self._sources: dict[str, _Source] = {}
         self._inputs: tuple[zmq.Socket[bytes], ...] = ()
-        # Whose turn it is, and how many messages it has had in it.
-        self._turn = 0
+        # Those that may have a message; it is the first one's turn, and it has had so
+        # many messages in it.
+        self._queue: deque[_Source] = deque()
         self._taken = 0
+        self._polled = polled
+        self._by_fd: dict[int, _Source] = {}
+        self._epoll = select.epoll()
         self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
 
     def inputs(self) -> Sequence[zmq.Socket[bytes]]:
         return self._inputs
 
     def receive(self) -> Message | None:
-        inputs = self._inputs
-        if self._taken >= _TURN:  # so that a busy one does not keep out the others
-            self._turn += 1
-            self._taken = 0
-        for offset in range(len(inputs)):
-            index = (self._turn + offset) % len(inputs)
-            try:
-                message = receive(inputs[index])
-            except zmq.Again:
-                continue
-            if index != self._turn:
-                self._turn = index
+        queue = self._queue
+        while queue or self._look():
+            source = queue[0]
+            if self._taken >= _TURN:  # so that a busy one does not keep out the others
+                self._look()
                 self._taken = 0
-            self._taken += 1
-            return message
+                queue.rotate(-1)
+                continue
+            # Mostly one waits, or none; an exception is a slow way to learn it.
+            if self._taken > 1 or source.events() & _POLLIN:
+                try:
+                    message = receive(source.socket)
+                except zmq.Again:
+                    pass
+                else:
+                    self._taken += 1
+                    return message
+            queue.popleft()
+            source.waiting = False
+            self._taken = 0
         return None
+
+    def has_input(self) -> bool:
+        found = False
+        for source in self._sources.values():
+            if source.events() & _POLLIN:
+                self._expect(source)
+                found = True
+        return found
+
+    def close(self, linger_s: float) -> None:
+        super().close(linger_s)
+        self._epoll.close()
 
     def attached(self, address: str) -> bool:
         return address in self._sources
@@ -103,7 +141,10 @@ class GuardedSockets(OutSocket):
             self.disconnect(address)
             source = None
         if source is None:
-            self._sources[address] = self._connect(address, publisher)
+            source = self._sources[address] = self._connect(address, publisher)
+            self._by_fd[source.fd] = source
+            self._epoll.register(source.fd, select.EPOLLIN)
+            self._expect(source)
             self._changed()
         else:
             self._rearrange(source, frozenset(publisher.topics))
@@ -116,7 +157,14 @@ class GuardedSockets(OutSocket):
             super().detach(address)
 
     def disconnect(self, address: str) -> None:
-        self._sources.pop(address).socket.close(linger=0)
+        source = self._sources.pop(address)
+        self._epoll.unregister(source.fd)
+        del self._by_fd[source.fd]
+        if source.waiting:
+            if source is self._queue[0]:
+                self._taken = 0
+            self._queue.remove(source)
+        source.socket.close(linger=0)
         self._changed()
 
     def forward_subscriptions(self) -> bool:
@@ -137,6 +185,7 @@ class GuardedSockets(OutSocket):
                         source.socket.subscribe if begins else source.socket.unsubscribe
                     )
                     tell(subscription)
+                    self._expect(source)
         return found
 
     def hang_up(self, keys: Iterable[str]) -> None:
@@ -157,6 +206,7 @@ class GuardedSockets(OutSocket):
 
     def _rearrange(self, source: _Source, topics: frozenset[str]) -> None:
         """A publisher has these topics now."""
+        self._expect(source)
         for subscription, topic in self._wanted.items():
             if topic in topics and topic not in source.topics:
                 source.socket.subscribe(subscription)
@@ -164,6 +214,20 @@ class GuardedSockets(OutSocket):
                 source.socket.unsubscribe(subscription)
         source.topics = topics
 
+    def _expect(self, source: _Source) -> None:
+        """It may have a message, and its descriptor may not tell."""
+        if not source.waiting:
+            source.waiting = True
+            self._queue.append(source)
+
+    def _look(self) -> bool:
+        """Queue those whose descriptors tell of something; whether there are any."""
+        if self._polled:
+            return self.has_input()
+        found = self._epoll.poll(0)
+        for fd, _ in found:
+            self._expect(self._by_fd[fd])
+        return bool(found)
+
     def _changed(self) -> None:
         self._inputs = tuple(source.socket for source in self._sources.values())
-        self._turn = 0
