@@ -163,6 +163,8 @@ class Broker:
         per_address = share_of_address(self._max_per_address, max_clients)
         self._waker = Waker()
         self._context = new_context()
+        if forwarders:
+            self._context.set(zmq.IO_THREADS, 2)
         self._port = ControlPort(self._context)
         self._door = Door(
             self._context,

@@ -20,6 +20,12 @@ _CONTROL_QUEUE: Final = 1000
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
 
 
+# A broker that forwards has two of libzmq's threads, so that events do not wait for what
+# comes in here. Masks, as ZMQ_AFFINITY takes them.
+CONTROL_THREADS: Final = 0b01
+EVENT_THREADS: Final = 0b10
+
+
 class Received(NamedTuple):
     """A message, the connection that it came on, and that one's other end: an IP address,
     or None if that is not known."""
@@ -43,6 +49,7 @@ class ControlPort:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
+        self.socket.setsockopt(zmq.AFFINITY, CONTROL_THREADS)
         notice_dead_links(self.socket)
         # Per client. One that does not read loses pushes, which it notices by the
         # next revision, instead of filling the memory.

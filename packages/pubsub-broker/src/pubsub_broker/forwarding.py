@@ -9,6 +9,7 @@ from typing import Final, Literal
 import zmq
 
 from pubsub_broker.blocking import BlockingForwarder
+from pubsub_broker.controlport import EVENT_THREADS
 from pubsub_broker.effects import Attach, Detach
 from pubsub_broker.forwarder import (
     Forwarder,
@@ -62,6 +63,9 @@ class Forwarding:
             pair = ForwardSockets(
                 self._context, self._queue_limit, blocking=self._blocking
             )
+            if int(self._context.get(zmq.IO_THREADS)) > 1:
+                for socket in (pair.xsub, pair.xpub):
+                    socket.setsockopt(zmq.AFFINITY, EVENT_THREADS)
             self.pairs.append(pair)
             self.ports.append(bind(pair, host, clear_port))
             if self.threaded:
