@@ -15,6 +15,10 @@ from pubsub_common.sockets import endpoint, notice_dead_links
 # How long a goodbye may take to leave; nobody misses one that does not arrive.
 _FAREWELL_S: Final = 1.0
 _CONTROL_QUEUE: Final = 1000
+# What a connection may have waiting here, in libzmq and in the kernel: a client has a
+# message or two, and the rest of a flood is better left on the other side.
+_WAITING: Final = 100
+_WAITING_BYTES: Final = 128 * 1024
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
@@ -54,6 +58,8 @@ class ControlPort:
         # Per client. One that does not read loses pushes, which it notices by the
         # next revision, instead of filling the memory.
         self.socket.set_hwm(_CONTROL_QUEUE)
+        self.socket.setsockopt(zmq.RCVHWM, _WAITING)
+        self.socket.setsockopt(zmq.RCVBUF, _WAITING_BYTES)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_RECEIVED)
 
     def bind(self, host: str, port: int) -> int:
