@@ -218,3 +218,17 @@ def test_what_the_kernel_has_given_to_others_is_left_alone(
         mine.settimeout(WAIT_S)
         broker._door._end(fd, HOST)
         assert ended(mine)
+
+
+def test_events_do_not_wait_for_what_comes_in_at_the_control_port() -> None:
+    with Broker(centralized=True, indefinite=True, port=0, forwarders=2) as broker:
+        events = [
+            it.getsockopt(zmq.AFFINITY)
+            for pair in broker._forwarding.pairs
+            for it in (*pair.inputs(), pair.xpub)
+        ]
+        control = broker._port.socket.getsockopt(zmq.AFFINITY)
+
+    # Each of libzmq's threads has a bit.
+    assert set(events) == {0b10}
+    assert control == 0b01

@@ -136,12 +136,13 @@ def test_a_connection_that_does_not_stop_is_closed_and_what_it_sends_not_looked_
     None
 ):
     it = judge()
-    verdicts = [register(it, 0.0) for _ in range(200)]
+    verdicts = [register(it, 0.0) for _ in range(151)]
 
     assert verdicts[:100] == [Verdict.SERVE] * 100
     assert verdicts[100:150] == [Verdict.REFUSE] * 50
-    assert verdicts[150:] == [Verdict.CLOSE] * 50
-    assert it.message(HOST, PEER, 10, 0.0) is Verdict.CLOSE
+    assert verdicts[150] is Verdict.CLOSE
+    assert it.message(HOST, PEER, 10, 0.0) is Verdict.DROP
+    assert it.message(HOST, PEER, 10, 1e9) is Verdict.DROP
     # Another connection of the address may speak, but not register yet.
     assert it.message(HOST, b"other", 10, 0.0) is Verdict.SERVE
     assert register(it, 0.0, peer=b"other") is Verdict.REFUSE
@@ -167,7 +168,8 @@ def test_messages_have_a_limit_whatever_they_are() -> None:
 
     assert verdicts.count(Verdict.SERVE) == 20_000
     assert verdicts[20_000] is Verdict.REFUSE
-    assert verdicts[-1] is Verdict.CLOSE
+    assert verdicts[20_050] is Verdict.CLOSE
+    assert set(verdicts[20_051:]) == {Verdict.DROP}
 
 
 def test_long_messages_beyond_the_limit_end_a_connection_at_once() -> None:

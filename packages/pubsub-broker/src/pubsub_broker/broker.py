@@ -184,6 +184,8 @@ class Broker:
             self._gatekeeper = Gatekeeper(self._secure_path, self._audit)
         self._waker = Waker()
         self._context = new_context()
+        if forwarders:
+            self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
         if self._gatekeeper is not None:
             self._gatekeeper.open(self._context)
         pair = None if self._gatekeeper is None else self._gatekeeper.pair

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 # How long a goodbye may take to leave; nobody misses one that does not arrive.
 _FAREWELL_S: Final = 1.0
 _CONTROL_QUEUE: Final = 1000
+# What a connection may have waiting here, in libzmq and in the kernel: a client has a
+# message or two, and the rest of a flood is better left on the other side.
+_WAITING: Final = 100
+_WAITING_BYTES: Final = 128 * 1024
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
@@ -33,6 +37,10 @@ _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
 
 # Of whom it is remembered whose they are.
 _MAX_CONNECTIONS: Final = 100_000
+# A broker that forwards has two of libzmq's threads, so that events do not wait for what
+# comes in here. Masks, as ZMQ_AFFINITY takes them.
+CONTROL_THREADS: Final = 0b01
+EVENT_THREADS: Final = 0b10
 
 
 class Received(NamedTuple):
@@ -61,10 +69,13 @@ class ControlPort:
         """With ``pair``, the broker's keys, only clients with keys are let in."""
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
+        self.socket.setsockopt(zmq.AFFINITY, CONTROL_THREADS)
         notice_dead_links(self.socket)
         # Per client. One that does not read loses pushes, which it notices by the
         # next revision, instead of filling the memory.
         self.socket.set_hwm(_CONTROL_QUEUE)
+        self.socket.setsockopt(zmq.RCVHWM, _WAITING)
+        self.socket.setsockopt(zmq.RCVBUF, _WAITING_BYTES)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_RECEIVED)
         self._secure = pair is not None
         # Those that something came by, with whose they are.

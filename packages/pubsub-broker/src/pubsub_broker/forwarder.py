@@ -80,6 +80,12 @@ class OutSocket:
         """
         self.xpub.bind(endpoint(host, port))
 
+    def pin(self, threads: int) -> None:
+        """Have these of libzmq's threads serve all sockets, present and future ones; a
+        mask, as ``ZMQ_AFFINITY`` takes it. Before anything is bound or connected."""
+        for socket in (self.xpub, *self.inputs()):
+            socket.setsockopt(zmq.AFFINITY, threads)
+
     # Publishers
 
     def inputs(self) -> Sequence[zmq.Socket[bytes]]:

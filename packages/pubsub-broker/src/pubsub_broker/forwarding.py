@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import zmq
 
 from pubsub_broker.blocking import BlockingForwarder
+from pubsub_broker.controlport import EVENT_THREADS
 from pubsub_broker.doorwatch import DoorWatch
 from pubsub_broker.effects import Attach, Detach
 from pubsub_broker.forwarder import (
@@ -75,6 +76,8 @@ class Forwarding:
         """
         for number in range(len(self.ports), self._count):
             pair = self._sockets()
+            if int(self._context.get(zmq.IO_THREADS)) > 1:
+                pair.pin(EVENT_THREADS)
             self.pairs.append(pair)
             if self._gatekeeper is not None:
                 self.doors.append(DoorWatch(pair.xpub, secure=True))

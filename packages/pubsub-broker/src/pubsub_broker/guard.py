@@ -47,11 +47,13 @@ MAX_CONNECTIONS: Final = 4096
 
 
 class Verdict(enum.Enum):
-    """What to do with a message: serve it, or not, or close its connection, too."""
+    """What to do with a message: serve it, or not, or close its connection, too; and
+    throw away what had come before it was closed."""
 
     SERVE = enum.auto()
     REFUSE = enum.auto()
     CLOSE = enum.auto()
+    DROP = enum.auto()
 
 
 class Kind(enum.IntEnum):
@@ -165,7 +167,7 @@ class Guard:
     def message(self, address: str, peer: bytes, size: int, now: float) -> Verdict:
         """A message of connection ``peer`` came in; before anybody looks into it."""
         if self._strikes and self._strikes.get(peer) == math.inf:
-            return Verdict.CLOSE
+            return Verdict.DROP
         known = self._known(address)
         if not self._spend(known, Kind.BYTES, now, size):
             return self._refuse(address, known, Kind.BYTES, peer, now, size // _LONG)

@@ -77,6 +77,7 @@ class GuardedSockets(OutSocket):
         self._context = context
         self._queue_limit = queue_limit
         self._pair = pair
+        self._threads = 0  # any of libzmq's
         self._publisher_at = publisher_at
         act_as_server(self.xpub, pair)
         self._guard = Guard(self.xpub, permits, on_refused)
@@ -90,6 +91,10 @@ class GuardedSockets(OutSocket):
         self._by_fd: dict[int, _Source] = {}
         self._epoll = select.epoll()
         self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
+
+    def pin(self, threads: int) -> None:
+        super().pin(threads)
+        self._threads = threads
 
     def inputs(self) -> Sequence[zmq.Socket[bytes]]:
         return self._inputs
@@ -195,6 +200,7 @@ class GuardedSockets(OutSocket):
         assert publisher.key is not None, "the caller has looked"
         socket = self._context.socket(zmq.SUB)
         socket.set_hwm(self._queue_limit)
+        socket.setsockopt(zmq.AFFINITY, self._threads)
         socket.sndhwm = 0  # as that of an XSUB, see `ForwardSockets`
         notice_dead_links(socket)
         limit_received(socket)
