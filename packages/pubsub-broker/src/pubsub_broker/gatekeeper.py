@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 
 # How often the folder is looked at, for clients that were enrolled or revoked.
 _LOOK_S: Final = 0.5
+# How long a stranger waits at the door while the folder has changed: it may be one that
+# was enrolled a moment ago.
+_NEWS_S: Final = 3.0
 
 
 def _now() -> datetime.datetime:
@@ -44,6 +47,9 @@ class Gatekeeper:
         self._look_at = 0.0
         self._audit = Audit()
         self._lock = threading.Lock()
+        # What the folder was like when it was taken in last; for the door.
+        self._taken_in = self._stamp
+        self._news = threading.Condition()
 
     def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         """Decide about handshakes of sockets of ``context`` from here on."""
@@ -67,14 +73,27 @@ class Gatekeeper:
             else:
                 self._clients, self._policy = clients, policy
                 _log.info("clients and policy read anew: %d clients", len(clients))
-        return self.trust.update(self._clients.values(), self._policy, _now())
+        others = self.trust.update(self._clients.values(), self._policy, _now())
+        with self._news:
+            self._taken_in = self._stamp
+            self._news.notify_all()
+        return others
 
     def allows(self, key: str, address: str) -> bool:
         """Whether the owner of a key may connect from ``address``."""
-        if self.trust.allows(key):
+        if self.trust.allows(key) or (self._after_news() and self.trust.allows(key)):
             return True
         self.note(address, f"turned away {self.trust.describe(key, _now())}")
         return False
+
+    def _after_news(self) -> bool:
+        """Whether the folder had changed, and was taken in since."""
+        if self._store.stamp() == self._taken_in:
+            return False
+        with self._news:
+            return self._news.wait_for(
+                lambda: self._store.stamp() == self._taken_in, _NEWS_S
+            )
 
     def refused(self, key: str, what: str, address: str) -> None:
         """Somebody subscribed to what it may not have, and was hung up on."""
