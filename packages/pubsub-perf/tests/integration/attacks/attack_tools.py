@@ -1,0 +1,413 @@
+"""What attackers use: hand-written ZeroMQ clients, with and without keys; and the secure
+system that they attack.
+
+Not tests; imported by those of this folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import zmq
+from running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
+from zmq.utils.monitor import parse_monitor_message
+
+from pubsub_broker import keyring
+from pubsub_broker.keystore import KeyStore
+from pubsub_common import messages
+from pubsub_common.batches import encode_batch_body
+from pubsub_common.events import (
+    encode_event,
+    encode_ready_answer,
+    parse_ready_question,
+    topic_prefix,
+)
+from pubsub_common.messages import (
+    PROTOCOL_VERSION,
+    Disconnect,
+    Error,
+    Heartbeat,
+    Model,
+    Register,
+    Registered,
+    Reply,
+    Request,
+)
+from pubsub_common.security.keys import (
+    ClientKeys,
+    KeyPair,
+    act_as_client,
+    load_client_keys,
+    new_pair,
+    write_secret,
+)
+from pubsub_publisher import Publisher
+from pubsub_subscriber import Subscriber
+
+# Who is enrolled from the start.
+NAMES: Final = ("alice", "bob", "carol", "mallory")
+# Nobody renews a lease by hand in these tests.
+LEASE_S: Final = 300.0
+
+HUNG_UP: Final = zmq.EVENT_DISCONNECTED
+LET_IN: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED
+TURNED_AWAY: Final = zmq.EVENT_HANDSHAKE_FAILED_AUTH
+MISMATCH: Final = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+NO_ANSWER: Final = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+
+
+def register(
+    role: messages.Role, topics: Iterable[str], address: str, **fields: Any
+) -> Register:
+    """A registration as somebody writes it by hand."""
+    return Register(
+        **{
+            "id": 1,
+            "version": PROTOCOL_VERSION,
+            "role": role,
+            "topics": list(topics),
+            "address": address,
+            "clock": "realtime",
+            **fields,
+        }
+    )
+
+
+class Wire:
+    """A hand-written client: a socket, and what libzmq's monitor says of it."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        kind: int,
+        pair: KeyPair | None,
+        server: str | None,
+    ) -> None:
+        self.socket = context.socket(kind)
+        self.socket.linger = 0
+        self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        if pair is not None and server is not None:
+            act_as_client(self.socket, pair, server)
+        self._monitor = self.socket.get_monitor_socket()
+        self._seen: list[int] = []
+
+    def connect(self, port: int) -> None:
+        self.socket.connect(f"tcp://127.0.0.1:{port}")
+
+    def saw(self, event: int) -> int:
+        """How often the monitor told of an event."""
+        with contextlib.suppress(zmq.Again):
+            while True:
+                parts = self._monitor.recv_multipart(zmq.NOBLOCK)
+                self._seen.append(int(parse_monitor_message(parts)["event"]))
+        return self._seen.count(event)
+
+    def wait_for(self, event: int, times: int = 1) -> None:
+        wait_for(lambda: self.saw(event) >= times, f"{zmq.Event(event)!r}")
+
+    def heard(self) -> list[bytes]:
+        """The frames that have arrived."""
+        frames: list[bytes] = []
+        with contextlib.suppress(zmq.Again):
+            while True:
+                frames += self.socket.recv_multipart(zmq.NOBLOCK)
+        return frames
+
+    def next(self) -> bytes:
+        """The next frame."""
+        assert self.socket.poll(round(WAIT_S * 1000)), "nothing came"
+        return self.socket.recv()
+
+    def close(self) -> None:
+        self.socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self.socket.close(linger=0)
+
+
+class Talker(Wire):
+    """Speaks the control protocol."""
+
+    def ask(self, request: Request) -> Reply:
+        """The answer to a request."""
+        return self.ask_raw(messages.encode(request), request.id)
+
+    def ask_raw(self, data: bytes, number: int = -1) -> Reply:
+        self.socket.send(data)
+        while True:
+            reply = messages.decode_reply(self.next())
+            if getattr(reply, "id", None) == number:
+                return reply
+
+    def registered(self, request: Register) -> Registered:
+        reply = self.ask(request)
+        assert isinstance(reply, Registered), reply
+        return reply
+
+    def refused(self, request: Request) -> str:
+        """The code of the error that answers a request."""
+        reply = self.ask(request)
+        assert isinstance(reply, Error), reply
+        return reply.code
+
+
+class Spy(Wire):
+    """Connects to a data port and subscribes to what it likes, without registering."""
+
+    def subscribe(self, *subscriptions: bytes) -> None:
+        for each in subscriptions:
+            self.socket.setsockopt(zmq.SUBSCRIBE, each)
+
+
+class RoguePublisher:
+    """A modified publisher: its port lets in everybody, and sends what it is told to."""
+
+    def __init__(self, scene: Scene, keys: ClientKeys, *topics: str) -> None:
+        self.keys = keys
+        self.topics = topics
+        self._numbers: dict[tuple[int, str], itertools.count[int]] = {}
+        self.xpub = scene.context.socket(zmq.XPUB)
+        self.xpub.linger = 0
+        self.xpub.curve_server = True
+        self.xpub.curve_secretkey = keys.pair.secret.encode()
+        self._monitor = self.xpub.get_monitor_socket()
+        self._events: list[int] = []
+        port = self.xpub.bind_to_random_port("tcp://127.0.0.1")
+        self.address = f"127.0.0.1:{port}"
+        self.subscriptions: set[bytes] = set()
+        self.control = scene.talker(keys)
+        self.session = self.control.registered(
+            register("publisher", topics, self.address)
+        ).session
+
+    def look(self) -> None:
+        """Take in subscriptions, and answer whether we are ready, as everybody does."""
+        with contextlib.suppress(zmq.Again):
+            while True:
+                message = self.xpub.recv(zmq.NOBLOCK)
+                begins, raw = message[:1] == b"\x01", message[1:]
+                (self.subscriptions.add if begins else self.subscriptions.discard)(raw)
+                question = parse_ready_question(raw)
+                if begins and question is not None:
+                    self.xpub.send(
+                        encode_ready_answer(
+                            question.topic,
+                            question.session,
+                            self.address,
+                            self.session,
+                            0,
+                            question.topics,
+                        )
+                    )
+
+    def wait_for_subscribers_of(self, topic: str) -> None:
+        def there() -> bool:
+            self.look()
+            return topic_prefix(topic) in self.subscriptions
+
+        wait_for(there, f"a subscription to {topic!r}")
+
+    def frame(self, topic: str, payload: bytes, session: int | None = None) -> bytes:
+        """An event, by default in our own name."""
+        session = self.session if session is None else session
+        number = next(self._numbers.setdefault((session, topic), itertools.count()))
+        return encode_event(
+            topic, self.address, session, number, time.time_ns(), payload
+        )
+
+    def batch(self, topic: str, *payloads: bytes) -> bytes:
+        numbers = self._numbers.setdefault((self.session, topic), itertools.count())
+        first, *_ = [next(numbers) for _ in payloads]
+        stamps = [time.time_ns()] * len(payloads)
+        body = (self.address, self.session, first, stamps, list(payloads))
+        return topic_prefix(topic) + encode_batch_body(*body)
+
+    def send(self, *frames: bytes) -> None:
+        """One message, of several frames if there are several."""
+        self.xpub.send_multipart(frames)
+
+    def connections_ended(self) -> int:
+        """How many connections to our port have ended."""
+        with contextlib.suppress(zmq.Again):
+            while True:
+                parts = self._monitor.recv_multipart(zmq.NOBLOCK)
+                self._events.append(int(parse_monitor_message(parts)["event"]))
+        return self._events.count(HUNG_UP)
+
+    def close(self) -> None:
+        self.xpub.disable_monitor()
+        self._monitor.close(linger=0)
+        self.xpub.close(linger=0)
+
+
+class Vault:
+    """A secure broker's folder."""
+
+    def __init__(self, folder: Path, policy: str | None = None) -> None:
+        self.folder = folder
+        self.store = KeyStore(folder)
+        self.store.create()
+        # Before there is a broker, which takes a moment to see who is new.
+        for name in NAMES:
+            self.store.enroll(name, now=now())
+        if policy is not None:
+            self.write_policy(policy)
+
+    @property
+    def broker(self) -> str:
+        """The broker's public key."""
+        return self.store.pair().public
+
+    def path(self, name: str) -> Path:
+        """A client's file."""
+        return self.folder / f"{name}.keys"
+
+    def keys(self, name: str) -> ClientKeys:
+        return load_client_keys(self.path(name))
+
+    def revoke(self, name: str) -> None:
+        self.store.revoke(name, now=now())
+
+    def let_expire(self, name: str, in_s: float) -> None:
+        """The enrolment of a client ends in so many seconds, by the broker's clock."""
+        clients = self.store.clients()
+        until = now() + datetime.timedelta(seconds=in_s)
+        clients[name] = dataclasses.replace(clients[name], expires=until)
+        write_secret(
+            self.folder / "clients.toml", keyring.render(clients.values()), replace=True
+        )
+
+    def write_policy(self, text: str) -> None:
+        temporary = self.folder / "policy.new"
+        temporary.write_text(text)
+        os.replace(temporary, self.folder / "policy.toml")  # noqa: PTH105
+
+
+class Scene:
+    """A secure system of one model, and those who attack it."""
+
+    def __init__(self, model: Model, vault: Vault, stack: contextlib.ExitStack) -> None:
+        self.model = model
+        self.centralized = model == "centralized"
+        self.vault = vault
+        self.stack = stack
+        # Before the attackers' context, which so ends before the roles.
+        self.broker = RunningBroker(
+            model, secure=self.vault.folder, lease_s=LEASE_S, linger_s=0.1
+        )
+        self.port = self.broker.port
+        stack.callback(self.broker.stop)
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(self.context.term)
+
+    # Honest roles
+
+    def publisher(self, name: str, *topics: str, **options: Any) -> Publisher:
+        kind: type[Publisher] = options.pop("kind", Publisher)
+        publisher = kind(
+            **{
+                "broker_port": self.port,
+                "topics": topics,
+                "bind_port": free_port(),
+                "connect_timeout_s": WAIT_S,
+                "linger_s": 0.1,
+                "keys": self.vault.path(name),
+                **options,
+            }
+        )
+        return self.stack.enter_context(publisher)
+
+    def subscriber(self, name: str, *topics: str, **options: Any) -> Subscriber:
+        subscriber = Subscriber(
+            **{
+                "broker_port": self.port,
+                "topics": topics,
+                "indefinite": True,
+                "centralized": self.centralized,
+                "connect_timeout_s": WAIT_S,
+                "keys": self.vault.path(name),
+                **options,
+            }
+        )
+        return self.stack.enter_context(subscriber)
+
+    def receive(self, name: str, *topics: str, **options: Any) -> Receiver:
+        """A subscriber that receives whatever comes."""
+        receiver = Receiver(self.subscriber(name, *topics, **options))
+        self.stack.callback(receiver.stop)
+        return receiver
+
+    def data_port(self, publisher: Publisher) -> tuple[int, str]:
+        """Where subscribers get a publisher's events, and the key that answers there."""
+        if self.centralized:
+            (port,) = self.broker.broker.update_send_socket()
+            return port, self.vault.broker
+        assert publisher._keys is not None
+        return publisher.bind_port, publisher._keys.pair.public
+
+    # Attackers
+
+    def wire(self, kind: int, keys: KeyPair | None, server: str | None) -> Wire:
+        return self._kept(Wire(self.context, kind, keys, server))
+
+    def talker(self, keys: ClientKeys | None) -> Talker:
+        """Somebody at the control port, who has connected."""
+        pair = None if keys is None else keys.pair
+        server = None if keys is None else keys.broker
+        talker = self._kept(Talker(self.context, zmq.DEALER, pair, server))
+        talker.connect(self.port)
+        return talker
+
+    def spy(
+        self, keys: KeyPair | None, port: int, server: str | None, *wants: bytes
+    ) -> Spy:
+        """Somebody at a data port."""
+        spy = self._kept(Spy(self.context, zmq.SUB, keys, server))
+        spy.subscribe(*wants)
+        spy.connect(port)
+        return spy
+
+    def rogue(self, name: str, *topics: str) -> RoguePublisher:
+        """An enrolled client that is registered as a publisher of these topics."""
+        return self._kept(RoguePublisher(self, self.vault.keys(name), *topics))
+
+    def _kept(self, attacker: Any) -> Any:
+        self.stack.callback(attacker.close)
+        return attacker
+
+
+def publish_and_hear(
+    publisher: Publisher, topic: str, hearer: Receiver, *payloads: bytes
+) -> None:
+    """Publish, and return when ``hearer`` has it all."""
+    publisher.wait_for_subscribers(1, WAIT_S)
+    for payload in payloads:
+        publisher.publish_event(topic, payload)
+    wait_for(lambda: set(payloads) <= set(hearer.payloads), f"{payloads}")
+
+
+def stranger(vault: Vault) -> ClientKeys:
+    """Somebody who knows the broker's public key and is enrolled nowhere."""
+    return ClientKeys("stranger", new_pair(), vault.broker)
+
+
+def goodbye(session: int) -> Disconnect:
+    return Disconnect(id=9, session=session)
+
+
+def heartbeat(session: int) -> Heartbeat:
+    return Heartbeat(id=9, session=session)
+
+
+MakeScene = Callable[..., Scene]

@@ -1,0 +1,40 @@
+"""A secure system of each model, for attackers."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pubsub_common.messages import Model
+
+sys.path.insert(0, str(Path(__file__).parent.with_name("roles_together")))
+sys.path.insert(0, str(Path(__file__).parent))
+from attack_tools import MakeScene, Scene, Vault
+from running_roles import MODELS
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> Model:
+    model: Model = request.param
+    return model
+
+
+@pytest.fixture
+def make_scene(model: Model, tmp_path: Path) -> Iterator[MakeScene]:
+    """Makes a secure system of the model, given its policy and what is to be done with
+    the broker's folder before it starts."""
+    with contextlib.ExitStack() as stack:
+
+        def make(
+            policy: str | None = None,
+            before: Callable[[Vault], None] = lambda _vault: None,
+        ) -> Scene:
+            vault = Vault(tmp_path / "secure", policy)
+            before(vault)
+            return Scene(model, vault, stack)
+
+        yield make
