@@ -209,6 +209,22 @@ def test_a_connection_that_nobody_knew_of_may_end() -> None:
     assert it.connected(HOST, 0.0)
 
 
+def test_there_is_less_patience_with_who_comes_again_and_again() -> None:
+    it = judge()
+    needed = []
+    for connection in range(60):
+        peer = b"%d" % connection
+        for number in range(1, 300):
+            if register(it, 0.0, peer=peer) is Verdict.CLOSE:
+                needed.append(number)
+                break
+
+    # The first had the burst besides.
+    assert needed[0] == 151
+    assert needed[1:] == sorted(needed[1:], reverse=True)
+    assert (needed[1], needed[10], needed[-1]) == (26, 5, 1)
+
+
 # What is said
 
 

@@ -242,7 +242,8 @@ class Guard:
     ) -> Verdict:
         self._note(address, known, kind, now)
         used = self._strikes.get(peer, -math.inf)
-        left = self._patience.spend(used, now, 1.0 + strikes)
+        # Less with an address whose connections were closed just now: it comes again.
+        left = self._patience.spend(used, now, 1.0 + strikes + known.closed)
         self._strikes[peer] = math.inf if left is None else left
         self._strikes.move_to_end(peer)
         if len(self._strikes) > MAX_CONNECTIONS:
