@@ -45,6 +45,10 @@ _TURN_S: Final = 0.5
 # Requests served before queued ones wait for pushes and forwarder changes: bounds
 # how long a crowd of newcomers delays the others' notifications.
 _BURST: Final = 256
+# After a turn with more refused messages than this the control port is not read for a
+# while: its queues fill up, and then the senders'.
+_FLOOD: Final = 64
+_PAUSE_S: Final = 0.02
 # For a client that is to be hung up on to read why.
 _LAST_WORD_S: Final = 0.2
 # Who knows a client's session can speak in its name, so nobody may guess the next one.
@@ -237,7 +241,7 @@ class Broker:
             self.disconnect()
             raise
         self._poller = zmq.Poller()
-        self._poller.register(self._port.socket, zmq.POLLIN)
+        self._paused_until = 0.0
         self._poller.register(self._waker.fd, zmq.POLLIN)
         self._poller.register(self._door.socket, zmq.POLLIN)
         for door in self._forwarding.doors:
@@ -336,6 +340,8 @@ class Broker:
         ``index`` numbers the call, for the debug log.
         """
         self._counting.update(self._poller)
+        listening = time.monotonic() >= self._paused_until
+        self._poller.register(self._port.socket, zmq.POLLIN if listening else 0)
         ready = dict(self._poller.poll(self._timeout_ms()))
         if self._waker.fd in ready:
             self._waker.clear()
@@ -345,9 +351,7 @@ class Broker:
             if door.socket in ready:
                 self._tell_of(door.failures())
         if self._port.socket in ready:
-            for _ in range(_BURST):
-                if not self._receive_request(index):
-                    break
+            self._receive_requests(index)
         for pair in self._counting.pairs:
             left = 0 if self._finished() else self.max_event_count - self.event_count
             self.event_count += self._counting.forward(pair, left)
@@ -379,6 +383,8 @@ class Broker:
         now = time.monotonic()
         deadlines = [self._core.next_deadline(), self._forwarding.next_deadline()]
         deadlines.append(self._door.next_deadline())
+        if self._paused_until > now:
+            deadlines.append(self._paused_until)
         if self._counting.held():
             deadlines.append(now + RETRY_S)
         due = min((at for at in deadlines if at is not None), default=now + _TURN_S)
@@ -419,6 +425,15 @@ class Broker:
         """
         _log.debug("notifying subscribers of %s about %s", topics, pub_address)
         self._perform(self._core.flush(topics, sub_id))
+
+    def _receive_requests(self, index: int) -> None:
+        refused = self._door.refused
+        for _ in range(_BURST):
+            if not self._receive_request(index):
+                break
+        # Under a flood, what is refused must not take the processor from the rest.
+        if self._door.refused - refused > _FLOOD:
+            self._paused_until = time.monotonic() + _PAUSE_S
 
     def _receive_request(self, index: int) -> bool:
         """Handle one control message; False when none waits."""

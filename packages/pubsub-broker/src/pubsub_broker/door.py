@@ -34,6 +34,7 @@ class Door:
     ) -> None:
         """``secure`` when only clients with keys are let in."""
         self.port = 0  # on which the watched socket listens
+        self.refused = 0  # messages, so far
         self._guard = Guard(limits)
         self._secure = secure
         self._addresses: dict[int, str] = {}  # by file descriptor
@@ -127,7 +128,10 @@ class Door:
             fd = received.descriptor()
             if fd is not None:
                 self._end(fd, received.address)
-        return verdict is Verdict.SERVE
+        if verdict is Verdict.SERVE:
+            return True
+        self.refused += 1
+        return False
 
     def _address_of(self, fd: int) -> str | None:
         """Who is at the other end of a connection to our port; None: it is none."""

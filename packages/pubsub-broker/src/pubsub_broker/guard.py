@@ -6,7 +6,9 @@ Each address has budgets that refill with time: of connections, control messages
 their bytes, registrations, status reports and malformed messages. What goes beyond is
 not served: a registration is answered with "try again later", all else costs the broker
 no more than the look at it. A client that is told so comes back after a second or so. A
-connection that goes on nevertheless is closed, and what it still sends is thrown away.
+connection that goes on nevertheless is closed, and what it still sends is thrown away. Who
+comes again at once and goes on is, after some such times, not closed any more but left
+open and not listened to: to accept a connection costs more than to read from one.
 
 Budgets are of addresses, as a new connection is for nothing; the patience with refused
 messages is of connections, since one address may be that of many clients.
@@ -38,6 +40,9 @@ _MALFORMED_PER_S: Final = 100.0
 # Refused messages of one connection: a client has one, or two, in a second.
 _PATIENCE_PER_S: Final = 5.0
 _PATIENCE: Final = 50
+# Connections of one address that are closed for what they send.
+_CLOSINGS_PER_S: Final = 0.5
+_CLOSINGS: Final = 20
 # One frame as long as this costs as much as a connection.
 _LONG: Final = 64 * 1024
 # Of many small numbers that are added up.
@@ -92,6 +97,9 @@ class Budget:
         return None if spent_at - now > most_s else spent_at
 
 
+_CLOSING: Final = Budget(_CLOSINGS_PER_S, _CLOSINGS)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
     """What one address may do. ``connections`` is how many it may have at a time."""
@@ -123,11 +131,19 @@ def limits_of(clients: int, registrations_per_s: float, lease_s: float) -> Limit
 class _Address:
     """What is known of one."""
 
-    __slots__ = ("closed", "connections", "empty_at", "line_at", "offences")
+    __slots__ = (
+        "closed",
+        "closings_at",
+        "connections",
+        "empty_at",
+        "line_at",
+        "offences",
+    )
 
     def __init__(self) -> None:
         self.empty_at = [-math.inf] * len(Kind)
         self.connections = 0
+        self.closings_at = -math.inf  # as `Budget.spend` has it
         # Since the last line about it.
         self.offences: dict[Kind, int] = {}
         self.closed = 0
@@ -250,6 +266,10 @@ class Guard:
             self._strikes.popitem(last=False)
         if left is not None:
             return Verdict.REFUSE
+        closings_at = _CLOSING.spend(known.closings_at, now)
+        if closings_at is None:
+            return Verdict.DROP
+        known.closings_at = closings_at
         known.closed += 1
         return Verdict.CLOSE
 
