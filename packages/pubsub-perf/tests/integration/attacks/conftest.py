@@ -11,8 +11,8 @@ import pytest
 
 from pubsub_common.messages import Model
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "roles_together")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "roles_together"))
+sys.path.insert(0, str(Path(__file__).parent))
 from attack_tools import MakeScene, Scene, Vault
 from running_roles import MODELS
 
