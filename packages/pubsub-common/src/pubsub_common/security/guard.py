@@ -11,6 +11,10 @@ them up again: like a usual XPUB socket, it tells of the first subscription to s
 and of the end of the last one. When a peer is gone libzmq ends all its subscriptions,
 also those that were not agreed to, and does not say whose they were. Therefore refused
 ones count as well; what is never told is their beginning.
+
+What comes from a connection that is gone before it is read cannot be told from what
+somebody makes up to end another's subscription. So the count alone ends nothing: before an
+end is told, those who are there are asked whether one of them is still subscribed.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from pubsub_common.events import parse_ready_question
 from pubsub_common.recovery import parse_position_prefix, parse_question
 from pubsub_common.security.peers import (
     Connection,
+    connection_at,
     connection_of,
     hang_up,
     user_of,
@@ -117,10 +122,11 @@ class Guard:
     def _begin(self, frame: zmq.Frame, subscription: bytes) -> bool:
         user = user_of(frame)
         peer = self._peer(frame, user)
-        if peer is not None:
-            if subscription in peer.subscriptions:
-                return False
-            peer.subscriptions.add(subscription)
+        if peer is None:
+            return False  # it is gone: its end will come, and is none of what we count
+        if subscription in peer.subscriptions:
+            return False
+        peer.subscriptions.add(subscription)
         self._counts[subscription] = self._counts.get(subscription, 0) + 1
         topic = topic_of(subscription)
         if user is None or topic is None or not self._permits(user, topic):
@@ -146,11 +152,21 @@ class Guard:
         if left > 0:
             self._counts[subscription] = left
             return False
+        if there := self._subscribed(subscription):
+            self._counts[subscription] = there
+            return False
         self._counts.pop(subscription, None)
         if subscription not in self._told:
             return False
         self._told.discard(subscription)
         return True
+
+    def _subscribed(self, subscription: bytes) -> int:
+        """How many of those who are there are subscribed to this."""
+        return sum(
+            subscription in peer.subscriptions and connection_at(fd) == peer.connection
+            for fd, peer in self._peers.items()
+        )
 
     def _peer(self, frame: zmq.Frame, user: str | None) -> _Peer | None:
         """Who sent this, as far as the connection is still there."""

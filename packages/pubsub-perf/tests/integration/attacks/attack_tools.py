@@ -108,6 +108,8 @@ class Wire:
 
     def saw(self, event: int) -> int:
         """How often the monitor told of an event."""
+        # A socket of which nobody wants anything does not subscribe again by itself.
+        self.socket.get(zmq.EVENTS)
         with contextlib.suppress(zmq.Again):
             while True:
                 parts = self._monitor.recv_multipart(zmq.NOBLOCK)
@@ -115,7 +117,12 @@ class Wire:
         return self._seen.count(event)
 
     def wait_for(self, event: int, times: int = 1) -> None:
-        wait_for(lambda: self.saw(event) >= times, f"{zmq.Event(event)!r}")
+        what = f"{zmq.Event(event)!r}, {times} times"
+        try:
+            wait_for(lambda: self.saw(event) >= times, what)
+        except AssertionError:
+            seen = [zmq.Event(each).name for each in self._seen]
+            raise AssertionError(f"{what} did not come, but {seen}") from None
 
     def heard(self) -> list[bytes]:
         """The frames that have arrived."""
@@ -130,10 +137,18 @@ class Wire:
         assert self.socket.poll(round(WAIT_S * 1000)), "nothing came"
         return self.socket.recv()
 
-    def close(self) -> None:
-        self.socket.disable_monitor()
-        self._monitor.close(linger=0)
-        self.socket.close(linger=0)
+    def force(self, message: bytes) -> None:
+        """Have an XSUB socket send what it would not: it drops unsubscriptions from what
+        it is not subscribed to, unless they are the second part of another message."""
+        self.socket.setsockopt(zmq.ONLY_FIRST_SUBSCRIBE, 1)
+        self.socket.send_multipart([b"x", message])
+        self.socket.setsockopt(zmq.ONLY_FIRST_SUBSCRIBE, 0)
+
+    def close(self, linger_ms: int = 0) -> None:
+        if not self.socket.closed:
+            self.socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self.socket.close(linger=linger_ms)
 
 
 class Talker(Wire):

@@ -11,7 +11,7 @@ import pytest
 
 from pubsub_common.messages import Model
 
-sys.path.insert(0, str(Path(__file__).parent.with_name("roles_together")))
+sys.path.insert(0, str(Path(__file__).parents[1] / "roles_together"))
 sys.path.insert(0, str(Path(__file__).parent))
 from attack_tools import MakeScene, Scene, Vault
 from running_roles import MODELS

@@ -1,0 +1,143 @@
+"""A data port whose owner is slow to read: what arrives is of connections that are gone.
+
+Whose a subscription is, a guard knows by its connection; so it is here that somebody
+could end what is another's."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import zmq
+from attack_tools import HUNG_UP, LET_IN, Wire
+from running_roles import wait_for
+
+from pubsub_common.security.guard import Guard
+from pubsub_common.security.keys import act_as_server, new_pair
+from pubsub_common.security.zap import ZapServer
+
+pytestmark = pytest.mark.integration
+
+OPEN = b"open\0"
+
+
+class Port:
+    """An XPUB socket with a guard, which is read only when the test says so."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self.pair = new_pair()
+        context = zmq.Context()
+        stack.callback(context.term)
+        ZapServer(context, lambda _key, _address: True)
+        self._xpub = context.socket(zmq.XPUB)
+        self._xpub.linger = 0
+        act_as_server(self._xpub, self.pair)
+        self.guard = Guard(self._xpub, lambda _key, topic: topic == "open")
+        self._monitor = self._xpub.get_monitor_socket()
+        self.port = self._xpub.bind_to_random_port("tcp://127.0.0.1")
+        self._seen: list[int] = []
+        self.told: list[bytes] = []
+        self._clients = zmq.Context()
+        stack.callback(self._clients.term)
+        stack.callback(self._close)
+
+    def client(self) -> Wire:
+        """Somebody who has connected."""
+        wire = Wire(self._clients, zmq.XSUB, new_pair(), self.pair.public)
+        self._stack.callback(wire.close)
+        wire.connect(self.port)
+        wire.wait_for(LET_IN)
+        return wire
+
+    def read(self) -> None:
+        while (message := self.guard.receive()) is not None:
+            self.told.append(message)
+
+    def wait_until_told(self, message: bytes) -> None:
+        def told() -> bool:
+            self.read()
+            return message in self.told
+
+        wait_for(told, f"{message!r}")
+
+    def wait_until_gone(self, count: int) -> None:
+        """So many connections have ended; nothing is read meanwhile."""
+
+        def gone() -> bool:
+            with contextlib.suppress(zmq.Again):
+                while True:
+                    event = self._monitor.recv_multipart(zmq.NOBLOCK)[0]
+                    self._seen.append(int.from_bytes(event[:2], "little"))
+            return self._seen.count(HUNG_UP) >= count
+
+        wait_for(gone, f"the end of {count} connections")
+
+    def reaches(self, wire: Wire) -> bool:
+        """Whether somebody still gets the topic; and the port says it is wanted."""
+        self._xpub.send(OPEN + b"event")
+        assert wire.next() == OPEN + b"event"
+        return [each for each in self.told if each[1:] == OPEN][-1][:1] == b"\x01"
+
+    def _close(self) -> None:
+        self._xpub.disable_monitor()
+        self._monitor.close(linger=0)
+        self._xpub.close(linger=0)
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    with contextlib.ExitStack() as stack:
+        yield Port(stack)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        [b"\x00" + OPEN],
+        [b"\x00" + OPEN] * 5,
+        [b"\x01" + OPEN, b"\x00" + OPEN, b"\x00" + OPEN, b"\x00" + OPEN],
+        [b"\x01" + OPEN] * 3,
+        [b"\x01secret\0", b"\x00" + OPEN],
+    ],
+    ids=["ends-it", "ends-it-often", "begins-and-ends-it", "begins-it-often", "denied"],
+)
+def test_who_is_gone_before_it_is_read_ends_nothing_of_another(
+    port: Port, says: list[bytes]
+) -> None:
+    victim = port.client()
+    victim.socket.send(b"\x01" + OPEN)
+    port.wait_until_told(b"\x01" + OPEN)
+    for round_ in range(1, 6):
+        attacker = port.client()
+        for message in says:
+            attacker.force(message)
+        attacker.close(linger_ms=10_000)
+        port.wait_until_gone(round_)
+        port.read()
+        assert port.reaches(victim)
+    # In the end, when the victim goes too, nobody is left.
+    victim.close()
+    port.wait_until_told(b"\x00" + OPEN)
+
+
+def test_who_comes_back_on_the_same_descriptor_ends_nothing_of_another(
+    port: Port,
+) -> None:
+    victim = port.client()
+    victim.socket.send(b"\x01" + OPEN)
+    port.wait_until_told(b"\x01" + OPEN)
+    for round_ in range(1, 11):
+        attacker = port.client()
+        # Known with its subscription at first; then it comes to be gone unread.
+        if round_ % 2:
+            attacker.socket.send(b"\x01" + OPEN)
+            port.read()
+        else:
+            attacker.force(b"\x00" + OPEN)
+        attacker.close(linger_ms=10_000)
+        port.wait_until_gone(round_)
+        if not round_ % 2:
+            port.read()
+        assert port.reaches(victim)

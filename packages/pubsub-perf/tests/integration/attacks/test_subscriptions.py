@@ -1,0 +1,311 @@
+"""Enrolled clients that subscribe at a data port to what they may not have."""
+
+from __future__ import annotations
+
+import pytest
+import zmq
+from attack_tools import (
+    HUNG_UP,
+    LET_IN,
+    TURNED_AWAY,
+    MakeScene,
+    Scene,
+    publish_and_hear,
+    register,
+)
+from running_roles import wait_for
+
+from pubsub_common.events import ready_topic
+from pubsub_common.recovery import Question, position_prefix, recovery_topic
+from pubsub_publisher import Publisher
+
+pytestmark = pytest.mark.integration
+
+POLICY = """
+[clients.alice]
+publish = ["#"]
+
+[clients.bob]
+subscribe = ["#"]
+
+[clients.mallory]
+subscribe = ["open"]
+"""
+OPEN, SECRET = b"open\0", b"secret\0"
+MINE = 12345
+
+
+def private(topic: str, publisher: Publisher, session: int) -> dict[str, bytes]:
+    """The private topics by which a subscriber asks about a topic."""
+    question = Question(topic, publisher.session, session, 0, 100, 0)
+    return {
+        "ready": ready_topic(topic, session),
+        "ready-counted": ready_topic(topic, session, 2),
+        "recovery": recovery_topic(question),
+        "position": position_prefix(topic),
+    }
+
+
+FORBIDDEN = {
+    "the-topic": SECRET,
+    "everything": b"",
+    "part-of-it": b"sec",
+    "without-its-end": b"secret",
+    "more-than-its-end": b"secret\0\x95",
+    "all-that-begins-like-open": b"open",
+    "a-wildcard": b"#\0",
+    "two-topics": b"open\0secret\0",
+    "all-ready-answers": b"\xff",
+    "all-ready-answers-of-open": b"\xffopen\xff",
+    "all-recovery-answers": b"\xfe",
+    "all-recovery-answers-of-secret": b"\xfesecret\xfe",
+    "all-positions": b"\xfd",
+    "no-utf8": b"\xc3\x28\0",
+}
+
+
+def spied_on(
+    scene: Scene, alice: Publisher, name: str, *wants: bytes
+) -> tuple[list[bytes], int]:
+    """What a client hears that subscribes to ``wants`` at the data port while somebody
+    else hears all, and how often it was hung up on."""
+    bob = scene.receive("bob", "secret", "open")
+    keys = scene.vault.keys(name).pair
+    spy = scene.spy(keys, *scene.data_port(alice), *wants)
+    spy.wait_for(HUNG_UP, times=2)
+    publish_and_hear(alice, "secret", bob, b"1", b"2")
+    publish_and_hear(alice, "open", bob, b"3")
+    return spy.heard(), spy.saw(HUNG_UP)
+
+
+@pytest.mark.parametrize("want", FORBIDDEN.values(), ids=FORBIDDEN)
+def test_subscribing_to_what_is_denied_ends_the_connection(
+    make_scene: MakeScene, want: bytes
+) -> None:
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "secret", "open", history=10)
+    # Together with what it may have: that does not come either.
+    heard, _ = spied_on(scene, alice, "mallory", OPEN, want)
+    assert heard == []
+
+
+@pytest.mark.parametrize("kind", ["ready", "ready-counted", "recovery", "position"])
+@pytest.mark.parametrize("whose", ["own", "another's"])
+def test_asking_about_a_denied_topic_ends_the_connection(
+    make_scene: MakeScene, kind: str, whose: str
+) -> None:
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "secret", "open", history=10)
+    victim = scene.receive("bob", "secret")
+    publish_and_hear(alice, "secret", victim, b"0")
+    session = victim.subscriber.session if whose == "another's" else MINE
+    want = private("secret", alice, session)[kind]
+    heard, _ = spied_on(scene, alice, "mallory", want)
+    assert heard == []
+
+
+def test_who_may_do_it_is_heard_so_the_tests_above_can_fail(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "secret", "open", history=10)
+    wants = [SECRET, *private("secret", alice, MINE).values()]
+    spy = scene.spy(scene.vault.keys("bob").pair, *scene.data_port(alice), *wants)
+    frames: list[bytes] = []
+
+    def all_came() -> bool:
+        alice.publish_event("secret", b"1")
+        frames.extend(spy.heard())
+        return all(any(frame.startswith(want) for frame in frames) for want in wants)
+
+    wait_for(all_came, "all answers")
+    assert spy.saw(HUNG_UP) == 0
+
+
+def test_everything_is_denied_also_to_who_may_have_every_topic(
+    make_scene: MakeScene,
+) -> None:
+    """By the prefixes of ZeroMQ it would get the private topics of others too."""
+    scene = make_scene()
+    alice = scene.publisher("alice", "secret", "open")
+    heard, _ = spied_on(scene, alice, "mallory", b"")
+    assert heard == []
+
+
+def test_raw_subscription_messages_are_judged_like_others(
+    make_scene: MakeScene,
+) -> None:
+    """By an XSUB socket, several in one message, and what is no subscription."""
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "secret", "open")
+    bob = scene.receive("bob", "secret")
+    port, server = scene.data_port(alice)
+    for frames in (
+        [b"\x01" + SECRET],
+        [b"\x01" + OPEN, b"\x01" + SECRET],
+        [b"\x02anything", b"\x01" + SECRET],
+    ):
+        wire = scene.wire(zmq.XSUB, scene.vault.keys("mallory").pair, server)
+        wire.connect(port)
+        wire.wait_for(LET_IN)
+        wire.socket.send_multipart(frames)
+        wire.wait_for(HUNG_UP)
+        publish_and_hear(alice, "secret", bob, b"1")
+        assert [each for each in wire.heard() if each.startswith(SECRET)] == []
+
+
+def test_it_is_said_who_was_hung_up_on(
+    make_scene: MakeScene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "secret", "open")
+    mallory = scene.vault.keys("mallory")
+    scene.spy(mallory.pair, *scene.data_port(alice), SECRET).wait_for(HUNG_UP)
+    who = "mallory" if scene.centralized else f"127.0.0.1 (key {mallory.pair.public})"
+    wait_for(
+        lambda: f"hung up on {who}, who may not have 'secret'" in caplog.text, "a line"
+    )
+
+
+def test_a_revoked_subscriber_hears_nothing_more(make_scene: MakeScene) -> None:
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "open")
+    bob = scene.receive("bob", "open")
+    spy = scene.spy(scene.vault.keys("mallory").pair, *scene.data_port(alice), OPEN)
+    wait_for(
+        lambda: alice.publish_event("open", b"before") or spy.socket.poll(5), "events"
+    )
+
+    scene.vault.revoke("mallory")
+    spy.wait_for(HUNG_UP)
+    spy.wait_for(TURNED_AWAY)
+    spy.heard()
+    publish_and_hear(alice, "open", bob, b"after")
+    assert spy.heard() == []
+
+
+def test_a_topic_that_is_granted_no_longer_is_not_heard_any_more(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "open", "other")
+    bob = scene.receive("bob", "open")
+    spy = scene.spy(scene.vault.keys("mallory").pair, *scene.data_port(alice), OPEN)
+    wait_for(
+        lambda: alice.publish_event("open", b"before") or spy.socket.poll(5), "events"
+    )
+
+    scene.vault.write_policy(POLICY.replace('"open"', '"other"'))
+    # It may still connect, but is hung up on for its subscription, again and again.
+    spy.wait_for(HUNG_UP, times=3)
+    spy.heard()
+    publish_and_hear(alice, "open", bob, b"after")
+    assert spy.heard() == []
+
+
+def test_who_may_have_none_of_its_topics_is_no_guest_of_a_publisher(
+    make_scene: MakeScene,
+) -> None:
+    """At a publisher's own port; the broker's is open to all that are enrolled."""
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "secret")
+    spy = scene.spy(
+        scene.vault.keys("mallory").pair,
+        alice.bind_port,
+        scene.vault.keys("alice").pair.public,
+        OPEN,
+    )
+    spy.wait_for(TURNED_AWAY)
+    assert spy.saw(LET_IN) == 0
+
+
+def unsubscriptions(alice: Publisher, victim: int) -> list[bytes]:
+    wanted = private("open", alice, victim)
+    del wanted["ready-counted"]  # which would not be the victim's
+    return [b"\x00" + each for each in (OPEN, *wanted.values())]
+
+
+@pytest.mark.parametrize("subscribes", [False, True], ids=["never-had-it", "had-it"])
+def test_nobody_ends_the_subscription_of_another(
+    make_scene: MakeScene, subscribes: bool
+) -> None:
+    """What several peers subscribe to is counted, so what is not theirs must not."""
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "open")
+    bob = scene.receive("bob", "open")
+    publish_and_hear(alice, "open", bob, b"before")
+    port, server = scene.data_port(alice)
+    mallory = scene.vault.keys("mallory").pair
+    wire = scene.wire(zmq.XSUB, mallory, server)
+    wire.connect(port)
+    wire.wait_for(LET_IN)
+    ends = unsubscriptions(alice, bob.subscriber.session)
+    if subscribes:
+        for _ in range(3):
+            for each in ends:
+                wire.socket.send(b"\x01" + each[1:])
+    for _ in range(50):
+        for each in ends:
+            wire.force(each)
+    # Its last subscription is in force: all before it was taken in.
+    wire.socket.send(b"\x01" + OPEN)
+    wait_for(
+        lambda: alice.publish_event("open", b"x") or wire.socket.poll(5), "an event"
+    )
+
+    assert alice.subscriber_count >= 1
+    publish_and_hear(alice, "open", bob, b"after")
+    wire.close()
+    publish_and_hear(alice, "open", bob, b"after it has gone")
+    assert alice.subscriber_count == 1
+
+
+def test_many_connections_that_come_and_go_leave_nothing_behind(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "open")
+    port, server = scene.data_port(alice)
+    keys = scene.vault.keys("mallory").pair
+    for number in range(30):
+        wire = scene.wire(zmq.XSUB, keys, server)
+        wire.connect(port)
+        wire.wait_for(LET_IN)
+        for each in private("open", alice, number).values():
+            for _ in range(3):
+                wire.socket.send(b"\x01" + each)
+        wire.close()
+    wait_for(lambda: alice.subscriber_count == 0, "the end of all")
+    bob = scene.receive("bob", "open")
+    publish_and_hear(alice, "open", bob, b"1")
+    assert alice.subscriber_count == 1
+
+
+def test_a_subscriber_that_is_not_registered_may_have_what_it_may(
+    make_scene: MakeScene,
+) -> None:
+    """Not an attack: the policy decides, not the registration."""
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "open")
+    spy = scene.spy(scene.vault.keys("mallory").pair, *scene.data_port(alice), OPEN)
+    wait_for(
+        lambda: alice.publish_event("open", b"x") or spy.socket.poll(5), "an event"
+    )
+    assert spy.saw(HUNG_UP) == 0
+
+
+def test_reports_of_readiness_are_by_topic(make_scene: MakeScene) -> None:
+    """Ready topics of a granted topic do not make a subscriber of a denied one."""
+    scene = make_scene(POLICY)
+    alice = scene.publisher("alice", "secret", "open")
+    mallory = scene.talker(scene.vault.keys("mallory"))
+    session = mallory.registered(register("subscriber", ["open"], "127.0.0.1")).session
+    spy = scene.spy(
+        scene.vault.keys("mallory").pair,
+        *scene.data_port(alice),
+        ready_topic("secret", session),
+    )
+    spy.wait_for(HUNG_UP, times=2)
+    bob = scene.receive("bob", "secret")
+    publish_and_hear(alice, "secret", bob, b"1")
+    assert alice._outlet.replies.subscribers == {bob.subscriber.session}
