@@ -14,6 +14,7 @@ import pytest
 from pubsub_common import cli
 from pubsub_common.errors import ConfigError
 from pubsub_perf import driver
+from pubsub_perf.rolekeys import make_keys
 
 DRIVER = str(Path(sys.executable).with_name("pubsub-driver"))
 
@@ -59,6 +60,19 @@ def test_a_broker_goes_on_unless_it_is_limited() -> None:
     assert words == ["--max-event-count", "5"]
 
 
+def test_keys_go_to_clients_and_their_folder_to_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert plan("--broker", "1", "--secure", "keys")[1] == [["--secure", "keys"]]
+    monkeypatch.setenv("PUBSUB_KEYS", "mine.keys")
+    assert plan("--broker", "1") == ("broker", [[]])
+    for role in ("-pub", "-sub"):
+        for words, expected in (((), "mine.keys"), (("--keys", "x.keys"), "x.keys")):
+            _, commands = plan(role, "2", "-t", "A", *words)
+            found = {line[line.index("--keys") + 1] for line in commands}
+            assert found == {expected}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -71,6 +85,8 @@ def test_a_broker_goes_on_unless_it_is_limited() -> None:
         (["-pub", "100000"], "at most 1000"),
         (["-pub", "1", "-f", "x.csv"], "subscribers only"),
         (["-sub", "1", "-t", "A", "-f", "x.csv", "-i"], "not with -i"),
+        (["-sub", "1", "-t", "A", "--secure", "keys"], "clients take --keys FILE"),
+        (["--broker", "1", "--keys", "x.keys"], "a broker takes --secure DIR"),
     ],
 )
 def test_contradictions_are_refused(words: list[str], said: str) -> None:
@@ -106,9 +122,17 @@ def free_port() -> int:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "secure"])
 @pytest.mark.parametrize("model", [["-c"], []], ids=["centralized", "decentralized"])
-def test_a_whole_system_from_three_calls(tmp_path: Path, model: list[str]) -> None:
+def test_a_whole_system_from_three_calls(
+    tmp_path: Path, model: list[str], secure: bool
+) -> None:
     """And one Ctrl-C stops all processes of a call cleanly."""
+    broker_words, client_words = list(model), []
+    if secure:
+        keys = make_keys(tmp_path / "keys", ["client"])
+        broker_words += keys.broker_words()
+        client_words += keys.client_words("client")
     # The driver takes the seed's options, so its broker has the default port; an
     # address of its own keeps this test apart from others.
     host = f"127.77.{free_port() % 250 + 1}.{free_port() % 250 + 1}"
@@ -122,8 +146,8 @@ def test_a_whole_system_from_three_calls(tmp_path: Path, model: list[str]) -> No
         return calls[-1]
 
     try:
-        broker = call("--broker", "1", *model, "-i", "--address", host)
-        client = ("-t", "A", "-b", host, "--address", host)
+        broker = call("--broker", "1", *broker_words, "-i", "--address", host)
+        client = ("-t", "A", "-b", host, "--address", host, *client_words)
         subscribers = call(
             *("-sub", "3", *client, *model, "-m", "8", "-f", str(latencies))
         )
