@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pubsub_perf import bench_command, cli
-from pubsub_perf.bench import footprint
+from pubsub_perf.bench import footprint, securing
 from pubsub_perf.bench.bars import Comparison, Need, comparisons, outcomes
 from pubsub_perf.bench.runner import Cell, Figures, run_cell, topics
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
@@ -126,6 +126,50 @@ def test_a_run_of_each_system_loses_nothing(system: str, brokered: bool) -> None
     assert figures.sent > 0
     assert figures.received == 2 * figures.sent
     assert figures.rate > 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("brokered", [False, True])
+@pytest.mark.parametrize("system", [OURS, RAW])
+def test_a_secure_run_loses_nothing(system: str, brokered: bool) -> None:
+    cell = Cell("throughput", 64, 2, brokered=brokered, secure=True)
+    assert run_cell(system, cell, 0.2).lost == 0
+
+
+def test_secure_runs_are_compared_with_the_same_plain_ones() -> None:
+    found = list(securing.comparisons())
+    assert len({item.name for item in found}) == len(found) == 32
+    for item in found:
+        assert dataclasses.replace(item.cell, secure=False) == item.against
+        assert item.cell.secure
+        assert item.ours == item.system
+        assert all(need.met(0.01) for need in item.needs)
+
+
+@pytest.mark.integration
+def test_the_cost_of_security_is_measured_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "secure.json"
+    words = ["bench", "--secure", "--only=direct, 64 B, 1 subscribers, 1000 events/s"]
+    assert cli.main([*words, "--repetitions=1", "--seconds=0.2", f"--out={file}"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "secure/plain: direct, 64 B, 1 subscribers, 1000 events/s, plain pyzmq" in said
+    )
+    assert "met" not in said
+    found = json.loads(file.read_text())["comparisons"]
+    assert {item["bar"] for item in found} == {10, 11}
+    assert {item["metric"] for item in found} == {"p50_us", "p99_us"}
+    assert {item["bound"] for item in found} == {None}
+
+
+@pytest.mark.integration
+def test_roles_with_keys_are_weighed_against_those_without() -> None:
+    found = securing.facts(1)
+    assert [fact.unit for fact in found] == ["MiB"] * 3 + ["s"] * 2
+    assert all(fact.met for fact in found)
+    assert "bar 10 " in bench_command.line_of_fact(found[0])
 
 
 @pytest.mark.integration

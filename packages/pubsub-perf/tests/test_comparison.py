@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from pubsub_perf import cli
+from pubsub_perf.analysis.cells import load_of
 from pubsub_perf.analysis.comparison import Comparison, compare_sweeps
 from pubsub_perf.analysis.truth import Law, Model, Truth, write_sweep
 from pubsub_perf.dataset import read_dataset
+from pubsub_perf.measured import measure
 
 SIZES = (5, 9, 17)
 
@@ -108,6 +110,49 @@ def test_what_cannot_be_compared_is_named(before: Path, tmp_path: Path) -> None:
         ),
     }
     assert len(found.rows) == 3
+
+
+def make_secure(sweep: Path) -> Path:
+    """Have its cells say that their roles had keys."""
+    for path in sweep.rglob("cell.json"):
+        about = json.loads(path.read_text())
+        about["parameters"]["secure"] = True
+        path.write_text(json.dumps(about))
+    return sweep
+
+
+def test_a_secure_sweep_is_compared_with_a_plain_one_and_named(
+    before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["compare", str(before), str(before)]) == 0
+    assert "secure" not in capsys.readouterr().out
+    after = make_secure(Path(shutil.copytree(before, tmp_path / "after")))
+    found = compare(before, after)
+    assert found.kinds == ("plain", "secure")
+    assert (len(found.rows), found.left_out) == (6, ())
+    assert cli.main(["compare", str(before), str(after)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The first sweep is plain, the second secure." in said
+    mixed = Path(shutil.copytree(before, tmp_path / "mixed"))
+    make_secure(mixed / "data" / "centralized")
+    assert compare(mixed, after).kinds == ("plain and secure", "secure")
+
+
+def test_within_a_sweep_secure_cells_are_not_compared_with_plain_ones(
+    before: Path, tmp_path: Path
+) -> None:
+    mixed = Path(shutil.copytree(before, tmp_path / "mixed"))
+    make_secure(mixed / "data" / "centralized")
+    cells = read_dataset(mixed).cells
+    assert {load_of(c).endswith(", secure") for c in cells if "dec" in c.model} == {
+        False
+    }
+    assert {load_of(c).endswith(", secure") for c in cells if "dec" not in c.model} == {
+        True
+    }
+    assert {"secure" in measure(c).load for c in cells if "dec" not in c.model} == {
+        True
+    }
 
 
 # The commands.

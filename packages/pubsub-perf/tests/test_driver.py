@@ -14,6 +14,7 @@ import pytest
 from pubsub_common import cli
 from pubsub_common.errors import ConfigError
 from pubsub_perf import driver
+from pubsub_perf.rolekeys import make_keys
 from pubsub_publisher import cli as publisher_cli
 from pubsub_subscriber import cli as subscriber_cli
 
@@ -152,6 +153,19 @@ def test_a_broker_on_a_mininet_host_serves_that_hosts_address(
     assert plan("-pub", "1", "-t", "A")[1][0].count("--bind") == 0
 
 
+def test_keys_go_to_clients_and_their_folder_to_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert plan("--broker", "1", "--secure", "keys")[1] == [["--secure", "keys"]]
+    # What the environment says, the roles find there themselves.
+    monkeypatch.setenv("PUBSUB_KEYS", "mine.keys")
+    assert plan("--broker", "1") == ("broker", [[]])
+    for role in ("-pub", "-sub"):
+        assert "--keys" not in plan(role, "1", "-t", "A")[1][0]
+        for line in plan(role, "2", "-t", "A", "--keys", "x.keys")[1]:
+            assert line[line.index("--keys") + 1] == "x.keys"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -164,6 +178,8 @@ def test_a_broker_on_a_mininet_host_serves_that_hosts_address(
         (["-pub", "100000"], "at most 1000"),
         (["-pub", "1", "-f", "x.csv"], "subscribers only"),
         (["-sub", "1", "-t", "A", "-f", "x.csv", "-i"], "not with -i"),
+        (["-sub", "1", "-t", "A", "--secure", "keys"], "clients take --keys FILE"),
+        (["--broker", "1", "--keys", "x.keys"], "a broker takes --secure DIR"),
     ],
 )
 def test_contradictions_are_refused(words: list[str], said: str) -> None:
@@ -199,9 +215,17 @@ def free_port() -> int:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "secure"])
 @pytest.mark.parametrize("model", [["-c"], []], ids=["centralized", "decentralized"])
-def test_a_whole_system_from_three_calls(tmp_path: Path, model: list[str]) -> None:
+def test_a_whole_system_from_three_calls(
+    tmp_path: Path, model: list[str], secure: bool
+) -> None:
     """And one Ctrl-C stops all processes of a call cleanly."""
+    broker_words, client_words = list(model), []
+    if secure:
+        keys = make_keys(tmp_path / "keys", ["client"])
+        broker_words += keys.broker_words()
+        client_words += keys.client_words("client")
     # The driver takes the seed's options, so its broker has the default port; an
     # address of its own keeps this test apart from others.
     host = f"127.77.{free_port() % 250 + 1}.{free_port() % 250 + 1}"
@@ -215,8 +239,8 @@ def test_a_whole_system_from_three_calls(tmp_path: Path, model: list[str]) -> No
         return calls[-1]
 
     try:
-        broker = call("--broker", "1", *model, "-i", "--address", host)
-        client = ("-t", "A", "-b", host, "--address", host)
+        broker = call("--broker", "1", *broker_words, "-i", "--address", host)
+        client = ("-t", "A", "-b", host, "--address", host, *client_words)
         subscribers = call(
             *("-sub", "3", *client, *model, "-m", "8", "-f", str(latencies))
         )

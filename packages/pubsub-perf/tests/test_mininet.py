@@ -69,6 +69,23 @@ def test_both_models_on_a_tree_and_a_switch(tmp_path: Path) -> None:
             assert "10.0.0.2:5556,A," in data.read_text()
 
 
+def test_a_secure_cell_of_each_model(tmp_path: Path) -> None:
+    done = sweep(
+        tmp_path,
+        *("--topology=tree", "--depth=2", "--fanout=2", "--secure"),
+        *("--events=10", "--interval=0.05"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for model in ("centralized", "decentralized"):
+        cell = record(tmp_path, model, "tree-d2f2-4hosts")
+        assert (cell["hosts"]["kind"], cell["parameters"]["secure"]) == (
+            "mininet",
+            True,
+        )
+        assert (cell["received"], cell["lost"]) == (30, 0)
+        assert "--secure" in cell["commands"]["broker"]
+
+
 def test_shaped_links_carry_the_events(tmp_path: Path) -> None:
     done = sweep(
         tmp_path,
@@ -171,8 +188,10 @@ def test_the_seeds_performance_test_classes(
     assert (cell["model"], cell["network"]) == (model, "tree-d2f2-4hosts")
     assert cell["parameters"]["wait_factor"] == 4
     assert (cell["received"], cell["lost"]) == (20, 0)
+    test.secure = True
     cell = test.test_single_switch_topology(num_hosts=3)
     assert (cell["network"], cell["received"]) == ("single-switch-3hosts", 10)
+    assert cell["parameters"]["secure"] is True
 
 
 def test_a_failed_cell_is_an_exception_of_the_class(tmp_path: Path) -> None:

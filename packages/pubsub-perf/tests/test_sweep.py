@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +136,81 @@ def test_a_cell_of_other_parameters_is_not_replaced_unasked(
     assert data.read_bytes() == before
 
 
+SECURE = dataclasses.replace(QUICK, secure=True)
+
+
+@pytest.mark.integration
+def test_a_secure_sweep_makes_keys_and_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, out = tmp_path / "temporary", tmp_path / "out"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    found = run_sweep(cases(SECURE), "local", out, Quiet())
+    assert [result.case.model for result in found] == list(plan.MODELS)
+    for result in found:
+        record = json.loads((cell_folder(out, result.case) / "cell.json").read_text())
+        assert not result.failed, record["reason"]
+        assert (record["received"], record["lost"]) == (12, 0)
+        assert record["parameters"]["secure"] is True
+        # Each role has keys of its own, outside of the results.
+        commands = record["commands"]
+        folder = Path(commands["broker"][commands["broker"].index("--secure") + 1])
+        assert folder.parent == temporary
+        for name in ("publisher-0", "publisher-1", "subscriber-0"):
+            words = commands[name]
+            assert words[words.index("--keys") + 1] == str(folder / f"{name}.keys")
+        log = cell_folder(out, result.case) / "logs" / "broker.log"
+        assert "secure" in log.read_text()
+    assert not list(temporary.iterdir())
+    assert not [path for path in out.rglob("*") if path.suffix in (".keys", ".toml")]
+    # What is done needs no keys.
+    monkeypatch.setattr(sweep, "keys_for", lambda cases: nullcontext(list(cases) and 1))
+    again = run_sweep(cases(SECURE), "local", out, Quiet())
+    assert [(r.failed, r.skipped) for r in again] == [(False, True)] * 2
+
+
+@pytest.mark.integration
+def test_secure_and_plain_cells_do_not_take_turns(
+    tmp_path: Path, broken: Callable[[bool], None]
+) -> None:
+    broken(False)
+    (done,) = run_sweep(cases(models=("centralized",)), "local", tmp_path, Quiet())
+    assert done.record["parameters"]["secure"] is False
+    secure = cases(SECURE, ("centralized",))
+    with pytest.raises(ConfigError, match="secure False there, True asked"):
+        run_sweep(secure, "local", tmp_path, Quiet())
+    # A cell from before there were keys is a plain one.
+    path = cell_folder(tmp_path, done.case) / "cell.json"
+    record = json.loads(path.read_text())
+    del record["parameters"]["secure"]
+    path.write_text(json.dumps(record))
+    (again,) = run_sweep(cases(models=("centralized",)), "local", tmp_path, Quiet())
+    assert again.skipped
+    with pytest.raises(ConfigError, match="secure False there, True asked"):
+        run_sweep(secure, "local", tmp_path, Quiet())
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_secure_sweep_leaves_no_keys(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, out = tmp_path / "temporary", tmp_path / "out"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    process = sweep_process(out, "--events=100000", "--secure")
+    try:
+        wait_for(lambda: len(roles_of(out)) == 4, "the start of four roles")
+        assert list(temporary.rglob("broker.keys"))
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert not list(temporary.iterdir())
+
+
 def script(folder: Path, body: str) -> str:
     path = folder / "role.py"
     path.write_text(f"#!{sys.executable}\n{body}")
@@ -247,6 +325,8 @@ def test_a_users_settings_are_not_those_of_a_sweeps_roles(
 ) -> None:
     monkeypatch.setenv("PUBSUB_BROKER", "127.0.0.9:1")
     monkeypatch.setenv("PUBSUB_CONFIG", str(tmp_path / "missing.toml"))
-    process = sweep_process(tmp_path, "--events=5", "--interval=0.02")
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    monkeypatch.setenv("PUBSUB_KEYS", str(tmp_path / "missing.keys"))
+    for words in ([], ["--secure", "--force"]):
+        process = sweep_process(tmp_path, "--events=5", "--interval=0.02", *words)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said.decode()

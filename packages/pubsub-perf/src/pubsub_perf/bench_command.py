@@ -36,6 +36,8 @@ Options:
   --out FILE              write everything as JSON to FILE
   --check FILE            compare the ratios with those in FILE, from an earlier
                           --out: exit code 1 if one is worse by more than 15 %
+  --secure                what keys and encryption cost instead: the roles with them
+                          against the roles without, and plain pyzmq likewise
   --peers                 NATS, Mosquitto, Redis and Zenoh instead, those that
                           are installed
   --flood                 others' latency while one address floods the broker's
@@ -95,16 +97,19 @@ def _bars(
             console.print(what, end="\r", highlight=False)
 
     outcomes: list[Outcome] = []
-    for comparison in _chosen(bars, only):
+    for comparison in _chosen(bars, only, secure=options["--secure"]):
         for outcome in session.compare(comparison, repetitions, seconds, say):
             if bars is None or outcome.bar in bars:
                 outcomes.append(outcome)
                 console.print(line_of(outcome), highlight=False, soft_wrap=True)
     facts: list[Fact] = []
-    if not only and (bars is None or 7 in bars):
+    if options["--secure"]:
+        if not only:
+            facts = session.secure_facts(repetitions, say)
+    elif not only and (bars is None or 7 in bars):
         facts = session.facts(repetitions, say)
-        for fact in facts:
-            console.print(line_of_fact(fact), highlight=False, soft_wrap=True)
+    for fact in facts:
+        console.print(line_of_fact(fact), highlight=False, soft_wrap=True)
     if not outcomes and not facts:
         raise ConfigError("no comparison has such a bar and name")
     found = session.document(outcomes, facts, repetitions, seconds)
@@ -142,29 +147,36 @@ def line_of(outcome: Outcome) -> str:
     digits = 0 if outcome.metric == "rate" else 2
     sign = ">=" if outcome.metric == "rate" else "<="
     lost = f", {outcome.lost} lost" if outcome.lost else ""
+    asked = "" if outcome.bound is None else f" {sign} {outcome.bound:.2f}"
     return (
-        f"bar {outcome.bar} {'met ' if outcome.met else 'MISS'} "
-        f"{outcome.ratio:5.2f} ({outcome.lowest:.2f} to {outcome.highest:.2f}) "
-        f"{sign} {outcome.bound:.2f}  {outcome.name}: "
+        f"bar {outcome.bar} {_met(outcome)}"
+        f"{outcome.ratio:5.2f} ({outcome.lowest:.2f} to {outcome.highest:.2f})"
+        f"{asked}  {outcome.name}: "
         f"{outcome.ours:,.{digits}f} against {outcome.other:,.{digits}f} {unit}{lost}"
     )
 
 
 def line_of_fact(fact: Fact) -> str:
     """One line for people."""
-    met = "met " if fact.met else "MISS"
+    asked = "" if fact.bound is None else f" <= {fact.bound:g}"
     return (
-        f"bar {fact.bar} {met} {fact.value:5.2f} {fact.unit} <= {fact.bound:g}  "
-        f"{fact.name}"
+        f"bar {fact.bar} {_met(fact)}{fact.value:5.2f} {fact.unit}{asked}  {fact.name}"
     )
 
 
-def _chosen(bars: set[int] | None, only: str) -> list[Comparison]:
+def _met(found: Outcome | Fact) -> str:
+    if found.bound is None:
+        return ""
+    return "met  " if found.met else "MISS "
+
+
+def _chosen(bars: set[int] | None, only: str, *, secure: bool) -> list[Comparison]:
+    from pubsub_perf.bench import securing
     from pubsub_perf.bench.bars import comparisons
 
     return [
         item
-        for item in comparisons()
+        for item in (securing.comparisons() if secure else comparisons())
         if only in item.name
         and (bars is None or any(need.bar in bars for need in item.needs))
     ]

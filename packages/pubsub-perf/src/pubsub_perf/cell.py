@@ -20,6 +20,7 @@ from pubsub_perf.cpuwatch import CpuWatch
 from pubsub_perf.hosts import HostError, Hosts
 from pubsub_perf.plan import CLOCK, Case
 from pubsub_perf.processes import Processes, Role
+from pubsub_perf.rolekeys import RoleKeys
 
 FORMAT: Final = 1
 RECORD: Final = "cell.json"
@@ -38,11 +39,14 @@ _READY_PER_HOST_S: Final = 1.0
 Say = Callable[[str], None]
 
 
-def run_cell(case: Case, hosts: Hosts, folder: Path, say: Say) -> dict[str, Any]:
+def run_cell(
+    case: Case, hosts: Hosts, folder: Path, say: Say, keys: RoleKeys | None = None
+) -> dict[str, Any]:
     """Run ``case`` and leave its data files, its logs and ``cell.json`` in
     ``folder``; returns the record, whose ``outcome`` is ``ok`` or ``failed``.
 
-    ``hosts`` is not entered yet. ``say`` is told which step is under way.
+    ``hosts`` is not entered yet. ``say`` is told which step is under way. ``keys`` are
+    for a case that is secure.
     """
     logs = prepare(folder)
     started = datetime.datetime.now(datetime.UTC)
@@ -62,7 +66,7 @@ def run_cell(case: Case, hosts: Hosts, folder: Path, say: Say) -> dict[str, Any]
     try:
         say("building the network")
         with hosts:
-            measure(case, hosts, folder, logs, say, record)
+            measure(case, hosts, folder, logs, say, record, keys)
             say("taking the network down")
         record |= {"outcome": "ok", "reason": None}
     except (HostError, OSError) as error:
@@ -86,7 +90,13 @@ def prepare(folder: Path) -> Path:
 
 
 def measure(
-    case: Case, hosts: Hosts, folder: Path, logs: Path, say: Say, record: dict[str, Any]
+    case: Case,
+    hosts: Hosts,
+    folder: Path,
+    logs: Path,
+    say: Say,
+    record: dict[str, Any],
+    keys: RoleKeys | None,
 ) -> None:
     """The experiment. What it finds out goes into ``record``.
 
@@ -104,11 +114,13 @@ def measure(
     }
     say("checking the network")
     record["probes"] = hosts.check(_pairs(case))
-    lines = {"broker": commands.broker(case, broker_at)}
+    lines = {"broker": commands.broker(case, broker_at, keys)}
     for i, address in enumerate(publishers_at):
-        lines[f"publisher-{i}"] = commands.publisher(case, i, address, broker_at)
+        line = commands.publisher(case, i, address, broker_at, keys)
+        lines[f"publisher-{i}"] = line
     for i, address in enumerate(subscribers_at):
-        lines[f"subscriber-{i}"] = commands.subscriber(case, i, address, broker_at)
+        line = commands.subscriber(case, i, address, broker_at, keys)
+        lines[f"subscriber-{i}"] = line
     record["commands"] = lines
 
     with Processes(hosts, folder, logs) as processes:

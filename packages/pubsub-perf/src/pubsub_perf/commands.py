@@ -6,6 +6,7 @@ from typing import Final
 
 from pubsub_common import defaults
 from pubsub_perf.plan import CLOCK, Case
+from pubsub_perf.rolekeys import RoleKeys
 
 # Folders in a cell's folder.
 EVENTS: Final = "events"
@@ -13,21 +14,29 @@ REPORTS: Final = "reports"
 LOGS: Final = "logs"
 
 
-def broker(case: Case, address: str) -> list[str]:
+def broker(case: Case, address: str, keys: RoleKeys | None = None) -> list[str]:
     """The broker's command line."""
     model = ["--centralized"] if case.model == "centralized" else []
-    return ["pubsub-broker", *model, "--indefinite", "--bind", address]
+    secure = [] if keys is None else keys.broker_words()
+    return ["pubsub-broker", *model, "--indefinite", "--bind", address, *secure]
 
 
-def publisher(case: Case, index: int, address: str, broker_address: str) -> list[str]:
+def publisher(
+    case: Case,
+    index: int,
+    address: str,
+    broker_address: str,
+    keys: RoleKeys | None = None,
+) -> list[str]:
     """The command line of publisher ``index``. It waits until every subscriber is
     attached, says so, and is then told when to begin."""
     load = case.load
+    name = f"publisher-{index}"
     topics = [word for name in load.topic_names for word in ("-t", name)]
     return [
         "pubsub-publisher",
         *topics,
-        *_client(address, broker_address),
+        *_client(address, broker_address, name, keys),
         "--max-event-count",
         str(load.sent),
         "--sleep",
@@ -39,25 +48,32 @@ def publisher(case: Case, index: int, address: str, broker_address: str) -> list
         "--wait-for",
         str(case.ready_subscribers()),
         "--hold",
-        *_measure(f"publisher-{index}"),
+        *_measure(name),
     ]
 
 
-def subscriber(case: Case, index: int, address: str, broker_address: str) -> list[str]:
+def subscriber(
+    case: Case,
+    index: int,
+    address: str,
+    broker_address: str,
+    keys: RoleKeys | None = None,
+) -> list[str]:
     """The command line of subscriber ``index``."""
+    name = f"subscriber-{index}"
     topic = case.load.topic_names[case.topic_of(index)]
     model = ["--centralized"] if case.model == "centralized" else []
     return [
         "pubsub-subscriber",
         "-t",
         topic,
-        *_client(address, broker_address),
+        *_client(address, broker_address, name, keys),
         *model,
         "--max-event-count",
         str(case.expected(index)),
         "--filename",
         data_file(index),
-        *_measure(f"subscriber-{index}"),
+        *_measure(name),
     ]
 
 
@@ -80,7 +96,9 @@ def _measure(role: str) -> list[str]:
     return ["--details", details_file(role), "--report", report_file(role)]
 
 
-def _client(address: str, broker_address: str) -> list[str]:
+def _client(
+    address: str, broker_address: str, name: str, keys: RoleKeys | None
+) -> list[str]:
     return [
         "--broker-address",
         broker_address,
@@ -90,4 +108,5 @@ def _client(address: str, broker_address: str) -> list[str]:
         CLOCK,
         "--connect-timeout",
         "120",
+        *([] if keys is None else keys.client_words(name)),
     ]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 USAGE: Final = f"""Compare two sweeps cell by cell: is the second slower than the first?
 Shows the ratio of the medians and of the p99, second over first, with intervals over
-repeated runs that hold for all cells together. Needs three runs of a cell in each.
+repeated runs that hold for all cells together. Needs three runs of a cell in each. One may
+be secure and the other not; it says so then.
 
 Usage:
   {PROGRAM} compare DIR_A DIR_B [options]
@@ -85,6 +86,7 @@ def _print(found: Comparison, console: Console) -> None:
     from rich.table import Table
 
     from pubsub_perf.analysis import wording
+    from pubsub_perf.analysis.comparison import PLAIN
 
     table = Table(title="Second sweep over the first", box=box.SIMPLE_HEAD)
     table.add_column("Cell", overflow="fold")
@@ -101,6 +103,9 @@ def _print(found: Comparison, console: Console) -> None:
             f"[{style}]{row.change}[/]" if style else row.change,
         )
     console.print(table)
+    if set(found.kinds) != {PLAIN}:
+        first, second = found.kinds
+        console.print(f"The first sweep is {first}, the second {second}.")
     if not found.decidable:
         return
     console.print(

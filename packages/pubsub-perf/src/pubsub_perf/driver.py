@@ -41,6 +41,8 @@ Options:
 {cli.TOPIC_OPTION}
 {cli.BROKER_OPTIONS}
 {cli.CENTRALIZED_OPTION}
+  --secure DIR                    broker: let in only clients with keys that are enrolled
+                                  in the folder DIR (see pubsub-broker keygen)
   -i, --indefinite                go on until stopped
   -m N, --max-event-count N       stop after N events; without it, publishers and
                                   subscribers stop after {defaults.MAX_EVENT_COUNT}, a broker never
@@ -61,14 +63,14 @@ Options:
 _ROLES: Final = ("publisher", "subscriber", "broker")
 # What each role's own script understands, of the options above.
 _PASSED_ON: Final = {
-    "broker": ("--max-event-count", "--bind", "--address", "--config"),
+    "broker": ("--max-event-count", "--bind", "--address", "--secure", "--config"),
     "publisher": (
-        *("--broker-address", "--broker-port", "--connect-timeout"),
+        *("--broker-address", "--broker-port", "--connect-timeout", "--keys"),
         *("--max-event-count", "--sleep", "--bind-port", "--address", "--clock"),
         "--config",
     ),
     "subscriber": (
-        *("--broker-address", "--broker-port", "--connect-timeout"),
+        *("--broker-address", "--broker-port", "--connect-timeout", "--keys"),
         *("--max-event-count", "--filename", "--address", "--clock", "--config"),
     ),
 }
@@ -119,6 +121,10 @@ def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
             raise ConfigError("-f is for subscribers only")
         if options["--indefinite"]:
             raise ConfigError("-f needs a limited number of events, so not with -i")
+    if role == "broker" and cli.strength(options, "--keys") == Source.WORDS:
+        raise ConfigError("--keys is for clients; a broker takes --secure DIR")
+    if role != "broker" and cli.strength(options, "--secure") == Source.WORDS:
+        raise ConfigError("--secure is for a broker; clients take --keys FILE")
     told = given(options)
     commands = [words_for(role, told, i, count) for i in range(count)]
     if role == "broker" and not {"--bind", "--address"} & told.keys():

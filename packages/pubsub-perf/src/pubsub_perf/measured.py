@@ -51,6 +51,8 @@ class Measured:
             parts.append(f"{bandwidth:g} Mbit/s")
         if delay is not None:
             parts.append(f"{delay:g} ms delay")
+        if parameters.get("secure") is True:
+            parts.append("secure")
         return ", ".join(parts)
 
 

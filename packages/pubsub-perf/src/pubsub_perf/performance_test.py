@@ -31,9 +31,11 @@ class _PerformanceTest:
         *,
         out: str | Path = "sweeps/performance-test",
         hosts: str = "auto",
+        secure: bool = False,
     ) -> None:
         """``num_events`` events per publisher, one every ``event_interval`` seconds.
-        ``out`` is the folder for results, ``hosts`` is mininet, local or auto.
+        ``out`` is the folder for results, ``hosts`` is mininet, local or auto. With
+        ``secure`` everything is encrypted, with keys that are made for it.
 
         Raises:
             ConfigError: a value cannot work.
@@ -43,6 +45,7 @@ class _PerformanceTest:
         self.wait_factor = wait_factor
         self.out = Path(out)
         self.hosts = hosts
+        self.secure = secure
         self._load().validate()
 
     def setWaitFactor(self, factor: float) -> None:
@@ -85,6 +88,7 @@ class _PerformanceTest:
             events=self.num_events,
             interval_s=self.event_interval,
             wait_factor=self.wait_factor,
+            secure=self.secure,
         )
 
     def _run(self, network: Network, axes: list[str]) -> dict[str, Any]:
@@ -97,6 +101,7 @@ class _PerformanceTest:
             f"--hosts={self.hosts}",
             f"--out={self.out}",
             "--force",
+            *(["--secure"] if self.secure else []),
         ]
         done = subprocess.run(command, check=False)
         case = Case(self.model, network, self._load())

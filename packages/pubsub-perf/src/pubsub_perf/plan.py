@@ -29,7 +29,8 @@ WARMUP_EVENTS: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load:
-    """What publishers do in every case of a sweep, and what links can carry."""
+    """What publishers do in every case of a sweep, and what links can carry. ``secure``:
+    with keys, all traffic encrypted."""
 
     events: int = 50
     interval_s: float = 0.1
@@ -41,6 +42,7 @@ class Load:
     wait_factor: float = WAIT_FACTOR
     seed: int = 1
     switch: str = SWITCHES[0]
+    secure: bool = False
 
     def validate(self) -> None:
         """Raises:

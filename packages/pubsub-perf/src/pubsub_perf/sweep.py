@@ -12,6 +12,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.cell import RECORD, read_record, run_cell
 from pubsub_perf.hosts.choice import HostKind, open_hosts
 from pubsub_perf.plan import Case
+from pubsub_perf.rolekeys import RoleKeys, keys_for
 
 DATA: Final = "data"
 
@@ -66,27 +67,39 @@ def run_sweep(
     if not force:
         for case in cases:
             _check_same(out, case, kind)
+    there = {} if force else _finished_of(cases, out)
     results = []
-    for case in cases:
-        progress.begin(case)
-        result = _run_one(case, kind, out, progress, force)
-        results.append(result)
-        progress.end(result)
+    with keys_for(case for case in cases if case not in there) as keys:
+        for case in cases:
+            progress.begin(case)
+            record = there.get(case)
+            result = (
+                _run_one(case, kind, out, progress, keys)
+                if record is None
+                else Result(case, record, skipped=True)
+            )
+            results.append(result)
+            progress.end(result)
     return results
 
 
+def _finished_of(cases: Sequence[Case], out: Path) -> dict[Case, dict[str, Any]]:
+    """The records of those that have been run well."""
+    found = ((case, finished(cell_folder(out, case))) for case in cases)
+    return {case: record for case, record in found if record is not None}
+
+
 def _run_one(
-    case: Case, kind: HostKind, out: Path, progress: Progress, force: bool
+    case: Case, kind: HostKind, out: Path, progress: Progress, keys: RoleKeys | None
 ) -> Result:
     folder = cell_folder(out, case)
-    if not force and (record := finished(folder)) is not None:
-        return Result(case, record, skipped=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot write {folder}: {error.strerror}") from error
     hosts = open_hosts(kind, case.network, case.load)
-    return Result(case, run_cell(case, hosts, folder, progress.step), skipped=False)
+    record = run_cell(case, hosts, folder, progress.step, keys)
+    return Result(case, record, skipped=False)
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
@@ -101,9 +114,9 @@ def _check_same(out: Path, case: Case, kind: HostKind) -> None:
     if record is None:
         return
     asked = case.parameters() | {"hosts": kind}
-    there = record.get("parameters", {}) | {
-        "hosts": record.get("hosts", {}).get("kind")
-    }
+    # Those of before there were keys are not secure.
+    there = {"secure": False} | record.get("parameters", {})
+    there |= {"hosts": record.get("hosts", {}).get("kind")}
     # The wait factor bounds a run and does not change it.
     different = [
         f"{key} {there.get(key)} there, {value} asked"

@@ -51,6 +51,8 @@ Options:
   --delay MS              one-way delay of each link in ms
   --switch KIND           linux-bridge, or openvswitch where it can run
                           [default: linux-bridge]
+  --secure                with keys, which are made for it: everything is encrypted,
+                          and the broker lets in only its roles
   --warmup N              events of each publisher and topic, before the others, that
                           are kept out of statistics [default: {WARMUP_EVENTS}]
   --repeats N             whole runs of each cell; intervals need at least 3
@@ -137,6 +139,7 @@ def _sweep(options: cli.Options, words: Sequence[str]) -> int:
         wait_factor=cli.seconds(options, "--wait-factor"),
         seed=cli.whole_number(options, "--seed", minimum=0),
         switch=options["--switch"],
+        secure=options["--secure"],
     )
     networks = plan.networks(
         options["--topology"].split(","),

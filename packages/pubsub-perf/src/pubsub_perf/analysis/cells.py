@@ -33,6 +33,8 @@ _LOAD = (
     ("bandwidth_mbit", "{} Mbit/s"),
     ("delay_ms", "{} ms delay"),
 )
+# At the end of a load: with keys, everything encrypted.
+_SECURE = "secure"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +89,19 @@ def load_of(cell: Cell) -> str:
     parameters = cellfile.section(cell.meta, "parameters")
     values = ((text, parameters.get(name)) for name, text in _LOAD)
     known = [text.format(value) for text, value in values if value is not None]
+    if is_secure(cell):
+        known.append(_SECURE)
     return printable(", ".join(known)) or "unknown load"
+
+
+def is_secure(cell: Cell) -> bool:
+    """Whether its roles had keys."""
+    return cellfile.find(cell.meta, "parameters", "secure") is True
+
+
+def but_for_security(load: str) -> str:
+    """A load as it would be without keys."""
+    return load.removesuffix(_SECURE).removesuffix(", ")
 
 
 def _measure(run: Run) -> _MeasuredRun:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pubsub_perf.analysis import pairs
 from pubsub_perf.analysis.bootstrap import LEVEL, MIN_RUNS, Resampling
-from pubsub_perf.analysis.cells import CellFacts, cell_facts
+from pubsub_perf.analysis.cells import (
+    CellFacts,
+    but_for_security,
+    cell_facts,
+    is_secure,
+)
 from pubsub_perf.analysis.estimate import Estimate
 from pubsub_perf.analysis.result import LeftOut
 from pubsub_perf.analysis.samples import Sample
@@ -20,6 +25,8 @@ from pubsub_perf.dataset import Dataset
 
 Change = Literal["slower", "faster", "same", "undecided"]
 Floats = NDArray[np.float64]
+PLAIN: Final = "plain"
+SECURE: Final = "secure"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,12 +44,14 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Comparison:
-    """``tests``: how many intervals were corrected for each other."""
+    """``tests``: how many intervals were corrected for each other. ``kinds``: whether the
+    cells of A, and those of B, are secure."""
 
     rows: tuple[Row, ...]
     left_out: tuple[LeftOut, ...]
     margin: float
     tests: int
+    kinds: tuple[str, str] = (PLAIN, PLAIN)
 
     @property
     def slower(self) -> tuple[Row, ...]:
@@ -77,7 +86,17 @@ def compare_sweeps(
     tests = sum(_tests(a, b) for a, b in matched)
     level = pairs.simultaneous(tests)
     rows = tuple(_row(a, b, how, level, margin) for a, b in matched)
-    return Comparison(rows, tuple(left_out), margin, tests)
+    kinds = kind_of(before), kind_of(after)
+    return Comparison(rows, tuple(left_out), margin, tests, kinds)
+
+
+def kind_of(dataset: Dataset) -> str:
+    """Plain, secure, or both: whether roles had keys. It is no part of the load here: what
+    security costs is a question that two sweeps can answer."""
+    found = {is_secure(cell) for cell in dataset.cells}
+    if len(found) > 1:
+        return f"{PLAIN} and {SECURE}"
+    return SECURE if True in found else PLAIN
 
 
 def _facts(dataset: Dataset, how: Resampling) -> list[CellFacts]:
@@ -93,7 +112,7 @@ def _match(
         which = "A" if first.sample is None else "B"
         why = first.result.why_not or second.result.why_not
         return LeftOut(name, f"{which}: {why}")
-    if first.sample.load != second.sample.load:
+    if but_for_security(first.sample.load) != but_for_security(second.sample.load):
         loads = f"{first.sample.load}; {second.sample.load}"
         return LeftOut(name, f"the loads differ: {loads}")
     return first.sample, second.sample

@@ -21,14 +21,16 @@ RATE_PER_S: Final = 1000.0
 @dataclasses.dataclass(frozen=True, slots=True)
 class Need:
     """The ratio of one metric, ours over the other's, that a bar asks for: at least
-    ``bound`` for rates, at most for the others."""
+    ``bound`` for rates, at most for the others; None: it asks for nothing."""
 
     bar: int
     metric: Metric
-    bound: float
+    bound: float | None
 
     def met(self, ratio: float) -> bool:
         """Whether a ratio is good enough."""
+        if self.bound is None:
+            return True
         return ratio >= self.bound if self.metric == "rate" else ratio <= self.bound
 
     def worse_by(self, ratio: float, reference: float) -> float:
@@ -59,7 +61,7 @@ class Outcome:
     bar: int
     name: str
     metric: Metric
-    bound: float
+    bound: float | None
     ratio: float
     lowest: float
     highest: float

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -40,11 +40,11 @@ class Fact:
     name: str
     value: float
     unit: str
-    bound: float
+    bound: float | None = None
 
     @property
     def met(self) -> bool:
-        return self.value <= self.bound
+        return self.bound is None or self.value <= self.bound
 
 
 def all_facts(repetitions: int) -> list[Fact]:
@@ -71,13 +71,30 @@ def start_time(role: str, repetitions: int) -> Fact:
 
 def idle_memory() -> list[Fact]:
     """Resident memory of idle roles over that of a process that has imported ZeroMQ."""
+    with Process(_IDLE) as plain:
+        _settle([plain])
+        base_kib = plain.memory_kib()
+    return [
+        Fact(
+            _BAR,
+            f"memory of an idle {name} above import zmq",
+            round((kib - base_kib) / 1024, 2),
+            "MiB",
+            10.0,
+        )
+        for name, kib in idle_kib().items()
+    ]
+
+
+def idle_kib(broker_words: Sequence[str] = (), *words: str) -> dict[str, int]:
+    """Resident memory of idle roles by their names. ``broker_words`` are for the broker,
+    ``words`` for both clients."""
     control, data = free_ports(2)
     broker = [script("pubsub-broker"), "-i", f"--port={control}", "--bind=127.0.0.1"]
-    common = ["-b", "127.0.0.1", f"--broker-port={control}", "-t", "A"]
+    common = ["-b", "127.0.0.1", f"--broker-port={control}", "-t", "A", *words]
     publisher = [script("pubsub-publisher"), *common, f"--bind-port={data}"]
     with ExitStack() as stack:
-        plain = stack.enter_context(Process(_IDLE))
-        roles = {"broker": stack.enter_context(Process(broker))}
+        roles = {"broker": stack.enter_context(Process([*broker, *broker_words]))}
         wait_for_port(control, _WAIT_S)
         roles["publisher"] = stack.enter_context(
             Process([*publisher, "--wait-for=2", "-i"])
@@ -86,45 +103,13 @@ def idle_memory() -> list[Fact]:
         roles["subscriber"] = stack.enter_context(
             Process([script("pubsub-subscriber"), *common, "-i"])
         )
-        _settle([*roles.values(), plain])
-        base_kib = plain.memory_kib()
-        return [
-            Fact(
-                _BAR,
-                f"memory of an idle {name} above import zmq",
-                round((process.memory_kib() - base_kib) / 1024, 2),
-                "MiB",
-                10.0,
-            )
-            for name, process in roles.items()
-        ]
+        _settle([*roles.values()])
+        return {name: process.memory_kib() for name, process in roles.items()}
 
 
 def registrations() -> list[Fact]:
     """1,000 subscribers register at one broker process, from one client process."""
-    (port,) = free_ports(1)
-    command = [script("pubsub-broker"), "-i", "-c", f"--port={port}"]
-    with ExitStack() as stack:
-        broker = stack.enter_context(Process([*command, "--bind=127.0.0.1"]))
-        wait_for_port(port, _WAIT_S)
-        _settle([broker])
-        before_kib = broker.memory_kib()
-        context = stack.enter_context(zmq.Context())
-        context.set(zmq.MAX_SOCKETS, _CLIENTS + 10)
-        sockets = []
-        began = time.monotonic()
-        for number in range(_CLIENTS):
-            socket = stack.enter_context(context.socket(zmq.DEALER))
-            socket.linger = 0
-            socket.connect(f"tcp://127.0.0.1:{port}")
-            socket.send(messages.encode(_register(number)))
-            sockets.append(socket)
-        for socket in sockets:
-            socket.poll(round(_WAIT_S * 1000))
-            socket.recv(zmq.NOBLOCK)
-        took_s = time.monotonic() - began
-        _settle([broker])
-        grown_kib = broker.memory_kib() - before_kib
+    took_s, grown_kib = register(_CLIENTS)
     return [
         Fact(_BAR, "1,000 subscribers register", round(took_s, 2), "s", 5.0),
         Fact(
@@ -135,6 +120,40 @@ def registrations() -> list[Fact]:
             50.0,
         ),
     ]
+
+
+def register(
+    clients: int,
+    broker_words: Sequence[str] = (),
+    prepare: Callable[[zmq.Socket[bytes]], None] = lambda _socket: None,
+) -> tuple[float, int]:
+    """So many subscribers register at one broker process, from one client process; the
+    seconds that it takes, and the broker's memory for them in KiB. ``prepare`` is for
+    each of their sockets."""
+    (port,) = free_ports(1)
+    command = [script("pubsub-broker"), "-i", "-c", f"--port={port}", *broker_words]
+    with ExitStack() as stack:
+        broker = stack.enter_context(Process([*command, "--bind=127.0.0.1"]))
+        wait_for_port(port, _WAIT_S)
+        _settle([broker])
+        before_kib = broker.memory_kib()
+        context = stack.enter_context(zmq.Context())
+        context.set(zmq.MAX_SOCKETS, clients + 10)
+        sockets = []
+        began = time.monotonic()
+        for number in range(clients):
+            socket = stack.enter_context(context.socket(zmq.DEALER))
+            socket.linger = 0
+            prepare(socket)
+            socket.connect(f"tcp://127.0.0.1:{port}")
+            socket.send(messages.encode(_register(number)))
+            sockets.append(socket)
+        for socket in sockets:
+            socket.poll(round(_WAIT_S * 1000))
+            socket.recv(zmq.NOBLOCK)
+        took_s = time.monotonic() - began
+        _settle([broker])
+        return took_s, broker.memory_kib() - before_kib
 
 
 def simulated_registrations(repetitions: int) -> list[Fact]:

@@ -19,7 +19,8 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
     A publisher sends events of ``payload_bytes`` for ``seconds``: as fast as it can
     (throughput) or ``rate`` a second by an absolute schedule (latency); then one of
     another size, which ends its subscribers. ``brokered``: events pass through a broker.
-    ``batched``: many events in a message, where the system can. ``ports`` are the run's
+    ``batched``: many events in a message, where the system can. ``keys`` is the file of
+    keys of all clients, where the run is secure. ``ports`` are the run's
     TCP ports on loopback, by names that each system chooses.
     """
 
@@ -35,6 +36,7 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
     batched: bool = False
     index: int = 0
     topics: tuple[str, ...] = (TOPIC,)
+    keys: str | None = None
 
     @property
     def end_bytes(self) -> int:

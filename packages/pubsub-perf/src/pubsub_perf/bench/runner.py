@@ -22,16 +22,19 @@ from pubsub_common.errors import PubSubError
 from pubsub_perf.bench import systems
 from pubsub_perf.bench.job import Found, Job, Measure
 from pubsub_perf.hosts.isolation import die_with_parent
+from pubsub_perf.rolekeys import make_keys
 
 _READY_S: Final = 60.0
 _EXTRA_S: Final = 90.0
 _END_S: Final = 10.0
+_CLIENT: Final = "client"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cell:
-    """What a run measures. ``forwarders`` is for our broker only."""
+    """What a run measures. ``forwarders`` is for our broker only; ``secure`` for ours and
+    the yardstick."""
 
     measure: Measure
     payload_bytes: int
@@ -41,6 +44,7 @@ class Cell:
     rate: float = 0.0
     publishers: int = 1
     forwarders: int = 1
+    secure: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,9 +127,12 @@ def run_cell(
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        keys = make_keys(folder / "keys", [_CLIENT]) if cell.secure else None
         command = module.broker(ports, brokered=cell.brokered, folder=folder)
         broker = None
         if command is not None:
+            if keys is not None:
+                command += keys.broker_words()
             if cell.forwarders > 1:
                 command.append(f"--forwarders={cell.forwarders}")
             broker = stack.enter_context(_broker(command, folder / "broker.log"))
@@ -141,6 +148,7 @@ def run_cell(
             rate=cell.rate,
             batched=cell.batched,
             topics=topics(cell.publishers, cell.forwarders),
+            keys=None if keys is None else str(keys.client(_CLIENT)),
         )
         workers = []
         for part, count in (

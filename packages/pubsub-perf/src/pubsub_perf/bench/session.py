@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from pubsub_perf import environment
-from pubsub_perf.bench import footprint, pacing
+from pubsub_perf.bench import footprint, pacing, securing
 from pubsub_perf.bench.bars import Comparison, Outcome, outcomes
 from pubsub_perf.bench.footprint import Fact
 from pubsub_perf.bench.runner import Figures, run_cell
@@ -46,6 +46,12 @@ def facts(repetitions: int, say: Say) -> list[Fact]:
     """The figures of start, memory and registrations."""
     say("start, memory, registrations")
     return [*footprint.all_facts(repetitions), pacing.lateness(repetitions)]
+
+
+def secure_facts(repetitions: int, say: Say) -> list[Fact]:
+    """The same of roles with keys, against those without."""
+    say("memory, registrations")
+    return securing.facts(repetitions)
 
 
 def document(

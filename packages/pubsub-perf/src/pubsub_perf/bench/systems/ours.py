@@ -44,6 +44,7 @@ def publish(job: Job, run: Run) -> Found:
         broker_port=job.ports["control"],
         address=_ADDRESS,
         clock="monotonic",
+        keys=job.keys,
         overflow="block",
         linger_s=60.0,
     ) as publisher:
@@ -80,6 +81,7 @@ def subscribe(job: Job, run: Run) -> Found:
         broker_port=job.ports["control"],
         address=_ADDRESS,
         clock="monotonic",
+        keys=job.keys,
     ) as subscriber:
         run.barrier()
         if job.batched:

@@ -2,6 +2,7 @@
 
 Throughput sends one ready-made frame again and again and only counts what arrives.
 Latency packs a time into each and unpacks it. Nothing is numbered, counted or checked.
+With keys it is what libzmq's encryption costs by itself: nobody asks who may connect.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from pathlib import Path
 import zmq
 
 from pubsub_common.events import encode_event
+from pubsub_common.security.keys import (
+    act_as_client,
+    act_as_server,
+    load_client_keys,
+)
 from pubsub_perf.bench.job import TOPIC, Found, Job
 from pubsub_perf.bench.worker import Run
 
@@ -43,6 +49,8 @@ def publish(job: Job, run: Run) -> Found:
     socket = zmq.Context().socket(zmq.XPUB)
     socket.set_hwm(_QUEUE)
     socket.setsockopt(zmq.XPUB_NODROP, 1)
+    if job.keys is not None:
+        act_as_server(socket, load_client_keys(job.keys).pair)
     socket.bind(f"tcp://127.0.0.1:{job.ports['publisher']}")
     topic = f"{job.topic}\0".encode()
     waiting = job.subscribers
@@ -72,6 +80,10 @@ def publish(job: Job, run: Run) -> Found:
 def subscribe(job: Job, run: Run) -> Found:
     socket = zmq.Context().socket(zmq.SUB)
     socket.set_hwm(_QUEUE)
+    if job.keys is not None:
+        keys = load_client_keys(job.keys)
+        server = keys.broker if job.brokered else keys.pair.public
+        act_as_client(socket, keys.pair, server)
     port = job.ports["broker" if job.brokered else "publisher"]
     socket.subscribe(f"{job.topic}\0".encode())
     socket.subscribe(b"ready%d" % job.index)
