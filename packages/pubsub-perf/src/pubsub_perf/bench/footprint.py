@@ -126,10 +126,11 @@ def register(
     clients: int,
     broker_words: Sequence[str] = (),
     prepare: Callable[[zmq.Socket[bytes]], None] = lambda _socket: None,
+    at_once: int | None = None,
 ) -> tuple[float, int]:
     """So many subscribers register at one broker process, from one client process; the
     seconds that it takes, and the broker's memory for them in KiB. ``prepare`` is for
-    each of their sockets."""
+    each of their sockets; ``at_once``: so many connect before the next wait for them."""
     (port,) = free_ports(1)
     command = [script("pubsub-broker"), "-i", "-c", f"--port={port}", *broker_words]
     with ExitStack() as stack:
@@ -148,9 +149,11 @@ def register(
             socket.connect(f"tcp://127.0.0.1:{port}")
             socket.send(messages.encode(_register(number)))
             sockets.append(socket)
-        for socket in sockets:
-            socket.poll(round(_WAIT_S * 1000))
-            socket.recv(zmq.NOBLOCK)
+            if number + 1 == clients or (at_once and len(sockets) == at_once):
+                for waiting in sockets:
+                    waiting.poll(round(_WAIT_S * 1000))
+                    waiting.recv(zmq.NOBLOCK)
+                sockets.clear()
         took_s = time.monotonic() - began
         _settle([broker])
         return took_s, broker.memory_kib() - before_kib
