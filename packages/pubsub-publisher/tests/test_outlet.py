@@ -195,3 +195,24 @@ def test_at_the_end_all_that_waits_is_sent(bench: Bench) -> None:
 
     assert numbers(bench.frames(STREAK + 10)) == list(range(STREAK + 10))
     assert not bench.topic.stamps_ns
+
+
+def test_who_asks_while_another_is_answered_is_answered_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer is a send, after which the descriptor may tell of nothing."""
+    outlet, answer = bench.outlet, bench.outlet.replies.answer
+
+    def answer_while_another_asks(address: str, session: int) -> None:
+        monkeypatch.setattr(outlet.replies, "answer", answer)
+        bench.subscriber.subscribe(ready_topic("A", 12))
+        assert outlet.socket.poll(WAIT_MS)
+        answer(address, session)
+
+    monkeypatch.setattr(outlet.replies, "answer", answer_while_another_asks)
+    bench.subscriber.subscribe(ready_topic("A", 11))
+    assert outlet.socket.poll(WAIT_MS)
+    outlet.serve()
+
+    for session in (11, 12):
+        assert bench.subscriber.recv().startswith(ready_topic("A", session))

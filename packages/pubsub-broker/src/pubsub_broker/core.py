@@ -292,6 +292,11 @@ class BrokerCore:
         for client in list(self._registry.clients()):
             if client.user in keys:
                 effects += self._judge_anew(client, trust, now)
+
+        def distrusted(client: Client) -> bool:
+            return client.user in keys and not _granted(trust, client)
+
+        self._members.silence(distrusted, now)
         if self.model == "decentralized":
             for client in self._registry.clients():
                 if client.role == "publisher":
@@ -440,6 +445,15 @@ class BrokerCore:
 
     def _info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
         return publisher_info(self.model, publisher, subscriber)
+
+
+def _granted(trust: Trust, client: Client) -> bool:
+    """Whether a client may have what it has."""
+    try:
+        check_grant(trust.grant(client.user), client.role, client.topics)
+    except Refusal:
+        return False
+    return True
 
 
 def _no_status(request_id: int) -> Error:

@@ -134,6 +134,11 @@ class GuardedSockets(OutSocket):
         super().close(linger_s)
         self._epoll.close()
 
+    def offer(self, message: Message) -> bool:
+        # libzmq looks only at the first part of a message, behind which any topic could
+        # hide. No publisher of ours sends more parts.
+        return len(message) > 1 or super().offer(message)
+
     def attached(self, address: str) -> bool:
         return address in self._sources
 
@@ -194,7 +199,14 @@ class GuardedSockets(OutSocket):
         return found
 
     def hang_up(self, keys: Iterable[str]) -> None:
-        self._guard.hang_up(keys)
+        unwanted = set(keys)
+        self._guard.hang_up(unwanted)
+        # Publishers that left are heard for a while, but not if they may do less now.
+        for address in list(self._detach_at):
+            source = self._sources.get(address)
+            if source is not None and source.key in unwanted:
+                del self._detach_at[address]
+                self.disconnect(address)
 
     def _connect(self, address: str, publisher: Attach) -> _Source:
         assert publisher.key is not None, "the caller has looked"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -105,6 +106,8 @@ class KeyStore:
         """
         path = self.directory / _POLICY
         try:
+            if path.stat().st_mode & stat.S_IWOTH:
+                raise ConfigError(f"others may change {path}: chmod go-w {path}")
             data = path.read_bytes()
         except FileNotFoundError:
             return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from pubsub_broker.channels import Channels
 from pubsub_broker.effects import (
@@ -17,6 +19,9 @@ from pubsub_broker.losses import LossReports
 from pubsub_broker.registry import Client, Registry
 from pubsub_broker.snapshot import Expected, Snapshot
 from pubsub_common.messages import ClientStatus, Model
+
+# Publishers that left, and that subscribers may still listen to.
+_MAX_DEPARTED: Final = 4096
 
 
 class Members:
@@ -38,6 +43,8 @@ class Members:
         self._channels = channels
         self._lease_s = lease_s
         self._losses = LossReports()
+        # Where the broker is secure: should they be revoked, subscribers must know.
+        self._departed: OrderedDict[int, Client] = OrderedDict()
         self._expected = Expected(None, now=now, clock_ns=0, lease_s=lease_s)
 
     def enter(
@@ -59,6 +66,7 @@ class Members:
             effects += self._departure(previous, {}, "registered anew", now)
         self._registry.put(client)
         self._expected.came(client.session)
+        self._departed.pop(client.session, None)
         if not unchanged:
             self.changes += 1
         if client.role == "publisher":
@@ -83,6 +91,14 @@ class Members:
         """A client is no longer allowed what it does."""
         self._registry.remove(client.session)
         return self._departure(client, {}, "not allowed any more", now, revoked=True)
+
+    def silence(self, distrusted: Callable[[Client], bool], now: float) -> None:
+        """Tell subscribers to listen no more to publishers that left and that are
+        distrusted now."""
+        for session, client in list(self._departed.items()):
+            if distrusted(client):
+                del self._departed[session]
+                self._channels.left(client, {}, now, revoked=True)
 
     def lost(self, client: Client, lost: Mapping[str, int], now: float) -> list[Missed]:
         """A subscriber tells what it has lost so far; what of it is to be said."""
@@ -148,4 +164,8 @@ class Members:
             if self._attaching:
                 effects.append(Detach(client.address, at_once=revoked))
             self._channels.left(client, next_sequences, now, revoked=revoked)
+            if client.user is not None and not revoked:
+                self._departed[client.session] = client
+                if len(self._departed) > _MAX_DEPARTED:
+                    self._departed.popitem(last=False)
         return effects

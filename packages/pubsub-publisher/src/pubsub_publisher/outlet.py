@@ -435,6 +435,8 @@ class Outlet(DataSocket):
             position_s = self._tell_positions()
             if self._guarded:
                 return _LINGER_S
+            if self.readable():
+                return 0.0  # what was sent here swallowed the wake-up
             return _RECHECK_S if self._watched else position_s
         finally:
             self.lock.release()
@@ -443,10 +445,15 @@ class Outlet(DataSocket):
         """Take in subscriptions and answer those that ask. The caller holds the
         lock."""
         receive = self.receive if self.guard is None else self.guard.receive
-        while (message := receive()) is not None:
-            self.replies.take(message)
-        if self.session >= 0 and self.replies.waiting:
+        while True:
+            while (message := receive()) is not None:
+                self.replies.take(message)
+            if self.session < 0 or not self.replies.waiting:
+                return
             self.replies.answer(self.address, self.session)
+            if self.replies.waiting:
+                return  # for room; whoever drains comes again
+            # An answer is a send as well, and may have swallowed a wake-up.
 
     def hang_up(self, keys: Iterable[str]) -> None:
         """End the connections of the clients with these keys."""

@@ -30,6 +30,10 @@ _log = logging.getLogger(__name__)
 _AGAIN_S: Final = 0.5
 _SAY_AFTER: Final = 3
 
+# A publisher that left is heard until all that was under way has arrived; but should it
+# go on publishing, only so long: nobody would tell us any more that it is revoked.
+_PARTING_S: Final = 60.0
+
 OpenInlet = Callable[[int, Iterable[str]], Inlet]
 
 
@@ -102,18 +106,25 @@ class _Way:
     watch: HandshakeWatch
     refusals: int = 0
     again_at: float | None = None
+    left_at: float | None = None
 
 
 class SeparateWays:
     """A socket for each publisher, which must have the key that the broker names."""
 
     def __init__(
-        self, receiver: Receiver, open_inlet: OpenInlet, pair: KeyPair
+        self,
+        receiver: Receiver,
+        open_inlet: OpenInlet,
+        pair: KeyPair,
+        has_left: Callable[[int], bool],
     ) -> None:
-        """``pair`` are our own keys."""
+        """``pair`` are our own keys; ``has_left`` tells whether the publisher of a
+        session has left."""
         self._receiver = receiver
         self._open_inlet = open_inlet
         self._pair = pair
+        self._has_left = has_left
         self._numbers = itertools.count(1)
         self._ways: dict[int, _Way] = {}  # by session
 
@@ -130,13 +141,16 @@ class SeparateWays:
                 publisher.key,
             ):
                 way.publisher = publisher
-                return way.inlet.add(publisher.topics)
+                # A topic that it gave up may be one that it must not have any more.
+                given_up = way.inlet.topics - set(publisher.topics)
+                arrived = way.inlet.remove(given_up)
+                return way.inlet.add(publisher.topics) or arrived
             self._retire(way)
         from pubsub_common.security.keys import act_as_client
 
         number = next(self._numbers)
         inlet = self._open_inlet(number, publisher.topics)
-        inlet.only = publisher.session
+        inlet.restrict(publisher.session)
         act_as_client(inlet.socket, self._pair, publisher.key)
         inlet.watch = watch = HandshakeWatch(inlet.socket)
         self._ways[publisher.session] = _Way(number, inlet, publisher, watch)
@@ -148,6 +162,8 @@ class SeparateWays:
         way = self._ways.get(publisher.session)
         if way is None:
             return False
+        # What still waits is not wanted, and one that floods would go on for ever.
+        way.inlet.disconnect(way.publisher.address or "")
         self._retire(way)
         return True
 
@@ -173,6 +189,13 @@ class SeparateWays:
             if way.again_at is not None and now >= way.again_at:
                 way.again_at = None
                 way.inlet.reconnect(f"tcp://{way.publisher.address}")
+            if not self._has_left(way.publisher.session):
+                way.left_at = None
+            elif way.left_at is None:
+                way.left_at = now
+            elif now - way.left_at > _PARTING_S:
+                way.again_at = None
+                way.inlet.disconnect(way.publisher.address or "")
         return _AGAIN_S if self._ways else None
 
     def _say(self, publisher: PublisherInfo, why: Why) -> None:

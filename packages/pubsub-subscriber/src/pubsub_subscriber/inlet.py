@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -14,6 +14,10 @@ from pubsub_common.sockets import DataSocket
 
 if TYPE_CHECKING:
     from pubsub_common.security.handshakes import HandshakeWatch
+
+
+# Messages that nobody wants, before others have their turn.
+_DROPPED_AT_ONCE: Final = 64
 
 
 class Inlet(DataSocket):
@@ -51,6 +55,30 @@ class Inlet(DataSocket):
         self._positions = positions
         self._ready_topics: dict[str, bytes] = {}
         self.add(topics, in_all=in_all)
+
+    def restrict(self, session: int) -> None:
+        """Take only what is of this publisher from here on, and no message of several
+        parts: libzmq looks only at the first, behind which any topic could hide."""
+        self.only = session
+        backend: Any = zmq.backend.Socket
+        get = backend.get.__get__(self.socket)
+        receive, more = self.socket.recv, int(zmq.RCVMORE)
+
+        def receive_whole(flags: int = 0, copy: bool = True) -> Any:
+            for _ in range(_DROPPED_AT_ONCE):
+                frame = receive(flags, copy)
+                if not get(more):
+                    return frame
+                while get(more):
+                    receive()  # all of a message is there when its first part is
+            raise zmq.Again  # it must not keep us from the others
+
+        self.receive_frame = receive_whole
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What it is subscribed to."""
+        return frozenset(self._ready_topics)
 
     def add(self, topics: Iterable[str], *, in_all: int = 0) -> bool:
         """Subscribe to more topics; ``in_all`` as above. True when the receiver must be
@@ -93,7 +121,8 @@ class Inlet(DataSocket):
         with self.lock:
             if address in self._connected:
                 self._connected.discard(address)
-                self.socket.disconnect(f"tcp://{address}")
+                with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
+                    self.socket.disconnect(f"tcp://{address}")
             return self.readable()
 
     def reconnect(self, address: str) -> None:

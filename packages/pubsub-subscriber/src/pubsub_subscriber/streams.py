@@ -73,6 +73,10 @@ class Streams:
         """What is known of a publisher, also while it is leaving."""
         return self._publishers.get(session)
 
+    def has_left(self, session: int) -> bool:
+        """Whether a publisher has left, and its events may still be under way."""
+        return session in self._leaving
+
     def leave(self, departure: Departure, now: float) -> None:
         """A publisher left or died."""
         session = departure.session

@@ -185,7 +185,12 @@ class Subscriber:
         self._ways: Ways = (
             SharedWay(self._receiver, self._open_inlet)
             if self._keys is None
-            else SeparateWays(self._receiver, self._open_inlet, self._keys.pair)
+            else SeparateWays(
+                self._receiver,
+                self._open_inlet,
+                self._keys.pair,
+                self._streams.has_left,
+            )
         )
         self._notifications: deque[Changed] = deque()
         self._configured = False

@@ -254,11 +254,21 @@ class RoguePublisher:
 
     def connections_ended(self) -> int:
         """How many connections to our port have ended."""
+        return self._monitored(HUNG_UP)
+
+    def handshakes(self) -> int:
+        """How many have been made."""
+        return self._monitored(LET_IN)
+
+    def failed_handshakes(self) -> int:
+        return sum(map(self._monitored, (MISMATCH, NO_ANSWER, TURNED_AWAY)))
+
+    def _monitored(self, event: int) -> int:
         with contextlib.suppress(zmq.Again):
             while True:
                 parts = self._monitor.recv_multipart(zmq.NOBLOCK)
                 self._events.append(int(parse_monitor_message(parts)["event"]))
-        return self._events.count(HUNG_UP)
+        return self._events.count(event)
 
     def close(self) -> None:
         self.xpub.disable_monitor()

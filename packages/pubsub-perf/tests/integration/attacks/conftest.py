@@ -14,7 +14,7 @@ from pubsub_common.messages import Model
 sys.path.insert(0, str(Path(__file__).parents[1] / "roles_together"))
 sys.path.insert(0, str(Path(__file__).parent))
 from attack_tools import MakeScene, Scene, Vault
-from running_roles import MODELS
+from running_roles import MODELS, Program
 
 
 @pytest.fixture(params=MODELS)
@@ -38,3 +38,16 @@ def make_scene(model: Model, tmp_path: Path) -> Iterator[MakeScene]:
             return Scene(model, vault, stack)
 
         yield make
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts console scripts, and kills those that still run after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(name: str, *argv: object) -> Program:
+            program = Program(tmp_path, name, *argv)
+            stack.callback(program.kill)
+            return program
+
+        yield start

@@ -1,0 +1,198 @@
+"""Files of keys that must not be used, and what programs say of it: one line, no secret."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attack_tools import Vault
+from running_roles import Program, free_port
+
+from pubsub_common.security.keys import new_pair
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[..., Program]
+Spoil = Callable[[Path], None]
+
+
+def readable_by_others(path: Path) -> None:
+    path.chmod(0o644)
+
+
+def readable_by_the_group(path: Path) -> None:
+    path.chmod(0o640)
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def not_toml(path: Path) -> None:
+    path.write_text(path.read_text().replace('secret = "', "secret = [", 1))
+
+
+def not_even_text(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\xff\xfe\x00")
+
+
+def halves_of_two_pairs(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    other = f'public = "{new_pair().public}"'
+    path.write_text(
+        "\n".join(other if line.startswith("public") else line for line in lines)
+    )
+
+
+def secret_cut_off(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    path.write_text(
+        "\n".join(
+            line[:-9] + '"' if line.startswith("secret") else line for line in lines
+        )
+    )
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def huge(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("# " + "x" * 100_000)
+
+
+def empty(path: Path) -> None:
+    path.write_text("")
+
+
+SPOILT: dict[Spoil, str] = {
+    readable_by_others: "holds secrets, and others may read or change it: chmod 600 {}",
+    readable_by_the_group: "holds secrets, and others may read or change it: chmod 600 {}",
+    missing: "No such file or directory",
+    not_toml: "{}: not TOML",
+    not_even_text: "{}: not TOML",
+    halves_of_two_pairs: "{}: the public key does not belong to the secret key",
+    secret_cut_off: "{}: secret is not a key of 40 characters",
+    a_folder: "Is a directory",
+    a_device: "{} is no file",
+    huge: "{} is no file of keys: it is too large",
+    empty: "{}: public is not a key of 40 characters",
+}
+
+
+def complaint_of(program: Program, secret: str) -> str:
+    """The one line of a program that could not begin."""
+    assert program.wait() == 2
+    assert program.out == ""
+    assert program.err.count("\n") == 1
+    name, _, line = program.err.rstrip("\n").partition(": ")
+    assert name.split()[0] == program.name  # and perhaps which command of it
+    assert "Traceback" not in line
+    # Nor a part of it that is long enough to be of use.
+    assert not any(secret[at : at + 8] in line for at in range(len(secret) - 8))
+    return line
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize("script", ["pubsub-publisher", "pubsub-subscriber"])
+def test_a_clients_file_that_must_not_be_used_is_one_line_and_exit_2(
+    run: Run, tmp_path: Path, script: str, spoil: Spoil
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    path = vault.path("bob")
+    secret = vault.keys("bob").pair.secret
+    spoil(path)
+    program = run(script, "-t", "A", "--broker-port", free_port(), "--keys", path)
+    assert SPOILT[spoil].format(path) in complaint_of(program, secret)
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
+def test_a_brokers_file_that_must_not_be_used_is_one_line_and_exit_2(
+    run: Run, tmp_path: Path, spoil: Spoil
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    path = vault.folder / "broker.keys"
+    secret = vault.store.pair().secret
+    spoil(path)
+    program = run("pubsub-broker", "--port", free_port(), "--secure", vault.folder)
+    expected = SPOILT[spoil].format(path)
+    if spoil is missing:
+        expected = f"no broker's keys in {vault.folder}; pubsub-broker keygen"
+    assert expected in complaint_of(program, secret)
+
+
+@pytest.mark.parametrize("name", ["clients.toml", "policy.toml"])
+def test_a_list_or_policy_that_cannot_be_read_keeps_the_broker_from_starting(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    vault = Vault(tmp_path / "secure", "[clients]\n")
+    path = vault.folder / name
+    path.write_text("[clients.x\n")
+    program = run("pubsub-broker", "--port", free_port(), "--secure", vault.folder)
+    line = complaint_of(program, vault.store.pair().secret)
+    assert f"{path}: not TOML" in line
+
+
+def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
+    run: Run, tmp_path: Path
+) -> None:
+    vault = Vault(tmp_path / "secure", "[clients]\n")
+    path = vault.folder / "policy.toml"
+    path.chmod(0o666)
+    program = run("pubsub-broker", "--port", free_port(), "--secure", vault.folder)
+    line = complaint_of(program, vault.store.pair().secret)
+    assert line == f"others may change {path}: chmod go-w {path}"
+
+
+def test_keygen_makes_files_that_only_their_owner_can_read(
+    run: Run, tmp_path: Path
+) -> None:
+    made = run("pubsub-broker", "keygen", tmp_path / "secure", "alice", "bob")
+    assert made.wait() == 0
+    files = sorted(path.name for path in (tmp_path / "secure").iterdir())
+    assert files == [".lock", "alice.keys", "bob.keys", "broker.keys", "clients.toml"]
+    assert (tmp_path / "secure").stat().st_mode & 0o777 == 0o700
+    for path in (tmp_path / "secure").iterdir():
+        if path.name != ".lock":
+            assert path.stat().st_mode & 0o777 == 0o600, path
+            assert path.stat().st_uid == os.getuid()
+    for path in (tmp_path / "secure").glob("*.keys"):
+        secret = path.read_text().split('secret = "')[1][:40]
+        assert secret not in made.out + made.err
+
+
+def test_keygen_never_replaces_keys(run: Run, tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "secure")
+    secret = vault.store.pair().secret
+    again = run("pubsub-broker", "keygen", vault.folder)
+    line = complaint_of(again, secret)
+    assert (
+        line == f"{vault.folder / 'broker.keys'} is there already, and is not replaced"
+    )
+    assert vault.store.pair().secret == secret
+
+
+@pytest.mark.parametrize(
+    "name", ["../bob", "a/b", "", ".hidden", "a b", 'x"\n', "ä" * 3]
+)
+def test_a_name_cannot_lead_out_of_the_folder_or_into_its_files(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    before = sorted(tmp_path.rglob("*"))
+    program = run("pubsub-broker", "enroll", name, "--secure", vault.folder)
+    line = complaint_of(program, vault.store.pair().secret)
+    assert "is no name for a client" in line
+    after = [
+        path for path in tmp_path.rglob("*") if path.suffix not in (".out", ".err")
+    ]
+    assert sorted(after) == before

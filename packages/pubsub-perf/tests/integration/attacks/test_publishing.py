@@ -1,0 +1,322 @@
+"""Modified publishers: they send what they may not, or in another's name, or still."""
+
+from __future__ import annotations
+
+import pytest
+import zmq
+from attack_tools import (
+    LET_IN,
+    NO_ANSWER,
+    MakeScene,
+    RoguePublisher,
+    Scene,
+    goodbye,
+    publish_and_hear,
+    register,
+)
+from running_roles import Receiver, wait_for
+
+from pubsub_common.events import encode_ready_answer, ready_topic
+from pubsub_common.recovery import Question, encode_answer, encode_position
+from pubsub_subscriber import direct
+
+pytestmark = pytest.mark.integration
+
+POLICY = """
+[clients.alice]
+publish = ["#"]
+
+[clients.bob]
+subscribe = ["#"]
+
+[clients.mallory]
+publish = ["A", "C"]
+"""
+
+
+def hears(mallory: RoguePublisher, bob: Receiver, *payloads: bytes) -> None:
+    """Mallory's events of A arrive, and so has all that it sent before."""
+    for payload in payloads:
+        mallory.send(mallory.frame("A", payload))
+    wait_for(lambda: set(payloads) <= set(bob.payloads), f"{payloads}")
+
+
+def of_topic(bob: Receiver, topic: str) -> list[bytes]:
+    return [event.payload for event in bob.events if event.topic == topic]
+
+
+def test_what_it_may_publish_arrives_so_the_tests_below_can_fail(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A", "C")
+    mallory = scene.rogue("mallory", "A", "C")
+    for topic in mallory.topics:
+        mallory.wait_for_subscribers_of(topic)
+        mallory.send(mallory.frame(topic, b"one"))
+        mallory.send(mallory.batch(topic, b"two", b"three"))
+        wait_for(lambda: len(of_topic(bob, topic)) == 3, "all")  # noqa: B023
+    assert bob.subscriber.malformed_count == 0
+
+
+def test_events_of_another_topic_than_registered_do_not_arrive(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A", "B", "C")
+    # Somebody has the topic, so it is subscribed to.
+    alice = scene.publisher("alice", "B", "C")
+    publish_and_hear(alice, "B", bob, b"alice's")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+
+    for topic in ("B", "C"):  # C it might have, had it registered for it
+        mallory.send(mallory.frame(topic, b"forged"))
+        mallory.send(mallory.batch(topic, b"forged", b"forged"))
+    hears(mallory, bob, b"1", b"2")
+
+    assert of_topic(bob, "B") == [b"alice's"]
+    assert of_topic(bob, "C") == []
+    assert bob.subscriber.malformed_count == 0  # they have not even come
+
+
+def test_events_behind_one_that_is_allowed_do_not_arrive(make_scene: MakeScene) -> None:
+    """ZeroMQ filters by the first part of a message only."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A", "B")
+    alice = scene.publisher("alice", "B")
+    publish_and_hear(alice, "B", bob, b"alice's")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+    hears(mallory, bob, b"0")
+
+    mallory.send(mallory.frame("A", b"first"), mallory.frame("B", b"forged"))
+    mallory.send(mallory.frame("A", b"first"), mallory.batch("B", b"forged", b"x"))
+    mallory.send(
+        mallory.frame("A", b"first"),
+        mallory.frame("B", b"forged", alice.session),
+        mallory.frame("B", b"forged"),
+    )
+    hears(mallory, bob, b"1", b"2")
+
+    assert of_topic(bob, "B") == [b"alice's"]
+    publish_and_hear(alice, "B", bob, b"still hers")
+
+
+def test_private_answers_about_another_topic_do_not_arrive(
+    make_scene: MakeScene,
+) -> None:
+    """That somebody is ready, how far it is, and what it says others missed."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A", "B", recover=True)
+    alice = scene.publisher("alice", "B", history=10)
+    publish_and_hear(alice, "B", bob, b"alice's")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+
+    reader = bob.subscriber.session
+    question = Question("B", alice.session, reader, 1, 5, 0)
+    forged = [
+        encode_ready_answer("B", reader, alice.address, alice.session, 1000),
+        encode_ready_answer("B", reader, mallory.address, mallory.session, 1000),
+        encode_position("B", alice.address, alice.session, 1000),
+        encode_answer(question, alice.address, 1, [1, 2], [b"forged", b"forged"]),
+        ready_topic("B", reader) + b"\0garbage",
+    ]
+    for frame in forged:
+        mallory.send(frame)
+    hears(mallory, bob, b"1", b"2")
+
+    assert of_topic(bob, "B") == [b"alice's"]
+    assert bob.subscriber.counts().lost == 0
+    publish_and_hear(alice, "B", bob, b"next")
+    assert of_topic(bob, "B") == [b"alice's", b"next"]
+    assert bob.subscriber.counts().lost == 0
+
+
+def test_events_in_the_name_of_another_publisher(make_scene: MakeScene) -> None:
+    """Decentralized they are refused. Centralized publishers of one topic are not told
+    apart by subscribers: who may publish a topic can forge its events. That is known and
+    stands in SECURITY.md."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    alice = scene.publisher("alice", "A")
+    publish_and_hear(alice, "A", bob, b"hers")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+
+    mallory._numbers[alice.session, "A"] = iter(range(1, 100))  # type: ignore[assignment]
+    mallory.send(mallory.frame("A", b"forged", alice.session))
+    hears(mallory, bob, b"1", b"2")
+
+    assert (b"forged" in bob.payloads) == scene.centralized
+    assert (bob.subscriber.malformed_count > 0) != scene.centralized
+
+
+def revoke(scene: Scene, mallory: RoguePublisher, bob: Receiver) -> None:
+    """All connections to mallory's port end, and nothing comes by them any more."""
+    scene.vault.revoke("mallory")
+    wait_for(lambda: mallory.connections_ended() >= 1, "the end of the connection")
+    mallory.look()
+    mallory.send(mallory.frame("A", b"after the revocation"))
+    for _ in range(100):
+        mallory.send(mallory.frame("A", b"after the revocation"))
+    alice = scene.publisher("alice", "A")
+    publish_and_hear(alice, "A", bob, b"alice's")
+    assert b"after the revocation" not in bob.payloads
+
+
+def test_a_revoked_publisher_that_goes_on_is_not_heard_any_more(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+    hears(mallory, bob, b"1", b"2")
+    revoke(scene, mallory, bob)
+
+
+def test_a_publisher_that_is_revoked_while_it_floods_is_not_heard_any_more(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+    hears(mallory, bob, b"1")
+    scene.vault.revoke("mallory")
+
+    def ended() -> bool:
+        for _ in range(500):
+            mallory.send(mallory.frame("A", b"flood"))
+        return mallory.connections_ended() >= 1
+
+    wait_for(ended, "the end of the connection")
+    alice = scene.publisher("alice", "A")
+    publish_and_hear(alice, "A", bob, b"alice's")
+    count = len(bob.payloads)
+    mallory.send(mallory.frame("A", b"after"))
+    publish_and_hear(alice, "A", bob, b"more")
+    assert bob.payloads[count:] == [b"more"]
+
+
+def test_a_publisher_that_took_leave_before_it_was_revoked_is_not_heard_any_more(
+    make_scene: MakeScene,
+) -> None:
+    """One that said goodbye may have events under way, so it is heard for a while. It
+    must not go on for ever, least of all when it is revoked."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+    hears(mallory, bob, b"1")
+    mallory.control.ask(goodbye(mallory.session))
+    hears(mallory, bob, b"2")
+    revoke(scene, mallory, bob)
+
+
+def test_a_publisher_that_took_leave_does_not_go_on_for_ever(
+    make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decentralized: should the broker have forgotten it, nobody would revoke it."""
+    monkeypatch.setattr(direct, "_PARTING_S", 0.5)
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+    hears(mallory, bob, b"1")
+    mallory.control.ask(goodbye(mallory.session))
+
+    def ended() -> bool:
+        mallory.send(mallory.frame("A", b"still there"))
+        return mallory.connections_ended() >= 1
+
+    if scene.centralized:  # it may publish, and the broker sees when it is revoked
+        scene.vault.revoke("mallory")
+    wait_for(ended, "the end of the connection")
+
+
+def test_a_topic_that_was_given_up_cannot_be_used_when_it_is_denied(
+    make_scene: MakeScene,
+) -> None:
+    """It had A and C, has only A now, and C is taken from it."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A", "C")
+    mallory = scene.rogue("mallory", "A", "C")
+    mallory.wait_for_subscribers_of("C")
+    mallory.wait_for_subscribers_of("A")
+    mallory.send(mallory.frame("C", b"allowed"))
+    wait_for(lambda: of_topic(bob, "C") == [b"allowed"], "the event")
+
+    again = register("publisher", ["A"], mallory.address, id=2, session=mallory.session)
+    mallory.control.registered(again)
+    wait_for(lambda: mallory.look() or b"C\0" not in mallory.subscriptions, "its end")
+    mallory.send(mallory.frame("C", b"denied"))
+    hears(mallory, bob, b"1", b"2")
+    assert of_topic(bob, "C") == [b"allowed"]
+
+
+def test_a_policy_that_grants_less_ends_what_a_publisher_does(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A", "C")
+    mallory = scene.rogue("mallory", "A", "C")
+    mallory.wait_for_subscribers_of("C")
+    mallory.wait_for_subscribers_of("A")
+    hears(mallory, bob, b"1")
+
+    scene.vault.write_policy(POLICY.replace('"A", "C"', '"A"'))
+    wait_for(lambda: mallory.connections_ended() >= 1, "the end of the connection")
+    # It may come back with what is left to it, and no more.
+    again = register(
+        "publisher", ["A", "C"], mallory.address, id=2, session=mallory.session
+    )
+    assert mallory.control.refused(again) == "not_allowed"
+    mallory.subscriptions.clear()
+    mallory.control.registered(
+        register("publisher", ["A"], mallory.address, id=3, session=mallory.session)
+    )
+    mallory.wait_for_subscribers_of("A")
+    mallory.send(mallory.frame("C", b"denied"))
+    mallory.send(mallory.frame("A", b"x"), mallory.frame("C", b"denied"))
+    hears(mallory, bob, b"2", b"3")
+    assert of_topic(bob, "C") == []
+
+
+def test_a_man_in_the_middle_at_a_publishers_address_is_not_talked_to(
+    make_scene: MakeScene,
+) -> None:
+    """Somebody answers where alice's publisher should be, with keys that are enrolled,
+    but are not hers."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    middle = scene.rogue("mallory", "A")
+    middle.wait_for_subscribers_of("A")
+    hears(middle, bob, b"in its own name")
+    middle.look()
+    middle.subscriptions.clear()
+    before = middle.handshakes()
+    middle.control.ask(goodbye(middle.session))
+
+    hers = scene.talker(scene.vault.keys("alice"))
+    session = hers.registered(register("publisher", ["A"], middle.address)).session
+    wait_for(lambda: middle.failed_handshakes() >= 2, "vain attempts to connect")
+
+    assert middle.handshakes() == before
+    middle.look()
+    assert middle.subscriptions == set()
+    assert session not in {event.session for event in bob.events}
+
+
+def test_a_man_in_the_middle_at_the_brokers_address_learns_nothing(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    middle = scene.rogue("mallory", "A")
+    bob = scene.vault.keys("bob")
+    fooled = scene.wire(zmq.DEALER, bob.pair, bob.broker)
+    fooled.connect(int(middle.address.split(":")[1]))
+    fooled.wait_for(NO_ANSWER, times=2)
+    assert fooled.saw(LET_IN) == 0

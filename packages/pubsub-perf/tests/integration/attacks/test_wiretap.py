@@ -1,0 +1,182 @@
+"""What somebody sees who copies every byte on the way, with keys and without."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attack_tools import Vault, publish_and_hear
+from running_roles import WAIT_S, Receiver, RunningBroker, free_port
+
+from pubsub_common.messages import Model
+from pubsub_publisher import Publisher
+from pubsub_subscriber import Subscriber
+
+pytestmark = pytest.mark.integration
+
+TOPIC, PAYLOAD = "sensors/kitchen", b"nobody is at home"
+# Where relays listen; on this host, all of 127.0.0.0/8 leads here.
+TAPPED = "127.0.0.9"
+
+
+class Tap:
+    """Relays from ports of one address to those of another, and keeps what passes."""
+
+    def __init__(self) -> None:
+        self.bytes = bytearray()
+        self.connections = 0
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._woken = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def listen(self, host: str, port: int, *, to: tuple[str, int]) -> int:
+        """Relay from here on; returns the port."""
+        listener = socket.create_server((host, port))
+        self._selector.register(listener, selectors.EVENT_READ, to)
+        self._wake.send(b"l")  # so that the thread's wait begins anew with it
+        bound: int = listener.getsockname()[1]
+        return bound
+
+    def close(self) -> None:
+        self._wake.send(b"q")
+        self._thread.join()
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+        self._wake.close()
+        self._selector.close()
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                source: Any = key.fileobj
+                if source is self._woken:
+                    if source.recv(1) == b"q":
+                        return
+                elif isinstance(key.data, tuple):
+                    self._accept(source, key.data)
+                else:
+                    self._pass_on(source, key.data)
+
+    def _accept(self, listener: socket.socket, to: tuple[str, int]) -> None:
+        client, _ = listener.accept()
+        server = socket.create_connection(to, WAIT_S)
+        self.connections += 1
+        self._selector.register(client, selectors.EVENT_READ, server)
+        self._selector.register(server, selectors.EVENT_READ, client)
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            data = source.recv(65536)
+            self.bytes += data
+            target.sendall(data)
+        except OSError:
+            data = b""
+        if not data and source in self._selector.get_map():
+            self._selector.unregister(source)
+            with contextlib.suppress(OSError):
+                target.shutdown(socket.SHUT_WR)
+            source.close()
+            if target in self._selector.get_map() and target.fileno() >= 0:
+                self._selector.unregister(target)
+                target.close()
+
+
+class TappedPublisher(Publisher):
+    """One whose port is reached through the tap only, also by the address in events."""
+
+    tap: Tap
+
+    def setup_port_binding(self) -> None:
+        super().setup_port_binding()
+        port = self.tap.listen(TAPPED, 0, to=("127.0.0.1", self.bind_port))
+        self.address = self._outlet.address = f"{TAPPED}:{port}"
+
+
+@pytest.fixture
+def tap() -> Iterator[Tap]:
+    tap = Tap()
+    yield tap
+    tap.close()
+
+
+def session(
+    model: Model, tap: Tap, vault: Vault | None, stack: contextlib.ExitStack
+) -> None:
+    """A whole session: all connections lead through the tap."""
+    broker = RunningBroker(
+        model, secure=None if vault is None else vault.folder, linger_s=0.1
+    )
+    stack.callback(broker.stop)
+    ports = [broker.port]
+    if model == "centralized":
+        ports += broker.broker.update_send_socket()
+    for port in ports:
+        tap.listen(TAPPED, port, to=("127.0.0.1", port))
+
+    def options(name: str) -> dict[str, Any]:
+        return {
+            "broker_address": TAPPED,
+            "broker_port": broker.port,
+            "address": "127.0.0.1",
+            "topics": [TOPIC],
+            "connect_timeout_s": WAIT_S,
+            "keys": None if vault is None else vault.path(name),
+        }
+
+    subscriber = stack.enter_context(
+        Subscriber(
+            indefinite=True,
+            centralized=model == "centralized",
+            recover=True,
+            **options("bob"),
+        )
+    )
+    hearer = Receiver(subscriber)
+    stack.callback(hearer.stop)
+    publisher = TappedPublisher(
+        bind_port=free_port(), history=10, linger_s=0.1, **options("alice")
+    )
+    publisher.tap = tap
+    stack.enter_context(publisher)
+    publish_and_hear(publisher, TOPIC, hearer, PAYLOAD, b"another one")
+    publisher.publish_events([PAYLOAD] * 10)
+    hearer.wait_for_events(12)
+
+
+def test_nothing_of_a_secure_session_can_be_read_on_the_way(
+    model: Model, tap: Tap, tmp_path: Path
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    with contextlib.ExitStack() as stack:
+        session(model, tap, vault, stack)
+    seen = bytes(tap.bytes)
+
+    assert tap.connections >= 3  # two to the control port, and one for events
+    assert len(seen) > 3000
+    assert seen.count(b"CURVE") == 2 * tap.connections  # both sides' greetings
+    words = [PAYLOAD, TOPIC.encode(), b"sensors", b"register", b"session", b"\x95\xae"]
+    names = [name.encode() for name in ("alice", "bob", "mallory")]
+    secrets = [vault.keys(name).pair for name in ("alice", "bob")]
+    keys = [each.encode() for pair in secrets for each in (pair.public, pair.secret)]
+    for word in [*words, *names, *keys]:
+        assert word not in seen, word
+
+
+def test_an_insecure_session_can_be_read_so_the_test_above_can_fail(
+    model: Model, tap: Tap
+) -> None:
+    with contextlib.ExitStack() as stack:
+        session(model, tap, None, stack)
+    seen = bytes(tap.bytes)
+
+    assert b"CURVE" not in seen
+    for word in (PAYLOAD, TOPIC.encode(), b"sensors", b"register", b"session"):
+        assert word in seen, word
