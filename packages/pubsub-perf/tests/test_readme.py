@@ -74,7 +74,7 @@ def test_the_shell_commands_work(block: str, tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_the_first_example_shows_what_the_readme_says(tmp_path: Path) -> None:
-    (block,) = (b for b in HERE if b.startswith("pubsub-broker"))
+    block = next(b for b in HERE if b.startswith("pubsub-broker"))
     done = run(["bash", "-eu", "-c", block], tmp_path)
     events = [line for line in done.stdout.splitlines() if line.startswith("weather ")]
     assert len(events) == 5

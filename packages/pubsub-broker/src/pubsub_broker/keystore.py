@@ -37,6 +37,7 @@ _BROKER: Final = "broker.keys"
 _CLIENTS: Final = "clients.toml"
 _POLICY: Final = "policy.toml"
 _LOCK: Final = ".lock"
+_MAX_CLIENTS_BYTES: Final = 32 * 1024 * 1024
 _MADE_BY: Final = "pubsub-broker keygen {0} makes them"
 
 
@@ -96,7 +97,7 @@ class KeyStore:
             ConfigError: that cannot be read.
         """
         path = self.directory / _CLIENTS
-        return keyring.parse(read_secret(path), str(path))
+        return keyring.parse(read_secret(path, _MAX_CLIENTS_BYTES), str(path))
 
     def policy(self) -> Policy | None:
         """Who may do what; None without a policy.

@@ -7,6 +7,7 @@ how batches are made in `pubsub_publisher.batching`.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -51,6 +52,8 @@ _SPIN_NS: Final = 100_000
 # Waits go in turns of this length, because `stop` is called in signal handlers, which
 # may interrupt a thread that holds the lock of whatever it would have to notify.
 _TURN_S: Final = 0.2
+# How long a handshake is held for the broker's first word.
+_FIRST_WORD_S: Final = 2.0
 _MAX_HISTORY: Final = 10**8
 _MAX_STRENGTH: Final = 2**31 - 1
 
@@ -147,6 +150,7 @@ class Publisher:
         self._on_sent = on_sent
         self._keys = _client_keys(keys)
         self._trust: Trust | None = None
+        self._told = threading.Event()  # whom to let in, for the first time
         # Filled while connected.
         self._senders: dict[str, Callable[[bytes], int]] = {}
         self._history, self._history_bytes = history, history_bytes
@@ -569,8 +573,15 @@ class Publisher:
         from pubsub_common.security.zap import ZapServer
         from pubsub_publisher.trust import Trust
 
-        self._trust = Trust(self._keys.broker)
-        ZapServer(self._context, self._trust.allows)
+        trust = self._trust = Trust(self._keys.broker)
+
+        def allows(key: str, address: str) -> bool:
+            if trust.allows(key, address):
+                return True
+            # A subscriber may have heard of us sooner than we have heard of it.
+            return self._told.wait(_FIRST_WORD_S) and trust.allows(key, address)
+
+        ZapServer(self._context, allows)
         act_as_server(self._outlet.socket, self._keys.pair)
         self._outlet.guard = Guard(
             self._outlet.socket, self._trust.permits, _log_refused
@@ -580,6 +591,7 @@ class Publisher:
         """From here on, let in these and no others."""
         if self._trust is not None:
             self._outlet.hang_up(self._trust.update(vouched))
+            self._told.set()
 
 
 def _client_keys(path: str | Path | None) -> ClientKeys | None:

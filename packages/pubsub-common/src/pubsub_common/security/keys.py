@@ -95,8 +95,8 @@ def pair_in(document: Mapping[str, Any], path: str | Path) -> KeyPair:
     return KeyPair(public, secret)
 
 
-def read_secret(path: str | Path) -> dict[str, Any]:
-    """The content of a TOML file that is for its owner only.
+def read_secret(path: str | Path, max_bytes: int = _MAX_FILE_BYTES) -> dict[str, Any]:
+    """The content of a TOML file that is for its owner only, of at most so many bytes.
 
     Raises:
         ConfigError: it cannot be read, others can read it, or it is no TOML.
@@ -111,11 +111,11 @@ def read_secret(path: str | Path) -> dict[str, Any]:
                     f"{path} holds secrets, and others may read or change it: "
                     f"chmod 600 {path}"
                 )
-            data = file.read(_MAX_FILE_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except OSError as error:
         raise ConfigError(f"cannot read keys from {path}: {error.strerror}") from None
-    if len(data) > _MAX_FILE_BYTES:
-        raise ConfigError(f"{path} is no file of keys: it is too large")
+    if len(data) > max_bytes:
+        raise ConfigError(f"{path} is too large for what it should be")
     return parse_toml(data, path)
 
 

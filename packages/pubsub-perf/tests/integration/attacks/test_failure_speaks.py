@@ -82,7 +82,9 @@ def test_keys_that_are_revoked_while_a_client_runs(
     assert done.wait() == 0
     assert done.out == "bob is not let in any more\n"
     assert client.wait() == 1
-    assert "its keys were revoked" in client.err.splitlines()[-1]
+    assert (
+        "this client's keys were revoked or have expired" in client.err.splitlines()[-1]
+    )
     assert "Traceback" not in client.err
     broker.says("not allowed any more")
 
