@@ -1147,3 +1147,13 @@ def test_a_program_may_hurry_notifications(
         broker.notify_subscribers(["A"], f"{HOST}:1", subscriber.session)
 
         assert len(subscriber.receive(PublishersChanged).joined) == 1
+
+
+def test_the_end_of_a_with_block_ends_a_loop_in_another_thread() -> None:
+    with Broker(indefinite=True, port=0) as broker:
+        loop = threading.Thread(target=broker.event_loop)
+        loop.start()
+        wait_until(lambda: broker._looping is loop)
+
+    loop.join(WAIT_MS / 1000)
+    assert not loop.is_alive()

@@ -109,12 +109,29 @@ def test_each_change_has_another_stamp(store: KeyStore) -> None:
     assert store.stamp() == stamps[-1]
 
 
-@pytest.mark.parametrize("name", ["broker.keys", "clients.toml"])
-def test_files_that_others_can_use_are_refused(store: KeyStore, name: str) -> None:
-    (store.directory / name).chmod(0o644)
+@pytest.mark.parametrize(
+    ("name", "mode"), [("broker.keys", 0o644), ("clients.toml", 0o664)]
+)
+def test_files_that_others_can_use_are_refused(
+    store: KeyStore, name: str, mode: int
+) -> None:
+    (store.directory / name).chmod(mode)
 
     with pytest.raises(ConfigError, match="chmod 600"):
         (store.pair(), store.clients())
+
+
+def test_a_list_of_clients_may_be_read(store: KeyStore) -> None:
+    (store.directory / "clients.toml").chmod(0o644)
+
+    assert store.clients() == {}
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match="is a file"):
+        KeyStore(tmp_path / "file").pair()
 
 
 def test_a_folder_without_keys_is_an_error(tmp_path: Path) -> None:
@@ -183,6 +200,8 @@ def test_who_brings_a_key_is_told_the_brokers(
         (["enroll", "a b", "--secure", "{0}"], "no name"),
         (["enroll", "client", "--secure", "{0}"], "enrolled already"),
         (["enroll", "bob", "--secure", "{0}", "--days", "0"], "more than 0"),
+        (["enroll", "bob", "--secure", "{0}", "--days", "abc"], "no number of days"),
+        (["enroll", "bob", "--secure", "{0}", "--days", "nan"], "no number of days"),
         (["enroll", "bob", "--secure", "{0}", "--public", "x"], "no key of 40"),
         (["enroll", "bob", "--secure", "{0}/none"], "pubsub-broker keygen"),
         (["revoke", "bob", "--secure", "{0}"], "nobody called bob"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,7 +67,7 @@ class Broker:
     that; clients that came or went when decentralized.
 
     Use `configure`, `event_loop`, `disconnect`, or a ``with`` block around the loop.
-    All methods belong to one thread, except `stop`.
+    All methods belong to one thread, except `stop` and `disconnect`.
     """
 
     def __init__(
@@ -158,6 +159,9 @@ class Broker:
         self._unwanted: list[tuple[float, set[str]]] = []
         self.address = ""
         self._stopping = False
+        # The thread of `event_loop`, while there is one.
+        self._looping: threading.Thread | None = None
+        self._loop_ended = threading.Event()
         self._configured = False
         self._allocated_ports: set[int] = set()
         self._state: StateKeeper | None = None
@@ -248,12 +252,13 @@ class Broker:
             self._poller.register(door.socket, zmq.POLLIN)
         self._counting.register(self._poller)
         secure = self._gatekeeper is not None
+        rights = "" if self._gatekeeper is None else self._gatekeeper.describe()
         _log.info(
             "%s broker on %s:%d%s",
             model,
             self.address,
             self.port,
-            ", secure" if secure else "",
+            f", secure: {rights}" if secure else "",
         )
         open_to_all = exposure.warning(self.address, self.port, secure=secure)
         if open_to_all is not None:
@@ -287,9 +292,13 @@ class Broker:
 
     def disconnect(self) -> None:
         """Say goodbye to clients, let accepted events go out within the linger time,
-        and close everything. Calling it again does nothing."""
+        and close everything. Calling it again does nothing. An `event_loop` that still
+        runs in another thread is ended before."""
         if not self._configured:
             return
+        if self._looping not in (None, threading.current_thread()):
+            self.stop()
+            self._loop_ended.wait()
         self._configured = False
         until = time.monotonic() + self._linger_s
         self._door.close()
@@ -329,9 +338,15 @@ class Broker:
         """Serve until `stop`, or until ``max_event_count`` events when not
         ``indefinite``."""
         index = 0
-        while not self._finished():
-            self.parse_events(index)
-            index += 1
+        self._looping = threading.current_thread()
+        self._loop_ended.clear()
+        try:
+            while not self._finished():
+                self.parse_events(index)
+                index += 1
+        finally:
+            self._looping = None
+            self._loop_ended.set()
 
     def parse_events(self, index: int) -> None:
         """Wait for something to do and do it: control messages, due leases and

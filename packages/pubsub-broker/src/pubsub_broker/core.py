@@ -198,12 +198,13 @@ class BrokerCore:
             # A client that asks twice, because the first answer was late, is one client.
             session = self._session_of(peer, request)
         previous = None if session is None else self._registry.get(session)
+        grant = None if self._trust is None else self._trust.grant(user)
         try:
             topics = acceptable_topics(
                 request, self.model, self._registry, self._max_topics
             )
             if self._trust is not None:
-                check_grant(self._trust.grant(user), request.role, topics)
+                check_grant(grant, request.role, topics)
                 check_owner(request, user or "", previous, self._registry)
             if previous is None:
                 check_room(
@@ -226,6 +227,7 @@ class BrokerCore:
             strengths=request.strengths,
             lost={} if previous is None else previous.lost,
             user=user,
+            name="" if grant is None else grant.name,
             published=Published.of(
                 request, topics, None if previous is None else previous.published, now
             ),

@@ -55,6 +55,13 @@ class Gatekeeper:
         """Decide about handshakes of sockets of ``context`` from here on."""
         ZapServer(context, self.allows)
 
+    def describe(self) -> str:
+        """What holds, for the log."""
+        now = _now()
+        states = [client.state(now) for client in self._clients.values()]
+        rights = "without a policy" if self._policy is None else "with a policy"
+        return f"{states.count('ok')} of {len(states)} clients let in, {rights}"
+
     def look(self, now: float) -> set[str] | None:
         """Take in what has changed, if it is time to; the keys of those that may do
         something else than before, None when nobody's rights are others. ``now`` is
@@ -91,14 +98,21 @@ class Gatekeeper:
         stamp = self._store.stamp()
         if stamp != self._stamp:
             self._stamp = stamp
+            # Each on its own: a mistake in one must not keep the other from holding.
+            # What has one stays as it was, rather than open, or shut, to everybody.
             try:
-                clients, policy = self._store.clients(), self._store.policy()
+                self._clients = self._store.clients()
             except ConfigError as error:
-                # Rather as it was than open, or shut, to everybody.
-                _log.error("%s; what held before holds on", error)
-            else:
-                self._clients, self._policy = clients, policy
-                _log.info("clients and policy read anew: %d clients", len(clients))
+                _log.error("%s; who was enrolled before is so still", error)
+            try:
+                policy = self._store.policy()
+                if policy is None and self._policy is not None:
+                    _log.error("the policy is gone; what it said holds until a restart")
+                else:
+                    self._policy = policy
+            except ConfigError as error:
+                _log.error("%s; the policy of before holds on", error)
+            _log.info("read anew: %s", self.describe())
         changed = self.trust.update(self._clients.values(), self._policy, _now())
         if changed is not None:
             self._changed = (self._changed or set()) | changed

@@ -9,6 +9,7 @@ from typing import Final
 
 from pubsub_broker.effects import Arrived, Departed, Effect, GivenUp, Missed, Rejected
 from pubsub_broker.ratelimit import RefusalLog, Throttle
+from pubsub_broker.registry import Client
 from pubsub_broker.stalls import slowest_reader
 
 _log = logging.getLogger(__name__)
@@ -34,14 +35,13 @@ class Journal:
         match effect:
             case Arrived(client, again):
                 _log.info(
-                    "%s %s %s: %s",
-                    client.role,
-                    client.address,
+                    "%s %s: %s",
+                    _who(client),
                     "is back" if again else "joined",
                     ", ".join(client.topics),
                 )
             case Departed(client, reason):
-                _log.info("%s %s %s", client.role, client.address, reason)
+                _log.info("%s %s", _who(client), reason)
             case Rejected(peer, detail):
                 self._warn(self._refusals.refused(peer, detail, now))
             case Missed(client, events):
@@ -93,3 +93,8 @@ def missed_lines(address: str, events: Mapping[str, int]) -> list[str]:
             f"subscriber {address} lost {sum(rest)} events of {len(rest)} more topics"
         )
     return lines
+
+
+def _who(client: Client) -> str:
+    name = f" ({client.name})" if client.name else ""
+    return f"{client.role} {client.address}{name}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from pubsub_common import cli
 from pubsub_common.errors import ConfigError
 
 _FIRST: Final = "client"
+_MOST_DAYS: Final = 36_500
 
 _FOLDER: Final = """\
   --secure DIR                    the folder of the broker's keys"""
@@ -82,6 +84,20 @@ def _name(options: cli.Options) -> str:
     return name
 
 
+def _days(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= _MOST_DAYS:
+        raise ConfigError(
+            f"--days: {text!r} is no number of days, more than 0 and at most {_MOST_DAYS}"
+        )
+    return days
+
+
 def _now() -> datetime.datetime:
     # As files have it: without fractions.
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
@@ -99,9 +115,11 @@ def _keygen(options: cli.Options) -> None:
     store = KeyStore(cli.required(options, "DIR", "DIR, the folder for them"))
     store.create()
     paths = [store.enroll(name, now=_now()) for name in names]
-    print(f"start the broker with  pubsub-broker --secure {store.directory}")
+    print(
+        f"start the broker with  pubsub-broker --secure {quote(str(store.directory))}"
+    )
     for path in paths:
-        print(f"and a client with      --keys {path}")
+        print(f"and a client with      --keys {quote(str(path))}")
 
 
 def _enroll(options: cli.Options) -> None:
@@ -111,9 +129,7 @@ def _enroll(options: cli.Options) -> None:
     public = options["--public"]
     if public is not None and not is_key(public):
         raise ConfigError(f"--public: {public!r} is no key of {KEY_LENGTH} characters")
-    days = cli.seconds(options, "--days") if options["--days"] is not None else None
-    if days is not None and not 0 < days <= 36_500:
-        raise ConfigError("--days must be more than 0 and at most 36500")
+    days = _days(options["--days"])
     store = KeyStore(_store(options))
     path = store.enroll(_name(options), public=public, days=days, now=_now())
     if path is None:
@@ -126,7 +142,8 @@ def _enroll(options: cli.Options) -> None:
 def _revoke(options: cli.Options) -> None:
     from pubsub_broker.keystore import KeyStore
 
-    KeyStore(_store(options)).revoke(_name(options), now=_now())
+    store = KeyStore(_store(options))
+    store.revoke(_name(options), now=_now())
     print(f"{options['NAME']} is not let in any more")
 
 

@@ -76,7 +76,9 @@ class KeyStore:
             ConfigError: they are missing, or others can read them.
         """
         path = self.directory / _BROKER
-        if not path.exists():
+        if self.directory.is_file():
+            raise ConfigError(f"{self.directory} is a file, and not a folder of keys")
+        if not _there(path):
             made_by = _MADE_BY.format(self.directory)
             raise ConfigError(f"no broker's keys in {self.directory}; {made_by}")
         return pair_in(read_secret(path), path)
@@ -97,7 +99,9 @@ class KeyStore:
             ConfigError: that cannot be read.
         """
         path = self.directory / _CLIENTS
-        return keyring.parse(read_secret(path, _MAX_CLIENTS_BYTES), str(path))
+        # No secrets are in it, but who may change it decides who is let in.
+        document = read_secret(path, _MAX_CLIENTS_BYTES, public=True)
+        return keyring.parse(document, str(path))
 
     def policy(self) -> Policy | None:
         """Who may do what; None without a policy.
@@ -193,3 +197,13 @@ class KeyStore:
                 yield
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _there(path: Path) -> bool:
+    """Raises:
+    ConfigError: its folder cannot be looked into.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import cli, defaults
+from pubsub_common.commandline import Source
 from pubsub_common.errors import (
     BrokerUnreachable,
     HandshakeFailed,
@@ -78,9 +79,13 @@ def keys_of(options: cli.Options) -> ClientKeys | None:
     Raises:
         ConfigError: there are two, or those that were named cannot be used.
     """
-    chosen = cli.choose(options, "--keys", "--secure")
-    if chosen is None:
+    named = [name for name in ("--keys", "--secure") if options[name]]
+    if not named:
         return None
+    if all(cli.strength(options, name) == Source.FILE for name in named):
+        chosen = named[0]  # each is there for another program's sake
+    else:
+        chosen = cli.choose(options, *named) or named[0]
     from pubsub_common.security.keys import load_client_keys
 
     if chosen == "--keys":

@@ -55,7 +55,7 @@ def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
     if failure.why is Why.MISMATCH and keys is None:
         return (
             f"the broker at {where} wants keys: give this program its file with --keys "
-            "FILE or PUBSUB_KEYS"
+            "FILE or PUBSUB_KEYS (in Python: keys=FILE)"
         )
     if failure.why is Why.MISMATCH:
         return (
@@ -119,16 +119,13 @@ class HandshakeWatch:
         for socket in (self._watched, self._monitor.socket):
             poller.register(socket, zmq.POLLIN)
         deadline = time.monotonic() + timeout_s
-        last = None
         while (left_s := deadline - time.monotonic()) > 0:
             ready = dict(poller.poll(round(left_s * 1000) + 1))
             if self._watched in ready:
                 return None
             for failure in self.failures():
-                last = failure
-                if not failure.retrying:
-                    return failure
-        return last
+                return failure  # it is certain, or has failed several times
+        return None
 
     def failures(self) -> list[HandshakeFailure]:
         """Those since the last call."""

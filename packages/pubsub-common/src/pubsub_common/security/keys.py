@@ -28,6 +28,7 @@ from pubsub_common.z85 import KEY_LENGTH, is_key
 
 _MAX_FILE_BYTES: Final = 65_536
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_CHANGE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,25 +96,34 @@ def pair_in(document: Mapping[str, Any], path: str | Path) -> KeyPair:
     return KeyPair(public, secret)
 
 
-def read_secret(path: str | Path, max_bytes: int = _MAX_FILE_BYTES) -> dict[str, Any]:
-    """The content of a TOML file that is for its owner only, of at most so many bytes.
+def read_secret(
+    path: str | Path, max_bytes: int = _MAX_FILE_BYTES, *, public: bool = False
+) -> dict[str, Any]:
+    """The content of a TOML file that only its owner may read and change, or, if it is
+    ``public``, change; of at most so many bytes.
 
     Raises:
-        ConfigError: it cannot be read, others can read it, or it is no TOML.
+        ConfigError: it cannot be read, others can use it, or it is no TOML.
     """
     try:
-        with Path(path).open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+        # Else somebody else's pipe would have us wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
-                raise ConfigError(f"{path} is no file")
-            if mode & _OTHERS:
-                raise ConfigError(
-                    f"{path} holds secrets, and others may read or change it: "
-                    f"chmod 600 {path}"
+                raise ConfigError(f"{path} is not a plain file")
+            if mode & (_CHANGE if public else _OTHERS):
+                why = (
+                    "says who is let in, and others may change it"
+                    if public
+                    else "holds secrets, and others may read or change it"
                 )
+                raise ConfigError(f"{path} {why}: chmod 600 {path}")
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise ConfigError(f"cannot read keys from {path}: {error.strerror}") from None
+        raise ConfigError(
+            f"cannot read keys from {str(path)!r}: {error.strerror}"
+        ) from None
     if len(data) > max_bytes:
         raise ConfigError(f"{path} is too large for what it should be")
     return parse_toml(data, path)

@@ -98,7 +98,7 @@ def test_no_keys_for_a_secure_broker(
     assert client.wait() == 1
     assert last_word(client) == (
         f"the broker at 127.0.0.1:{port} wants keys: give this program its file with "
-        "--keys FILE or PUBSUB_KEYS"
+        "--keys FILE or PUBSUB_KEYS (in Python: keys=FILE)"
     )
 
 

@@ -83,8 +83,8 @@ SPOILT: dict[Spoil, str] = {
     halves_of_two_pairs: "{}: the public key does not belong to the secret key",
     secret_cut_off: "{}: secret is not a key of 40 characters",
     a_folder: "Is a directory",
-    a_device: "{} is no file",
-    huge: "{} is no file of keys: it is too large",
+    a_device: "{} is not a plain file",
+    huge: "{} is too large for what it should be",
     empty: "{}: public is not a key of 40 characters",
 }
 
