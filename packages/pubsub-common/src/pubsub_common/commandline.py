@@ -6,7 +6,6 @@ file of settings, and that before the defaults of the usage text.
 
 from __future__ import annotations
 
-import difflib
 import enum
 import os
 import re
@@ -187,6 +186,8 @@ def settings_of(
 
 def _explain(message: str, words: Sequence[str], longs: set[str]) -> str:
     """Docopt's complaint in words for people."""
+    import difflib  # not for nothing in every role
+
     for word in words:
         if word == "--":
             break
