@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,9 @@ import zmq
 from hypothesis import HealthCheck, settings
 
 from pubsub_common.sockets import end_context
+
+# For what tests of this folder share.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # Never fail for being slow on a busy machine.
 settings.register_profile(

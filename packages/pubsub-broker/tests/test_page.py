@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from broker_reports import client, report
 from pubsub_broker.httpserver import HttpServer
 from pubsub_broker.page import policy_of, routes
 from pubsub_common.errors import PubSubError
-from pubsub_common.messages import ClientStatus, Latency, Model, Role, Status
+from pubsub_common.messages import Latency, Status
 
 HOST = "127.0.0.1"
 # What a topic may be called by somebody who means harm.
@@ -34,36 +35,6 @@ class Reports:
         if self.status is None:
             raise PubSubError("it does not answer")
         return self.status
-
-
-def client(role: Role, address: str, *topics: str, **lost: int) -> ClientStatus:
-    return ClientStatus(
-        role=role,
-        session=1,
-        address=address,
-        topics=list(topics),
-        idle_s=0.5,
-        lost=lost,
-    )
-
-
-def report(
-    *clients: ClientStatus,
-    model: Model = "centralized",
-    epoch: int = 1,
-    uptime_s: float = 10.0,
-    forwarded: int = 0,
-    expected: tuple[ClientStatus, ...] = (),
-) -> Status:
-    return Status(
-        id=1,
-        epoch=epoch,
-        model=model,
-        uptime_s=uptime_s,
-        clients=list(clients),
-        forwarded=forwarded,
-        expected=list(expected),
-    )
 
 
 USUAL = (

@@ -5,39 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from broker_reports import client, report
 from pubsub_broker import topology
 from pubsub_broker.topology import rate, slow, topics_of, view_of
-from pubsub_common.messages import ClientStatus, Model, Role, Status
-
-
-def client(
-    role: Role, address: str, *topics: str, session: int = 0, **lost: int
-) -> ClientStatus:
-    return ClientStatus(
-        role=role,
-        session=session,
-        address=address,
-        topics=list(topics),
-        idle_s=0.5,
-        lost=lost,
-    )
-
-
-def report(
-    *clients: ClientStatus,
-    model: Model = "centralized",
-    epoch: int = 1,
-    uptime_s: float = 10.0,
-    forwarded: int = 0,
-) -> Status:
-    return Status(
-        id=1,
-        epoch=epoch,
-        model=model,
-        uptime_s=uptime_s,
-        clients=list(clients),
-        forwarded=forwarded,
-    )
+from pubsub_common.messages import ClientStatus
 
 
 def test_topics_have_their_clients_also_by_wildcards() -> None:

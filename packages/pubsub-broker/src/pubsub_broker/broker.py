@@ -247,8 +247,8 @@ class Broker:
         self._poller = zmq.Poller()
         self._paused_until = 0.0
         self._poller.register(self._waker.fd, zmq.POLLIN)
-        self._poller.register(self._door.socket, zmq.POLLIN)
-        for door in self._forwarding.doors:
+        self._doors = (self._door, *self._forwarding.doors)
+        for door in self._doors:
             self._poller.register(door.socket, zmq.POLLIN)
         self._counting.register(self._poller)
         secure = self._gatekeeper is not None
@@ -308,11 +308,9 @@ class Broker:
         except BaseException:
             # A thread that does not answer has sockets that nobody can close; ending
             # their context would wait for them for ever.
-            self._door.close()
             self._port.close(0.0)
             raise
         else:
-            self._door.close()
             self._port.close(self._linger_s)
             end_context(self._context, until - time.monotonic())
         finally:
@@ -360,11 +358,10 @@ class Broker:
         ready = dict(self._poller.poll(self._timeout_ms()))
         if self._waker.fd in ready:
             self._waker.clear()
-        if self._door.socket in ready:
-            self._tell_of(self._door.watch(time.monotonic()))
-        for door in self._forwarding.doors:
+        for door in self._doors:
             if door.socket in ready:
-                self._tell_of(door.failures())
+                for address, what in door.watch(time.monotonic()):
+                    self._audit.note(address, what, what)
         if self._port.socket in ready:
             self._receive_requests(index)
         for pair in self._counting.pairs:
@@ -383,11 +380,6 @@ class Broker:
         self._journal.held_up(self._forwarding.held(), now)
         if self._state is not None:
             self._state.tick(now)
-
-    def _tell_of(self, failures: Iterable[tuple[str, str]]) -> None:
-        """Handshakes that failed: addresses, and what happened."""
-        for address, what in failures:
-            self._audit.note(address, what, what)
 
     def _finished(self) -> bool:
         return self._stopping or (

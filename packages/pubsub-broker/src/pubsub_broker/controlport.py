@@ -33,8 +33,6 @@ _WAITING_BYTES: Final = 128 * 1024
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
-
-
 # Of whom it is remembered whose they are.
 _MAX_CONNECTIONS: Final = 100_000
 # A broker that forwards has two of libzmq's threads, so that events do not wait for what
@@ -139,8 +137,3 @@ class ControlPort:
     def close(self, linger_s: float) -> None:
         """Close; goodbyes have a moment to leave."""
         self.socket.close(linger=round(min(linger_s, _FAREWELL_S) * 1000))
-
-
-def _only(frames: list[bytes]) -> bytes:
-    """The one frame of a message; more or fewer are malformed, like an empty one."""
-    return frames[0] if len(frames) == 1 else b""

@@ -296,7 +296,7 @@ class BrokerCore:
                 effects += self._judge_anew(client, trust, now)
 
         def distrusted(client: Client) -> bool:
-            return client.user in keys and not _granted(trust, client)
+            return client.user in keys and _refusal(trust, client) is not None
 
         self._members.silence(distrusted, now)
         if self.model == "decentralized":
@@ -372,18 +372,17 @@ class BrokerCore:
         return [Send(peer, error), Rejected(peer, detail)]
 
     def _judge_anew(self, client: Client, trust: Trust, now: float) -> list[Effect]:
-        grant = trust.grant(client.user)
-        try:
-            check_grant(grant, client.role, client.topics)
-        except Refusal as refusal:
-            channel = self._channels.get(client.session)
-            code = messages.REVOKED if grant is None else refusal.code
-            detail = _HOLD_NO_LONGER if grant is None else refusal.detail
-            told: list[Effect] = []
-            if channel is not None:
-                told.append(Send(channel.peer, Error(id=-1, code=code, detail=detail)))
-            return [*told, *self._members.expel(client, now)]
-        return []
+        refusal = _refusal(trust, client)
+        if refusal is None:
+            return []
+        code, detail = refusal.code, refusal.detail
+        if trust.grant(client.user) is None:
+            code, detail = messages.REVOKED, _HOLD_NO_LONGER
+        channel = self._channels.get(client.session)
+        told: list[Effect] = []
+        if channel is not None:
+            told.append(Send(channel.peer, Error(id=-1, code=code, detail=detail)))
+        return [*told, *self._members.expel(client, now)]
 
     def _owns(self, session: int, user: str | None) -> bool:
         """Whether this is the user's session, or nobody's."""
@@ -449,13 +448,13 @@ class BrokerCore:
         return publisher_info(self.model, publisher, subscriber)
 
 
-def _granted(trust: Trust, client: Client) -> bool:
-    """Whether a client may have what it has."""
+def _refusal(trust: Trust, client: Client) -> Refusal | None:
+    """Why a client may not have what it has; None: it may."""
     try:
         check_grant(trust.grant(client.user), client.role, client.topics)
-    except Refusal:
-        return False
-    return True
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 def _no_status(request_id: int) -> Error:

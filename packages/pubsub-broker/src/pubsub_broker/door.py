@@ -5,23 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import socket as sockets
-from typing import Final
 
 import zmq
 
 from pubsub_broker.controlport import Received
-from pubsub_broker.doorwatch import GONE, describe
+from pubsub_broker.doorwatch import DoorWatch
 from pubsub_broker.guard import Guard, Kind, Limits, Verdict
 from pubsub_common.messages import Register, Request, StatusRequest
-from pubsub_common.security.monitor import Monitor
 
 _log = logging.getLogger(__name__)
 
-# Comings and goings looked at in a row, before messages are served again.
-_BURST: Final = 256
 
-
-class Door:
+class Door(DoorWatch):
     """Judges what comes in at a control socket, and who; closes connections of those
     that go too far. Belongs to the thread of that socket.
 
@@ -32,47 +27,10 @@ class Door:
     def __init__(
         self, watched: zmq.Socket[bytes], limits: Limits, *, secure: bool = False
     ) -> None:
-        """``secure`` when only clients with keys are let in."""
+        super().__init__(watched, secure=secure)
         self.port = 0  # on which the watched socket listens
         self.refused = 0  # messages, so far
         self._guard = Guard(limits)
-        self._secure = secure
-        self._addresses: dict[int, str] = {}  # by file descriptor
-        self._monitor = Monitor(
-            watched,
-            zmq.EVENT_ACCEPTED
-            | zmq.EVENT_DISCONNECTED
-            | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
-        )
-        self.socket = self._monitor.socket
-        self._failed: str | None = None
-
-    def watch(self, now: float) -> list[tuple[str, str]]:
-        """Take note of connections that came and went; returns those whose handshake
-        failed: an IP address and what happened."""
-        failures = []
-        for event, value in self._monitor.read(_BURST):
-            if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                # It is that of the connection that ends next.
-                self._failed = describe(value, secure=self._secure)
-                continue
-            before = self._addresses.pop(value, None)
-            if before is not None:
-                self._guard.disconnected(before)
-            if event == zmq.EVENT_ACCEPTED:
-                self._accepted(value, now)
-            elif self._failed is not None:
-                failures.append((before or GONE, self._failed))
-                self._failed = None
-        return failures
-
-    def _accepted(self, fd: int, now: float) -> None:
-        address = self._address_of(fd)
-        if address is None:
-            return  # it is gone already
-        self._addresses[fd] = address
-        if not self._guard.connected(address, now):
-            self._end(fd, address)
 
     def admits(self, received: Received, now: float) -> bool:
         """Whether to look into a message at all."""
@@ -109,9 +67,12 @@ class Door:
         """When `tick` is due; None while nothing is."""
         return self._guard.next_deadline()
 
-    def close(self) -> None:
-        """Stop watching, before the watched socket is closed."""
-        self._monitor.close()
+    def _came(self, fd: int, address: str, now: float) -> None:
+        if not self._guard.connected(address, now):
+            self._end(fd, address)
+
+    def _left(self, address: str) -> None:
+        self._guard.disconnected(address)
 
     def _admits_kind(
         self, received: Received, kind: Kind, now: float, clients: int = 0

@@ -17,7 +17,9 @@ from pubsub_common.security.peers import connection_at
 _EVENTS: Final = (
     zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED
 )
-GONE: Final = "an address that is gone"
+# Comings and goings looked at in a row, before anything else has its turn.
+_BURST: Final = 256
+_GONE: Final = "an address that is gone"
 _CRYPTOGRAPHIC: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 
@@ -38,31 +40,46 @@ def describe(error: int, *, secure: bool) -> str:
 class DoorWatch:
     """Watches one socket that is bound."""
 
-    def __init__(self, socket: zmq.Socket[bytes], *, secure: bool) -> None:
-        self._monitor = Monitor(socket, _EVENTS)
+    def __init__(self, watched: zmq.Socket[bytes], *, secure: bool) -> None:
+        """``secure`` when only clients with keys are let in."""
+        self._monitor = Monitor(watched, _EVENTS)
         self._secure = secure
-        self._addresses: dict[int, str] = {}  # by descriptor
+        self._addresses: dict[int, str] = {}  # by file descriptor
         self._failed: str | None = None
         self.socket = self._monitor.socket
 
-    def failures(self) -> list[tuple[str, str]]:
-        """Those since the last call: the IP address, and what happened."""
-        found = []
-        for event, value in self._monitor.read():
-            match event:
-                case zmq.EVENT_ACCEPTED:
-                    connection = connection_at(value)
-                    if connection is not None:
-                        self._addresses[value] = connection.remote[0]
-                case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                    self._failed = describe(value, secure=self._secure)
-                case zmq.EVENT_DISCONNECTED:
-                    address = self._addresses.pop(value, GONE)
-                    if self._failed is not None:
-                        found.append((address, self._failed))
-                    self._failed = None
-        return found
+    def watch(self, now: float) -> list[tuple[str, str]]:
+        """Take note of connections that came and went; returns those whose handshake
+        failed: an IP address and what happened."""
+        failures = []
+        for event, value in self._monitor.read(_BURST):
+            if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                self._failed = describe(value, secure=self._secure)
+                continue
+            before = self._addresses.pop(value, None)
+            if before is not None:
+                self._left(before)
+            if event == zmq.EVENT_ACCEPTED:
+                address = self._address_of(value)
+                if address is not None:  # else it is gone already
+                    self._addresses[value] = address
+                    self._came(value, address, now)
+            elif self._failed is not None:
+                failures.append((before or _GONE, self._failed))
+                self._failed = None
+        return failures
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching, before the watched socket is closed."""
         self._monitor.close()
+
+    def _address_of(self, fd: int) -> str | None:
+        """Who is at the other end of a connection; None: it is none."""
+        connection = connection_at(fd)
+        return None if connection is None else connection.remote[0]
+
+    def _came(self, fd: int, address: str, now: float) -> None:
+        """A connection was accepted."""
+
+    def _left(self, address: str) -> None:
+        """A connection of this address has ended."""

@@ -35,7 +35,8 @@ class Gatekeeper:
         ConfigError: the folder does not hold what it must.
         """
         self._store = KeyStore(directory)
-        self.pair = self._store.pair()
+        self._own_keys = self._store.own_keys()
+        self.pair = self._own_keys.pair
         self.trust = Trust(self.pair.public)
         self._stamp = self._store.stamp()
         self._clients = self._store.clients()
@@ -49,7 +50,7 @@ class Gatekeeper:
 
     def own_keys(self) -> ClientKeys:
         """For who asks this broker, in its own process, for its status."""
-        return ClientKeys("broker", self.pair, self.pair.public)
+        return self._own_keys
 
     def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         """Decide about handshakes of sockets of ``context`` from here on."""
@@ -70,7 +71,8 @@ class Gatekeeper:
             return None
         self._look_at = now + _LOOK_S
         with self._lock:
-            self._take_in()
+            self._read_anew()
+            self._judge()
             changed, self._changed = self._changed, None
         return changed
 
@@ -79,7 +81,8 @@ class Gatekeeper:
         if self.trust.allows(key):
             return True
         with self._lock:
-            self._take_in()  # it may have been enrolled just now
+            if self._read_anew():  # it may have been enrolled just now
+                self._judge()
         if self.trust.allows(key):
             return True
         who = self.trust.describe(key, _now())
@@ -93,26 +96,32 @@ class Gatekeeper:
             address, "topic", f"hung up on {name}, who may not have {what}"
         )
 
-    def _take_in(self) -> None:
-        """Read the folder, if it was changed. The caller holds the lock."""
+    def _read_anew(self) -> bool:
+        """Read the folder, if it was changed, and whether it was. The caller holds the
+        lock."""
         stamp = self._store.stamp()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            # Each on its own: a mistake in one must not keep the other from holding.
-            # What has one stays as it was, rather than open, or shut, to everybody.
-            try:
-                self._clients = self._store.clients()
-            except ConfigError as error:
-                _log.error("%s; who was enrolled before is so still", error)
-            try:
-                policy = self._store.policy()
-                if policy is None and self._policy is not None:
-                    _log.error("the policy is gone; what it said holds until a restart")
-                else:
-                    self._policy = policy
-            except ConfigError as error:
-                _log.error("%s; the policy of before holds on", error)
-            _log.info("read anew: %s", self.describe())
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        # Each on its own: a mistake in one must not keep the other from holding. What
+        # has one stays as it was, rather than open, or shut, to everybody.
+        try:
+            self._clients = self._store.clients()
+        except ConfigError as error:
+            _log.error("%s; who was enrolled before is so still", error)
+        try:
+            policy = self._store.policy()
+            if policy is None and self._policy is not None:
+                _log.error("the policy is gone; what it said holds until a restart")
+            else:
+                self._policy = policy
+        except ConfigError as error:
+            _log.error("%s; the policy of before holds on", error)
+        _log.info("read anew: %s", self.describe())
+        return True
+
+    def _judge(self) -> None:
+        """Let hold what was read, at this time. The caller holds the lock."""
         changed = self.trust.update(self._clients.values(), self._policy, _now())
         if changed is not None:
             self._changed = (self._changed or set()) | changed

@@ -12,11 +12,10 @@ the socket may take that news away (see `pubsub_common.sockets`), and puts it ba
 
 from __future__ import annotations
 
-import functools
 import select
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
@@ -24,7 +23,7 @@ from pubsub_broker.effects import Attach
 from pubsub_broker.forwarder import Message, OutSocket, receive
 from pubsub_common.security.guard import Guard, OnRefused, Permits, topic_of
 from pubsub_common.security.keys import act_as_client, act_as_server
-from pubsub_common.sockets import limit_received, notice_dead_links
+from pubsub_common.sockets import asker, limit_received, notice_dead_links
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair
@@ -47,10 +46,7 @@ class _Source:
         self.fd: int = socket.FD
         self.key = key
         self.topics = frozenset(topics)
-        # Without pyzmq's wrapper, which makes an enumeration of the answer.
-        backend: Any = zmq.backend.Socket
-        get = backend.get.__get__(socket)
-        self.events: Callable[[], int] = functools.partial(get, int(zmq.EVENTS))
+        self.events = asker(socket, zmq.EVENTS)
         self.waiting = False  # in the queue of those that may have something
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from pathlib import Path
 from shlex import quote
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common import cli
 from pubsub_common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pubsub_broker.keystore import KeyStore
 
 _FIRST: Final = "client"
 _MOST_DAYS: Final = 36_500
@@ -75,8 +77,10 @@ def main(command: str, argv: Sequence[str]) -> int:
     return cli.run(program, run)
 
 
-def _store(options: cli.Options) -> Path:
-    return Path(cli.required(options, "--secure", "--secure DIR"))
+def _store(options: cli.Options) -> KeyStore:
+    from pubsub_broker.keystore import KeyStore
+
+    return KeyStore(cli.required(options, "--secure", "--secure DIR"))
 
 
 def _name(options: cli.Options) -> str:
@@ -123,14 +127,13 @@ def _keygen(options: cli.Options) -> None:
 
 
 def _enroll(options: cli.Options) -> None:
-    from pubsub_broker.keystore import KeyStore
     from pubsub_common.z85 import KEY_LENGTH, is_key
 
     public = options["--public"]
     if public is not None and not is_key(public):
         raise ConfigError(f"--public: {public!r} is no key of {KEY_LENGTH} characters")
     days = _days(options["--days"])
-    store = KeyStore(_store(options))
+    store = _store(options)
     path = store.enroll(_name(options), public=public, days=days, now=_now())
     if path is None:
         broker = store.pair().public
@@ -140,18 +143,13 @@ def _enroll(options: cli.Options) -> None:
 
 
 def _revoke(options: cli.Options) -> None:
-    from pubsub_broker.keystore import KeyStore
-
-    store = KeyStore(_store(options))
-    store.revoke(_name(options), now=_now())
+    _store(options).revoke(_name(options), now=_now())
     print(f"{options['NAME']} is not let in any more")
 
 
 def _list(options: cli.Options) -> None:
-    from pubsub_broker.keystore import KeyStore
-
     now = _now()
-    clients = KeyStore(_store(options)).clients()
+    clients = _store(options).clients()
     for client in sorted(clients.values(), key=lambda each: each.name):
         until = f"until {client.expires:%Y-%m-%d %H:%M} UTC" if client.expires else ""
         print(

@@ -51,9 +51,11 @@ from pubsub_common.session import (
     Refused,
     SessionEvent,
 )
-from pubsub_common.sockets import Waker, notice_dead_links
+from pubsub_common.sockets import Waker, connect_again, notice_dead_links
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)
@@ -68,6 +70,19 @@ _RECONNECT_MS: Final = 100
 _RECONNECT_MAX_MS: Final = 1000
 # After a failure that libzmq takes for final.
 _RECONNECT_S: Final = 1.0
+
+
+def client_keys(path: str | Path | None) -> ClientKeys | None:
+    """The keys in a client's file; None without a file.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    if path is None:
+        return None
+    from pubsub_common.security.keys import load_client_keys
+
+    return load_client_keys(path)
 
 
 class ControlClient:
@@ -284,9 +299,7 @@ class ControlClient:
             self._on_failed_handshake(failure)
         if self._reconnect_at is not None and time.monotonic() >= self._reconnect_at:
             self._reconnect_at = None
-            with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
-                self._socket.disconnect(self.endpoint)
-            self._socket.connect(self.endpoint)
+            connect_again(self._socket, self.endpoint)
 
     def _on_failed_handshake(self, failure: HandshakeFailure) -> None:
         where = self.endpoint.removeprefix("tcp://")

@@ -103,6 +103,21 @@ def notice_dead_links(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
 
 
+def asker(socket: zmq.Socket[bytes], option: int) -> Callable[[], int]:
+    """What tells the value of an integer ``option`` of ``socket`` at each call. Without
+    pyzmq's wrapper, which makes an enumeration of the answer."""
+    backend: Any = zmq.backend.Socket
+    return functools.partial(backend.get.__get__(socket), int(option))
+
+
+def connect_again(socket: zmq.Socket[bytes], where: str) -> None:
+    """Connect ``socket`` to the endpoint ``where`` once more, on which libzmq may have
+    given up."""
+    with contextlib.suppress(zmq.ZMQError):  # it may have let go of it
+        socket.disconnect(where)
+    socket.connect(where)
+
+
 class DataSocket:
     """A ZeroMQ data socket with the lock that guards it."""
 
@@ -115,10 +130,7 @@ class DataSocket:
         notice_dead_links(self.socket)
         limit_received(self.socket, subscriptions=kind == zmq.XPUB)
         self.fd: int = self.socket.FD
-        # Without pyzmq's wrapper, which makes an enumeration of the answer.
-        backend: Any = zmq.backend.Socket
-        get = backend.get.__get__(self.socket)
-        self._events: Callable[[], int] = functools.partial(get, int(zmq.EVENTS))
+        self._events = asker(self.socket, zmq.EVENTS)
 
     def receive(self) -> bytes | None:
         """One message without waiting, or None. The caller holds the lock."""

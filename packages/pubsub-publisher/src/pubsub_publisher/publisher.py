@@ -18,7 +18,7 @@ import zmq
 
 from pubsub_common import addresses, arguments, defaults
 from pubsub_common.clock import clock_ns
-from pubsub_common.control import ControlClient
+from pubsub_common.control import ControlClient, client_keys
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
 from pubsub_common.events import encode_event
 from pubsub_common.session import Identity, Joined, Refused, SessionEvent, Trusted
@@ -39,7 +39,6 @@ from pubsub_publisher.topicstate import TopicState
 
 if TYPE_CHECKING:
     from pubsub_common.messages import Vouched
-    from pubsub_common.security.keys import ClientKeys
     from pubsub_publisher.trust import Trust
 
 _log = logging.getLogger(__name__)
@@ -148,7 +147,7 @@ class Publisher:
         self._payload_bytes = payload_bytes
         self._linger_s = linger_s
         self._on_sent = on_sent
-        self._keys = _client_keys(keys)
+        self._keys = client_keys(keys)
         self._trust: Trust | None = None
         self._told = threading.Event()  # whom to let in, for the first time
         # Filled while connected.
@@ -592,14 +591,6 @@ class Publisher:
         if self._trust is not None:
             self._outlet.hang_up(self._trust.update(vouched))
             self._told.set()
-
-
-def _client_keys(path: str | Path | None) -> ClientKeys | None:
-    if path is None:
-        return None
-    from pubsub_common.security.keys import load_client_keys
-
-    return load_client_keys(path)
 
 
 def _log_refused(key: str, what: str, address: str) -> None:

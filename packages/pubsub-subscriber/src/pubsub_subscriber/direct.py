@@ -188,7 +188,7 @@ class SeparateWays:
                     self._say(way.publisher, failure.why)
             if way.again_at is not None and now >= way.again_at:
                 way.again_at = None
-                way.inlet.reconnect(f"tcp://{way.publisher.address}")
+                way.inlet.reconnect(way.publisher.address or "")
             if not self._has_left(way.publisher.session):
                 way.left_at = None
             elif way.left_at is None:

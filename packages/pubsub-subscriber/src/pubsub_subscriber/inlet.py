@@ -10,7 +10,7 @@ import zmq
 
 from pubsub_common.events import ready_topic, topic_prefix
 from pubsub_common.recovery import position_prefix
-from pubsub_common.sockets import DataSocket
+from pubsub_common.sockets import DataSocket, asker, connect_again
 
 if TYPE_CHECKING:
     from pubsub_common.security.handshakes import HandshakeWatch
@@ -60,16 +60,14 @@ class Inlet(DataSocket):
         """Take only what is of this publisher from here on, and no message of several
         parts: libzmq looks only at the first, behind which any topic could hide."""
         self.only = session
-        backend: Any = zmq.backend.Socket
-        get = backend.get.__get__(self.socket)
-        receive, more = self.socket.recv, int(zmq.RCVMORE)
+        receive, more = self.socket.recv, asker(self.socket, zmq.RCVMORE)
 
         def receive_whole(flags: int = 0, copy: bool = True) -> Any:
             for _ in range(_DROPPED_AT_ONCE):
                 frame = receive(flags, copy)
-                if not get(more):
+                if not more():
                     return frame
-                while get(more):
+                while more():
                     receive()  # all of a message is there when its first part is
             raise zmq.Again  # it must not keep us from the others
 
@@ -126,11 +124,9 @@ class Inlet(DataSocket):
             return self.readable()
 
     def reconnect(self, address: str) -> None:
-        """Connect once more to ``tcp://IP:port``, where libzmq has given up."""
+        """Connect once more to ``IP:port``, where libzmq has given up."""
         with self.lock:
-            with contextlib.suppress(zmq.ZMQError):  # it may have let go of it
-                self.socket.disconnect(address)
-            self.socket.connect(address)
+            connect_again(self.socket, f"tcp://{address}")
 
     def close(self, linger_s: float) -> None:
         if self.watch is not None:

@@ -21,7 +21,7 @@ from collections.abc import (
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
@@ -29,7 +29,7 @@ from pubsub_common import addresses, arguments, defaults
 from pubsub_common.batches import Batch
 from pubsub_common.clock import clock_ns
 from pubsub_common.clockoffset import SHARED
-from pubsub_common.control import ControlClient
+from pubsub_common.control import ControlClient, client_keys
 from pubsub_common.datafile import writable_file, write_latencies
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
 from pubsub_common.events import Event
@@ -46,9 +46,6 @@ from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.recorder import Recorder
 from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import SETTLE_S, Streams
-
-if TYPE_CHECKING:
-    from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)
 
@@ -173,7 +170,7 @@ class Subscriber:
             self._carry_out,
         )
         self._epoch: int | None = None
-        self._keys = _client_keys(keys)
+        self._keys = client_keys(keys)
         self._receiver = Receiver(
             self._intake,
             None if indefinite else max_event_count,
@@ -660,11 +657,3 @@ class Subscriber:
             act_as_client(inlet.socket, self._keys.pair, self._keys.broker)
         self._receiver.inlets[port] = inlet
         return inlet
-
-
-def _client_keys(path: str | Path | None) -> ClientKeys | None:
-    if path is None:
-        return None
-    from pubsub_common.security.keys import load_client_keys
-
-    return load_client_keys(path)

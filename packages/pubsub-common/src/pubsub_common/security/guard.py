@@ -20,7 +20,6 @@ end is told, those who are there are asked whether one of them is still subscrib
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 import zmq
 
@@ -33,8 +32,6 @@ from pubsub_common.security.peers import (
     hang_up,
     user_of,
 )
-
-_BEGINS: Final = 1
 
 # A public key and a topic; whether that client may have the topic's events.
 Permits = Callable[[str, str], bool]
@@ -120,8 +117,7 @@ class Guard:
                 hang_up(peer.connection)
 
     def _begin(self, frame: zmq.Frame, subscription: bytes) -> bool:
-        user = user_of(frame)
-        peer = self._peer(frame, user)
+        peer = self._peer(frame, user_of(frame))
         if peer is None:
             return False  # it is gone: its end will come, and is none of what we count
         if subscription in peer.subscriptions:
@@ -129,9 +125,9 @@ class Guard:
         peer.subscriptions.add(subscription)
         self._counts[subscription] = self._counts.get(subscription, 0) + 1
         topic = topic_of(subscription)
-        if user is None or topic is None or not self._permits(user, topic):
+        if topic is None or not self._permits(peer.user, topic):
             what = "part of a topic's name" if topic is None else repr(topic)
-            self._refuse(frame, user, what)
+            self._refuse(peer, what)
             return False
         self._socket.setsockopt(zmq.SUBSCRIBE, subscription)
         if subscription in self._told:
@@ -178,10 +174,7 @@ class Guard:
             peer = self._peers[connection.fd] = _Peer(connection, user)
         return peer
 
-    def _refuse(self, frame: zmq.Frame, user: str | None, what: str) -> None:
-        connection = connection_of(frame)
-        address = "?" if connection is None else connection.remote[0]
-        self._on_refused(user or "?", what, address)
-        if connection is not None:
-            self._peers.pop(connection.fd, None)
-            hang_up(connection)
+    def _refuse(self, peer: _Peer, what: str) -> None:
+        self._on_refused(peer.user, what, peer.connection.remote[0])
+        self._peers.pop(peer.connection.fd, None)
+        hang_up(peer.connection)

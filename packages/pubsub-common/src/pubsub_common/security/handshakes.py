@@ -123,8 +123,8 @@ class HandshakeWatch:
             ready = dict(poller.poll(round(left_s * 1000) + 1))
             if self._watched in ready:
                 return None
-            for failure in self.failures():
-                return failure  # it is certain, or has failed several times
+            if failures := self.failures():
+                return failures[0]  # it is certain, or has failed several times
         return None
 
     def failures(self) -> list[HandshakeFailure]:

@@ -139,9 +139,9 @@ def parse_toml(data: bytes, path: str | Path) -> dict[str, Any]:
         return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         # What it complains of may quote the secret.
-        said = f" ({error})" if isinstance(error, tomllib.TOMLDecodeError) else ""
-        said = " ".join(said.split()) if "secret" not in data.decode("latin-1") else ""
-        raise ConfigError(f"{path}: not TOML{' ' + said if said else ''}") from None
+        harmless = isinstance(error, tomllib.TOMLDecodeError) and b"secret" not in data
+        said = " " + " ".join(f"({error})".split()) if harmless else ""
+        raise ConfigError(f"{path}: not TOML{said}") from None
 
 
 def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
