@@ -20,7 +20,7 @@ import zmq
 from pubsub_broker import Broker, controlport, forwarding, journal
 from pubsub_broker.effects import Attach
 from pubsub_common import defaults, messages
-from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.errors import CannotListen, ConfigError, PubSubError
 from pubsub_common.events import (
     decode_event,
     encode_event,
@@ -240,13 +240,13 @@ def test_port_0_takes_a_free_one(centralized: bool) -> None:
 def test_a_port_in_use_is_refused_and_everything_closed(centralized: bool) -> None:
     with Broker(address=HOST, port=0) as first:
         other = Broker(centralized, indefinite=True, address=HOST, port=first.port)
-        with pytest.raises(ConfigError, match=f"cannot listen on {HOST}:{first.port}"):
+        with pytest.raises(CannotListen, match=f"cannot listen on {HOST}:{first.port}"):
             other.configure()
         other.disconnect()
 
 
 def test_an_address_of_another_host_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1"):
+    with pytest.raises(CannotListen, match=r"cannot listen on 192\.0\.2\.1"):
         Broker(address="192.0.2.1", port=0).configure()
 
 
@@ -259,13 +259,13 @@ def test_a_failure_between_two_forwarders_closes_everything(
 
     def fail_on_the_second(*arguments: Any) -> int:
         if bound:
-            raise ConfigError("no free port")
+            raise CannotListen("no free port")
         bound.append(bind(*arguments))
         return bound[0]
 
     monkeypatch.setattr(forwarding, "bind", fail_on_the_second)
 
-    with pytest.raises(ConfigError, match="no free port"):
+    with pytest.raises(CannotListen, match="no free port"):
         Broker(True, indefinite, address=HOST, port=0, forwarders=3).configure()
 
 
@@ -275,7 +275,7 @@ def test_without_a_free_port_there_is_no_forwarder(
     with Broker(address=HOST, port=0) as first:
         monkeypatch.setattr(Broker, "get_clear_port", lambda _self: first.port)
 
-        with pytest.raises(ConfigError, match="no free port"):
+        with pytest.raises(CannotListen, match="no free port"):
             Broker(True, address=HOST, port=0).configure()
 
 

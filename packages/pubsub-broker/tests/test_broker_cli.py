@@ -173,17 +173,36 @@ def test_help_does_not_load_zeromq() -> None:
 
 
 @pytest.mark.integration
-def test_a_port_in_use_exits_with_2(
-    capsys: pytest.CaptureFixture[str], untouched_logging: None
+@pytest.mark.parametrize(
+    "words", [["--port"], ["--port", "0", "--http"], ["--port", "0", "--metrics-port"]]
+)
+def test_a_port_in_use_is_no_wrong_usage_and_exits_with_1(
+    capsys: pytest.CaptureFixture[str], untouched_logging: None, words: list[str]
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
 
-        assert main(["--address", "127.0.0.1", "--port", port]) == cli.EXIT_USAGE
+        assert main([*words, port]) == cli.EXIT_FAILED
 
-    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"{PROGRAM}: cannot ")
+    assert f"127.0.0.1:{port}: Address already in use" in said
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("option", ["--bind", "--http", "--metrics-port"])
+def test_an_address_that_is_not_there_yet_exits_with_1(
+    capsys: pytest.CaptureFixture[str], untouched_logging: None, option: str
+) -> None:
+    address = "192.0.2.1" if option == "--bind" else "192.0.2.1:8080"
+
+    assert main(["--port", "0", option, address]) == cli.EXIT_FAILED
+
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"{PROGRAM}: cannot ")
+    assert "192.0.2.1:" in said
 
 
 class Running:

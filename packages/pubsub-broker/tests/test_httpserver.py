@@ -12,7 +12,7 @@ import pytest
 
 from pubsub_broker import httpserver
 from pubsub_broker.httpserver import MAX_HEAD_BYTES, Answer, HttpServer
-from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.errors import CannotListen, PubSubError
 
 pytestmark = pytest.mark.integration
 
@@ -192,5 +192,5 @@ def test_no_more_than_so_many_are_answered_at_a_time(
 
 
 def test_a_port_in_use_is_named(server: HttpServer) -> None:
-    with pytest.raises(ConfigError, match=f"HTTP on {HOST}:{server.port}: "):
+    with pytest.raises(CannotListen, match=f"HTTP on {HOST}:{server.port}: "):
         HttpServer(HOST, server.port, {})

@@ -264,7 +264,6 @@ def test_another_place_is_none(text: str) -> None:
     ("words", "named"),
     [
         (["--http", "x"], "--http"),
-        (["--http", "192.0.2.1:8080"], "192.0.2.1:8080"),
         (["--metrics-port", "x"], "--metrics-port"),
         (["--metrics-port", "70000"], "--metrics-port"),
         (["--log-format", "xml"], "--log-format"),

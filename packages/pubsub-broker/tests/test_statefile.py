@@ -19,7 +19,7 @@ from pubsub_broker.snapshot import (
     encode_snapshot,
 )
 from pubsub_broker.statefile import StateFile, free_name
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import CannotListen, ConfigError
 from pubsub_common.messages import Status, StatusRequest
 
 WAIT_S = 30
@@ -260,7 +260,7 @@ def test_a_broker_that_cannot_start_leaves_the_file_alone(path: Path) -> None:
     path.write_bytes(before)
     with Broker(address=HOST, port=0) as first:
         other = Broker(address=HOST, port=first.port, state=path)
-        with pytest.raises(ConfigError, match="cannot listen"):
+        with pytest.raises(CannotListen, match="cannot listen"):
             other.configure()
 
     assert path.read_bytes() == before

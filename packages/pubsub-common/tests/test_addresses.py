@@ -14,7 +14,7 @@ from pubsub_common.addresses import (
     host_address,
     interface_addresses,
 )
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import ConfigError, PubSubError
 
 LOOPBACK = {"lo": "127.0.0.1"}
 
@@ -119,8 +119,9 @@ def test_towards_a_peer_the_route_decides(
     monkeypatch.setattr(socket, "socket", lambda *_: fake)
 
     if source is None:
-        with pytest.raises(ConfigError, match=r"10\.0\.0\.1.*unreachable"):
+        with pytest.raises(PubSubError, match=r"10\.0\.0\.1.*unreachable") as found:
             host_address("10.0.0.1")
+        assert not isinstance(found.value, ConfigError)  # it may come up yet
     else:
         assert host_address("10.0.0.1") == source
     assert fake.peer is not None

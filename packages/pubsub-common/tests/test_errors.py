@@ -8,7 +8,9 @@ import pubsub_common
 from pubsub_common import errors
 from pubsub_common.errors import (
     BrokerUnreachable,
+    CannotListen,
     ConfigError,
+    HandshakeFailed,
     NotReady,
     ProtocolError,
     PubSubError,
@@ -18,7 +20,10 @@ from pubsub_common.errors import (
 
 @pytest.mark.parametrize(
     "kind",
-    [ConfigError, BrokerUnreachable, RegistrationRefused, NotReady, ProtocolError],
+    [
+        *(ConfigError, CannotListen, BrokerUnreachable, RegistrationRefused),
+        *(HandshakeFailed, NotReady, ProtocolError),
+    ],
 )
 def test_every_error_is_a_pubsub_error_and_exported(kind: type[PubSubError]) -> None:
     assert issubclass(kind, PubSubError)

@@ -28,6 +28,7 @@ from publisher_peers import (
 from pubsub_common import addresses
 from pubsub_common.errors import (
     BrokerUnreachable,
+    CannotListen,
     ConfigError,
     NotReady,
     PubSubError,
@@ -257,7 +258,7 @@ def test_without_a_free_port_it_says_from_which_on(broker: FakeBroker) -> None:
             pass  # somebody else has it, which is as good
         else:
             last.listen()
-        with pytest.raises(ConfigError, match="from 65535 on"):
+        with pytest.raises(CannotListen, match="from 65535 on"):
             publisher.configure()
 
 
@@ -267,7 +268,7 @@ def test_an_address_of_another_host_cannot_be_listened_on(broker: FakeBroker) ->
         "127.0.0.1", ["A"], address="192.0.2.1", broker_port=broker.port
     )
 
-    with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1"):
+    with pytest.raises(CannotListen, match=r"cannot listen on 192\.0\.2\.1"):
         publisher.configure()
 
     assert not broker.requests

@@ -175,7 +175,8 @@ class Broker:
         """Bind the control port and, centralized, set up forwarding.
 
         Raises:
-            ConfigError: the address is not this host's, or the port is taken.
+            CannotListen: the address is not this host's, or the port is taken.
+            ConfigError: the folder of keys or the file of the state cannot be used.
         """
         self.address = self._given_address or defaults.LOOPBACK
         self._state = StateKeeper(self._state_path) if self._state_path else None

@@ -9,7 +9,7 @@ import zmq
 
 from pubsub_common import messages
 from pubsub_common.defaults import MAX_CONTROL_BYTES
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import CannotListen
 from pubsub_common.messages import Reply
 from pubsub_common.security.peers import (
     Connection,
@@ -87,12 +87,12 @@ class ControlPort:
         """Listen; returns the port, which is a free one for ``port`` 0.
 
         Raises:
-            ConfigError: the address is not this host's, or the port is taken.
+            CannotListen: the address is not this host's, or the port is taken.
         """
         try:
             self.socket.bind(endpoint(host, port or "*"))
         except zmq.ZMQError as error:
-            raise ConfigError(
+            raise CannotListen(
                 f"cannot listen on {host}:{port}: {error.strerror}"
             ) from error
         bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)

@@ -21,7 +21,7 @@ from pubsub_broker.forwarder import (
     forwarder_of,
 )
 from pubsub_broker.proxy import ProxyForwarder
-from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.sockets import wait_until_sent
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Forwarding:
         """Bind and start those that are missing, each on a port of ``clear_port``.
 
         Raises:
-            ConfigError: no port could be bound.
+            CannotListen: no port could be bound.
         """
         for number in range(len(self.ports), self._count):
             pair = self._sockets()
@@ -215,7 +215,7 @@ def bind(pair: OutSocket, host: str, clear_port: Callable[[], int]) -> int:
     """Bind to a port of ``clear_port``; returns it.
 
     Raises:
-        ConfigError: none was free for long enough.
+        CannotListen: none was free for long enough.
     """
     for _ in range(_BIND_ATTEMPTS):
         port = clear_port()
@@ -227,4 +227,4 @@ def bind(pair: OutSocket, host: str, clear_port: Callable[[], int]) -> int:
                 raise
         else:
             return port
-    raise ConfigError(f"no free port on {host} to forward events from")
+    raise CannotListen(f"no free port on {host} to forward events from")

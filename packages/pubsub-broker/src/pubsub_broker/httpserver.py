@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
-from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.errors import CannotListen, PubSubError
 
 _log = logging.getLogger(__name__)
 
@@ -195,12 +195,12 @@ class HttpServer:
         """Takes the port. Answers name the ``program``.
 
         Raises:
-            ConfigError: it cannot be had.
+            CannotListen: it cannot be had.
         """
         try:
             self._server = _Server((host, port), routes, program)
         except OSError as error:
-            raise ConfigError(
+            raise CannotListen(
                 f"cannot serve HTTP on {host}:{port}: {error.strerror}"
             ) from error
         self.port: int = self._server.server_address[1]

@@ -110,7 +110,7 @@ class Observers:
         secure.
 
         Raises:
-            ConfigError: a port cannot be had.
+            CannotListen: a port cannot be had.
         """
         source = StatusSource(partial(ask, address, port, _ANSWER_S, keys))
         with contextlib.ExitStack() as servers:

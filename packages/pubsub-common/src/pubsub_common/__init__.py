@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from pubsub_common.errors import (
     BrokerUnreachable,
+    CannotListen,
     ConfigError,
+    HandshakeFailed,
     NotReady,
     ProtocolError,
     PubSubError,
@@ -18,8 +20,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BrokerUnreachable",
+    "CannotListen",
     "ConfigError",
     "Event",
+    "HandshakeFailed",
     "NotReady",
     "ProtocolError",
     "PubSubError",

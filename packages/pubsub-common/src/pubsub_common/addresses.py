@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from pubsub_common.defaults import LOOPBACK
 from pubsub_common.endpoints import parse_address, validate_host
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import PubSubError
 
 __all__ = [
     "choose_address",
@@ -64,7 +64,7 @@ def host_address(peer: str | None = None) -> str:
     peer is on loopback: see `choose_address`.
 
     Raises:
-        ConfigError: there is no route to the peer.
+        PubSubError: there is no route to the peer.
     """
     if peer is None or ipaddress.IPv4Address(peer).is_loopback:
         return choose_address(interface_addresses())
@@ -72,7 +72,7 @@ def host_address(peer: str | None = None) -> str:
         try:
             probe.connect((peer, 9))
         except OSError as error:
-            raise ConfigError(
+            raise PubSubError(
                 f"no route to the broker at {peer}: {error.strerror}"
             ) from error
         address: str = probe.getsockname()[0]

@@ -4,6 +4,7 @@
 
     PubSubError
     ├── ConfigError          an argument or option cannot work (exit code 2)
+    ├── CannotListen         an address or port cannot be had   (exit code 1)
     ├── BrokerUnreachable    no broker answered in time         (exit code 1)
     ├── RegistrationRefused  the broker said no, and why        (exit code 1)
     ├── HandshakeFailed      keys are missing, wrong or unknown (exit code 1)
@@ -20,6 +21,10 @@ class PubSubError(Exception):
 
 class ConfigError(PubSubError):
     """An argument or option has a value that cannot work."""
+
+
+class CannotListen(PubSubError):
+    """An address or port cannot be had: it is in use, not this host's, or not allowed."""
 
 
 class BrokerUnreachable(PubSubError):

@@ -32,7 +32,8 @@ def run(words: Sequence[str]) -> int:
     """Serve as ``words`` ask, until SIGINT or SIGTERM; the exit code.
 
     Raises:
-        ConfigError: there is no report, or the port cannot be had.
+        ConfigError: there is no report.
+        CannotListen: the port cannot be had.
     """
     options = cli.parse(USAGE, words, PROGRAM, __version__)
     host = validate_host(options["--bind"])

@@ -19,7 +19,7 @@ import zmq
 from pubsub_common import addresses, arguments, defaults
 from pubsub_common.clock import clock_ns
 from pubsub_common.control import ControlClient, client_keys
-from pubsub_common.errors import ConfigError, NotReady, PubSubError
+from pubsub_common.errors import CannotListen, ConfigError, NotReady, PubSubError
 from pubsub_common.events import encode_event
 from pubsub_common.session import Identity, Joined, Refused, SessionEvent, Trusted
 from pubsub_common.sockets import (
@@ -166,7 +166,7 @@ class Publisher:
         """Bind the data port and register with the broker.
 
         Raises:
-            ConfigError: no port is free, or the address is not this host's.
+            CannotListen: no port is free, or the address is not this host's.
             BrokerUnreachable: no broker answered in time.
             HandshakeFailed: the broker and this publisher do not agree on keys.
             RegistrationRefused: the broker will not have this publisher.
@@ -198,15 +198,15 @@ class Publisher:
         `bind_port` and `address` then say where it is.
 
         Raises:
-            ConfigError: no port is free, or the address is not this host's.
+            CannotListen: no port is free, or the address is not this host's.
         """
         host = self.get_host_address()
         try:
             port = bind_first_free(self._outlet.socket, host, self.bind_port)
         except zmq.ZMQError as error:
-            raise ConfigError(f"cannot listen on {host}: {error.strerror}") from error
+            raise CannotListen(f"cannot listen on {host}: {error.strerror}") from error
         if port is None:
-            raise ConfigError(f"no free port on {host} from {self.bind_port} on")
+            raise CannotListen(f"no free port on {host} from {self.bind_port} on")
         if port != self.bind_port:
             _log.info("port %d is in use, taking %d", self.bind_port, port)
         self.bind_port = port
