@@ -108,7 +108,11 @@ def ask(
     import zmq
 
     from pubsub_common import messages
-    from pubsub_common.security.handshakes import HandshakeWatch, explain
+    from pubsub_common.security.handshakes import (
+        HandshakeWatch,
+        explain,
+        look_closer,
+    )
     from pubsub_common.sockets import endpoint
 
     where = endpoint(address, port)
@@ -124,7 +128,9 @@ def ask(
             failure = watch.wait_for_input(timeout_s)
         if failure is not None:
             path = None if keys is None else keys.path
-            raise HandshakeFailed(explain(failure, f"{address}:{port}", path))
+            here = f"{address}:{port}"
+            failure = look_closer(failure, here, with_keys=keys is not None)
+            raise HandshakeFailed(explain(failure, here, path))
         if not dealer.poll(0):
             raise BrokerUnreachable(where, timeout_s)
         try:

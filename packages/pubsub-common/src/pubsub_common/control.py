@@ -41,6 +41,7 @@ from pubsub_common.security.handshakes import (
     HandshakeWatch,
     Why,
     explain,
+    look_closer,
 )
 from pubsub_common.session import (
     ClientSession,
@@ -303,6 +304,7 @@ class ControlClient:
 
     def _on_failed_handshake(self, failure: HandshakeFailure) -> None:
         where = self.endpoint.removeprefix("tcp://")
+        failure = look_closer(failure, where, with_keys=self._keys_path is not None)
         text = explain(failure, where, self._keys_path)
         certain = failure.why is Why.MISMATCH and self._registered is None
         if failure.why is Why.TURNED_AWAY or certain:

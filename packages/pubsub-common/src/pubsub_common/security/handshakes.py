@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import zmq
 
+from pubsub_common.security import greeting
 from pubsub_common.security.monitor import Monitor
 
 _EVENTS: Final = (
@@ -32,6 +33,7 @@ class Why(enum.Enum):
 
     TURNED_AWAY = "the other side does not let this key in"
     MISMATCH = "one side uses keys and the other does not"
+    OTHER_KEY = "the other side has another key than was expected"
     HUNG_UP = "the other side hung up"
 
 
@@ -41,6 +43,21 @@ class HandshakeFailure:
 
     why: Why
     retrying: bool
+
+
+def look_closer(
+    failure: HandshakeFailure, where: str, *, with_keys: bool
+) -> HandshakeFailure:
+    """The failure at ``where``, and its reason if the other side only hung up, and its
+    greeting tells: ours had keys, or not."""
+    if failure.why is not Why.HUNG_UP:
+        return failure
+    wanted = greeting.ask(where)
+    if wanted is None:
+        return failure
+    if wanted is not with_keys:
+        return dataclasses.replace(failure, why=Why.MISMATCH)
+    return dataclasses.replace(failure, why=Why.OTHER_KEY) if with_keys else failure
 
 
 def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
@@ -61,6 +78,11 @@ def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
         return (
             f"the broker at {where} is not secure, and {keys} is for one that is: "
             "start it with --secure, or leave --keys away"
+        )
+    if failure.why is Why.OTHER_KEY and keys is not None:
+        return (
+            f"the broker at {where} has another key than the one in {keys}: that file "
+            "is for another broker"
         )
     if keys is None:
         return (
