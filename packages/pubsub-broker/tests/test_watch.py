@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -50,8 +51,10 @@ def status_of(
     )
 
 
-def shown(status: Status, before: Status | None = None, trouble: str = "") -> str:
-    console = Console(file=io.StringIO(), width=120)
+def shown(
+    status: Status, before: Status | None = None, trouble: str = "", width: int = 120
+) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(screen(status, before, trouble))
     written: str = console.file.getvalue()  # type: ignore[attr-defined]
     return written
@@ -62,15 +65,8 @@ def test_the_screen_shows_what_changed_since_the_report_before() -> None:
     text = shown(status_of(12, "A", uptime_s=12.0, forwarded=200), before)
 
     assert "200 messages forwarded, 50.0 a second now" in text
-    (topic,) = (line for line in text.splitlines() if line.startswith("│ A "))
-    assert [cell.strip() for cell in topic.split("│")[1:-1]] == [
-        "A",
-        "0",
-        "1",
-        "",
-        "12",
-        "+7",
-    ]
+    (topic,) = (line for line in text.splitlines() if line.startswith("A "))
+    assert topic.split() == ["A", "0", "1", "12", "+7"]
 
 
 def test_the_screen_shows_rates_and_latencies() -> None:
@@ -87,14 +83,61 @@ def test_the_screen_shows_rates_and_latencies() -> None:
     )
     text = shown(msgspec.structs.replace(status, clients=[subscriber, publisher]))
 
-    (topic,) = (line for line in text.splitlines() if line.startswith("│ A "))
-    assert topic.split("│")[4].strip() == "1,234.5"
+    (topic,) = (line for line in text.splitlines() if line.startswith("A "))
+    assert topic.split()[3] == "1,234.5"
     (line,) = (line for line in text.splitlines() if "10.0.0.2" in line)
-    assert [cell.strip() for cell in line.split("│")[-4:-1]] == [
-        "64.2 us",
-        "1.31 ms",
-        "2 s",
-    ]
+    assert cells(line)[-3:] == ["64.2 us", "1.31 ms", "2 s"]
+
+
+def cells(line: str) -> list[str]:
+    return re.split(r"\s{2,}", line.strip())
+
+
+def test_at_80_columns_only_topics_are_cut() -> None:
+    topics = ["a/topic/of/some/length/that/does/not/fit", "another"]
+    latency = Latency(count=9, p50_ns=123_000, p99_ns=1_310_000, max_ns=12_300_000)
+    subscriber = ClientStatus(
+        role="subscriber",
+        session=1,
+        address="192.168.100.200",
+        topics=topics,
+        idle_s=10.5,
+        lost={topics[0]: 1_234_567},
+        latency=latency,
+    )
+    publisher = ClientStatus(
+        role="publisher",
+        session=2,
+        address="192.168.100.200:55556",
+        topics=topics,
+        idle_s=0.1,
+        rates={topics[0]: 123_456.7},
+    )
+    status = Status(
+        id=1,
+        epoch=2,
+        model="centralized",
+        uptime_s=9.0,
+        clients=[publisher, subscriber],
+        expected=[publisher, subscriber],
+    )
+    before = msgspec.structs.replace(status, clients=[publisher])
+    text = shown(status, before, width=80)
+
+    assert all(len(line) <= 80 for line in text.splitlines())
+    table = [cells(line) for line in text.splitlines()]
+    assert ["topic", "pubs", "subs", "events/s", "lost", "lost now"] in table
+    assert ["publisher", "topics", "heard", "lost"] in table
+    assert ["subscriber", *["topics", "heard", "lost", "p50", "p99", "max"]] in table
+    assert ["expected back", "role", "topics", "heard", "lost"] in table
+    of_topic = [line for line in table if line[0].startswith("a/topic/of/some/len")]
+    assert of_topic[0][1:] == ["1", "1", "123,456.7", "1234567", "+1234567"]
+    ours = [line for line in table if line[0] == "192.168.100.200"]
+    assert ours[0][2:] == ["10.5 s", "1234567", "123 us", "1.31 ms", "12.3 ms"]
+    assert ours[0][1].startswith("a/topic/")
+    assert ours[0][1].endswith("…")
+    assert ours[1][3:] == ["10.5 s", "1234567"]
+    assert sum(line[0] == "192.168.100.200:55556" for line in table) == 2
 
 
 def test_the_screen_says_why_it_is_old() -> None:
@@ -181,7 +224,7 @@ def test_watch_on_a_terminal_is_one_screen_that_changes(
     watching = command(*words, stdout=its, stderr=subprocess.PIPE, env=environment)
     os.close(its)
     try:
-        seen = until(ours, b"Topics")
+        seen = until(ours, b"lost now")
         assert b"later/topic" not in seen
         join(context, broker.port, "later/topic")
         until(ours, b"later/topic")
@@ -196,6 +239,33 @@ def test_watch_on_a_terminal_is_one_screen_that_changes(
     # The screen that was there before is shown again.
     assert b"\x1b[?1049h" in seen
     assert b"\x1b[?1049l" in rest
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("term", ["dumb", "", None])
+def test_watch_on_a_terminal_that_has_no_screen_goes_on_line_by_line(
+    broker_process: Start, term: str | None
+) -> None:
+    broker = broker_process("-c")
+    ours, its = pty.openpty()
+    words = ["status", "--watch", "--broker-port", str(broker.port)]
+    environment = {name: text for name, text in os.environ.items() if name != "TERM"}
+    if term is not None:
+        environment["TERM"] = term
+    watching = command(*words, stdout=its, stderr=subprocess.PIPE, env=environment)
+    os.close(its)
+    try:
+        seen = until(ours, b"a second now")
+        watching.send_signal(signal.SIGINT)
+        seen += to_the_end(ours)
+        _, err = watching.communicate(timeout=WAIT_S)
+    finally:
+        watching.kill()
+        os.close(ours)
+
+    assert (watching.returncode, err) == (0, "")
+    assert seen.startswith(b"centralized broker, up for ")
+    assert b"\x1b" not in seen
 
 
 def until(fd: int, text: bytes) -> bytes:
@@ -238,6 +308,7 @@ def test_watch_on_a_terminal_without_rich_says_what_to_install(
             ],
             stdout=its,
             stderr=subprocess.PIPE,
+            env=os.environ | {"TERM": "xterm"},
             text=True,
             timeout=WAIT_S,
         )

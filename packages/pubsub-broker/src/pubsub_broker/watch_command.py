@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from pubsub_common.errors import PubSubError
 from pubsub_common.messages import Status
 
 INTERVAL_S: Final = 1.0
+# Of terminals on which a cursor cannot be moved: those of editors, logs of builds.
+_NO_SCREEN: Final = {"", "dumb", "unknown"}
 _MISSING: Final = (
     "--watch on a terminal needs the package rich: pip install 'pubsub-broker[watch]'"
 )
@@ -21,17 +24,21 @@ _MISSING: Final = (
 
 def watch(ask: Callable[[], Status], program: str, *, as_json: bool) -> None:
     """Show the status each second until SIGINT or SIGTERM: on one live screen where
-    standard output is a terminal, else one after the other.
+    standard output is a terminal that can, else one after the other.
 
     Raises:
         PubSubError: there is no broker at first, or rich is needed and not there.
     """
     stopped = threading.Event()
     with cli.stopped_by_signals(stopped.set):
-        if sys.stdout.isatty() and not as_json:
+        if not as_json and sys.stdout.isatty() and _has_screen():
             _on_screen(ask, stopped)
         else:
             _one_by_one(ask, program, stopped, as_json)
+
+
+def _has_screen() -> bool:
+    return os.environ.get("TERM", "") not in _NO_SCREEN
 
 
 def _one_by_one(

@@ -19,14 +19,15 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
     earlier = {topic.name: topic.lost for topic in topics_of(before)} if before else {}
     same = before is not None and before.epoch == status.epoch
     parts: list[RenderableType] = [
-        _text(headline(status, len(topics)), "bold"),
-        _text(traffic(status, rate(before, status))),
+        Text(headline(status, len(topics)), "bold"),
+        Text(traffic(status, rate(before, status))),
     ]
     if trouble:
-        parts.append(_text(trouble, "bold red"))
-    table = Table("topic", expand=True, title="Topics", title_justify="left")
-    for title in ("publishers", "subscribers", "events/s", "lost", "lost now"):
-        table.add_column(title, justify="right")
+        parts.append(Text(printable(trouble), "bold red"))
+    table = _table()
+    table.add_column("topic", ratio=1)
+    for title in ("pubs", "subs", "events/s", "lost", "lost now"):
+        table.add_column(title, justify="right", no_wrap=True)
     for topic in topics:
         new = topic.lost - earlier.get(topic.name, 0) if same else 0
         table.add_row(
@@ -37,28 +38,47 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
             str(topic.lost),
             _text(f"{new:+d}" if new > 0 else "", "bold red"),
         )
-    parts += [table, _clients("Clients", status.clients)]
+    parts += ["", table]
+    for role in ("publisher", "subscriber"):
+        clients = [client for client in status.clients if client.role == role]
+        if clients:
+            parts += ["", _clients(role, clients, latency=role == "subscriber")]
     if status.expected:
-        parts.append(_clients("Expected back", status.expected))
+        parts += ["", _clients("expected back", status.expected, roles=True)]
     return Group(*parts)
 
 
-def _clients(title: str, clients: list[ClientStatus]) -> Table:
-    table = Table("role", "address", "topics", expand=True, title=title)
-    table.title_justify = "left"
-    table.columns[2].no_wrap = True
-    for heading in ("heard", "lost", "p50", "p99", "max"):
-        table.add_column(heading, justify="right")
+def _table() -> Table:
+    """A table as wide as the screen, without borders, so that 80 columns are enough. A
+    column with a ratio has what the others leave."""
+    return Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def _clients(
+    title: str,
+    clients: list[ClientStatus],
+    *,
+    roles: bool = False,
+    latency: bool = False,
+) -> Table:
+    table = _table()
+    table.add_column(title, no_wrap=True)
+    if roles:
+        table.add_column("role", no_wrap=True)
+    table.add_column("topics", ratio=1)
+    headings = ("heard", "lost", *(("p50", "p99", "max") if latency else ()))
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     # Who loses events is what one looks for, and a screen is short.
     for client in sorted(in_order(clients), key=lambda each: -sum(each.lost.values())):
         lost = sum(client.lost.values())
         table.add_row(
-            client.role,
             _text(client.address),
+            *([client.role] if roles else []),
             _text(", ".join(client.topics)),
             f"{client.idle_s:.1f} s",
             _text(str(lost), "bold red" if lost else ""),
-            *_latency(client),
+            *(_latency(client) if latency else []),
         )
     return table
 
@@ -72,4 +92,4 @@ def _latency(client: ClientStatus) -> list[str]:
 
 def _text(text: str, style: str = "") -> Text:
     """Never as markup: topics come from strangers."""
-    return Text(printable(text), style, overflow="ellipsis")
+    return Text(printable(text), style, no_wrap=True, overflow="ellipsis")
