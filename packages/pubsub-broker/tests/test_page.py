@@ -26,14 +26,22 @@ EVIL = '<img src=x onerror="document.title=1">'
 
 
 class Reports:
-    """The broker that the page asks: says what a test has put here."""
+    """The broker that the page asks: says what a test has put here. With ``each_s`` it
+    is a second older at each answer, and has forwarded so many messages more."""
 
     def __init__(self) -> None:
         self.status: Status | None = None
+        self.each_s: int | None = None
 
     def get(self) -> Status:
         if self.status is None:
             raise PubSubError("it does not answer")
+        if self.each_s is not None:
+            self.status = msgspec.structs.replace(
+                self.status,
+                uptime_s=self.status.uptime_s + 1.0,
+                forwarded=self.status.forwarded + self.each_s,
+            )
         return self.status
 
 
@@ -192,6 +200,23 @@ def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -
     )
 
     assert page.texts(".subscriber li b") == ["10.0.0.3"]
+
+
+@browser_test
+def test_the_curve_has_no_box_while_there_is_no_curve(
+    page: Page, reports: Reports
+) -> None:
+    curve = "getComputedStyle(document.getElementById('spark')).display"
+    page.open()  # nobody answers yet
+    assert page.browser.evaluate(curve) == "none"
+
+    reports.each_s = 0
+    reports.status = report(forwarded=7)
+    page.figure_is("Messages a second, all topics", "0")
+    assert page.browser.evaluate(curve) == "none"
+
+    reports.each_s = 100
+    page.until(f"{curve} === 'block'")
 
 
 @browser_test
