@@ -131,6 +131,7 @@ def test_help_names_every_option_and_exits_with_0(
         assert option in said
     for option in ("--overflow", "--max-clients", "--state", "status"):
         assert option in said
+    assert "PUBSUB_BROKER" not in said  # it is the broker
 
 
 def test_the_options_of_long_runs_reach_the_broker(tmp_path: Path) -> None:

@@ -191,12 +191,14 @@ def test_who_brings_a_key_is_told_the_brokers(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["keygen"], "add DIR"),
-        (["revoke", "--secure", "{0}"], "add NAME"),
+        (["keygen"], "is missing: pubsub-broker keygen DIR [NAME]..."),
+        (["enroll"], "is missing: pubsub-broker enroll NAME [options]; try "),
+        (["revoke", "--secure", "{0}"], "is missing: pubsub-broker revoke NAME "),
+        (["revoke", "a", "b", "--secure", "{0}"], "unexpected"),
         (["keygen", "{0}"], "is there already"),
         (["keygen", "{0}", "a", "a"], "given twice"),
         (["keygen", "{0}", "a/b"], "no name"),
-        (["enroll", "bob"], "--secure DIR"),
+        (["enroll", "bob"], "add --secure DIR"),
         (["enroll", "a b", "--secure", "{0}"], "no name"),
         (["enroll", "client", "--secure", "{0}"], "enrolled already"),
         (["enroll", "bob", "--secure", "{0}", "--days", "0"], "more than 0"),
@@ -227,3 +229,38 @@ def test_what_makes_no_sense_is_one_line(
     error = capsys.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (["keygen"], "DIR [NAME]..."),
+        (["enroll"], "NAME"),
+        (["revoke"], "NAME"),
+        (["list"], ""),
+    ],
+)
+def test_the_help_tells_what_is_needed_and_nothing_that_does_not_apply(
+    capsys: pytest.CaptureFixture[str], words: list[str], needed: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--help"])
+
+    assert not end.value.code
+    said = capsys.readouterr().out
+    line = " ".join(["pubsub-broker", *words, needed, "[options]"])
+    assert f"Usage:\n  {' '.join(line.split())}\n" in said
+    for foreign in ("PUBSUB_BROKER", "--verbose", "--completion", "signal"):
+        assert foreign not in said
+    assert ("--config" in said) == (words != ["keygen"])
+
+
+def test_a_file_of_settings_may_name_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["keygen", str(tmp_path / "keys")])
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'[broker]\nsecure = "{tmp_path}/keys"\n')
+
+    assert main(["enroll", "bob", "--config", str(settings)]) == 0
+    assert main(["revoke", "bob", "--config", str(settings)]) == 0

@@ -140,7 +140,9 @@ def test_a_missing_word_is_explained(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         cli.parse("Usage: x NAME", [], "x", "1")
 
-    assert "x: something required is missing" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "x: something required is missing: x NAME; try x --help\n"
+    )
 
 
 @pytest.mark.parametrize("word", ["-h", "--help"])

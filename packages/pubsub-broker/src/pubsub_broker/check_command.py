@@ -16,7 +16,14 @@ Usage:
 
 Options:
 {ASK_OPTIONS}
-{cli.COMMON_OPTIONS}
+{cli.VERBOSE_OPTION}
+{cli.CONFIG_OPTION}
+{cli.PRINT_OPTION}
+{cli.HELP_OPTIONS}
+
+{cli.OPTIONS_WIN_OVER_BROKER}
+
+{cli.COMMAND_EXITS}
 """
 
 

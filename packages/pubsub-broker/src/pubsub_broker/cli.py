@@ -69,7 +69,7 @@ Options:
   --metrics-port ADDRESS          serve figures for Prometheus at http://HOST:PORT/metrics;
                                   ADDRESS as for --http; needs pubsub-broker[metrics]
 {cli.LOG_OPTION}
-{cli.COMMON_OPTIONS}
+{cli.SERVER_OPTIONS}
 """
 
 

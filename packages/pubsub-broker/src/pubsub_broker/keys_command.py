@@ -16,25 +16,39 @@ if TYPE_CHECKING:
 _FIRST: Final = "client"
 _MOST_DAYS: Final = 36_500
 
-_FOLDER: Final = """\
-  --secure DIR                    the folder of the broker's keys"""
+_FOLDER: Final = f"""\
+  --secure DIR                    the folder of the broker's keys; needed, unless a
+                                  file of settings names it
+{cli.CONFIG_OPTION}
+{cli.HELP_OPTIONS}
 
-_HEADS: Final = {
+{cli.OPTIONS_WIN}
+
+{cli.COMMAND_EXITS}
+"""
+
+_ALONE: Final = f"""\
+{cli.HELP_OPTIONS}
+
+{cli.COMMAND_EXITS}
+"""
+
+_USAGES: Final = {
     "keygen": """Make the keys of a secure broker in the folder DIR, and those of its first clients.
 
 Usage:
-  {program} [DIR [NAME]...] [options]
+  {program} DIR [NAME]... [options]
 
 NAME is a client's name [default: client]; its keys are in DIR/NAME.keys then, to be moved
 to where the client is. Then: pubsub-broker --secure DIR, and, for each client,
 pubsub-subscriber --keys NAME.keys (or PUBSUB_KEYS=NAME.keys).
 
 Options:
-""",
+{end}""",
     "enroll": """Let in one more client of a secure broker, also of one that runs.
 
 Usage:
-  {program} [NAME] [options]
+  {program} NAME [options]
 
 Its keys are made and put into NAME.keys in the broker's folder, to be moved to where the
 client is. With --public they are the client's own, and its secret never leaves it.
@@ -42,21 +56,21 @@ client is. With --public they are the client's own, and its secret never leaves 
 Options:
   --days DAYS                     let it in for so many days, by the broker's clock
   --public KEY                    the client's public key, 40 characters
-""",
+{end}""",
     "revoke": """Let a client of a secure broker in no longer. A running broker hangs up on it.
 
 Usage:
-  {program} [NAME] [options]
+  {program} NAME [options]
 
 Options:
-""",
+{end}""",
     "list": """Show the clients of a secure broker.
 
 Usage:
   {program} [options]
 
 Options:
-""",
+{end}""",
 }
 
 
@@ -65,8 +79,9 @@ def main(command: str, argv: Sequence[str]) -> int:
     from pubsub_broker import __version__
 
     program = f"pubsub-broker {command}"
-    folder = "" if command == "keygen" else _FOLDER + "\n"
-    usage = _HEADS[command].format(program=program) + folder + cli.COMMON_OPTIONS
+    usage = _USAGES[command].format(
+        program=program, end=_ALONE if command == "keygen" else _FOLDER
+    )
     # The word that led here is part of the usage, as a command.
     options = cli.parse(usage, [command, *argv], program, __version__)
     work = {"keygen": _keygen, "enroll": _enroll, "revoke": _revoke, "list": _list}
@@ -80,12 +95,9 @@ def main(command: str, argv: Sequence[str]) -> int:
 def _store(options: cli.Options) -> KeyStore:
     from pubsub_broker.keystore import KeyStore
 
-    return KeyStore(cli.required(options, "--secure", "--secure DIR"))
-
-
-def _name(options: cli.Options) -> str:
-    name: str = cli.required(options, "NAME", "NAME, the client's")
-    return name
+    if not options["--secure"]:
+        raise ConfigError("which broker's? add --secure DIR, the folder of its keys")
+    return KeyStore(options["--secure"])
 
 
 def _days(text: str | None) -> float | None:
@@ -116,7 +128,7 @@ def _keygen(options: cli.Options) -> None:
         validate_name(name)
     if len(set(names)) < len(names):
         raise ConfigError("a client's name is given twice")
-    store = KeyStore(cli.required(options, "DIR", "DIR, the folder for them"))
+    store = KeyStore(options["DIR"])
     store.create()
     paths = [store.enroll(name, now=_now()) for name in names]
     print(
@@ -134,7 +146,7 @@ def _enroll(options: cli.Options) -> None:
         raise ConfigError(f"--public: {public!r} is no key of {KEY_LENGTH} characters")
     days = _days(options["--days"])
     store = _store(options)
-    path = store.enroll(_name(options), public=public, days=days, now=_now())
+    path = store.enroll(options["NAME"], public=public, days=days, now=_now())
     if path is None:
         broker = store.pair().public
         print(f'{options["NAME"]} is enrolled; its file needs  broker = "{broker}"')
@@ -143,7 +155,7 @@ def _enroll(options: cli.Options) -> None:
 
 
 def _revoke(options: cli.Options) -> None:
-    _store(options).revoke(_name(options), now=_now())
+    _store(options).revoke(options["NAME"], now=_now())
     print(f"{options['NAME']} is not let in any more")
 
 

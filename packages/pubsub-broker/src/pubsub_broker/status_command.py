@@ -46,7 +46,14 @@ Options:
   --json                          print the answer as it came, JSON
   --watch                         go on each second until stopped; on a terminal on
                                   one screen, which needs pubsub-broker[watch]
-{cli.COMMON_OPTIONS}
+{cli.VERBOSE_OPTION}
+{cli.CONFIG_OPTION}
+{cli.PRINT_OPTION}
+{cli.HELP_OPTIONS}
+
+{cli.OPTIONS_WIN_OVER_BROKER}
+
+{cli.EXITS}
 """
 
 

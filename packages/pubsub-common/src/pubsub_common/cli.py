@@ -56,20 +56,38 @@ MEASURE_OPTIONS: Final = """\
   --report FILE                   write counts and figures to FILE, as JSON"""
 LOG_OPTION: Final = """\
   --log-format FORMAT             text, or json: an object a line [default: text]"""
-COMMON_OPTIONS: Final = """\
-  -v, --verbose                   say more about what happens
+VERBOSE_OPTION: Final = """\
+  -v, --verbose                   say more about what happens"""
+CONFIG_OPTION: Final = """\
   --config FILE                   read settings from FILE, which is TOML; else from
-                                  the file that PUBSUB_CONFIG names
-  --print-config                  show the settings that apply, as TOML
+                                  the file that PUBSUB_CONFIG names"""
+PRINT_OPTION: Final = """\
+  --print-config                  show the settings that apply, as TOML"""
+COMPLETION_OPTION: Final = """\
   --completion SHELL              show a script that completes options in SHELL: bash,
-                                  zsh or fish
+                                  zsh or fish"""
+HELP_OPTIONS: Final = """\
   -h, --help                      show this text
-  --version                       show the version
+  --version                       show the version"""
 
-Options go before PUBSUB_BROKER (HOST or HOST:PORT) and that before a file of settings.
-
+# Which setting holds, of programs that serve and of those that look for a broker.
+OPTIONS_WIN: Final = "Options win over a file of settings."
+OPTIONS_WIN_OVER_BROKER: Final = """\
+Options win over PUBSUB_BROKER (HOST or HOST:PORT), and that over a file of settings."""
+# Of commands that are done at once, and of programs that run until they are stopped.
+COMMAND_EXITS: Final = """\
+Exit codes: 0 done; 1 failed; 2 options or settings that make no sense. Errors are one
+line each."""
+EXITS: Final = """\
 Exit codes: 0 done, or stopped by a signal; 1 failed; 2 options or settings that make no
 sense; 130 or 143 ended at once by a second signal. Errors are one line each."""
+
+_LAST_OPTIONS: Final = "\n".join(
+    (VERBOSE_OPTION, CONFIG_OPTION, PRINT_OPTION, COMPLETION_OPTION, HELP_OPTIONS)
+)
+# How the usage text ends of a program that looks for a broker, and of the broker's.
+COMMON_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{OPTIONS_WIN_OVER_BROKER}\n\n{EXITS}"
+SERVER_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{OPTIONS_WIN}\n\n{EXITS}"
 
 # What a file of settings may say for all programs at once.
 _SHARED: Final = "\n".join(

@@ -91,7 +91,7 @@ def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
     try:
         settings = Settings(docopt(doc, argv=words, version=version))
     except DocoptExit as error:
-        reason = _explain(str(error.code), words, set(_LONG.findall(doc)))
+        reason = _explain(str(error.code), words, doc)
         raise ConfigError(reason) from None
     # docopt does not tell a default from the same value in words. Without defaults in
     # the text, whatever has a value was given one.
@@ -184,9 +184,11 @@ def settings_of(
     return settings
 
 
-def _explain(message: str, words: Sequence[str], longs: set[str]) -> str:
+def _explain(message: str, words: Sequence[str], doc: str) -> str:
     """Docopt's complaint in words for people."""
     import difflib  # not for nothing in every role
+
+    longs = set(_LONG.findall(doc))
 
     for word in words:
         if word == "--":
@@ -203,6 +205,8 @@ def _explain(message: str, words: Sequence[str], longs: set[str]) -> str:
         pairs = re.findall(
             r"(?:Option|Argument)\(('[^']*'|None), ('[^']*'|None)", first
         )
-        found = " ".join((a if a != "None" else b).strip("'") for a, b in pairs)
-        return f"unexpected, repeated or contradictory: {found}"
-    return "something required is missing"
+        found = [(a if a != "None" else b).strip("'") for a, b in pairs]
+        # Of `program command WORD` even the command matches nothing without a word.
+        if found[:1] != usage.pattern(doc).split()[1:2]:
+            return f"unexpected, repeated or contradictory: {' '.join(found)}"
+    return f"something required is missing: {usage.pattern(doc)}"

@@ -71,6 +71,12 @@ def option_lines(doc: str) -> list[OptionLine]:
     return found
 
 
+def pattern(doc: str) -> str:
+    """How the program is called, by its usage text: the first pattern in it."""
+    lines = doc.partition("Usage:")[2].split("\n")
+    return next((line.strip() for line in lines if line.strip()), "")
+
+
 def without_defaults(doc: str) -> str:
     """The usage text of the same program with no defaults."""
     return _DEFAULT.sub("", doc)
