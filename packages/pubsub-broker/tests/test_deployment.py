@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 
 from pubsub_broker import metrics
 from pubsub_broker.check_command import USAGE as CHECK_USAGE
-from pubsub_broker.cli import PROGRAM, USAGE
+from pubsub_broker.cli import PROGRAM, USAGE, main
 from pubsub_common import cli
 from pubsub_common.messages import ClientStatus, Latency, Status
 
@@ -53,18 +54,33 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     assert (said, done.returncode) == ([], 0), done.stderr
 
 
+def words_of(name: str, **variables: str) -> list[str]:
+    """A command of the unit, as systemd makes words of it: ``${A}`` is one, ``$A`` as
+    many as there are in it."""
+    words: list[str] = []
+    for word in setting(name)[0].split():
+        one = re.fullmatch(r"\$\{(\w+)\}", word)
+        many = re.fullmatch(r"\$(\w+)", word)
+        if one:
+            words.append(variables[one[1]])
+        else:
+            words += variables.get(many[1], "").split() if many else [word]
+    return words
+
+
 def test_the_units_commands_have_options_that_exist() -> None:
     values = {
-        "${PUBSUB_ADDRESS}": "127.0.0.1",
-        "${PUBSUB_PORT}": "5555",
-        "$PUBSUB_OPTIONS": "--centralized",
+        "PUBSUB_ADDRESS": "127.0.0.1",
+        "PUBSUB_PORT": "5555",
+        "PUBSUB_OPTIONS": "--centralized",
     }
-    words = [values.get(word, word) for word in setting("ExecStart")[0].split()]
+    words = words_of("ExecStart", **values)
     options = cli.parse(USAGE, words[1:], PROGRAM, "1")
     assert options["--state"] == "%S/pubsub-broker/clients"
+    assert options["--secure"] is None
     assert setting("StateDirectory") == ["pubsub-broker"]
 
-    words = [values.get(word, word) for word in setting("ExecStartPost")[0].split()]
+    words = words_of("ExecStartPost", **values)
     options = cli.parse(CHECK_USAGE, words[1:], f"{PROGRAM} check", "1")
     # systemd waits longer than it.
     assert float(options["--timeout"]) < 90
@@ -84,6 +100,36 @@ def test_the_units_commands_have_options_that_exist() -> None:
 )
 def test_the_unit_gives_no_more_rights_than_needed(name: str, value: str) -> None:
     assert setting(name) == [value]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("secure", [False, True])
+def test_the_units_commands_start_a_broker_and_see_it_answer(
+    tmp_path: Path, secure: bool
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    values = {"PUBSUB_ADDRESS": "127.0.0.1", "PUBSUB_PORT": port}
+    if secure:
+        assert main(["keygen", str(tmp_path / "keys")]) == 0
+        values["PUBSUB_SECURE"] = f"--secure {tmp_path}/keys"
+    start, check = (
+        [
+            word.replace("/opt/pubsub/bin", str(PROGRAMS)).replace("%S", str(tmp_path))
+            for word in words_of(name, **values)
+        ]
+        for name in ("ExecStart", "ExecStartPost")
+    )
+    (tmp_path / "pubsub-broker").mkdir()  # as StateDirectory does
+
+    broker = subprocess.Popen(start, stderr=subprocess.DEVNULL)
+    try:
+        done = subprocess.run(check, capture_output=True, text=True, timeout=WAIT_S)
+        assert (done.returncode, done.stderr) == (0, "")
+    finally:
+        broker.kill()
+        broker.wait()
 
 
 NO_WRITABLE_CODE = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import stat
 from pathlib import Path
 
@@ -33,6 +34,38 @@ def test_a_new_folder_is_for_its_owner(store: KeyStore) -> None:
     assert mode(store.directory / "clients.toml") == 0o600
     assert store.clients() == {}
     assert store.policy() is None
+
+
+def owners(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_uid for path in [folder, *folder.iterdir()]}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    service = 61_234
+    os.chown(tmp_path, service, service)
+    folder = tmp_path / "keys"
+
+    assert main(["keygen", str(folder), "alice", "bob"]) == 0
+    assert main(["enroll", "carol", "--secure", str(folder)]) == 0
+    assert main(["revoke", "bob", "--secure", str(folder)]) == 0
+
+    assert owners(folder) == dict.fromkeys(owners(folder), service)
+    assert {"keys", "broker.keys", "clients.toml", "carol.keys"} <= owners(
+        folder
+    ).keys()
+
+
+def test_no_link_leads_the_lock_elsewhere(store: KeyStore, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    (store.directory / ".lock").unlink()
+    (store.directory / ".lock").symlink_to(elsewhere)
+
+    with pytest.raises(ConfigError, match=r"cannot write .*/\.lock: "):
+        store.enroll("bob", now=NOW)
+
+    assert elsewhere.read_text() == "mine"
 
 
 def test_keys_that_are_there_are_kept(store: KeyStore) -> None:

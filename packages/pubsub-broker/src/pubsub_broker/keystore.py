@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from pubsub_common.security.keys import (
     read_secret,
     write_secret,
 )
+from pubsub_common.security.ownership import hand_over
 
 _BROKER: Final = "broker.keys"
 _CLIENTS: Final = "clients.toml"
@@ -53,8 +55,12 @@ class KeyStore:
         Raises:
             ConfigError: there are some already, or they cannot be written.
         """
+        new = not _there(self.directory)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if new:
+                with _opened(self.directory, os.O_DIRECTORY) as descriptor:
+                    hand_over(descriptor, self.directory.parent)
         except OSError as error:
             raise ConfigError(
                 f"cannot make the folder {self.directory}: {error.strerror}"
@@ -189,14 +195,33 @@ class KeyStore:
         write_secret(path, keyring.render(clients), replace=True)
 
     @contextlib.contextmanager
+    def _lock_file(self, path: Path) -> Iterator[int]:
+        new = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        with contextlib.suppress(FileExistsError), _opened(path, new) as descriptor:
+            hand_over(descriptor, self.directory)
+        with _opened(path, os.O_RDWR) as descriptor:
+            yield descriptor
+
+    @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         path = self.directory / _LOCK
         try:
-            with path.open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with self._lock_file(path) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    """A descriptor of what is there itself, and not of where a link leads: root may do
+    this in a folder of somebody else."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _there(path: Path) -> bool:

@@ -24,6 +24,7 @@ from typing import Any, Final
 import zmq
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.security.ownership import hand_over
 from pubsub_common.z85 import KEY_LENGTH, is_key
 
 _MAX_FILE_BYTES: Final = 65_536
@@ -155,6 +156,7 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:
+                hand_over(descriptor, path.parent)
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
