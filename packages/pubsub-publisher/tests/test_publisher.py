@@ -67,6 +67,17 @@ def test_the_defaults_are_those_of_the_driver() -> None:
     assert publisher.bind_port == 5556
 
 
+def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBSUB_KEYS", "no such file")
+    monkeypatch.setenv("PUBSUB_BROKER", "127.0.0.9:7777")
+
+    publisher = Publisher(topics=["A"])
+
+    assert publisher.broker_address == "127.0.0.1"
+    assert publisher._broker_port == 5555
+    assert publisher._keys is None
+
+
 def test_arguments_may_be_given_in_the_documented_order() -> None:
     publisher = Publisher("127.0.0.2", ["A", "B"], True, 3, 0.5, 6000)
 

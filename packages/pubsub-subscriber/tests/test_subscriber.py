@@ -89,6 +89,17 @@ def test_the_defaults_are_those_of_the_driver() -> None:
     assert subscriber.centralized is False
 
 
+def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBSUB_KEYS", "no such file")
+    monkeypatch.setenv("PUBSUB_BROKER", "127.0.0.9:7777")
+
+    subscriber = Subscriber(topics=["A"])
+
+    assert subscriber.broker_address == "127.0.0.1"
+    assert subscriber._broker_port == 5555
+    assert subscriber._keys is None
+
+
 def test_arguments_may_be_given_in_the_documented_order(tmp_path: Path) -> None:
     file = str(tmp_path / "file.csv")
 

@@ -101,7 +101,8 @@ class Subscriber:
         leaves (False), in the thread that talks to the broker; it must not wait. When it
         raises, this subscriber is finished.
 
-        ``keys`` is the file of this client's keys, for a secure broker.
+        ``keys`` is the file of this client's keys, for a secure broker. Nothing is taken
+        from the environment: ``PUBSUB_KEYS`` and ``PUBSUB_BROKER`` are for the programs.
 
         Raises:
             ConfigError: an argument cannot work. ``filename`` needs a limited number
