@@ -1,0 +1,84 @@
+"""The lines of a secure broker that docs/operations.md explains, from brokers that run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attack_tools import Vault
+from running_roles import Program, free_port
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[..., Program]
+OPERATIONS = Path(__file__).parents[5] / "docs" / "operations.md"
+# An honest program does not do this; `test_subscriptions.py` does, and sees the line.
+BY_HAND = "`…: hung up on …, who may not have …`"
+
+
+def explained() -> list[str]:
+    """The first column of the table on secure brokers."""
+    text = OPERATIONS.read_text(encoding="utf-8")
+    section = text.partition("| line of the broker |")[2].partition("\n\n")[0]
+    return [row.split(" | ")[0].removeprefix("| ") for row in section.split("\n")[2:]]
+
+
+def pattern_of(cell: str) -> re.Pattern[str]:
+    """What a line matches that is as the first words in code of a cell; names and
+    numbers may be others."""
+    line = re.findall("`([^`]*)`", cell)[0]
+    line = re.sub(r"\d+|\b(alice|bob)\b", "…", line)
+    parts = [re.escape(part) for part in line.split("…")]
+    return re.compile("^pubsub-broker: " + ".+".join(parts), re.M)
+
+
+def test_each_line_is_said(run: Run, tmp_path: Path) -> None:
+    vault, other = Vault(tmp_path / "secure"), Vault(tmp_path / "other")
+    stranger = other.path("bob")
+    stranger.write_text(stranger.read_text().replace(other.broker, vault.broker))
+    vault.revoke("carol")
+
+    def broker(*words: object) -> tuple[Program, int]:
+        port = free_port()
+        program = run("pubsub-broker", "--port", port, *words)
+        program.says(f"broker on 127.0.0.1:{port}")
+        return program, port
+
+    def turned_away(port: int, *words: object) -> None:
+        argv = ("-t", "A", "-i", "--broker-port", port, "--connect-timeout", "2")
+        assert run("pubsub-subscriber", *argv, *words).wait() == 1
+
+    secure, port = broker("--secure", vault.folder)
+    second, second_port = broker("--secure", vault.folder)
+    plain, plain_port = broker()
+    # In 10 s there is one line on keys that are not let in, of each address.
+    turned_away(port, "--keys", vault.path("carol"))
+    turned_away(second_port, "--keys", stranger)
+    turned_away(port, "--keys", other.path("alice"))
+    # Nothing is said when the client is the first to see that it does not fit.
+    while "it uses no keys" not in secure.err:
+        turned_away(port)
+    while "it uses keys" not in plain.err:
+        turned_away(plain_port, "--keys", vault.path("bob"))
+
+    publisher = ("pubsub-publisher", "-t", "A", "-i", "-bp", free_port())
+    alice = run(*publisher, "--broker-port", port, "--keys", vault.path("alice"))
+    secure.says("(alice) joined: A")
+    vault.write_policy('[clients.bob]\nsubscribe = ["B"]\n')
+    secure.says("(alice) not allowed any more")
+    assert alice.wait() == 1
+    turned_away(port, "--keys", vault.path("bob"))
+    vault.write_policy("x")
+    secure.says("; the policy of before holds on")
+    (vault.folder / "policy.toml").unlink()
+    secure.says("the policy is gone; ")
+    (vault.folder / "clients.toml").write_text("x")
+    secure.says("; who was enrolled before is so still")
+
+    said = secure.err + second.err + plain.err
+    rows = explained()
+    assert len(rows) > 10
+    missing = [row for row in rows if not pattern_of(row).search(said)]
+    assert missing == [BY_HAND], said
