@@ -119,6 +119,24 @@ def test_an_unknown_option_exits_with_2(capsys: pytest.CaptureFixture[str]) -> N
     assert "unknown option --colour" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("stat", "did you mean status?"),
+        ("enrol", "did you mean enroll?"),
+        ("x", "they are status, check, keygen, enroll, revoke, list"),
+    ],
+)
+def test_an_unknown_command_exits_with_2_and_the_right_one(
+    capsys: pytest.CaptureFixture[str], word: str, hint: str
+) -> None:
+    assert main([word, "--json"]) == cli.EXIT_USAGE
+
+    assert capsys.readouterr().err == (
+        f"{PROGRAM}: unknown command {word} ({hint}); try {PROGRAM} --help\n"
+    )
+
+
 def test_help_names_every_option_and_exits_with_0(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

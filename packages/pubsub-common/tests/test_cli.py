@@ -117,7 +117,9 @@ def test_the_words_come_from_the_command_line_when_none_are_given(
         (["--max_evnt_count=3"], "(did you mean --max-event-count?)"),
         (["--clock"], "--clock requires argument"),
         (["--centralized=yes"], "--centralized must not have an argument"),
-        (["surplus"], "unexpected, repeated or contradictory: surplus"),
+        (["surplus"], "unexpected: surplus (a topic is named by -t); try "),
+        (["-q"], "unknown option -q; try "),
+        (["-q", "7"], "unknown option -q; try "),
         (["-c", "-c"], "unexpected, repeated or contradictory"),
     ],
 )

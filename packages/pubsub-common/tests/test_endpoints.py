@@ -95,3 +95,10 @@ def test_what_is_no_ipv4_address_is_refused(host: str) -> None:
 def test_an_address_of_no_single_host_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="not the address of one host"):
         validate_host(host)
+
+
+def test_who_adds_the_port_to_a_host_is_told_so() -> None:
+    with pytest.raises(ConfigError, match=r"10\.0\.0\.1; its port is given apart$"):
+        validate_host("10.0.0.9:5555")
+    with pytest.raises(ConfigError, match=r"like 10\.0\.0\.1$"):
+        validate_host("localhost")

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common import cli, defaults
 from pubsub_common.errors import ConfigError, PubSubError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pubsub_broker.observers import Observers
 
 PROGRAM = "pubsub-broker"
+KEY_COMMANDS: Final = ("keygen", "enroll", "revoke", "list")
 
 USAGE = f"""Run a broker.
 
@@ -163,10 +164,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pubsub_broker import check_command
 
         return check_command.main(words[1:])
-    if words[:1] and words[0] in ("keygen", "enroll", "revoke", "list"):
+    if words[:1] and words[0] in KEY_COMMANDS:
         from pubsub_broker import keys_command
 
         return keys_command.main(words[0], words[1:])
+    if words[:1] and not words[0].startswith("-"):
+        return cli.fail(PROGRAM, _unknown(words[0]), cli.EXIT_USAGE)
     options = cli.parse(USAGE, words, PROGRAM, __version__)
 
     def work() -> None:
@@ -193,6 +196,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unexpected(error) from error
 
     return cli.run(PROGRAM, work)
+
+
+def _unknown(word: str) -> str:
+    import difflib  # only for a complaint
+
+    known = ("status", "check", *KEY_COMMANDS)
+    near = difflib.get_close_matches(word, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(known)}"
+    return f"unknown command {word} ({hint}); try {PROGRAM} --help"
 
 
 def unexpected(error: Exception) -> PubSubError:

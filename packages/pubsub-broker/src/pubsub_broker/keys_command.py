@@ -161,7 +161,9 @@ def _revoke(options: cli.Options) -> None:
 
 def _list(options: cli.Options) -> None:
     now = _now()
-    clients = _store(options).clients()
+    store = _store(options)
+    store.pair()  # so that a wrong folder is named as such
+    clients = store.clients()
     for client in sorted(clients.values(), key=lambda each: each.name):
         until = f"until {client.expires:%Y-%m-%d %H:%M} UTC" if client.expires else ""
         print(

@@ -208,5 +208,17 @@ def _explain(message: str, words: Sequence[str], doc: str) -> str:
         found = [(a if a != "None" else b).strip("'") for a, b in pairs]
         # Of `program command WORD` even the command matches nothing without a word.
         if found[:1] != usage.pattern(doc).split()[1:2]:
-            return f"unexpected, repeated or contradictory: {' '.join(found)}"
+            return _unfitting(found, doc)
     return f"something required is missing: {usage.pattern(doc)}"
+
+
+def _unfitting(found: Sequence[str], doc: str) -> str:
+    """What is wrong with words that have no place in the usage text."""
+    lines = usage.option_lines(doc)
+    text = " ".join(found)
+    if not text.startswith("-"):
+        topics = any(line.long == "--topic" for line in lines)
+        return f"unexpected: {text}" + (" (a topic is named by -t)" if topics else "")
+    if len(found[0]) == 2 and found[0] not in {line.short for line in lines}:
+        return f"unknown option {found[0]}"
+    return f"unexpected, repeated or contradictory: {text}"

@@ -11,6 +11,7 @@ from pubsub_common.errors import ConfigError
 # ASCII digits and no leading zero, so that one address has one spelling: addresses
 # are compared as text, and libzmq takes no other digits.
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
+_WITH_PORT: Final = re.compile(r"[0-9.]+:[0-9]+")
 
 
 def validate_host(host: str) -> str:
@@ -22,7 +23,10 @@ def validate_host(host: str) -> str:
     try:
         parsed = ipaddress.IPv4Address(host)
     except ValueError:
-        raise ConfigError(f"{host!r} is not an IPv4 address like 10.0.0.1") from None
+        hint = "; its port is given apart" if _WITH_PORT.fullmatch(host) else ""
+        raise ConfigError(
+            f"{host!r} is not an IPv4 address like 10.0.0.1{hint}"
+        ) from None
     if parsed.is_unspecified or parsed.is_multicast:
         raise ConfigError(f"{host} is not the address of one host")
     return str(parsed)
