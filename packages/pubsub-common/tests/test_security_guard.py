@@ -221,6 +221,27 @@ def test_who_is_hung_up_on_is_judged_anew(
     assert not sub.poll(50)
 
 
+@pytest.mark.integration
+def test_who_may_still_have_all_that_it_has_misses_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, gone = bench.connect("a"), bench.connect("a")
+    here.subscribe(b"A\0")
+    gone.subscribe(b"A\0")
+    gone.subscribe(b"A2\0")
+    assert sorted(bench.told(2)) == sorted([b"\1A2\0", b"\1A\0"])
+    both = {b"A\0": 2, b"A2\0": 1}
+    bench.wait_until(lambda: bench.guard.receive() or bench.guard._counts == both)
+    monkeypatch.setattr(bench.guard, "_permits", lambda _key, topic: topic == "A")
+
+    bench.guard.hang_up([bench.clients["a"].public])
+
+    bench.xpub.send(b"A\0event")
+    assert here.poll(WAIT_S * 1000)
+    assert here.recv() == b"A\0event"
+    assert bench.told(1) == [b"\0A2\0"]
+
+
 def test_keys_are_shown_without_their_secret() -> None:
     assert "secret" not in repr(KeyPair("public key", "a secret key"))
 

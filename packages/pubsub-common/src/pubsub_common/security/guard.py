@@ -108,13 +108,22 @@ class Guard:
                 return message
 
     def hang_up(self, users: Iterable[str]) -> None:
-        """End the connections of these clients. Those that may still connect do so, and
-        have their subscriptions judged anew."""
+        """What these clients may do has changed: end their connections, unless all that
+        one is subscribed to is still granted, so that it loses nothing. Those that may
+        still connect do so, and have their subscriptions judged anew."""
         keys = set(users)
         for fd, peer in list(self._peers.items()):
-            if peer.user in keys:
+            if peer.user in keys and not self._all_granted(peer):
                 del self._peers[fd]
                 hang_up(peer.connection)
+
+    def _all_granted(self, peer: _Peer) -> bool:
+        """Whether it has subscribed at all, and only to what it may have. Who may not
+        even connect any more may have nothing."""
+        topics = [topic_of(subscription) for subscription in peer.subscriptions]
+        return bool(topics) and all(
+            topic is not None and self._permits(peer.user, topic) for topic in topics
+        )
 
     def _begin(self, frame: zmq.Frame, subscription: bytes) -> bool:
         peer = self._peer(frame, user_of(frame))
