@@ -19,12 +19,17 @@ USAGE = f"""Do a thing.
 Usage:
   {PROGRAM} [options] [-t TOPIC]...
 
+Other commands:
+  status    ask for it
+  start     begin
+
 Options:
 {cli.TOPIC_OPTION}
 {cli.BROKER_OPTIONS}
 {cli.CLOCK_OPTION}
   --overflow POLICY               it's [a] "choice": drop or \\ block; $HOME `x`
   -0, --null                      end in zero
+  --secure DIR                    a folder
 {cli.MEASURE_OPTIONS}
 {cli.COMMON_OPTIONS}
 """
@@ -81,6 +86,19 @@ def test_bash_completes_names_of_files(tmp_path: Path) -> None:
     assert complete_in_bash(tmp_path, "--details", "a") == ["a file", "another"]
 
 
+def test_bash_completes_names_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "another").touch()
+
+    assert complete_in_bash(tmp_path, "--secure", "a") == ["a folder"]
+
+
+def test_bash_completes_commands(tmp_path: Path) -> None:
+    assert complete_in_bash(tmp_path, "sta") == ["start", "status"]
+    assert complete_in_bash(tmp_path, "status", "sta") == []
+    assert complete_in_bash(tmp_path, "--sec") == ["--secure"]
+
+
 def test_the_tab_key_completes_in_an_interactive_bash(tmp_path: Path) -> None:
     need("bash")
     (tmp_path / "script").write_text(completion.script(PROGRAM, USAGE, "bash"))
@@ -127,6 +145,7 @@ def test_fish_offers_options_and_values() -> None:
     assert offers(f"{PROGRAM} --cl") == ["--clock"]
     assert offers(f"{PROGRAM} --overflow ") == ["block", "drop"]
     assert offers(f"{PROGRAM} --broker-port ") == []
+    assert offers(f"{PROGRAM} sta") == ["start", "status"]
 
 
 def test_zsh_takes_the_script() -> None:
@@ -145,6 +164,8 @@ def test_each_option_is_in_the_script_of_each_shell(shell: str) -> None:
 
     for name in ("topic", "broker-port", "overflow", "null", "details", "print-config"):
         assert name in script
+    for command in ("status", "start"):
+        assert command in script
 
 
 def test_a_script_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

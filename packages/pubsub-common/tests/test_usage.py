@@ -70,3 +70,16 @@ def test_an_option_that_is_a_digit_is_spelled_out_unless_it_is_a_value() -> None
 @given(st.lists(st.text(max_size=5)))
 def test_other_words_stay(words: list[str]) -> None:
     assert usage.spell_out_digits(words, usage.option_lines("")) == words
+
+
+def test_commands_are_found_where_they_are_listed() -> None:
+    doc = "Run.\n\nUsage:\n  x\n\nOther commands (see x COMMAND --help):\n"
+    doc += "  status    ask a thing\n  go        off\n\nOptions:\n  --wait    wait\n"
+
+    assert usage.commands(doc) == {"status": "ask a thing", "go": "off"}
+    assert usage.commands(DOC) == {}
+
+
+def test_the_pattern_is_the_first_line_of_usage() -> None:
+    assert usage.pattern(DOC) == "thing [-t TOPIC]... [options] [--file FILE]..."
+    assert not usage.pattern("Nothing.")

@@ -12,10 +12,11 @@ from typing import Final
 
 from pubsub_common.defaults import CLOCKS
 from pubsub_common.errors import ConfigError
-from pubsub_common.usage import OptionLine, option_lines
+from pubsub_common.usage import OptionLine, commands, option_lines
 
 # The values that an option takes, by what stands for them in usage texts.
 FILE: Final = "FILE"
+FOLDER: Final = "DIR"
 CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "NAME": CLOCKS,
     "POLICY": ("drop", "block"),
@@ -30,14 +31,14 @@ def script(program: str, doc: str, shell: str) -> str:
     Raises:
         ConfigError: there is none for it.
     """
-    makers: dict[str, Callable[[str, Sequence[OptionLine]], str]] = {
+    makers: dict[str, Callable[[str, Sequence[OptionLine], Mapping[str, str]], str]] = {
         "bash": _bash,
         "zsh": _zsh,
         "fish": _fish,
     }
     if shell not in makers:
         raise ConfigError(f"--completion: {shell!r} is none of {', '.join(makers)}")
-    return makers[shell](program, option_lines(doc))
+    return makers[shell](program, option_lines(doc), commands(doc))
 
 
 def _function(program: str) -> str:
@@ -64,23 +65,26 @@ _BASH: Final = """\
     esac
     if [[ $word == -* ]]; then
         COMPREPLY=($(compgen -W '{options}' -- "$word"))
+    elif ((COMP_CWORD == 1)); then
+        COMPREPLY=($(compgen -W '{commands}' -- "$word"))
     fi
 }}
 complete -F {function} {program}"""
 
 
-def _bash(program: str, lines: Sequence[OptionLine]) -> str:
+def _bash(program: str, lines: Sequence[OptionLine], others: Mapping[str, str]) -> str:
     # Names of files may hold spaces, which bash quotes if it knows.
-    files = (
+    paths = (
         "compopt -o filenames 2> /dev/null; "
-        'mapfile -t COMPREPLY < <(compgen -f -- "$word")'
+        'mapfile -t COMPREPLY < <(compgen {} -- "$word")'
     )
+    kinds = {FILE: paths.format("-f"), FOLDER: paths.format("-d")}
     replies: dict[str, list[str]] = {}
     for line in lines:
         if line.value is None:
             continue
-        reply = files
-        if line.value != FILE:
+        reply = kinds.get(line.value)
+        if reply is None:
             choices = " ".join(CHOICES.get(line.value, ()))
             reply = f"COMPREPLY=($(compgen -W '{choices}' -- \"$word\"))"
         replies.setdefault(reply, []).extend(_names(line))
@@ -93,6 +97,7 @@ def _bash(program: str, lines: Sequence[OptionLine]) -> str:
         function=_function(program),
         cases="\n".join(cases) or "        '') ;;",
         options=" ".join(line.long for line in lines),
+        commands=" ".join(others),
     )
 
 
@@ -110,8 +115,8 @@ else
 fi"""
 
 
-def _zsh(program: str, lines: Sequence[OptionLine]) -> str:
-    specs = []
+def _zsh(program: str, lines: Sequence[OptionLine], others: Mapping[str, str]) -> str:
+    specs = [f"        '1:command:({' '.join(others)})'"] if others else []
     for line in lines:
         names = _names(line)
         # Those that may be repeated are preceded by a star, others exclude themselves.
@@ -120,6 +125,8 @@ def _zsh(program: str, lines: Sequence[OptionLine]) -> str:
         value = ""
         if line.value == FILE:
             value = f":{line.value}:_files"
+        elif line.value == FOLDER:
+            value = f":{line.value}:_files -/"
         elif line.value is not None:
             choices = " ".join(CHOICES.get(line.value, ()))
             # An action of a space: there is nothing to offer, not even files.
@@ -134,10 +141,14 @@ def _zsh(program: str, lines: Sequence[OptionLine]) -> str:
     )
 
 
-def _fish(program: str, lines: Sequence[OptionLine]) -> str:
+def _fish(program: str, lines: Sequence[OptionLine], others: Mapping[str, str]) -> str:
     out = [
         f"# To use it now: {program} --completion fish | source",
         f"complete -c {program} -f",
+    ]
+    out += [
+        f"complete -c {program} -n __fish_use_subcommand -a {name} -d {_in_fish(text)}"
+        for name, text in others.items()
     ]
     for line in lines:
         words = ["complete", "-c", program, "-l", line.key]
@@ -145,11 +156,17 @@ def _fish(program: str, lines: Sequence[OptionLine]) -> str:
             words += ["-s", line.short[1:]]
         if line.value == FILE:
             words += ["-r", "-F"]
+        elif line.value == FOLDER:
+            words += ["-x", "-a", "'(__fish_complete_directories)'"]
         elif line.value is not None:
             words += ["-x"]
             if choices := CHOICES.get(line.value):
                 words += ["-a", f"'{' '.join(choices)}'"]
-        # In fish a backslash and a quote are special between quotes.
-        text = line.text.replace("\\", "\\\\").replace("'", "\\'")
-        out.append(" ".join(words) + f" -d '{text}'")
+        out.append(" ".join(words) + f" -d {_in_fish(line.text)}")
     return "\n".join(out)
+
+
+def _in_fish(text: str) -> str:
+    """Text in quotes, between which a backslash and a quote are special."""
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{quoted}'"

@@ -71,6 +71,16 @@ def option_lines(doc: str) -> list[OptionLine]:
     return found
 
 
+def commands(doc: str) -> dict[str, str]:
+    """The other commands that a usage text lists, each with what it does."""
+    for paragraph in doc.split("\n\n"):
+        title, _, lines = paragraph.partition("\n")
+        if "commands" in title and title.endswith(":"):
+            found = (line.strip().partition(" ") for line in lines.split("\n"))
+            return {name: text.strip() for name, _, text in found}
+    return {}
+
+
 def pattern(doc: str) -> str:
     """How the program is called, by its usage text: the first pattern in it."""
     lines = doc.partition("Usage:")[2].split("\n")
