@@ -26,6 +26,7 @@ CORE = [
     "recovery",
     "sequence",
     "session",
+    "tcptable",
     "topics",
     "wildcards",
     "z85",

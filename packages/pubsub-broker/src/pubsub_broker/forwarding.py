@@ -13,13 +13,13 @@ from pubsub_broker.controlport import EVENT_THREADS
 from pubsub_broker.doorwatch import DoorWatch
 from pubsub_broker.effects import Attach, Detach
 from pubsub_broker.forwarder import (
-    DETACH_GRACE_S,
     Forwarder,
     ForwardSockets,
     OutSocket,
     Served,
     forwarder_of,
 )
+from pubsub_broker.leaving import HEARD_S
 from pubsub_broker.proxy import ProxyForwarder
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.sockets import wait_until_sent
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Overflow = Literal["drop", "block"]
 
 _BIND_ATTEMPTS: Final = 20
-# Publishers that left are looked up no longer than this.
-_FORGET_S: Final = 10 * DETACH_GRACE_S
 
 
 class Forwarding:
@@ -120,7 +118,7 @@ class Forwarding:
             else:
                 self._left_at[item.address] = now
         for address, left_at in list(self._left_at.items()):
-            if now - left_at < _FORGET_S:
+            if now - left_at < HEARD_S:
                 break
             del self._left_at[address]
             self._publishers.pop(address, None)

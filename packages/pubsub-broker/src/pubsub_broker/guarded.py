@@ -157,7 +157,7 @@ class GuardedSockets(OutSocket):
 
     def detach(self, address: str) -> None:
         if self._publisher_at(address) is None and self.attached(address):
-            self._detach_at.pop(address, None)
+            self._leaving.cancel(address)
             self.disconnect(address)
         else:
             super().detach(address)
@@ -198,10 +198,10 @@ class GuardedSockets(OutSocket):
         unwanted = set(keys)
         self._guard.hang_up(unwanted)
         # Publishers that left are heard for a while, but not if they may do less now.
-        for address in list(self._detach_at):
+        for address in self._leaving.addresses():
             source = self._sources.get(address)
             if source is not None and source.key in unwanted:
-                del self._detach_at[address]
+                self._leaving.cancel(address)
                 self.disconnect(address)
 
     def _connect(self, address: str, publisher: Attach) -> _Source:
