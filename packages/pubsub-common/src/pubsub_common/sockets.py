@@ -131,7 +131,9 @@ class DataSocket:
         notice_dead_links(self.socket)
         limit_received(self.socket, subscriptions=kind == zmq.XPUB)
         self.fd: int = self.socket.FD
-        self._events = asker(self.socket, zmq.EVENTS)
+        # What may be done with the socket at once: POLLIN, POLLOUT. The caller holds the
+        # lock.
+        self.events = asker(self.socket, zmq.EVENTS)
 
     def receive(self) -> bytes | None:
         """One message without waiting, or None. The caller holds the lock."""
@@ -140,7 +142,7 @@ class DataSocket:
     def readable(self) -> bool:
         """Whether a message waits. The caller holds the lock. A tenth of the time of a
         `receive` for nothing, which makes an exception."""
-        return bool(self._events() & _POLLIN)
+        return bool(self.events() & _POLLIN)
 
     def close(self, linger_s: float) -> None:
         with self.lock:
