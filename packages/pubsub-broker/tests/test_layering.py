@@ -18,11 +18,12 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 CORE = [
     "admission",
     "audit",
+    "budgets",
     "channels",
     "core",
     "exposure",
-    "guard",
     "keyring",
+    "limiter",
     "losses",
     "members",
     "policy",

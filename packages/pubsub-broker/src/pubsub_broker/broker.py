@@ -16,6 +16,7 @@ import zmq
 
 from pubsub_broker import exposure
 from pubsub_broker.auditlog import AuditLog
+from pubsub_broker.budgets import limits_of
 from pubsub_broker.controlport import ControlPort, Received
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.counting import CountingForwarder
@@ -24,7 +25,6 @@ from pubsub_broker.door import Door
 from pubsub_broker.effects import Arrived, Attach, Departed, Detach, Effect, Send
 from pubsub_broker.forwarder import RETRY_S
 from pubsub_broker.forwarding import Forwarding, Overflow
-from pubsub_broker.guard import limits_of
 from pubsub_broker.journal import Journal
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_broker.statefile import StateKeeper

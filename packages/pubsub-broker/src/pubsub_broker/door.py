@@ -1,4 +1,4 @@
-"""The guard at the control port: who comes, and closing connections. Shell."""
+"""At the control port: limits for each address, and closing connections. Shell."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import socket as sockets
 
 import zmq
 
+from pubsub_broker.budgets import Kind, Limits
 from pubsub_broker.controlport import Received
 from pubsub_broker.doorwatch import DoorWatch
-from pubsub_broker.guard import Guard, Kind, Limits, Verdict
+from pubsub_broker.limiter import Limiter, Verdict
 from pubsub_common.messages import Register, Request, StatusRequest
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Door(DoorWatch):
         super().__init__(watched, secure=secure)
         self.port = 0  # on which the watched socket listens
         self.refused = 0  # messages, so far
-        self._guard = Guard(limits)
+        self._limiter = Limiter(limits)
 
     def admits(self, received: Received, now: float) -> bool:
         """Whether to look into a message at all."""
@@ -39,7 +40,7 @@ class Door(DoorWatch):
             return True
         size = len(received.data)
         return self._obey(
-            self._guard.message(address, received.peer, size, now), received
+            self._limiter.message(address, received.peer, size, now), received
         )
 
     def admits_malformed(self, received: Received, now: float) -> bool:
@@ -60,26 +61,26 @@ class Door(DoorWatch):
 
     def tick(self, now: float) -> None:
         """Log what is due."""
-        for line in self._guard.tick(now):
+        for line in self._limiter.tick(now):
             _log.warning("%s", line)
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None while nothing is."""
-        return self._guard.next_deadline()
+        return self._limiter.next_deadline()
 
     def _came(self, fd: int, address: str, now: float) -> None:
-        if not self._guard.connected(address, now):
+        if not self._limiter.connected(address, now):
             self._end(fd, address)
 
     def _left(self, address: str) -> None:
-        self._guard.disconnected(address)
+        self._limiter.disconnected(address)
 
     def _admits_kind(
         self, received: Received, kind: Kind, now: float, clients: int = 0
     ) -> bool:
         if received.address is None:
             return True
-        verdict = self._guard.request(
+        verdict = self._limiter.request(
             received.address, received.peer, kind, now, clients
         )
         return self._obey(verdict, received)
