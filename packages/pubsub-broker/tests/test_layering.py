@@ -17,7 +17,6 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 CORE = [
     "admission",
-    "audit",
     "budgets",
     "channels",
     "core",

@@ -10,9 +10,9 @@ from typing import Final
 
 import zmq
 
-from pubsub_broker.auditlog import AuditLog
 from pubsub_broker.keystore import KeyStore
 from pubsub_broker.trust import Trust
+from pubsub_common.auditlog import AuditLog
 from pubsub_common.errors import ConfigError
 from pubsub_common.security.keys import ClientKeys
 from pubsub_common.security.zap import ZapServer
