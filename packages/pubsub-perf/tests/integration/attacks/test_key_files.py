@@ -153,6 +153,36 @@ def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
     assert line == f"others may change {path}: chmod go-w {path}"
 
 
+def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
+    run: Run, tmp_path: Path
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    secret = vault.store.pair().secret
+    vault.folder.chmod(0o777)
+    for words in (("--port", free_port()), ("enroll", "eve"), ("revoke", "bob")):
+        program = run("pubsub-broker", *words, "--secure", vault.folder)
+        assert complaint_of(program, secret) == (
+            f"others may write in {vault.folder}, and so let themselves in: "
+            f"chmod go-w {vault.folder}"
+        )
+
+
+def test_nobody_is_enrolled_with_the_key_of_the_broker_or_another(
+    run: Run, tmp_path: Path
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    for key, said in (
+        (vault.broker, "this is the broker's own key: give that of the client"),
+        (vault.keys("bob").pair.public, "bob is enrolled with this key already"),
+    ):
+        program = run(
+            *("pubsub-broker", "enroll", "eve", "--secure", vault.folder),
+            f"--public={key}",
+        )
+        assert complaint_of(program, vault.store.pair().secret) == said
+    assert "eve" not in vault.store.clients()
+
+
 def test_keygen_makes_files_that_only_their_owner_can_read(
     run: Run, tmp_path: Path
 ) -> None:
