@@ -121,7 +121,7 @@ class KeyStore:
             return None
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-        return policy.parse(parse_toml(data, path), str(path))
+        return policy.parse(parse_toml(data, path, public=True), str(path))
 
     def stamp(self) -> tuple[object, ...]:
         """Something that is another after clients or policy were changed."""
