@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket as sockets
 
 import zmq
 
@@ -13,6 +11,7 @@ from pubsub_broker.controlport import Received
 from pubsub_broker.doorwatch import DoorWatch
 from pubsub_broker.limiter import Limiter, Verdict
 from pubsub_common.messages import Register, Request, StatusRequest
+from pubsub_common.security.peers import Connection, connection_at, hang_up
 
 _log = logging.getLogger(__name__)
 
@@ -97,22 +96,21 @@ class Door(DoorWatch):
 
     def _address_of(self, fd: int) -> str | None:
         """Who is at the other end of a connection to our port; None: it is none."""
-        try:
-            with sockets.socket(fileno=os.dup(fd)) as connection:
-                if connection.getsockname()[1] == self.port:
-                    return str(connection.getpeername()[0])
-        except (OSError, IndexError):
-            pass
-        return None
+        connection = self._connection(fd)
+        return None if connection is None else connection.remote[0]
 
     def _end(self, fd: int, address: str) -> None:
         """End the connection of ``address`` on ``fd``; libzmq then drops that peer. Should
         it have closed the descriptor and opened it for something else meanwhile, that
-        is left alone, unless it is a connection of the same address to our port."""
-        try:
-            with sockets.socket(fileno=os.dup(fd)) as connection:
-                here, there = connection.getsockname(), connection.getpeername()
-                if (here[1], there[0]) == (self.port, address):
-                    connection.shutdown(sockets.SHUT_RDWR)
-        except (OSError, IndexError):
-            pass  # it is gone already
+        is left alone, unless it is a connection of the same address to our port: limits
+        are of addresses, so it is as good as that."""
+        connection = self._connection(fd)
+        if connection is not None and connection.remote[0] == address:
+            hang_up(connection)
+
+    def _connection(self, fd: int) -> Connection | None:
+        """The connection to our port that has this descriptor now; None: none."""
+        connection = connection_at(fd)
+        if connection is None or connection.port != self.port:
+            return None
+        return connection
