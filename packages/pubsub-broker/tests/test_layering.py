@@ -17,6 +17,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 CORE = [
     "admission",
+    "author",
     "budgets",
     "channels",
     "core",
@@ -40,6 +41,7 @@ CORE = [
 VALUES = ["effects"]
 # What it may use of pubsub_common; that package tests that these are no shells.
 COMMON_CORE = {
+    "pubsub_common.batches",
     "pubsub_common.defaults",
     "pubsub_common.endpoints",
     "pubsub_common.errors",

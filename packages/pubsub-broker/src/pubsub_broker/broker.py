@@ -528,6 +528,7 @@ class Broker:
                 case Send(peer, message):
                     self._port.send(peer, message)
                 case Attach() | Detach():
+                    self._forwarding.expect(effect)
                     self._changes.append(effect)
                 case _:
                     self._journal.note(effect, time.monotonic())
