@@ -289,3 +289,19 @@ def test_what_makes_no_sense_is_one_line(
     error = capsys.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can give files away")
+def test_what_the_superuser_enrolls_its_services_user_can_read(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    store = KeyStore(folder)
+    store.create()
+    user = 65534
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, user, user)
+
+    store.enroll("alice", now=NOW)
+    store.revoke("alice", now=NOW)
+
+    assert {path.stat().st_uid for path in folder.iterdir()} == {user}
+    assert {path.stat().st_gid for path in folder.iterdir()} == {user}

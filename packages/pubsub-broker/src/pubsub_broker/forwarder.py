@@ -36,7 +36,7 @@ def forwarder_of(topic: str, count: int) -> int:
     return zlib.crc32(topic.encode()) % count
 
 
-# One message: a frame, or what a stranger sends, several. None: what must not pass.
+# One message: a frame, or what a stranger sends, several. No frame: what must not pass.
 Message = list[zmq.Frame]
 
 

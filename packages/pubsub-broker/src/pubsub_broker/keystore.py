@@ -28,6 +28,7 @@ from pubsub_common.security.keys import (
     KeyPair,
     client_file,
     new_pair,
+    own_like_folder,
     pair_in,
     parse_toml,
     read_secret,
@@ -200,6 +201,7 @@ class KeyStore:
         path = self.directory / _LOCK
         try:
             with path.open("w") as file:
+                own_like_folder(file.fileno(), self.directory)
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield
         except OSError as error:

@@ -163,7 +163,8 @@ def parse_toml(
 
 
 def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a file that only its owner can read, whole or not at all.
+    """Write a file that only its owner can read, whole or not at all; the superuser
+    writes it for the owner of the folder (`own_like_folder`).
 
     Raises:
         ConfigError: it is there already (unless ``replace``), or cannot be written.
@@ -173,6 +174,7 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:
+                own_like_folder(file.fileno(), path.parent)
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -186,6 +188,18 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
         raise ConfigError(f"{path} is there already, and is not replaced") from None
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+
+
+def own_like_folder(descriptor: int, folder: Path) -> None:
+    """Where the superuser made a file in the folder of a service's user, give it to that
+    user, who could not read it else.
+
+    Raises:
+        OSError: that could not be done.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def client_file(keys: ClientKeys) -> str:
