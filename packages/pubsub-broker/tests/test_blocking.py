@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import zmq
 
-from pubsub_broker import forwarder
+from pubsub_broker import leaving
 from pubsub_broker.blocking import BlockingForwarder
-from pubsub_broker.forwarder import ForwardSockets
+from pubsub_broker.forwarder import RETRY_S, ForwardSockets
 
 pytestmark = pytest.mark.integration
 
@@ -225,7 +225,7 @@ def test_what_a_publisher_sent_before_it_left_arrives_however_long_it_waits(
 ) -> None:
     sink = bench.sink(slow=True)
     bench.hold_up()
-    monkeypatch.setattr(forwarder, "DETACH_GRACE_S", 0.02)
+    monkeypatch.setattr(leaving, "DETACH_GRACE_S", 0.02)
 
     bench.forwarder.apply([(False, bench.source.address)])
     wait_until(bench.pair.detach_due)
@@ -233,7 +233,7 @@ def test_what_a_publisher_sent_before_it_left_arrives_however_long_it_waits(
     assert first is not None
     # The grace time is over, many times.
     wait_until(lambda: (bench.pair.detach_due() or 0) > first + 0.2)
-    monkeypatch.setattr(forwarder, "DETACH_GRACE_S", 30.0)
+    monkeypatch.setattr(leaving, "DETACH_GRACE_S", 30.0)
     wait_until(lambda: (bench.pair.detach_due() or 0) > first + 10)
 
     assert sink.numbers(bench.sent) == list(range(bench.sent))
@@ -294,4 +294,4 @@ def test_it_does_not_spin_while_it_waits(
     wait_until(lambda: len(turns) > 25)
 
     # However busy the machine is: so many turns take so long, at least.
-    assert turns[-1] - turns[0] > 0.5 * forwarder.RETRY_S * 25
+    assert turns[-1] - turns[0] > 0.5 * RETRY_S * 25

@@ -1069,6 +1069,26 @@ def test_a_limited_broker_that_waits_forwards_exactly_so_many_events(
 # What goes wrong inside
 
 
+def test_forwarders_can_look_a_publisher_up_before_it_is_told_to_begin(
+    context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Broker(True, True, address=HOST, port=0) as broker:
+        book, send = broker._forwarding._publishers, broker._port.send
+        known: list[bool] = []
+
+        def spy(peer: bytes, reply: Any) -> None:
+            known.append(f"{HOST}:1" in book)
+            send(peer, reply)
+
+        monkeypatch.setattr(broker._port, "send", spy)
+        peer = Peer(context, broker)
+        peer.send(peer.registration("publisher", "A"))
+        while not known:
+            broker.parse_events(0)
+
+        assert known == [True]
+
+
 def test_a_forwarder_that_fails_ends_the_loop_with_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -136,7 +136,9 @@ def test_the_forwarder_learns_keys_where_it_connects() -> None:
     secure = Secure("centralized")
     reply, effects = secure.register("alice", "publisher", "a/b")
 
-    assert Attach("10.0.0.1:5556", ("a/b",), KEYS["alice"]) in effects
+    attach = Attach("10.0.0.1:5556", ("a/b",), KEYS["alice"], reply.session)
+    # First, as who is told that it is registered may publish at once.
+    assert effects[0] == attach
     assert reply.vouched == []
     reply, _ = secure.register("bob", "subscriber", "a/b")
     assert reply.publishers[0].key is None

@@ -1,4 +1,4 @@
-"""The guard at a broker's control port, with real connections."""
+"""The limits at a broker's control port, with real connections."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import zmq
 
-from pubsub_broker import forwarder
+from pubsub_broker import leaving
 from pubsub_broker import proxy as proxy_module
 from pubsub_broker.forwarder import ForwardSockets
 from pubsub_broker.proxy import ProxyForwarder
@@ -187,10 +187,37 @@ def test_detaching_waits_for_what_is_under_way(
     assert pair.xsub.recv()[-1] == 1
 
 
-def test_a_detachment_that_is_due_disconnects(
+def test_a_detachment_that_is_due_waits_until_the_publisher_closes(
     pair: ForwardSockets, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forwarder, "DETACH_GRACE_S", 0.0)
+    monkeypatch.setattr(leaving, "DETACH_GRACE_S", 0.0)
+    monkeypatch.setattr(leaving, "_LOOK_AGAIN_S", 0.0)
+    pair.xsub.rcvtimeo = WAIT_MS
+    pair.xsub.send(b"\1" + TOPIC)
+    pair.attach(source.address)
+    source.wait_for(b"\1" + TOPIC)
+
+    pair.apply([(False, source.address)])
+    assert pair.detach_due() is not None
+    # It sends on, after its grace time, as one does whose queue was long.
+    source.send(1)
+    assert pair.xsub.recv()[-1] == 1
+    pair.apply([])
+    assert pair.detach_due() is not None
+
+    source.xpub.close(linger=0)
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while pair.detach_due() is not None:
+        assert time.monotonic() < deadline
+        pair.apply([])
+    assert not pair.attached(source.address)
+
+
+def test_a_detachment_disconnects_at_last_from_one_that_does_not_close(
+    pair: ForwardSockets, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaving, "DETACH_GRACE_S", 0.0)
+    monkeypatch.setattr(leaving, "HEARD_S", 0.0)
     pair.xsub.send(b"\1" + TOPIC)
     pair.attach(source.address)
     source.wait_for(b"\1" + TOPIC)
@@ -206,7 +233,7 @@ def test_a_detachment_that_is_due_disconnects(
 def test_a_detachment_waits_once_more_while_events_wait(
     pair: ForwardSockets, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forwarder, "DETACH_GRACE_S", 0.0)
+    monkeypatch.setattr(leaving, "DETACH_GRACE_S", 0.0)
     pair.xsub.rcvtimeo = WAIT_MS
     pair.xsub.send(b"\1" + TOPIC)
     pair.attach(source.address)
@@ -248,7 +275,7 @@ def test_the_earliest_detachment_is_due_first(
     pair.detach("127.0.0.1:2")
     pair.detach("127.0.0.1:1")
 
-    assert pair.detach_due() == 10.0 + forwarder.DETACH_GRACE_S
+    assert pair.detach_due() == 10.0 + leaving.DETACH_GRACE_S
 
 
 def test_a_port_in_use_is_an_error(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pubsub_broker.auditlog import AuditLog
 from pubsub_broker.gatekeeper import Gatekeeper
 from pubsub_broker.keystore import KeyStore
+from pubsub_common.auditlog import AuditLog
 from pubsub_common.security.keys import load_client_keys
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -41,7 +42,7 @@ def policy(store: KeyStore, text: str) -> None:
 
 
 def test_who_is_enrolled_just_now_is_let_in(store: KeyStore) -> None:
-    keeper = Gatekeeper(store.directory, AuditLog())
+    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
 
     store.enroll("bob", now=NOW)
 
@@ -51,7 +52,7 @@ def test_who_is_enrolled_just_now_is_let_in(store: KeyStore) -> None:
 
 
 def test_who_is_revoked_is_told_of(store: KeyStore, clock: Iterator[float]) -> None:
-    keeper = Gatekeeper(store.directory, AuditLog())
+    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
     assert keeper.look(next(clock)) is None
 
     store.revoke("alice", now=NOW)
@@ -65,7 +66,7 @@ def test_a_mistake_in_the_policy_does_not_keep_revocations_from_holding(
 ) -> None:
     store.enroll("bob", now=NOW)
     policy(store, POLICY)
-    keeper = Gatekeeper(store.directory, AuditLog())
+    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
     policy(store, "[clients.alice]\npublsh = ['B']\n")
 
     store.revoke("bob", now=NOW)
@@ -81,7 +82,7 @@ def test_a_policy_that_is_gone_opens_nothing(
     store: KeyStore, clock: Iterator[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     policy(store, POLICY)
-    keeper = Gatekeeper(store.directory, AuditLog())
+    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
     (store.directory / "policy.toml").unlink()
 
     assert keeper.look(next(clock)) is None
@@ -93,7 +94,7 @@ def test_a_policy_that_is_gone_opens_nothing(
 def test_a_broken_list_of_clients_changes_nothing(
     store: KeyStore, clock: Iterator[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    keeper = Gatekeeper(store.directory, AuditLog())
+    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
     (store.directory / "clients.toml").write_text("[alice]\n")
 
     assert keeper.look(next(clock)) is None
@@ -106,6 +107,6 @@ def test_what_holds_is_said(store: KeyStore) -> None:
     store.enroll("bob", now=NOW)
     store.revoke("bob", now=NOW)
 
-    keeper = Gatekeeper(store.directory, AuditLog())
+    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
 
     assert keeper.describe() == "1 of 2 clients let in, without a policy"

@@ -6,14 +6,17 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import zmq
 
 from pubsub_broker.blocking import BlockingForwarder
+from pubsub_broker.counting import CountingForwarder
 from pubsub_broker.effects import Attach
 from pubsub_broker.guarded import GuardedSockets
+from pubsub_common.events import encode_event
 from pubsub_common.security.keys import act_as_client, act_as_server, new_pair
 from pubsub_common.security.zap import ZapServer
 
@@ -22,6 +25,12 @@ pytestmark = pytest.mark.integration
 WAIT_S = 30
 SUBSCRIPTION = b"A\0"
 BROKER, CLIENT = new_pair(), new_pair()
+SESSION = 2**40
+
+
+def event(text: object = "", session: int = SESSION) -> bytes:
+    """As a publisher of A sends it; at which address does not matter."""
+    return encode_event("A", "10.0.0.1:1", session, 0, 0, f"{text}".encode())
 
 
 class Bench:
@@ -32,11 +41,12 @@ class Bench:
     ) -> None:
         self.publishers = [context.socket(zmq.XPUB) for _ in range(publishers)]
         self.known: dict[str, Attach] = {}
+        self.forged: list[tuple[str, str]] = []
         for socket in self.publishers:
             act_as_server(socket, CLIENT)
             socket.set_hwm(0)
             address = f"127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
-            self.known[address] = Attach(address, ("A",), CLIENT.public)
+            self.known[address] = Attach(address, ("A",), CLIENT.public, SESSION)
         self.sockets = GuardedSockets(
             context,
             0,
@@ -46,6 +56,7 @@ class Bench:
             publisher_at=self.known.get,
             permits=lambda _key, _topic: True,
             on_refused=lambda _key, _what, _address: None,
+            on_forged=lambda *who: self.forged.append(who),
         )
         self.sockets.apply([(True, address) for address in self.known])
         port = self.sockets.xpub.bind_to_random_port("tcp://127.0.0.1")
@@ -104,13 +115,13 @@ def test_each_event_of_many_publishers_wakes_the_loop(
     try:
         # One at a time: each finds the loop waiting, or about to.
         for number in range(200):
-            event = SUBSCRIPTION + b"%d" % number
-            bench.publishers[number * 7 % 20].send(event)
-            assert bench.subscriber.recv() == event
+            sent = event(number)
+            bench.publishers[number * 7 % 20].send(sent)
+            assert bench.subscriber.recv() == sent
         for number, publisher in enumerate(bench.publishers):
-            publisher.send(SUBSCRIPTION + b"%d" % number)
+            publisher.send(event(number))
         found = {bench.subscriber.recv() for _ in bench.publishers}
-        assert found == {SUBSCRIPTION + b"%d" % number for number in range(20)}
+        assert found == {event(number) for number in range(20)}
     finally:
         forwarder.close(time.monotonic())
     assert forwarder.error is None
@@ -126,8 +137,8 @@ def test_an_event_costs_no_look_at_publishers_that_have_none(
     for source in idle:
         source.events = lambda: looks.append(1) or 0  # type: ignore[func-returns-value]
     for _ in range(10):
-        bench.publishers[0].send(SUBSCRIPTION)
-        assert bench.next_message() == SUBSCRIPTION
+        bench.publishers[0].send(event())
+        assert bench.next_message() == event()
         assert bench.sockets.receive() is None
     assert not looks
     assert not busy.waiting
@@ -139,16 +150,16 @@ def test_a_busy_publisher_does_not_keep_out_another(
     bench = make(2)
     bench.settle()
     for number in range(1000):
-        bench.publishers[0].send(SUBSCRIPTION + b"busy%d" % number)
+        bench.publishers[0].send(event(f"busy{number}"))
     first = bench.next_message()
-    bench.publishers[1].send(SUBSCRIPTION + b"other")
+    bench.publishers[1].send(event("other"))
     other = list(bench.sockets._sources.values())[1]
     bench.until(lambda: other.events() & zmq.POLLIN)
     bench.sockets._expect(other)  # as asking it took the news of its event
     taken = [first, *(bench.next_message() for _ in range(1000))]
-    assert taken.index(SUBSCRIPTION + b"other") < 200
+    assert taken.index(event("other")) < 200
     busy = [item for item in taken if b"busy" in item]
-    assert busy == [SUBSCRIPTION + b"busy%d" % number for number in range(1000)]
+    assert busy == [event(f"busy{number}") for number in range(1000)]
 
 
 def test_news_that_somebody_else_took_in_are_not_lost(
@@ -156,22 +167,22 @@ def test_news_that_somebody_else_took_in_are_not_lost(
 ) -> None:
     bench = make(3)
     bench.settle()
-    bench.publishers[1].send(SUBSCRIPTION)
+    bench.publishers[1].send(event())
     bench.until(bench.sockets.has_input)
-    assert bench.next_message() == SUBSCRIPTION
-    bench.publishers[2].send(SUBSCRIPTION + b"2")
+    assert bench.next_message() == event()
+    bench.publishers[2].send(event(2))
     bench.until(bench.sockets.has_input)
     # A change of topics, and a publisher that leaves while it is its turn.
     address = list(bench.known)[2]
-    bench.known[address] = Attach(address, ("A", "B"), CLIENT.public)
+    bench.known[address] = Attach(address, ("A", "B"), CLIENT.public, SESSION)
     bench.sockets.apply([(True, address)])
-    assert bench.next_message() == SUBSCRIPTION + b"2"
-    bench.publishers[2].send(SUBSCRIPTION + b"3")
+    assert bench.next_message() == event(2)
+    bench.publishers[2].send(event(3))
     bench.until(bench.sockets.has_input)
     bench.sockets.disconnect(address)
     assert bench.sockets.receive() is None
-    bench.publishers[0].send(SUBSCRIPTION + b"4")
-    assert bench.next_message() == SUBSCRIPTION + b"4"
+    bench.publishers[0].send(event(4))
+    assert bench.next_message() == event(4)
 
 
 def test_a_loop_with_libzmqs_poll_finds_what_that_took_in(
@@ -180,10 +191,78 @@ def test_a_loop_with_libzmqs_poll_finds_what_that_took_in(
     bench = make(3, polled=True)
     bench.settle()
     for number in range(20):
-        event = SUBSCRIPTION + b"%d" % number
-        bench.publishers[number % 3].send(event)
+        sent = event(number)
+        bench.publishers[number % 3].send(sent)
         sockets = [(socket, zmq.POLLIN) for socket in bench.sockets.inputs()]
         assert zmq.zmq_poll(sockets, WAIT_S * 1000)
         message = bench.sockets.receive()
         assert message is not None
-        assert message[0].bytes == event
+        assert message[0].bytes == sent
+
+
+def test_what_is_in_another_name_is_dropped_and_who_floods_keeps_nobody_out(
+    make: Callable[..., Bench],
+) -> None:
+    bench = make(2)
+    bench.settle()
+    for _ in range(500):
+        bench.publishers[0].send(event("forged", SESSION + 1))
+    bench.publishers[0].send(SUBSCRIPTION + b"what is no event")
+    bench.publishers[0].send(event("forged" * 10_000, SESSION + 1))
+    bench.publishers[1].send(event("his own"))
+    taken: list[bytes] = []
+
+    def all_taken() -> bool:
+        message = bench.sockets.receive()
+        if message is not None:
+            assert len(message) < 2
+            assert bench.sockets.offer(message)
+            taken.extend(frame.bytes for frame in message)
+        return len(bench.forged) == 502 and bool(taken)
+
+    bench.until(all_taken)
+
+    assert taken == [event("his own")]
+    assert bench.subscriber.recv() == taken[0]
+    assert set(bench.forged) == {(CLIENT.public, "127.0.0.1")}
+
+
+def test_who_registers_anew_is_heard_at_once_and_what_it_sent_before_too(
+    make: Callable[..., Bench],
+) -> None:
+    bench = make(1)
+    bench.settle()
+    (address,) = bench.known
+    # The broker's loop knows, and the forwarder's thread was not told yet.
+    bench.known[address] = Attach(address, ("A",), CLIENT.public, SESSION + 1)
+    for session in (SESSION, SESSION + 1, SESSION):
+        bench.publishers[0].send(event("x" * 10_000, session))
+        assert bench.next_message() == event("x" * 10_000, session)
+
+    bench.known[address] = Attach(address, ("A",), BROKER.public, SESSION + 2)
+    bench.publishers[0].send(event("another key's", SESSION + 2))
+    bench.until(lambda: bench.sockets.receive() == [])
+
+
+def test_a_broker_that_counts_passes_over_what_is_in_another_name(
+    make: Callable[..., Bench],
+) -> None:
+    bench = make(1, polled=True)
+    bench.settle()
+    forwarding: Any = SimpleNamespace(
+        threaded=False, pairs=[bench.sockets], pair_of=lambda _topic: bench.sockets
+    )
+    counting = CountingForwarder(forwarding, lambda topic: counting.send(topic))
+    bench.publishers[0].send(event("forged", SESSION + 1))
+    bench.publishers[0].send_multipart([event("forged", SESSION + 1), event("more")])
+    bench.publishers[0].send(event("his own"))
+    passed: list[int] = []
+
+    def all_passed() -> bool:
+        passed.append(counting.forward(bench.sockets, 10))
+        return sum(passed) == 1
+
+    bench.until(all_passed)
+
+    assert bench.subscriber.recv() == event("his own")
+    assert len(bench.forged) == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pubsub_broker import ownership
 from pubsub_broker.cli import main
 from pubsub_broker.keystore import KeyStore
 from pubsub_common.errors import ConfigError
@@ -111,6 +112,13 @@ def test_neither_name_nor_key_is_enrolled_twice(store: KeyStore) -> None:
     assert list(store.clients()) == ["alice"]
 
 
+def test_the_brokers_own_key_is_no_clients(store: KeyStore) -> None:
+    with pytest.raises(ConfigError, match="this is the broker's own key"):
+        store.enroll("alice", public=store.pair().public, now=NOW)
+
+    assert store.clients() == {}
+
+
 def test_who_was_revoked_can_be_enrolled_with_new_keys(store: KeyStore) -> None:
     path = store.enroll("alice", now=NOW)
     assert path is not None
@@ -152,6 +160,59 @@ def test_files_that_others_can_use_are_refused(
 
     with pytest.raises(ConfigError, match="chmod 600"):
         (store.pair(), store.clients())
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o720, 0o1777])
+def test_a_folder_that_others_may_write_in_is_refused(
+    store: KeyStore, mode: int
+) -> None:
+    store.enroll("alice", now=NOW)
+    store.directory.chmod(mode)
+    before = (store.directory / "clients.toml").read_bytes()
+
+    for use in (
+        store.pair,
+        lambda: store.enroll("bob", now=NOW),
+        lambda: store.revoke("alice", now=NOW),
+    ):
+        with pytest.raises(ConfigError, match=f"chmod go-w {store.directory}$"):
+            use()
+
+    assert (store.directory / "clients.toml").read_bytes() == before
+    store.directory.chmod(0o755)
+    assert store.pair()
+
+
+def test_no_keys_are_made_where_others_may_write(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    with pytest.raises(ConfigError, match=f"chmod go-w {tmp_path}$"):
+        KeyStore(tmp_path).create()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_others_may_replace_is_refused(store: KeyStore) -> None:
+    above = store.directory.parent
+    above.chmod(0o777)
+    with pytest.raises(ConfigError, match=f"chmod o-w {above}$"):
+        store.pair()
+
+    above.chmod(0o1777)  # as that of all temporary files is
+
+    assert store.pair()
+
+
+def test_a_folder_of_another_user_is_refused(
+    store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = store.directory.stat().st_uid + 1
+    # Whoever runs the tests, root too, is somebody else then.
+    monkeypatch.setattr(ownership, "_ROOT", -1)
+    monkeypatch.setattr(os, "geteuid", lambda: theirs)
+
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        store.pair()
 
 
 def test_a_list_of_clients_may_be_read(store: KeyStore) -> None:
@@ -297,3 +358,19 @@ def test_a_file_of_settings_may_name_the_folder(
 
     assert main(["enroll", "bob", "--config", str(settings)]) == 0
     assert main(["revoke", "bob", "--config", str(settings)]) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can give files away")
+def test_what_the_superuser_enrolls_its_services_user_can_read(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    store = KeyStore(folder)
+    store.create()
+    user = 65534
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, user, user)
+
+    store.enroll("alice", now=NOW)
+    store.revoke("alice", now=NOW)
+
+    assert {path.stat().st_uid for path in folder.iterdir()} == {user}
+    assert {path.stat().st_gid for path in folder.iterdir()} == {user}

@@ -17,6 +17,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 CORE = [
     "arguments",
+    "audit",
     "batches",
     "clockoffset",
     "endpoints",
@@ -26,6 +27,7 @@ CORE = [
     "recovery",
     "sequence",
     "session",
+    "tcptable",
     "topics",
     "wildcards",
     "z85",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from pubsub_common.security.keys import (
     client_file,
     load_client_keys,
     new_pair,
+    parse_toml,
+    read_secret,
     write_secret,
 )
 
@@ -106,12 +110,71 @@ def test_what_is_no_file_of_keys(tmp_path: Path, text: str, complaint: str) -> N
 
 
 def test_a_broken_line_with_the_secret_is_not_quoted(tmp_path: Path) -> None:
-    path = written(tmp_path / "alice.keys", f"secret = '{PAIR.secret}\n")
+    path = written(tmp_path / "alice.keys", f"secret = '{PAIR.secret}' x\n")
 
     with pytest.raises(ConfigError, match="not TOML") as caught:
         load_client_keys(path)
 
-    assert PAIR.secret not in str(caught.value)
+    assert str(caught.value) == f"{path}: not TOML (at line 1, column 53)"
+
+
+@pytest.mark.parametrize("broken", ["x = ", "x = 1\nx = 2\n", "# secrets\n[x\n"])
+def test_of_a_public_file_it_is_said_what_is_wrong_and_where(broken: str) -> None:
+    with pytest.raises(ConfigError, match=r"not TOML \(.+ \(at .+\)\)$"):
+        parse_toml(broken.encode(), "clients.toml", public=True)
+
+
+# Pipes
+
+
+def test_keys_may_come_by_a_pipe_with_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o600)
+    # Each waits for the other, whichever is first.
+    writer = threading.Thread(target=path.write_text, args=(content(),))
+    writer.start()
+
+    assert load_client_keys(path).pair == PAIR
+    writer.join()
+
+
+@pytest.mark.parametrize("text", [content(), "", "x" * 1000])
+def test_a_pipe_whose_writer_is_gone_is_read_to_its_end(text: str) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, text.encode())
+    os.close(writer)
+    path = f"/dev/fd/{reader}"
+    try:
+        if text == content():
+            assert load_client_keys(path).pair == PAIR
+            text = ""  # nobody reads it again
+        complaint = "not TOML" if text else f"nothing came by the pipe {path}"
+        with pytest.raises(ConfigError, match=complaint):
+            load_client_keys(path)
+    finally:
+        os.close(reader)
+
+
+def test_a_pipe_that_others_may_use_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    path.chmod(0o622)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(path, os.O_WRONLY)  # so that to open it does not wait
+    try:
+        with pytest.raises(ConfigError, match=f"chmod 600 {path}"):
+            load_client_keys(path)
+    finally:
+        os.close(writer)
+        os.close(reader)
+
+
+def test_other_files_are_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o600)
+
+    with pytest.raises(ConfigError, match="not a plain file"):
+        read_secret(path)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:

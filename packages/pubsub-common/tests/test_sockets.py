@@ -8,7 +8,6 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -24,9 +23,10 @@ from pubsub_common.sockets import (
     endpoint,
     has_input,
     new_context,
-    unsent_bytes,
+    tcp_table,
     wait_until_sent,
 )
+from pubsub_common.tcptable import unsent_bytes
 
 WAIT_MS = 30_000
 
@@ -314,21 +314,6 @@ def test_a_new_peer_learns_of_ready_topics_after_all_other_topics(
     assert set(seen[-2:]) == {b"\1" + topic for topic in ready}
 
 
-TCP_TABLE = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt
-   0: 0100007F:15B4 00000000:0000 0A 00000000:00000000 00:00000000 00000000
-   1: 0100007F:15B4 0100007F:C001 01 00000400:00000000 00:00000000 00000000
-   2: 0100007F:15B4 0100007F:C002 01 00000001:00000007 00:00000000 00000000
-   3: 0100007F:C001 0100007F:15B4 01 00000100:00000000 00:00000000 00000000
-"""
-
-
-def test_what_the_kernel_has_not_sent_is_summed_over_a_ports_connections() -> None:
-    assert unsent_bytes(0x15B4, TCP_TABLE) == 0x401
-    assert unsent_bytes(0xC001, TCP_TABLE) == 0x100
-    assert unsent_bytes(1, TCP_TABLE) == 0
-
-
 @pytest.mark.integration
 def test_waiting_until_all_is_sent_ends_when_the_other_side_has_it_or_time_is_up() -> (
     None
@@ -349,7 +334,7 @@ def test_waiting_until_all_is_sent_ends_when_the_other_side_has_it_or_time_is_up
                 reader.start()
                 wait_until_sent(port, 30.0)
 
-                assert unsent_bytes(port, Path("/proc/net/tcp").read_text()) == 0
+                assert unsent_bytes(port, tcp_table() or "") == 0
         reader.join(30.0)
 
 

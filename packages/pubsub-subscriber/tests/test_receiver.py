@@ -35,8 +35,8 @@ class FakeInlet:
         frame = self.frames.popleft()
         return frame if copy else zmq.Frame(frame)
 
-    def readable(self) -> bool:
-        return bool(self.frames)
+    def events(self) -> int:
+        return zmq.POLLIN if self.frames else 0
 
 
 FRAMES = st.lists(st.sampled_from(["answer", "event", "large", "garbage"]), max_size=8)
@@ -72,4 +72,4 @@ def test_who_fetches_until_nothing_waits_has_it_all(
 
     assert len(items) == sent
     assert not intake.held
-    assert not any(inlet.readable() for inlet in receiver.inlets.values())
+    assert not any(inlet.events() for inlet in receiver.inlets.values())

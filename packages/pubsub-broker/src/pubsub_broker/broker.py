@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 import zmq
 
 from pubsub_broker import exposure
-from pubsub_broker.auditlog import AuditLog
+from pubsub_broker.budgets import limits_of
 from pubsub_broker.controlport import ControlPort, Received
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.counting import CountingForwarder
@@ -24,11 +24,11 @@ from pubsub_broker.door import Door
 from pubsub_broker.effects import Arrived, Attach, Departed, Detach, Effect, Send
 from pubsub_broker.forwarder import RETRY_S
 from pubsub_broker.forwarding import Forwarding, Overflow
-from pubsub_broker.guard import limits_of
 from pubsub_broker.journal import Journal
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_broker.statefile import StateKeeper
 from pubsub_common import addresses, arguments, defaults
+from pubsub_common.auditlog import AuditLog
 from pubsub_common.errors import ConfigError, ProtocolError, PubSubError
 from pubsub_common.events import SESSION_BITS
 from pubsub_common.messages import Disconnect, Heartbeat, Model, Register, Request
@@ -154,7 +154,7 @@ class Broker:
         self._state_path = state
         self._secure_path = secure
         self._gatekeeper: Gatekeeper | None = None
-        self._audit = AuditLog()
+        self._audit = AuditLog(_log)
         # Clients to be hung up on, once they have read why.
         self._unwanted: list[tuple[float, set[str]]] = []
         self.address = ""
@@ -529,6 +529,7 @@ class Broker:
                 case Send(peer, message):
                     self._port.send(peer, message)
                 case Attach() | Detach():
+                    self._forwarding.expect(effect)
                     self._changes.append(effect)
                 case _:
                     self._journal.note(effect, time.monotonic())

@@ -65,6 +65,8 @@ class CountingForwarder:
             message = pair.receive()
             if message is None:
                 break
+            if not message:
+                continue
             frame = message[0].bytes
             try:
                 topic, self._event, count = counted(frame, limit - passed)

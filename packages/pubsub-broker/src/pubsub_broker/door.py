@@ -1,17 +1,17 @@
-"""The guard at the control port: who comes, and closing connections. Shell."""
+"""At the control port: limits for each address, and closing connections. Shell."""
 
 from __future__ import annotations
 
 import logging
-import os
-import socket as sockets
 
 import zmq
 
+from pubsub_broker.budgets import Kind, Limits
 from pubsub_broker.controlport import Received
 from pubsub_broker.doorwatch import DoorWatch
-from pubsub_broker.guard import Guard, Kind, Limits, Verdict
+from pubsub_broker.limiter import Limiter, Verdict
 from pubsub_common.messages import Register, Request, StatusRequest
+from pubsub_common.security.peers import Connection, connection_at, hang_up
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Door(DoorWatch):
         super().__init__(watched, secure=secure)
         self.port = 0  # on which the watched socket listens
         self.refused = 0  # messages, so far
-        self._guard = Guard(limits)
+        self._limiter = Limiter(limits)
 
     def admits(self, received: Received, now: float) -> bool:
         """Whether to look into a message at all."""
@@ -39,7 +39,7 @@ class Door(DoorWatch):
             return True
         size = len(received.data)
         return self._obey(
-            self._guard.message(address, received.peer, size, now), received
+            self._limiter.message(address, received.peer, size, now), received
         )
 
     def admits_malformed(self, received: Received, now: float) -> bool:
@@ -60,26 +60,26 @@ class Door(DoorWatch):
 
     def tick(self, now: float) -> None:
         """Log what is due."""
-        for line in self._guard.tick(now):
+        for line in self._limiter.tick(now):
             _log.warning("%s", line)
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None while nothing is."""
-        return self._guard.next_deadline()
+        return self._limiter.next_deadline()
 
     def _came(self, fd: int, address: str, now: float) -> None:
-        if not self._guard.connected(address, now):
+        if not self._limiter.connected(address, now):
             self._end(fd, address)
 
     def _left(self, address: str) -> None:
-        self._guard.disconnected(address)
+        self._limiter.disconnected(address)
 
     def _admits_kind(
         self, received: Received, kind: Kind, now: float, clients: int = 0
     ) -> bool:
         if received.address is None:
             return True
-        verdict = self._guard.request(
+        verdict = self._limiter.request(
             received.address, received.peer, kind, now, clients
         )
         return self._obey(verdict, received)
@@ -96,22 +96,21 @@ class Door(DoorWatch):
 
     def _address_of(self, fd: int) -> str | None:
         """Who is at the other end of a connection to our port; None: it is none."""
-        try:
-            with sockets.socket(fileno=os.dup(fd)) as connection:
-                if connection.getsockname()[1] == self.port:
-                    return str(connection.getpeername()[0])
-        except (OSError, IndexError):
-            pass
-        return None
+        connection = self._connection(fd)
+        return None if connection is None else connection.remote[0]
 
     def _end(self, fd: int, address: str) -> None:
         """End the connection of ``address`` on ``fd``; libzmq then drops that peer. Should
         it have closed the descriptor and opened it for something else meanwhile, that
-        is left alone, unless it is a connection of the same address to our port."""
-        try:
-            with sockets.socket(fileno=os.dup(fd)) as connection:
-                here, there = connection.getsockname(), connection.getpeername()
-                if (here[1], there[0]) == (self.port, address):
-                    connection.shutdown(sockets.SHUT_RDWR)
-        except (OSError, IndexError):
-            pass  # it is gone already
+        is left alone, unless it is a connection of the same address to our port: limits
+        are of addresses, so it is as good as that."""
+        connection = self._connection(fd)
+        if connection is not None and connection.remote[0] == address:
+            hang_up(connection)
+
+    def _connection(self, fd: int) -> Connection | None:
+        """The connection to our port that has this descriptor now; None: none."""
+        connection = connection_at(fd)
+        if connection is None or connection.port != self.port:
+            return None
+        return connection

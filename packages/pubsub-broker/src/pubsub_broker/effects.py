@@ -20,11 +20,12 @@ class Send:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Attach:
     """Begin to receive the events of a publisher (centralized); of one with a ``key``
-    only those of its ``topics``."""
+    only those of its ``topics``, in the name of its ``session``."""
 
     address: str
     topics: tuple[str, ...]
     key: str | None = None
+    session: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,21 +11,20 @@ import contextlib
 import select
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 import zmq
 
+from pubsub_broker.leaving import Leaving
 from pubsub_common.sockets import (
     endpoint,
     has_input,
     limit_received,
     notice_dead_links,
+    tcp_table,
 )
-
-# Events of a publisher that has left may still be on their way through the network
-# and our queue; disconnecting at once would drop them.
-DETACH_GRACE_S: Final = 6.0
+from pubsub_common.tcptable import talking
 
 # How long a held message waits for a subscriber to say that it has made room, before it
 # is tried anyway: what says so may have come between two looks.
@@ -37,7 +36,7 @@ def forwarder_of(topic: str, count: int) -> int:
     return zlib.crc32(topic.encode()) % count
 
 
-# One message: a frame, or what a stranger sends, several.
+# One message: a frame, or what a stranger sends, several. No frame: what must not pass.
 Message = list[zmq.Frame]
 
 
@@ -70,7 +69,7 @@ class OutSocket:
             self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
         self.held: Message | None = None
         self.held_since: float | None = None
-        self._detach_at: dict[str, float] = {}
+        self._leaving = Leaving()
 
     def bind(self, host: str, port: int) -> None:
         """Offer events to subscribers at ``host:port``.
@@ -114,16 +113,16 @@ class OutSocket:
         return any(waiting)
 
     def detach(self, address: str) -> None:
-        """Stop receiving from this publisher after a grace time."""
+        """Stop receiving from this publisher when nothing more comes from it (`Leaving`)."""
         if self.attached(address):
-            self._detach_at[address] = time.monotonic() + DETACH_GRACE_S
+            self._leaving.begin(address, time.monotonic())
 
     def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
         """Attach (True) or detach (False) publishers, in this order, and finish
         detachments that are due."""
         for attach, address in changes:
             if attach:
-                self._detach_at.pop(address, None)
+                self._leaving.cancel(address)
                 self.attach(address)
             else:
                 self.detach(address)
@@ -131,7 +130,7 @@ class OutSocket:
 
     def detach_due(self) -> float | None:
         """When `apply` is needed for the sake of earlier detachments."""
-        return min(self._detach_at.values(), default=None)
+        return self._leaving.next_look()
 
     # Subscribers
 
@@ -165,7 +164,7 @@ class OutSocket:
             return False
         self.held = self.held_since = None
         # What publishers that left had sent before comes in only now.
-        self._put_off_detachments()
+        self._leaving.put_off(time.monotonic())
         return True
 
     def let_go(self, until: float) -> None:
@@ -183,25 +182,19 @@ class OutSocket:
         self.xpub.close(linger=round(linger_s * 1000))
 
     def _detach_finished(self) -> None:
-        """Disconnect from publishers whose grace time is over, if nothing waits to
-        be forwarded; else let them wait once more."""
-        if self.held is not None:
-            self._put_off_detachments()
+        """Disconnect from publishers that have left and from whom nothing more comes."""
         now = time.monotonic()
-        due = [address for address, at in self._detach_at.items() if at <= now]
-        busy = bool(due) and self.has_input()
-        for address in due:
-            if busy:
-                self._detach_at[address] = now + 1.0
-                continue
-            del self._detach_at[address]
+        if self.held is not None:
+            self._leaving.put_off(now)
+        for address in self._leaving.finish(now, self._expected):
             self.disconnect(address)
 
-    def _put_off_detachments(self) -> None:
-        """While nothing is read, nothing of the grace time passes."""
-        if self._detach_at:
-            at = time.monotonic() + DETACH_GRACE_S
-            self._detach_at = dict.fromkeys(self._detach_at, at)
+    def _expected(self, addresses: Collection[str]) -> Collection[str]:
+        """From which of these publishers something waits, or may still come."""
+        if self.has_input():
+            return addresses
+        table = tcp_table()
+        return () if table is None else talking(addresses, table)
 
     def _send(self, message: Message) -> None:
         """Raises:

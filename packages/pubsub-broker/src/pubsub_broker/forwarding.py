@@ -13,13 +13,13 @@ from pubsub_broker.controlport import EVENT_THREADS
 from pubsub_broker.doorwatch import DoorWatch
 from pubsub_broker.effects import Attach, Detach
 from pubsub_broker.forwarder import (
-    DETACH_GRACE_S,
     Forwarder,
     ForwardSockets,
     OutSocket,
     Served,
     forwarder_of,
 )
+from pubsub_broker.leaving import HEARD_S
 from pubsub_broker.proxy import ProxyForwarder
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.sockets import wait_until_sent
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Overflow = Literal["drop", "block"]
 
 _BIND_ATTEMPTS: Final = 20
-# Publishers that left are looked up no longer than this.
-_FORGET_S: Final = 10 * DETACH_GRACE_S
 
 
 class Forwarding:
@@ -96,10 +94,11 @@ class Forwarding:
         return self.pairs[forwarder_of(topic, self._count)]
 
     def apply(self, changes: Sequence[Attach | Detach]) -> None:
-        """Connect to publishers and disconnect from them, and do what is due of that."""
+        """Connect to publishers and disconnect from them, as was told to `expect`, and do
+        what is due of that."""
         # Every publisher at every forwarder, though each of its topics goes through
         # one: so it sees the ready topics of a subscriber from all of them.
-        self._keep_book(changes)
+        self._forget()
         mine = [(isinstance(item, Attach), item.address) for item in changes]
         now = time.monotonic()
         for served in self._served():
@@ -107,20 +106,23 @@ class Forwarding:
             if mine or (due is not None and due <= now):
                 served.apply(mine)
 
-    def _keep_book(self, changes: Sequence[Attach | Detach]) -> None:
-        """So that forwarders find a publisher until they have left it, and one that is
-        not to be heard any more not at all."""
+    def expect(self, change: Attach | Detach) -> None:
+        """This will be applied. Before the publisher is told, as it may then begin: so
+        forwarders find it, until they have left it, and one that is not to be heard any
+        more not at all."""
+        self._left_at.pop(change.address, None)
+        if isinstance(change, Attach):
+            self._publishers[change.address] = change
+        elif change.at_once:
+            self._publishers.pop(change.address, None)
+        else:
+            self._left_at[change.address] = time.monotonic()
+
+    def _forget(self) -> None:
+        """Publishers that left long ago."""
         now = time.monotonic()
-        for item in changes:
-            self._left_at.pop(item.address, None)
-            if isinstance(item, Attach):
-                self._publishers[item.address] = item
-            elif item.at_once:
-                self._publishers.pop(item.address, None)
-            else:
-                self._left_at[item.address] = now
         for address, left_at in list(self._left_at.items()):
-            if now - left_at < _FORGET_S:
+            if now - left_at < HEARD_S:
                 break
             del self._left_at[address]
             self._publishers.pop(address, None)
@@ -203,6 +205,7 @@ class Forwarding:
             publisher_at=self._publishers.get,
             permits=self._gatekeeper.trust.permits,
             on_refused=self._gatekeeper.refused,
+            on_forged=self._gatekeeper.forged,
         )
 
     def _forwarder(self, pair: OutSocket, name: str) -> Forwarder:

@@ -10,9 +10,9 @@ from typing import Final
 
 import zmq
 
-from pubsub_broker.auditlog import AuditLog
 from pubsub_broker.keystore import KeyStore
 from pubsub_broker.trust import Trust
+from pubsub_common.auditlog import AuditLog
 from pubsub_common.errors import ConfigError
 from pubsub_common.security.keys import ClientKeys
 from pubsub_common.security.zap import ZapServer
@@ -28,7 +28,8 @@ def _now() -> datetime.datetime:
 
 
 class Gatekeeper:
-    """Knows the folder of a secure broker. `allows` and `refused` are for any thread."""
+    """Knows the folder of a secure broker. `allows`, `refused` and `forged` are for any
+    thread."""
 
     def __init__(self, directory: str | Path, audit: AuditLog) -> None:
         """Raises:
@@ -94,6 +95,15 @@ class Gatekeeper:
         name = self.trust.describe(key, _now())
         self._audit.note(
             address, "topic", f"hung up on {name}, who may not have {what}"
+        )
+
+    def forged(self, key: str, address: str) -> None:
+        """A publisher sent what is not in its own name, and was dropped."""
+        name = self.trust.describe(key, _now())
+        self._audit.note(
+            address,
+            "name",
+            f"dropped what {name} sent in the name of another publisher",
         )
 
     def _read_anew(self) -> bool:

@@ -1,8 +1,8 @@
 """Forwarding where the broker is secure: what is not allowed does not pass. Shell.
 
-Each publisher has a SUB socket of its own, connected with its key and subscribed to what
-subscribers want of what it may publish: libzmq drops whatever else it sends. Subscribers
-are judged by `pubsub_common.security.guard`.
+Each publisher has a socket of its own (`source`), by which nothing comes but what it may
+publish; what it sends in the name of another is dropped. Subscribers are judged by
+`pubsub_common.security.guard`.
 
 So that an event does not cost a look at every publisher's socket, those that may have one
 are in a queue. A socket leaves it when it was found empty: from then on libzmq makes its
@@ -21,33 +21,20 @@ import zmq
 
 from pubsub_broker.effects import Attach
 from pubsub_broker.forwarder import Message, OutSocket, receive
+from pubsub_broker.source import Source
 from pubsub_common.security.guard import Guard, OnRefused, Permits, topic_of
-from pubsub_common.security.keys import act_as_client, act_as_server
-from pubsub_common.sockets import asker, limit_received, notice_dead_links
+from pubsub_common.security.keys import act_as_server
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair
 
 
+# A public key, and the IP address of who has it.
+OnForged = Callable[[str, str], None]
+
 # Messages of one publisher before those of another.
 _TURN: Final = 64
 _POLLIN: Final = int(zmq.POLLIN)
-
-
-class _Source:
-    """One publisher."""
-
-    __slots__ = ("events", "fd", "key", "socket", "topics", "waiting")
-
-    def __init__(
-        self, socket: zmq.Socket[bytes], key: str, topics: tuple[str, ...]
-    ) -> None:
-        self.socket = socket
-        self.fd: int = socket.FD
-        self.key = key
-        self.topics = frozenset(topics)
-        self.events = asker(socket, zmq.EVENTS)
-        self.waiting = False  # in the queue of those that may have something
 
 
 class GuardedSockets(OutSocket):
@@ -64,27 +51,30 @@ class GuardedSockets(OutSocket):
         publisher_at: Callable[[str], Attach | None],
         permits: Permits,
         on_refused: OnRefused,
+        on_forged: OnForged,
     ) -> None:
         """``polled``: who drives this waits by libzmq's own poll, which takes in the news
         of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells who is
         registered at an address: asked in the thread that drives this. ``permits`` and
-        ``on_refused`` are a `Guard`'s."""
+        ``on_refused`` are a `Guard`'s. ``on_forged`` is called when a publisher sends
+        something in the name of another."""
         super().__init__(context, queue_limit, blocking=blocking)
         self._context = context
         self._queue_limit = queue_limit
         self._pair = pair
         self._threads = 0  # any of libzmq's
         self._publisher_at = publisher_at
+        self._on_forged = on_forged
         act_as_server(self.xpub, pair)
         self._guard = Guard(self.xpub, permits, on_refused)
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, Source] = {}
         self._inputs: tuple[zmq.Socket[bytes], ...] = ()
         # Those that may have a message; it is the first one's turn, and it has had so
         # many messages in it.
-        self._queue: deque[_Source] = deque()
+        self._queue: deque[Source] = deque()
         self._taken = 0
         self._polled = polled
-        self._by_fd: dict[int, _Source] = {}
+        self._by_fd: dict[int, Source] = {}
         self._epoll = select.epoll()
         self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
 
@@ -112,7 +102,12 @@ class GuardedSockets(OutSocket):
                     pass
                 else:
                     self._taken += 1
-                    return message
+                    frame = message[0]
+                    if source.own(frame) or self._registered_anew(source, frame):
+                        return message
+                    host = source.address.rpartition(":")[0]
+                    self._on_forged(source.key, host)
+                    return []  # not the next one: whoever floods has a turn, no more
             queue.popleft()
             source.waiting = False
             self._taken = 0
@@ -133,7 +128,7 @@ class GuardedSockets(OutSocket):
     def offer(self, message: Message) -> bool:
         # libzmq looks only at the first part of a message, behind which any topic could
         # hide. No publisher of ours sends more parts.
-        return len(message) > 1 or super().offer(message)
+        return len(message) != 1 or super().offer(message)
 
     def attached(self, address: str) -> bool:
         return address in self._sources
@@ -147,17 +142,18 @@ class GuardedSockets(OutSocket):
             self.disconnect(address)
             source = None
         if source is None:
-            source = self._sources[address] = self._connect(address, publisher)
+            source = self._sources[address] = self._connect(publisher)
             self._by_fd[source.fd] = source
             self._epoll.register(source.fd, select.EPOLLIN)
             self._expect(source)
             self._changed()
         else:
-            self._rearrange(source, frozenset(publisher.topics))
+            self._expect(source)
+            source.follow(publisher, self._wanted)
 
     def detach(self, address: str) -> None:
         if self._publisher_at(address) is None and self.attached(address):
-            self._detach_at.pop(address, None)
+            self._leaving.cancel(address)
             self.disconnect(address)
         else:
             super().detach(address)
@@ -198,37 +194,32 @@ class GuardedSockets(OutSocket):
         unwanted = set(keys)
         self._guard.hang_up(unwanted)
         # Publishers that left are heard for a while, but not if they may do less now.
-        for address in list(self._detach_at):
+        for address in self._leaving.addresses():
             source = self._sources.get(address)
             if source is not None and source.key in unwanted:
-                del self._detach_at[address]
+                self._leaving.cancel(address)
                 self.disconnect(address)
 
-    def _connect(self, address: str, publisher: Attach) -> _Source:
-        assert publisher.key is not None, "the caller has looked"
+    def _connect(self, publisher: Attach) -> Source:
         socket = self._context.socket(zmq.SUB)
         socket.set_hwm(self._queue_limit)
         socket.setsockopt(zmq.AFFINITY, self._threads)
-        socket.sndhwm = 0  # as that of an XSUB, see `ForwardSockets`
-        notice_dead_links(socket)
-        limit_received(socket)
-        act_as_client(socket, self._pair, publisher.key)
-        source = _Source(socket, publisher.key, ())
-        self._rearrange(source, frozenset(publisher.topics))
-        socket.connect(f"tcp://{address}")
+        source = Source(socket, publisher)
+        source.follow(publisher, self._wanted)
+        source.connect(self._pair)
         return source
 
-    def _rearrange(self, source: _Source, topics: frozenset[str]) -> None:
-        """A publisher has these topics now."""
-        self._expect(source)
-        for subscription, topic in self._wanted.items():
-            if topic in topics and topic not in source.topics:
-                source.socket.subscribe(subscription)
-            elif topic in source.topics and topic not in topics:
-                source.socket.unsubscribe(subscription)
-        source.topics = topics
+    def _registered_anew(self, source: Source, frame: zmq.Frame) -> bool:
+        """Whether a message is in the name that a publisher has now, of which this thread
+        was not told yet."""
+        publisher = self._publisher_at(source.address)
+        if publisher is None or publisher.key != source.key:
+            return False
+        assert publisher.session is not None, "who has a key has one"
+        source.author.renew(publisher.session)
+        return source.own(frame)
 
-    def _expect(self, source: _Source) -> None:
+    def _expect(self, source: Source) -> None:
         """It may have a message, and its descriptor may not tell."""
         if not source.waiting:
             source.waiting = True

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 from pubsub_broker.effects import Arrived, Departed, Effect, GivenUp, Missed, Rejected
 from pubsub_broker.ratelimit import RefusalLog, Throttle
 from pubsub_broker.registry import Client
 from pubsub_broker.stalls import slowest_reader
+from pubsub_common.sockets import tcp_table
 
 _log = logging.getLogger(__name__)
 
-_TCP_TABLE: Final = Path("/proc/net/tcp")
 # Forwarding that was held up for a shorter time is nothing to talk about.
 _PATIENCE_S: Final = 1.0
 # What one line names at most.
@@ -67,10 +66,8 @@ class Journal:
         for port, since in held:
             if now - since < _PATIENCE_S or not self._stalls.allows(port, now):
                 continue
-            try:
-                found = slowest_reader(port, _TCP_TABLE.read_text())
-            except OSError:
-                found = None  # not Linux
+            table = tcp_table()
+            found = None if table is None else slowest_reader(port, table)
             who = "a subscriber does not read"
             if found is not None:
                 who = f"the subscriber at {found[0]} does not read ({found[1]} bytes wait)"

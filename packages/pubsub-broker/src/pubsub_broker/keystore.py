@@ -21,6 +21,7 @@ from typing import Final
 
 from pubsub_broker import keyring, policy
 from pubsub_broker.keyring import Enrolled
+from pubsub_broker.ownership import check_folder
 from pubsub_broker.policy import Policy
 from pubsub_common.errors import ConfigError
 from pubsub_common.security.keys import (
@@ -65,6 +66,7 @@ class KeyStore:
             raise ConfigError(
                 f"cannot make the folder {self.directory}: {error.strerror}"
             ) from None
+        check_folder(self.directory)
         pair = new_pair()
         write_secret(
             self.directory / _BROKER,
@@ -79,7 +81,7 @@ class KeyStore:
         """The broker's keys.
 
         Raises:
-            ConfigError: they are missing, or others can read them.
+            ConfigError: they are missing, or others can read them or write beside them.
         """
         path = self.directory / _BROKER
         if self.directory.is_file():
@@ -87,6 +89,7 @@ class KeyStore:
         if not _there(path):
             made_by = _MADE_BY.format(self.directory)
             raise ConfigError(f"no broker's keys in {self.directory}; {made_by}")
+        check_folder(self.directory)
         return pair_in(read_secret(path), path)
 
     def own_keys(self) -> ClientKeys:
@@ -124,7 +127,7 @@ class KeyStore:
             return None
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-        return policy.parse(parse_toml(data, path), str(path))
+        return policy.parse(parse_toml(data, path, public=True), str(path))
 
     def stamp(self) -> tuple[object, ...]:
         """Something that is another after clients or policy were changed."""
@@ -147,10 +150,13 @@ class KeyStore:
         keys are made for it; returns the file that they are in.
 
         Raises:
-            ConfigError: there is one of this name or key, or this cannot be written.
+            ConfigError: there is one of this name or key, the key is the broker's, or this
+                cannot be written.
         """
         keyring.validate_name(name)
         broker = self.pair()
+        if public == broker.public:
+            raise ConfigError("this is the broker's own key: give that of the client")
         with self._locked():
             clients = self.clients()
             there = clients.get(name)
@@ -179,6 +185,7 @@ class KeyStore:
         Raises:
             ConfigError: nobody of this name is enrolled, or this cannot be written.
         """
+        check_folder(self.directory)
         with self._locked():
             clients = self.clients()
             client = clients.get(name)

@@ -136,7 +136,8 @@ class Members:
         self._channels.joined(publisher, now)
         if not self._attaching:
             return []
-        return [Attach(publisher.address, publisher.topics, publisher.user)]
+        session = None if publisher.user is None else publisher.session
+        return [Attach(publisher.address, publisher.topics, publisher.user, session)]
 
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is

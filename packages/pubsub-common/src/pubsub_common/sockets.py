@@ -29,6 +29,7 @@ from typing import Any, Final
 import zmq
 
 from pubsub_common.defaults import MAX_PAYLOAD_BYTES, MAX_SUBSCRIPTION_BYTES
+from pubsub_common.tcptable import unsent_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +131,9 @@ class DataSocket:
         notice_dead_links(self.socket)
         limit_received(self.socket, subscriptions=kind == zmq.XPUB)
         self.fd: int = self.socket.FD
-        self._events = asker(self.socket, zmq.EVENTS)
+        # What may be done with the socket at once: POLLIN, POLLOUT. The caller holds the
+        # lock.
+        self.events = asker(self.socket, zmq.EVENTS)
 
     def receive(self) -> bytes | None:
         """One message without waiting, or None. The caller holds the lock."""
@@ -139,7 +142,7 @@ class DataSocket:
     def readable(self) -> bool:
         """Whether a message waits. The caller holds the lock. A tenth of the time of a
         `receive` for nothing, which makes an exception."""
-        return bool(self._events() & _POLLIN)
+        return bool(self.events() & _POLLIN)
 
     def close(self, linger_s: float) -> None:
         with self.lock:
@@ -147,16 +150,13 @@ class DataSocket:
                 self.socket.close(linger=round(linger_s * 1000))
 
 
-def unsent_bytes(port: int, table: str) -> int:
-    """What the kernel has still to send, or to have acknowledged, on the connections of
-    local TCP port ``port``. ``table`` is the text of ``/proc/net/tcp``."""
-    suffix = f":{port:04X}"
-    found = 0
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(suffix):
-            found += int(fields[4].partition(":")[0], 16)
-    return found
+def tcp_table() -> str | None:
+    """What Linux tells of this network namespace's TCP connections, for
+    `pubsub_common.tcptable`; None on other systems."""
+    try:
+        return _TCP_TABLE.read_text()
+    except OSError:
+        return None
 
 
 def wait_until_sent(port: int, timeout_s: float) -> None:
@@ -173,10 +173,9 @@ def wait_until_sent(port: int, timeout_s: float) -> None:
     before, moved_at = -1, time.monotonic()
     # Twice nothing: in between, libzmq's thread would have written more if it had any.
     while quiet < _QUIET_LOOKS:
-        try:
-            table = _TCP_TABLE.read_text()
-        except OSError:
-            return  # not Linux
+        table = tcp_table()
+        if table is None:
+            return
         now = time.monotonic()
         left = unsent_bytes(port, table)
         if left != before:

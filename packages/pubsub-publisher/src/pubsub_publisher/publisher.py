@@ -568,6 +568,7 @@ class Publisher:
         for."""
         if self._keys is None:
             return
+        from pubsub_common.auditlog import AuditLog
         from pubsub_common.security.guard import Guard
         from pubsub_common.security.keys import act_as_server
         from pubsub_common.security.zap import ZapServer
@@ -583,19 +584,19 @@ class Publisher:
 
         ZapServer(self._context, allows)
         act_as_server(self._outlet.socket, self._keys.pair)
-        self._outlet.guard = Guard(
-            self._outlet.socket, self._trust.permits, _log_refused
-        )
+        audit = AuditLog(_log)
+
+        def refused(key: str, what: str, address: str) -> None:
+            said = f"hung up on the client with key {key}, who may not have {what}"
+            audit.note(address, "topic", said)
+
+        self._outlet.guard = Guard(self._outlet.socket, trust.permits, refused)
 
     def _let_in(self, vouched: Iterable[Vouched]) -> None:
         """From here on, let in these and no others."""
         if self._trust is not None:
             self._outlet.hang_up(self._trust.update(vouched))
             self._told.set()
-
-
-def _log_refused(key: str, what: str, address: str) -> None:
-    _log.warning("hung up on %s (key %s), who may not have %s", address, key, what)
 
 
 def json_payload(value: Any) -> bytes:

@@ -51,6 +51,7 @@ _LARGE_BYTES: Final = 4096
 # What no frame begins with.
 _NO_PREFIX: Final = b"\xff\xff"
 _NOBLOCK: Final = int(zmq.NOBLOCK)
+_POLLIN: Final = int(zmq.POLLIN)
 
 Item = Event | Batch
 
@@ -82,8 +83,9 @@ class Intake:
         self._on_gap = on_gap
         self._recovery = recovery
         self._carry_out = carry_out
-        # With the publisher that it must be of, if it comes from a socket of one.
-        self._held: tuple[bytes, int, int | None] | None = None
+        # The frame that was taken and that `take_held` has yet to look at: when it came,
+        # and the publisher that it must be of, if it comes from a socket of one.
+        self.held: tuple[bytes, int, int | None] | None = None
         self._large = False  # the last event was
         # The topic of the last frame, which is likely that of the next one.
         self._prefix, self._topic = next(iter(self._names.items()), (_NO_PREFIX, ""))
@@ -93,31 +95,25 @@ class Intake:
         self._names[topic_prefix(topic) + EVENT_MARK] = topic
         self._batch_names[topic_prefix(topic) + BATCH_MARK] = topic
 
-    @property
-    def held(self) -> bool:
-        """Whether a frame was taken that `take_held` has yet to look at."""
-        return self._held is not None
-
     def take_held(self, items: MutableSequence[Any]) -> None:
         """Append the events of the frame that ended the last burst to ``items``, one by
         one."""
-        if self._held is not None:
-            (frame, received_ns, only), self._held = self._held, None
+        if self.held is not None:
+            (frame, received_ns, only), self.held = self.held, None
             self._unusual(frame, received_ns, only, items)
 
-    def take(self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool) -> bool:
+    def take(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> bool:
         """Append the usual events that wait at ``inlet`` to ``items``, those of at most
-        a burst of messages; True when nothing is left there. Nothing may be held."""
-        with inlet.lock:
-            if self._large:
-                return self._usual_large(inlet, items)
-            return self._usual(inlet, items, batches)
+        a burst of messages; True when nothing is left there. Nothing may be held.
 
-    def _usual(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> bool:
-        """The loop. It is long for speed's sake: a call costs as much as a step of it."""
+        Most of it is one loop, for speed's sake: a call costs as much as a step of it.
+        """
+        if self._large:
+            return self._take_large(inlet, items)
         receive, now_ns, only = inlet.receive_frame, self._now_ns, inlet.only
         frame, tracker, expected = b"", None, -1
         received_ns = 0
+        inlet.lock.acquire()
         try:
             # The first frame before anything else: it is its time that is measured.
             frame = receive(_NOBLOCK)
@@ -129,7 +125,7 @@ class Intake:
             for number in range(BURST):
                 if number:
                     # Mostly only one waits; an exception is a slow way to learn it.
-                    if number == 1 and not inlet.readable():
+                    if number == 1 and not inlet.events() & _POLLIN:
                         return True
                     frame = receive(_NOBLOCK)
                     received_ns = now_ns()
@@ -144,7 +140,7 @@ class Intake:
                             frame, begin, received_ns, only, items, batches
                         ):
                             continue
-                        self._held = (frame, received_ns, only)
+                        self.held = (frame, received_ns, only)
                         return False
                     prefix = begin
                     self._prefix, self._topic = prefix, found
@@ -158,7 +154,7 @@ class Intake:
                     self._large = True
                 if event.session != session:
                     if only is not None and event.session != only:
-                        self._held = (frame, received_ns, only)
+                        self.held = (frame, received_ns, only)
                         return False
                     if tracker is not None:
                         tracker.expected = expected
@@ -166,7 +162,7 @@ class Intake:
                     tracker = trackers.get((session, topic))
                     expected = -1 if tracker is None else tracker.expected
                 if event.sequence != expected:
-                    self._held = (frame, received_ns, only)
+                    self.held = (frame, received_ns, only)
                     return False
                 expected += 1
                 event.topic = topic
@@ -175,21 +171,24 @@ class Intake:
         except zmq.Again:
             return True
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._held = (frame, received_ns, only)
+            self.held = (frame, received_ns, only)
         finally:
             if tracker is not None:
                 tracker.expected = expected
+            inlet.lock.release()
         return False
 
-    def _usual_large(self, inlet: Inlet, items: MutableSequence[Any]) -> bool:
-        """As `_usual`, while events are large: they are decoded out of libzmq's memory.
+    def _take_large(self, inlet: Inlet, items: MutableSequence[Any]) -> bool:
+        """As `take`, while events are large: they are decoded out of libzmq's memory.
         A frame as bytes would be one copy more, and memory that is trimmed and taken
         again for each."""
         receive, now_ns, only = inlet.receive_frame, self._now_ns, inlet.only
         prefix, topic = self._prefix, self._topic
         start = len(prefix) - 1
-        try:
-            for _ in range(_LARGE_BURST):
+        with inlet.lock, contextlib.suppress(zmq.Again):
+            for number in range(_LARGE_BURST):
+                if number == 1 and not inlet.events() & _POLLIN:
+                    return True
                 view = receive(_NOBLOCK, False).buffer
                 received_ns = now_ns()
                 event = None
@@ -201,15 +200,14 @@ class Intake:
                 tracker = event and self._streams.trackers.get((event.session, topic))
                 if not event or not tracker or tracker.expected != event.sequence:
                     self._large = False
-                    self._held = (view.tobytes(), received_ns, only)
+                    self.held = (view.tobytes(), received_ns, only)
                     return False
                 tracker.expected += 1
                 event.topic = topic
                 event.received_ns = received_ns
                 items.append(event)
-        except zmq.Again:
-            return True
-        return False
+            return False
+        return True
 
     def _usual_batch(
         self,

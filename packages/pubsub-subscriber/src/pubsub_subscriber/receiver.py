@@ -74,6 +74,8 @@ class Receiver:
         self._watched: dict[int, Inlet] = {}
         # All sockets were empty a moment ago, so their descriptors tell of what comes.
         self._empty_now = False
+        # Besides, there is nothing to be done at some time, and nobody has woken us.
+        self._quiet = False
         self._stop_at = 0.0
 
     # For any thread
@@ -199,7 +201,11 @@ class Receiver:
                 return False
             events: list[Event] = []
             try:
-                if not self._gather(events, wanted, deadline):
+                if self._quiet and deadline is None and not self.kept:
+                    self._poll(
+                        None, events
+                    )  # nearly always, unless there is much to do
+                elif not self._gather(events, wanted, deadline):
                     return False
             except BaseException:  # what has arrived is not lost with it
                 self.kept.extend(events)
@@ -264,22 +270,23 @@ class Receiver:
     def fetch(self, items: MutableSequence[Any], *, batches: bool = False) -> bool:
         """Append the events that wait at the sockets, about a burst, to ``items``; False
         when nothing waits. They are whole batches only if ``batches`` says so."""
+        self._quiet = False
         if self.waker is None or (self.stopping and time.monotonic() >= self._stop_at):
             return False
         intake = self._intake
         while self.retired:
             self._empty(self.retired.pop(), items, batches=batches)
-        waited = intake.held
+        waited = intake.held is not None
         before = len(items)
         if self._poll_busy is not None:
             self._poll_busy(items)
         empty = True
         for inlet in tuple(self.inlets.values()):
-            if intake.held:
+            if intake.held is not None:
                 if len(items) > before:
                     return True  # those before it are delivered first
                 intake.take_held(items)
-            empty &= intake.take(inlet, items, batches=batches)
+            empty &= intake.take(inlet, items, batches)
         self._empty_now = empty
         # What was looked at need not have been an event, and more may wait behind it.
         return waited or not empty or len(items) > before
@@ -292,8 +299,8 @@ class Receiver:
         while True:
             intake.take_held(items)
             before = len(items)
-            intake.take(inlet, items, batches=batches)
-            if len(items) == before and not intake.held:
+            intake.take(inlet, items, batches)
+            if len(items) == before and intake.held is None:
                 break
         inlet.close(0)
         self._poller = None
@@ -308,12 +315,11 @@ class Receiver:
         """Wait for frames, for something to settle, or for the deadline; the events that
         come are appended to ``items``."""
         self._check_usable()
-        self._empty_now = False
+        self._empty_now = self._quiet = False
         waker = self.waker
         assert waker is not None, "usable means configured"
-        poller = self._poller
-        if poller is None:
-            poller = self._watch(waker)
+        if self._poller is None:
+            self._watch(waker)
             # A frame may have come before the descriptor was watched.
             if self.fetch(items, batches=batches):
                 return
@@ -321,27 +327,44 @@ class Receiver:
         settle_at = self._next_deadline()
         if settle_at is not None and self._settle():
             return
+        self._quiet = settle_at is None
+        self._poll(_timeout_ms(deadline, settle_at), items, batches)
+
+    def _poll(
+        self,
+        timeout_ms: float | None,
+        items: MutableSequence[Any],
+        batches: bool = False,
+    ) -> None:
+        """Wait for the descriptors, and append the events that come to ``items``. The
+        shortest way from there to the socket: it is part of every latency."""
+        poller, waker, intake = self._poller, self.waker, self._intake
+        # Should this be cut short, the sockets must be looked at.
+        quiet, self._quiet, self._empty_now = self._quiet, False, False
+        if poller is None or waker is None:  # another thread has just seen to that
+            return
         empty = True
-        # The shortest way from here to the socket: it is part of every latency.
-        for fd, _ in poller.poll(_timeout_ms(deadline, settle_at)):
+        for fd, _ in poller.poll(timeout_ms):
             inlet = self._watched.get(fd)
             if inlet is None:
                 waker.clear()
                 empty = False  # whatever it was about
-            elif self._intake.held or self.waker is None:  # or disconnected meanwhile
+            elif (
+                intake.held is not None or self.waker is None
+            ):  # or disconnected meanwhile
                 empty = False
             else:
-                empty &= self._intake.take(inlet, items, batches=batches)
+                empty &= intake.take(inlet, items, batches)
         self._empty_now = empty
+        self._quiet = quiet and empty
 
-    def _watch(self, waker: Waker) -> select.poll:
-        """A poller of all sockets."""
+    def _watch(self, waker: Waker) -> None:
+        """Make a poller of all sockets."""
         poller = self._poller = select.poll()
         poller.register(waker.fd, select.POLLIN)
         self._watched = {inlet.fd: inlet for inlet in tuple(self.inlets.values())}
         for fd in self._watched:
             poller.register(fd, select.POLLIN)
-        return poller
 
 
 def _timeout_ms(*deadlines: float | None) -> float | None:

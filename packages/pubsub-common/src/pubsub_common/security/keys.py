@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from pubsub_common.z85 import KEY_LENGTH, is_key
 _MAX_FILE_BYTES: Final = 65_536
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _CHANGE: Final = stat.S_IWGRP | stat.S_IWOTH
+_PLACE: Final = re.compile(r"at (line \d+, column \d+|end of document)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,12 +68,13 @@ def new_pair() -> KeyPair:
 
 
 def load_client_keys(path: str | Path) -> ClientKeys:
-    """The keys in a client's file.
+    """The keys in a client's file, or from a pipe, as a shell's ``<(vault ...)`` is one:
+    that is read to its end, and can be read only once.
 
     Raises:
         ConfigError: it cannot be read, others can read it, or it is no such file.
     """
-    document = read_secret(path)
+    document = read_secret(path, pipe=True)
     pair = pair_in(document, path)
     name, broker = document.get("name"), document.get("broker")
     if not isinstance(name, str) or not name:
@@ -98,21 +101,29 @@ def pair_in(document: Mapping[str, Any], path: str | Path) -> KeyPair:
 
 
 def read_secret(
-    path: str | Path, max_bytes: int = _MAX_FILE_BYTES, *, public: bool = False
+    path: str | Path,
+    max_bytes: int = _MAX_FILE_BYTES,
+    *,
+    public: bool = False,
+    pipe: bool = False,
 ) -> dict[str, Any]:
     """The content of a TOML file that only its owner may read and change, or, if it is
-    ``public``, change; of at most so many bytes.
+    ``public``, change; of at most so many bytes. It may be a ``pipe``, if that is said.
 
     Raises:
         ConfigError: it cannot be read, others can use it, or it is no TOML.
     """
     try:
-        # Else somebody else's pipe would have us wait.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # A pipe that is none of ours would have us wait.
+        waits = pipe and stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116
+        flags = os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK)
+        descriptor = os.open(path, flags)
         with os.fdopen(descriptor, "rb") as file:
+            # A shell's pipe has a mode too, of its user's alone.
             mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise ConfigError(f"{path} is not a plain file")
+            if not (stat.S_ISREG(mode) or (waits and stat.S_ISFIFO(mode))):
+                what = "neither a plain file nor a pipe" if pipe else "not a plain file"
+                raise ConfigError(f"{path} is {what}")
             if mode & (_CHANGE if public else _OTHERS):
                 why = (
                     "says who is let in, and others may change it"
@@ -127,11 +138,15 @@ def read_secret(
         ) from None
     if len(data) > max_bytes:
         raise ConfigError(f"{path} is too large for what it should be")
-    return parse_toml(data, path)
+    if waits and not data:
+        raise ConfigError(f"nothing came by the pipe {path}")
+    return parse_toml(data, path, public=public)
 
 
-def parse_toml(data: bytes, path: str | Path) -> dict[str, Any]:
-    """TOML that came from ``path``.
+def parse_toml(
+    data: bytes, path: str | Path, *, public: bool = False
+) -> dict[str, Any]:
+    """TOML that came from ``path``. What is wrong in a ``public`` file, may be said.
 
     Raises:
         ConfigError: it is none.
@@ -139,14 +154,18 @@ def parse_toml(data: bytes, path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        # What it complains of may quote the secret.
-        harmless = isinstance(error, tomllib.TOMLDecodeError) and b"secret" not in data
-        said = " " + " ".join(f"({error})".split()) if harmless else ""
+        said = ""
+        if isinstance(error, tomllib.TOMLDecodeError):
+            words = " ".join(str(error).split())
+            # All of it may quote the secret; where it is, does not.
+            place = _PLACE.search(words)
+            said = f" ({words})" if public else f" ({place[0]})" if place else ""
         raise ConfigError(f"{path}: not TOML{said}") from None
 
 
 def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a file that only its owner can read, whole or not at all.
+    """Write a file that only its owner can read, whole or not at all; the superuser
+    writes it for the owner of the folder (`hand_over`).
 
     Raises:
         ConfigError: it is there already (unless ``replace``), or cannot be written.

@@ -19,10 +19,12 @@ import zmq
 
 
 class Connection(NamedTuple):
-    """A TCP connection of this process: its descriptor, and who is at its other end."""
+    """A TCP connection of this process: its descriptor, who is at its other end, and
+    the port of ours that it goes through."""
 
     fd: int
     remote: tuple[str, int]
+    port: int
 
 
 def text_of(frame: zmq.Frame, name: str) -> str | None:
@@ -52,9 +54,9 @@ def connection_at(fd: int) -> Connection | None:
     try:
         with socket.socket(fileno=os.dup(fd)) as copy:
             host, port = copy.getpeername()[:2]
-    except (OSError, ValueError):
+            return Connection(fd, (host, port), copy.getsockname()[1])
+    except (OSError, ValueError, IndexError):
         return None
-    return Connection(fd, (host, port))
 
 
 def hang_up(connection: Connection) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from attack_tools import Vault
-from running_roles import Program, free_port
+from running_roles import WAIT_S, Program, free_port
 
 from pubsub_common.security.keys import new_pair
 
@@ -112,7 +114,58 @@ def test_a_clients_file_that_must_not_be_used_is_one_line_and_exit_2(
     secret = vault.keys("bob").pair.secret
     spoil(path)
     program = run(script, "-t", "A", "--broker-port", free_port(), "--keys", path)
-    assert SPOILT[spoil].format(path) in complaint_of(program, secret)
+    expected = SPOILT[spoil].format(path)
+    if spoil is a_device:
+        expected = f"{path} is neither a plain file nor a pipe"
+    assert expected in complaint_of(program, secret)
+
+
+def by_a_pipe(
+    source: str, file: Path, name: str, *argv: object
+) -> subprocess.Popen[str]:
+    """A console script with keys that a shell has it read from a command."""
+    script = Path(sys.executable).with_name(name)
+    line = 'exec "$@" --keys <($source "$file")'
+    return subprocess.Popen(
+        ["bash", "-c", line, "bash", script, *map(str, argv)],
+        env={**os.environ, "source": source, "file": str(file)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_keys_may_come_by_a_pipe(run: Run, tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "secure")
+    port = free_port()
+    broker = run("pubsub-broker", "--port", port, "--secure", vault.folder)
+    broker.says("broker on")
+    common = ("-t", "A", "--broker-port", port, "-m", 2)
+    hearer = by_a_pipe("cat", vault.path("bob"), "pubsub-subscriber", *common)
+    teller = by_a_pipe(
+        *("cat", vault.path("alice"), "pubsub-publisher", *common),
+        *("--bind-port", free_port(), "-s", 0.01, "--wait-for", 1),
+    )
+    for program in (teller, hearer):
+        said, complaint = program.communicate(timeout=WAIT_S)
+        assert program.returncode == 0, said + complaint
+    assert "2 events received, 0 lost" in said + complaint
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("false", "nothing came by the pipe"), ("head -c 20", "public is not a key")],
+)
+def test_a_pipe_without_keys_is_one_line_and_exit_2(
+    tmp_path: Path, source: str, expected: str
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    words = ("pubsub-subscriber", "-t", "A", "--broker-port", free_port())
+    program = by_a_pipe(source, vault.path("bob"), *words)
+    said, complaint = program.communicate(timeout=WAIT_S)
+    assert (program.returncode, said) == (2, "")
+    assert complaint.count("\n") == 1
+    assert expected in complaint
 
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
@@ -139,7 +192,8 @@ def test_a_list_or_policy_that_cannot_be_read_keeps_the_broker_from_starting(
     path.write_text("[clients.x\n")
     program = run("pubsub-broker", "--port", free_port(), "--secure", vault.folder)
     line = complaint_of(program, vault.store.pair().secret)
-    assert f"{path}: not TOML" in line
+    assert line.startswith(f"{path}: not TOML (")
+    assert "line 1" in line
 
 
 def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
@@ -151,6 +205,36 @@ def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
     program = run("pubsub-broker", "--port", free_port(), "--secure", vault.folder)
     line = complaint_of(program, vault.store.pair().secret)
     assert line == f"others may change {path}: chmod go-w {path}"
+
+
+def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
+    run: Run, tmp_path: Path
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    secret = vault.store.pair().secret
+    vault.folder.chmod(0o777)
+    for words in (("--port", free_port()), ("enroll", "eve"), ("revoke", "bob")):
+        program = run("pubsub-broker", *words, "--secure", vault.folder)
+        assert complaint_of(program, secret) == (
+            f"others may write in {vault.folder}, and so let themselves in: "
+            f"chmod go-w {vault.folder}"
+        )
+
+
+def test_nobody_is_enrolled_with_the_key_of_the_broker_or_another(
+    run: Run, tmp_path: Path
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    for key, said in (
+        (vault.broker, "this is the broker's own key: give that of the client"),
+        (vault.keys("bob").pair.public, "bob is enrolled with this key already"),
+    ):
+        program = run(
+            *("pubsub-broker", "enroll", "eve", "--secure", vault.folder),
+            f"--public={key}",
+        )
+        assert complaint_of(program, vault.store.pair().secret) == said
+    assert "eve" not in vault.store.clients()
 
 
 def test_keygen_makes_files_that_only_their_owner_can_read(

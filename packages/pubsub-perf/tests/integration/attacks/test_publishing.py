@@ -14,9 +14,10 @@ from attack_tools import (
     publish_and_hear,
     register,
 )
-from running_roles import Receiver, wait_for
+from running_roles import Receiver, free_port, wait_for
 
-from pubsub_common.events import encode_ready_answer, ready_topic
+from pubsub_common.batches import encode_batch_body
+from pubsub_common.events import encode_ready_answer, ready_topic, topic_prefix
 from pubsub_common.recovery import Question, encode_answer, encode_position
 from pubsub_subscriber import direct
 
@@ -134,10 +135,11 @@ def test_private_answers_about_another_topic_do_not_arrive(
     assert bob.subscriber.counts().lost == 0
 
 
-def test_events_in_the_name_of_another_publisher(make_scene: MakeScene) -> None:
-    """Decentralized they are refused. Centralized publishers of one topic are not told
-    apart by subscribers: who may publish a topic can forge its events. That is known and
-    stands in SECURITY.md."""
+def test_events_in_the_name_of_another_publisher(
+    make_scene: MakeScene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a topic that it may publish: the broker (centralized) or the subscriber refuses
+    what is not in the name of the session that its key registered."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     alice = scene.publisher("alice", "A")
@@ -146,11 +148,67 @@ def test_events_in_the_name_of_another_publisher(make_scene: MakeScene) -> None:
     mallory.wait_for_subscribers_of("A")
 
     mallory._numbers[alice.session, "A"] = iter(range(1, 100))  # type: ignore[assignment]
+    hers = (alice.address, alice.session)
     mallory.send(mallory.frame("A", b"forged", alice.session))
+    mallory.send(mallory.frame("A", b"forged" * 10_000, alice.session))
+    mallory.send(topic_prefix("A") + encode_batch_body(*hers, 1, [1], [b"forged"]))
     hears(mallory, bob, b"1", b"2")
+    publish_and_hear(alice, "A", bob, b"hers too")
 
-    assert (b"forged" in bob.payloads) == scene.centralized
+    assert set(bob.payloads) == {b"hers", b"1", b"2", b"hers too"}
+    assert bob.subscriber.counts().lost == 0
     assert (bob.subscriber.malformed_count > 0) != scene.centralized
+    said = "127.0.0.1: dropped what mallory sent in the name of another publisher"
+    assert caplog.text.count(said) == scene.centralized
+
+
+def test_answers_in_the_name_of_another_publisher(make_scene: MakeScene) -> None:
+    """How far it is, and what it says that others missed, of a topic of both."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    alice = scene.publisher("alice", "A", history=10)
+    publish_and_hear(alice, "A", bob, b"hers")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+
+    reader = bob.subscriber.session
+    hers = (alice.address, alice.session)
+    question = Question("A", alice.session, reader, 1, 1, 0)
+    forged = [
+        encode_ready_answer("A", reader, *hers, 1000),
+        encode_position("A", *hers, 1000),
+        encode_answer(question, alice.address, 1, [1], [b"forged"]),
+    ]
+    if scene.centralized:  # somebody who asked all that, and so would hear it
+        asked = [frame[: frame.index(0) + 1] for frame in forged]
+        asked[0], asked[2] = asked[0][:-1], asked[2][:-1]
+        port, server = scene.data_port(alice)
+        spy = scene.spy(scene.vault.keys("bob").pair, port, server, b"A\0", *asked)
+        wait_for(lambda: mallory.look() or mallory.subscriptions >= set(asked), "it")
+    for frame in forged:
+        mallory.send(frame)
+    hears(mallory, bob, b"1", b"2")
+    publish_and_hear(alice, "A", bob, b"hers too")
+
+    assert set(bob.payloads) == {b"hers", b"1", b"2", b"hers too"}
+    assert bob.subscriber.counts().lost == 0
+    if scene.centralized:
+        while not (heard := spy.next()).endswith(b"hers too"):
+            assert heard not in forged
+
+
+def test_a_publisher_that_is_restarted_at_its_address_is_heard(
+    make_scene: MakeScene,
+) -> None:
+    """It is another session by the same connection: no forgery."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    port = free_port()
+    for payload in (b"1", b"2", b"3"):
+        alice = scene.publisher("alice", "A", bind_port=port)
+        publish_and_hear(alice, "A", bob, payload)
+        alice.disconnect()
+    assert bob.payloads == [b"1", b"2", b"3"]
 
 
 def revoke(scene: Scene, mallory: RoguePublisher, bob: Receiver) -> None:

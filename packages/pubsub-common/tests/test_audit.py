@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pubsub_broker import audit as audit_module
-from pubsub_broker.audit import Audit
+from pubsub_common import audit as audit_module
+from pubsub_common.audit import Audit
 from pubsub_common.defaults import LOG_INTERVAL_S
 
 

@@ -1,4 +1,4 @@
-"""The broker's log lines about strangers. Shell."""
+"""Log lines about strangers. Shell."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import logging
 import threading
 import time
 
-from pubsub_broker.audit import Audit
-
-_log = logging.getLogger(__name__)
+from pubsub_common.audit import Audit
 
 
 class AuditLog:
-    """Writes what an `Audit` lets pass. For any thread."""
+    """Writes to ``log`` what an `Audit` lets pass. For any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
         self._audit = Audit()
         self._lock = threading.Lock()
 
@@ -23,4 +22,4 @@ class AuditLog:
         with self._lock:
             line = self._audit.note(address, kind, what, time.monotonic())
         if line is not None:
-            _log.warning("%s", line)
+            self._log.warning("%s", line)

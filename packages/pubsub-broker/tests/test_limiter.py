@@ -1,13 +1,12 @@
-"""Budgets of addresses, and what happens beyond."""
+"""What each address is served, and what happens beyond."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pubsub_broker import guard
-from pubsub_broker.guard import Budget, Guard, Kind, Verdict, limits_of
+from pubsub_broker import limiter
+from pubsub_broker.budgets import Kind, limits_of
+from pubsub_broker.limiter import Limiter, Verdict
 from pubsub_common import defaults
 from pubsub_common.defaults import LOG_INTERVAL_S
 
@@ -19,60 +18,21 @@ DEFAULTS = limits_of(
 )
 
 
-def judge(clients: int = 100, registrations_per_s: float = 10) -> Guard:
-    return Guard(limits_of(clients, registrations_per_s, 6.0))
+def judge(clients: int = 100, registrations_per_s: float = 10) -> Limiter:
+    return Limiter(limits_of(clients, registrations_per_s, 6.0))
 
 
-def register(it: Guard, now: float, address: str = HOST, peer: bytes = PEER) -> Verdict:
+def register(
+    it: Limiter, now: float, address: str = HOST, peer: bytes = PEER
+) -> Verdict:
     return it.request(address, peer, Kind.REGISTRATIONS, now)
-
-
-# Budgets
-
-
-def test_a_budget_is_a_burst_and_then_a_rate() -> None:
-    budget = Budget(per_s=2.0, burst=3.0)
-    empty_at = float("-inf")
-    for _ in range(3):
-        after = budget.spend(empty_at, 10.0)
-        assert after is not None
-        empty_at = after
-
-    assert budget.spend(empty_at, 10.4) is None
-    assert budget.spend(empty_at, 10.5) is not None
-    # Long after, there is a burst again and not more.
-    assert budget.spend(empty_at, 100.0, 3.0) is not None
-    assert budget.spend(empty_at, 100.0, 3.5) is None
-
-
-@given(
-    steps=st.lists(st.sampled_from([0.0, 0.01, 0.1, 1.0, 30.0]), max_size=200),
-    per_s=st.sampled_from([0.5, 1.0, 10.0]),
-    burst=st.sampled_from([1.0, 5.0, 20.0]),
-)
-def test_no_more_is_ever_served_than_burst_and_rate_allow(
-    steps: list[float], per_s: float, burst: float
-) -> None:
-    budget = Budget(per_s, burst)
-    now, empty_at = 0.0, float("-inf")
-    served: list[float] = []
-    for step in steps:
-        now += step
-        after = budget.spend(empty_at, now)
-        if after is not None:
-            empty_at = after
-            served.append(now)
-
-    for index, begin in enumerate(served):
-        for count, end in enumerate(served[index:], 1):
-            assert count <= burst + per_s * (end - begin) + 1e-6
 
 
 # What existing uses need
 
 
 def test_a_thousand_subscribers_of_one_host_come_at_once_and_come_back() -> None:
-    it = Guard(DEFAULTS)
+    it = Limiter(DEFAULTS)
     for again in range(5):  # the broker was restarted, and again
         for number in range(1000):
             peer = b"%d-%d" % (again, number)
@@ -85,7 +45,7 @@ def test_a_thousand_subscribers_of_one_host_come_at_once_and_come_back() -> None
 
 
 def test_ten_thousand_registrations_of_one_host_at_once_are_served() -> None:
-    it = Guard(DEFAULTS)
+    it = Limiter(DEFAULTS)
     for number in range(10_000):
         assert it.message(HOST, b"%d" % number, 200, 0.0) is Verdict.SERVE
         assert register(it, 0.0, peer=b"%d" % number) is Verdict.SERVE
@@ -94,7 +54,7 @@ def test_ten_thousand_registrations_of_one_host_at_once_are_served() -> None:
 @pytest.mark.parametrize("lease_s", [0.05, 6.0, 60.0])
 def test_all_clients_of_an_address_may_renew_their_leases(lease_s: float) -> None:
     clients = defaults.MAX_CLIENTS // 2
-    it = Guard(limits_of(clients, 1000.0, lease_s))
+    it = Limiter(limits_of(clients, 1000.0, lease_s))
     for turn in range(20):
         now = turn * lease_s / defaults.HEARTBEATS_PER_LEASE
         for number in range(clients):
@@ -297,23 +257,23 @@ def test_a_line_tells_how_many_connections_were_closed() -> None:
 
 def test_what_is_remembered_of_many_addresses_is_bounded() -> None:
     it = judge()
-    for number in range(3 * guard.MAX_ADDRESSES):
+    for number in range(3 * limiter.MAX_ADDRESSES):
         address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
         it.connected(address, 0.0)
         for n in range(101):
             register(it, 0.0, address=address, peer=b"%d-%d" % (number, n % 2))
 
-    assert len(it._addresses) == guard.MAX_ADDRESSES
-    assert len(it._strikes) <= guard.MAX_CONNECTIONS
-    assert len(it.tick(0.0)) == guard.MAX_ADDRESSES
-    assert len(it._noted) == guard.MAX_ADDRESSES
+    assert len(it._addresses) == limiter.MAX_ADDRESSES
+    assert len(it._strikes) <= limiter.MAX_CONNECTIONS
+    assert len(it.tick(0.0)) == limiter.MAX_ADDRESSES
+    assert len(it._noted) == limiter.MAX_ADDRESSES
 
 
 def test_who_is_active_is_not_forgotten_for_others() -> None:
     it = judge()
     for _ in range(101):
         register(it, 0.0)
-    for number in range(2 * guard.MAX_ADDRESSES):
+    for number in range(2 * limiter.MAX_ADDRESSES):
         it.message(f"10.1.{number >> 8}.{number & 255}", b"x", 10, 0.0)
         it.message(HOST, PEER, 10, 0.0)
 

@@ -19,58 +19,24 @@ forgotten that were quiet for the longest time. ``now`` is seconds of one monoto
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import math
 from collections import OrderedDict
 from typing import Final
 
-from pubsub_common.defaults import HEARTBEATS_PER_LEASE, LOG_INTERVAL_S
+from pubsub_broker.budgets import Budget, Kind, Limits
+from pubsub_common.defaults import LOG_INTERVAL_S
 
-# Bursts are what a budget brings in so many seconds: clients that all come at once, at
-# the start or after the broker was away, are no flood.
-_BURST_S: Final = 10.0
-_MESSAGES_BURST: Final = 20_000
-_BYTES_PER_S: Final = 8 * 1024 * 1024
-_BYTES_BURST: Final = 64 * 1024 * 1024
-# A report costs as much as there are clients to tell of: ten a second of 10,000.
-_STATUS_PER_S: Final = 1000.0
+# A report costs as much as there are clients to tell of; that of so many is one request.
 _CLIENTS_PER_STATUS: Final = 100
-_MALFORMED_PER_S: Final = 100.0
 # Refused messages of one connection: a client has one, or two, in a second.
-_PATIENCE_PER_S: Final = 5.0
-_PATIENCE: Final = 50
+_PATIENCE: Final = Budget(per_s=5.0, burst=50)
 # Connections of one address that are closed for what they send.
-_CLOSINGS_PER_S: Final = 0.5
-_CLOSINGS: Final = 20
+_CLOSING: Final = Budget(per_s=0.5, burst=20)
 # One frame as long as this costs as much as a connection.
 _LONG: Final = 64 * 1024
-# Of many small numbers that are added up.
-_ROUNDING_S: Final = 1e-9
 MAX_ADDRESSES: Final = 4096
 MAX_CONNECTIONS: Final = 4096
-
-
-class Verdict(enum.Enum):
-    """What to do with a message: serve it, or not, or close its connection, too; and
-    throw away what had come before it was closed."""
-
-    SERVE = enum.auto()
-    REFUSE = enum.auto()
-    CLOSE = enum.auto()
-    DROP = enum.auto()
-
-
-class Kind(enum.IntEnum):
-    """What there is a budget of."""
-
-    CONNECTIONS = 0
-    MESSAGES = 1
-    BYTES = 2
-    REGISTRATIONS = 3
-    STATUS = 4
-    MALFORMED = 5
-
 
 _WORDS: Final = {
     Kind.CONNECTIONS: "connections",
@@ -82,50 +48,14 @@ _WORDS: Final = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Budget:
-    """So many at once, and then so many a second."""
+class Verdict(enum.Enum):
+    """What to do with a message: serve it, or not, or close its connection, too; and
+    throw away what had come before it was closed."""
 
-    per_s: float
-    burst: float
-
-    def spend(self, empty_at: float, now: float, cost: float = 1.0) -> float | None:
-        """The budget is used up to ``empty_at``, a time: beyond ``now`` by as much as it
-        takes to refill. Its new value; None when there is too little left."""
-        spent_at = max(empty_at, now) + cost / self.per_s
-        most_s = self.burst / self.per_s + _ROUNDING_S
-        return None if spent_at - now > most_s else spent_at
-
-
-_CLOSING: Final = Budget(_CLOSINGS_PER_S, _CLOSINGS)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """What one address may do. ``connections`` is how many it may have at a time."""
-
-    connections: int
-    budgets: tuple[Budget, ...]
-
-
-def limits_of(clients: int, registrations_per_s: float, lease_s: float) -> Limits:
-    """The limits of an address that may have so many clients, and so many registrations
-    a second; the others follow from these."""
-    coming = Budget(registrations_per_s, max(10.0, registrations_per_s * _BURST_S))
-    # Twice what the heartbeats of all its clients are.
-    messages_per_s = max(1000.0, 2 * clients * HEARTBEATS_PER_LEASE / lease_s)
-    return Limits(
-        # Those that are lost and not yet known to be, and people who ask for the status.
-        connections=clients + clients // 4 + 100,
-        budgets=(
-            Budget(max(coming.per_s, 100.0), max(coming.burst, 1000.0)),
-            Budget(messages_per_s, max(_MESSAGES_BURST, messages_per_s * _BURST_S)),
-            Budget(_BYTES_PER_S, _BYTES_BURST),
-            coming,
-            Budget(_STATUS_PER_S, _STATUS_PER_S * _BURST_S),
-            Budget(_MALFORMED_PER_S, _MALFORMED_PER_S * _BURST_S),
-        ),
-    )
+    SERVE = enum.auto()
+    REFUSE = enum.auto()
+    CLOSE = enum.auto()
+    DROP = enum.auto()
 
 
 class _Address:
@@ -150,13 +80,12 @@ class _Address:
         self.line_at: float | None = None
 
 
-class Guard:
+class Limiter:
     """Judges what comes from each address, by the same limits for all."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
-        self._patience = Budget(_PATIENCE_PER_S, _PATIENCE)
         # By connection: when its patience is used up; infinity: it was closed.
         self._strikes: OrderedDict[bytes, float] = OrderedDict()
         # Addresses about which there is something to say.
@@ -259,7 +188,7 @@ class Guard:
         self._note(address, known, kind, now)
         used = self._strikes.get(peer, -math.inf)
         # Less with an address whose connections were closed just now: it comes again.
-        left = self._patience.spend(used, now, 1.0 + strikes + known.closed)
+        left = _PATIENCE.spend(used, now, 1.0 + strikes + known.closed)
         self._strikes[peer] = math.inf if left is None else left
         self._strikes.move_to_end(peer)
         if len(self._strikes) > MAX_CONNECTIONS:

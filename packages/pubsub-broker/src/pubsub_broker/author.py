@@ -1,0 +1,58 @@
+"""In whose name a publisher's messages are: a secure broker passes on only its own. Core.
+
+Whatever a publisher sends, events and answers on private topics, begins with a topic, a
+zero byte, and an array of its address, its session, and more (`pubsub_common.events`). It
+mostly says this in the same bytes, so a comparison is enough; other ways to spell them are
+decoded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from pubsub_common.batches import BATCH_MARK
+from pubsub_common.events import EVENT_MARK, Session, encode_body
+
+# All that is `usual` lies in the first so many bytes of a frame.
+HEAD_BYTES: Final = 400
+# A publisher that was restarted has another session; of the one before, and of a few more,
+# events may still be under way.
+_SESSIONS: Final = 8
+
+
+class _Head(msgspec.Struct, array_like=True, gc=False):
+    publisher: str
+    session: Session
+
+
+_decode = msgspec.msgpack.Decoder(_Head).decode
+
+
+class Author:
+    """A publisher, and the sessions that it had at its address."""
+
+    def __init__(self, address: str, session: int) -> None:
+        self._address = address
+        self._sessions: deque[int] = deque(maxlen=_SESSIONS)
+        # What follows the topic of what it sends in the session that it has now.
+        self.usual: tuple[bytes, bytes] = (b"", b"")
+        self.renew(session)
+
+    def renew(self, session: int) -> None:
+        """It is registered with this session now."""
+        if self._sessions and self._sessions[-1] == session:
+            return
+        self._sessions.append(session)
+        body = encode_body((self._address, session))[1:]  # after the array's own byte
+        self.usual = (EVENT_MARK + body, BATCH_MARK + body)
+
+    def wrote(self, frame: bytes) -> bool:
+        """Whether a frame is in its name, in whatever spelling."""
+        array = memoryview(frame)[frame.find(b"\0") + 1 :]
+        try:
+            return _decode(array).session in self._sessions
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False  # in nobody's

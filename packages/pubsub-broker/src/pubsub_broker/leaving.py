@@ -1,0 +1,74 @@
+"""When to disconnect from publishers that have left. Core.
+
+What a publisher sent last may still be on its way: in its queue, in the network, in ours;
+disconnecting would drop it. So it is heard for a grace time, and after that for as long as
+more may come, when it waits for a slow reader; but not for ever, since nobody could bound
+how many such connections there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection
+from typing import Final
+
+DETACH_GRACE_S: Final = 6.0
+# How long at most, if nothing held us up.
+HEARD_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 1.0
+
+
+@dataclasses.dataclass(slots=True)
+class _Departure:
+    look_at: float
+    until: float
+
+
+class Leaving:
+    """Publishers that have left, by address. ``now`` is monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._departures: dict[str, _Departure] = {}
+
+    def begin(self, address: str, now: float) -> None:
+        """It has left just now."""
+        self._departures[address] = _Departure(now + DETACH_GRACE_S, now + HEARD_S)
+
+    def cancel(self, address: str) -> None:
+        """It is back, or not to be heard any more."""
+        self._departures.pop(address, None)
+
+    def addresses(self) -> list[str]:
+        """Who has left and is still heard."""
+        return list(self._departures)
+
+    def next_look(self) -> float | None:
+        """When `finish` has something to do; None: never, as things are."""
+        return min((item.look_at for item in self._departures.values()), default=None)
+
+    def put_off(self, now: float) -> None:
+        """Nothing was read until now, so nothing of their times has passed."""
+        for address in self._departures:
+            self.begin(address, now)
+
+    def finish(
+        self, now: float, expected: Callable[[Collection[str]], Collection[str]]
+    ) -> list[str]:
+        """Those to disconnect from now. ``expected`` tells from which of some publishers
+        more may come; it is asked only when it matters."""
+        due = {
+            address: departure
+            for address, departure in self._departures.items()
+            if departure.look_at <= now
+        }
+        if not due:
+            return []
+        more = expected(due.keys())
+        over = []
+        for address, departure in due.items():
+            if address in more and now < departure.until:
+                departure.look_at = now + _LOOK_AGAIN_S
+            else:
+                del self._departures[address]
+                over.append(address)
+        return over

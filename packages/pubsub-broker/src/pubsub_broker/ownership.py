@@ -1,0 +1,56 @@
+"""Who else may write where the broker's keys are: nobody. Shell.
+
+Whoever may write in the folder can enroll itself, though every file in it is for its owner
+only: it may put another file in the place of one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from pubsub_common.errors import ConfigError
+
+_CHANGE: Final = stat.S_IWGRP | stat.S_IWOTH
+_ROOT: Final = 0
+
+
+def check_folder(folder: Path) -> None:
+    """Whether the folder belongs to whoever runs this, or to root, and nobody else may
+    write in it, or put another in its place.
+
+    Raises:
+        ConfigError: others may, or it cannot be looked at.
+    """
+    try:
+        found = folder.stat()
+        above = [path for path in folder.resolve().parents if _open_to_all(path)]
+    except OSError as error:
+        raise ConfigError(f"cannot read {folder}: {error.strerror}") from None
+    if found.st_mode & _CHANGE:
+        # Also where it is sticky, as one file more can be a policy.
+        raise ConfigError(
+            f"others may write in {folder}, and so let themselves in: "
+            f"chmod go-w {quote(str(folder))}"
+        )
+    user = os.geteuid()
+    if found.st_uid not in (_ROOT, user) and user != _ROOT:
+        raise ConfigError(
+            f"{folder} belongs to another user, who can let anybody in: "
+            f"sudo chown -R {user} {quote(str(folder))}"
+        )
+    if above:
+        raise ConfigError(
+            f"others may put another folder in the place of {folder}: "
+            f"chmod o-w {quote(str(above[0]))}"
+        )
+
+
+def _open_to_all(path: Path) -> bool:
+    """Whether anybody may rename what is in it. Not asked of groups, as many systems
+    give each user one of its own, which may write in all the user's folders."""
+    mode = path.stat().st_mode
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX

@@ -1,0 +1,73 @@
+"""What Linux tells of TCP connections: reading the text of ``/proc/net/tcp``. Core."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+# States in which something may still come in from the other side.
+_ESTABLISHED: Final = 0x01
+_CLOSE_WAIT: Final = 0x08
+_LISTENING: Final = 0x0A
+
+
+class Row(NamedTuple):
+    """A connection: ``local`` and ``remote`` are the kernel's ``address:port`` in
+    hexadecimal digits, ``unsent`` the bytes that are to be sent or to be acknowledged."""
+
+    local: str
+    remote: str
+    state: int
+    unsent: int
+
+
+def connections(table: str) -> Iterator[Row]:
+    """The table's rows but those of ports that only listen; broken lines are passed over."""
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) < 5:
+            continue
+        state = int(fields[3], 16)
+        if state != _LISTENING:
+            unsent = int(fields[4].partition(":")[0], 16)
+            yield Row(fields[1], fields[2], state, unsent)
+
+
+def connections_of(port: int, table: str) -> Iterator[Row]:
+    """The connections of local TCP port ``port``."""
+    suffix = f":{port:04X}"
+    return (row for row in connections(table) if row.local.endswith(suffix))
+
+
+def unsent_bytes(port: int, table: str) -> int:
+    """What the kernel has still to send, or to have acknowledged, on the connections of
+    local TCP port ``port``."""
+    return sum(row.unsent for row in connections_of(port, table))
+
+
+def talking(addresses: Iterable[str], table: str) -> set[str]:
+    """Those of these ``IP:port`` from whom something may still come: the other side has
+    not closed the connection, or we have not read to its end."""
+    wanted = {_as_printed(address): address for address in addresses}
+    return {
+        wanted[row.remote]
+        for row in connections(table)
+        if row.remote in wanted and row.state in (_ESTABLISHED, _CLOSE_WAIT)
+    }
+
+
+def address_of(text: str) -> str:
+    """``0100007F:15B3`` is 127.0.0.1:5555: the kernel prints the address's four bytes
+    as a number of its own byte order."""
+    host, _, port = text.partition(":")
+    packed = int(host, 16).to_bytes(4, sys.byteorder)
+    return f"{ipaddress.IPv4Address(packed)}:{int(port, 16)}"
+
+
+def _as_printed(address: str) -> str:
+    """The other way round."""
+    host, _, port = address.rpartition(":")
+    packed = ipaddress.IPv4Address(host).packed
+    return f"{int.from_bytes(packed, sys.byteorder):08X}:{int(port):04X}"
