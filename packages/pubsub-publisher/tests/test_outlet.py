@@ -129,6 +129,28 @@ def test_a_streak_is_gathered_and_keeps_numbers_and_stamps(bench: Bench) -> None
     assert [event.payload for event in events] == [b"%d" % n for n in range(1000)]
 
 
+def test_the_time_that_sending_takes_is_no_pause(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = bench.outlet._send
+
+    def slowly(frame: bytes, flags: int) -> None:
+        bench.clock.now_ns += 50_000
+        send(frame, flags)
+
+    monkeypatch.setattr(bench.outlet, "_send", slowly)
+    publish = bench.outlet.sender(bench.topic)
+    for _ in range(1000):
+        publish(b"x")
+    bench.outlet.flush(bench.topic)
+
+    frames = bench.frames(1000)
+
+    # After those before a streak all are gathered; none leaves alone in between.
+    assert batched(frames).count(1) <= STREAK + 2
+    assert len(frames) < 200
+
+
 def test_the_rest_of_a_streak_leaves_when_it_is_old_enough(bench: Bench) -> None:
     for _ in range(STREAK + 10):
         bench.send(b"x")

@@ -14,7 +14,7 @@ after at most `_RECHECK_S`, again and again while there are new notes. A slow pu
 thus never wakes its control thread, and a fast one has it look 50 times a second,
 whatever its rate.
 
-Who publishes without a pause, one event less than `_PAUSE_NS` after the other, is limited
+Who publishes without a pause, one call less than `_PAUSE_NS` after the other, is limited
 by what a message costs. From the event number `_STREAK` of such a streak on, events are
 gathered into small batches (`pubsub_common.batches`), which are sent when they are full, or
 a millisecond old. The next event finds that out, or else the control thread, which looks
@@ -169,6 +169,7 @@ class Outlet(DataSocket):
                         self._flush(topic)
                         self._begin(topic)
                         stamps_ns = topic.stamps_ns
+                        last_ns = now_ns()  # our own work is no pause
                     stamps_ns.append(stamp_ns)
                     topic.payloads.append(payload)
                     return stamp_ns
@@ -185,6 +186,7 @@ class Outlet(DataSocket):
                     history.add(stamp_ns, payload)
                 if stamp_ns >= self.drain_at_ns or not self._undrained:
                     self._after_send(stamp_ns)
+                last_ns = now_ns()  # our own work is no pause
                 return stamp_ns
             except full:
                 pass
