@@ -46,10 +46,12 @@ _TURN_S: Final = 0.5
 # Requests served before queued ones wait for pushes and forwarder changes: bounds
 # how long a crowd of newcomers delays the others' notifications.
 _BURST: Final = 256
-# After a turn with more refused messages than this the control port is not read for a
-# while: its queues fill up, and then the senders'.
-_FLOOD: Final = 64
-_PAUSE_S: Final = 0.02
+# After so many refused messages the control port is not read for a while: its queues fill
+# up, and then the senders'. Both are short, so that a turn is over before the processor is
+# missed by somebody else (it is given away for milliseconds at a time), and so that whoever
+# comes meanwhile does not wait long.
+_FLOOD: Final = 10
+_PAUSE_S: Final = 0.005
 # For a client that is to be hung up on to read why.
 _LAST_WORD_S: Final = 0.2
 # Who knows a client's session can speak in its name, so nobody may guess the next one.
@@ -439,9 +441,9 @@ class Broker:
         for _ in range(_BURST):
             if not self._receive_request(index):
                 break
-        # Under a flood, what is refused must not take the processor from the rest.
-        if self._door.refused - refused > _FLOOD:
-            self._paused_until = time.monotonic() + _PAUSE_S
+            if self._door.refused - refused >= _FLOOD:
+                self._paused_until = time.monotonic() + _PAUSE_S
+                break
 
     def _receive_request(self, index: int) -> bool:
         """Handle one control message; False when none waits."""
