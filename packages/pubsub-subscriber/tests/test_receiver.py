@@ -26,6 +26,7 @@ class FakeInlet:
 
     def __init__(self, fd: int, frames: list[bytes]) -> None:
         self.fd = fd
+        self.also: set[int] = set()
         self.lock = threading.Lock()
         self.frames = deque(frames)
 
@@ -37,6 +38,9 @@ class FakeInlet:
 
     def events(self) -> int:
         return zmq.POLLIN if self.frames else 0
+
+    def waits(self) -> bool:
+        return bool(self.frames)
 
 
 FRAMES = st.lists(st.sampled_from(["answer", "event", "large", "garbage"]), max_size=8)

@@ -144,6 +144,11 @@ class DataSocket:
         `receive` for nothing, which makes an exception."""
         return bool(self.events() & _POLLIN)
 
+    def waits(self) -> bool:
+        """`readable`, for who does not hold the lock."""
+        with self.lock:
+            return self.readable()
+
     def close(self, linger_s: float) -> None:
         with self.lock:
             if not self.socket.closed:

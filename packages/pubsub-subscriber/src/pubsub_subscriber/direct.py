@@ -19,15 +19,18 @@ from pubsub_common.messages import PublisherInfo
 from pubsub_common.security.handshakes import HandshakeWatch, Why
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.receiver import Receiver
+from pubsub_subscriber.streams import place_of
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair
 
 _log = logging.getLogger(__name__)
 
-# How often a publisher that does not let us in is asked again, and when it is said: the
-# broker may be about to tell it of us.
+# How often a publisher that does not let us in is asked again, at first and at last, and
+# when it is said: the broker may be about to tell it of us. Each time costs both sides some
+# milliseconds of a processor, which is what they lack when hundreds start at once.
 _AGAIN_S: Final = 0.5
+_AGAIN_MOST_S: Final = 4.0
 _SAY_AFTER: Final = 3
 
 # A publisher that left is heard until all that was under way has arrived; but should it
@@ -106,6 +109,7 @@ class _Way:
     watch: HandshakeWatch
     refusals: int = 0
     again_at: float | None = None
+    again_s: float = _AGAIN_S
     left_at: float | None = None
 
 
@@ -135,11 +139,10 @@ class SeparateWays:
         if publisher.address is None or publisher.key is None:
             return False
         way = self._ways.get(publisher.session)
+        if way is None:
+            way = self._renewed(publisher)
         if way is not None:
-            if (way.publisher.address, way.publisher.key) == (
-                publisher.address,
-                publisher.key,
-            ):
+            if place_of(way.publisher) == place_of(publisher):
                 way.publisher = publisher
                 # A topic that it gave up may be one that it must not have any more.
                 given_up = way.inlet.topics - set(publisher.topics)
@@ -157,6 +160,18 @@ class SeparateWays:
         inlet.connect(publisher.address)
         self._receiver.changed()
         return True
+
+    def _renewed(self, publisher: PublisherInfo) -> _Way | None:
+        """The way to a publisher that has a new session now: it goes on, since what it
+        sends by that connection is in the new name, and what is left in the old one."""
+        place = place_of(publisher)
+        for session, way in self._ways.items():
+            if place_of(way.publisher) == place:
+                self._ways[publisher.session] = self._ways.pop(session)
+                way.inlet.also = {session}
+                way.inlet.only = publisher.session
+                return way
+        return None
 
     def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
         way = self._ways.get(publisher.session)
@@ -183,7 +198,8 @@ class SeparateWays:
             for failure in way.watch.failures():
                 way.refusals += 1
                 if not failure.retrying:
-                    way.again_at = now + _AGAIN_S
+                    way.again_at = now + way.again_s
+                    way.again_s = min(2 * way.again_s, _AGAIN_MOST_S)
                 if way.refusals == _SAY_AFTER or failure.retrying:
                     self._say(way.publisher, failure.why)
             if way.again_at is not None and now >= way.again_at:

@@ -49,6 +49,7 @@ class Inlet(DataSocket):
         self.receive_frame: Callable[..., Any] = self.socket.recv
         # The one publisher whose events may come in here; None: any.
         self.only: int | None = None
+        self.also: set[int] = set()  # other sessions of it, see `Intake`
         self.watch: HandshakeWatch | None = None
         self._connected: set[str] = set()
         self._session = session

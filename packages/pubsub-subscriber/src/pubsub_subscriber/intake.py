@@ -37,7 +37,7 @@ from pubsub_common.recovery import decode_answer, decode_position
 from pubsub_common.sequence import Gap
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.recovery import Recovery
-from pubsub_subscriber.streams import Streams
+from pubsub_subscriber.streams import Streams, place_of
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +52,10 @@ _LARGE_BYTES: Final = 4096
 _NO_PREFIX: Final = b"\xff\xff"
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _POLLIN: Final = int(zmq.POLLIN)
+
+# Sessions that a publisher may have by one connection, besides the one we were told of: each
+# is remembered, and nobody else bounds them.
+_SESSIONS: Final = 8
 
 Item = Event | Batch
 
@@ -84,8 +88,8 @@ class Intake:
         self._recovery = recovery
         self._carry_out = carry_out
         # The frame that was taken and that `take_held` has yet to look at: when it came,
-        # and the publisher that it must be of, if it comes from a socket of one.
-        self.held: tuple[bytes, int, int | None] | None = None
+        # and by which socket.
+        self.held: tuple[bytes, int, Inlet] | None = None
         self._large = False  # the last event was
         # The topic of the last frame, which is likely that of the next one.
         self._prefix, self._topic = next(iter(self._names.items()), (_NO_PREFIX, ""))
@@ -99,8 +103,8 @@ class Intake:
         """Append the events of the frame that ended the last burst to ``items``, one by
         one."""
         if self.held is not None:
-            (frame, received_ns, only), self.held = self.held, None
-            self._unusual(frame, received_ns, only, items)
+            (frame, received_ns, inlet), self.held = self.held, None
+            self._unusual(frame, received_ns, inlet, items)
 
     def take(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> bool:
         """Append the usual events that wait at ``inlet`` to ``items``, those of at most
@@ -140,7 +144,7 @@ class Intake:
                             frame, begin, received_ns, only, items, batches
                         ):
                             continue
-                        self.held = (frame, received_ns, only)
+                        self.held = (frame, received_ns, inlet)
                         return False
                     prefix = begin
                     self._prefix, self._topic = prefix, found
@@ -154,7 +158,7 @@ class Intake:
                     self._large = True
                 if event.session != session:
                     if only is not None and event.session != only:
-                        self.held = (frame, received_ns, only)
+                        self.held = (frame, received_ns, inlet)
                         return False
                     if tracker is not None:
                         tracker.expected = expected
@@ -162,7 +166,7 @@ class Intake:
                     tracker = trackers.get((session, topic))
                     expected = -1 if tracker is None else tracker.expected
                 if event.sequence != expected:
-                    self.held = (frame, received_ns, only)
+                    self.held = (frame, received_ns, inlet)
                     return False
                 expected += 1
                 event.topic = topic
@@ -171,7 +175,7 @@ class Intake:
         except zmq.Again:
             return True
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self.held = (frame, received_ns, only)
+            self.held = (frame, received_ns, inlet)
         finally:
             if tracker is not None:
                 tracker.expected = expected
@@ -200,7 +204,7 @@ class Intake:
                 tracker = event and self._streams.trackers.get((event.session, topic))
                 if not event or not tracker or tracker.expected != event.sequence:
                     self._large = False
-                    self.held = (view.tobytes(), received_ns, only)
+                    self.held = (view.tobytes(), received_ns, inlet)
                     return False
                 tracker.expected += 1
                 event.topic = topic
@@ -245,7 +249,7 @@ class Intake:
         self,
         frame: bytes,
         received_ns: int,
-        only: int | None,
+        inlet: Inlet,
         items: MutableSequence[Any],
     ) -> None:
         """Any frame, step by step."""
@@ -253,12 +257,12 @@ class Intake:
             end = frame.find(b"\0")
             topic = self._names.get(frame[: end + 1] + EVENT_MARK)
             if topic is None:
-                self._take_private(frame, received_ns, only, items)
+                self._take_private(frame, received_ns, inlet, items)
             elif is_batch(frame, end):
                 batch = decode_batch_body(memoryview(frame)[end + 1 :])
                 batch.topic = topic
                 batch.received_ns = received_ns
-                _check_sender(batch.session, only)
+                self._check_sender(batch.session, inlet)
                 for event in batch:
                     self._observe(event, items)
             else:
@@ -266,7 +270,7 @@ class Intake:
                 event = decode_body(memoryview(frame)[end + 1 :])
                 event.topic = topic
                 event.received_ns = received_ns
-                _check_sender(event.session, only)
+                self._check_sender(event.session, inlet)
                 self._observe(event, items)
         except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._count_malformed(error)
@@ -299,14 +303,14 @@ class Intake:
         self,
         frame: bytes,
         received_ns: int,
-        only: int | None,
+        inlet: Inlet,
         items: MutableSequence[Any],
     ) -> None:
         """A frame that is addressed to this subscriber."""
         answered = decode_ready_answer(frame)
         if answered is not None:
             topic, answer = answered
-            _check_sender(answer.session, only)
+            self._check_sender(answer.session, inlet)
             with self._lock:
                 self._streams.answered(answer.session, topic)
             self._reached(answer.session, topic, answer.sequence, items)
@@ -314,14 +318,14 @@ class Intake:
         told = None if self._recovery is None else decode_position(frame)
         if told is not None:
             topic, position = told
-            _check_sender(position.session, only)
+            self._check_sender(position.session, inlet)
             self._reached(position.session, topic, position.sequence, items)
             return
         recovered = None if self._recovery is None else decode_answer(frame)
         if recovered is None or self._recovery is None:
             raise ProtocolError("an event of a topic that was not subscribed")
         question, batch = recovered
-        _check_sender(batch.session, only)
+        self._check_sender(batch.session, inlet)
         batch.received_ns = received_ns
         with self._lock:
             gaps = self._recovery.answer(question, batch, time.monotonic(), items)
@@ -352,10 +356,23 @@ class Intake:
         if self.malformed_count == 1:
             _log.warning("received what is no event (only said once): %s", error)
 
+    def _check_sender(self, session: int, inlet: Inlet) -> None:
+        """Whether what came by an inlet of one publisher may be of this session: its own,
+        or one that nobody else is known to have. It may have another one than we were
+        told, when the broker did not hear it for a while; its events arrive sooner than
+        the broker's word, and it counts on us.
 
-def _check_sender(session: int, only: int | None) -> None:
-    """Raises:
-    ProtocolError: it is not who alone may send by this connection.
-    """
-    if only is not None and session != only:
-        raise ProtocolError("a publisher sent something in another's name")
+        Raises:
+            ProtocolError: it is another publisher's, or one too many.
+        """
+        only = inlet.only
+        if only is None or session == only or session in inlet.also:
+            return
+        with self._lock:
+            known, expected = map(self._streams.publisher, (session, only))
+        if known is None:
+            if len(inlet.also) >= _SESSIONS:
+                raise ProtocolError("a publisher sent something in many names")
+        elif expected is None or place_of(known) != place_of(expected):
+            raise ProtocolError("a publisher sent something in another's name")
+        inlet.also.add(session)

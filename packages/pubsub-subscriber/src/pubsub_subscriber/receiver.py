@@ -281,11 +281,15 @@ class Receiver:
         if self._poll_busy is not None:
             self._poll_busy(items)
         empty = True
-        for inlet in tuple(self.inlets.values()):
+        inlets = tuple(self.inlets.values())
+        several = len(inlets) > 1
+        for inlet in inlets:
             if intake.held is not None:
                 if len(items) > before:
                     return True  # those before it are delivered first
                 intake.take_held(items)
+            if several and not inlet.waits():
+                continue  # hundreds may be empty, and to find out by `take` costs more
             empty &= intake.take(inlet, items, batches)
         self._empty_now = empty
         # What was looked at need not have been an event, and more may wait behind it.

@@ -41,6 +41,12 @@ class _Leaving:
     received: int = -1
 
 
+def place_of(publisher: PublisherInfo) -> tuple[str | None, str | None]:
+    """Where a publisher is, and with which key: two sessions of one place are of one
+    publisher, which the broker did not hear for a while, or which was started again."""
+    return publisher.address, publisher.key
+
+
 class Streams:
     """Publishers by session, and a tracker for each (session, topic)."""
 

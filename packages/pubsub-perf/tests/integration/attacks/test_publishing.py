@@ -378,3 +378,40 @@ def test_a_man_in_the_middle_at_the_brokers_address_learns_nothing(
     fooled.connect(int(middle.address.split(":")[1]))
     fooled.wait_for(NO_ANSWER, times=2)
     assert fooled.saw(LET_IN) == 0
+
+
+def test_a_publisher_with_a_new_session_is_heard_at_once(make_scene: MakeScene) -> None:
+    """The broker did not hear it for a while, and gave it another: its events may arrive
+    sooner than the broker's word, by the connection that is there."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+    hears(mallory, bob, b"before")
+    connections = mallory.handshakes()
+
+    for name in (b"one", b"two", b"three"):
+        again = register("publisher", mallory.topics, mallory.address)
+        mallory.session = mallory.control.registered(again).session
+        mallory.send(mallory.frame("A", name))
+        hears(mallory, bob, name + b" more")
+
+    assert set(bob.payloads) > {b"one", b"two", b"three"}
+    assert bob.subscriber.malformed_count == 0
+    assert bob.subscriber.counts().lost == 0
+    assert mallory.handshakes() == connections
+
+
+def test_a_publisher_with_many_names_takes_no_memory(make_scene: MakeScene) -> None:
+    """Each session is remembered, so there are not many."""
+    scene = make_scene(POLICY)
+    bob = scene.receive("bob", "A")
+    mallory = scene.rogue("mallory", "A")
+    mallory.wait_for_subscribers_of("A")
+
+    for session in range(1, 100):
+        mallory.send(mallory.frame("A", b"%d" % session, session))
+    hears(mallory, bob, b"its own")
+
+    assert len(bob.payloads) <= 1 + 8
+    assert (bob.subscriber.malformed_count > 0) != scene.centralized
