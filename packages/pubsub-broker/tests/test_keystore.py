@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,34 @@ def test_a_folder_that_others_may_write_in_is_refused(
     assert (store.directory / "clients.toml").read_bytes() == before
     store.directory.chmod(0o755)
     assert store.pair()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can mount")
+def test_a_folder_that_nobody_can_write_in_may_have_any_mode(store: KeyStore) -> None:
+    """As secrets are mounted into a container."""
+    store.enroll("alice", now=NOW)
+    store.directory.chmod(0o1777)
+    script = (
+        "import sys; from pubsub_broker.keystore import KeyStore;"
+        "store = KeyStore(sys.argv[1]); store.pair(); print(*store.clients())"
+    )
+    said = subprocess.run(
+        [
+            *("unshare", "--mount", "sh", "-euc"),
+            'mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; exec "$2" -c "$3" "$1"',
+            *("sh", str(store.directory), sys.executable, script),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "unshare:" in said.stderr or "mount:" in said.stderr:
+        pytest.skip(f"no mounts here: {said.stderr.strip()}")
+
+    assert said.stdout == "alice\n", said.stderr
+    with pytest.raises(ConfigError, match="chmod go-w"):
+        store.pair()
 
 
 def test_no_keys_are_made_where_others_may_write(tmp_path: Path) -> None:

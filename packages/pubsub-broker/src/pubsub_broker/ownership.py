@@ -26,6 +26,8 @@ def check_folder(folder: Path) -> None:
         ConfigError: others may, or it cannot be looked at.
     """
     try:
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return  # as where secrets are mounted into a container; nobody may
         found = folder.stat()
         above = [path for path in folder.resolve().parents if _open_to_all(path)]
     except OSError as error:
