@@ -149,3 +149,15 @@ def test_the_full_preset_covers_the_seeds_trees_and_256_hosts() -> None:
     assert (words["depth"], words["fanout"]) == ("2..4", "2..4")
     assert "tree" in words["topology"]
     assert topologies.tree(4, 4).name == "tree-d4f4-256hosts"
+
+
+@pytest.mark.parametrize(
+    ("network", "lease"),
+    [(topologies.tree(3, 2), []), (topologies.tree(4, 4), ["--lease=64"])],
+)
+def test_leases_are_longer_where_one_machine_plays_many_hosts(
+    network: topologies.Network, lease: list[str]
+) -> None:
+    words = commands.broker(Case("centralized", network, Load()), "10.0.0.1")
+
+    assert [word for word in words if word.startswith("--lease")] == lease
