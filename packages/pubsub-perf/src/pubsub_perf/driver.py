@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pubsub_common import addresses, cli, configfile, defaults, usage
-from pubsub_common.commandline import CONFIG_VARIABLE, Source
+from pubsub_common.commandline import CONFIG_VARIABLE, Source, part_broker
 from pubsub_common.errors import ConfigError, PubSubError
 
 PROGRAM: Final = "pubsub-driver"
@@ -148,6 +148,9 @@ def given(options: cli.Options) -> dict[str, Any]:
         for name, value in options.items()
         if cli.strength(options, name) == Source.WORDS
     }
+    if "--broker-address" in words:
+        found.pop("--broker-address", None)
+    part_broker(found)
     return {**found, **words}
 
 
