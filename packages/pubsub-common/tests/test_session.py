@@ -238,6 +238,17 @@ def test_a_refusal_is_final(code: str) -> None:
     assert not client.registered
 
 
+@pytest.mark.parametrize("code", [messages.REVOKED, messages.NOT_ALLOWED])
+def test_who_was_accepted_and_is_sent_away_is_finished(code: str) -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    client.receive(registered(due_register(client, 0.0)), 0.1)
+
+    events = client.receive(Error(id=-1, code=code, detail="no"), 0.2)
+
+    assert events == [Refused(code, "no", ended=True)]
+    assert client.next_deadline() is None
+
+
 def test_who_is_told_to_come_later_does() -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)

@@ -206,7 +206,9 @@ class ControlClient:
         if stopped():
             raise NotReady(f"stopped before a broker answered at {self.endpoint}")
         if self._hint is not None:
-            raise HandshakeFailed(self._hint)
+            where = self.endpoint.removeprefix("tcp://")
+            gave_up = f"gave up on the broker at {where} after {timeout_s:g} s"
+            raise HandshakeFailed(self._hint, gave_up)
         raise BrokerUnreachable(self.endpoint, timeout_s)
 
     def change(self, identity: Identity, timeout_s: float) -> None:
@@ -395,8 +397,8 @@ class ControlClient:
                         "the broker at %s: %s; trying again", self.endpoint, detail
                     )
                 self._postponed = RegistrationRefused(code, detail)
-            case Refused(code, detail):
-                self._fail(RegistrationRefused(code, detail), code)
+            case Refused(code, detail, ended):
+                self._fail(RegistrationRefused(code, detail, ended=ended), code)
                 return
         self._on_event(event)
         with self._changed:

@@ -99,10 +99,12 @@ class Trusted:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker will not have this client, and asking again will not help."""
+    """The broker will not have this client, and asking again will not help; ``ended``
+    when it had accepted it before."""
 
     code: str
     detail: str
+    ended: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -334,5 +336,5 @@ class ClientSession:
         expelled = error.id == -1 and error.code in _EXPELLED
         if asked or expelled:
             self._finished = True
-            return [Refused(error.code, error.detail)]
+            return [Refused(error.code, error.detail, ended=expelled)]
         return []
