@@ -525,6 +525,24 @@ def test_a_publisher_that_leaves_tells_how_far_each_topic_went() -> None:
     )
 
 
+def test_whether_an_answer_is_on_its_way_is_known() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    assert not client.asking
+    due_register(client, 0.0)
+    client.unsent(0.0)
+    assert not client.asking, "nothing was asked"
+
+    request = due_register(client, 1.0)
+    assert client.asking
+    client.receive(registered(request), 1.1)
+    assert not client.asking
+
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+    client.receive(Error(id=request.id, code=messages.TOO_FAST, detail="later"), 0.1)
+    assert not client.asking
+
+
 def test_one_that_never_registered_leaves_without_a_word() -> None:
     client = ClientSession(IDENTITY, 0.0)
     client.tick(0.0)
