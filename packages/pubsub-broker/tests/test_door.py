@@ -15,6 +15,7 @@ import pytest
 import zmq
 
 from pubsub_broker import Broker
+from pubsub_broker.keystore import KeyStore
 from pubsub_common import messages
 from pubsub_common.messages import (
     PROTOCOL_VERSION,
@@ -232,3 +233,38 @@ def test_events_do_not_wait_for_what_comes_in_at_the_control_port() -> None:
     # Each of libzmq's threads has a bit.
     assert set(events) == {0b10}
     assert control == 0b01
+
+
+def test_who_leaves_a_secure_broker_without_having_shown_keys_is_named_in_the_log(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """So does a client without keys that sees before the broker that it needs some."""
+    KeyStore(tmp_path / "keys").create()
+    caplog.set_level(logging.WARNING)
+    with running(secure=str(tmp_path / "keys")) as broker:
+        connect(broker, BAD).close()
+
+        until(lambda: bool(caplog.records), "the line in the log")
+    [line] = caplog.messages  # its address may be gone before it was looked up
+    assert line.endswith(
+        ": left without having shown keys: it uses none, or only knocked"
+    )
+
+
+def test_who_only_knocks_at_a_broker_without_keys_is_not_worth_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with running() as broker:
+        connect(broker, BAD).close()
+        connection = connect(broker, BAD)
+        greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"CURVE".ljust(20, b"\0")
+        connection.sendall(greeting.ljust(64, b"\0"))
+
+        until(lambda: bool(caplog.records), "the line about the second")
+        connection.close()
+    [line] = caplog.messages
+    assert line.endswith(
+        ": turned away: it uses keys, and this broker has none (--secure)"
+    )

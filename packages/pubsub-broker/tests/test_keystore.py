@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from pubsub_broker import ownership
 from pubsub_broker.cli import main
 from pubsub_broker.keystore import KeyStore
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.security.keys import load_client_keys, new_pair
 
 NOW = datetime.datetime(2027, 1, 1, 12, tzinfo=datetime.UTC)
@@ -65,7 +66,7 @@ def test_no_link_leads_the_lock_elsewhere(store: KeyStore, tmp_path: Path) -> No
     (store.directory / ".lock").unlink()
     (store.directory / ".lock").symlink_to(elsewhere)
 
-    with pytest.raises(ConfigError, match=r"cannot write .*/\.lock: "):
+    with pytest.raises(PubSubError, match=r"cannot write .*/\.lock: "):
         store.enroll("bob", now=NOW)
 
     assert elsewhere.read_text() == "mine"
@@ -74,7 +75,7 @@ def test_no_link_leads_the_lock_elsewhere(store: KeyStore, tmp_path: Path) -> No
 def test_keys_that_are_there_are_kept(store: KeyStore) -> None:
     before = store.pair()
 
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(PubSubError, match="is there already"):
         store.create()
 
     assert store.pair() == before
@@ -106,9 +107,9 @@ def test_neither_name_nor_key_is_enrolled_twice(store: KeyStore) -> None:
     public = new_pair().public
     store.enroll("alice", public=public, now=NOW)
 
-    with pytest.raises(ConfigError, match="alice is enrolled already"):
+    with pytest.raises(PubSubError, match="alice is enrolled already"):
         store.enroll("alice", now=NOW)
-    with pytest.raises(ConfigError, match="alice is enrolled with this key"):
+    with pytest.raises(PubSubError, match="alice is enrolled with this key"):
         store.enroll("bob", public=public, now=NOW)
 
     assert list(store.clients()) == ["alice"]
@@ -135,7 +136,7 @@ def test_who_was_revoked_can_be_enrolled_with_new_keys(store: KeyStore) -> None:
 
 
 def test_nobody_is_revoked_who_is_not_enrolled(store: KeyStore) -> None:
-    with pytest.raises(ConfigError, match="nobody called bob"):
+    with pytest.raises(PubSubError, match="nobody called bob"):
         store.revoke("bob", now=NOW)
 
 
@@ -319,18 +320,15 @@ def test_who_brings_a_key_is_told_the_brokers(
         (["enroll"], "is missing: pubsub-broker enroll NAME [options]; try "),
         (["revoke", "--secure", "{0}"], "is missing: pubsub-broker revoke NAME "),
         (["revoke", "a", "b", "--secure", "{0}"], "unexpected"),
-        (["keygen", "{0}"], "is there already"),
         (["keygen", "{0}", "a", "a"], "given twice"),
         (["keygen", "{0}", "a/b"], "no name"),
         (["enroll", "bob"], "add --secure DIR"),
         (["enroll", "a b", "--secure", "{0}"], "no name"),
-        (["enroll", "client", "--secure", "{0}"], "enrolled already"),
         (["enroll", "bob", "--secure", "{0}", "--days", "0"], "more than 0"),
         (["enroll", "bob", "--secure", "{0}", "--days", "abc"], "no number of days"),
         (["enroll", "bob", "--secure", "{0}", "--days", "nan"], "no number of days"),
         (["enroll", "bob", "--secure", "{0}", "--public", "x"], "no key of 40"),
         (["enroll", "bob", "--secure", "{0}/none"], "pubsub-broker keygen"),
-        (["revoke", "bob", "--secure", "{0}"], "nobody called bob"),
         (["list", "--secure", "{0}/none"], "pubsub-broker keygen"),
     ],
 )
@@ -353,6 +351,69 @@ def test_what_makes_no_sense_is_one_line(
     error = capsys.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["keygen", "{0}"], "is there already"),
+        (["enroll", "client", "--secure", "{0}"], "client is enrolled already"),
+        (["revoke", "bob", "--secure", "{0}"], "nobody called bob is enrolled"),
+    ],
+)
+def test_what_the_folder_does_not_allow_is_one_line_and_exit_code_1(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    complaint: str,
+) -> None:
+    folder = str(tmp_path / "keys")
+    main(["keygen", folder])
+    capsys.readouterr()
+
+    assert main([word.format(folder) for word in words]) == 1
+
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, *, writes: int) -> None:
+    """After so many files that are written, none is."""
+    sync = os.fsync
+    left = iter(range(writes))
+
+    def full(descriptor: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+@pytest.mark.parametrize("words", [["keygen", "{0}/new"], ["enroll", "bob"]])
+def test_a_full_disk_is_one_line_and_exit_code_1(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    writes: int,
+) -> None:
+    folder = str(tmp_path / "keys")
+    main(["keygen", folder])
+    capsys.readouterr()
+    if words[0] == "enroll":
+        words = [*words, "--secure", "{0}"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        fill_disk(patch, writes=writes)
+        assert main([word.format(folder) for word in words]) == 1
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert error.count("\n") == 1
+
+    if words[0] == "enroll":  # what was done is no hindrance to doing it again
+        assert main(["enroll", "bob", "--secure", folder]) == 0
 
 
 @pytest.mark.parametrize(

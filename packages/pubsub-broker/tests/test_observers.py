@@ -174,7 +174,7 @@ def test_figures_without_the_library_are_one_line_that_says_what_to_install(
         timeout=WAIT_S,
     )
 
-    assert done.returncode == cli.EXIT_USAGE
+    assert done.returncode == cli.EXIT_FAILED  # as status --watch without rich
     assert done.stderr == (
         "pubsub-broker: --metrics-port needs the package prometheus-client: "
         "pip install 'pubsub-broker[metrics]'\n"

@@ -365,7 +365,9 @@ COMMANDS = ["status", "check"]
 
 @pytest.mark.integration
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("way", ["words", "earlier words", "environment", "file"])
+@pytest.mark.parametrize(
+    "way", ["words", "one word", "earlier words", "environment", "file"]
+)
 def test_status_and_check_are_told_the_broker_in_the_same_ways(
     broker_process: Start,
     capsys: pytest.CaptureFixture[str],
@@ -378,6 +380,7 @@ def test_status_and_check_are_told_the_broker_in_the_same_ways(
     port = broker_process("-c").port
     words = {
         "words": ["-b", "127.0.0.1", f"--broker-port={port}", "--timeout", "30"],
+        "one word": ["-b", f"localhost:{port}", "--timeout", "30"],
         "earlier words": ["--address", "127.0.0.1", f"--port={port}"],
     }.get(way, [])
     if way == "environment":
@@ -413,7 +416,14 @@ def test_who_names_a_broker_in_words_does_not_mean_that_of_the_environment(
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    "words", [["-b", "there"], ["--broker-port", "x"], ["--timeout", "-1"], ["--bogus"]]
+    "words",
+    [
+        ["-b", "the/re"],
+        ["-b", "a:1", "--port", "2"],
+        ["--broker-port", "x"],
+        ["--timeout", "-1"],
+        ["--bogus"],
+    ],
 )
 def test_what_makes_no_sense_is_one_line_and_2(
     capsys: pytest.CaptureFixture[str],

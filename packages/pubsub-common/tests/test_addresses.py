@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from pubsub_common.addresses import (
     choose_address,
     host_address,
     interface_addresses,
+    resolve,
 )
 from pubsub_common.errors import ConfigError, PubSubError
 
@@ -131,3 +133,46 @@ def test_towards_a_peer_the_route_decides(
 def test_the_parsers_of_addresses_are_found_here_too() -> None:
     assert addresses.validate_host is endpoints.validate_host
     assert addresses.parse_address is endpoints.parse_address
+
+
+# Names
+
+
+def test_an_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "getaddrinfo")
+
+    assert resolve("10.0.0.1") == "10.0.0.1"
+
+
+def test_of_a_name_the_first_ipv4_address_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look_up(name: str, _port: None, family: int, kind: int) -> list[Any]:
+        assert (name, family) == ("broker", socket.AF_INET)
+        return [
+            (family, kind, 6, "", (address, 0)) for address in ("10.0.0.7", "10.0.0.8")
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    assert resolve("broker") == "10.0.0.7"
+
+
+def test_this_machine_has_a_name() -> None:
+    assert resolve("localhost") == "127.0.0.1"
+
+
+@pytest.mark.parametrize("found", ["Name or service not known", "0.0.0.0"])
+def test_a_name_without_a_usable_address_is_no_mistake_in_the_options(
+    monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    def look_up(*_: object) -> list[Any]:
+        if found == "0.0.0.0":
+            return [(2, 1, 6, "", (found, 0))]
+        raise socket.gaierror(socket.EAI_NONAME, found)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    with pytest.raises(PubSubError, match=f"known of 'broker': {found}") as error:
+        resolve("broker")
+    assert not isinstance(error.value, ConfigError)

@@ -133,6 +133,29 @@ def test_the_environment_may_name_a_broker_without_a_port(
     assert parse()["--broker-port"] == "5555"
 
 
+PLACE = "[publisher]\nbroker-address = 'there:1001'\n"
+
+
+def test_any_source_may_name_a_broker_with_its_port(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(*words: str) -> tuple[str, str]:
+        options = read(file, PLACE, *words)
+        return options["--broker-address"], options["--broker-port"]
+
+    assert place() == ("there", "1001")
+    assert place("--broker-port", "7") == ("there", "7")
+    assert place("-b", "localhost:8") == ("localhost", "8")
+    assert place("-b", "localhost:8", "--broker-port=8") == ("localhost", "8")
+    # The port of one broker is not that of another.
+    assert place("-b", "localhost") == ("localhost", "5555")
+    monkeypatch.setenv("PUBSUB_BROKER", "example.org:9")
+    assert place() == ("example.org", "9")
+    assert place("--broker-port", "7") == ("example.org", "7")
+    monkeypatch.setenv("PUBSUB_BROKER", "example.org")
+    assert place() == ("example.org", "5555")
+
+
 def test_the_environment_names_a_file_unless_words_do(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +213,9 @@ def test_a_default_that_is_written_down_is_not_asked_for(file: Path) -> None:
     ("text", "said"),
     [
         ("x", "not TOML: Expected '='"),
+        (PLACE + "broker-port = 1002", "and the port 1002, given apart, contradict"),
+        (PLACE + "broker-port = 5555", "and the port 5555, given apart, contradict"),
+        ("[common]\nbroker-address = 'x:y'", "'x:y' is not HOST or HOST:PORT like"),
         ("[publisher]\nslep = 1", "unknown key 'slep' in [publisher]"),
         ("[publisher]\ntopik = 'A'", "(did you mean topic?)"),
         ("[publisher]\nhelp = true", "unknown key 'help'"),
@@ -237,7 +263,7 @@ def test_a_file_that_is_not_there_or_no_text(
 
 
 @pytest.mark.parametrize(
-    "text", ["here", "10.0.0.1:", "10.0.0.1:0", "1.2.3.4:5:6", ":5"]
+    "text", ["he/re", "10.0.0.1:", "10.0.0.1:0", "1.2.3.4:5:6", ":5"]
 )
 def test_a_variable_that_makes_no_sense_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -76,6 +77,10 @@ class FakeBroker:
     def register(self, lease_s: float = LONG_LEASE_S) -> Register:
         """Wait for a registration and accept it."""
         request = self.receive(Register)
+        self.accept(request, lease_s)
+        return request
+
+    def accept(self, request: Register, lease_s: float = LONG_LEASE_S) -> None:
         self.send(
             Registered(
                 id=request.id,
@@ -85,7 +90,6 @@ class FakeBroker:
                 model="decentralized",
             )
         )
-        return request
 
 
 class Recorder:
@@ -351,6 +355,34 @@ def test_waiting_for_the_broker_is_mentioned_once(
     assert [record.getMessage() for record in caplog.records] == [
         f"no broker at {client.endpoint} yet; trying for 0.02 s"
     ]
+
+
+def test_who_leaves_while_the_broker_registers_it_takes_leave_all_the_same(
+    broker: FakeBroker, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else others would be told of it, and the broker would keep it for a lease."""
+    client = connect(broker.endpoint)
+    monkeypatch.setattr(control, "_LEAVE_ANSWER_S", WAIT_S)
+    begun = threading.Event()
+    take_leave = client._take_leave
+
+    def take_leave_now(poller: select.poll) -> None:
+        begun.set()
+        take_leave(poller)
+
+    monkeypatch.setattr(client, "_take_leave", take_leave_now)
+    request = broker.receive(Register)
+
+    leaving = threading.Thread(target=client.close, args=({},))
+    leaving.start()
+    assert begun.wait(WAIT_S)
+    broker.accept(request)
+
+    farewell = broker.receive(Disconnect)
+    assert farewell.session == SESSION
+    broker.send(Disconnected(id=farewell.id))
+    leaving.join(WAIT_S)
+    assert not leaving.is_alive()
 
 
 # Staying registered

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.endpoints import parse_address, validate_host
+from pubsub_common.endpoints import (
+    broker_of,
+    broker_place,
+    parse_address,
+    validate_host,
+)
 from pubsub_common.errors import ConfigError
 
 HOSTS = st.ip_addresses(v=4).filter(lambda ip: not ip.is_unspecified)
@@ -95,6 +100,49 @@ def test_what_is_no_ipv4_address_is_refused(host: str) -> None:
 def test_an_address_of_no_single_host_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="not the address of one host"):
         validate_host(host)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("10.0.0.1", ("10.0.0.1", None)),
+        ("10.0.0.1:5557", ("10.0.0.1", 5557)),
+        ("localhost", ("localhost", None)),
+        ("broker.example:1", ("broker.example", 1)),
+        ("my_broker", ("my_broker", None)),  # a service in a file of Docker Compose
+        ("3com.com.", ("3com.com.", None)),
+    ],
+)
+def test_a_broker_has_an_address_or_a_name(
+    text: str, place: tuple[str, int | None]
+) -> None:
+    assert broker_place(text) == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ":", ":5", "a:", "a:0", "a:70000", "a:b", "a:1:2", "::1", "[::1]:5"),
+        *("10.1", "10.0.0.256", "127.1.", "0x7f000001", "a.0x", "1"),
+        *("a b", "a..b", ".a", "-a", "a-", "tcp://a", "\u00e4", "0.0.0.0", "a\n"),
+        "a" * 64,
+        "a." * 127 + "a",
+    ],
+)
+def test_what_is_no_brokers_address_or_name_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        broker_place(text)
+
+
+def test_a_port_apart_must_be_the_same() -> None:
+    assert broker_of("a", None) == ("a", 5555)
+    assert broker_of("a", 5556) == ("a", 5556)
+    assert broker_of("a:5557", None) == ("a", 5557)
+    assert broker_of("a:5557", 5557) == ("a", 5557)
+    with pytest.raises(ConfigError, match="contradict each other"):
+        broker_of("a:5557", 5555)
+    with pytest.raises(ConfigError, match="broker_port must be"):
+        broker_of("a", 0)
 
 
 def test_who_adds_the_port_to_a_host_is_told_so() -> None:

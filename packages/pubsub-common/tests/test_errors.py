@@ -42,4 +42,21 @@ def test_a_refusal_carries_its_code_and_says_why() -> None:
     error = RegistrationRefused("wrong_model", "this broker is centralized")
 
     assert (error.code, error.detail) == ("wrong_model", "this broker is centralized")
-    assert "this broker is centralized" in str(error)
+    assert str(error) == (
+        "the broker refused the registration: this broker is centralized"
+    )
+
+
+def test_a_registration_that_ended_was_not_refused() -> None:
+    error = RegistrationRefused("revoked", "its keys were revoked", ended=True)
+
+    assert str(error) == "the broker ended the registration: its keys were revoked"
+
+
+def test_a_reason_that_was_said_before_is_not_said_again_but_is_there() -> None:
+    assert str(HandshakeFailed("no keys")) == "no keys"
+
+    error = HandshakeFailed("no keys", "gave up")
+
+    assert (str(error), error.reason) == ("gave up", "no keys")
+    assert error.__notes__ == ["no keys"]  # which a traceback shows

@@ -6,13 +6,14 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
 
 from pubsub_common.control import ControlClient
-from pubsub_common.errors import HandshakeFailed
+from pubsub_common.errors import BrokerUnreachable, HandshakeFailed
 from pubsub_common.security import greeting
 from pubsub_common.security.handshakes import (
     HandshakeFailure,
@@ -165,3 +166,42 @@ def test_a_client_gives_the_reason_and_no_guess_before_it(
             client.close({})
 
     assert [line for line in caplog.messages if "no broker at" not in line] == []
+
+
+@pytest.mark.integration
+def test_a_client_of_another_broker_gives_the_reason_once(
+    hangs_up: Callable[[bytes], HangsUp],
+    context: zmq.Context[zmq.Socket[bytes]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    where = hangs_up(b"CURVE").where
+    keys = ClientKeys("bob", new_pair(), new_pair().public, "bob.keys")
+    client = ControlClient(
+        context, f"tcp://{where}", IDENTITY, lambda _: None, keys=keys
+    )
+    reason = (
+        f"the broker at {where} has another key than the one in bob.keys: that file is "
+        "for another broker"
+    )
+
+    def wait() -> HandshakeFailed:
+        until = time.monotonic() + WAIT_S
+        while time.monotonic() < until:
+            try:
+                client.wait_registered(0.25)
+            except BrokerUnreachable:
+                continue  # has not found it out yet
+            except HandshakeFailed as error:
+                return error
+        raise AssertionError("no reason was given")
+
+    with caplog.at_level(logging.WARNING):
+        client.start()
+        try:
+            error = wait()
+        finally:
+            client.close({})
+
+    assert str(error) == f"gave up on the broker at {where} after 0.25 s"
+    assert error.reason == reason
+    assert caplog.messages == [f"{reason}; still trying"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,
@@ -55,7 +55,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
     path = written(tmp_path / "alice.keys", "precious")
 
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(PubSubError, match="is there already"):
         write_secret(path, "new")
 
     assert path.read_text() == "precious"
@@ -72,7 +72,7 @@ def test_a_file_is_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot write"):
+    with pytest.raises(PubSubError, match="cannot write"):
         write_secret(tmp_path / "none" / "alice.keys", "text")
 
 

@@ -238,6 +238,17 @@ def test_a_refusal_is_final(code: str) -> None:
     assert not client.registered
 
 
+@pytest.mark.parametrize("code", [messages.REVOKED, messages.NOT_ALLOWED])
+def test_who_was_accepted_and_is_sent_away_is_finished(code: str) -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    client.receive(registered(due_register(client, 0.0)), 0.1)
+
+    events = client.receive(Error(id=-1, code=code, detail="no"), 0.2)
+
+    assert events == [Refused(code, "no", ended=True)]
+    assert client.next_deadline() is None
+
+
 def test_who_is_told_to_come_later_does() -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)
@@ -512,6 +523,24 @@ def test_a_publisher_that_leaves_tells_how_far_each_topic_went() -> None:
     assert client.leave({"A": 10, "B": 0}) == Disconnect(
         id=2, session=SESSION, next_sequences={"A": 10, "B": 0}
     )
+
+
+def test_whether_an_answer_is_on_its_way_is_known() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    assert not client.asking
+    due_register(client, 0.0)
+    client.unsent(0.0)
+    assert not client.asking, "nothing was asked"
+
+    request = due_register(client, 1.0)
+    assert client.asking
+    client.receive(registered(request), 1.1)
+    assert not client.asking
+
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+    client.receive(Error(id=request.id, code=messages.TOO_FAST, detail="later"), 0.1)
+    assert not client.asking
 
 
 def test_one_that_never_registered_leaves_without_a_word() -> None:

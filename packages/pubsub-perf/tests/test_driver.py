@@ -127,6 +127,20 @@ def test_the_environment_names_the_broker_to_the_role(
     assert (parsed["--broker-address"], parsed["--broker-port"]) == ("10.0.0.8", "5555")
 
 
+def test_a_broker_is_named_with_its_port(tmp_path: Path) -> None:
+    def place(*more: str) -> list[str]:
+        _, (words,) = plan("-sub", "1", "-t", "A", *more)
+        return words[2:6]
+
+    there = ["--broker-address", "there", "--broker-port", "6001"]
+    assert place("-b", "there:6001") == there
+    (tmp_path / "x.toml").write_text('[driver]\nbroker-address = "there:6001"\n')
+    file = ("--config", str(tmp_path / "x.toml"))
+    assert place(*file) == there
+    assert place(*file, "--broker-port", "7") == [*there[:3], "7"]
+    assert place(*file, "-b", "here")[:3] == ["--broker-address", "here", "--config"]
+
+
 def test_a_file_that_makes_no_sense_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,10 +154,15 @@ def test_no_line_of_prose_is_taken_for_an_option() -> None:
     [
         ("", "no topic given; add -t TOPIC"),
         ("-b 127.0.0.1", "no topic given; add -t TOPIC"),
-        ("-t A -b broker", "'broker' is not an IPv4 address like 10.0.0.1"),
+        ("-t A -b bro/ker", "'bro/ker' is not an IPv4 address like 10.0.0.1"),
         ("-t A -b 1.2.3", "'1.2.3' is not an IPv4 address like 10.0.0.1"),
         ("-t A -b 0.0.0.0", "0.0.0.0 is not the address of one host"),
-        ("-t A -b 127.0.0.1:5555", "'127.0.0.1:5555' is not an IPv4 address"),
+        ("-t A -b 127.0.0.1:", "'127.0.0.1:' is not HOST or HOST:PORT like 10.0.0.1"),
+        ("-t A -b ::1", "'::1' is not HOST or HOST:PORT like 10.0.0.1:5555"),
+        (
+            "-t A -b localhost:5557 --broker-port 5556",
+            "'localhost:5557' and the port 5556, given apart, contradict each other",
+        ),
         ("-m many", "--max-event-count: 'many' is not a whole number"),
         ("-m 1.5", "--max-event-count: '1.5' is not a whole number"),
         ("-m 0", "--max-event-count: 0 is too small; at least 1 is needed"),
@@ -280,7 +285,28 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     assert outcome.complaint == ("the broker refused the registration: sundials only")
 
 
+@pytest.mark.integration
+def test_a_name_that_is_not_known_is_one_line_and_exit_code_1(
+    run: Callable[..., Outcome],
+) -> None:
+    outcome = run("-t", "A", "-b", "broker.invalid")
+
+    assert outcome.code == 1
+    assert "no IPv4 address is known of 'broker.invalid'" in outcome.complaint
+
+
 # Runs
+
+
+@pytest.mark.integration
+def test_the_broker_may_have_a_name_and_its_port_with_it(
+    run: Callable[..., Outcome], broker: FakeBroker
+) -> None:
+    where = f"localhost:{broker.port}"
+    outcome = run("-t", "A", "-b", where, *("-m", "1", "-bp", str(free_port())))
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert len(broker.of(Register)) == 1
 
 
 def run_options(broker: FakeBroker) -> list[str]:

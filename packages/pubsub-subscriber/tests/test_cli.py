@@ -148,7 +148,7 @@ def test_the_brokers_address_may_be_spelled_in_each_way(
     [
         ("", "no topic given; add -t TOPIC"),
         ("-b 127.0.0.1", "no topic given; add -t TOPIC"),
-        ("-t A -b broker", "'broker' is not an IPv4 address like 10.0.0.1"),
+        ("-t A -b bro/ker", "'bro/ker' is not an IPv4 address like 10.0.0.1"),
         ("-t A -b 0.0.0.0", "0.0.0.0 is not the address of one host"),
         ("-m many", "--max-event-count: 'many' is not a whole number"),
         ("-m 0", "--max-event-count: 0 is too small; at least 1 is needed"),

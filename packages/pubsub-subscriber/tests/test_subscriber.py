@@ -100,6 +100,30 @@ def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) ->
     assert subscriber._keys is None
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize("model", ["centralized", "decentralized"])
+def test_the_broker_may_have_a_name_and_its_port_with_it(
+    broker: FakeBroker, new_subscriber: Callable[..., Subscriber], model: Model
+) -> None:
+    broker.model = model
+    subscriber = new_subscriber(
+        broker_address=f"localhost:{broker.port}", broker_port=None
+    )
+
+    assert subscriber.broker_address == "localhost"
+    assert subscriber.session > 0
+
+
+@pytest.mark.integration
+def test_a_name_that_is_not_known_is_an_error_at_the_start() -> None:
+    subscriber = Subscriber(topics=["A"], broker_address="broker.invalid")
+
+    with pytest.raises(PubSubError, match=r"is known of 'broker\.invalid'") as found:
+        subscriber.configure()
+
+    assert not isinstance(found.value, ConfigError)
+
+
 def test_arguments_may_be_given_in_the_documented_order(tmp_path: Path) -> None:
     file = str(tmp_path / "file.csv")
 
@@ -119,7 +143,8 @@ def test_arguments_may_be_given_in_the_documented_order(tmp_path: Path) -> None:
         ({"topics": []}, "at least one topic"),
         ({"topics": "AB"}, "not one text"),
         ({"topics": ["A\0"]}, "control character"),
-        ({"broker_address": "broker"}, "'broker' is not an IPv4 address"),
+        ({"broker_address": "bro/ker"}, "'bro/ker' is not an IPv4 address"),
+        ({"broker_address": "b:5556", "broker_port": 5555}, "contradict each other"),
         ({"address": "0.0.0.0"}, "not the address of one host"),
         ({"max_event_count": 0}, "max_event_count"),
         ({"broker_port": 0}, "broker_port"),

@@ -3,6 +3,10 @@
 libzmq tells the address of a connection only by its descriptor, and only before and after
 the failure: so what was accepted is remembered, and a failure is that of the connection
 that ends next.
+
+Who has no keys and learns before us that we want some, hangs up first: that is told
+without detail, and looks like somebody who connects and says nothing. At a secure port
+it is reported all the same; elsewhere it says nothing worth a line.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ _EVENTS: Final = (
 # Comings and goings looked at in a row, before anything else has its turn.
 _BURST: Final = 256
 _GONE: Final = "an address that is gone"
+# What libzmq has no number for.
+HUNG_UP: Final = 0
 _CRYPTOGRAPHIC: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 
@@ -32,6 +38,8 @@ def describe(error: int, *, secure: bool) -> str:
             if secure
             else "turned away: it uses keys, and this broker has none (--secure)"
         )
+    if error == HUNG_UP:
+        return "left without having shown keys: it uses none, or only knocked"
     if error == _CRYPTOGRAPHIC:
         return "turned away: it takes us for a broker with another key"
     return "hung up on: what it sent is not this protocol"
@@ -42,7 +50,8 @@ class DoorWatch:
 
     def __init__(self, watched: zmq.Socket[bytes], *, secure: bool) -> None:
         """``secure`` when only clients with keys are let in."""
-        self._monitor = Monitor(watched, _EVENTS)
+        events = _EVENTS | (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if secure else 0)
+        self._monitor = Monitor(watched, events)
         self._secure = secure
         self._addresses: dict[int, str] = {}  # by file descriptor
         self._failed: str | None = None
@@ -55,6 +64,9 @@ class DoorWatch:
         for event, value in self._monitor.read(_BURST):
             if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 self._failed = describe(value, secure=self._secure)
+                continue
+            if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._failed = describe(HUNG_UP, secure=self._secure)
                 continue
             before = self._addresses.pop(value, None)
             if before is not None:

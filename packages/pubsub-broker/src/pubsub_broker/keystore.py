@@ -23,7 +23,7 @@ from pubsub_broker import keyring, policy
 from pubsub_broker.keyring import Enrolled
 from pubsub_broker.ownership import check_folder
 from pubsub_broker.policy import Policy
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,
@@ -54,7 +54,8 @@ class KeyStore:
         """Make the folder and the broker's keys.
 
         Raises:
-            ConfigError: there are some already, or they cannot be written.
+            ConfigError: others may write in the folder.
+            PubSubError: there are some already, or they cannot be written.
         """
         new = not _there(self.directory)
         try:
@@ -63,7 +64,7 @@ class KeyStore:
                 with _opened(self.directory, os.O_DIRECTORY) as descriptor:
                     hand_over(descriptor, self.directory.parent)
         except OSError as error:
-            raise ConfigError(
+            raise PubSubError(
                 f"cannot make the folder {self.directory}: {error.strerror}"
             ) from None
         check_folder(self.directory)
@@ -150,8 +151,8 @@ class KeyStore:
         keys are made for it; returns the file that they are in.
 
         Raises:
-            ConfigError: there is one of this name or key, the key is the broker's, or this
-                cannot be written.
+            ConfigError: the name is none, or the key is the broker's.
+            PubSubError: there is one of this name or key, or this cannot be written.
         """
         keyring.validate_name(name)
         broker = self.pair()
@@ -161,7 +162,7 @@ class KeyStore:
             clients = self.clients()
             there = clients.get(name)
             if there is not None and there.state(now) == "ok":
-                raise ConfigError(
+                raise PubSubError(
                     f"{name} is enrolled already; pubsub-broker revoke {name} first"
                 )
             path = None
@@ -173,24 +174,29 @@ class KeyStore:
                 write_secret(path, client_file(keys), replace=there is not None)
             for other in clients.values():
                 if other.public == public and other.name != name:
-                    raise ConfigError(f"{other.name} is enrolled with this key already")
+                    raise PubSubError(f"{other.name} is enrolled with this key already")
             expires = None if days is None else now + datetime.timedelta(days=days)
             clients[name] = Enrolled(name, public, now, expires)
-            self._write(list(clients.values()))
+            try:
+                self._write(list(clients.values()))
+            except PubSubError:
+                if path is not None:  # it would be in the way next time
+                    path.unlink(missing_ok=True)
+                raise
         return path
 
     def revoke(self, name: str, *, now: datetime.datetime) -> None:
         """Let a client in no longer.
 
         Raises:
-            ConfigError: nobody of this name is enrolled, or this cannot be written.
+            PubSubError: nobody of this name is enrolled, or this cannot be written.
         """
         check_folder(self.directory)
         with self._locked():
             clients = self.clients()
             client = clients.get(name)
             if client is None:
-                raise ConfigError(f"nobody called {name} is enrolled")
+                raise PubSubError(f"nobody called {name} is enrolled")
             if client.revoked is None:
                 clients[name] = Enrolled(
                     name, client.public, client.enrolled, client.expires, now
@@ -217,7 +223,7 @@ class KeyStore:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
         except OSError as error:
-            raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+            raise PubSubError(f"cannot write {path}: {error.strerror}") from None
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pubsub_broker.topology import Topic, count, topics_of
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import PubSubError
 from pubsub_common.messages import Latency, Status
 
 # Each pair of topic and subscriber costs Prometheus a time series, for as long as it
@@ -24,12 +24,12 @@ _MISSING: Final = (
 
 def check_library() -> None:
     """Raises:
-    ConfigError: the library for figures is not installed.
+    PubSubError: the library for figures is not installed.
     """
     try:
         import prometheus_client  # noqa: F401
     except ImportError:
-        raise ConfigError(_MISSING) from None
+        raise PubSubError(_MISSING) from None
 
 
 def losses(status: Status) -> tuple[list[tuple[str, str, int]], int]:

@@ -93,7 +93,7 @@ class Observers:
 
     def __init__(self, http: Place | None, metrics: Place | None) -> None:
         """Raises:
-        ConfigError: figures need a library that is not there.
+        PubSubError: figures need a library that is not there.
         """
         self.http = http
         self.metrics = metrics

@@ -23,7 +23,7 @@ PROGRAM = "pubsub-broker status"
 
 # Which broker is asked, by `check` too.
 ASK_OPTIONS: Final = f"""\
-  -b HOST, --broker-address HOST  IP address of the broker
+  -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              its control port [default: {defaults.CONTROL_PORT}]
   --timeout SECONDS               how long to wait for its answer [default: 5]
@@ -73,11 +73,13 @@ def place(options: cli.Options) -> tuple[str, int]:
 
     Raises:
         ConfigError: they are none.
+        PubSubError: its name is not known.
     """
-    from pubsub_common.endpoints import validate_host
+    from pubsub_common.addresses import resolve
+    from pubsub_common.endpoints import broker_place
 
-    host = validate_host(options["--broker-address"])
-    return host, cli.port_number(options, "--broker-port")
+    host, _ = broker_place(options["--broker-address"])
+    return resolve(host), cli.port_number(options, "--broker-port")
 
 
 def keys_of(options: cli.Options) -> ClientKeys | None:

@@ -1,7 +1,8 @@
 """Which IP address this host is reached at. Shell: the only user of netifaces.
 
-Asking the resolver (``gethostbyname``) fails inside a Mininet host, which shares
-the machine's name and ``/etc/hosts`` but not its interfaces.
+Asking the resolver for it (``gethostbyname``) fails inside a Mininet host, which shares
+the machine's name and ``/etc/hosts`` but not its interfaces. It is asked for a broker's
+name only.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from collections.abc import Mapping
 
 from pubsub_common.defaults import LOOPBACK
 from pubsub_common.endpoints import parse_address, validate_host
-from pubsub_common.errors import PubSubError
+from pubsub_common.errors import ConfigError, PubSubError
 
 __all__ = [
     "choose_address",
     "host_address",
     "interface_addresses",
     "parse_address",
+    "resolve",
     "validate_host",
 ]
 
@@ -54,6 +56,33 @@ def choose_address(interfaces: Mapping[str, str]) -> str:
     if outside and all(_MININET_INTERFACE.match(name) for name in outside):
         return outside[min(outside)]
     return LOOPBACK
+
+
+def resolve(host: str) -> str:
+    """The IPv4 address of ``host``, which is one, or a name.
+
+    Not left to libzmq, which takes names too: it looks one up anew for each connection,
+    in the thread that moves all events, which then stand still for as long as the
+    resolver takes, and says nothing of a name that there is not. Besides, the address
+    is needed: to find our own, and where a broker forwards from.
+
+    Raises:
+        PubSubError: it has none.
+    """
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        pass
+    else:
+        return host
+    try:
+        found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+        return validate_host(str(found[0][4][0]))
+    except OSError as error:
+        why = error.strerror
+    except ConfigError as error:
+        why = str(error)
+    raise PubSubError(f"no IPv4 address is known of {host!r}: {why}")
 
 
 def host_address(peer: str | None = None) -> str:

@@ -29,7 +29,7 @@ KEYS_OPTION: Final = """\
   --keys FILE                     this client's keys, for a secure broker; else the
                                   file that PUBSUB_KEYS names"""
 BROKER_OPTIONS: Final = f"""\
-  -b HOST, --broker-address HOST  IP address of the broker
+  -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to try to reach the broker

@@ -96,15 +96,27 @@ def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
     # docopt does not tell a default from the same value in words. Without defaults in
     # the text, whatever has a value was given one.
     spoken = docopt(usage.without_defaults(doc), argv=words)
-    settings.put(
-        {
-            name: value
-            for name, value in spoken.items()
-            if value not in (None, False, [])
-        },
-        Source.WORDS,
-    )
+    said = {
+        name: value for name, value in spoken.items() if value not in (None, False, [])
+    }
+    part_broker(said)
+    settings.put(said, Source.WORDS)
     return settings
+
+
+def part_broker(values: dict[str, Any]) -> None:
+    """Where one source names the broker by HOST:PORT, have it say both apart.
+
+    Raises:
+        ConfigError: that is none, or it names two ports.
+    """
+    text = str(values.get("--broker-address", ""))
+    if ":" not in text:
+        return
+    from pubsub_common.endpoints import broker_place
+
+    host, port = broker_place(text, values.get("--broker-port"))
+    values.update({"--broker-address": host, "--broker-port": str(port)})
 
 
 def forget_environment() -> None:
@@ -128,13 +140,12 @@ def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
     words = settings.sources.get("--broker-address") == Source.WORDS
     if not text or words or "--broker-address" not in settings:
         return
-    from pubsub_common.endpoints import parse_address, validate_host
+    from pubsub_common.endpoints import broker_place
 
-    host, colon, _ = text.partition(":")
+    values: dict[str, Any] = {"--broker-address": text}
     try:
-        values = {"--broker-address": validate_host(host)}
-        if colon:
-            values["--broker-port"] = str(parse_address(text)[1])
+        broker_place(text)
+        part_broker(values)
     except ConfigError:
         raise ConfigError(
             f"{BROKER_VARIABLE}: {text!r} is not HOST or HOST:PORT like 10.0.0.1:5555"
@@ -150,7 +161,7 @@ def add_file(
     shared: str,
 ) -> None:
     """Take settings from the file that is named, if one is; for programs that have
-    ``--config``.
+    ``--config``. A port that it names together with a broker is for that one alone.
 
     Raises:
         ConfigError: it cannot be read, or says what makes no sense.
@@ -162,7 +173,11 @@ def add_file(
         from pubsub_common import configfile
 
         lines = usage.option_lines(doc), usage.option_lines(shared)
-        settings.put(configfile.load(path, program, *lines), Source.FILE)
+        found = configfile.load(path, program, *lines)
+        if settings.sources.get("--broker-address", Source.DEFAULT):
+            found.pop("--broker-address", None)
+        part_broker(found)
+        settings.put(found, Source.FILE)
 
 
 def settings_of(

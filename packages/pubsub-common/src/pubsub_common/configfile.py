@@ -18,7 +18,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pubsub_common.commandline import SOURCE_NAMES, Settings, Source
+from pubsub_common.commandline import SOURCE_NAMES, Settings, Source, part_broker
 from pubsub_common.errors import ConfigError
 from pubsub_common.usage import NUMBERS, WHOLE_NUMBERS, OptionLine
 
@@ -42,7 +42,8 @@ def load(
     shared: Sequence[OptionLine] | None,
 ) -> dict[str, Any]:
     """What the file at ``path`` says for ``program``, as docopt would give it. Without
-    ``shared``, only what it says for this program alone.
+    ``shared``, only what it says for this program alone. A broker that is named by
+    HOST:PORT is left so, without a ``--broker-port`` besides.
 
     Raises:
         ConfigError: it cannot be read, is no TOML, or says what makes no sense.
@@ -73,6 +74,7 @@ def load(
                 converted = _as_words(line, value, f"{path}: {key} in [{table}]")
                 if _line(lines, name) is not None:
                     found[line.long] = converted
+    _check_broker(found, path)
     defaults = {line.long: _default(line) for line in lines}
     # Who writes a default down has not asked for anything: so the output of
     # --print-config, taken as a file, changes nothing.
@@ -92,6 +94,18 @@ def _read(path: str) -> Mapping[str, Any]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{path}: not TOML: {said}") from None
+
+
+def _check_broker(found: dict[str, Any], path: str) -> None:
+    """Raises:
+    ConfigError: what names the broker makes no sense.
+    """
+    if ":" in found.get("--broker-address", ""):
+        try:
+            part_broker(dict(found))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        found.pop("--broker-port", None)
 
 
 def _line(lines: Sequence[OptionLine], key: str) -> OptionLine | None:

@@ -11,7 +11,7 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 import zmq
@@ -206,7 +206,9 @@ class ControlClient:
         if stopped():
             raise NotReady(f"stopped before a broker answered at {self.endpoint}")
         if self._hint is not None:
-            raise HandshakeFailed(self._hint)
+            where = self.endpoint.removeprefix("tcp://")
+            gave_up = f"gave up on the broker at {where} after {timeout_s:g} s"
+            raise HandshakeFailed(self._hint, gave_up)
         raise BrokerUnreachable(self.endpoint, timeout_s)
 
     def change(self, identity: Identity, timeout_s: float) -> None:
@@ -234,7 +236,8 @@ class ControlClient:
         self._waker.wake()
 
     def close(self, next_sequences: Mapping[str, int]) -> None:
-        """Take leave of the broker (waits at most about a second) and end the thread."""
+        """Take leave of the broker (waits at most about two seconds for its answers) and
+        end the thread."""
         self._leaving = next_sequences
         self._waker.wake()
         if self._thread.ident is not None:
@@ -395,8 +398,8 @@ class ControlClient:
                         "the broker at %s: %s; trying again", self.endpoint, detail
                     )
                 self._postponed = RegistrationRefused(code, detail)
-            case Refused(code, detail):
-                self._fail(RegistrationRefused(code, detail), code)
+            case Refused(code, detail, ended):
+                self._fail(RegistrationRefused(code, detail, ended=ended), code)
                 return
         self._on_event(event)
         with self._changed:
@@ -410,6 +413,12 @@ class ControlClient:
             self._changed.notify_all()
 
     def _take_leave(self, poller: select.poll) -> None:
+        # Whom it is registering at this moment, it would keep for a lease.
+        if self._session.asking and int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT:
+            for reply in self._replies(poller):
+                self._session.receive(reply, time.monotonic())
+                if not self._session.asking:
+                    break
         farewell = self._session.leave(self._leaving or {})
         if farewell is None:
             return
@@ -417,6 +426,12 @@ class ControlClient:
             self._socket.send(messages.encode(farewell), zmq.NOBLOCK)
         except zmq.Again:
             return
+        for reply in self._replies(poller):
+            if isinstance(reply, Disconnected) and reply.id == farewell.id:
+                return
+
+    def _replies(self, poller: select.poll) -> Iterator[messages.Reply]:
+        """What the broker sends while this client takes leave, but not for long."""
         deadline = time.monotonic() + _LEAVE_ANSWER_S
         while (left_s := deadline - time.monotonic()) > 0:
             try:
@@ -427,5 +442,4 @@ class ControlClient:
             except ProtocolError:
                 continue
             else:
-                if isinstance(reply, Disconnected) and reply.id == farewell.id:
-                    return
+                yield reply

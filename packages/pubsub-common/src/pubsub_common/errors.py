@@ -40,16 +40,25 @@ class BrokerUnreachable(PubSubError):
 
 
 class RegistrationRefused(PubSubError):
-    """The broker refused a registration for the reason ``code`` (see messages)."""
+    """The broker refused a registration, or ``ended`` one that it had accepted, for the
+    reason ``code`` (see messages)."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, *, ended: bool = False) -> None:
         self.code = code
         self.detail = detail
-        super().__init__(f"the broker refused the registration: {detail}")
+        did = "ended" if ended else "refused"
+        super().__init__(f"the broker {did} the registration: {detail}")
 
 
 class HandshakeFailed(PubSubError):
-    """The broker and this client do not agree on keys; the text says what to do."""
+    """The broker and this client do not agree on keys; ``reason`` says what to do."""
+
+    def __init__(self, reason: str, after: str | None = None) -> None:
+        """``after`` is what to say instead, when the reason has been said already."""
+        self.reason = reason
+        super().__init__(after or reason)
+        if after is not None:
+            self.add_note(reason)
 
 
 class NotReady(PubSubError):

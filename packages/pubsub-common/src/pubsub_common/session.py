@@ -99,10 +99,12 @@ class Trusted:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker will not have this client, and asking again will not help."""
+    """The broker will not have this client, and asking again will not help; ``ended``
+    when it had accepted it before."""
 
     code: str
     detail: str
+    ended: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class ClientSession:
         self._identity = identity
         self._next_id = 0
         self._register_id: int | None = None
+        self._asking = False  # and the answer has not come
         self._deadline = now
         self._heard_at = now
         self._registered = False
@@ -146,6 +149,11 @@ class ClientSession:
     @property
     def registered(self) -> bool:
         return self._registered
+
+    @property
+    def asking(self) -> bool:
+        """Whether the broker was asked to register this client, and has not answered."""
+        return self._asking
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None when it never will be (refused)."""
@@ -200,13 +208,14 @@ class ClientSession:
     def finish(self) -> None:
         """This client is done: nothing is due any more."""
         self._finished = True
-        self._registered = False
+        self._registered = self._asking = False
 
     def unsent(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
         for topic in self._news:
             self._told.pop(topic, None)
         self._unsent = True
+        self._asking = False
         self._deadline = now + REGISTER_RETRY_S
 
     def connected(self, now: float) -> None:
@@ -270,6 +279,7 @@ class ClientSession:
 
     def _register(self) -> Register:
         self._register_id = self._take_id()
+        self._asking = True
         identity = self._identity
         return Register(
             id=self._register_id,
@@ -304,6 +314,7 @@ class ClientSession:
             return []  # the answer to an attempt that was given up
         again = self.session is not None
         self._registered = True
+        self._asking = False
         self.session = reply.session
         self.epoch = reply.epoch
         self.lease_s = reply.lease_s
@@ -328,11 +339,12 @@ class ClientSession:
             self._register_soon(now)
             return []
         asked = error.id == self._register_id and not self._registered
+        self._asking = self._asking and not asked
         if asked and error.code == messages.TOO_FAST:
             self._deadline = now + REGISTER_LATER_S
             return [Postponed(error.code, error.detail)]
         expelled = error.id == -1 and error.code in _EXPELLED
         if asked or expelled:
             self._finished = True
-            return [Refused(error.code, error.detail)]
+            return [Refused(error.code, error.detail, ended=expelled)]
         return []

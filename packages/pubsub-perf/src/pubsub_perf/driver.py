@@ -8,6 +8,7 @@ to and waits for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pubsub_common import addresses, cli, configfile, defaults, usage
-from pubsub_common.commandline import CONFIG_VARIABLE, Source
+from pubsub_common.commandline import CONFIG_VARIABLE, Source, part_broker
 from pubsub_common.errors import ConfigError, PubSubError
 
 PROGRAM: Final = "pubsub-driver"
@@ -81,6 +82,8 @@ _FLAGS: Final = {
 }
 _POLL_S: Final = 0.05
 
+Process = subprocess.Popen[bytes]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
@@ -89,11 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = cli.parse(USAGE, argv, PROGRAM, __version__)
     try:
         role, commands = plan(options)
+        keys = piped_keys(options) if len(commands) > 1 else None
     except ConfigError as error:
         return cli.fail(PROGRAM, error, cli.EXIT_USAGE)
     if len(commands) == 1:
         return role_main(role)(commands[0])
-    return cli.run(PROGRAM, lambda: run_together(role, commands))
+    return cli.run(PROGRAM, lambda: run_together(role, commands, keys))
 
 
 def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
@@ -126,6 +130,8 @@ def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
     if role != "broker" and cli.strength(options, "--secure") == Source.WORDS:
         raise ConfigError("--secure is for a broker; clients take --keys FILE")
     told = given(options)
+    if count > 1 and by_pipe(options):
+        told.pop("--keys", None)
     commands = [words_for(role, told, i, count) for i in range(count)]
     if role == "broker" and not {"--bind", "--address"} & told.keys():
         # As in the seed: others find it at the address of the Mininet host that it is on.
@@ -148,7 +154,29 @@ def given(options: cli.Options) -> dict[str, Any]:
         for name, value in options.items()
         if cli.strength(options, name) == Source.WORDS
     }
+    if "--broker-address" in words:
+        found.pop("--broker-address", None)
+    part_broker(found)
     return {**found, **words}
+
+
+def by_pipe(options: cli.Options) -> bool:
+    """Whether the keys come by a pipe, as a shell's ``<(vault ...)`` is one: processes
+    that this one starts do not have it, and only one of them could read it."""
+    return bool(options["--keys"]) and Path(options["--keys"]).is_fifo()
+
+
+def piped_keys(options: cli.Options) -> bytes | None:
+    """The file of keys that comes by a pipe, to be handed on; None: none does.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if not by_pipe(options):
+        return None
+    from pubsub_common.security.keys import client_file, load_client_keys
+
+    return client_file(load_client_keys(options["--keys"])).encode()
 
 
 def words_for(
@@ -193,14 +221,36 @@ def role_main(role: str) -> Callable[[Sequence[str]], int]:
     return subscriber_cli.main
 
 
-def run_together(role: str, commands: Sequence[Sequence[str]]) -> None:
+def start(role: str, words: Sequence[str], keys: bytes | None) -> Process:
+    """A process of a role's script; it has ``keys``, if any, by a pipe of its own."""
+    with contextlib.ExitStack() as stack:
+        inherited = []
+        if keys is not None:
+            read_fd, write_fd = os.pipe()
+            stack.callback(os.close, read_fd)
+            os.write(write_fd, keys)  # a pipe holds more than that
+            os.close(write_fd)
+            inherited.append(read_fd)
+            words = [*words, "--keys", f"/dev/fd/{read_fd}"]
+        # In a session of its own, so that the terminal's Ctrl-C does not reach it as
+        # well: a second signal ends a role at once.
+        return subprocess.Popen(
+            [sys.executable, "-m", f"pubsub_{role}", *words],
+            start_new_session=True,
+            pass_fds=inherited,
+        )
+
+
+def run_together(
+    role: str, commands: Sequence[Sequence[str]], keys: bytes | None = None
+) -> None:
     """Run a role's script once for each of ``commands``, all at once, until all have
-    ended. A signal goes on to each of them.
+    ended; see `start` for ``keys``. A signal goes on to each of them.
 
     Raises:
         PubSubError: some ended badly.
     """
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: list[Process] = []
 
     def pass_on(number: int, _frame: object) -> None:
         for process in processes:
@@ -212,14 +262,7 @@ def run_together(role: str, commands: Sequence[Sequence[str]]) -> None:
     }
     try:
         for words in commands:
-            processes.append(
-                # In a session of its own, so that the terminal's Ctrl-C does not
-                # reach it as well: a second signal ends a role at once.
-                subprocess.Popen(
-                    [sys.executable, "-m", f"pubsub_{role}", *words],
-                    start_new_session=True,
-                )
-            )
+            processes.append(start(role, words, keys))
         while any(process.poll() is None for process in processes):
             time.sleep(_POLL_S)
     finally:

@@ -115,7 +115,7 @@ BAD = [
     ("pubsub-publisher", [*CLIENT, "-bp", "70000"], "no port"),
     ("pubsub-publisher", [*CLIENT, "--clock", "sun"], "unknown clock"),
     ("pubsub-publisher", [*CLIENT, "--overflow", "weep"], "'drop' or 'block'"),
-    ("pubsub-publisher", ["-t", "A", "-b", "nowhere"], "not an IPv4 address"),
+    ("pubsub-publisher", ["-t", "A", "-b", "no/where"], "not an IPv4 address"),
     ("pubsub-publisher", ["-t", "", "-b", "127.0.0.1"], "empty"),
     ("pubsub-publisher", [*CLIENT, "--bogus"], "unknown option --bogus"),
     ("pubsub-publisher", [*CLIENT, "--topik", "B"], "did you mean --topic"),

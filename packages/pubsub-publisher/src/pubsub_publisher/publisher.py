@@ -19,6 +19,7 @@ import zmq
 from pubsub_common import addresses, arguments, defaults
 from pubsub_common.clock import clock_ns
 from pubsub_common.control import ControlClient, client_keys
+from pubsub_common.endpoints import broker_of
 from pubsub_common.errors import CannotListen, ConfigError, NotReady, PubSubError
 from pubsub_common.events import encode_event
 from pubsub_common.session import Identity, Joined, Refused, SessionEvent, Trusted
@@ -77,7 +78,7 @@ class Publisher:
         sleep_period: float = defaults.SLEEP_PERIOD_S,
         bind_port: int = defaults.PUBLISHER_PORT,
         *,
-        broker_port: int = defaults.CONTROL_PORT,
+        broker_port: int | None = None,
         address: str | None = None,
         clock: str = "realtime",
         connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S,
@@ -91,7 +92,11 @@ class Publisher:
         strengths: Mapping[str, int] | int | None = None,
         keys: str | Path | None = None,
     ) -> None:
-        """``sleep_period`` is in seconds; 0 publishes as fast as possible.
+        """``broker_address`` is the broker's IPv4 address or name, also with its port,
+        ``HOST:PORT``; ``broker_port`` is 5555 without either. A name is looked up by
+        `configure`, once.
+
+        ``sleep_period`` is in seconds; 0 publishes as fast as possible.
 
         ``bind_port`` is the first port to try; one in use is passed over.
         ``address`` is this host's IP address, found by itself when left out.
@@ -120,7 +125,6 @@ class Publisher:
         if not 0 <= sleep_period < float("inf"):
             raise ConfigError(f"sleep_period must be 0 or more: {sleep_period}")
         arguments.port("bind_port", bind_port)
-        arguments.port("broker_port", broker_port)
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
         arguments.queue_limit(queue_limit)
@@ -129,7 +133,8 @@ class Publisher:
         )
         arguments.in_range("history", history, 0, _MAX_HISTORY)
         arguments.at_least("history_bytes", history_bytes)
-        self.broker_address = addresses.validate_host(broker_address)
+        self.broker_address, self._broker_port = broker_of(broker_address, broker_port)
+        self._broker_ip = ""  # found by `configure`
         self.topics = validate_names(topics)
         self.strengths = _strengths(strengths, self.topics)
         self.indefinite = indefinite
@@ -138,7 +143,6 @@ class Publisher:
         self.bind_port = bind_port
         self.address = ""
         self.session = -1
-        self._broker_port = broker_port
         self._given_address = addresses.validate_host(address) if address else None
         self._clock = clock
         self._now_ns = clock_ns(clock)
@@ -167,6 +171,7 @@ class Publisher:
         """Bind the data port and register with the broker.
 
         Raises:
+            PubSubError: the broker's name is not known.
             CannotListen: no port is free, or the address is not this host's.
             BrokerUnreachable: no broker answered in time.
             HandshakeFailed: the broker and this publisher do not agree on keys.
@@ -185,6 +190,7 @@ class Publisher:
         self._configured = True
         try:
             self._secure()
+            self._broker_ip = addresses.resolve(self.broker_address)
             self.setup_port_binding()
             self.register_pub()
             self._senders = {
@@ -223,7 +229,7 @@ class Publisher:
         """
         self._control = ControlClient(
             self._context,
-            endpoint(self.broker_address, self._broker_port),
+            endpoint(self._broker_ip, self._broker_port),
             self._identity(),
             self._on_session_event,
             service=self._outlet.serve,
@@ -240,7 +246,9 @@ class Publisher:
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker and subscribers reach it."""
-        return self._given_address or addresses.host_address(self.broker_address)
+        return self._given_address or addresses.host_address(
+            self._broker_ip or addresses.resolve(self.broker_address)
+        )
 
     def stop(self) -> None:
         """End `publish` and waits soon. For any thread and for signal handlers."""

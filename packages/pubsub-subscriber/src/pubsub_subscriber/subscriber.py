@@ -31,6 +31,7 @@ from pubsub_common.clock import clock_ns
 from pubsub_common.clockoffset import SHARED
 from pubsub_common.control import ControlClient, client_keys
 from pubsub_common.datafile import writable_file, write_latencies
+from pubsub_common.endpoints import broker_of
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
 from pubsub_common.events import Event
 from pubsub_common.latency import LatencyHistogram
@@ -75,7 +76,7 @@ class Subscriber:
         max_event_count: int = defaults.MAX_EVENT_COUNT,
         centralized: bool = False,
         *,
-        broker_port: int = defaults.CONTROL_PORT,
+        broker_port: int | None = None,
         address: str | None = None,
         clock: str = "realtime",
         connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S,
@@ -88,7 +89,11 @@ class Subscriber:
         on_publisher: Callable[[PublisherInfo, bool], None] | None = None,
         keys: str | Path | None = None,
     ) -> None:
-        """``on_event`` is called by `notify` for each event, ``on_gap`` for each run
+        """``broker_address`` is the broker's IPv4 address or name, also with its port,
+        ``HOST:PORT``; ``broker_port`` is 5555 without either. A name is looked up by
+        `configure`, once.
+
+        ``on_event`` is called by `notify` for each event, ``on_gap`` for each run
         of events that is known to be lost.
 
         With ``recover`` events that are missing are asked for, and come in order:
@@ -114,7 +119,6 @@ class Subscriber:
                 "to an indefinite subscriber: give it a max_event_count or no file"
             )
         arguments.at_least("max_event_count", max_event_count)
-        arguments.port("broker_port", broker_port)
         arguments.queue_limit(queue_limit)
         if start not in ("now", "history"):
             raise ConfigError(f"start is 'now' or 'history', not {start!r}")
@@ -125,14 +129,14 @@ class Subscriber:
         if filename is not None:
             writable_file(filename)
         self.filename = filename
-        self.broker_address = addresses.validate_host(broker_address)
+        self.broker_address, self._broker_port = broker_of(broker_address, broker_port)
+        self._broker_ip = ""  # found by `configure`
         self.topics = validate_subscriptions(topics)
         self.indefinite = indefinite
         self.max_event_count = max_event_count
         self.centralized = centralized
         self.latencies = LatencyHistogram()
         self.session = -1
-        self._broker_port = broker_port
         self._given_address = addresses.validate_host(address) if address else None
         self._clock = clock
         self._now_ns = clock_ns(clock)
@@ -200,6 +204,7 @@ class Subscriber:
         """Register with the broker and connect to it or to the publishers.
 
         Raises:
+            PubSubError: the broker's name is not known.
             BrokerUnreachable: no broker answered in time.
             HandshakeFailed: the broker and this subscriber do not agree on keys.
             RegistrationRefused: the broker will not have this subscriber.
@@ -209,6 +214,7 @@ class Subscriber:
         self._receiver.waker = Waker()
         self._configured = True
         try:
+            self._broker_ip = addresses.resolve(self.broker_address)
             self.register_sub()
         except BaseException:
             self.disconnect()
@@ -225,7 +231,7 @@ class Subscriber:
         model: Model = "centralized" if self.centralized else "decentralized"
         self._control = ControlClient(
             self._context,
-            endpoint(self.broker_address, self._broker_port),
+            endpoint(self._broker_ip, self._broker_port),
             Identity(
                 "subscriber", self.topics, self.get_host_address(), self._clock, model
             ),
@@ -255,7 +261,7 @@ class Subscriber:
         for port, topics in topics_of.items():
             inlet = self._receiver.inlets.get(port)
             if inlet is None:
-                self._open_inlet(port, topics).connect(f"{self.broker_address}:{port}")
+                self._open_inlet(port, topics).connect(f"{self._broker_ip}:{port}")
             else:
                 inlet.add(topics, in_all=self._in_all(topics))
         self._ports = dict(received_message)
@@ -306,7 +312,9 @@ class Subscriber:
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
-        return self._given_address or addresses.host_address(self.broker_address)
+        return self._given_address or addresses.host_address(
+            self._broker_ip or addresses.resolve(self.broker_address)
+        )
 
     def stop(self) -> None:
         """End iterations, `notify` and waits soon; what has arrived until then is

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import zmq
 
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.security.ownership import hand_over
 from pubsub_common.z85 import KEY_LENGTH, is_key
 
@@ -168,7 +168,7 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
     writes it for the owner of the folder (`hand_over`).
 
     Raises:
-        ConfigError: it is there already (unless ``replace``), or cannot be written.
+        PubSubError: it is there already (unless ``replace``), or cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -186,9 +186,9 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
-        raise ConfigError(f"{path} is there already, and is not replaced") from None
+        raise PubSubError(f"{path} is there already, and is not replaced") from None
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+        raise PubSubError(f"cannot write {path}: {error.strerror}") from None
 
 
 def client_file(keys: ClientKeys) -> str:

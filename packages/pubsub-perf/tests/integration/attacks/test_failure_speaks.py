@@ -73,8 +73,9 @@ def test_keys_that_are_revoked_while_a_client_runs(
     assert done.wait() == 0
     assert done.out == "bob is not let in any more\n"
     assert client.wait() == 1
-    assert (
-        "this client's keys were revoked or have expired" in client.err.splitlines()[-1]
+    assert client.err.splitlines()[-1] == (
+        f"{client.name}: the broker ended the registration: this client's keys were "
+        "revoked or have expired"
     )
     assert "Traceback" not in client.err
     broker.says("not allowed any more")
@@ -119,7 +120,10 @@ def test_keys_of_another_broker(run: Run, tmp_path: Path, role: Sequence[str]) -
     )
     assert client.wait() == 1
     name = client.name
-    assert client.err == f"{name}: {line}; still trying\n{name}: {line}\n"
+    assert client.err == (
+        f"{name}: {line}; still trying\n"
+        f"{name}: gave up on the broker at 127.0.0.1:{port} after 3 s\n"
+    )
 
 
 def test_what_the_policy_refuses(run: Run, tmp_path: Path, role: Sequence[str]) -> None:

@@ -121,11 +121,14 @@ def test_a_clients_file_that_must_not_be_used_is_one_line_and_exit_2(
 
 
 def by_a_pipe(
-    source: str, file: Path, name: str, *argv: object
+    source: str, file: Path, name: str, *argv: object, way: str = "words"
 ) -> subprocess.Popen[str]:
     """A console script with keys that a shell has it read from a command."""
     script = Path(sys.executable).with_name(name)
-    line = 'exec "$@" --keys <($source "$file")'
+    line = {
+        "words": 'exec "$@" --keys <($source "$file")',
+        "environment": 'PUBSUB_KEYS=<($source "$file") exec "$@"',
+    }[way]
     return subprocess.Popen(
         ["bash", "-c", line, "bash", script, *map(str, argv)],
         env={**os.environ, "source": source, "file": str(file)},
@@ -150,6 +153,35 @@ def test_keys_may_come_by_a_pipe(run: Run, tmp_path: Path) -> None:
         said, complaint = program.communicate(timeout=WAIT_S)
         assert program.returncode == 0, said + complaint
     assert "2 events received, 0 lost" in said + complaint
+
+
+@pytest.mark.parametrize("way", ["words", "environment"])
+def test_the_driver_hands_keys_from_a_pipe_on_to_all_that_it_starts(
+    run: Run, tmp_path: Path, way: str
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    port = free_port()
+    broker = run("pubsub-broker", "--port", port, "--secure", vault.folder)
+    broker.says("broker on")
+    words = ("-pub", 2, "-t", "A", "--broker-port", port, "-m", 1)
+    driver = by_a_pipe("cat", vault.path("alice"), "pubsub-driver", *words, way=way)
+
+    said, complaint = driver.communicate(timeout=WAIT_S)
+    assert (driver.returncode, said, complaint) == (0, "", "")
+    assert broker.err.count("(alice) joined: A") == 2
+
+
+def test_the_driver_says_once_what_is_wrong_with_keys_from_a_pipe(
+    tmp_path: Path,
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    driver = by_a_pipe(
+        "head -c 20", vault.path("bob"), "pubsub-driver", "-sub", 2, "-t", "A"
+    )
+    said, complaint = driver.communicate(timeout=WAIT_S)
+    assert (driver.returncode, said) == (2, "")
+    assert complaint.startswith("pubsub-driver: ")
+    assert complaint.count("\n") == 1
 
 
 @pytest.mark.parametrize(

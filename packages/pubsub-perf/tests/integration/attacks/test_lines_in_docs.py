@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +58,10 @@ def test_each_line_is_said(run: Run, tmp_path: Path) -> None:
     turned_away(port, "--keys", vault.path("carol"))
     turned_away(second_port, "--keys", stranger)
     turned_away(port, "--keys", other.path("alice"))
-    # Nothing is said when the client is the first to see that it does not fit.
+    socket.create_connection(("127.0.0.1", port)).close()
+    secure.says("left without having shown keys")
+    # Something else is said when the client is the first to see that it does not fit,
+    # and by a broker that is not secure nothing.
     while "it uses no keys" not in secure.err:
         turned_away(port)
     while "it uses keys" not in plain.err:
