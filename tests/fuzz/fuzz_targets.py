@@ -172,6 +172,7 @@ class _Frames:
 
     def __init__(self, frames: Sequence[bytes]) -> None:
         self.lock = threading.RLock()
+        self.also: set[int] = set()
         self.waiting = deque(frames)
 
     def receive_frame(self, _flags: int, copy: bool = True) -> Any:
@@ -180,8 +181,8 @@ class _Frames:
         frame = self.waiting.popleft()
         return frame if copy else zmq.Frame(frame)
 
-    def readable(self) -> bool:
-        return bool(self.waiting)
+    def events(self) -> int:
+        return zmq.POLLIN if self.waiting else 0
 
 
 def _unframed(data: bytes) -> list[bytes]:
@@ -224,7 +225,7 @@ def _taken_in(
         intake.take_held(items)
         if intake.take(inlet, items, batches=batches):
             break
-    assert not inlet.readable()
+    assert not inlet.events()
     assert not intake.held
     events = [
         e for item in items for e in (item if isinstance(item, Batch) else [item])
