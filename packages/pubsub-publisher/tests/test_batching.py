@@ -14,7 +14,7 @@ from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.events import decode_event
 from pubsub_common.messages import Disconnect
 from pubsub_publisher import Publisher
-from pubsub_publisher.batching import BATCH_BYTES, BATCH_EVENTS
+from pubsub_publisher.topicstate import BATCH_BYTES, BATCH_EVENTS
 
 NewPublisher = Callable[..., Publisher]
 Subscribe = Callable[..., RawSubscriber]

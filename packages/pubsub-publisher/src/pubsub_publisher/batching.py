@@ -13,11 +13,8 @@ from typing import Final
 
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_publisher.outlet import Outlet
-from pubsub_publisher.topicstate import TopicState
+from pubsub_publisher.topicstate import BATCH_BYTES, BATCH_EVENTS, TopicState
 
-# Large enough that what a message costs does not count, small enough for the caches.
-BATCH_BYTES: Final = 65_536
-BATCH_EVENTS: Final = 256
 _STOPPED: Final = "this publisher was stopped before the events could leave"
 
 Item = bytes | tuple[str, bytes]

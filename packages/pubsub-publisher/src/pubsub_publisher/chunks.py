@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from pubsub_publisher.batching import BATCH_BYTES, BATCH_EVENTS, Item, split
+from pubsub_publisher.batching import Item, split
 from pubsub_publisher.outlet import LINGER_NS, Outlet
-from pubsub_publisher.topicstate import TopicState
+from pubsub_publisher.topicstate import BATCH_BYTES, BATCH_EVENTS, TopicState
 
 
 @dataclasses.dataclass(slots=True)

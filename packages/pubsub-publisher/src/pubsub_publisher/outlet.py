@@ -16,7 +16,7 @@ whatever its rate.
 
 Who publishes without a pause, one call less than `_PAUSE_NS` after the other, is limited
 by what a message costs. From the event number `_STREAK` of such a streak on, events are
-gathered into small batches (`pubsub_common.batches`), which are sent when they are full, or
+gathered into batches (`pubsub_common.batches`), which are sent when they are full, or
 a millisecond old. The next event finds that out, or else the control thread, which looks
 once in a millisecond while batches are open. Whoever pauses has each event sent at once.
 
@@ -43,7 +43,7 @@ from pubsub_common.batches import encode_batch_body
 from pubsub_common.events import LargeEncoder, encode_body
 from pubsub_common.sockets import DataSocket
 from pubsub_publisher.replies import Replies
-from pubsub_publisher.topicstate import TopicState
+from pubsub_publisher.topicstate import TopicState, batch_limit
 
 if TYPE_CHECKING:
     from pubsub_common.security.guard import Guard
@@ -63,9 +63,6 @@ _LOOK_S: Final = 0.005
 _LARGE_BYTES: Final = 4096
 _PAUSE_NS: Final = 20_000
 _STREAK: Final = 64
-# Of a streak. Large enough to share what a message costs; a queue's limit counts
-# messages, so larger ones would make longer queues.
-_STREAK_EVENTS: Final = 64
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 
 
@@ -143,10 +140,10 @@ class Outlet(DataSocket):
         encode_large = self._encode_large
         prefix, address, session = topic.prefix, self.address, self.session
         history = topic.history
-        last_ns = streak = 0
+        last_ns = streak = limit = 0
 
         def send(payload: bytes) -> int:
-            nonlocal last_ns, streak
+            nonlocal last_ns, streak, limit
             acquire()
             try:
                 if not self._open:
@@ -162,12 +159,13 @@ class Outlet(DataSocket):
                 elif len(payload) < _LARGE_BYTES:
                     if not stamps_ns:
                         self._begin(topic)
+                        limit = batch_limit(len(payload))
                     elif (
-                        len(stamps_ns) == _STREAK_EVENTS
-                        or stamp_ns - stamps_ns[0] >= LINGER_NS
+                        len(stamps_ns) >= limit or stamp_ns - stamps_ns[0] >= LINGER_NS
                     ):
                         self._flush(topic)
                         self._begin(topic)
+                        limit = batch_limit(len(payload))
                         stamps_ns = topic.stamps_ns
                         last_ns = now_ns()  # our own work is no pause
                     stamps_ns.append(stamp_ns)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from pubsub_common.events import topic_prefix
 from pubsub_publisher.history import History
+
+# Large enough that what a message costs does not count, small enough for the caches.
+BATCH_BYTES: Final = 65_536
+BATCH_EVENTS: Final = 256
+
+
+def batch_limit(size: int) -> int:
+    """How many events make a batch full, if their payloads have ``size`` bytes each."""
+    return min(BATCH_EVENTS, BATCH_BYTES // (size + 1) + 1)
 
 
 class TopicState:
