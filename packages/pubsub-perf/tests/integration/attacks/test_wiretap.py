@@ -157,7 +157,7 @@ def session(
 
 # What events and control messages say in their own words; the last begins the address of a
 # publisher, which is in all events.
-WORDS = (b"sensors", b"register", b"session", b"127.0.0.1:")
+WORDS = (b"sensors", b"register", b"session", f"{TAPPED}:".encode())
 
 
 def test_nothing_of_a_secure_session_can_be_read_on_the_way(
