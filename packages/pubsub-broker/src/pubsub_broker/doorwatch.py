@@ -24,8 +24,7 @@ _EVENTS: Final = (
 # Comings and goings looked at in a row, before anything else has its turn.
 _BURST: Final = 256
 _GONE: Final = "an address that is gone"
-# What libzmq has no number for.
-HUNG_UP: Final = 0
+_SILENT: Final = "left without having shown keys: it uses none, or only knocked"
 _CRYPTOGRAPHIC: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 
@@ -38,8 +37,6 @@ def describe(error: int, *, secure: bool) -> str:
             if secure
             else "turned away: it uses keys, and this broker has none (--secure)"
         )
-    if error == HUNG_UP:
-        return "left without having shown keys: it uses none, or only knocked"
     if error == _CRYPTOGRAPHIC:
         return "turned away: it takes us for a broker with another key"
     return "hung up on: what it sent is not this protocol"
@@ -66,7 +63,7 @@ class DoorWatch:
                 self._failed = describe(value, secure=self._secure)
                 continue
             if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._failed = describe(HUNG_UP, secure=self._secure)
+                self._failed = _SILENT
                 continue
             before = self._addresses.pop(value, None)
             if before is not None:

@@ -24,6 +24,7 @@ from pubsub_broker.keyring import Enrolled
 from pubsub_broker.ownership import check_folder
 from pubsub_broker.policy import Policy
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.security.handover import hand_over
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,
@@ -34,7 +35,6 @@ from pubsub_common.security.keys import (
     read_secret,
     write_secret,
 )
-from pubsub_common.security.ownership import hand_over
 
 _BROKER: Final = "broker.keys"
 _CLIENTS: Final = "clients.toml"

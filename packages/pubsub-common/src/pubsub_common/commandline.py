@@ -142,14 +142,15 @@ def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
         return
     from pubsub_common.endpoints import broker_place
 
-    values: dict[str, Any] = {"--broker-address": text}
     try:
-        broker_place(text)
-        part_broker(values)
+        host, port = broker_place(text)
     except ConfigError:
         raise ConfigError(
             f"{BROKER_VARIABLE}: {text!r} is not HOST or HOST:PORT like 10.0.0.1:5555"
         ) from None
+    values = {"--broker-address": host}
+    if port is not None:
+        values["--broker-port"] = str(port)
     settings.put(values, Source.ENVIRONMENT)
 
 

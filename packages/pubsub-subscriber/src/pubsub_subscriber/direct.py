@@ -138,9 +138,7 @@ class SeparateWays:
     def join(self, publisher: PublisherInfo) -> bool:
         if publisher.address is None or publisher.key is None:
             return False
-        way = self._ways.get(publisher.session)
-        if way is None:
-            way = self._renewed(publisher)
+        way = self._ways.get(publisher.session) or self._renewed(publisher)
         if way is not None:
             if place_of(way.publisher) == place_of(publisher):
                 way.publisher = publisher

@@ -201,10 +201,9 @@ class Receiver:
                 return False
             events: list[Event] = []
             try:
+                # Nearly always, unless there is much to do.
                 if self._quiet and deadline is None and not self.kept:
-                    self._poll(
-                        None, events
-                    )  # nearly always, unless there is much to do
+                    self._poll(None, events)
                 elif not self._gather(events, wanted, deadline):
                     return False
             except BaseException:  # what has arrived is not lost with it
@@ -353,10 +352,8 @@ class Receiver:
             if inlet is None:
                 waker.clear()
                 empty = False  # whatever it was about
-            elif (
-                intake.held is not None or self.waker is None
-            ):  # or disconnected meanwhile
-                empty = False
+            elif intake.held is not None or self.waker is None:
+                empty = False  # or it was disconnected meanwhile
             else:
                 empty &= intake.take(inlet, items, batches)
         self._empty_now = empty

@@ -25,7 +25,7 @@ from typing import Any, Final
 import zmq
 
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.security.ownership import hand_over
+from pubsub_common.security.handover import hand_over
 from pubsub_common.z85 import KEY_LENGTH, is_key
 
 _MAX_FILE_BYTES: Final = 65_536
