@@ -32,7 +32,8 @@ from pubsub_common.errors import ConfigError, ProtocolError
 
 # What an event's array begins with (MessagePack: array of 5).
 EVENT_MARK: Final = b"\x95"
-_READY: Final = b"\xff"
+# What a topic begins with that is for one subscriber alone.
+PRIVATE: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
 _TOPICS_DIGITS: Final = 4
 # A `LargeEncoder` keeps about this much at most between two events, and takes a little more than
@@ -197,7 +198,7 @@ def ready_topic(topic: str, subscriber_session: int, topics: int = 0) -> bytes:
     digits = f"{subscriber_session:0{_SESSION_DIGITS}x}"
     if topics:
         digits += f"{topics:0{_TOPICS_DIGITS}x}"
-    return _READY + topic.encode() + _READY + digits.encode()
+    return PRIVATE + topic.encode() + PRIVATE + digits.encode()
 
 
 def parse_ready_question(raw: bytes) -> ReadyQuestion | None:
@@ -206,9 +207,9 @@ def parse_ready_question(raw: bytes) -> ReadyQuestion | None:
     There is one spelling of each, because the answer goes to the spelling of
     `ready_topic`: other digits that ``int`` would take are none here.
     """
-    if not raw.startswith(_READY):
+    if not raw.startswith(PRIVATE):
         return None
-    topic, mark, digits = raw[1:].rpartition(_READY)
+    topic, mark, digits = raw[1:].rpartition(PRIVATE)
     counted = len(digits) == _SESSION_DIGITS + _TOPICS_DIGITS
     if not mark or not topic or not (counted or len(digits) == _SESSION_DIGITS):
         return None
@@ -249,7 +250,7 @@ def decode_ready_answer(frame: bytes) -> tuple[str, Event] | None:
     Raises:
         ProtocolError: it starts like one and is broken.
     """
-    if not frame.startswith(_READY):
+    if not frame.startswith(PRIVATE):
         return None
     end = split_frame(frame)
     parsed = parse_ready_topic(frame[:end])

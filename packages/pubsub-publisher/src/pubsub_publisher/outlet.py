@@ -138,6 +138,7 @@ class Outlet(DataSocket):
         acquire, release = self.lock.acquire, self.lock.release
         now_ns, encode, sending, full = self._now_ns, encode_body, self._send, zmq.Again
         encode_large = self._encode_large
+        flags = 0 if waiting else _NOBLOCK
         prefix, address, session = topic.prefix, self.address, self.session
         history = topic.history
         last_ns = streak = limit = 0
@@ -163,7 +164,7 @@ class Outlet(DataSocket):
                     elif (
                         len(stamps_ns) >= limit or stamp_ns - stamps_ns[0] >= LINGER_NS
                     ):
-                        self._flush(topic)
+                        self._flush(topic, flags)
                         self._begin(topic)
                         limit = batch_limit(len(payload))
                         stamps_ns = topic.stamps_ns
@@ -172,13 +173,13 @@ class Outlet(DataSocket):
                     topic.payloads.append(payload)
                     return stamp_ns
                 if stamps_ns:
-                    self._flush(topic)
+                    self._flush(topic, flags)
                 stamp_ns = now_ns()
                 fields = (address, session, topic.next_sequence, stamp_ns, payload)
                 if len(payload) < _LARGE_BYTES:
-                    sending(prefix + encode(fields), _NOBLOCK)
+                    sending(prefix + encode(fields), flags)
                 else:
-                    sending(encode_large(prefix, *fields), _NOBLOCK)
+                    sending(encode_large(prefix, *fields), flags)
                 topic.next_sequence += 1
                 if history is not None:
                     history.add(stamp_ns, payload)
@@ -240,8 +241,8 @@ class Outlet(DataSocket):
             now_ns = self._now_ns
             stamps_ns += [now_ns() for _ in payloads]
             try:
-                self._flush(topic)
-                self._send(encode(topic.next_sequence), _NOBLOCK)
+                self._flush(topic, 0)
+                self._send(encode(topic.next_sequence), 0)
             except zmq.Again:
                 self.drain()  # waiting for room swallows wake-ups too
             else:
@@ -298,7 +299,7 @@ class Outlet(DataSocket):
             or stamp_ns - stamps_ns[0] >= LINGER_NS
         ):
             try:
-                self._flush(topic)
+                self._flush(topic, 0)
             except zmq.Again:
                 self.drain()
                 return False

@@ -1,14 +1,19 @@
-"""One SUB socket with its topics and connections. Shell."""
+"""One SUB socket with its topics and connections. Shell.
+
+The receiving thread may wait in the socket, with its lock. Whoever wants it to come out
+rings: sends it a message from a socket of its own, over a connection inside this process.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from pubsub_common.events import ready_topic, topic_prefix
+from pubsub_common.events import PRIVATE, ready_topic, topic_prefix
 from pubsub_common.recovery import position_prefix
 from pubsub_common.sockets import DataSocket, asker, connect_again
 
@@ -18,6 +23,16 @@ if TYPE_CHECKING:
 
 # Messages that nobody wants, before others have their turn.
 _DROPPED_AT_ONCE: Final = 64
+
+# What follows a topic of our own in a message that says no more than that somebody rang:
+# a zero byte, as always, and MessagePack's nil.
+_RUNG: Final = b"\0\xc0"
+_RING_AGAIN_S: Final = 0.02
+
+
+def is_ring(frame: bytes) -> bool:
+    """Whether a message says no more than that somebody rang."""
+    return frame.startswith(PRIVATE) and frame.endswith(_RUNG)
 
 
 class Inlet(DataSocket):
@@ -55,6 +70,13 @@ class Inlet(DataSocket):
         self._session = session
         self._positions = positions
         self._ready_topics: dict[str, bytes] = {}
+        self._bell: zmq.Socket[bytes] | None = None
+        # What the bell says; without it nobody can ring, so nobody may wait in the socket.
+        # The lock guards it.
+        self.bell_message = b""
+        # For signal handlers too, hence reentrant.
+        self._ringing = threading.RLock()
+        self._turn = threading.Lock()
         self.add(topics, in_all=in_all)
 
     def restrict(self, session: int) -> None:
@@ -74,6 +96,43 @@ class Inlet(DataSocket):
 
         self.receive_frame = receive_whole
 
+    # Waiting in the socket
+
+    def fit_bell(self) -> None:
+        """The receiving thread is going to wait in the socket. For that thread, which must
+        not hold the lock."""
+        if self._bell is None:
+            with self.lock:
+                bell = self.socket.context.socket(zmq.PUB)
+                bell.linger = 0
+                where = f"inproc://bell-{id(self)}"
+                bell.bind(where)
+                self.socket.connect(where)
+            self._bell = bell
+
+    def ring(self) -> None:
+        """Have the thread that waits in the socket come out, or not even begin to wait. For
+        any thread and for signal handlers."""
+        with self._ringing:
+            if self._bell is not None and not self._bell.closed:
+                self._bell.get(zmq.EVENTS)  # it has to know what is subscribed to
+                self._bell.send(self.bell_message, zmq.NOBLOCK)
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """The lock, also while a thread waits in the socket."""
+        with self._turn:
+            if not self.lock.acquire(blocking=False):
+                self.ring()
+                while not self.lock.acquire(timeout=_RING_AGAIN_S):
+                    self.ring()
+            try:
+                yield
+            finally:
+                self.lock.release()
+
+    # Topics and connections
+
     @property
     def topics(self) -> frozenset[str]:
         """What it is subscribed to."""
@@ -83,7 +142,7 @@ class Inlet(DataSocket):
         """Subscribe to more topics; ``in_all`` as above. True when the receiver must be
         woken."""
         new = [topic for topic in topics if topic not in self._ready_topics]
-        with self.lock:
+        with self._in_turn():
             for topic in new:
                 self.socket.subscribe(topic_prefix(topic))
                 if self._positions:
@@ -92,11 +151,12 @@ class Inlet(DataSocket):
                 ready = ready_topic(topic, self._session, in_all)
                 self._ready_topics[topic] = ready
                 self.socket.subscribe(ready)
+            self._choose_bell_message()
             return self.readable()
 
     def remove(self, topics: Iterable[str]) -> bool:
         """Subscribe to these topics no longer. True when the receiver must be woken."""
-        with self.lock:
+        with self._in_turn():
             for topic in topics:
                 ready = self._ready_topics.pop(topic, None)
                 if ready is not None:
@@ -104,11 +164,12 @@ class Inlet(DataSocket):
                     self.socket.unsubscribe(topic_prefix(topic))
                     if self._positions:
                         self.socket.unsubscribe(position_prefix(topic))
+            self._choose_bell_message()
             return self.readable()
 
     def connect(self, address: str) -> bool:
         """Receive from ``IP:port`` too; True when the receiver must be woken."""
-        with self.lock:
+        with self._in_turn():
             if address not in self._connected:
                 self._connected.add(address)
                 self.socket.connect(f"tcp://{address}")
@@ -117,7 +178,7 @@ class Inlet(DataSocket):
     def disconnect(self, address: str) -> bool:
         """Receive from ``IP:port`` no more; what waits from there is dropped. True
         when the receiver must be woken."""
-        with self.lock:
+        with self._in_turn():
             if address in self._connected:
                 self._connected.discard(address)
                 with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
@@ -126,18 +187,28 @@ class Inlet(DataSocket):
 
     def reconnect(self, address: str) -> None:
         """Connect once more to ``IP:port``, where libzmq has given up."""
-        with self.lock:
+        with self._in_turn():
             connect_again(self.socket, f"tcp://{address}")
 
     def close(self, linger_s: float) -> None:
         if self.watch is not None:
             self.watch.close()
-        super().close(linger_s)
+        with self._in_turn(), self._ringing:
+            if self._bell is not None:
+                self._bell.close()
+            if not self.socket.closed:
+                self.socket.close(linger=round(linger_s * 1000))
+
+    def _choose_bell_message(self) -> None:
+        """The bell must say something that we are subscribed to. The caller holds the
+        lock."""
+        ready = next(iter(self._ready_topics.values()), None)
+        self.bell_message = b"" if ready is None else ready + _RUNG
 
     def ask(self, question: bytes, *, begins: bool) -> bool:
         """Subscribe to a private topic, or (``begins`` false) do so no longer. True when
         the receiver must be woken."""
-        with self.lock:
+        with self._in_turn():
             if begins:
                 self.socket.subscribe(question)
             else:
@@ -147,7 +218,7 @@ class Inlet(DataSocket):
     def ask_again(self) -> bool:
         """Repeat the ready subscriptions: an answer may have been dropped where a
         queue was full. True when the receiver must be woken."""
-        with self.lock:
+        with self._in_turn():
             for ready in self._ready_topics.values():
                 self.socket.unsubscribe(ready)
                 self.socket.subscribe(ready)

@@ -35,7 +35,7 @@ from pubsub_common.events import (
 )
 from pubsub_common.recovery import decode_answer, decode_position
 from pubsub_common.sequence import Gap
-from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.inlet import Inlet, is_ring
 from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import Streams, place_of
 
@@ -182,36 +182,81 @@ class Intake:
             inlet.lock.release()
         return False
 
+    def wait_for(self, inlet: Inlet, items: MutableSequence[Any]) -> None:
+        """Wait in the socket for a message, and append its events to ``items``, if it is a
+        usual one: the shortest way that there is, for who has nothing else to wait for.
+        Not where nobody could ring. Nothing may be held."""
+        large = self._large
+        inlet.lock.acquire()
+        try:
+            if not inlet.bell_message:
+                return
+            frame = inlet.receive_frame(0, not large)
+            received_ns = self._now_ns()
+        finally:
+            inlet.lock.release()
+        self._sort(frame.buffer if large else frame, received_ns, inlet, items)
+
     def _take_large(self, inlet: Inlet, items: MutableSequence[Any]) -> bool:
         """As `take`, while events are large: they are decoded out of libzmq's memory.
         A frame as bytes would be one copy more, and memory that is trimmed and taken
         again for each."""
-        receive, now_ns, only = inlet.receive_frame, self._now_ns, inlet.only
-        prefix, topic = self._prefix, self._topic
-        start = len(prefix) - 1
+        receive, now_ns = inlet.receive_frame, self._now_ns
         with inlet.lock, contextlib.suppress(zmq.Again):
             for number in range(_LARGE_BURST):
                 if number == 1 and not inlet.events() & _POLLIN:
                     return True
                 view = receive(_NOBLOCK, False).buffer
-                received_ns = now_ns()
-                event = None
-                if len(view) >= _LARGE_BYTES and view[: start + 1] == prefix:
-                    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                        event = decode_body(view[start:])
-                if event and only is not None and event.session != only:
-                    event = None
-                tracker = event and self._streams.trackers.get((event.session, topic))
-                if not event or not tracker or tracker.expected != event.sequence:
-                    self._large = False
-                    self.held = (view.tobytes(), received_ns, inlet)
-                    return False
+                if not self._sort(view, now_ns(), inlet, items) or not self._large:
+                    break
+            return False
+        return True
+
+    def _sort(
+        self,
+        frame: bytes | memoryview,
+        received_ns: int,
+        inlet: Inlet,
+        items: MutableSequence[Any],
+    ) -> bool:
+        """Append the events of one frame to ``items``, as `take` does; else it is held,
+        and this is False."""
+        prefix = self._prefix
+        size = len(frame)
+        self._large = size >= _LARGE_BYTES
+        if frame[: len(prefix)] != prefix:
+            frame = bytes(frame)
+            begin = frame[: frame.find(b"\0") + 2]
+            found = self._names.get(begin)
+            if found is None:
+                only = inlet.only
+                if self._usual_batch(frame, begin, received_ns, only, items, False):
+                    return True
+                self.held = (frame, received_ns, inlet)
+                return False
+            prefix, self._prefix, self._topic = begin, begin, found
+        if self._large:
+            frame = memoryview(frame)
+        topic = self._topic
+        try:
+            event = decode_body(frame[len(prefix) - 1 :])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            pass
+        else:
+            session, only = event.session, inlet.only
+            tracker = self._streams.trackers.get((session, topic))
+            if (
+                tracker is not None
+                and tracker.expected == event.sequence
+                and (only is None or only == session)
+            ):
                 tracker.expected += 1
                 event.topic = topic
                 event.received_ns = received_ns
                 items.append(event)
-            return False
-        return True
+                return True
+        self.held = (bytes(frame), received_ns, inlet)
+        return False
 
     def _usual_batch(
         self,
@@ -307,6 +352,8 @@ class Intake:
         items: MutableSequence[Any],
     ) -> None:
         """A frame that is addressed to this subscriber."""
+        if is_ring(frame):
+            return
         answered = decode_ready_answer(frame)
         if answered is not None:
             topic, answer = answered

@@ -6,6 +6,10 @@ Sockets are drained without waiting, and their file descriptors polled when they
 empty. The control thread connects the sockets to publishers, and wakes this one when that
 may have swallowed the news of an event (`pubsub_common.sockets`).
 
+Where all events come by one socket, and wake-ups bring one event each, most of an event's
+cost is the way from the descriptor to the socket. Then this thread waits in the socket
+itself, with its lock, until it is called (`Inlet.ring`), or something unusual comes.
+
 Events come from the sockets in bursts (`pubsub_subscriber.intake`). A burst is a list
 iterator, which a ``for`` loop goes through without a call per event; whoever leaves the
 loop finds the rest in it, so nothing received is lost on the way to the user. What arrives
@@ -34,6 +38,8 @@ from pubsub_subscriber.sampler import LatencySampler
 # publisher that is faster than this subscriber would keep it from ending.
 _STOP_S: Final = 1.0
 _MAX_POLL_S: Final = 3600.0
+# Who receives events at shorter intervals than this takes several at once.
+_STREAM_NS: Final = 20_000
 
 
 class Receiver:
@@ -76,6 +82,13 @@ class Receiver:
         self._empty_now = False
         # Besides, there is nothing to be done at some time, and nobody has woken us.
         self._quiet = False
+        # All frames come by this inlet, if there is one. When it is also quiet, the user's
+        # thread may wait in the socket.
+        self._sole: Inlet | None = None
+        self._waits_in: Inlet | None = None  # and does so, as long as it is this
+        # A new one each time that somebody wakes us, and the one that we know of.
+        self._call = self._known_call = object()
+        self._received_ns = 0
         self._stop_at = 0.0
 
     # For any thread
@@ -90,6 +103,11 @@ class Receiver:
 
     def wake(self) -> None:
         """Have the receiving thread look at everything anew."""
+        # Either it sees this before it waits in a socket, or we see that it waits there.
+        self._call = object()
+        inlet = self._waits_in
+        if inlet is not None:
+            inlet.ring()
         waker = self.waker  # which another thread may take away
         if waker is not None:
             waker.wake()
@@ -118,7 +136,11 @@ class Receiver:
 
     def bursts(self) -> Iterator[Iterator[Event]]:
         """Bursts, until there will be no more events."""
-        while self._next_burst(None):
+        while True:
+            while (inlet := self._waits_in) and self._burst_from_socket(inlet):
+                yield self._burst
+            if not self._next_burst(None):
+                return
             yield self._burst
 
     def receive(self, deadline: float | None) -> Event | None:
@@ -202,7 +224,10 @@ class Receiver:
             events: list[Event] = []
             try:
                 # Nearly always, unless there is much to do.
-                if self._quiet and deadline is None and not self.kept:
+                if self._waits_in is not None and deadline is None:
+                    if self._burst_from_socket(self._waits_in):
+                        return True
+                elif self._quiet and deadline is None and not self.kept:
                     self._poll(None, events)
                 elif not self._gather(events, wanted, deadline):
                     return False
@@ -211,13 +236,46 @@ class Receiver:
                 raise
             if not events:
                 continue
-            if len(events) > wanted:
-                self.kept.extendleft(reversed(events[wanted:]))
-                del events[wanted:]
-            self._burst = iter(events)
-            self._taken += len(events)
-            if self._taken > self._sampler.due:
-                self._sampler.take(events, self._taken)
+            self._deliver(events, wanted)
+        return True
+
+    def _deliver(self, events: list[Event], wanted: int) -> None:
+        """Make a burst of events, as many as are wanted; the others are kept."""
+        if len(events) > wanted:
+            self.kept.extendleft(reversed(events[wanted:]))
+            del events[wanted:]
+        self._burst = iter(events)
+        self._taken += len(events)
+        if self._taken > self._sampler.due:
+            self._sampler.take(events, self._taken)
+
+    def _burst_from_socket(self, inlet: Inlet) -> bool:
+        """`_next_burst` without a deadline for who waits in a socket: it takes half the time
+        of a way over the descriptor. False when that is over, or when nothing more is
+        wanted."""
+        wanted = self._wanted()
+        if (
+            self._call is not self._known_call
+            or self.kept
+            or not wanted
+            or length_hint(self._burst)
+        ):
+            self._waits_in = None
+            return False
+        events: list[Event] = []
+        try:
+            self._intake.wait_for(inlet, events)
+        except BaseException:
+            self._waits_in = None
+            self.kept.extend(events)
+            raise
+        if not events:
+            self._waits_in = None
+            return False
+        last_ns, self._received_ns = self._received_ns, events[0].received_ns
+        if self._received_ns - last_ns < _STREAM_NS:
+            self._waits_in = None
+        self._deliver(events, wanted)
         return True
 
     def _gather(self, events: list[Event], wanted: int, deadline: float | None) -> bool:
@@ -270,6 +328,7 @@ class Receiver:
         """Append the events that wait at the sockets, about a burst, to ``items``; False
         when nothing waits. They are whole batches only if ``batches`` says so."""
         self._quiet = False
+        self._waits_in = None
         if self.waker is None or (self.stopping and time.monotonic() >= self._stop_at):
             return False
         intake = self._intake
@@ -319,6 +378,7 @@ class Receiver:
         come are appended to ``items``."""
         self._check_usable()
         self._empty_now = self._quiet = False
+        self._known_call = self._call
         waker = self.waker
         assert waker is not None, "usable means configured"
         if self._poller is None:
@@ -358,6 +418,10 @@ class Receiver:
                 empty &= intake.take(inlet, items, batches)
         self._empty_now = empty
         self._quiet = quiet and empty
+        if self._quiet and timeout_ms is None and not batches and self._sole is not None:
+            self._sole.fit_bell()
+            self._waits_in = self._sole
+            self._quiet = self._empty_now = False  # its descriptor tells nothing then
 
     def _watch(self, waker: Waker) -> None:
         """Make a poller of all sockets."""
@@ -366,6 +430,8 @@ class Receiver:
         self._watched = {inlet.fd: inlet for inlet in tuple(self.inlets.values())}
         for fd in self._watched:
             poller.register(fd, select.POLLIN)
+        inlets = tuple(self._watched.values())
+        self._sole = inlets[0] if len(inlets) == 1 else None
 
 
 def _timeout_ms(*deadlines: float | None) -> float | None:
