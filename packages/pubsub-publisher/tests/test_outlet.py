@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import zmq
 
 from publisher_peers import WAIT_MS, events_of
 from pubsub_common.batches import is_batch
-from pubsub_common.events import decode_ready_answer, ready_topic
+from pubsub_common.events import PRIVATE, decode_ready_answer, ready_topic
 from pubsub_common.sockets import end_context
 from pubsub_publisher.outlet import LINGER_NS, Outlet
 from pubsub_publisher.topicstate import TopicState
@@ -34,7 +37,13 @@ class Clock:
 class Bench:
     """An outlet, and a subscriber of all its topics that is ready."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        *,
+        blocking: bool = False,
+        queue_limit: int = 100_000,
+    ) -> None:
         self.clock = Clock()
         self.steady = Clock()
         self.topic = TopicState("A")
@@ -43,8 +52,8 @@ class Bench:
             context,
             {"A": self.topic},
             self.clock,
-            100_000,
-            blocking=False,
+            queue_limit,
+            blocking=blocking,
             stopped=lambda: False,
             monotonic_ns=self.steady,
         )
@@ -77,7 +86,9 @@ class Bench:
         """The frames that hold the next ``events`` events."""
         found: list[bytes] = []
         while sum(len(events_of(frame)) for frame in found) < events:
-            found.append(self.subscriber.recv())
+            frame = self.subscriber.recv()
+            if not frame.startswith(PRIVATE):  # what was asked before
+                found.append(frame)
         return found
 
     def close(self) -> None:
@@ -85,13 +96,21 @@ class Bench:
         self.outlet.close(0)
 
 
+@contextlib.contextmanager
+def new_bench(**options: Any) -> Iterator[Bench]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    bench = Bench(context, **options)
+    try:
+        yield bench
+    finally:
+        bench.close()
+        end_context(context)
+
+
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    bench = Bench(context)
-    yield bench
-    bench.close()
-    end_context(context)
+    with new_bench() as bench:
+        yield bench
 
 
 def batched(frames: list[bytes]) -> list[int]:
@@ -178,13 +197,104 @@ def test_an_open_batch_wakes_the_control_thread_once(bench: Bench) -> None:
     assert bench.topic.stamps_ns
 
 
+def test_events_of_some_kilobytes_are_gathered_too(bench: Bench) -> None:
+    for _ in range(STREAK + 20):
+        bench.send(bytes(10_000))
+
+    # As few as fill 64 KiB.
+    assert batched(bench.frames(STREAK + 15)) == [1] * (STREAK + 1) + [7, 7]
+
+
+def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
+    """Send events of these sizes, in a thread, since they may have to wait for room."""
+
+    def work() -> None:
+        for size in sizes:
+            assert bench.send(bytes(size))
+        bench.outlet.flush(bench.topic)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("queue_limit", [10, 32, 33, 1000])
+def test_who_blocks_has_few_large_events_wait(queue_limit: int) -> None:
+    with new_bench(blocking=True, queue_limit=queue_limit) as bench:
+        few = min(queue_limit, 32)
+        assert bench.outlet.socket.sndhwm == few
+
+        bench.send(bytes(5000))
+        bench.outlet.send_batch(bench.topic, [bytes(5000)] * 2)
+        assert bench.outlet.socket.sndhwm == few
+
+        bench.send(b"x")
+        assert bench.outlet.socket.sndhwm == queue_limit
+
+        bench.send(bytes(5000))
+        assert bench.outlet.socket.sndhwm == queue_limit
+
+
+def test_who_drops_may_have_as_many_large_events_wait_as_others(bench: Bench) -> None:
+    bench.send(bytes(5000))
+
+    assert bench.outlet.socket.sndhwm == 100_000
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [50_000] * 400,
+        [50_000] * 200 + [1] * 2000 + [50_000] * 200,
+        [8] * 3000 + [20_000] * 500,
+        [50_000, 8] * 200,
+    ],
+    ids=["large", "small between", "small first", "mixed"],
+)
+@pytest.mark.parametrize("step_ns", [1000, 30_000])
+def test_who_blocks_loses_nothing_whatever_its_sizes(
+    sizes: list[int], step_ns: int
+) -> None:
+    with new_bench(blocking=True, queue_limit=1000) as bench:
+        bench.clock.step_ns = step_ns
+        bench.subscriber.rcvhwm = 4  # for a connection that is made now
+        port = bench.outlet.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        bench.subscriber.disconnect(port)
+        bench.subscriber.connect(port)
+        bench.ask(6)
+        thread = send_all(bench, sizes)
+
+        assert numbers(bench.frames(len(sizes))) == list(range(len(sizes)))
+        thread.join()
+
+
+def test_the_control_thread_looks_seldom_at_who_is_sending(bench: Bench) -> None:
+    bench.send(b"x")
+    with bench.outlet.lock:
+        found = []
+        thread = threading.Thread(target=lambda: found.append(bench.outlet.serve()))
+        thread.start()
+        thread.join()
+    for _ in range(STREAK + 10):
+        bench.send(b"x")
+    with bench.outlet.lock:
+        thread = threading.Thread(target=lambda: found.append(bench.outlet.serve()))
+        thread.start()
+        thread.join()
+
+    alone, gathering = found
+    assert gathering == LINGER_NS / 1e9
+    assert alone is not None
+    assert alone > gathering
+
+
 @pytest.mark.parametrize("how", ["pause", "large", "batch", "number"])
 def test_what_comes_after_a_streak_leaves_after_it(bench: Bench, how: str) -> None:
     for _ in range(STREAK + 10):
         bench.send(b"x")
     follow: dict[str, Callable[[], object]] = {
         "pause": lambda: bench.send(b"y"),
-        "large": lambda: bench.send(bytes(10_000)),
+        "large": lambda: bench.send(bytes(40_000)),
         "batch": lambda: bench.outlet.send_batch(bench.topic, [b"y"]),
         "number": lambda: bench.outlet.take_number(bench.topic, 1, b""),
     }

@@ -48,7 +48,7 @@ from pubsub_publisher.topicstate import TopicState, batch_limit
 if TYPE_CHECKING:
     from pubsub_common.security.guard import Guard
 
-DRAIN_EVERY_NS: Final = 1_000_000
+DRAIN_EVERY_NS: Final = 500_000
 LINGER_NS: Final = 1_000_000
 _LINGER_S: Final = LINGER_NS / 1e9
 _RECHECK_S: Final = 0.02
@@ -58,9 +58,13 @@ _YIELD_S: Final = 0.0005
 # Who lacks events when we leave, asks for them within this time of the last answer.
 _PARTING_S: Final = 1.0
 _LOOK_S: Final = 0.005
-# From here on a copy of a payload costs more than the work that avoids it, and a message
-# of its own costs little beside the payload.
+# From here on a copy of a payload costs more than the work that avoids it.
 _LARGE_BYTES: Final = 4096
+# And from here on a message of its own costs little beside the payload.
+_ALONE_BYTES: Final = 32_768
+# Who blocks, and has sent large events only, has no more of them wait. Thousands would each
+# be in fresh memory, which costs as much as all else, and more of it than a machine may have.
+_LARGE_QUEUE: Final = 32
 _PAUSE_NS: Final = 20_000
 _STREAK: Final = 64
 _NOBLOCK: Final = int(zmq.NOBLOCK)
@@ -98,9 +102,13 @@ class Outlet(DataSocket):
         self._now_ns = now_ns
         self._monotonic_ns = monotonic_ns
         self._stopped = stopped
+        # Under the lock: how many messages may wait when other than large events do.
+        self._wider_limit = 0
         if blocking:
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
             self.socket.sndtimeo = _BLOCKED_MS
+            if queue_limit > _LARGE_QUEUE:
+                self.socket.sndhwm, self._wider_limit = _LARGE_QUEUE, queue_limit
         # Without pyzmq's wrapper for draft options, a third of the time of a send.
         backend: Any = zmq.backend.Socket
         self._send: Callable[[bytes | memoryview, int], Any] = backend.send.__get__(
@@ -141,10 +149,10 @@ class Outlet(DataSocket):
         flags = 0 if waiting else _NOBLOCK
         prefix, address, session = topic.prefix, self.address, self.session
         history = topic.history
-        last_ns = streak = limit = 0
+        last_ns = streak = limit = begun_ns = 0
 
         def send(payload: bytes) -> int:
-            nonlocal last_ns, streak, limit
+            nonlocal last_ns, streak, limit, begun_ns
             acquire()
             try:
                 if not self._open:
@@ -157,18 +165,19 @@ class Outlet(DataSocket):
                     streak //= 2  # it may have been the scheduler
                 elif streak < _STREAK:
                     streak += 1
-                elif len(payload) < _LARGE_BYTES:
+                elif len(payload) < _ALONE_BYTES:
                     if not stamps_ns:
                         self._begin(topic)
                         limit = batch_limit(len(payload))
-                    elif (
-                        len(stamps_ns) >= limit or stamp_ns - stamps_ns[0] >= LINGER_NS
-                    ):
+                        begun_ns = stamp_ns
+                    elif len(stamps_ns) >= limit or stamp_ns - begun_ns >= LINGER_NS:
                         self._flush(topic, flags)
                         self._begin(topic)
                         limit = batch_limit(len(payload))
                         stamps_ns = topic.stamps_ns
-                        last_ns = now_ns()  # our own work is no pause
+                        # Our own work is no pause, and what was waited for room is no
+                        # reason to send the next batch early.
+                        begun_ns = last_ns = now_ns()
                     stamps_ns.append(stamp_ns)
                     topic.payloads.append(payload)
                     return stamp_ns
@@ -177,6 +186,8 @@ class Outlet(DataSocket):
                 stamp_ns = now_ns()
                 fields = (address, session, topic.next_sequence, stamp_ns, payload)
                 if len(payload) < _LARGE_BYTES:
+                    if self._wider_limit:
+                        self._widen()
                     sending(prefix + encode(fields), flags)
                 else:
                     sending(encode_large(prefix, *fields), flags)
@@ -242,6 +253,8 @@ class Outlet(DataSocket):
             stamps_ns += [now_ns() for _ in payloads]
             try:
                 self._flush(topic, 0)
+                if len(payloads[0]) < _LARGE_BYTES:
+                    self._widen()
                 self._send(encode(topic.next_sequence), 0)
             except zmq.Again:
                 self.drain()  # waiting for room swallows wake-ups too
@@ -328,6 +341,8 @@ class Outlet(DataSocket):
         count = len(topic.stamps_ns)
         if not count:
             return
+        if len(topic.payloads[0]) < _LARGE_BYTES:
+            self._widen()
         start = (self.address, self.session, topic.next_sequence)
         if count == 1:
             body = encode_body((*start, topic.stamps_ns[0], topic.payloads[0]))
@@ -397,6 +412,8 @@ class Outlet(DataSocket):
                 return False
             try:
                 self._flush(topic, flags)
+                if payloads and len(payloads[0]) < _LARGE_BYTES:
+                    self._widen()
                 if encode is not None:
                     self._send(encode(topic.next_sequence), flags)
             except zmq.Again:
@@ -405,6 +422,16 @@ class Outlet(DataSocket):
             topic.sent(stamps_ns, payloads)
             self._after_send(self._now_ns())
             return True
+
+    def _widen(self) -> None:
+        """From here on more messages may wait than there are of large events alone. The
+        caller holds the lock.
+
+        Not the other way round: libzmq 4.3.5 would wait for ever for a peer that has read
+        all, but less than the half of the old limit, after which it says so.
+        """
+        if self._wider_limit:
+            self.socket.sndhwm, self._wider_limit = self._wider_limit, 0
 
     def _after_send(self, now_ns: int) -> None:
         """See to what a send may have swallowed. The caller holds the lock."""
@@ -426,7 +453,7 @@ class Outlet(DataSocket):
         # whoever sends at full speed. And who holds it drains and sends batches itself.
         if not self.lock.acquire(blocking=False):
             time.sleep(_YIELD_S)
-            return _LINGER_S
+            return _LINGER_S if self._guarded else _RECHECK_S
         try:
             self.drain()
             self._watched = self._undrained or self.replies.waiting

@@ -17,7 +17,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, MutableSequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from typing import Any, Final
 
 import msgspec
@@ -182,20 +182,49 @@ class Intake:
             inlet.lock.release()
         return False
 
-    def wait_for(self, inlet: Inlet, items: MutableSequence[Any]) -> None:
-        """Wait in the socket for a message, and append its events to ``items``, if it is a
-        usual one: the shortest way that there is, for who has nothing else to wait for.
-        Not where nobody could ring. Nothing may be held."""
-        large = self._large
-        inlet.lock.acquire()
-        try:
-            if not inlet.bell_message:
+    def stream(self, inlet: Inlet) -> Iterator[list[Event]]:
+        """The events of one message after the other, for each of which this waits in the
+        socket: until one is not as usual, which is held, or somebody rings. Not where
+        nobody could. Nothing may be held.
+
+        The shortest way from a message to the user, for who receives one at a time.
+        """
+        acquire, release = inlet.lock.acquire, inlet.lock.release
+        receive, now_ns, only = inlet.receive_frame, self._now_ns, inlet.only
+        decode, trackers = decode_body, self._streams.trackers
+        while True:
+            large, prefix, topic = self._large, self._prefix, self._topic
+            acquire()
+            try:
+                if not inlet.bell_message:
+                    return
+                frame = receive(0, not large)
+                received_ns = now_ns()
+            finally:
+                release()
+            if large:
+                frame = frame.buffer
+            elif len(frame) < _LARGE_BYTES and frame.startswith(prefix):
+                try:
+                    event = decode(frame[len(prefix) - 1 :])
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    tracker = None
+                else:
+                    tracker = trackers.get((event.session, topic))
+                if (
+                    tracker is not None
+                    and event.sequence == tracker.expected
+                    and (only is None or event.session == only)
+                ):
+                    tracker.expected += 1
+                    event.topic = topic
+                    event.received_ns = received_ns
+                    yield [event]
+                    continue
+            items: list[Event] = []
+            if not self._sort(frame, received_ns, inlet, items):
                 return
-            frame = inlet.receive_frame(0, not large)
-            received_ns = self._now_ns()
-        finally:
-            inlet.lock.release()
-        self._sort(frame.buffer if large else frame, received_ns, inlet, items)
+            yield items
 
     def _take_large(self, inlet: Inlet, items: MutableSequence[Any]) -> bool:
         """As `take`, while events are large: they are decoded out of libzmq's memory.

@@ -82,13 +82,12 @@ class Receiver:
         self._empty_now = False
         # Besides, there is nothing to be done at some time, and nobody has woken us.
         self._quiet = False
-        # All frames come by this inlet, if there is one. When it is also quiet, the user's
-        # thread may wait in the socket.
+        # All frames come by this inlet, if there is one; and the user's thread waits in it,
+        # or is about to.
         self._sole: Inlet | None = None
-        self._waits_in: Inlet | None = None  # and does so, as long as it is this
+        self._waits_in: Inlet | None = None
         # A new one each time that somebody wakes us, and the one that we know of.
         self._call = self._known_call = object()
-        self._received_ns = 0
         self._stop_at = 0.0
 
     # For any thread
@@ -136,12 +135,14 @@ class Receiver:
 
     def bursts(self) -> Iterator[Iterator[Event]]:
         """Bursts, until there will be no more events."""
-        while True:
-            while (inlet := self._waits_in) and self._burst_from_socket(inlet):
-                yield self._burst
-            if not self._next_burst(None):
-                return
+        while self._next_burst(None):
             yield self._burst
+            if self._quiet and self._sole is not None and not self.kept:
+                self._sole.fit_bell()
+                self._quiet = self._empty_now = (
+                    False  # its descriptor tells nothing then
+                )
+                yield from self._bursts_from(self._sole)
 
     def receive(self, deadline: float | None) -> Event | None:
         """The next event; None when there will be none, or not before the deadline."""
@@ -224,10 +225,7 @@ class Receiver:
             events: list[Event] = []
             try:
                 # Nearly always, unless there is much to do.
-                if self._waits_in is not None and deadline is None:
-                    if self._burst_from_socket(self._waits_in):
-                        return True
-                elif self._quiet and deadline is None and not self.kept:
+                if self._quiet and deadline is None and not self.kept:
                     self._poll(None, events)
                 elif not self._gather(events, wanted, deadline):
                     return False
@@ -249,34 +247,36 @@ class Receiver:
         if self._taken > self._sampler.due:
             self._sampler.take(events, self._taken)
 
-    def _burst_from_socket(self, inlet: Inlet) -> bool:
-        """`_next_burst` without a deadline for who waits in a socket: it takes half the time
-        of a way over the descriptor. False when that is over, or when nothing more is
-        wanted."""
-        wanted = self._wanted()
-        if (
-            self._call is not self._known_call
-            or self.kept
-            or not wanted
-            or length_hint(self._burst)
-        ):
-            self._waits_in = None
-            return False
-        events: list[Event] = []
+    def _bursts_from(self, inlet: Inlet) -> Iterator[Iterator[Event]]:
+        """Bursts by who waits in the socket, until something unusual comes. Few steps:
+        each runs with cold caches, once for every event."""
+        self._waits_in = inlet
+        sampler, limit = self._sampler, self._limit
+        last_ns = 0
         try:
-            self._intake.wait_for(inlet, events)
-        except BaseException:
+            if self._call is not self._known_call:
+                return
+            for events in self._intake.stream(inlet):
+                received_ns = events[0].received_ns
+                if len(events) > 1:
+                    self._deliver(events, self._wanted())
+                else:
+                    self._burst = iter(events)
+                    self._taken += 1
+                    if self._taken > sampler.due:
+                        sampler.take(events, self._taken)
+                yield self._burst
+                # Or this is over since something else was done meanwhile, or since who
+                # receives that often gets several at once in other ways.
+                if (
+                    self._waits_in is not inlet
+                    or received_ns - last_ns < _STREAM_NS
+                    or (limit is not None and self._taken >= limit)
+                ):
+                    return
+                last_ns = received_ns
+        finally:
             self._waits_in = None
-            self.kept.extend(events)
-            raise
-        if not events:
-            self._waits_in = None
-            return False
-        last_ns, self._received_ns = self._received_ns, events[0].received_ns
-        if self._received_ns - last_ns < _STREAM_NS:
-            self._waits_in = None
-        self._deliver(events, wanted)
-        return True
 
     def _gather(self, events: list[Event], wanted: int, deadline: float | None) -> bool:
         """Append what has arrived to ``events``, or wait once for something to happen;
@@ -418,10 +418,6 @@ class Receiver:
                 empty &= intake.take(inlet, items, batches)
         self._empty_now = empty
         self._quiet = quiet and empty
-        if self._quiet and timeout_ms is None and not batches and self._sole is not None:
-            self._sole.fit_bell()
-            self._waits_in = self._sole
-            self._quiet = self._empty_now = False  # its descriptor tells nothing then
 
     def _watch(self, waker: Waker) -> None:
         """Make a poller of all sockets."""

@@ -20,7 +20,7 @@ from pubsub_common.batches import Batch
 from pubsub_common.events import Event
 from pubsub_common.messages import Latency
 
-CAPACITY: Final = 512
+CAPACITY: Final = 256
 # What a heartbeat may hold. Stamps that are further apart are nonsense.
 _MAX_NS: Final = 2**62 - 1
 

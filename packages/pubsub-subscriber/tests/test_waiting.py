@@ -1,0 +1,286 @@
+"""Waiting in the socket: who receives one event at a time does, and comes out for whatever
+else there is to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+from pubsub_common.batches import encode_batch_body
+from pubsub_common.events import Event, encode_event, topic_prefix
+from pubsub_common.messages import Model
+from pubsub_subscriber import Subscriber
+from pubsub_subscriber.inlet import Inlet, is_ring
+from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, wait_for
+from test_subscriber import BOTH_MODELS, connect, ended
+
+pytestmark = pytest.mark.integration
+
+NewSubscriber = Callable[..., Subscriber]
+NewPublisher = Callable[..., RawPublisher]
+
+
+class Listener:
+    """A thread that iterates over a subscriber, and waits in its socket."""
+
+    def __init__(self, subscriber: Subscriber, publisher: RawPublisher) -> None:
+        self.events: list[Event] = []
+        self.subscriber = subscriber
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+        while subscriber._receiver._waits_in is None:
+            self.publish(publisher)
+
+    def publish(self, publisher: RawPublisher) -> None:
+        """One event, which arrives."""
+        before = len(self.events)
+        publisher.publish("A", b"x")
+        wait_for(lambda: len(self.events) > before, "an event")
+
+    def _listen(self) -> None:
+        for event in self.subscriber:
+            self.events.append(event)
+
+    def expect_stopped(self) -> None:
+        self.subscriber.stop()
+        assert ended(self.thread)
+        assert [event.sequence for event in self.events if event.payload == b"x"]
+        assert self.subscriber.malformed_count == 0
+
+
+@pytest.fixture(params=["centralized", "decentralized"])
+def listening(
+    request: pytest.FixtureRequest,
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+) -> Iterator[tuple[Listener, RawPublisher]]:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, request.param, publisher, new_subscriber)
+    listener = Listener(subscriber, publisher)
+    yield listener, publisher
+    subscriber.stop()
+    assert ended(listener.thread)
+
+
+Listening = tuple[Listener, RawPublisher]
+
+
+def test_stop_reaches_who_waits_in_the_socket(listening: Listening) -> None:
+    listener, _ = listening
+
+    listener.expect_stopped()
+
+
+# Centralized, it is the broker that connects to publishers.
+@pytest.mark.parametrize("listening", ["decentralized"], indirect=True)
+def test_a_publisher_that_joins_is_heard(
+    listening: Listening, broker: FakeBroker, new_publisher: NewPublisher
+) -> None:
+    listener, publisher = listening
+    second = new_publisher("A")
+
+    for _ in range(3):  # and again who waits in the socket comes out
+        broker.tell(joined=[second.info])
+        second.wait_for_ready()
+        listener.publish(second)
+        listener.publish(publisher)
+        broker.tell(left=[second.departure])
+        second = new_publisher("A")
+
+    listener.expect_stopped()
+
+
+def test_a_change_of_broker_reaches_who_waits_in_the_socket(
+    listening: Listening, broker: FakeBroker, new_publisher: NewPublisher
+) -> None:
+    listener, _ = listening
+    other = new_publisher("A")
+    if listener.subscriber.centralized:
+        broker.ports = {"A": other.port}
+        broker.publishers = [other.hidden_info]
+    else:
+        broker.publishers = [other.info]
+
+    broker.restart()
+
+    other.wait_for_ready()
+    listener.publish(other)
+    listener.expect_stopped()
+
+
+def test_what_others_do_with_the_socket_does_not_wait_for_an_event(
+    listening: Listening,
+) -> None:
+    listener, publisher = listening
+    (inlet,) = listener.subscriber._receiver.inlets.values()
+    done = threading.Event()
+
+    def work() -> None:
+        for number in range(20):
+            inlet.add([f"T{number}"])
+            inlet.remove([f"T{number}"])
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+
+    assert done.wait(WAIT_S)
+    listener.publish(publisher)
+    listener.expect_stopped()
+
+
+def test_without_a_topic_nobody_waits_where_nobody_could_ring(
+    listening: Listening,
+) -> None:
+    listener, _ = listening
+    (inlet,) = listener.subscriber._receiver.inlets.values()
+
+    inlet.remove(["A"])
+
+    listener.expect_stopped()
+
+
+@pytest.mark.parametrize("kind", ["batch", "large", "garbage", "gap", "other topic"])
+@BOTH_MODELS
+def test_something_unusual_is_taken_as_always(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+    kind: str,
+) -> None:
+    publisher = new_publisher("A", "B")
+    subscriber = connect(broker, model, publisher, new_subscriber, "A", "B")
+    listener = Listener(subscriber, publisher)
+    number = listener.events[-1].sequence + 1
+
+    def frame(topic: str, sequence: int, payload: bytes) -> bytes:
+        place = (publisher.address, publisher.session)
+        return encode_event(topic, *place, sequence, 1, payload)
+
+    stamps, payloads = [1, 2, 3], [b"p", b"q", b"r"]
+    body = encode_batch_body(
+        publisher.address, publisher.session, number, stamps, payloads
+    )
+    messages: dict[str, tuple[bytes, list[bytes], int]] = {
+        "batch": (topic_prefix("A") + body, payloads, 3),
+        "large": (frame("A", number, bytes(50_000)), [bytes(50_000)], 1),
+        "garbage": (b"A\0\x95garbage", [], 0),
+        "gap": (frame("A", number + 5, b"y"), [b"y"], 6),
+        "other topic": (frame("B", 0, b"y"), [b"y"], 0),
+    }
+    message, expected, numbers = messages[kind]
+    before = len(listener.events)
+
+    publisher.socket.send(message)
+    publisher.socket.send(frame("A", number + numbers, b"last"))
+
+    wait_for(lambda: listener.events[-1].payload == b"last", "the last event")
+    assert [e.payload for e in listener.events[before:-1]] == expected
+    assert subscriber.malformed_count == (kind == "garbage")
+    assert subscriber.counts().lost == 5 * (kind == "gap")
+    subscriber.stop()
+    assert ended(listener.thread)
+
+
+def test_who_leaves_the_loop_within_a_batch_finds_the_rest(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    sender = threading.Thread(target=_batches, args=(publisher, 40), daemon=True)
+    sender.start()
+    found: list[bytes] = []
+    waited = False
+
+    while len(found) < 120:
+        for event in subscriber:
+            waited |= subscriber._receiver._waits_in is not None
+            found.append(event.payload)
+            if len(found) % 2 or len(found) == 120:
+                break
+
+    assert found == [b"%d" % number for number in range(120)]
+    assert waited
+    assert subscriber.event_count == 120
+    assert ended(sender)
+
+
+def _batches(publisher: RawPublisher, count: int) -> None:
+    """Three events each, one batch after the other with a pause."""
+    pause = threading.Event()
+    for number in range(0, 3 * count, 3):
+        payloads = [b"%d" % each for each in range(number, number + 3)]
+        start = (publisher.address, publisher.session, number)
+        body = encode_batch_body(*start, [1, 2, 3], payloads)
+        publisher.socket.send(topic_prefix("A") + body)
+        pause.wait(0.002)
+
+
+def test_the_limit_holds_in_the_socket_too(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    options: dict[str, Any] = {"max_event_count": 100}
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber, **options)
+    sender = threading.Thread(target=_batches, args=(publisher, 40), daemon=True)
+    sender.start()
+
+    assert len(list(subscriber)) == 100
+    assert subscriber.event_count == 100
+    assert ended(sender)
+
+
+def test_a_signal_handler_may_stop_who_waits_in_the_socket(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+
+    def stop_it_once_it_waits() -> None:
+        pause = threading.Event()
+        while subscriber._receiver._waits_in is None:
+            publisher.publish("A", b"x")
+            pause.wait(0.002)
+        pause.wait(0.05)  # until it is in the socket, most probably
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: subscriber.stop())
+    try:
+        helper = threading.Thread(target=stop_it_once_it_waits, daemon=True)
+        helper.start()
+        received = list(subscriber)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert received
+    assert ended(helper)
+
+
+def test_to_close_an_inlet_does_not_wait_for_an_event(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    inlet = Inlet(context, ["A"], 5, 1000)
+    inlet.fit_bell()
+    frames: list[bytes] = []
+    waiting = threading.Event()
+
+    def wait() -> None:
+        with inlet.lock:
+            waiting.set()
+            frames.append(inlet.receive_frame(0))
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert waiting.wait(WAIT_S)
+
+    inlet.close(0)
+
+    assert ended(thread)
+    assert is_ring(frames[0])
