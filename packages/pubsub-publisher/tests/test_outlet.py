@@ -218,35 +218,12 @@ def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
     return thread
 
 
-@pytest.mark.parametrize("queue_limit", [10, 32, 33, 1000])
-def test_who_blocks_has_few_large_events_wait(queue_limit: int) -> None:
-    with new_bench(blocking=True, queue_limit=queue_limit) as bench:
-        few = min(queue_limit, 32)
-        assert bench.outlet.socket.sndhwm == few
-
-        bench.send(bytes(5000))
-        bench.outlet.send_batch(bench.topic, [bytes(5000)] * 2)
-        assert bench.outlet.socket.sndhwm == few
-
-        bench.send(b"x")
-        assert bench.outlet.socket.sndhwm == queue_limit
-
-        bench.send(bytes(5000))
-        assert bench.outlet.socket.sndhwm == queue_limit
-
-
-def test_who_drops_may_have_as_many_large_events_wait_as_others(bench: Bench) -> None:
-    bench.send(bytes(5000))
-
-    assert bench.outlet.socket.sndhwm == 100_000
-
-
 @pytest.mark.parametrize(
     "sizes",
     [
         [50_000] * 400,
-        [50_000] * 200 + [1] * 2000 + [50_000] * 200,
-        [8] * 3000 + [20_000] * 500,
+        [50_000] * 200 + [1] * 300 + [50_000] * 200,
+        [8] * 300 + [20_000] * 300,
         [50_000, 8] * 200,
     ],
     ids=["large", "small between", "small first", "mixed"],

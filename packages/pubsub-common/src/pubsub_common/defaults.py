@@ -32,6 +32,9 @@ NOTIFY_DELAY_S: Final = 0.01
 # Queues, in messages per connection. Bounded: a slow subscriber costs memory up
 # to here and then its own events, never the others'.
 QUEUE_LIMIT: Final = 10_000
+# Of a publisher that waits where others drop: it need not be far ahead of who reads, and
+# large events that wait cost fresh memory, which takes more time than sending them.
+BLOCKING_QUEUE_LIMIT: Final = 1000
 # What a publisher keeps of a topic at most, besides the number of events it was told.
 HISTORY_BYTES: Final = 64 * 1024 * 1024
 # How long a subscriber asks for events that it missed, without an answer.

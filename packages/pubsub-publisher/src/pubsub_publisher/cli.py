@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "pubsub-publisher"
 
+_BLOCKING: Final = defaults.BLOCKING_QUEUE_LIMIT
 USAGE = f"""Publish events on one or more topics: lines, files, a text, or generated ones.
 
 Usage:
@@ -52,7 +53,8 @@ Options:
   --overflow POLICY               what to do while a subscriber's queue is full: drop
                                   its events, or block. Without it generated events
                                   are dropped, and others wait
-{cli.QUEUE_OPTION}
+  --queue-limit N                 messages kept for a connection that is slow; without
+                                  it {defaults.QUEUE_LIMIT}, with --overflow block {_BLOCKING}
   --history N                     keep the last N events of each topic for
                                   subscribers that missed them [default: 0]
   --strength N                    of publishers with one topic, subscribers are
@@ -90,7 +92,9 @@ def build(options: cli.Options, *, on_sent: OnSent | None = None) -> Publisher:
         clock=options["--clock"],
         connect_timeout_s=cli.seconds(options, "--connect-timeout"),
         overflow=overflow,
-        queue_limit=cli.whole_number(options, "--queue-limit"),
+        queue_limit=None
+        if options["--queue-limit"] is None
+        else cli.whole_number(options, "--queue-limit"),
         payload_bytes=cli.whole_number(options, "--payload-size", minimum=0),
         on_sent=on_sent,
         history=cli.whole_number(options, "--history", minimum=0),

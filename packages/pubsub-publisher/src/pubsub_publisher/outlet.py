@@ -62,9 +62,6 @@ _LOOK_S: Final = 0.005
 _LARGE_BYTES: Final = 4096
 # And from here on a message of its own costs little beside the payload.
 _ALONE_BYTES: Final = 32_768
-# Who blocks, and has sent large events only, has no more of them wait. Thousands would each
-# be in fresh memory, which costs as much as all else, and more of it than a machine may have.
-_LARGE_QUEUE: Final = 32
 _PAUSE_NS: Final = 20_000
 _STREAK: Final = 64
 _NOBLOCK: Final = int(zmq.NOBLOCK)
@@ -102,13 +99,9 @@ class Outlet(DataSocket):
         self._now_ns = now_ns
         self._monotonic_ns = monotonic_ns
         self._stopped = stopped
-        # Under the lock: how many messages may wait when other than large events do.
-        self._wider_limit = 0
         if blocking:
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
             self.socket.sndtimeo = _BLOCKED_MS
-            if queue_limit > _LARGE_QUEUE:
-                self.socket.sndhwm, self._wider_limit = _LARGE_QUEUE, queue_limit
         # Without pyzmq's wrapper for draft options, a third of the time of a send.
         backend: Any = zmq.backend.Socket
         self._send: Callable[[bytes | memoryview, int], Any] = backend.send.__get__(
@@ -186,8 +179,6 @@ class Outlet(DataSocket):
                 stamp_ns = now_ns()
                 fields = (address, session, topic.next_sequence, stamp_ns, payload)
                 if len(payload) < _LARGE_BYTES:
-                    if self._wider_limit:
-                        self._widen()
                     sending(prefix + encode(fields), flags)
                 else:
                     sending(encode_large(prefix, *fields), flags)
@@ -253,8 +244,6 @@ class Outlet(DataSocket):
             stamps_ns += [now_ns() for _ in payloads]
             try:
                 self._flush(topic, 0)
-                if len(payloads[0]) < _LARGE_BYTES:
-                    self._widen()
                 self._send(encode(topic.next_sequence), 0)
             except zmq.Again:
                 self.drain()  # waiting for room swallows wake-ups too
@@ -341,8 +330,6 @@ class Outlet(DataSocket):
         count = len(topic.stamps_ns)
         if not count:
             return
-        if len(topic.payloads[0]) < _LARGE_BYTES:
-            self._widen()
         start = (self.address, self.session, topic.next_sequence)
         if count == 1:
             body = encode_body((*start, topic.stamps_ns[0], topic.payloads[0]))
@@ -412,8 +399,6 @@ class Outlet(DataSocket):
                 return False
             try:
                 self._flush(topic, flags)
-                if payloads and len(payloads[0]) < _LARGE_BYTES:
-                    self._widen()
                 if encode is not None:
                     self._send(encode(topic.next_sequence), flags)
             except zmq.Again:
@@ -422,16 +407,6 @@ class Outlet(DataSocket):
             topic.sent(stamps_ns, payloads)
             self._after_send(self._now_ns())
             return True
-
-    def _widen(self) -> None:
-        """From here on more messages may wait than there are of large events alone. The
-        caller holds the lock.
-
-        Not the other way round: libzmq 4.3.5 would wait for ever for a peer that has read
-        all, but less than the half of the old limit, after which it says so.
-        """
-        if self._wider_limit:
-            self.socket.sndhwm, self._wider_limit = self._wider_limit, 0
 
     def _after_send(self, now_ns: int) -> None:
         """See to what a send may have swallowed. The caller holds the lock."""

@@ -83,7 +83,7 @@ class Publisher:
         clock: str = "realtime",
         connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S,
         overflow: Overflow = "drop",
-        queue_limit: int = defaults.QUEUE_LIMIT,
+        queue_limit: int | None = None,
         payload_bytes: int = defaults.PAYLOAD_BYTES,
         linger_s: float = defaults.LINGER_S,
         on_sent: OnSent | None = None,
@@ -101,7 +101,8 @@ class Publisher:
         ``bind_port`` is the first port to try; one in use is passed over.
         ``address`` is this host's IP address, found by itself when left out.
         ``overflow`` says what happens to events for a connection whose queue of
-        ``queue_limit`` events is full: ``drop`` them, or ``block`` until it is not.
+        ``queue_limit`` messages is full: ``drop`` them, or ``block`` until it is not.
+        The limit is 10,000 without a word, or 1,000 of who blocks.
         ``payload_bytes`` is the size of generated payloads. ``on_sent`` is called by
         `publish` after each event, with topic, sequence number, the time at which it
         was due and the time at which it was sent, in nanoseconds of the clock; it is
@@ -127,6 +128,11 @@ class Publisher:
         arguments.port("bind_port", bind_port)
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
+        if queue_limit is None:
+            blocks = overflow == "block"
+            queue_limit = (
+                defaults.BLOCKING_QUEUE_LIMIT if blocks else defaults.QUEUE_LIMIT
+            )
         arguments.queue_limit(queue_limit)
         arguments.in_range(
             "payload_bytes", payload_bytes, 0, defaults.MAX_PAYLOAD_BYTES
