@@ -237,6 +237,29 @@ def test_the_limit_holds_in_the_socket_too(
     assert ended(sender)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_who_has_all_that_it_wants_does_not_wait_for_more(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    count: int,
+) -> None:
+    publisher = new_publisher("A")
+    options: dict[str, Any] = {"max_event_count": count}
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber, **options)
+    received: list[Event] = []
+    thread = threading.Thread(target=lambda: received.extend(subscriber), daemon=True)
+    thread.start()
+
+    for number in range(count):
+        wait_for(lambda: subscriber._receiver._poller is not None, "it to wait")
+        publisher.publish("A", b"x")
+        wait_for(lambda: subscriber.event_count > number, "the event")  # noqa: B023
+
+    assert ended(thread)
+    assert len(received) == count
+
+
 def test_a_signal_handler_may_stop_who_waits_in_the_socket(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:

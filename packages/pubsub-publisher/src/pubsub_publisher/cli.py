@@ -6,7 +6,7 @@ import contextlib
 import select
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common import cli, defaults
 from pubsub_publisher import input_options

@@ -139,9 +139,8 @@ class Receiver:
             yield self._burst
             if self._quiet and self._sole is not None and not self.kept:
                 self._sole.fit_bell()
-                self._quiet = self._empty_now = (
-                    False  # its descriptor tells nothing then
-                )
+                # Its descriptor tells nothing of what comes from here on.
+                self._quiet = self._empty_now = False
                 yield from self._bursts_from(self._sole)
 
     def receive(self, deadline: float | None) -> Event | None:
@@ -254,7 +253,7 @@ class Receiver:
         sampler, limit = self._sampler, self._limit
         last_ns = 0
         try:
-            if self._call is not self._known_call:
+            if self._call is not self._known_call or not self._wanted():
                 return
             for events in self._intake.stream(inlet):
                 received_ns = events[0].received_ns
