@@ -65,6 +65,17 @@ def test_when_the_owner_dies_the_next_one_is_heard() -> None:
     assert heard(streams) == [1]
 
 
+def test_when_the_owner_gives_up_a_topic_the_next_one_is_heard() -> None:
+    """Also where only the list of all publishers tells of it."""
+    streams = Streams()
+    streams.replace([info(1, 1, "A", "B"), info(2, 2, "A", "B")], now=0.0)
+
+    streams.replace([info(1, 1, "A", "B"), info(2, 2, "B")], now=0.0)
+
+    assert heard(streams, "A") == [1]
+    assert heard(streams, "B") == [2]
+
+
 def test_an_owner_that_takes_leave_is_heard_to_its_end() -> None:
     streams = Streams()
     streams.join(info(1, 1))

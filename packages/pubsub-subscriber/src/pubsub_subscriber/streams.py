@@ -59,6 +59,8 @@ class Streams:
         self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
         self._settled = Counts()
         self._publishers: dict[int, PublisherInfo] = {}
+        # Topics that a publisher has had, of which there may be streams.
+        self._given_up: dict[int, set[str]] = {}
         self._leaving: dict[int, _Leaving] = {}
         self._awaited: set[Key] = set()
         self._answered: set[Key] = set()
@@ -67,13 +69,20 @@ class Streams:
 
     def join(self, info: PublisherInfo) -> None:
         """A publisher is there (or back)."""
-        self._leaving.pop(info.session, None)
-        self._publishers[info.session] = info
+        session = info.session
+        self._leaving.pop(session, None)
+        before = self._publishers.get(session)
+        given_up = set() if before is None else {*before.topics} - {*info.topics}
+        self._publishers[session] = info
         self._owned |= bool(info.strengths)
+        if given_up:
+            self._given_up.setdefault(session, set()).update(given_up)
+            self._awaited -= {(session, topic) for topic in given_up}
         for topic in info.topics:
-            if (info.session, topic) not in self._answered:
-                self._awaited.add((info.session, topic))
-        self._find_owners(info.topics)
+            if (session, topic) not in self._answered:
+                self._awaited.add((session, topic))
+        # In a list of all publishers nobody says what one has given up.
+        self._find_owners((*info.topics, *given_up))
 
     def publisher(self, session: int) -> PublisherInfo | None:
         """What is known of a publisher, also while it is leaving."""
@@ -290,7 +299,8 @@ class Streams:
         info = self._publishers.pop(session)
         gaps: list[Gap] = []
         ends: Mapping[str, int] = departure.next_sequences
-        for topic in info.topics:
+        given_up = self._given_up.pop(session, ())
+        for topic in dict.fromkeys((*info.topics, *given_up)):
             key = (session, topic)
             self._answered.discard(key)
             gaps += abandon(key)
