@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pubsub_common.events import encode_event
 from pubsub_common.messages import Departure, PublisherInfo
+from pubsub_common.recovery import (
+    Question,
+    encode_answer,
+    encode_position,
+    parse_question,
+)
+from pubsub_common.sequence import Gap
+from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.intake import Intake
+from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import SETTLE_S, Streams
 
 
@@ -177,3 +192,59 @@ def test_what_was_published_while_a_publisher_was_given_up_is_lost() -> None:
     assert (gap.first, gap.last) == (1, 4)
     counts = streams.counts()
     assert (counts.received, counts.lost) == (1, 4)
+
+
+class Recovering:
+    """A subscriber to A that recovers, without sockets."""
+
+    def __init__(self) -> None:
+        self.streams = Streams()
+        self.gaps: list[Gap] = []
+        self.recovery = Recovery(lambda: 9, 10.0, hold=100)
+        lock, inlet = threading.Lock(), SimpleNamespace(only=None, also=set())
+        self._inlet = cast(Inlet, inlet)
+        self._intake = Intake(
+            ["A"], self.streams, lock, lambda: 0, self.gaps.append, self.recovery
+        )
+
+    def hear(self, *frames: bytes) -> list[tuple[int, int]]:
+        """What of them is delivered: sessions and numbers."""
+        items: list[Any] = []
+        for frame in frames:
+            self._intake.held = frame, 0, self._inlet
+            self._intake.take_held(items)
+        assert not self._intake.malformed_count
+        return [(event.session, event.sequence) for event in items]
+
+    def question(self) -> Question:
+        """The one that is open."""
+        raw = [ask.raw for ask in self.recovery.asks if ask.begins][-1]
+        question = parse_question(raw)
+        assert question is not None
+        return question
+
+
+def event(session: int, number: int) -> bytes:
+    return encode_event("A", "p", session, number, 0, b"")
+
+
+def test_who_loses_the_topic_while_events_of_it_are_missing_is_heard_to_there() -> None:
+    subscriber = Recovering()
+    subscriber.streams.join(info(1, 1))
+    heard = subscriber.hear(*(event(1, number) for number in (0, 1, 4)))
+    assert heard == [(1, 0), (1, 1)]
+
+    subscriber.streams.join(info(2, 2))
+    later = [event(1, 5), event(2, 0), event(1, 6), encode_position("A", "p", 1, 7)]
+    assert subscriber.hear(*later) == [(2, 0)]
+    answer = encode_answer(subscriber.question(), "p", 2, [0, 0], [b"", b""])
+    assert subscriber.hear(answer) == [(1, 2), (1, 3), (1, 4)]
+    assert subscriber.hear(event(1, 7), event(2, 1)) == [(2, 1)]
+
+    assert not subscriber.recovery.open((1, "A"))
+    assert list(subscriber.streams.trackers) == [(2, "A")]
+    subscriber.streams.leave(Departure(session=2), now=0.0)
+    assert subscriber.hear(event(1, 8)) == [(1, 8)]
+    assert subscriber.gaps == []
+    counts = subscriber.streams.counts()
+    assert (counts.received, counts.lost, counts.duplicated) == (8, 0, 0)

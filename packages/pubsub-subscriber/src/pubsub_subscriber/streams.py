@@ -160,7 +160,7 @@ class Streams:
     def tracker(self, session: int, topic: str) -> StreamTracker:
         """The tracker of a stream; a new one if need be."""
         key = (session, topic)
-        tracker = self.trackers.get(key)
+        tracker = self.trackers.get(key) or self._passed_over.get(key)
         if tracker is None:
             tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
             self.trackers[key] = tracker
@@ -175,7 +175,7 @@ class Streams:
         tracker = self._passed_over.get(key)
         if tracker is None:
             tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
-            self._passed_over[key] = tracker
+            self._mute(key, tracker)
         tracker.begin(sequence)
         return True
 
@@ -225,10 +225,15 @@ class Streams:
         changed."""
         for key in [key for key in self.trackers if key[1] == topic]:
             if self._muted(key):
-                self._passed_over[key] = self.trackers.pop(key)
+                self._mute(key, self.trackers.pop(key))
         for key in [key for key in self._passed_over if key[1] == topic]:
             if not self._muted(key):
-                self.trackers[key] = self._passed_over.pop(key)
+                tracker = self.trackers[key] = self._passed_over.pop(key)
+                tracker.passed_over = False
+
+    def _mute(self, key: Key, tracker: StreamTracker) -> None:
+        tracker.passed_over = True
+        self._passed_over[key] = tracker
 
     # Ends of streams
 
@@ -316,6 +321,7 @@ class Streams:
         return gaps
 
     def _keep_closed(self, key: Key, tracker: StreamTracker) -> None:
+        tracker.passed_over = False
         self._closed[key] = tracker
         if len(self._closed) > _MAX_CLOSED:
             self._settled.add(self._closed.popitem(last=False)[1])
