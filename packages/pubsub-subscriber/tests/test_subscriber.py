@@ -32,7 +32,7 @@ from pubsub_common.messages import (
     PublishersChanged,
     Register,
 )
-from pubsub_common.sequence import Gap
+from pubsub_common.sequence import Counts, Gap
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.inlet import Inlet
 from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for
@@ -1514,6 +1514,34 @@ def test_the_user_is_told_who_joins_and_leaves(
         (first.session, False),
     ]
     assert sorted(told[3:]) == [(first.session, True), (second.session, False)]
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_who_is_told_may_ask_for_the_counts(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    told: list[Counts] = []
+    publisher = new_publisher("A")
+    asked: list[Subscriber] = []
+    subscriber = connect(
+        broker,
+        model,
+        publisher,
+        new_subscriber,
+        on_publisher=lambda *_: told.extend(each.counts() for each in asked),
+    )
+
+    asked.append(subscriber)
+    broker.tell(left=[publisher.departure])
+    wait_for(lambda: told, "word of the departure")
+    broker.restart()  # it has the publisher in its list again
+    wait_for(lambda: len(told) == 2, "word of its return")
+
+    assert told[0].received == 0
 
 
 @pytest.mark.integration

@@ -287,9 +287,11 @@ class Subscriber:
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in
         the decentralized model, connect to the new ones."""
+        changes: list[Changed] = []
         with self._state:
             while self._notifications:
                 change = self._notifications.popleft()
+                changes.append(change)
                 now = time.monotonic()
                 for departure in change.left:
                     info = self._streams.publisher(departure.session)
@@ -307,8 +309,9 @@ class Subscriber:
                         self._ways.begin(self._names)
                 if not self.centralized:
                     self.setup_publisher_direct_connections(change.joined)
-                self._tell(change.joined, [each.session for each in change.left])
         self._receiver.wake()  # departures have deadlines, joins change readiness
+        for change in changes:
+            self._tell(change.joined, [each.session for each in change.left])
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
@@ -596,16 +599,17 @@ class Subscriber:
             new = self._streams.replace(reply.publishers, time.monotonic())
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
-            listed = {info.session for info in reply.publishers}
-            self._tell(reply.publishers, self._present.keys() - listed)
         self._receiver.wake()
+        listed = {info.session for info in reply.publishers}
+        self._tell(reply.publishers, self._present.keys() - listed)
 
     def _look_at_ways(self) -> float | None:
         with self._state:
             return self._ways.look()
 
     def _tell(self, joined: Iterable[PublisherInfo], left: Iterable[int]) -> None:
-        """Tell the user who has come and gone. One that is named in both is back."""
+        """Tell the user who has come and gone. One that is named in both is back. Without
+        the lock, which the user may need for `counts`."""
         if self._on_publisher is None:
             return
         there = {info.session: info for info in joined}
