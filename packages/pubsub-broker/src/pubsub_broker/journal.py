@@ -9,8 +9,8 @@ from typing import Final
 from pubsub_broker.effects import Arrived, Departed, Effect, GivenUp, Missed, Rejected
 from pubsub_broker.ratelimit import RefusalLog, Throttle
 from pubsub_broker.registry import Client
-from pubsub_broker.stalls import slowest_reader
 from pubsub_common.sockets import tcp_table
+from pubsub_common.tcptable import slowest_reader
 
 _log = logging.getLogger(__name__)
 

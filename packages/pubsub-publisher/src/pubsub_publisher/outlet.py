@@ -282,6 +282,11 @@ class Outlet(DataSocket):
         need not hold the lock; whoever does has its event sent."""
         self._open = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a sender waits for room. For any thread."""
+        return self._order.locked()
+
     # Inside
 
     def _add(
