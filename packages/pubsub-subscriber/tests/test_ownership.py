@@ -91,6 +91,47 @@ def test_when_the_owner_gives_up_a_topic_the_next_one_is_heard() -> None:
     assert heard(streams, "B") == [2]
 
 
+def test_an_owner_that_a_restarted_broker_does_not_know_yet_stays_the_owner() -> None:
+    streams = Streams()
+    both = [info(1, 1), info(2, 2)]
+    streams.replace(both, now=0.0, restarted=True)
+
+    streams.replace(both[:1], now=10.0, restarted=True)
+    assert heard(streams) == [2]
+    streams.replace(both, now=11.0)
+    assert streams.settle(now=10.0 + SETTLE_S) == ([], [])
+    assert heard(streams) == [2]
+
+
+def test_an_owner_that_does_not_come_back_to_a_restarted_broker_is_not_waited_for() -> (
+    None
+):
+    streams = Streams()
+    both = [info(1, 1), info(2, 2)]
+    streams.replace(both, now=0.0, restarted=True)
+    streams.replace(both[:1], now=10.0, restarted=True)
+
+    due = streams.next_deadline()
+    assert due == 10.0 + SETTLE_S
+    # Its events still come, so its books stay open; but the topic is not its own.
+    streams.tracker(2, "A").observe(0)
+    streams.settle(now=due)
+
+    assert heard(streams) == [1]
+    gone, _ = streams.settle(now=due + 2 * SETTLE_S)
+    assert [each.session for each in gone] == [2]
+
+
+def test_who_is_not_in_the_list_of_a_broker_that_went_on_has_left() -> None:
+    streams = Streams()
+    both = [info(1, 1), info(2, 2)]
+    streams.replace(both, now=0.0, restarted=True)
+
+    streams.replace(both[:1], now=10.0)
+
+    assert heard(streams) == [1]
+
+
 def test_an_owner_that_takes_leave_is_heard_to_its_end() -> None:
     streams = Streams()
     streams.join(info(1, 1))

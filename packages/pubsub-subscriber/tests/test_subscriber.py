@@ -1558,6 +1558,53 @@ def test_a_callback_that_raises_is_not_passed_over(
         subscriber.receive(WAIT_S)
 
 
+# Owners
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_after_the_brokers_restart_a_topic_has_the_owner_that_it_had(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    """Though its next one was the first to be back."""
+    publisher = new_publisher("A")
+    where = None if model == "centralized" else publisher.address
+    strong, weak = (
+        PublisherInfo(session=s, topics=["A"], address=where, strengths={"A": 10 - s})
+        for s in (1, 2)
+    )
+    broker.model, broker.ports = model, {"A": publisher.port}
+    broker.publishers = [strong, weak]
+    subscriber = new_subscriber("A")
+    publisher.get_ready()
+
+    def publish(number: int) -> None:
+        for session in (1, 2):
+            frame = encode_event("A", publisher.address, session, number, 0, b"")
+            publisher.socket.send(frame)
+
+    publish(0)
+    assert_next(subscriber, 1, 0)
+    broker.publishers = [weak]
+    broker.restart()
+    wait_for(lambda: subscriber._streams.has_left(1), "the new broker's list")
+    publish(1)
+    broker.tell(joined=[strong])
+    publish(2)
+
+    assert_next(subscriber, 1, 1)
+    assert_next(subscriber, 1, 2)
+
+
+def assert_next(subscriber: Subscriber, session: int, number: int) -> None:
+    event = subscriber.receive(WAIT_S)
+    assert event is not None
+    assert (event.session, event.sequence) == (session, number)
+
+
 # Wildcards
 
 

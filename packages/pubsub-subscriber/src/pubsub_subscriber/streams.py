@@ -4,7 +4,8 @@ handshake, who has left, who owns a topic, and which events of whom arrived. Cor
 A topic for which some publisher has an ownership strength is owned by the strongest that
 is there (of several the one with the lowest session). Events of the others are passed
 over: they are neither received nor lost. An owner that leaves in an orderly way is heard
-to its end.
+to its end. One that a broker does not know which was just restarted stays the owner for the
+settling time: it is likely to come back.
 
 Two threads share it: the control thread tells of joins and departures, the user's
 thread of frames. Each method is one short step under the caller's lock.
@@ -39,6 +40,7 @@ class _Leaving:
     departure: Departure
     deadline: float
     received: int = -1
+    owner_until: float | None = None
 
 
 def place_of(publisher: PublisherInfo) -> tuple[str | None, str | None]:
@@ -94,23 +96,34 @@ class Streams:
 
     def leave(self, departure: Departure, now: float) -> None:
         """A publisher left or died."""
+        self._leave(departure, now)
+
+    def _leave(
+        self, departure: Departure, now: float, *, may_return: bool = False
+    ) -> None:
         session = departure.session
         info = self._publishers.get(session)
         if info is None:
             return
         self._awaited -= {(session, topic) for topic in info.topics}
-        self._leaving[session] = _Leaving(departure, now + self.settle_s)
+        deadline = now + self.settle_s
+        leaving = self._leaving[session] = _Leaving(departure, deadline)
+        leaving.owner_until = deadline if may_return else None
         self._find_owners(info.topics)
 
     def replace(
-        self, publishers: Iterable[PublisherInfo], now: float
+        self,
+        publishers: Iterable[PublisherInfo],
+        now: float,
+        *,
+        restarted: bool = False,
     ) -> list[PublisherInfo]:
-        """The broker's full list: those not in it have left. Returns those that are
-        new to us."""
+        """The broker's full list: those not in it have left, or, if the broker was
+        ``restarted``, may not have come back yet. Returns those that are new to us."""
         listed = {info.session: info for info in publishers}
         for session in self._publishers.keys() - listed.keys():
             if session not in self._leaving:
-                self.leave(Departure(session=session), now)
+                self._leave(Departure(session=session), now, may_return=restarted)
         new = [
             info
             for session, info in listed.items()
@@ -208,7 +221,7 @@ class Streams:
             there = [
                 info
                 for session, info in self._publishers.items()
-                if topic in info.topics and session not in self._leaving
+                if topic in info.topics and self._may_own(session)
             ]
             if any(topic in info.strengths for info in there):
                 strongest = max(
@@ -219,6 +232,10 @@ class Streams:
             elif self._owners.pop(topic, None) is None:
                 continue
             self._sort(topic)
+
+    def _may_own(self, session: int) -> bool:
+        leaving = self._leaving.get(session)
+        return leaving is None or leaving.owner_until is not None
 
     def _sort(self, topic: str) -> None:
         """Have the streams of a topic where they belong, now that its owner has
@@ -247,6 +264,10 @@ class Streams:
         To be called when the receiver has taken in all that waited: while it has not,
         time proves nothing.
         """
+        for session, leaving in self._leaving.items():
+            if leaving.owner_until is not None and now >= leaving.owner_until:
+                leaving.owner_until = None
+                self._find_owners(self._publishers[session].topics)
         done = [
             session
             for session, leaving in self._leaving.items()
@@ -271,7 +292,8 @@ class Streams:
         """When `settle` has something to do at the latest. For any thread."""
         if not self._leaving:
             return None
-        return min((item.deadline for item in self._leaving.values()), default=None)
+        times = (item.owner_until or item.deadline for item in self._leaving.values())
+        return min(times, default=None)
 
     def _complete(self, departure: Departure) -> bool:
         """Whether all that the publisher sent has arrived, as far as it told."""

@@ -588,7 +588,8 @@ class Subscriber:
         self.session = reply.session
         with self._state:
             self._streams.settle_s = max(SETTLE_S, reply.lease_s)
-            if self.centralized and reply.epoch != self._epoch:
+            another = reply.epoch != self._epoch
+            if self.centralized and another:
                 self._streams.forget_answers()  # they came through another broker
             self._epoch = reply.epoch
             self._learn(reply.publishers)
@@ -596,7 +597,9 @@ class Subscriber:
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
                 self.setup_notification_polling()
-            new = self._streams.replace(reply.publishers, time.monotonic())
+            new = self._streams.replace(
+                reply.publishers, time.monotonic(), restarted=another
+            )
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
         self._receiver.wake()
