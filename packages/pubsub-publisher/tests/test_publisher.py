@@ -38,6 +38,7 @@ from pubsub_common.errors import (
 )
 from pubsub_common.events import decode_event, ready_topic
 from pubsub_common.messages import Disconnect, Heartbeat, Register
+from pubsub_common.recovery import decode_position, position_prefix
 from pubsub_publisher import Publisher
 
 NewPublisher = Callable[..., Publisher]
@@ -922,6 +923,29 @@ def wait_until_blocked(publisher: Publisher) -> None:
         return seen > 0 and time.monotonic() - since > 0.1
 
     wait_for(blocked, "a full queue")
+
+
+@pytest.mark.integration
+def test_who_leaves_tells_how_far_it_went(
+    new_publisher: NewPublisher, subscribe: Subscribe
+) -> None:
+    """There may be no broker to pass it on, or a subscriber too busy to look at that."""
+    publisher = new_publisher("A", history=10, linger_s=WAIT_S)
+    subscriber = subscribe(publisher, "A", session=1)
+    subscriber.socket.subscribe(position_prefix("A"))
+
+    def next_position() -> int:
+        while (told := decode_position(subscriber.socket.recv())) is None:
+            pass
+        return told[1].sequence
+
+    assert next_position() == 0
+    for _ in range(3):
+        publisher.publish_event("A", b"")
+    thread = in_thread(publisher.disconnect)
+
+    assert next_position() == 3
+    assert ended(thread)
 
 
 # Waiting for subscribers

@@ -470,10 +470,11 @@ class Outlet(DataSocket):
         """After we took leave, and before this closes: stay while somebody may still ask
         for events, at most ``timeout_s`` seconds. Nobody else calls `serve` any more.
 
-        The broker has told subscribers how far each topic went. Those that are connected
-        here leave when they have it all; behind a broker nobody is seen to leave, so the
-        time since the last question counts.
+        The broker has told subscribers how far each topic went, if there is one; so do we,
+        once more. Those that are connected here leave when they have it all; behind a broker
+        nobody is seen to leave, so the time since the last question counts.
         """
+        self.replies.tell_soon()
         deadline = time.monotonic() + timeout_s
         quiet_at = time.monotonic() + _PARTING_S
         while (now := time.monotonic()) < min(deadline, quiet_at):

@@ -91,7 +91,7 @@ class Replies:
         if topic is not None and topic in self._topics:
             if begins:
                 self._watched[topic] = None
-                self._position_at = 0.0
+                self.tell_soon()
             else:
                 self._watched.pop(topic, None)
 
@@ -127,6 +127,10 @@ class Replies:
                 except zmq.Again:
                     break  # the next one says the same
         return max(0.0, self._position_at - now)
+
+    def tell_soon(self) -> None:
+        """Positions are due, whenever they were told last. For any thread."""
+        self._position_at = 0.0
 
     def _answer_ready(self, ready: ReadyQuestion, address: str, session: int) -> bool:
         """Answer a ready subscription. When the subscriber's queue is full: False under
