@@ -155,6 +155,20 @@ def test_a_position_that_finds_no_room_is_left_out() -> None:
     assert bench.replies.tell_positions(ADDRESS, SESSION, now=1.0) == POSITION_S
 
 
+def test_what_is_no_subscription_is_counted_said_once_and_ends_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.replies.take(BEGINS + ready_topic("A", 9))
+
+    for nonsense in (b"", b"\x02" + ready_topic("A", 9), b"GET / HTTP/1.1"):
+        bench.replies.take(nonsense)
+
+    assert bench.replies.malformed_count == 3
+    assert len(caplog.messages) == 1
+    assert bench.replies.subscribers == {9}
+
+
 def test_the_ready_handshake_is_answered_beside_it() -> None:
     bench = Bench()
 

@@ -8,6 +8,7 @@ handshake, `pubsub_common.events`), for events that it missed, and for how far w
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -31,6 +32,10 @@ from pubsub_common.recovery import (
 )
 from pubsub_publisher.topicstate import TopicState
 
+_log = logging.getLogger(__name__)
+
+_BEGINS: Final = b"\x01"
+_ENDS: Final = b"\x00"
 # Questions that wait for room. Who asked and got no answer asks again, so those that are
 # too many need not be kept.
 _MAX_WAITING: Final = 1024
@@ -45,6 +50,7 @@ class Replies:
     ) -> None:
         """``send`` takes a frame and flags, and raises `zmq.Again`."""
         self.changed = threading.Condition()
+        self.malformed_count = 0  # messages that were no subscriptions
         self.asked_at = 0.0  # when events were asked for last, or were being so
         self._topics = topics
         self._send = send
@@ -70,7 +76,13 @@ class Replies:
 
     def take(self, message: bytes) -> None:
         """Take in a subscription, as an XPUB socket tells of it."""
-        begins, raw = message[:1] == b"\x01", message[1:]
+        kind, raw = message[:1], message[1:]
+        if kind not in (_BEGINS, _ENDS):
+            self.malformed_count += 1
+            if self.malformed_count == 1:
+                _log.warning("received what is no subscription (only said once)")
+            return
+        begins = kind == _BEGINS
         ready = parse_ready_question(raw)
         if ready is not None:
             self._count_subscriber(ready, begins=begins)
