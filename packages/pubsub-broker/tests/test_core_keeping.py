@@ -340,6 +340,13 @@ def test_losses_by_a_wildcard_are_its_own(bench: Bench) -> None:
     assert bench.status().clients[0].lost == lost
 
 
+def test_losses_of_what_is_no_topic_are_ignored(bench: Bench) -> None:
+    session = bench.joins("subscriber", "#")
+
+    assert bench.beat(session, **{"a\nbroker: all is well": 3, "x" * 256: 1}) == []
+    assert bench.status().clients[0].lost == {}
+
+
 def test_losses_of_too_many_topics_are_ignored(bench: Bench) -> None:
     session = bench.joins("subscriber", "#")
     lost = {f"topic {number}": 1 for number in range(MAX_TOPICS_PER_CLIENT + 10)}

@@ -11,6 +11,8 @@ from typing import Final
 from pubsub_broker.effects import Missed
 from pubsub_broker.registry import Client
 from pubsub_common.defaults import LOG_INTERVAL_S, MAX_TOPICS_PER_CLIENT
+from pubsub_common.errors import ConfigError
+from pubsub_common.topics import validate_topic
 from pubsub_common.wildcards import wanted
 
 # A subscriber whose lease ended may come back and count on. So many are remembered.
@@ -73,4 +75,15 @@ class LossReports:
 
 def _own(client: Client, lost: Mapping[str, int]) -> dict[str, int]:
     some = islice(lost, MAX_TOPICS_PER_CLIENT)
-    return {topic: lost[topic] for topic in wanted(some, client.topics)}
+    return {
+        topic: lost[topic] for topic in wanted(some, client.topics) if _is_topic(topic)
+    }
+
+
+def _is_topic(name: str) -> bool:
+    """Wildcards stand for all kinds of names, and this one goes into the log."""
+    try:
+        validate_topic(name)
+    except ConfigError:
+        return False
+    return True
