@@ -300,7 +300,9 @@ def test_when_the_owner_of_a_topic_is_killed_the_next_one_takes_over(
     receiver.wait_for_events(5)
     (owner,) = registered(port, "publisher")
     publish(1)
-    wait_for(lambda: len(registered(port, "publisher")) == 2, "the other's registration")
+    wait_for(
+        lambda: len(registered(port, "publisher")) == 2, "the other's registration"
+    )
     receiver.wait_for_events(len(receiver.events) + 50)
     assert {event.session for event in receiver.events} == {owner.session}
 
