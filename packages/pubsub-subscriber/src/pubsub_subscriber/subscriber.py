@@ -40,7 +40,13 @@ from pubsub_common.sequence import Counts, Gap
 from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEvent
 from pubsub_common.sockets import Waker, end_context, endpoint, new_context
 from pubsub_common.wildcards import is_filter, validate_subscriptions
-from pubsub_subscriber.direct import SeparateWays, SharedWay, Ways
+from pubsub_subscriber.direct import (
+    SOCKETS,
+    SeparateWays,
+    SharedWay,
+    Ways,
+    allow_files,
+)
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import Intake
 from pubsub_subscriber.receiver import Receiver
@@ -210,7 +216,10 @@ class Subscriber:
             RegistrationRefused: the broker will not have this subscriber.
             NotReady: `stop` was called before the broker answered.
         """
-        self._context = new_context()
+        separate = self._keys is not None and not self.centralized
+        if separate:
+            allow_files()
+        self._context = new_context(SOCKETS if separate else None)
         self._receiver.waker = Waker()
         self._configured = True
         try:
