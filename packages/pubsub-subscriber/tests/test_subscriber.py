@@ -22,8 +22,15 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.events import Event, encode_event, ready_topic
+from pubsub_common.events import (
+    Event,
+    encode_event,
+    encode_ready_answer,
+    parse_ready_question,
+    ready_topic,
+)
 from pubsub_common.messages import (
+    Departure,
     Disconnect,
     Error,
     Heartbeat,
@@ -1637,6 +1644,40 @@ def test_topics_that_a_wildcard_stands_for_are_received_as_they_appear(
         ("a/x", b"1"),
         ("a/y", b"2"),
     ]
+
+
+@pytest.mark.integration
+def test_with_several_ports_the_count_of_topics_never_falls(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """Publishers wait for so many ready topics, and do not see which port they are of."""
+    first, second = new_publisher("a/x"), new_publisher("a/y")
+    broker.model = "centralized"
+    broker.publishers = [PublisherInfo(session=1, topics=["a/x", "a/y"])]
+    broker.ports = {"a/x": first.port, "a/y": second.port}
+    subscriber = new_subscriber("a/+")
+
+    def next_question(port: RawPublisher) -> tuple[str, int]:
+        while (question := parse_ready_question(port.next_subscription()[1])) is None:
+            pass
+        return question.topic, question.topics
+
+    assert next_question(first) == ("a/x", 2)
+    assert next_question(second) == ("a/y", 2)
+    for port, topic in ((first, "a/x"), (second, "a/y")):
+        port.socket.send(encode_ready_answer(topic, subscriber.session, "p", 1, 0, 2))
+    broker.tell(left=[Departure(session=1, next_sequences={"a/x": 0, "a/y": 0})])
+    wait_for(
+        lambda: (
+            subscriber.receive(0.01) is None
+            and subscriber._streams.publisher(1) is None
+        ),
+        "the end of the publisher",
+    )
+    joined = [PublisherInfo(session=2, topics=["a/z"])]
+    broker.send(PublishersChanged(revision=2, joined=joined, ports={"a/z": first.port}))
+
+    assert next_question(first) == ("a/z", 3)
 
 
 @pytest.mark.integration

@@ -8,6 +8,7 @@ handshake, `pubsub_common.events`), for events that it missed, and for how far w
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -41,6 +42,15 @@ _ENDS: Final = b"\x00"
 _MAX_WAITING: Final = 1024
 
 
+@dataclasses.dataclass(slots=True)
+class _Asking:
+    """The ready topics of one subscriber that were seen, and how many there must be: as
+    the last of them say, since one with wildcards comes to have more."""
+
+    seen: set[str] = dataclasses.field(default_factory=set)
+    needed: int = 1
+
+
 class Replies:
     """Questions and answers. All methods are for who holds the outlet's lock;
     `subscribers` may be looked at while `changed` is held."""
@@ -55,7 +65,7 @@ class Replies:
         self._topics = topics
         self._send = send
         # Ready topics seen by subscriber session, and the sessions that are ready.
-        self._asking: dict[int, set[str]] = {}
+        self._asking: dict[int, _Asking] = {}
         self.subscribers: set[int] = set()
         # What is to be answered, as soon as we have a session to answer with, and room.
         self._ready: list[ReadyQuestion] = []
@@ -177,11 +187,16 @@ class Replies:
         """Keep the ready topics of each subscriber that has one of ours among them."""
         topic, session, topics = question
         with self.changed:
-            seen = self._asking.setdefault(session, set())
-            (seen.add if begins else seen.discard)(topic)
-            if not seen:
-                del self._asking[session]
-            if len(seen) >= max(topics, 1) and not seen.isdisjoint(self._topics):
+            asking = self._asking.setdefault(session, _Asking())
+            seen = asking.seen
+            if begins:
+                seen.add(topic)
+                asking.needed = max(asking.needed, topics)
+            else:
+                seen.discard(topic)
+                if not seen:
+                    del self._asking[session]
+            if len(seen) >= asking.needed and not seen.isdisjoint(self._topics):
                 self.subscribers.add(session)
             else:
                 self.subscribers.discard(session)

@@ -602,10 +602,14 @@ class Subscriber:
                 self._streams.forget_answers()  # they came through another broker
             self._epoch = reply.epoch
             self._learn(reply.publishers)
-            if self.centralized:
+            if not self.centralized:
+                self.setup_notification_polling()
+            elif another:
+                self._names = dict.fromkeys(reply.ports)
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
-                self.setup_notification_polling()
+                kept = self._ports if len(self._receiver.inlets) > 1 else {}
+                self.setup_broker_topic_port_connections({**kept, **reply.ports})
             new = self._streams.replace(
                 reply.publishers, time.monotonic(), restarted=another
             )
@@ -648,6 +652,10 @@ class Subscriber:
         """Give up topics that were there by a wildcard, if nobody publishes them any
         more; True when an event may have arrived meanwhile."""
         arrived = False
+        if self.centralized and len(self._receiver.inlets) > 1:
+            # Publishers count ours, over all connections. They would take one that we
+            # have just given up for another that they have not heard of yet.
+            return False
         for topic in {topic for info in publishers for topic in info.topics}:
             if topic in self.topics or self._streams.published(topic):
                 continue
