@@ -52,7 +52,10 @@ def main() -> int:
             print(f"soak: {result.model}: {problem}", file=sys.stderr)
         for role in result.roles:
             if role.exceeded:
-                what = f"a {role.role} grows by {role.max_slope} KiB/min"
+                what = (
+                    f"a {role.role} grows by {role.max_slope} KiB/min, and by "
+                    f"{role.more_fds} descriptors"
+                )
                 print(f"soak: {result.model}: {what}", file=sys.stderr)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)

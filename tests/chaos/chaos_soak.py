@@ -36,6 +36,9 @@ _WARM_UP_S: Final = 180.0
 # for hardly any.
 _STEADY_S: Final = 300.0
 _TOO_SHORT_S: Final = 60.0
+# Descriptors come and go with other clients. One that is left behind with each of these
+# is many times as many.
+_MORE_FDS: Final = 24
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,11 +58,14 @@ class RoleUsage:
     max_slope: float
     max_rss_kib: int
     max_fds: int
+    more_fds: int  # in the second half than in the first, of the process with most
     bound: float | None  # None: the run was too short for one
 
     @property
     def exceeded(self) -> bool:
-        return self.bound is not None and self.max_slope > self.bound
+        return self.bound is not None and (
+            self.max_slope > self.bound or self.more_fds > _MORE_FDS
+        )
 
 
 @dataclasses.dataclass(slots=True)
@@ -108,8 +114,15 @@ def sum_up(
         max_slope=round(slopes[-1], 1),
         max_rss_kib=max(sample.rss_kib for some in counted for sample in some),
         max_fds=max(sample.fds for some in counted for sample in some),
+        more_fds=max(_more_fds(some) for some in counted),
         bound=None if bound is None else round(bound, 1),
     )
+
+
+def _more_fds(samples: Sequence[Sample]) -> int:
+    half = len(samples) // 2
+    first, second = samples[: half + 1], samples[half:]
+    return max(s.fds for s in second) - max(s.fds for s in first)
 
 
 class Soak:

@@ -229,8 +229,7 @@ class System:
     def note_usage(self) -> None:
         """The system goes as it should: what it holds now, it may hold."""
         self.wait_flowing()
-        publishers = [publisher.process for publisher in self.publishers]
-        self.usage = UsageWatch([self.broker, *publishers])
+        self.usage = UsageWatch([self.broker, *(p.process for p in self.parts())])
 
     # The end
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from chaos_soak import Sample, slope, sum_up
 
@@ -35,6 +37,17 @@ def test_a_leak_exceeds_the_bound_and_a_warm_up_does_not(
     usage = sum_up("broker", [samples(seconds, 5000, kib_min)], 85)
     assert usage.max_slope == pytest.approx(kib_min, abs=1)
     assert usage.exceeded is exceeded
+
+
+def test_descriptors_that_are_left_behind_exceed_the_bound() -> None:
+    steady = samples(900, 0, 0)
+    leaking = [
+        dataclasses.replace(sample, fds=sample.fds + index)
+        for index, sample in enumerate(steady)
+    ]
+
+    assert not sum_up("broker", [steady, steady], 85).exceeded
+    assert sum_up("broker", [steady, leaking], 85).exceeded
 
 
 def test_the_worst_process_counts() -> None:

@@ -617,6 +617,21 @@ def test_joins_and_leaves_are_logged_once_each(
     assert len(said) == 4
 
 
+def test_of_many_topics_the_log_names_some(
+    context: zmq.Context[zmq.Socket[bytes]],
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "pubsub_broker")
+    topics = [f"T{number}" for number in range(4096)]
+    peer = Peer(context, run())
+    peer.register("publisher", *topics)
+    peer.status()  # after what it says of that
+
+    [said] = [line for line in caplog.messages if "joined" in line]
+    assert said.endswith(f"{', '.join(topics[:20])}, and 4076 more")
+
+
 def test_clients_are_told_when_the_broker_ends(
     context: zmq.Context[zmq.Socket[bytes]], centralized: bool
 ) -> None:

@@ -329,6 +329,33 @@ def test_losses_of_topics_that_are_not_its_own_are_ignored(bench: Bench) -> None
     assert bench.status().clients[0].lost == {}
 
 
+def test_losses_by_a_wildcard_are_its_own(bench: Bench) -> None:
+    session = bench.joins("subscriber", "logs/#", "+/x", "A")
+    lost = {"A": 1, "logs/a/b": 2, "any/x": 3, "any/y": 4, "logs": 5}
+
+    [missed] = bench.beat(session, **lost)
+
+    del lost["any/y"]
+    assert missed.events == lost
+    assert bench.status().clients[0].lost == lost
+
+
+def test_losses_of_what_is_no_topic_are_ignored(bench: Bench) -> None:
+    session = bench.joins("subscriber", "#")
+
+    assert bench.beat(session, **{"a\nbroker: all is well": 3, "x" * 256: 1}) == []
+    assert bench.status().clients[0].lost == {}
+
+
+def test_losses_of_too_many_topics_are_ignored(bench: Bench) -> None:
+    session = bench.joins("subscriber", "#")
+    lost = {f"topic {number}": 1 for number in range(MAX_TOPICS_PER_CLIENT + 10)}
+
+    bench.beat(session, **lost)
+
+    assert len(bench.status().clients[0].lost) == MAX_TOPICS_PER_CLIENT
+
+
 def test_a_publisher_loses_nothing(bench: Bench) -> None:
     session = bench.joins("publisher", "A")
 

@@ -49,6 +49,13 @@ def test_each_client_needs_a_connection_and_one_per_forwarder() -> None:
     )
 
 
+def test_a_publisher_of_a_secure_broker_needs_a_socket_at_each_forwarder() -> None:
+    few, many = (need_of(clients, forwarders=3, secure=True) for clients in (100, 200))
+
+    assert many.files - few.files == 7 * 100
+    assert need_of(100, forwarders=0, secure=True) == need_of(100, forwarders=0)
+
+
 @pytest.mark.parametrize("forwarders", [0, 1, 4])
 def test_what_is_enough_for_so_many_is_enough_for_so_many(forwarders: int) -> None:
     need = need_of(77, forwarders=forwarders)

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.integration
 
 HOST = "127.0.0.1"
 BAD = "127.0.0.2"
+# ZMTP 3.0: signature, version, mechanism NULL, as-server 0, filler.
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 WAIT_S = 30.0
 
 
@@ -197,6 +199,24 @@ def test_nonsense_is_answered_for_a_while(
         good = Peer(context, broker)
         until(lambda: good.status().rejected >= 1000, "all that is answered")
         assert good.status().rejected < 1100
+
+
+@pytest.mark.parametrize("port_of", ["control", "events"])
+def test_what_is_not_this_protocol_is_said_at_each_port(
+    port_of: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(centralized=True) as broker:
+        port = broker.port if port_of == "control" else broker._forwarding.ports[0]
+        for _ in range(10):
+            with socket.create_connection((HOST, port), WAIT_S) as stranger:
+                stranger.sendall(GREETING + b"\x04\x08nonsense")
+                with contextlib.suppress(ConnectionError):
+                    while stranger.recv(1000):
+                        pass
+        until(lambda: "what it sent is not this protocol" in caplog.text, "a line")
+
+    # Of each address once; of some the address could not be looked up any more.
+    assert len(caplog.messages) == len(set(caplog.messages)) <= 2
 
 
 def test_what_the_kernel_has_given_to_others_is_left_alone(

@@ -3,6 +3,7 @@ vain."""
 
 from __future__ import annotations
 
+import errno
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -242,6 +243,59 @@ def test_who_registers_anew_is_heard_at_once_and_what_it_sent_before_too(
     bench.known[address] = Attach(address, ("A",), BROKER.public, SESSION + 2)
     bench.publishers[0].send(event("another key's", SESSION + 2))
     bench.until(lambda: bench.sockets.receive() == [])
+
+
+def test_a_publisher_for_which_there_is_no_socket_is_heard_when_there_is_one(
+    make: Callable[..., Bench],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = make(2)
+    bench.settle()
+    first, second = bench.known
+    bench.sockets.disconnect(second)
+
+    def no_socket(_publisher: Attach) -> Any:
+        raise zmq.ZMQError(errno.EMFILE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.sockets, "_connect", no_socket)
+        for _ in range(3):
+            bench.sockets.apply([(True, second)])
+    due = bench.sockets.detach_due()
+    assert due is not None
+    assert not bench.sockets.attached(second)
+    bench.publishers[0].send(event(1))
+    assert bench.next_message() == event(1)
+
+    bench.sockets.apply([])
+    assert bench.sockets.attached(first)
+    assert bench.sockets.attached(second)
+    assert bench.sockets.detach_due() is None
+    bench.until(functools.partial(bench._asked, bench.publishers[1]))
+    bench.publishers[1].send(event(2))
+    assert bench.next_message() == event(2)
+    [line] = caplog.messages
+    assert second in line
+
+
+def test_one_that_leaves_before_there_is_a_socket_gets_none(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make(1)
+    [address] = bench.known
+    bench.sockets.disconnect(address)
+
+    def no_socket(_publisher: Attach) -> Any:
+        raise zmq.ZMQError(errno.EMFILE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.sockets, "_connect", no_socket)
+        bench.sockets.apply([(True, address), (False, address)])
+    bench.sockets.apply([])
+
+    assert not bench.sockets.attached(address)
+    assert bench.sockets.detach_due() is None
 
 
 def test_a_broker_that_counts_passes_over_what_is_in_another_name(

@@ -33,7 +33,6 @@ CORE = [
     "registry",
     "reports",
     "snapshot",
-    "stalls",
     "statustext",
     "topology",
     "trust",

@@ -490,7 +490,8 @@ def test_nonsense_from_the_broker_is_passed_over(
 ) -> None:
     client = connect(broker.endpoint)
     request = broker.receive(Register)
-    broker.send(nonsense)
+    for _ in range(3):
+        broker.send(nonsense)
     broker.send(
         Registered(
             id=request.id,
@@ -502,7 +503,7 @@ def test_nonsense_from_the_broker_is_passed_over(
     )
 
     assert client.wait_registered(WAIT_S).session == SESSION
-    assert "what is no reply" in caplog.text
+    assert caplog.text.count("what is no reply") == 1
 
 
 # Work beside the user's thread

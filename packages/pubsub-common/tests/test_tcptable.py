@@ -15,6 +15,7 @@ from pubsub_common.tcptable import (
     address_of,
     connections,
     connections_of,
+    slowest_reader,
     talking,
     unsent_bytes,
 )
@@ -53,6 +54,17 @@ def test_what_listens_and_what_is_broken_is_no_connection() -> None:
         f"{THERE}:C002",
     ]
     assert list(connections("")) == []
+
+
+def test_the_peer_with_most_unsent_bytes_reads_slowest() -> None:
+    assert slowest_reader(0x15B4, TABLE) == ("127.0.0.1:49153", 0x400)
+    assert slowest_reader(0xC001, TABLE) == ("127.0.0.1:5556", 0x100)
+
+
+def test_nobody_is_slow_when_all_is_sent() -> None:
+    assert slowest_reader(0xC003, TABLE) is None
+    assert slowest_reader(1, TABLE) is None
+    assert slowest_reader(1, "") is None
 
 
 def test_only_open_connections_and_those_not_read_to_the_end_are_talking() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -36,6 +38,7 @@ from pubsub_common.errors import (
 )
 from pubsub_common.events import decode_event, ready_topic
 from pubsub_common.messages import Disconnect, Heartbeat, Register
+from pubsub_common.recovery import decode_position, position_prefix
 from pubsub_publisher import Publisher
 
 NewPublisher = Callable[..., Publisher]
@@ -922,6 +925,29 @@ def wait_until_blocked(publisher: Publisher) -> None:
     wait_for(blocked, "a full queue")
 
 
+@pytest.mark.integration
+def test_who_leaves_tells_how_far_it_went(
+    new_publisher: NewPublisher, subscribe: Subscribe
+) -> None:
+    """There may be no broker to pass it on, or a subscriber too busy to look at that."""
+    publisher = new_publisher("A", history=10, linger_s=WAIT_S)
+    subscriber = subscribe(publisher, "A", session=1)
+    subscriber.socket.subscribe(position_prefix("A"))
+
+    def next_position() -> int:
+        while (told := decode_position(subscriber.socket.recv())) is None:
+            pass
+        return told[1].sequence
+
+    assert next_position() == 0
+    for _ in range(3):
+        publisher.publish_event("A", b"")
+    thread = in_thread(publisher.disconnect)
+
+    assert next_position() == 3
+    assert ended(thread)
+
+
 # Waiting for subscribers
 
 
@@ -1053,6 +1079,41 @@ def test_under_block_a_stalled_subscriber_loses_nothing(
     assert [event.sequence for event in events] == list(range(200))
     publisher.stop()
     assert ended(thread)
+
+
+@pytest.mark.integration
+def test_under_block_it_says_who_does_not_read(
+    new_publisher: NewPublisher,
+    subscribe: Subscribe,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("pubsub_publisher.publisher._PATIENCE_S", 0.01)
+    publisher = new_publisher("A", queue_limit=10, overflow="block")
+    subscriber = subscribe(publisher, "A", session=1, queue_limit=1)
+    publisher.wait_for_subscribers(1, WAIT_S)
+    thread = in_thread(lambda: fill(publisher))
+
+    def said() -> list[str]:
+        """What is said in a turn of the control thread, and in those before."""
+        assert publisher._control is not None
+        publisher._control.wake()
+        return [line for line in caplog.messages if line.startswith("publishing waits")]
+
+    wait_for(said, "a word of it")
+    turns = iter(range(20))
+    wait_for(lambda: said() and next(turns, None) is None, "more turns")
+    publisher.stop()
+    assert ended(thread)
+
+    [line] = said()
+    found = re.search(r": 127\.0\.0\.1:(\d+) does not read \(\d+ bytes wait\)", line)
+    assert found, line
+    host, _, port = publisher.address.partition(":")
+    assert host == "127.0.0.1"
+    table = Path("/proc/net/tcp").read_text()
+    assert f":{int(found[1]):04X} 0100007F:{int(port):04X}" in table
+    subscriber.close()
 
 
 @pytest.mark.integration

@@ -155,6 +155,33 @@ def test_a_position_that_finds_no_room_is_left_out() -> None:
     assert bench.replies.tell_positions(ADDRESS, SESSION, now=1.0) == POSITION_S
 
 
+def test_a_subscriber_that_has_more_topics_now_is_ready_with_all_of_them() -> None:
+    """They come over several connections, so those of before say nothing of the others."""
+    bench = Bench()
+    for number, (name, topics) in enumerate([("x", 2), ("A", 4), ("y", 2), ("B", 4)]):
+        assert bench.replies.subscribers == set(), f"after {number}"
+        bench.replies.take(BEGINS + ready_topic(name, 9, topics))
+    assert bench.replies.subscribers == {9}
+
+    bench.replies.take(ENDS + ready_topic("x", 9, 2))
+
+    assert bench.replies.subscribers == set()
+
+
+def test_what_is_no_subscription_is_counted_said_once_and_ends_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.replies.take(BEGINS + ready_topic("A", 9))
+
+    for nonsense in (b"", b"\x02" + ready_topic("A", 9), b"GET / HTTP/1.1"):
+        bench.replies.take(nonsense)
+
+    assert bench.replies.malformed_count == 3
+    assert len(caplog.messages) == 1
+    assert bench.replies.subscribers == {9}
+
+
 def test_the_ready_handshake_is_answered_beside_it() -> None:
     bench = Bench()
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pubsub_common.events import encode_event
 from pubsub_common.messages import Departure, PublisherInfo
+from pubsub_common.recovery import (
+    Question,
+    encode_answer,
+    encode_position,
+    parse_question,
+)
+from pubsub_common.sequence import Gap
+from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.intake import Intake
+from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import SETTLE_S, Streams
 
 
@@ -61,6 +77,58 @@ def test_when_the_owner_dies_the_next_one_is_heard() -> None:
     streams.join(info(2, 2))
 
     streams.leave(Departure(session=2), now=0.0)
+
+    assert heard(streams) == [1]
+
+
+def test_when_the_owner_gives_up_a_topic_the_next_one_is_heard() -> None:
+    """Also where only the list of all publishers tells of it."""
+    streams = Streams()
+    streams.replace([info(1, 1, "A", "B"), info(2, 2, "A", "B")], now=0.0)
+
+    streams.replace([info(1, 1, "A", "B"), info(2, 2, "B")], now=0.0)
+
+    assert heard(streams, "A") == [1]
+    assert heard(streams, "B") == [2]
+
+
+def test_an_owner_that_a_restarted_broker_does_not_know_yet_stays_the_owner() -> None:
+    streams = Streams()
+    both = [info(1, 1), info(2, 2)]
+    streams.replace(both, now=0.0, restarted=True)
+
+    streams.replace(both[:1], now=10.0, restarted=True)
+    assert heard(streams) == [2]
+    streams.replace(both, now=11.0)
+    assert streams.settle(now=10.0 + SETTLE_S) == ([], [])
+    assert heard(streams) == [2]
+
+
+def test_an_owner_that_does_not_come_back_to_a_restarted_broker_is_not_waited_for() -> (
+    None
+):
+    streams = Streams()
+    both = [info(1, 1), info(2, 2)]
+    streams.replace(both, now=0.0, restarted=True)
+    streams.replace(both[:1], now=10.0, restarted=True)
+
+    due = streams.next_deadline()
+    assert due == 10.0 + SETTLE_S
+    # Its events still come, so its books stay open; but the topic is not its own.
+    streams.tracker(2, "A").observe(0)
+    streams.settle(now=due)
+
+    assert heard(streams) == [1]
+    gone, _ = streams.settle(now=due + 2 * SETTLE_S)
+    assert [each.session for each in gone] == [2]
+
+
+def test_who_is_not_in_the_list_of_a_broker_that_went_on_has_left() -> None:
+    streams = Streams()
+    both = [info(1, 1), info(2, 2)]
+    streams.replace(both, now=0.0, restarted=True)
+
+    streams.replace(both[:1], now=10.0)
 
     assert heard(streams) == [1]
 
@@ -166,3 +234,177 @@ def test_what_was_published_while_a_publisher_was_given_up_is_lost() -> None:
     assert (gap.first, gap.last) == (1, 4)
     counts = streams.counts()
     assert (counts.received, counts.lost) == (1, 4)
+
+
+class Recovering:
+    """A subscriber to A that recovers, without sockets."""
+
+    def __init__(self) -> None:
+        self.streams = Streams()
+        self.gaps: list[Gap] = []
+        self.recovery = Recovery(lambda: 9, 10.0, hold=100)
+        lock, inlet = threading.Lock(), SimpleNamespace(only=None, also=set())
+        self._inlet = cast(Inlet, inlet)
+        self._intake = Intake(
+            ["A"], self.streams, lock, lambda: 0, self.gaps.append, self.recovery
+        )
+
+    def hear(self, *frames: bytes) -> list[tuple[int, int]]:
+        """What of them is delivered: sessions and numbers."""
+        items: list[Any] = []
+        for frame in frames:
+            self._intake.held = frame, 0, self._inlet
+            self._intake.take_held(items)
+        assert not self._intake.malformed_count
+        return [(event.session, event.sequence) for event in items]
+
+    def settle(self, now: float) -> list[tuple[int, int]]:
+        """What is delivered when the time for it has come, as a subscriber does it."""
+        items: list[Any] = []
+        for tracker, end in self.streams.announced():
+            self.recovery.reaches(tracker, end, now, items)
+        self.gaps += self.recovery.poll(now, items, idle=True)
+        _, gaps = self.streams.settle(
+            now, lambda key: self.recovery.abandon(key, items)
+        )
+        self.gaps += gaps
+        return [(event.session, event.sequence) for event in items]
+
+    def question(self) -> Question:
+        """The one that is open."""
+        raw = [ask.raw for ask in self.recovery.asks if ask.begins][-1]
+        question = parse_question(raw)
+        assert question is not None
+        return question
+
+
+def event(session: int, number: int) -> bytes:
+    return encode_event("A", "p", session, number, 0, b"")
+
+
+def test_who_loses_the_topic_while_events_of_it_are_missing_is_heard_to_there() -> None:
+    subscriber = Recovering()
+    subscriber.streams.join(info(1, 1))
+    heard = subscriber.hear(*(event(1, number) for number in (0, 1, 4)))
+    assert heard == [(1, 0), (1, 1)]
+
+    subscriber.streams.join(info(2, 2))
+    later = [event(1, 5), event(2, 0), event(1, 6), encode_position("A", "p", 1, 7)]
+    assert subscriber.hear(*later) == [(2, 0)]
+    answer = encode_answer(subscriber.question(), "p", 2, [0, 0], [b"", b""])
+    assert subscriber.hear(answer) == [(1, 2), (1, 3), (1, 4)]
+    assert subscriber.hear(event(1, 7), event(2, 1)) == [(2, 1)]
+
+    assert not subscriber.recovery.open((1, "A"))
+    assert list(subscriber.streams.trackers) == [(2, "A")]
+    subscriber.streams.leave(Departure(session=2), now=0.0)
+    assert subscriber.hear(event(1, 8)) == [(1, 8)]
+    assert subscriber.gaps == []
+    counts = subscriber.streams.counts()
+    assert (counts.received, counts.lost, counts.duplicated) == (8, 0, 0)
+
+
+class OwnersMachine(RuleBasedStateMachine):
+    """Publishers with and without a strength that come, go and lose events on the way, and
+    a subscriber that gets some of these back."""
+
+    sessions = st.integers(1, 3)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.subscriber = Recovering()
+        self.now = 100.0
+        self.there: dict[int, int | None] = {}
+        self.published = dict.fromkeys(range(1, 4), 0)
+        self.delivered: list[tuple[int, int]] = []
+
+    def hear(self, *frames: bytes) -> None:
+        self.delivered += self.subscriber.hear(*frames)
+
+    @rule(session=sessions, strength=st.none() | st.integers(0, 2))
+    def come(self, session: int, strength: int | None) -> None:
+        self.there[session] = strength
+        self.subscriber.streams.join(info(session, strength))
+
+    @precondition(lambda self: self.there)
+    @rule(session=sessions, said=st.booleans())
+    def go(self, session: int, said: bool) -> None:
+        if session in self.there:
+            del self.there[session]
+            ends = {"A": self.published[session]} if said else {}
+            departure = Departure(session=session, next_sequences=ends)
+            self.subscriber.streams.leave(departure, self.now)
+
+    @rule(sessions=st.sets(sessions), restarted=st.booleans())
+    def hear_of_all(self, sessions: set[int], restarted: bool) -> None:
+        self.there = {each: self.there.get(each) for each in sessions}
+        listed = [info(*each) for each in self.there.items()]
+        self.subscriber.streams.replace(listed, self.now, restarted=restarted)
+
+    @rule(session=sessions, fates=st.lists(st.booleans(), min_size=1, max_size=5))
+    def publish(self, session: int, fates: list[bool]) -> None:
+        for arrives in fates:
+            number = self.published[session]
+            self.published[session] += 1
+            if arrives:
+                self.hear(event(session, number))
+
+    @rule(session=sessions)
+    def tell_position(self, session: int) -> None:
+        self.hear(encode_position("A", "p", session, self.published[session]))
+
+    @precondition(lambda self: self.subscriber.recovery.asks)
+    @rule(kept=st.integers(1, 20), comes=st.booleans())
+    def be_asked(self, kept: int, comes: bool) -> None:
+        asks, self.subscriber.recovery.asks = self.subscriber.recovery.asks, []
+        for ask in asks:
+            question = parse_question(ask.raw)
+            assert question is not None
+            end = self.published[question.publisher]
+            assert question.last < end
+            first = max(question.first, end - kept)
+            if ask.begins and comes:
+                count = max(0, question.last + 1 - first)
+                payloads = [b""] * count
+                self.hear(encode_answer(question, "p", first, [0] * count, payloads))
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, SETTLE_S, 20.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.delivered += self.subscriber.settle(self.now)
+
+    @invariant()
+    def each_stream_rises_and_what_is_lost_was_not_delivered(self) -> None:
+        for session in self.published:
+            numbers = [number for each, number in self.delivered if each == session]
+            lost = [
+                number
+                for gap in self.subscriber.gaps
+                if gap.session == session
+                for number in range(gap.first, gap.last + 1)
+            ]
+            assert numbers == sorted(set(numbers))
+            assert len(lost) == len(set(lost))
+            assert not set(numbers).intersection(lost)
+
+    @invariant()
+    def all_is_counted_once(self) -> None:
+        counts = self.subscriber.streams.counts()
+        assert counts.received == len(self.delivered)
+        assert counts.lost == sum(gap.count for gap in self.subscriber.gaps)
+
+    @invariant()
+    def only_streams_that_are_heard_are_among_those_of_the_receive_path(self) -> None:
+        streams = self.subscriber.streams
+        strong = [each for each in self.there.values() if each is not None]
+        for session, _ in streams.trackers:
+            if session in self.there and strong:
+                best = max(strong)
+                owners = {each for each, found in self.there.items() if found == best}
+                stays = streams._owners.get("A")
+                assert session in owners or session == stays
+        assert not streams.trackers.keys() & streams._passed_over.keys()
+
+
+OwnersMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
+TestOwners = OwnersMachine.TestCase

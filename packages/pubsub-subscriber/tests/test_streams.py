@@ -79,6 +79,15 @@ def test_a_publisher_that_left_is_not_awaited() -> None:
     assert streams.awaited() == 1
 
 
+def test_a_topic_that_was_given_up_is_not_awaited() -> None:
+    streams = Streams()
+    streams.replace([info(1, "A", "B")], now=0.0)
+
+    streams.replace([info(1, "B")], now=0.0)
+
+    assert streams.awaited() == 1
+
+
 def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
     streams = Streams()
     streams.join(info(1, "A"))

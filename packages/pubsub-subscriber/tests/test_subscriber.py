@@ -22,8 +22,15 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.events import Event, encode_event, ready_topic
+from pubsub_common.events import (
+    Event,
+    encode_event,
+    encode_ready_answer,
+    parse_ready_question,
+    ready_topic,
+)
 from pubsub_common.messages import (
+    Departure,
     Disconnect,
     Error,
     Heartbeat,
@@ -32,7 +39,7 @@ from pubsub_common.messages import (
     PublishersChanged,
     Register,
 )
-from pubsub_common.sequence import Gap
+from pubsub_common.sequence import Counts, Gap
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.inlet import Inlet
 from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for
@@ -1517,6 +1524,34 @@ def test_the_user_is_told_who_joins_and_leaves(
 
 
 @pytest.mark.integration
+@BOTH_MODELS
+def test_who_is_told_may_ask_for_the_counts(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    told: list[Counts] = []
+    publisher = new_publisher("A")
+    asked: list[Subscriber] = []
+    subscriber = connect(
+        broker,
+        model,
+        publisher,
+        new_subscriber,
+        on_publisher=lambda *_: told.extend(each.counts() for each in asked),
+    )
+
+    asked.append(subscriber)
+    broker.tell(left=[publisher.departure])
+    wait_for(lambda: told, "word of the departure")
+    broker.restart()  # it has the publisher in its list again
+    wait_for(lambda: len(told) == 2, "word of its return")
+
+    assert told[0].received == 0
+
+
+@pytest.mark.integration
 def test_a_callback_that_raises_is_not_passed_over(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1528,6 +1563,53 @@ def test_a_callback_that_raises_is_not_passed_over(
 
     with pytest.raises(PubSubError, match="of the user"):
         subscriber.receive(WAIT_S)
+
+
+# Owners
+
+
+@pytest.mark.integration
+@BOTH_MODELS
+def test_after_the_brokers_restart_a_topic_has_the_owner_that_it_had(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    model: Model,
+) -> None:
+    """Though its next one was the first to be back."""
+    publisher = new_publisher("A")
+    where = None if model == "centralized" else publisher.address
+    strong, weak = (
+        PublisherInfo(session=s, topics=["A"], address=where, strengths={"A": 10 - s})
+        for s in (1, 2)
+    )
+    broker.model, broker.ports = model, {"A": publisher.port}
+    broker.publishers = [strong, weak]
+    subscriber = new_subscriber("A")
+    publisher.get_ready()
+
+    def publish(number: int) -> None:
+        for session in (1, 2):
+            frame = encode_event("A", publisher.address, session, number, 0, b"")
+            publisher.socket.send(frame)
+
+    publish(0)
+    assert_next(subscriber, 1, 0)
+    broker.publishers = [weak]
+    broker.restart()
+    wait_for(lambda: subscriber._streams.has_left(1), "the new broker's list")
+    publish(1)
+    broker.tell(joined=[strong])
+    publish(2)
+
+    assert_next(subscriber, 1, 1)
+    assert_next(subscriber, 1, 2)
+
+
+def assert_next(subscriber: Subscriber, session: int, number: int) -> None:
+    event = subscriber.receive(WAIT_S)
+    assert event is not None
+    assert (event.session, event.sequence) == (session, number)
 
 
 # Wildcards
@@ -1562,6 +1644,40 @@ def test_topics_that_a_wildcard_stands_for_are_received_as_they_appear(
         ("a/x", b"1"),
         ("a/y", b"2"),
     ]
+
+
+@pytest.mark.integration
+def test_with_several_ports_the_count_of_topics_never_falls(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """Publishers wait for so many ready topics, and do not see which port they are of."""
+    first, second = new_publisher("a/x"), new_publisher("a/y")
+    broker.model = "centralized"
+    broker.publishers = [PublisherInfo(session=1, topics=["a/x", "a/y"])]
+    broker.ports = {"a/x": first.port, "a/y": second.port}
+    subscriber = new_subscriber("a/+")
+
+    def next_question(port: RawPublisher) -> tuple[str, int]:
+        while (question := parse_ready_question(port.next_subscription()[1])) is None:
+            pass
+        return question.topic, question.topics
+
+    assert next_question(first) == ("a/x", 2)
+    assert next_question(second) == ("a/y", 2)
+    for port, topic in ((first, "a/x"), (second, "a/y")):
+        port.socket.send(encode_ready_answer(topic, subscriber.session, "p", 1, 0, 2))
+    broker.tell(left=[Departure(session=1, next_sequences={"a/x": 0, "a/y": 0})])
+    wait_for(
+        lambda: (
+            subscriber.receive(0.01) is None
+            and subscriber._streams.publisher(1) is None
+        ),
+        "the end of the publisher",
+    )
+    joined = [PublisherInfo(session=2, topics=["a/z"])]
+    broker.send(PublishersChanged(revision=2, joined=joined, ports={"a/z": first.port}))
+
+    assert next_question(first) == ("a/z", 3)
 
 
 @pytest.mark.integration

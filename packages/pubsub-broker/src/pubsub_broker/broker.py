@@ -52,6 +52,8 @@ _BURST: Final = 256
 # comes meanwhile does not wait long.
 _FLOOD: Final = 10
 _PAUSE_S: Final = 0.005
+# Besides those for publishers: ports, monitors, forwarders' own.
+_SPARE_SOCKETS: Final = 1000
 # For a client that is to be hung up on to read why.
 _LAST_WORD_S: Final = 0.2
 # Who knows a client's session can speak in its name, so nobody may guess the next one.
@@ -184,7 +186,9 @@ class Broker:
         self._state = StateKeeper(self._state_path) if self._state_path else None
         forwarders = self._forwarder_count if self.centralized else 0
         max_clients, warning = room_for_clients(
-            self._max_clients, forwarders=forwarders
+            self._max_clients,
+            forwarders=forwarders,
+            secure=self._secure_path is not None,
         )
         if warning is not None:
             _log.warning("%s", warning)
@@ -197,6 +201,11 @@ class Broker:
         self._context = new_context()
         if forwarders:
             self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
+            if self._gatekeeper is not None:
+                # Each publisher has one at each forwarder, and libzmq allows 1023.
+                most = int(self._context.get(zmq.SOCKET_LIMIT))
+                sockets = max_clients * forwarders + _SPARE_SOCKETS
+                self._context.set(zmq.MAX_SOCKETS, min(most, sockets))
         if self._gatekeeper is not None:
             self._gatekeeper.open(self._context)
         pair = None if self._gatekeeper is None else self._gatekeeper.pair

@@ -34,10 +34,11 @@ class Need:
         return max(0, (files - _SPARE) // self.each)
 
 
-def need_of(clients: int, *, forwarders: int) -> Need:
+def need_of(clients: int, *, forwarders: int, secure: bool = False) -> Need:
     """What a broker needs: each client has a control connection, and one to (or from)
-    each forwarder."""
-    return Need(clients, 1 + forwarders)
+    each forwarder; where that is ``secure``, a publisher has a socket of its own there,
+    which takes a descriptor too."""
+    return Need(clients, 1 + forwarders * (2 if secure else 1))
 
 
 def soft_limit_for(files: int, soft: int, hard: int) -> int:
@@ -72,11 +73,14 @@ def make_room(need: Need) -> int:
     return soft
 
 
-def room_for_clients(asked: int | None, *, forwarders: int) -> tuple[int, str | None]:
+def room_for_clients(
+    asked: int | None, *, forwarders: int, secure: bool = False
+) -> tuple[int, str | None]:
     """How many clients a broker may take, and a warning. If it was not ``asked`` to take
     so many, it is the default or what the open files are enough for: one that is refused
     knows why, one that cannot connect does not."""
-    need = need_of(MAX_CLIENTS if asked is None else asked, forwarders=forwarders)
+    clients = MAX_CLIENTS if asked is None else asked
+    need = need_of(clients, forwarders=forwarders, secure=secure)
     soft = make_room(need)
     if asked is not None:
         return asked, warning(need, soft)

@@ -77,8 +77,8 @@ class Forwarding:
             if int(self._context.get(zmq.IO_THREADS)) > 1:
                 pair.pin(EVENT_THREADS)
             self.pairs.append(pair)
-            if self._gatekeeper is not None:
-                self.doors.append(DoorWatch(pair.xpub, secure=True))
+            secure = self._gatekeeper is not None
+            self.doors.append(DoorWatch(pair.xpub, secure=secure))
             self.ports.append(bind(pair, host, clear_port))
             if self.threaded:
                 forwarder = self._forwarder(pair, f"forwarder-{number}")

@@ -12,7 +12,10 @@ the socket may take that news away (see `pubsub_common.sockets`), and puts it ba
 
 from __future__ import annotations
 
+import errno
+import logging
 import select
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
@@ -21,6 +24,7 @@ import zmq
 
 from pubsub_broker.effects import Attach
 from pubsub_broker.forwarder import Message, OutSocket, receive
+from pubsub_broker.ratelimit import Throttle
 from pubsub_broker.source import Source
 from pubsub_common.security.guard import Guard, OnRefused, Permits, topic_of
 from pubsub_common.security.keys import act_as_server
@@ -29,12 +33,16 @@ if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair
 
 
+_log = logging.getLogger(__name__)
+
 # A public key, and the IP address of who has it.
 OnForged = Callable[[str, str], None]
 
 # Messages of one publisher before those of another.
 _TURN: Final = 64
 _POLLIN: Final = int(zmq.POLLIN)
+# How soon it is tried again to get a socket, when there are no more.
+_AGAIN_S: Final = 1.0
 
 
 class GuardedSockets(OutSocket):
@@ -77,6 +85,10 @@ class GuardedSockets(OutSocket):
         self._by_fd: dict[int, Source] = {}
         self._epoll = select.epoll()
         self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
+        # Publishers for which there was no socket, and when to look for one again.
+        self._unheard: dict[str, None] = {}
+        self._again_at = 0.0
+        self._complaints = Throttle()
 
     def pin(self, threads: int) -> None:
         super().pin(threads)
@@ -142,7 +154,14 @@ class GuardedSockets(OutSocket):
             self.disconnect(address)
             source = None
         if source is None:
-            source = self._sources[address] = self._connect(publisher)
+            try:
+                source = self._connect(publisher)
+            except zmq.ZMQError as error:
+                if error.errno != errno.EMFILE:
+                    raise
+                self._put_off(address, error)
+                return
+            self._sources[address] = source
             self._by_fd[source.fd] = source
             self._epoll.register(source.fd, select.EPOLLIN)
             self._expect(source)
@@ -151,7 +170,32 @@ class GuardedSockets(OutSocket):
             self._expect(source)
             source.follow(publisher, self._wanted)
 
+    def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
+        unheard, self._unheard = self._unheard, {}
+        super().apply([*((True, address) for address in unheard), *changes])
+
+    def detach_due(self) -> float | None:
+        due = super().detach_due()
+        if not self._unheard:
+            return due
+        return self._again_at if due is None else min(due, self._again_at)
+
+    def _put_off(self, address: str, error: zmq.ZMQError) -> None:
+        """All files or sockets are taken; that is no reason to leave those who have
+        one."""
+        now = time.monotonic()
+        self._unheard[address] = None
+        self._again_at = now + _AGAIN_S
+        if self._complaints.allows("unheard", now):
+            _log.error(
+                "events of %s are not forwarded: %s (ulimit -n, --max-clients); "
+                "trying again",
+                address,
+                error.strerror,
+            )
+
     def detach(self, address: str) -> None:
+        self._unheard.pop(address, None)
         if self._publisher_at(address) is None and self.attached(address):
             self._leaving.cancel(address)
             self.disconnect(address)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pubsub_broker.effects import Arrived, Departed, Effect, GivenUp, Missed, Rejected
 from pubsub_broker.ratelimit import RefusalLog, Throttle
 from pubsub_broker.registry import Client
-from pubsub_broker.stalls import slowest_reader
 from pubsub_common.sockets import tcp_table
+from pubsub_common.tcptable import slowest_reader
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ _PATIENCE_S: Final = 1.0
 # What one line names at most.
 _NAMES: Final = 50
 _TOPICS: Final = 5
+# A client may have thousands of topics, and register as often as it likes.
+_CLIENT_TOPICS: Final = 20
 
 
 class Journal:
@@ -37,7 +39,7 @@ class Journal:
                     "%s %s: %s",
                     _who(client),
                     "is back" if again else "joined",
-                    ", ".join(client.topics),
+                    _some(client.topics, _CLIENT_TOPICS),
                 )
             case Departed(client, reason):
                 _log.info("%s %s", _who(client), reason)
@@ -48,12 +50,10 @@ class Journal:
                     _log.warning("%s", line)
             case GivenUp(clients):
                 names = [f"{item.role} {item.address}" for item in clients]
-                rest = len(names) - _NAMES
                 _log.warning(
-                    "of the clients of the run before, %d did not come back: %s%s",
+                    "of the clients of the run before, %d did not come back: %s",
                     len(names),
-                    ", ".join(names[:_NAMES]),
-                    f", and {rest} more" if rest > 0 else "",
+                    _some(names, _NAMES),
                 )
 
     def tick(self, now: float) -> None:
@@ -90,6 +90,11 @@ def missed_lines(address: str, events: Mapping[str, int]) -> list[str]:
             f"subscriber {address} lost {sum(rest)} events of {len(rest)} more topics"
         )
     return lines
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f", and {rest} more" if rest > 0 else "")
 
 
 def _who(client: Client) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from pubsub_broker.effects import Missed
 from pubsub_broker.registry import Client
-from pubsub_common.defaults import LOG_INTERVAL_S
+from pubsub_common.defaults import LOG_INTERVAL_S, MAX_TOPICS_PER_CLIENT
+from pubsub_common.errors import ConfigError
+from pubsub_common.topics import validate_topic
+from pubsub_common.wildcards import wanted
 
 # A subscriber whose lease ended may come back and count on. So many are remembered.
 _MAX_REMEMBERED: Final = 1000
@@ -33,9 +37,9 @@ class LossReports:
         self, client: Client, lost: Mapping[str, int], now: float
     ) -> list[Missed]:
         """A heartbeat of ``client`` told these totals. Those of topics that are not its
-        own are ignored: nobody could bound them."""
-        own = set(client.topics)
-        client.lost = {topic: count for topic, count in lost.items() if topic in own}
+        own, by name or by a wildcard, are ignored, and so are too many: nobody could bound
+        them."""
+        client.lost = _own(client, lost) if lost else {}
         report = self._reports.get(client.session)
         if report is None:
             if not client.lost:
@@ -67,3 +71,19 @@ class LossReports:
         }
         report.said = dict(client.lost)
         return [Missed(client, new)] if new else []
+
+
+def _own(client: Client, lost: Mapping[str, int]) -> dict[str, int]:
+    some = islice(lost, MAX_TOPICS_PER_CLIENT)
+    return {
+        topic: lost[topic] for topic in wanted(some, client.topics) if _is_topic(topic)
+    }
+
+
+def _is_topic(name: str) -> bool:
+    """Wildcards stand for all kinds of names, and this one goes into the log."""
+    try:
+        validate_topic(name)
+    except ConfigError:
+        return False
+    return True

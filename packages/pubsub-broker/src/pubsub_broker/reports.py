@@ -17,9 +17,9 @@ def publisher_info(
         topics=topics,
         address=None if model == "centralized" else publisher.address,
         strengths={
-            topic: strength
-            for topic, strength in publisher.strengths.items()
-            if topic in topics
+            topic: publisher.strengths[topic]
+            for topic in topics
+            if topic in publisher.strengths
         },
         key=None if model == "centralized" else publisher.user,
     )

@@ -136,6 +136,7 @@ class ControlClient:
         self._postponed: RegistrationRefused | None = None
         self._leaving: Mapping[str, int] | None = None
         self._connected = False
+        self._nonsense = 0  # messages that were no replies
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         notice_dead_links(self._socket)
@@ -371,7 +372,13 @@ class ControlClient:
             try:
                 reply = messages.decode_reply(data)
             except ProtocolError as error:
-                _log.warning("%s sent what is no reply: %s", self.endpoint, error)
+                self._nonsense += 1
+                if self._nonsense == 1:
+                    _log.warning(
+                        "%s sent what is no reply (only said once): %s",
+                        self.endpoint,
+                        error,
+                    )
                 continue
             match reply:
                 case ClockReply():

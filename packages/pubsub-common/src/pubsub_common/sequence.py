@@ -52,6 +52,7 @@ class StreamTracker:
 
     ``expected`` is public because the receive path compares and advances it in
     place when a number is the expected one; every other case goes to `observe`.
+    ``passed_over`` says that what arrives now is none of ours.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class StreamTracker:
         "duplicated",
         "expected",
         "lost",
+        "passed_over",
         "recovered",
         "reordered",
         "session",
@@ -76,6 +78,7 @@ class StreamTracker:
         self.duplicated = 0
         self.reordered = 0
         self.recovered = 0
+        self.passed_over = False
         self._open: list[tuple[int, int]] = []
 
     @property

@@ -191,9 +191,13 @@ def wait_until_sent(port: int, timeout_s: float) -> None:
         time.sleep(_LOOK_AGAIN_S)
 
 
-def new_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """A ZeroMQ context of our own, so that ending one role never ends another."""
-    return zmq.Context()
+def new_context(sockets: int | None = None) -> zmq.Context[zmq.Socket[bytes]]:
+    """A ZeroMQ context of our own, so that ending one role never ends another. It has room
+    for so many ``sockets``, or for 1023."""
+    context = zmq.Context()
+    if sockets is not None:
+        context.set(zmq.MAX_SOCKETS, min(sockets, int(context.get(zmq.SOCKET_LIMIT))))
+    return context
 
 
 def end_context(

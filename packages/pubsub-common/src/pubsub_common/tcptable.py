@@ -47,6 +47,16 @@ def unsent_bytes(port: int, table: str) -> int:
     return sum(row.unsent for row in connections_of(port, table))
 
 
+def slowest_reader(port: int, table: str) -> tuple[str, int] | None:
+    """``IP:port`` of the peer of local TCP port ``port`` for which the kernel holds most
+    bytes, and how many; None when there are none: who does not read, if somebody does
+    not."""
+    slowest = max(connections_of(port, table), key=lambda row: row.unsent, default=None)
+    if slowest is None or not slowest.unsent:
+        return None
+    return address_of(slowest.remote), slowest.unsent
+
+
 def talking(addresses: Iterable[str], table: str) -> set[str]:
     """Those of these ``IP:port`` from whom something may still come: the other side has
     not closed the connection, or we have not read to its end."""

@@ -285,6 +285,11 @@ class Outlet(DataSocket):
         need not hold the lock; whoever does has its event sent."""
         self._open = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a sender waits for room. For any thread."""
+        return self._order.locked()
+
     # Inside
 
     def _add(
@@ -468,10 +473,11 @@ class Outlet(DataSocket):
         """After we took leave, and before this closes: stay while somebody may still ask
         for events, at most ``timeout_s`` seconds. Nobody else calls `serve` any more.
 
-        The broker has told subscribers how far each topic went. Those that are connected
-        here leave when they have it all; behind a broker nobody is seen to leave, so the
-        time since the last question counts.
+        The broker has told subscribers how far each topic went, if there is one; so do we,
+        once more. Those that are connected here leave when they have it all; behind a broker
+        nobody is seen to leave, so the time since the last question counts.
         """
+        self.replies.tell_soon()
         deadline = time.monotonic() + timeout_s
         quiet_at = time.monotonic() + _PARTING_S
         while (now := time.monotonic()) < min(deadline, quiet_at):

@@ -28,8 +28,10 @@ from pubsub_common.sockets import (
     end_context,
     endpoint,
     new_context,
+    tcp_table,
     wait_until_sent,
 )
+from pubsub_common.tcptable import slowest_reader
 from pubsub_common.topics import validate_topic
 from pubsub_common.wildcards import validate_names
 from pubsub_publisher.batching import not_bytes, not_ours, send_all
@@ -52,6 +54,8 @@ _SPIN_NS: Final = 100_000
 # Waits go in turns of this length, because `stop` is called in signal handlers, which
 # may interrupt a thread that holds the lock of whatever it would have to notify.
 _TURN_S: Final = 0.2
+# A wait for room that was shorter is nothing to talk about.
+_PATIENCE_S: Final = 1.0
 # How long a handshake is held for the broker's first word.
 _FIRST_WORD_S: Final = 2.0
 _MAX_HISTORY: Final = 10**8
@@ -167,6 +171,10 @@ class Publisher:
         self._topics = {
             name: TopicState(name, self._new_history()) for name in self.topics
         }
+        # Under "block": how many events had left when none did any more, since when, and
+        # when it may be said again who does not read.
+        self._held_up_at = (-1, 0.0)
+        self._say_at = 0.0
         self._stopping = False
         self._configured = False
         self._control: ControlClient | None = None
@@ -238,7 +246,7 @@ class Publisher:
             endpoint(self._broker_ip, self._broker_port),
             self._identity(),
             self._on_session_event,
-            service=self._outlet.serve,
+            service=self._serve,
             watch_fd=self._outlet.fd,
             keys=self._keys,
             published=self._published,
@@ -554,6 +562,25 @@ class Publisher:
         while now_ns() < due_ns:
             pass
         return not self._stopping
+
+    def _serve(self) -> float | None:
+        """In the control thread: what the outlet needs, and a word when nothing leaves."""
+        again_s = self._outlet.serve()
+        if not self._outlet.waiting:
+            return again_s
+        count, now = sum(self._published().values()), time.monotonic()
+        before, since = self._held_up_at
+        if count != before:
+            self._held_up_at = count, now
+        elif now - since >= _PATIENCE_S and now >= self._say_at:
+            self._say_at = now + defaults.LOG_INTERVAL_S
+            table = tcp_table()
+            found = None if table is None else slowest_reader(self.bind_port, table)
+            who = "who is connected does not read"
+            if found is not None:
+                who = f"{found[0]} does not read ({found[1]} bytes wait)"
+            _log.warning("publishing waits: %s", who)
+        return _PATIENCE_S if again_s is None else min(again_s, _PATIENCE_S)
 
     def _published(self) -> dict[str, int]:
         """How many events of each topic have left, for heartbeats; in the control

@@ -8,6 +8,8 @@ handshake, `pubsub_common.events`), for events that it missed, and for how far w
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import threading
 import time
 from collections import deque
@@ -31,9 +33,22 @@ from pubsub_common.recovery import (
 )
 from pubsub_publisher.topicstate import TopicState
 
+_log = logging.getLogger(__name__)
+
+_BEGINS: Final = b"\x01"
+_ENDS: Final = b"\x00"
 # Questions that wait for room. Who asked and got no answer asks again, so those that are
 # too many need not be kept.
 _MAX_WAITING: Final = 1024
+
+
+@dataclasses.dataclass(slots=True)
+class _Asking:
+    """The ready topics of one subscriber that were seen, and how many there must be: as
+    the last of them say, since one with wildcards comes to have more."""
+
+    seen: set[str] = dataclasses.field(default_factory=set)
+    needed: int = 1
 
 
 class Replies:
@@ -45,11 +60,12 @@ class Replies:
     ) -> None:
         """``send`` takes a frame and flags, and raises `zmq.Again`."""
         self.changed = threading.Condition()
+        self.malformed_count = 0  # messages that were no subscriptions
         self.asked_at = 0.0  # when events were asked for last, or were being so
         self._topics = topics
         self._send = send
         # Ready topics seen by subscriber session, and the sessions that are ready.
-        self._asking: dict[int, set[str]] = {}
+        self._asking: dict[int, _Asking] = {}
         self.subscribers: set[int] = set()
         # What is to be answered, as soon as we have a session to answer with, and room.
         self._ready: list[ReadyQuestion] = []
@@ -70,7 +86,13 @@ class Replies:
 
     def take(self, message: bytes) -> None:
         """Take in a subscription, as an XPUB socket tells of it."""
-        begins, raw = message[:1] == b"\x01", message[1:]
+        kind, raw = message[:1], message[1:]
+        if kind not in (_BEGINS, _ENDS):
+            self.malformed_count += 1
+            if self.malformed_count == 1:
+                _log.warning("received what is no subscription (only said once)")
+            return
+        begins = kind == _BEGINS
         ready = parse_ready_question(raw)
         if ready is not None:
             self._count_subscriber(ready, begins=begins)
@@ -91,7 +113,7 @@ class Replies:
         if topic is not None and topic in self._topics:
             if begins:
                 self._watched[topic] = None
-                self._position_at = 0.0
+                self.tell_soon()
             else:
                 self._watched.pop(topic, None)
 
@@ -128,6 +150,10 @@ class Replies:
                     break  # the next one says the same
         return max(0.0, self._position_at - now)
 
+    def tell_soon(self) -> None:
+        """Positions are due, whenever they were told last. For any thread."""
+        self._position_at = 0.0
+
     def _answer_ready(self, ready: ReadyQuestion, address: str, session: int) -> bool:
         """Answer a ready subscription. When the subscriber's queue is full: False under
         the policy "block"; under "drop" the answer is lost, and it asks again."""
@@ -161,11 +187,16 @@ class Replies:
         """Keep the ready topics of each subscriber that has one of ours among them."""
         topic, session, topics = question
         with self.changed:
-            seen = self._asking.setdefault(session, set())
-            (seen.add if begins else seen.discard)(topic)
-            if not seen:
-                del self._asking[session]
-            if len(seen) >= max(topics, 1) and not seen.isdisjoint(self._topics):
+            asking = self._asking.setdefault(session, _Asking())
+            seen = asking.seen
+            if begins:
+                seen.add(topic)
+                asking.needed = max(asking.needed, topics)
+            else:
+                seen.discard(topic)
+                if not seen:
+                    del self._asking[session]
+            if len(seen) >= asking.needed and not seen.isdisjoint(self._topics):
                 self.subscribers.add(session)
             else:
                 self.subscribers.discard(session)

@@ -8,12 +8,16 @@ Elsewhere one socket for all is cheaper.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
+
+import zmq
 
 from pubsub_common.messages import PublisherInfo
 from pubsub_common.security.handshakes import HandshakeWatch, Why
@@ -36,6 +40,12 @@ _SAY_AFTER: Final = 3
 # A publisher that left is heard until all that was under way has arrived; but should it
 # go on publishing, only so long: nobody would tell us any more that it is revoked.
 _PARTING_S: Final = 60.0
+
+# Each publisher takes three sockets (its own, and two of the watch on it), and these and
+# the connection a file each.
+_MANY_PUBLISHERS: Final = 4096
+SOCKETS: Final = 3 * _MANY_PUBLISHERS
+_FILES: Final = 4 * _MANY_PUBLISHERS
 
 OpenInlet = Callable[[int, Iterable[str]], Inlet]
 
@@ -62,6 +72,18 @@ class Ways(Protocol):
 
     def look(self) -> float | None:
         """See whether publishers let us in; the seconds after which to look again."""
+
+
+def allow_files() -> None:
+    """Let this process open as many files as that takes, as far as it may: by default it
+    is enough for 250 publishers."""
+    import resource  # only who has keys needs it
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):  # some kernels allow less
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class SharedWay:
@@ -131,6 +153,8 @@ class SeparateWays:
         self._has_left = has_left
         self._numbers = itertools.count(1)
         self._ways: dict[int, _Way] = {}  # by session
+        # Those for which there was no socket, by session.
+        self._unheard: dict[int, PublisherInfo] = {}
 
     def begin(self, names: Iterable[str]) -> None:
         """Each publisher's topics come with it."""
@@ -147,17 +171,40 @@ class SeparateWays:
                 arrived = way.inlet.remove(given_up)
                 return way.inlet.add(publisher.topics) or arrived
             self._retire(way)
+        try:
+            self._open(publisher, publisher.address, publisher.key)
+        except zmq.ZMQError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            # No reason to leave those who have one.
+            if not self._unheard:
+                _log.error(
+                    "the publisher at %s, or more of them, cannot be heard: %s "
+                    "(ulimit -n); trying again",
+                    publisher.address,
+                    error.strerror,
+                )
+            self._unheard[publisher.session] = publisher
+        return True
+
+    def _open(self, publisher: PublisherInfo, address: str, key: str) -> None:
+        """Raises:
+        zmq.ZMQError: there are no more files or sockets.
+        """
         from pubsub_common.security.keys import act_as_client
 
         number = next(self._numbers)
         inlet = self._open_inlet(number, publisher.topics)
-        inlet.restrict(publisher.session)
-        act_as_client(inlet.socket, self._pair, publisher.key)
-        inlet.watch = watch = HandshakeWatch(inlet.socket)
+        try:
+            inlet.restrict(publisher.session)
+            act_as_client(inlet.socket, self._pair, key)
+            inlet.watch = watch = HandshakeWatch(inlet.socket)
+        except BaseException:
+            self._give_back(number)
+            raise
         self._ways[publisher.session] = _Way(number, inlet, publisher, watch)
-        inlet.connect(publisher.address)
+        inlet.connect(address)
         self._receiver.changed()
-        return True
 
     def _renewed(self, publisher: PublisherInfo) -> _Way | None:
         """The way to a publisher that has a new session now: it goes on, since what it
@@ -172,6 +219,7 @@ class SeparateWays:
         return None
 
     def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
+        self._unheard.pop(publisher.session, None)
         way = self._ways.get(publisher.session)
         if way is None:
             return False
@@ -210,7 +258,16 @@ class SeparateWays:
             elif now - way.left_at > _PARTING_S:
                 way.again_at = None
                 way.inlet.disconnect(way.publisher.address or "")
-        return _AGAIN_S if self._ways else None
+        self._try_unheard()
+        return _AGAIN_S if self._ways or self._unheard else None
+
+    def _try_unheard(self) -> None:
+        for session, publisher in list(self._unheard.items()):
+            if not self._has_left(session):
+                self.join(publisher)
+                if session not in self._ways:
+                    return  # there is still none
+            del self._unheard[session]
 
     def _say(self, publisher: PublisherInfo, why: Why) -> None:
         _log.warning(
@@ -222,7 +279,10 @@ class SeparateWays:
     def _retire(self, way: _Way) -> None:
         """What it still holds is taken out by the receiving thread."""
         del self._ways[way.publisher.session]
-        inlet = self._receiver.inlets.pop(way.number, None)
+        self._give_back(way.number)
+
+    def _give_back(self, number: int) -> None:
+        inlet = self._receiver.inlets.pop(number, None)
         if inlet is not None:
             self._receiver.retired.append(inlet)
         self._receiver.changed()

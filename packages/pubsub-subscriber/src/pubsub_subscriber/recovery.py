@@ -16,6 +16,9 @@ never arrived.
 With ``from_start`` a stream begins with the oldest event that its publisher still has.
 What it no longer has was never ours, so it is not lost.
 
+When another publisher takes over the topic (`pubsub_subscriber.streams`), a stream that is held
+still gets what was published before that, and nothing more.
+
 All times are seconds of one monotonic clock.
 """
 
@@ -116,6 +119,8 @@ class Recovery:
         if number < tracker.expected:
             tracker.duplicated += 1
             return
+        if tracker.passed_over and stream is not None and number >= stream.target:
+            return
         if stream is None:
             if number == tracker.expected:
                 tracker.expected += 1
@@ -137,7 +142,7 @@ class Recovery:
         stream = self._streams.get((tracker.session, tracker.topic))
         if tracker.expected < 0:
             stream = self._begin(tracker, sequence, now)
-        if sequence <= tracker.expected:
+        if sequence <= tracker.expected or tracker.passed_over:
             return
         if stream is None:
             stream = self._open(tracker, now)

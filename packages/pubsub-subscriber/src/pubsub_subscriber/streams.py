@@ -4,7 +4,8 @@ handshake, who has left, who owns a topic, and which events of whom arrived. Cor
 A topic for which some publisher has an ownership strength is owned by the strongest that
 is there (of several the one with the lowest session). Events of the others are passed
 over: they are neither received nor lost. An owner that leaves in an orderly way is heard
-to its end.
+to its end. One that a broker does not know which was just restarted stays the owner for the
+settling time: it is likely to come back.
 
 Two threads share it: the control thread tells of joins and departures, the user's
 thread of frames. Each method is one short step under the caller's lock.
@@ -39,6 +40,7 @@ class _Leaving:
     departure: Departure
     deadline: float
     received: int = -1
+    owner_until: float | None = None
 
 
 def place_of(publisher: PublisherInfo) -> tuple[str | None, str | None]:
@@ -59,6 +61,8 @@ class Streams:
         self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
         self._settled = Counts()
         self._publishers: dict[int, PublisherInfo] = {}
+        # Topics that a publisher has had, of which there may be streams.
+        self._given_up: dict[int, set[str]] = {}
         self._leaving: dict[int, _Leaving] = {}
         self._awaited: set[Key] = set()
         self._answered: set[Key] = set()
@@ -67,13 +71,20 @@ class Streams:
 
     def join(self, info: PublisherInfo) -> None:
         """A publisher is there (or back)."""
-        self._leaving.pop(info.session, None)
-        self._publishers[info.session] = info
+        session = info.session
+        self._leaving.pop(session, None)
+        before = self._publishers.get(session)
+        given_up = set() if before is None else {*before.topics} - {*info.topics}
+        self._publishers[session] = info
         self._owned |= bool(info.strengths)
+        if given_up:
+            self._given_up.setdefault(session, set()).update(given_up)
+            self._awaited -= {(session, topic) for topic in given_up}
         for topic in info.topics:
-            if (info.session, topic) not in self._answered:
-                self._awaited.add((info.session, topic))
-        self._find_owners(info.topics)
+            if (session, topic) not in self._answered:
+                self._awaited.add((session, topic))
+        # In a list of all publishers nobody says what one has given up.
+        self._find_owners((*info.topics, *given_up))
 
     def publisher(self, session: int) -> PublisherInfo | None:
         """What is known of a publisher, also while it is leaving."""
@@ -85,23 +96,34 @@ class Streams:
 
     def leave(self, departure: Departure, now: float) -> None:
         """A publisher left or died."""
+        self._leave(departure, now)
+
+    def _leave(
+        self, departure: Departure, now: float, *, may_return: bool = False
+    ) -> None:
         session = departure.session
         info = self._publishers.get(session)
         if info is None:
             return
         self._awaited -= {(session, topic) for topic in info.topics}
-        self._leaving[session] = _Leaving(departure, now + self.settle_s)
+        deadline = now + self.settle_s
+        leaving = self._leaving[session] = _Leaving(departure, deadline)
+        leaving.owner_until = deadline if may_return else None
         self._find_owners(info.topics)
 
     def replace(
-        self, publishers: Iterable[PublisherInfo], now: float
+        self,
+        publishers: Iterable[PublisherInfo],
+        now: float,
+        *,
+        restarted: bool = False,
     ) -> list[PublisherInfo]:
-        """The broker's full list: those not in it have left. Returns those that are
-        new to us."""
+        """The broker's full list: those not in it have left, or, if the broker was
+        ``restarted``, may not have come back yet. Returns those that are new to us."""
         listed = {info.session: info for info in publishers}
         for session in self._publishers.keys() - listed.keys():
             if session not in self._leaving:
-                self.leave(Departure(session=session), now)
+                self._leave(Departure(session=session), now, may_return=restarted)
         new = [
             info
             for session, info in listed.items()
@@ -151,7 +173,7 @@ class Streams:
     def tracker(self, session: int, topic: str) -> StreamTracker:
         """The tracker of a stream; a new one if need be."""
         key = (session, topic)
-        tracker = self.trackers.get(key)
+        tracker = self.trackers.get(key) or self._passed_over.get(key)
         if tracker is None:
             tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
             self.trackers[key] = tracker
@@ -166,7 +188,7 @@ class Streams:
         tracker = self._passed_over.get(key)
         if tracker is None:
             tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
-            self._passed_over[key] = tracker
+            self._mute(key, tracker)
         tracker.begin(sequence)
         return True
 
@@ -199,7 +221,7 @@ class Streams:
             there = [
                 info
                 for session, info in self._publishers.items()
-                if topic in info.topics and session not in self._leaving
+                if topic in info.topics and self._may_own(session)
             ]
             if any(topic in info.strengths for info in there):
                 strongest = max(
@@ -211,15 +233,24 @@ class Streams:
                 continue
             self._sort(topic)
 
+    def _may_own(self, session: int) -> bool:
+        leaving = self._leaving.get(session)
+        return leaving is None or leaving.owner_until is not None
+
     def _sort(self, topic: str) -> None:
         """Have the streams of a topic where they belong, now that its owner has
         changed."""
         for key in [key for key in self.trackers if key[1] == topic]:
             if self._muted(key):
-                self._passed_over[key] = self.trackers.pop(key)
+                self._mute(key, self.trackers.pop(key))
         for key in [key for key in self._passed_over if key[1] == topic]:
             if not self._muted(key):
-                self.trackers[key] = self._passed_over.pop(key)
+                tracker = self.trackers[key] = self._passed_over.pop(key)
+                tracker.passed_over = False
+
+    def _mute(self, key: Key, tracker: StreamTracker) -> None:
+        tracker.passed_over = True
+        self._passed_over[key] = tracker
 
     # Ends of streams
 
@@ -233,6 +264,10 @@ class Streams:
         To be called when the receiver has taken in all that waited: while it has not,
         time proves nothing.
         """
+        for session, leaving in self._leaving.items():
+            if leaving.owner_until is not None and now >= leaving.owner_until:
+                leaving.owner_until = None
+                self._find_owners(self._publishers[session].topics)
         done = [
             session
             for session, leaving in self._leaving.items()
@@ -257,7 +292,8 @@ class Streams:
         """When `settle` has something to do at the latest. For any thread."""
         if not self._leaving:
             return None
-        return min((item.deadline for item in self._leaving.values()), default=None)
+        times = (item.owner_until or item.deadline for item in self._leaving.values())
+        return min(times, default=None)
 
     def _complete(self, departure: Departure) -> bool:
         """Whether all that the publisher sent has arrived, as far as it told."""
@@ -290,7 +326,8 @@ class Streams:
         info = self._publishers.pop(session)
         gaps: list[Gap] = []
         ends: Mapping[str, int] = departure.next_sequences
-        for topic in info.topics:
+        given_up = self._given_up.pop(session, ())
+        for topic in dict.fromkeys((*info.topics, *given_up)):
             key = (session, topic)
             self._answered.discard(key)
             gaps += abandon(key)
@@ -306,6 +343,7 @@ class Streams:
         return gaps
 
     def _keep_closed(self, key: Key, tracker: StreamTracker) -> None:
+        tracker.passed_over = False
         self._closed[key] = tracker
         if len(self._closed) > _MAX_CLOSED:
             self._settled.add(self._closed.popitem(last=False)[1])

@@ -40,7 +40,13 @@ from pubsub_common.sequence import Counts, Gap
 from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEvent
 from pubsub_common.sockets import Waker, end_context, endpoint, new_context
 from pubsub_common.wildcards import is_filter, validate_subscriptions
-from pubsub_subscriber.direct import SeparateWays, SharedWay, Ways
+from pubsub_subscriber.direct import (
+    SOCKETS,
+    SeparateWays,
+    SharedWay,
+    Ways,
+    allow_files,
+)
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import Intake
 from pubsub_subscriber.receiver import Receiver
@@ -210,7 +216,10 @@ class Subscriber:
             RegistrationRefused: the broker will not have this subscriber.
             NotReady: `stop` was called before the broker answered.
         """
-        self._context = new_context()
+        separate = self._keys is not None and not self.centralized
+        if separate:
+            allow_files()
+        self._context = new_context(SOCKETS if separate else None)
         self._receiver.waker = Waker()
         self._configured = True
         try:
@@ -287,9 +296,11 @@ class Subscriber:
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in
         the decentralized model, connect to the new ones."""
+        changes: list[Changed] = []
         with self._state:
             while self._notifications:
                 change = self._notifications.popleft()
+                changes.append(change)
                 now = time.monotonic()
                 for departure in change.left:
                     info = self._streams.publisher(departure.session)
@@ -307,8 +318,9 @@ class Subscriber:
                         self._ways.begin(self._names)
                 if not self.centralized:
                     self.setup_publisher_direct_connections(change.joined)
-                self._tell(change.joined, [each.session for each in change.left])
         self._receiver.wake()  # departures have deadlines, joins change readiness
+        for change in changes:
+            self._tell(change.joined, [each.session for each in change.left])
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
@@ -585,27 +597,35 @@ class Subscriber:
         self.session = reply.session
         with self._state:
             self._streams.settle_s = max(SETTLE_S, reply.lease_s)
-            if self.centralized and reply.epoch != self._epoch:
+            another = reply.epoch != self._epoch
+            if self.centralized and another:
                 self._streams.forget_answers()  # they came through another broker
             self._epoch = reply.epoch
             self._learn(reply.publishers)
-            if self.centralized:
+            if not self.centralized:
+                self.setup_notification_polling()
+            elif another:
+                self._names = dict.fromkeys(reply.ports)
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
-                self.setup_notification_polling()
-            new = self._streams.replace(reply.publishers, time.monotonic())
+                kept = self._ports if len(self._receiver.inlets) > 1 else {}
+                self.setup_broker_topic_port_connections({**kept, **reply.ports})
+            new = self._streams.replace(
+                reply.publishers, time.monotonic(), restarted=another
+            )
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
-            listed = {info.session for info in reply.publishers}
-            self._tell(reply.publishers, self._present.keys() - listed)
         self._receiver.wake()
+        listed = {info.session for info in reply.publishers}
+        self._tell(reply.publishers, self._present.keys() - listed)
 
     def _look_at_ways(self) -> float | None:
         with self._state:
             return self._ways.look()
 
     def _tell(self, joined: Iterable[PublisherInfo], left: Iterable[int]) -> None:
-        """Tell the user who has come and gone. One that is named in both is back."""
+        """Tell the user who has come and gone. One that is named in both is back. Without
+        the lock, which the user may need for `counts`."""
         if self._on_publisher is None:
             return
         there = {info.session: info for info in joined}
@@ -632,6 +652,10 @@ class Subscriber:
         """Give up topics that were there by a wildcard, if nobody publishes them any
         more; True when an event may have arrived meanwhile."""
         arrived = False
+        if self.centralized and len(self._receiver.inlets) > 1:
+            # Publishers count ours, over all connections. They would take one that we
+            # have just given up for another that they have not heard of yet.
+            return False
         for topic in {topic for info in publishers for topic in info.topics}:
             if topic in self.topics or self._streams.published(topic):
                 continue

@@ -27,7 +27,11 @@ class Monitor:
         # Without a limit: libzmq's own thread would wait for us, and we for it.
         self.socket.set_hwm(0)
         self.socket.linger = 0
-        watched.monitor(name, events)
+        try:
+            watched.monitor(name, events)
+        except zmq.ZMQError:  # it takes a socket too, and there may be none
+            self.socket.close()
+            raise
         self.socket.connect(name)
         self.fd: int = self.socket.FD
         self._state = asker(self.socket, zmq.EVENTS)

@@ -278,3 +278,38 @@ def test_a_client_that_was_stopped_for_longer_than_its_lease_goes_on(
     assert registered(port, "publisher")[0].session == before.session
     receiver.wait_for_events(len(receiver.events) + 5)
     receiver.check_order()
+
+
+def test_when_the_owner_of_a_topic_is_killed_the_next_one_takes_over(
+    run: Run,
+    run_broker: RunBroker,
+    new_subscriber: NewSubscriber,
+    receive: Receive,
+) -> None:
+    port = run_broker(lease_s=LEASE_S).port
+    receiver = receive(new_subscriber(port, "A"))
+
+    def publish(strength: int) -> Program:
+        return run(
+            "pubsub-publisher",
+            *("-t", "A", "-b", "127.0.0.1", "--broker-port", port),
+            *("--bind-port", free_port(), "-i", "-s", "0.01", "--strength", strength),
+        )
+
+    strong = publish(2)
+    receiver.wait_for_events(5)
+    (owner,) = registered(port, "publisher")
+    publish(1)
+    wait_for(
+        lambda: len(registered(port, "publisher")) == 2, "the other's registration"
+    )
+    receiver.wait_for_events(len(receiver.events) + 50)
+    assert {event.session for event in receiver.events} == {owner.session}
+
+    strong.kill()
+    wait_for(lambda: receiver.events[-1].session != owner.session, "the next owner")
+    receiver.wait_for_events(len(receiver.events) + 50)
+
+    sessions = [event.session for event in receiver.events]
+    assert sessions[-50:] == sessions[-1:] * 50
+    receiver.check_order()
