@@ -1702,3 +1702,4 @@ def test_a_topic_that_nobody_publishes_any_more_is_given_up(
 
     assert given_up == {b"a/y\0", ready_topic("a/y", subscriber.session)}
     assert ended(thread)
+    assert sorted(subscriber._intake._names.values()) == ["a/x", "b"]

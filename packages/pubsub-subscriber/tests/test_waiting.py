@@ -3,6 +3,7 @@ else there is to do."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -284,6 +285,32 @@ def test_a_signal_handler_may_stop_who_waits_in_the_socket(
 
     assert received
     assert ended(helper)
+
+
+def test_where_there_is_no_bell_events_come_by_the_descriptor(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: Inlet) -> zmq.Socket[bytes]:
+        raise zmq.ZMQError(errno.EMFILE)
+
+    monkeypatch.setattr(Inlet, "_new_bell", fail)
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    received: list[Event] = []
+    thread = threading.Thread(target=lambda: received.extend(subscriber), daemon=True)
+    thread.start()
+
+    for number in range(20):
+        publisher.publish("A", b"x")
+        wait_for(lambda: subscriber.event_count > number, "the event")  # noqa: B023
+
+    assert subscriber._receiver._waits_in is None
+    subscriber.stop()
+    assert ended(thread)
+    assert len(received) == 20
 
 
 def test_to_close_an_inlet_does_not_wait_for_an_event(

@@ -7,6 +7,7 @@ rings: sends it a message from a socket of its own, over a connection inside thi
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,8 @@ from pubsub_common.sockets import DataSocket, asker, connect_again
 if TYPE_CHECKING:
     from pubsub_common.security.handshakes import HandshakeWatch
 
+
+_log = logging.getLogger(__name__)
 
 # Messages that nobody wants, before others have their turn.
 _DROPPED_AT_ONCE: Final = 64
@@ -71,6 +74,7 @@ class Inlet(DataSocket):
         self._positions = positions
         self._ready_topics: dict[str, bytes] = {}
         self._bell: zmq.Socket[bytes] | None = None
+        self._bell_failed = False
         # What the bell says; without it nobody can ring, so nobody may wait in the socket.
         # The lock guards it.
         self.bell_message = b""
@@ -98,17 +102,29 @@ class Inlet(DataSocket):
 
     # Waiting in the socket
 
-    def fit_bell(self) -> None:
-        """The receiving thread is going to wait in the socket. For that thread, which must
-        not hold the lock."""
-        if self._bell is None:
-            with self.lock:
-                bell = self.socket.context.socket(zmq.PUB)
-                bell.linger = 0
-                where = f"inproc://bell-{id(self)}"
-                bell.bind(where)
-                self.socket.connect(where)
-            self._bell = bell
+    def fit_bell(self) -> bool:
+        """The receiving thread would like to wait in the socket; whether it may. For that
+        thread, which must not hold the lock."""
+        if self._bell is None and not self._bell_failed:
+            try:
+                with self.lock:
+                    self._bell = self._new_bell()
+            except zmq.ZMQError as error:  # it takes a socket and a file
+                self._bell_failed = True
+                _log.info("cannot wait in the socket: %s", error.strerror)
+        return self._bell is not None
+
+    def _new_bell(self) -> zmq.Socket[bytes]:
+        bell = self.socket.context.socket(zmq.PUB)
+        try:
+            bell.linger = 0
+            where = f"inproc://bell-{id(self)}"
+            bell.bind(where)
+            self.socket.connect(where)
+        except BaseException:
+            bell.close()
+            raise
+        return bell
 
     def ring(self) -> None:
         """Have the thread that waits in the socket come out, or not even begin to wait. For

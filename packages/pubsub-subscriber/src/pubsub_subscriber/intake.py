@@ -99,6 +99,11 @@ class Intake:
         self._names[topic_prefix(topic) + EVENT_MARK] = topic
         self._batch_names[topic_prefix(topic) + BATCH_MARK] = topic
 
+    def remove(self, topic: str) -> None:
+        """Events of this topic are not for us any more, and none waits."""
+        self._names.pop(topic_prefix(topic) + EVENT_MARK, None)
+        self._batch_names.pop(topic_prefix(topic) + BATCH_MARK, None)
+
     def take_held(self, items: MutableSequence[Any]) -> None:
         """Append the events of the frame that ended the last burst to ``items``, one by
         one."""

@@ -137,8 +137,12 @@ class Receiver:
         """Bursts, until there will be no more events."""
         while self._next_burst(None):
             yield self._burst
-            if self._quiet and self._sole is not None and not self.kept:
-                self._sole.fit_bell()
+            if (
+                self._quiet
+                and not self.kept
+                and self._sole is not None
+                and self._sole.fit_bell()
+            ):
                 # Its descriptor tells nothing of what comes from here on.
                 self._quiet = self._empty_now = False
                 yield from self._bursts_from(self._sole)

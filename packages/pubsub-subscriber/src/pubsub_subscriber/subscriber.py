@@ -660,6 +660,7 @@ class Subscriber:
             if topic in self.topics or self._streams.published(topic):
                 continue
             self._names.pop(topic, None)
+            self._intake.remove(topic)
             if not self.centralized:
                 arrived |= self._ways.forget(topic)
                 continue
