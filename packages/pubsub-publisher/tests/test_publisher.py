@@ -70,6 +70,21 @@ def test_the_defaults_are_those_of_the_driver() -> None:
     assert publisher.bind_port == 5556
 
 
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [
+        ({}, 10_000),
+        ({"overflow": "block"}, 1000),
+        ({"overflow": "block", "queue_limit": 10_000}, 10_000),
+        ({"queue_limit": 5}, 5),
+    ],
+)
+def test_who_blocks_has_fewer_messages_wait_unless_told_otherwise(
+    options: dict[str, Any], limit: int
+) -> None:
+    assert Publisher(topics=["A"], **options)._queue_limit == limit
+
+
 def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_KEYS", "no such file")
     monkeypatch.setenv("PUBSUB_BROKER", "127.0.0.9:7777")

@@ -11,7 +11,7 @@ from pubsub_perf.bench.runner import Cell, Figures
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 
 Metric = Literal["rate", "p50_us", "p99_us", "cpu_s_per_million"]
-SIZES: Final = (16, 64, 256, 1024, 16_384, 65_536)
+SIZES: Final = (16, 64, 256, 1024, 4096, 16_384, 65_536)
 SMALL: Final = (16, 64, 256)
 # Sizes for which processor time is judged: where it is the events that cost.
 CPU_SIZES: Final = (64, 256)
