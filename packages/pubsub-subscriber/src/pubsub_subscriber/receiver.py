@@ -38,7 +38,9 @@ from pubsub_subscriber.sampler import LatencySampler
 # publisher that is faster than this subscriber would keep it from ending.
 _STOP_S: Final = 1.0
 _MAX_POLL_S: Final = 3600.0
-# Who receives events at shorter intervals than this takes several at once.
+# Who receives so many messages, each less than that after the one before, takes several at
+# once. Fewer may have come in one go, and it goes on as before.
+_STREAM: Final = 16
 _STREAM_NS: Final = 20_000
 
 
@@ -255,7 +257,7 @@ class Receiver:
         each runs with cold caches, once for every event."""
         self._waits_in = inlet
         sampler, limit = self._sampler, self._limit
-        last_ns = 0
+        last_ns = streak = 0
         try:
             if self._call is not self._known_call or not self._wanted():
                 return
@@ -269,15 +271,14 @@ class Receiver:
                     if self._taken > sampler.due:
                         sampler.take(events, self._taken)
                 yield self._burst
-                # Or this is over since something else was done meanwhile, or since who
-                # receives that often gets several at once in other ways.
+                streak = streak + 1 if received_ns - last_ns < _STREAM_NS else 0
+                last_ns = received_ns
                 if (
-                    self._waits_in is not inlet
-                    or received_ns - last_ns < _STREAM_NS
+                    self._waits_in is not inlet  # something else was done meanwhile
+                    or streak >= _STREAM
                     or (limit is not None and self._taken >= limit)
                 ):
                     return
-                last_ns = received_ns
         finally:
             self._waits_in = None
 
