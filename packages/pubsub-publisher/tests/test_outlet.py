@@ -205,6 +205,16 @@ def test_events_of_some_kilobytes_are_gathered_too(bench: Bench) -> None:
     assert batched(bench.frames(STREAK + 15)) == [1] * (STREAK + 1) + [7, 7]
 
 
+def test_large_events_do_not_fill_a_batch_that_a_small_one_began(bench: Bench) -> None:
+    for size in [8] * (STREAK + 1) + [8, *[30_000] * 8] * 3:
+        bench.send(bytes(size))
+    bench.outlet.flush(bench.topic)
+
+    frames = bench.frames(STREAK + 1 + 27)
+    assert numbers(frames) == list(range(STREAK + 1 + 27))
+    assert max(map(len, frames)) < 4 * 30_000
+
+
 def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
     """Send events of these sizes, in a thread, since they may have to wait for room."""
 

@@ -171,6 +171,8 @@ class Outlet(DataSocket):
                         # Our own work is no pause, and what was waited for room is no
                         # reason to send the next batch early.
                         begun_ns = last_ns = now_ns()
+                    elif len(payload) >= _LARGE_BYTES:
+                        limit = min(limit, batch_limit(len(payload)))
                     stamps_ns.append(stamp_ns)
                     topic.payloads.append(payload)
                     return stamp_ns
