@@ -115,7 +115,7 @@ class Inlet(DataSocket):
         return self._bell is not None
 
     def _new_bell(self) -> zmq.Socket[bytes]:
-        bell = self.socket.context.socket(zmq.PUB)
+        bell: zmq.Socket[bytes] = self.socket.context.socket(zmq.PUB)
         try:
             bell.linger = 0
             where = f"inproc://bell-{id(self)}"
