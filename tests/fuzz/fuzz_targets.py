@@ -6,6 +6,7 @@ was read can be written again, and reads the same.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import threading
@@ -169,6 +170,7 @@ class _Frames:
     """Stands for an `Inlet`: frames that wait to be received."""
 
     only = None
+    bell_message = b"somebody could ring"
 
     def __init__(self, frames: Sequence[bytes]) -> None:
         self.lock = threading.RLock()
@@ -195,12 +197,15 @@ def _unframed(data: bytes) -> list[bytes]:
 
 
 def _intake(data: bytes) -> object:
-    """The receive path, from frames to counted events: one by one, in batches, and with
-    recovery."""
-    plain = _taken_in(data, batches=False, recovery=None)
-    assert _taken_in(data, batches=True, recovery=None) == plain
+    """The receive path, from frames to counted events: in bursts, in batches, one by one
+    out of the socket, and with recovery."""
+    plain = _taken_in(data, _fetch)
+    assert _taken_in(data, _fetch_batches) == plain
+    assert _taken_in(data, _stream) == plain
     recovery = Recovery(lambda: seeds.SESSION, 1.0, hold=4)
-    stamps, _, _ = _taken_in(data, batches=False, recovery=recovery)
+    stamps, _, _ = _taken_in(data, _fetch, recovery)
+    recovery_too = Recovery(lambda: seeds.SESSION, 1.0, hold=4)
+    assert _taken_in(data, _stream, recovery_too)[0] == stamps
     for stream in {(session, topic) for session, topic, _ in stamps}:
         numbers = [number for *its, number in stamps if tuple(its) == stream]
         assert numbers == sorted(set(numbers))
@@ -209,8 +214,27 @@ def _intake(data: bytes) -> object:
     return type(stamps)
 
 
+# Moves what waits at an inlet to a list, a part of it at a time.
+Take = Callable[[Intake, Inlet, list[Any]], object]
+
+
+def _fetch(intake: Intake, inlet: Inlet, items: list[Any]) -> None:
+    intake.take(inlet, items, batches=False)
+
+
+def _fetch_batches(intake: Intake, inlet: Inlet, items: list[Any]) -> None:
+    intake.take(inlet, items, batches=True)
+
+
+def _stream(intake: Intake, inlet: Inlet, items: list[Any]) -> None:
+    with contextlib.suppress(zmq.Again):  # where a thread would wait
+        for events in intake.stream(inlet):
+            assert events
+            items += events
+
+
 def _taken_in(
-    data: bytes, *, batches: bool, recovery: Recovery | None
+    data: bytes, take: Take, recovery: Recovery | None = None
 ) -> tuple[list[tuple[int, str, int]], list[object], int]:
     gaps: list[object] = []
     streams = Streams()
@@ -223,7 +247,8 @@ def _taken_in(
     items: list[Any] = []
     for _ in range(2 * len(frames) + 1):
         intake.take_held(items)
-        if intake.take(inlet, items, batches=batches):
+        take(intake, inlet, items)
+        if not inlet.events() and not intake.held:
             break
     assert not inlet.events()
     assert not intake.held
