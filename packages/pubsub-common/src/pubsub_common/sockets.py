@@ -11,6 +11,9 @@ Waiting must not hold that lock, hence threads wait on the socket's file descrip
 socket, and *any* operation on the socket may take the news away. So whoever has
 operated on a socket that another thread waits for must, before letting go of the
 lock, either leave nothing to read or wake the other thread.
+
+A subscriber that receives one event at a time waits with the lock after all, where it can
+be called out (`pubsub_subscriber.inlet`).
 """
 
 from __future__ import annotations
