@@ -149,3 +149,24 @@ def test_who_waits_in_the_socket_receives_what_others_fetch(kinds: list[str]) ->
     assert received == fetched
     assert streams.counts() == others.counts()
     assert intake.malformed_count == kinds.count("garbage")
+
+
+def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
+    class Flooded(FakeInlet):
+        def receive_frame(self, flags: int, copy: bool = True) -> Any:
+            if self.frames:
+                return super().receive_frame(flags, copy)
+            raise zmq.Again  # as `Inlet.restrict` has it
+
+    streams = Streams()
+    intake = new_intake(streams)
+    inlet = Flooded(0, frames_of(["event", "event", "event"]))
+    received: list[Any] = []
+
+    intake.take(inlet, received, batches=False)  # type: ignore[arg-type]
+    intake.take_held(received)
+    for events in intake.stream(inlet):  # type: ignore[arg-type]
+        received += events
+
+    assert [event.sequence for event in received] == [0, 1, 2]
+    assert not inlet.lock.locked()

@@ -205,6 +205,8 @@ class Intake:
                     return
                 frame = receive(0, not large)
                 received_ns = now_ns()
+            except zmq.Again:
+                return  # a flood of what nobody wants, see `Inlet.restrict`
             finally:
                 release()
             if large:
