@@ -198,14 +198,13 @@ class Broker:
 
             self._gatekeeper = Gatekeeper(self._secure_path, self._audit)
         self._waker = Waker()
-        self._context = new_context()
+        sockets = None
+        if forwarders and self._gatekeeper is not None:
+            # Each publisher has one at each forwarder.
+            sockets = max_clients * forwarders + _SPARE_SOCKETS
+        self._context = new_context(sockets)
         if forwarders:
             self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
-            if self._gatekeeper is not None:
-                # Each publisher has one at each forwarder, and libzmq allows 1023.
-                most = int(self._context.get(zmq.SOCKET_LIMIT))
-                sockets = max_clients * forwarders + _SPARE_SOCKETS
-                self._context.set(zmq.MAX_SOCKETS, min(most, sockets))
         if self._gatekeeper is not None:
             self._gatekeeper.open(self._context)
         pair = None if self._gatekeeper is None else self._gatekeeper.pair
