@@ -16,7 +16,7 @@ from pubsub_common.batches import (
     is_batch,
 )
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import Event, LargeEncoder, encode_event, topic_prefix
+from pubsub_common.events import Event, encode_event, encode_large_event, topic_prefix
 
 TOPICS = st.text(
     st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=63
@@ -91,12 +91,11 @@ def test_an_event_counts_as_one(
 def test_a_large_event_is_encoded_like_any_other(
     session: int, sequence: int, stamp: int, sizes: list[int]
 ) -> None:
-    encode_large = LargeEncoder()
     for index, size in enumerate(sizes):
         payload = bytes([index]) * size
         fields = ("10.0.0.1:1", session, sequence, stamp, payload)
 
-        assert encode_large(b"A\0", *fields) == encode_event("A", *fields)
+        assert encode_large_event(b"A\0", *fields) == encode_event("A", *fields)
 
 
 @given(st.binary(max_size=60))

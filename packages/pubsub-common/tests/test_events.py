@@ -11,10 +11,10 @@ from pubsub_common.defaults import MAX_PAYLOAD_BYTES
 from pubsub_common.errors import ConfigError, ProtocolError
 from pubsub_common.events import (
     Event,
-    LargeEncoder,
     decode_event,
     decode_ready_answer,
     encode_event,
+    encode_large_event,
     encode_ready_answer,
     parse_ready_question,
     parse_ready_topic,
@@ -296,4 +296,4 @@ class _Huge(bytes):
 
 def test_a_payload_that_no_subscriber_would_take_is_refused() -> None:
     with pytest.raises(ConfigError, match="too large"):
-        LargeEncoder()(b"A\0", "10.0.0.1:1", 1, 2, 3, _Huge())
+        encode_large_event(b"A\0", "10.0.0.1:1", 1, 2, 3, _Huge())

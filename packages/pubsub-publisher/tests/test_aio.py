@@ -243,7 +243,7 @@ class Queue:
         outlet = publisher._inner._outlet
         send = outlet._send
 
-        def send_if_room(frame: bytes | memoryview, flags: int) -> object:
+        def send_if_room(frame: bytes | bytearray, flags: int) -> object:
             if self.full:
                 raise zmq.Again
             return send(frame, flags)

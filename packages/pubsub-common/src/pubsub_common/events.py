@@ -36,10 +36,6 @@ EVENT_MARK: Final = b"\x95"
 PRIVATE: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
 _TOPICS_DIGITS: Final = 4
-# A `LargeEncoder` keeps about this much at most between two events, and takes a little more than
-# an event needs, because the next one may be longer by a digit.
-_KEPT_BYTES: Final = 2**20
-_SPARE_BYTES: Final = 64
 LOWER_HEX: Final = frozenset(b"0123456789abcdef")
 
 # JSON numbers are exact up to here in every language (IEEE 754 doubles).
@@ -76,7 +72,9 @@ class Event(msgspec.Struct, array_like=True, gc=False):
         return (self.received_ns - self.published_ns) / 1e9
 
 
-encode_body = msgspec.msgpack.Encoder().encode
+_encoder: Final = msgspec.msgpack.Encoder()
+encode_body = _encoder.encode
+_encode_into = _encoder.encode_into
 # An Event has two fields more than the wire, which stay at their defaults here.
 decode_body = msgspec.msgpack.Decoder(Event).decode
 
@@ -100,55 +98,30 @@ def encode_event(
     )
 
 
-class LargeEncoder:
-    """Encodes events as `encode_event` does, with one copy of the payload less, into
-    memory that it uses again. Not for several threads at once.
+def encode_large_event(
+    prefix: bytes,
+    publisher: str,
+    session: int,
+    sequence: int,
+    published_ns: int,
+    payload: bytes,
+) -> bytearray:
+    """As `encode_event`, with the topic's prefix ready made, and one copy of the payload
+    less.
 
-    Fresh memory for each large frame would be given back to the kernel and taken from it
-    again, event by event: glibc trims the heap when the block at its end is freed.
+    Raises:
+        ConfigError: the payload is larger than subscribers take.
     """
-
-    def __init__(self) -> None:
-        self._buffer = memoryview(bytearray())
-
-    def __call__(
-        self,
-        prefix: bytes,
-        publisher: str,
-        session: int,
-        sequence: int,
-        published_ns: int,
-        payload: bytes,
-    ) -> memoryview:
-        """The frame, with the topic's prefix ready made; it holds until the next call.
-
-        Raises:
-            ConfigError: the payload is larger than subscribers take.
-        """
-        body = encode_body((publisher, session, sequence, published_ns, b""))
-        size = len(payload)
-        if size > MAX_PAYLOAD_BYTES:
-            raise ConfigError(
-                f"a payload of {size} bytes is too large; {MAX_PAYLOAD_BYTES} is the most"
-            )
-        # MessagePack's bin 8, 16 or 32, for which the empty payload's two bytes make room.
-        if size < 2**8:
-            mark = b"\xc4" + size.to_bytes(1, "big")
-        elif size < 2**16:
-            mark = b"\xc5" + size.to_bytes(2, "big")
-        else:
-            mark = b"\xc6" + size.to_bytes(4, "big")
-        head = prefix + body[:-2] + mark
-        start = len(head)
-        end = start + size
-        buffer = self._buffer
-        if len(buffer) < end:
-            buffer = memoryview(bytearray(end + _SPARE_BYTES))
-            if end <= _KEPT_BYTES:
-                self._buffer = buffer
-        buffer[:start] = head
-        buffer[start:end] = payload
-        return buffer[:end]
+    size = len(payload)
+    if size > MAX_PAYLOAD_BYTES:
+        raise ConfigError(
+            f"a payload of {size} bytes is too large; {MAX_PAYLOAD_BYTES} is the most"
+        )
+    frame = bytearray(prefix)
+    _encode_into(
+        (publisher, session, sequence, published_ns, payload), frame, len(prefix)
+    )
+    return frame
 
 
 def split_frame(frame: bytes) -> int:

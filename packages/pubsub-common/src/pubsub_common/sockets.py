@@ -47,6 +47,8 @@ DEAD_LINK_S: Final = _PROBE_S * (1 + _PROBES)
 _CONNECT_MS: Final = 2000
 # To end a context takes libzmq less than a millisecond, unless it never does.
 _TERM_S: Final = 3.0
+# See `new_context`.
+_FREED_BYTES: Final = 8 * 2**20
 
 
 # A frame is a topic, some numbers and the payload.
@@ -196,7 +198,14 @@ def wait_until_sent(port: int, timeout_s: float) -> None:
 
 def new_context(sockets: int | None = None) -> zmq.Context[zmq.Socket[bytes]]:
     """A ZeroMQ context of our own, so that ending one role never ends another. It has room
-    for so many ``sockets``, or for 1023."""
+    for so many ``sockets``, or for 1023.
+
+    From here on glibc keeps up to 16 MiB that are freed at the end of a heap, not 128 KiB.
+    Otherwise each large message is in pages that the kernel took back after the last one,
+    and has to clear again. The limit is twice the largest block that was mapped and freed
+    so far (mallopt(3), M_TRIM_THRESHOLD). Nothing is ever written to this one.
+    """
+    bytes(_FREED_BYTES)
     context = zmq.Context()
     if sockets is not None:
         context.set(zmq.MAX_SOCKETS, min(sockets, int(context.get(zmq.SOCKET_LIMIT))))

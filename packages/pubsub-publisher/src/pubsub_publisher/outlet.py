@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from pubsub_common.batches import encode_batch_body
-from pubsub_common.events import LargeEncoder, encode_body
+from pubsub_common.events import encode_body, encode_large_event
 from pubsub_common.sockets import DataSocket
 from pubsub_publisher.replies import Replies
 from pubsub_publisher.topicstate import TopicState, batch_limit
@@ -65,6 +65,8 @@ _ALONE_BYTES: Final = 32_768
 _PAUSE_NS: Final = 20_000
 _STREAK: Final = 64
 _NOBLOCK: Final = int(zmq.NOBLOCK)
+
+Frame = bytes | bytearray
 
 
 class Outlet(DataSocket):
@@ -104,10 +106,7 @@ class Outlet(DataSocket):
             self.socket.sndtimeo = _BLOCKED_MS
         # Without pyzmq's wrapper for draft options, a third of the time of a send.
         backend: Any = zmq.backend.Socket
-        self._send: Callable[[bytes | memoryview, int], Any] = backend.send.__get__(
-            self.socket
-        )
-        self._encode_large = LargeEncoder()  # under the lock
+        self._send: Callable[[Frame, int], Any] = backend.send.__get__(self.socket)
         # Under the lock: a send was not followed by a drain; the control thread will
         # look within `_RECHECK_S`.
         self._undrained = False
@@ -138,7 +137,6 @@ class Outlet(DataSocket):
         """
         acquire, release = self.lock.acquire, self.lock.release
         now_ns, encode, sending, full = self._now_ns, encode_body, self._send, zmq.Again
-        encode_large = self._encode_large
         flags = 0 if waiting else _NOBLOCK
         prefix, address, session = topic.prefix, self.address, self.session
         history = topic.history
@@ -183,7 +181,7 @@ class Outlet(DataSocket):
                 if len(payload) < _LARGE_BYTES:
                     sending(prefix + encode(fields), flags)
                 else:
-                    sending(encode_large(prefix, *fields), flags)
+                    sending(encode_large_event(prefix, *fields), flags)
                 topic.next_sequence += 1
                 if history is not None:
                     history.add(stamp_ns, payload)
@@ -207,10 +205,10 @@ class Outlet(DataSocket):
         """Number and send events, with the stamps that they were given, in one message.
         False when this is closed, None when there is no room."""
 
-        def encode(number: int) -> bytes | memoryview:
+        def encode(number: int) -> Frame:
             start = (self.address, self.session, number)
             if len(payloads) == 1:
-                return self._encode_large(
+                return encode_large_event(
                     topic.prefix, *start, stamps_ns[0], payloads[0]
                 )
             return topic.prefix + encode_batch_body(*start, stamps_ns, payloads)
@@ -363,8 +361,8 @@ class Outlet(DataSocket):
         """Send when there is room. The event keeps its stamp: the wait is part of its
         latency."""
 
-        def encode(number: int) -> memoryview:
-            return self._encode_large(
+        def encode(number: int) -> Frame:
+            return encode_large_event(
                 topic.prefix, self.address, self.session, number, stamp_ns, payload
             )
 
@@ -375,7 +373,7 @@ class Outlet(DataSocket):
     def _send_waiting(
         self,
         topic: TopicState,
-        encode: Callable[[int], bytes | memoryview] | None = None,
+        encode: Callable[[int], Frame] | None = None,
         stamps_ns: Sequence[int] = (),
         payloads: Sequence[bytes] = (),
     ) -> bool:
@@ -395,7 +393,7 @@ class Outlet(DataSocket):
     def _attempt(
         self,
         topic: TopicState,
-        encode: Callable[[int], bytes | memoryview] | None,
+        encode: Callable[[int], Frame] | None,
         stamps_ns: Sequence[int],
         payloads: Sequence[bytes],
         flags: int,

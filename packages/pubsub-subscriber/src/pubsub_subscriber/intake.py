@@ -43,10 +43,14 @@ _log = logging.getLogger(__name__)
 
 # Frames taken from a socket in one go.
 BURST: Final = 64
-# Of large ones: more would not stay in the processor's cache until they are delivered.
+# With so many events a burst ends: more would not stay in the processor's cache until they are
+# delivered. And of large ones.
+_BURST_EVENTS: Final = 512
 _LARGE_BURST: Final = 4
-# From here on a copy of a frame costs more than the view that avoids it.
-_LARGE_BYTES: Final = 4096
+# From here on a copy of a frame costs more than a view of it; and from here on, more than
+# pyzmq's object that gives a view of libzmq's memory.
+_VIEW_BYTES: Final = 16_384
+_LARGE_BYTES: Final = 131_072
 
 # What no frame begins with.
 _NO_PREFIX: Final = b"\xff\xff"
@@ -131,6 +135,7 @@ class Intake:
             prefix, topic = self._prefix, self._topic
             start = len(prefix) - 1  # where the array is
             session = -1
+            enough = False
             for number in range(BURST):
                 if number:
                     # Mostly only one waits; an exception is a slow way to learn it.
@@ -148,6 +153,8 @@ class Intake:
                         if self._usual_batch(
                             frame, begin, received_ns, only, items, batches
                         ):
+                            if len(items) >= _BURST_EVENTS:
+                                return False
                             continue
                         self.held = (frame, received_ns, inlet)
                         return False
@@ -156,11 +163,13 @@ class Intake:
                     if tracker is not None:
                         tracker.expected = expected
                     topic, start, session, tracker = found, len(prefix) - 1, -1, None
-                if len(frame) < _LARGE_BYTES:
+                size = len(frame)
+                if size < _VIEW_BYTES:
                     event = decode(frame[start:])
                 else:
                     event = decode(memoryview(frame)[start:])
-                    self._large = True
+                    self._large = size >= _LARGE_BYTES
+                    enough = self._large or number + 1 >= _LARGE_BURST
                 if event.session != session:
                     if only is not None and event.session != only:
                         self.held = (frame, received_ns, inlet)
@@ -177,6 +186,8 @@ class Intake:
                 event.topic = topic
                 event.received_ns = received_ns
                 put(event)
+                if enough:
+                    return False
         except zmq.Again:
             return True
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -211,7 +222,7 @@ class Intake:
                 release()
             if large:
                 frame = frame.buffer
-            elif len(frame) < _LARGE_BYTES and frame.startswith(prefix):
+            elif len(frame) < _VIEW_BYTES and frame.startswith(prefix):
                 try:
                     event = decode(frame[len(prefix) - 1 :])
                 except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -271,7 +282,7 @@ class Intake:
                 self.held = (frame, received_ns, inlet)
                 return False
             prefix, self._prefix, self._topic = begin, begin, found
-        if self._large:
+        if size >= _VIEW_BYTES:
             frame = memoryview(frame)
         topic = self._topic
         try:
