@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pubsub_perf import bench_command, cli
-from pubsub_perf.bench import footprint, securing
+from pubsub_perf.bench import bytecode, footprint, securing
 from pubsub_perf.bench.bars import Comparison, Need, comparisons, outcomes
 from pubsub_perf.bench.runner import Cell, Figures, run_cell, topics
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
@@ -234,6 +237,33 @@ def test_a_ratio_that_got_worse_ends_with_1(
     )
     file.write_text(json.dumps(document(**{"direct, 64 B": 0.9})))
     assert cli.main(words) == 0
+
+
+def test_roles_write_byte_code_though_python_was_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "compiled.py").write_text("x = 1\n")
+    tell = "import compiled, pathlib; print(pathlib.Path(compiled.__cached__).exists())"
+
+    def start() -> str:
+        command = [sys.executable, "-c", tell]
+        return subprocess.check_output(command, cwd=tmp_path, text=True).strip()
+
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = dict(os.environ)
+    assert start() == "False"
+    with bytecode.written():
+        assert start() == "True"
+    assert dict(os.environ) == before
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_byte_code_is_where_it_always_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    before = dict(os.environ)
+    with bytecode.written():
+        assert dict(os.environ) == before
 
 
 def test_notifications_go_to_matching_subscribers_only() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.security.keys import act_as_client, load_client_keys
+from pubsub_perf.bench import bytecode
 from pubsub_perf.bench.bars import RATE_PER_S, Comparison, Need
 from pubsub_perf.bench.footprint import Fact, idle_kib, register
 from pubsub_perf.bench.runner import Cell
@@ -59,7 +60,7 @@ def facts(repetitions: int) -> list[Fact]:
     """Memory and registrations, with and without keys in turn; medians."""
     memory: dict[str, list[tuple[int, int]]] = {}
     took: list[tuple[float, float]] = []
-    with tempfile.TemporaryDirectory() as name:
+    with bytecode.written(), tempfile.TemporaryDirectory() as name:
         keys = make_keys(Path(name) / "keys", ["client"])
         client = load_client_keys(keys.client("client"))
         words = keys.broker_words()
