@@ -73,14 +73,14 @@ def test_who_cannot_have_a_socket_is_heard_when_there_is_one(
     for session in (1, 2):
         bench.ways.join(info(session))
     assert bench.ways.look() is not None  # it looks again
-    assert bench.ways.inlet(1) is None
+    assert bench.ways.inlet(1, "A") is None
     assert not bench.inlets
 
     bench.make_room()
     bench.ways.look()
 
-    assert bench.ways.inlet(1) is not None
-    assert bench.ways.inlet(2) is not None
+    assert bench.ways.inlet(1, "A") is not None
+    assert bench.ways.inlet(2, "A") is not None
     assert len(bench.inlets) == 2
     assert len(caplog.messages) == 1
 

@@ -15,7 +15,7 @@ import pubsub_subscriber
 PACKAGE = Path(pubsub_subscriber.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
-CORE = ["recorder", "recovery", "sampler", "streams"]
+CORE = ["names", "presence", "recorder", "recovery", "sampler", "streams"]
 
 NOT_IN_CORE = {
     "asyncio",

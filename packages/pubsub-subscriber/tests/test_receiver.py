@@ -62,7 +62,7 @@ def test_who_fetches_until_nothing_waits_has_it_all(
 ) -> None:
     streams = Streams()
     intake = Intake(["A"], streams, threading.Lock(), lambda: 5, lambda _gap: None)
-    receiver = Receiver(intake, None, lambda: None, lambda: False, lambda: None)
+    receiver = Receiver(intake, None, lambda: None, lambda _: False, lambda: None)
     receiver.waker = Waker()
     sent = 0
     for number, one in enumerate(kinds):
@@ -128,7 +128,7 @@ def test_who_waits_in_the_socket_receives_what_others_fetch(kinds: list[str]) ->
     fetched: list[Any] = []
     others = Streams()
     receiver = Receiver(
-        new_intake(others), None, lambda: None, lambda: False, lambda: None
+        new_intake(others), None, lambda: None, lambda _: False, lambda: None
     )
     receiver.waker = Waker()
     receiver.inlets[0] = FakeInlet(0, frames)  # type: ignore[assignment]

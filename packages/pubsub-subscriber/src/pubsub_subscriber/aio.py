@@ -207,11 +207,13 @@ class Subscriber(Asynchronous[SyncSubscriber]):
 
     async def _pause(self, deadline: float | None) -> None:
         """Wait for frames, for something to settle, or for the deadline."""
-        inner = self._inner
-        inner._check_usable()
-        if inner._next_deadline() is not None and inner._settle():
+        self._inner._check_usable()
+        settlement = self._inner._settlement
+        if settlement.next_deadline() is not None and settlement.settle(
+            self._receiver.kept
+        ):
             return
-        due = [at for at in (deadline, inner._next_deadline()) if at is not None]
+        due = [at for at in (deadline, settlement.next_deadline()) if at is not None]
         timeout_s = min(due, default=float("inf")) - time.monotonic()
         self._since_turn = 0
         await self._watch.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))

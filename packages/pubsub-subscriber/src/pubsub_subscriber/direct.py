@@ -15,7 +15,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
@@ -24,6 +24,7 @@ from pubsub_common.security.handshakes import HandshakeWatch, Why
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.streams import place_of
+from pubsub_subscriber.ways import OpenInlet
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair
@@ -46,32 +47,6 @@ _PARTING_S: Final = 60.0
 _MANY_PUBLISHERS: Final = 4096
 SOCKETS: Final = 3 * _MANY_PUBLISHERS
 _FILES: Final = 4 * _MANY_PUBLISHERS
-
-OpenInlet = Callable[[int, Iterable[str]], Inlet]
-
-
-class Ways(Protocol):
-    """How a subscriber is connected to publishers. For the control thread and the
-    user's, under the subscriber's lock."""
-
-    def begin(self, names: Iterable[str]) -> None:
-        """We want these topics."""
-
-    def join(self, publisher: PublisherInfo) -> bool:
-        """Connect to a publisher; True when the receiver must be woken."""
-
-    def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
-        """Disconnect from a publisher that is gone; ``address_in_use`` when another has
-        taken its address over. True when the receiver must be woken."""
-
-    def forget(self, topic: str) -> bool:
-        """We want this topic no longer. True when the receiver must be woken."""
-
-    def inlet(self, session: int) -> Inlet | None:
-        """The socket that leads to a publisher."""
-
-    def look(self) -> float | None:
-        """See whether publishers let us in; the seconds after which to look again."""
 
 
 def allow_files() -> None:
@@ -110,11 +85,14 @@ class SharedWay:
             return False
         return self._receiver.inlets[0].disconnect(publisher.address)
 
+    def may_forget(self) -> bool:
+        return True
+
     def forget(self, topic: str) -> bool:
         inlet = self._receiver.inlets.get(0)
         return inlet is not None and inlet.remove([topic])
 
-    def inlet(self, session: int) -> Inlet | None:
+    def inlet(self, session: int, topic: str) -> Inlet | None:
         return self._receiver.inlets.get(0)
 
     def look(self) -> float | None:
@@ -228,13 +206,16 @@ class SeparateWays:
         self._retire(way)
         return True
 
+    def may_forget(self) -> bool:
+        return True
+
     def forget(self, topic: str) -> bool:
         arrived = False
         for way in self._ways.values():
             arrived |= way.inlet.remove([topic])
         return arrived
 
-    def inlet(self, session: int) -> Inlet | None:
+    def inlet(self, session: int, topic: str) -> Inlet | None:
         way = self._ways.get(session)
         return None if way is None else way.inlet
 

@@ -14,32 +14,26 @@ A burst is bounded because its first event waits for its last.
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from typing import Any, Final
 
 import msgspec
 import zmq
 
-from pubsub_common.batches import BATCH_MARK, Batch, decode_batch_body, is_batch
+from pubsub_common.batches import BATCH_MARK, Batch, decode_batch_body
 from pubsub_common.errors import ProtocolError
 from pubsub_common.events import (
     EVENT_MARK,
     Event,
     decode_body,
-    decode_ready_answer,
-    split_frame,
     topic_prefix,
 )
-from pubsub_common.recovery import decode_answer, decode_position
 from pubsub_common.sequence import Gap
-from pubsub_subscriber.inlet import Inlet, is_ring
+from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.recovery import Recovery
-from pubsub_subscriber.streams import Streams, place_of
-
-_log = logging.getLogger(__name__)
+from pubsub_subscriber.streams import Streams
+from pubsub_subscriber.unusual import Unusual
 
 # Frames taken from a socket in one go.
 BURST: Final = 64
@@ -57,16 +51,11 @@ _NO_PREFIX: Final = b"\xff\xff"
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _POLLIN: Final = int(zmq.POLLIN)
 
-# Sessions that a publisher may have by one connection, besides the one we were told of: each
-# is remembered, and nobody else bounds them.
-_SESSIONS: Final = 8
-
 Item = Event | Batch
 
 
 class Intake:
-    """Decodes frames and keeps count of streams. For the user's thread, except
-    `streams`, which ``lock`` guards."""
+    """Decodes frames and counts the events of streams. For the user's thread."""
 
     def __init__(
         self,
@@ -79,24 +68,25 @@ class Intake:
         carry_out: Callable[[], object] = lambda: None,
     ) -> None:
         """``carry_out`` is called when ``recovery`` has something to ask."""
-        self.malformed_count = 0
         # With the byte that begins an event, so that all others stand out.
         self._names: dict[bytes, str] = {}
         self._batch_names: dict[bytes, str] = {}
         for topic in topics:
             self.add(topic)
         self._streams = streams
-        self._lock = lock
         self._now_ns = now_ns
-        self._on_gap = on_gap
-        self._recovery = recovery
-        self._carry_out = carry_out
+        self._unusual = Unusual(self._names, streams, lock, on_gap, recovery, carry_out)
         # The frame that was taken and that `take_held` has yet to look at: when it came,
         # and by which socket.
         self.held: tuple[bytes, int, Inlet] | None = None
         self._large = False  # the last event was
         # The topic of the last frame, which is likely that of the next one.
         self._prefix, self._topic = next(iter(self._names.items()), (_NO_PREFIX, ""))
+
+    @property
+    def malformed_count(self) -> int:
+        """How many messages were no events."""
+        return self._unusual.malformed_count
 
     def add(self, topic: str) -> None:
         """Events of this topic are for us too. For any thread."""
@@ -113,7 +103,7 @@ class Intake:
         one."""
         if self.held is not None:
             (frame, received_ns, inlet), self.held = self.held, None
-            self._unusual(frame, received_ns, inlet, items)
+            self._unusual.take(frame, received_ns, inlet, items)
 
     def take(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> bool:
         """Append the usual events that wait at ``inlet`` to ``items``, those of at most
@@ -336,137 +326,3 @@ class Intake:
         else:
             items.extend(batch.events())
         return True
-
-    def _unusual(
-        self,
-        frame: bytes,
-        received_ns: int,
-        inlet: Inlet,
-        items: MutableSequence[Any],
-    ) -> None:
-        """Any frame, step by step."""
-        try:
-            end = frame.find(b"\0")
-            topic = self._names.get(frame[: end + 1] + EVENT_MARK)
-            if topic is None:
-                self._take_private(frame, received_ns, inlet, items)
-            elif is_batch(frame, end):
-                batch = decode_batch_body(memoryview(frame)[end + 1 :])
-                batch.topic = topic
-                batch.received_ns = received_ns
-                self._check_sender(batch.session, inlet)
-                for event in batch:
-                    self._observe(event, items)
-            else:
-                split_frame(frame)
-                event = decode_body(memoryview(frame)[end + 1 :])
-                event.topic = topic
-                event.received_ns = received_ns
-                self._check_sender(event.session, inlet)
-                self._observe(event, items)
-        except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._count_malformed(error)
-        if self._recovery is not None and self._recovery.asks:
-            self._carry_out()
-
-    def _observe(self, event: Event, items: MutableSequence[Any]) -> None:
-        """Count an event that is the first of its stream, or not the expected one; it
-        is appended to ``items`` unless it is a duplicate, must wait for those before
-        it, or is not ours to have."""
-        session, topic, number = event.session, event.topic, event.sequence
-        recovery = self._recovery
-        gap = None
-        with self._lock:
-            recovering = recovery is not None and recovery.open((session, topic))
-            if not recovering and self._streams.pass_over(session, topic, number + 1):
-                return
-            tracker = self._streams.tracker(session, topic)
-            if recovery is None:
-                before = tracker.duplicated
-                gap = tracker.observe(number)
-                if tracker.duplicated == before:
-                    items.append(event)
-            else:
-                recovery.arrive(tracker, event, time.monotonic(), items)
-        if gap is not None:
-            self._on_gap(gap)
-
-    def _take_private(
-        self,
-        frame: bytes,
-        received_ns: int,
-        inlet: Inlet,
-        items: MutableSequence[Any],
-    ) -> None:
-        """A frame that is addressed to this subscriber."""
-        if is_ring(frame):
-            return
-        answered = decode_ready_answer(frame)
-        if answered is not None:
-            topic, answer = answered
-            self._check_sender(answer.session, inlet)
-            with self._lock:
-                self._streams.answered(answer.session, topic)
-            self._reached(answer.session, topic, answer.sequence, items)
-            return
-        told = None if self._recovery is None else decode_position(frame)
-        if told is not None:
-            topic, position = told
-            self._check_sender(position.session, inlet)
-            self._reached(position.session, topic, position.sequence, items)
-            return
-        recovered = None if self._recovery is None else decode_answer(frame)
-        if recovered is None or self._recovery is None:
-            raise ProtocolError("an event of a topic that was not subscribed")
-        question, batch = recovered
-        self._check_sender(batch.session, inlet)
-        batch.received_ns = received_ns
-        with self._lock:
-            gaps = self._recovery.answer(question, batch, time.monotonic(), items)
-        for gap in gaps:
-            self._on_gap(gap)
-
-    def _reached(
-        self, session: int, topic: str, sequence: int, items: MutableSequence[Any]
-    ) -> None:
-        """A publisher's next event is number ``sequence``, and all before it have been
-        sent here."""
-        recovery = self._recovery
-        gap = None
-        with self._lock:
-            recovering = recovery is not None and recovery.open((session, topic))
-            if not recovering and self._streams.pass_over(session, topic, sequence):
-                return
-            tracker = self._streams.tracker(session, topic)
-            if recovery is None:
-                gap = tracker.expect(sequence)
-            else:
-                recovery.reaches(tracker, sequence, time.monotonic(), items)
-        if gap is not None:
-            self._on_gap(gap)
-
-    def _count_malformed(self, error: Exception) -> None:
-        self.malformed_count += 1
-        if self.malformed_count == 1:
-            _log.warning("received what is no event (only said once): %s", error)
-
-    def _check_sender(self, session: int, inlet: Inlet) -> None:
-        """Whether what came by an inlet of one publisher may be of this session: its own,
-        or one that nobody else is known to have. It may have another one than we were
-        told, when the broker did not hear it for a while; its events arrive sooner than
-        the broker's word, and it counts on us.
-
-        Raises:
-            ProtocolError: it is another publisher's, or one too many.
-        """
-        only = inlet.only
-        if only is None or session == only or session in inlet.also:
-            return
-        with self._lock:
-            known, expected = map(self._streams.publisher, (session, only))
-        if known is None:
-            if len(inlet.also) >= _SESSIONS:
-                raise ProtocolError("a publisher sent something in many names")
-        elif expected is None or place_of(known) != place_of(expected):
-            raise ProtocolError("a publisher sent something in another's name")
-        inlet.also.add(session)

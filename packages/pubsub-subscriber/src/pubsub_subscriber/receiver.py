@@ -53,14 +53,14 @@ class Receiver:
         intake: Intake,
         limit: int | None,
         check_usable: Callable[[], None],
-        settle: Callable[[], bool],
+        settle: Callable[[MutableSequence[Any]], bool],
         next_deadline: Callable[[], float | None],
         poll_busy: Callable[[MutableSequence[Any]], None] | None = None,
     ) -> None:
         """At most ``limit`` events are delivered. ``check_usable`` raises when there is
-        no use in waiting. ``settle`` does what is due by ``next_deadline``, and puts
-        events that this frees into `kept`; True when there are some, or some may have
-        arrived meanwhile. ``poll_busy`` does what cannot wait until all that arrived was
+        no use in waiting. ``settle`` does what is due by ``next_deadline``, and appends
+        events that this frees to what it is given; True when there are some, or some may
+        have arrived meanwhile. ``poll_busy`` does what cannot wait until all that arrived was
         looked at."""
         self.inlets: dict[int, Inlet] = {}  # by broker port; 0: publishers
         self.retired: list[Inlet] = []
@@ -392,7 +392,7 @@ class Receiver:
                 return
             self._empty_now = False
         settle_at = self._next_deadline()
-        if settle_at is not None and self._settle():
+        if settle_at is not None and self._settle(self.kept):
             return
         self._quiet = settle_at is None
         self._poll(_timeout_ms(deadline, settle_at), items, batches)

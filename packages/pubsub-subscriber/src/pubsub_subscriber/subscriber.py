@@ -15,8 +15,6 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
-    MutableSequence,
-    Sequence,
 )
 from itertools import chain
 from pathlib import Path
@@ -39,20 +37,24 @@ from pubsub_common.messages import Model, PublisherInfo, Registered
 from pubsub_common.sequence import Counts, Gap
 from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEvent
 from pubsub_common.sockets import Waker, end_context, endpoint, new_context
-from pubsub_common.wildcards import is_filter, validate_subscriptions
+from pubsub_common.wildcards import validate_subscriptions
 from pubsub_subscriber.direct import (
     SOCKETS,
     SeparateWays,
     SharedWay,
-    Ways,
     allow_files,
 )
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import Intake
+from pubsub_subscriber.names import Names
+from pubsub_subscriber.presence import Presence
 from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.recorder import Recorder
 from pubsub_subscriber.recovery import Recovery
+from pubsub_subscriber.settlement import Settlement
 from pubsub_subscriber.streams import SETTLE_S, Streams
+from pubsub_subscriber.viabroker import BrokerWays
+from pubsub_subscriber.ways import Ways
 
 _log = logging.getLogger(__name__)
 
@@ -150,8 +152,7 @@ class Subscriber:
         self._queue_limit = queue_limit
         self._on_event = on_event
         self._on_gap = on_gap
-        self._on_publisher = on_publisher
-        self._present: dict[int, PublisherInfo] = {}  # as `on_publisher` was told
+        self._presence = Presence(on_publisher)
         self._recorder = Recorder()
         self._streams = Streams()
         # Guards streams, and that connections follow them. Taken before a socket's.
@@ -165,11 +166,14 @@ class Subscriber:
                 from_start=start == "history",
             )
         self._lost: dict[str, int] = {}  # by topic
-        self._ports: Mapping[str, int] = {}
-        # Those that we are subscribed to: our own, and what publishers have that a
-        # wildcard of ours stands for.
-        self._names = dict.fromkeys(
-            topic for topic in self.topics if not is_filter(topic)
+        self._names = Names(self.topics)
+        self._settlement = Settlement(
+            self._streams,
+            self._recovery,
+            self._state,
+            self._report,
+            self._let_go,
+            lambda session, topic: self._ways.inlet(session, topic),
         )
         self._intake = Intake(
             self._names,
@@ -178,7 +182,7 @@ class Subscriber:
             self._now_ns,
             self._report,
             self._recovery,
-            self._carry_out,
+            self._settlement.carry_out,
         )
         self._epoch: int | None = None
         self._keys = client_keys(keys)
@@ -186,20 +190,14 @@ class Subscriber:
             self._intake,
             None if indefinite else max_event_count,
             self._check_usable,
-            self._settle,
-            self._next_deadline,
-            None if self._recovery is None else self._poll_recovery,
+            self._settlement.settle,
+            self._settlement.next_deadline,
+            None if self._recovery is None else self._settlement.poll,
         )
-        self._ways: Ways = (
-            SharedWay(self._receiver, self._open_inlet)
-            if self._keys is None
-            else SeparateWays(
-                self._receiver,
-                self._open_inlet,
-                self._keys.pair,
-                self._streams.has_left,
-            )
+        self._via_broker = BrokerWays(
+            self._receiver, self._open_inlet, self._names.in_all
         )
+        self._ways = self._choose_ways()
         self._notifications: deque[Changed] = deque()
         self._configured = False
         self._control: ControlClient | None = None
@@ -260,21 +258,7 @@ class Subscriber:
     ) -> None:
         """Centralized: listen to the broker, with one socket for each port it
         forwards our topics from. ``received_message`` maps topics to ports."""
-        topics_of: dict[int, list[str]] = {}
-        for topic, port in received_message.items():
-            topics_of.setdefault(port, []).append(topic)
-        for port in self._receiver.inlets.keys() - topics_of.keys():
-            # A broker that restarted forwards from other ports. What the old socket
-            # still holds is taken out by the receiving thread.
-            self._receiver.retired.append(self._receiver.inlets.pop(port))
-        for port, topics in topics_of.items():
-            inlet = self._receiver.inlets.get(port)
-            if inlet is None:
-                self._open_inlet(port, topics).connect(f"{self._broker_ip}:{port}")
-            else:
-                inlet.add(topics, in_all=self._in_all(topics))
-        self._ports = dict(received_message)
-        self._receiver.changed()
+        self._via_broker.listen(self._broker_ip, received_message)
 
     def setup_notification_polling(self, notify_port: int = 0) -> None:
         """Decentralized: get ready to listen to publishers as the broker names them.
@@ -312,7 +296,7 @@ class Subscriber:
                 if self._learn(change.joined) or change.ports:
                     if self.centralized:
                         self.setup_broker_topic_port_connections(
-                            {**self._ports, **change.ports}
+                            {**self._via_broker.ports, **change.ports}
                         )
                     else:
                         self._ways.begin(self._names)
@@ -320,7 +304,8 @@ class Subscriber:
                     self.setup_publisher_direct_connections(change.joined)
         self._receiver.wake()  # departures have deadlines, joins change readiness
         for change in changes:
-            self._tell(change.joined, [each.session for each in change.left])
+            # Without the lock, which the user may need for `counts`.
+            self._presence.change(change.joined, [each.session for each in change.left])
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
@@ -513,72 +498,20 @@ class Subscriber:
         if self._on_gap is not None:
             self._on_gap(gap)
 
-    def _next_deadline(self) -> float | None:
-        """When `_settle` has something to do."""
-        leaving = self._streams.next_deadline()
-        recovery = self._recovery
-        missing = None if recovery is None else recovery.next_deadline()
-        if leaving is None or missing is None:
-            return leaving if missing is None else missing
-        return min(leaving, missing)
-
-    def _settle(self) -> bool:
-        """Close the books on publishers that left, and ask again for what is missing;
-        True when events were freed by that or have arrived meanwhile, of which the
-        descriptors may then not tell."""
+    def _let_go(self, gone: list[PublisherInfo]) -> bool:
+        """End the connections to publishers, and give up topics that were there by a
+        wildcard, if nobody publishes them any more; under the lock. True when events may
+        have arrived meanwhile."""
         arrived = False
-        kept, recovery = self._receiver.kept, self._recovery
-        waiting = len(kept)
-        now = time.monotonic()
-        gaps: list[Gap] = []
-        with self._state:
-            if recovery is None:
-                gone, gaps = self._streams.settle(now)
-            else:
-                for tracker, end in self._streams.announced():
-                    recovery.reaches(tracker, end, now, kept)
-                gaps = recovery.poll(now, kept, idle=True)
-                gone, lost = self._streams.settle(
-                    now, lambda key: recovery.abandon(key, kept)
-                )
-                gaps += lost
-            for info in gone:
-                if info.address:
-                    in_use = self._streams.address_in_use(info.address)
-                    arrived |= self._ways.leave(info, address_in_use=in_use)
-            arrived |= self._forget(gone)
-        for gap in gaps:
-            self._report(gap)
-        return self._carry_out() or arrived or len(kept) > waiting
-
-    def _poll_recovery(self, items: MutableSequence[Any]) -> None:
-        """Ask again for what is missing, where it is time, while events keep coming."""
-        recovery = self._recovery
-        assert recovery is not None, "only then it is called"
-        now = time.monotonic()
-        if (due := recovery.next_deadline()) is None or now < due:
-            return
-        with self._state:
-            gaps = recovery.poll(now, items, idle=False)
-        for gap in gaps:
-            self._report(gap)
-        self._carry_out()
-
-    def _carry_out(self) -> bool:
-        """Ask publishers what recovery wants to know; True when events may have arrived
-        meanwhile."""
-        arrived = False
-        recovery = self._recovery
-        if recovery is None or not recovery.asks:
-            return False
-        asks, recovery.asks = recovery.asks, []
-        for ask in asks:
-            if self.centralized:
-                inlet = self._receiver.inlets.get(self._ports.get(ask.topic, 0))
-            else:
-                inlet = self._ways.inlet(ask.publisher)
-            if inlet is not None:  # else there is no way at present
-                arrived |= inlet.ask(ask.raw, begins=ask.begins)
+        for info in gone:
+            if info.address:
+                in_use = self._streams.address_in_use(info.address)
+                arrived |= self._ways.leave(info, address_in_use=in_use)
+        if self._ways.may_forget():
+            for topic in {topic for info in gone for topic in info.topics}:
+                if not self._streams.published(topic) and self._names.forget(topic):
+                    self._intake.remove(topic)
+                    arrived |= self._ways.forget(topic)
         return arrived
 
     # Inside: the control thread
@@ -605,10 +538,10 @@ class Subscriber:
             if not self.centralized:
                 self.setup_notification_polling()
             elif another:
-                self._names = dict.fromkeys(reply.ports)
+                self._names.replace(reply.ports)
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
-                kept = self._ports if len(self._receiver.inlets) > 1 else {}
+                kept = self._via_broker.ports if self._via_broker.several else {}
                 self.setup_broker_topic_port_connections({**kept, **reply.ports})
             new = self._streams.replace(
                 reply.publishers, time.monotonic(), restarted=another
@@ -616,67 +549,33 @@ class Subscriber:
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
         self._receiver.wake()
-        listed = {info.session for info in reply.publishers}
-        self._tell(reply.publishers, self._present.keys() - listed)
+        self._presence.replace(reply.publishers)
 
     def _look_at_ways(self) -> float | None:
         with self._state:
             return self._ways.look()
 
-    def _tell(self, joined: Iterable[PublisherInfo], left: Iterable[int]) -> None:
-        """Tell the user who has come and gone. One that is named in both is back. Without
-        the lock, which the user may need for `counts`."""
-        if self._on_publisher is None:
-            return
-        there = {info.session: info for info in joined}
-        for session in left:
-            info = self._present.pop(session, None)
-            if info is not None:
-                self._on_publisher(info, False)
-        for session, info in there.items():
-            if self._present.get(session) != info:
-                self._present[session] = info
-                self._on_publisher(info, True)
-
     def _learn(self, publishers: Iterable[PublisherInfo]) -> bool:
         """Take in topics that a wildcard of ours stands for; True when one is new."""
-        known = len(self._names)
-        for info in publishers:
-            for topic in info.topics:
-                if topic not in self._names:
-                    self._names[topic] = None
-                    self._intake.add(topic)
-        return len(self._names) > known
+        new = self._names.learn(publishers)
+        for topic in new:
+            self._intake.add(topic)
+        return bool(new)
 
-    def _forget(self, publishers: Iterable[PublisherInfo]) -> bool:
-        """Give up topics that were there by a wildcard, if nobody publishes them any
-        more; True when an event may have arrived meanwhile."""
-        arrived = False
-        if self.centralized and len(self._receiver.inlets) > 1:
-            # Publishers count ours, over all connections. They would take one that we
-            # have just given up for another that they have not heard of yet.
-            return False
-        for topic in {topic for info in publishers for topic in info.topics}:
-            if topic in self.topics or self._streams.published(topic):
-                continue
-            self._names.pop(topic, None)
-            self._intake.remove(topic)
-            if not self.centralized:
-                arrived |= self._ways.forget(topic)
-                continue
-            inlet = self._receiver.inlets.get(self._ports.get(topic, 0))
-            if inlet is not None:
-                arrived |= inlet.remove([topic])
-        return arrived
+    # Inside: sockets
 
-    def _in_all(self, names: Sequence[str]) -> int:
-        """How many topics we have, if these, of one connection, are not all."""
-        return len(self._names) if len(names) < len(self._names) else 0
+    def _choose_ways(self) -> Ways:
+        if self.centralized:
+            return self._via_broker
+        if self._keys is None:
+            return SharedWay(self._receiver, self._open_inlet)
+        has_left = self._streams.has_left
+        return SeparateWays(self._receiver, self._open_inlet, self._keys.pair, has_left)
 
     def _open_inlet(self, port: int, topics: Iterable[str]) -> Inlet:
         names = tuple(topics)
         # Of several publishers each answers for its own topics.
-        in_all = self._in_all(names) if self.centralized else 0
+        in_all = self._names.in_all(names) if self.centralized else 0
         inlet = Inlet(
             self._context,
             names,

@@ -1,0 +1,195 @@
+"""Frames that are not as usual: first events of streams, other numbers than expected,
+answers, garbage. Shell (it holds the streams' lock).
+
+`pubsub_subscriber.intake` takes what is as usual, in a hurry, and gives everything else to
+this, which goes step by step.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, MutableSequence
+from typing import Any, Final
+
+import msgspec
+
+from pubsub_common.batches import decode_batch_body, is_batch
+from pubsub_common.errors import ProtocolError
+from pubsub_common.events import (
+    EVENT_MARK,
+    Event,
+    decode_body,
+    decode_ready_answer,
+    split_frame,
+)
+from pubsub_common.recovery import decode_answer, decode_position
+from pubsub_common.sequence import Gap
+from pubsub_subscriber.inlet import Inlet, is_ring
+from pubsub_subscriber.recovery import Recovery
+from pubsub_subscriber.streams import Streams, place_of
+
+_log = logging.getLogger(__name__)
+
+# Sessions that a publisher may have by one connection, besides the one we were told of: each
+# is remembered, and nobody else bounds them.
+_SESSIONS: Final = 8
+
+
+class Unusual:
+    """Takes any frame and keeps count of streams. For the user's thread, except `streams`,
+    which ``lock`` guards."""
+
+    def __init__(
+        self,
+        names: Mapping[bytes, str],
+        streams: Streams,
+        lock: threading.Lock,
+        on_gap: Callable[[Gap], None],
+        recovery: Recovery | None,
+        carry_out: Callable[[], object],
+    ) -> None:
+        """``names`` are our topics by what their events begin with. ``carry_out`` is called
+        when ``recovery`` has something to ask."""
+        self.malformed_count = 0
+        self._names = names
+        self._streams = streams
+        self._lock = lock
+        self._on_gap = on_gap
+        self._recovery = recovery
+        self._carry_out = carry_out
+
+    def take(
+        self,
+        frame: bytes,
+        received_ns: int,
+        inlet: Inlet,
+        items: MutableSequence[Any],
+    ) -> None:
+        """Append the events of a frame to ``items``, those that are ours to have."""
+        try:
+            end = frame.find(b"\0")
+            topic = self._names.get(frame[: end + 1] + EVENT_MARK)
+            if topic is None:
+                self._take_private(frame, received_ns, inlet, items)
+            elif is_batch(frame, end):
+                batch = decode_batch_body(memoryview(frame)[end + 1 :])
+                batch.topic = topic
+                batch.received_ns = received_ns
+                self._check_sender(batch.session, inlet)
+                for event in batch:
+                    self._observe(event, items)
+            else:
+                split_frame(frame)
+                event = decode_body(memoryview(frame)[end + 1 :])
+                event.topic = topic
+                event.received_ns = received_ns
+                self._check_sender(event.session, inlet)
+                self._observe(event, items)
+        except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._count_malformed(error)
+        if self._recovery is not None and self._recovery.asks:
+            self._carry_out()
+
+    def _observe(self, event: Event, items: MutableSequence[Any]) -> None:
+        """Count an event that is the first of its stream, or not the expected one; it
+        is appended to ``items`` unless it is a duplicate, must wait for those before
+        it, or is not ours to have."""
+        session, topic, number = event.session, event.topic, event.sequence
+        recovery = self._recovery
+        gap = None
+        with self._lock:
+            recovering = recovery is not None and recovery.open((session, topic))
+            if not recovering and self._streams.pass_over(session, topic, number + 1):
+                return
+            tracker = self._streams.tracker(session, topic)
+            if recovery is None:
+                before = tracker.duplicated
+                gap = tracker.observe(number)
+                if tracker.duplicated == before:
+                    items.append(event)
+            else:
+                recovery.arrive(tracker, event, time.monotonic(), items)
+        if gap is not None:
+            self._on_gap(gap)
+
+    def _take_private(
+        self,
+        frame: bytes,
+        received_ns: int,
+        inlet: Inlet,
+        items: MutableSequence[Any],
+    ) -> None:
+        """A frame that is addressed to this subscriber."""
+        if is_ring(frame):
+            return
+        answered = decode_ready_answer(frame)
+        if answered is not None:
+            topic, answer = answered
+            self._check_sender(answer.session, inlet)
+            with self._lock:
+                self._streams.answered(answer.session, topic)
+            self._reached(answer.session, topic, answer.sequence, items)
+            return
+        told = None if self._recovery is None else decode_position(frame)
+        if told is not None:
+            topic, position = told
+            self._check_sender(position.session, inlet)
+            self._reached(position.session, topic, position.sequence, items)
+            return
+        recovered = None if self._recovery is None else decode_answer(frame)
+        if recovered is None or self._recovery is None:
+            raise ProtocolError("an event of a topic that was not subscribed")
+        question, batch = recovered
+        self._check_sender(batch.session, inlet)
+        batch.received_ns = received_ns
+        with self._lock:
+            gaps = self._recovery.answer(question, batch, time.monotonic(), items)
+        for gap in gaps:
+            self._on_gap(gap)
+
+    def _reached(
+        self, session: int, topic: str, sequence: int, items: MutableSequence[Any]
+    ) -> None:
+        """A publisher's next event is number ``sequence``, and all before it have been
+        sent here."""
+        recovery = self._recovery
+        gap = None
+        with self._lock:
+            recovering = recovery is not None and recovery.open((session, topic))
+            if not recovering and self._streams.pass_over(session, topic, sequence):
+                return
+            tracker = self._streams.tracker(session, topic)
+            if recovery is None:
+                gap = tracker.expect(sequence)
+            else:
+                recovery.reaches(tracker, sequence, time.monotonic(), items)
+        if gap is not None:
+            self._on_gap(gap)
+
+    def _count_malformed(self, error: Exception) -> None:
+        self.malformed_count += 1
+        if self.malformed_count == 1:
+            _log.warning("received what is no event (only said once): %s", error)
+
+    def _check_sender(self, session: int, inlet: Inlet) -> None:
+        """Whether what came by an inlet of one publisher may be of this session: its own,
+        or one that nobody else is known to have. It may have another one than we were
+        told, when the broker did not hear it for a while; its events arrive sooner than
+        the broker's word, and it counts on us.
+
+        Raises:
+            ProtocolError: it is another publisher's, or one too many.
+        """
+        only = inlet.only
+        if only is None or session == only or session in inlet.also:
+            return
+        with self._lock:
+            known, expected = map(self._streams.publisher, (session, only))
+        if known is None:
+            if len(inlet.also) >= _SESSIONS:
+                raise ProtocolError("a publisher sent something in many names")
+        elif expected is None or place_of(known) != place_of(expected):
+            raise ProtocolError("a publisher sent something in another's name")
+        inlet.also.add(session)

@@ -1,0 +1,76 @@
+"""The way through the broker, centralized: a socket for each port it forwards from. Shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pubsub_common.messages import PublisherInfo
+from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.receiver import Receiver
+from pubsub_subscriber.ways import OpenInlet
+
+
+class BrokerWays:
+    """The sockets of a subscriber that listens to a broker."""
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        open_inlet: OpenInlet,
+        in_all: Callable[[Sequence[str]], int],
+    ) -> None:
+        """``in_all`` is how many topics we have, if those of one port are not all; else
+        0."""
+        self._receiver = receiver
+        self._open_inlet = open_inlet
+        self._in_all = in_all
+        self.ports: Mapping[str, int] = {}  # by topic
+
+    def listen(self, host: str, ports: Mapping[str, int]) -> None:
+        """Listen to the broker at ``host`` on the `ports` that it forwards topics from, and
+        to no others."""
+        inlets = self._receiver.inlets
+        topics_of: dict[int, list[str]] = {}
+        for topic, port in ports.items():
+            topics_of.setdefault(port, []).append(topic)
+        for port in inlets.keys() - topics_of.keys():
+            # A broker that restarted forwards from other ports. What the old socket
+            # still holds is taken out by the receiving thread.
+            self._receiver.retired.append(inlets.pop(port))
+        for port, topics in topics_of.items():
+            inlet = inlets.get(port)
+            if inlet is None:
+                self._open_inlet(port, topics).connect(f"{host}:{port}")
+            else:
+                inlet.add(topics, in_all=self._in_all(topics))
+        self.ports = dict(ports)
+        self._receiver.changed()
+
+    @property
+    def several(self) -> bool:
+        """Whether events come by more than one connection."""
+        return len(self._receiver.inlets) > 1
+
+    def begin(self, names: Iterable[str]) -> None:
+        """The broker tells the ports of topics."""
+
+    def join(self, publisher: PublisherInfo) -> bool:
+        return False
+
+    def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
+        return False
+
+    def may_forget(self) -> bool:
+        # Publishers count ours, over all connections. They would take one that we
+        # have just given up for another that they have not heard of yet.
+        return not self.several
+
+    def forget(self, topic: str) -> bool:
+        inlet = self.inlet(0, topic)
+        return inlet is not None and inlet.remove([topic])
+
+    def inlet(self, session: int, topic: str) -> Inlet | None:
+        return self._receiver.inlets.get(self.ports.get(topic, 0))
+
+    def look(self) -> float | None:
+        return None
