@@ -278,18 +278,37 @@ def test_the_defaults_that_it_states_are_those() -> None:
     assert parameters["bind_port"].default == 5556
 
 
-# The figures of docs/comparison.md
+# Figures
 
 
-def test_the_figures_of_the_comparison_are_rows_of_the_performance_page() -> None:
-    measured = rows((DOCS / "performance.md").read_text(encoding="utf-8"))
-    page = DOCS / "comparison.md"
-    figures = rows(section(page, "Bare ZeroMQ")) + rows(
-        section(page, "Figures against the others")
-    )
-    assert len(figures) > 10
-    for row in figures:
-        assert row in measured, f"copy this row anew from performance.md: {row}"
+def tables() -> Any:
+    """scripts/performance_tables.py."""
+    file = ROOT / "scripts" / "performance_tables.py"
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_have_the_figures_of_the_benchmarks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert (tables().main(["--check"]), capsys.readouterr().out) == (0, "")
+
+
+def test_all_rows_or_those_that_are_there_are_made_anew() -> None:
+    stale = "| 1 | direct, 64 B: events/s | 9.99 |\n"
+    folder = DOCS / "benchmarks"
+
+    table = tables().page(f"<!-- table: bars -->\n{stale}<!-- end -->\n", folder)
+    copied = tables().page(f"<!-- rows: bars -->\n{stale}<!-- end -->\n", folder)
+
+    assert table.count("\n") > 30
+    assert copied.count("\n") == 3
+    assert copied.splitlines()[1] in table.splitlines()
+    assert "9.99" not in table + copied
 
 
 # The first page
