@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from pubsub_perf import bench_command, cli
 from pubsub_perf.bench import bytecode, footprint, securing
 from pubsub_perf.bench.bars import Comparison, Need, comparisons, outcomes
+from pubsub_perf.bench.regression import Reference
 from pubsub_perf.bench.runner import Cell, Figures, run_cell, topics
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 
@@ -212,7 +214,8 @@ def test_the_command_writes_what_it_found_and_checks_it(
 
     assert "bar 1" in said
     [item] = found["comparisons"]
-    assert (item["name"], item["repetitions"], item["lost"]) == ("direct, 64 B", 1, 0)
+    assert (item["name"], item["lost"]) == ("direct, 64 B", 0)
+    assert item["repetitions"] == (1 if item["met"] else 3)
     assert item["ratio"] > 0
     assert found["versions"]["libzmq"]
 
@@ -237,6 +240,40 @@ def test_a_ratio_that_got_worse_ends_with_1(
     )
     file.write_text(json.dumps(document(**{"direct, 64 B": 0.9})))
     assert cli.main(words) == 0
+
+
+@pytest.mark.parametrize(
+    ("rates_found", "before", "runs"),
+    [
+        ([1.0, 1.0, 1.0], None, 3),
+        ([0.7, 0.7, 0.7], None, 9),  # misses its bar
+        ([1.0, 1.0, 1.0], 1.1, 3),
+        ([1.0, 1.0, 1.0], 1.3, 9),  # is worse than before
+    ],
+)
+def test_what_is_doubtful_is_run_three_times_as_often(
+    monkeypatch: pytest.MonkeyPatch,
+    rates_found: list[float],
+    before: float | None,
+    runs: int,
+) -> None:
+    from pubsub_perf.bench import session
+
+    cell = Cell("throughput", 64)
+    comparison = Comparison("direct, 64 B", cell, (Need(1, "rate", 0.8),), cell)
+    ours = itertools.cycle(rates(*(1000 * each for each in rates_found)))
+
+    def run(system: str, *_: object) -> Figures:
+        return next(ours) if system == OURS else FIGURES
+
+    monkeypatch.setattr(session, "run_cell", run)
+    ratio = {"bar": 1, "name": comparison.name, "metric": "rate", "ratio": before}
+    reference = Reference(None if before is None else {"comparisons": [ratio]})
+
+    [found] = session.compare(comparison, 3, 0.1, lambda _: None, reference.doubtful)
+
+    assert found.repetitions == runs
+    assert (reference.complaint([found]) is not None) == (before == 1.3)
 
 
 def test_roles_write_byte_code_though_python_was_told_not_to(

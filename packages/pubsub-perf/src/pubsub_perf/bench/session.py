@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,29 +17,41 @@ from pubsub_perf.bench.runner import Figures, run_cell
 
 Say = Callable[[str], None]
 
+_LONGER: Final = 3
+
 
 def compare(
-    comparison: Comparison, repetitions: int, seconds: float, say: Say
+    comparison: Comparison,
+    repetitions: int,
+    seconds: float,
+    say: Say,
+    doubtful: Callable[[list[Outcome]], bool] = lambda _found: False,
 ) -> list[Outcome]:
-    """Run a comparison; the one that goes first changes at each repetition.
+    """Run a comparison; the one that goes first changes at each repetition. If what was found
+    is ``doubtful``, go on until there are three times as many; all of them count.
 
     Raises:
         PubSubError: a run failed.
     """
     ours: list[Figures] = []
     other: list[Figures] = []
-    for repetition in range(repetitions):
-        say(f"{comparison.name}: {repetition + 1} of {repetitions}")
 
-        def mine() -> None:
-            ours.append(run_cell(comparison.ours, comparison.cell, seconds))
+    def mine() -> None:
+        ours.append(run_cell(comparison.ours, comparison.cell, seconds))
 
-        def theirs() -> None:
-            other.append(run_cell(comparison.system, comparison.against, seconds))
+    def theirs() -> None:
+        other.append(run_cell(comparison.system, comparison.against, seconds))
 
-        for run in (mine, theirs) if repetition % 2 else (theirs, mine):
-            run()
-    return outcomes(comparison, ours, other)
+    found: list[Outcome] = []
+    for most in (repetitions, _LONGER * repetitions):
+        while len(ours) < most:
+            say(f"{comparison.name}: {len(ours) + 1} of {most}")
+            for run in (mine, theirs) if len(ours) % 2 else (theirs, mine):
+                run()
+        found = outcomes(comparison, ours, other)
+        if not doubtful(found):
+            break
+    return found
 
 
 def facts(repetitions: int, say: Say) -> list[Fact]:
