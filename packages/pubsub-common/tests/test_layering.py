@@ -27,6 +27,7 @@ CORE = [
     "recovery",
     "sequence",
     "session",
+    "settings",
     "tcptable",
     "topics",
     "wildcards",

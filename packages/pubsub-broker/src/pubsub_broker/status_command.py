@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import cli, defaults
-from pubsub_common.commandline import Source
 from pubsub_common.errors import (
     BrokerUnreachable,
     HandshakeFailed,
@@ -15,6 +14,7 @@ from pubsub_common.errors import (
     PubSubError,
 )
 from pubsub_common.messages import Error, Status
+from pubsub_common.settings import Source
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pubsub_common import commandline, defaults, usage
-from pubsub_common.commandline import Settings
 from pubsub_common.commandline import normalise_argv as normalise_argv
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.settings import Settings
 from pubsub_common.signals import stopped_by_signals as stopped_by_signals
 
 EXIT_OK: Final = 0

@@ -6,14 +6,14 @@ file of settings, and that before the defaults of the usage text.
 
 from __future__ import annotations
 
-import enum
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from pubsub_common import usage
 from pubsub_common.errors import ConfigError
+from pubsub_common.settings import Settings, Source, part_broker
 
 # The broker that everything here talks to, HOST or HOST:PORT.
 BROKER_VARIABLE: Final = "PUBSUB_BROKER"
@@ -25,39 +25,6 @@ KEYS_VARIABLE: Final = "PUBSUB_KEYS"
 # The seed's driver spelled some long options with one dash.
 _ONE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
 _LONG: Final = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*)")
-
-
-class Source(enum.IntEnum):
-    """Where an option's value comes from; the stronger is the larger."""
-
-    DEFAULT = 0
-    FILE = 1
-    ENVIRONMENT = 2
-    WORDS = 3
-
-
-SOURCE_NAMES: Final = {
-    Source.DEFAULT: "default",
-    Source.FILE: "file",
-    Source.ENVIRONMENT: "environment",
-    Source.WORDS: "command line",
-}
-
-
-class Settings(dict[str, Any]):
-    """Options by long name, as docopt gives them, and the sources of those that have
-    one besides their default."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        super().__init__(values)
-        self.sources: dict[str, Source] = {}
-
-    def put(self, values: Mapping[str, Any], source: Source) -> None:
-        """Set options that no stronger source has set."""
-        for name, value in values.items():
-            if self.sources.get(name, Source.DEFAULT) <= source:
-                self[name] = value
-                self.sources[name] = source
 
 
 def normalise_argv(argv: Sequence[str]) -> list[str]:
@@ -102,21 +69,6 @@ def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
     part_broker(said)
     settings.put(said, Source.WORDS)
     return settings
-
-
-def part_broker(values: dict[str, Any]) -> None:
-    """Where one source names the broker by HOST:PORT, have it say both apart.
-
-    Raises:
-        ConfigError: that is none, or it names two ports.
-    """
-    text = str(values.get("--broker-address", ""))
-    if ":" not in text:
-        return
-    from pubsub_common.endpoints import broker_place
-
-    host, port = broker_place(text, values.get("--broker-port"))
-    values.update({"--broker-address": host, "--broker-port": str(port)})
 
 
 def forget_environment() -> None:

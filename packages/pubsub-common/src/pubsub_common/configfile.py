@@ -18,8 +18,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pubsub_common.commandline import SOURCE_NAMES, Settings, Source, part_broker
 from pubsub_common.errors import ConfigError
+from pubsub_common.settings import SOURCE_NAMES, Settings, Source, part_broker
 from pubsub_common.usage import NUMBERS, WHOLE_NUMBERS, OptionLine
 
 COMMON: Final = "common"

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from pubsub_common import addresses, cli, configfile, defaults, usage
-from pubsub_common.commandline import CONFIG_VARIABLE, Source, part_broker
+from pubsub_common.commandline import CONFIG_VARIABLE
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.settings import Source, part_broker
 
 PROGRAM: Final = "pubsub-driver"
 # One machine runs hundreds of roles, not tens of thousands by a slip of the finger.
