@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pubsub_perf.bench.job import Found, Job
-    from pubsub_perf.bench.worker import Run
+    from pubsub_perf.bench.run import Run
 
 OURS: Final = "pubsub"
 OURS_AIO: Final = "pubsub-asyncio"

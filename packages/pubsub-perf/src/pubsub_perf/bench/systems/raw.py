@@ -20,7 +20,7 @@ from pubsub_common.security.keys import (
     load_client_keys,
 )
 from pubsub_perf.bench.job import TOPIC, Found, Job
-from pubsub_perf.bench.worker import Run
+from pubsub_perf.bench.run import Run
 
 _QUEUE = 10_000
 # What a frame says besides the topic and the payload is as long as with our roles.
