@@ -158,7 +158,7 @@ def test_the_options_of_long_runs_reach_the_broker(tmp_path: Path) -> None:
     broker = built("--overflow=block", "--max-clients=7", f"--state={state}")
 
     assert broker._overflow == "block"
-    assert broker._max_clients == 7
+    assert broker._capacity.clients == 7
     assert broker._state_path == str(state)
 
 

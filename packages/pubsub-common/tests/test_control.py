@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 import zmq
 
-from pubsub_common import control, messages, session
+from pubsub_common import control, messages, session, standing
 from pubsub_common.control import ControlClient
 from pubsub_common.errors import BrokerUnreachable, NotReady, RegistrationRefused
 from pubsub_common.messages import (
@@ -346,7 +346,7 @@ def test_waiting_for_the_broker_is_mentioned_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(control, "_MENTION_AFTER_S", 0.001)
+    monkeypatch.setattr(standing, "_MENTION_AFTER_S", 0.001)
     client = connect(f"tcp://127.0.0.1:{free_port()}")
 
     with pytest.raises(BrokerUnreachable):

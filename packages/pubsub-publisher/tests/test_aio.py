@@ -402,7 +402,7 @@ def test_a_cancelled_block_leaves_in_an_orderly_way(
                 await publisher.wait_for_subscribers(1)
 
         task = asyncio.create_task(publish())
-        await happens(lambda: publisher._inner._topics["A"].next_number)
+        await happens(lambda: publisher._inner._topics.states["A"].next_number)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()

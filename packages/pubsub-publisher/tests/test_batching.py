@@ -242,8 +242,8 @@ def test_stop_ends_a_batch_that_waits_for_room(
     thread.start()
     # It is stuck when its numbers do not grow any more.
     seen = -1
-    while publisher._topics["A"].next_sequence != seen:
-        seen = publisher._topics["A"].next_sequence
+    while publisher._topics.states["A"].next_sequence != seen:
+        seen = publisher._topics.states["A"].next_sequence
         thread.join(0.3)
     publisher.stop()
     wait_for(lambda: not thread.is_alive(), "the end of publishing")

@@ -15,7 +15,7 @@ import pubsub_publisher
 PACKAGE = Path(pubsub_publisher.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
-CORE = ["history", "schedule", "topicstate", "trust"]
+CORE = ["history", "payloads", "schedule", "topicbook", "topicstate", "trust"]
 
 NOT_IN_CORE = {
     "asyncio",

@@ -579,14 +579,14 @@ def test_stop_ends_an_indefinite_publisher(
     publisher = new_publisher("A", indefinite=True, sleep_period=sleep_period)
     counts: list[int] = []
     thread = in_thread(lambda: counts.append(publisher.publish()))
-    wait_for(lambda: publisher._topics["A"].next_sequence, "the first event")
+    wait_for(lambda: publisher._topics.states["A"].next_sequence, "the first event")
 
     publisher.stop()
 
     assert ended(thread)
     assert publisher.stopped
     # An event may still be in its batch, which leaves within a millisecond.
-    assert counts == [publisher._topics["A"].next_number]
+    assert counts == [publisher._topics.states["A"].next_number]
 
 
 @pytest.mark.integration
@@ -635,7 +635,7 @@ def test_a_real_signal_ends_publishing(new_publisher: NewPublisher) -> None:
     before = signal.signal(signal.SIGUSR1, lambda *_: publisher.stop())
 
     def send() -> None:
-        wait_for(lambda: publisher._topics["A"].next_sequence > 3, "some events")
+        wait_for(lambda: publisher._topics.states["A"].next_sequence > 3, "some events")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
     try:
@@ -914,7 +914,7 @@ def test_under_block_an_answer_waits_for_room_in_the_queue(
     subscriber.next_answer()  # the first one, which came before the events
 
     _, answer = subscriber.next_answer()
-    assert answer.sequence == publisher._topics["A"].next_sequence
+    assert answer.sequence == publisher._topics.states["A"].next_sequence
 
 
 def fill(publisher: Publisher) -> None:
@@ -928,7 +928,7 @@ def fill(publisher: Publisher) -> None:
 
 def wait_until_blocked(publisher: Publisher) -> None:
     """Return when no event has left for a while."""
-    topic = publisher._topics["A"]
+    topic = publisher._topics.states["A"]
     seen, since = 0, time.monotonic()
 
     def blocked() -> bool:
@@ -1103,7 +1103,7 @@ def test_under_block_it_says_who_does_not_read(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("pubsub_publisher.publisher._PATIENCE_S", 0.01)
+    monkeypatch.setattr("pubsub_publisher.stalls._PATIENCE_S", 0.01)
     publisher = new_publisher("A", queue_limit=10, overflow="block")
     subscriber = subscribe(publisher, "A", session=1, queue_limit=1)
     publisher.wait_for_subscribers(1, WAIT_S)
@@ -1142,7 +1142,7 @@ def test_under_block_a_stalled_subscriber_that_leaves_lets_the_others_go_on(
     thread = in_thread(lambda: fill(publisher))
     first = other.next_event()
     wait_until_blocked(publisher)
-    blocked_at = publisher._topics["A"].next_sequence
+    blocked_at = publisher._topics.states["A"].next_sequence
 
     stalled.close()
 

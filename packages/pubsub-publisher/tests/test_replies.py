@@ -159,13 +159,13 @@ def test_a_subscriber_that_has_more_topics_now_is_ready_with_all_of_them() -> No
     """They come over several connections, so those of before say nothing of the others."""
     bench = Bench()
     for number, (name, topics) in enumerate([("x", 2), ("A", 4), ("y", 2), ("B", 4)]):
-        assert bench.replies.subscribers == set(), f"after {number}"
+        assert bench.replies.audience.subscribers == set(), f"after {number}"
         bench.replies.take(BEGINS + ready_topic(name, 9, topics))
-    assert bench.replies.subscribers == {9}
+    assert bench.replies.audience.subscribers == {9}
 
     bench.replies.take(ENDS + ready_topic("x", 9, 2))
 
-    assert bench.replies.subscribers == set()
+    assert bench.replies.audience.subscribers == set()
 
 
 def test_what_is_no_subscription_is_counted_said_once_and_ends_none(
@@ -179,7 +179,7 @@ def test_what_is_no_subscription_is_counted_said_once_and_ends_none(
 
     assert bench.replies.malformed_count == 3
     assert len(caplog.messages) == 1
-    assert bench.replies.subscribers == {9}
+    assert bench.replies.audience.subscribers == {9}
 
 
 def test_the_ready_handshake_is_answered_beside_it() -> None:
@@ -191,7 +191,7 @@ def test_the_ready_handshake_is_answered_beside_it() -> None:
     answered = decode_ready_answer(bench.sent[0])
     assert answered is not None
     assert (answered[0], answered[1].sequence) == ("A", 6)
-    assert bench.replies.subscribers == {9}
+    assert bench.replies.audience.subscribers == {9}
 
 
 @pytest.mark.parametrize(

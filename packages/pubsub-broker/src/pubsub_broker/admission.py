@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from pubsub_broker.registry import Client, Registry
+from pubsub_broker.registry import Registry
 from pubsub_common import messages
-from pubsub_common.defaults import CLOCKS, MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
+from pubsub_common.defaults import CLOCKS
 from pubsub_common.endpoints import parse_address, validate_host
 from pubsub_common.errors import ConfigError
 from pubsub_common.messages import Model, Register, Role
 from pubsub_common.wildcards import validate_names, validate_subscriptions
-
-if TYPE_CHECKING:
-    from pubsub_broker.policy import Grant
 
 
 class Refusal(Exception):
@@ -26,107 +20,78 @@ class Refusal(Exception):
         self.detail = detail
 
 
-def acceptable_topics(
-    request: Register,
-    model: Model,
-    registry: Registry,
-    max_topics: int = MAX_TOPICS_PER_CLIENT,
-) -> tuple[str, ...]:
-    """The topics of a registration that a broker of this model can accept.
+class Admission:
+    """Judges registrations with a broker of one model, whose clients are in
+    ``registry``. No more than ``max_clients`` may be there at a time, no more than
+    ``max_from_origin`` of them from one IP address, each with no more than
+    ``max_topics``."""
 
-    Raises:
-        Refusal: it cannot.
-    """
-    if request.model not in (None, model):
-        raise Refusal(
-            messages.WRONG_MODEL,
-            f"the {request.role} expects a {request.model} broker, this one is {model}",
-        )
-    topics = _topics(request, max_topics)
-    _check_strengths(request, topics)
-    try:
-        if request.role == "publisher":
-            parse_address(request.address)
-        else:
-            validate_host(request.address)
-    except ConfigError as error:
-        raise Refusal(messages.BAD_ADDRESS, str(error)) from error
-    _check_clock(request, topics, registry)
-    return topics
+    def __init__(
+        self,
+        model: Model,
+        registry: Registry,
+        *,
+        max_clients: int,
+        max_from_origin: int,
+        max_topics: int,
+    ) -> None:
+        self._model = model
+        self._registry = registry
+        self._max_clients = max_clients
+        self._max_from_origin = max_from_origin
+        self._max_topics = max_topics
 
+    def topics_of(self, request: Register) -> tuple[str, ...]:
+        """The topics of a registration that makes sense here.
 
-def check_grant(grant: Grant | None, role: Role, topics: Iterable[str]) -> None:
-    """Whether a client that may do so much may have these topics.
-
-    Raises:
-        Refusal: it may not.
-    """
-    if grant is None:
-        raise Refusal(messages.NOT_ALLOWED, "this client is not enrolled")
-    may = grant.may_publish if role == "publisher" else grant.may_subscribe
-    verb = "publish on" if role == "publisher" else "subscribe to"
-    for topic in topics:
-        if not may(topic):
+        Raises:
+            Refusal: it makes none.
+        """
+        if request.model not in (None, self._model):
             raise Refusal(
-                messages.NOT_ALLOWED,
-                f"the policy does not let {grant.name} {verb} {topic!r}",
+                messages.WRONG_MODEL,
+                f"the {request.role} expects a {request.model} broker, this one is "
+                f"{self._model}",
             )
+        topics = _topics(request, self._max_topics)
+        _check_strengths(request, topics)
+        try:
+            if request.role == "publisher":
+                parse_address(request.address)
+            else:
+                validate_host(request.address)
+        except ConfigError as error:
+            raise Refusal(messages.BAD_ADDRESS, str(error)) from error
+        _check_clock(request, topics, self._registry)
+        return topics
 
+    def check_room(self, request: Register, origin: str | None) -> None:
+        """Whether there is room for a client that is not registered yet, and among those
+        of its ``origin``, the IP address that it comes from.
 
-def check_owner(
-    request: Register, user: str, previous: Client | None, registry: Registry
-) -> None:
-    """Whether a client takes nothing that is another's.
-
-    Raises:
-        Refusal: it would.
-    """
-    if previous is not None and previous.user != user:
-        raise Refusal(messages.NOT_ALLOWED, "this session is another client's")
-    if request.role != "publisher":
-        return
-    there = registry.publisher_at(request.address)
-    if there is not None and there.user != user:
-        raise Refusal(
-            messages.NOT_ALLOWED,
-            f"another client's publisher is at {request.address}; should it be gone, its "
-            "lease will end soon",
-        )
-
-
-def check_room(
-    request: Register,
-    registry: Registry,
-    max_clients: int,
-    origin: str | None = None,
-    max_from_origin: int = MAX_CLIENTS,
-) -> None:
-    """Whether there is room for a client that is not registered yet, and among those of
-    its ``origin``, the IP address that it comes from.
-
-    Raises:
-        Refusal: there is none.
-    """
-    earlier = None
-    if request.role == "publisher":
-        earlier = registry.publisher_at(request.address)
-    if (
-        origin is not None
-        and registry.count_from(origin) >= max_from_origin
-        and (earlier is None or earlier.origin != origin)
-    ):
+        Raises:
+            Refusal: there is none.
+        """
+        earlier = None
+        if request.role == "publisher":
+            earlier = self._registry.publisher_at(request.address)
+        if (
+            origin is not None
+            and self._registry.count_from(origin) >= self._max_from_origin
+            and (earlier is None or earlier.origin != origin)
+        ):
+            raise Refusal(
+                messages.TOO_MANY,
+                f"{self._max_from_origin} clients are registered from {origin}, and this "
+                "broker takes no more from one address (--max-clients-per-address)",
+            )
+        if self._registry.count() < self._max_clients or earlier is not None:
+            return  # or it takes the place of the one that was there
         raise Refusal(
             messages.TOO_MANY,
-            f"{max_from_origin} clients are registered from {origin}, and this broker "
-            "takes no more from one address (--max-clients-per-address)",
+            f"{self._max_clients} clients are registered, and this broker takes no more "
+            "(--max-clients)",
         )
-    if registry.count() < max_clients or earlier is not None:
-        return  # or it takes the place of the one that was there
-    raise Refusal(
-        messages.TOO_MANY,
-        f"{max_clients} clients are registered, and this broker takes no more "
-        "(--max-clients)",
-    )
 
 
 def _topics(request: Register, max_topics: int) -> tuple[str, ...]:

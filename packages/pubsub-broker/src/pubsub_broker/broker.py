@@ -14,24 +14,25 @@ from typing import TYPE_CHECKING, Final, Self
 
 import zmq
 
-from pubsub_broker import exposure
 from pubsub_broker.budgets import limits_of
+from pubsub_broker.capacity import Capacity, Room
 from pubsub_broker.controlport import ControlPort, Received
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.counting import CountingForwarder
-from pubsub_broker.descriptors import room_for_clients, share_of_address
 from pubsub_broker.door import Door
 from pubsub_broker.effects import Arrived, Attach, Departed, Detach, Effect, Send
+from pubsub_broker.exposure import served_address
 from pubsub_broker.forwarder import RETRY_S
 from pubsub_broker.forwarding import Forwarding, Overflow
 from pubsub_broker.journal import Journal
+from pubsub_broker.reception import Reception
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_broker.statefile import StateKeeper
 from pubsub_common import addresses, arguments, defaults
 from pubsub_common.auditlog import AuditLog
-from pubsub_common.errors import ConfigError, ProtocolError, PubSubError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.events import SESSION_BITS
-from pubsub_common.messages import Disconnect, Heartbeat, Model, Register, Request
+from pubsub_common.messages import Disconnect, Heartbeat, Register, Request
 from pubsub_common.sockets import Waker, end_context, new_context
 
 if TYPE_CHECKING:
@@ -43,19 +44,6 @@ _log = logging.getLogger(__name__)
 # The longest wait in one go. A signal that comes just before a wait does not end it,
 # so a handler that calls `stop` would be run after it.
 _TURN_S: Final = 0.5
-# Requests served before queued ones wait for pushes and forwarder changes: bounds
-# how long a crowd of newcomers delays the others' notifications.
-_BURST: Final = 256
-# After so many refused messages the control port is not read for a while: its queues fill
-# up, and then the senders'. Both are short, so that a turn is over before the processor is
-# missed by somebody else (it is given away for milliseconds at a time), and so that whoever
-# comes meanwhile does not wait long.
-_FLOOD: Final = 10
-_PAUSE_S: Final = 0.005
-# Besides those for publishers: ports, monitors, forwarders' own.
-_SPARE_SOCKETS: Final = 1000
-# For a client that is to be hung up on to read why.
-_LAST_WORD_S: Final = 0.2
 # Who knows a client's session can speak in its name, so nobody may guess the next one.
 _secrets: Final = random.SystemRandom()
 
@@ -125,42 +113,27 @@ class Broker:
         arguments.queue_limit(queue_limit)
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
-        if max_clients is not None:
-            arguments.at_least("max_clients", max_clients)
-        if max_clients_per_address is not None:
-            arguments.at_least("max_clients_per_address", max_clients_per_address)
-        if not 0.1 <= max_registrations_per_second < float("inf"):
-            raise ConfigError(
-                "max_registrations_per_second must be at least 0.1: "
-                f"{max_registrations_per_second}"
-            )
-        arguments.in_range(
-            "max_topics_per_client",
+        self._capacity = Capacity(
+            max_clients,
+            max_clients_per_address,
+            max_registrations_per_second,
             max_topics_per_client,
-            1,
-            defaults.MAX_TOPICS_PER_CLIENT,
         )
         self.centralized = centralized
         self.indefinite = indefinite
         self.max_event_count = max_event_count
         self.port = port
         self.event_count = 0
-        self._given_address = exposure.served_address(bind, address)
+        self._given_address = served_address(bind, address)
         self._lease_s = lease_s
         self._forwarder_count = forwarders
         self._queue_limit = queue_limit
         self._linger_s = linger_s
         self._overflow: Overflow = overflow
-        self._max_clients = max_clients
-        self._max_per_address = max_clients_per_address
-        self._max_registrations_per_s = max_registrations_per_second
-        self._max_topics = max_topics_per_client
         self._state_path = state
         self._secure_path = secure
         self._gatekeeper: Gatekeeper | None = None
         self._audit = AuditLog(_log)
-        # Clients to be hung up on, once they have read why.
-        self._unwanted: list[tuple[float, set[str]]] = []
         self.address = ""
         self._stopping = False
         # The thread of `event_loop`, while there is one.
@@ -185,33 +158,27 @@ class Broker:
         self.address = self._given_address or defaults.LOOPBACK
         self._state = StateKeeper(self._state_path) if self._state_path else None
         forwarders = self._forwarder_count if self.centralized else 0
-        max_clients, warning = room_for_clients(
-            self._max_clients,
-            forwarders=forwarders,
-            secure=self._secure_path is not None,
+        room = self._capacity.make_room(
+            forwarders=forwarders, secure=self._secure_path is not None
         )
-        if warning is not None:
-            _log.warning("%s", warning)
-        per_address = share_of_address(self._max_per_address, max_clients)
         if self._secure_path is not None:
             from pubsub_broker.gatekeeper import Gatekeeper
 
             self._gatekeeper = Gatekeeper(self._secure_path, self._audit)
         self._waker = Waker()
-        sockets = None
-        if forwarders and self._gatekeeper is not None:
-            # Each publisher has one at each forwarder.
-            sockets = max_clients * forwarders + _SPARE_SOCKETS
-        self._context = new_context(sockets)
+        self._context = new_context(room.sockets)
         if forwarders:
             self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
+        pair = None
         if self._gatekeeper is not None:
             self._gatekeeper.open(self._context)
-        pair = None if self._gatekeeper is None else self._gatekeeper.pair
+            pair = self._gatekeeper.pair
         self._port = ControlPort(self._context, pair)
         self._door = Door(
             self._port.socket,
-            limits_of(per_address, self._max_registrations_per_s, self._lease_s),
+            limits_of(
+                room.per_address, self._capacity.registrations_per_s, self._lease_s
+            ),
             secure=pair is not None,
         )
         self._forwarding = Forwarding(
@@ -227,22 +194,8 @@ class Broker:
         self._counting = CountingForwarder(
             self._forwarding, lambda topic: self.send(topic)
         )
-        model: Model = "centralized" if self.centralized else "decentralized"
-        self._core = BrokerCore(
-            model,
-            MemoryRegistry(self._lease_s),
-            epoch=_secrets.getrandbits(SESSION_BITS),
-            lease_s=self._lease_s,
-            new_session=lambda: _secrets.getrandbits(SESSION_BITS),
-            ports=self._forwarding.ports_of,
-            forwarded=self._forwarded,
-            clock_ns=time.time_ns,
-            now=time.monotonic(),
-            max_clients=max_clients,
-            trust=None if self._gatekeeper is None else self._gatekeeper.trust,
-            max_from_origin=per_address,
-            max_topics=self._max_topics,
-        )
+        self._core = self._new_core(room)
+        self._reception = Reception(self._port, self._door, self._core, self._perform)
         self._configured = True
         try:
             self.port = self._door.port = self._port.bind(self.address, self.port)
@@ -255,25 +208,35 @@ class Broker:
         except BaseException:
             self.disconnect()
             raise
+        self._watch()
+        rights = None if self._gatekeeper is None else self._gatekeeper.describe()
+        self._journal.begun(self._core.model, self.address, self.port, rights)
+
+    def _watch(self) -> None:
+        """Have the loop woken by what comes in."""
         self._poller = zmq.Poller()
-        self._paused_until = 0.0
         self._poller.register(self._waker.fd, zmq.POLLIN)
         self._doors = (self._door, *self._forwarding.doors)
         for door in self._doors:
             self._poller.register(door.socket, zmq.POLLIN)
         self._counting.register(self._poller)
-        secure = self._gatekeeper is not None
-        rights = "" if self._gatekeeper is None else self._gatekeeper.describe()
-        _log.info(
-            "%s broker on %s:%d%s",
-            model,
-            self.address,
-            self.port,
-            f", secure: {rights}" if secure else "",
+
+    def _new_core(self, room: Room) -> BrokerCore:
+        return BrokerCore(
+            "centralized" if self.centralized else "decentralized",
+            MemoryRegistry(self._lease_s),
+            epoch=_secrets.getrandbits(SESSION_BITS),
+            lease_s=self._lease_s,
+            new_session=lambda: _secrets.getrandbits(SESSION_BITS),
+            ports=self._forwarding.ports_of,
+            forwarded=self._forwarded,
+            clock_ns=time.time_ns,
+            now=time.monotonic(),
+            max_clients=room.clients,
+            trust=None if self._gatekeeper is None else self._gatekeeper.trust,
+            max_from_origin=room.per_address,
+            max_topics=self._capacity.topics_per_client,
         )
-        open_to_all = exposure.warning(self.address, self.port, secure=secure)
-        if open_to_all is not None:
-            _log.warning("%s", open_to_all)
 
     def get_host_address(self) -> str:
         """This host's IP address: the one given, a Mininet host's own, or loopback.
@@ -364,8 +327,7 @@ class Broker:
         ``index`` numbers the call, for the debug log.
         """
         self._counting.update(self._poller)
-        listening = time.monotonic() >= self._paused_until
-        self._poller.register(self._port.socket, zmq.POLLIN if listening else 0)
+        self._reception.update(self._poller, time.monotonic())
         ready = dict(self._poller.poll(self._timeout_ms()))
         if self._waker.fd in ready:
             self._waker.clear()
@@ -374,7 +336,9 @@ class Broker:
                 for address, what in door.watch(time.monotonic()):
                     self._audit.note(address, what, what)
         if self._port.socket in ready:
-            self._receive_requests(index)
+            for received, request in self._reception.requests():
+                _log.debug("event %d: %s", index, type(request).__name__)
+                self._serve(received, request)
         for pair in self._counting.pairs:
             left = 0 if self._finished() else self.max_event_count - self.event_count
             self.event_count += self._counting.forward(pair, left)
@@ -399,10 +363,12 @@ class Broker:
 
     def _timeout_ms(self) -> int:
         now = time.monotonic()
-        deadlines = [self._core.next_deadline(), self._forwarding.next_deadline()]
-        deadlines.append(self._door.next_deadline())
-        if self._paused_until > now:
-            deadlines.append(self._paused_until)
+        deadlines = [
+            self._core.next_deadline(),
+            self._forwarding.next_deadline(),
+            self._door.next_deadline(),
+            self._reception.next_deadline(now),
+        ]
         if self._counting.held():
             deadlines.append(now + RETRY_S)
         due = min((at for at in deadlines if at is not None), default=now + _TURN_S)
@@ -444,37 +410,9 @@ class Broker:
         _log.debug("notifying subscribers of %s about %s", topics, pub_address)
         self._perform(self._core.flush(topics, sub_id))
 
-    def _receive_requests(self, index: int) -> None:
-        refused = self._door.refused
-        for _ in range(_BURST):
-            if not self._receive_request(index):
-                break
-            if self._door.refused - refused >= _FLOOD:
-                self._paused_until = time.monotonic() + _PAUSE_S
-                break
-
-    def _receive_request(self, index: int) -> bool:
-        """Handle one control message; False when none waits."""
-        received = self._port.receive()
-        if received is None:
-            return False
-        now = time.monotonic()
-        if not self._door.admits(received, now):
-            return True
-        try:
-            request = self._core.decode(received.data)
-        except ProtocolError as error:
-            if self._door.admits_malformed(received, now):
-                self._perform(
-                    self._core.undecodable(received.peer, received.data, error)
-                )
-            return True
-        clients = self._core.client_count
-        if not self._door.admits_request(received, request, now, clients):
-            self._perform(self._core.postpone(received.peer, request))
-            return True
+    def _serve(self, received: Received, request: Request) -> None:
+        """Do what is requested, by the method that programs know for it."""
         self._request = (received, request)
-        _log.debug("event %d: %s", index, type(request).__name__)
         match request:
             case Register(role="subscriber"):
                 self.register_sub()
@@ -485,7 +423,6 @@ class Broker:
             case _:
                 self._handle()
         self._request = None
-        return True
 
     def _goodbye_by_role(self, request: Disconnect) -> None:
         if self._core.role_of(request.session) == "publisher":
@@ -523,9 +460,8 @@ class Broker:
             self._perform(self._core.distrust(others, now))
             self._forwarding.hang_up(others)
             strangers = {key for key in others if not gatekeeper.trust.allows(key)}
-            self._unwanted.append((now + _LAST_WORD_S, strangers))
-        while self._unwanted and self._unwanted[0][0] <= now:
-            self._port.hang_up(self._unwanted.pop(0)[1])
+            self._port.dismiss(strangers, now)
+        self._port.tick(now)
 
     def _count_registration(self, effects: Iterable[Effect]) -> None:
         if not self.centralized:

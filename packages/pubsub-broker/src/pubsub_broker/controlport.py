@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zmq
@@ -35,6 +34,8 @@ _WAITING_BYTES: Final = 128 * 1024
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
 # Of whom it is remembered whose they are.
 _MAX_CONNECTIONS: Final = 100_000
+# For a client that is to be hung up on to read why.
+_LAST_WORD_S: Final = 0.2
 # A broker that forwards has two of libzmq's threads, so that events do not wait for what
 # comes in here. Masks, as ZMQ_AFFINITY takes them.
 CONTROL_THREADS: Final = 0b01
@@ -78,6 +79,8 @@ class ControlPort:
         self._secure = pair is not None
         # Those that something came by, with whose they are.
         self._connections: dict[Connection, str] = {}
+        # Whose are to end, and when.
+        self._dismissed: list[tuple[float, set[str]]] = []
         if pair is not None:
             from pubsub_common.security.keys import act_as_server
 
@@ -121,11 +124,18 @@ class ControlPort:
             self._connections[connection] = user
         return user
 
-    def hang_up(self, users: Iterable[str]) -> None:
-        """End the connections of clients with these keys."""
-        keys = set(users)
+    def dismiss(self, users: set[str], now: float) -> None:
+        """End the connections of clients with these keys, once they have read why."""
+        self._dismissed.append((now + _LAST_WORD_S, users))
+
+    def tick(self, now: float) -> None:
+        """End connections whose time has come."""
+        while self._dismissed and self._dismissed[0][0] <= now:
+            self._hang_up(self._dismissed.pop(0)[1])
+
+    def _hang_up(self, users: set[str]) -> None:
         for connection, user in list(self._connections.items()):
-            if user in keys:
+            if user in users:
                 del self._connections[connection]
                 hang_up(connection)
 

@@ -1,7 +1,6 @@
 """The broker's decisions: control messages in, effects out. Core.
 
-The two models differ here only in what a subscriber is told: addresses of
-publishers (decentralized), or ports of the broker (centralized).
+In what the two models differ is told in `pubsub_broker.directory`.
 """
 
 from __future__ import annotations
@@ -9,19 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from pubsub_broker.admission import (
-    Refusal,
-    acceptable_topics,
-    check_grant,
-    check_owner,
-    check_room,
-)
+from pubsub_broker.admission import Admission, Refusal
 from pubsub_broker.channels import Channel, Channels
+from pubsub_broker.directory import Directory
 from pubsub_broker.effects import Arrived, Effect, Rejected, Send
 from pubsub_broker.members import Members
 from pubsub_broker.rates import Published
 from pubsub_broker.registry import Client, Registry
-from pubsub_broker.reports import client_status, clocks_of, publisher_info
+from pubsub_broker.reports import client_status, clocks_of
+from pubsub_broker.rights import Rights
 from pubsub_broker.snapshot import Snapshot, snapshot_of
 from pubsub_common import messages
 from pubsub_common.defaults import (
@@ -39,22 +34,18 @@ from pubsub_common.messages import (
     Error,
     Heartbeat,
     Model,
-    PublisherInfo,
     Register,
     Registered,
     Request,
     Role,
     Status,
     StatusRequest,
-    Vouched,
 )
-from pubsub_common.wildcards import is_filter
 
 if TYPE_CHECKING:
     from pubsub_broker.trust import Trust
 
 _MAX_DETAIL: Final = 500
-_HOLD_NO_LONGER: Final = "this client's keys were revoked or have expired"
 
 
 class BrokerCore:
@@ -89,18 +80,19 @@ class BrokerCore:
         self._registry = registry
         self._lease_s = lease_s
         self._new_session = new_session
-        self._ports = ports
         self._forwarded = forwarded
         self._clock_ns = clock_ns
-        self._max_clients = max_clients
-        self._trust = trust
-        self._max_from_origin = max_from_origin
-        self._max_topics = max_topics
         self._started_at = now
-        centralized = model == "centralized"
-        self._channels = Channels(
-            registry, self._info, ports if centralized else lambda _topics: {}
+        self._admission = Admission(
+            model,
+            registry,
+            max_clients=max_clients,
+            max_from_origin=max_from_origin,
+            max_topics=max_topics,
         )
+        self._rights = Rights(trust, registry)
+        self._directory = Directory(model, registry, ports, trust)
+        self._channels = Channels(registry, self._directory.info, self._directory.ports)
         self._members = Members(
             model, registry, self._channels, lease_s=lease_s, now=now
         )
@@ -170,10 +162,8 @@ class BrokerCore:
             case Disconnect():
                 return self.disconnect(peer, request, now, user)
             case StatusRequest():
-                if self._trust is not None:
-                    grant = self._trust.grant(user)
-                    if grant is None or not grant.status:
-                        return self._reject(peer, _no_status(request.id))
+                if not self._rights.may_ask_status(user):
+                    return self._reject(peer, _no_status(request.id))
                 # First what is due, so that nobody is listed whose lease has ended.
                 return [*self.tick(now), Send(peer, self.status(request, now))]
             case ClockRequest():
@@ -198,22 +188,11 @@ class BrokerCore:
             # A client that asks twice, because the first answer was late, is one client.
             session = self._session_of(peer, request)
         previous = None if session is None else self._registry.get(session)
-        grant = None if self._trust is None else self._trust.grant(user)
         try:
-            topics = acceptable_topics(
-                request, self.model, self._registry, self._max_topics
-            )
-            if self._trust is not None:
-                check_grant(grant, request.role, topics)
-                check_owner(request, user or "", previous, self._registry)
+            topics = self._admission.topics_of(request)
+            self._rights.check(request, topics, user, previous)
             if previous is None:
-                check_room(
-                    request,
-                    self._registry,
-                    self._max_clients,
-                    origin,
-                    self._max_from_origin,
-                )
+                self._admission.check_room(request, origin)
         except Refusal as refusal:
             reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
             return self._reject(peer, reply)
@@ -227,7 +206,7 @@ class BrokerCore:
             strengths=request.strengths,
             lost={} if previous is None else previous.lost,
             user=user,
-            name="" if grant is None else grant.name,
+            name=self._rights.name_of(user),
             published=Published.of(
                 request, topics, None if previous is None else previous.published, now
             ),
@@ -246,7 +225,7 @@ class BrokerCore:
         self, peer: bytes, request: Heartbeat, now: float, user: str | None = None
     ) -> list[Effect]:
         """A client is alive."""
-        if not self._owns(request.session, user):
+        if not self._rights.owns(request.session, user):
             return [Send(peer, Alive(id=request.id, epoch=self.epoch, known=False))]
         channel = self._channels.get(request.session)
         known = self._registry.renew(request.session, now) and channel is not None
@@ -278,7 +257,7 @@ class BrokerCore:
         self, peer: bytes, request: Disconnect, now: float, user: str | None = None
     ) -> list[Effect]:
         """A client leaves. One that is not known has left already: no error."""
-        if not self._owns(request.session, user):
+        if not self._rights.owns(request.session, user):
             return [Send(peer, Disconnected(id=request.id))]
         effects = self._members.leave(request.session, request.next_sequences, now)
         return [*effects, Send(peer, Disconnected(id=request.id))]
@@ -286,24 +265,22 @@ class BrokerCore:
     def distrust(self, users: Iterable[str], now: float) -> list[Effect]:
         """These may do something else than before, or nothing: those of them that do
         more than they may are out. Publishers are told whom to let in."""
-        trust = self._trust
-        if trust is None:
+        if not self._rights.limited:
             return []
         effects: list[Effect] = []
         keys = set(users)
         for client in list(self._registry.clients()):
             if client.user in keys:
-                effects += self._judge_anew(client, trust, now)
+                effects += self._judge_anew(client, now)
 
         def distrusted(client: Client) -> bool:
-            return client.user in keys and _refusal(trust, client) is not None
+            return client.user in keys and self._rights.refusal(client) is not None
 
         self._members.silence(distrusted, now)
         if self.model == "decentralized":
             for client in self._registry.clients():
                 if client.role == "publisher":
-                    vouched = trust.vouched(client.topics)
-                    self._channels.vouch(client, vouched, now)
+                    self._channels.vouch(client, self._directory.vouched(client), now)
         return effects
 
     def expect(self, snapshot: Snapshot, now: float) -> None:
@@ -371,25 +348,16 @@ class BrokerCore:
         error = Error(id=error.id, code=error.code, detail=detail)
         return [Send(peer, error), Rejected(peer, detail)]
 
-    def _judge_anew(self, client: Client, trust: Trust, now: float) -> list[Effect]:
-        refusal = _refusal(trust, client)
+    def _judge_anew(self, client: Client, now: float) -> list[Effect]:
+        refusal = self._rights.refusal(client)
         if refusal is None:
             return []
-        code, detail = refusal.code, refusal.detail
-        if trust.grant(client.user) is None:
-            code, detail = messages.REVOKED, _HOLD_NO_LONGER
+        effects: list[Effect] = []
         channel = self._channels.get(client.session)
-        told: list[Effect] = []
         if channel is not None:
-            told.append(Send(channel.peer, Error(id=-1, code=code, detail=detail)))
-        return [*told, *self._members.expel(client, now)]
-
-    def _owns(self, session: int, user: str | None) -> bool:
-        """Whether this is the user's session, or nobody's."""
-        if self._trust is None:
-            return True
-        client = self._registry.get(session)
-        return client is None or client.user == user
+            why = Error(id=-1, code=refusal.code, detail=refusal.detail)
+            effects.append(Send(channel.peer, why))
+        return effects + self._members.expel(client, now)
 
     def _session_of(self, peer: bytes, request: Register) -> int | None:
         """The session of a client that has just said the same on this connection."""
@@ -414,15 +382,7 @@ class BrokerCore:
     def _registered(
         self, request: Register, client: Client, channel: Channel
     ) -> Registered:
-        publishers: list[PublisherInfo] = []
-        ports: Mapping[str, int] = {}
-        if client.role == "subscriber":
-            matching = self._registry.matching("publisher", client.topics)
-            publishers = [self._info(publisher, client) for publisher in matching]
-            if self.model == "centralized":
-                names = [topic for topic in client.topics if not is_filter(topic)]
-                names += [topic for info in publishers for topic in info.topics]
-                ports = self._ports(dict.fromkeys(names))
+        publishers = self._directory.publishers_of(client)
         return Registered(
             id=request.id,
             session=client.session,
@@ -430,31 +390,10 @@ class BrokerCore:
             lease_s=self._lease_s,
             model=self.model,
             revision=channel.revision,
-            ports=dict(ports),
+            ports=self._directory.ports_of(client, publishers),
             publishers=publishers,
-            vouched=self._vouched(client),
+            vouched=self._directory.vouched(client),
         )
-
-    def _vouched(self, client: Client) -> list[Vouched]:
-        if (
-            self._trust is None
-            or client.role != "publisher"
-            or self.model == "centralized"
-        ):
-            return []
-        return self._trust.vouched(client.topics)
-
-    def _info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
-        return publisher_info(self.model, publisher, subscriber)
-
-
-def _refusal(trust: Trust, client: Client) -> Refusal | None:
-    """Why a client may not have what it has; None: it may."""
-    try:
-        check_grant(trust.grant(client.user), client.role, client.topics)
-    except Refusal as refusal:
-        return refusal
-    return None
 
 
 def _no_status(request_id: int) -> Error:

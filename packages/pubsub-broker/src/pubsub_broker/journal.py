@@ -6,9 +6,11 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from pubsub_broker import exposure
 from pubsub_broker.effects import Arrived, Departed, Effect, GivenUp, Missed, Rejected
 from pubsub_broker.ratelimit import RefusalLog, Throttle
 from pubsub_broker.registry import Client
+from pubsub_common.messages import Model
 from pubsub_common.sockets import tcp_table
 from pubsub_common.tcptable import slowest_reader
 
@@ -30,6 +32,12 @@ class Journal:
     def __init__(self) -> None:
         self._refusals = RefusalLog()
         self._stalls = Throttle()
+
+    def begun(self, model: Model, address: str, port: int, rights: str | None) -> None:
+        """Log what serves here; ``rights`` is who may do what, where it is secure."""
+        secure = "" if rights is None else f", secure: {rights}"
+        _log.info("%s broker on %s:%d%s", model, address, port, secure)
+        self._warn(exposure.warning(address, port, secure=rights is not None))
 
     def note(self, effect: Effect, now: float) -> None:
         """Log an effect, if it is for the log."""

@@ -1,28 +1,9 @@
-"""What the broker tells of a client, to subscribers and in its status. Core."""
+"""What the broker reports of a client: its state, and its publishers' clocks. Core."""
 
 from __future__ import annotations
 
 from pubsub_broker.registry import Client, Registry
-from pubsub_common.messages import ClientStatus, ClockRange, Model, PublisherInfo
-from pubsub_common.wildcards import wanted
-
-
-def publisher_info(
-    model: Model, publisher: Client, subscriber: Client
-) -> PublisherInfo:
-    """What a subscriber is to know of a publisher: no more than concerns its topics."""
-    topics = wanted(publisher.topics, subscriber.topics)
-    return PublisherInfo(
-        session=publisher.session,
-        topics=topics,
-        address=None if model == "centralized" else publisher.address,
-        strengths={
-            topic: publisher.strengths[topic]
-            for topic in topics
-            if topic in publisher.strengths
-        },
-        key=None if model == "centralized" else publisher.user,
-    )
+from pubsub_common.messages import ClientStatus, ClockRange
 
 
 def client_status(client: Client, now: float) -> ClientStatus:

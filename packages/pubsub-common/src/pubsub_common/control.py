@@ -19,9 +19,7 @@ import zmq
 from pubsub_common import messages
 from pubsub_common.clockoffset import ClockProbes, Offset
 from pubsub_common.errors import (
-    BrokerUnreachable,
     HandshakeFailed,
-    NotReady,
     ProtocolError,
     PubSubError,
     RegistrationRefused,
@@ -53,6 +51,7 @@ from pubsub_common.session import (
     SessionEvent,
 )
 from pubsub_common.sockets import Waker, connect_again, notice_dead_links
+from pubsub_common.standing import Standing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,11 +60,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# When an unreachable broker is mentioned: at once would also be said to a user who
-# starts both with one command.
-_MENTION_AFTER_S: Final = 1.0
 _LEAVE_ANSWER_S: Final = 1.0
-_TURN_S: Final = 0.2
 _MAX_POLL_S: Final = 3600.0
 _RECONNECT_MS: Final = 100
 _RECONNECT_MAX_MS: Final = 1000
@@ -126,14 +121,7 @@ class ControlClient:
         shared = identity.clock != "realtime" or endpoint.startswith("tcp://127.")
         self._probes = ClockProbes(shared=shared)
         self._publishers_clock: ClockRange | None = None
-        self._changed = threading.Condition()
-        # To be told to the broker; what is being told; what the broker knows.
-        self._identity: Identity | None = None
-        self._telling: Identity = identity
-        self._told: Identity | None = None
-        self._registered: Registered | None = None
-        self._error: PubSubError | None = None
-        self._postponed: RegistrationRefused | None = None
+        self._standing = Standing(endpoint, identity)
         self._leaving: Mapping[str, int] | None = None
         self._connected = False
         self._nonsense = 0  # messages that were no replies
@@ -151,7 +139,6 @@ class ControlClient:
 
             act_as_client(self._socket, keys.pair, keys.broker)
         self._handshakes = HandshakeWatch(self._socket)
-        self._hint: str | None = None  # why there may be no connection
         self._reconnect_at: float | None = None
         self._thread = threading.Thread(
             target=self._run, name="pubsub-control", daemon=True
@@ -160,7 +147,7 @@ class ControlClient:
     @property
     def error(self) -> PubSubError | None:
         """Why this client is finished; None while it is not."""
-        return self._error
+        return self._standing.error
 
     @property
     def lease_s(self) -> float:
@@ -190,27 +177,7 @@ class ControlClient:
             RegistrationRefused: it was a refusal, or "later" until then.
             NotReady: ``stopped`` became true before it came.
         """
-        mention = min(_MENTION_AFTER_S, timeout_s)
-        if not self._wait(mention, stopped) and timeout_s > mention:
-            if self._hint is None:  # else something has been said
-                _log.warning(
-                    "no broker at %s yet; trying for %g s", self.endpoint, timeout_s
-                )
-            self._wait(timeout_s - mention, stopped)
-        with self._changed:
-            if self._error is not None:
-                raise self._error
-            if self._registered is not None:
-                return self._registered
-            if self._postponed is not None and not stopped():
-                raise self._postponed
-        if stopped():
-            raise NotReady(f"stopped before a broker answered at {self.endpoint}")
-        if self._hint is not None:
-            where = self.endpoint.removeprefix("tcp://")
-            gave_up = f"gave up on the broker at {where} after {timeout_s:g} s"
-            raise HandshakeFailed(self._hint, gave_up)
-        raise BrokerUnreachable(self.endpoint, timeout_s)
+        return self._standing.wait_registered(timeout_s, stopped=stopped)
 
     def change(self, identity: Identity, timeout_s: float) -> None:
         """Tell the broker that this client is ``identity`` now, under the same session.
@@ -220,17 +187,7 @@ class ControlClient:
                 be told as soon as it does.
             RegistrationRefused: it will not have this; the client is finished.
         """
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            self._identity = identity
-            self._waker.wake()
-            while self._identity is not None or self._told is not identity:
-                if self._error is not None:
-                    raise self._error
-                left_s = deadline - time.monotonic()
-                if left_s <= 0:
-                    raise BrokerUnreachable(self.endpoint, timeout_s)
-                self._changed.wait(min(left_s, _TURN_S))
+        self._standing.change(identity, timeout_s, self._waker.wake)
 
     def wake(self) -> None:
         """Have the control thread call ``service`` soon."""
@@ -246,18 +203,6 @@ class ControlClient:
         self._handshakes.close()
         self._socket.close(linger=0)
         self._waker.close()
-
-    def _wait(self, timeout_s: float, stopped: Callable[[], bool]) -> bool:
-        """Whether there was an answer, or no need for one, before the time was up."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            while self._registered is None and self._error is None and not stopped():
-                left_s = deadline - time.monotonic()
-                if left_s <= 0:
-                    return False
-                # In turns, because a signal handler cannot notify a condition.
-                self._changed.wait(min(left_s, _TURN_S))
-        return True
 
     def _run(self) -> None:
         try:
@@ -310,13 +255,13 @@ class ControlClient:
         where = self.endpoint.removeprefix("tcp://")
         failure = look_closer(failure, where, with_keys=self._keys_path is not None)
         text = explain(failure, where, self._keys_path)
-        certain = failure.why is Why.MISMATCH and self._registered is None
+        certain = failure.why is Why.MISMATCH and not self._standing.registered
         if failure.why is Why.TURNED_AWAY or certain:
             self._session.finish()
             self._fail(HandshakeFailed(text), "handshake")
             return
-        if text != self._hint:
-            self._hint = text
+        if text != self._standing.hint:
+            self._standing.hint = text
             _log.warning("%s; still trying", text)
         if not failure.retrying:
             self._reconnect_at = time.monotonic() + _RECONNECT_S
@@ -324,10 +269,9 @@ class ControlClient:
     def _fail(self, error: PubSubError, code: str) -> None:
         """This client is finished."""
         # Before the role hears of it, so that whom it wakes finds the reason.
-        self._error = error
+        self._standing.error = error
         self._on_event(Refused(code, str(error)))
-        with self._changed:
-            self._changed.notify_all()
+        self._standing.notify()
 
     def _tick(self) -> None:
         connected = bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT)
@@ -336,10 +280,8 @@ class ControlClient:
             if not self._connected:
                 self._session.reconnected(time.monotonic())
         self._connected = connected
-        with self._changed:
-            identity, self._identity = self._identity, None
+        identity = self._standing.take_change()
         if identity is not None:
-            self._telling = identity
             self._session.change(identity, time.monotonic())
         offset = self.clock_offset()
         clock = None
@@ -400,24 +342,18 @@ class ControlClient:
                     "the broker at %s %s; trying to register again", self.endpoint, why
                 )
             case Postponed(code, detail):
-                if self._postponed is None:
+                if self._standing.postponed(RegistrationRefused(code, detail)):
                     _log.warning(
                         "the broker at %s: %s; trying again", self.endpoint, detail
                     )
-                self._postponed = RegistrationRefused(code, detail)
             case Refused(code, detail, ended):
                 self._fail(RegistrationRefused(code, detail, ended=ended), code)
                 return
         self._on_event(event)
-        with self._changed:
-            if isinstance(event, Joined):
-                self._hint = None
-                self._postponed = None
-                self._probes.begin(time.monotonic())
-                self._told = self._telling
-                if self._registered is None:
-                    self._registered = event.reply
-            self._changed.notify_all()
+        if isinstance(event, Joined):
+            self._probes.begin(time.monotonic())
+            self._standing.joined(event.reply)
+        self._standing.notify()
 
     def _take_leave(self, poller: select.poll) -> None:
         # Whom it is registering at this moment, it would keep for a lease.

@@ -19,8 +19,8 @@ from pubsub_common.aio import EVENTS_A_TURN, Asynchronous, arguments_of
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher.batching import Item
 from pubsub_publisher.chunks import chunks
+from pubsub_publisher.payloads import json_payload
 from pubsub_publisher.publisher import Publisher as SyncPublisher
-from pubsub_publisher.publisher import json_payload
 from pubsub_publisher.topicstate import TopicState
 
 _RETRY_S: Final = 0.001
@@ -71,7 +71,7 @@ class Publisher(Asynchronous[SyncPublisher]):
         send = self._senders.get(topic) or self._sender(topic, payload)
         if not isinstance(payload, bytes):
             if not isinstance(payload, str):
-                self._inner._complain(topic, payload)
+                self._inner._topics.complain(topic, payload)
             payload = payload.encode()
         if self._waiting:
             stamp_ns = -self._inner._now_ns()
@@ -81,7 +81,7 @@ class Publisher(Asynchronous[SyncPublisher]):
                 return
         if not stamp_ns:
             self._refuse()
-        state = self._inner._topics[topic]
+        state = self._inner._topics.states[topic]
         await self._send_in_turn(state, [-stamp_ns], [payload])
 
     async def publish_json(self, topic: str, value: Any) -> None:
@@ -105,7 +105,7 @@ class Publisher(Asynchronous[SyncPublisher]):
         """
         inner = self._inner
         inner._check_usable()
-        default = inner._default_topic(topic)
+        default = inner._topics.default(topic)
         count = 0
         for chunk in chunks(inner._outlet, events, default, inner._now_ns):
             await self._give_way()
@@ -166,8 +166,9 @@ class Publisher(Asynchronous[SyncPublisher]):
         inner = self._inner
         inner._check_usable()
         if topic not in inner._senders:
-            inner._complain(topic, payload)
-        sender = inner._outlet.sender(inner._topics[topic], waiting=False)
+            inner._topics.complain(topic, payload)
+        state = inner._topics.states[topic]
+        sender = inner._outlet.sender(state, waiting=False)
         self._senders[topic] = sender
         return sender
 

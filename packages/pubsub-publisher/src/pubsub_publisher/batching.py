@@ -13,6 +13,8 @@ from typing import Final
 
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_publisher.outlet import Outlet
+from pubsub_publisher.payloads import not_bytes
+from pubsub_publisher.topicbook import not_ours
 from pubsub_publisher.topicstate import BATCH_BYTES, BATCH_EVENTS, TopicState
 
 _STOPPED: Final = "this publisher was stopped before the events could leave"
@@ -100,15 +102,3 @@ def split(outlet: Outlet, item: Item) -> tuple[TopicState, bytes]:
     if topic is None:
         raise not_ours(name, outlet.topics)
     return topic, payload
-
-
-def not_bytes(payload: object, expected: str = "bytes") -> ConfigError:
-    """What to raise for a payload of another type."""
-    return ConfigError(f"the payload is {expected}, not {type(payload).__name__}")
-
-
-def not_ours(topic: str, ours: Iterable[str]) -> ConfigError:
-    """What to raise for a topic that is not one of ``ours``."""
-    return ConfigError(
-        f"{topic!r} is not one of this publisher's topics: {', '.join(ours)}"
-    )

@@ -2,17 +2,8 @@
 
 Theory of operation
 -------------------
-Events leave in the caller's thread, straight into the XPUB socket. What comes in on
-that socket are subscriptions, among them the ready subscriptions of the handshake
-(see `pubsub_common.events`), which must be answered even while nothing is published.
-So the control thread waits for the socket's file descriptor and calls `serve`.
-
-A send may swallow the wake-up of the file descriptor (see `pubsub_common.sockets`).
-Therefore the sending thread drains too: after a send, if it has not done so for a
-millisecond. Within that millisecond it leaves a note, and the control thread looks
-after at most `_RECHECK_S`, again and again while there are new notes. A slow publisher
-thus never wakes its control thread, and a fast one has it look 50 times a second,
-whatever its rate.
+Events leave in the caller's thread, straight into the XPUB socket. Who looks after what comes
+in on it is told in `pubsub_publisher.answering`.
 
 Who publishes without a pause, one call less than `_PAUSE_NS` after the other, is limited
 by what a message costs. From the event number `_STREAK` of such a streak on, events are
@@ -34,30 +25,21 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import zmq
 
 from pubsub_common.batches import encode_batch_body
 from pubsub_common.events import encode_body, encode_large_event
-from pubsub_common.sockets import DataSocket
-from pubsub_publisher.replies import Replies
+from pubsub_publisher.answering import RECHECK_S, AnsweringSocket, Frame
 from pubsub_publisher.topicstate import TopicState, batch_limit
 
-if TYPE_CHECKING:
-    from pubsub_common.security.guard import Guard
-
-DRAIN_EVERY_NS: Final = 500_000
 LINGER_NS: Final = 1_000_000
 _LINGER_S: Final = LINGER_NS / 1e9
-_RECHECK_S: Final = 0.02
 # A blocked send lets go of the socket this often, for the control thread's sake.
 _BLOCKED_MS: Final = 20
 _YIELD_S: Final = 0.0005
-# Who lacks events when we leave, asks for them within this time of the last answer.
-_PARTING_S: Final = 1.0
-_LOOK_S: Final = 0.005
 # From here on a copy of a payload costs more than the work that avoids it.
 _LARGE_BYTES: Final = 4096
 # And from here on a message of its own costs little beside the payload.
@@ -66,10 +48,8 @@ _PAUSE_NS: Final = 20_000
 _STREAK: Final = 64
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 
-Frame = bytes | bytearray
 
-
-class Outlet(DataSocket):
+class Outlet(AnsweringSocket):
     """The XPUB socket of a publisher. What it sends is for any thread, `serve` for the
     control thread.
 
@@ -90,13 +70,7 @@ class Outlet(DataSocket):
         """``blocking``: a full queue makes senders wait until ``stopped`` says so; else
         the events for it are dropped. The age of a batch goes by ``monotonic_ns``, as
         the clock of the stamps may be set."""
-        super().__init__(context, zmq.XPUB, queue_limit)
-        self.topics = topics
-        self.address = ""
-        self.session = -1
-        # Called to have the control thread call `serve` soon.
-        self.wake: Callable[[], None] = lambda: None
-        self.drain_at_ns = 0
+        super().__init__(context, topics, queue_limit)
         self._open = True
         self._now_ns = now_ns
         self._monotonic_ns = monotonic_ns
@@ -104,22 +78,12 @@ class Outlet(DataSocket):
         if blocking:
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
             self.socket.sndtimeo = _BLOCKED_MS
-        # Without pyzmq's wrapper for draft options, a third of the time of a send.
-        backend: Any = zmq.backend.Socket
-        self._send: Callable[[Frame, int], Any] = backend.send.__get__(self.socket)
-        # Under the lock: a send was not followed by a drain; the control thread will
-        # look within `_RECHECK_S`.
-        self._undrained = False
-        self._watched = False
         # Under the lock: topics with an open batch; the control thread looks after them.
         self._filling: set[TopicState] = set()
         self._guarded = False
         # Under block a waiting event lets go of the socket; this keeps waiting ones in
         # order.
         self._order = threading.Lock()
-        self.replies = Replies(topics, self._send)
-        # What decides about subscriptions, where not everybody may have everything.
-        self.guard: Guard | None = None
 
     # Sending
 
@@ -195,7 +159,9 @@ class Outlet(DataSocket):
                 release()
             if not waiting:
                 return -stamp_ns
-            return self._send_event_waiting(topic, payload, stamp_ns)
+            # The event keeps its stamp: the wait is part of its latency.
+            sent = self._send_waiting(topic, [stamp_ns], [payload])
+            return stamp_ns if sent else 0
 
         return send
 
@@ -204,16 +170,7 @@ class Outlet(DataSocket):
     ) -> bool | None:
         """Number and send events, with the stamps that they were given, in one message.
         False when this is closed, None when there is no room."""
-
-        def encode(number: int) -> Frame:
-            start = (self.address, self.session, number)
-            if len(payloads) == 1:
-                return encode_large_event(
-                    topic.prefix, *start, stamps_ns[0], payloads[0]
-                )
-            return topic.prefix + encode_batch_body(*start, stamps_ns, payloads)
-
-        return self._attempt(topic, encode, stamps_ns, payloads, _NOBLOCK)
+        return self._attempt(topic, stamps_ns, payloads, _NOBLOCK)
 
     def add(self, topic: TopicState, payload: bytes, limit: int, size: int) -> bool:
         """Stamp and number an event, and put it into its topic's batch, which is sent
@@ -231,32 +188,26 @@ class Outlet(DataSocket):
     def send_batch(self, topic: TopicState, payloads: list[bytes]) -> bool:
         """Stamp, number and send events in one message; False when this is closed, or
         was stopped while it waited for room."""
-        stamps_ns: list[int] = []
-
-        def encode(number: int) -> bytes:
-            body = (self.address, self.session, number, stamps_ns, payloads)
-            return topic.prefix + encode_batch_body(*body)
-
         with self.lock:
             if not self._open:
                 return False
             now_ns = self._now_ns
-            stamps_ns += [now_ns() for _ in payloads]
+            stamps_ns = [now_ns() for _ in payloads]
             try:
                 self._flush(topic, 0)
-                self._send(encode(topic.next_sequence), 0)
+                self._send(self._frame(topic, stamps_ns, payloads), 0)
             except zmq.Again:
                 self.drain()  # waiting for room swallows wake-ups too
             else:
                 topic.sent(stamps_ns, payloads)
                 self._after_send(now_ns())
                 return True
-        return self._send_waiting(topic, encode, stamps_ns, payloads)
+        return self._send_waiting(topic, stamps_ns, payloads)
 
     def flush(self, topic: TopicState) -> bool:
         """Send a topic's open batch, waiting for room; False when this is closed or
         stopped first."""
-        return self._send_waiting(topic)
+        return self._send_waiting(topic, [], [])
 
     def flush_all(self, timeout_s: float) -> None:
         """Send all open batches, even when this is stopped, as far as there is room
@@ -289,6 +240,25 @@ class Outlet(DataSocket):
     def waiting(self) -> bool:
         """Whether a sender waits for room. For any thread."""
         return self._order.locked()
+
+    # In the control thread
+
+    def serve(self) -> float | None:
+        """Drain subscriptions, and send batches that are old enough. Returns the seconds
+        after which it wants to be called again, if it does."""
+        # Waiting for the lock would make each release of it a system call, at the cost of
+        # whoever sends at full speed. And who holds it drains and sends batches itself.
+        if not self.lock.acquire(blocking=False):
+            time.sleep(_YIELD_S)
+            return _LINGER_S if self._guarded else RECHECK_S
+        try:
+            self._look()
+            self._flush_filling(LINGER_NS)
+            self._guarded = bool(self._filling)
+            position_s = self._tell_positions()
+            return _LINGER_S if self._guarded else self._look_again_s(position_s)
+        finally:
+            self.lock.release()
 
     # Inside
 
@@ -335,6 +305,7 @@ class Outlet(DataSocket):
         count = len(topic.stamps_ns)
         if not count:
             return
+        # Not by `_frame`: a call less, and one event that was gathered is not large.
         start = (self.address, self.session, topic.next_sequence)
         if count == 1:
             body = encode_body((*start, topic.stamps_ns[0], topic.payloads[0]))
@@ -355,34 +326,23 @@ class Outlet(DataSocket):
                 with contextlib.suppress(zmq.Again):
                     self._flush(topic)
 
-    def _send_event_waiting(
-        self, topic: TopicState, payload: bytes, stamp_ns: int
-    ) -> int:
-        """Send when there is room. The event keeps its stamp: the wait is part of its
-        latency."""
-
-        def encode(number: int) -> Frame:
-            return encode_large_event(
-                topic.prefix, self.address, self.session, number, stamp_ns, payload
-            )
-
-        return (
-            stamp_ns if self._send_waiting(topic, encode, [stamp_ns], [payload]) else 0
-        )
+    def _frame(
+        self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
+    ) -> Frame:
+        """The topic's next events in one message. The caller holds the lock."""
+        start = (self.address, self.session, topic.next_sequence)
+        if len(payloads) == 1:
+            return encode_large_event(topic.prefix, *start, stamps_ns[0], payloads[0])
+        return topic.prefix + encode_batch_body(*start, stamps_ns, payloads)
 
     def _send_waiting(
-        self,
-        topic: TopicState,
-        encode: Callable[[int], Frame] | None = None,
-        stamps_ns: Sequence[int] = (),
-        payloads: Sequence[bytes] = (),
+        self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
     ) -> bool:
-        """Send a topic's open batch, and then events that ``encode`` makes one frame of,
-        given their first number, when there is room; False when closed or stopped
-        first."""
+        """Send a topic's open batch, and then these events, if any, in one message, when
+        there is room; False when closed or stopped first."""
         with self._order:
             while True:
-                sent = self._attempt(topic, encode, stamps_ns, payloads, 0)
+                sent = self._attempt(topic, stamps_ns, payloads, 0)
                 if sent is not None:
                     return sent
                 if self._stopped():
@@ -393,9 +353,8 @@ class Outlet(DataSocket):
     def _attempt(
         self,
         topic: TopicState,
-        encode: Callable[[int], Frame] | None,
-        stamps_ns: Sequence[int],
-        payloads: Sequence[bytes],
+        stamps_ns: list[int],
+        payloads: list[bytes],
         flags: int,
     ) -> bool | None:
         """As `_send_waiting`, once; None when there is no room."""
@@ -404,94 +363,11 @@ class Outlet(DataSocket):
                 return False
             try:
                 self._flush(topic, flags)
-                if encode is not None:
-                    self._send(encode(topic.next_sequence), flags)
+                if payloads:
+                    self._send(self._frame(topic, stamps_ns, payloads), flags)
             except zmq.Again:
                 self.drain()
                 return None
             topic.sent(stamps_ns, payloads)
             self._after_send(self._now_ns())
             return True
-
-    def _after_send(self, now_ns: int) -> None:
-        """See to what a send may have swallowed. The caller holds the lock."""
-        if now_ns >= self.drain_at_ns:
-            self.drain_at_ns = now_ns + DRAIN_EVERY_NS
-            self.drain()
-            return
-        self._undrained = True
-        if not self._watched:
-            self._watched = True
-            self.wake()
-
-    # Answering
-
-    def serve(self) -> float | None:
-        """Drain subscriptions; in the control thread. Returns the seconds after which
-        it wants to be called again, if it does."""
-        # Waiting for the lock would make each release of it a system call, at the cost of
-        # whoever sends at full speed. And who holds it drains and sends batches itself.
-        if not self.lock.acquire(blocking=False):
-            time.sleep(_YIELD_S)
-            return _LINGER_S if self._guarded else _RECHECK_S
-        try:
-            self.drain()
-            self._watched = self._undrained or self.replies.waiting
-            self._undrained = False
-            self._flush_filling(LINGER_NS)
-            self._guarded = bool(self._filling)
-            position_s = self._tell_positions()
-            if self._guarded:
-                return _LINGER_S
-            if self.readable():
-                return 0.0  # what was sent here swallowed the wake-up
-            return _RECHECK_S if self._watched else position_s
-        finally:
-            self.lock.release()
-
-    def drain(self) -> None:
-        """Take in subscriptions and answer those that ask. The caller holds the
-        lock."""
-        receive = self.receive if self.guard is None else self.guard.receive
-        while True:
-            while (message := receive()) is not None:
-                self.replies.take(message)
-            if self.session < 0 or not self.replies.waiting:
-                return
-            self.replies.answer(self.address, self.session)
-            if self.replies.waiting:
-                return  # for room; whoever drains comes again
-            # An answer is a send as well, and may have swallowed a wake-up.
-
-    def hang_up(self, keys: Iterable[str]) -> None:
-        """End the connections of the clients with these keys."""
-        if self.guard is not None:
-            with self.lock:
-                self.guard.hang_up(keys)
-
-    def part(self, timeout_s: float) -> None:
-        """After we took leave, and before this closes: stay while somebody may still ask
-        for events, at most ``timeout_s`` seconds. Nobody else calls `serve` any more.
-
-        The broker has told subscribers how far each topic went, if there is one; so do we,
-        once more. Those that are connected here leave when they have it all; behind a broker
-        nobody is seen to leave, so the time since the last question counts.
-        """
-        self.replies.tell_soon()
-        deadline = time.monotonic() + timeout_s
-        quiet_at = time.monotonic() + _PARTING_S
-        while (now := time.monotonic()) < min(deadline, quiet_at):
-            with self.lock:
-                self.drain()
-                if not self.replies.watched:
-                    return
-                self.replies.tell_positions(self.address, self.session, now=now)
-                quiet_at = max(quiet_at, self.replies.asked_at + _PARTING_S)
-            time.sleep(_LOOK_S)
-
-    def _tell_positions(self) -> float | None:
-        if self.session < 0:
-            return None
-        return self.replies.tell_positions(
-            self.address, self.session, now=time.monotonic()
-        )

@@ -7,12 +7,11 @@ how batches are made in `pubsub_publisher.batching`.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import zmq
 
@@ -20,7 +19,7 @@ from pubsub_common import addresses, arguments, defaults
 from pubsub_common.clock import clock_ns
 from pubsub_common.control import ControlClient, client_keys
 from pubsub_common.endpoints import broker_of
-from pubsub_common.errors import CannotListen, ConfigError, NotReady, PubSubError
+from pubsub_common.errors import CannotListen, ConfigError, PubSubError
 from pubsub_common.events import encode_event
 from pubsub_common.session import Identity, Joined, Refused, SessionEvent, Trusted
 from pubsub_common.sockets import (
@@ -28,38 +27,28 @@ from pubsub_common.sockets import (
     end_context,
     endpoint,
     new_context,
-    tcp_table,
     wait_until_sent,
 )
-from pubsub_common.tcptable import slowest_reader
-from pubsub_common.topics import validate_topic
-from pubsub_common.wildcards import validate_names
-from pubsub_publisher.batching import not_bytes, not_ours, send_all
+from pubsub_publisher.alarm import wait_until
+from pubsub_publisher.batching import send_all
 from pubsub_publisher.history import History
 from pubsub_publisher.outlet import Outlet
+from pubsub_publisher.payloads import generated_payload, json_payload
 from pubsub_publisher.schedule import Schedule
+from pubsub_publisher.stalls import Stalls
+from pubsub_publisher.topicbook import TopicBook
 from pubsub_publisher.topicstate import TopicState
 
 if TYPE_CHECKING:
     from pubsub_common.messages import Vouched
-    from pubsub_publisher.trust import Trust
+    from pubsub_publisher.gatekeeper import Gatekeeper
 
 _log = logging.getLogger(__name__)
 
 Overflow = Literal["drop", "block"]
 OnSent = Callable[[str, int, int, int], None]
 
-# Sleeping ends some tens of microseconds late; the rest before an event is spun.
-_SPIN_NS: Final = 100_000
-# Waits go in turns of this length, because `stop` is called in signal handlers, which
-# may interrupt a thread that holds the lock of whatever it would have to notify.
-_TURN_S: Final = 0.2
-# A wait for room that was shorter is nothing to talk about.
-_PATIENCE_S: Final = 1.0
-# How long a handshake is held for the broker's first word.
-_FIRST_WORD_S: Final = 2.0
 _MAX_HISTORY: Final = 10**8
-_MAX_STRENGTH: Final = 2**31 - 1
 
 
 class Publisher:
@@ -145,8 +134,11 @@ class Publisher:
         arguments.at_least("history_bytes", history_bytes)
         self.broker_address, self._broker_port = broker_of(broker_address, broker_port)
         self._broker_ip = ""  # found by `configure`
-        self.topics = validate_names(topics)
-        self.strengths = _strengths(strengths, self.topics)
+        self._topics = TopicBook(
+            topics,
+            strengths,
+            lambda: History(history, history_bytes) if history else None,
+        )
         self.indefinite = indefinite
         self.max_event_count = max_event_count
         self.sleep_period = sleep_period
@@ -163,18 +155,10 @@ class Publisher:
         self._linger_s = linger_s
         self._on_sent = on_sent
         self._keys = client_keys(keys)
-        self._trust: Trust | None = None
-        self._told = threading.Event()  # whom to let in, for the first time
+        self._gatekeeper: Gatekeeper | None = None
         # Filled while connected.
         self._senders: dict[str, Callable[[bytes], int]] = {}
-        self._history, self._history_bytes = history, history_bytes
-        self._topics = {
-            name: TopicState(name, self._new_history()) for name in self.topics
-        }
-        # Under "block": how many events had left when none did any more, since when, and
-        # when it may be said again who does not read.
-        self._held_up_at = (-1, 0.0)
-        self._say_at = 0.0
+        self._stalls = Stalls()
         self._stopping = False
         self._configured = False
         self._control: ControlClient | None = None
@@ -195,7 +179,7 @@ class Publisher:
         self._context = new_context()
         self._outlet = Outlet(
             self._context,
-            self._topics,
+            self._topics.states,
             self._now_ns,
             self._queue_limit,
             blocking=self._overflow == "block",
@@ -203,12 +187,16 @@ class Publisher:
         )
         self._configured = True
         try:
-            self._secure()
+            if self._keys is not None:
+                from pubsub_publisher.gatekeeper import Gatekeeper
+
+                self._gatekeeper = Gatekeeper(self._context, self._outlet, self._keys)
             self._broker_ip = addresses.resolve(self.broker_address)
             self.setup_port_binding()
             self.register_pub()
             self._senders = {
-                name: self._outlet.sender(topic) for name, topic in self._topics.items()
+                name: self._outlet.sender(topic)
+                for name, topic in self._topics.states.items()
             }
         except BaseException:
             self.disconnect()
@@ -249,7 +237,7 @@ class Publisher:
             service=self._serve,
             watch_fd=self._outlet.fd,
             keys=self._keys,
-            published=self._published,
+            published=self._topics.published,
         )
         self._outlet.wake = self._control.wake
         self._control.start()
@@ -289,7 +277,7 @@ class Publisher:
             self._outlet.refuse_events()
         self._outlet.flush_all(self._linger_s)
         if self._control is not None:
-            self._control.close(self._next_sequences())
+            self._control.close(self._topics.next_numbers())
             if self._outlet.session >= 0:
                 self._outlet.part(until - time.monotonic())
         wait_until_sent(self.bind_port, until - time.monotonic())
@@ -332,7 +320,7 @@ class Publisher:
         while not self._stopping:
             if not self.indefinite and count == self.max_event_count:
                 break
-            if not self._wait_until(schedule.due_ns(count) + ahead_ns):
+            if not wait_until(schedule.due_ns(count) + ahead_ns, self._ended):
                 break
             topic, payload = self._generate(count)
             sent_ns = self._senders[topic.name](payload)
@@ -380,7 +368,7 @@ class Publisher:
         if send is None or not isinstance(payload, bytes):
             self._check_usable()
             if send is None or not isinstance(payload, str):
-                self._complain(topic, payload)
+                self._topics.complain(topic, payload)
             payload = payload.encode()
         if not send(payload):
             self._check_not_refused()
@@ -415,12 +403,22 @@ class Publisher:
         """
         self._check_usable()
         try:
-            return send_all(self._outlet, events, self._default_topic(topic))
+            return send_all(self._outlet, events, self._topics.default(topic))
         except PubSubError:
             self._check_not_refused()
             raise
 
     # Topics
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """This publisher's topics."""
+        return self._topics.names
+
+    @property
+    def strengths(self) -> dict[str, int]:
+        """The ownership strengths of those topics that have one."""
+        return self._topics.strengths
 
     def add_topics(
         self,
@@ -436,33 +434,26 @@ class Publisher:
                 as it does.
             RegistrationRefused: the broker will not have it.
         """
-        names = validate_names((*self.topics, *topics))
-        added = _strengths(strengths, names[len(self.topics) :])
-        self._change_topics(names, {**self.strengths, **added})
+        self._topics.add(topics, strengths)
+        self._topics_changed()
 
     def remove_topics(self, topics: Iterable[str]) -> None:
         """Publish on these topics no longer; one that is added again goes on with its
         next number. At least one must be left. Raises as `add_topics` does."""
-        leaving = set(validate_names(topics))
-        for topic in leaving - set(self.topics):
-            raise not_ours(topic, self.topics)
-        names = validate_names(name for name in self.topics if name not in leaving)
-        for name in leaving:
+        names = self._topics.without(topics)
+        for name in set(self.topics).difference(names):
             self._senders.pop(name, None)
             if self._configured:
-                self._outlet.flush(self._topics[name])
-        kept = {name: each for name, each in self.strengths.items() if name in names}
-        self._change_topics(names, kept)
+                self._outlet.flush(self._topics.states[name])
+        self._topics.keep(names)
+        self._topics_changed()
 
-    def _change_topics(self, names: tuple[str, ...], strengths: dict[str, int]) -> None:
-        for name in names:
-            if name not in self._topics:
-                self._topics[name] = TopicState(name, self._new_history())
-        self.topics, self.strengths = names, strengths
+    def _topics_changed(self) -> None:
         if self._configured and self._control is not None:
-            for name in names:
+            for name in self.topics:
                 if name not in self._senders:
-                    self._senders[name] = self._outlet.sender(self._topics[name])
+                    topic = self._topics.states[name]
+                    self._senders[name] = self._outlet.sender(topic)
             self._control.change(self._identity(), self._connect_timeout_s)
 
     # Waiting for subscribers
@@ -477,24 +468,15 @@ class Publisher:
             NotReady: fewer were ready after ``timeout_s`` seconds, or `stop` was called.
             PubSubError: this publisher is not connected, or the broker refuses it.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._check_usable()
-        replies = self._outlet.replies
-        with replies.changed:
-            while len(replies.subscribers) < count:
-                if not self._stopping:
-                    self._check_usable()
-                left_s = _TURN_S if deadline is None else deadline - time.monotonic()
-                if left_s <= 0 or self._stopping:
-                    raise NotReady(
-                        f"{len(replies.subscribers)} of {count} subscribers are ready"
-                    )
-                replies.changed.wait(min(left_s, _TURN_S))
+        self._outlet.replies.audience.wait(count, timeout_s, self._ended)
 
     @property
     def subscriber_count(self) -> int:
         """How many subscribers are ready at present."""
-        return len(self._outlet.replies.subscribers) if self._configured else 0
+        if not self._configured:
+            return 0
+        return len(self._outlet.replies.audience.subscribers)
 
     # Inside
 
@@ -507,11 +489,6 @@ class Publisher:
             strengths=self.strengths,
         )
 
-    def _new_history(self) -> History | None:
-        if not self._history:
-            return None
-        return History(self._history, self._history_bytes)
-
     def _check_not_refused(self) -> None:
         if self._control is not None and self._control.error is not None:
             raise self._control.error
@@ -521,75 +498,29 @@ class Publisher:
         if not self._configured:
             raise PubSubError("this publisher is not connected: call configure first")
 
-    def _default_topic(self, topic: str | None) -> TopicState | None:
-        """The topic of `publish_events`' payloads that come without one."""
-        if topic is None:
-            return self._topics[self.topics[0]] if len(self.topics) == 1 else None
-        state = self._topics.get(topic)
-        if state is None:
-            self._complain(topic, b"")
-        return state
-
-    def _complain(self, topic: str, payload: object) -> NoReturn:
-        """Raises:
-        ConfigError: always; it says what is wrong with an event.
-        """
-        if topic not in self.topics:
-            validate_topic(topic)
-            raise not_ours(topic, self.topics)
-        raise not_bytes(payload, "bytes or text")
-
-    def _generate(self, iteration: int) -> tuple[TopicState, bytes]:
-        topic = self._topics[self.topics[iteration % len(self.topics)]]
-        text = f"event {iteration} of {self.address} "
-        size = self._payload_bytes
-        return topic, text.encode().ljust(size, b".")[:size]
-
-    def _wait_until(self, due_ns: int) -> bool:
-        """Sleep, then spin, until the monotonic clock shows ``due_ns``; False when
-        stopped.
+    def _ended(self) -> bool:
+        """Whether `stop` was called.
 
         Raises:
-            PubSubError: the broker refuses this publisher.
+            PubSubError: it was not, but the broker refuses this publisher.
         """
-        now_ns = time.monotonic_ns
-        self._check_not_refused()
-        while (left_ns := due_ns - now_ns()) > _SPIN_NS:
-            time.sleep(min((left_ns - _SPIN_NS) / 1e9, _TURN_S))
-            if self._stopping:
-                return False
+        if not self._stopping:
             self._check_not_refused()
-        while now_ns() < due_ns:
-            pass
-        return not self._stopping
+        return self._stopping
+
+    def _generate(self, iteration: int) -> tuple[TopicState, bytes]:
+        names = self._topics.names
+        topic = self._topics.states[names[iteration % len(names)]]
+        return topic, generated_payload(iteration, self.address, self._payload_bytes)
 
     def _serve(self) -> float | None:
         """In the control thread: what the outlet needs, and a word when nothing leaves."""
         again_s = self._outlet.serve()
         if not self._outlet.waiting:
             return again_s
-        count, now = sum(self._published().values()), time.monotonic()
-        before, since = self._held_up_at
-        if count != before:
-            self._held_up_at = count, now
-        elif now - since >= _PATIENCE_S and now >= self._say_at:
-            self._say_at = now + defaults.LOG_INTERVAL_S
-            table = tcp_table()
-            found = None if table is None else slowest_reader(self.bind_port, table)
-            who = "who is connected does not read"
-            if found is not None:
-                who = f"{found[0]} does not read ({found[1]} bytes wait)"
-            _log.warning("publishing waits: %s", who)
-        return _PATIENCE_S if again_s is None else min(again_s, _PATIENCE_S)
-
-    def _published(self) -> dict[str, int]:
-        """How many events of each topic have left, for heartbeats; in the control
-        thread, so of one moment each."""
-        topics = self._topics
-        return {name: topics[name].next_sequence for name in self.topics}
-
-    def _next_sequences(self) -> dict[str, int]:
-        return {name: topic.next_number for name, topic in self._topics.items()}
+        published = sum(self._topics.published().values())
+        look_s = self._stalls.look(published, self.bind_port, time.monotonic())
+        return look_s if again_s is None else min(again_s, look_s)
 
     def _on_session_event(self, event: SessionEvent) -> None:
         """In the control thread. A publisher keeps its session and numbers when it
@@ -604,70 +535,6 @@ class Publisher:
             case Refused():
                 self._outlet.refuse_events()
 
-    def _secure(self) -> None:
-        """Before the data port is bound: let nobody in whom the broker does not vouch
-        for."""
-        if self._keys is None:
-            return
-        from pubsub_common.auditlog import AuditLog
-        from pubsub_common.security.guard import Guard
-        from pubsub_common.security.keys import act_as_server
-        from pubsub_common.security.zap import ZapServer
-        from pubsub_publisher.trust import Trust
-
-        trust = self._trust = Trust(self._keys.broker)
-
-        def allows(key: str, address: str) -> bool:
-            if trust.allows(key, address):
-                return True
-            # A subscriber may have heard of us sooner than we have heard of it.
-            return self._told.wait(_FIRST_WORD_S) and trust.allows(key, address)
-
-        ZapServer(self._context, allows)
-        act_as_server(self._outlet.socket, self._keys.pair)
-        audit = AuditLog(_log)
-
-        def refused(key: str, what: str, address: str) -> None:
-            said = f"hung up on the client with key {key}, who may not have {what}"
-            audit.note(address, "topic", said)
-
-        self._outlet.guard = Guard(self._outlet.socket, trust.permits, refused)
-
     def _let_in(self, vouched: Iterable[Vouched]) -> None:
-        """From here on, let in these and no others."""
-        if self._trust is not None:
-            self._outlet.hang_up(self._trust.update(vouched))
-            self._told.set()
-
-
-def json_payload(value: Any) -> bytes:
-    """``value`` as JSON.
-
-    Raises:
-        ConfigError: it cannot be written as JSON.
-    """
-    import msgspec
-
-    try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"this cannot be written as JSON: {error}") from error
-
-
-def _strengths(
-    given: Mapping[str, int] | int | None, topics: tuple[str, ...]
-) -> dict[str, int]:
-    """The strength of each topic that has one.
-
-    Raises:
-        ConfigError: a topic is not one of ``topics``, or a strength is no such number.
-    """
-    if given is None:
-        return {}
-    if isinstance(given, int):
-        given = dict.fromkeys(topics, given)
-    for topic, strength in given.items():
-        if topic not in topics:
-            raise not_ours(topic, topics)
-        arguments.in_range("strength", strength, 0, _MAX_STRENGTH)
-    return dict(given)
+        if self._gatekeeper is not None:
+            self._gatekeeper.let_in(vouched)

@@ -8,9 +8,7 @@ handshake, `pubsub_common.events`), for events that it missed, and for how far w
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -31,6 +29,7 @@ from pubsub_common.recovery import (
     parse_position_prefix,
     parse_question,
 )
+from pubsub_publisher.audience import Audience
 from pubsub_publisher.topicstate import TopicState
 
 _log = logging.getLogger(__name__)
@@ -42,31 +41,19 @@ _ENDS: Final = b"\x00"
 _MAX_WAITING: Final = 1024
 
 
-@dataclasses.dataclass(slots=True)
-class _Asking:
-    """The ready topics of one subscriber that were seen, and how many there must be: as
-    the last of them say, since one with wildcards comes to have more."""
-
-    seen: set[str] = dataclasses.field(default_factory=set)
-    needed: int = 1
-
-
 class Replies:
     """Questions and answers. All methods are for who holds the outlet's lock;
-    `subscribers` may be looked at while `changed` is held."""
+    `audience` is for any thread."""
 
     def __init__(
         self, topics: Mapping[str, TopicState], send: Callable[[bytes, int], Any]
     ) -> None:
         """``send`` takes a frame and flags, and raises `zmq.Again`."""
-        self.changed = threading.Condition()
+        self.audience = Audience(topics)
         self.malformed_count = 0  # messages that were no subscriptions
         self.asked_at = 0.0  # when events were asked for last, or were being so
         self._topics = topics
         self._send = send
-        # Ready topics seen by subscriber session, and the sessions that are ready.
-        self._asking: dict[int, _Asking] = {}
-        self.subscribers: set[int] = set()
         # What is to be answered, as soon as we have a session to answer with, and room.
         self._ready: list[ReadyQuestion] = []
         self._questions: deque[Question] = deque()
@@ -95,7 +82,7 @@ class Replies:
         begins = kind == _BEGINS
         ready = parse_ready_question(raw)
         if ready is not None:
-            self._count_subscriber(ready, begins=begins)
+            self.audience.hear(ready, begins=begins)
             # A broker also passes on what its other publishers are asked.
             if begins and ready.topic in self._topics:
                 self._ready.append(ready)
@@ -182,22 +169,3 @@ class Replies:
         except zmq.Again:
             return False
         return True
-
-    def _count_subscriber(self, question: ReadyQuestion, *, begins: bool) -> None:
-        """Keep the ready topics of each subscriber that has one of ours among them."""
-        topic, session, topics = question
-        with self.changed:
-            asking = self._asking.setdefault(session, _Asking())
-            seen = asking.seen
-            if begins:
-                seen.add(topic)
-                asking.needed = max(asking.needed, topics)
-            else:
-                seen.discard(topic)
-                if not seen:
-                    del self._asking[session]
-            if len(seen) >= asking.needed and not seen.isdisjoint(self._topics):
-                self.subscribers.add(session)
-            else:
-                self.subscribers.discard(session)
-            self.changed.notify_all()

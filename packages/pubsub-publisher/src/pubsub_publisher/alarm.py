@@ -1,0 +1,25 @@
+"""Waking at a moment, as exactly as Python can. Shell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+# Sleeping ends some tens of microseconds late; the rest of the time is spun.
+_SPIN_NS: Final = 100_000
+# Whoever stops us cannot wake us, so we look after this long.
+_TURN_S: Final = 0.2
+
+
+def wait_until(due_ns: int, ended: Callable[[], bool]) -> bool:
+    """Sleep, then spin, until the monotonic clock shows ``due_ns``; False when ``ended``,
+    which is asked now and then, and at the end. What it raises, this does."""
+    now_ns = time.monotonic_ns
+    while (left_ns := due_ns - now_ns()) > _SPIN_NS:
+        time.sleep(min((left_ns - _SPIN_NS) / 1e9, _TURN_S))
+        if ended():
+            return False
+    while now_ns() < due_ns:
+        pass
+    return not ended()

@@ -1,0 +1,74 @@
+"""The subscribers that are ready. Shell: one thread waits for what another hears."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+from pubsub_common.errors import NotReady
+from pubsub_common.events import ReadyQuestion
+
+# Waits go in turns of this length, because `Publisher.stop` is called in signal handlers,
+# which may interrupt a thread that holds the lock of whatever it would have to notify.
+_TURN_S: Final = 0.2
+
+
+@dataclasses.dataclass(slots=True)
+class _Asking:
+    """The ready topics of one subscriber that were seen, and how many there must be: as
+    the last of them say, since one with wildcards comes to have more."""
+
+    seen: set[str] = dataclasses.field(default_factory=set)
+    needed: int = 1
+
+
+class Audience:
+    """Who has asked on all its ready topics (`pubsub_common.events`), one of ``ours``
+    among them. `subscribers` are the sessions of those who have."""
+
+    def __init__(self, ours: Collection[str]) -> None:
+        self.subscribers: set[int] = set()
+        self._ours = ours
+        self._asking: dict[int, _Asking] = {}
+        self._changed = threading.Condition()
+
+    def hear(self, question: ReadyQuestion, *, begins: bool) -> None:
+        """A subscription to a ready topic begins, or ends."""
+        topic, session, topics = question
+        with self._changed:
+            asking = self._asking.setdefault(session, _Asking())
+            seen = asking.seen
+            if begins:
+                seen.add(topic)
+                asking.needed = max(asking.needed, topics)
+            else:
+                seen.discard(topic)
+                if not seen:
+                    del self._asking[session]
+            if len(seen) >= asking.needed and not seen.isdisjoint(self._ours):
+                self.subscribers.add(session)
+            else:
+                self.subscribers.discard(session)
+            self._changed.notify_all()
+
+    def wait(
+        self, count: int, timeout_s: float | None, ended: Callable[[], bool]
+    ) -> None:
+        """Wait until ``count`` are ready. What ``ended`` raises, this does.
+
+        Raises:
+            NotReady: fewer were after ``timeout_s`` seconds, or when ``ended``.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._changed:
+            while len(self.subscribers) < count:
+                is_over = ended()
+                left_s = _TURN_S if deadline is None else deadline - time.monotonic()
+                if left_s <= 0 or is_over:
+                    raise NotReady(
+                        f"{len(self.subscribers)} of {count} subscribers are ready"
+                    )
+                self._changed.wait(min(left_s, _TURN_S))

@@ -1,0 +1,29 @@
+"""Waking at a moment."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pubsub_publisher.alarm import wait_until
+
+
+def test_it_is_not_over_before_its_time() -> None:
+    due_ns = time.monotonic_ns() + 3_000_000
+
+    assert wait_until(due_ns, lambda: False)
+    assert time.monotonic_ns() >= due_ns
+
+
+@pytest.mark.parametrize("after_s", [-1, 0, 3600])
+def test_the_end_is_noticed_whether_or_not_there_is_a_wait(after_s: int) -> None:
+    assert not wait_until(time.monotonic_ns() + after_s * 10**9, lambda: True)
+
+
+def test_what_ended_it_is_passed_on() -> None:
+    def refused() -> bool:
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        wait_until(time.monotonic_ns() + 3600 * 10**9, refused)
