@@ -608,8 +608,9 @@ class Subscriber:
                 self._names = dict.fromkeys(reply.ports)
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
-                kept = self._ports if len(self._receiver.inlets) > 1 else {}
-                self.setup_broker_topic_port_connections({**kept, **reply.ports})
+                # Who is not there at present may come back: a connection that was given
+                # up meanwhile would lose events, and the others count its topics.
+                self.setup_broker_topic_port_connections({**self._ports, **reply.ports})
             new = self._streams.replace(
                 reply.publishers, time.monotonic(), restarted=another
             )
@@ -667,6 +668,9 @@ class Subscriber:
             inlet = self._receiver.inlets.get(self._ports.get(topic, 0))
             if inlet is not None:
                 arrived |= inlet.remove([topic])
+            self._ports = {
+                name: port for name, port in self._ports.items() if name != topic
+            }
         return arrived
 
     def _in_all(self, names: Sequence[str]) -> int:
