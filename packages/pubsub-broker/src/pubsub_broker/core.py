@@ -21,7 +21,12 @@ from pubsub_broker.effects import Arrived, Effect, Rejected, Send
 from pubsub_broker.members import Members
 from pubsub_broker.rates import Published
 from pubsub_broker.registry import Client, Registry
-from pubsub_broker.reports import client_status, clocks_of, publisher_info
+from pubsub_broker.reports import (
+    client_status,
+    clocks_of,
+    listeners_of,
+    publisher_info,
+)
 from pubsub_broker.snapshot import Snapshot, snapshot_of
 from pubsub_common import messages
 from pubsub_common.defaults import (
@@ -433,6 +438,7 @@ class BrokerCore:
             ports=dict(ports),
             publishers=publishers,
             vouched=self._vouched(client),
+            listeners=listeners_of(self._registry, client),
         )
 
     def _vouched(self, client: Client) -> list[Vouched]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pubsub_broker.registry import Client, Registry
 from pubsub_common.messages import ClientStatus, ClockRange, Model, PublisherInfo
-from pubsub_common.wildcards import wanted
+from pubsub_common.wildcards import is_filter, wanted
 
 
 def publisher_info(
@@ -23,6 +23,21 @@ def publisher_info(
         },
         key=None if model == "centralized" else publisher.user,
     )
+
+
+def listeners_of(registry: Registry, publisher: Client) -> dict[int, int]:
+    """Subscribers that are to have several of a publisher's topics, and how many, where one
+    topic does not bring the others: those with wildcards may have some of them already,
+    since others publish them too, and subscribe to the rest when they hear of this one."""
+    if publisher.role != "publisher" or len(publisher.topics) == 1:
+        return {}
+    found = {}
+    for subscriber in registry.matching("subscriber", publisher.topics):
+        if any(map(is_filter, subscriber.topics)):
+            count = len(wanted(publisher.topics, subscriber.topics))
+            if count > 1:
+                found[subscriber.session] = count
+    return found
 
 
 def client_status(client: Client, now: float) -> ClientStatus:

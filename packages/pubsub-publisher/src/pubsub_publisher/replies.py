@@ -67,6 +67,8 @@ class Replies:
         # Ready topics seen by subscriber session, and the sessions that are ready.
         self._asking: dict[int, _Asking] = {}
         self.subscribers: set[int] = set()
+        # How many of our topics some of them must ask for, as the broker says.
+        self._listeners: Mapping[int, int] = {}
         # What is to be answered, as soon as we have a session to answer with, and room.
         self._ready: list[ReadyQuestion] = []
         self._questions: deque[Question] = deque()
@@ -83,6 +85,15 @@ class Replies:
     def watched(self) -> bool:
         """Whether somebody wants to know how far we are."""
         return bool(self._watched)
+
+    def expect(self, listeners: Mapping[int, int]) -> None:
+        """These subscribers are to have so many of our topics, and may have heard only of
+        some yet: others publish those too. For any thread."""
+        with self.changed:
+            before, self._listeners = self._listeners, listeners
+            for session in (before.keys() | listeners.keys()) & self._asking.keys():
+                self._judge(session)
+            self.changed.notify_all()
 
     def take(self, message: bytes) -> None:
         """Take in a subscription, as an XPUB socket tells of it."""
@@ -196,8 +207,20 @@ class Replies:
                 seen.discard(topic)
                 if not seen:
                     del self._asking[session]
-            if len(seen) >= asking.needed and not seen.isdisjoint(self._topics):
-                self.subscribers.add(session)
-            else:
-                self.subscribers.discard(session)
+            self._judge(session)
             self.changed.notify_all()
+
+    def _judge(self, session: int) -> None:
+        """Whether a subscriber is ready. The caller holds `changed`."""
+        asking = self._asking.get(session)
+        ready = asking is not None and (
+            len(asking.seen) >= asking.needed
+            and not asking.seen.isdisjoint(self._topics)
+        )
+        if ready and asking is not None and session in self._listeners:
+            ours = asking.seen.intersection(self._topics)
+            ready = len(ours) >= self._listeners[session]
+        if ready:
+            self.subscribers.add(session)
+        else:
+            self.subscribers.discard(session)
