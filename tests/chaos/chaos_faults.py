@@ -1,4 +1,4 @@
-"""Faults of processes: killed, stopped, in the way of each other."""
+"""Faults of processes: killed, replaced, stopped, in the way of each other."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from chaos_parts import Publisher
+from chaos_kinds import Kind
 from chaos_processes import Failed, Process
+from chaos_restarts import (
+    SETTLE_S,
+    give_up_publisher,
+    kill_broker,
+    kill_broker_and_publisher,
+    kill_publisher,
+    kill_subscriber,
+    replace_broker,
+    replace_publisher,
+)
 from chaos_system import System
-
-# How long the subscriber waits for late events of a publisher that is gone.
-SETTLE_S: Final = 6.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,54 +42,6 @@ class Fault:
     unavailable: Callable[[], str | None] = lambda: None
 
 
-def kill_broker(system: System, times: int) -> None:
-    """Gone without a word, and back after a while at the same port."""
-    for _ in range(times):
-        system.run_between(0.1, 0.8)
-        system.broker.kill()
-        system.run_between(0.0, 1.0)
-        system.start_broker()
-        system.wait_flowing()
-
-
-def kill_publisher(system: System, times: int) -> None:
-    """Another one takes its place, at its port or at a new one."""
-    for _ in range(times):
-        system.run_between(0.1, 0.8)
-        victim = system.rng.choice(system.living_publishers())
-        victim.kill()
-        system.run_between(0.0, 1.0)
-        restart_publisher(system, victim, same_port=system.rng.random() < 0.5)
-        system.wait_flowing()
-
-
-def restart_publisher(system: System, victim: Publisher, *, same_port: bool) -> None:
-    name, _, _ = victim.process.name.partition(".")
-    options = dict(victim.options)
-    if not same_port:
-        del options["bind_port"]
-    system.start_publisher(name, **options)
-
-
-def kill_subscriber(system: System, times: int) -> None:
-    """Another one takes its place; with recovery, it wants all that went before."""
-    for _ in range(times):
-        system.run_between(0.1, 0.8)
-        victim = system.rng.choice(system.living_subscribers())
-        victim.process.kill()
-        system.run_between(0.0, 1.0)
-        name, _, _ = victim.process.name.partition(".")
-        options = dict(victim.options)
-        if system.recover:
-            options["more"] = {**options["more"], "start": "history"}
-        successor = system.start_subscriber(name, **options)
-        system.wait_for(
-            lambda log=successor.log: log.ready_ns,  # type: ignore[misc]
-            f"{successor.process.name} is ready",
-        )
-        system.wait_flowing()
-
-
 def stop(role: str, beyond_s: float) -> Callable[[System, int], None]:
     """SIGSTOP for longer than the lease and ``beyond_s`` more, then SIGCONT."""
 
@@ -90,10 +49,12 @@ def stop(role: str, beyond_s: float) -> Callable[[System, int], None]:
         for _ in range(times):
             system.run_between(0.1, 0.8)
             process = random_one(system, role)
+            if role != "subscriber":
+                system.owners_may_change(system.publisher_of(process))
             process.send(signal.SIGSTOP)
             system.run_for(system.lease_s + beyond_s + system.rng.uniform(0.5, 1.5))
             process.send(signal.SIGCONT)
-            system.wait_flowing()
+            system.wait_flowing(told=True)
 
     return inject
 
@@ -187,6 +148,10 @@ PROCESS_FAULTS: Final = (
     Fault("broker killed", kill_broker, times=4, quick=1),
     # What a publisher had not handed on dies with it, and so does its history.
     Fault("publisher killed", kill_publisher, times=4, quick=1, may_lose=True),
+    Fault("publisher given up", give_up_publisher, times=1, may_lose=True),
+    Fault("publisher replaced", replace_publisher),
+    Fault("broker replaced", replace_broker),
+    Fault("broker and publisher killed", kill_broker_and_publisher, may_lose=True),
     Fault("subscriber killed", kill_subscriber, times=4, quick=1),
     Fault("broker stopped", stop("broker", 0), system={"lease_s": 1.0}),
     Fault("publisher stopped", stop("publisher", 0), quick=1, system={"lease_s": 1.0}),
@@ -211,6 +176,7 @@ PROCESS_FAULTS: Final = (
 )
 
 
-def seeded(seed: int, fault: Fault, model: str) -> random.Random:
+def seeded(seed: int, fault: Fault, model: str, kind: Kind) -> random.Random:
     """The random numbers of one scenario, which do not depend on the others."""
-    return random.Random(f"{seed}/{fault.name}/{model}")
+    kind_name = f"/{kind.name}" if kind.name else ""
+    return random.Random(f"{seed}/{fault.name}/{model}{kind_name}")

@@ -11,6 +11,10 @@ An event is due to a subscriber
 up to the last one that was published; or up to the last one accounted for, where
 nobody can know of more: the subscriber was killed or left meanwhile, or the publisher
 was killed (what it published and nobody got has died with it, and is counted apart).
+
+Where topics are owned, an event is due that was published while its publisher certainly
+owned the topic (`chaos_owners`). What was published while another one certainly did must
+be neither delivered nor reported lost.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from chaos_logs import PublisherLog, Run, Stream, SubscriberLog
+from chaos_owners import Owners, Range
 
 # A subscriber that leaves sooner after a publisher may not have settled its account.
 SETTLED_NS = 15_000_000_000
@@ -45,7 +50,9 @@ class Verdict:
 
 
 def judge(
-    publishers: Sequence[PublisherLog], subscribers: Sequence[SubscriberLog]
+    publishers: Sequence[PublisherLog],
+    subscribers: Sequence[SubscriberLog],
+    owners: Owners,
 ) -> Verdict:
     """The verdict on one system."""
     verdict = Verdict(published=sum(log.published for log in publishers))
@@ -58,13 +65,17 @@ def judge(
                 verdict.say(f"{subscriber.name}: unknown session {session} on {topic}")
         for publisher in publishers:
             for topic in publisher.chunks:
-                _judge_stream(publisher, topic, subscriber, verdict)
+                _judge_stream(publisher, topic, subscriber, owners, verdict)
         _check_counts(subscriber, verdict)
     return verdict
 
 
 def _judge_stream(
-    publisher: PublisherLog, topic: str, subscriber: SubscriberLog, verdict: Verdict
+    publisher: PublisherLog,
+    topic: str,
+    subscriber: SubscriberLog,
+    owners: Owners,
+    verdict: Verdict,
 ) -> None:
     where = f"{subscriber.name} of {publisher.name} on {topic}"
     runs = subscriber.runs.get((publisher.session, topic), [])
@@ -73,15 +84,17 @@ def _judge_stream(
     lost = _union(run for run in runs if run.kind == "lost")
     if both := _overlap(delivered, lost):
         verdict.say(f"{where}: {both} events both delivered and reported lost")
-    first = _due_from(publisher, topic, subscriber, runs)
+    due = _due(publisher, topic, subscriber, owners)
+    first = min((first for first, _ in due), default=publisher.last(topic) + 1)
     accounted = max((run.last for run in runs), default=-1)
     end = publisher.last(topic)
     if accounted > end and not publisher.killed:
         verdict.say(f"{where}: event {accounted} accounted for, {end} was the last")
     last = max(accounted, end)
     known = accounted if _ends_early(publisher, subscriber) else last
-    missing = _holes(_union(runs), first, known)
-    verdict.due += max(0, known - first + 1)
+    due = [(first, min(last, known)) for first, last in due if first <= known]
+    missing = [hole for each in due for hole in _holes(_union(runs), *each)]
+    verdict.due += _total(_merge([*due, *delivered, *lost]))
     if publisher.killed and _was_there(subscriber, publisher):
         died = max(0, end - max(known, first - 1))
         verdict.died += died
@@ -91,6 +104,22 @@ def _judge_stream(
     for gap_first, gap_last in missing:
         verdict.unexplained += gap_last - gap_first + 1
         verdict.say(f"{where}: no word of {gap_first} to {gap_last}")
+    forbidden = _merge(owners.forbidden(publisher, topic, subscriber))
+    for what, ranges in (("delivered", delivered), ("reported lost", lost)):
+        if number := _overlap(forbidden, ranges):
+            verdict.say(f"{where}: {number} events {what}, of {forbidden} of no owner")
+
+
+def _due(
+    publisher: PublisherLog, topic: str, subscriber: SubscriberLog, owners: Owners
+) -> list[Range]:
+    """What of a stream a subscriber must account for, if it lives long enough."""
+    if topic in owners.topics:
+        return owners.due(publisher, topic, subscriber)
+    runs = subscriber.runs.get((publisher.session, topic), [])
+    first = _due_from(publisher, topic, subscriber, runs)
+    last = max((run.last for run in runs), default=-1)
+    return [(first, max(last, publisher.last(topic)))]
 
 
 def _due_from(
@@ -192,7 +221,9 @@ def _holes(
 
 
 def unaccounted(
-    publishers: Sequence[PublisherLog], subscribers: Sequence[SubscriberLog]
+    publishers: Sequence[PublisherLog],
+    subscribers: Sequence[SubscriberLog],
+    owners: Owners,
 ) -> list[str]:
     """Streams of publishers that have left, of which a subscriber that runs has not
     accounted for the end yet, in words. Those that need not are not among them."""
@@ -203,10 +234,10 @@ def unaccounted(
                 continue
             for topic in publisher.chunks:
                 stream: Stream = (publisher.session, topic)
-                runs = subscriber.runs.get(stream, [])
-                first = _due_from(publisher, topic, subscriber, runs)
+                union = _union(subscriber.runs.get(stream, []))
                 missing += [
                     f"{subscriber.name} of {publisher.name} on {topic}: {hole}"
-                    for hole in _holes(_union(runs), first, publisher.last(topic))
+                    for each in _due(publisher, topic, subscriber, owners)
+                    for hole in _holes(union, *each)
                 ]
     return missing

@@ -13,6 +13,7 @@ Subscriber::
 
     S <monotonic ns> <1: it asked for the history, or 0>
     R <monotonic ns>                                     ready
+    T <monotonic ns>                                     was told who has come or gone
     E <session> <topic> <number> <name> <counter>        received
     G <session> <topic> <first> <last>                   reported lost
     X <monotonic ns>                                     about to leave in good order
@@ -24,6 +25,7 @@ them: they tell duplicates and disorder without the sequence numbers.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import json
 import os
@@ -74,6 +76,10 @@ class Chunk:
     last: int
 
 
+def _begin_of(chunk: Chunk) -> int:
+    return chunk.at_ns
+
+
 class PublisherLog:
     """What one publisher process has published."""
 
@@ -108,10 +114,18 @@ class PublisherLog:
 
     def first_since(self, topic: str, at_ns: int) -> int:
         """The first event that was certainly published after a time."""
-        for chunk in self.chunks.get(topic, ()):
-            if chunk.at_ns >= at_ns:
-                return chunk.first
-        return self.last(topic) + 1
+        chunks = self.chunks.get(topic, [])
+        index = bisect.bisect_left(chunks, at_ns, key=_begin_of)
+        return chunks[index].first if index < len(chunks) else self.last(topic) + 1
+
+    def last_before(self, topic: str, at_ns: int) -> int:
+        """The last event that was certainly published before a time; -1: none was. A
+        chunk was complete when the next one began."""
+        if self.left_ns is not None and self.left_ns <= at_ns:
+            return self.last(topic)
+        chunks = self.chunks.get(topic, [])
+        begun = bisect.bisect_right(chunks, at_ns, key=_begin_of)
+        return chunks[begun - 2].last if begun > 1 else -1
 
     @property
     def published(self) -> int:
@@ -141,6 +155,7 @@ class SubscriberLog:
         self.history = False
         self.began_ns: int | None = None
         self.ready_ns: int | None = None
+        self.told_ns: list[int] = []
         self.left_ns: int | None = None
         self.counts: dict[str, int] | None = None
         self.runs: dict[Stream, list[Run]] = {}
@@ -163,6 +178,8 @@ class SubscriberLog:
                     self.began_ns, self.history = int(words[0]), words[1] == "1"
                 case "R":
                     self.ready_ns = int(words[0])
+                case "T":
+                    self.told_ns.append(int(words[0]))
                 case "X":
                     self.left_ns = int(words[0])
                 case "C":

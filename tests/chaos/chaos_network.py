@@ -4,7 +4,7 @@ Hosts are network namespaces on two bridges, with one link between the bridges::
 
     broker, h1, h2 --- bridge a --- bridge b --- h3, h4
 
-python chaos_network.py FAULT MODEL FOLDER        prints the result as JSON
+python chaos_network.py FAULT MODEL KIND FOLDER TIMES        prints the result as JSON
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from chaos_faults import SETTLE_S, Fault
+from chaos_faults import Fault
+from chaos_kinds import KINDS, PLAIN, Kind
 from chaos_processes import wait_for
+from chaos_restarts import SETTLE_S
 from chaos_run import Result, run
 from chaos_system import System
 
@@ -127,10 +129,11 @@ def cut(system: System, link: str, least_s: float, most_s: float) -> None:
     place = system.place
     assert isinstance(place, Bridged)
     system.run_between(0.1, 0.8)
+    system.owners_may_change()
     place.link(link, "down")
     system.run_between(least_s, most_s)
     place.link(link, "up")
-    system.wait_flowing()
+    system.wait_flowing(told=True)
 
 
 def unshare() -> list[str]:
@@ -171,10 +174,18 @@ NETWORK_FAULTS: Final = (
 )
 
 
-def run_in_namespaces(fault: Fault, model: Model, folder: Path) -> Result:
+def run_in_namespaces(
+    fault: Fault,
+    model: Model,
+    folder: Path,
+    *,
+    kind: Kind = PLAIN,
+    times: int | None = None,
+) -> Result:
     """As `chaos_run.run`, with the hosts of this module."""
+    words = (fault.name, model, kind.name, str(folder), str(times or ""))
     done = subprocess.run(
-        [*unshare(), sys.executable, __file__, fault.name, model, str(folder)],
+        [*unshare(), sys.executable, __file__, *words],
         stdout=subprocess.PIPE,
         timeout=280,
         check=True,
@@ -184,8 +195,16 @@ def run_in_namespaces(fault: Fault, model: Model, folder: Path) -> Result:
 
 
 if __name__ == "__main__":
-    name, model_name, folder_name = sys.argv[1:]
+    name, model_name, kind_name, folder_name, times_word = sys.argv[1:]
     (chosen,) = (fault for fault in NETWORK_FAULTS if fault.name == name)
+    (kind,) = (kind for kind in KINDS if kind.name == kind_name)
     model: Model = "centralized" if model_name == "centralized" else "decentralized"
-    result = run(chosen, model, Path(folder_name), place=Bridged())
+    result = run(
+        chosen,
+        model,
+        Path(folder_name),
+        kind=kind,
+        place=Bridged(),
+        times=int(times_word) if times_word else None,
+    )
     print(json.dumps(dataclasses.asdict(result)))

@@ -12,6 +12,7 @@ from typing import Any
 
 from chaos_faults import Fault, seeded
 from chaos_judge import Verdict
+from chaos_kinds import PLAIN, Kind
 from chaos_parts import Place
 from chaos_processes import Failed
 from chaos_system import System
@@ -31,6 +32,7 @@ class Result:
     """A row of the table."""
 
     fault: str
+    kind: str
     model: str
     times: int
     seed: int
@@ -72,6 +74,7 @@ def run(
     model: Model,
     folder: Path,
     *,
+    kind: Kind = PLAIN,
     place: Place | None = None,
     times: int | None = None,
 ) -> Result:
@@ -81,8 +84,13 @@ def run(
         times = fault.times if full() else fault.quick
     began = time.monotonic()
     problems: list[str] = []
-    options: dict[str, Any] = {"recover": recover, "place": place, **fault.system}
-    with System(folder, model, seeded(seed, fault, model), **options) as system:
+    options: dict[str, Any] = {
+        "recover": recover,
+        "place": place,
+        "kind": kind,
+        **fault.system,
+    }
+    with System(folder, model, seeded(seed, fault, model, kind), **options) as system:
         verdict = Verdict()
         try:
             fault.begin(system)
@@ -98,6 +106,7 @@ def run(
             problems.append(f"{verdict.lost} lost in spite of the history")
     return Result(
         fault=fault.name,
+        kind=kind.name,
         model=model,
         times=times,
         seed=seed,
@@ -116,6 +125,7 @@ def run(
 
 COLUMNS = {
     "fault": "Fault",
+    "kind": "System with",
     "model": "Model",
     "times": "Times",
     "published": "Published",
@@ -126,6 +136,7 @@ COLUMNS = {
     "died": "Died with their publisher",
     "unexplained": "Unexplained",
 }
+_WORDS = ("fault", "kind", "model")
 
 
 def table(results: list[Result]) -> str:
@@ -139,7 +150,7 @@ def table(results: list[Result]) -> str:
         for result in results
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    right = [False, False] + [True] * (len(COLUMNS) - 2)
+    right = [name not in _WORDS for name in COLUMNS]
 
     def line(cells: list[str]) -> str:
         padded = (

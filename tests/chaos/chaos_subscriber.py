@@ -17,6 +17,7 @@ from chaos_logs import LogWriter, now_ns
 from pubsub_common import cli
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.events import Event
+from pubsub_common.messages import PublisherInfo
 from pubsub_common.sequence import Gap
 from pubsub_subscriber import Subscriber
 
@@ -31,6 +32,9 @@ def main(options: dict[str, Any]) -> int:
     def on_gap(gap: Gap) -> None:
         log.write("G", gap.session, gap.topic, gap.first, gap.last)
 
+    def on_publisher(_publisher: PublisherInfo, _joined: bool) -> None:
+        log.write("T", now_ns())
+
     subscriber = Subscriber(
         None,
         options["broker"],
@@ -41,6 +45,7 @@ def main(options: dict[str, Any]) -> int:
         address=options["address"],
         connect_timeout_s=60.0,
         on_gap=on_gap,
+        on_publisher=on_publisher,
         **more,
     )
     stopped = False

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
 
+from chaos_cast import Cast
+from chaos_flow import Flow, strongest_on
 from chaos_judge import Verdict, judge, unaccounted
-from chaos_logs import PublisherLog, SubscriberLog
-from chaos_parts import Loopback, Place, Publisher, Subscriber, UsageWatch
-from chaos_processes import WAIT_S, Failed, Process, free_port, wait_for, worker
+from chaos_kinds import PLAIN, SHARED, Kind
+from chaos_logs import now_ns
+from chaos_owners import Owners
+from chaos_parts import Place, Publisher, Subscriber, UsageWatch
+from chaos_processes import WAIT_S, Failed, Process, wait_for
 
 from pubsub_common.messages import Model
 
-TOPICS: Final = ("A", "B")
-# More than any scenario publishes on a topic, so that nothing need be lost.
-HISTORY: Final = 20_000
 
-
-class System:
-    """All of it. Leaving the ``with`` block kills what still runs."""
+class System(Cast):
+    """Processes with traffic between them, and the time in which faults happen."""
 
     def __init__(
         self,
@@ -37,119 +34,23 @@ class System:
         place: Place | None = None,
         broker_options: Sequence[object] = (),
         subscribers: int = 2,
+        kind: Kind = PLAIN,
     ) -> None:
         """``recover``: with history and recovery. Publishers wait for ``subscribers``
         before their first event."""
-        self.folder = folder
-        self.model = model
+        super().__init__(
+            folder,
+            model,
+            kind,
+            recover=recover,
+            lease_s=lease_s,
+            place=place,
+            broker_options=broker_options,
+            subscribers=subscribers,
+        )
         self.rng = rng
-        self.recover = recover
-        self.lease_s = lease_s
-        self.place: Place = place or Loopback()
-        self.publishers: list[Publisher] = []
-        self.subscribers: list[Subscriber] = []
-        self.broker_process: Process | None = None
-        self.broker_address = self.place.address("broker")
-        self.port = free_port()
-        self._waits_for = subscribers
+        self.owners = Owners(SHARED if kind.strengths else ())
         self.usage = UsageWatch([])
-        self._broker_options = broker_options
-        self._ever: list[Process] = []
-        self._number = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for process in self._ever:
-            if process.alive:
-                process.kill()
-
-    # Parts
-
-    @property
-    def broker(self) -> Process:
-        assert self.broker_process is not None
-        return self.broker_process
-
-    def start(self, name: str, argv: Sequence[object], host: str = "broker") -> Process:
-        """Run any program on a host."""
-        self._number += 1
-        process = Process(
-            f"{name}.{self._number}", self.place.argv(host, argv), self.folder
-        )
-        self._ever.append(process)
-        return process
-
-    def broker_argv(self) -> list[object]:
-        centralized = ["-c"] if self.model == "centralized" else []
-        return [
-            *worker("chaos_broker"),
-            *("--bind", self.broker_address, "--port", self.port),
-            *("--lease", self.lease_s, *centralized, *self._broker_options),
-        ]
-
-    def start_broker(self) -> None:
-        """Run a broker, at the port of the one before."""
-        self.broker_process = self.start("broker", self.broker_argv())
-        wait_for(
-            lambda: " broker on " in self.broker.err or not self.broker.alive,
-            "the broker's first words",
-        )
-        self.broker.check_runs()
-
-    def start_publisher(
-        self, name: str, host: str = "broker", **options: Any
-    ) -> Publisher:
-        """``options`` are those of the worker; ``more`` are the Publisher's."""
-        path = self.folder / f"{name}.{self._number}.published"
-        more = {"history": HISTORY} if self.recover else {}
-        given = {
-            "bind_port": free_port(),
-            "rate": 200,
-            "topics": TOPICS,
-            "wait_for": self._waits_for,
-            **options,
-            "more": more | options.get("more", {}),
-        }
-        words = given | self._where(host, path) | {"name": f"{name}.{self._number}"}
-        argv = [*worker("chaos_publisher"), json.dumps(words)]
-        process = self.start(name, argv, host)
-        publisher = Publisher(process, PublisherLog(path), given | {"host": host})
-        self.publishers.append(publisher)
-        return publisher
-
-    def start_subscriber(
-        self, name: str, host: str = "broker", **options: Any
-    ) -> Subscriber:
-        """``options`` are those of the worker; ``more`` are the Subscriber's."""
-        path = self.folder / f"{name}.{self._number}.received"
-        more = {"recover": True} if self.recover else {}
-        given = {"topics": TOPICS, **options, "more": more | options.get("more", {})}
-        words = given | self._where(host, path)
-        words["centralized"] = self.model == "centralized"
-        argv = [*worker("chaos_subscriber"), json.dumps(words)]
-        process = self.start(name, argv, host)
-        log = SubscriberLog(path, process.name)
-        subscriber = Subscriber(process, log, given | {"host": host})
-        self.subscribers.append(subscriber)
-        return subscriber
-
-    def parts(self) -> list[Publisher | Subscriber]:
-        return [*self.publishers, *self.subscribers]
-
-    def _where(self, host: str, log: Path) -> dict[str, Any]:
-        return {
-            "log": str(log),
-            "broker": self.broker_address,
-            "broker_port": self.port,
-            "address": self.place.address(host),
-        }
 
     # Time
 
@@ -185,36 +86,43 @@ class System:
     def living_publishers(self) -> list[Publisher]:
         return [pub for pub in self.publishers if pub.process.alive]
 
+    def publisher_of(self, process: Process) -> Publisher | None:
+        """The publisher that a process is; None for others."""
+        return next((pub for pub in self.publishers if pub.process is process), None)
+
     def living_subscribers(self) -> list[Subscriber]:
         return [sub for sub in self.subscribers if sub.process.alive]
 
-    def wait_flowing(self) -> None:
+    def wait_flowing(self, *, told: bool = False) -> None:
         """Wait until each living subscriber has events of each living publisher that
-        were published after this call."""
+        were published after this call; of an owned topic, those of the owner. ``told``:
+        subscribers may hear of changes yet (see `Tenure`)."""
         self.wait_for(
             lambda: all(pub.log.session >= 0 for pub in self.living_publishers()),
             "all publishers publish",
         )
-        mark = {
-            (pub.log.session, topic): pub.log.last(topic)
-            for pub in self.living_publishers()
-            for topic in TOPICS
-        }
-
-        def silent() -> list[str]:
-            return [
-                f"{sub.process.name} hears {topic} of {pub.process.name}"
-                for sub in self.living_subscribers()
-                for pub in self.living_publishers()
-                for topic in TOPICS
-                if sub.log.last((pub.log.session, topic))
-                <= mark[pub.log.session, topic] + 1
-            ]
-
+        flow = Flow(
+            self.living_publishers(),
+            self.living_subscribers(),
+            self.owners.topics,
+            now_ns(),
+        )
         try:
-            self.wait_for(lambda: not silent(), "events flow")
+            self.wait_for(lambda: not flow.silent(), "events flow")
         except Failed as error:
-            raise Failed(f"{error}; not so: {', '.join(silent()[:6])}") from None
+            raise Failed(f"{error}; not so: {', '.join(flow.silent()[:6])}") from None
+        self.owners.begin(flow.owners, now_ns(), told=told)
+
+    def owners_may_change(
+        self, publisher: Publisher | None = None, *, leaving: bool = False
+    ) -> None:
+        """What comes next may change who owns a topic: those of which this publisher is
+        the strongest, else all. ``leaving``: by its leaving in good order."""
+        if self.owners.topics:
+            heard_ns = now_ns()
+            self.wait_flowing()
+            topics = strongest_on(self.owners.topics, publisher, self.publishers)
+            self.owners.end(topics, heard_ns, leaving=leaving)
 
     def begin(self, publishers: int = 2, subscribers: int = 2) -> None:
         """Start everything, and note what the processes hold when all goes well. Every
@@ -239,12 +147,13 @@ class System:
         Raises:
             Failed: something does not end as it must.
         """
-        for process in self._ever:
+        for process in self.ever:
             process.check_words()
         self.wait_for(
             lambda: all(part.begun for part in self.parts() if part.process.alive),
             "all have begun",
         )
+        self.owners_may_change(leaving=True)
         for publisher in self.living_publishers():
             publisher.process.send(signal.SIGTERM)
         for publisher in self.publishers:
@@ -266,11 +175,14 @@ class System:
         while time.monotonic() < until:
             for part in self.parts():
                 part.refresh()
-            if not unaccounted([pub.log for pub in self.publishers], living):
+            publishers = [pub.log for pub in self.publishers]
+            if not unaccounted(publishers, living, self.owners):
                 return
             time.sleep(0.1)
 
     def verdict(self) -> Verdict:
         return judge(
-            [pub.log for pub in self.publishers], [sub.log for sub in self.subscribers]
+            [pub.log for pub in self.publishers],
+            [sub.log for sub in self.subscribers],
+            self.owners,
         )

@@ -7,34 +7,27 @@ import os
 from pathlib import Path
 
 import pytest
-from chaos_faults import PROCESS_FAULTS, Fault
-from chaos_floods import FLOODS
+from chaos_choice import Scenario, scenarios
 from chaos_network import NETWORK_FAULTS, run_in_namespaces
 from chaos_run import SEED, Result, chosen_seed, full, run
 
-from pubsub_common.messages import Model
-
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-FAULTS = [
-    fault
-    for fault in (*PROCESS_FAULTS, *FLOODS, *NETWORK_FAULTS)
-    if full() or fault.quick
-]
 
-
-@pytest.mark.parametrize("model", ["centralized", "decentralized"])
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("scenario", scenarios(full=full()), ids=str)
 def test_every_event_is_accounted_for(
-    fault: Fault, model: Model, tmp_path: Path, chaos_results: list[Result]
+    scenario: Scenario, tmp_path: Path, chaos_results: list[Result]
 ) -> None:
     print(f"{SEED}={chosen_seed()}")
+    fault = scenario.fault
     if reason := fault.unavailable():
         if os.environ.get("CI"):
             pytest.fail(f"cannot be done in CI: {reason}")
         pytest.skip(f"cannot be done here: {reason}")
     runs = run_in_namespaces if fault in NETWORK_FAULTS else run
-    result = runs(fault, model, tmp_path)
+    result = runs(
+        fault, scenario.model, tmp_path, kind=scenario.kind, times=scenario.times
+    )
     chaos_results.append(result)
     assert not result.problems
     assert result.unexplained == 0

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from chaos_judge import SETTLED_NS, Verdict, judge, unaccounted
 from chaos_logs import LogWriter, PublisherLog, SubscriberLog
+from chaos_owners import Owners
 
 SESSION = 7
 TEN = range(10)
+NOBODY = Owners(())
 
 
 class Logs:
@@ -52,7 +54,7 @@ class Logs:
 
     def verdict(self) -> Verdict:
         self.refresh()
-        return judge([self.publisher], [self.subscriber])
+        return judge([self.publisher], [self.subscriber], NOBODY)
 
 
 @pytest.fixture
@@ -271,4 +273,4 @@ def test_a_subscriber_has_accounted_for_all_when_it_knows_of_the_last(
     logs.began()
     deliver(logs)
     logs.refresh()
-    assert len(unaccounted([logs.publisher], [logs.subscriber])) == holes
+    assert len(unaccounted([logs.publisher], [logs.subscriber], NOBODY)) == holes

@@ -89,6 +89,20 @@ def test_new_topics_are_told_as_they_appear(model: Model) -> None:
     assert [info.topics for info in push.joined] == [["a/c", "a/b"]]
 
 
+@pytest.mark.parametrize("model", ["centralized", "decentralized"])
+def test_a_publisher_is_told_who_will_have_several_of_its_topics(model: Model) -> None:
+    """They may have some of them already, and hear of this publisher only later."""
+    core = new_core(model)
+    wild = register(core, b"s", "subscriber", ["a/+", "d"])
+    register(core, b"ss", "subscriber", ["a/b", "a/c"])  # by name: all at once
+    register(core, b"sss", "subscriber", ["d/#"])
+
+    publisher = register(core, b"p", "publisher", ["a/b", "a/c", "d"])
+    assert publisher.listeners == {wild.session: 3}
+    assert register(core, b"pp", "publisher", ["d"]).listeners == {}
+    assert register(core, b"ssss", "subscriber", ["#"]).listeners == {}
+
+
 def test_a_farewell_tells_where_the_matching_topics_ended() -> None:
     core = new_core()
     register(core, b"ss", "subscriber", ["a/#"])

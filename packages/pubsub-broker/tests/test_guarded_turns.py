@@ -17,7 +17,7 @@ from pubsub_broker.blocking import BlockingForwarder
 from pubsub_broker.counting import CountingForwarder
 from pubsub_broker.effects import Attach
 from pubsub_broker.guarded import GuardedSockets
-from pubsub_common.events import encode_event
+from pubsub_common.events import encode_event, parse_ready_question, ready_topic
 from pubsub_common.security.keys import act_as_client, act_as_server, new_pair
 from pubsub_common.security.zap import ZapServer
 
@@ -243,6 +243,48 @@ def test_who_registers_anew_is_heard_at_once_and_what_it_sent_before_too(
     bench.known[address] = Attach(address, ("A",), BROKER.public, SESSION + 2)
     bench.publishers[0].send(event("another key's", SESSION + 2))
     bench.until(lambda: bench.sockets.receive() == [])
+
+
+def test_who_counts_ready_topics_hears_of_all_but_not_what_they_are(
+    make: Callable[..., Bench],
+) -> None:
+    """With several forwarders a publisher waits for as many as a subscriber has, its own
+    or not."""
+    bench = make(2)
+    bench.settle()
+    one, other = bench.known
+    bench.known[other] = Attach(other, ("B",), CLIENT.public, SESSION)
+    bench.sockets.apply([(True, other)])
+    heard: tuple[list[bytes], ...] = ([], [])
+
+    def hears(index: int, message: bytes) -> bool:
+        bench.sockets.receive()
+        for socket, messages in zip(bench.publishers, heard, strict=True):
+            while socket.poll(0):
+                messages.append(socket.recv())
+        return message in heard[index]
+
+    alone, counted = ready_topic("A", 9), ready_topic("A", 9, 2)
+    bench.subscriber.subscribe(alone)
+    bench.subscriber.subscribe(counted)
+    bench.until(lambda: hears(0, b"\x01" + counted) and len(heard[1]) > 1)
+    assert heard[0] == [b"\x01" + alone, b"\x01" + counted]
+    given_up, veil = heard[1]  # A, which it has no longer
+    assert given_up == b"\0" + SUBSCRIPTION
+    question = parse_ready_question(veil[1:])
+    assert question is not None
+    assert (question.session, question.topics) == (9, 2)
+    assert "A" not in question.topic
+
+    # It has it again: what is counted is still one.
+    bench.known[other] = Attach(other, ("A", "B"), CLIENT.public, SESSION)
+    bench.sockets.apply([(True, other)])
+    bench.until(lambda: hears(1, b"\x01" + counted))
+    assert heard[1].index(b"\0" + veil[1:]) < heard[1].index(b"\x01" + counted)
+
+    bench.subscriber.unsubscribe(counted)
+    bench.until(lambda: hears(1, b"\0" + counted))
+    assert one != other
 
 
 def test_a_publisher_for_which_there_is_no_socket_is_heard_when_there_is_one(

@@ -168,6 +168,29 @@ def test_a_subscriber_that_has_more_topics_now_is_ready_with_all_of_them() -> No
     assert bench.replies.audience.subscribers == set()
 
 
+def test_who_may_not_have_heard_of_us_yet_is_ready_with_as_many_topics_as_it_will_have() -> (
+    None
+):
+    """It has A by a wildcard, from another publisher; B is only ours."""
+    bench = Bench()
+    bench.replies.take(BEGINS + ready_topic("A", 9))
+    bench.replies.take(BEGINS + ready_topic("A", 8))
+    bench.replies.audience.expect(
+        {9: 2}
+    )  # the broker's word may come later than the question
+    assert bench.replies.audience.subscribers == {8}
+
+    bench.replies.take(BEGINS + ready_topic("x", 9))
+    assert bench.replies.audience.subscribers == {8}
+    bench.replies.take(BEGINS + ready_topic("B", 9))
+    assert bench.replies.audience.subscribers == {8, 9}
+
+    bench.replies.take(ENDS + ready_topic("B", 9))
+    assert bench.replies.audience.subscribers == {8}
+    bench.replies.audience.expect({})
+    assert bench.replies.audience.subscribers == {8, 9}
+
+
 def test_what_is_no_subscription_is_counted_said_once_and_ends_none(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

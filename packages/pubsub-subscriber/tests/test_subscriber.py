@@ -1681,6 +1681,32 @@ def test_with_several_ports_the_count_of_topics_never_falls(
 
 
 @pytest.mark.integration
+def test_when_nobody_is_there_for_a_moment_the_connection_to_the_broker_stays(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """All leases ended, and this subscriber was the first to register again."""
+    forwarder = new_publisher("a/x")
+    broker.model = "centralized"
+    broker.publishers = [forwarder.hidden_info]
+    broker.ports = {"a/x": forwarder.port}
+    subscriber = new_subscriber("a/+")
+    forwarder.get_ready()
+    subscriber.wait_until_ready(WAIT_S)
+
+    broker.publishers, broker.ports = [], {}
+    broker.send(PublishersChanged(revision=99))  # so one was missed
+    wait_for(lambda: len(broker.of(Register)) == 2, "another registration")
+    joined = [PublisherInfo(session=2, topics=["a/z"])]
+    ports = {"a/z": forwarder.port}
+    broker.send(PublishersChanged(revision=1, joined=joined, ports=ports))
+
+    heard = [forwarder.next_subscription() for _ in range(2)]
+    # Not (a/z, 2), for which publishers would wait until there are two.
+    assert heard == [(True, b"a/z\0"), (True, ready_topic("a/z", subscriber.session))]
+    assert [*subscriber._receiver.inlets] == [forwarder.port]
+
+
+@pytest.mark.integration
 def test_a_topic_that_nobody_publishes_any_more_is_given_up(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:

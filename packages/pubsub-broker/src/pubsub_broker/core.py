@@ -393,6 +393,7 @@ class BrokerCore:
             ports=self._directory.ports_of(client, publishers),
             publishers=publishers,
             vouched=self._directory.vouched(client),
+            listeners=self._directory.listeners(client),
         )
 
 

@@ -75,3 +75,18 @@ class Directory:
         if self._trust is None or self._centralized or client.role != "publisher":
             return []
         return self._trust.vouched(client.topics)
+
+    def listeners(self, client: Client) -> dict[int, int]:
+        """Subscribers that are to have several of a publisher's topics, and how many, where
+        one topic does not bring the others: those with wildcards may have some of them
+        already, since others publish them too, and subscribe to the rest when they hear of
+        this one. None for another client."""
+        if client.role != "publisher" or len(client.topics) == 1:
+            return {}
+        found = {}
+        for subscriber in self._registry.matching("subscriber", client.topics):
+            if any(map(is_filter, subscriber.topics)):
+                count = len(wanted(client.topics, subscriber.topics))
+                if count > 1:
+                    found[subscriber.session] = count
+        return found

@@ -25,7 +25,7 @@ import zmq
 from pubsub_broker.effects import Attach
 from pubsub_broker.forwarder import Message, OutSocket, receive
 from pubsub_broker.ratelimit import Throttle
-from pubsub_broker.source import Source
+from pubsub_broker.source import Source, veiled
 from pubsub_common.security.guard import Guard, OnRefused, Permits, topic_of
 from pubsub_common.security.keys import act_as_server
 
@@ -225,12 +225,14 @@ class GuardedSockets(OutSocket):
                 self._wanted[subscription] = topic
             else:
                 self._wanted.pop(subscription, None)
+            veil = veiled(subscription)
             for source in self._sources.values():
-                if topic in source.topics:
+                told = subscription if topic in source.topics else veil
+                if told is not None:
                     tell = (
                         source.socket.subscribe if begins else source.socket.unsubscribe
                     )
-                    tell(subscription)
+                    tell(told)
                     self._expect(source)
         return found
 

@@ -14,6 +14,7 @@ import zmq
 
 from pubsub_broker.author import HEAD_BYTES, Author
 from pubsub_broker.effects import Attach
+from pubsub_common.events import parse_ready_question, ready_topic
 from pubsub_common.security.keys import act_as_client
 from pubsub_common.sockets import asker, limit_received, notice_dead_links
 
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
 
 # Of longer frames only the beginning is copied.
 _SHORT: Final = 1024
+
+
+def veiled(subscription: bytes) -> bytes | None:
+    """What a publisher is told of a subscription to a topic that it does not have; None:
+    nothing.
+
+    Where a subscriber's topics come from several forwarders a publisher counts its ready
+    topics, so it must hear of all. But of the others not what they are, and nothing that
+    would let it answer on them: no topic has a name like this one.
+    """
+    ready = parse_ready_question(subscription)
+    if ready is None or not ready.topics:
+        return None
+    # A string's hash depends on a secret of this process.
+    name = f"\x01{hash(ready.topic) % 2**64:x}"
+    return ready_topic(name, ready.session, ready.topics)
 
 
 class Source:
@@ -65,10 +82,15 @@ class Source:
             self.author.renew(publisher.session)
         topics = frozenset(publisher.topics)
         for subscription, topic in wanted.items():
-            if topic in topics and topic not in self.topics:
-                self.socket.subscribe(subscription)
-            elif topic in self.topics and topic not in topics:
-                self.socket.unsubscribe(subscription)
+            if topic in topics and topic in self.topics:
+                continue
+            veil = veiled(subscription)
+            before = subscription if topic in self.topics else veil
+            now = subscription if topic in topics else veil
+            if before != now and before is not None and self.topics:
+                self.socket.unsubscribe(before)
+            if now is not None and (before != now or not self.topics):
+                self.socket.subscribe(now)
         self.topics = topics
 
     def own(self, frame: zmq.Frame) -> bool:

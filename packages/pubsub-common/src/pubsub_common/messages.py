@@ -186,7 +186,9 @@ class Departure(_Part, frozen=True):
 class Registered(_Message, frozen=True, tag="registered"):
     """The answer to Register. ``epoch`` changes when the broker restarts;
     ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
-    secure decentralized broker is told whom to let in by ``vouched``."""
+    secure decentralized broker is told whom to let in by ``vouched``. ``listeners`` are for
+    a publisher: the subscribers with wildcards that are to have several of its topics, and
+    how many. They hear of it only after this, and may be subscribed to some before."""
 
     id: int
     session: Session
@@ -197,6 +199,7 @@ class Registered(_Message, frozen=True, tag="registered"):
     ports: dict[str, int] = {}
     publishers: list[PublisherInfo] = []
     vouched: list[Vouched] = []
+    listeners: dict[Session, Sequence] = {}
 
 
 class Alive(_Message, frozen=True, tag="alive"):

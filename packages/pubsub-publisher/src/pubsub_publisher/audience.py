@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from pubsub_common.errors import NotReady
@@ -33,6 +33,8 @@ class Audience:
         self.subscribers: set[int] = set()
         self._ours = ours
         self._asking: dict[int, _Asking] = {}
+        # How many of our topics some of them must ask for, as the broker says.
+        self._listeners: Mapping[int, int] = {}
         self._changed = threading.Condition()
 
     def hear(self, question: ReadyQuestion, *, begins: bool) -> None:
@@ -48,10 +50,16 @@ class Audience:
                 seen.discard(topic)
                 if not seen:
                     del self._asking[session]
-            if len(seen) >= asking.needed and not seen.isdisjoint(self._ours):
-                self.subscribers.add(session)
-            else:
-                self.subscribers.discard(session)
+            self._judge(session)
+            self._changed.notify_all()
+
+    def expect(self, listeners: Mapping[int, int]) -> None:
+        """These subscribers are to have so many of our topics, and may have heard only of
+        some yet: others publish those too."""
+        with self._changed:
+            before, self._listeners = self._listeners, listeners
+            for session in (before.keys() | listeners.keys()) & self._asking.keys():
+                self._judge(session)
             self._changed.notify_all()
 
     def wait(
@@ -72,3 +80,15 @@ class Audience:
                         f"{len(self.subscribers)} of {count} subscribers are ready"
                     )
                 self._changed.wait(min(left_s, _TURN_S))
+
+    def _judge(self, session: int) -> None:
+        """Whether a subscriber is ready. The caller holds `_changed`."""
+        asking = self._asking.get(session)
+        ready = False
+        if asking is not None and len(asking.seen) >= asking.needed:
+            ours = asking.seen.intersection(self._ours)
+            ready = len(ours) >= self._listeners.get(session, 1)
+        if ready:
+            self.subscribers.add(session)
+        else:
+            self.subscribers.discard(session)

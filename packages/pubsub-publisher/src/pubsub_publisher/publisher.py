@@ -528,6 +528,7 @@ class Publisher:
         match event:
             case Joined(reply):
                 self._let_in(reply.vouched)
+                self._outlet.replies.audience.expect(reply.listeners)
                 if self.session < 0:
                     self.session = self._outlet.session = reply.session
             case Trusted(vouched):

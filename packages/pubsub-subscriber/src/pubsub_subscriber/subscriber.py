@@ -541,8 +541,11 @@ class Subscriber:
                 self._names.replace(reply.ports)
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
-                kept = self._via_broker.ports if self._via_broker.several else {}
-                self.setup_broker_topic_port_connections({**kept, **reply.ports})
+                # Who is not there at present may come back: a connection that was given
+                # up meanwhile would lose events, and the others count its topics.
+                self.setup_broker_topic_port_connections(
+                    {**self._via_broker.ports, **reply.ports}
+                )
             new = self._streams.replace(
                 reply.publishers, time.monotonic(), restarted=another
             )

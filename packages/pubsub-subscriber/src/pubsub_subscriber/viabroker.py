@@ -46,11 +46,6 @@ class BrokerWays:
         self.ports = dict(ports)
         self._receiver.changed()
 
-    @property
-    def several(self) -> bool:
-        """Whether events come by more than one connection."""
-        return len(self._receiver.inlets) > 1
-
     def begin(self, names: Iterable[str]) -> None:
         """The broker tells the ports of topics."""
 
@@ -63,10 +58,11 @@ class BrokerWays:
     def may_forget(self) -> bool:
         # Publishers count ours, over all connections. They would take one that we
         # have just given up for another that they have not heard of yet.
-        return not self.several
+        return len(self._receiver.inlets) <= 1
 
     def forget(self, topic: str) -> bool:
         inlet = self.inlet(0, topic)
+        self.ports = {name: self.ports[name] for name in self.ports if name != topic}
         return inlet is not None and inlet.remove([topic])
 
     def inlet(self, session: int, topic: str) -> Inlet | None:

@@ -1,0 +1,118 @@
+"""Which faults are tried in which kinds of systems: not all of them in all, which would
+take hours, but those that have the most to do with what makes the kind another one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from chaos_faults import PROCESS_FAULTS, Fault
+from chaos_floods import FLOODS
+from chaos_kinds import (
+    EVERYTHING,
+    FORWARDERS,
+    KEYS,
+    PLAIN,
+    STRENGTHS,
+    WILD_FORWARDERS,
+    WILDCARDS,
+    Kind,
+)
+from chaos_network import NETWORK_FAULTS
+
+from pubsub_common.messages import Model
+
+MODELS: Final[tuple[Model, ...]] = ("centralized", "decentralized")
+_FAULTS: Final = {
+    fault.name: fault for fault in (*PROCESS_FAULTS, *FLOODS, *NETWORK_FAULTS)
+}
+# Of kinds, and how often each is done; in the short run, once, those of `_QUICK`.
+_CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {
+    KEYS: {
+        "broker killed": 2,
+        "broker replaced": 1,
+        "port taken": 1,
+        "publisher killed": 2,
+        "publisher replaced": 1,
+        "subscriber killed": 1,
+        "subscriber stopped": 1,
+        "connections flood": 1,
+        "link cut": 2,
+    },
+    WILDCARDS: {
+        "broker killed": 2,
+        "broker stopped": 1,
+        "broker and publisher killed": 1,
+        "publisher killed": 2,
+        "publisher given up": 1,
+        "publisher replaced": 1,
+        "subscriber stopped": 1,
+        "link cut": 2,
+    },
+    STRENGTHS: {
+        "broker killed": 2,
+        "broker replaced": 1,
+        "broker and publisher killed": 1,
+        "publisher killed": 2,
+        "publisher given up": 1,
+        "publisher replaced": 2,
+        "publisher stopped": 2,
+        "subscriber killed": 1,
+        "link cut": 2,
+        "network parted": 1,
+    },
+    FORWARDERS: {
+        "broker killed": 2,
+        "publisher killed": 1,
+        "subscriber stopped": 1,
+        "link cut": 2,
+    },
+    WILD_FORWARDERS: {
+        "broker killed": 2,
+        "broker stopped": 1,
+        "publisher killed": 1,
+        "publisher given up": 1,
+    },
+    EVERYTHING: {
+        "broker killed": 2,
+        "broker and publisher killed": 1,
+        "publisher killed": 2,
+        "publisher replaced": 1,
+        "subscriber stopped": 1,
+        "link cut": 2,
+    },
+}
+_QUICK: Final = ((EVERYTHING, "broker killed"), (STRENGTHS, "publisher killed"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scenario:
+    """``times`` None: as the fault says."""
+
+    fault: Fault
+    model: Model
+    kind: Kind = PLAIN
+    times: int | None = None
+
+    def __str__(self) -> str:
+        kind = f"{self.kind.name}-" if self.kind.name else ""
+        return f"{kind}{self.fault.name}-{self.model}"
+
+
+def scenarios(*, full: bool) -> Sequence[Scenario]:
+    """All, or the short run."""
+    plain = [
+        Scenario(fault, model)
+        for fault in _FAULTS.values()
+        for model in MODELS
+        if full or fault.quick
+    ]
+    others = [
+        Scenario(_FAULTS[name], model, kind, times if full else 1)
+        for kind, names in _CHOSEN.items()
+        for name, times in names.items()
+        for model in kind.models
+        if full or (kind, name) in _QUICK
+    ]
+    return [*plain, *others]

@@ -1,0 +1,118 @@
+"""Kinds of systems: what there may be besides a broker, and topics by their names."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pubsub_broker.keystore import KeyStore
+from pubsub_common.messages import Model
+
+# Of all publishers. With several forwarders each comes from another one.
+SHARED: Final = ("A", "B")
+PUBLISHERS: Final = ("pub1", "pub2")
+SUBSCRIBERS: Final = ("sub1", "sub2")
+# Together they match all topics, one in more ways than one.
+_FILTERS: Final = {"sub1": ("#",), "sub2": ("A", "+", "own/+")}
+_WEAK: Final = 1
+_STRONG: Final = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kind:
+    """``keys``: the broker is secure, and its policy grants what is needed.
+    ``wildcards``: subscribers have them, and each publisher a topic of its own besides
+    those of all. ``strengths``: shared topics are owned, each by another publisher.
+    ``forwarders``: so many, where the broker forwards."""
+
+    name: str = ""
+    keys: bool = False
+    wildcards: bool = False
+    strengths: bool = False
+    forwarders: int = 1
+    models: tuple[Model, ...] = ("centralized", "decentralized")
+
+    def prepare(self, folder: Path) -> None:
+        """Make the files that there must be before anybody starts."""
+        if not self.keys:
+            return
+        store = KeyStore(folder / "keys")
+        store.create()
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        lines = []
+        for role, names in (("publish", PUBLISHERS), ("subscribe", SUBSCRIBERS)):
+            for name in names:
+                store.enroll(name, now=now)
+                lines += [f"[clients.{name}]", f"{role} = {self._granted(name)}"]
+        policy = folder / "keys" / "policy.toml"
+        policy.write_text("\n".join([*lines, ""]))
+        policy.chmod(0o600)
+
+    def broker_options(self, folder: Path, *, centralized: bool) -> list[object]:
+        """For the broker's command line."""
+        options: list[object] = []
+        if self.keys:
+            options += ["--secure", folder / "keys"]
+        if centralized and self.forwarders > 1:
+            options += ["--forwarders", self.forwarders]
+        return options
+
+    def published(self, name: str) -> tuple[str, ...]:
+        """The topics of a publisher."""
+        return (*SHARED, f"own/{name}") if self.wildcards else SHARED
+
+    def subscribed(self, name: str) -> tuple[str, ...]:
+        """The topics of a subscriber: in one way or other all that are published."""
+        return _FILTERS.get(name, ("#",)) if self.wildcards else SHARED
+
+    def publisher(self, name: str, folder: Path) -> dict[str, Any]:
+        """More options of a Publisher."""
+        options = self._client(name, folder)
+        if self.strengths:
+            options["strengths"] = dict(self.strengths_of(name))
+        return options
+
+    def subscriber(self, name: str, folder: Path) -> dict[str, Any]:
+        """More options of a Subscriber."""
+        return self._client(name, folder)
+
+    def strengths_of(self, name: str) -> Mapping[str, int]:
+        """Of a publisher, by topic. Each is the strongest somewhere, so that a fault
+        of any is one of an owner."""
+        strong = PUBLISHERS.index(name) % len(SHARED)
+        return {
+            topic: _STRONG if index == strong else _WEAK
+            for index, topic in enumerate(SHARED)
+        }
+
+    def _client(self, name: str, folder: Path) -> dict[str, Any]:
+        return {"keys": str(folder / "keys" / f"{name}.keys")} if self.keys else {}
+
+    def _granted(self, name: str) -> str:
+        topics = self.published(name) if name in PUBLISHERS else self.subscribed(name)
+        return "[" + ", ".join(f'"{topic}"' for topic in topics) + "]"
+
+
+PLAIN: Final = Kind()
+KEYS: Final = Kind("keys", keys=True)
+WILDCARDS: Final = Kind("wildcards", wildcards=True)
+STRENGTHS: Final = Kind("strengths", strengths=True)
+FORWARDERS: Final = Kind("forwarders", forwarders=4, models=("centralized",))
+WILD_FORWARDERS: Final = Kind(
+    "wildcards, forwarders", wildcards=True, forwarders=4, models=("centralized",)
+)
+EVERYTHING: Final = Kind(
+    "everything", keys=True, wildcards=True, strengths=True, forwarders=4
+)
+KINDS: Final = (
+    PLAIN,
+    KEYS,
+    WILDCARDS,
+    STRENGTHS,
+    FORWARDERS,
+    WILD_FORWARDERS,
+    EVERYTHING,
+)
