@@ -319,4 +319,4 @@ def test_reports_of_readiness_are_by_topic(make_scene: MakeScene) -> None:
     spy.wait_for(HUNG_UP, times=2)
     bob = scene.receive("bob", "secret")
     publish_and_hear(alice, "secret", bob, b"1")
-    assert alice._outlet.replies.subscribers == {bob.subscriber.session}
+    assert alice._outlet.replies.audience.subscribers == {bob.subscriber.session}
