@@ -320,14 +320,15 @@ class Publisher:
         while not self._stopping:
             if not self.indefinite and count == self.max_event_count:
                 break
-            if not wait_until(schedule.due_ns(count) + ahead_ns, self._ended):
+            self._check_not_refused()
+            due_ns = schedule.due_ns(count)
+            if not wait_until(due_ns + ahead_ns, self._ended) or self._stopping:
                 break
             topic, payload = self._generate(count)
             sent_ns = self._senders[topic.name](payload)
             if not sent_ns:
                 break
             if self._on_sent is not None:
-                due_ns = schedule.due_ns(count)
                 self._on_sent(topic.name, topic.next_number - 1, due_ns, sent_ns)
             count += 1
         return count
