@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from chaos_kinds import Kind
+from chaos_overlaps import overlap
 from chaos_processes import Failed, Process
 from chaos_restarts import (
     SETTLE_S,
@@ -152,6 +153,7 @@ PROCESS_FAULTS: Final = (
     Fault("publisher replaced", replace_publisher),
     Fault("broker replaced", replace_broker),
     Fault("broker and publisher killed", kill_broker_and_publisher, may_lose=True),
+    Fault("several at once", overlap, may_lose=True),
     Fault("subscriber killed", kill_subscriber, times=4, quick=1),
     Fault("broker stopped", stop("broker", 0), system={"lease_s": 1.0}),
     Fault("publisher stopped", stop("publisher", 0), quick=1, system={"lease_s": 1.0}),

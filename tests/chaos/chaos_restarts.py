@@ -3,7 +3,7 @@ should be."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from chaos_parts import Publisher
 from chaos_system import System
@@ -86,9 +86,12 @@ def replace_publisher(system: System, times: int) -> None:
         system.wait_flowing()
 
 
-def restart_publisher(system: System, victim: Publisher, *, same_port: bool) -> None:
+def restart_publisher(
+    system: System, victim: Publisher, *, same_port: bool, **more: Any
+) -> None:
+    """``more`` are options of the worker."""
     name, _, _ = victim.process.name.partition(".")
-    options = dict(victim.options)
+    options = victim.options | more
     if not same_port:
         del options["bind_port"]
     system.start_publisher(name, **options)

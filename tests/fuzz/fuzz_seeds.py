@@ -138,6 +138,7 @@ REPLIES: list[Reply] = [
         lease_s=6.0,
         model="decentralized",
         vouched=[Vouched(key="0" * 40, topics=["A", "b/#"])],
+        listeners={SESSION: 2},
     ),
     VouchedChanged(revision=2, vouched=[Vouched(key="0" * 40)]),
     PublishersChanged(revision=1, joined=[_INFO], ports={"A": 40123}),

@@ -304,6 +304,37 @@ def test_who_loses_the_topic_while_events_of_it_are_missing_is_heard_to_there() 
     assert (counts.received, counts.lost, counts.duplicated) == (8, 0, 0)
 
 
+def test_what_is_passed_over_while_earlier_events_are_missing_is_not_asked_for() -> (
+    None
+):
+    """Nor lost, when the owner leaves again before those have come."""
+    subscriber = Recovering()
+    streams = subscriber.streams
+    streams.join(info(1, 1))
+    subscriber.hear(*(event(1, number) for number in (0, 1, 4)))
+
+    streams.join(info(2, 2))
+    subscriber.hear(event(1, 5), event(2, 0), encode_position("A", "p", 1, 7))
+    streams.leave(Departure(session=2), now=0.0)
+    assert subscriber.hear(event(1, 7)) == []
+    streams.join(info(2, 2))
+    subscriber.hear(event(1, 8))
+    streams.leave(Departure(session=2), now=0.0)
+    subscriber.hear(event(1, 10))  # 9 is missing, or was passed over: it is asked for
+
+    question = subscriber.question()
+    assert (question.first, question.last) == (2, 3)
+    answer = encode_answer(question, "p", 2, [0, 0], [b"", b""])
+    assert subscriber.hear(answer) == [(1, 2), (1, 3), (1, 4), (1, 7)]
+    question = subscriber.question()
+    assert (question.first, question.last) == (9, 9)
+    answer = encode_answer(question, "p", 9, [0], [b""])
+    assert subscriber.hear(answer) == [(1, 9), (1, 10)]
+    assert subscriber.gaps == []
+    counts = streams.counts()
+    assert (counts.received, counts.lost, counts.duplicated) == (9, 0, 0)
+
+
 class OwnersMachine(RuleBasedStateMachine):
     """Publishers with and without a strength that come, go and lose events on the way, and
     a subscriber that gets some of these back."""

@@ -17,7 +17,8 @@ With ``from_start`` a stream begins with the oldest event that its publisher sti
 What it no longer has was never ours, so it is not lost.
 
 When another publisher takes over the topic (`pubsub_subscriber.streams`), a stream that is held
-still gets what was published before that, and nothing more.
+still gets what was published before that, and nothing more: what comes then is passed over,
+also if the stream is still held when the topic is its own again.
 
 All times are seconds of one monotonic clock.
 """
@@ -64,13 +65,22 @@ class _Stream:
     question: Question | None = None
     ask_again_at: float = 0.0
     pause_s: float = _RETRY_S
+    # What is none of ours: each the first number, and the one behind the last.
+    passed: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+
+    def pass_over(self, end: int) -> None:
+        """From the target on to number ``end``. The target stays while this goes on."""
+        if self.passed and self.passed[-1][0] == self.target:
+            end = max(end, self.passed.pop()[1])
+        self.passed.append((self.target, end))
 
     def gap_end(self) -> int:
         """The number behind the gap that comes next."""
         expected = self.tracker.expected
         for number in [number for number in self.held if number < expected]:
             del self.held[number]  # what was late has overtaken it
-        return min(self.held, default=self.target)
+        ends = [self.target, *self.held, *(first for first, _ in self.passed)]
+        return min(ends)
 
 
 class Recovery:
@@ -120,6 +130,7 @@ class Recovery:
             tracker.duplicated += 1
             return
         if tracker.passed_over and stream is not None and number >= stream.target:
+            stream.pass_over(number + 1)
             return
         if stream is None:
             if number == tracker.expected:
@@ -142,7 +153,11 @@ class Recovery:
         stream = self._streams.get((tracker.session, tracker.topic))
         if tracker.expected < 0:
             stream = self._begin(tracker, sequence, now)
-        if sequence <= tracker.expected or tracker.passed_over:
+        if sequence <= tracker.expected:
+            return
+        if tracker.passed_over:
+            if stream is not None and sequence > stream.target:
+                stream.pass_over(sequence)
             return
         if stream is None:
             stream = self._open(tracker, now)
@@ -237,11 +252,15 @@ class Recovery:
             stream.held[event.sequence] = event
 
     def _release(self, stream: _Stream, items: MutableSequence[Any]) -> None:
-        """Deliver what is held and follows."""
+        """Deliver what is held and follows, behind what is passed over."""
         tracker = stream.tracker
-        while (event := stream.held.pop(tracker.expected, None)) is not None:
-            tracker.expected += 1
-            items.append(event)
+        while True:
+            while (event := stream.held.pop(tracker.expected, None)) is not None:
+                tracker.expected += 1
+                items.append(event)
+            if not stream.passed or stream.passed[0][0] > tracker.expected:
+                return
+            tracker.begin(stream.passed.pop(0)[1])
 
     def _go_on(self, stream: _Stream, now: float, items: MutableSequence[Any]) -> None:
         """Deliver what follows; then the stream is whole, or there is a question to
