@@ -32,7 +32,7 @@ install: .venv/.installed ## set up .venv with all packages, editable, and the t
 test: install ## run all tests; PYTEST_ARGS="-k name" for some
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
-chaos: install ## faults at random times, about ten minutes; OUT=folder for the table
+chaos: install ## faults at random times, about twenty minutes; OUT=folder for the table
 	PUBSUB_CHAOS=full PUBSUB_CHAOS_OUT="$(OUT)" .venv/bin/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 soak: install ## 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=folder
