@@ -3,9 +3,11 @@ should be."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from chaos_parts import Publisher
+from chaos_processes import Process
 from chaos_system import System
 
 # How long the subscriber waits for late events of a publisher that is gone.
@@ -14,19 +16,20 @@ SETTLE_S: Final = 6.0
 
 def kill_broker(system: System, times: int) -> None:
     """Gone without a word, and back after a while at the same port."""
-    for _ in range(times):
-        system.run_between(0.1, 0.8)
-        system.broker.kill()
-        system.run_between(0.0, 1.0)
-        system.start_broker()
-        system.wait_flowing()
+    _succeed_broker(system, times, Process.kill)
 
 
 def replace_broker(system: System, times: int) -> None:
     """It ends in good order, and another one comes after a while at the same port."""
+    _succeed_broker(system, times, Process.end)
+
+
+def _succeed_broker(
+    system: System, times: int, remove: Callable[[Process], object]
+) -> None:
     for _ in range(times):
         system.run_between(0.1, 0.8)
-        system.broker.end()
+        remove(system.broker)
         system.run_between(0.0, 1.0)
         system.start_broker()
         system.wait_flowing()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from pubsub_common.defaults import TURN_S
 from pubsub_common.errors import (
     BrokerUnreachable,
     HandshakeFailed,
@@ -23,8 +24,6 @@ _log = logging.getLogger(__name__)
 # When an unreachable broker is mentioned: at once would also be said to a user who
 # starts both with one command.
 _MENTION_AFTER_S: Final = 1.0
-# Waits go in turns, because a signal handler cannot notify a condition.
-_TURN_S: Final = 0.2
 
 
 class Standing:
@@ -94,7 +93,7 @@ class Standing:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     raise BrokerUnreachable(self._endpoint, timeout_s)
-                self._changed.wait(min(left_s, _TURN_S))
+                self._changed.wait(min(left_s, TURN_S))
 
     def _wait(self, timeout_s: float, stopped: Callable[[], bool]) -> bool:
         """Whether there was an answer, or no need for one, before the time was up."""
@@ -104,7 +103,7 @@ class Standing:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     return False
-                self._changed.wait(min(left_s, _TURN_S))
+                self._changed.wait(min(left_s, TURN_S))
         return True
 
     # For the control thread

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from pubsub_common.defaults import TURN_S
+
 # Sleeping ends some tens of microseconds late; the rest of the time is spun.
 _SPIN_NS: Final = 100_000
-# Whoever stops us cannot wake us, so we look after this long.
-_TURN_S: Final = 0.2
 
 
 def wait_until(due_ns: int, ended: Callable[[], bool]) -> bool:
@@ -17,7 +17,7 @@ def wait_until(due_ns: int, ended: Callable[[], bool]) -> bool:
     meanwhile, which is asked now and then. What it raises, this does."""
     now_ns = time.monotonic_ns
     while (left_ns := due_ns - now_ns()) > _SPIN_NS:
-        time.sleep(min((left_ns - _SPIN_NS) / 1e9, _TURN_S))
+        time.sleep(min((left_ns - _SPIN_NS) / 1e9, TURN_S))
         if ended():
             return False
     while now_ns() < due_ns:

@@ -6,14 +6,10 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Final
 
+from pubsub_common.defaults import TURN_S
 from pubsub_common.errors import NotReady
 from pubsub_common.events import ReadyQuestion
-
-# Waits go in turns of this length, because `Publisher.stop` is called in signal handlers,
-# which may interrupt a thread that holds the lock of whatever it would have to notify.
-_TURN_S: Final = 0.2
 
 
 @dataclasses.dataclass(slots=True)
@@ -74,12 +70,12 @@ class Audience:
         with self._changed:
             while len(self.subscribers) < count:
                 is_over = ended()
-                left_s = _TURN_S if deadline is None else deadline - time.monotonic()
+                left_s = TURN_S if deadline is None else deadline - time.monotonic()
                 if left_s <= 0 or is_over:
                     raise NotReady(
                         f"{len(self.subscribers)} of {count} subscribers are ready"
                     )
-                self._changed.wait(min(left_s, _TURN_S))
+                self._changed.wait(min(left_s, TURN_S))
 
     def _judge(self, session: int) -> None:
         """Whether a subscriber is ready. The caller holds `_changed`."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from pubsub_common.defaults import TURN_S
 from pubsub_common.errors import PubSubError, RegistrationRefused
 from pubsub_publisher.pace import Pace
 
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher
-
-_TURN_S: Final = 0.2
 
 
 def feed(
@@ -68,4 +67,4 @@ def _publish_paced(publisher: Publisher, payloads: Sequence[bytes], pace: Pace) 
             _publish(publisher, payloads[begin : begin + count])
             begin += count
         else:
-            time.sleep(min((pace.due_ns() - now_ns) / 1e9, _TURN_S))
+            time.sleep(min((pace.due_ns() - now_ns) / 1e9, TURN_S))
