@@ -19,7 +19,7 @@ from chaos_processes import Failed
 from chaos_run import recovery
 from chaos_soak import Soak, SoakResult, table
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 
 MODELS: tuple[Model, ...] = ("centralized", "decentralized")
 # 5 MiB an hour and process: far less than a leak at every event or client would be.

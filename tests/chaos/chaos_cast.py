@@ -13,7 +13,7 @@ from chaos_logs import PublisherLog, SubscriberLog
 from chaos_parts import Loopback, Place, Publisher, Subscriber
 from chaos_processes import Process, free_port, wait_for, worker
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 
 # More than any scenario publishes on a topic, so that nothing need be lost.
 HISTORY: Final = 20_000

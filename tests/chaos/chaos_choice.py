@@ -21,7 +21,7 @@ from chaos_kinds import (
 )
 from chaos_network import NETWORK_FAULTS
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 
 MODELS: Final[tuple[Model, ...]] = ("centralized", "decentralized")
 _FAULTS: Final = {

@@ -13,8 +13,8 @@ from chaos_faults import Fault
 from chaos_processes import WAIT_S, Failed, script, worker
 from chaos_system import System
 
-from pubsub_common import messages
-from pubsub_common.messages import Status, StatusRequest
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Status, StatusRequest
 
 _TMPFS: Final = "size=16k"
 # Rows of about 30 bytes: twice what the disk holds.

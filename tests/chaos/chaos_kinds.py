@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pubsub_broker.keystore import KeyStore
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 
 # Of all publishers. With several forwarders each comes from another one.
 SHARED: Final = ("A", "B")

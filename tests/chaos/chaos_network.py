@@ -26,7 +26,7 @@ from chaos_restarts import SETTLE_S
 from chaos_run import Result, run
 from chaos_system import System
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 from pubsub_perf.hosts.isolation import die_with_parent
 
 _BRIDGES: Final = {

@@ -17,7 +17,7 @@ from chaos_parts import Place
 from chaos_processes import Failed
 from chaos_system import System
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

@@ -14,7 +14,7 @@ from chaos_parts import Publisher, Subscriber
 from chaos_processes import Process
 from chaos_system import System
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 
 PUBLISHERS: Final = 20
 SUBSCRIBERS: Final = 50

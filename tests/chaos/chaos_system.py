@@ -17,7 +17,7 @@ from chaos_owners import Owners
 from chaos_parts import Place, Publisher, Subscriber, UsageWatch
 from chaos_processes import WAIT_S, Failed, Process, wait_for
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 
 
 class System(Cast):

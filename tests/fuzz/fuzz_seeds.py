@@ -18,15 +18,15 @@ from pubsub_broker.snapshot import (
     Snapshot,
     encode_snapshot,
 )
-from pubsub_common import messages
-from pubsub_common.batches import Batch, encode_batch, encode_batch_body
-from pubsub_common.events import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.batches import Batch, encode_batch, encode_batch_body
+from pubsub_common.protocol.events import (
     encode_body,
     encode_event,
     encode_ready_answer,
     ready_topic,
 )
-from pubsub_common.messages import (
+from pubsub_common.protocol.messages import (
     Alive,
     ClientStatus,
     ClockOffset,
@@ -51,7 +51,7 @@ from pubsub_common.messages import (
     Vouched,
     VouchedChanged,
 )
-from pubsub_common.recovery import (
+from pubsub_common.protocol.recovery_messages import (
     Question,
     encode_answer,
     encode_position,

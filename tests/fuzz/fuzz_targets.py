@@ -27,15 +27,16 @@ from pubsub_broker.snapshot import (
     decode_snapshot,
     encode_snapshot,
 )
-from pubsub_common import messages
-from pubsub_common.batches import (
+from pubsub_common.client.session import ClientSession, Identity
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.batches import (
     Batch,
     counted,
     decode_batch_body,
     is_batch,
 )
-from pubsub_common.errors import ProtocolError
-from pubsub_common.events import (
+from pubsub_common.protocol.events import (
     EVENT_MARK,
     decode_body,
     decode_event,
@@ -47,8 +48,8 @@ from pubsub_common.events import (
     ready_topic,
     split_frame,
 )
-from pubsub_common.messages import PublishersChanged
-from pubsub_common.recovery import (
+from pubsub_common.protocol.messages import PublishersChanged
+from pubsub_common.protocol.recovery_messages import (
     decode_answer,
     decode_position,
     encode_answer,
@@ -58,7 +59,6 @@ from pubsub_common.recovery import (
     position_prefix,
     recovery_topic,
 )
-from pubsub_common.session import ClientSession, Identity
 from pubsub_publisher.history import History
 from pubsub_publisher.replies import Replies
 from pubsub_publisher.topicstate import TopicState

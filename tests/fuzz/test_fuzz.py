@@ -12,9 +12,9 @@ import pytest
 from fuzz_loop import CORPUS, Coverage, fuzz, name_of, stored
 from fuzz_targets import TARGETS, Target
 
-from pubsub_common import messages
 from pubsub_common.errors import ProtocolError
-from pubsub_common.messages import decode_reply, decode_request
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import decode_reply, decode_request
 
 RUNS = 400
 

@@ -21,15 +21,15 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pubsub_common.batches import Batch
-from pubsub_common.events import Event
-from pubsub_common.recovery import (
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.recovery_messages import (
     Question,
     decode_answer,
     encode_answer,
     parse_question,
 )
-from pubsub_common.sequence import Gap, StreamTracker
+from pubsub_common.protocol.sequence import Gap, StreamTracker
 from pubsub_publisher import history
 from pubsub_publisher.history import History
 from pubsub_subscriber.recovery import Recovery

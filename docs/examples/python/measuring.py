@@ -12,7 +12,7 @@ import threading
 import time
 
 from pubsub_broker import Broker
-from pubsub_common.latency import LatencyHistogram, format_ns
+from pubsub_common.measurement.latency_histogram import LatencyHistogram, format_ns
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pubsub_common.messages import ClientStatus, Model, Role, Status
+from pubsub_common.protocol.messages import ClientStatus, Model, Role, Status
 
 
 def client(

@@ -9,14 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_broker.author import HEAD_BYTES, Author
-from pubsub_common.batches import encode_batch_body
-from pubsub_common.events import (
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import (
     SESSION_BITS,
     encode_event,
     encode_ready_answer,
     topic_prefix,
 )
-from pubsub_common.recovery import Question, encode_answer, encode_position
+from pubsub_common.protocol.recovery_messages import (
+    Question,
+    encode_answer,
+    encode_position,
+)
 
 ADDRESS = "255.255.255.255:65535"
 sessions = st.integers(0, 2**SESSION_BITS - 1)

@@ -19,16 +19,17 @@ import zmq
 
 from pubsub_broker import Broker, controlport, forwarding, journal
 from pubsub_broker.effects import Attach
-from pubsub_common import defaults, messages
+from pubsub_common import defaults
 from pubsub_common.errors import CannotListen, ConfigError, PubSubError
-from pubsub_common.events import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.events import (
     decode_event,
     encode_event,
     encode_ready_answer,
     ready_topic,
     topic_prefix,
 )
-from pubsub_common.messages import (
+from pubsub_common.protocol.messages import (
     Alive,
     Disconnect,
     Disconnected,
@@ -307,7 +308,7 @@ def test_the_ports_that_are_handed_out_are_all_different() -> None:
 def test_the_host_address_is_looked_for_when_none_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pubsub_common.addresses.host_address", lambda: "127.0.0.2")
+    monkeypatch.setattr("pubsub_common.net.addresses.host_address", lambda: "127.0.0.2")
 
     assert Broker().get_host_address() == "127.0.0.2"
     assert Broker(address=HOST).get_host_address() == HOST
@@ -318,7 +319,7 @@ def test_only_this_machine_is_served_unless_an_address_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As on a Mininet host.
-    monkeypatch.setattr("pubsub_common.addresses.host_address", lambda: "10.0.0.1")
+    monkeypatch.setattr("pubsub_common.net.addresses.host_address", lambda: "10.0.0.1")
 
     with Broker(port=0) as broker:
         assert broker.address == "127.0.0.1"

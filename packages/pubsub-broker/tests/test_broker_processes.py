@@ -16,9 +16,9 @@ import pytest
 
 from pubsub_broker.status_command import ask
 from pubsub_broker.status_command import main as status_main
-from pubsub_common import cli
+from pubsub_common.cli import program
 from pubsub_common.errors import BrokerUnreachable
-from pubsub_common.messages import ClientStatus, Status
+from pubsub_common.protocol.messages import ClientStatus, Status
 
 pytestmark = pytest.mark.integration
 
@@ -29,8 +29,8 @@ WAIT_S = 30
 CLIENT = """
 import sys, threading
 import zmq
-from pubsub_common.control import ControlClient
-from pubsub_common.session import Identity
+from pubsub_common.client.control_client import ControlClient
+from pubsub_common.client.session import Identity
 role, endpoint, address = sys.argv[1:]
 identity = Identity(role, ("A",), address, "realtime")
 client = ControlClient(zmq.Context(), endpoint, identity, lambda event: None)
@@ -180,7 +180,7 @@ def test_an_error_that_nobody_has_thought_of_ends_it_with_one_line(
     with pytest.raises(BrokerUnreachable):
         ask(HOST, broker.port, 1.0)
 
-    assert broker.process.wait(WAIT_S) == cli.EXIT_FAILED
+    assert broker.process.wait(WAIT_S) == program.EXIT_FAILED
     _, *lines = broker.said().splitlines()
     [line] = lines
     assert line.startswith("pubsub-broker: internal error (")
@@ -238,7 +238,7 @@ def test_the_status_command_says_that_there_is_no_broker(
 ) -> None:
     words = ["--broker-port", "1", "--timeout", "0.05"]
 
-    assert status_main(words) == cli.EXIT_FAILED
+    assert status_main(words) == program.EXIT_FAILED
 
     said = capsys.readouterr()
     assert said.out == ""

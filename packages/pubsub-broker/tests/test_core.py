@@ -24,9 +24,9 @@ from pubsub_broker.effects import (
     Send,
 )
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common import messages
 from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT, NOTIFY_DELAY_S
-from pubsub_common.messages import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
     Alive,
     ClientStatus,
     Departure,

@@ -7,7 +7,12 @@ import itertools
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.effects import Send
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common.messages import Heartbeat, Register, Registered, StatusRequest
+from pubsub_common.protocol.messages import (
+    Heartbeat,
+    Register,
+    Registered,
+    StatusRequest,
+)
 
 
 def new_core() -> BrokerCore:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.effects import Send
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common.messages import (
+from pubsub_common.protocol.messages import (
     Alive,
     ClockOffset,
     ClockRange,

@@ -22,7 +22,6 @@ from pubsub_broker.effects import (
 )
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_broker.snapshot import Remembered, Snapshot
-from pubsub_common import messages
 from pubsub_common.defaults import (
     EXPECTED_MARGIN_S,
     LOG_INTERVAL_S,
@@ -30,7 +29,8 @@ from pubsub_common.defaults import (
     MAX_TOPICS_PER_CLIENT,
     NOTIFY_DELAY_S,
 )
-from pubsub_common.messages import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
     ClientStatus,
     Disconnect,
     Disconnected,

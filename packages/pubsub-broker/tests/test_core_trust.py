@@ -14,8 +14,8 @@ from pubsub_broker.effects import Attach, Departed, Detach, Effect, Send
 from pubsub_broker.keyring import Enrolled
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_broker.trust import Trust
-from pubsub_common import messages
-from pubsub_common.messages import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
     Alive,
     Disconnect,
     Error,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.effects import Effect, Send
 from pubsub_broker.registry import Client, MemoryRegistry
-from pubsub_common.messages import (
+from pubsub_common.protocol.messages import (
     Disconnect,
     Model,
     PublishersChanged,
@@ -20,7 +20,7 @@ from pubsub_common.messages import (
     Registered,
     Role,
 )
-from pubsub_common.wildcards import matches
+from pubsub_common.protocol.wildcards import matches
 
 TOPICS = st.lists(st.sampled_from(["a", "a/b", "a/c", "d/b", "$x"]), min_size=1)
 SUBSCRIPTIONS = st.lists(

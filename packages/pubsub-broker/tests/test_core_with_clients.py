@@ -19,9 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.effects import Attach, Detach, Effect, Send
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common import messages
-from pubsub_common.messages import Model, PublisherInfo, Register, Role
-from pubsub_common.session import (
+from pubsub_common.client.session import (
     Changed,
     ClientSession,
     Identity,
@@ -30,6 +28,8 @@ from pubsub_common.session import (
     Refused,
     SessionEvent,
 )
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Model, PublisherInfo, Register, Role
 
 LEASE_S = 6.0
 MODELS: tuple[Model, ...] = ("centralized", "decentralized")

@@ -18,8 +18,8 @@ import pytest
 from pubsub_broker import metrics
 from pubsub_broker.check_command import USAGE as CHECK_USAGE
 from pubsub_broker.cli import PROGRAM, USAGE, main
-from pubsub_common import cli
-from pubsub_common.messages import ClientStatus, Latency, Status
+from pubsub_common.cli import program as cli
+from pubsub_common.protocol.messages import ClientStatus, Latency, Status
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(sys.executable).parent

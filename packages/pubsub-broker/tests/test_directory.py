@@ -11,7 +11,7 @@ from pubsub_broker.directory import Directory
 from pubsub_broker.keyring import Enrolled
 from pubsub_broker.registry import Client, MemoryRegistry
 from pubsub_broker.trust import Trust
-from pubsub_common.messages import Model, Role, Vouched
+from pubsub_common.protocol.messages import Model, Role, Vouched
 
 NOW = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
 

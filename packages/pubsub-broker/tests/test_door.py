@@ -16,8 +16,8 @@ import zmq
 
 from pubsub_broker import Broker
 from pubsub_broker.keystore import KeyStore
-from pubsub_common import messages
-from pubsub_common.messages import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
     PROTOCOL_VERSION,
     Error,
     Register,

@@ -12,7 +12,7 @@ import pytest
 
 from pubsub_broker.gatekeeper import Gatekeeper
 from pubsub_broker.keystore import KeyStore
-from pubsub_common.auditlog import AuditLog
+from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import load_client_keys
 
 NOW = datetime.datetime.now(datetime.UTC)

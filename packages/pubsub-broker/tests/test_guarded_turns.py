@@ -17,9 +17,13 @@ from pubsub_broker.blocking import BlockingForwarder
 from pubsub_broker.counting import CountingForwarder
 from pubsub_broker.effects import Attach
 from pubsub_broker.guarded import GuardedSockets
-from pubsub_common.events import encode_event, parse_ready_question, ready_topic
+from pubsub_common.protocol.events import (
+    encode_event,
+    parse_ready_question,
+    ready_topic,
+)
 from pubsub_common.security.keys import act_as_client, act_as_server, new_pair
-from pubsub_common.security.zap import ZapServer
+from pubsub_common.security.zap_server import ZapServer
 
 pytestmark = pytest.mark.integration
 

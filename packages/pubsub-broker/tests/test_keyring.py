@@ -15,8 +15,8 @@ from pubsub_broker.keyring import Enrolled
 from pubsub_broker.policy import Grant, Policy
 from pubsub_broker.trust import Trust
 from pubsub_common.errors import ConfigError
-from pubsub_common.messages import Vouched
-from pubsub_common.wildcards import matches
+from pubsub_common.protocol.messages import Vouched
+from pubsub_common.protocol.wildcards import matches
 
 NOW = datetime.datetime(2027, 1, 1, 12, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)

@@ -43,18 +43,18 @@ CORE = [
 VALUES = ["effects"]
 # What it may use of pubsub_common; that package tests that these are no shells.
 COMMON_CORE = {
-    "pubsub_common.batches",
+    "pubsub_common.protocol.batches",
     "pubsub_common.defaults",
-    "pubsub_common.endpoints",
+    "pubsub_common.protocol.endpoints",
     "pubsub_common.errors",
-    "pubsub_common.events",
-    "pubsub_common.latency",
-    "pubsub_common.messages",
-    "pubsub_common.sequence",
-    "pubsub_common.tcptable",
-    "pubsub_common.topics",
-    "pubsub_common.wildcards",
-    "pubsub_common.z85",
+    "pubsub_common.protocol.events",
+    "pubsub_common.measurement.latency_histogram",
+    "pubsub_common.protocol.messages",
+    "pubsub_common.protocol.sequence",
+    "pubsub_common.net.tcp_table",
+    "pubsub_common.protocol.topics",
+    "pubsub_common.protocol.wildcards",
+    "pubsub_common.security.z85",
 }
 
 NOT_IN_CORE = {

@@ -18,9 +18,9 @@ from pubsub_broker import metrics
 from pubsub_broker.cli import PROGRAM, USAGE, main, observers
 from pubsub_broker.observers import Place, StatusSource, place
 from pubsub_broker.topology import topics_of
-from pubsub_common import cli
+from pubsub_common.cli import program
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.messages import ClientStatus, Latency, Status
+from pubsub_common.protocol.messages import ClientStatus, Latency, Status
 
 WAIT_S = 30
 Start = Callable[..., Any]
@@ -174,7 +174,7 @@ def test_figures_without_the_library_are_one_line_that_says_what_to_install(
         timeout=WAIT_S,
     )
 
-    assert done.returncode == cli.EXIT_FAILED  # as status --watch without rich
+    assert done.returncode == program.EXIT_FAILED  # as status --watch without rich
     assert done.stderr == (
         "pubsub-broker: --metrics-port needs the package prometheus-client: "
         "pip install 'pubsub-broker[metrics]'\n"
@@ -244,7 +244,7 @@ def test_a_page_is_for_this_host_unless_a_host_is_named() -> None:
 def test_neither_is_served_where_the_broker_is_unless_that_is_said(
     words: list[str], http: Place | None, metrics: Place | None
 ) -> None:
-    options = cli.parse(USAGE, ["--bind", "10.0.0.1", *words], PROGRAM, "1")
+    options = program.parse(USAGE, ["--bind", "10.0.0.1", *words], PROGRAM, "1")
 
     made = observers(options)
 
@@ -275,7 +275,7 @@ def test_an_option_that_cannot_work_is_named_and_exits_with_2(
     named: str,
     untouched_logging: None,
 ) -> None:
-    assert main(["--bind", "127.0.0.1", "--port", "0", *words]) == cli.EXIT_USAGE
+    assert main(["--bind", "127.0.0.1", "--port", "0", *words]) == program.EXIT_USAGE
 
     assert named in capsys.readouterr().err.splitlines()[-1]
 
@@ -287,7 +287,7 @@ def test_a_plain_broker_loads_nothing_of_this() -> None:
         "cli.main(['--port', '0'])\n"
         "heavy = {'http', 'http.server', 'prometheus_client', 'rich', 'socketserver',"
         " 'pubsub_broker.observers', 'pubsub_broker.topology',"
-        " 'pubsub_common.logformat'}\n"
+        " 'pubsub_common.logs.json_formatter'}\n"
         "print(sorted(heavy & set(sys.modules)), threading.active_count())"
     )
     done = subprocess.run(

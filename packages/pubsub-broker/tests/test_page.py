@@ -18,7 +18,7 @@ from broker_reports import client, report
 from pubsub_broker.httpserver import HttpServer
 from pubsub_broker.page import policy_of, routes
 from pubsub_common.errors import PubSubError
-from pubsub_common.messages import Latency, Status
+from pubsub_common.protocol.messages import Latency, Status
 
 HOST = "127.0.0.1"
 # What a topic may be called by somebody who means harm.

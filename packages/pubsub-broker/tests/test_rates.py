@@ -13,8 +13,8 @@ from pubsub_broker.core import BrokerCore
 from pubsub_broker.effects import Send
 from pubsub_broker.rates import Published
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common import messages
-from pubsub_common.messages import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
     ClientStatus,
     Heartbeat,
     Latency,

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from pubsub_broker.registry import Client, MemoryRegistry
-from pubsub_common.messages import Role
+from pubsub_common.protocol.messages import Role
 
 LEASE_S = 6.0
 

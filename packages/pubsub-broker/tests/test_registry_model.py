@@ -22,8 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.effects import Attach, Departed, Detach, Effect, Rejected, Send
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common import messages
-from pubsub_common.messages import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
     Alive,
     Disconnect,
     Disconnected,

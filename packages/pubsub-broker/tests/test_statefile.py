@@ -20,7 +20,7 @@ from pubsub_broker.snapshot import (
 )
 from pubsub_broker.statefile import StateFile, free_name
 from pubsub_common.errors import CannotListen, ConfigError
-from pubsub_common.messages import Status, StatusRequest
+from pubsub_common.protocol.messages import Status, StatusRequest
 
 WAIT_S = 30
 HOST = "127.0.0.1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pubsub_broker.journal import missed_lines
 from pubsub_broker.statustext import render
-from pubsub_common.messages import ClientStatus, Latency, Status
+from pubsub_common.protocol.messages import ClientStatus, Latency, Status
 
 
 def test_each_client_has_a_line_with_what_it_lost() -> None:

@@ -8,7 +8,7 @@ import pytest
 from broker_reports import client, report
 from pubsub_broker import topology
 from pubsub_broker.topology import rate, slow, topics_of, view_of
-from pubsub_common.messages import ClientStatus
+from pubsub_common.protocol.messages import ClientStatus
 
 
 def test_topics_have_their_clients_also_by_wildcards() -> None:

@@ -9,7 +9,7 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
-from pubsub_common.sockets import end_context
+from pubsub_common.net.sockets import end_context
 
 # Never fail for being slow on a busy machine.
 settings.register_profile(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from pubsub_common import messages
-from pubsub_common.messages import Register
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Register
 from pubsub_perf import cli
 from pubsub_perf.bench import flood, flooder
 from pubsub_perf.bench.flood import BOUND, QUIET, Run, line_of, row, run_one

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pubsub_common.datafile import write_latencies
 from pubsub_common.errors import ConfigError
+from pubsub_common.measurement.latency_file import write_latencies
 from pubsub_perf.dataset import Cell, read_dataset
 from pubsub_perf.latencyfile import SubscriberData, read_latencies
 

@@ -23,7 +23,8 @@ import test_readme
 from perf_browser import Browser
 from pubsub_broker import Broker
 from pubsub_broker import cli as broker_cli
-from pubsub_common import cli, messages
+from pubsub_common.cli import program
+from pubsub_common.protocol import messages
 from pubsub_perf import (
     CentralizedPerformanceTest,
     DecentralizedPerformanceTest,
@@ -188,7 +189,7 @@ def parsed(spelling: str) -> Any:
     """What the driver makes of an option, with a value where it needs one."""
     for words in ([spelling, "1"], [spelling]):
         try:
-            options = cli.parse(driver.USAGE, words, driver.PROGRAM, "0")
+            options = program.parse(driver.USAGE, words, driver.PROGRAM, "0")
         except SystemExit:
             continue
         return options.sources if hasattr(options, "sources") else options

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from perf_waiting import wait_for
-from pubsub_common.datafile import HEADER
 from pubsub_common.errors import ConfigError
+from pubsub_common.measurement.latency_file import HEADER
 from pubsub_perf import interrupts, plan, sweep, topologies
 from pubsub_perf.hosts import HostError
 from pubsub_perf.hosts.local import LocalHosts

@@ -46,7 +46,7 @@ def test_a_suite_that_uses_no_fixture_loads_nothing(pytester: pytest.Pytester) -
 
     def test_what_is_loaded():
         assert "pubsub_common.testing.plugin" in sys.modules
-        heavy = {"zmq", "msgspec", "asyncio", "pubsub_broker", "pubsub_common.events"}
+        heavy = {"zmq", "msgspec", "asyncio", "pubsub_broker", "pubsub_common.protocol.events"}
         assert not heavy & set(sys.modules)
     """
     # Other plugins may load what they like; only this one is here.

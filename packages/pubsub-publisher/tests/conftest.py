@@ -13,7 +13,7 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
-from pubsub_common.sockets import end_context
+from pubsub_common.net.sockets import end_context
 from pubsub_publisher import Publisher
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -16,11 +16,17 @@ from typing import Final, Self, TypeVar
 
 import zmq
 
-from pubsub_common import messages
-from pubsub_common.batches import decode_batch_body, is_batch
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import Event, decode_event, decode_ready_answer, ready_topic
-from pubsub_common.messages import (
+from pubsub_common.net.sockets import Waker, end_context
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.batches import decode_batch_body, is_batch
+from pubsub_common.protocol.events import (
+    Event,
+    decode_event,
+    decode_ready_answer,
+    ready_topic,
+)
+from pubsub_common.protocol.messages import (
     Alive,
     Disconnect,
     Disconnected,
@@ -31,7 +37,6 @@ from pubsub_common.messages import (
     Reply,
     Request,
 )
-from pubsub_common.sockets import Waker, end_context
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
 WAIT_S: Final = 30.0

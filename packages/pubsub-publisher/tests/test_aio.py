@@ -23,7 +23,7 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.messages import Disconnect, Register
+from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_publisher.aio import Publisher
 
 _T = TypeVar("_T")

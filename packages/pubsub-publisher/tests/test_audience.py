@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from pubsub_common.errors import NotReady, PubSubError
-from pubsub_common.events import ReadyQuestion
+from pubsub_common.protocol.events import ReadyQuestion
 from pubsub_publisher.audience import Audience
 
 LONG_S = 30.0

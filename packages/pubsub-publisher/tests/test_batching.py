@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, wait_for
-from pubsub_common.batches import Batch, decode_batch_body, is_batch
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.events import decode_event
-from pubsub_common.messages import Disconnect
+from pubsub_common.protocol.batches import Batch, decode_batch_body, is_batch
+from pubsub_common.protocol.events import decode_event
+from pubsub_common.protocol.messages import Disconnect
 from pubsub_publisher import Publisher
 from pubsub_publisher.topicstate import BATCH_BYTES, BATCH_EVENTS
 

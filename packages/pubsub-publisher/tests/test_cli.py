@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port, wait_for
-from pubsub_common import cli as common_cli
-from pubsub_common.messages import Disconnect, Register
+from pubsub_common.cli import program as common_cli
+from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_publisher import Publisher, __version__, cli, publisher
 
 Subscribe = Callable[..., RawSubscriber]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.recovery import ANSWER_BYTES, ANSWER_EVENTS
+from pubsub_common.protocol.recovery_messages import ANSWER_BYTES, ANSWER_EVENTS
 from pubsub_publisher.history import History
 
 

@@ -11,9 +11,9 @@ import pytest
 import zmq
 
 from publisher_peers import WAIT_MS, events_of
-from pubsub_common.batches import is_batch
-from pubsub_common.events import PRIVATE, decode_ready_answer, ready_topic
-from pubsub_common.sockets import end_context
+from pubsub_common.net.sockets import end_context
+from pubsub_common.protocol.batches import is_batch
+from pubsub_common.protocol.events import PRIVATE, decode_ready_answer, ready_topic
 from pubsub_publisher.outlet import LINGER_NS, Outlet
 from pubsub_publisher.topicstate import TopicState
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port
-from pubsub_common import messages
 from pubsub_common.errors import BrokerUnreachable, ConfigError, RegistrationRefused
-from pubsub_common.messages import Disconnect, Register
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_publisher import Publisher
 
 pytestmark = pytest.mark.integration

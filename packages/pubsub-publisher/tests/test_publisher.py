@@ -27,7 +27,6 @@ from publisher_peers import (
     free_port,
     wait_for,
 )
-from pubsub_common import addresses
 from pubsub_common.errors import (
     BrokerUnreachable,
     CannotListen,
@@ -36,9 +35,10 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.events import decode_event, ready_topic
-from pubsub_common.messages import Disconnect, Heartbeat, Register
-from pubsub_common.recovery import decode_position, position_prefix
+from pubsub_common.net import addresses
+from pubsub_common.protocol.events import decode_event, ready_topic
+from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register
+from pubsub_common.protocol.recovery_messages import decode_position, position_prefix
 from pubsub_publisher import Publisher
 
 NewPublisher = Callable[..., Publisher]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import zmq
 
-from pubsub_common.events import decode_ready_answer, ready_topic
-from pubsub_common.recovery import (
+from pubsub_common.protocol.events import decode_ready_answer, ready_topic
+from pubsub_common.protocol.recovery_messages import (
     POSITION_S,
     Question,
     decode_answer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pubsub_common.messages import Vouched
+from pubsub_common.protocol.messages import Vouched
 from pubsub_publisher.trust import Trust
 
 

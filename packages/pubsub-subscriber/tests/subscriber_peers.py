@@ -15,10 +15,15 @@ from typing import Final, Self, TypeVar
 
 import zmq
 
-from pubsub_common import messages
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import encode_event, encode_ready_answer, parse_ready_topic
-from pubsub_common.messages import (
+from pubsub_common.net.sockets import Waker, end_context
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.events import (
+    encode_event,
+    encode_ready_answer,
+    parse_ready_topic,
+)
+from pubsub_common.protocol.messages import (
     Alive,
     Departure,
     Disconnect,
@@ -34,7 +39,6 @@ from pubsub_common.messages import (
     Reply,
     Request,
 )
-from pubsub_common.sockets import Waker, end_context
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
 WAIT_S: Final = 30.0

@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 import pytest
 
 import pubsub_subscriber
-from pubsub_common.batches import Batch, encode_batch
-from pubsub_common.datafile import HEADER
 from pubsub_common.errors import (
     BrokerUnreachable,
     ConfigError,
@@ -24,8 +22,10 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.events import Event
-from pubsub_common.messages import Disconnect, Register
+from pubsub_common.measurement.latency_file import HEADER
+from pubsub_common.protocol.batches import Batch, encode_batch
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_subscriber.aio import Subscriber
 from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pubsub_common.batches import encode_batch_body
-from pubsub_common.events import topic_prefix
-from pubsub_common.sequence import Gap
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import topic_prefix
+from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber import Subscriber
 from subscriber_peers import FakeBroker, RawPublisher, wait_for
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pubsub_common import cli as common_cli
-from pubsub_common.datafile import HEADER
-from pubsub_common.messages import Disconnect, Model, Register
+from pubsub_common.cli import program as common_cli
+from pubsub_common.measurement.latency_file import HEADER
+from pubsub_common.protocol.messages import Disconnect, Model, Register
 from pubsub_subscriber import Subscriber, __version__, cli, subscriber
 from subscriber_peers import FakeBroker, RawPublisher, free_port, wait_for
 

@@ -11,9 +11,9 @@ from typing import cast
 import pytest
 import zmq
 
-from pubsub_common.messages import PublisherInfo
+from pubsub_common.net.sockets import new_context
+from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.keys import new_pair
-from pubsub_common.sockets import new_context
 from pubsub_subscriber.direct import SeparateWays, allow_files
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.receiver import Receiver

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.events import Event
+from pubsub_common.protocol.events import Event
 from pubsub_subscriber import formats
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import zmq
 
-from pubsub_common.events import decode_event, ready_topic
+from pubsub_common.protocol.events import decode_event, ready_topic
 from pubsub_subscriber.inlet import Inlet
 from subscriber_peers import RawPublisher, free_port, wait_for
 

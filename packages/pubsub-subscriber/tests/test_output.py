@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from pubsub_common.events import Event
+from pubsub_common.protocol.events import Event
 from pubsub_subscriber import output
 from pubsub_subscriber.output import Output, follow
 from pubsub_subscriber.subscriber import Subscriber

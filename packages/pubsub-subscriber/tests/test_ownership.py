@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pubsub_common.events import encode_event
-from pubsub_common.messages import Departure, PublisherInfo
-from pubsub_common.recovery import (
+from pubsub_common.protocol.events import encode_event
+from pubsub_common.protocol.messages import Departure, PublisherInfo
+from pubsub_common.protocol.recovery_messages import (
     Question,
     encode_answer,
     encode_position,
     parse_question,
 )
-from pubsub_common.sequence import Gap
+from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import Intake
 from pubsub_subscriber.recovery import Recovery

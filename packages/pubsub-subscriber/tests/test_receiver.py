@@ -10,14 +10,14 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.batches import Batch, encode_batch_body
-from pubsub_common.events import (
+from pubsub_common.net.sockets import Waker
+from pubsub_common.protocol.batches import Batch, encode_batch_body
+from pubsub_common.protocol.events import (
     encode_event,
     encode_ready_answer,
     ready_topic,
     topic_prefix,
 )
-from pubsub_common.sockets import Waker
 from pubsub_subscriber.intake import Intake
 from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.streams import Streams

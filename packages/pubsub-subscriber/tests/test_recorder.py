@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.events import Event
+from pubsub_common.protocol.events import Event
 from pubsub_subscriber.recorder import Recorder
 
 latencies = st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1)

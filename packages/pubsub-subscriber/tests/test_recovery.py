@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pubsub_common.batches import Batch
-from pubsub_common.events import Event
-from pubsub_common.recovery import Question, parse_question
-from pubsub_common.sequence import Gap, StreamTracker
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.recovery_messages import Question, parse_question
+from pubsub_common.protocol.sequence import Gap, StreamTracker
 from pubsub_subscriber.recovery import Recovery
 
 PUBLISHER, SUBSCRIBER = 7, 9

@@ -8,10 +8,10 @@ from collections import Counter
 import msgspec
 import pytest
 
-from pubsub_common import messages
-from pubsub_common.batches import Batch
-from pubsub_common.events import Event
-from pubsub_common.messages import Heartbeat, Latency
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.messages import Heartbeat, Latency
 from pubsub_subscriber.sampler import CAPACITY, LatencySampler
 
 

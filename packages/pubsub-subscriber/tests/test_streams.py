@@ -14,8 +14,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pubsub_common.messages import Departure, PublisherInfo
-from pubsub_common.sequence import Gap
+from pubsub_common.protocol.messages import Departure, PublisherInfo
+from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.streams import SETTLE_S, Streams
 
 

@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from pubsub_common import addresses
-from pubsub_common.datafile import HEADER
 from pubsub_common.errors import (
     BrokerUnreachable,
     ConfigError,
@@ -22,14 +20,16 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.events import (
+from pubsub_common.measurement.latency_file import HEADER
+from pubsub_common.net import addresses
+from pubsub_common.protocol.events import (
     Event,
     encode_event,
     encode_ready_answer,
     parse_ready_question,
     ready_topic,
 )
-from pubsub_common.messages import (
+from pubsub_common.protocol.messages import (
     Departure,
     Disconnect,
     Error,
@@ -39,7 +39,7 @@ from pubsub_common.messages import (
     PublishersChanged,
     Register,
 )
-from pubsub_common.sequence import Counts, Gap
+from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.inlet import Inlet
 from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import zmq
 
-from pubsub_common.batches import encode_batch_body
-from pubsub_common.events import Event, encode_event, topic_prefix
-from pubsub_common.messages import Model
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import Event, encode_event, topic_prefix
+from pubsub_common.protocol.messages import Model
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.inlet import Inlet, is_ring
 from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, wait_for

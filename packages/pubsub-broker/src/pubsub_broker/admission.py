@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pubsub_broker.registry import Registry
-from pubsub_common import messages
 from pubsub_common.defaults import CLOCKS
-from pubsub_common.endpoints import parse_address, validate_host
 from pubsub_common.errors import ConfigError
-from pubsub_common.messages import Model, Register, Role
-from pubsub_common.wildcards import validate_names, validate_subscriptions
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import parse_address, validate_host
+from pubsub_common.protocol.messages import Model, Register, Role
+from pubsub_common.protocol.wildcards import validate_names, validate_subscriptions
 
 
 class Refusal(Exception):

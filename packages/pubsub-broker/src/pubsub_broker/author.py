@@ -1,7 +1,7 @@
 """In whose name a publisher's messages are: a secure broker passes on only its own. Core.
 
 Whatever a publisher sends, events and answers on private topics, begins with a topic, a
-zero byte, and an array of its address, its session, and more (`pubsub_common.events`). It
+zero byte, and an array of its address, its session, and more (`pubsub_common.protocol.events`). It
 mostly says this in the same bytes, so a comparison is enough; other ways to spell them are
 decoded.
 """
@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from pubsub_common.batches import BATCH_MARK
-from pubsub_common.events import EVENT_MARK, Session, encode_body
+from pubsub_common.protocol.batches import BATCH_MARK
+from pubsub_common.protocol.events import EVENT_MARK, Session, encode_body
 
 # All that is `usual` lies in the first so many bytes of a frame.
 HEAD_BYTES: Final = 400

@@ -10,7 +10,7 @@ gone. libzmq's inbound queues fill up, then TCP's, and then the publishers notic
 Subscriptions, connections and the stop are served all the while.
 
 It waits on file descriptors. Those of ZeroMQ sockets are edge triggered and any
-operation on a socket may take the news away (see `pubsub_common.sockets`), so it waits
+operation on a socket may take the news away (see `pubsub_common.net.sockets`), so it waits
 only after a turn in which no socket had anything. While a message is held there is
 no such certainty, and no wait is longer than `RETRY_S`.
 """
@@ -27,7 +27,7 @@ from typing import Final
 import zmq
 
 from pubsub_broker.forwarder import RETRY_S, OutSocket
-from pubsub_common.sockets import Waker
+from pubsub_common.net.sockets import Waker
 
 # Messages forwarded before anything else has its turn.
 _BURST: Final = 256

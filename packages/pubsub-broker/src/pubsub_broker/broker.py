@@ -28,12 +28,13 @@ from pubsub_broker.journal import Journal
 from pubsub_broker.reception import Reception
 from pubsub_broker.registry import MemoryRegistry
 from pubsub_broker.statefile import StateKeeper
-from pubsub_common import addresses, arguments, defaults
-from pubsub_common.auditlog import AuditLog
+from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.events import SESSION_BITS
-from pubsub_common.messages import Disconnect, Heartbeat, Register, Request
-from pubsub_common.sockets import Waker, end_context, new_context
+from pubsub_common.logs.audit_log import AuditLog
+from pubsub_common.net import addresses
+from pubsub_common.net.sockets import Waker, end_context, new_context
+from pubsub_common.protocol.events import SESSION_BITS
+from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register, Request
 
 if TYPE_CHECKING:
     from pubsub_broker.gatekeeper import Gatekeeper
@@ -105,12 +106,12 @@ class Broker:
         Raises:
             ConfigError: an argument cannot work.
         """
-        arguments.at_least("max_event_count", max_event_count)
-        arguments.port("port", port, low=0)
+        validation.at_least("max_event_count", max_event_count)
+        validation.port("port", port, low=0)
         if not 0 < lease_s < float("inf"):
             raise ConfigError(f"lease_s must be more than 0 seconds: {lease_s}")
-        arguments.at_least("forwarders", forwarders)
-        arguments.queue_limit(queue_limit)
+        validation.at_least("forwarders", forwarders)
+        validation.queue_limit(queue_limit)
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
         self._capacity = Capacity(

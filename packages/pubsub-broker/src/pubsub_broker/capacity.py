@@ -7,7 +7,7 @@ import logging
 from typing import Final
 
 from pubsub_broker.descriptors import room_for_clients, share_of_address
-from pubsub_common import arguments, defaults
+from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -40,15 +40,15 @@ class Capacity:
         ConfigError: a number cannot work.
         """
         if self.clients is not None:
-            arguments.at_least("max_clients", self.clients)
+            validation.at_least("max_clients", self.clients)
         if self.per_address is not None:
-            arguments.at_least("max_clients_per_address", self.per_address)
+            validation.at_least("max_clients_per_address", self.per_address)
         if not 0.1 <= self.registrations_per_s < float("inf"):
             raise ConfigError(
                 "max_registrations_per_second must be at least 0.1: "
                 f"{self.registrations_per_s}"
             )
-        arguments.in_range(
+        validation.in_range(
             "max_topics_per_client",
             self.topics_per_client,
             1,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pubsub_broker.effects import Send
 from pubsub_broker.registry import Client, Registry
 from pubsub_common.defaults import NOTIFY_DELAY_S
-from pubsub_common.messages import (
+from pubsub_common.protocol.messages import (
     Departure,
     Farewell,
     PublisherInfo,
@@ -20,7 +20,7 @@ from pubsub_common.messages import (
     Vouched,
     VouchedChanged,
 )
-from pubsub_common.wildcards import is_filter, wanted
+from pubsub_common.protocol.wildcards import is_filter, wanted
 
 Ports = Callable[[Iterable[str]], Mapping[str, int]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pubsub_broker.status_command import ASK_OPTIONS, ask, keys_of, parse, place
-from pubsub_common import cli
+from pubsub_common.cli import program
 
 PROGRAM = "pubsub-broker check"
 
@@ -16,14 +16,14 @@ Usage:
 
 Options:
 {ASK_OPTIONS}
-{cli.VERBOSE_OPTION}
-{cli.CONFIG_OPTION}
-{cli.PRINT_OPTION}
-{cli.HELP_OPTIONS}
+{program.VERBOSE_OPTION}
+{program.CONFIG_OPTION}
+{program.PRINT_OPTION}
+{program.HELP_OPTIONS}
 
-{cli.OPTIONS_WIN_OVER_BROKER}
+{program.OPTIONS_WIN_OVER_BROKER}
 
-{cli.COMMAND_EXITS}
+{program.COMMAND_EXITS}
 """
 
 
@@ -32,12 +32,14 @@ def main(argv: Sequence[str]) -> int:
     options = parse(USAGE, PROGRAM, argv)
 
     def work() -> None:
-        cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        program.set_up_logging(PROGRAM, verbose=options["--verbose"])
         host, port = place(options)
-        status = ask(host, port, cli.seconds(options, "--timeout"), keys_of(options))
+        status = ask(
+            host, port, program.seconds(options, "--timeout"), keys_of(options)
+        )
         print(
             f"the {status.model} broker at {host}:{port} answers, "
             f"up for {status.uptime_s:.0f} s"
         )
 
-    return cli.run(PROGRAM, work)
+    return program.run(PROGRAM, work)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common import cli, defaults
+from pubsub_common import defaults
+from pubsub_common.cli import program
 from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ It runs until it is stopped, or for a limited number of events with -m. Publishe
 and subscribers find it at its address and port.
 
 Options:
-{cli.CENTRALIZED_OPTION}
+{program.CENTRALIZED_OPTION}
   -i, --indefinite                go on until stopped (as it does without -m)
   -m N, --max-event-count N       stop after N events: forwarded ones with -c, else
                                   clients that came or went
@@ -48,7 +49,7 @@ Options:
   --lease SECONDS                 how long a client that is silent stays registered
                                   [default: {defaults.LEASE_S:g}]
   --forwarders N                  threads that forward events, with -c [default: 1]
-{cli.QUEUE_OPTION}
+{program.QUEUE_OPTION}
   --overflow POLICY               what to do while a subscriber's queue is full, with -c:
                                   drop its events, or block, so that publishers wait
                                   [default: drop]
@@ -69,22 +70,22 @@ Options:
                                   host only, or HOST:PORT
   --metrics-port ADDRESS          serve figures for Prometheus at http://HOST:PORT/metrics;
                                   ADDRESS as for --http; needs pubsub-broker[metrics]
-{cli.LOG_OPTION}
-{cli.SERVER_OPTIONS}
+{program.LOG_OPTION}
+{program.SERVER_OPTIONS}
 """
 
 
-def served(options: cli.Options) -> str | None:
+def served(options: program.Options) -> str | None:
     """The address to serve; None: nobody has said.
 
     Raises:
         ConfigError: it was said twice.
     """
-    name = cli.choose(options, "--bind", "--address")
+    name = program.choose(options, "--bind", "--address")
     return None if name is None else options[name]
 
 
-def build(options: cli.Options) -> Broker:
+def build(options: program.Options) -> Broker:
     """A broker as the options ask.
 
     Raises:
@@ -97,36 +98,36 @@ def build(options: cli.Options) -> Broker:
         centralized=options["--centralized"],
         indefinite=options["--indefinite"] or limit is None,
         max_event_count=(
-            cli.whole_number(options, "--max-event-count")
+            program.whole_number(options, "--max-event-count")
             if limit is not None
             else defaults.MAX_EVENT_COUNT
         ),
         bind=served(options),
-        port=cli.port_number(options, "--port", minimum=0),
-        lease_s=cli.seconds(options, "--lease"),
-        forwarders=cli.whole_number(options, "--forwarders"),
-        queue_limit=cli.whole_number(options, "--queue-limit"),
+        port=program.port_number(options, "--port", minimum=0),
+        lease_s=program.seconds(options, "--lease"),
+        forwarders=program.whole_number(options, "--forwarders"),
+        queue_limit=program.whole_number(options, "--queue-limit"),
         overflow=options["--overflow"],
         max_clients=(
-            cli.whole_number(options, "--max-clients")
+            program.whole_number(options, "--max-clients")
             if options["--max-clients"] is not None
             else None
         ),
         max_clients_per_address=(
-            cli.whole_number(options, "--max-clients-per-address")
+            program.whole_number(options, "--max-clients-per-address")
             if options["--max-clients-per-address"] is not None
             else None
         ),
-        max_registrations_per_second=cli.whole_number(
+        max_registrations_per_second=program.whole_number(
             options, "--max-registrations-per-second"
         ),
-        max_topics_per_client=cli.whole_number(options, "--max-topics-per-client"),
+        max_topics_per_client=program.whole_number(options, "--max-topics-per-client"),
         state=options["--state"],
         secure=options["--secure"],
     )
 
 
-def observers(options: cli.Options) -> Observers | None:
+def observers(options: program.Options) -> Observers | None:
     """What others may see over HTTP, as the options ask; None: nothing.
 
     Raises:
@@ -169,11 +170,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return keys_command.main(words[0], words[1:])
     if words[:1] and not words[0].startswith("-"):
-        return cli.fail(PROGRAM, _unknown(words[0]), cli.EXIT_USAGE)
-    options = cli.parse(USAGE, words, PROGRAM, __version__)
+        return program.fail(PROGRAM, _unknown(words[0]), program.EXIT_USAGE)
+    options = program.parse(USAGE, words, PROGRAM, __version__)
 
     def work() -> None:
-        cli.set_up_logging(
+        program.set_up_logging(
             PROGRAM,
             verbose=options["--verbose"],
             default="INFO",
@@ -183,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seen = observers(options)
         try:
             with contextlib.ExitStack() as stack:
-                stack.enter_context(cli.stopped_by_signals(broker.stop))
+                stack.enter_context(program.stopped_by_signals(broker.stop))
                 stack.enter_context(broker)
                 if seen is not None:
                     stack.enter_context(
@@ -195,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception as error:
             raise unexpected(error) from error
 
-    return cli.run(PROGRAM, work)
+    return program.run(PROGRAM, work)
 
 
 def _unknown(word: str) -> str:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zmq
 
-from pubsub_common import messages
 from pubsub_common.defaults import MAX_CONTROL_BYTES
 from pubsub_common.errors import CannotListen
-from pubsub_common.messages import Reply
-from pubsub_common.security.peers import (
+from pubsub_common.net.sockets import endpoint, notice_dead_links
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Reply
+from pubsub_common.security.connections import (
     Connection,
     connection_of,
     hang_up,
     text_of,
     user_of,
 )
-from pubsub_common.sockets import endpoint, notice_dead_links
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair

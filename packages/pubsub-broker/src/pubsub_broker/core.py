@@ -18,14 +18,14 @@ from pubsub_broker.registry import Client, Registry
 from pubsub_broker.reports import client_status, clocks_of
 from pubsub_broker.rights import Rights
 from pubsub_broker.snapshot import Snapshot, snapshot_of
-from pubsub_common import messages
 from pubsub_common.defaults import (
     MAX_CLIENTS,
     MAX_CONTROL_BYTES,
     MAX_TOPICS_PER_CLIENT,
 )
 from pubsub_common.errors import ProtocolError
-from pubsub_common.messages import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
     Alive,
     ClockReply,
     ClockRequest,

@@ -9,9 +9,9 @@ import zmq
 
 from pubsub_broker.forwarder import OutSocket
 from pubsub_broker.forwarding import Forwarding
-from pubsub_common.batches import counted
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import topic_prefix
+from pubsub_common.protocol.batches import counted
+from pubsub_common.protocol.events import topic_prefix
 
 # Events forwarded before the control plane has its turn.
 _BURST: Final = 256

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pubsub_broker.registry import Client, Registry
-from pubsub_common.messages import Model, PublisherInfo, Vouched
-from pubsub_common.wildcards import is_filter, wanted
+from pubsub_common.protocol.messages import Model, PublisherInfo, Vouched
+from pubsub_common.protocol.wildcards import is_filter, wanted
 
 if TYPE_CHECKING:
     from pubsub_broker.trust import Trust

@@ -10,8 +10,8 @@ from pubsub_broker.budgets import Kind, Limits
 from pubsub_broker.controlport import Received
 from pubsub_broker.doorwatch import DoorWatch
 from pubsub_broker.limiter import Limiter, Verdict
-from pubsub_common.messages import Register, Request, StatusRequest
-from pubsub_common.security.peers import Connection, connection_at, hang_up
+from pubsub_common.protocol.messages import Register, Request, StatusRequest
+from pubsub_common.security.connections import Connection, connection_at, hang_up
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.security.monitor import Monitor
-from pubsub_common.security.peers import connection_at
+from pubsub_common.security.connections import connection_at
+from pubsub_common.security.socket_monitor import Monitor
 
 _EVENTS: Final = (
     zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED

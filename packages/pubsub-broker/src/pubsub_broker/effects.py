@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from pubsub_broker.registry import Client
-from pubsub_common.messages import ClientStatus, Reply
+from pubsub_common.protocol.messages import ClientStatus, Reply
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from pubsub_common.endpoints import validate_host
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.endpoints import validate_host
 
 
 def served_address(bind: str | None, address: str | None) -> str | None:

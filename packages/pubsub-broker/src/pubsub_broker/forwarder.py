@@ -17,14 +17,14 @@ from typing import Final, Protocol
 import zmq
 
 from pubsub_broker.leaving import Leaving
-from pubsub_common.sockets import (
+from pubsub_common.net.sockets import (
     endpoint,
     has_input,
     limit_received,
     notice_dead_links,
     tcp_table,
 )
-from pubsub_common.tcptable import talking
+from pubsub_common.net.tcp_table import talking
 
 # How long a held message waits for a subscriber to say that it has made room, before it
 # is tried anyway: what says so may have come between two looks.

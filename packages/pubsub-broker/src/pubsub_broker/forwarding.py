@@ -22,7 +22,7 @@ from pubsub_broker.forwarder import (
 from pubsub_broker.leaving import HEARD_S
 from pubsub_broker.proxy import ProxyForwarder
 from pubsub_common.errors import CannotListen, PubSubError
-from pubsub_common.sockets import wait_until_sent
+from pubsub_common.net.sockets import wait_until_sent
 
 if TYPE_CHECKING:
     from pubsub_broker.gatekeeper import Gatekeeper

@@ -12,10 +12,10 @@ import zmq
 
 from pubsub_broker.keystore import KeyStore
 from pubsub_broker.trust import Trust
-from pubsub_common.auditlog import AuditLog
 from pubsub_common.errors import ConfigError
+from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import ClientKeys
-from pubsub_common.security.zap import ZapServer
+from pubsub_common.security.zap_server import ZapServer
 
 _log = logging.getLogger(__name__)
 

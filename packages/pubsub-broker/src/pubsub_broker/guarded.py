@@ -2,12 +2,12 @@
 
 Each publisher has a socket of its own (`source`), by which nothing comes but what it may
 publish; what it sends in the name of another is dropped. Subscribers are judged by
-`pubsub_common.security.guard`.
+`pubsub_common.security.subscription_guard`.
 
 So that an event does not cost a look at every publisher's socket, those that may have one
 are in a queue. A socket leaves it when it was found empty: from then on libzmq makes its
 descriptor readable when something comes, which an epoll tells. Whatever else is done with
-the socket may take that news away (see `pubsub_common.sockets`), and puts it back there.
+the socket may take that news away (see `pubsub_common.net.sockets`), and puts it back there.
 """
 
 from __future__ import annotations
@@ -26,8 +26,13 @@ from pubsub_broker.effects import Attach
 from pubsub_broker.forwarder import Message, OutSocket, receive
 from pubsub_broker.ratelimit import Throttle
 from pubsub_broker.source import Source, veiled
-from pubsub_common.security.guard import Guard, OnRefused, Permits, topic_of
 from pubsub_common.security.keys import act_as_server
+from pubsub_common.security.subscription_guard import (
+    Guard,
+    OnRefused,
+    Permits,
+    topic_of,
+)
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair

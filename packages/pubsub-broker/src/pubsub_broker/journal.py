@@ -10,9 +10,9 @@ from pubsub_broker import exposure
 from pubsub_broker.effects import Arrived, Departed, Effect, GivenUp, Missed, Rejected
 from pubsub_broker.ratelimit import RefusalLog, Throttle
 from pubsub_broker.registry import Client
-from pubsub_common.messages import Model
-from pubsub_common.sockets import tcp_table
-from pubsub_common.tcptable import slowest_reader
+from pubsub_common.net.sockets import tcp_table
+from pubsub_common.net.tcp_table import slowest_reader
+from pubsub_common.protocol.messages import Model
 
 _log = logging.getLogger(__name__)
 

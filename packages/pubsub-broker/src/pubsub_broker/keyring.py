@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.z85 import is_key
+from pubsub_common.security.z85 import is_key
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED: Final = "broker"  # whose file it would be

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common import cli
+from pubsub_common.cli import program as cli
 from pubsub_common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _keygen(options: cli.Options) -> None:
 
 
 def _enroll(options: cli.Options) -> None:
-    from pubsub_common.z85 import KEY_LENGTH, is_key
+    from pubsub_common.security.z85 import KEY_LENGTH, is_key
 
     public = options["--public"]
     if public is not None and not is_key(public):

@@ -24,7 +24,7 @@ from pubsub_broker.keyring import Enrolled
 from pubsub_broker.ownership import check_folder
 from pubsub_broker.policy import Policy
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.security.handover import hand_over
+from pubsub_common.security.file_owner import hand_over
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,

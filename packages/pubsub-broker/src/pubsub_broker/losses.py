@@ -12,8 +12,8 @@ from pubsub_broker.effects import Missed
 from pubsub_broker.registry import Client
 from pubsub_common.defaults import LOG_INTERVAL_S, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ConfigError
-from pubsub_common.topics import validate_topic
-from pubsub_common.wildcards import wanted
+from pubsub_common.protocol.topics import validate_topic
+from pubsub_common.protocol.wildcards import wanted
 
 # A subscriber whose lease ended may come back and count on. So many are remembered.
 _MAX_REMEMBERED: Final = 1000

@@ -18,7 +18,7 @@ from pubsub_broker.effects import (
 from pubsub_broker.losses import LossReports
 from pubsub_broker.registry import Client, Registry
 from pubsub_broker.snapshot import Expected, Snapshot
-from pubsub_common.messages import ClientStatus, Model
+from pubsub_common.protocol.messages import ClientStatus, Model
 
 # Publishers that left, and that subscribers may still listen to.
 _MAX_DEPARTED: Final = 4096

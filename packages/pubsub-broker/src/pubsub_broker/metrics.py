@@ -8,7 +8,7 @@ from typing import Final
 
 from pubsub_broker.topology import Topic, count, topics_of
 from pubsub_common.errors import PubSubError
-from pubsub_common.messages import Latency, Status
+from pubsub_common.protocol.messages import Latency, Status
 
 # Each pair of topic and subscriber costs Prometheus a time series, for as long as it
 # keeps data. Topics and addresses come from strangers.

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pubsub_broker.httpserver import Answer, HttpServer
 from pubsub_broker.status_command import ask
 from pubsub_common import defaults
-from pubsub_common.endpoints import validate_host
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.messages import Status
+from pubsub_common.protocol.endpoints import validate_host
+from pubsub_common.protocol.messages import Status
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys

@@ -12,7 +12,7 @@ import msgspec
 
 from pubsub_broker.httpserver import Answer
 from pubsub_broker.topology import view_of
-from pubsub_common.messages import Status
+from pubsub_common.protocol.messages import Status
 
 
 def routes(status: Callable[[], Status]) -> Mapping[str, Callable[[], Answer]]:

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from pubsub_broker.keyring import validate_name
 from pubsub_common.errors import ConfigError
-from pubsub_common.wildcards import covers, validate_subscriptions
+from pubsub_common.protocol.wildcards import covers, validate_subscriptions
 
 _OTHERS: Final = "*"
 _FIELDS: Final = ("publish", "subscribe", "status")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
-from pubsub_common.messages import Register
+from pubsub_common.protocol.messages import Register
 
 # Rates are of the time between so many heartbeats: with one, an event every few seconds
 # would be one that comes and goes.

@@ -13,7 +13,7 @@ from pubsub_broker.core import BrokerCore
 from pubsub_broker.door import Door
 from pubsub_broker.effects import Effect
 from pubsub_common.errors import ProtocolError
-from pubsub_common.messages import Request
+from pubsub_common.protocol.messages import Request
 
 # Requests served before queued ones wait for pushes and forwarder changes: bounds
 # how long a crowd of newcomers delays the others' notifications.

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from pubsub_broker.rates import Published
-from pubsub_common.messages import ClockOffset, Latency, Role
-from pubsub_common.wildcards import Filters, is_filter, matches
+from pubsub_common.protocol.messages import ClockOffset, Latency, Role
+from pubsub_common.protocol.wildcards import Filters, is_filter, matches
 
 
 @dataclasses.dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pubsub_broker.registry import Client, Registry
-from pubsub_common.messages import ClientStatus, ClockRange
+from pubsub_common.protocol.messages import ClientStatus, ClockRange
 
 
 def client_status(client: Client, now: float) -> ClientStatus:

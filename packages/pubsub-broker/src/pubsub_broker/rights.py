@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from pubsub_broker.admission import Refusal
 from pubsub_broker.registry import Client, Registry
-from pubsub_common import messages
-from pubsub_common.messages import Register, Role
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Register, Role
 
 if TYPE_CHECKING:
     from pubsub_broker.policy import Grant

@@ -14,8 +14,8 @@ import msgspec
 
 from pubsub_common.defaults import EXPECTED_MARGIN_S
 from pubsub_common.errors import PubSubError
-from pubsub_common.events import Session
-from pubsub_common.messages import ClientStatus, Role
+from pubsub_common.protocol.events import Session
+from pubsub_common.protocol.messages import ClientStatus, Role
 
 FORMAT: Final = "pubsub-broker state"
 VERSION: Final = 1

@@ -14,9 +14,9 @@ import zmq
 
 from pubsub_broker.author import HEAD_BYTES, Author
 from pubsub_broker.effects import Attach
-from pubsub_common.events import parse_ready_question, ready_topic
+from pubsub_common.net.sockets import asker, limit_received, notice_dead_links
+from pubsub_common.protocol.events import parse_ready_question, ready_topic
 from pubsub_common.security.keys import act_as_client
-from pubsub_common.sockets import asker, limit_received, notice_dead_links
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair

@@ -19,8 +19,8 @@ from pubsub_broker.snapshot import (
     decode_snapshot,
     encode_snapshot,
 )
-from pubsub_common.datafile import replacing, writable_file
 from pubsub_common.errors import ConfigError
+from pubsub_common.measurement.latency_file import replacing, writable_file
 
 _log = logging.getLogger(__name__)
 

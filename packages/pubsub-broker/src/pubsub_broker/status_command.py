@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common import cli, defaults
+from pubsub_common import defaults
+from pubsub_common.cli import program as cli
+from pubsub_common.cli.settings import Source
 from pubsub_common.errors import (
     BrokerUnreachable,
     HandshakeFailed,
     ProtocolError,
     PubSubError,
 )
-from pubsub_common.messages import Error, Status
-from pubsub_common.settings import Source
+from pubsub_common.protocol.messages import Error, Status
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
@@ -75,8 +76,8 @@ def place(options: cli.Options) -> tuple[str, int]:
         ConfigError: they are none.
         PubSubError: its name is not known.
     """
-    from pubsub_common.addresses import resolve
-    from pubsub_common.endpoints import broker_place
+    from pubsub_common.net.addresses import resolve
+    from pubsub_common.protocol.endpoints import broker_place
 
     host, _ = broker_place(options["--broker-address"])
     return resolve(host), cli.port_number(options, "--broker-port")
@@ -116,13 +117,13 @@ def ask(
     """
     import zmq
 
-    from pubsub_common import messages
-    from pubsub_common.security.handshakes import (
+    from pubsub_common.net.sockets import endpoint
+    from pubsub_common.protocol import messages
+    from pubsub_common.security.handshake_failure import (
         HandshakeWatch,
         explain,
         look_closer,
     )
-    from pubsub_common.sockets import endpoint
 
     where = endpoint(address, port)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
@@ -159,7 +160,7 @@ def main(argv: Sequence[str]) -> int:
 
     def work() -> None:
         from pubsub_broker.statustext import render
-        from pubsub_common import messages
+        from pubsub_common.protocol import messages
 
         cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
         asking = partial(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pubsub_broker.topology import Topic, count, in_order, slow, topics_of
-from pubsub_common.latency import format_ns
-from pubsub_common.messages import ClientStatus, Status
+from pubsub_common.measurement.latency_histogram import format_ns
+from pubsub_common.protocol.messages import ClientStatus, Status
 
 
 def render(status: Status, rate: float | None = None) -> str:

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from pubsub_common.messages import ClientStatus, Latency, Model, Role, Status
-from pubsub_common.wildcards import Filters, is_filter
+from pubsub_common.protocol.messages import ClientStatus, Latency, Model, Role, Status
+from pubsub_common.protocol.wildcards import Filters, is_filter
 
 # What one page shows at most, so that a crowd costs neither the broker nor a reader's
 # browser more than this; of the rest it tells the number.

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from pubsub_broker.keyring import Enrolled
 from pubsub_broker.policy import Grant, Policy
-from pubsub_common.messages import Vouched
-from pubsub_common.wildcards import matches
+from pubsub_common.protocol.messages import Vouched
+from pubsub_common.protocol.wildcards import matches
 
 
 class Trust:

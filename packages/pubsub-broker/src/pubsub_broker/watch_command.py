@@ -10,9 +10,10 @@ from typing import Final
 
 from pubsub_broker.statustext import render
 from pubsub_broker.topology import rate
-from pubsub_common import cli, messages
+from pubsub_common.cli import program as cli
 from pubsub_common.errors import PubSubError
-from pubsub_common.messages import Status
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Status
 
 INTERVAL_S: Final = 1.0
 # Of terminals on which a cursor cannot be moved: those of editors, logs of builds.

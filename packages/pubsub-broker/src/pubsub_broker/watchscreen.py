@@ -8,8 +8,8 @@ from rich.text import Text
 
 from pubsub_broker.statustext import headline, printable, traffic
 from pubsub_broker.topology import in_order, rate, topics_of
-from pubsub_common.latency import format_ns
-from pubsub_common.messages import ClientStatus, Status
+from pubsub_common.measurement.latency_histogram import format_ns
+from pubsub_common.protocol.messages import ClientStatus, Status
 
 
 def screen(status: Status, before: Status | None, trouble: str) -> RenderableType:

@@ -14,7 +14,7 @@ from pubsub_common.errors import (
 )
 
 if TYPE_CHECKING:
-    from pubsub_common.events import Event
+    from pubsub_common.protocol.events import Event
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ def __getattr__(name: str) -> Any:
     # On demand: pytest loads this package in every run (`pubsub_common.testing.plugin`),
     # and events need msgspec.
     if name == "Event":
-        from pubsub_common.events import Event
+        from pubsub_common.protocol.events import Event
 
         return Event
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common import cli
+from pubsub_common.cli import program
 from pubsub_perf import __version__
 from pubsub_perf.cli import PROGRAM
 
@@ -42,8 +42,8 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing to analyse.
     """
-    options = cli.parse(USAGE, words, PROGRAM, __version__)
-    seed = cli.whole_number(options, "--seed", minimum=0)
+    options = program.parse(USAGE, words, PROGRAM, __version__)
+    seed = program.whole_number(options, "--seed", minimum=0)
     from rich.console import Console
 
     from pubsub_perf.analysispage import write_analysis
@@ -55,7 +55,7 @@ def run(words: Sequence[str]) -> int:
         print(f"{PROGRAM}: {problem}", file=sys.stderr)
     for path in written.files:
         print(path)
-    return cli.EXIT_OK
+    return program.EXIT_OK
 
 
 def _print(written: Written, console: Console) -> None:

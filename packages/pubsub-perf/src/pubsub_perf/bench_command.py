@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common import cli
-from pubsub_common.commandline import forget_environment
+from pubsub_common.cli import program
+from pubsub_common.cli.parser import forget_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
 from pubsub_perf.cli import PROGRAM
@@ -57,11 +57,11 @@ def run(words: Sequence[str]) -> int:
     Raises:
         PubSubError: a run failed, or a ratio got worse.
     """
-    options = cli.parse(USAGE, words, PROGRAM, __version__)
+    options = program.parse(USAGE, words, PROGRAM, __version__)
     forget_environment()
-    cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
-    repetitions = cli.whole_number(options, "--repetitions")
-    seconds = cli.seconds(options, "--seconds")
+    program.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    repetitions = program.whole_number(options, "--repetitions")
+    seconds = program.seconds(options, "--seconds")
     if seconds <= 0:
         raise ConfigError("--seconds must be more than 0")
     if options["--draw"]:
@@ -74,7 +74,7 @@ def run(words: Sequence[str]) -> int:
 
         found = peers.run(console, repetitions, seconds)
         _write(options["--out"], found)
-        return cli.EXIT_OK
+        return program.EXIT_OK
     if options["--flood"]:
         return _flood(options, console, repetitions, seconds)
     from pubsub_perf.bench.regression import Reference
@@ -84,7 +84,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _bars(
-    options: cli.Options,
+    options: program.Options,
     console: Console,
     repetitions: int,
     seconds: float,
@@ -128,11 +128,11 @@ def _bars(
         sys.stdout.write(
             f"no ratio is worse than before by more than {TOLERANCE:.0%}\n"
         )
-    return cli.EXIT_OK
+    return program.EXIT_OK
 
 
 def _flood(
-    options: cli.Options, console: Console, repetitions: int, seconds: float
+    options: program.Options, console: Console, repetitions: int, seconds: float
 ) -> int:
     from pubsub_perf.bench import flood
 
@@ -145,7 +145,7 @@ def _flood(
         found.append(row)
         console.print(flood.line_of(row), highlight=False, soft_wrap=True)
     _write(options["--out"], flood.document(found, repetitions, seconds))
-    return cli.EXIT_OK
+    return program.EXIT_OK
 
 
 def line_of(outcome: Outcome) -> str:
@@ -213,7 +213,7 @@ def _draw(name: str, out: str | None) -> int:
     found = _read(name, "rows")
     assert found is not None
     peers.draw(found, Path(out))
-    return cli.EXIT_OK
+    return program.EXIT_OK
 
 
 def _read(name: str | None, key: str) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from pubsub_common import cli
+from pubsub_common.cli import program
 
 PROGRAM: Final = "pubsub-perf"
 EXIT_INTERRUPTED: Final = 130
@@ -45,24 +45,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_perf import __version__
 
-    words = cli.normalise_argv(sys.argv[1:] if argv is None else argv)
+    words = program.normalise_argv(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in COMMANDS:
         if words and not words[0].startswith("-"):
             known = ", ".join(COMMANDS)
             print(
                 f"{PROGRAM}: unknown command {words[0]}; try {known}", file=sys.stderr
             )
-            return cli.EXIT_USAGE
-        cli.parse(USAGE, words, PROGRAM, __version__)
-        return cli.EXIT_OK
+            return program.EXIT_USAGE
+        program.parse(USAGE, words, PROGRAM, __version__)
+        return program.EXIT_OK
     command = importlib.import_module(COMMANDS[words[0]])
-    outcome = cli.EXIT_OK
+    outcome = program.EXIT_OK
 
     def work() -> None:
         nonlocal outcome
         outcome = command.run(words)
 
     try:
-        return cli.run(PROGRAM, work) or outcome
+        return program.run(PROGRAM, work) or outcome
     except KeyboardInterrupt:
-        return cli.fail(PROGRAM, "interrupted", EXIT_INTERRUPTED)
+        return program.fail(PROGRAM, "interrupted", EXIT_INTERRUPTED)

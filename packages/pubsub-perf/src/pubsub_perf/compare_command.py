@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common import cli
+from pubsub_common.cli import program
 from pubsub_common.errors import ConfigError
 from pubsub_perf import __version__
 from pubsub_perf.cli import PROGRAM
@@ -45,9 +45,9 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing that can be compared.
     """
-    options = cli.parse(USAGE, words, PROGRAM, __version__)
+    options = program.parse(USAGE, words, PROGRAM, __version__)
     margin = _margin(options)
-    seed = cli.whole_number(options, "--seed", minimum=0)
+    seed = program.whole_number(options, "--seed", minimum=0)
     from rich.console import Console
 
     from pubsub_perf.analysis.comparison import compare_sweeps
@@ -66,10 +66,10 @@ def run(words: Sequence[str]) -> int:
             f"{PROGRAM}: no cell has three runs in both sweeps, so nothing is decided",
             file=sys.stderr,
         )
-    return cli.EXIT_FAILED if found.slower else cli.EXIT_OK
+    return program.EXIT_FAILED if found.slower else program.EXIT_OK
 
 
-def _margin(options: cli.Options) -> float:
+def _margin(options: program.Options) -> float:
     text = str(options["--margin"]).strip().removesuffix("%")
     try:
         margin = float(text)

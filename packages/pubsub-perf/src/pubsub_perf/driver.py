@@ -18,10 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_common import addresses, cli, configfile, defaults, usage
-from pubsub_common.commandline import CONFIG_VARIABLE
+from pubsub_common import defaults
+from pubsub_common.cli import config_file, program, usage_text
+from pubsub_common.cli.parser import CONFIG_VARIABLE
+from pubsub_common.cli.settings import Source, part_broker
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.settings import Source, part_broker
+from pubsub_common.net import addresses
 
 PROGRAM: Final = "pubsub-driver"
 # One machine runs hundreds of roles, not tens of thousands by a slip of the finger.
@@ -40,9 +42,9 @@ Options:
   --publisher COUNT               create COUNT publishers (also -pub COUNT)
   --subscriber COUNT              create COUNT subscribers (also -sub COUNT)
   --broker COUNT                  create a broker; COUNT must be 1
-{cli.TOPIC_OPTION}
-{cli.BROKER_OPTIONS}
-{cli.CENTRALIZED_OPTION}
+{program.TOPIC_OPTION}
+{program.BROKER_OPTIONS}
+{program.CENTRALIZED_OPTION}
   --secure DIR                    broker: let in only clients with keys that are enrolled
                                   in the folder DIR (see pubsub-broker keygen)
   -i, --indefinite                go on until stopped
@@ -57,9 +59,9 @@ Options:
                                   [default: {defaults.PUBLISHER_PORT}]
   --bind ADDRESS                  broker: IP address to serve; without it that of the
                                   Mininet host, else {defaults.LOOPBACK}
-{cli.ADDRESS_OPTION}
-{cli.CLOCK_OPTION}
-{cli.COMMON_OPTIONS}
+{program.ADDRESS_OPTION}
+{program.CLOCK_OPTION}
+{program.COMMON_OPTIONS}
 """
 
 _ROLES: Final = ("publisher", "subscriber", "broker")
@@ -90,18 +92,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_perf import __version__
 
-    options = cli.parse(USAGE, argv, PROGRAM, __version__)
+    options = program.parse(USAGE, argv, PROGRAM, __version__)
     try:
         role, commands = plan(options)
         keys = piped_keys(options) if len(commands) > 1 else None
     except ConfigError as error:
-        return cli.fail(PROGRAM, error, cli.EXIT_USAGE)
+        return program.fail(PROGRAM, error, program.EXIT_USAGE)
     if len(commands) == 1:
         return role_main(role)(commands[0])
-    return cli.run(PROGRAM, lambda: run_together(role, commands, keys))
+    return program.run(PROGRAM, lambda: run_together(role, commands, keys))
 
 
-def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
+def plan(options: program.Options) -> tuple[str, list[list[str]]]:
     """The role, and the words for its script, once for each instance.
 
     Raises:
@@ -114,7 +116,7 @@ def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
             f"exactly one of --publisher, --subscriber, --broker is needed, not {which}"
         )
     role = asked[0]
-    count = cli.whole_number(options, f"--{role}")
+    count = program.whole_number(options, f"--{role}")
     if role == "broker" and count > 1:
         raise ConfigError(
             f"--broker {count}: a system has one broker, so COUNT must be 1"
@@ -126,9 +128,9 @@ def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
             raise ConfigError("-f is for subscribers only")
         if options["--indefinite"]:
             raise ConfigError("-f needs a limited number of events, so not with -i")
-    if role == "broker" and cli.strength(options, "--keys") == Source.WORDS:
+    if role == "broker" and program.strength(options, "--keys") == Source.WORDS:
         raise ConfigError("--keys is for clients; a broker takes --secure DIR")
-    if role != "broker" and cli.strength(options, "--secure") == Source.WORDS:
+    if role != "broker" and program.strength(options, "--secure") == Source.WORDS:
         raise ConfigError("--secure is for a broker; clients take --keys FILE")
     told = given(options)
     if count > 1 and by_pipe(options):
@@ -142,18 +144,18 @@ def plan(options: cli.Options) -> tuple[str, list[list[str]]]:
     return role, commands
 
 
-def given(options: cli.Options) -> dict[str, Any]:
+def given(options: program.Options) -> dict[str, Any]:
     """The options that were given to the driver itself: in words, or in its own table
     of a file of settings. Those of the other tables the role finds in the same file."""
     path = options["--config"] or os.environ.get(CONFIG_VARIABLE)
     found = {}
     if path:
-        lines = usage.option_lines(USAGE)
-        found = configfile.load(path, PROGRAM, lines, None)
+        lines = usage_text.option_lines(USAGE)
+        found = config_file.load(path, PROGRAM, lines, None)
     words = {
         name: value
         for name, value in options.items()
-        if cli.strength(options, name) == Source.WORDS
+        if program.strength(options, name) == Source.WORDS
     }
     if "--broker-address" in words:
         found.pop("--broker-address", None)
@@ -161,13 +163,13 @@ def given(options: cli.Options) -> dict[str, Any]:
     return {**found, **words}
 
 
-def by_pipe(options: cli.Options) -> bool:
+def by_pipe(options: program.Options) -> bool:
     """Whether the keys come by a pipe, as a shell's ``<(vault ...)`` is one: processes
     that this one starts do not have it, and only one of them could read it."""
     return bool(options["--keys"]) and Path(options["--keys"]).is_fifo()
 
 
-def piped_keys(options: cli.Options) -> bytes | None:
+def piped_keys(options: program.Options) -> bytes | None:
     """The file of keys that comes by a pipe, to be handed on; None: none does.
 
     Raises:
@@ -196,7 +198,7 @@ def words_for(
         if count > 1 and name == "--filename":
             value = numbered(value, index)
         elif count > 1 and name == "--bind-port":
-            value = str(cli.port_number(options, name) + index)
+            value = str(program.port_number(options, name) + index)
         words += [name, value]
     return words
 

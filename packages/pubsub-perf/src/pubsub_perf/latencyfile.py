@@ -1,6 +1,6 @@
 """One subscriber's latency file, read back. Shell.
 
-Written by `pubsub_common.datafile`, or by others: the header may be missing or name
+Written by `pubsub_common.measurement.latency_file`, or by others: the header may be missing or name
 other columns; the third column is seconds in any case. No row is dropped in silence:
 a row without a number is counted by its fault.
 """

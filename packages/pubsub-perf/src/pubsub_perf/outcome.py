@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pubsub_common.latency import LatencyHistogram
+from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_perf import commands
 from pubsub_perf.cpuwatch import CpuWatch
 from pubsub_perf.fidelity import Busy, judge

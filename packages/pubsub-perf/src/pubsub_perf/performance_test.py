@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 from pubsub_perf import topologies
 from pubsub_perf.cell import read_record
 from pubsub_perf.hosts import HostError

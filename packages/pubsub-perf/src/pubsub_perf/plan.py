@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pubsub_common import arguments, defaults
+from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 from pubsub_perf import topologies
 from pubsub_perf.topologies import Network, Placement
 
@@ -54,7 +54,7 @@ class Load:
             ("payload_bytes", self.payload_bytes, 0),
             ("warmup_events", self.warmup_events, 0),
         ):
-            arguments.at_least(name, value, minimum)
+            validation.at_least(name, value, minimum)
         for name, number in (
             ("interval", self.interval_s),
             ("bandwidth", self.bandwidth_mbit),
@@ -206,7 +206,7 @@ def cases(
         raise ConfigError(
             f"{load.topics} topics take turns, so {load.events} events cannot reach all"
         )
-    arguments.at_least("repeats", repeats)
+    validation.at_least("repeats", repeats)
     chosen: list[Model] = []
     for name in models:
         matching = [model for model in MODELS if model == name]

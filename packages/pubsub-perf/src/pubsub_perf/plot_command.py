@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pubsub_common import cli
+from pubsub_common.cli import program
 from pubsub_perf import __version__
 from pubsub_perf.cli import PROGRAM
 
@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing to plot.
     """
-    options = cli.parse(USAGE, words, PROGRAM, __version__)
+    options = program.parse(USAGE, words, PROGRAM, __version__)
     from pubsub_perf.report import write_report
 
     report = write_report(
@@ -41,4 +41,4 @@ def run(words: Sequence[str]) -> int:
         print(f"{PROGRAM}: {warning}", file=sys.stderr)
     for path in report.files:
         print(path)
-    return cli.EXIT_OK
+    return program.EXIT_OK

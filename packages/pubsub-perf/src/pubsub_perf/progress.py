@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pubsub_common.latency import format_ns
+from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_perf.outcome import latencies
 from pubsub_perf.plan import Case
 from pubsub_perf.sweep import Estimate, Result, cell_folder

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common import cli, defaults
-from pubsub_common.commandline import forget_environment
+from pubsub_common import defaults
+from pubsub_common.cli import program
+from pubsub_common.cli.parser import forget_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
 from pubsub_perf.cli import PROGRAM
@@ -75,9 +76,9 @@ def run(words: Sequence[str]) -> int:
         PubSubError: a cell failed, or the sweep cannot run as asked.
     """
     words = with_preset(words)
-    options = cli.parse(USAGE, words, PROGRAM, __version__)
+    options = program.parse(USAGE, words, PROGRAM, __version__)
     forget_environment()
-    cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    program.set_up_logging(PROGRAM, verbose=options["--verbose"])
     return _sweep(options, words)
 
 
@@ -124,20 +125,20 @@ def with_preset(words: Sequence[str]) -> list[str]:
     return rest + [w for w in PRESETS[chosen] if w.partition("=")[0] not in given]
 
 
-def _sweep(options: cli.Options, words: Sequence[str]) -> int:
+def _sweep(options: program.Options, words: Sequence[str]) -> int:
     from pubsub_perf import interrupts, plan
     from pubsub_perf.hosts import choice, isolation
 
     load = plan.Load(
-        events=cli.whole_number(options, "--events"),
-        interval_s=cli.seconds(options, "--interval"),
-        topics=cli.whole_number(options, "--topics"),
-        payload_bytes=cli.whole_number(options, "--payload-size", minimum=0),
+        events=program.whole_number(options, "--events"),
+        interval_s=program.seconds(options, "--interval"),
+        topics=program.whole_number(options, "--topics"),
+        payload_bytes=program.whole_number(options, "--payload-size", minimum=0),
         bandwidth_mbit=_optional(options, "--bandwidth"),
         delay_ms=_optional(options, "--delay"),
-        warmup_events=cli.whole_number(options, "--warmup", minimum=0),
-        wait_factor=cli.seconds(options, "--wait-factor"),
-        seed=cli.whole_number(options, "--seed", minimum=0),
+        warmup_events=program.whole_number(options, "--warmup", minimum=0),
+        wait_factor=program.seconds(options, "--wait-factor"),
+        seed=program.whole_number(options, "--seed", minimum=0),
         switch=options["--switch"],
         secure=options["--secure"],
     )
@@ -151,7 +152,7 @@ def _sweep(options: cli.Options, words: Sequence[str]) -> int:
         options["--model"].split(","),
         networks,
         load,
-        cli.whole_number(options, "--repeats"),
+        program.whole_number(options, "--repeats"),
     )
     kind, why = choice.choose(options["--hosts"])
     if why is not None:
@@ -183,8 +184,8 @@ def _run(
     failed = [result for result in results if result.failed]
     if failed:
         raise PubSubError(f"{len(failed)} of {len(results)} cells failed")
-    return cli.EXIT_OK
+    return program.EXIT_OK
 
 
-def _optional(options: cli.Options, name: str) -> float | None:
-    return None if options[name] is None else cli.seconds(options, name)
+def _optional(options: program.Options, name: str) -> float | None:
+    return None if options[name] is None else program.seconds(options, name)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pubsub_common import cli, defaults
-from pubsub_common.endpoints import validate_host
+from pubsub_common import defaults
+from pubsub_common.cli import program
+from pubsub_common.protocol.endpoints import validate_host
 from pubsub_perf import __version__
 from pubsub_perf.cli import PROGRAM
 
@@ -35,18 +36,18 @@ def run(words: Sequence[str]) -> int:
         ConfigError: there is no report.
         CannotListen: the port cannot be had.
     """
-    options = cli.parse(USAGE, words, PROGRAM, __version__)
+    options = program.parse(USAGE, words, PROGRAM, __version__)
     host = validate_host(options["--bind"])
-    port = cli.port_number(options, "--port", minimum=0)
+    port = program.port_number(options, "--port", minimum=0)
     from pubsub_broker.httpserver import HttpServer
     from pubsub_perf.reportfiles import ReportFiles
 
     files = ReportFiles(Path(options["DIR"]))
     stopped = threading.Event()
     with (
-        cli.stopped_by_signals(stopped.set),
+        program.stopped_by_signals(stopped.set),
         HttpServer(host, port, files, PROGRAM) as server,
     ):
         print(f"http://{host}:{server.port}/", flush=True)
         stopped.wait()
-    return cli.EXIT_OK
+    return program.EXIT_OK

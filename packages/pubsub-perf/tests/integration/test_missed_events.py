@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pubsub_common.sequence import Gap
+from pubsub_common.protocol.sequence import Gap
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

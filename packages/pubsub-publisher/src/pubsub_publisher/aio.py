@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
-from pubsub_common.aio import EVENTS_A_TURN, Asynchronous, arguments_of
+from pubsub_common.client.aio import EVENTS_A_TURN, Asynchronous, arguments_of
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher.batching import Item
 from pubsub_publisher.chunks import chunks

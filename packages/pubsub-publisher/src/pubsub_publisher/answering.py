@@ -3,10 +3,10 @@
 Theory of operation
 -------------------
 What comes in on an XPUB socket are subscriptions, among them the ready subscriptions of the
-handshake (see `pubsub_common.events`), which must be answered even while nothing is
+handshake (see `pubsub_common.protocol.events`), which must be answered even while nothing is
 published. So the control thread waits for the socket's file descriptor, and looks.
 
-A send may swallow the wake-up of the file descriptor (see `pubsub_common.sockets`).
+A send may swallow the wake-up of the file descriptor (see `pubsub_common.net.sockets`).
 Therefore the sending thread drains too: after a send, if it has not done so for a
 millisecond. Within that millisecond it leaves a note, and the control thread looks
 after at most `RECHECK_S`, again and again while there are new notes. A slow publisher
@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from pubsub_common.sockets import DataSocket
+from pubsub_common.net.sockets import DataSocket
 from pubsub_publisher.replies import Replies
 from pubsub_publisher.topicstate import TopicState
 
 if TYPE_CHECKING:
-    from pubsub_common.security.guard import Guard
+    from pubsub_common.security.subscription_guard import Guard
 
 DRAIN_EVERY_NS: Final = 500_000
 RECHECK_S: Final = 0.02

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from pubsub_common.defaults import TURN_S
 from pubsub_common.errors import NotReady
-from pubsub_common.events import ReadyQuestion
+from pubsub_common.protocol.events import ReadyQuestion
 
 
 @dataclasses.dataclass(slots=True)
@@ -22,7 +22,7 @@ class _Asking:
 
 
 class Audience:
-    """Who has asked on all its ready topics (`pubsub_common.events`), one of ``ours``
+    """Who has asked on all its ready topics (`pubsub_common.protocol.events`), one of ``ours``
     among them. `subscribers` are the sessions of those who have."""
 
     def __init__(self, ours: Collection[str]) -> None:

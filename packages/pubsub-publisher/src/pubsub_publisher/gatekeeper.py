@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
-from pubsub_common.auditlog import AuditLog
-from pubsub_common.security.guard import Guard
+from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import act_as_server
-from pubsub_common.security.zap import ZapServer
+from pubsub_common.security.subscription_guard import Guard
+from pubsub_common.security.zap_server import ZapServer
 from pubsub_publisher.outlet import Outlet
 from pubsub_publisher.trust import Trust
 
 if TYPE_CHECKING:
-    from pubsub_common.messages import Vouched
+    from pubsub_common.protocol.messages import Vouched
     from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pubsub_common.recovery import ANSWER_BYTES, ANSWER_EVENTS
+from pubsub_common.protocol.recovery_messages import ANSWER_BYTES, ANSWER_EVENTS
 
 
 class History:

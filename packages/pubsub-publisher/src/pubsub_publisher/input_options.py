@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common import cli
+from pubsub_common.cli import program
 from pubsub_common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ _SOURCES: Final = ("--stdin", "--file", "--literal")
 _GENERATED_ONLY: Final = ("--hold", "--details", "--report")
 
 
-def source(options: cli.Options) -> str | None:
+def source(options: program.Options) -> str | None:
     """The option that says where events come from; None: they are generated.
 
     Raises:
         ConfigError: there are several.
     """
-    return cli.choose(options, *_SOURCES)
+    return program.choose(options, *_SOURCES)
 
 
-def rate(options: cli.Options) -> float | None:
+def rate(options: program.Options) -> float | None:
     """How many events a second there may be; None: no limit.
 
     Raises:
@@ -44,7 +44,7 @@ def rate(options: cli.Options) -> float | None:
     return value
 
 
-def period_s(options: cli.Options) -> float:
+def period_s(options: program.Options) -> float:
     """The time between generated events, in seconds.
 
     Raises:
@@ -52,13 +52,13 @@ def period_s(options: cli.Options) -> float:
     """
     per_second = rate(options)
     if per_second is None or source(options):
-        return cli.seconds(options, "--sleep")
-    if cli.choose(options, "--rate", "--sleep") == "--rate":
+        return program.seconds(options, "--sleep")
+    if program.choose(options, "--rate", "--sleep") == "--rate":
         return 1 / per_second
-    return cli.seconds(options, "--sleep")
+    return program.seconds(options, "--sleep")
 
 
-def feed(options: cli.Options) -> Callable[[Publisher], object] | None:
+def feed(options: program.Options) -> Callable[[Publisher], object] | None:
     """What publishes the events of the source that is asked for; None: none is.
 
     Raises:
@@ -72,7 +72,7 @@ def feed(options: cli.Options) -> Callable[[Publisher], object] | None:
     for other in _GENERATED_ONLY:
         if options[other]:
             raise ConfigError(f"{other} is for generated events, so not with {name}")
-    limit = cli.whole_number(options, "--count") if options["--count"] else None
+    limit = program.whole_number(options, "--count") if options["--count"] else None
     per_second = rate(options)
     if name == "--file":
         from pubsub_publisher.sources import check_files
@@ -89,7 +89,7 @@ def feed(options: cli.Options) -> Callable[[Publisher], object] | None:
 
 
 def _events(
-    options: cli.Options, name: str, limit: int | None, stopped: Callable[[], bool]
+    options: program.Options, name: str, limit: int | None, stopped: Callable[[], bool]
 ) -> Iterator[list[bytes]]:
     from pubsub_publisher import sources
 

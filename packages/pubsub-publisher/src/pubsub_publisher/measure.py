@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.datafile import writable_file
+from pubsub_common.measurement.latency_file import writable_file
 
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher
@@ -36,8 +36,8 @@ class Measure:
         """What is to be called for each event; None when nothing is."""
         if self._details is None and self._report is None:
             return None
-        from pubsub_common.details import Columns
-        from pubsub_common.latency import LatencyHistogram
+        from pubsub_common.measurement.event_details import Columns
+        from pubsub_common.measurement.latency_histogram import LatencyHistogram
 
         self._columns = columns = Columns(3)
         self._lateness = lateness = LatencyHistogram()
@@ -54,10 +54,12 @@ class Measure:
         Raises:
             OSError: one could not be written.
         """
-        from pubsub_common import details
+        from pubsub_common.measurement import event_details
 
         if self._details is not None:
-            details.write_details(Path(self._details), HEADER, self._columns.rows())
+            event_details.write_details(
+                Path(self._details), HEADER, self._columns.rows()
+            )
         if self._report is not None:
             report = {
                 "role": "publisher",
@@ -66,4 +68,4 @@ class Measure:
                 "sent": len(self._columns),
                 "lateness_ns": dict(self._lateness.summary_ns()),
             }
-            details.write_report(Path(self._report), report)
+            event_details.write_report(Path(self._report), report)

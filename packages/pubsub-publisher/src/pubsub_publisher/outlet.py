@@ -7,7 +7,7 @@ in on it is told in `pubsub_publisher.answering`.
 
 Who publishes without a pause, one call less than `_PAUSE_NS` after the other, is limited
 by what a message costs. From the event number `_STREAK` of such a streak on, events are
-gathered into batches (`pubsub_common.batches`), which are sent when they are full, or
+gathered into batches (`pubsub_common.protocol.batches`), which are sent when they are full, or
 a millisecond old. The next event finds that out, or else the control thread, which looks
 once in a millisecond while batches are open. Whoever pauses has each event sent at once.
 
@@ -30,8 +30,8 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.batches import encode_batch_body
-from pubsub_common.events import encode_body, encode_large_event
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import encode_body, encode_large_event
 from pubsub_publisher.answering import RECHECK_S, AnsweringSocket, Frame
 from pubsub_publisher.topicstate import TopicState, batch_limit
 

@@ -15,20 +15,27 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import zmq
 
-from pubsub_common import addresses, arguments, defaults
-from pubsub_common.clock import clock_ns
-from pubsub_common.control import ControlClient, client_keys
-from pubsub_common.endpoints import broker_of
+from pubsub_common import defaults, validation
+from pubsub_common.client.control_client import ControlClient, client_keys
+from pubsub_common.client.session import (
+    Identity,
+    Joined,
+    Refused,
+    SessionEvent,
+    Trusted,
+)
 from pubsub_common.errors import CannotListen, ConfigError, PubSubError
-from pubsub_common.events import encode_event
-from pubsub_common.session import Identity, Joined, Refused, SessionEvent, Trusted
-from pubsub_common.sockets import (
+from pubsub_common.measurement.clocks import clock_ns
+from pubsub_common.net import addresses
+from pubsub_common.net.sockets import (
     bind_first_free,
     end_context,
     endpoint,
     new_context,
     wait_until_sent,
 )
+from pubsub_common.protocol.endpoints import broker_of
+from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.alarm import wait_until
 from pubsub_publisher.batching import send_all
 from pubsub_publisher.history import History
@@ -40,7 +47,7 @@ from pubsub_publisher.topicbook import TopicBook
 from pubsub_publisher.topicstate import TopicState
 
 if TYPE_CHECKING:
-    from pubsub_common.messages import Vouched
+    from pubsub_common.protocol.messages import Vouched
     from pubsub_publisher.gatekeeper import Gatekeeper
 
 _log = logging.getLogger(__name__)
@@ -115,10 +122,10 @@ class Publisher:
         Raises:
             ConfigError: an argument cannot work.
         """
-        arguments.at_least("max_event_count", max_event_count)
+        validation.at_least("max_event_count", max_event_count)
         if not 0 <= sleep_period < float("inf"):
             raise ConfigError(f"sleep_period must be 0 or more: {sleep_period}")
-        arguments.port("bind_port", bind_port)
+        validation.port("bind_port", bind_port)
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
         if queue_limit is None:
@@ -126,12 +133,12 @@ class Publisher:
             queue_limit = (
                 defaults.BLOCKING_QUEUE_LIMIT if blocks else defaults.QUEUE_LIMIT
             )
-        arguments.queue_limit(queue_limit)
-        arguments.in_range(
+        validation.queue_limit(queue_limit)
+        validation.in_range(
             "payload_bytes", payload_bytes, 0, defaults.MAX_PAYLOAD_BYTES
         )
-        arguments.in_range("history", history, 0, _MAX_HISTORY)
-        arguments.at_least("history_bytes", history_bytes)
+        validation.in_range("history", history, 0, _MAX_HISTORY)
+        validation.at_least("history_bytes", history_bytes)
         self.broker_address, self._broker_port = broker_of(broker_address, broker_port)
         self._broker_ip = ""  # found by `configure`
         self._topics = TopicBook(

@@ -2,8 +2,8 @@
 
 What comes in on an XPUB socket are subscriptions. Those to events libzmq serves itself;
 the private topics among them are questions: whether a subscriber is connected (the ready
-handshake, `pubsub_common.events`), for events that it missed, and for how far we are
-(`pubsub_common.recovery`).
+handshake, `pubsub_common.protocol.events`), for events that it missed, and for how far we are
+(`pubsub_common.protocol.recovery_messages`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import zmq
 
-from pubsub_common.events import (
+from pubsub_common.protocol.events import (
     ReadyQuestion,
     encode_ready_answer,
     parse_ready_question,
 )
-from pubsub_common.recovery import (
+from pubsub_common.protocol.recovery_messages import (
     POSITION_S,
     Question,
     encode_answer,

@@ -6,8 +6,8 @@ import logging
 from typing import Final
 
 from pubsub_common import defaults
-from pubsub_common.sockets import tcp_table
-from pubsub_common.tcptable import slowest_reader
+from pubsub_common.net.sockets import tcp_table
+from pubsub_common.net.tcp_table import slowest_reader
 
 _log = logging.getLogger(__name__)
 

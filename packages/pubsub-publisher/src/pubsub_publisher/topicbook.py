@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NoReturn
 
-from pubsub_common import arguments
+from pubsub_common import validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.topics import validate_topic
-from pubsub_common.wildcards import validate_names
+from pubsub_common.protocol.topics import validate_topic
+from pubsub_common.protocol.wildcards import validate_names
 from pubsub_publisher.history import History
 from pubsub_publisher.payloads import not_bytes
 from pubsub_publisher.topicstate import TopicState
@@ -123,5 +123,5 @@ def _strengths(given: Strengths, topics: tuple[str, ...]) -> dict[str, int]:
     for topic, strength in given.items():
         if topic not in topics:
             raise not_ours(topic, topics)
-        arguments.in_range("strength", strength, 0, _MAX_STRENGTH)
+        validation.in_range("strength", strength, 0, _MAX_STRENGTH)
     return dict(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pubsub_common.events import topic_prefix
+from pubsub_common.protocol.events import topic_prefix
 from pubsub_publisher.history import History
 
 # Large enough that what a message costs does not count, small enough for the caches.

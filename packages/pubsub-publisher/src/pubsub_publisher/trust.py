@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pubsub_common.messages import Vouched
-from pubsub_common.wildcards import matches
+from pubsub_common.protocol.messages import Vouched
+from pubsub_common.protocol.wildcards import matches
 
 
 class Trust:

@@ -19,17 +19,17 @@ from itertools import islice
 from operator import length_hint
 from typing import Any, Final, TypeVar
 
-from pubsub_common.aio import (
+from pubsub_common.client.aio import (
     EVENTS_A_TURN,
     Asynchronous,
     arguments_of,
     to_the_end,
 )
-from pubsub_common.batches import Batch
 from pubsub_common.errors import PubSubError
-from pubsub_common.events import Event
-from pubsub_common.latency import LatencyHistogram
-from pubsub_common.sequence import Counts
+from pubsub_common.measurement.latency_histogram import LatencyHistogram
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.sequence import Counts
 from pubsub_subscriber.subscriber import Subscriber as SyncSubscriber
 from pubsub_subscriber.watch import Watch
 

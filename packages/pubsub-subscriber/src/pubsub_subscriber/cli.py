@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pubsub_common import cli, defaults
+from pubsub_common import defaults
+from pubsub_common.cli import program
 from pubsub_subscriber import output_options
 from pubsub_subscriber.measure import Measure
 
 if TYPE_CHECKING:
-    from pubsub_common.events import Event
+    from pubsub_common.protocol.events import Event
     from pubsub_subscriber.subscriber import Subscriber
 
 PROGRAM = "pubsub-subscriber"
@@ -28,10 +29,10 @@ written to a file when all events have arrived. A summary of the latencies and o
 events goes to standard error at the end.
 
 Options:
-{cli.TOPIC_OPTION}
-{cli.BROKER_OPTIONS}
-{cli.CENTRALIZED_OPTION}
-{cli.RUN_OPTIONS}
+{program.TOPIC_OPTION}
+{program.BROKER_OPTIONS}
+{program.CENTRALIZED_OPTION}
+{program.RUN_OPTIONS}
   --count N                       the same as -m
   --timeout SECONDS               stop when none has come for SECONDS; exit with 1 if
                                   none has come at all
@@ -47,21 +48,21 @@ Options:
                                   and nobody looks on (a pipe or file)
   -q, --quiet                     no summary
   -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
-{cli.ADDRESS_OPTION}
-{cli.QUEUE_OPTION}
+{program.ADDRESS_OPTION}
+{program.QUEUE_OPTION}
   --recover                       ask publishers that keep a history for events that
                                   are missing, and deliver all in order
   --start WHEN                    "now", or "history" for what publishers still have
                                   from before (implies --recover) [default: now]
-{cli.CLOCK_OPTION}
-{cli.MEASURE_OPTIONS}
-{cli.LOG_OPTION}
-{cli.COMMON_OPTIONS}
+{program.CLOCK_OPTION}
+{program.MEASURE_OPTIONS}
+{program.LOG_OPTION}
+{program.COMMON_OPTIONS}
 """
 
 
 def build(
-    options: cli.Options,
+    options: program.Options,
     *,
     filename: str | None = None,
     on_event: Callable[[Event], None] | None = None,
@@ -76,17 +77,17 @@ def build(
     limit = output_options.limit(options)
     return Subscriber(
         filename=filename or options["--filename"],
-        broker_address=cli.required(options, "--broker-address", "-b HOST"),
-        topics=cli.required(options, "--topic", "-t TOPIC"),
+        broker_address=program.required(options, "--broker-address", "-b HOST"),
+        topics=program.required(options, "--topic", "-t TOPIC"),
         indefinite=limit is None,
         max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit,
         centralized=options["--centralized"],
-        broker_port=cli.port_number(options, "--broker-port"),
+        broker_port=program.port_number(options, "--broker-port"),
         address=options["--address"],
         clock=options["--clock"],
-        connect_timeout_s=cli.seconds(options, "--connect-timeout"),
+        connect_timeout_s=program.seconds(options, "--connect-timeout"),
         keys=options["--keys"],
-        queue_limit=cli.whole_number(options, "--queue-limit"),
+        queue_limit=program.whole_number(options, "--queue-limit"),
         on_event=on_event,
         recover=options["--recover"],
         start=options["--start"],
@@ -97,10 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_subscriber import __version__
 
-    options = cli.parse(USAGE, argv, PROGRAM, __version__)
+    options = program.parse(USAGE, argv, PROGRAM, __version__)
 
     def work() -> None:
-        cli.set_up_logging(
+        program.set_up_logging(
             PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
         )
         measure = Measure(options["--details"], options["--report"])
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             measure.write(subscriber)
 
-    return cli.run(PROGRAM, work)
+    return program.run(PROGRAM, work)
 
 
 def run(
@@ -125,7 +126,7 @@ def run(
     up at the end unless ``quiet``."""
     from pubsub_common.errors import NotReady
 
-    with cli.stopped_by_signals(subscriber.stop), contextlib.ExitStack() as stack:
+    with program.stopped_by_signals(subscriber.stop), contextlib.ExitStack() as stack:
         # Stopped by a signal before there was a broker: nothing to receive, but the
         # file is written all the same.
         with contextlib.suppress(NotReady):
@@ -137,12 +138,12 @@ def run(
                 subscriber.notify()
         finally:
             if not quiet:
-                cli.say(PROGRAM, summary(subscriber))
+                program.say(PROGRAM, summary(subscriber))
 
 
 def summary(subscriber: Subscriber) -> str:
     """One line: how many events arrived and did not, and how long they took."""
-    from pubsub_common.latency import format_ns
+    from pubsub_common.measurement.latency_histogram import format_ns
 
     counts = subscriber.counts()
     parts = [f"{subscriber.event_count} events received"]

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
-from pubsub_common.messages import PublisherInfo
-from pubsub_common.security.handshakes import HandshakeWatch, Why
+from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.security.handshake_failure import HandshakeWatch, Why
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.streams import place_of

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.latency import format_ns
+from pubsub_common.measurement.latency_histogram import format_ns
 
 if TYPE_CHECKING:
-    from pubsub_common.events import Event
+    from pubsub_common.protocol.events import Event
 
 Render = Callable[["Event"], bytes]
 
@@ -114,7 +114,7 @@ def _try(apply: Callable[..., str], getters: list[Callable[[Event], Any]]) -> No
     """Raises:
     ValueError: a field is to be formatted as its type cannot be.
     """
-    from pubsub_common.events import Event
+    from pubsub_common.protocol.events import Event
 
     event = Event("10.0.0.1:5556", 0, 0, 0, b"")
     apply(*[get(event) for get in getters])

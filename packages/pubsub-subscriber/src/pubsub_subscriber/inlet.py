@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from pubsub_common.events import PRIVATE, ready_topic, topic_prefix
-from pubsub_common.recovery import position_prefix
-from pubsub_common.sockets import DataSocket, asker, connect_again
+from pubsub_common.net.sockets import DataSocket, asker, connect_again
+from pubsub_common.protocol.events import PRIVATE, ready_topic, topic_prefix
+from pubsub_common.protocol.recovery_messages import position_prefix
 
 if TYPE_CHECKING:
-    from pubsub_common.security.handshakes import HandshakeWatch
+    from pubsub_common.security.handshake_failure import HandshakeWatch
 
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Inlet(DataSocket):
 
     Connecting twice to one address, or disconnecting from one that is not
     connected, does nothing. The methods take the lock themselves, and say whether
-    the thread that waits for events must be woken (see `pubsub_common.sockets`).
+    the thread that waits for events must be woken (see `pubsub_common.net.sockets`).
     """
 
     def __init__(

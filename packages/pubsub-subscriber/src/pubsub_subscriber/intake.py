@@ -21,15 +21,15 @@ from typing import Any, Final
 import msgspec
 import zmq
 
-from pubsub_common.batches import BATCH_MARK, Batch, decode_batch_body
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import (
+from pubsub_common.protocol.batches import BATCH_MARK, Batch, decode_batch_body
+from pubsub_common.protocol.events import (
     EVENT_MARK,
     Event,
     decode_body,
     topic_prefix,
 )
-from pubsub_common.sequence import Gap
+from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import Streams

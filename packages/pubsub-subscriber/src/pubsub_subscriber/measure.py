@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.datafile import writable_file
+from pubsub_common.measurement.latency_file import writable_file
 
 if TYPE_CHECKING:
-    from pubsub_common.events import Event
+    from pubsub_common.protocol.events import Event
     from pubsub_subscriber.subscriber import Subscriber
 
 HEADER: Final = (
@@ -42,7 +42,7 @@ class Measure:
         """What is to be called for each event; None when nothing is."""
         if self._details is None:
             return show
-        from pubsub_common.details import Columns
+        from pubsub_common.measurement.event_details import Columns
 
         self._columns = columns = Columns(4)
         add = columns.add
@@ -66,12 +66,14 @@ class Measure:
         Raises:
             OSError: one could not be written.
         """
-        from pubsub_common import details
+        from pubsub_common.measurement import event_details
 
         if self._details is not None:
-            details.write_details(Path(self._details), HEADER, self._columns.rows())
+            event_details.write_details(
+                Path(self._details), HEADER, self._columns.rows()
+            )
         if self._report is not None:
-            details.write_report(Path(self._report), report(subscriber))
+            event_details.write_report(Path(self._report), report(subscriber))
 
 
 def report(subscriber: Subscriber) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pubsub_common.messages import PublisherInfo
-from pubsub_common.wildcards import is_filter
+from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.protocol.wildcards import is_filter
 
 
 class Names:

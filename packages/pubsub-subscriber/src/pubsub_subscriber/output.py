@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pubsub_common.events import Event
+    from pubsub_common.protocol.events import Event
     from pubsub_subscriber.subscriber import Subscriber
 
 # How often, while nothing comes, it is looked whether anybody still reads.

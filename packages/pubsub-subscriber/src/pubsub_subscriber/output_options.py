@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common import cli
+from pubsub_common.cli import program
 from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
-    from pubsub_common.events import Event
+    from pubsub_common.protocol.events import Event
     from pubsub_subscriber.formats import Render
     from pubsub_subscriber.subscriber import Subscriber
 
@@ -17,25 +17,25 @@ _FORMATS: Final = ("--format", "--json", "--raw")
 _PRINTING_ONLY: Final = (*_FORMATS, "--null", "--flush", "--timeout")
 
 
-def limit(options: cli.Options) -> int | None:
+def limit(options: program.Options) -> int | None:
     """How many events there are to be; None: it goes on until stopped.
 
     Raises:
         ConfigError: the options contradict each other, or it is no number.
     """
-    asked = cli.choose(options, "--count", "--max-event-count")
+    asked = program.choose(options, "--count", "--max-event-count")
     name = asked or "--max-event-count"
-    count = cli.whole_number(options, name)
+    count = program.whole_number(options, name)
     if options["--indefinite"]:
-        if cli.strength(options, "--indefinite") >= cli.strength(options, name):
+        if program.strength(options, "--indefinite") >= program.strength(options, name):
             return None
-    elif asked is None and cli.choose(options, *_FORMATS):
+    elif asked is None and program.choose(options, *_FORMATS):
         return None
     return count
 
 
 def follow(
-    options: cli.Options, on_event: Callable[[Event], None] | None
+    options: program.Options, on_event: Callable[[Event], None] | None
 ) -> Callable[[Subscriber], object] | None:
     """What prints the events as the options ask; None: nothing is printed.
 
@@ -50,7 +50,7 @@ def follow(
     render = _render(options)
     timeout_s = None
     if options["--timeout"] is not None:
-        timeout_s = cli.seconds(options, "--timeout")
+        timeout_s = program.seconds(options, "--timeout")
 
     def work(subscriber: Subscriber) -> None:
         from pubsub_subscriber import output
@@ -67,11 +67,11 @@ def follow(
     return work
 
 
-def _render(options: cli.Options) -> Render:
+def _render(options: program.Options) -> Render:
     from pubsub_subscriber import formats
 
     end = b"\0" if options["--null"] else b"\n"
-    match cli.choose(options, *_FORMATS):
+    match program.choose(options, *_FORMATS):
         case "--format":
             return formats.template(options["--format"], end)
         case "--json":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pubsub_common.messages import PublisherInfo
+from pubsub_common.protocol.messages import PublisherInfo
 
 
 class Presence:

@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 Sockets are drained without waiting, and their file descriptors polled when they are
 empty. The control thread connects the sockets to publishers, and wakes this one when that
-may have swallowed the news of an event (`pubsub_common.sockets`).
+may have swallowed the news of an event (`pubsub_common.net.sockets`).
 
 Where all events come by one socket, and wake-ups bring one event each, most of an event's
 cost is the way from the descriptor to the socket. Then this thread waits in the socket
@@ -26,10 +26,10 @@ from collections.abc import Callable, Iterator, MutableSequence
 from operator import length_hint
 from typing import Any, Final
 
-from pubsub_common.batches import Batch
-from pubsub_common.events import Event
-from pubsub_common.messages import Latency
-from pubsub_common.sockets import Waker
+from pubsub_common.net.sockets import Waker
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.messages import Latency
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import BURST, Intake, Item
 from pubsub_subscriber.sampler import LatencySampler

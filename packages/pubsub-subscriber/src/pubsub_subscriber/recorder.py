@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator
 from typing import Final
 
-from pubsub_common.events import Event
+from pubsub_common.protocol.events import Event
 
 _MAX_NS: Final = 2**63 - 1
 

@@ -4,9 +4,9 @@ Theory of operation
 -------------------
 A stream whose next event is missing is held: events that arrive after the gap are kept
 until those in it have come, or are known to be gone for good. Meanwhile the publisher is
-asked for the gap, part by part (`pubsub_common.recovery`): each answer delivers what it
-brings, then what was held and follows, and the next question goes out if there is still a
-gap. An answer that does not come is asked for again, less and less often. After
+asked for the gap, part by part (`pubsub_common.protocol.recovery_messages`): each answer
+delivers what it brings, then what was held and follows, and the next question goes out if
+there is still a gap. An answer that does not come is asked for again, less and less often. After
 ``timeout_s`` seconds without one the gap counts as lost, and the stream goes on behind it.
 
 A stream's tracker says which event is next, as it does without recovery; events that are
@@ -29,10 +29,10 @@ import dataclasses
 from collections.abc import Callable, MutableSequence
 from typing import Any, Final
 
-from pubsub_common.batches import Batch
-from pubsub_common.events import Event
-from pubsub_common.recovery import ATTEMPTS, Question, recovery_topic
-from pubsub_common.sequence import Gap, StreamTracker
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.recovery_messages import ATTEMPTS, Question, recovery_topic
+from pubsub_common.protocol.sequence import Gap, StreamTracker
 
 _RETRY_S: Final = 0.5
 _RETRY_MAX_S: Final = 4.0

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from pubsub_common.batches import Batch
-from pubsub_common.events import Event
-from pubsub_common.messages import Latency
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.messages import Latency
 
 CAPACITY: Final = 256
 # What a heartbeat may hold. Stamps that are further apart are nonsense.

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, MutableSequence
 from typing import Any
 
-from pubsub_common.messages import PublisherInfo
-from pubsub_common.sequence import Gap
+from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import Streams

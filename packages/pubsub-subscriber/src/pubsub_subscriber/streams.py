@@ -18,8 +18,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from pubsub_common.messages import Departure, PublisherInfo
-from pubsub_common.sequence import Counts, Gap, StreamTracker
+from pubsub_common.protocol.messages import Departure, PublisherInfo
+from pubsub_common.protocol.sequence import Counts, Gap, StreamTracker
 
 # After a publisher has left, events of it may still be under way; when none of them
 # has arrived for this many seconds, what is missing counts as lost. At least one

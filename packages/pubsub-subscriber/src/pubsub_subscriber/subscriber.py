@@ -23,21 +23,28 @@ from typing import Any, Final, Literal, Self
 
 import msgspec
 
-from pubsub_common import addresses, arguments, defaults
-from pubsub_common.batches import Batch
-from pubsub_common.clock import clock_ns
-from pubsub_common.clockoffset import SHARED
-from pubsub_common.control import ControlClient, client_keys
-from pubsub_common.datafile import writable_file, write_latencies
-from pubsub_common.endpoints import broker_of
+from pubsub_common import defaults, validation
+from pubsub_common.client.clock_offset import SHARED
+from pubsub_common.client.control_client import ControlClient, client_keys
+from pubsub_common.client.session import (
+    Changed,
+    Identity,
+    Joined,
+    Refused,
+    SessionEvent,
+)
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
-from pubsub_common.events import Event
-from pubsub_common.latency import LatencyHistogram
-from pubsub_common.messages import Model, PublisherInfo, Registered
-from pubsub_common.sequence import Counts, Gap
-from pubsub_common.session import Changed, Identity, Joined, Refused, SessionEvent
-from pubsub_common.sockets import Waker, end_context, endpoint, new_context
-from pubsub_common.wildcards import validate_subscriptions
+from pubsub_common.measurement.clocks import clock_ns
+from pubsub_common.measurement.latency_file import writable_file, write_latencies
+from pubsub_common.measurement.latency_histogram import LatencyHistogram
+from pubsub_common.net import addresses
+from pubsub_common.net.sockets import Waker, end_context, endpoint, new_context
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.endpoints import broker_of
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
+from pubsub_common.protocol.sequence import Counts, Gap
+from pubsub_common.protocol.wildcards import validate_subscriptions
 from pubsub_subscriber.direct import (
     SOCKETS,
     SeparateWays,
@@ -126,8 +133,8 @@ class Subscriber:
                 "a file is written when all events have arrived, which never happens "
                 "to an indefinite subscriber: give it a max_event_count or no file"
             )
-        arguments.at_least("max_event_count", max_event_count)
-        arguments.queue_limit(queue_limit)
+        validation.at_least("max_event_count", max_event_count)
+        validation.queue_limit(queue_limit)
         if start not in ("now", "history"):
             raise ConfigError(f"start is 'now' or 'history', not {start!r}")
         if not 0 < recover_timeout_s < float("inf"):

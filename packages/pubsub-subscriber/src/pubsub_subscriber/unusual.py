@@ -15,17 +15,17 @@ from typing import Any, Final
 
 import msgspec
 
-from pubsub_common.batches import decode_batch_body, is_batch
 from pubsub_common.errors import ProtocolError
-from pubsub_common.events import (
+from pubsub_common.protocol.batches import decode_batch_body, is_batch
+from pubsub_common.protocol.events import (
     EVENT_MARK,
     Event,
     decode_body,
     decode_ready_answer,
     split_frame,
 )
-from pubsub_common.recovery import decode_answer, decode_position
-from pubsub_common.sequence import Gap
+from pubsub_common.protocol.recovery_messages import decode_answer, decode_position
+from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.inlet import Inlet, is_ring
 from pubsub_subscriber.recovery import Recovery
 from pubsub_subscriber.streams import Streams, place_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from pubsub_common.messages import PublisherInfo
+from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.receiver import Receiver
 from pubsub_subscriber.ways import OpenInlet

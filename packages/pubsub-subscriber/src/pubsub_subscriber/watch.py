@@ -5,7 +5,7 @@ Theory of operation
 The sockets' file descriptors and the waker's are in one epoll object, whose own descriptor
 the event loop watches.
 
-The descriptors are edge triggered (`pubsub_common.sockets`): before a wait everything is to
+The descriptors are edge triggered (`pubsub_common.net.sockets`): before a wait everything is to
 be looked at, in the same step of the loop. They are registered with EPOLLET, hence one look
 at the epoll object makes it quiet, whether or not somebody takes the events. So a task that
 is slow to take them costs the loop nothing.
@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import select
 
-from pubsub_common.sockets import Waker
+from pubsub_common.net.sockets import Waker
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.receiver import Receiver
 

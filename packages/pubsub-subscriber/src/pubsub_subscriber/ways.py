@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from pubsub_common.messages import PublisherInfo
+from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_subscriber.inlet import Inlet
 
 # A socket by its number among the receiver's, which is subscribed to topics.

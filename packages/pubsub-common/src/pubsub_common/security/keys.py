@@ -25,8 +25,8 @@ from typing import Any, Final
 import zmq
 
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.security.handover import hand_over
-from pubsub_common.z85 import KEY_LENGTH, is_key
+from pubsub_common.security.file_owner import hand_over
+from pubsub_common.security.z85 import KEY_LENGTH, is_key
 
 _MAX_FILE_BYTES: Final = 65_536
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

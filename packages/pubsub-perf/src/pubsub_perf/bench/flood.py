@@ -15,9 +15,9 @@ from typing import Any, Final
 import msgspec
 import zmq
 
-from pubsub_common import messages
 from pubsub_common.errors import PubSubError
-from pubsub_common.messages import PROTOCOL_VERSION, Register, Registered
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register, Registered
 from pubsub_perf.bench.bars import RATE_PER_S
 from pubsub_perf.bench.flooder import WAYS, Done
 from pubsub_perf.bench.runner import Cell, Figures, run_cell

@@ -18,8 +18,8 @@ from typing import Final
 
 import msgspec
 
-from pubsub_common import messages
-from pubsub_common.messages import PROTOCOL_VERSION, Register
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
 
 ADDRESS: Final = "127.0.0.2"
 WAYS: Final = ("busy", "registrations", "malformed", "connects", "frames")

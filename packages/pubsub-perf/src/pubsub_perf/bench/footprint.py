@@ -18,9 +18,9 @@ import zmq
 from pubsub_broker.core import BrokerCore
 from pubsub_broker.effects import Send
 from pubsub_broker.registry import MemoryRegistry
-from pubsub_common import messages
 from pubsub_common.errors import PubSubError
-from pubsub_common.messages import PROTOCOL_VERSION, Register
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
 from pubsub_perf.bench import bytecode
 from pubsub_perf.bench.runner import cpu_ticks, free_ports, wait_for_port
 from pubsub_perf.hosts.base import script

@@ -22,15 +22,15 @@ from zmq.utils.monitor import parse_monitor_message
 
 from pubsub_broker import keyring
 from pubsub_broker.keystore import KeyStore
-from pubsub_common import messages
-from pubsub_common.batches import encode_batch_body
-from pubsub_common.events import (
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import (
     encode_event,
     encode_ready_answer,
     parse_ready_question,
     topic_prefix,
 )
-from pubsub_common.messages import (
+from pubsub_common.protocol.messages import (
     PROTOCOL_VERSION,
     Disconnect,
     Error,

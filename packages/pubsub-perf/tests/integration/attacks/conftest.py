@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "roles_together"))
 sys.path.insert(0, str(Path(__file__).parent))

@@ -23,8 +23,8 @@ from attack_tools import (
 )
 from running_roles import WAIT_S, wait_for
 
-from pubsub_common import messages
-from pubsub_common.messages import Registered
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Registered
 from pubsub_common.security.keys import ClientKeys, KeyPair
 from pubsub_publisher import Publisher
 

@@ -18,8 +18,14 @@ from attack_tools import (
 )
 from running_roles import WAIT_S, free_port, wait_for
 
-from pubsub_common import messages
-from pubsub_common.messages import Alive, Disconnected, Error, Status, StatusRequest
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    Alive,
+    Disconnected,
+    Error,
+    Status,
+    StatusRequest,
+)
 
 pytestmark = pytest.mark.integration
 

@@ -13,9 +13,9 @@ import zmq
 from attack_tools import HUNG_UP, LET_IN, Wire
 from running_roles import wait_for
 
-from pubsub_common.security.guard import Guard
 from pubsub_common.security.keys import act_as_server, new_pair
-from pubsub_common.security.zap import ZapServer
+from pubsub_common.security.subscription_guard import Guard
+from pubsub_common.security.zap_server import ZapServer
 
 pytestmark = pytest.mark.integration
 

@@ -16,9 +16,13 @@ from attack_tools import (
 )
 from running_roles import Receiver, free_port, wait_for
 
-from pubsub_common.batches import encode_batch_body
-from pubsub_common.events import encode_ready_answer, ready_topic, topic_prefix
-from pubsub_common.recovery import Question, encode_answer, encode_position
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import encode_ready_answer, ready_topic, topic_prefix
+from pubsub_common.protocol.recovery_messages import (
+    Question,
+    encode_answer,
+    encode_position,
+)
 from pubsub_subscriber import direct
 
 pytestmark = pytest.mark.integration

@@ -15,8 +15,12 @@ from attack_tools import (
 )
 from running_roles import wait_for
 
-from pubsub_common.events import ready_topic
-from pubsub_common.recovery import Question, position_prefix, recovery_topic
+from pubsub_common.protocol.events import ready_topic
+from pubsub_common.protocol.recovery_messages import (
+    Question,
+    position_prefix,
+    recovery_topic,
+)
 from pubsub_publisher import Publisher
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ import pytest
 from attack_tools import Vault, publish_and_hear
 from running_roles import WAIT_S, Receiver, RunningBroker, free_port
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

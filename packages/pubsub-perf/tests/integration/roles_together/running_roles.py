@@ -22,11 +22,11 @@ import zmq
 
 from pubsub_broker import Broker
 from pubsub_broker.keystore import KeyStore
-from pubsub_common import messages
-from pubsub_common.events import Event
-from pubsub_common.messages import ClientStatus, Model, Status, StatusRequest
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.messages import ClientStatus, Model, Status, StatusRequest
+from pubsub_common.protocol.sequence import Gap
 from pubsub_common.security.keys import act_as_client
-from pubsub_common.sequence import Gap
 from pubsub_subscriber import Subscriber
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.

@@ -10,7 +10,7 @@ import pytest
 from running_roles import WAIT_S, Gaps, Receiver, RunningBroker, status, wait_for
 
 from pubsub_common.errors import NotReady, RegistrationRefused
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

@@ -11,7 +11,7 @@ import pytest
 from running_roles import Receiver, RunningBroker, registered, wait_for
 
 from pubsub_broker import topology
-from pubsub_common.messages import Latency, Status
+from pubsub_common.protocol.messages import Latency, Status
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

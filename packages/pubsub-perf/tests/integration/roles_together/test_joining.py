@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
 
-from pubsub_common.messages import Model
+from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

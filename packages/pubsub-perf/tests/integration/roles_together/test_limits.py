@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from running_roles import WAIT_S, RunningBroker, free_port, status, wait_for
 
-from pubsub_common import session
+from pubsub_common.client import session
 from pubsub_subscriber import Subscriber
 
 pytestmark = pytest.mark.integration

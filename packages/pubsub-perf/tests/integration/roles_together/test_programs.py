@@ -11,9 +11,9 @@ import pytest
 import zmq
 from running_roles import WAIT_S, Program, free_port, registered, wait_for
 
-from pubsub_common.datafile import HEADER
-from pubsub_common.events import ready_topic, topic_prefix
-from pubsub_common.messages import Model
+from pubsub_common.measurement.latency_file import HEADER
+from pubsub_common.protocol.events import ready_topic, topic_prefix
+from pubsub_common.protocol.messages import Model
 
 pytestmark = pytest.mark.integration
 

@@ -18,7 +18,7 @@ from running_roles import (
     wait_for,
 )
 
-from pubsub_common.messages import Model, Role
+from pubsub_common.protocol.messages import Model, Role
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import zmq
 
-from pubsub_common.events import encode_event
+from pubsub_common.protocol.events import encode_event
 from pubsub_common.security.keys import (
     act_as_client,
     act_as_server,

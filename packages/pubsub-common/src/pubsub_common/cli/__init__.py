@@ -1,0 +1,1 @@
+"""What all console scripts share: usage text, options, configuration, signals. Shell."""

@@ -1,0 +1,55 @@
+"""A program's options, with where each comes from. Core."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+
+class Source(enum.IntEnum):
+    """Where an option's value comes from; the stronger is the larger."""
+
+    DEFAULT = 0
+    FILE = 1
+    ENVIRONMENT = 2
+    WORDS = 3
+
+
+SOURCE_NAMES: Final = {
+    Source.DEFAULT: "default",
+    Source.FILE: "file",
+    Source.ENVIRONMENT: "environment",
+    Source.WORDS: "command line",
+}
+
+
+class Settings(dict[str, Any]):
+    """Options by long name, as docopt gives them, and the sources of those that have
+    one besides their default."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.sources: dict[str, Source] = {}
+
+    def put(self, values: Mapping[str, Any], source: Source) -> None:
+        """Set options that no stronger source has set."""
+        for name, value in values.items():
+            if self.sources.get(name, Source.DEFAULT) <= source:
+                self[name] = value
+                self.sources[name] = source
+
+
+def part_broker(values: dict[str, Any]) -> None:
+    """Where one source names the broker by HOST:PORT, have it say both apart.
+
+    Raises:
+        ConfigError: that is none, or it names two ports.
+    """
+    text = str(values.get("--broker-address", ""))
+    if ":" not in text:
+        return
+    from pubsub_common.protocol.endpoints import broker_place
+
+    host, port = broker_place(text, values.get("--broker-port"))
+    values.update({"--broker-address": host, "--broker-port": str(port)})

@@ -1,0 +1,350 @@
+"""The client's half of the control protocol. Core: no socket, no clock.
+
+Theory of operation
+-------------------
+The shell calls `tick` and sends what it returns, feeds every reply to `receive`,
+and calls again at `next_deadline`. Times are seconds of any monotonic clock.
+
+::
+
+    UNREGISTERED --tick--> register sent --registered--> REGISTERED --tick--> heartbeat
+         ^                      |                           |  ^                  |
+         |   no answer in time  |   refused: final          |  +----- alive ------+
+         +----------------------+                           |
+         +---- unknown session, new epoch, missed push, silence for a lease
+
+Registering again under the same session is always safe: the broker answers with
+its full state, from which the client derives what changed for it. So every doubt
+(a push with a revision that skips one, a broker that restarted, a lease that ran
+out while this process was stopped) has the same cure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from pubsub_common.defaults import (
+    HEARTBEATS_PER_LEASE,
+    LEASE_S,
+    REGISTER_ANSWER_S,
+    REGISTER_LATER_S,
+    REGISTER_RETRY_S,
+)
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    Alive,
+    ClockOffset,
+    Departure,
+    Disconnect,
+    Error,
+    Farewell,
+    Heartbeat,
+    Latency,
+    Model,
+    PublisherInfo,
+    PublishersChanged,
+    Register,
+    Registered,
+    Reply,
+    Role,
+    Vouched,
+    VouchedChanged,
+)
+
+# Codes of errors that the broker sends without having been asked.
+_EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
+_MIN_HEARTBEAT_S: Final = 0.02
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """What a client says of itself. ``address`` is ``IP:port`` for a publisher and
+    ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for
+    a subscriber."""
+
+    role: Role
+    topics: tuple[str, ...]
+    address: str
+    clock: str
+    model: Model | None = None
+    strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Joined:
+    """Registered. ``again`` is true from the second time on. The shell must then
+    bring its connections in line with ``reply.publishers`` and ``reply.ports``."""
+
+    reply: Registered
+    again: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Changed:
+    """Publishers of the client's topics came or went."""
+
+    joined: Sequence[PublisherInfo]
+    left: Sequence[Departure]
+    ports: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trusted:
+    """These are whom this publisher may let in, from here on."""
+
+    vouched: Sequence[Vouched]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker will not have this client, and asking again will not help; ``ended``
+    when it had accepted it before."""
+
+    code: str
+    detail: str
+    ended: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lost:
+    """The broker has not been heard for a lease, or said that it ends."""
+
+    farewell: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Postponed:
+    """The broker has no time for this client yet; it will be asked again."""
+
+    code: str
+    detail: str
+
+
+SessionEvent = Joined | Changed | Trusted | Refused | Postponed | Lost
+
+
+class ClientSession:
+    """State of one client's registration."""
+
+    def __init__(self, identity: Identity, now: float) -> None:
+        self._identity = identity
+        self._next_id = 0
+        self._register_id: int | None = None
+        self._asking = False  # and the answer has not come
+        self._deadline = now
+        self._heard_at = now
+        self._registered = False
+        self._finished = False
+        self._unsent = False
+        self._revision = 0
+        # Next sequence numbers as the broker knows them, and what of it was told last.
+        self._told: dict[str, int] = {}
+        self._news: dict[str, int] = {}
+        self.session: int | None = None
+        self.epoch: int | None = None
+        self.lease_s = LEASE_S
+
+    @property
+    def registered(self) -> bool:
+        return self._registered
+
+    @property
+    def asking(self) -> bool:
+        """Whether the broker was asked to register this client, and has not answered."""
+        return self._asking
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None when it never will be (refused)."""
+        return None if self._finished else self._deadline
+
+    def tick(
+        self,
+        now: float,
+        clock: ClockOffset | None = None,
+        lost: Mapping[str, int] | None = None,
+        published: Callable[[], Mapping[str, int]] | None = None,
+        latency: Callable[[], Latency | None] = lambda: None,
+    ) -> tuple[Register | Heartbeat | None, list[SessionEvent]]:
+        """What is due at ``now``: a message to send, and what the client should know.
+        ``clock`` is what is known of this client's clock, ``lost`` how many events of
+        each topic it has lost. ``published`` and ``latency`` are asked only for a
+        heartbeat: for a publisher's next sequence numbers, and for the latency of what
+        a subscriber has received since it was asked last.
+
+        The caller says `unsent` when the message could not be handed to a
+        connection; it is then due again shortly.
+        """
+        if self._finished or now < self._deadline:
+            return None, []
+        self._unsent = False  # the caller says so if it is again
+        events: list[SessionEvent] = []
+        if self._registered and now - self._heard_at > self.lease_s:
+            self._registered = False
+            events.append(Lost(farewell=False))
+        if not self._registered:
+            self._deadline = now + REGISTER_ANSWER_S
+            return self._register(), events
+        self._deadline = now + self._heartbeat_s()
+        assert self.session is not None
+        news = None if published is None else self._changed(published())
+        return Heartbeat(
+            id=self._take_id(),
+            session=self.session,
+            revision=self._revision,
+            clock=clock,
+            lost=dict(lost or {}),
+            published=news,
+            latency=latency(),
+        ), events
+
+    def change(self, identity: Identity, now: float) -> None:
+        """From here on this client is ``identity``; the broker is told at once."""
+        self._identity = identity
+        if self._registered:
+            self._register_soon(now)
+
+    def finish(self) -> None:
+        """This client is done: nothing is due any more."""
+        self._finished = True
+        self._registered = self._asking = False
+
+    def unsent(self, now: float) -> None:
+        """The message of the last `tick` had no connection to go to."""
+        for topic in self._news:
+            self._told.pop(topic, None)
+        self._unsent = True
+        self._asking = False
+        self._deadline = now + REGISTER_RETRY_S
+
+    def connected(self, now: float) -> None:
+        """There is a connection: what could not be sent is due at once."""
+        if self._unsent:
+            self._unsent = False
+            self._deadline = min(self._deadline, now)
+
+    def reconnected(self, now: float) -> None:
+        """The connection was lost and is there again: what was asked before will not
+        be answered, and it may be another broker, whose predecessor's goodbye was lost
+        with the connection."""
+        self._deadline = min(self._deadline, now)
+
+    def receive(self, reply: Reply, now: float) -> list[SessionEvent]:
+        """What a broker's message means for this client."""
+        if self._finished:
+            return []
+        self._heard_at = now
+        match reply:
+            case Registered():
+                return self._on_registered(reply, now)
+            case Alive():
+                if not reply.known or reply.epoch != self.epoch:
+                    self._register_soon(now)
+                elif reply.revision > self._revision:
+                    # On one connection a push overtakes no reply, so it is lost.
+                    self._register_soon(now)
+            case PublishersChanged():
+                news = Changed(reply.joined, reply.left, reply.ports)
+                return self._on_push(reply.revision, news, now)
+            case VouchedChanged():
+                return self._on_push(reply.revision, Trusted(reply.vouched), now)
+            case Farewell():
+                if self._registered:
+                    self._registered = False
+                    self._deadline = now + REGISTER_RETRY_S
+                    return [Lost(farewell=True)]
+            case Error():
+                return self._on_error(reply, now)
+        return []
+
+    def leave(self, next_sequences: Mapping[str, int]) -> Disconnect | None:
+        """The message that takes leave; None when the broker does not know us."""
+        self._finished = True
+        if not self._registered or self.session is None:
+            return None
+        return Disconnect(
+            id=self._take_id(),
+            session=self.session,
+            next_sequences=dict(next_sequences),
+        )
+
+    def _heartbeat_s(self) -> float:
+        """Until the next heartbeat; a broker may name any lease."""
+        return max(self.lease_s / HEARTBEATS_PER_LEASE, _MIN_HEARTBEAT_S)
+
+    def _take_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def _register(self) -> Register:
+        self._register_id = self._take_id()
+        self._asking = True
+        identity = self._identity
+        return Register(
+            id=self._register_id,
+            version=messages.PROTOCOL_VERSION,
+            role=identity.role,
+            topics=list(identity.topics),
+            address=identity.address,
+            clock=identity.clock,
+            model=identity.model,
+            session=self.session,
+            strengths=dict(identity.strengths),
+        )
+
+    def _changed(self, numbers: Mapping[str, int]) -> dict[str, int]:
+        """Of these next sequence numbers those that the broker does not know. What it
+        was told nothing of is 0 for it."""
+        told = self._told
+        self._news = {
+            topic: number
+            for topic, number in numbers.items()
+            if number != told.get(topic, 0)
+        }
+        told.update(self._news)
+        return self._news
+
+    def _register_soon(self, now: float) -> None:
+        self._registered = False
+        self._deadline = now
+
+    def _on_registered(self, reply: Registered, now: float) -> list[SessionEvent]:
+        if reply.id != self._register_id:
+            return []  # the answer to an attempt that was given up
+        again = self.session is not None
+        self._registered = True
+        self._asking = False
+        self.session = reply.session
+        self.epoch = reply.epoch
+        self.lease_s = reply.lease_s
+        self._revision = reply.revision
+        self._told.clear()  # it may be another broker
+        self._deadline = now + self._heartbeat_s()
+        return [Joined(reply, again)]
+
+    def _on_push(
+        self, revision: int, news: Changed | Trusted, now: float
+    ) -> list[SessionEvent]:
+        if not self._registered:
+            return []  # the reply on its way holds it all
+        if revision != self._revision + 1:
+            self._register_soon(now)
+            return []
+        self._revision = revision
+        return [news]
+
+    def _on_error(self, error: Error, now: float) -> list[SessionEvent]:
+        if error.code == messages.UNKNOWN_SESSION:
+            self._register_soon(now)
+            return []
+        asked = error.id == self._register_id and not self._registered
+        self._asking = self._asking and not asked
+        if asked and error.code == messages.TOO_FAST:
+            self._deadline = now + REGISTER_LATER_S
+            return [Postponed(error.code, error.detail)]
+        expelled = error.id == -1 and error.code in _EXPELLED
+        if asked or expelled:
+            self._finished = True
+            return [Refused(error.code, error.detail, ended=expelled)]
+        return []

@@ -1,0 +1,1 @@
+"""The wire format: topics, events, batches, control messages, sequence numbers. Core."""

@@ -1,0 +1,374 @@
+"""The control messages between clients and the broker. Core.
+
+One JSON object a message, told apart by ``type``; unknown types and unknown or
+missing fields are errors. A request's ``id`` is repeated by its reply; pushes
+carry no id. Field meanings for other languages: ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeVar
+
+import msgspec
+
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol.events import Sequence, Session
+
+PROTOCOL_VERSION: Final = 1
+
+_T = TypeVar("_T")
+
+Role = Literal["publisher", "subscriber"]
+Model = Literal["centralized", "decentralized"]
+# Bounded, so that what a peer sends can be added up and written again.
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
+Uncertainty = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+Lease = Annotated[float, msgspec.Meta(gt=0)]
+Strength = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+
+# Reasons in an Error reply.
+MALFORMED: Final = "malformed"
+WRONG_VERSION: Final = "wrong_version"
+WRONG_MODEL: Final = "wrong_model"
+WRONG_CLOCK: Final = "wrong_clock"
+BAD_TOPIC: Final = "bad_topic"
+BAD_ADDRESS: Final = "bad_address"
+UNKNOWN_SESSION: Final = "unknown_session"
+TOO_MANY: Final = "too_many"
+NOT_ALLOWED: Final = "not_allowed"
+REVOKED: Final = "revoked"
+# The only one after which the same request may be served a little later.
+TOO_FAST: Final = "too_fast"
+
+
+class _Message(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="type",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """Base of all control messages."""
+
+
+class _Part(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """Base of what messages hold several of."""
+
+
+# Requests
+
+
+class Register(_Message, frozen=True, tag="register"):
+    """A client joins, or says again who it is after the broker forgot it.
+
+    ``session`` is None the first time and the earlier session afterwards.
+    ``model`` is what a subscriber expects the broker to be; publishers leave it out.
+    ``strengths`` are a publisher's, for those of its topics where it has one.
+    """
+
+    id: int
+    version: int
+    role: Role
+    topics: list[str]
+    address: str
+    clock: str
+    model: Model | None = None
+    session: Session | None = None
+    strengths: dict[str, Strength] = {}
+
+
+class ClockOffset(_Part, frozen=True):
+    """The broker's clock minus the client's: ``offset_ns``, give or take ``bound_ns``."""
+
+    offset_ns: Nanoseconds
+    bound_ns: Uncertainty
+
+
+class ClockRange(_Part, frozen=True):
+    """The broker's clock minus that of any of several clients lies within this."""
+
+    low_ns: int
+    high_ns: int
+
+
+class Latency(_Part, frozen=True):
+    """The one-way latency of ``count`` events, by a sample of them. Not clipped: what is
+    negative is a clock's fault."""
+
+    count: Sequence
+    p50_ns: Nanoseconds
+    p99_ns: Nanoseconds
+    max_ns: Nanoseconds
+
+
+class Heartbeat(_Message, frozen=True, tag="heartbeat"):
+    """Renews the lease. ``revision`` is the last push that the client has seen;
+    ``clock`` what it knows of its clock, if anything. ``lost`` is how many events of
+    each topic a subscriber has lost since it registered first, for those with any.
+
+    ``published`` are a publisher's next sequence numbers, for those of its topics where
+    it is another than in its last heartbeat under this registration; None from clients
+    that do not tell. ``latency`` is that of the events that a subscriber has had since
+    its last heartbeat; None without any."""
+
+    id: int
+    session: Session
+    revision: int = 0
+    clock: ClockOffset | None = None
+    lost: dict[str, Sequence] = {}
+    published: dict[str, Sequence] | None = None
+    latency: Latency | None = None
+
+
+class ClockRequest(_Message, frozen=True, tag="clock"):
+    """Asks for the broker's time, in nanoseconds of its realtime clock; needs no
+    registration. ``sent_ns`` is the client's own."""
+
+    id: int
+    sent_ns: Nanoseconds
+
+
+class Disconnect(_Message, frozen=True, tag="disconnect"):
+    """A client leaves. A publisher adds the next sequence number of each topic,
+    so that subscribers know where its stream ended."""
+
+    id: int
+    session: Session
+    next_sequences: dict[str, Sequence] = {}
+
+
+class StatusRequest(_Message, frozen=True, tag="status"):
+    """Asks for the broker's view; needs no registration."""
+
+    id: int
+
+
+# Replies and pushes
+
+
+class PublisherInfo(_Part, frozen=True):
+    """One publisher as told to a subscriber. In the centralized model ``address``
+    is left out: the subscriber needs the session to know who must answer its
+    ready handshake, and nothing more. ``strengths`` are as in Register; ``key`` is the
+    public key that answers at ``address``, where the broker is secure."""
+
+    session: Session
+    topics: list[str]
+    address: str | None = None
+    strengths: dict[str, Strength] = {}
+    key: str | None = None
+
+
+class Vouched(_Part, frozen=True):
+    """A client that a publisher may let in: its public key, and which topics it may have,
+    as topics and filters; None: all."""
+
+    key: str
+    topics: list[str] | None = None
+
+
+class Departure(_Part, frozen=True):
+    """One publisher that left. ``next_sequences`` is empty when it died. When it was
+    ``revoked``, nothing more is to be taken from it."""
+
+    session: Session
+    next_sequences: dict[str, Sequence] = {}
+    revoked: bool = False
+
+
+class Registered(_Message, frozen=True, tag="registered"):
+    """The answer to Register. ``epoch`` changes when the broker restarts;
+    ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
+    secure decentralized broker is told whom to let in by ``vouched``. ``listeners`` are for
+    a publisher: the subscribers with wildcards that are to have several of its topics, and
+    how many. They hear of it only after this, and may be subscribed to some before."""
+
+    id: int
+    session: Session
+    epoch: int
+    lease_s: Lease
+    model: Model
+    revision: int = 0
+    ports: dict[str, int] = {}
+    publishers: list[PublisherInfo] = []
+    vouched: list[Vouched] = []
+    listeners: dict[Session, Sequence] = {}
+
+
+class Alive(_Message, frozen=True, tag="alive"):
+    """The answer to Heartbeat. ``known`` is false when the session must register
+    again; ``revision`` is the last push that was sent to this client. A subscriber is
+    also told about the clocks of all publishers of its topics, once all are known."""
+
+    id: int
+    epoch: int
+    known: bool
+    revision: int = 0
+    publishers_clock: ClockRange | None = None
+
+
+class ClockReply(_Message, frozen=True, tag="clock_reply"):
+    """The answer to ClockRequest: its ``sent_ns``, and the broker's time when the
+    request was read and when this was written."""
+
+    id: int
+    sent_ns: Nanoseconds
+    received_ns: Nanoseconds
+    replied_ns: Nanoseconds
+
+
+class Disconnected(_Message, frozen=True, tag="disconnected"):
+    """The answer to Disconnect."""
+
+    id: int
+
+
+class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
+    """Push to a subscriber: publishers of its topics came or went. ``ports`` are as in
+    Registered, for topics that are new to it (by a wildcard)."""
+
+    revision: int
+    joined: list[PublisherInfo] = []
+    left: list[Departure] = []
+    ports: dict[str, int] = {}
+
+
+class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
+    """Push to a publisher: these are now all whom it may let in."""
+
+    revision: int
+    vouched: list[Vouched] = []
+
+
+class Farewell(_Message, frozen=True, tag="farewell"):
+    """Push to every client: the broker ends in an orderly way."""
+
+    epoch: int
+
+
+class ClientStatus(_Part, frozen=True):
+    """One client in a status report. ``idle_s`` is the time since it last spoke,
+    ``lost`` and ``latency`` what a subscriber said in its last heartbeat. ``rates`` are
+    the events a second that a publisher has published of late on each topic, for those
+    with any; None while that is not known."""
+
+    role: Role
+    session: Session
+    address: str
+    topics: list[str]
+    idle_s: float
+    lost: dict[str, Sequence] = {}
+    rates: dict[str, float] | None = None
+    latency: Latency | None = None
+
+
+class Status(_Message, frozen=True, tag="status_report"):
+    """The answer to StatusRequest. ``forwarded`` counts the events that came in from
+    publishers (0 when decentralized), ``rejected`` the control messages that were
+    answered with an error. ``expected`` are the clients that a broker which was
+    restarted waits for to come back."""
+
+    id: int
+    epoch: int
+    model: Model
+    uptime_s: float
+    clients: list[ClientStatus] = []
+    expected: list[ClientStatus] = []
+    forwarded: int = 0
+    rejected: int = 0
+
+
+class Error(_Message, frozen=True, tag="error"):
+    """The answer to a request that cannot be served; ``code`` is one of the
+    constants above, ``detail`` is for people. ``id`` is -1 when the request had none."""
+
+    id: int
+    code: str
+    detail: str
+
+
+Request = Register | Heartbeat | Disconnect | StatusRequest | ClockRequest
+Reply = (
+    Registered
+    | Alive
+    | ClockReply
+    | Disconnected
+    | PublishersChanged
+    | VouchedChanged
+    | Farewell
+    | Status
+    | Error
+)
+
+encode = msgspec.json.Encoder().encode
+_request_decoder = msgspec.json.Decoder(Request)
+_reply_decoder = msgspec.json.Decoder(Reply)
+
+
+class _Envelope(msgspec.Struct):
+    id: int = -1
+    version: int = PROTOCOL_VERSION
+
+
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+
+
+def decode_request(data: bytes) -> Request:
+    """A client's message.
+
+    Raises:
+        ProtocolError: it is none; the text names the offending field.
+    """
+    request: Request = _decode(_request_decoder, data)
+    return request
+
+
+def decode_reply(data: bytes) -> Reply:
+    """A broker's message.
+
+    Raises:
+        ProtocolError: it is none; the text names the offending field.
+    """
+    reply: Reply = _decode(_reply_decoder, data)
+    return reply
+
+
+def explain_undecodable(data: bytes, reason: ProtocolError) -> Error:
+    """The error reply to a request that could not be decoded. It carries the
+    request's id and tells another protocol version from nonsense, if the bytes
+    allow it."""
+    try:
+        envelope = _envelope_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        envelope = _Envelope()
+    if envelope.version != PROTOCOL_VERSION:
+        return wrong_version(envelope.id, envelope.version)
+    return Error(
+        id=envelope.id,
+        code=MALFORMED,
+        detail=f"not a message of this protocol: {reason}",
+    )
+
+
+def wrong_version(request_id: int, version: int) -> Error:
+    """The error reply to a client of another protocol version."""
+    return Error(
+        id=request_id,
+        code=WRONG_VERSION,
+        detail=f"the client speaks protocol version {version}, "
+        f"this broker speaks {PROTOCOL_VERSION}",
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(str(error)) from error

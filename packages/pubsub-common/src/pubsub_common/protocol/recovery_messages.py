@@ -1,0 +1,179 @@
+"""Asking a publisher for events that did not arrive, on the wire. Core.
+
+A subscriber asks by subscribing to a private topic, as in the ready handshake
+(`pubsub_common.protocol.events`): the question takes the way of its subscriptions, through the
+broker or not, and the answer the way of events. So recovery needs no further port, and
+neither side learns who the other is. The private topic::
+
+    0xFE | topic in UTF-8 | 0xFE | publisher session, 14 hexadecimal digits
+                                 | subscriber session, 14 | first, 16 | last, 16
+                                 | attempt, 4
+
+asks for the events ``first`` to ``last`` of a stream. The publisher answers on it with an
+array of 6 as of a batch (`pubsub_common.protocol.batches`), whose events are as many as it will
+send at once, and whose ``sequence`` is the number of the first that it still has: what was
+asked for and lies before it is gone for good. Without any events, ``sequence`` is where the
+first could be that it has or will have. The subscriber then asks for the rest, so it is
+never sent more than it can take.
+
+Losses at the end of a stream are not seen until the next event. Therefore a publisher
+tells every `POSITION_S` seconds how far each topic went, to who subscribes to::
+
+    0xFD | topic in UTF-8 | 0x00
+
+in an array of 5 as of an event, with the next number as ``sequence``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol.batches import Batch, decode_any_batch_body
+from pubsub_common.protocol.events import (
+    LOWER_HEX,
+    SESSION_BITS,
+    Event,
+    decode_body,
+    encode_body,
+)
+
+RECOVERY_MARK: Final = b"\xfe"
+POSITION_MARK: Final = b"\xfd"
+# How often publishers tell how far they are.
+POSITION_S: Final = 2.0
+# An answer holds no more events than this, and no more bytes, but at least one event.
+ANSWER_EVENTS: Final = 256
+ANSWER_BYTES: Final = 262_144
+
+_WIDTHS: Final = (14, 14, 16, 16, 4)
+_DIGITS: Final = sum(_WIDTHS)
+# Questions are told apart by so many attempts.
+ATTEMPTS: Final = 16**4
+_MAX_SEQUENCE: Final = 2**62
+
+
+class Question(NamedTuple):
+    """A subscriber asks for the events ``first`` to ``last``, both included."""
+
+    topic: str
+    publisher: int
+    subscriber: int
+    first: int
+    last: int
+    attempt: int
+
+
+def recovery_topic(question: Question) -> bytes:
+    """The private topic that asks ``question``."""
+    topic, publisher, subscriber, first, last, attempt = question
+    numbers = (publisher, subscriber, first, last, attempt % ATTEMPTS)
+    digits = "".join(
+        f"{number:0{width}x}" for number, width in zip(numbers, _WIDTHS, strict=True)
+    )
+    return RECOVERY_MARK + topic.encode() + RECOVERY_MARK + digits.encode()
+
+
+def parse_question(raw: bytes) -> Question | None:
+    """What a recovery topic asks; None for anything else. As with ready topics, each
+    question has one spelling."""
+    if not raw.startswith(RECOVERY_MARK):
+        return None
+    topic, mark, digits = raw[1:].rpartition(RECOVERY_MARK)
+    if not mark or not topic or len(digits) != _DIGITS:
+        return None
+    if not LOWER_HEX.issuperset(digits):
+        return None
+    numbers, start = [], 0
+    for width in _WIDTHS:
+        numbers.append(int(digits[start : start + width], 16))
+        start += width
+    publisher, subscriber, first, last, attempt = numbers
+    if max(publisher, subscriber) >= 2**SESSION_BITS or not (
+        first <= last < _MAX_SEQUENCE
+    ):
+        return None
+    try:
+        name = topic.decode()
+    except UnicodeDecodeError:
+        return None
+    return Question(name, publisher, subscriber, first, last, attempt)
+
+
+def encode_answer(
+    question: Question,
+    publisher: str,
+    sequence: int,
+    stamps_ns: Sequence[int],
+    payloads: Sequence[bytes],
+) -> bytes:
+    """The frame that answers ``question``: events from number ``sequence`` on."""
+    first_ns = stamps_ns[0] if stamps_ns else 0
+    offsets_ns = [stamp_ns - first_ns for stamp_ns in stamps_ns]
+    body = (publisher, question.publisher, sequence, first_ns, offsets_ns, payloads)
+    return recovery_topic(question) + b"\0" + encode_body(body)
+
+
+def decode_answer(frame: bytes) -> tuple[Question, Batch] | None:
+    """(question, answer) when the frame is the answer to a question; None when it is
+    not.
+
+    Raises:
+        ProtocolError: it starts like one and is broken.
+    """
+    if not frame.startswith(RECOVERY_MARK):
+        return None
+    end = frame.find(b"\0")
+    question = parse_question(frame[: max(end, 0)])
+    if question is None:
+        raise ProtocolError("broken recovery topic")
+    answer = decode_any_batch_body(memoryview(frame)[end + 1 :])
+    if answer.session != question.publisher or answer.sequence < question.first:
+        raise ProtocolError("a recovery answer to another question")
+    answer.topic = question.topic
+    return question, answer
+
+
+def position_prefix(topic: str) -> bytes:
+    """What a subscription to the positions of ``topic`` names."""
+    return POSITION_MARK + topic.encode() + b"\0"
+
+
+def parse_position_prefix(raw: bytes) -> str | None:
+    """The topic whose positions a subscription wants; None for anything else."""
+    if not raw.startswith(POSITION_MARK) or raw.find(b"\0") != len(raw) - 1:
+        return None
+    try:
+        return raw[1:-1].decode() or None
+    except UnicodeDecodeError:
+        return None
+
+
+def encode_position(
+    topic: str, publisher: str, session: int, next_sequence: int
+) -> bytes:
+    """A publisher tells how far a topic went."""
+    body = encode_body((publisher, session, next_sequence, 0, b""))
+    return position_prefix(topic) + body
+
+
+def decode_position(frame: bytes) -> tuple[str, Event] | None:
+    """(topic, position) when the frame tells how far a publisher is, in the event's
+    ``session`` and ``sequence``; None when it is something else.
+
+    Raises:
+        ProtocolError: it starts like one and is broken.
+    """
+    if not frame.startswith(POSITION_MARK):
+        return None
+    end = frame.find(b"\0")
+    topic = parse_position_prefix(frame[: end + 1])
+    if topic is None:
+        raise ProtocolError("broken position topic")
+    try:
+        return topic, decode_body(memoryview(frame)[end + 1 :])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"broken position: {error}") from error

@@ -1,0 +1,168 @@
+"""Subscriptions to many topics at once, by the rules of MQTT (3.1.1, section 4.7). Core.
+
+A topic has levels, split by ``/``. In a subscription the level ``+`` stands for any one
+level, and ``#``, as the last one, for any number of levels, none included. A topic that
+begins with ``$`` is not matched by a subscription that begins with ``+`` or ``#``. A
+subscription with such a level is a *filter*.
+
+``+`` and ``#`` beside other characters of a level are ordinary ones here (``C#`` is a
+topic), where MQTT forbids them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Final, Generic, TypeVar
+
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.topics import validate_topics
+
+_ONE: Final = "+"
+_REST: Final = "#"
+
+_K = TypeVar("_K", bound=Hashable)
+
+
+def is_filter(subscription: str) -> bool:
+    """Whether a subscription stands for more than the topic of its name."""
+    if _ONE not in subscription and _REST not in subscription:
+        return False
+    levels = subscription.split("/")
+    return _ONE in levels or _REST in levels
+
+
+def validate_subscriptions(subscriptions: Iterable[str]) -> tuple[str, ...]:
+    """Return topics and filters without repetitions, in the order given.
+
+    Raises:
+        ConfigError: there is none, there are too many, or one is not valid.
+    """
+    valid = validate_topics(subscriptions)
+    for each in valid:
+        if _REST in each.split("/")[:-1]:
+            raise ConfigError(
+                f"{each!r}: # stands for all further levels, so at the end"
+            )
+    return valid
+
+
+def validate_names(topics: Iterable[str]) -> tuple[str, ...]:
+    """Return the topics that a publisher may have, without repetitions, in the order
+    given.
+
+    Raises:
+        ConfigError: there is none, there are too many, one is not valid, or is a filter.
+    """
+    valid = validate_topics(topics)
+    for each in valid:
+        if is_filter(each):
+            raise ConfigError(
+                f"{each!r}: + and # as levels are for subscriptions; events have a "
+                "topic of their own"
+            )
+    return valid
+
+
+def matches(subscription: str, topic: str) -> bool:
+    """Whether a topic or filter stands for ``topic``."""
+    if not is_filter(subscription):
+        return subscription == topic
+    levels, names = subscription.split("/"), topic.split("/")
+    if topic.startswith("$") and levels[0] in (_ONE, _REST):
+        return False
+    for index, level in enumerate(levels):
+        if level == _REST:
+            return True
+        if index == len(names) or level not in (_ONE, names[index]):
+            return False
+    return len(levels) == len(names)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether a topic or filter stands for all that another one, ``narrow``, does."""
+    if not is_filter(narrow):
+        return matches(wide, narrow)
+    if not is_filter(wide):
+        return False
+    levels, others = wide.split("/"), narrow.split("/")
+    if others[0].startswith("$") and levels[0] in (_ONE, _REST):
+        return False
+    for index, level in enumerate(levels):
+        if level == _REST:
+            return True
+        if index == len(others) or others[index] == _REST:
+            return False
+        if level not in (_ONE, others[index]):
+            return False
+    return len(levels) == len(others)
+
+
+def wanted(topics: Iterable[str], subscriptions: Iterable[str]) -> list[str]:
+    """Those of ``topics`` that one of ``subscriptions`` stands for, in their order."""
+    exact = set(subscriptions)
+    filters = [each for each in exact if is_filter(each)]
+    return [
+        topic
+        for topic in topics
+        if topic in exact or any(matches(each, topic) for each in filters)
+    ]
+
+
+class Filters(Generic[_K]):
+    """Who has which filters: a tree of levels, so that a topic's match does not look at
+    all of them."""
+
+    def __init__(self) -> None:
+        self._root: _Node[_K] = _Node()
+
+    def add(self, subscription: str, key: _K) -> None:
+        """``key`` has this filter."""
+        node = self._root
+        for level in subscription.split("/"):
+            node = node.below.setdefault(level, _Node())
+        node.keys[key] = None
+
+    def discard(self, subscription: str, key: _K) -> None:
+        """``key`` has this filter no longer."""
+        path: list[tuple[_Node[_K], str]] = []
+        node = self._root
+        for level in subscription.split("/"):
+            path.append((node, level))
+            if level not in node.below:
+                return
+            node = node.below[level]
+        node.keys.pop(key, None)
+        for parent, level in reversed(path):
+            child = parent.below[level]
+            if child.keys or child.below:
+                return
+            del parent.below[level]
+
+    def matching(self, topic: str) -> Iterator[_K]:
+        """Everybody with a filter that stands for ``topic``; who has several such
+        filters, as often."""
+        names = topic.split("/")
+        nodes = [self._root]
+        for index, name in enumerate(names):
+            wild = index > 0 or not topic.startswith("$")
+            following: list[_Node[_K]] = []
+            for node in nodes:
+                if wild and _REST in node.below:
+                    yield from node.below[_REST].keys
+                for level in {name, _ONE} if wild else {name}:
+                    # A name may look like a wildcard where others wrote the protocol.
+                    if level in node.below and level != _REST:
+                        following.append(node.below[level])
+            nodes = following
+        for node in nodes:
+            yield from node.keys
+            if _REST in node.below:
+                yield from node.below[_REST].keys
+
+
+class _Node(Generic[_K]):
+    __slots__ = ("below", "keys")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Node[_K]] = {}
+        self.keys: dict[_K, None] = {}

@@ -1,0 +1,159 @@
+"""Why a connection is not made: what libzmq's socket monitor tells. Core and shell.
+
+Whoever cannot connect because keys are missing, wrong or not wanted sees nothing of that
+on the socket itself: libzmq ends the connection and, at most, tries again. Its monitor
+knows more, but not always all of it: a server that cannot decrypt what a client sends
+just hangs up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import time
+from typing import Final, Self
+
+import zmq
+
+from pubsub_common.security import greeting_probe
+from pubsub_common.security.socket_monitor import Monitor
+
+_EVENTS: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+)
+# Hung up on once can be a server that ends just then.
+_HUNG_UP_TIMES: Final = 3
+
+
+class Why(enum.Enum):
+    """Why a handshake failed."""
+
+    TURNED_AWAY = "the other side does not let this key in"
+    MISMATCH = "one side uses keys and the other does not"
+    OTHER_KEY = "the other side has another key than was expected"
+    HUNG_UP = "the other side hung up"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HandshakeFailure:
+    """A handshake that failed. Unless ``retrying``, libzmq will not connect again."""
+
+    why: Why
+    retrying: bool
+
+
+def look_closer(
+    failure: HandshakeFailure, where: str, *, with_keys: bool
+) -> HandshakeFailure:
+    """The failure at ``where``, and its reason if the other side only hung up, and its
+    greeting tells: ours had keys, or not."""
+    if failure.why is not Why.HUNG_UP:
+        return failure
+    wanted = greeting_probe.ask(where)
+    if wanted is None:
+        return failure
+    if wanted is not with_keys:
+        return dataclasses.replace(failure, why=Why.MISMATCH)
+    return dataclasses.replace(failure, why=Why.OTHER_KEY) if with_keys else failure
+
+
+def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
+    """What to tell a user who connects to the broker at ``where``, with the keys in the
+    file ``keys``, or without any."""
+    if failure.why is Why.TURNED_AWAY:
+        return (
+            f"the broker at {where} does not let in the keys of {keys}: they are not "
+            "enrolled there, or were revoked or have expired "
+            "(pubsub-broker list tells, enroll makes new ones)"
+        )
+    if failure.why is Why.MISMATCH and keys is None:
+        return (
+            f"the broker at {where} wants keys: give this program its file with --keys "
+            "FILE or PUBSUB_KEYS (in Python: keys=FILE)"
+        )
+    if failure.why is Why.MISMATCH:
+        return (
+            f"the broker at {where} is not secure, and {keys} is for one that is: "
+            "start it with --secure, or leave --keys away"
+        )
+    if failure.why is Why.OTHER_KEY and keys is not None:
+        return (
+            f"the broker at {where} has another key than the one in {keys}: that file "
+            "is for another broker"
+        )
+    if keys is None:
+        return (
+            f"{where} hangs up: a broker that wants keys (--keys FILE), or no broker "
+            "at all"
+        )
+    return (
+        f"{where} hangs up: the broker there has another key than the one in {keys}, "
+        "or it is no broker at all"
+    )
+
+
+class HandshakeJudge:
+    """From the monitor's events to failures. Core."""
+
+    def __init__(self) -> None:
+        self._hung_up = 0
+
+    def take(self, event: int, value: int) -> HandshakeFailure | None:
+        """One event; the failure that it tells of, if it is certain."""
+        match event:
+            case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._hung_up = 0
+            case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                return HandshakeFailure(Why.TURNED_AWAY, retrying=False)
+            case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                if value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+                    return HandshakeFailure(Why.MISMATCH, retrying=False)
+                return HandshakeFailure(Why.HUNG_UP, retrying=False)
+            case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._hung_up += 1
+                if self._hung_up == _HUNG_UP_TIMES:
+                    return HandshakeFailure(Why.HUNG_UP, retrying=True)
+        return None
+
+
+class HandshakeWatch:
+    """Watches one socket that connects; as a `Monitor` for threads."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._judge = HandshakeJudge()
+        self._watched = socket
+        self._monitor = Monitor(socket, _EVENTS)
+        self.fd = self._monitor.fd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def wait_for_input(self, timeout_s: float) -> HandshakeFailure | None:
+        """Wait until something comes in on the socket; the failure, if there is one
+        instead. After ``timeout_s`` seconds neither need be. For the socket's thread."""
+        poller = zmq.Poller()
+        for socket in (self._watched, self._monitor.socket):
+            poller.register(socket, zmq.POLLIN)
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            ready = dict(poller.poll(round(left_s * 1000) + 1))
+            if self._watched in ready:
+                return None
+            if failures := self.failures():
+                return failures[0]  # it is certain, or has failed several times
+        return None
+
+    def failures(self) -> list[HandshakeFailure]:
+        """Those since the last call."""
+        judged = [self._judge.take(*event) for event in self._monitor.read()]
+        return [failure for failure in judged if failure is not None]
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._monitor.close()

@@ -1,0 +1,55 @@
+"""What libzmq tells of a socket's connections. Shell."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import struct
+from typing import Final
+
+import zmq
+
+from pubsub_common.net.sockets import asker
+
+_POLLIN: Final = int(zmq.POLLIN)
+_EVENT: Final = struct.Struct("=HI")
+_numbers = itertools.count()
+
+
+class Monitor:
+    """The events of one socket. `read` is for one thread, which may be another than the
+    socket's; `close` belongs to the socket's, before that is closed."""
+
+    def __init__(self, watched: zmq.Socket[bytes], events: int) -> None:
+        self._watched = watched
+        name = f"inproc://monitor-{next(_numbers)}"
+        self.socket = watched.context.socket(zmq.PAIR)  # to wait for
+        # Without a limit: libzmq's own thread would wait for us, and we for it.
+        self.socket.set_hwm(0)
+        self.socket.linger = 0
+        try:
+            watched.monitor(name, events)
+        except zmq.ZMQError:  # it takes a socket too, and there may be none
+            self.socket.close()
+            raise
+        self.socket.connect(name)
+        self.fd: int = self.socket.FD
+        self._state = asker(self.socket, zmq.EVENTS)
+
+    def read(self, limit: int | None = None) -> list[tuple[int, int]]:
+        """Events since the last call, each with its value; no more than ``limit``, the
+        others by the next call."""
+        found: list[tuple[int, int]] = []
+        # Mostly there are none, and a subscriber may have hundreds of these to look at: an
+        # exception would cost ten times as much.
+        while self._state() & _POLLIN and (limit is None or len(found) < limit):
+            event = self.socket.recv_multipart(zmq.NOBLOCK)[0]
+            found.append(_EVENT.unpack(event))
+        return found
+
+    def close(self) -> None:
+        """Stop watching."""
+        # In this order: libzmq's thread waits for ever for a reader that is gone.
+        with contextlib.suppress(zmq.ZMQError):  # a closed socket has none
+            self._watched.disable_monitor()
+        self.socket.close(linger=0)

@@ -1,0 +1,188 @@
+"""Completion of options in shells, with the shells themselves where they are present."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pubsub_common.cli import completion, program
+
+PROGRAM = "pubsub-thing"
+USAGE = f"""Do a thing.
+
+Usage:
+  {PROGRAM} [options] [-t TOPIC]...
+
+Other commands:
+  status    ask for it
+  start     begin
+
+Options:
+{program.TOPIC_OPTION}
+{program.BROKER_OPTIONS}
+{program.CLOCK_OPTION}
+  --overflow POLICY               it's [a] "choice": drop or \\ block; $HOME `x`
+  -0, --null                      end in zero
+  --secure DIR                    a folder
+{program.MEASURE_OPTIONS}
+{program.COMMON_OPTIONS}
+"""
+
+
+def need(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+
+
+def run(argv: list[str], folder: Path | None = None) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def complete_in_bash(folder: Path, *words: str) -> list[str]:
+    """What bash offers for the last of the words. It is asked as its line editor does
+    it: through the function that is registered for the program."""
+    script = completion.script(PROGRAM, USAGE, "bash")
+    ask = """
+        read -r _ _ function _ <<< "$(complete -p "$1")"
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        "$function" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    need("bash")
+    out = run(["bash", "-uc", script + ask, "-", PROGRAM, *words], folder)
+    return sorted(out.splitlines()) if out.strip() else []
+
+
+def test_bash_completes_long_options(tmp_path: Path) -> None:
+    assert complete_in_bash(tmp_path, "--cl") == ["--clock"]
+    assert complete_in_bash(tmp_path, "-t", "A", "--bro") == [
+        "--broker-address",
+        "--broker-port",
+    ]
+    assert "--null" in complete_in_bash(tmp_path, "-")
+    assert complete_in_bash(tmp_path, "word") == []
+
+
+def test_bash_completes_values(tmp_path: Path) -> None:
+    assert complete_in_bash(tmp_path, "--overflow", "") == ["block", "drop"]
+    assert complete_in_bash(tmp_path, "--clock", "m") == ["monotonic"]
+    assert complete_in_bash(tmp_path, "--clock", "=", "r") == ["realtime"]
+    assert complete_in_bash(tmp_path, "--completion", "=") == ["bash", "fish", "zsh"]
+    assert complete_in_bash(tmp_path, "--broker-port", "-") == []
+
+
+def test_bash_completes_names_of_files(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    (tmp_path / "another").touch()
+
+    assert complete_in_bash(tmp_path, "--details", "a") == ["a file", "another"]
+
+
+def test_bash_completes_names_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "another").touch()
+
+    assert complete_in_bash(tmp_path, "--secure", "a") == ["a folder"]
+
+
+def test_bash_completes_commands(tmp_path: Path) -> None:
+    assert complete_in_bash(tmp_path, "sta") == ["start", "status"]
+    assert complete_in_bash(tmp_path, "status", "sta") == []
+    assert complete_in_bash(tmp_path, "--sec") == ["--secure"]
+
+
+def test_the_tab_key_completes_in_an_interactive_bash(tmp_path: Path) -> None:
+    need("bash")
+    (tmp_path / "script").write_text(completion.script(PROGRAM, USAGE, "bash"))
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        ["bash", "--norc", "--noprofile", "-i"],
+        cwd=tmp_path,
+        env=os.environ | {"PS1": "prompt> ", "TERM": "dumb", "INPUTRC": os.devnull},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        try:
+            # What is typed is echoed, so what is waited for is spelled differently. Before
+            # the prompt a tab is no question to the line editor.
+            answers_with(ours, b"source ./script; echo rea''dy\n", b"ready\r\nprompt> ")
+            answers_with(ours, b"pubsub-thing --ov\t", b"--overflow ")
+            answers_with(ours, b"bl\t", b"block ")
+            answers_with(ours, b"--clock=m\t", b"monotonic ")
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+def answers_with(terminal: int, typed: bytes, expected: bytes) -> None:
+    """Type something, and read until the terminal shows what is expected."""
+    os.write(terminal, typed)
+    shown = b""
+    while expected not in shown:
+        assert select.select([terminal], [], [], 30)[0], shown
+        shown += os.read(terminal, 4096)
+
+
+def test_fish_offers_options_and_values() -> None:
+    need("fish")
+    script = completion.script(PROGRAM, USAGE, "fish")
+
+    def offers(line: str) -> list[str]:
+        out = run(["fish", "--no-config", "-c", f"{script}\ncomplete -C '{line}'"])
+        return sorted(line.partition("\t")[0] for line in out.splitlines())
+
+    assert offers(f"{PROGRAM} --cl") == ["--clock"]
+    assert offers(f"{PROGRAM} --overflow ") == ["block", "drop"]
+    assert offers(f"{PROGRAM} --broker-port ") == []
+    assert offers(f"{PROGRAM} sta") == ["start", "status"]
+
+
+def test_zsh_takes_the_script() -> None:
+    need("zsh")
+    script = completion.script(PROGRAM, USAGE, "zsh")
+    load = "autoload -Uz compinit && compinit -D -u\n"
+
+    out = run(["zsh", "-fc", f"{load}{script}\nprint $_comps[{PROGRAM}]"])
+
+    assert out == "_pubsub_thing\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_option_is_in_the_script_of_each_shell(shell: str) -> None:
+    script = completion.script(PROGRAM, USAGE, shell)
+
+    for name in ("topic", "broker-port", "overflow", "null", "details", "print-config"):
+        assert name in script
+    for command in ("status", "start"):
+        assert command in script
+
+
+def test_a_script_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        program.parse(USAGE, ["--completion", "zsh"], PROGRAM, "1")
+
+    assert end.value.code == program.EXIT_OK
+    assert capsys.readouterr().out.startswith(f"#compdef {PROGRAM}\n")
+
+
+def test_a_shell_that_is_not_known_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        program.parse(USAGE, ["--completion", "tcsh"], PROGRAM, "1")
+
+    assert end.value.code == program.EXIT_USAGE
+    assert capsys.readouterr().err == (
+        f"{PROGRAM}: --completion: 'tcsh' is none of bash, zsh, fish\n"
+    )

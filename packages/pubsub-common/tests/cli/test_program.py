@@ -1,0 +1,390 @@
+"""What the console scripts share."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_common.cli import program
+from pubsub_common.errors import BrokerUnreachable, ConfigError
+
+PROGRAM = "pubsub-thing"
+USAGE = f"""Do a thing.
+
+Usage:
+  {PROGRAM} [options] [-t TOPIC]...
+
+Options:
+{program.TOPIC_OPTION}
+{program.BROKER_OPTIONS}
+{program.RUN_OPTIONS}
+{program.CENTRALIZED_OPTION}
+{program.ADDRESS_OPTION}
+{program.CLOCK_OPTION}
+{program.QUEUE_OPTION}
+{program.COMMON_OPTIONS}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PUBSUB_BROKER", "PUBSUB_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def parse(*words: str) -> program.Options:
+    return program.parse(USAGE, words, PROGRAM, "1.2.3")
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("words", "normal"),
+    [
+        ("--max_event_count 5", "--max-event-count 5"),
+        ("--max_event_count=5", "--max-event-count=5"),
+        ("--topic=my_topic", "--topic=my_topic"),
+        ("--topic my_topic", "--topic my_topic"),
+        ("-pub 1 -sub 2 -bp 3", "--publisher 1 --subscriber 2 --bind-port 3"),
+        ("-pub=1", "--publisher=1"),
+        ("-i -m 5", "-i -m 5"),
+        ("-t my_topic", "-t my_topic"),
+        ("--a_b -- --c_d -pub", "--a-b -- --c_d -pub"),
+        ("", ""),
+    ],
+)
+def test_words_are_brought_to_one_spelling(words: str, normal: str) -> None:
+    assert program.normalise_argv(words.split()) == normal.split()
+
+
+@given(st.lists(st.text(max_size=12)))
+def test_bringing_words_to_one_spelling_twice_changes_nothing(words: list[str]) -> None:
+    once = program.normalise_argv(words)
+
+    assert len(once) == len(words)
+    assert program.normalise_argv(once) == once
+
+
+def test_the_shared_options_are_parsed_with_their_defaults() -> None:
+    options = parse("-t", "A", "--topic", "B")
+
+    assert options == {
+        "--topic": ["A", "B"],
+        "--broker-address": "127.0.0.1",
+        "--broker-port": "5555",
+        "--connect-timeout": "30",
+        "--keys": None,
+        "--indefinite": False,
+        "--max-event-count": "15",
+        "--centralized": False,
+        "--address": None,
+        "--clock": "realtime",
+        "--queue-limit": "10000",
+        "--verbose": False,
+        "--config": None,
+        "--print-config": False,
+        "--completion": None,
+        "--help": False,
+        "--version": False,
+    }
+
+
+def test_the_words_come_from_the_command_line_when_none_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", [PROGRAM, "-c"])
+
+    assert program.parse(USAGE, None, PROGRAM, "1.2.3")["--centralized"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--colour"], "unknown option --colour"),
+        (["--centralised"], "unknown option --centralised (did you mean --central"),
+        (["--max_evnt_count=3"], "(did you mean --max-event-count?)"),
+        (["--clock"], "--clock requires argument"),
+        (["--centralized=yes"], "--centralized must not have an argument"),
+        (["surplus"], "unexpected: surplus (a topic is named by -t); try "),
+        (["-q"], "unknown option -q; try "),
+        (["-q", "7"], "unknown option -q; try "),
+        (["-c", "-c"], "unexpected, repeated or contradictory"),
+    ],
+)
+def test_words_that_do_not_fit_cost_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], words: list[str], reason: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse(*words)
+
+    said = capsys.readouterr()
+    assert end.value.code == program.EXIT_USAGE
+    assert said.out == ""
+    assert said.err.startswith(f"{PROGRAM}: ")
+    assert said.err.endswith(f"; try {PROGRAM} --help\n")
+    assert said.err.count("\n") == 1
+    assert reason in said.err
+
+
+def test_a_missing_word_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        program.parse("Usage: x NAME", [], "x", "1")
+
+    assert capsys.readouterr().err == (
+        "x: something required is missing: x NAME; try x --help\n"
+    )
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_is_the_usage_text(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse(word)
+
+    assert not end.value.code
+    assert capsys.readouterr().out.strip() == USAGE.strip()
+
+
+def test_version_names_program_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse("--version")
+
+    assert not end.value.code
+    assert capsys.readouterr().out == f"{PROGRAM} 1.2.3\n"
+
+
+# Values
+
+
+def test_a_required_option_is_returned() -> None:
+    assert program.required({"--broker-address": "h"}, "--broker-address", "-b") == "h"
+
+
+@pytest.mark.parametrize("missing", [None, [], ""])
+def test_a_missing_required_option_is_named_with_a_hint(missing: object) -> None:
+    with pytest.raises(ConfigError, match="no broker address given; add -b HOST"):
+        program.required({"--broker-address": missing}, "--broker-address", "-b HOST")
+
+
+@given(st.integers(1, 10**6))
+def test_a_whole_number_is_read(value: int) -> None:
+    assert program.whole_number({"-m": str(value)}, "-m") == value
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "--", "9" * 5000])
+def test_what_is_no_whole_number_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"-m: .* is not a whole number"):
+        program.whole_number({"-m": text}, "-m")
+
+
+@pytest.mark.parametrize(("text", "minimum"), [("0", 1), ("-5", 0), ("6", 7)])
+def test_a_number_below_the_minimum_is_refused(text: str, minimum: int) -> None:
+    with pytest.raises(ConfigError, match=f"at least {minimum}"):
+        program.whole_number({"-m": text}, "-m", minimum)
+
+
+@pytest.mark.parametrize(("text", "minimum"), [("1", 1), ("65535", 1), ("0", 0)])
+def test_a_port_is_read(text: str, minimum: int) -> None:
+    assert program.port_number({"--port": text}, "--port", minimum) == int(text)
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "http"])
+def test_what_is_no_port_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--port"):
+        program.port_number({"--port": text}, "--port")
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("1.5", 1.5), ("1e3", 1000.0)])
+def test_seconds_are_read(text: str, value: float) -> None:
+    assert program.seconds({"--lease": text}, "--lease") == value
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "-inf", "1s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--lease"):
+        program.seconds({"--lease": text}, "--lease")
+
+
+# Running
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def test_work_that_is_done_exits_with_0() -> None:
+    assert program.run(PROGRAM, lambda: None) == program.EXIT_OK
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("bad option"), program.EXIT_USAGE),
+        (BrokerUnreachable("tcp://10.0.0.1:5555", 1), program.EXIT_FAILED),
+        (OSError(28, "No space left on device"), program.EXIT_FAILED),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], error: Exception, code: int
+) -> None:
+    assert program.run(PROGRAM, lambda: fail(error)) == code
+
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"{PROGRAM}: {error}\n")
+
+
+def test_a_programming_error_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        program.run(PROGRAM, lambda: fail(ZeroDivisionError()))
+
+
+@pytest.fixture
+def untouched_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("untouched_logging")
+@pytest.mark.parametrize(
+    ("verbose", "default", "level"),
+    [(False, "WARNING", logging.WARNING), (False, "INFO", 20), (True, "INFO", 10)],
+)
+def test_logging_goes_to_standard_error_under_the_programs_name(
+    capsys: pytest.CaptureFixture[str], verbose: bool, default: str, level: int
+) -> None:
+    program.set_up_logging(PROGRAM, verbose=verbose, default=default)
+
+    logging.getLogger("pubsub_test").warning("mind the %s", "gap")
+
+    assert logging.getLogger().level == level
+    assert capsys.readouterr() == ("", f"{PROGRAM}: mind the gap\n")
+
+
+@contextlib.contextmanager
+def python(code: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs this code, and does not outlive the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.integration
+def test_a_reader_that_has_left_is_no_error() -> None:
+    code = """
+import sys
+from pubsub_common import cli
+def work():
+    sys.stdin.readline()
+    for _ in range(100_000):
+        print("line")
+sys.exit(cli.run("x", work))
+"""
+    with python(code) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert (process.stderr.read(), process.wait(30)) == ("", 0)
+
+
+def test_the_first_signal_stops_and_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    stopped = threading.Event()
+
+    with program.stopped_by_signals(stopped.set):
+        assert not stopped.is_set()
+        signal.raise_signal(signal.SIGTERM)
+        assert stopped.wait(30)
+
+    after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert after == before
+
+
+def test_a_signal_stops_a_main_thread_that_is_stuck_in_a_wait() -> None:
+    read_fd, write_fd = os.pipe()
+    # The signal is delivered to another thread, so it interrupts no wait of this one.
+    other = threading.Thread(
+        target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    )
+    with program.stopped_by_signals(lambda: os.close(write_fd)):
+        other.start()
+        assert os.read(read_fd, 1) == b""  # until `stop` closes the other end
+    other.join()
+    os.close(read_fd)
+
+
+def test_other_signals_do_not_stop() -> None:
+    stopped = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        with program.stopped_by_signals(stopped.set):
+            signal.raise_signal(signal.SIGUSR1)
+        assert not stopped.is_set()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_no_thread_or_descriptor_is_left_behind() -> None:
+    def state() -> tuple[set[str], int]:
+        descriptors = {path.name for path in Path("/proc/self/fd").iterdir()}
+        return descriptors, threading.active_count()
+
+    before = state()
+    with program.stopped_by_signals(lambda: None):
+        assert state() != before
+
+    assert state() == before
+
+
+def test_handlers_are_put_back_after_an_error_too() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(ZeroDivisionError), program.stopped_by_signals(lambda: None):
+        fail(ZeroDivisionError())
+
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_process_at_once(first: int) -> None:
+    code = """
+import threading
+from pubsub_common import cli
+with cli.stopped_by_signals(lambda: print("stopping", flush=True)):
+    print("ready", flush=True)
+    while True:
+        threading.Event().wait(60)
+"""
+    with python(code) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.kill(process.pid, first)
+        assert process.stdout.readline() == "stopping\n"
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM

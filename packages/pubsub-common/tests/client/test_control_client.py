@@ -1,0 +1,654 @@
+"""A client's control thread against a broker that does just what the test says."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+import zmq
+
+from pubsub_common.client import control_client, registration, session
+from pubsub_common.client.control_client import ControlClient
+from pubsub_common.client.session import (
+    Changed,
+    Identity,
+    Joined,
+    Lost,
+    Postponed,
+    SessionEvent,
+)
+from pubsub_common.errors import BrokerUnreachable, NotReady, RegistrationRefused
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    Alive,
+    Disconnect,
+    Disconnected,
+    Error,
+    Farewell,
+    Heartbeat,
+    PublisherInfo,
+    PublishersChanged,
+    Register,
+    Registered,
+    Reply,
+    Request,
+)
+
+pytestmark = pytest.mark.integration
+
+WAIT_S = 30.0
+LONG_LEASE_S = 600.0
+SHORT_LEASE_S = 0.06
+MANY_HEARTBEATS = 20_000  # per lease: one every 30 ms, and the lease never ends
+IDENTITY = Identity("subscriber", ("A",), "127.0.0.1", "realtime", "decentralized")
+SESSION = 1234
+
+_R = TypeVar("_R", bound=Request)
+
+
+class FakeBroker:
+    """A ROUTER that the test's thread reads and writes message by message."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], port: int = 0) -> None:
+        self.router = context.socket(zmq.ROUTER)
+        self.router.linger = 0
+        self.router.rcvtimeo = round(WAIT_S * 1000)
+        self.router.bind(f"tcp://127.0.0.1:{port or '*'}")
+        self.endpoint = self.router.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.peer = b""
+        self.epoch = 99
+
+    def receive(self, kind: type[_R]) -> _R:
+        """The next request of this kind; other ones are passed over."""
+        while True:
+            self.peer, data = self.router.recv_multipart()
+            request = messages.decode_request(data)
+            if isinstance(request, kind):
+                return request
+
+    def send(self, reply: Reply | bytes) -> None:
+        data = reply if isinstance(reply, bytes) else messages.encode(reply)
+        self.router.send_multipart([self.peer, data])
+
+    def register(self, lease_s: float = LONG_LEASE_S) -> Register:
+        """Wait for a registration and accept it."""
+        request = self.receive(Register)
+        self.accept(request, lease_s)
+        return request
+
+    def accept(self, request: Register, lease_s: float = LONG_LEASE_S) -> None:
+        self.send(
+            Registered(
+                id=request.id,
+                session=SESSION,
+                epoch=self.epoch,
+                lease_s=lease_s,
+                model="decentralized",
+            )
+        )
+
+
+class Recorder:
+    """What the control thread reports, for the test's thread to wait for."""
+
+    def __init__(self) -> None:
+        self.events: list[SessionEvent] = []
+        self.threads: set[str] = set()
+        self._changed = threading.Condition()
+
+    def __call__(self, event: SessionEvent) -> None:
+        with self._changed:
+            self.events.append(event)
+            self.threads.add(threading.current_thread().name)
+            self._changed.notify_all()
+
+    def wait_for(self, kind: type[SessionEvent], count: int = 1) -> list[SessionEvent]:
+        def found() -> list[SessionEvent]:
+            return [event for event in self.events if isinstance(event, kind)]
+
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(found()) >= count, WAIT_S)
+            return found()
+
+
+@pytest.fixture
+def broker(context: zmq.Context[zmq.Socket[bytes]]) -> FakeBroker:
+    return FakeBroker(context)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+Connect = Callable[..., ControlClient]
+
+
+@pytest.fixture
+def connect(
+    context: zmq.Context[zmq.Socket[bytes]],
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Connect]:
+    """Makes clients that are closed at the end; these brokers do not say goodbye."""
+    monkeypatch.setattr(control_client, "_LEAVE_ANSWER_S", 0.01)
+    monkeypatch.setattr(session, "REGISTER_RETRY_S", 0.01)
+    clients: list[ControlClient] = []
+
+    def make(
+        endpoint: str,
+        *,
+        service: Callable[[], float | None] = lambda: None,
+        watch_fd: int | None = None,
+        start: bool = True,
+    ) -> ControlClient:
+        client = ControlClient(
+            context,
+            endpoint,
+            IDENTITY,
+            recorder,
+            service=service,
+            watch_fd=watch_fd,
+        )
+        clients.append(client)
+        if start:
+            client.start()
+        return client
+
+    yield make
+    for client in clients:
+        client.close({})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+# Registering
+
+
+def test_a_client_registers_and_gets_the_answer(
+    broker: FakeBroker, connect: Connect, recorder: Recorder
+) -> None:
+    client = connect(broker.endpoint)
+
+    request = broker.register()
+    reply = client.wait_registered(WAIT_S)
+
+    assert (request.role, request.topics, request.session) == (
+        "subscriber",
+        ["A"],
+        None,
+    )
+    assert reply.session == SESSION
+    assert client.lease_s == LONG_LEASE_S
+    assert client.error is None
+    assert recorder.wait_for(Joined) == [Joined(reply, again=False)]
+
+
+def test_events_are_told_in_the_control_thread(
+    broker: FakeBroker, connect: Connect, recorder: Recorder
+) -> None:
+    connect(broker.endpoint)
+    broker.register()
+
+    recorder.wait_for(Joined)
+
+    assert recorder.threads == {"pubsub-control"}
+
+
+def test_a_client_that_is_there_before_the_broker_registers_when_it_comes(
+    context: zmq.Context[zmq.Socket[bytes]],
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "REGISTER_ANSWER_S", 10 * WAIT_S)
+    port = free_port()
+    client = connect(f"tcp://127.0.0.1:{port}")
+    with pytest.raises(BrokerUnreachable):
+        client.wait_registered(0.001)
+
+    FakeBroker(context, port).register()
+
+    assert client.wait_registered(WAIT_S).session == SESSION
+
+
+def test_requests_to_an_absent_broker_do_not_pile_up(
+    context: zmq.Context[zmq.Socket[bytes]], connect: Connect
+) -> None:
+    port = free_port()
+    turns = threading.Semaphore(0)
+    connect(f"tcp://127.0.0.1:{port}", service=turns.release)
+    for _ in range(20):  # each turn of the thread tries to register
+        assert turns.acquire(timeout=WAIT_S)
+
+    broker = FakeBroker(context, port)
+    broker.register()
+    broker.router.rcvtimeo = 0
+
+    with pytest.raises(zmq.Again):
+        broker.receive(Register)
+
+
+def test_a_client_that_is_told_to_come_later_asks_again(
+    broker: FakeBroker,
+    connect: Connect,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(session, "REGISTER_LATER_S", 0.01)
+    client = connect(broker.endpoint)
+    for _ in range(2):
+        request = broker.receive(Register)
+        broker.send(Error(id=request.id, code=messages.TOO_FAST, detail="later"))
+    recorder.wait_for(Postponed, 2)
+
+    # Who cannot wait longer is told why.
+    with pytest.raises(RegistrationRefused, match="later") as refusal:
+        client.wait_registered(0.0)
+    assert refusal.value.code == messages.TOO_FAST
+    assert client.error is None
+
+    broker.register()
+    assert client.wait_registered(WAIT_S).session == SESSION
+    assert [record.getMessage() for record in caplog.records].count(
+        f"the broker at {broker.endpoint}: later; trying again"
+    ) == 1
+
+
+def test_a_refusal_is_raised_and_kept(
+    broker: FakeBroker, connect: Connect, recorder: Recorder
+) -> None:
+    client = connect(broker.endpoint)
+    request = broker.receive(Register)
+    broker.send(
+        Error(id=request.id, code=messages.WRONG_MODEL, detail="this one is other")
+    )
+
+    with pytest.raises(RegistrationRefused, match="this one is other") as refusal:
+        client.wait_registered(WAIT_S)
+
+    assert refusal.value.code == messages.WRONG_MODEL
+    assert client.error is refusal.value
+
+
+def test_an_unreachable_broker_is_named(connect: Connect) -> None:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    client = connect(endpoint)
+
+    with pytest.raises(BrokerUnreachable, match=r"within 0\.01 s") as failure:
+        client.wait_registered(0.01)
+
+    assert failure.value.endpoint == endpoint
+
+
+def test_a_wait_for_the_broker_ends_when_the_client_is_stopped(
+    connect: Connect,
+) -> None:
+    stopped = threading.Event()
+    client = connect(f"tcp://127.0.0.1:{free_port()}", service=stopped.set)
+
+    with pytest.raises(NotReady, match="stopped before a broker answered"):
+        client.wait_registered(WAIT_S, stopped=stopped.is_set)
+
+
+def test_an_answer_counts_even_if_the_client_was_stopped_meanwhile(
+    broker: FakeBroker, connect: Connect, recorder: Recorder
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+
+    assert client.wait_registered(WAIT_S, stopped=lambda: True).session == SESSION
+
+
+def test_the_reason_of_a_refusal_is_there_when_the_role_hears_of_it(
+    broker: FakeBroker, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    reasons: list[object] = []
+    told = threading.Event()
+
+    def on_event(_: SessionEvent) -> None:
+        reasons.append(client.error)
+        told.set()
+
+    client = ControlClient(context, broker.endpoint, IDENTITY, on_event)
+    client.start()
+    request = broker.receive(Register)
+    broker.send(Error(id=request.id, code=messages.BAD_TOPIC, detail="no"))
+
+    assert told.wait(WAIT_S)
+    client.close({})
+    assert isinstance(reasons[0], RegistrationRefused)
+
+
+@pytest.mark.parametrize("lease_s", [1e9, 1e300])
+def test_a_lease_of_any_length_is_waited_for(
+    broker: FakeBroker, connect: Connect, recorder: Recorder, lease_s: float
+) -> None:
+    connect(broker.endpoint)
+    broker.register(lease_s)
+    broker.send(PublishersChanged(revision=1))
+
+    recorder.wait_for(Changed)
+
+
+def test_waiting_for_the_broker_is_mentioned_once(
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(registration, "_MENTION_AFTER_S", 0.001)
+    client = connect(f"tcp://127.0.0.1:{free_port()}")
+
+    with pytest.raises(BrokerUnreachable):
+        client.wait_registered(0.02)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"no broker at {client.endpoint} yet; trying for 0.02 s"
+    ]
+
+
+def test_who_leaves_while_the_broker_registers_it_takes_leave_all_the_same(
+    broker: FakeBroker, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else others would be told of it, and the broker would keep it for a lease."""
+    client = connect(broker.endpoint)
+    monkeypatch.setattr(control_client, "_LEAVE_ANSWER_S", WAIT_S)
+    begun = threading.Event()
+    take_leave = client._take_leave
+
+    def take_leave_now(poller: select.poll) -> None:
+        begun.set()
+        take_leave(poller)
+
+    monkeypatch.setattr(client, "_take_leave", take_leave_now)
+    request = broker.receive(Register)
+
+    leaving = threading.Thread(target=client.close, args=({},))
+    leaving.start()
+    assert begun.wait(WAIT_S)
+    broker.accept(request)
+
+    farewell = broker.receive(Disconnect)
+    assert farewell.session == SESSION
+    broker.send(Disconnected(id=farewell.id))
+    leaving.join(WAIT_S)
+    assert not leaving.is_alive()
+
+
+# Staying registered
+
+
+def test_the_lease_is_renewed_without_the_users_thread(
+    broker: FakeBroker, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "HEARTBEATS_PER_LEASE", MANY_HEARTBEATS)
+    connect(broker.endpoint)
+    broker.register()
+
+    for _ in range(3):
+        beat = broker.receive(Heartbeat)
+        assert beat.session == SESSION
+        broker.send(Alive(id=beat.id, epoch=broker.epoch, known=True))
+
+
+def test_a_forgotten_client_registers_again_under_its_session(
+    broker: FakeBroker,
+    connect: Connect,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "HEARTBEATS_PER_LEASE", MANY_HEARTBEATS)
+    connect(broker.endpoint)
+    broker.register()
+    beat = broker.receive(Heartbeat)
+    broker.send(Alive(id=beat.id, epoch=broker.epoch, known=False))
+
+    assert broker.register().session == SESSION
+
+    first, second = recorder.wait_for(Joined, 2)
+    assert isinstance(first, Joined)
+    assert isinstance(second, Joined)
+    assert (first.again, second.again) == (False, True)
+
+
+def test_a_client_finds_a_broker_that_was_started_again_on_its_port(
+    context: zmq.Context[zmq.Socket[bytes]],
+    broker: FakeBroker,
+    connect: Connect,
+    recorder: Recorder,
+) -> None:
+    connect(broker.endpoint)
+    broker.register(SHORT_LEASE_S)
+    recorder.wait_for(Joined)
+    port = int(broker.endpoint.rpartition(":")[2])
+    broker.router.close(linger=0)
+
+    recorder.wait_for(Lost)
+    again = FakeBroker(context, port)
+
+    assert again.register().session == SESSION
+
+
+def test_a_silent_broker_is_lost_and_asked_again(
+    broker: FakeBroker,
+    connect: Connect,
+    recorder: Recorder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connect(broker.endpoint)
+    broker.register(SHORT_LEASE_S)
+
+    assert recorder.wait_for(Lost) == [Lost(farewell=False)]
+    assert broker.receive(Register).session == SESSION
+    assert "does not answer" in caplog.text
+
+
+def test_a_goodbye_is_told_and_the_broker_asked_again(
+    broker: FakeBroker,
+    connect: Connect,
+    recorder: Recorder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connect(broker.endpoint)
+    broker.register()
+    broker.send(Farewell(epoch=broker.epoch))
+
+    assert recorder.wait_for(Lost) == [Lost(farewell=True)]
+    assert broker.receive(Register).session == SESSION
+    assert "said goodbye" in caplog.text
+
+
+def test_a_push_reaches_the_role(
+    broker: FakeBroker, connect: Connect, recorder: Recorder
+) -> None:
+    publisher = PublisherInfo(session=5, topics=["A"], address="127.0.0.1:5556")
+    connect(broker.endpoint)
+    broker.register()
+    broker.send(PublishersChanged(revision=1, joined=[publisher]))
+
+    assert recorder.wait_for(Changed) == [Changed([publisher], [])]
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"", b"\xff\0", b"{}", b"[" * 100_000, b'{"type":"heartbeat","id":1}']
+)
+def test_nonsense_from_the_broker_is_passed_over(
+    broker: FakeBroker,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    nonsense: bytes,
+) -> None:
+    client = connect(broker.endpoint)
+    request = broker.receive(Register)
+    for _ in range(3):
+        broker.send(nonsense)
+    broker.send(
+        Registered(
+            id=request.id,
+            session=SESSION,
+            epoch=1,
+            lease_s=LONG_LEASE_S,
+            model="decentralized",
+        )
+    )
+
+    assert client.wait_registered(WAIT_S).session == SESSION
+    assert caplog.text.count("what is no reply") == 1
+
+
+# Work beside the user's thread
+
+
+def test_a_wake_has_the_service_called(connect: Connect, broker: FakeBroker) -> None:
+    called = threading.Semaphore(0)
+    client = connect(broker.endpoint, service=called.release)
+    broker.register()
+    client.wait_registered(WAIT_S)
+    while called.acquire(blocking=False):
+        pass
+
+    client.wake()
+
+    assert called.acquire(timeout=WAIT_S)
+
+
+def test_the_service_is_called_again_when_it_wants_to_be(
+    connect: Connect, broker: FakeBroker
+) -> None:
+    called = threading.Semaphore(0)
+
+    def service() -> float:
+        called.release()
+        return 0.001
+
+    connect(broker.endpoint, service=service)
+    broker.register()
+
+    for _ in range(20):
+        assert called.acquire(timeout=WAIT_S)
+
+
+def test_a_watched_descriptor_has_the_service_called(
+    connect: Connect, broker: FakeBroker
+) -> None:
+    read_fd, write_fd = os.pipe()
+    drained = threading.Event()
+
+    def service() -> None:
+        if os.get_blocking(read_fd):
+            os.set_blocking(read_fd, False)
+        try:
+            os.read(read_fd, 10)
+        except BlockingIOError:
+            return
+        drained.set()
+
+    client = connect(broker.endpoint, service=service, watch_fd=read_fd)
+    try:
+        broker.register()
+        client.wait_registered(WAIT_S)
+        os.write(write_fd, b"news")
+        assert drained.wait(WAIT_S)
+    finally:
+        client.close({})
+        os.close(read_fd)
+        os.close(write_fd)
+
+
+# Leaving
+
+
+def test_leaving_tells_the_broker_how_far_each_topic_went(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+
+    client.close({"A": 10})
+
+    goodbye = broker.receive(Disconnect)
+    assert (goodbye.session, goodbye.next_sequences) == (SESSION, {"A": 10})
+
+
+def test_leaving_ends_with_the_brokers_answer(
+    broker: FakeBroker, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_client, "_LEAVE_ANSWER_S", 10 * WAIT_S)
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+    closer = threading.Thread(target=client.close, args=({},))
+    closer.start()
+
+    goodbye = broker.receive(Disconnect)
+    broker.send(b"nonsense")
+    broker.send(Alive(id=goodbye.id, epoch=broker.epoch, known=True))
+    broker.send(Disconnected(id=goodbye.id + 1))
+    broker.send(Disconnected(id=goodbye.id))
+
+    closer.join(WAIT_S)
+    assert not closer.is_alive()
+
+
+def test_a_broker_that_does_not_answer_cannot_keep_a_client_from_leaving(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+
+    client.close({})
+
+    assert broker.receive(Disconnect).session == SESSION
+
+
+def test_a_client_without_a_broker_can_be_closed(connect: Connect) -> None:
+    connect(f"tcp://127.0.0.1:{free_port()}").close({})
+
+
+def test_a_client_that_was_not_started_can_be_closed(connect: Connect) -> None:
+    connect(f"tcp://127.0.0.1:{free_port()}", start=False).close({})
+
+
+def test_closing_twice_says_goodbye_once(broker: FakeBroker, connect: Connect) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+
+    client.close({"A": 1})
+    client.close({"A": 2})
+
+    assert broker.receive(Disconnect).next_sequences == {"A": 1}
+    broker.router.rcvtimeo = 0
+    with pytest.raises(zmq.Again):
+        broker.receive(Disconnect)
+
+
+def test_a_wake_after_closing_does_nothing(connect: Connect) -> None:
+    client = connect(f"tcp://127.0.0.1:{free_port()}")
+    client.close({})
+
+    client.wake()
+
+
+def test_closing_ends_the_thread(broker: FakeBroker, connect: Connect) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+
+    client.close({})
+
+    names = [thread.name for thread in threading.enumerate()]
+    assert "pubsub-control" not in names

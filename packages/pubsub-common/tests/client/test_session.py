@@ -1,0 +1,560 @@
+"""The client's half of the control protocol, step by step, with time as a number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pubsub_common.client.session import (
+    Changed,
+    ClientSession,
+    Identity,
+    Joined,
+    Lost,
+    Postponed,
+    Refused,
+)
+from pubsub_common.defaults import (
+    HEARTBEATS_PER_LEASE,
+    LEASE_S,
+    REGISTER_ANSWER_S,
+    REGISTER_LATER_S,
+    REGISTER_RETRY_S,
+)
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    Alive,
+    Departure,
+    Disconnect,
+    Disconnected,
+    Error,
+    Farewell,
+    Heartbeat,
+    Latency,
+    PublisherInfo,
+    PublishersChanged,
+    Register,
+    Registered,
+)
+
+IDENTITY = Identity(
+    "subscriber", ("A", "B"), "10.0.0.2", "monotonic", model="decentralized"
+)
+SESSION = 1234
+EPOCH = 99
+PUBLISHER = PublisherInfo(session=5, topics=["A"], address="10.0.0.1:5556")
+
+
+def registered(request: Register, **changes: Any) -> Registered:
+    fields: dict[str, Any] = {
+        "id": request.id,
+        "session": SESSION,
+        "epoch": EPOCH,
+        "lease_s": LEASE_S,
+        "model": "decentralized",
+    }
+    return Registered(**{**fields, **changes})
+
+
+def due(client: ClientSession, now: float) -> Register | Heartbeat:
+    """The message that is due at ``now``; that one is, and nothing else to tell."""
+    message, events = client.tick(now)
+    assert message is not None
+    assert events == []
+    return message
+
+
+def due_register(client: ClientSession, now: float) -> Register:
+    message = due(client, now)
+    assert isinstance(message, Register)
+    return message
+
+
+def due_heartbeat(client: ClientSession, now: float) -> Heartbeat:
+    message = due(client, now)
+    assert isinstance(message, Heartbeat)
+    return message
+
+
+def joined(now: float = 0.0, **reply: Any) -> ClientSession:
+    """A client that has registered at ``now``."""
+    client = ClientSession(IDENTITY, now)
+    client.receive(registered(due_register(client, now), **reply), now)
+    assert client.registered
+    return client
+
+
+# Registering
+
+
+def test_a_new_client_registers_at_once_and_says_who_it_is() -> None:
+    client = ClientSession(IDENTITY, 10.0)
+
+    assert client.next_deadline() == 10.0
+    assert due_register(client, 10.0) == Register(
+        id=1,
+        version=messages.PROTOCOL_VERSION,
+        role="subscriber",
+        topics=["A", "B"],
+        address="10.0.0.2",
+        clock="monotonic",
+        model="decentralized",
+        session=None,
+    )
+
+
+def test_nothing_is_due_before_its_time() -> None:
+    client = ClientSession(IDENTITY, 10.0)
+
+    assert client.tick(9.999) == (None, [])
+
+
+def test_the_answer_makes_it_registered() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    reply = registered(due_register(client, 0.0), publishers=[PUBLISHER])
+
+    assert client.receive(reply, 0.1) == [Joined(reply, again=False)]
+    assert client.registered
+    assert (client.session, client.epoch) == (SESSION, EPOCH)
+
+
+def test_without_a_connection_it_tries_again_shortly() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+
+    client.unsent(0.0)
+
+    assert client.next_deadline() == REGISTER_RETRY_S
+    assert due_register(client, REGISTER_RETRY_S).session is None
+
+
+def test_with_a_connection_what_could_not_be_sent_is_due_at_once() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+    client.unsent(0.0)
+
+    client.connected(0.1)
+
+    assert client.next_deadline() == 0.1
+    due_register(client, 0.1)
+
+
+def test_a_connection_does_not_hurry_what_was_sent() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+    client.unsent(0.0)
+    client.connected(0.1)
+    due_register(client, 0.1)
+
+    client.connected(0.2)
+
+    assert client.next_deadline() == 0.1 + REGISTER_ANSWER_S
+
+
+def test_a_retry_that_was_sent_is_not_sent_once_more() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+    client.unsent(0.0)
+    due_register(client, REGISTER_RETRY_S)  # sent, before `connected` was asked
+
+    client.connected(REGISTER_RETRY_S)
+
+    assert client.next_deadline() == REGISTER_RETRY_S + REGISTER_ANSWER_S
+
+
+def test_after_a_broken_connection_it_does_not_wait_for_an_answer() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+
+    client.reconnected(0.1)
+
+    due_register(client, 0.1)
+
+
+def test_after_a_broken_connection_it_asks_at_once_whether_it_is_known() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    client.receive(registered(due_register(client, 0.0)), 0.0)
+
+    client.reconnected(0.1)
+    request, events = client.tick(0.1)
+
+    assert isinstance(request, Heartbeat)
+    assert events == []
+    assert client.next_deadline() == 0.1 + client.lease_s / HEARTBEATS_PER_LEASE
+
+
+def test_after_a_refusal_a_new_connection_changes_nothing() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    refusal = Error(id=due_register(client, 0.0).id, code="bad_topic", detail="no")
+    client.receive(refusal, 0.0)
+
+    client.reconnected(0.1)
+
+    assert client.next_deadline() is None
+    assert client.tick(0.1) == (None, [])
+
+
+def test_without_an_answer_it_tries_again_after_a_while() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    first = due_register(client, 0.0)
+
+    assert client.tick(REGISTER_ANSWER_S - 0.001) == (None, [])
+    assert due_register(client, REGISTER_ANSWER_S).id > first.id
+
+
+def test_the_answer_to_an_attempt_that_was_given_up_is_ignored() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    first = due_register(client, 0.0)
+    second = due_register(client, REGISTER_ANSWER_S)
+
+    assert client.receive(registered(first, session=1), 2.1) == []
+    assert not client.registered
+    assert client.receive(registered(second, session=2), 2.2) != []
+    assert client.session == 2
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        messages.WRONG_MODEL,
+        messages.WRONG_VERSION,
+        messages.WRONG_CLOCK,
+        messages.BAD_TOPIC,
+        messages.BAD_ADDRESS,
+        messages.MALFORMED,
+    ],
+)
+def test_a_refusal_is_final(code: str) -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+
+    events = client.receive(Error(id=request.id, code=code, detail="no"), 0.1)
+
+    assert events == [Refused(code, "no")]
+    assert client.next_deadline() is None
+    assert client.tick(1e9) == (None, [])
+    assert client.receive(registered(request), 0.2) == []
+    assert not client.registered
+
+
+@pytest.mark.parametrize("code", [messages.REVOKED, messages.NOT_ALLOWED])
+def test_who_was_accepted_and_is_sent_away_is_finished(code: str) -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    client.receive(registered(due_register(client, 0.0)), 0.1)
+
+    events = client.receive(Error(id=-1, code=code, detail="no"), 0.2)
+
+    assert events == [Refused(code, "no", ended=True)]
+    assert client.next_deadline() is None
+
+
+def test_who_is_told_to_come_later_does() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+
+    later = Error(id=request.id, code=messages.TOO_FAST, detail="later")
+    events = client.receive(later, 0.1)
+
+    assert events == [Postponed(messages.TOO_FAST, "later")]
+    assert client.tick(0.1 + REGISTER_LATER_S - 0.01) == (None, [])
+    again = due_register(client, 0.1 + REGISTER_LATER_S)
+    assert client.receive(registered(again), 2.0) != []
+    assert client.registered
+
+
+def test_an_error_about_another_request_is_no_refusal() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+    error = Error(id=request.id + 1, code=messages.MALFORMED, detail="?")
+
+    assert client.receive(error, 0.1) == []
+    assert client.receive(registered(request), 0.2) != []
+
+
+def test_an_error_about_a_heartbeat_does_not_end_the_registration() -> None:
+    client = joined()
+    beat = due_heartbeat(client, LEASE_S / HEARTBEATS_PER_LEASE)
+
+    error = Error(id=beat.id, code=messages.MALFORMED, detail="?")
+
+    assert client.receive(error, 2.1) == []
+    assert client.registered
+
+
+# The lease
+
+
+def test_a_registered_client_renews_its_lease_several_times_per_lease() -> None:
+    client = joined(lease_s=9.0)
+    beats = []
+    for _ in range(3):
+        at = client.next_deadline()
+        assert at is not None
+        beat = due_heartbeat(client, at)
+        client.receive(Alive(id=beat.id, epoch=EPOCH, known=True), at)
+        beats.append((at, beat.session))
+
+    assert beats == [(3.0, SESSION), (6.0, SESSION), (9.0, SESSION)]
+
+
+def test_every_request_has_its_own_id() -> None:
+    client = joined()
+    ids = [due(client, 2.0 * turn).id for turn in (1, 2, 3)]
+
+    assert len(set(ids)) == 3
+
+
+def told(client: ClientSession, now: float, **numbers: int) -> dict[str, int] | None:
+    """What a heartbeat at ``now`` tells of these next sequence numbers."""
+    message, _ = client.tick(now, published=lambda: numbers)
+    assert isinstance(message, Heartbeat)
+    client.receive(Alive(id=message.id, epoch=EPOCH, known=True), now)
+    return message.published
+
+
+def test_a_heartbeat_tells_the_numbers_that_have_changed() -> None:
+    client = joined(0.0)
+    assert told(client, 2.0, A=10, B=0) == {"A": 10}
+    assert told(client, 4.0, A=10, B=0) == {}
+    assert told(client, 6.0, A=12, B=3) == {"A": 12, "B": 3}
+    assert due_heartbeat(client, 8.0).published is None
+
+
+def test_numbers_in_a_heartbeat_that_was_not_sent_are_told_again() -> None:
+    client = joined(0.0)
+    assert told(client, 2.0, A=10, B=1) == {"A": 10, "B": 1}
+    assert told(client, 4.0, A=11, B=1) == {"A": 11}
+    client.unsent(4.0)
+    assert told(client, 4.0 + REGISTER_RETRY_S, A=11, B=1) == {"A": 11}
+
+
+def test_a_broker_that_it_registers_with_again_is_told_all_numbers() -> None:
+    client = joined(0.0)
+    assert told(client, 2.0, A=10, B=1) == {"A": 10, "B": 1}
+    client.receive(Alive(id=9, epoch=EPOCH + 1, known=False), 3.0)
+    client.receive(registered(due_register(client, 3.0), epoch=EPOCH + 1), 3.0)
+    assert told(client, 5.0, A=10, B=1) == {"A": 10, "B": 1}
+
+
+def test_numbers_and_latency_are_asked_for_only_when_they_are_told() -> None:
+    asked: list[str] = []
+    figures = Latency(count=1, p50_ns=2, p99_ns=3, max_ns=4)
+
+    def published() -> dict[str, int]:
+        asked.append("published")
+        return {}
+
+    def latency() -> Latency:
+        asked.append("latency")
+        return figures
+
+    client = ClientSession(IDENTITY, 0.0)
+    register, _ = client.tick(0.0, published=published, latency=latency)
+    assert isinstance(register, Register)
+    client.receive(registered(register), 0.0)
+    client.tick(0.1, published=published, latency=latency)
+    assert asked == []
+    heartbeat, _ = client.tick(2.0, published=published, latency=latency)
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.latency == figures
+    assert asked == ["published", "latency"]
+
+
+def test_it_registers_again_when_its_session_is_unknown() -> None:
+    client = joined()
+    beat = due_heartbeat(client, 2.0)
+
+    assert client.receive(Alive(id=beat.id, epoch=EPOCH, known=False), 2.1) == []
+    assert client.next_deadline() == 2.1
+    again = due_register(client, 2.1)
+    assert again.session == SESSION
+    reply = registered(again)
+    assert client.receive(reply, 2.2) == [Joined(reply, again=True)]
+
+
+def test_it_registers_again_when_the_broker_has_restarted() -> None:
+    client = joined()
+    beat = due_heartbeat(client, 2.0)
+
+    client.receive(Alive(id=beat.id, epoch=EPOCH + 1, known=True), 2.1)
+
+    again = due_register(client, 2.1)
+    assert again.session == SESSION
+    client.receive(registered(again, epoch=EPOCH + 1), 2.2)
+    assert client.epoch == EPOCH + 1
+
+
+def test_it_registers_again_when_told_that_its_session_is_unknown() -> None:
+    client = joined()
+    beat = due_heartbeat(client, 2.0)
+
+    client.receive(Error(id=beat.id, code=messages.UNKNOWN_SESSION, detail=""), 2.1)
+
+    assert due_register(client, 2.1).session == SESSION
+
+
+def test_a_broker_that_is_silent_for_a_lease_is_lost() -> None:
+    client = joined(lease_s=6.0)
+    for at in (2.0, 4.0, 6.0):
+        due_heartbeat(client, at)
+
+    message, events = client.tick(8.0)
+
+    assert events == [Lost(farewell=False)]
+    assert isinstance(message, Register)
+    assert message.session == SESSION
+    assert not client.registered
+
+
+def test_the_loss_of_the_broker_is_told_once() -> None:
+    client = joined(lease_s=6.0)
+    client.tick(8.0)
+
+    assert client.tick(8.0 + REGISTER_ANSWER_S)[1] == []
+
+
+def test_whatever_the_broker_says_shows_that_it_is_there() -> None:
+    client = joined(lease_s=6.0)
+    client.receive(PublishersChanged(revision=1, joined=[PUBLISHER]), 5.0)
+
+    due_heartbeat(client, 8.0)
+
+
+def test_a_client_that_was_stopped_for_longer_than_its_lease_registers_again() -> None:
+    client = joined(lease_s=6.0)
+
+    message, events = client.tick(1000.0)
+
+    assert isinstance(message, Register)
+    assert events == [Lost(farewell=False)]
+
+
+def test_a_late_answer_of_before_does_not_undo_a_new_registration_for_good() -> None:
+    client = joined(lease_s=6.0)
+    beat = due_heartbeat(client, 2.0)
+    client.tick(1000.0)
+    client.receive(Alive(id=beat.id, epoch=EPOCH, known=False), 1000.1)
+
+    again = due_register(client, 1000.1)
+    client.receive(registered(again), 1000.2)
+
+    assert client.registered
+    due_heartbeat(client, 1002.2)
+
+
+def test_a_broker_that_says_goodbye_is_asked_again_shortly() -> None:
+    client = joined()
+
+    assert client.receive(Farewell(epoch=EPOCH), 1.0) == [Lost(farewell=True)]
+    assert client.receive(Farewell(epoch=EPOCH), 1.0) == []
+    assert client.next_deadline() == 1.0 + REGISTER_RETRY_S
+    assert due_register(client, 1.0 + REGISTER_RETRY_S).session == SESSION
+
+
+# Pushes
+
+
+def test_a_push_tells_who_came_and_who_left() -> None:
+    client = joined()
+    left = [Departure(session=7)]
+
+    events = client.receive(
+        PublishersChanged(revision=1, joined=[PUBLISHER], left=left), 1.0
+    )
+
+    assert events == [Changed([PUBLISHER], left)]
+
+
+def test_the_heartbeat_names_the_last_push_that_was_seen() -> None:
+    client = joined(revision=4)
+    client.receive(PublishersChanged(revision=5), 1.0)
+
+    assert due_heartbeat(client, 2.0).revision == 5
+
+
+@pytest.mark.parametrize("revision", [0, 4, 6, 2**60])
+def test_a_push_that_is_not_the_next_one_means_registering_again(
+    revision: int,
+) -> None:
+    client = joined(revision=4)
+
+    assert client.receive(PublishersChanged(revision=revision), 1.0) == []
+    assert due_register(client, 1.0).session == SESSION
+
+
+def test_a_missing_last_push_is_noticed_by_the_heartbeats_answer() -> None:
+    client = joined(revision=4)
+    beat = due_heartbeat(client, 2.0)
+
+    client.receive(Alive(id=beat.id, epoch=EPOCH, known=True, revision=5), 2.1)
+
+    assert due_register(client, 2.1).session == SESSION
+
+
+def test_an_answer_with_the_revision_seen_changes_nothing() -> None:
+    client = joined(revision=4)
+    beat = due_heartbeat(client, 2.0)
+
+    client.receive(Alive(id=beat.id, epoch=EPOCH, known=True, revision=4), 2.1)
+
+    assert client.registered
+    due_heartbeat(client, 4.0)
+
+
+def test_pushes_before_the_reply_are_in_the_reply_already() -> None:
+    client = joined()
+    client.receive(PublishersChanged(revision=3), 1.0)  # one was missed
+    again = due_register(client, 1.0)
+
+    assert client.receive(PublishersChanged(revision=4), 1.1) == []
+    assert client.next_deadline() == 1.0 + REGISTER_ANSWER_S
+    client.receive(registered(again, revision=4), 1.2)
+
+    assert client.receive(PublishersChanged(revision=5), 1.3) == [Changed([], [])]
+
+
+# Leaving
+
+
+def test_a_publisher_that_leaves_tells_how_far_each_topic_went() -> None:
+    client = joined()
+
+    assert client.leave({"A": 10, "B": 0}) == Disconnect(
+        id=2, session=SESSION, next_sequences={"A": 10, "B": 0}
+    )
+
+
+def test_whether_an_answer_is_on_its_way_is_known() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    assert not client.asking
+    due_register(client, 0.0)
+    client.unsent(0.0)
+    assert not client.asking, "nothing was asked"
+
+    request = due_register(client, 1.0)
+    assert client.asking
+    client.receive(registered(request), 1.1)
+    assert not client.asking
+
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+    client.receive(Error(id=request.id, code=messages.TOO_FAST, detail="later"), 0.1)
+    assert not client.asking
+
+
+def test_one_that_never_registered_leaves_without_a_word() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    client.tick(0.0)
+
+    assert client.leave({}) is None
+
+
+def test_after_leaving_nothing_is_due_and_nothing_matters() -> None:
+    client = joined()
+    client.leave({})
+
+    assert client.next_deadline() is None
+    assert client.tick(1e9) == (None, [])
+    assert client.receive(Disconnected(id=2), 1.0) == []
+    assert client.receive(PublishersChanged(revision=1), 1.0) == []

@@ -1,0 +1,179 @@
+"""Which address a host is reached at."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.net import addresses
+from pubsub_common.net.addresses import (
+    choose_address,
+    host_address,
+    interface_addresses,
+    resolve,
+)
+from pubsub_common.protocol import endpoints
+
+LOOPBACK = {"lo": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "chosen"),
+    [
+        pytest.param({}, "127.0.0.1", id="no interface at all"),
+        pytest.param(LOOPBACK, "127.0.0.1", id="loopback only"),
+        pytest.param(
+            {**LOOPBACK, "h3-eth0": "10.0.0.3"}, "10.0.0.3", id="Mininet host"
+        ),
+        pytest.param(
+            {**LOOPBACK, "h3-eth1": "10.0.1.3", "h3-eth0": "10.0.0.3"},
+            "10.0.0.3",
+            id="Mininet host with two links",
+        ),
+        pytest.param({"h3-eth0": "10.0.0.3"}, "10.0.0.3", id="no loopback"),
+        pytest.param(
+            {**LOOPBACK, "eth0": "192.168.0.7"}, "127.0.0.1", id="ordinary machine"
+        ),
+        pytest.param(
+            {**LOOPBACK, "eth0": "192.168.0.7", "s1-eth1": "10.0.0.9"},
+            "127.0.0.1",
+            id="machine on which Mininet runs",
+        ),
+        pytest.param(
+            {**LOOPBACK, "docker0": "172.17.0.1"}, "127.0.0.1", id="docker bridge"
+        ),
+        pytest.param({"lo": "127.0.0.1", "eth0": "127.0.5.1"}, "127.0.0.1", id="alias"),
+        pytest.param(
+            {**LOOPBACK, "h1-eth0.5": "10.0.0.1"}, "127.0.0.1", id="VLAN of a host"
+        ),
+    ],
+)
+def test_the_address_is_a_mininet_hosts_own_or_loopback(
+    interfaces: dict[str, str], chosen: str
+) -> None:
+    assert choose_address(interfaces) == chosen
+
+
+def test_the_first_ipv4_address_of_each_interface_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entries = {
+        "lo": {2: [{"addr": "127.0.0.1"}, {"addr": "127.0.0.2"}]},
+        "h1-eth0": {2: [{"addr": "10.0.0.1"}], 10: [{"addr": "fe80::1"}]},
+        "v6": {10: [{"addr": "fe80::2"}]},
+        "down": {},
+    }
+    fake = SimpleNamespace(
+        AF_INET=2, interfaces=lambda: list(entries), ifaddresses=entries.__getitem__
+    )
+    monkeypatch.setitem(sys.modules, "netifaces", fake)
+
+    assert interface_addresses() == {"lo": "127.0.0.1", "h1-eth0": "10.0.0.1"}
+
+
+def test_the_interfaces_of_this_machine_can_be_read() -> None:
+    assert "127.0.0.1" in interface_addresses().values()
+
+
+@pytest.mark.parametrize("peer", [None, "127.0.0.1", "127.0.7.3"])
+def test_without_a_distant_peer_the_interfaces_decide(
+    monkeypatch: pytest.MonkeyPatch, peer: str | None
+) -> None:
+    monkeypatch.setattr(
+        addresses, "interface_addresses", lambda: {"h1-eth0": "10.0.0.1"}
+    )
+
+    assert host_address(peer) == "10.0.0.1"
+
+
+class FakeSocket:
+    """A datagram socket whose routing table is one line, or none."""
+
+    def __init__(self, source: str | None) -> None:
+        self.source = source
+        self.peer: object = None
+        self.closed = False
+
+    def connect(self, peer: object) -> None:
+        self.peer = peer
+        if self.source is None:
+            raise OSError(101, "Network is unreachable")
+
+    def getsockname(self) -> tuple[str, int]:
+        return str(self.source), 1234
+
+    def __enter__(self) -> FakeSocket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("source", ["10.0.0.7", None])
+def test_towards_a_peer_the_route_decides(
+    monkeypatch: pytest.MonkeyPatch, source: str | None
+) -> None:
+    fake = FakeSocket(source)
+    monkeypatch.setattr(socket, "socket", lambda *_: fake)
+
+    if source is None:
+        with pytest.raises(PubSubError, match=r"10\.0\.0\.1.*unreachable") as found:
+            host_address("10.0.0.1")
+        assert not isinstance(found.value, ConfigError)  # it may come up yet
+    else:
+        assert host_address("10.0.0.1") == source
+    assert fake.peer is not None
+    assert fake.closed
+
+
+def test_the_parsers_of_addresses_are_found_here_too() -> None:
+    assert addresses.validate_host is endpoints.validate_host
+    assert addresses.parse_address is endpoints.parse_address
+
+
+# Names
+
+
+def test_an_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "getaddrinfo")
+
+    assert resolve("10.0.0.1") == "10.0.0.1"
+
+
+def test_of_a_name_the_first_ipv4_address_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look_up(name: str, _port: None, family: int, kind: int) -> list[Any]:
+        assert (name, family) == ("broker", socket.AF_INET)
+        return [
+            (family, kind, 6, "", (address, 0)) for address in ("10.0.0.7", "10.0.0.8")
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    assert resolve("broker") == "10.0.0.7"
+
+
+def test_this_machine_has_a_name() -> None:
+    assert resolve("localhost") == "127.0.0.1"
+
+
+@pytest.mark.parametrize("found", ["Name or service not known", "0.0.0.0"])
+def test_a_name_without_a_usable_address_is_no_mistake_in_the_options(
+    monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    def look_up(*_: object) -> list[Any]:
+        if found == "0.0.0.0":
+            return [(2, 1, 6, "", (found, 0))]
+        raise socket.gaierror(socket.EAI_NONAME, found)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    with pytest.raises(PubSubError, match=f"known of 'broker': {found}") as error:
+        resolve("broker")
+    assert not isinstance(error.value, ConfigError)

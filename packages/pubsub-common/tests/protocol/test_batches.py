@@ -1,0 +1,137 @@
+"""Batches: the same events, in one frame."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol.batches import (
+    Batch,
+    counted,
+    decode_batch_body,
+    encode_batch,
+    encode_batch_body,
+    is_batch,
+)
+from pubsub_common.protocol.events import (
+    Event,
+    encode_event,
+    encode_large_event,
+    topic_prefix,
+)
+
+TOPICS = st.text(
+    st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=63
+)
+SESSIONS = st.integers(0, 2**53 - 1)
+SEQUENCES = st.integers(0, 2**61)
+STAMPS = st.integers(0, 2**62)
+PAYLOADS = st.binary(max_size=50)
+EVENTS = st.lists(st.tuples(STAMPS, PAYLOADS), min_size=1, max_size=20)
+
+
+@given(TOPICS, SESSIONS, SEQUENCES, EVENTS)
+def test_a_batch_holds_the_events_that_were_put_in(
+    topic: str, session: int, sequence: int, events: list[tuple[int, bytes]]
+) -> None:
+    stamps, payloads = ([list(column) for column in zip(*events, strict=True)]) or []
+    body = encode_batch_body("10.0.0.1:1", session, sequence, stamps, payloads)
+    batch = decode_batch_body(body)
+    batch.topic = topic
+    batch.received_ns = 5
+
+    assert len(batch) == len(events)
+    assert list(batch) == [
+        Event("10.0.0.1:1", session, sequence + i, stamp, payload, topic, 5)
+        for i, (stamp, payload) in enumerate(events)
+    ]
+    assert encode_batch(batch) == topic_prefix(topic) + body
+
+
+@given(TOPICS, SESSIONS, SEQUENCES, EVENTS, st.integers(1, 25))
+def test_a_batch_is_cut_to_its_first_events(
+    topic: str,
+    session: int,
+    sequence: int,
+    events: list[tuple[int, bytes]],
+    limit: int,
+) -> None:
+    stamps, payloads = (list(column) for column in zip(*events, strict=True))
+    body = encode_batch_body("10.0.0.1:1", session, sequence, stamps, payloads)
+    frame = topic_prefix(topic) + body
+
+    found, cut, count = counted(frame, limit)
+
+    assert found == topic
+    assert count == min(limit, len(events))
+    assert list(decode_batch_body(cut[len(topic_prefix(topic)) :])) == [
+        Event("10.0.0.1:1", session, sequence + i, stamp, payload)
+        for i, (stamp, payload) in enumerate(events[:limit])
+    ]
+
+
+@given(TOPICS, SESSIONS, SEQUENCES, STAMPS, PAYLOADS)
+def test_an_event_counts_as_one(
+    topic: str, session: int, sequence: int, stamp: int, payload: bytes
+) -> None:
+    frame = encode_event(topic, "10.0.0.1:1", session, sequence, stamp, payload)
+
+    assert counted(frame, 1) == (topic, frame, 1)
+    assert not is_batch(frame, len(topic.encode()))
+
+
+@given(
+    SESSIONS,
+    SEQUENCES,
+    STAMPS,
+    st.lists(
+        st.sampled_from([0, 1, 255, 256, 65_535, 65_536, 70_000, 2**20 + 1]),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_a_large_event_is_encoded_like_any_other(
+    session: int, sequence: int, stamp: int, sizes: list[int]
+) -> None:
+    for index, size in enumerate(sizes):
+        payload = bytes([index]) * size
+        fields = ("10.0.0.1:1", session, sequence, stamp, payload)
+
+        assert encode_large_event(b"A\0", *fields) == encode_event("A", *fields)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_batch_or_a_protocol_error(body: bytes) -> None:
+    try:
+        batch = decode_batch_body(body)
+    except ProtocolError:
+        return
+    assert len(list(batch)) == len(batch) >= 1
+
+
+@given(st.binary(max_size=60), st.integers(1, 3))
+def test_any_frame_can_be_counted_or_is_a_protocol_error(
+    frame: bytes, limit: int
+) -> None:
+    try:
+        topic, cut, count = counted(frame, limit)
+    except ProtocolError:
+        return
+    assert cut.startswith(topic.encode() + b"\0")
+    assert 1 <= count <= max(limit, 1)
+
+
+def test_a_batch_of_one_event() -> None:
+    event = Event("10.0.0.1:1", 2, 3, 4, b"x", "A", 9)
+
+    assert list(Batch.of(event)) == [event]
+
+
+def test_a_batch_without_events_is_refused() -> None:
+    body = msgspec.msgpack.encode(("p", 1, 2, 3, [], []))
+
+    with pytest.raises(ProtocolError, match="no payloads"):
+        decode_batch_body(body)

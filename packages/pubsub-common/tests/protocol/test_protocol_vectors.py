@@ -1,0 +1,352 @@
+"""docs/protocol.md is true: its vectors, tables and limits, against the code."""
+
+from __future__ import annotations
+
+import re
+import typing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pubsub_common import defaults
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.batches import (
+    Batch,
+    counted,
+    decode_batch_body,
+    encode_batch,
+)
+from pubsub_common.protocol.events import (
+    Event,
+    decode_event,
+    decode_ready_answer,
+    encode_event,
+    encode_ready_answer,
+    parse_ready_topic,
+    ready_topic,
+)
+from pubsub_common.protocol.recovery_messages import (
+    ANSWER_BYTES,
+    ANSWER_EVENTS,
+    POSITION_S,
+    Question,
+    decode_answer,
+    decode_position,
+    encode_answer,
+    encode_position,
+    parse_position_prefix,
+    parse_question,
+    position_prefix,
+    recovery_topic,
+)
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text("utf-8")
+
+
+def blocks(info: str) -> list[list[str]]:
+    """The lines of each fenced block that is labelled ``info``."""
+    found = re.findall(rf"^```{info}\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+    assert found, info
+    return [block.splitlines() for block in found]
+
+
+def fields(block: list[str]) -> dict[str, str]:
+    pairs = (line.partition(":") for line in block)
+    return {name: value.strip() for name, _, value in pairs}
+
+
+def event_of(vector: dict[str, str]) -> Event:
+    return Event(
+        publisher=vector["publisher"],
+        session=int(vector["session"]),
+        sequence=int(vector["sequence"]),
+        published_ns=int(vector["published_ns"]),
+        payload=bytes.fromhex(vector["payload"]),
+        topic=vector["topic"],
+    )
+
+
+[REQUESTS] = blocks("json requests")
+[REPLIES] = blocks("json replies")
+[REFUSED_REQUESTS] = blocks("json refused")
+[REFUSED_FRAMES] = blocks("hex refused")
+EVENTS = [fields(block) for block in blocks("event")]
+ACCEPTED_EVENTS = [fields(block) for block in blocks("event accepted")]
+BATCHES = [fields(block) for block in blocks("batch")]
+[REFUSED_BATCHES] = blocks("hex refused batch")
+READY = [fields(block) for block in blocks("ready")]
+RECOVERY = [fields(block) for block in blocks("recovery")]
+POSITIONS = [fields(block) for block in blocks("position")]
+
+
+# Vectors
+
+
+@pytest.mark.parametrize("line", REQUESTS)
+def test_a_request_is_read_and_written_as_documented(line: str) -> None:
+    request = messages.decode_request(line.encode())
+
+    assert messages.encode(request) == line.encode()
+
+
+@pytest.mark.parametrize("line", REPLIES)
+def test_a_reply_is_read_and_written_as_documented(line: str) -> None:
+    reply = messages.decode_reply(line.encode())
+
+    assert messages.encode(reply) == line.encode()
+
+
+@pytest.mark.parametrize("line", [*REQUESTS, *REPLIES])
+def test_the_order_of_fields_does_not_matter(line: str) -> None:
+    decode = messages.decode_request if line in REQUESTS else messages.decode_reply
+    backwards = dict(reversed(msgspec.json.decode(line).items()))
+
+    message = decode(msgspec.json.encode(backwards))
+
+    assert messages.encode(message) == line.encode()
+
+
+@pytest.mark.parametrize("line", REFUSED_REQUESTS)
+def test_a_bad_request_is_answered_as_documented(line: str) -> None:
+    # Those that only the broker's core can judge are decoded here all the same;
+    # its answers are tested in pubsub-broker.
+    number, code, data = line.split(" ", 2)
+    try:
+        messages.decode_request(data.encode())
+    except ProtocolError as error:
+        reply = messages.explain_undecodable(data.encode(), error)
+        assert (reply.id, reply.code) == (int(number), code)
+    else:
+        assert code != messages.MALFORMED
+
+
+@pytest.mark.parametrize("vector", EVENTS)
+def test_an_event_is_read_and_written_as_documented(vector: dict[str, str]) -> None:
+    event = event_of(vector)
+    frame = encode_event(
+        event.topic,
+        event.publisher,
+        event.session,
+        event.sequence,
+        event.published_ns,
+        event.payload,
+    )
+
+    assert frame.hex() == vector["frame"]
+    assert decode_event(frame) == event
+
+
+@pytest.mark.parametrize("vector", ACCEPTED_EVENTS)
+def test_other_encodings_of_an_event_are_read(vector: dict[str, str]) -> None:
+    assert decode_event(bytes.fromhex(vector["frame"])) == event_of(vector)
+
+
+@pytest.mark.parametrize("line", REFUSED_FRAMES)
+def test_what_is_documented_as_no_event_is_none(line: str) -> None:
+    frame = bytes.fromhex(line.partition(" ")[0])
+
+    with pytest.raises(ProtocolError):
+        decode_event(frame)
+
+
+@pytest.mark.parametrize("vector", BATCHES)
+def test_a_batch_is_read_and_written_as_documented(vector: dict[str, str]) -> None:
+    batch = Batch(
+        publisher=vector["publisher"],
+        session=int(vector["session"]),
+        sequence=int(vector["sequence"]),
+        published_ns=int(vector["published_ns"]),
+        offsets_ns=[int(part) for part in vector["offsets_ns"].split(",")],
+        payloads=[bytes.fromhex(part) for part in vector["payloads"].split(",")],
+        topic=vector["topic"],
+    )
+    frame = bytes.fromhex(vector["frame"])
+
+    assert encode_batch(batch) == frame
+    assert counted(frame, 100) == (batch.topic, frame, len(batch))
+
+
+@pytest.mark.parametrize("line", REFUSED_BATCHES)
+def test_what_is_documented_as_no_batch_is_none(line: str) -> None:
+    body = bytes.fromhex(line.partition(" ")[0])[2:]
+
+    with pytest.raises(ProtocolError):
+        decode_batch_body(body)
+
+
+@pytest.mark.parametrize("vector", READY)
+def test_the_ready_handshake_is_as_documented(vector: dict[str, str]) -> None:
+    topic, subscriber = vector["topic"], int(vector["subscriber"])
+    question = bytes.fromhex(vector["ready_topic"])
+    session, sequence = int(vector["session"]), int(vector["next_sequence"])
+    answer = bytes.fromhex(vector["answer"])
+
+    assert ready_topic(topic, subscriber) == question
+    assert parse_ready_topic(question) == (topic, subscriber)
+    assert (
+        encode_ready_answer(topic, subscriber, vector["publisher"], session, sequence)
+        == answer
+    )
+    assert decode_ready_answer(answer) == (
+        topic,
+        Event(vector["publisher"], session, sequence, 0, b""),
+    )
+
+
+@pytest.mark.parametrize("vector", RECOVERY)
+def test_recovery_is_as_documented(vector: dict[str, str]) -> None:
+    numbers = (
+        int(vector[name])
+        for name in ("session", "subscriber", "first", "last", "attempt")
+    )
+    question = Question(vector["topic"], *numbers)
+    raw, frame = (bytes.fromhex(vector[name]) for name in ("recovery_topic", "answer"))
+    events = [
+        (int(stamp), bytes.fromhex(payload))
+        for stamp, _, payload in (
+            pair.partition(" ") for pair in vector["events"].split(",") if pair
+        )
+    ]
+    stamps_ns = [stamp for stamp, _ in events]
+    payloads = [payload for _, payload in events]
+
+    assert recovery_topic(question) == raw
+    assert parse_question(raw) == question
+    assert (
+        encode_answer(
+            question, vector["publisher"], int(vector["sequence"]), stamps_ns, payloads
+        )
+        == frame
+    )
+    decoded = decode_answer(frame)
+    assert decoded is not None
+    assert decoded[0] == question
+    assert [(each.published_ns, each.payload) for each in decoded[1]] == events
+
+
+@pytest.mark.parametrize("vector", POSITIONS)
+def test_positions_are_as_documented(vector: dict[str, str]) -> None:
+    topic, publisher = vector["topic"], vector["publisher"]
+    session, number = int(vector["session"]), int(vector["next_sequence"])
+    raw, frame = (
+        bytes.fromhex(vector[name]) for name in ("position_topic", "position")
+    )
+
+    assert position_prefix(topic) == raw
+    assert parse_position_prefix(raw) == topic
+    assert encode_position(topic, publisher, session, number) == frame
+    assert decode_position(frame) == (topic, Event(publisher, session, number, 0, b""))
+
+
+def test_the_figures_of_recovery_are_the_documented_ones() -> None:
+    text = " ".join(DOCUMENT.split())
+
+    assert f"at most {ANSWER_EVENTS} events" in text
+    assert f"a single one, {ANSWER_BYTES} bytes" in text
+    assert f"every {POSITION_S:g} seconds how far" in text
+
+
+# Tables
+
+MESSAGES: dict[str, type[msgspec.Struct]] = {
+    str(kind.__struct_config__.tag): kind
+    for union in (messages.Request, messages.Reply)
+    for kind in typing.get_args(union)
+}
+PARTS: dict[str, type[msgspec.Struct]] = {
+    "publisher": messages.PublisherInfo,
+    "departure": messages.Departure,
+    "client": messages.ClientStatus,
+    "clock offset": messages.ClockOffset,
+    "clock range": messages.ClockRange,
+}
+
+
+def table_below(heading: str) -> list[list[str]]:
+    """The rows, cell by cell, of the first table below a heading."""
+    [_, below] = re.split(rf"^#+ {re.escape(heading)}$", DOCUMENT, flags=re.MULTILINE)
+    rows: list[list[str]] = []
+    for line in below.splitlines():
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        elif rows or line.startswith("#"):
+            break
+    return rows[2:]
+
+
+def default_of(field: msgspec.inspect.Field) -> str:
+    """A field's default as the document writes it: JSON, or nothing."""
+    if field.required:
+        return ""
+    factory = field.default_factory
+    value = field.default if factory is msgspec.NODEFAULT else factory()
+    return msgspec.json.encode(value).decode()
+
+
+def described(kind: type[msgspec.Struct]) -> list[list[str]]:
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return [[f"`{field.name}`", default_of(field)] for field in info.fields]
+
+
+@pytest.mark.parametrize("tag", sorted(MESSAGES))
+def test_every_field_of_a_message_is_documented_with_its_default(tag: str) -> None:
+    rows = table_below(f"`{tag}`")
+
+    assert [[row[0], row[2]] for row in rows] == described(MESSAGES[tag])
+
+
+@pytest.mark.parametrize("name", sorted(PARTS))
+def test_every_field_of_a_part_is_documented_with_its_default(name: str) -> None:
+    rows = table_below(name)
+
+    assert [[row[0], row[2]] for row in rows] == described(PARTS[name])
+
+
+def test_every_message_has_a_heading_and_a_vector() -> None:
+    headings = re.findall(r"^#### `(\w+)`$", DOCUMENT, re.MULTILINE)
+    vectors = {msgspec.json.decode(line)["type"] for line in [*REQUESTS, *REPLIES]}
+
+    assert sorted(headings) == sorted(MESSAGES)
+    assert vectors == set(MESSAGES)
+
+
+@pytest.mark.parametrize("tag", sorted(MESSAGES))
+def test_every_field_of_a_message_is_in_some_vector(tag: str) -> None:
+    lines = [msgspec.json.decode(line) for line in [*REQUESTS, *REPLIES]]
+    seen = {name for line in lines if line["type"] == tag for name in line}
+
+    assert seen == {"type", *MESSAGES[tag].__struct_fields__}
+
+
+def test_every_error_code_is_documented_and_no_other() -> None:
+    codes = {
+        value
+        for name, value in vars(messages).items()
+        if name.isupper() and isinstance(value, str)
+    }
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", DOCUMENT, re.MULTILINE)
+
+    assert set(rows) == codes
+
+
+def test_the_version_is_the_documented_one() -> None:
+    assert f"Version {messages.PROTOCOL_VERSION}." in DOCUMENT
+
+
+def test_the_limits_are_the_documented_ones() -> None:
+    rows = table_below("Limits")
+
+    documented = {row[0].strip("`"): row[1] for row in rows}
+    assert documented == {name: str(getattr(defaults, name)) for name in documented}
+    assert {name for name in vars(defaults) if name.startswith("MAX_")} - set(
+        documented
+    ) == {"MAX_EVENT_COUNT"}
+
+
+def test_the_clocks_are_the_documented_ones() -> None:
+    [row] = [row for row in table_below("`register`") if row[0] == "`clock`"]
+
+    assert re.findall(r"`(\w+)`", row[3]) == list(defaults.CLOCKS)

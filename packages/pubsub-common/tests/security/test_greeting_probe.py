@@ -1,0 +1,207 @@
+"""Why a connection is not made, where libzmq itself is told too little."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+
+from pubsub_common.client.control_client import ControlClient
+from pubsub_common.client.session import Identity
+from pubsub_common.errors import BrokerUnreachable, HandshakeFailed
+from pubsub_common.security import greeting_probe
+from pubsub_common.security.handshake_failure import (
+    HandshakeFailure,
+    Why,
+    look_closer,
+)
+from pubsub_common.security.keys import ClientKeys, act_as_server, new_pair
+
+WAIT_S = 30.0
+IDENTITY = Identity("subscriber", ("A",), "127.0.0.1", "realtime", "decentralized")
+HUNG_UP = HandshakeFailure(Why.HUNG_UP, retrying=True)
+
+
+def greeting_of(mechanism: bytes, version: int = 3) -> bytes:
+    signature = b"\xff" + bytes(8) + b"\x7f"
+    return signature + bytes([version, 1]) + mechanism.ljust(20, b"\0") + bytes(32)
+
+
+class HangsUp:
+    """Hangs up on a libzmq before it has said its mechanism, as a libzmq does to which
+    a greeting comes at once. libzmq begins with a signature of 10 bytes alone."""
+
+    def __init__(self, mechanism: bytes) -> None:
+        self._greeting = greeting_of(mechanism)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.where = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with self._listening.accept()[0] as connection:
+                    connection.settimeout(WAIT_S)
+                    if len(connection.recv(64)) > 10:
+                        connection.sendall(self._greeting)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join(WAIT_S)
+
+
+@pytest.fixture
+def hangs_up() -> Iterator[Callable[[bytes], HangsUp]]:
+    started: list[HangsUp] = []
+
+    def start(mechanism: bytes) -> HangsUp:
+        started.append(HangsUp(mechanism))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (greeting_of(b"CURVE"), True),
+        (greeting_of(b"NULL"), False),
+        (greeting_of(b"PLAIN"), None),
+        (greeting_of(b"CURVE", version=1), None),
+        (greeting_of(b"CURVE")[:40], None),
+        (b"HTTP/1.0 400 Bad Request".ljust(64), None),
+        (b"", None),
+    ],
+)
+def test_a_greeting_tells_whether_keys_are_wanted(
+    said: bytes, wanted: bool | None
+) -> None:
+    assert greeting_probe.wants_keys(said) is wanted
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("secure", [True, False])
+def test_libzmq_tells_its_mechanism_who_waits_for_it(
+    context: zmq.Context[zmq.Socket[bytes]], secure: bool
+) -> None:
+    router = context.socket(zmq.ROUTER)
+    if secure:
+        act_as_server(router, new_pair())
+    router.bind("tcp://127.0.0.1:*")
+    where = router.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://")
+
+    assert greeting_probe.ask(where, WAIT_S) is secure
+
+
+@pytest.mark.integration
+def test_who_does_not_answer_tells_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert greeting_probe.ask(f"127.0.0.1:{silent.getsockname()[1]}", 0.01) is None
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        where = f"127.0.0.1:{gone.getsockname()[1]}"
+    assert greeting_probe.ask(where) is None
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("mechanism", "with_keys", "why"),
+    [
+        (b"CURVE", False, Why.MISMATCH),
+        (b"NULL", True, Why.MISMATCH),
+        (b"CURVE", True, Why.OTHER_KEY),
+        (b"NULL", False, Why.HUNG_UP),
+        (b"?", True, Why.HUNG_UP),
+    ],
+)
+def test_why_somebody_hangs_up_is_asked(
+    hangs_up: Callable[[bytes], HangsUp], mechanism: bytes, with_keys: bool, why: Why
+) -> None:
+    where = hangs_up(mechanism).where
+
+    assert look_closer(HUNG_UP, where, with_keys=with_keys).why is why
+
+    turned_away = HandshakeFailure(Why.TURNED_AWAY, retrying=False)
+    assert look_closer(turned_away, where, with_keys=with_keys) == turned_away
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("mechanism", "with_keys", "said"),
+    [(b"CURVE", False, "wants keys: "), (b"NULL", True, "is not secure, and ")],
+)
+def test_a_client_gives_the_reason_and_no_guess_before_it(
+    hangs_up: Callable[[bytes], HangsUp],
+    context: zmq.Context[zmq.Socket[bytes]],
+    caplog: pytest.LogCaptureFixture,
+    mechanism: bytes,
+    with_keys: bool,
+    said: str,
+) -> None:
+    where = hangs_up(mechanism).where
+    keys = ClientKeys("bob", new_pair(), new_pair().public, "bob.keys")
+    client = ControlClient(
+        context,
+        f"tcp://{where}",
+        IDENTITY,
+        lambda _: None,
+        keys=keys if with_keys else None,
+    )
+
+    with caplog.at_level(logging.WARNING):
+        client.start()
+        try:
+            with pytest.raises(HandshakeFailed, match=f"the broker at {where} {said}"):
+                client.wait_registered(WAIT_S)
+        finally:
+            client.close({})
+
+    assert [line for line in caplog.messages if "no broker at" not in line] == []
+
+
+@pytest.mark.integration
+def test_a_client_of_another_broker_gives_the_reason_once(
+    hangs_up: Callable[[bytes], HangsUp],
+    context: zmq.Context[zmq.Socket[bytes]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    where = hangs_up(b"CURVE").where
+    keys = ClientKeys("bob", new_pair(), new_pair().public, "bob.keys")
+    client = ControlClient(
+        context, f"tcp://{where}", IDENTITY, lambda _: None, keys=keys
+    )
+    reason = (
+        f"the broker at {where} has another key than the one in bob.keys: that file is "
+        "for another broker"
+    )
+
+    def wait() -> HandshakeFailed:
+        until = time.monotonic() + WAIT_S
+        while time.monotonic() < until:
+            try:
+                client.wait_registered(0.25)
+            except BrokerUnreachable:
+                continue  # has not found it out yet
+            except HandshakeFailed as error:
+                return error
+        raise AssertionError("no reason was given")
+
+    with caplog.at_level(logging.WARNING):
+        client.start()
+        try:
+            error = wait()
+        finally:
+            client.close({})
+
+    assert str(error) == f"gave up on the broker at {where} after 0.25 s"
+    assert error.reason == reason
+    assert caplog.messages == [f"{reason}; still trying"]

@@ -1,0 +1,56 @@
+"""What the socket monitor's events mean."""
+
+from __future__ import annotations
+
+import pytest
+import zmq
+
+from pubsub_common.security.handshake_failure import (
+    HandshakeFailure,
+    HandshakeJudge,
+    Why,
+    explain,
+)
+
+MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+
+
+def test_what_libzmq_does_not_try_again_is_certain() -> None:
+    judge = HandshakeJudge()
+
+    assert judge.take(int(zmq.EVENT_HANDSHAKE_FAILED_AUTH), 400) == HandshakeFailure(
+        Why.TURNED_AWAY, retrying=False
+    )
+    assert judge.take(
+        int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL), MISMATCH
+    ) == HandshakeFailure(Why.MISMATCH, retrying=False)
+
+
+def test_a_server_that_hangs_up_once_may_have_ended() -> None:
+    judge = HandshakeJudge()
+    hung_up = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+
+    assert [judge.take(hung_up, 104) for _ in range(5)] == [
+        None,
+        None,
+        HandshakeFailure(Why.HUNG_UP, retrying=True),
+        None,
+        None,
+    ]
+    judge.take(int(zmq.EVENT_HANDSHAKE_SUCCEEDED), 0)
+    assert judge.take(hung_up, 104) is None
+
+
+@pytest.mark.parametrize("why", Why)
+@pytest.mark.parametrize("keys", [None, "alice.keys"])
+def test_each_failure_is_one_line_that_says_what_to_do(
+    why: Why, keys: str | None
+) -> None:
+    text = explain(HandshakeFailure(why, retrying=False), "10.0.0.1:5555", keys)
+
+    assert "10.0.0.1:5555" in text
+    assert "\n" not in text
+    if keys is None and why is not Why.TURNED_AWAY:
+        assert "--keys" in text
+    if keys is not None:
+        assert keys in text
