@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_broker.keystore import KeyStore
+from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.protocol.messages import Model
 
 # Of all publishers. With several forwarders each comes from another one.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from pubsub_broker.snapshot import (
+from pubsub_broker.registry.snapshot import (
     FORMAT,
     VERSION,
     Remembered,

@@ -18,10 +18,10 @@ import fuzz_seeds as seeds
 import msgspec
 import zmq
 
-from pubsub_broker.core import BrokerCore
-from pubsub_broker.effects import Effect, Send
-from pubsub_broker.registry import MemoryRegistry
-from pubsub_broker.snapshot import (
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.control.effects import Effect, Send
+from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.snapshot import (
     Expected,
     SnapshotError,
     decode_snapshot,

@@ -17,8 +17,11 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 
-from pubsub_broker import Broker, controlport, forwarding, journal
-from pubsub_broker.effects import Attach
+from pubsub_broker import Broker
+from pubsub_broker.control.effects import Attach
+from pubsub_broker.forwarding import pool
+from pubsub_broker.monitoring import event_log
+from pubsub_broker.transport import control_socket
 from pubsub_common import defaults
 from pubsub_common.errors import CannotListen, ConfigError, PubSubError
 from pubsub_common.protocol import messages
@@ -255,7 +258,7 @@ def test_an_address_of_another_host_is_refused() -> None:
 def test_a_failure_between_two_forwarders_closes_everything(
     monkeypatch: pytest.MonkeyPatch, indefinite: bool
 ) -> None:
-    bind = forwarding.bind
+    bind = pool.bind
     bound: list[int] = []
 
     def fail_on_the_second(*arguments: Any) -> int:
@@ -264,7 +267,7 @@ def test_a_failure_between_two_forwarders_closes_everything(
         bound.append(bind(*arguments))
         return bound[0]
 
-    monkeypatch.setattr(forwarding, "bind", fail_on_the_second)
+    monkeypatch.setattr(pool, "bind", fail_on_the_second)
 
     with pytest.raises(CannotListen, match="no free port"):
         Broker(True, indefinite, address=HOST, port=0, forwarders=3).configure()
@@ -558,7 +561,7 @@ def test_a_crowd_gets_all_its_answers(
 def test_a_client_that_does_not_read_has_a_bounded_queue(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controlport, "_CONTROL_QUEUE", 10)
+    monkeypatch.setattr(control_socket, "_CONTROL_QUEUE", 10)
     requests = 400
     with Broker(indefinite=True, address=HOST, port=0) as broker:
         lazy = Peer(context, broker)
@@ -1030,7 +1033,7 @@ def test_it_says_which_subscriber_it_waits_for(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(journal, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(event_log, "_PATIENCE_S", 0.01)
     broker = run(centralized=True, overflow="block", queue_limit=10)
     source = Source(context, broker, "A")
     slow = SlowSink(context, broker, "A")
@@ -1171,7 +1174,7 @@ def test_a_program_may_forget_a_client(
 def test_a_program_may_hurry_notifications(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pubsub_broker.channels.NOTIFY_DELAY_S", 3600.0)
+    monkeypatch.setattr("pubsub_broker.control.notifications.NOTIFY_DELAY_S", 3600.0)
     with Broker(indefinite=True, address=HOST, port=0) as broker:
         publisher, subscriber = Peer(context, broker), Peer(context, broker)
         served(broker, lambda: subscriber.register("subscriber", "A"))

@@ -15,8 +15,8 @@ import pytest
 
 from perf_browser import Browser
 from perf_sweeps import write_sweep
-from pubsub_broker.httpserver import HttpServer
 from pubsub_common.errors import ConfigError
+from pubsub_common.net.http_server import HttpServer
 from pubsub_perf import cli, topologies
 from pubsub_perf.report import write_report
 from pubsub_perf.reportfiles import ReportFiles

@@ -14,20 +14,27 @@ from typing import TYPE_CHECKING, Final, Self
 
 import zmq
 
-from pubsub_broker.budgets import limits_of
-from pubsub_broker.capacity import Capacity, Room
-from pubsub_broker.controlport import ControlPort, Received
-from pubsub_broker.core import BrokerCore
-from pubsub_broker.counting import CountingForwarder
-from pubsub_broker.door import Door
-from pubsub_broker.effects import Arrived, Attach, Departed, Detach, Effect, Send
-from pubsub_broker.exposure import served_address
-from pubsub_broker.forwarder import RETRY_S
-from pubsub_broker.forwarding import Forwarding, Overflow
-from pubsub_broker.journal import Journal
-from pubsub_broker.reception import Reception
-from pubsub_broker.registry import MemoryRegistry
-from pubsub_broker.statefile import StateKeeper
+from pubsub_broker.config import served_address
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.control.effects import (
+    Arrived,
+    Attach,
+    Departed,
+    Detach,
+    Effect,
+    Send,
+)
+from pubsub_broker.forwarding.counted import CountingForwarder
+from pubsub_broker.forwarding.pool import Forwarding, Overflow
+from pubsub_broker.forwarding.sockets import RETRY_S
+from pubsub_broker.limits.capacity import Capacity, Room
+from pubsub_broker.limits.token_bucket import limits_of
+from pubsub_broker.monitoring.event_log import Journal
+from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.snapshot_file import StateKeeper
+from pubsub_broker.transport.connection_guard import Door
+from pubsub_broker.transport.control_socket import ControlPort, Received
+from pubsub_broker.transport.request_reader import Reception
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.logs.audit_log import AuditLog
@@ -37,7 +44,7 @@ from pubsub_common.protocol.events import SESSION_BITS
 from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register, Request
 
 if TYPE_CHECKING:
-    from pubsub_broker.gatekeeper import Gatekeeper
+    from pubsub_broker.security.authenticator import Gatekeeper
     from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)
@@ -163,7 +170,7 @@ class Broker:
             forwarders=forwarders, secure=self._secure_path is not None
         )
         if self._secure_path is not None:
-            from pubsub_broker.gatekeeper import Gatekeeper
+            from pubsub_broker.security.authenticator import Gatekeeper
 
             self._gatekeeper = Gatekeeper(self._secure_path, self._audit)
         self._waker = Waker()

@@ -14,7 +14,7 @@ from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
     from pubsub_broker.broker import Broker
-    from pubsub_broker.observers import Observers
+    from pubsub_broker.monitoring.http_endpoints import Observers
 
 PROGRAM = "pubsub-broker"
 KEY_COMMANDS: Final = ("keygen", "enroll", "revoke", "list")
@@ -136,8 +136,8 @@ def observers(options: program.Options) -> Observers | None:
     http, metrics = options["--http"], options["--metrics-port"]
     if http is None and metrics is None:
         return None
-    from pubsub_broker.exposure import is_loopback
-    from pubsub_broker.observers import Observers, place
+    from pubsub_broker.config import is_loopback
+    from pubsub_broker.monitoring.http_endpoints import Observers, place
 
     seen = Observers(
         place(http) if http is not None else None,
@@ -158,17 +158,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     words = sys.argv[1:] if argv is None else list(argv)
     if words[:1] == ["status"]:
-        from pubsub_broker import status_command
+        from pubsub_broker.commands import status
 
-        return status_command.main(words[1:])
+        return status.main(words[1:])
     if words[:1] == ["check"]:
-        from pubsub_broker import check_command
+        from pubsub_broker.commands import check
 
-        return check_command.main(words[1:])
+        return check.main(words[1:])
     if words[:1] and words[0] in KEY_COMMANDS:
-        from pubsub_broker import keys_command
+        from pubsub_broker.commands import keys
 
-        return keys_command.main(words[0], words[1:])
+        return keys.main(words[0], words[1:])
     if words[:1] and not words[0].startswith("-"):
         return program.fail(PROGRAM, _unknown(words[0]), program.EXIT_USAGE)
     options = program.parse(USAGE, words, PROGRAM, __version__)

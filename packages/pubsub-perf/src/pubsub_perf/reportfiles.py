@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from pubsub_broker.httpserver import Answer
 from pubsub_common.errors import ConfigError
+from pubsub_common.net.http_server import Answer
 
 # The first that is there is what the folder itself shows.
 PAGES: Final = ("report.html", "analysis.html")

@@ -40,7 +40,7 @@ def make_keys(folder: Path, names: Iterable[str]) -> RoleKeys:
     Raises:
         ConfigError: they cannot be made, or are there already.
     """
-    from pubsub_broker.keystore import KeyStore
+    from pubsub_broker.security.key_store import KeyStore
 
     store = KeyStore(folder)
     store.create()

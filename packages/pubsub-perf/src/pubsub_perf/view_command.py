@@ -39,7 +39,7 @@ def run(words: Sequence[str]) -> int:
     options = program.parse(USAGE, words, PROGRAM, __version__)
     host = validate_host(options["--bind"])
     port = program.port_number(options, "--port", minimum=0)
-    from pubsub_broker.httpserver import HttpServer
+    from pubsub_common.net.http_server import HttpServer
     from pubsub_perf.reportfiles import ReportFiles
 
     files = ReportFiles(Path(options["DIR"]))

@@ -15,9 +15,9 @@ from typing import Final
 
 import zmq
 
-from pubsub_broker.core import BrokerCore
-from pubsub_broker.effects import Send
-from pubsub_broker.registry import MemoryRegistry
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.control.effects import Send
+from pubsub_broker.registry.interface import MemoryRegistry
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register

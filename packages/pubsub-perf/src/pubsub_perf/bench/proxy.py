@@ -10,7 +10,7 @@ from pathlib import Path
 
 import zmq
 
-from pubsub_broker.keystore import KeyStore
+from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.security.keys import (
     act_as_client,
     act_as_server,

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from pubsub_broker.forwarder import forwarder_of
+from pubsub_broker.forwarding.sockets import forwarder_of
 from pubsub_common.errors import PubSubError
 from pubsub_perf.bench import systems
 from pubsub_perf.bench.job import Found, Job, Measure

@@ -20,8 +20,8 @@ import zmq
 from running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
 from zmq.utils.monitor import parse_monitor_message
 
-from pubsub_broker import keyring
-from pubsub_broker.keystore import KeyStore
+from pubsub_broker.security import enrollment
+from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import (
@@ -310,7 +310,9 @@ class Vault:
         until = now() + datetime.timedelta(seconds=in_s)
         clients[name] = dataclasses.replace(clients[name], expires=until)
         write_secret(
-            self.folder / "clients.toml", keyring.render(clients.values()), replace=True
+            self.folder / "clients.toml",
+            enrollment.render(clients.values()),
+            replace=True,
         )
 
     def write_policy(self, text: str) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import zmq
 
 from pubsub_broker import Broker
-from pubsub_broker.keystore import KeyStore
+from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import ClientStatus, Model, Status, StatusRequest

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from running_roles import Receiver, RunningBroker, registered, wait_for
 
-from pubsub_broker import topology
+from pubsub_broker.monitoring import status_view
 from pubsub_common.protocol.messages import Latency, Status
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
@@ -90,7 +90,7 @@ def test_a_topic_has_the_rate_of_all_its_publishers(
     def rate() -> float:
         clients = registered(port, "publisher")
         status = Status(id=1, epoch=1, model="centralized", uptime_s=1, clients=clients)
-        (topic,) = topology.topics_of(status)
+        (topic,) = status_view.topics_of(status)
         assert topic.publishers == [0, 1]
         return topic.rate or 0.0
 

@@ -1,0 +1,1 @@
+"""The subcommands of `pubsub-broker`. Shell."""

@@ -1,0 +1,45 @@
+"""``pubsub-broker check``: whether a broker answers, for service managers. Shell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pubsub_broker.commands.status import ASK_OPTIONS, ask, keys_of, parse, place
+from pubsub_common.cli import program
+
+PROGRAM = "pubsub-broker check"
+
+USAGE = f"""Ask whether a broker answers. Exits with 0 when it does, else with 1 and one line.
+
+Usage:
+  {PROGRAM} [options]
+
+Options:
+{ASK_OPTIONS}
+{program.VERBOSE_OPTION}
+{program.CONFIG_OPTION}
+{program.PRINT_OPTION}
+{program.HELP_OPTIONS}
+
+{program.OPTIONS_WIN_OVER_BROKER}
+
+{program.COMMAND_EXITS}
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse what follows ``check``, ask, say one line, and return the exit code."""
+    options = parse(USAGE, PROGRAM, argv)
+
+    def work() -> None:
+        program.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        host, port = place(options)
+        status = ask(
+            host, port, program.seconds(options, "--timeout"), keys_of(options)
+        )
+        print(
+            f"the {status.model} broker at {host}:{port} answers, "
+            f"up for {status.uptime_s:.0f} s"
+        )
+
+    return program.run(PROGRAM, work)

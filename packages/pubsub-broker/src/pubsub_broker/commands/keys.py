@@ -1,0 +1,171 @@
+"""``pubsub-broker keygen``, ``enroll``, ``revoke`` and ``list``. Shell."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from shlex import quote
+from typing import TYPE_CHECKING, Final
+
+from pubsub_common.cli import program as cli
+from pubsub_common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pubsub_broker.security.key_store import KeyStore
+
+_FIRST: Final = "client"
+_MOST_DAYS: Final = 36_500
+
+_FOLDER: Final = f"""\
+  --secure DIR                    the folder of the broker's keys; needed, unless a
+                                  file of settings names it
+{cli.CONFIG_OPTION}
+{cli.HELP_OPTIONS}
+
+{cli.OPTIONS_WIN}
+
+{cli.COMMAND_EXITS}
+"""
+
+_ALONE: Final = f"""\
+{cli.HELP_OPTIONS}
+
+{cli.COMMAND_EXITS}
+"""
+
+_USAGES: Final = {
+    "keygen": """Make the keys of a secure broker in the folder DIR, and those of its first clients.
+
+Usage:
+  {program} DIR [NAME]... [options]
+
+NAME is a client's name [default: client]; its keys are in DIR/NAME.keys then, to be moved
+to where the client is. Then: pubsub-broker --secure DIR, and, for each client,
+pubsub-subscriber --keys NAME.keys (or PUBSUB_KEYS=NAME.keys).
+
+Options:
+{end}""",
+    "enroll": """Let in one more client of a secure broker, also of one that runs.
+
+Usage:
+  {program} NAME [options]
+
+Its keys are made and put into NAME.keys in the broker's folder, to be moved to where the
+client is. With --public they are the client's own, and its secret never leaves it.
+
+Options:
+  --days DAYS                     let it in for so many days, by the broker's clock
+  --public KEY                    the client's public key, 40 characters
+{end}""",
+    "revoke": """Let a client of a secure broker in no longer. A running broker hangs up on it.
+
+Usage:
+  {program} NAME [options]
+
+Options:
+{end}""",
+    "list": """Show the clients of a secure broker.
+
+Usage:
+  {program} [options]
+
+Options:
+{end}""",
+}
+
+
+def main(command: str, argv: Sequence[str]) -> int:
+    """Parse what follows ``command``, do it, and return the exit code."""
+    from pubsub_broker import __version__
+
+    program = f"pubsub-broker {command}"
+    usage = _USAGES[command].format(
+        program=program, end=_ALONE if command == "keygen" else _FOLDER
+    )
+    # The word that led here is part of the usage, as a command.
+    options = cli.parse(usage, [command, *argv], program, __version__)
+    work = {"keygen": _keygen, "enroll": _enroll, "revoke": _revoke, "list": _list}
+
+    def run() -> None:
+        work[command](options)
+
+    return cli.run(program, run)
+
+
+def _store(options: cli.Options) -> KeyStore:
+    from pubsub_broker.security.key_store import KeyStore
+
+    if not options["--secure"]:
+        raise ConfigError("which broker's? add --secure DIR, the folder of its keys")
+    return KeyStore(options["--secure"])
+
+
+def _days(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= _MOST_DAYS:
+        raise ConfigError(
+            f"--days: {text!r} is no number of days, more than 0 and at most {_MOST_DAYS}"
+        )
+    return days
+
+
+def _now() -> datetime.datetime:
+    # As files have it: without fractions.
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+
+
+def _keygen(options: cli.Options) -> None:
+    from pubsub_broker.security.enrollment import validate_name
+    from pubsub_broker.security.key_store import KeyStore
+
+    names = options["NAME"] or [_FIRST]
+    for name in names:
+        validate_name(name)
+    if len(set(names)) < len(names):
+        raise ConfigError("a client's name is given twice")
+    store = KeyStore(options["DIR"])
+    store.create()
+    paths = [store.enroll(name, now=_now()) for name in names]
+    print(
+        f"start the broker with  pubsub-broker --secure {quote(str(store.directory))}"
+    )
+    for path in paths:
+        print(f"and a client with      --keys {quote(str(path))}")
+
+
+def _enroll(options: cli.Options) -> None:
+    from pubsub_common.security.z85 import KEY_LENGTH, is_key
+
+    public = options["--public"]
+    if public is not None and not is_key(public):
+        raise ConfigError(f"--public: {public!r} is no key of {KEY_LENGTH} characters")
+    days = _days(options["--days"])
+    store = _store(options)
+    path = store.enroll(options["NAME"], public=public, days=days, now=_now())
+    if path is None:
+        broker = store.pair().public
+        print(f'{options["NAME"]} is enrolled; its file needs  broker = "{broker}"')
+    else:
+        print(f"{options['NAME']} is enrolled; its keys are in {path}")
+
+
+def _revoke(options: cli.Options) -> None:
+    _store(options).revoke(options["NAME"], now=_now())
+    print(f"{options['NAME']} is not let in any more")
+
+
+def _list(options: cli.Options) -> None:
+    now = _now()
+    store = _store(options)
+    store.pair()  # so that a wrong folder is named as such
+    clients = store.clients()
+    for client in sorted(clients.values(), key=lambda each: each.name):
+        until = f"until {client.expires:%Y-%m-%d %H:%M} UTC" if client.expires else ""
+        print(
+            f"{client.name:<20} {client.state(now):<8} {client.public}  {until}".rstrip()
+        )

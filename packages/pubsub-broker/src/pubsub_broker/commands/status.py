@@ -1,0 +1,180 @@
+"""``pubsub-broker status``: ask a broker who is there. Shell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from pubsub_common import defaults
+from pubsub_common.cli import program as cli
+from pubsub_common.cli.settings import Source
+from pubsub_common.errors import (
+    BrokerUnreachable,
+    HandshakeFailed,
+    ProtocolError,
+    PubSubError,
+)
+from pubsub_common.protocol.messages import Error, Status
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
+
+PROGRAM = "pubsub-broker status"
+
+# Which broker is asked, by `check` too.
+ASK_OPTIONS: Final = f"""\
+  -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
+                                  [default: {defaults.LOOPBACK}]
+  --broker-port PORT              its control port [default: {defaults.CONTROL_PORT}]
+  --timeout SECONDS               how long to wait for its answer [default: 5]
+{cli.KEYS_OPTION}
+  --secure DIR                    instead of that: the folder of the broker's own keys"""
+# As these were called first.
+_EARLIER: Final = {
+    "--address": "--broker-address",
+    "--port": "--broker-port",
+    "--connect-timeout": "--timeout",
+}
+
+USAGE = f"""Ask a broker who is there, who is expected back, and who has lost events.
+
+Usage:
+  {PROGRAM} [options]
+
+Options:
+{ASK_OPTIONS}
+  --json                          print the answer as it came, JSON
+  --watch                         go on each second until stopped; on a terminal on
+                                  one screen, which needs pubsub-broker[watch]
+{cli.VERBOSE_OPTION}
+{cli.CONFIG_OPTION}
+{cli.PRINT_OPTION}
+{cli.HELP_OPTIONS}
+
+{cli.OPTIONS_WIN_OVER_BROKER}
+
+{cli.EXITS}
+"""
+
+
+def parse(usage: str, program: str, argv: Sequence[str]) -> cli.Options:
+    """The options of a command that asks a broker; exits as `cli.parse` does."""
+    from pubsub_broker import __version__
+
+    words = [program.partition(" ")[2]]  # is part of the usage
+    for word in argv:
+        name, equals, value = word.partition("=")
+        words.append(f"{_EARLIER.get(name, name)}{equals}{value}")
+    return cli.parse(usage, words, program, __version__)
+
+
+def place(options: cli.Options) -> tuple[str, int]:
+    """Address and port of the broker to ask.
+
+    Raises:
+        ConfigError: they are none.
+        PubSubError: its name is not known.
+    """
+    from pubsub_common.net.addresses import resolve
+    from pubsub_common.protocol.endpoints import broker_place
+
+    host, _ = broker_place(options["--broker-address"])
+    return resolve(host), cli.port_number(options, "--broker-port")
+
+
+def keys_of(options: cli.Options) -> ClientKeys | None:
+    """The keys to ask a secure broker with; None: it is not secure.
+
+    Raises:
+        ConfigError: there are two, or those that were named cannot be used.
+    """
+    named = [name for name in ("--keys", "--secure") if options[name]]
+    if not named:
+        return None
+    if all(cli.strength(options, name) == Source.FILE for name in named):
+        chosen = named[0]  # each is there for another program's sake
+    else:
+        chosen = cli.choose(options, *named) or named[0]
+    from pubsub_common.security.keys import load_client_keys
+
+    if chosen == "--keys":
+        return load_client_keys(options["--keys"])
+    from pubsub_broker.security.key_store import KeyStore
+
+    return KeyStore(options["--secure"]).own_keys()
+
+
+def ask(
+    address: str, port: int, timeout_s: float, keys: ClientKeys | None = None
+) -> Status:
+    """The status of the broker at ``address:port``.
+
+    Raises:
+        BrokerUnreachable: no answer came within ``timeout_s`` seconds.
+        HandshakeFailed: the broker wants other keys, or none.
+        PubSubError: the answer was no status.
+    """
+    import zmq
+
+    from pubsub_common.net.sockets import endpoint
+    from pubsub_common.protocol import messages
+    from pubsub_common.security.handshake_failure import (
+        HandshakeWatch,
+        explain,
+        look_closer,
+    )
+
+    where = endpoint(address, port)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        if keys is not None:
+            from pubsub_common.security.keys import act_as_client
+
+            act_as_client(dealer, keys.pair, keys.broker)
+        with HandshakeWatch(dealer) as watch:
+            dealer.connect(where)
+            dealer.send(messages.encode(messages.StatusRequest(id=1)))
+            failure = watch.wait_for_input(timeout_s)
+        if failure is not None:
+            path = None if keys is None else keys.path
+            here = f"{address}:{port}"
+            failure = look_closer(failure, here, with_keys=keys is not None)
+            raise HandshakeFailed(explain(failure, here, path))
+        if not dealer.poll(0):
+            raise BrokerUnreachable(where, timeout_s)
+        try:
+            reply = messages.decode_reply(dealer.recv())
+        except ProtocolError as error:
+            raise PubSubError(f"{where} sent what is no reply: {error}") from error
+    if isinstance(reply, Error):
+        raise PubSubError(f"the broker at {address}:{port} says: {reply.detail}")
+    if not isinstance(reply, Status):
+        raise PubSubError(f"{where} sent no status: {reply}")
+    return reply
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse what follows ``status``, ask, print, and return the exit code."""
+    options = parse(USAGE, PROGRAM, argv)
+
+    def work() -> None:
+        from pubsub_broker.monitoring.status_text import render
+        from pubsub_common.protocol import messages
+
+        cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        asking = partial(
+            ask, *place(options), cli.seconds(options, "--timeout"), keys_of(options)
+        )
+        if options["--watch"]:
+            from pubsub_broker.commands.watch import watch
+
+            watch(asking, PROGRAM, as_json=options["--json"])
+            return
+        status = asking()
+        if options["--json"]:
+            print(messages.encode(status).decode())
+        else:
+            print(render(status))
+
+    return cli.run(PROGRAM, work)

@@ -1,0 +1,85 @@
+"""``pubsub-broker status --watch``: the status again and again. Shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from pubsub_broker.monitoring.status_text import render
+from pubsub_broker.monitoring.status_view import rate
+from pubsub_common.cli import program as cli
+from pubsub_common.errors import PubSubError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Status
+
+INTERVAL_S: Final = 1.0
+# Of terminals on which a cursor cannot be moved: those of editors, logs of builds.
+_NO_SCREEN: Final = {"", "dumb", "unknown"}
+_MISSING: Final = (
+    "--watch on a terminal needs the package rich: pip install 'pubsub-broker[watch]'"
+)
+
+
+def watch(ask: Callable[[], Status], program: str, *, as_json: bool) -> None:
+    """Show the status each second until SIGINT or SIGTERM: on one live screen where
+    standard output is a terminal that can, else one after the other.
+
+    Raises:
+        PubSubError: there is no broker at first, or rich is needed and not there.
+    """
+    stopped = threading.Event()
+    with cli.stopped_by_signals(stopped.set):
+        if not as_json and sys.stdout.isatty() and _has_screen():
+            _on_screen(ask, stopped)
+        else:
+            _one_by_one(ask, program, stopped, as_json)
+
+
+def _has_screen() -> bool:
+    return os.environ.get("TERM", "") not in _NO_SCREEN
+
+
+def _one_by_one(
+    ask: Callable[[], Status], program: str, stopped: threading.Event, as_json: bool
+) -> None:
+    status = ask()
+    before: Status | None = None
+    while True:
+        if as_json:
+            print(messages.encode(status).decode(), flush=True)
+        else:
+            print(render(status, rate(before, status)), flush=True)
+            print(flush=True)
+        before = status
+        while True:
+            if stopped.wait(INTERVAL_S):
+                return
+            try:
+                status = ask()
+                break
+            except PubSubError as error:  # it may come back
+                print(f"{program}: {error}", file=sys.stderr)
+
+
+def _on_screen(ask: Callable[[], Status], stopped: threading.Event) -> None:
+    try:
+        from rich.live import Live
+    except ImportError:
+        raise PubSubError(_MISSING) from None
+    from pubsub_broker.monitoring.status_screen import screen
+
+    status = ask()
+    before: Status | None = None
+    trouble = ""
+    with Live(
+        screen(status, None, ""), screen=True, auto_refresh=False, redirect_stderr=False
+    ) as live:
+        while not stopped.wait(INTERVAL_S):
+            try:
+                before, status, trouble = status, ask(), ""
+            except PubSubError as error:
+                trouble = str(error)
+            live.update(screen(status, before, trouble), refresh=True)

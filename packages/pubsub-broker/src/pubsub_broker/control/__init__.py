@@ -1,0 +1,3 @@
+"""Decides on requests of clients: who may register, and what other clients are told.
+Core.
+"""

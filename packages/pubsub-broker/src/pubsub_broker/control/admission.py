@@ -1,0 +1,135 @@
+"""Which registrations the broker accepts. Core."""
+
+from __future__ import annotations
+
+from pubsub_broker.registry.interface import Registry
+from pubsub_common.defaults import CLOCKS
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import parse_address, validate_host
+from pubsub_common.protocol.messages import Model, Register, Role
+from pubsub_common.protocol.wildcards import validate_names, validate_subscriptions
+
+
+class Refusal(Exception):
+    """A registration is not acceptable: a code of `messages`, and words for people."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class Admission:
+    """Judges registrations with a broker of one model, whose clients are in
+    ``registry``. No more than ``max_clients`` may be there at a time, no more than
+    ``max_from_origin`` of them from one IP address, each with no more than
+    ``max_topics``."""
+
+    def __init__(
+        self,
+        model: Model,
+        registry: Registry,
+        *,
+        max_clients: int,
+        max_from_origin: int,
+        max_topics: int,
+    ) -> None:
+        self._model = model
+        self._registry = registry
+        self._max_clients = max_clients
+        self._max_from_origin = max_from_origin
+        self._max_topics = max_topics
+
+    def topics_of(self, request: Register) -> tuple[str, ...]:
+        """The topics of a registration that makes sense here.
+
+        Raises:
+            Refusal: it makes none.
+        """
+        if request.model not in (None, self._model):
+            raise Refusal(
+                messages.WRONG_MODEL,
+                f"the {request.role} expects a {request.model} broker, this one is "
+                f"{self._model}",
+            )
+        topics = _topics(request, self._max_topics)
+        _check_strengths(request, topics)
+        try:
+            if request.role == "publisher":
+                parse_address(request.address)
+            else:
+                validate_host(request.address)
+        except ConfigError as error:
+            raise Refusal(messages.BAD_ADDRESS, str(error)) from error
+        _check_clock(request, topics, self._registry)
+        return topics
+
+    def check_room(self, request: Register, origin: str | None) -> None:
+        """Whether there is room for a client that is not registered yet, and among those
+        of its ``origin``, the IP address that it comes from.
+
+        Raises:
+            Refusal: there is none.
+        """
+        earlier = None
+        if request.role == "publisher":
+            earlier = self._registry.publisher_at(request.address)
+        if (
+            origin is not None
+            and self._registry.count_from(origin) >= self._max_from_origin
+            and (earlier is None or earlier.origin != origin)
+        ):
+            raise Refusal(
+                messages.TOO_MANY,
+                f"{self._max_from_origin} clients are registered from {origin}, and this "
+                "broker takes no more from one address (--max-clients-per-address)",
+            )
+        if self._registry.count() < self._max_clients or earlier is not None:
+            return  # or it takes the place of the one that was there
+        raise Refusal(
+            messages.TOO_MANY,
+            f"{self._max_clients} clients are registered, and this broker takes no more "
+            "(--max-clients)",
+        )
+
+
+def _topics(request: Register, max_topics: int) -> tuple[str, ...]:
+    count = len(set(request.topics))
+    if count > max_topics:
+        raise Refusal(
+            messages.TOO_MANY,
+            f"{count} topics are too many; at most {max_topics} are allowed per client",
+        )
+    try:
+        if request.role == "publisher":
+            return validate_names(request.topics)
+        return validate_subscriptions(request.topics)
+    except ConfigError as error:
+        raise Refusal(messages.BAD_TOPIC, str(error)) from error
+
+
+def _check_strengths(request: Register, topics: tuple[str, ...]) -> None:
+    if request.strengths and request.role != "publisher":
+        raise Refusal(messages.MALFORMED, f"a {request.role} has no strengths")
+    for topic in request.strengths.keys() - set(topics):
+        raise Refusal(
+            messages.BAD_TOPIC,
+            f"a strength for {topic!r}, which is not among the publisher's topics",
+        )
+
+
+def _check_clock(
+    request: Register, topics: tuple[str, ...], registry: Registry
+) -> None:
+    """Latency is a difference of two stamps: both sides need the same clock."""
+    if request.clock not in CLOCKS:
+        raise Refusal(messages.WRONG_CLOCK, f"unknown clock {request.clock!r}")
+    other: Role = "subscriber" if request.role == "publisher" else "publisher"
+    for client in registry.matching(other, topics):
+        if client.clock != request.clock and client.session != request.session:
+            raise Refusal(
+                messages.WRONG_CLOCK,
+                f"the {request.role} uses the {request.clock} clock, but the "
+                f"{other} at {client.address} uses {client.clock}",
+            )

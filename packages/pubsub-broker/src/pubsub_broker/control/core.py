@@ -1,0 +1,405 @@
+"""The broker's decisions: control messages in, effects out. Core.
+
+In what the two models differ is told in `pubsub_broker.control.dissemination`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from pubsub_broker.control.admission import Admission, Refusal
+from pubsub_broker.control.dissemination import Directory
+from pubsub_broker.control.effects import Arrived, Effect, Rejected, Send
+from pubsub_broker.control.membership import Members
+from pubsub_broker.control.notifications import Channel, Channels
+from pubsub_broker.control.rates import Published
+from pubsub_broker.control.reports import client_status, clocks_of
+from pubsub_broker.registry.interface import Client, Registry
+from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
+from pubsub_broker.security.authorization import Rights
+from pubsub_common.defaults import (
+    MAX_CLIENTS,
+    MAX_CONTROL_BYTES,
+    MAX_TOPICS_PER_CLIENT,
+)
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    Alive,
+    ClockReply,
+    ClockRequest,
+    Disconnect,
+    Disconnected,
+    Error,
+    Heartbeat,
+    Model,
+    Register,
+    Registered,
+    Request,
+    Role,
+    Status,
+    StatusRequest,
+)
+
+if TYPE_CHECKING:
+    from pubsub_broker.security.grants import Trust
+
+_MAX_DETAIL: Final = 500
+
+
+class BrokerCore:
+    """The state of one broker. ``now`` is always seconds of one monotonic clock."""
+
+    def __init__(
+        self,
+        model: Model,
+        registry: Registry,
+        *,
+        epoch: int,
+        lease_s: float,
+        new_session: Callable[[], int],
+        ports: Callable[[Iterable[str]], Mapping[str, int]] = lambda _topics: {},
+        forwarded: Callable[[], int] = lambda: 0,
+        clock_ns: Callable[[], int] = lambda: 0,
+        now: float = 0.0,
+        max_clients: int = MAX_CLIENTS,
+        max_from_origin: int = MAX_CLIENTS,
+        max_topics: int = MAX_TOPICS_PER_CLIENT,
+        trust: Trust | None = None,
+    ) -> None:
+        """``ports`` maps topics to the broker ports that forward them;
+        ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
+        realtime clock. No more than ``max_clients`` may be registered at a time, no more
+        than ``max_from_origin`` of them from one IP address, each with no more than
+        ``max_topics``. With ``trust`` clients are known by their public keys, ``user`` in
+        what follows, and may do what it says."""
+        self.model = model
+        self.epoch = epoch
+        self.rejected = 0
+        self._registry = registry
+        self._lease_s = lease_s
+        self._new_session = new_session
+        self._forwarded = forwarded
+        self._clock_ns = clock_ns
+        self._started_at = now
+        self._admission = Admission(
+            model,
+            registry,
+            max_clients=max_clients,
+            max_from_origin=max_from_origin,
+            max_topics=max_topics,
+        )
+        self._rights = Rights(trust, registry)
+        self._directory = Directory(model, registry, ports, trust)
+        self._channels = Channels(registry, self._directory.info, self._directory.ports)
+        self._members = Members(
+            model, registry, self._channels, lease_s=lease_s, now=now
+        )
+
+    @property
+    def client_count(self) -> int:
+        """How many clients are registered."""
+        return self._registry.count()
+
+    @property
+    def changes(self) -> int:
+        """Changes of what `snapshot` tells, so far."""
+        return self._members.changes
+
+    # Input
+
+    def receive(
+        self, peer: bytes, data: bytes, now: float, user: str | None = None
+    ) -> list[Effect]:
+        """Handle whatever came from ``peer``; never raises for what a peer sent."""
+        try:
+            request = self.decode(data)
+        except ProtocolError as error:
+            return self.undecodable(peer, data, error)
+        return self.handle(peer, request, now, user)
+
+    def decode(self, data: bytes) -> Request:
+        """A client's message.
+
+        Raises:
+            ProtocolError: it is none, or too long for one.
+        """
+        if len(data) > MAX_CONTROL_BYTES:
+            raise ProtocolError(
+                f"{len(data)} bytes are too many; at most {MAX_CONTROL_BYTES} are allowed"
+            )
+        return messages.decode_request(data)
+
+    def undecodable(
+        self, peer: bytes, data: bytes, error: ProtocolError
+    ) -> list[Effect]:
+        """Answer what could not be decoded."""
+        return self._reject(peer, messages.explain_undecodable(data, error))
+
+    def postpone(self, peer: bytes, request: Request) -> list[Effect]:
+        """Answer a request that its sender's address may not make so soon."""
+        self.rejected += 1
+        detail = "too many from this address at once; try again later"
+        return [Send(peer, Error(id=request.id, code=messages.TOO_FAST, detail=detail))]
+
+    def handle(
+        self,
+        peer: bytes,
+        request: Request,
+        now: float,
+        user: str | None = None,
+        *,
+        origin: str | None = None,
+    ) -> list[Effect]:
+        """Handle a request that has been decoded. It came from the IP address ``origin``,
+        if that is known."""
+        match request:
+            case Register():
+                return self.register(peer, request, now, user, origin=origin)
+            case Heartbeat():
+                return self.heartbeat(peer, request, now, user)
+            case Disconnect():
+                return self.disconnect(peer, request, now, user)
+            case StatusRequest():
+                if not self._rights.may_ask_status(user):
+                    return self._reject(peer, _no_status(request.id))
+                # First what is due, so that nobody is listed whose lease has ended.
+                return [*self.tick(now), Send(peer, self.status(request, now))]
+            case ClockRequest():
+                return [Send(peer, self._time(request))]
+
+    def register(
+        self,
+        peer: bytes,
+        request: Register,
+        now: float,
+        user: str | None = None,
+        *,
+        origin: str | None = None,
+    ) -> list[Effect]:
+        """A publisher or subscriber joins, or says again who it is."""
+        if request.version != messages.PROTOCOL_VERSION:
+            return self._reject(
+                peer, messages.wrong_version(request.id, request.version)
+            )
+        session = request.session
+        if session is None:
+            # A client that asks twice, because the first answer was late, is one client.
+            session = self._session_of(peer, request)
+        previous = None if session is None else self._registry.get(session)
+        try:
+            topics = self._admission.topics_of(request)
+            self._rights.check(request, topics, user, previous)
+            if previous is None:
+                self._admission.check_room(request, origin)
+        except Refusal as refusal:
+            reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
+            return self._reject(peer, reply)
+        client = Client(
+            session=self._new_session() if session is None else session,
+            role=request.role,
+            address=request.address,
+            topics=topics,
+            clock=request.clock,
+            renewed_at=now,
+            strengths=request.strengths,
+            lost={} if previous is None else previous.lost,
+            user=user,
+            name=self._rights.name_of(user),
+            published=Published.of(
+                request, topics, None if previous is None else previous.published, now
+            ),
+            latency=None if previous is None else previous.latency,
+            origin=origin,
+        )
+        effects = self._members.enter(client, previous, now)
+        channel = self._channels.reach_at(client.session, peer)
+        channel.forget_pending()
+        again = previous is not None or request.session is not None
+        effects.append(Send(peer, self._registered(request, client, channel)))
+        effects.append(Arrived(client, again))
+        return effects
+
+    def heartbeat(
+        self, peer: bytes, request: Heartbeat, now: float, user: str | None = None
+    ) -> list[Effect]:
+        """A client is alive."""
+        if not self._rights.owns(request.session, user):
+            return [Send(peer, Alive(id=request.id, epoch=self.epoch, known=False))]
+        channel = self._channels.get(request.session)
+        known = self._registry.renew(request.session, now) and channel is not None
+        revision = 0
+        if channel is not None:
+            # A client whose TCP connection broke comes back under another peer id.
+            self._channels.reach_at(request.session, peer)
+            revision = channel.revision
+        client = self._registry.get(request.session)
+        clocks = None
+        effects: list[Effect] = []
+        if client is not None:
+            client.offset = request.clock
+            client.latency = request.latency
+            if client.published is not None and request.published is not None:
+                client.published.heard(request.published, client.topics, now)
+            clocks = clocks_of(self._registry, client)
+            effects += self._members.lost(client, request.lost, now)
+        alive = Alive(
+            id=request.id,
+            epoch=self.epoch,
+            known=known,
+            revision=revision,
+            publishers_clock=clocks,
+        )
+        return [Send(peer, alive), *effects]
+
+    def disconnect(
+        self, peer: bytes, request: Disconnect, now: float, user: str | None = None
+    ) -> list[Effect]:
+        """A client leaves. One that is not known has left already: no error."""
+        if not self._rights.owns(request.session, user):
+            return [Send(peer, Disconnected(id=request.id))]
+        effects = self._members.leave(request.session, request.next_sequences, now)
+        return [*effects, Send(peer, Disconnected(id=request.id))]
+
+    def distrust(self, users: Iterable[str], now: float) -> list[Effect]:
+        """These may do something else than before, or nothing: those of them that do
+        more than they may are out. Publishers are told whom to let in."""
+        if not self._rights.limited:
+            return []
+        effects: list[Effect] = []
+        keys = set(users)
+        for client in list(self._registry.clients()):
+            if client.user in keys:
+                effects += self._judge_anew(client, now)
+
+        def distrusted(client: Client) -> bool:
+            return client.user in keys and self._rights.refusal(client) is not None
+
+        self._members.silence(distrusted, now)
+        if self.model == "decentralized":
+            for client in self._registry.clients():
+                if client.role == "publisher":
+                    self._channels.vouch(client, self._directory.vouched(client), now)
+        return effects
+
+    def expect(self, snapshot: Snapshot, now: float) -> None:
+        """The clients of an earlier run are likely to come back."""
+        self._members.expect(snapshot, now, self._clock_ns())
+
+    def tick(self, now: float) -> list[Effect]:
+        """What is due at ``now``: leases that ended, notifications that waited."""
+        effects = self._members.tick(now)
+        flush_at = self._channels.flush_at
+        if flush_at is not None and now >= flush_at:
+            effects += self.flush()
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None while nothing is."""
+        times = (self._channels.flush_at, self._members.next_deadline())
+        return min((time for time in times if time is not None), default=None)
+
+    # Output
+
+    def role_of(self, session: int) -> Role | None:
+        """The role of a registered client; None when there is none."""
+        client = self._registry.get(session)
+        return None if client is None else client.role
+
+    def flush(
+        self, topics: Iterable[str] | None = None, session: int | None = None
+    ) -> list[Effect]:
+        """Send waiting notifications now: all of them, or only those to the
+        subscribers of ``topics``, or only those to ``session``."""
+        return [*self._channels.flush(topics, session)]
+
+    def farewell(self) -> list[Effect]:
+        """Say goodbye to every client, after the news that still waits for it: the
+        broker ends, and publishers go on without it."""
+        return [*self.flush(), *self._channels.farewell(self.epoch)]
+
+    def status(self, request: StatusRequest, now: float) -> Status:
+        """The broker's view of itself."""
+        return Status(
+            id=request.id,
+            epoch=self.epoch,
+            model=self.model,
+            uptime_s=now - self._started_at,
+            clients=[client_status(item, now) for item in self._registry.clients()],
+            expected=self._members.expected(now),
+            forwarded=self._forwarded(),
+            rejected=self.rejected,
+        )
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Who is there and who is expected, for a later run."""
+        clients = (client_status(item, now) for item in self._registry.clients())
+        return snapshot_of(clients, self._members.expected(now), self._clock_ns())
+
+    # Inside
+
+    def _reject(self, peer: bytes, error: Error) -> list[Effect]:
+        self.rejected += 1
+        # Details quote the peer, who may have sent megabytes or line breaks.
+        detail = "".join(
+            char if char.isprintable() else "?" for char in error.detail[:_MAX_DETAIL]
+        )
+        error = Error(id=error.id, code=error.code, detail=detail)
+        return [Send(peer, error), Rejected(peer, detail)]
+
+    def _judge_anew(self, client: Client, now: float) -> list[Effect]:
+        refusal = self._rights.refusal(client)
+        if refusal is None:
+            return []
+        effects: list[Effect] = []
+        channel = self._channels.get(client.session)
+        if channel is not None:
+            why = Error(id=-1, code=refusal.code, detail=refusal.detail)
+            effects.append(Send(channel.peer, why))
+        return effects + self._members.expel(client, now)
+
+    def _session_of(self, peer: bytes, request: Register) -> int | None:
+        """The session of a client that has just said the same on this connection."""
+        session = self._channels.session_at(peer)
+        client = None if session is None else self._registry.get(session)
+        if client is None or (client.role, client.address) != (
+            request.role,
+            request.address,
+        ):
+            return None
+        return session
+
+    def _time(self, request: ClockRequest) -> ClockReply:
+        received_ns = self._clock_ns()
+        return ClockReply(
+            id=request.id,
+            sent_ns=request.sent_ns,
+            received_ns=received_ns,
+            replied_ns=self._clock_ns(),
+        )
+
+    def _registered(
+        self, request: Register, client: Client, channel: Channel
+    ) -> Registered:
+        publishers = self._directory.publishers_of(client)
+        return Registered(
+            id=request.id,
+            session=client.session,
+            epoch=self.epoch,
+            lease_s=self._lease_s,
+            model=self.model,
+            revision=channel.revision,
+            ports=self._directory.ports_of(client, publishers),
+            publishers=publishers,
+            vouched=self._directory.vouched(client),
+            listeners=self._directory.listeners(client),
+        )
+
+
+def _no_status(request_id: int) -> Error:
+    return Error(
+        id=request_id,
+        code=messages.NOT_ALLOWED,
+        detail="the policy does not let this client ask for the status",
+    )

@@ -1,0 +1,92 @@
+"""What clients are told of each other: here the two models differ. Core.
+
+Decentralized, a subscriber is told where the publishers of its topics are, and a publisher,
+where the broker is secure, whom to let in. Centralized, a subscriber is told the broker's
+ports, and a publisher nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from pubsub_broker.registry.interface import Client, Registry
+from pubsub_common.protocol.messages import Model, PublisherInfo, Vouched
+from pubsub_common.protocol.wildcards import is_filter, wanted
+
+if TYPE_CHECKING:
+    from pubsub_broker.security.grants import Trust
+
+
+class Directory:
+    """Knows the clients of ``registry``. ``ports`` maps topics to the broker's ports that
+    forward them."""
+
+    def __init__(
+        self,
+        model: Model,
+        registry: Registry,
+        ports: Callable[[Iterable[str]], Mapping[str, int]],
+        trust: Trust | None,
+    ) -> None:
+        self._centralized = model == "centralized"
+        self._registry = registry
+        self._ports = ports
+        self._trust = trust
+
+    def info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
+        """What a subscriber is to know of a publisher: no more than concerns its topics."""
+        topics = wanted(publisher.topics, subscriber.topics)
+        return PublisherInfo(
+            session=publisher.session,
+            topics=topics,
+            address=None if self._centralized else publisher.address,
+            strengths={
+                topic: publisher.strengths[topic]
+                for topic in topics
+                if topic in publisher.strengths
+            },
+            key=None if self._centralized else publisher.user,
+        )
+
+    def publishers_of(self, client: Client) -> list[PublisherInfo]:
+        """The publishers of a subscriber's topics; none for another client."""
+        if client.role != "subscriber":
+            return []
+        matching = self._registry.matching("publisher", client.topics)
+        return [self.info(publisher, client) for publisher in matching]
+
+    def ports_of(
+        self, client: Client, publishers: Iterable[PublisherInfo]
+    ) -> dict[str, int]:
+        """The ports of a subscriber's topics, and of those of its publishers."""
+        if client.role != "subscriber" or not self._centralized:
+            return {}
+        names = [topic for topic in client.topics if not is_filter(topic)]
+        names += [topic for info in publishers for topic in info.topics]
+        return dict(self._ports(dict.fromkeys(names)))
+
+    def ports(self, topics: Iterable[str]) -> Mapping[str, int]:
+        """Where topics are forwarded, if they are."""
+        return self._ports(topics) if self._centralized else {}
+
+    def vouched(self, client: Client) -> list[Vouched]:
+        """Whom a publisher may let in; nobody for another client."""
+        if self._trust is None or self._centralized or client.role != "publisher":
+            return []
+        return self._trust.vouched(client.topics)
+
+    def listeners(self, client: Client) -> dict[int, int]:
+        """Subscribers that are to have several of a publisher's topics, and how many, where
+        one topic does not bring the others: those with wildcards may have some of them
+        already, since others publish them too, and subscribe to the rest when they hear of
+        this one. None for another client."""
+        if client.role != "publisher" or len(client.topics) == 1:
+            return {}
+        found = {}
+        for subscriber in self._registry.matching("subscriber", client.topics):
+            if any(map(is_filter, subscriber.topics)):
+                count = len(wanted(client.topics, subscriber.topics))
+                if count > 1:
+                    found[subscriber.session] = count
+        return found

@@ -1,0 +1,172 @@
+"""Clients that enter and leave: the registry, and all that follows from it. Core."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pubsub_broker.control.client_metrics import LossReports
+from pubsub_broker.control.effects import (
+    Attach,
+    Departed,
+    Detach,
+    Effect,
+    GivenUp,
+    Missed,
+)
+from pubsub_broker.control.notifications import Channels
+from pubsub_broker.registry.interface import Client, Registry
+from pubsub_broker.registry.snapshot import Expected, Snapshot
+from pubsub_common.protocol.messages import ClientStatus, Model
+
+# Publishers that left, and that subscribers may still listen to.
+_MAX_DEPARTED: Final = 4096
+
+
+class Members:
+    """Keeps registry, channels and the list of those expected in line, and says what
+    is to be done about a change. ``now`` is seconds of one monotonic clock."""
+
+    def __init__(
+        self,
+        model: Model,
+        registry: Registry,
+        channels: Channels,
+        *,
+        lease_s: float,
+        now: float,
+    ) -> None:
+        self.changes = 0  # of the set of clients, those still expected included
+        self._attaching = model == "centralized"
+        self._registry = registry
+        self._channels = channels
+        self._lease_s = lease_s
+        self._losses = LossReports()
+        # Where the broker is secure: should they be revoked, subscribers must know.
+        self._departed: OrderedDict[int, Client] = OrderedDict()
+        self._expected = Expected(None, now=now, clock_ns=0, lease_s=lease_s)
+
+    def enter(
+        self, client: Client, previous: Client | None, now: float
+    ) -> list[Effect]:
+        """Put a client into the registry, in the place of ``previous`` if that was
+        registered under its session."""
+        effects: list[Effect] = []
+        if client.role == "publisher":
+            effects += self._displace(client, now)
+        unchanged = (
+            previous is not None
+            and previous.role == client.role
+            and previous.address == client.address
+            and previous.topics == client.topics
+        )
+        if previous is not None and not unchanged:
+            self._registry.remove(client.session)
+            effects += self._departure(previous, {}, "registered anew", now)
+        self._registry.put(client)
+        self._expected.came(client.session)
+        self._departed.pop(client.session, None)
+        if not unchanged:
+            self.changes += 1
+        if client.role == "publisher":
+            if not unchanged:
+                effects += self._begin(client, now)
+            elif previous is not None and previous.strengths != client.strengths:
+                self._channels.changed(client, now)
+        return effects
+
+    def leave(
+        self, session: int, next_sequences: Mapping[str, int], now: float
+    ) -> list[Effect]:
+        """A client says goodbye. One that is not known has left already."""
+        client = self._registry.remove(session)
+        if client is not None:
+            return self._departure(client, next_sequences, "left", now)
+        if self._expected.came(session):
+            self.changes += 1
+        return []
+
+    def expel(self, client: Client, now: float) -> list[Effect]:
+        """A client is no longer allowed what it does."""
+        self._registry.remove(client.session)
+        return self._departure(client, {}, "not allowed any more", now, revoked=True)
+
+    def silence(self, distrusted: Callable[[Client], bool], now: float) -> None:
+        """Tell subscribers to listen no more to publishers that left and that are
+        distrusted now."""
+        for session, client in list(self._departed.items()):
+            if distrusted(client):
+                del self._departed[session]
+                self._channels.left(client, {}, now, revoked=True)
+
+    def lost(self, client: Client, lost: Mapping[str, int], now: float) -> list[Missed]:
+        """A subscriber tells what it has lost so far; what of it is to be said."""
+        if client.role != "subscriber":
+            return []
+        return self._losses.heard(client, lost, now)
+
+    def expect(self, snapshot: Snapshot, now: float, clock_ns: int) -> None:
+        """The clients of an earlier run are likely to come back."""
+        self._expected = Expected(
+            snapshot, now=now, clock_ns=clock_ns, lease_s=self._lease_s
+        )
+
+    def expected(self, now: float) -> list[ClientStatus]:
+        """Who of them has not come yet."""
+        return self._expected.status(now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Leases that ended, and those who are no longer waited for."""
+        effects: list[Effect] = []
+        for client in self._registry.expire(now):
+            effects += self._departure(client, {}, "lease ended", now)
+        given_up = self._expected.give_up(now)
+        if given_up:
+            self.changes += 1
+            effects.append(GivenUp(given_up))
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None while nothing is."""
+        times = (self._registry.next_expiry(), self._expected.next_deadline())
+        return min((time for time in times if time is not None), default=None)
+
+    def _begin(self, publisher: Client, now: float) -> list[Effect]:
+        self._channels.joined(publisher, now)
+        if not self._attaching:
+            return []
+        session = None if publisher.user is None else publisher.session
+        return [Attach(publisher.address, publisher.topics, publisher.user, session)]
+
+    def _displace(self, client: Client, now: float) -> list[Effect]:
+        """Two publishers cannot hold one port, so an earlier one at this address is
+        gone, even if its lease has not ended yet."""
+        earlier = self._registry.publisher_at(client.address)
+        if earlier is None or earlier.session == client.session:
+            return []
+        self._registry.remove(earlier.session)
+        return self._departure(earlier, {}, "replaced at its address", now)
+
+    def _departure(
+        self,
+        client: Client,
+        next_sequences: Mapping[str, int],
+        reason: str,
+        now: float,
+        *,
+        revoked: bool = False,
+    ) -> list[Effect]:
+        """A client is out of the registry: tell those it concerns."""
+        self.changes += 1
+        effects: list[Effect] = [*self._losses.gone(client), Departed(client, reason)]
+        self._channels.close(client.session)
+        if client.role == "publisher":
+            if self._attaching:
+                effects.append(Detach(client.address, at_once=revoked))
+            self._channels.left(client, next_sequences, now, revoked=revoked)
+            if client.user is not None and not revoked:
+                self._departed[client.session] = client
+                if len(self._departed) > _MAX_DEPARTED:
+                    self._departed.popitem(last=False)
+        return effects

@@ -1,0 +1,204 @@
+"""The ways to the clients, and the news that waits on them. Core.
+
+News (publishers that came, went or changed) is collected for a moment, so that a crowd
+that starts together costs each subscriber a few messages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+
+from pubsub_broker.control.effects import Send
+from pubsub_broker.registry.interface import Client, Registry
+from pubsub_common.defaults import NOTIFY_DELAY_S
+from pubsub_common.protocol.messages import (
+    Departure,
+    Farewell,
+    PublisherInfo,
+    PublishersChanged,
+    Vouched,
+    VouchedChanged,
+)
+from pubsub_common.protocol.wildcards import is_filter, wanted
+
+Ports = Callable[[Iterable[str]], Mapping[str, int]]
+
+
+@dataclasses.dataclass(slots=True)
+class Channel:
+    """The way to one client: its connection, the pushes sent, and what waits.
+
+    ``changed`` are publishers that the client knows already: should one of them leave
+    before it is told of the change, it must still be told that it left. ``vouched`` is
+    for a publisher: whom it may let in now.
+    """
+
+    peer: bytes
+    revision: int = 0
+    joined: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
+    changed: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
+    left: dict[int, Departure] = dataclasses.field(default_factory=dict)
+    vouched: list[Vouched] | None = None
+
+    def forget_pending(self) -> None:
+        self.vouched = None
+        self.joined.clear()
+        self.changed.clear()
+        self.left.clear()
+
+    def push(self, ports: Ports) -> Send | None:
+        """The news that waits, as a message; None without any. ``ports`` tells where the
+        topics in it are forwarded, if the client does not know."""
+        if self.vouched is not None:
+            self.revision += 1
+            news = VouchedChanged(revision=self.revision, vouched=self.vouched)
+            self.vouched = None
+            return Send(self.peer, news)
+        if not self.joined and not self.changed and not self.left:
+            return None
+        self.revision += 1
+        joined = [*self.joined.values(), *self.changed.values()]
+        push = PublishersChanged(
+            revision=self.revision,
+            joined=joined,
+            left=list(self.left.values()),
+            ports=dict(
+                ports({topic: None for info in joined for topic in info.topics})
+            ),
+        )
+        self.forget_pending()
+        return Send(self.peer, push)
+
+
+class Channels:
+    """The channels of all registered clients. ``info`` tells what a subscriber (its
+    second argument) is to know of a publisher (its first), ``ports`` where topics are
+    forwarded, if they are."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        info: Callable[[Client, Client], PublisherInfo],
+        ports: Ports = lambda _topics: {},
+    ) -> None:
+        self._registry = registry
+        self._info = info
+        self._ports = ports
+        self._channels: dict[int, Channel] = {}
+        self._sessions: dict[bytes, int] = {}  # by the connection they last spoke on
+        self._pending: set[int] = set()
+        self.flush_at: float | None = None  # when `flush` is due
+
+    def reach_at(self, session: int, peer: bytes) -> Channel:
+        """A client speaks on this connection now; returns its channel, a new one if it
+        had none."""
+        channel = self._channels.setdefault(session, Channel(peer))
+        if channel.peer != peer and self._sessions.get(channel.peer) == session:
+            del self._sessions[channel.peer]
+        channel.peer = peer
+        self._sessions[peer] = session
+        return channel
+
+    def get(self, session: int) -> Channel | None:
+        """The channel of this session."""
+        return self._channels.get(session)
+
+    def session_at(self, peer: bytes) -> int | None:
+        """The session of the client that last spoke on this connection."""
+        return self._sessions.get(peer)
+
+    def close(self, session: int) -> None:
+        """Forget a client, and the news that waits for it."""
+        channel = self._channels.pop(session, None)
+        if channel is not None and self._sessions.get(channel.peer) == session:
+            del self._sessions[channel.peer]
+        self._pending.discard(session)
+
+    # News
+
+    def joined(self, publisher: Client, now: float) -> None:
+        """The subscribers of a new publisher's topics are to know of it."""
+        for subscriber, channel in self._subscribers(publisher):
+            channel.joined[publisher.session] = self._info(publisher, subscriber)
+            self._schedule(subscriber.session, now)
+
+    def changed(self, publisher: Client, now: float) -> None:
+        """They are to know what a publisher says of itself now."""
+        for subscriber, channel in self._subscribers(publisher):
+            unseen = publisher.session in channel.joined
+            news = channel.joined if unseen else channel.changed
+            news[publisher.session] = self._info(publisher, subscriber)
+            self._schedule(subscriber.session, now)
+
+    def vouch(self, publisher: Client, vouched: list[Vouched], now: float) -> None:
+        """A publisher is to know whom it may let in."""
+        self._channels[publisher.session].vouched = vouched
+        self._schedule(publisher.session, now)
+
+    def left(
+        self,
+        publisher: Client,
+        next_sequences: Mapping[str, int],
+        now: float,
+        *,
+        revoked: bool = False,
+    ) -> None:
+        """They are to know that a publisher is gone; ``revoked``: and that they must not
+        listen to it any more."""
+        session = publisher.session
+        for subscriber, channel in self._subscribers(publisher):
+            # Of its topics: the peer chose how many next_sequences there are.
+            ends = {
+                topic: next_sequences[topic]
+                for topic in wanted(publisher.topics, subscriber.topics)
+                if topic in next_sequences
+            }
+            channel.changed.pop(session, None)
+            # No news is one that came and went since the last push, unless the
+            # subscriber knows it from before.
+            unseen = channel.joined.pop(session, None) is not None
+            if not unseen or session in channel.left:
+                channel.left[session] = Departure(
+                    session=session, next_sequences=ends, revoked=revoked
+                )
+                self._schedule(subscriber.session, now)
+
+    def flush(
+        self, topics: Iterable[str] | None = None, session: int | None = None
+    ) -> list[Send]:
+        """The waiting news: all of it, or only that for the subscribers of ``topics``,
+        or only that for ``session``."""
+        chosen = set(self._pending)
+        if topics is not None:
+            matching = self._registry.matching("subscriber", topics)
+            chosen &= {client.session for client in matching}
+        if session is not None:
+            chosen &= {session}
+        self._pending -= chosen
+        if not self._pending:
+            self.flush_at = None
+        pushes = (self._channels[key].push(self._new_to(key)) for key in sorted(chosen))
+        return [push for push in pushes if push is not None]
+
+    def farewell(self, epoch: int) -> list[Send]:
+        """A goodbye to every client."""
+        goodbye = Farewell(epoch=epoch)
+        return [Send(channel.peer, goodbye) for channel in self._channels.values()]
+
+    def _new_to(self, session: int) -> Ports:
+        """Where topics are forwarded, for a subscriber that was not told of them when it
+        registered."""
+        client = self._registry.get(session)
+        if client is None or not any(map(is_filter, client.topics)):
+            return lambda _topics: {}
+        return self._ports
+
+    def _subscribers(self, publisher: Client) -> Iterable[tuple[Client, Channel]]:
+        for subscriber in self._registry.matching("subscriber", publisher.topics):
+            yield subscriber, self._channels[subscriber.session]
+
+    def _schedule(self, session: int, now: float) -> None:
+        self._pending.add(session)
+        if self.flush_at is None:
+            self.flush_at = now + NOTIFY_DELAY_S

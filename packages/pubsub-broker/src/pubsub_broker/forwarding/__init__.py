@@ -1,0 +1,3 @@
+"""Forwards events in the centralized model: sockets and forwarding loops. Shell;
+`sender_check` and `draining` are core.
+"""

@@ -1,0 +1,233 @@
+"""All forwarders of a broker: their ports, their publishers, their state. Shell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+import zmq
+
+from pubsub_broker.control.effects import Attach, Detach
+from pubsub_broker.forwarding.draining import HEARD_S
+from pubsub_broker.forwarding.python_loop import BlockingForwarder
+from pubsub_broker.forwarding.sockets import (
+    Forwarder,
+    ForwardSockets,
+    OutSocket,
+    Served,
+    forwarder_of,
+)
+from pubsub_broker.forwarding.zmq_proxy import ProxyForwarder
+from pubsub_broker.transport.control_socket import EVENT_THREADS
+from pubsub_broker.transport.handshake_monitor import DoorWatch
+from pubsub_common.errors import CannotListen, PubSubError
+from pubsub_common.net.sockets import wait_until_sent
+
+if TYPE_CHECKING:
+    from pubsub_broker.security.authenticator import Gatekeeper
+
+Overflow = Literal["drop", "block"]
+
+_BIND_ATTEMPTS: Final = 20
+
+
+class Forwarding:
+    """Topics are spread over ``count`` forwarders; 0: a broker that forwards nothing.
+
+    With ``threaded`` each has a thread; else the broker's loop serves ``pairs``.
+    ``on_failure`` is called in a forwarder's thread that ends for an error. With a
+    ``gatekeeper`` it is decided who may send and receive what.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        *,
+        count: int,
+        threaded: bool,
+        queue_limit: int,
+        overflow: Overflow,
+        on_failure: Callable[[], None],
+        gatekeeper: Gatekeeper | None = None,
+    ) -> None:
+        self.pairs: list[OutSocket] = []
+        self.ports: list[int] = []
+        self.doors: list[DoorWatch] = []  # for who opened this to look at
+        self.threaded = threaded
+        self._context = context
+        self._count = count
+        self._queue_limit = queue_limit
+        self._blocking = overflow == "block"
+        self._on_failure = on_failure
+        self._forwarders: list[Forwarder] = []
+        self._gatekeeper = gatekeeper
+        # Publishers by address, for threads that look up who is to be there.
+        self._publishers: dict[str, Attach] = {}
+        self._left_at: dict[str, float] = {}
+
+    def open(self, host: str, clear_port: Callable[[], int]) -> None:
+        """Bind and start those that are missing, each on a port of ``clear_port``.
+
+        Raises:
+            CannotListen: no port could be bound.
+        """
+        for number in range(len(self.ports), self._count):
+            pair = self._sockets()
+            if int(self._context.get(zmq.IO_THREADS)) > 1:
+                pair.pin(EVENT_THREADS)
+            self.pairs.append(pair)
+            secure = self._gatekeeper is not None
+            self.doors.append(DoorWatch(pair.xpub, secure=secure))
+            self.ports.append(bind(pair, host, clear_port))
+            if self.threaded:
+                forwarder = self._forwarder(pair, f"forwarder-{number}")
+                self._forwarders.append(forwarder)
+                forwarder.start()
+
+    def ports_of(self, topics: Iterable[str]) -> dict[str, int]:
+        """The port from which each topic is forwarded."""
+        return {topic: self.ports[forwarder_of(topic, self._count)] for topic in topics}
+
+    def pair_of(self, topic: str) -> OutSocket:
+        """The sockets through which a topic goes."""
+        return self.pairs[forwarder_of(topic, self._count)]
+
+    def apply(self, changes: Sequence[Attach | Detach]) -> None:
+        """Connect to publishers and disconnect from them, as was told to `expect`, and do
+        what is due of that."""
+        # Every publisher at every forwarder, though each of its topics goes through
+        # one: so it sees the ready topics of a subscriber from all of them.
+        self._forget()
+        mine = [(isinstance(item, Attach), item.address) for item in changes]
+        now = time.monotonic()
+        for served in self._served():
+            due = served.detach_due()
+            if mine or (due is not None and due <= now):
+                served.apply(mine)
+
+    def expect(self, change: Attach | Detach) -> None:
+        """This will be applied. Before the publisher is told, as it may then begin: so
+        forwarders find it, until they have left it, and one that is not to be heard any
+        more not at all."""
+        self._left_at.pop(change.address, None)
+        if isinstance(change, Attach):
+            self._publishers[change.address] = change
+        elif change.at_once:
+            self._publishers.pop(change.address, None)
+        else:
+            self._left_at[change.address] = time.monotonic()
+
+    def _forget(self) -> None:
+        """Publishers that left long ago."""
+        now = time.monotonic()
+        for address, left_at in list(self._left_at.items()):
+            if now - left_at < HEARD_S:
+                break
+            del self._left_at[address]
+            self._publishers.pop(address, None)
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """End the connections of subscribers with these keys."""
+        if unwanted := list(keys):
+            for served in self._served():
+                served.hang_up(unwanted)
+
+    def next_deadline(self) -> float | None:
+        """When `apply` is needed though there are no changes."""
+        times = [served.detach_due() for served in self._served()]
+        return min((time for time in times if time is not None), default=None)
+
+    def forwarded(self) -> int:
+        """How many messages the threads have received from publishers."""
+        return sum(forwarder.forwarded() for forwarder in self._forwarders)
+
+    def held(self) -> list[tuple[int, float]]:
+        """Ports that wait for a subscriber to read, and since when (monotonic
+        seconds)."""
+        found = []
+        for port, served in zip(self.ports, self._served(), strict=False):
+            since = served.held_since
+            if since is not None:
+                found.append((port, since))
+        return found
+
+    def check(self) -> None:
+        """Raises:
+        PubSubError: a forwarder's thread has ended for an error.
+        """
+        for forwarder in self._forwarders:
+            if forwarder.error is not None:
+                raise PubSubError(
+                    f"forwarding has failed: {forwarder.error!r}"
+                ) from forwarder.error
+
+    def close(self, until: float) -> None:
+        """Let accepted events go out until ``until`` (monotonic seconds), and close
+        everything. The first error is raised when all that can be closed is."""
+        for forwarder in self._forwarders:
+            forwarder.begin_close(until)
+        for port in self.ports:
+            wait_until_sent(port, until - time.monotonic())
+        errors: list[PubSubError] = []
+        for forwarder in self._forwarders:
+            try:
+                forwarder.close(until)
+            except PubSubError as error:
+                errors.append(error)
+        # Those without a thread: all of a broker with an event limit, and one whose
+        # set-up failed between the two.
+        for pair in self.pairs[len(self._forwarders) :]:
+            pair.let_go(until)
+            pair.close(max(0.0, until - time.monotonic()))
+        for door in self.doors:
+            door.close()
+        if errors:
+            raise errors[0]
+
+    def _served(self) -> Sequence[Served]:
+        """What applies changes: the threads, else the sockets themselves."""
+        return self._forwarders or self.pairs
+
+    def _sockets(self) -> OutSocket:
+        if self._gatekeeper is None:
+            return ForwardSockets(
+                self._context, self._queue_limit, blocking=self._blocking
+            )
+        from pubsub_broker.forwarding.secure_sockets import GuardedSockets
+
+        return GuardedSockets(
+            self._context,
+            self._queue_limit,
+            blocking=self._blocking,
+            polled=not self.threaded,
+            pair=self._gatekeeper.pair,
+            publisher_at=self._publishers.get,
+            permits=self._gatekeeper.trust.permits,
+            on_refused=self._gatekeeper.refused,
+            on_forged=self._gatekeeper.forged,
+        )
+
+    def _forwarder(self, pair: OutSocket, name: str) -> Forwarder:
+        if isinstance(pair, ForwardSockets) and not self._blocking:
+            return ProxyForwarder(self._context, pair, name, self._on_failure)
+        return BlockingForwarder(pair, name, self._on_failure)
+
+
+def bind(pair: OutSocket, host: str, clear_port: Callable[[], int]) -> int:
+    """Bind to a port of ``clear_port``; returns it.
+
+    Raises:
+        CannotListen: none was free for long enough.
+    """
+    for _ in range(_BIND_ATTEMPTS):
+        port = clear_port()
+        try:
+            pair.bind(host, port)
+        except zmq.ZMQError as error:
+            # Somebody took it since it was looked up.
+            if error.errno != zmq.EADDRINUSE:
+                raise
+        else:
+            return port
+    raise CannotListen(f"no free port on {host} to forward events from")

@@ -1,0 +1,161 @@
+"""Forwarding by a loop in Python, which can wait for slow subscribers. Shell.
+
+Theory of operation
+-------------------
+libzmq's proxy cannot wait: with XPUB_NODROP its send waits inside C, where it hears
+neither commands nor the stop. Nor can it judge subscriptions, as a secure broker must. So
+this is a loop in Python. It reads from publishers in
+bursts; the message that finds a queue full is held, and nothing is read until it has
+gone. libzmq's inbound queues fill up, then TCP's, and then the publishers notice.
+Subscriptions, connections and the stop are served all the while.
+
+It waits on file descriptors. Those of ZeroMQ sockets are edge triggered and any
+operation on a socket may take the news away (see `pubsub_common.net.sockets`), so it waits
+only after a turn in which no socket had anything. While a message is held there is
+no such certainty, and no wait is longer than `RETRY_S`.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import zmq
+
+from pubsub_broker.forwarding.sockets import RETRY_S, OutSocket
+from pubsub_common.net.sockets import Waker
+
+# Messages forwarded before anything else has its turn.
+_BURST: Final = 256
+
+
+class BlockingForwarder:
+    """A `Forwarder` over sockets that are ``blocking``, or that judge subscriptions."""
+
+    def __init__(
+        self,
+        sockets: OutSocket,
+        name: str,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.error: BaseException | None = None
+        self._sockets = sockets
+        self._on_failure = on_failure
+        self._waker = Waker()
+        self._changes: deque[tuple[bool, str]] = deque()
+        self._unwanted: deque[str] = deque()  # keys of subscribers
+        self._inputs: Sequence[zmq.Socket[bytes]] | None = None  # watched
+        self._until: float | None = None
+        self._counted = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def apply(self, changes: list[tuple[bool, str]]) -> None:
+        self._changes.extend(changes)
+        self._waker.wake()
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        self._unwanted.extend(keys)
+        self._waker.wake()
+
+    def forwarded(self) -> int:
+        return self._counted
+
+    def detach_due(self) -> float | None:
+        return None  # its thread looks after detachments itself
+
+    @property
+    def held_since(self) -> float | None:
+        return self._sockets.held_since
+
+    def begin_close(self, until: float) -> None:
+        if self._until is None:
+            self._until = until
+            self._waker.wake()
+
+    def close(self, until: float) -> None:
+        self.begin_close(until)
+        self._thread.join()
+        self._sockets.close(max(0.0, until - time.monotonic()))
+        self._waker.close()
+
+    # In the thread
+
+    def _run(self) -> None:
+        sockets = self._sockets
+        self._held_poller = self._poller(sockets.xpub)
+        try:
+            while self._until is None:
+                self._turn()
+            sockets.let_go(self._until)
+        except Exception as error:
+            self.error = error
+            self._on_failure()
+
+    def _poller(self, *sockets: zmq.Socket[bytes]) -> select.poll:
+        poller = select.poll()
+        poller.register(self._waker.fd, select.POLLIN)
+        for socket in sockets:
+            poller.register(socket.FD, select.POLLIN)
+        return poller
+
+    def _turn(self) -> None:
+        sockets = self._sockets
+        self._apply_changes()
+        moved = sockets.forward_subscriptions()
+        if sockets.held is not None:
+            # They may have to tell a publisher that came back what is subscribed.
+            sockets.has_input()
+            if not sockets.retry():
+                self._held_poller.poll(RETRY_S * 1000)
+                self._waker.clear()
+                return
+        moved = self._forward_burst() or moved
+        if not moved and sockets.held is None:
+            self._watch(sockets.inputs())
+            self._idle_poller.poll(self._timeout_ms())
+            self._waker.clear()
+
+    def _watch(self, inputs: Sequence[zmq.Socket[bytes]]) -> None:
+        """Be ready to wait for these sockets and those of subscribers."""
+        if inputs != self._inputs:
+            self._inputs = inputs
+            self._idle_poller = self._poller(*inputs, self._sockets.xpub)
+
+    def _forward_burst(self) -> bool:
+        """Forward what waits, or a burst of it; whether anything waited."""
+        take, offer = self._sockets.receive, self._sockets.offer
+        count = 0
+        while count < _BURST:
+            message = take()
+            if message is None:
+                break
+            count += 1
+            if not offer(message):
+                break
+        self._counted += count
+        return count > 0
+
+    def _apply_changes(self) -> None:
+        if self._unwanted:
+            keys = [self._unwanted.popleft() for _ in range(len(self._unwanted))]
+            self._sockets.hang_up(keys)
+        due = self._sockets.detach_due()
+        if not self._changes and (due is None or due > time.monotonic()):
+            return
+        changes = []
+        while self._changes:
+            changes.append(self._changes.popleft())
+        self._sockets.apply(changes)
+
+    def _timeout_ms(self) -> float | None:
+        due = self._sockets.detach_due()
+        if due is None:
+            return None
+        return max(0.0, due - time.monotonic()) * 1000 + 0.5

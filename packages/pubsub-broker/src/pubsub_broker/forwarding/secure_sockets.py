@@ -1,0 +1,289 @@
+"""Forwarding where the broker is secure: what is not allowed does not pass. Shell.
+
+Each publisher has a socket of its own (`source`), by which nothing comes but what it may
+publish; what it sends in the name of another is dropped. Subscribers are judged by
+`pubsub_common.security.subscription_guard`.
+
+So that an event does not cost a look at every publisher's socket, those that may have one
+are in a queue. A socket leaves it when it was found empty: from then on libzmq makes its
+descriptor readable when something comes, which an epoll tells. Whatever else is done with
+the socket may take that news away (see `pubsub_common.net.sockets`), and puts it back there.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import zmq
+
+from pubsub_broker.control.effects import Attach
+from pubsub_broker.forwarding.secure_publisher import Source, veiled
+from pubsub_broker.forwarding.sockets import Message, OutSocket, receive
+from pubsub_common.logs.throttle import Throttle
+from pubsub_common.security.keys import act_as_server
+from pubsub_common.security.subscription_guard import (
+    Guard,
+    OnRefused,
+    Permits,
+    topic_of,
+)
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import KeyPair
+
+
+_log = logging.getLogger(__name__)
+
+# A public key, and the IP address of who has it.
+OnForged = Callable[[str, str], None]
+
+# Messages of one publisher before those of another.
+_TURN: Final = 64
+_POLLIN: Final = int(zmq.POLLIN)
+# How soon it is tried again to get a socket, when there are no more.
+_AGAIN_S: Final = 1.0
+
+
+class GuardedSockets(OutSocket):
+    """A SUB for each publisher, and XPUB towards subscribers, which are known by key."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        queue_limit: int,
+        *,
+        blocking: bool,
+        polled: bool = False,
+        pair: KeyPair,
+        publisher_at: Callable[[str], Attach | None],
+        permits: Permits,
+        on_refused: OnRefused,
+        on_forged: OnForged,
+    ) -> None:
+        """``polled``: who drives this waits by libzmq's own poll, which takes in the news
+        of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells who is
+        registered at an address: asked in the thread that drives this. ``permits`` and
+        ``on_refused`` are a `Guard`'s. ``on_forged`` is called when a publisher sends
+        something in the name of another."""
+        super().__init__(context, queue_limit, blocking=blocking)
+        self._context = context
+        self._queue_limit = queue_limit
+        self._pair = pair
+        self._threads = 0  # any of libzmq's
+        self._publisher_at = publisher_at
+        self._on_forged = on_forged
+        act_as_server(self.xpub, pair)
+        self._guard = Guard(self.xpub, permits, on_refused)
+        self._sources: dict[str, Source] = {}
+        self._inputs: tuple[zmq.Socket[bytes], ...] = ()
+        # Those that may have a message; it is the first one's turn, and it has had so
+        # many messages in it.
+        self._queue: deque[Source] = deque()
+        self._taken = 0
+        self._polled = polled
+        self._by_fd: dict[int, Source] = {}
+        self._epoll = select.epoll()
+        self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
+        # Publishers for which there was no socket, and when to look for one again.
+        self._unheard: dict[str, None] = {}
+        self._again_at = 0.0
+        self._complaints = Throttle()
+
+    def pin(self, threads: int) -> None:
+        super().pin(threads)
+        self._threads = threads
+
+    def inputs(self) -> Sequence[zmq.Socket[bytes]]:
+        return self._inputs
+
+    def receive(self) -> Message | None:
+        queue = self._queue
+        while queue or self._look():
+            source = queue[0]
+            if self._taken >= _TURN:  # so that a busy one does not keep out the others
+                self._look()
+                self._taken = 0
+                queue.rotate(-1)
+                continue
+            # Mostly one waits, or none; an exception is a slow way to learn it.
+            if self._taken > 1 or source.events() & _POLLIN:
+                try:
+                    message = receive(source.socket)
+                except zmq.Again:
+                    pass
+                else:
+                    self._taken += 1
+                    frame = message[0]
+                    if source.own(frame) or self._registered_anew(source, frame):
+                        return message
+                    host = source.address.rpartition(":")[0]
+                    self._on_forged(source.key, host)
+                    return []  # not the next one: whoever floods has a turn, no more
+            queue.popleft()
+            source.waiting = False
+            self._taken = 0
+        return None
+
+    def has_input(self) -> bool:
+        found = False
+        for source in self._sources.values():
+            if source.events() & _POLLIN:
+                self._expect(source)
+                found = True
+        return found
+
+    def close(self, linger_s: float) -> None:
+        super().close(linger_s)
+        self._epoll.close()
+
+    def offer(self, message: Message) -> bool:
+        # libzmq looks only at the first part of a message, behind which any topic could
+        # hide. No publisher of ours sends more parts.
+        return len(message) != 1 or super().offer(message)
+
+    def attached(self, address: str) -> bool:
+        return address in self._sources
+
+    def attach(self, address: str) -> None:
+        publisher = self._publisher_at(address)
+        if publisher is None or publisher.key is None:
+            return  # it is gone again
+        source = self._sources.get(address)
+        if source is not None and source.key != publisher.key:
+            self.disconnect(address)
+            source = None
+        if source is None:
+            try:
+                source = self._connect(publisher)
+            except zmq.ZMQError as error:
+                if error.errno != errno.EMFILE:
+                    raise
+                self._put_off(address, error)
+                return
+            self._sources[address] = source
+            self._by_fd[source.fd] = source
+            self._epoll.register(source.fd, select.EPOLLIN)
+            self._expect(source)
+            self._changed()
+        else:
+            self._expect(source)
+            source.follow(publisher, self._wanted)
+
+    def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
+        unheard, self._unheard = self._unheard, {}
+        super().apply([*((True, address) for address in unheard), *changes])
+
+    def detach_due(self) -> float | None:
+        due = super().detach_due()
+        if not self._unheard:
+            return due
+        return self._again_at if due is None else min(due, self._again_at)
+
+    def _put_off(self, address: str, error: zmq.ZMQError) -> None:
+        """All files or sockets are taken; that is no reason to leave those who have
+        one."""
+        now = time.monotonic()
+        self._unheard[address] = None
+        self._again_at = now + _AGAIN_S
+        if self._complaints.allows("unheard", now):
+            _log.error(
+                "events of %s are not forwarded: %s (ulimit -n, --max-clients); "
+                "trying again",
+                address,
+                error.strerror,
+            )
+
+    def detach(self, address: str) -> None:
+        self._unheard.pop(address, None)
+        if self._publisher_at(address) is None and self.attached(address):
+            self._leaving.cancel(address)
+            self.disconnect(address)
+        else:
+            super().detach(address)
+
+    def disconnect(self, address: str) -> None:
+        source = self._sources.pop(address)
+        self._epoll.unregister(source.fd)
+        del self._by_fd[source.fd]
+        if source.waiting:
+            if source is self._queue[0]:
+                self._taken = 0
+            self._queue.remove(source)
+        source.socket.close(linger=0)
+        self._changed()
+
+    def forward_subscriptions(self) -> bool:
+        found = False
+        while (message := self._guard.receive()) is not None:
+            found = True
+            subscription = message[1:]
+            topic = topic_of(subscription)
+            assert topic is not None, "a guard passes nothing else"
+            begins = message[:1] == b"\x01"
+            if begins:
+                self._wanted[subscription] = topic
+            else:
+                self._wanted.pop(subscription, None)
+            veil = veiled(subscription)
+            for source in self._sources.values():
+                told = subscription if topic in source.topics else veil
+                if told is not None:
+                    tell = (
+                        source.socket.subscribe if begins else source.socket.unsubscribe
+                    )
+                    tell(told)
+                    self._expect(source)
+        return found
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        unwanted = set(keys)
+        self._guard.hang_up(unwanted)
+        # Publishers that left are heard for a while, but not if they may do less now.
+        for address in self._leaving.addresses():
+            source = self._sources.get(address)
+            if source is not None and source.key in unwanted:
+                self._leaving.cancel(address)
+                self.disconnect(address)
+
+    def _connect(self, publisher: Attach) -> Source:
+        socket = self._context.socket(zmq.SUB)
+        socket.set_hwm(self._queue_limit)
+        socket.setsockopt(zmq.AFFINITY, self._threads)
+        source = Source(socket, publisher)
+        source.follow(publisher, self._wanted)
+        source.connect(self._pair)
+        return source
+
+    def _registered_anew(self, source: Source, frame: zmq.Frame) -> bool:
+        """Whether a message is in the name that a publisher has now, of which this thread
+        was not told yet."""
+        publisher = self._publisher_at(source.address)
+        if publisher is None or publisher.key != source.key:
+            return False
+        assert publisher.session is not None, "who has a key has one"
+        source.author.renew(publisher.session)
+        return source.own(frame)
+
+    def _expect(self, source: Source) -> None:
+        """It may have a message, and its descriptor may not tell."""
+        if not source.waiting:
+            source.waiting = True
+            self._queue.append(source)
+
+    def _look(self) -> bool:
+        """Queue those whose descriptors tell of something; whether there are any."""
+        if self._polled:
+            return self.has_input()
+        found = self._epoll.poll(0)
+        for fd, _ in found:
+            self._expect(self._by_fd[fd])
+        return bool(found)
+
+    def _changed(self) -> None:
+        self._inputs = tuple(source.socket for source in self._sources.values())

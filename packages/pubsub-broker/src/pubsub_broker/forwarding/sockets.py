@@ -1,0 +1,310 @@
+"""Forwarding events from publishers to subscribers, centralized model. Shell.
+
+`ForwardSockets` is the pair of sockets. Two loops serve one in a thread of its own:
+`proxy`, in C, and `blocking`, in Python, which waits for slow subscribers. Where the broker
+is secure, that one serves `guarded.GuardedSockets` instead, slow subscribers or not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+import zlib
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, Protocol
+
+import zmq
+
+from pubsub_broker.forwarding.draining import Leaving
+from pubsub_common.net.sockets import (
+    endpoint,
+    has_input,
+    limit_received,
+    notice_dead_links,
+    tcp_table,
+)
+from pubsub_common.net.tcp_table import talking
+
+# How long a held message waits for a subscriber to say that it has made room, before it
+# is tried anyway: what says so may have come between two looks.
+RETRY_S: Final = 0.02
+
+
+def forwarder_of(topic: str, count: int) -> int:
+    """Which of ``count`` forwarders has a topic."""
+    return zlib.crc32(topic.encode()) % count
+
+
+# One message: a frame, or what a stranger sends, several. No frame: what must not pass.
+Message = list[zmq.Frame]
+
+
+class OutSocket:
+    """XPUB towards subscribers, and when to leave publishers that have left. What comes
+    from publishers, subclasses know.
+
+    With ``blocking``, a message for which a subscriber's queue has no room is *held*
+    instead of dropped for that subscriber; whoever drives the sockets must then not
+    offer another before `retry` has let go of it.
+
+    One thread at a time uses it. Attaching what is attached, and detaching what is
+    not, does nothing.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        queue_limit: int,
+        *,
+        blocking: bool = False,
+    ) -> None:
+        self.xpub = context.socket(zmq.XPUB)
+        self.xpub.set_hwm(queue_limit)
+        notice_dead_links(self.xpub)
+        limit_received(self.xpub, subscriptions=True)
+        if blocking:
+            # All or nothing: libzmq looks for room in every queue that wants the
+            # message before it puts it into any.
+            self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
+        self.held: Message | None = None
+        self.held_since: float | None = None
+        self._leaving = Leaving()
+
+    def bind(self, host: str, port: int) -> None:
+        """Offer events to subscribers at ``host:port``.
+
+        Raises:
+            zmq.ZMQError: the port is taken or the host is not ours.
+        """
+        self.xpub.bind(endpoint(host, port))
+
+    def pin(self, threads: int) -> None:
+        """Have these of libzmq's threads serve all sockets, present and future ones; a
+        mask, as ``ZMQ_AFFINITY`` takes it. Before anything is bound or connected."""
+        for socket in (self.xpub, *self.inputs()):
+            socket.setsockopt(zmq.AFFINITY, threads)
+
+    # Publishers
+
+    def inputs(self) -> Sequence[zmq.Socket[bytes]]:
+        """The sockets that publishers' messages come from."""
+        raise NotImplementedError
+
+    def receive(self) -> Message | None:
+        """The next message of a publisher; None when none waits."""
+        raise NotImplementedError
+
+    def attach(self, address: str) -> None:
+        """Receive what the publisher at ``IP:port`` sends."""
+        raise NotImplementedError
+
+    def attached(self, address: str) -> bool:
+        """Whether we do."""
+        raise NotImplementedError
+
+    def disconnect(self, address: str) -> None:
+        """Receive nothing more from an attached publisher."""
+        raise NotImplementedError
+
+    def has_input(self) -> bool:
+        """Whether a message waits."""
+        waiting = [has_input(socket) for socket in self.inputs()]  # look at all
+        return any(waiting)
+
+    def detach(self, address: str) -> None:
+        """Stop receiving from this publisher when nothing more comes from it (`Leaving`)."""
+        if self.attached(address):
+            self._leaving.begin(address, time.monotonic())
+
+    def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
+        """Attach (True) or detach (False) publishers, in this order, and finish
+        detachments that are due."""
+        for attach, address in changes:
+            if attach:
+                self._leaving.cancel(address)
+                self.attach(address)
+            else:
+                self.detach(address)
+        self._detach_finished()
+
+    def detach_due(self) -> float | None:
+        """When `apply` is needed for the sake of earlier detachments."""
+        return self._leaving.next_look()
+
+    # Subscribers
+
+    def forward_subscriptions(self) -> bool:
+        """Pass waiting subscriptions on to the publishers; whether there were any."""
+        raise NotImplementedError
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """End the connections of subscribers with these keys."""
+
+    def offer(self, message: Message) -> bool:
+        """Send a message to its subscribers; False when it is held. Nothing is held
+        now."""
+        try:
+            self._send(message)
+        except zmq.Again:
+            self.held, self.held_since = message, time.monotonic()
+            return False
+        return True
+
+    def retry(self) -> bool:
+        """Send what is held, if anything; False when it still has no room."""
+        if self.held is None:
+            return True
+        # A subscriber that has made room says so by a command, which a send would look
+        # at only now and then.
+        self.xpub.get(zmq.EVENTS)
+        try:
+            self._send(self.held)
+        except zmq.Again:
+            return False
+        self.held = self.held_since = None
+        # What publishers that left had sent before comes in only now.
+        self._leaving.put_off(time.monotonic())
+        return True
+
+    def let_go(self, until: float) -> None:
+        """Send what is held, or drop it at ``until`` (monotonic seconds)."""
+        poller = select.poll()
+        poller.register(self.xpub.FD, select.POLLIN)
+        while not self.retry() and time.monotonic() < until:
+            left_s = max(0.0, until - time.monotonic())
+            poller.poll(min(RETRY_S, left_s) * 1000)
+
+    def close(self, linger_s: float) -> None:
+        """Close all; events already accepted have ``linger_s`` to reach subscribers."""
+        for socket in self.inputs():
+            socket.close(linger=0)
+        self.xpub.close(linger=round(linger_s * 1000))
+
+    def _detach_finished(self) -> None:
+        """Disconnect from publishers that have left and from whom nothing more comes."""
+        now = time.monotonic()
+        if self.held is not None:
+            self._leaving.put_off(now)
+        for address in self._leaving.finish(now, self._expected):
+            self.disconnect(address)
+
+    def _expected(self, addresses: Collection[str]) -> Collection[str]:
+        """From which of these publishers something waits, or may still come."""
+        if self.has_input():
+            return addresses
+        table = tcp_table()
+        return () if table is None else talking(addresses, table)
+
+    def _send(self, message: Message) -> None:
+        """Raises:
+        zmq.Again: a subscriber has no room. (Not after the first frame.)
+        """
+        for frame in message[:-1]:
+            self.xpub.send(frame, zmq.NOBLOCK | zmq.SNDMORE, copy=False)
+        self.xpub.send(message[-1], zmq.NOBLOCK, copy=False)
+
+
+class ForwardSockets(OutSocket):
+    """XSUB towards publishers, XPUB towards subscribers: what libzmq's proxy takes."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        queue_limit: int,
+        *,
+        blocking: bool = False,
+    ) -> None:
+        super().__init__(context, queue_limit, blocking=blocking)
+        self.xsub = context.socket(zmq.XSUB)
+        self.xsub.set_hwm(queue_limit)
+        notice_dead_links(self.xsub)
+        limit_received(self.xsub)
+        # What goes to publishers are subscriptions. Those over a limit libzmq would
+        # drop without a word; how many there are is bounded by topics and clients.
+        self.xsub.sndhwm = 0
+        self._attached: set[str] = set()
+
+    def inputs(self) -> Sequence[zmq.Socket[bytes]]:
+        return (self.xsub,)
+
+    def receive(self) -> Message | None:
+        try:
+            return receive(self.xsub)
+        except zmq.Again:
+            return None
+
+    def attached(self, address: str) -> bool:
+        return address in self._attached
+
+    def attach(self, address: str) -> None:
+        if address not in self._attached:
+            self._attached.add(address)
+            self.xsub.connect(f"tcp://{address}")
+
+    def disconnect(self, address: str) -> None:
+        self._attached.discard(address)
+        self.xsub.disconnect(f"tcp://{address}")
+
+    def forward_subscriptions(self) -> bool:
+        found = False
+        with contextlib.suppress(zmq.Again):
+            while True:
+                self.xsub.send(self.xpub.recv(zmq.NOBLOCK))
+                found = True
+        return found
+
+
+def receive(socket: zmq.Socket[bytes]) -> Message:
+    """The next message.
+
+    Raises:
+        zmq.Again: none waits.
+    """
+    frame = socket.recv(zmq.NOBLOCK, copy=False)
+    message = [frame]
+    while frame.more:
+        frame = socket.recv(copy=False)
+        message.append(frame)
+    return message
+
+
+class Served(Protocol):
+    """What connects to publishers: an `OutSocket`, or the thread that has one."""
+
+    @property
+    def held_since(self) -> float | None:
+        """Since when a message has waited for room (monotonic seconds); None without
+        one."""
+
+    def apply(self, changes: list[tuple[bool, str]]) -> None:
+        """`OutSocket.apply`."""
+
+    def detach_due(self) -> float | None:
+        """`OutSocket.detach_due`; None for a thread that looks after it."""
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """`OutSocket.hang_up`."""
+
+
+class Forwarder(Served, Protocol):
+    """An `OutSocket` served in a thread of its own. All methods belong to one
+    controlling thread.
+
+    Should the thread end for an error, that is in ``error``.
+    """
+
+    error: BaseException | None
+
+    def start(self) -> None:
+        """Start the thread."""
+
+    def forwarded(self) -> int:
+        """Messages received from publishers since the start."""
+
+    def begin_close(self, until: float) -> None:
+        """Have the thread end, at ``until`` (monotonic seconds) at the latest."""
+
+    def close(self, until: float) -> None:
+        """End the thread and close everything; what was accepted has until ``until``
+        to reach subscribers."""

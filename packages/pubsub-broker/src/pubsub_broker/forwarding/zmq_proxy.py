@@ -1,0 +1,147 @@
+"""Forwarding by libzmq's proxy: a loop in C, which drops for slow subscribers. Shell."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import zmq
+
+from pubsub_broker.forwarding.sockets import ForwardSockets
+from pubsub_common.errors import PubSubError
+
+# The proxy answers between two bursts of at most 1000 messages.
+_ANSWER_S: Final = 10.0
+
+_STATISTICS: Final = b"STATISTICS"
+_TERMINATE: Final = b"TERMINATE"
+
+
+class ProxyForwarder:
+    """A `ForwardSockets` served by ``zmq_proxy_steerable`` in its own thread.
+
+    To change connections, the proxy is told to TERMINATE, the thread applies what
+    is queued and enters it again; the sockets keep their queues, so nothing is lost.
+    Like all a `Forwarder`'s, its methods belong to one controlling thread, and
+    ``on_failure`` is called in its own when that ends for an error.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        sockets: ForwardSockets,
+        name: str,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.error: BaseException | None = None
+        self._on_failure = on_failure
+        self._sockets = sockets
+        self._changes: list[tuple[bool, str]] = []
+        self._stopping = False
+        self._counted = 0
+        # A REP socket answers every command. With a PAIR it depends on the version of
+        # libzmq, and an answer too many would be taken for that of the next command.
+        self._control = context.socket(zmq.DEALER)
+        self._proxy_end = context.socket(zmq.REP)
+        for socket in (self._control, self._proxy_end):
+            socket.linger = 0
+        self._control.rcvtimeo = round(_ANSWER_S * 1000)
+        self._control.bind(f"inproc://{name}")
+        self._proxy_end.connect(f"inproc://{name}")
+        self._idle = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def apply(self, changes: list[tuple[bool, str]]) -> None:
+        """`ForwardSockets.apply` in the forwarder's thread."""
+        self._changes = changes
+        self._interrupt()
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """Here nobody is known by a key."""
+
+    def forwarded(self) -> int:
+        """Messages received from publishers since the start, but for the few that
+        pass while `apply` has the proxy end: the proxy forgets its counts then."""
+        return self._counted + self._statistics()
+
+    def detach_due(self) -> float | None:
+        # Its thread touches this only in `apply`, and this thread waits meanwhile.
+        return self._sockets.detach_due()
+
+    @property
+    def held_since(self) -> float | None:
+        return None  # it drops instead
+
+    def begin_close(self, until: float) -> None:
+        """Nothing takes long here."""
+
+    def close(self, until: float) -> None:
+        """End the thread and close everything."""
+        self._stopping = True
+        try:
+            if self.error is None:
+                self._interrupt()
+        finally:
+            # A thread that does not answer is left behind, with the sockets it uses.
+            if self.error is not None or self._idle.is_set():
+                self._thread.join()
+                self._sockets.close(max(0.0, until - time.monotonic()))
+                self._control.close(linger=0)
+                self._proxy_end.close(linger=0)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                zmq.proxy_steerable(
+                    self._sockets.xsub, self._sockets.xpub, None, self._proxy_end
+                )
+                changes, self._changes = self._changes, []
+                self._sockets.apply(changes)
+                self._idle.set()
+        except Exception as error:
+            self.error = error
+            self._idle.set()  # whoever waits for it is to hear of the error
+            self._on_failure()
+
+    def _interrupt(self) -> None:
+        """Have the thread leave the proxy, apply changes and enter it again; returns
+        when the changes are applied. The proxy is asked for its counts in the same
+        breath. (As of libzmq 4.3.5, PAUSE would not stop one that is busy.)"""
+        self._idle.clear()
+        self._send(_STATISTICS)
+        self._send(_TERMINATE)
+        self._counted += self._received_count(self._receive())
+        self._receive()
+        if not self._idle.wait(_ANSWER_S):
+            raise PubSubError("the forwarder's thread does not answer")
+        self._check()
+
+    def _statistics(self) -> int:
+        self._send(_STATISTICS)
+        return self._received_count(self._receive())
+
+    @staticmethod
+    def _received_count(statistics: list[bytes]) -> int:
+        """Messages that the proxy received on XSUB since it was entered: the first
+        of eight counters (messages and bytes, in and out, front and back end)."""
+        return int.from_bytes(statistics[0], sys.byteorder)
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise PubSubError(f"forwarding has failed: {self.error!r}") from self.error
+
+    def _send(self, command: bytes) -> None:
+        self._check()
+        self._control.send_multipart([b"", command])
+
+    def _receive(self) -> list[bytes]:
+        try:
+            return self._control.recv_multipart()[1:]
+        except zmq.Again:
+            raise PubSubError("the forwarder's proxy does not answer") from None

@@ -1,0 +1,117 @@
+"""What the broker writes to its log. Shell."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from pubsub_broker import config
+from pubsub_broker.control.effects import (
+    Arrived,
+    Departed,
+    Effect,
+    GivenUp,
+    Missed,
+    Rejected,
+)
+from pubsub_broker.registry.interface import Client
+from pubsub_common.logs.throttle import RefusalLog, Throttle
+from pubsub_common.net.sockets import tcp_table
+from pubsub_common.net.tcp_table import slowest_reader
+from pubsub_common.protocol.messages import Model
+
+_log = logging.getLogger(__name__)
+
+# Forwarding that was held up for a shorter time is nothing to talk about.
+_PATIENCE_S: Final = 1.0
+# What one line names at most.
+_NAMES: Final = 50
+_TOPICS: Final = 5
+# A client may have thousands of topics, and register as often as it likes.
+_CLIENT_TOPICS: Final = 20
+
+
+class Journal:
+    """Lines for people: one for each client that comes or goes, and for what may come
+    in floods no more than one per interval. ``now`` is monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._refusals = RefusalLog()
+        self._stalls = Throttle()
+
+    def begun(self, model: Model, address: str, port: int, rights: str | None) -> None:
+        """Log what serves here; ``rights`` is who may do what, where it is secure."""
+        secure = "" if rights is None else f", secure: {rights}"
+        _log.info("%s broker on %s:%d%s", model, address, port, secure)
+        self._warn(config.warning(address, port, secure=rights is not None))
+
+    def note(self, effect: Effect, now: float) -> None:
+        """Log an effect, if it is for the log."""
+        match effect:
+            case Arrived(client, again):
+                _log.info(
+                    "%s %s: %s",
+                    _who(client),
+                    "is back" if again else "joined",
+                    _some(client.topics, _CLIENT_TOPICS),
+                )
+            case Departed(client, reason):
+                _log.info("%s %s", _who(client), reason)
+            case Rejected(peer, detail):
+                self._warn(self._refusals.refused(peer, detail, now))
+            case Missed(client, events):
+                for line in missed_lines(client.address, events):
+                    _log.warning("%s", line)
+            case GivenUp(clients):
+                names = [f"{item.role} {item.address}" for item in clients]
+                _log.warning(
+                    "of the clients of the run before, %d did not come back: %s",
+                    len(names),
+                    _some(names, _NAMES),
+                )
+
+    def tick(self, now: float) -> None:
+        """Log what was held back and is due."""
+        self._warn(self._refusals.tick(now))
+
+    def held_up(self, held: Iterable[tuple[int, float]], now: float) -> None:
+        """Ports from which nothing is forwarded, because a subscriber does not read,
+        and since when."""
+        for port, since in held:
+            if now - since < _PATIENCE_S or not self._stalls.allows(port, now):
+                continue
+            table = tcp_table()
+            found = None if table is None else slowest_reader(port, table)
+            who = "a subscriber does not read"
+            if found is not None:
+                who = f"the subscriber at {found[0]} does not read ({found[1]} bytes wait)"
+            _log.warning("forwarding waits: %s", who)
+
+    def _warn(self, line: str | None) -> None:
+        if line is not None:
+            _log.warning("%s", line)
+
+
+def missed_lines(address: str, events: Mapping[str, int]) -> list[str]:
+    """What to say of a subscriber that lost so many events of each topic."""
+    lines = [
+        f"subscriber {address} lost {count} events of {topic}"
+        for topic, count in list(events.items())[:_TOPICS]
+    ]
+    rest = list(events.values())[_TOPICS:]
+    if rest:
+        lines.append(
+            f"subscriber {address} lost {sum(rest)} events of {len(rest)} more topics"
+        )
+    return lines
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f", and {rest} more" if rest > 0 else "")
+
+
+def _who(client: Client) -> str:
+    name = f" ({client.name})" if client.name else ""
+    return f"{client.role} {client.address}{name}"

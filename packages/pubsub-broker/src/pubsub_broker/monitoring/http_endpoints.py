@@ -1,0 +1,134 @@
+"""What others may see of a running broker over HTTP: a page and figures. Shell.
+
+The broker's loop knows nothing of it: it is asked for its status at its control port,
+as by any client, and not more often than `_FRESH_S`, however many look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pubsub_broker.commands.status import ask
+from pubsub_common import defaults
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.net.http_server import Answer, HttpServer
+from pubsub_common.protocol.endpoints import validate_host
+from pubsub_common.protocol.messages import Status
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
+
+_log = logging.getLogger(__name__)
+
+_FRESH_S: Final = 0.5
+# Less than a page or Prometheus waits.
+_ANSWER_S: Final = 3.0
+
+
+class StatusSource:
+    """The status of a broker, for any number of threads that ask."""
+
+    def __init__(
+        self,
+        ask: Callable[[], Status],
+        fresh_s: float = _FRESH_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """An answer of ``ask`` is good for ``fresh_s`` seconds, a failure too."""
+        self._ask = ask
+        self._fresh_s = fresh_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked_at: float | None = None
+        self._outcome: Status | PubSubError | None = None
+
+    def get(self) -> Status:
+        """The status, as of just now.
+
+        Raises:
+            PubSubError: the broker does not answer.
+        """
+        with self._lock:
+            now = self._clock()
+            if self._asked_at is None or now - self._asked_at >= self._fresh_s:
+                try:
+                    self._outcome = self._ask()
+                except PubSubError as error:
+                    self._outcome = error
+                self._asked_at = self._clock()
+            outcome = self._outcome
+        if isinstance(outcome, Status):
+            return outcome
+        raise PubSubError(f"{outcome}")
+
+
+class Place(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+
+def place(text: str, option: str = "--http") -> Place:
+    """The place that ``PORT`` (of this host only) or ``HOST:PORT`` means, in the words of
+    ``option``.
+
+    Raises:
+        ConfigError: it means none.
+    """
+    host, colon, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ConfigError(f"{option}: {text!r} is not PORT or HOST:PORT")
+    return Place(validate_host(host) if colon else defaults.LOOPBACK, int(port))
+
+
+class Observers:
+    """A page at ``http``, figures at ``metrics``; None: not that."""
+
+    def __init__(self, http: Place | None, metrics: Place | None) -> None:
+        """Raises:
+        PubSubError: figures need a library that is not there.
+        """
+        self.http = http
+        self.metrics = metrics
+        if metrics is not None:
+            from pubsub_broker.monitoring.prometheus import check_library
+
+            check_library()
+
+    @contextlib.contextmanager
+    def serving(
+        self, address: str, port: int, keys: ClientKeys | None = None
+    ) -> Iterator[None]:
+        """Serve what the broker at ``address:port`` tells who has ``keys``, if it is
+        secure.
+
+        Raises:
+            CannotListen: a port cannot be had.
+        """
+        source = StatusSource(partial(ask, address, port, _ANSWER_S, keys))
+        with contextlib.ExitStack() as servers:
+            if self.http is not None:
+                from pubsub_broker.monitoring import status_page
+
+                server = HttpServer(*self.http, status_page.routes(source.get))
+                servers.enter_context(server)
+                _log.info("page: http://%s:%d/", self.http.host, server.port)
+            if self.metrics is not None:
+                from pubsub_broker.monitoring import prometheus
+
+                def figures() -> Answer:
+                    return Answer(*prometheus.exposition(source.get()))
+
+                server = HttpServer(*self.metrics, {"/metrics": figures})
+                servers.enter_context(server)
+                _log.info(
+                    "metrics: http://%s:%d/metrics", self.metrics.host, server.port
+                )
+            yield

@@ -1,0 +1,42 @@
+"""The page that shows a broker at work: its parts over HTTP. Shell."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from pubsub_broker.monitoring.status_view import view_of
+from pubsub_common.net.http_server import Answer
+from pubsub_common.protocol.messages import Status
+
+
+def routes(status: Callable[[], Status]) -> Mapping[str, Callable[[], Answer]]:
+    """The page, and what it asks for each second."""
+    html = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    page = Answer("text/html; charset=utf-8", html.encode(), policy_of(html))
+
+    def report() -> Answer:
+        return Answer("application/json", msgspec.json.encode(view_of(status())))
+
+    return {"/": lambda: page, "/status.json": report}
+
+
+def policy_of(html: str) -> str:
+    """The Content-Security-Policy of a page: its own style and script, and questions
+    to where it came from, are all that a browser may take."""
+
+    def hashes(element: str) -> str:
+        parts = re.findall(f"<{element}>(.*?)</{element}>", html, re.S)
+        digests = (hashlib.sha256(part.encode()).digest() for part in parts)
+        return " ".join(f"'sha256-{base64.b64encode(d).decode()}'" for d in digests)
+
+    return (
+        f"default-src 'none'; style-src {hashes('style')}; "
+        f"script-src {hashes('script')}; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

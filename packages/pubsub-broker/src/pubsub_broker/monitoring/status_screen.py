@@ -1,0 +1,95 @@
+"""A status report as a screen of a terminal; only where rich is installed. Shell."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pubsub_broker.monitoring.status_text import headline, printable, traffic
+from pubsub_broker.monitoring.status_view import in_order, rate, topics_of
+from pubsub_common.measurement.latency_histogram import format_ns
+from pubsub_common.protocol.messages import ClientStatus, Status
+
+
+def screen(status: Status, before: Status | None, trouble: str) -> RenderableType:
+    """What to show. ``before`` is the report a second ago; ``trouble`` says why there
+    is no newer one."""
+    topics = topics_of(status)
+    earlier = {topic.name: topic.lost for topic in topics_of(before)} if before else {}
+    same = before is not None and before.epoch == status.epoch
+    parts: list[RenderableType] = [
+        Text(headline(status, len(topics)), "bold"),
+        Text(traffic(status, rate(before, status))),
+    ]
+    if trouble:
+        parts.append(Text(printable(trouble), "bold red"))
+    table = _table()
+    table.add_column("topic", ratio=1)
+    for title in ("pubs", "subs", "events/s", "lost", "lost now"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for topic in topics:
+        new = topic.lost - earlier.get(topic.name, 0) if same else 0
+        table.add_row(
+            _text(topic.name),
+            str(len(topic.publishers)),
+            str(len(topic.subscribers)),
+            "" if topic.rate is None else f"{topic.rate:,.1f}",
+            str(topic.lost),
+            _text(f"{new:+d}" if new > 0 else "", "bold red"),
+        )
+    parts += ["", table]
+    for role in ("publisher", "subscriber"):
+        clients = [client for client in status.clients if client.role == role]
+        if clients:
+            parts += ["", _clients(role, clients, latency=role == "subscriber")]
+    if status.expected:
+        parts += ["", _clients("expected back", status.expected, roles=True)]
+    return Group(*parts)
+
+
+def _table() -> Table:
+    """A table as wide as the screen, without borders, so that 80 columns are enough. A
+    column with a ratio has what the others leave."""
+    return Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def _clients(
+    title: str,
+    clients: list[ClientStatus],
+    *,
+    roles: bool = False,
+    latency: bool = False,
+) -> Table:
+    table = _table()
+    table.add_column(title, no_wrap=True)
+    if roles:
+        table.add_column("role", no_wrap=True)
+    table.add_column("topics", ratio=1)
+    headings = ("heard", "lost", *(("p50", "p99", "max") if latency else ()))
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    # Who loses events is what one looks for, and a screen is short.
+    for client in sorted(in_order(clients), key=lambda each: -sum(each.lost.values())):
+        lost = sum(client.lost.values())
+        table.add_row(
+            _text(client.address),
+            *([client.role] if roles else []),
+            _text(", ".join(client.topics)),
+            f"{client.idle_s:.1f} s",
+            _text(str(lost), "bold red" if lost else ""),
+            *(_latency(client) if latency else []),
+        )
+    return table
+
+
+def _latency(client: ClientStatus) -> list[str]:
+    latency = client.latency
+    if latency is None:
+        return ["", "", ""]
+    return [format_ns(ns) for ns in (latency.p50_ns, latency.p99_ns, latency.max_ns)]
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Never as markup: topics come from strangers."""
+    return Text(printable(text), style, no_wrap=True, overflow="ellipsis")

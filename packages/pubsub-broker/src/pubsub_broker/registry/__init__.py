@@ -1,0 +1,1 @@
+"""The registered clients, and their snapshot on disk. Core; `snapshot_file` is shell."""

@@ -1,0 +1,213 @@
+"""The file in which a broker keeps who is there (``--state``). Shell."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.registry.snapshot import (
+    Snapshot,
+    SnapshotError,
+    decode_snapshot,
+    encode_snapshot,
+)
+from pubsub_common.errors import ConfigError
+from pubsub_common.logs.throttle import Throttle
+from pubsub_common.measurement.latency_file import replacing, writable_file
+
+_log = logging.getLogger(__name__)
+
+# Not more often than this is the file written.
+_PAUSE_S: Final = 1.0
+# A full disk at the start is nothing that a user can have meant with the option.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StateFile:
+    """Reads the file once, and writes it in a thread of its own: the disk may be slow,
+    and clients must not wait for it."""
+
+    def __init__(self, path: str | Path, clock: Callable[[], float]) -> None:
+        """``clock`` is monotonic seconds, for the rate of complaints.
+
+        Raises:
+            ConfigError: the file could never be written.
+        """
+        self.path = Path(path)
+        self._clock = clock
+        self._throttle = Throttle()
+        self._changed = threading.Condition()
+        self._waiting: bytes | None = None
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._check()
+
+    def load(self) -> Snapshot | None:
+        """What the file says; None without one. One that cannot be understood is set
+        aside and mentioned.
+
+        Raises:
+            ConfigError: it could not be set aside.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._set_aside(f"it cannot be read: {error.strerror}")
+            return None
+        try:
+            return decode_snapshot(data)
+        except SnapshotError as error:
+            self._set_aside(str(error))
+            return None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(
+            target=self._run, name="broker-state", daemon=True
+        )
+        self._thread.start()
+
+    def save(self, data: bytes) -> None:
+        """Write this soon. Returns at once; an earlier one that waits is forgotten."""
+        with self._changed:
+            self._waiting = data
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Write what waits, and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._waiting)
+                data, self._waiting = self._waiting, None
+                closing = self._closing
+            if data is not None:
+                self._write(data)
+            if closing:
+                return
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, _PAUSE_S)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            with replacing(self.path) as part:
+                part.write_bytes(data)
+            sync_folder(self.path)
+        except OSError as error:
+            if self._throttle.allows("state", self._clock()):
+                _log.error(
+                    "cannot write state to %s (the file from before is kept): %s",
+                    self.path,
+                    error.strerror or error,
+                )
+
+    def _check(self) -> None:
+        if self.path.exists() and not self.path.is_file():
+            raise ConfigError(f"cannot keep state in {self.path}: it is no file")
+        writable_file(str(self.path))
+        # Permissions do not tell all: root has them even where it cannot write.
+        target = self.path.resolve()
+        probe = target.with_name(f".{target.name}.{os.getpid()}.probe")
+        try:
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise ConfigError(
+                    f"cannot keep state in {self.path}: {error.strerror}"
+                ) from error
+
+    def _set_aside(self, reason: str) -> None:
+        aside = free_name(self.path)
+        try:
+            self.path.rename(aside)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot use the state in {self.path} ({reason}), nor rename it: "
+                f"{error.strerror}"
+            ) from error
+        _log.error(
+            "the state in %s is of no use, nobody is expected back: %s; it is now %s",
+            self.path,
+            reason,
+            aside.name,
+        )
+
+
+class StateKeeper:
+    """Keeps the file of a core up to date. ``now`` is monotonic seconds."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises:
+        ConfigError: the file could never be written.
+        """
+        self._file = StateFile(path, time.monotonic)
+        self._core: BrokerCore | None = None
+        self._saved = 0  # changes of the core that the file has seen
+        self._save_at = 0.0
+
+    def begin(self, core: BrokerCore, now: float) -> None:
+        """Tell the core who was there when the file was written, and keep it from now
+        on.
+
+        Raises:
+            ConfigError: the file is of no use and could not be set aside.
+        """
+        snapshot = self._file.load()
+        if snapshot is not None:
+            core.expect(snapshot, now)
+        self._saved = core.changes
+        self._file.start()
+        self._core = core
+
+    def tick(self, now: float) -> None:
+        """Have the file written if something has changed, but not all the time."""
+        core = self._core
+        if core is None or core.changes == self._saved or now < self._save_at:
+            return
+        self._saved, self._save_at = core.changes, now + _PAUSE_S
+        self._file.save(encode_snapshot(core.snapshot(now)))
+
+    def close(self, now: float) -> None:
+        """Write the file for the last time, unless nothing was ever begun."""
+        if self._core is not None:
+            self._file.save(encode_snapshot(self._core.snapshot(now)))
+            self._file.close()
+            self._core = None
+
+
+def free_name(path: Path) -> Path:
+    """``FILE.damaged``, or the first of ``FILE.damaged.1``, ``.2``, … that is free."""
+    first = aside = path.with_name(f"{path.name}.damaged")
+    number = 0
+    while aside.exists() or aside.is_symlink():
+        number += 1
+        aside = first.with_name(f"{first.name}.{number}")
+    return aside
+
+
+def sync_folder(path: Path) -> None:
+    """Have the kernel write down a file's new name too. Not every file system can."""
+    fd = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(fd)

@@ -1,0 +1,3 @@
+"""Keys, policy and permissions. Shell; `authorization`, `enrollment`, `grants` and
+`policy` are core.
+"""

@@ -1,0 +1,137 @@
+"""At a secure broker's door: its keys, whom it lets in, what it says of others. Shell."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from pathlib import Path
+from typing import Final
+
+import zmq
+
+from pubsub_broker.security.grants import Trust
+from pubsub_broker.security.key_store import KeyStore
+from pubsub_common.errors import ConfigError
+from pubsub_common.logs.audit_log import AuditLog
+from pubsub_common.security.keys import ClientKeys
+from pubsub_common.security.zap_server import ZapServer
+
+_log = logging.getLogger(__name__)
+
+# How often the folder is looked at, for clients that were enrolled or revoked.
+_LOOK_S: Final = 0.5
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Gatekeeper:
+    """Knows the folder of a secure broker. `allows`, `refused` and `forged` are for any
+    thread."""
+
+    def __init__(self, directory: str | Path, audit: AuditLog) -> None:
+        """Raises:
+        ConfigError: the folder does not hold what it must.
+        """
+        self._store = KeyStore(directory)
+        self._own_keys = self._store.own_keys()
+        self.pair = self._own_keys.pair
+        self.trust = Trust(self.pair.public)
+        self._stamp = self._store.stamp()
+        self._clients = self._store.clients()
+        self._policy = self._store.policy()
+        self.trust.update(self._clients.values(), self._policy, _now())
+        self._look_at = 0.0
+        self._audit = audit
+        # The loop's thread and that of the handshakes both take in changes.
+        self._lock = threading.Lock()
+        self._changed: set[str] | None = None
+
+    def own_keys(self) -> ClientKeys:
+        """For who asks this broker, in its own process, for its status."""
+        return self._own_keys
+
+    def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Decide about handshakes of sockets of ``context`` from here on."""
+        ZapServer(context, self.allows)
+
+    def describe(self) -> str:
+        """What holds, for the log."""
+        now = _now()
+        states = [client.state(now) for client in self._clients.values()]
+        rights = "without a policy" if self._policy is None else "with a policy"
+        return f"{states.count('ok')} of {len(states)} clients let in, {rights}"
+
+    def look(self, now: float) -> set[str] | None:
+        """Take in what has changed, if it is time to; the keys of those that may do
+        something else than before, None when nobody's rights are others. ``now`` is
+        monotonic."""
+        if now < self._look_at:
+            return None
+        self._look_at = now + _LOOK_S
+        with self._lock:
+            self._read_anew()
+            self._judge()
+            changed, self._changed = self._changed, None
+        return changed
+
+    def allows(self, key: str, address: str) -> bool:
+        """Whether the owner of a key may connect from ``address``."""
+        if self.trust.allows(key):
+            return True
+        with self._lock:
+            if self._read_anew():  # it may have been enrolled just now
+                self._judge()
+        if self.trust.allows(key):
+            return True
+        who = self.trust.describe(key, _now())
+        self._audit.note(address, "key", f"turned away {who}")
+        return False
+
+    def refused(self, key: str, what: str, address: str) -> None:
+        """Somebody subscribed to what it may not have, and was hung up on."""
+        name = self.trust.describe(key, _now())
+        self._audit.note(
+            address, "topic", f"hung up on {name}, who may not have {what}"
+        )
+
+    def forged(self, key: str, address: str) -> None:
+        """A publisher sent what is not in its own name, and was dropped."""
+        name = self.trust.describe(key, _now())
+        self._audit.note(
+            address,
+            "name",
+            f"dropped what {name} sent in the name of another publisher",
+        )
+
+    def _read_anew(self) -> bool:
+        """Read the folder, if it was changed, and whether it was. The caller holds the
+        lock."""
+        stamp = self._store.stamp()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        # Each on its own: a mistake in one must not keep the other from holding. What
+        # has one stays as it was, rather than open, or shut, to everybody.
+        try:
+            self._clients = self._store.clients()
+        except ConfigError as error:
+            _log.error("%s; who was enrolled before is so still", error)
+        try:
+            policy = self._store.policy()
+            if policy is None and self._policy is not None:
+                _log.error("the policy is gone; what it said holds until a restart")
+            else:
+                self._policy = policy
+        except ConfigError as error:
+            _log.error("%s; the policy of before holds on", error)
+        _log.info("read anew: %s", self.describe())
+        return True
+
+    def _judge(self) -> None:
+        """Let hold what was read, at this time. The caller holds the lock."""
+        changed = self.trust.update(self._clients.values(), self._policy, _now())
+        if changed is not None:
+            self._changed = (self._changed or set()) | changed

@@ -1,0 +1,74 @@
+"""Whom the broker trusts with what, at this moment. Core.
+
+One thread updates it; others (the forwarders', that of the handshakes) ask meanwhile.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+
+from pubsub_broker.security.enrollment import Enrolled
+from pubsub_broker.security.policy import Grant, Policy
+from pubsub_common.protocol.messages import Vouched
+from pubsub_common.protocol.wildcards import matches
+
+
+class Trust:
+    """The grants of all clients that may connect, by public key."""
+
+    def __init__(self, own: str | None = None) -> None:
+        """``own`` is the broker's public key: who has its keys may ask it for its status,
+        and nothing else."""
+        self._own = {} if own is None else {own: Grant("the broker", (), ())}
+        # Replaced as a whole, never changed.
+        self._grants: Mapping[str, Grant] = self._own
+        self._clients: Mapping[str, Enrolled] = {}
+
+    def update(
+        self, clients: Iterable[Enrolled], policy: Policy | None, now: datetime.datetime
+    ) -> set[str] | None:
+        """These are enrolled, by this policy, at ``now``; returns the keys of those that
+        may do something else than before, or nothing; None when nothing has changed."""
+        before = self._grants
+        self._clients = {client.public: client for client in clients}
+        self._grants = self._own | {
+            key: Grant(client.name) if policy is None else policy.grant(client.name)
+            for key, client in self._clients.items()
+            if client.state(now) == "ok"
+        }
+        if self._grants == before:
+            return None
+        return {key for key, grant in before.items() if self._grants.get(key) != grant}
+
+    def grant(self, key: str | None) -> Grant | None:
+        """What the owner of this key may do; None: not even connect."""
+        return None if key is None else self._grants.get(key)
+
+    def allows(self, key: str) -> bool:
+        """Whether the owner of this key may connect."""
+        return key in self._grants
+
+    def permits(self, key: str, topic: str) -> bool:
+        """Whether it may have the events of ``topic``."""
+        grant = self._grants.get(key)
+        return grant is not None and grant.may_subscribe(topic)
+
+    def describe(self, key: str, now: datetime.datetime) -> str:
+        """Whose key this is, for people."""
+        client = self._clients.get(key)
+        if client is None:
+            return f"an unknown key ({key})"
+        state = client.state(now)
+        return f"{client.name}" if state == "ok" else f"{client.name}, {state}"
+
+    def vouched(self, topics: Iterable[str]) -> list[Vouched]:
+        """Whom a publisher of ``topics`` may let in."""
+        names = tuple(topics)
+        found = []
+        for key, grant in self._grants.items():
+            if grant.subscribe is None:
+                found.append(Vouched(key=key))
+            elif any(matches(each, name) for each in grant.subscribe for name in names):
+                found.append(Vouched(key=key, topics=list(grant.subscribe)))
+        return found

@@ -1,0 +1,247 @@
+"""The folder of a secure broker: its keys, its clients, their rights. Shell.
+
+::
+
+    DIR/broker.keys     the broker's key pair (secret)
+    DIR/clients.toml    who is enrolled (`keyring`)
+    DIR/policy.toml     who may do what (`policy`); may be missing
+    DIR/NAME.keys       what `enroll NAME` made, to be moved to the client (secret)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pubsub_broker.security import enrollment, policy
+from pubsub_broker.security.enrollment import Enrolled
+from pubsub_broker.security.folder_permissions import check_folder
+from pubsub_broker.security.policy import Policy
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.security.file_owner import hand_over
+from pubsub_common.security.keys import (
+    ClientKeys,
+    KeyPair,
+    client_file,
+    new_pair,
+    pair_in,
+    parse_toml,
+    read_secret,
+    write_secret,
+)
+
+_BROKER: Final = "broker.keys"
+_CLIENTS: Final = "clients.toml"
+_POLICY: Final = "policy.toml"
+_LOCK: Final = ".lock"
+_MAX_CLIENTS_BYTES: Final = 32 * 1024 * 1024
+_MADE_BY: Final = "pubsub-broker keygen {0} makes them"
+
+
+class KeyStore:
+    """Reads and changes such a folder. Several processes may, at the same time."""
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    def create(self) -> None:
+        """Make the folder and the broker's keys.
+
+        Raises:
+            ConfigError: others may write in the folder.
+            PubSubError: there are some already, or they cannot be written.
+        """
+        new = not _there(self.directory)
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if new:
+                with _opened(self.directory, os.O_DIRECTORY) as descriptor:
+                    hand_over(descriptor, self.directory.parent)
+        except OSError as error:
+            raise PubSubError(
+                f"cannot make the folder {self.directory}: {error.strerror}"
+            ) from None
+        check_folder(self.directory)
+        pair = new_pair()
+        write_secret(
+            self.directory / _BROKER,
+            "# The keys of a pubsub broker. Whoever can read this is that broker.\n"
+            f'public = "{pair.public}"\nsecret = "{pair.secret}"\n',
+        )
+        with self._locked():
+            if not (self.directory / _CLIENTS).exists():
+                self._write([])
+
+    def pair(self) -> KeyPair:
+        """The broker's keys.
+
+        Raises:
+            ConfigError: they are missing, or others can read them or write beside them.
+        """
+        path = self.directory / _BROKER
+        if self.directory.is_file():
+            raise ConfigError(f"{self.directory} is a file, and not a folder of keys")
+        if not _there(path):
+            made_by = _MADE_BY.format(self.directory)
+            raise ConfigError(f"no broker's keys in {self.directory}; {made_by}")
+        check_folder(self.directory)
+        return pair_in(read_secret(path), path)
+
+    def own_keys(self) -> ClientKeys:
+        """The broker's keys, for a client that asks it for its status.
+
+        Raises:
+            ConfigError: as `pair`.
+        """
+        pair = self.pair()
+        return ClientKeys("broker", pair, pair.public, str(self.directory / _BROKER))
+
+    def clients(self) -> dict[str, Enrolled]:
+        """Who is enrolled, by name.
+
+        Raises:
+            ConfigError: that cannot be read.
+        """
+        path = self.directory / _CLIENTS
+        # No secrets are in it, but who may change it decides who is let in.
+        document = read_secret(path, _MAX_CLIENTS_BYTES, public=True)
+        return enrollment.parse(document, str(path))
+
+    def policy(self) -> Policy | None:
+        """Who may do what; None without a policy.
+
+        Raises:
+            ConfigError: it cannot be read, or says what makes no sense.
+        """
+        path = self.directory / _POLICY
+        try:
+            if path.stat().st_mode & stat.S_IWOTH:
+                raise ConfigError(f"others may change {path}: chmod go-w {path}")
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        return policy.parse(parse_toml(data, path, public=True), str(path))
+
+    def stamp(self) -> tuple[object, ...]:
+        """Something that is another after clients or policy were changed."""
+        found: list[object] = []
+        for name in (_CLIENTS, _POLICY):
+            with contextlib.suppress(OSError):
+                state = (self.directory / name).stat()
+                found += [name, state.st_mtime_ns, state.st_ino, state.st_size]
+        return tuple(found)
+
+    def enroll(
+        self,
+        name: str,
+        *,
+        public: str | None = None,
+        days: float | None = None,
+        now: datetime.datetime,
+    ) -> Path | None:
+        """Enroll a client, for ``days`` or for good. Without ``public``, its public key,
+        keys are made for it; returns the file that they are in.
+
+        Raises:
+            ConfigError: the name is none, or the key is the broker's.
+            PubSubError: there is one of this name or key, or this cannot be written.
+        """
+        enrollment.validate_name(name)
+        broker = self.pair()
+        if public == broker.public:
+            raise ConfigError("this is the broker's own key: give that of the client")
+        with self._locked():
+            clients = self.clients()
+            there = clients.get(name)
+            if there is not None and there.state(now) == "ok":
+                raise PubSubError(
+                    f"{name} is enrolled already; pubsub-broker revoke {name} first"
+                )
+            path = None
+            if public is None:
+                pair = new_pair()
+                public = pair.public
+                path = self.directory / f"{name}.keys"
+                keys = ClientKeys(name, pair, broker.public)
+                write_secret(path, client_file(keys), replace=there is not None)
+            for other in clients.values():
+                if other.public == public and other.name != name:
+                    raise PubSubError(f"{other.name} is enrolled with this key already")
+            expires = None if days is None else now + datetime.timedelta(days=days)
+            clients[name] = Enrolled(name, public, now, expires)
+            try:
+                self._write(list(clients.values()))
+            except PubSubError:
+                if path is not None:  # it would be in the way next time
+                    path.unlink(missing_ok=True)
+                raise
+        return path
+
+    def revoke(self, name: str, *, now: datetime.datetime) -> None:
+        """Let a client in no longer.
+
+        Raises:
+            PubSubError: nobody of this name is enrolled, or this cannot be written.
+        """
+        check_folder(self.directory)
+        with self._locked():
+            clients = self.clients()
+            client = clients.get(name)
+            if client is None:
+                raise PubSubError(f"nobody called {name} is enrolled")
+            if client.revoked is None:
+                clients[name] = Enrolled(
+                    name, client.public, client.enrolled, client.expires, now
+                )
+                self._write(list(clients.values()))
+
+    def _write(self, clients: list[Enrolled]) -> None:
+        path = self.directory / _CLIENTS
+        write_secret(path, enrollment.render(clients), replace=True)
+
+    @contextlib.contextmanager
+    def _lock_file(self, path: Path) -> Iterator[int]:
+        new = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        with contextlib.suppress(FileExistsError), _opened(path, new) as descriptor:
+            hand_over(descriptor, self.directory)
+        with _opened(path, os.O_RDWR) as descriptor:
+            yield descriptor
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        path = self.directory / _LOCK
+        try:
+            with self._lock_file(path) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise PubSubError(f"cannot write {path}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    """A descriptor of what is there itself, and not of where a link leads: root may do
+    this in a folder of somebody else."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _there(path: Path) -> bool:
+    """Raises:
+    ConfigError: its folder cannot be looked into.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,109 @@
+"""Who may publish and subscribe what, where the broker is secure. Core.
+
+A policy is TOML. Clients by name, ``"*"`` for those that have no table of their own;
+topics may hold wildcards as in subscriptions::
+
+    [clients.alice]
+    publish = ["sensors/#"]
+
+    [clients."*"]
+    subscribe = ["sensors/+/temperature"]
+    status = true          # may ask the broker who is there
+
+What is not granted is refused. Without a policy every enrolled client may do everything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pubsub_broker.security.enrollment import validate_name
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.wildcards import covers, validate_subscriptions
+
+_OTHERS: Final = "*"
+_FIELDS: Final = ("publish", "subscribe", "status")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Grant:
+    """What one client may do. None: everything."""
+
+    name: str
+    publish: tuple[str, ...] | None = None
+    subscribe: tuple[str, ...] | None = None
+    status: bool = True
+
+    def may_publish(self, topic: str) -> bool:
+        """Whether it may publish on ``topic``."""
+        return _granted(self.publish, topic)
+
+    def may_subscribe(self, subscription: str) -> bool:
+        """Whether it may have all that a topic or filter stands for."""
+        return _granted(self.subscribe, subscription)
+
+
+class Policy:
+    """The grants of all clients."""
+
+    def __init__(self, grants: Mapping[str, Grant]) -> None:
+        """``grants`` by name, that of ``"*"`` for all others."""
+        self._grants = grants
+
+    def grant(self, name: str) -> Grant:
+        """What the client of this name may do."""
+        found = self._grants.get(name) or self._grants.get(_OTHERS)
+        if found is None:
+            return Grant(name, (), (), status=False)
+        return dataclasses.replace(found, name=name)
+
+
+def parse(document: Mapping[str, Any], path: str) -> Policy:
+    """A policy from TOML.
+
+    Raises:
+        ConfigError: it says what makes no sense.
+    """
+    clients = document.get("clients")
+    if document.keys() - {"clients"} or not isinstance(clients, dict):
+        raise ConfigError(f"{path}: a policy consists of tables like [clients.NAME]")
+    grants = {}
+    for name, entry in clients.items():
+        where = f'{path}: [clients."{name}"]'
+        if name != _OTHERS:
+            validate_name(name)
+        if not isinstance(entry, dict):
+            raise ConfigError(f"{where} is no table")
+        unknown = entry.keys() - set(_FIELDS)
+        if unknown:
+            raise ConfigError(
+                f"{where}: unknown key {min(unknown)!r}; they are {', '.join(_FIELDS)}"
+            )
+        status = entry.get("status", False)
+        if not isinstance(status, bool):
+            raise ConfigError(f"{where}: status is true or false")
+        grants[name] = Grant(
+            name,
+            _topics(entry, "publish", where),
+            _topics(entry, "subscribe", where),
+            status,
+        )
+    return Policy(grants)
+
+
+def _topics(entry: Mapping[str, Any], field: str, where: str) -> tuple[str, ...]:
+    topics = entry.get(field, [])
+    if not isinstance(topics, list) or not all(isinstance(x, str) for x in topics):
+        raise ConfigError(f"{where}: {field} is a list of topics")
+    if not topics:
+        return ()
+    try:
+        return validate_subscriptions(topics)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {field}: {error}") from None
+
+
+def _granted(patterns: tuple[str, ...] | None, topic: str) -> bool:
+    return patterns is None or any(covers(pattern, topic) for pattern in patterns)

@@ -1,0 +1,1 @@
+"""The control port: connections in, requests out. Shell."""

@@ -1,0 +1,116 @@
+"""At the control port: limits for each address, and closing connections. Shell."""
+
+from __future__ import annotations
+
+import logging
+
+import zmq
+
+from pubsub_broker.limits.address_limiter import Limiter, Verdict
+from pubsub_broker.limits.token_bucket import Kind, Limits
+from pubsub_broker.transport.control_socket import Received
+from pubsub_broker.transport.handshake_monitor import DoorWatch
+from pubsub_common.protocol.messages import Register, Request, StatusRequest
+from pubsub_common.security.connections import Connection, connection_at, hang_up
+
+_log = logging.getLogger(__name__)
+
+
+class Door(DoorWatch):
+    """Judges what comes in at a control socket, and who; closes connections of those
+    that go too far. Belongs to the thread of that socket.
+
+    Connections are seen through libzmq's monitor: also those on which nothing is ever
+    said, which would take all open files else.
+    """
+
+    def __init__(
+        self, watched: zmq.Socket[bytes], limits: Limits, *, secure: bool = False
+    ) -> None:
+        super().__init__(watched, secure=secure)
+        self.port = 0  # on which the watched socket listens
+        self.refused = 0  # messages, so far
+        self._limiter = Limiter(limits)
+
+    def admits(self, received: Received, now: float) -> bool:
+        """Whether to look into a message at all."""
+        address = received.address
+        if address is None:
+            return True
+        size = len(received.data)
+        return self._obey(
+            self._limiter.message(address, received.peer, size, now), received
+        )
+
+    def admits_malformed(self, received: Received, now: float) -> bool:
+        """Whether to answer a message that was none."""
+        return self._admits_kind(received, Kind.MALFORMED, now)
+
+    def admits_request(
+        self, received: Received, request: Request, now: float, clients: int
+    ) -> bool:
+        """Whether to serve a request at a broker with so many clients; if not, it is to be
+        answered with "later"."""
+        match request:
+            case Register():
+                return self._admits_kind(received, Kind.REGISTRATIONS, now)
+            case StatusRequest():
+                return self._admits_kind(received, Kind.STATUS, now, clients)
+        return True
+
+    def tick(self, now: float) -> None:
+        """Log what is due."""
+        for line in self._limiter.tick(now):
+            _log.warning("%s", line)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None while nothing is."""
+        return self._limiter.next_deadline()
+
+    def _came(self, fd: int, address: str, now: float) -> None:
+        if not self._limiter.connected(address, now):
+            self._end(fd, address)
+
+    def _left(self, address: str) -> None:
+        self._limiter.disconnected(address)
+
+    def _admits_kind(
+        self, received: Received, kind: Kind, now: float, clients: int = 0
+    ) -> bool:
+        if received.address is None:
+            return True
+        verdict = self._limiter.request(
+            received.address, received.peer, kind, now, clients
+        )
+        return self._obey(verdict, received)
+
+    def _obey(self, verdict: Verdict, received: Received) -> bool:
+        if verdict is Verdict.CLOSE and received.address is not None:
+            fd = received.descriptor()
+            if fd is not None:
+                self._end(fd, received.address)
+        if verdict is Verdict.SERVE:
+            return True
+        self.refused += 1
+        return False
+
+    def _address_of(self, fd: int) -> str | None:
+        """Who is at the other end of a connection to our port; None: it is none."""
+        connection = self._connection(fd)
+        return None if connection is None else connection.remote[0]
+
+    def _end(self, fd: int, address: str) -> None:
+        """End the connection of ``address`` on ``fd``; libzmq then drops that peer. Should
+        it have closed the descriptor and opened it for something else meanwhile, that
+        is left alone, unless it is a connection of the same address to our port: limits
+        are of addresses, so it is as good as that."""
+        connection = self._connection(fd)
+        if connection is not None and connection.remote[0] == address:
+            hang_up(connection)
+
+    def _connection(self, fd: int) -> Connection | None:
+        """The connection to our port that has this descriptor now; None: none."""
+        connection = connection_at(fd)
+        if connection is None or connection.port != self.port:
+            return None
+        return connection

@@ -1,0 +1,263 @@
+"""A secure broker's decisions: who may do what, and what becomes of the others."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.control.effects import Attach, Departed, Detach, Effect, Send
+from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.security import policy
+from pubsub_broker.security.enrollment import Enrolled
+from pubsub_broker.security.grants import Trust
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    Alive,
+    Disconnect,
+    Error,
+    Heartbeat,
+    Model,
+    PublishersChanged,
+    Register,
+    Registered,
+    Role,
+    Status,
+    StatusRequest,
+    Vouched,
+    VouchedChanged,
+)
+
+NOW = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
+KEYS = {name: f"{number:040d}" for number, name in enumerate(["alice", "bob", "carol"])}
+CLIENTS = [Enrolled(name, key, NOW) for name, key in KEYS.items()]
+RIGHTS: Mapping[str, Any] = {
+    "clients": {
+        "alice": {"publish": ["a/#"]},
+        "bob": {"subscribe": ["a/+"], "status": True},
+        "carol": {"publish": ["#"], "subscribe": ["#"]},
+    }
+}
+
+
+class Secure:
+    """A core that trusts some clients."""
+
+    def __init__(self, model: Model, rights: Mapping[str, Any] | None = RIGHTS) -> None:
+        self.trust = Trust()
+        self.rights = None if rights is None else policy.parse(rights, "")
+        self.trust.update(CLIENTS, self.rights, NOW)
+        sessions = iter(range(1, 100))
+        self.core = BrokerCore(
+            model,
+            MemoryRegistry(10.0),
+            epoch=1,
+            lease_s=10.0,
+            new_session=lambda: next(sessions),
+            ports=lambda topics: dict.fromkeys(topics, 1000),
+            trust=self.trust,
+        )
+
+    def register(
+        self, name: str, role: Role, *topics: str, **more: Any
+    ) -> tuple[Any, list[Effect]]:
+        peer = name.encode()
+        more.setdefault(
+            "address", "10.0.0.1:5556" if role == "publisher" else "10.0.0.2"
+        )
+        request = Register(
+            id=1, version=1, role=role, topics=list(topics), clock="realtime", **more
+        )
+        effects = self.core.register(peer, request, 0.0, KEYS.get(name))
+        [reply] = [e.message for e in effects if isinstance(e, Send) and e.peer == peer]
+        return reply, effects
+
+    def change(self, clients: Iterable[Enrolled], rights: Any = ...) -> list[Effect]:
+        if rights is not ...:
+            self.rights = None if rights is None else policy.parse(rights, "")
+        changed = self.trust.update(clients, self.rights, NOW)
+        assert changed is not None
+        return [*self.core.distrust(changed, 1.0), *self.core.flush()]
+
+
+def sent(effects: Iterable[Effect], name: str) -> list[Any]:
+    return [
+        e.message for e in effects if isinstance(e, Send) and e.peer == name.encode()
+    ]
+
+
+models = pytest.mark.parametrize("model", ["centralized", "decentralized"])
+
+
+@models
+def test_who_may_is_registered(model: Model) -> None:
+    secure = Secure(model)
+
+    assert isinstance(secure.register("alice", "publisher", "a/b", "a")[0], Registered)
+    assert isinstance(secure.register("bob", "subscriber", "a/+")[0], Registered)
+    assert isinstance(secure.register("bob", "subscriber", "a/b")[0], Registered)
+
+
+@models
+@pytest.mark.parametrize(
+    ("name", "role", "topic"),
+    [
+        ("alice", "publisher", "b"),
+        ("alice", "subscriber", "a/b"),
+        ("bob", "publisher", "a/b"),
+        ("bob", "subscriber", "a"),
+        ("bob", "subscriber", "a/#"),
+        ("bob", "subscriber", "#"),
+        ("mallory", "subscriber", "a/b"),
+    ],
+)
+def test_who_may_not_is_refused(
+    model: Model, name: str, role: Role, topic: str
+) -> None:
+    reply, effects = Secure(model).register(name, role, topic)
+
+    assert isinstance(reply, Error)
+    assert reply.code == messages.NOT_ALLOWED
+    assert not [effect for effect in effects if isinstance(effect, Attach)]
+
+
+def test_subscribers_learn_keys_where_they_connect_to_publishers() -> None:
+    secure = Secure("decentralized")
+    secure.register("alice", "publisher", "a/b")
+    reply, _ = secure.register("bob", "subscriber", "a/b")
+
+    assert reply.publishers[0].key == KEYS["alice"]
+
+
+def test_the_forwarder_learns_keys_where_it_connects() -> None:
+    secure = Secure("centralized")
+    reply, effects = secure.register("alice", "publisher", "a/b")
+
+    attach = Attach("10.0.0.1:5556", ("a/b",), KEYS["alice"], reply.session)
+    # First, as who is told that it is registered may publish at once.
+    assert effects[0] == attach
+    assert reply.vouched == []
+    reply, _ = secure.register("bob", "subscriber", "a/b")
+    assert reply.publishers[0].key is None
+
+
+def test_publishers_learn_whom_to_let_in() -> None:
+    secure = Secure("decentralized")
+
+    reply, _ = secure.register("alice", "publisher", "a/b")
+
+    assert reply.vouched == [
+        Vouched(key=KEYS["bob"], topics=["a/+"]),
+        Vouched(key=KEYS["carol"], topics=["#"]),
+    ]
+
+
+def test_publishers_learn_of_changes() -> None:
+    secure = Secure("decentralized")
+    secure.register("alice", "publisher", "a/b")
+
+    [push] = sent(secure.change(CLIENTS[:2]), "alice")
+    assert push == VouchedChanged(
+        revision=1, vouched=[Vouched(key=KEYS["bob"], topics=["a/+"])]
+    )
+    [push] = sent(secure.change(CLIENTS[:2], None), "alice")
+    assert push == VouchedChanged(
+        revision=2, vouched=[Vouched(key=KEYS["alice"]), Vouched(key=KEYS["bob"])]
+    )
+
+
+@models
+def test_who_is_revoked_is_told_and_out(model: Model) -> None:
+    secure = Secure(model)
+    publisher, _ = secure.register("alice", "publisher", "a/b")
+    secure.register("bob", "subscriber", "a/b")
+
+    effects = secure.change(CLIENTS[1:])
+
+    assert [each.code for each in sent(effects, "alice")] == [messages.REVOKED]
+    [push] = sent(effects, "bob")
+    assert isinstance(push, PublishersChanged)
+    assert [(each.session, each.revoked) for each in push.left] == [
+        (publisher.session, True)
+    ]
+    assert secure.core.role_of(publisher.session) is None
+    detached = [effect for effect in effects if isinstance(effect, Detach)]
+    assert detached == (
+        [Detach("10.0.0.1:5556", at_once=True)] if model == "centralized" else []
+    )
+    assert any(isinstance(effect, Departed) for effect in effects)
+
+
+@models
+def test_who_may_do_less_is_out_if_it_does_more(model: Model) -> None:
+    secure = Secure(model)
+    publisher, _ = secure.register("alice", "publisher", "a/b")
+    other, _ = secure.register("carol", "publisher", "c", address="10.0.0.3:5556")
+    less = {"clients": {"alice": {"publish": ["x"]}, "carol": {"publish": ["c"]}}}
+
+    effects = secure.change(CLIENTS, less)
+
+    [error] = [each for each in sent(effects, "alice") if isinstance(each, Error)]
+    assert (error.id, error.code) == (-1, messages.NOT_ALLOWED)
+    assert secure.core.role_of(publisher.session) is None
+    assert secure.core.role_of(other.session) == "publisher"
+
+
+@models
+def test_a_session_belongs_to_its_key(model: Model) -> None:
+    secure = Secure(model, None)
+    reply, _ = secure.register("alice", "publisher", "a/b")
+    session = reply.session
+
+    stolen, _ = secure.register("bob", "publisher", "a/b", session=session)
+    assert isinstance(stolen, Error)
+    heartbeat = Heartbeat(id=2, session=session)
+    [alive] = sent(secure.core.heartbeat(b"bob", heartbeat, 1.0, KEYS["bob"]), "bob")
+    assert alive == Alive(id=2, epoch=1, known=False)
+    goodbye = Disconnect(id=3, session=session)
+    effects = secure.core.disconnect(b"bob", goodbye, 1.0, KEYS["bob"])
+    assert not any(isinstance(effect, Departed) for effect in effects)
+    assert secure.core.role_of(session) == "publisher"
+
+    [alive] = sent(
+        secure.core.heartbeat(b"alice", heartbeat, 1.0, KEYS["alice"]), "alice"
+    )
+    assert alive.known
+
+
+@models
+def test_nobody_displaces_anothers_publisher(model: Model) -> None:
+    secure = Secure(model, None)
+    first, _ = secure.register("alice", "publisher", "a/b")
+
+    reply, _ = secure.register("bob", "publisher", "a/b")
+    assert isinstance(reply, Error)
+    assert secure.core.role_of(first.session) == "publisher"
+
+    again, _ = secure.register("alice", "publisher", "a/b")
+    assert isinstance(again, Registered)
+
+
+def test_the_status_is_for_whom_it_is_granted() -> None:
+    core = Secure("centralized").core
+
+    def ask(name: str) -> Any:
+        return sent(core.handle(b"x", StatusRequest(id=1), 0.0, KEYS[name]), "x")
+
+    assert isinstance(ask("bob")[0], Status)
+    assert ask("alice")[0].code == messages.NOT_ALLOWED
+
+
+def test_without_security_nobody_is_distrusted() -> None:
+    core = BrokerCore(
+        "centralized",
+        MemoryRegistry(10.0),
+        epoch=1,
+        lease_s=10.0,
+        new_session=lambda: 1,
+    )
+
+    assert core.distrust({"x"}, 0.0) == []

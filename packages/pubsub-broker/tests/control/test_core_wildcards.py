@@ -1,0 +1,170 @@
+"""Subscribers with wildcards are told of the topics that there are, and of no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.control.effects import Effect, Send
+from pubsub_broker.registry.interface import Client, MemoryRegistry
+from pubsub_common.protocol.messages import (
+    Disconnect,
+    Model,
+    PublishersChanged,
+    Register,
+    Registered,
+    Role,
+)
+from pubsub_common.protocol.wildcards import matches
+
+TOPICS = st.lists(st.sampled_from(["a", "a/b", "a/c", "d/b", "$x"]), min_size=1)
+SUBSCRIPTIONS = st.lists(
+    st.sampled_from(["#", "+", "a/+", "+/b", "a/#", "a", "$x", "d/b"]), min_size=1
+)
+
+
+def new_core(model: Model = "centralized") -> BrokerCore:
+    sessions = iter(range(1, 100))
+    return BrokerCore(
+        model,
+        MemoryRegistry(10.0),
+        epoch=1,
+        lease_s=10.0,
+        new_session=lambda: next(sessions),
+        ports=lambda topics: {topic: 1000 + len(topic) for topic in topics},
+    )
+
+
+def replies(effects: Iterable[Effect], peer: bytes) -> list[Any]:
+    return [e.message for e in effects if isinstance(e, Send) and e.peer == peer]
+
+
+def register(
+    core: BrokerCore, peer: bytes, role: Role, topics: list[str], **more: Any
+) -> Registered:
+    address = f"10.0.0.{len(peer)}" + (":5556" if role == "publisher" else "")
+    request = Register(
+        id=1,
+        version=1,
+        role=role,
+        topics=topics,
+        address=address,
+        clock="realtime",
+        **more,
+    )
+    [reply] = replies(core.register(peer, request, 0.0), peer)
+    assert isinstance(reply, Registered), reply
+    return reply
+
+
+def test_a_subscriber_is_told_the_topics_that_match_and_their_ports() -> None:
+    core = new_core()
+    register(core, b"p", "publisher", ["a/b", "a/b/c", "d"])
+
+    reply = register(core, b"ss", "subscriber", ["a/+", "e"])
+
+    assert [info.topics for info in reply.publishers] == [["a/b"]]
+    assert reply.ports == {"e": 1001, "a/b": 1003}
+
+
+@pytest.mark.parametrize("model", ["centralized", "decentralized"])
+def test_new_topics_are_told_as_they_appear(model: Model) -> None:
+    core = new_core(model)
+    register(core, b"ss", "subscriber", ["a/+"])
+    publisher = register(core, b"p", "publisher", ["a/b", "z"])
+
+    [push] = replies(core.flush(), b"ss")
+
+    assert isinstance(push, PublishersChanged)
+    assert [info.topics for info in push.joined] == [["a/b"]]
+    assert push.ports == ({"a/b": 1003} if model == "centralized" else {})
+    # It publishes something else as well from now on.
+    register(core, b"p", "publisher", ["a/c", "a/b"], session=publisher.session)
+    [push] = replies(core.flush(), b"ss")
+    assert [info.topics for info in push.joined] == [["a/c", "a/b"]]
+
+
+@pytest.mark.parametrize("model", ["centralized", "decentralized"])
+def test_a_publisher_is_told_who_will_have_several_of_its_topics(model: Model) -> None:
+    """They may have some of them already, and hear of this publisher only later."""
+    core = new_core(model)
+    wild = register(core, b"s", "subscriber", ["a/+", "d"])
+    register(core, b"ss", "subscriber", ["a/b", "a/c"])  # by name: all at once
+    register(core, b"sss", "subscriber", ["d/#"])
+
+    publisher = register(core, b"p", "publisher", ["a/b", "a/c", "d"])
+    assert publisher.listeners == {wild.session: 3}
+    assert register(core, b"pp", "publisher", ["d"]).listeners == {}
+    assert register(core, b"ssss", "subscriber", ["#"]).listeners == {}
+
+
+def test_a_farewell_tells_where_the_matching_topics_ended() -> None:
+    core = new_core()
+    register(core, b"ss", "subscriber", ["a/#"])
+    session = register(core, b"p", "publisher", ["a/b", "z"]).session
+    core.flush()
+
+    ends = {"a/b": 5, "z": 6, "a/unknown": 7}
+    core.disconnect(b"p", Disconnect(id=2, session=session, next_sequences=ends), 0.0)
+
+    [push] = replies(core.flush(), b"ss")
+    assert [(each.session, each.next_sequences) for each in push.left] == [
+        (session, {"a/b": 5})
+    ]
+
+
+def test_who_has_no_wildcard_is_told_its_ports_once() -> None:
+    core = new_core()
+    register(core, b"ss", "subscriber", ["a"])
+    register(core, b"p", "publisher", ["a"])
+
+    [push] = replies(core.flush(), b"ss")
+
+    assert push.ports == {}
+
+
+@given(st.lists(st.tuples(st.booleans(), TOPICS, SUBSCRIPTIONS), max_size=8), st.data())
+def test_the_registry_finds_what_matches(
+    clients: list[tuple[bool, list[str], list[str]]], data: st.DataObject
+) -> None:
+    registry = MemoryRegistry(10.0)
+    known: dict[int, Client] = {}
+    for session, (publishes, topics, subscriptions) in enumerate(clients):
+        role: Role = "publisher" if publishes else "subscriber"
+        client = Client(
+            session,
+            role,
+            f"p{session}",
+            tuple(dict.fromkeys(topics if publishes else subscriptions)),
+            "realtime",
+            0.0,
+        )
+        known[session] = client
+        registry.put(client)
+    for session in data.draw(st.sets(st.integers(0, 8))):
+        registry.remove(session)
+        known.pop(session, None)
+    topics = data.draw(TOPICS)
+    subscriptions = data.draw(SUBSCRIPTIONS)
+
+    def fitting(role: Role, one: list[str], *, given: bool) -> set[int]:
+        return {
+            client.session
+            for client in known.values()
+            if client.role == role
+            and any(
+                matches(a, b) if given else matches(b, a)
+                for a in one
+                for b in client.topics
+            )
+        }
+
+    found = [client.session for client in registry.matching("subscriber", topics)]
+    assert sorted(found) == sorted(fitting("subscriber", topics, given=False))
+    found = [client.session for client in registry.matching("publisher", subscriptions)]
+    assert sorted(found) == sorted(fitting("publisher", subscriptions, given=True))

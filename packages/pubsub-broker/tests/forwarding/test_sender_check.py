@@ -1,0 +1,103 @@
+"""In whose name a message is, however it is written."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_broker.forwarding.sender_check import HEAD_BYTES, Author
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import (
+    SESSION_BITS,
+    encode_event,
+    encode_ready_answer,
+    topic_prefix,
+)
+from pubsub_common.protocol.recovery_messages import (
+    Question,
+    encode_answer,
+    encode_position,
+)
+
+ADDRESS = "255.255.255.255:65535"
+sessions = st.integers(0, 2**SESSION_BITS - 1)
+topics = st.sampled_from(["A", "x" * 255, "\u20ac" * 85])
+
+
+def begins(author: Author, head: bytes) -> bool:
+    """As `Source.own` asks, for each message."""
+    return head.startswith(author.usual, head.find(b"\0") + 1)
+
+
+def frames(topic: str, session: int, address: str = ADDRESS) -> list[bytes]:
+    """All that a publisher sends."""
+    question = Question(topic, session, 2**53 - 1, 1, 2**62 - 1, 9)
+    return [
+        encode_event(topic, address, session, 2**61, 1, b"payload"),
+        topic_prefix(topic)
+        + encode_batch_body(address, session, 0, [1, 2], [b"", b"x"]),
+        encode_ready_answer(topic, 2**53 - 1, address, session, 0, 7),
+        encode_position(topic, address, session, 5),
+        encode_answer(question, address, 1, [1], [b"x"]),
+        encode_answer(question, address, 1, [], []),
+    ]
+
+
+@given(topics, sessions)
+def test_its_own_messages_are_known_by_their_beginning(
+    topic: str, session: int
+) -> None:
+    author = Author(ADDRESS, session)
+
+    for frame in frames(topic, session):
+        assert begins(author, frame[:HEAD_BYTES])
+        assert author.wrote(frame)
+
+
+@given(topics, sessions, sessions)
+def test_those_of_others_are_not(topic: str, session: int, other: int) -> None:
+    author = Author(ADDRESS, session)
+
+    for frame in frames(topic, other):
+        assert begins(author, frame) == author.wrote(frame) == (session == other)
+
+
+def test_other_spellings_are_decoded() -> None:
+    author = Author(ADDRESS, 7)
+    array = b"\x95\xa5other" + struct.pack(">BQ", 0xCF, 7) + b"\x00\x00\xc4\x00"
+    theirs = array.replace(b"\x07\x00\x00\xc4", b"\x08\x00\x00\xc4")
+
+    assert not begins(author, b"A\0" + array)
+    assert author.wrote(b"A\0" + array)
+    assert not author.wrote(b"A\0" + theirs)
+
+
+def test_sessions_of_before_are_its_own_too_but_not_for_ever() -> None:
+    author = Author(ADDRESS, 0)
+    for session in range(1, 9):
+        author.renew(session)
+        author.renew(session)
+
+    assert begins(author, frames("A", 8)[0])
+    assert not begins(author, frames("A", 7)[0])
+    assert author.wrote(frames("A", 1)[0])
+    assert not author.wrote(frames("A", 0)[0])
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"\0\x95", b"\0\x91\xa1a", b"\0\xc1"])
+def test_what_is_no_message_is_nobodys(body: bytes) -> None:
+    author = Author(ADDRESS, 7)
+
+    assert not begins(author, b"A" + body)
+    assert not author.wrote(b"A" + body)
+
+
+@given(st.binary(max_size=60))
+def test_anything_may_come(raw: bytes) -> None:
+    author = Author(ADDRESS, 7)
+
+    assert not begins(author, raw)
+    assert not author.wrote(raw) or b"\x07" in raw

@@ -1,0 +1,332 @@
+"""The page of a broker, in a real browser: what one sees, and that it stays true."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from broker_reports import client, report
+
+from pubsub_broker.monitoring.status_page import policy_of, routes
+from pubsub_common.errors import PubSubError
+from pubsub_common.net.http_server import HttpServer
+from pubsub_common.protocol.messages import Latency, Status
+
+HOST = "127.0.0.1"
+# What a topic may be called by somebody who means harm.
+EVIL = '<img src=x onerror="document.title=1">'
+
+
+class Reports:
+    """The broker that the page asks: says what a test has put here. With ``each_s`` it
+    is a second older at each answer, and has forwarded so many messages more."""
+
+    def __init__(self) -> None:
+        self.status: Status | None = None
+        self.each_s: int | None = None
+
+    def get(self) -> Status:
+        if self.status is None:
+            raise PubSubError("it does not answer")
+        if self.each_s is not None:
+            self.status = msgspec.structs.replace(
+                self.status,
+                uptime_s=self.status.uptime_s + 1.0,
+                forwarded=self.status.forwarded + self.each_s,
+            )
+        return self.status
+
+
+USUAL = (
+    client("publisher", "10.0.0.1:5556", "weather", EVIL),
+    client("publisher", "10.0.0.2:5556", "news/sport", "toString"),
+    client("subscriber", "10.0.0.3", "weather", weather=12),
+    client("subscriber", "10.0.0.4", "#"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = Path(__file__).parents[2] / "pubsub-perf" / "tests"
+    sys.path.insert(0, str(folder))
+    tools = importlib.import_module("perf_browser")
+    program = tools.find_browser()
+    if program is None:
+        why = "there is no Chromium (make browser installs it)"
+        if os.environ.get("CI"):
+            pytest.fail(f"no browser in CI: {why}")
+        pytest.skip(f"no browser here: {why}")
+    profile = tmp_path_factory.mktemp("browser") / "profile"
+    profile.mkdir()
+    with tools.Browser(program, profile) as browser:
+        yield browser
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+class Page:
+    """The page in a browser."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.browser = browser
+        self.address = address
+
+    def open(self) -> None:
+        self.browser.events.clear()
+        self.browser.call("Page.navigate", url=self.address)
+        self.browser.wait_for("Page.loadEventFired")
+
+    def until(self, condition: str) -> None:
+        """Wait until a JavaScript condition holds; pytest's timeout is the bound."""
+        self.browser.evaluate(
+            f"""new Promise(done => {{
+              const look = () => ({condition}) ? done(true) : setTimeout(look, 20);
+              look();
+            }})"""
+        )
+
+    def texts(self, selector: str) -> list[str]:
+        found: list[str] = self.browser.evaluate(
+            f"[...document.querySelectorAll({json.dumps(selector)})]"
+            ".map(each => each.textContent)"
+        )
+        return found
+
+    def figure(self, name: str) -> str:
+        names, values = self.texts("#figures dt"), self.texts("#figures dd")
+        return dict(zip(names, values, strict=True))[name]
+
+    def figure_is(self, name: str, value: str) -> None:
+        """Wait until a figure has this value."""
+        self.until(
+            "[...document.querySelectorAll('#figures > div')].some(each => "
+            f"each.firstChild.textContent === {json.dumps(name)} && "
+            f"each.lastChild.textContent === {json.dumps(value)})"
+        )
+
+
+@pytest.fixture
+def page(browser: Any, reports: Reports) -> Iterator[Page]:
+    browser.resize(1280, 900)
+    browser.prefer("light")
+    with HttpServer(HOST, 0, routes(reports.get)) as server:
+        yield Page(browser, f"http://{HOST}:{server.port}/")
+        browser.call("Page.navigate", url="about:blank")
+
+
+def show(page: Page, reports: Reports, status: Status) -> None:
+    reports.status = status
+    page.open()
+    page.figure_is(
+        "Publishers", str(sum(c.role == "publisher" for c in status.clients))
+    )
+
+
+browser_test = pytest.mark.browser
+
+
+def test_the_policy_names_the_style_and_the_script_and_no_others() -> None:
+    policy = policy_of("<style>a</style><script>b</script>")
+
+    assert policy.count("'sha256-") == 2
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; ")
+
+
+@browser_test
+def test_it_shows_who_is_there_and_loads_nothing_from_elsewhere(
+    page: Page, reports: Reports
+) -> None:
+    show(page, reports, report(*USUAL, forwarded=1234))
+
+    assert page.texts("h1") == ["centralized broker"]
+    assert page.texts(".publisher li b") == ["10.0.0.1:5556", "10.0.0.2:5556"]
+    assert page.texts(".subscriber li b") == ["10.0.0.3", "10.0.0.4"]
+    assert page.texts(".topic li b") == [EVIL, "news/sport", "toString", "weather"]
+    assert page.texts(".topic li:last-child span") == [
+        "1 publisher, 2 subscribers",
+        "12 events lost",
+    ]
+    assert page.figure("Messages forwarded") == "1,234"
+    assert page.figure("Events lost") == "12"
+    assert page.browser.complaints() == []
+    assert set(page.browser.requests()) == {page.address, f"{page.address}status.json"}
+
+
+@browser_test
+def test_lines_lead_from_publishers_over_topics_to_subscribers(
+    page: Page, reports: Reports
+) -> None:
+    show(page, reports, report(*USUAL))
+
+    # Four topics with a publisher each; the wildcard stands for all, and weather.
+    assert page.browser.evaluate("document.querySelectorAll('#links path').length") == 9
+    # Only who has lost is marked, whatever a topic is called.
+    assert len(page.texts("#links path.bad")) == 1
+
+
+@browser_test
+def test_a_topic_is_text_and_nothing_else(page: Page, reports: Reports) -> None:
+    show(page, reports, report(*USUAL, expected=(client("publisher", "x", EVIL),)))
+
+    assert page.browser.evaluate("document.images.length") == 0
+    assert page.browser.evaluate("document.title") == "pubsub broker"
+    assert any(EVIL in text for text in page.texts("#expected li"))
+
+
+@browser_test
+def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -> None:
+    show(page, reports, report(*USUAL, uptime_s=10.0, forwarded=100))
+    assert page.figure("Messages a second, all topics") == "n/a"
+
+    more = client("subscriber", "10.0.0.3", "weather", weather=15)
+    reports.status = report(*USUAL[:2], more, uptime_s=12.0, forwarded=300)
+    # At one time, because the next report, the same again, says nothing is new.
+    page.until(
+        "document.getElementById('figures').textContent.includes('all topics100')"
+        " && document.querySelector('.topic').textContent"
+        ".includes('15 events lost, 3 of them just now')"
+    )
+
+    assert page.texts(".subscriber li b") == ["10.0.0.3"]
+
+
+@browser_test
+def test_the_curve_has_no_box_while_there_is_no_curve(
+    page: Page, reports: Reports
+) -> None:
+    curve = "getComputedStyle(document.getElementById('spark')).display"
+    page.open()  # nobody answers yet
+    assert page.browser.evaluate(curve) == "none"
+
+    reports.each_s = 0
+    reports.status = report(forwarded=7)
+    page.figure_is("Messages a second, all topics", "0")
+    assert page.browser.evaluate(curve) == "none"
+
+    reports.each_s = 100
+    page.until(f"{curve} === 'block'")
+
+
+@browser_test
+def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
+    page: Page, reports: Reports
+) -> None:
+    publisher = msgspec.structs.replace(USUAL[1], rates={"toString": 1234.56})
+    latency = Latency(count=9, p50_ns=64_200, p99_ns=1_310_000, max_ns=-999)
+    subscriber = msgspec.structs.replace(USUAL[3], latency=latency)
+    show(page, reports, report(publisher, subscriber, model="decentralized"))
+
+    assert page.texts(".topic li span") == [
+        *("1 publisher, 1 subscriber", "0 events/s"),
+        *("1 publisher, 1 subscriber", "1,234.6 events/s"),
+    ]
+    assert page.texts(".subscriber li span")[1] == (
+        "latency p50 64.2 µs, p99 1.31 ms, max -999 ns"
+    )
+    assert page.figure("Events published a second") == "1,234.6"
+    assert page.browser.complaints() == []
+
+    reports.status = report(USUAL[1], USUAL[3])
+    page.figure_is("Events published a second", "n/a")
+    assert page.texts(".topic li span") == ["1 publisher, 1 subscriber"] * 2
+    assert "latency" not in "".join(page.texts(".subscriber li span"))
+
+
+@browser_test
+def test_nothing_is_subtracted_from_another_brokers_counts(
+    page: Page, reports: Reports
+) -> None:
+    show(page, reports, report(*USUAL, epoch=1, uptime_s=10.0, forwarded=100))
+
+    reports.status = report(epoch=2, uptime_s=20.0, forwarded=900)
+    page.figure_is("Messages forwarded", "900")
+
+    assert page.figure("Messages a second, all topics") == "n/a"
+    assert [text for text in page.texts(".none") if text] == [
+        "There is no publisher.",
+        "There is no topic.",
+        "There is no subscriber.",
+    ]
+
+
+@browser_test
+def test_it_says_when_the_broker_does_not_answer_and_when_it_does_again(
+    page: Page, reports: Reports
+) -> None:
+    show(page, reports, report(*USUAL))
+
+    reports.status = None
+    page.until("document.getElementById('trouble').textContent.includes('old')")
+    assert page.texts(".publisher li b") == ["10.0.0.1:5556", "10.0.0.2:5556"]
+
+    reports.status = report()
+    page.until("document.getElementById('trouble').textContent === ''")
+
+
+@browser_test
+def test_a_decentralized_broker_has_no_rate(page: Page, reports: Reports) -> None:
+    show(page, reports, report(*USUAL, model="decentralized"))
+
+    assert "Messages forwarded" not in page.texts("#figures dt")
+    assert "events do not pass through it" in page.texts("#about")[0]
+
+
+@browser_test
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_it_never_scrolls_sideways(page: Page, reports: Reports, width: int) -> None:
+    page.browser.resize(width, 844, phone=width < 500)
+    long = client("publisher", "255.255.255.255:65535", "x" * 255, "a/" * 100)
+    show(page, reports, report(*USUAL, long))
+
+    widths = page.browser.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert widths[0] <= widths[1] <= width
+
+
+def contrast(one: str, other: str) -> float:
+    """By the rules of WCAG, of colours as a browser tells them."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in colour[4:-1].split(",")]
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in parts
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@browser_test
+@pytest.mark.parametrize(
+    ("scheme", "background"),
+    [("light", "rgb(255, 255, 255)"), ("dark", "rgb(19, 21, 24)")],
+)
+def test_it_can_be_read_in_light_and_dark(
+    page: Page, reports: Reports, scheme: str, background: str
+) -> None:
+    page.browser.prefer(scheme)
+    show(page, reports, report(*USUAL))
+
+    colour: Callable[[str, str], str] = lambda selector, kind: page.browser.evaluate(  # noqa: E731
+        f"getComputedStyle(document.querySelector({json.dumps(selector)})).{kind}"
+    )
+    assert colour("body", "backgroundColor") == background
+    card = colour("li", "backgroundColor")
+    for selector, ground in itertools.chain(
+        ((each, card) for each in ("li b", "li span", "li span.bad", "dd.bad", "dt")),
+        ((each, background) for each in ("h1", "#about")),
+    ):
+        assert contrast(colour(selector, "color"), ground) >= 4.5, selector

@@ -1,0 +1,90 @@
+"""Who publishes and who receives what, by a status report."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from broker_reports import client, report
+
+from pubsub_broker.monitoring import status_view
+from pubsub_broker.monitoring.status_view import rate, slow, topics_of, view_of
+from pubsub_common.protocol.messages import ClientStatus
+
+
+def test_topics_have_their_clients_also_by_wildcards() -> None:
+    status = report(
+        client("publisher", "p", "a/b", "$x"),
+        client("subscriber", "s", "a/+", "a/b", "c"),
+        client("subscriber", "t", "#"),
+    )
+
+    found = {
+        each.name: (each.publishers, each.subscribers) for each in topics_of(status)
+    }
+
+    assert found == {"$x": ([0], []), "a/b": ([0], [1, 2]), "c": ([], [1, 2])}
+
+
+def test_losses_of_a_topic_are_added_up() -> None:
+    status = report(
+        client("subscriber", "s", "A", A=3), client("subscriber", "t", "A", A=4, B=1)
+    )
+
+    assert {each.name: each.lost for each in topics_of(status)} == {"A": 7, "B": 1}
+    assert [each.address for each in slow(status)] == ["t", "s"]
+
+
+def test_rates_of_a_topic_are_added_up() -> None:
+    def publisher(address: str, rates: dict[str, float] | None) -> ClientStatus:
+        each = client("publisher", address, "A", "B", "C")
+        return msgspec.structs.replace(each, rates=rates)
+
+    status = report(publisher("p", {"A": 1.5, "B": 2.0}), publisher("q", {"A": 3.0}))
+    told = {each.name: each.rate for each in topics_of(status)}
+    assert told == {"A": 4.5, "B": 2.0, "C": 0.0}
+    assert view_of(status).rate == 6.5
+
+    unknown = report(publisher("p", None), client("subscriber", "s", "D"))
+    assert {each.rate for each in topics_of(unknown)} == {None}
+    assert view_of(unknown).rate is None
+
+
+def test_the_rate_is_between_two_reports_of_one_broker() -> None:
+    before = report(uptime_s=10.0, forwarded=100)
+    after = report(uptime_s=12.0, forwarded=150)
+
+    assert rate(before, after) == 25.0
+    assert rate(None, after) is None
+    assert rate(after, after) is None
+    assert rate(before, report(epoch=2, uptime_s=12.0)) is None
+    assert rate(before, report(model="decentralized", uptime_s=12.0)) is None
+
+
+def test_a_page_is_told_no_session() -> None:
+    status = report(client("publisher", "p", "A", session=987654321))
+
+    assert b"987654321" not in msgspec.json.encode(view_of(status))
+
+
+def test_a_page_has_the_same_order_whoever_spoke_last() -> None:
+    clients = [client("subscriber", "s", "A"), client("publisher", "p", "A")]
+
+    assert view_of(report(*clients)) == view_of(report(*reversed(clients)))
+
+
+def test_a_page_is_bounded_and_shows_those_with_losses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(status_view, "MAX_SHOWN", 3)
+    monkeypatch.setattr(status_view, "MAX_NAMES", 2)
+    crowd = [client("publisher", f"p{n}", "A", f"only{n}", "C") for n in range(9)]
+
+    view = view_of(report(*crowd, client("subscriber", "z", "Z", Z=5)))
+
+    assert (view.publishers, view.subscribers, view.topic_count) == (9, 1, 12)
+    assert [each.address for each in view.clients] == ["z", "p0", "p1"]
+    assert (view.clients[1].topics, view.clients[1].more_topics) == (["A", "only0"], 1)
+    assert [each.name for each in view.topics] == ["A", "C", "Z"]
+    topic = view.topics[0]
+    assert (topic.publishers, topic.publisher_count) == ([1, 2], 9)
+    assert view.topics[2].subscribers == [0]

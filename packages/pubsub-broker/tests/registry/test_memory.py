@@ -1,0 +1,304 @@
+"""The registry, case by case and against a model that is a plain list."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+)
+
+from pubsub_broker.registry.interface import Client, MemoryRegistry
+from pubsub_common.protocol.messages import Role
+
+LEASE_S = 6.0
+
+
+def client(
+    session: int,
+    role: Role = "publisher",
+    topics: Iterable[str] = ("A",),
+    address: str = "",
+    now: float = 0.0,
+) -> Client:
+    return Client(
+        session=session,
+        role=role,
+        address=address or f"10.0.0.{session}:5556",
+        topics=tuple(topics),
+        clock="realtime",
+        renewed_at=now,
+    )
+
+
+@pytest.fixture
+def registry() -> MemoryRegistry:
+    return MemoryRegistry(LEASE_S)
+
+
+def sessions(clients: Iterable[Client]) -> list[int]:
+    return [found.session for found in clients]
+
+
+def test_a_client_that_was_put_is_found(registry: MemoryRegistry) -> None:
+    publisher = client(1)
+
+    assert registry.put(publisher) is None
+    assert registry.get(1) is publisher
+    assert registry.publisher_at("10.0.0.1:5556") is publisher
+    assert list(registry.matching("publisher", ["A"])) == [publisher]
+    assert list(registry.clients()) == [publisher]
+
+
+def test_an_empty_registry_answers(registry: MemoryRegistry) -> None:
+    assert registry.get(1) is None
+    assert registry.remove(1) is None
+    assert registry.publisher_at("10.0.0.1:5556") is None
+    assert not registry.renew(1, 0.0)
+    assert registry.expire(1e9) == []
+    assert registry.next_expiry() is None
+    assert list(registry.matching("publisher", ["A"])) == []
+    assert list(registry.clients()) == []
+
+
+def test_a_client_replaces_the_one_of_its_session(registry: MemoryRegistry) -> None:
+    before, after = client(1, topics=["A", "B"]), client(1, topics=["B", "C"])
+    registry.put(before)
+
+    assert registry.put(after) is before
+    assert list(registry.matching("publisher", ["A"])) == []
+    assert list(registry.matching("publisher", ["B"])) == [after]
+    assert list(registry.matching("publisher", ["C"])) == [after]
+
+
+def test_a_publisher_that_moves_is_found_at_its_new_address_only(
+    registry: MemoryRegistry,
+) -> None:
+    registry.put(client(1, address="10.0.0.1:5556"))
+    registry.put(client(1, address="10.0.0.1:5557"))
+
+    assert registry.publisher_at("10.0.0.1:5556") is None
+    assert sessions(registry.clients()) == [1]
+    found = registry.publisher_at("10.0.0.1:5557")
+    assert found is not None
+    assert found.session == 1
+
+
+def test_a_client_that_changes_its_role_leaves_nothing_behind(
+    registry: MemoryRegistry,
+) -> None:
+    registry.put(client(1, "publisher"))
+    registry.put(client(1, "subscriber", address="10.0.0.1"))
+
+    assert registry.publisher_at("10.0.0.1:5556") is None
+    assert list(registry.matching("publisher", ["A"])) == []
+    assert sessions(registry.matching("subscriber", ["A"])) == [1]
+
+
+def test_a_client_with_several_of_the_topics_is_listed_once(
+    registry: MemoryRegistry,
+) -> None:
+    registry.put(client(1, topics=["A", "B", "C"]))
+
+    assert sessions(registry.matching("publisher", ["C", "A", "B", "A"])) == [1]
+
+
+def test_subscribers_and_publishers_of_a_topic_are_kept_apart(
+    registry: MemoryRegistry,
+) -> None:
+    registry.put(client(1, "publisher"))
+    registry.put(client(2, "subscriber", address="10.0.0.2"))
+
+    assert sessions(registry.matching("publisher", ["A"])) == [1]
+    assert sessions(registry.matching("subscriber", ["A"])) == [2]
+
+
+def test_a_lease_ends_exactly_at_its_end(registry: MemoryRegistry) -> None:
+    registry.put(client(1, now=10.0))
+
+    assert registry.next_expiry() == 16.0
+    assert registry.expire(15.999) == []
+    assert sessions(registry.expire(16.0)) == [1]
+    assert registry.get(1) is None
+
+
+def test_the_time_of_the_next_expiry_is_when_expire_finds_one(
+    registry: MemoryRegistry,
+) -> None:
+    registry.put(client(1, now=0.1 + 0.2))  # a time that is no round number
+
+    due = registry.next_expiry()
+
+    assert due is not None
+    assert sessions(registry.expire(due)) == [1]
+
+
+def test_a_renewed_lease_lasts_longer(registry: MemoryRegistry) -> None:
+    registry.put(client(1, now=0.0))
+    registry.put(client(2, now=1.0))
+
+    assert registry.renew(1, 5.0)
+    assert registry.next_expiry() == 7.0
+    assert sessions(registry.expire(10.999)) == [2]
+    assert sessions(registry.expire(11.0)) == [1]
+
+
+def test_putting_again_renews(registry: MemoryRegistry) -> None:
+    registry.put(client(1, now=0.0))
+    registry.put(client(2, now=1.0))
+    registry.put(client(1, now=2.0))
+
+    assert sessions(registry.expire(7.0)) == [2]
+
+
+def test_many_leases_end_at_once(registry: MemoryRegistry) -> None:
+    for session in range(1000):
+        registry.put(
+            client(session, address=f"10.0.{session // 250}.{session % 250}:1")
+        )
+
+    assert sessions(registry.expire(LEASE_S)) == list(range(1000))
+    assert registry.next_expiry() is None
+    assert list(registry.matching("publisher", ["A"])) == []
+
+
+def test_nothing_is_kept_of_clients_that_are_gone(registry: MemoryRegistry) -> None:
+    for session in range(10):
+        registry.put(client(session, topics=[f"topic {session}", "shared"]))
+    for session in range(5):
+        registry.remove(session)
+    registry.expire(1e9)
+
+    assert not registry._clients
+    assert not registry._by_topic
+    assert not registry._by_address
+
+
+TOPICS = st.sampled_from("ABCD")
+SESSIONS = st.integers(0, 7)
+ROLES: st.SearchStrategy[Role] = st.sampled_from(("publisher", "subscriber"))
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """`MemoryRegistry` beside a list of clients that is searched from end to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry = MemoryRegistry(LEASE_S)
+        self.model: list[Client] = []
+        self.now = 0.0
+
+    def drop(self, session: int) -> Client | None:
+        for known in self.model:
+            if known.session == session:
+                self.model.remove(known)
+                return known
+        return None
+
+    @rule(
+        session=SESSIONS,
+        role=ROLES,
+        topics=st.lists(TOPICS, min_size=1, max_size=4, unique=True),
+        host=st.integers(1, 3),
+    )
+    def put(self, session: int, role: Role, topics: list[str], host: int) -> None:
+        address = f"10.0.0.{host}:5556"
+        if role == "publisher":
+            # As the caller must (see Registry.put): one publisher at an address.
+            earlier = self.registry.publisher_at(address)
+            if earlier is not None and earlier.session != session:
+                assert self.registry.remove(earlier.session) == self.drop(
+                    earlier.session
+                )
+        new = client(session, role, topics, address, self.now)
+        new.origin = f"10.0.1.{host % 3}" if host < 3 else None
+        previous = self.drop(session)
+        self.model.append(dataclasses.replace(new))
+
+        assert self.registry.put(new) == previous
+
+    @rule(session=SESSIONS)
+    def remove(self, session: int) -> None:
+        assert self.registry.remove(session) == self.drop(session)
+
+    @rule(session=SESSIONS)
+    def renew(self, session: int) -> None:
+        known = [entry for entry in self.model if entry.session == session]
+        for entry in known:
+            entry.renewed_at = self.now
+
+        assert self.registry.renew(session, self.now) == bool(known)
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 2.0, 5.9, 6.0, 100.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def expire(self) -> None:
+        due = [e for e in self.model if e.renewed_at + LEASE_S <= self.now]
+        for entry in due:
+            self.model.remove(entry)
+        gone = self.registry.expire(self.now)
+
+        assert sorted(sessions(gone)) == sorted(sessions(due))
+        assert [e.renewed_at for e in gone] == sorted(e.renewed_at for e in gone)
+
+    @precondition(lambda self: self.model)
+    @rule()
+    def expire_at_the_announced_time(self) -> None:
+        due = self.registry.next_expiry()
+        assert due is not None
+        self.now = max(self.now, due)
+        before = len(self.model)
+        self.expire()
+        assert len(self.model) < before
+
+    @rule(role=ROLES, topics=st.lists(TOPICS, max_size=4))
+    def match(self, role: Role, topics: list[str]) -> None:
+        expected = [
+            entry.session
+            for entry in self.model
+            if entry.role == role and set(topics) & set(entry.topics)
+        ]
+
+        assert sorted(sessions(self.registry.matching(role, topics))) == sorted(
+            expected
+        )
+
+    @invariant()
+    def both_know_the_same(self) -> None:
+        by_session = {entry.session: entry for entry in self.model}
+        assert {c.session: c for c in self.registry.clients()} == by_session
+        for session in range(8):
+            assert self.registry.get(session) == by_session.get(session)
+        for host in range(1, 4):
+            address = f"10.0.0.{host}:5556"
+            at = [
+                entry
+                for entry in self.model
+                if entry.role == "publisher" and entry.address == address
+            ]
+            assert self.registry.publisher_at(address) == (at[0] if at else None)
+        assert self.registry.next_expiry() == min(
+            (entry.renewed_at + LEASE_S for entry in self.model), default=None
+        )
+
+    @invariant()
+    def no_empty_entry_is_kept(self) -> None:
+        assert all(self.registry._by_topic.values())
+        publishers = [entry for entry in self.model if entry.role == "publisher"]
+        assert len(self.registry._by_address) == len(publishers)
+        origins = [entry.origin for entry in self.model if entry.origin is not None]
+        assert len(self.registry._by_origin) == len(set(origins))
+        assert all(self.registry.count_from(o) == origins.count(o) for o in origins)
+
+
+RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+TestRegistryAgainstModel = RegistryMachine.TestCase

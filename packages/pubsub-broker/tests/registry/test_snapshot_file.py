@@ -1,0 +1,290 @@
+"""The state file: read once, written whole or not at all, never in the way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pubsub_broker import Broker
+from pubsub_broker.registry import snapshot_file
+from pubsub_broker.registry.snapshot import (
+    Remembered,
+    Snapshot,
+    decode_snapshot,
+    encode_snapshot,
+)
+from pubsub_broker.registry.snapshot_file import StateFile, free_name
+from pubsub_common.errors import CannotListen, ConfigError
+from pubsub_common.protocol.messages import Status, StatusRequest
+
+WAIT_S = 30
+HOST = "127.0.0.1"
+
+
+def snapshot(*sessions: int) -> Snapshot:
+    return Snapshot(
+        written_ns=time.time_ns(),
+        clients=[
+            Remembered(
+                role="subscriber", session=session, address="10.0.0.2", topics=["A"]
+            )
+            for session in sessions
+        ],
+    )
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "broker.state"
+
+
+@pytest.fixture
+def open_file(path: Path) -> Iterator[Callable[[], StateFile]]:
+    opened: list[StateFile] = []
+
+    def run() -> StateFile:
+        opened.append(StateFile(path, time.monotonic))
+        opened[-1].start()
+        return opened[-1]
+
+    yield run
+    for file in opened:
+        file.close()
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_what_was_saved_is_loaded(path: Path) -> None:
+    file = StateFile(path, time.monotonic)
+    assert file.load() is None
+    saved = snapshot(1, 2)
+    file.start()
+    file.save(encode_snapshot(saved))
+    file.close()
+
+    assert StateFile(path, time.monotonic).load() == saved
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_last_one_is_written_when_it_ends(
+    path: Path, open_file: Callable[[], StateFile]
+) -> None:
+    file = open_file()
+    for number in range(100):
+        file.save(encode_snapshot(snapshot(number)))
+    file.close()
+
+    assert [item.session for item in decode_snapshot(path.read_bytes()).clients] == [99]
+
+
+def test_a_flood_of_changes_is_not_a_flood_of_writes(
+    monkeypatch: pytest.MonkeyPatch, open_file: Callable[[], StateFile]
+) -> None:
+    written: list[bytes] = []
+    monkeypatch.setattr(StateFile, "_write", lambda _self, data: written.append(data))
+    monkeypatch.setattr(snapshot_file, "_PAUSE_S", 3600.0)
+    file = open_file()
+    file.save(b"first")
+    wait_until(lambda: written)
+    for number in range(1000):
+        file.save(b"%d" % number)
+    file.close()
+
+    assert written == [b"first", b"999"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "cut off"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "no state of a broker"),
+        (encode_snapshot(snapshot(1))[:-20], "cut off"),
+        (encode_snapshot(snapshot(1)).replace(b"10.0.0.2", b"10.0.0.3"), "checksum"),
+    ],
+    ids=["empty", "foreign", "truncated", "changed"],
+)
+def test_a_damaged_file_is_set_aside_with_one_message(
+    path: Path, content: bytes, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(content)
+
+    assert StateFile(path, time.monotonic).load() is None
+
+    [said] = errors(caplog)
+    assert str(path) in said
+    assert reason in said
+    assert "broker.state.damaged" in said
+    assert not path.exists()
+    assert path.with_name("broker.state.damaged").read_bytes() == content
+
+
+def test_damaged_files_are_numbered(path: Path) -> None:
+    for number in range(3):
+        path.write_bytes(b"damaged %d" % number)
+        StateFile(path, time.monotonic).load()
+
+    assert (path.parent / "broker.state.damaged").read_bytes() == b"damaged 0"
+    assert (path.parent / "broker.state.damaged.1").read_bytes() == b"damaged 1"
+    assert (path.parent / "broker.state.damaged.2").read_bytes() == b"damaged 2"
+    assert free_name(path).name == "broker.state.damaged.3"
+
+
+def test_a_file_that_cannot_be_read_is_set_aside(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(encode_snapshot(snapshot(1)))
+    file = StateFile(path, time.monotonic)
+
+    def fail(_self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+
+    assert file.load() is None
+    assert "it cannot be read: Permission denied" in errors(caplog)[0]
+    assert path.with_name("broker.state.damaged").exists()
+
+
+@pytest.mark.parametrize("name", ["missing/state", ".", "file/state"])
+def test_a_place_that_cannot_be_written_is_refused_at_once(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match="cannot"):
+        StateFile(tmp_path / name, time.monotonic)
+
+
+def test_a_device_is_no_place_for_state() -> None:
+    with pytest.raises(ConfigError, match="it is no file"):
+        StateFile("/dev/null", time.monotonic)
+
+
+def test_a_folder_where_nothing_can_be_made_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", fail)
+
+    with pytest.raises(ConfigError, match="Read-only file system"):
+        StateFile(path, time.monotonic)
+
+
+def test_a_full_disk_is_said_once_and_harms_nothing(
+    path: Path,
+    open_file: Callable[[], StateFile],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(snapshot_file, "_PAUSE_S", 0.0)
+    before = encode_snapshot(snapshot(1))
+    path.write_bytes(before)
+    tries: list[int] = []
+    write_bytes = Path.write_bytes
+
+    def fail(self: Path, data: bytes) -> int:
+        write_bytes(self, data[:10])
+        tries.append(len(data))
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", fail)
+        file = open_file()
+        for number in range(5):
+            file.save(encode_snapshot(snapshot(number)))
+            wait_until(lambda: len(tries) > number)  # noqa: B023
+        wait_until(lambda: errors(caplog))
+        file.save(before)
+        wait_until(lambda: len(tries) > 5)
+
+    [said] = errors(caplog)
+    assert "No space left on device" in said
+    assert path.read_bytes() == before
+    file.save(encode_snapshot(snapshot(7)))
+    file.close()
+    assert decode_snapshot(path.read_bytes()).clients[0].session == 7
+    assert list(path.parent.iterdir()) == [path]
+
+
+# In a broker
+
+
+def expected_by(broker: Broker) -> list[int]:
+    status = broker._core.status(StatusRequest(id=1), time.monotonic())
+    assert isinstance(status, Status)
+    return [client.session for client in status.expected]
+
+
+@pytest.mark.integration
+def test_a_broker_tells_who_is_expected_and_keeps_it(path: Path) -> None:
+    path.write_bytes(encode_snapshot(snapshot(5, 6)))
+
+    for _ in range(3):
+        with Broker(indefinite=True, address=HOST, port=0, state=path) as broker:
+            assert expected_by(broker) == [5, 6]
+        assert len(decode_snapshot(path.read_bytes()).clients) == 2
+
+
+@pytest.mark.integration
+def test_a_broker_starts_with_a_damaged_file(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(b"damaged")
+
+    with Broker(indefinite=True, address=HOST, port=0, state=path) as broker:
+        assert expected_by(broker) == []
+
+    assert len(errors(caplog)) == 1
+    assert decode_snapshot(path.read_bytes()).clients == []
+
+
+@pytest.mark.integration
+def test_a_broker_that_cannot_start_leaves_the_file_alone(path: Path) -> None:
+    before = encode_snapshot(snapshot(5))
+    path.write_bytes(before)
+    with Broker(address=HOST, port=0) as first:
+        other = Broker(address=HOST, port=first.port, state=path)
+        with pytest.raises(CannotListen, match="cannot listen"):
+            other.configure()
+
+    assert path.read_bytes() == before
+    assert "broker-state" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.integration
+def test_those_who_do_not_come_back_are_named_in_one_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(encode_snapshot(snapshot(5, 6)))
+    monkeypatch.setattr("pubsub_broker.registry.snapshot.EXPECTED_MARGIN_S", 0.0)
+
+    options: dict[str, Any] = {"lease_s": 0.05, "state": path}
+    with Broker(indefinite=True, address=HOST, port=0, **options) as broker:
+        deadline = time.monotonic() + WAIT_S
+        while expected_by(broker):
+            broker.parse_events(0)
+            assert time.monotonic() < deadline
+
+    [said] = errors(caplog)
+    assert said == (
+        "of the clients of the run before, 2 did not come back: "
+        "subscriber 10.0.0.2, subscriber 10.0.0.2"
+    )
+    assert decode_snapshot(path.read_bytes()).clients == []

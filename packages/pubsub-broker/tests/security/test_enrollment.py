@@ -1,0 +1,257 @@
+"""The list of clients, and what a policy grants them."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_broker.security import enrollment, policy
+from pubsub_broker.security.enrollment import Enrolled
+from pubsub_broker.security.grants import Trust
+from pubsub_broker.security.policy import Grant, Policy
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.messages import Vouched
+from pubsub_common.protocol.wildcards import matches
+
+NOW = datetime.datetime(2027, 1, 1, 12, tzinfo=datetime.UTC)
+DAY = datetime.timedelta(days=1)
+
+
+def key(number: int) -> str:
+    return f"{number:040d}"
+
+
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
+times = st.datetimes(datetime.datetime(2000, 1, 1), datetime.datetime(2100, 1, 1)).map(
+    lambda time: time.replace(microsecond=0, tzinfo=datetime.UTC)
+)
+clients = st.dictionaries(names, st.tuples(times, st.none() | times, st.none() | times))
+
+
+@given(clients)
+def test_what_is_written_is_read(entries: dict[str, Any]) -> None:
+    enrolled = {
+        name: Enrolled(name, key(number), *times)
+        for number, (name, times) in enumerate(entries.items())
+    }
+
+    text = enrollment.render(enrolled.values())
+
+    assert enrollment.parse(tomllib.loads(text), "clients.toml") == enrolled
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a = 1", "no client"),
+        ("[a]\nenrolled = 2027-01-01T00:00:00Z", "public is not a key"),
+        (f"[a]\npublic = '{key(1)}'", "enrolled is missing"),
+        (f"[a]\npublic = '{key(1)}'\nenrolled = 'yes'", "is no time"),
+        (f"[a]\npublic = '{key(1)}'\nenrolled = 2027-01-01", "is no time"),
+        (f"[a]\npublic = '{key(1)}'\ncolour = 1", "no client"),
+        (f"['a b']\npublic = '{key(1)}'", "no name for a client"),
+        (
+            f"[a]\npublic = '{key(1)}'\nenrolled = 2027-01-01T00:00:00Z\n"
+            f"[b]\npublic = '{key(1)}'\nenrolled = 2027-01-01T00:00:00Z",
+            r"\[b\] has the key of \[a\]",
+        ),
+    ],
+)
+def test_a_list_that_makes_no_sense(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        enrollment.parse(tomllib.loads(text), "clients.toml")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "../a", "a/b", ".a", "-a", "ä", "a" * 65, "a\n", "broker"]
+)
+def test_names_that_no_client_can_have(name: str) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        enrollment.validate_name(name)
+
+
+def test_times_without_a_zone_are_utc() -> None:
+    text = f"[a]\npublic = '{key(1)}'\nenrolled = 2027-01-01T12:00:00"
+
+    assert enrollment.parse(tomllib.loads(text), "")["a"].enrolled == NOW
+
+
+@pytest.mark.parametrize(
+    ("expires", "revoked", "state"),
+    [
+        (None, None, "ok"),
+        (NOW + DAY, None, "ok"),
+        (NOW, None, "expired"),
+        (NOW - DAY, None, "expired"),
+        (NOW - DAY, NOW, "revoked"),
+        (None, NOW + DAY, "revoked"),
+    ],
+)
+def test_how_a_client_stands(
+    expires: datetime.datetime | None, revoked: datetime.datetime | None, state: str
+) -> None:
+    assert Enrolled("a", key(1), NOW - DAY, expires, revoked).state(NOW) == state
+
+
+# Policies
+
+POLICY = """
+[clients.alice]
+publish = ["sensors/#"]
+subscribe = ["alarms"]
+
+[clients."*"]
+subscribe = ["public/+"]
+status = true
+"""
+
+
+def parsed(text: str) -> Policy:
+    return policy.parse(tomllib.loads(text), "policy.toml")
+
+
+def test_what_is_not_granted_is_refused() -> None:
+    alice = parsed(POLICY).grant("alice")
+
+    assert alice.may_publish("sensors/a")
+    assert not alice.may_publish("alarms")
+    assert alice.may_subscribe("alarms")
+    assert not alice.may_subscribe("sensors/a")
+    assert not alice.may_subscribe("#")
+    assert not alice.status
+
+
+def test_others_have_the_table_of_others() -> None:
+    bob = parsed(POLICY).grant("bob")
+
+    assert bob.name == "bob"
+    assert bob.may_subscribe("public/a")
+    assert bob.may_subscribe("public/+")
+    assert not bob.may_subscribe("public/#")
+    assert not bob.may_publish("public/a")
+    assert bob.status
+
+
+def test_without_a_table_nothing_is_granted() -> None:
+    assert parsed("[clients.alice]").grant("bob") == Grant("bob", (), (), status=False)
+    assert parsed("[clients]").grant("bob") == Grant("bob", (), (), status=False)
+
+
+def test_who_has_no_policy_may_everything() -> None:
+    grant = Grant("alice")
+
+    assert grant.may_publish("a")
+    assert grant.may_subscribe("#")
+    assert grant.status
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "consists of tables"),
+        ("clients = 1", "consists of tables"),
+        ("[client.a]", "consists of tables"),
+        ("[clients]\na = 1", "is no table"),
+        ("[clients.a]\npublishes = []", "unknown key 'publishes'"),
+        ("[clients.a]\npublish = 'A'", "list of topics"),
+        ("[clients.a]\npublish = [1]", "list of topics"),
+        ("[clients.a]\npublish = ['a/#/b']", "publish: .*at the end"),
+        ("[clients.a]\nstatus = 1", "true or false"),
+        ("[clients.'a b']", "no name"),
+    ],
+)
+def test_a_policy_that_makes_no_sense(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        parsed(text)
+
+
+# Trust
+
+ALICE = Enrolled("alice", key(1), NOW - DAY)
+BOB = Enrolled("bob", key(2), NOW - DAY, expires=NOW + DAY)
+GONE = Enrolled("gone", key(3), NOW - DAY, revoked=NOW)
+
+
+def test_who_is_enrolled_is_trusted() -> None:
+    trust = Trust()
+    assert not trust.allows(key(1))
+
+    assert trust.update([ALICE, BOB, GONE], None, NOW) == set()
+
+    assert trust.allows(key(1))
+    assert trust.allows(key(2))
+    assert not trust.allows(key(3))
+    assert not trust.allows(key(4))
+    assert trust.grant(key(1)) == Grant("alice")
+    assert trust.grant(None) is None
+    assert trust.permits(key(1), "A")
+    assert not trust.permits(key(3), "A")
+
+
+def test_nothing_new_is_no_change() -> None:
+    trust = Trust()
+    trust.update([ALICE], None, NOW)
+
+    assert trust.update([ALICE], None, NOW) is None
+
+
+def test_time_ends_trust() -> None:
+    trust = Trust()
+    trust.update([ALICE, BOB], None, NOW)
+
+    assert trust.update([ALICE, BOB], None, NOW + DAY) == {key(2)}
+    assert not trust.allows(key(2))
+
+
+def test_who_was_revoked_and_whose_rights_changed_are_told_apart_from_the_rest() -> (
+    None
+):
+    trust = Trust()
+    trust.update([ALICE, BOB], None, NOW)
+
+    everything = policy.parse(
+        {"clients": {"alice": {"publish": ["#"]}, "bob": {"subscribe": ["A"]}}}, ""
+    )
+    assert trust.update([ALICE, BOB], everything, NOW) == {key(1), key(2)}
+    assert trust.update([BOB], everything, NOW) == {key(1)}
+    assert trust.update([ALICE, BOB], everything, NOW) == set()
+
+
+def test_publishers_are_told_of_those_who_may_have_their_topics() -> None:
+    trust = Trust()
+    rights = policy.parse(
+        {"clients": {"alice": {"subscribe": ["a/+", "x"]}, "bob": {"publish": ["#"]}}},
+        "",
+    )
+    trust.update([ALICE, BOB], rights, NOW)
+
+    assert trust.vouched(["a/b"]) == [Vouched(key=key(1), topics=["a/+", "x"])]
+    assert trust.vouched(["b"]) == []
+    trust.update([ALICE, BOB], None, NOW)
+    assert trust.vouched(["b"]) == [Vouched(key=key(1)), Vouched(key=key(2))]
+
+
+@given(st.lists(st.sampled_from(["a", "a/+", "#", "b/#", "+/c"]), max_size=3), names)
+def test_who_is_vouched_for_is_who_may(subscribe: list[str], name: str) -> None:
+    trust = Trust()
+    rights = policy.parse({"clients": {"alice": {"subscribe": subscribe}}}, "")
+    trust.update([ALICE], rights, NOW)
+
+    vouched = trust.vouched([name])
+
+    assert bool(vouched) is trust.permits(key(1), name)
+    assert bool(vouched) is any(matches(each, name) for each in subscribe)
+
+
+def test_whose_key_it_is_is_said() -> None:
+    trust = Trust()
+    trust.update([ALICE, GONE], None, NOW)
+
+    assert trust.describe(key(1), NOW) == "alice"
+    assert trust.describe(key(3), NOW) == "gone, revoked"
+    assert trust.describe(key(9), NOW) == f"an unknown key ({key(9)})"

@@ -1,0 +1,349 @@
+"""What is there to run a broker as a service, and the commands in docs/operations.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pubsub_broker.cli import PROGRAM, USAGE, main
+from pubsub_broker.commands.check import USAGE as CHECK_USAGE
+from pubsub_broker.monitoring import prometheus
+from pubsub_common.cli import program as cli
+from pubsub_common.protocol.messages import ClientStatus, Latency, Status
+
+ROOT = Path(__file__).parents[3]
+PROGRAMS = Path(sys.executable).parent
+UNIT = ROOT / "scripts/systemd/pubsub-broker.service"
+DOCKER = ROOT / "scripts/docker"
+DASHBOARD = ROOT / "scripts/grafana/pubsub-broker.json"
+OPERATIONS = ROOT / "docs/operations.md"
+WAIT_S = 60
+
+
+# systemd
+
+
+def setting(name: str) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.M)
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("there is no systemd-analyze")
+    unit = tmp_path / UNIT.name
+    # Where it is installed here; systemd looks whether it is there.
+    unit.write_text(UNIT.read_text().replace("/opt/pubsub/bin", str(PROGRAMS)))
+
+    done = subprocess.run(
+        [program, "verify", unit], capture_output=True, text=True, timeout=WAIT_S
+    )
+
+    # Others' units, which it reads too, may have something wrong with them.
+    said = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    assert (said, done.returncode) == ([], 0), done.stderr
+
+
+def words_of(name: str, **variables: str) -> list[str]:
+    """A command of the unit, as systemd makes words of it: ``${A}`` is one, ``$A`` as
+    many as there are in it."""
+    words: list[str] = []
+    for word in setting(name)[0].split():
+        one = re.fullmatch(r"\$\{(\w+)\}", word)
+        many = re.fullmatch(r"\$(\w+)", word)
+        if one:
+            words.append(variables[one[1]])
+        else:
+            words += variables.get(many[1], "").split() if many else [word]
+    return words
+
+
+def test_the_units_commands_have_options_that_exist() -> None:
+    values = {
+        "PUBSUB_ADDRESS": "127.0.0.1",
+        "PUBSUB_PORT": "5555",
+        "PUBSUB_OPTIONS": "--centralized",
+    }
+    words = words_of("ExecStart", **values)
+    options = cli.parse(USAGE, words[1:], PROGRAM, "1")
+    assert options["--state"] == "%S/pubsub-broker/clients"
+    assert options["--secure"] is None
+    assert setting("StateDirectory") == ["pubsub-broker"]
+
+    words = words_of("ExecStartPost", **values)
+    options = cli.parse(CHECK_USAGE, words[1:], f"{PROGRAM} check", "1")
+    # systemd waits longer than it.
+    assert float(options["--timeout"]) < 90
+    assert "%" not in " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DynamicUser", "yes"),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("RestrictAddressFamilies", "AF_INET AF_UNIX AF_NETLINK"),
+        ("CapabilityBoundingSet", ""),
+    ],
+)
+def test_the_unit_gives_no_more_rights_than_needed(name: str, value: str) -> None:
+    assert setting(name) == [value]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("secure", [False, True])
+def test_the_units_commands_start_a_broker_and_see_it_answer(
+    tmp_path: Path, secure: bool
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    values = {"PUBSUB_ADDRESS": "127.0.0.1", "PUBSUB_PORT": port}
+    if secure:
+        assert main(["keygen", str(tmp_path / "keys")]) == 0
+        values["PUBSUB_SECURE"] = f"--secure {tmp_path}/keys"
+    start, check = (
+        [
+            word.replace("/opt/pubsub/bin", str(PROGRAMS)).replace("%S", str(tmp_path))
+            for word in words_of(name, **values)
+        ]
+        for name in ("ExecStart", "ExecStartPost")
+    )
+    (tmp_path / "pubsub-broker").mkdir()  # as StateDirectory does
+
+    broker = subprocess.Popen(start, stderr=subprocess.DEVNULL)
+    try:
+        done = subprocess.run(check, capture_output=True, text=True, timeout=WAIT_S)
+        assert (done.returncode, done.stderr) == (0, "")
+    finally:
+        broker.kill()
+        broker.wait()
+
+
+NO_WRITABLE_CODE = """
+import ctypes, os, sys
+PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
+if ctypes.CDLL(None).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0):
+    sys.exit(77)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.integration
+def test_a_broker_needs_no_memory_to_write_and_execute() -> None:
+    words = ["-m", "pubsub_broker", "-c", "-m", "1", "--port", "0"]
+    broker = subprocess.Popen(
+        [sys.executable, "-c", NO_WRITABLE_CODE, sys.executable, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert broker.stderr is not None
+        line = broker.stderr.readline()
+        if not line and broker.wait(WAIT_S) == 77:
+            pytest.skip("this kernel cannot refuse such memory for a process")
+        port = line.strip().rpartition(":")[2]
+        done = subprocess.run(
+            [sys.executable, "-m", "pubsub_broker", "check", "--broker-port", port],
+            timeout=WAIT_S,
+        )
+        assert done.returncode == 0
+    finally:
+        broker.kill()
+        broker.communicate()
+
+
+# Docker
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions in order, with what follows them."""
+    text = re.sub(r"^#.*\n", "", (DOCKER / "Dockerfile").read_text(), flags=re.M)
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    return [(line.split()[0], line.split(None, 1)[1]) for line in lines if line.strip()]
+
+
+def test_a_linter_finds_nothing_in_the_dockerfile() -> None:
+    program = shutil.which("hadolint")
+    if program is None:
+        pytest.skip("there is no hadolint")
+    done = subprocess.run(
+        [program, DOCKER / "Dockerfile"], capture_output=True, text=True, timeout=WAIT_S
+    )
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_the_image_is_slim_and_runs_without_root() -> None:
+    found = instructions()
+    stages = [index for index, (name, _) in enumerate(found) if name == "FROM"]
+    assert len(stages) == 2
+    last = found[stages[1] :]
+
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+", last[0][1])
+    names = [name for name, _ in last]
+    assert dict(last)["USER"] == "10001:10001"
+    # Nothing that root does comes later.
+    assert not {"RUN", "COPY"} & set(names[names.index("USER") :])
+    assert any(
+        what.startswith("--from=build ") for name, what in last if name == "COPY"
+    )
+    assert "pip install" not in " ".join(what for _, what in last)
+
+
+def test_the_images_health_is_what_check_says() -> None:
+    found = dict(instructions())
+
+    assert found["ENTRYPOINT"] == '["pubsub-entrypoint"]'
+    options, _, command = found["HEALTHCHECK"].partition("CMD ")
+    entry, check, *words = json.loads(command)
+    assert (entry, check) == ("pubsub-entrypoint", "check")
+    asked = cli.parse(CHECK_USAGE, ["check", *words], f"{PROGRAM} check", "1")
+    # Docker gives up later than the command does.
+    assert float(asked["--timeout"]) < int(re.findall(r"--timeout=(\d+)s", options)[0])
+    cli.parse(USAGE, json.loads(found["CMD"]), PROGRAM, "1")
+
+
+def test_all_that_is_copied_is_there_and_in_the_context() -> None:
+    kept = [
+        line[1:]
+        for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
+    copied = [
+        source
+        for name, what in instructions()
+        if name == "COPY" and not what.startswith("--from")
+        for source in what.split()[:-1]
+    ]
+    assert sorted(copied) == sorted(kept)
+    assert all((ROOT / source).exists() for source in copied)
+    assert os.access(DOCKER / "entrypoint.sh", os.X_OK)
+
+
+@pytest.mark.integration
+def test_the_entrypoint_runs_and_checks_a_broker_at_the_containers_address(
+    broker_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    port = str(broker_process().port)
+    hostname = tmp_path / "hostname"
+    hostname.write_text("#!/bin/sh\necho 127.0.0.1 172.17.0.2\n")
+    hostname.chmod(0o755)
+    path = f"{tmp_path}:{PROGRAMS}:{os.environ['PATH']}"
+
+    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [DOCKER / "entrypoint.sh", *words],
+            env=os.environ | {"PATH": path, "PUBSUB_PORT": port} | variables,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+        )
+
+    checked = run("check", "--timeout", "30")
+    assert checked.returncode == 0
+    assert f" at 127.0.0.1:{port} answers" in checked.stdout
+    assert json.loads(run("status", "--json").stdout)["model"] == "decentralized"
+    # The port is taken, which shows that it would have been this one.
+    assert f"127.0.0.1:{port}" in run("--centralized").stderr
+    elsewhere = run("check", "--timeout", "0.05", PUBSUB_ADDRESS="127.0.0.9")
+    assert elsewhere.returncode == 1
+
+
+# Grafana
+
+
+def test_the_dashboard_shows_figures_that_exist() -> None:
+    client = ClientStatus(
+        role="subscriber",
+        session=1,
+        address="s",
+        topics=["A"],
+        idle_s=0,
+        lost={"A": 1},
+        latency=Latency(count=1, p50_ns=1, p99_ns=1, max_ns=1),
+    )
+    rated = ClientStatus(
+        role="publisher", session=2, address="p", topics=["A"], idle_s=0, rates={"A": 1}
+    )
+    status = Status(
+        id=1, epoch=1, model="centralized", uptime_s=1, clients=[client, rated]
+    )
+    text = prometheus.exposition(status)[1].decode()
+    exist = set(re.findall(r"^(pubsub_broker_\w+)", text, re.M))
+    labels = set(re.findall(r"[{,](\w+)=", text)) | {"job", "instance"}
+
+    dashboard = json.loads(DASHBOARD.read_text())
+    panels = dashboard["panels"]
+    asked = " ".join(t["expr"] for panel in panels for t in panel["targets"])
+
+    assert set(re.findall(r"pubsub_broker_\w+", asked)) <= exist
+    assert set(re.findall(r"[{,](\w+)=", asked)) <= labels
+    assert len({panel["id"] for panel in panels}) == len(panels) > 8
+    variables = {each["name"] for each in dashboard["templating"]["list"]}
+    assert set(re.findall(r'"\$(\w+)"', asked)) <= variables
+
+
+# docs/operations.md
+
+
+def shell_blocks() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", OPERATIONS.read_text(), re.M | re.S)
+
+
+def own_network() -> list[str]:
+    """A network namespace of its own: the commands use default ports."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    command = ["unshare", "--net", *user, "--"]
+    up = ["sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin ip link set lo up && exec "$@"', "-"]
+    try:
+        done = subprocess.run([*command, *up, "true"], capture_output=True, timeout=20)
+    except FileNotFoundError:
+        return []
+    return [*command, *up] if done.returncode == 0 else []
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("block", shell_blocks())
+def test_the_shell_commands_work(block: str, tmp_path: Path) -> None:
+    if "curl " in block and shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    done = subprocess.run(
+        [*own_network(), "bash", "-eu", "-c", block],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "answers, up for " in done.stdout
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(shell_blocks()) == 2
+
+
+def test_options_and_files_that_it_names_exist() -> None:
+    text = OPERATIONS.read_text()
+    for path in re.findall(r"`(scripts/[\w./-]+)`", text):
+        assert (ROOT / path).exists(), path
+    assert "-f scripts/docker/Dockerfile" in text
+    for option in ("--http", "--metrics-port", "--log-format", "--state", "--watch"):
+        assert option in text
+    status = Status(id=1, epoch=1, model="centralized", uptime_s=1)
+    figures = prometheus.exposition(status)[1].decode()
+    for name in re.findall(r"^# HELP (\S+)", figures, re.M):
+        assert re.search(rf"`{name}\b", text), name
