@@ -59,9 +59,9 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
-from pubsub_publisher.history import History
-from pubsub_publisher.replies import Replies
-from pubsub_publisher.topicstate import TopicState
+from pubsub_publisher.subscriptions.request_handler import Replies
+from pubsub_publisher.topics.history import History
+from pubsub_publisher.topics.topic_state import TopicState
 from pubsub_subscriber.inlet import Inlet
 from pubsub_subscriber.intake import Intake
 from pubsub_subscriber.recovery import Recovery

@@ -30,8 +30,8 @@ from pubsub_common.protocol.recovery_messages import (
     parse_question,
 )
 from pubsub_common.protocol.sequence import Gap, StreamTracker
-from pubsub_publisher import history
-from pubsub_publisher.history import History
+from pubsub_publisher.topics import history
+from pubsub_publisher.topics.history import History
 from pubsub_subscriber.recovery import Recovery
 
 SESSION, TOPIC, ADDRESS = 7, "A", "10.0.0.2:5556"

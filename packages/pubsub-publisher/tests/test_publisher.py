@@ -19,7 +19,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from publisher_peers import (
     WAIT_S,
     FakeBroker,
@@ -27,6 +26,7 @@ from publisher_peers import (
     free_port,
     wait_for,
 )
+
 from pubsub_common.errors import (
     BrokerUnreachable,
     CannotListen,
@@ -1103,7 +1103,7 @@ def test_under_block_it_says_who_does_not_read(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("pubsub_publisher.stalls._PATIENCE_S", 0.01)
+    monkeypatch.setattr("pubsub_publisher.sending.stall_log._PATIENCE_S", 0.01)
     publisher = new_publisher("A", queue_limit=10, overflow="block")
     subscriber = subscribe(publisher, "A", session=1, queue_limit=1)
     publisher.wait_for_subscribers(1, WAIT_S)

@@ -17,11 +17,11 @@ from typing import Any, Final, NoReturn
 
 from pubsub_common.client.aio import EVENTS_A_TURN, Asynchronous, arguments_of
 from pubsub_common.errors import NotReady, PubSubError
-from pubsub_publisher.batching import Item
-from pubsub_publisher.chunks import chunks
 from pubsub_publisher.payloads import json_payload
 from pubsub_publisher.publisher import Publisher as SyncPublisher
-from pubsub_publisher.topicstate import TopicState
+from pubsub_publisher.sending.batching import Item
+from pubsub_publisher.sending.chunks import chunks
+from pubsub_publisher.topics.topic_state import TopicState
 
 _RETRY_S: Final = 0.001
 _RETRY_MAX_S: Final = 0.01

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
 from pubsub_common.cli import program
-from pubsub_publisher import input_options
-from pubsub_publisher.measure import Measure
+from pubsub_publisher.input import options as input_options
+from pubsub_publisher.measurement_files import Measure
 
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import OnSent, Publisher

@@ -1,7 +1,7 @@
 """The publisher as a program part: sockets around the protocol. Shell.
 
-How events leave is told in `pubsub_publisher.outlet`,
-how batches are made in `pubsub_publisher.batching`.
+How events leave is told in `pubsub_publisher.sending.event_socket`,
+how batches are made in `pubsub_publisher.sending.batching`.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from pubsub_common.net.sockets import (
 )
 from pubsub_common.protocol.endpoints import broker_of
 from pubsub_common.protocol.events import encode_event
-from pubsub_publisher.alarm import wait_until
-from pubsub_publisher.batching import send_all
-from pubsub_publisher.history import History
-from pubsub_publisher.outlet import Outlet
+from pubsub_publisher.pacing.precise_sleep import wait_until
+from pubsub_publisher.pacing.schedule import Schedule
 from pubsub_publisher.payloads import generated_payload, json_payload
-from pubsub_publisher.schedule import Schedule
-from pubsub_publisher.stalls import Stalls
-from pubsub_publisher.topicbook import TopicBook
-from pubsub_publisher.topicstate import TopicState
+from pubsub_publisher.sending.batching import send_all
+from pubsub_publisher.sending.event_socket import Outlet
+from pubsub_publisher.sending.stall_log import Stalls
+from pubsub_publisher.topics.history import History
+from pubsub_publisher.topics.topic_set import TopicBook
+from pubsub_publisher.topics.topic_state import TopicState
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.messages import Vouched
-    from pubsub_publisher.gatekeeper import Gatekeeper
+    from pubsub_publisher.security.authenticator import Gatekeeper
 
 _log = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ class Publisher:
         self._configured = True
         try:
             if self._keys is not None:
-                from pubsub_publisher.gatekeeper import Gatekeeper
+                from pubsub_publisher.security.authenticator import Gatekeeper
 
                 self._gatekeeper = Gatekeeper(self._context, self._outlet, self._keys)
             self._broker_ip = addresses.resolve(self.broker_address)

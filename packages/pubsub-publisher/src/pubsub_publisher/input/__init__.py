@@ -1,0 +1,1 @@
+"""Payloads from files and standard input. Shell."""

@@ -1,0 +1,106 @@
+"""The options that say what is published: --stdin, --file, --literal, --rate. Shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from pubsub_common.cli import program
+from pubsub_common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pubsub_publisher.publisher import Publisher
+
+_SOURCES: Final = ("--stdin", "--file", "--literal")
+_GENERATED_ONLY: Final = ("--hold", "--details", "--report")
+
+
+def source(options: program.Options) -> str | None:
+    """The option that says where events come from; None: they are generated.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    return program.choose(options, *_SOURCES)
+
+
+def rate(options: program.Options) -> float | None:
+    """How many events a second there may be; None: no limit.
+
+    Raises:
+        ConfigError: it is no such number.
+    """
+    text = options["--rate"]
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise ConfigError(f"--rate: {text!r} is not a number") from None
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"--rate: {text} is not more than 0 events a second")
+    return value
+
+
+def period_s(options: program.Options) -> float:
+    """The time between generated events, in seconds.
+
+    Raises:
+        ConfigError: there is none, or two.
+    """
+    per_second = rate(options)
+    if per_second is None or source(options):
+        return program.seconds(options, "--sleep")
+    if program.choose(options, "--rate", "--sleep") == "--rate":
+        return 1 / per_second
+    return program.seconds(options, "--sleep")
+
+
+def feed(options: program.Options) -> Callable[[Publisher], object] | None:
+    """What publishes the events of the source that is asked for; None: none is.
+
+    Raises:
+        ConfigError: the options contradict each other, or a file cannot be read.
+    """
+    name = source(options)
+    if options["--null"] and name != "--stdin":
+        raise ConfigError("-0 is for --stdin only")
+    if name is None:
+        return None
+    for other in _GENERATED_ONLY:
+        if options[other]:
+            raise ConfigError(f"{other} is for generated events, so not with {name}")
+    limit = program.whole_number(options, "--count") if options["--count"] else None
+    per_second = rate(options)
+    if name == "--file":
+        from pubsub_publisher.input.sources import check_files
+
+        check_files(options["--file"])
+
+    def work(publisher: Publisher) -> None:
+        from pubsub_publisher.input.publish_input import feed
+
+        events = _events(options, name, limit, lambda: publisher.stopped)
+        feed(publisher, events, limit=limit, rate=per_second)
+
+    return work
+
+
+def _events(
+    options: program.Options, name: str, limit: int | None, stopped: Callable[[], bool]
+) -> Iterator[list[bytes]]:
+    from pubsub_publisher.input import sources
+
+    if name == "--literal":
+        # The bytes as they were typed, whatever the encoding.
+        return sources.literal(os.fsencode(options[name]), limit or 1)
+    if name == "--file":
+        return sources.files(options[name], stopped)
+    stdin: Any = sys.stdin
+    if stdin is None:
+        raise ConfigError("--stdin: standard input is closed")
+    return sources.records(
+        stdin.fileno(), b"\0" if options["--null"] else b"\n", stopped
+    )

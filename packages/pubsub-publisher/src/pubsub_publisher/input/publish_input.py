@@ -1,0 +1,70 @@
+"""Publishing the events of a source, each to every topic. Shell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pubsub_common.defaults import TURN_S
+from pubsub_common.errors import PubSubError, RegistrationRefused
+from pubsub_publisher.pacing.rate_limiter import Pace
+
+if TYPE_CHECKING:
+    from pubsub_publisher.publisher import Publisher
+
+
+def feed(
+    publisher: Publisher,
+    source: Iterable[Sequence[bytes]],
+    *,
+    limit: int | None = None,
+    rate: float | None = None,
+) -> int:
+    """Publish what ``source`` gives, until it ends, ``limit`` events were published, or
+    the publisher is stopped; at most ``rate`` events a second. Returns how many events
+    of the source were published.
+
+    Raises:
+        PubSubError: the broker refuses the publisher.
+    """
+    pace = None if rate is None else Pace(rate)
+    count = 0
+    try:
+        for payloads in source:
+            if limit is not None:
+                payloads = payloads[: limit - count]
+            if pace is None:
+                _publish(publisher, payloads)
+            else:
+                _publish_paced(publisher, payloads, pace)
+            count += len(payloads)
+            if count == limit or publisher.stopped:
+                break
+    except RegistrationRefused:
+        raise
+    except PubSubError:
+        # While it waited for room; what was not published is what "stop" means.
+        if not publisher.stopped:
+            raise
+    return count
+
+
+def _publish(publisher: Publisher, payloads: Sequence[bytes]) -> None:
+    for topic in publisher.topics:
+        if len(payloads) == 1:
+            publisher.publish_event(topic, payloads[0])
+        else:
+            publisher.publish_events(payloads, topic)
+
+
+def _publish_paced(publisher: Publisher, payloads: Sequence[bytes], pace: Pace) -> None:
+    pace.arrived(time.monotonic_ns())
+    begin = 0
+    while begin < len(payloads) and not publisher.stopped:
+        now_ns = time.monotonic_ns()
+        if count := pace.take(now_ns, len(payloads) - begin):
+            _publish(publisher, payloads[begin : begin + count])
+            begin += count
+        else:
+            time.sleep(min((pace.due_ns() - now_ns) / 1e9, TURN_S))

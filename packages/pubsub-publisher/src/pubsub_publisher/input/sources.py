@@ -1,0 +1,97 @@
+"""Where the events of a command line come from: lines, files, a text. Shell.
+
+Each source is an iterator over lists of payloads. A list is what has come at once, so
+that whoever publishes it can do so in batches when much comes, and at once when little.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Final
+
+from pubsub_common.errors import ConfigError
+from pubsub_publisher.input.record_splitter import Records
+
+# How much is read at once. A pipe gives 64 KiB at most.
+_READ_BYTES: Final = 262_144
+# Reads go in turns of this length, because a signal does not end a read.
+_TURN_MS: Final = 200
+_LITERALS: Final = 1000
+
+Stopped = Callable[[], bool]
+
+
+def records(fd: int, mark: bytes, stopped: Stopped) -> Iterator[list[bytes]]:
+    """Records that are read from ``fd`` and end in ``mark``, as they come; the last
+    one may lack it.
+
+    Raises:
+        OSError: it cannot be read.
+        PubSubError: a record is longer than an event can be.
+    """
+    splitter = Records(mark)
+    for data in _blocks(fd, stopped):
+        if complete := splitter.feed(data):
+            yield complete
+    if not stopped() and (last := splitter.end()):
+        yield last
+
+
+def files(paths: Sequence[str], stopped: Stopped) -> Iterator[list[bytes]]:
+    """The content of each file.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    for path in paths:
+        # Not read in one go, because it may be a pipe that never ends.
+        with Path(path).open("rb", buffering=0) as file:
+            content = b"".join(_blocks(file.fileno(), stopped))
+        if stopped():
+            return
+        yield [content]
+
+
+def literal(payload: bytes, count: int) -> Iterator[list[bytes]]:
+    """``count`` times the same."""
+    while count:
+        many = min(count, _LITERALS)
+        yield list(repeat(payload, many))
+        count -= many
+
+
+def check_files(paths: Sequence[str]) -> None:
+    """Find out now whether the files can be read, and not after those before them.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    for path in paths:
+        if Path(path).is_dir():
+            reason = "it is a folder"
+        elif not Path(path).exists():
+            reason = "there is no such file"
+        elif not os.access(path, os.R_OK):
+            reason = "it is read protected"
+        else:
+            continue
+        raise ConfigError(f"cannot read {path}: {reason}")
+
+
+def _blocks(fd: int, stopped: Stopped) -> Iterator[bytes]:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    while not stopped():
+        if not poller.poll(_TURN_MS):
+            continue
+        try:
+            data = os.read(fd, _READ_BYTES)
+        except BlockingIOError:  # somebody else has read it
+            continue
+        if not data:
+            return
+        yield data

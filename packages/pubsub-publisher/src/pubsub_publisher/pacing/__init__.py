@@ -1,0 +1,1 @@
+"""When to publish: schedules, rate limits, precise sleeps. Shell; `schedule` is core."""

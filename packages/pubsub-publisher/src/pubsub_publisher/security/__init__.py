@@ -1,0 +1,1 @@
+"""Which subscribers a publisher accepts. Shell; `grants` is core."""

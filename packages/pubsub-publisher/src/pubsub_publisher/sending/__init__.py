@@ -1,0 +1,3 @@
+"""The data socket: events and batches out, subscriptions in. Shell; `batching` is
+core.
+"""

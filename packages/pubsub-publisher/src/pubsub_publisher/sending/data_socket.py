@@ -1,0 +1,147 @@
+"""The publisher's data socket, as far as others speak to it. Shell.
+
+Theory of operation
+-------------------
+What comes in on an XPUB socket are subscriptions, among them the ready subscriptions of the
+handshake (see `pubsub_common.protocol.events`), which must be answered even while nothing is
+published. So the control thread waits for the socket's file descriptor, and looks.
+
+A send may swallow the wake-up of the file descriptor (see `pubsub_common.net.sockets`).
+Therefore the sending thread drains too: after a send, if it has not done so for a
+millisecond. Within that millisecond it leaves a note, and the control thread looks
+after at most `RECHECK_S`, again and again while there are new notes. A slow publisher
+thus never wakes its control thread, and a fast one has it look 50 times a second,
+whatever its rate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import zmq
+
+from pubsub_common.net.sockets import DataSocket
+from pubsub_publisher.subscriptions.request_handler import Replies
+from pubsub_publisher.topics.topic_state import TopicState
+
+if TYPE_CHECKING:
+    from pubsub_common.security.subscription_guard import Guard
+
+DRAIN_EVERY_NS: Final = 500_000
+RECHECK_S: Final = 0.02
+# Who lacks events when we leave, asks for them within this time of the last answer.
+_PARTING_S: Final = 1.0
+_LOOK_S: Final = 0.005
+
+Frame = bytes | bytearray
+
+
+class AnsweringSocket(DataSocket):
+    """The XPUB socket of a publisher, for one that sends on it (`pubsub_publisher.sending.event_socket`),
+    and calls `_after_send` then.
+
+    ``address`` and ``session`` go into every answer; whoever owns this sets them.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        topics: Mapping[str, TopicState],
+        queue_limit: int,
+    ) -> None:
+        super().__init__(context, zmq.XPUB, queue_limit)
+        self.topics = topics
+        self.address = ""
+        self.session = -1
+        # Called to have the control thread look soon.
+        self.wake: Callable[[], None] = lambda: None
+        self.drain_at_ns = 0
+        # Without pyzmq's wrapper for draft options, a third of the time of a send.
+        backend: Any = zmq.backend.Socket
+        self._send: Callable[[Frame, int], Any] = backend.send.__get__(self.socket)
+        # Under the lock: a send was not followed by a drain; the control thread will
+        # look within `RECHECK_S`.
+        self._undrained = False
+        self._watched = False
+        self.replies = Replies(topics, self._send)
+        # What decides about subscriptions, where not everybody may have everything.
+        self.guard: Guard | None = None
+
+    def drain(self) -> None:
+        """Take in subscriptions and answer those that ask. The caller holds the
+        lock."""
+        receive = self.receive if self.guard is None else self.guard.receive
+        while True:
+            while (message := receive()) is not None:
+                self.replies.take(message)
+            if self.session < 0 or not self.replies.waiting:
+                return
+            self.replies.answer(self.address, self.session)
+            if self.replies.waiting:
+                return  # for room; whoever drains comes again
+            # An answer is a send as well, and may have swallowed a wake-up.
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """End the connections of the clients with these keys."""
+        if self.guard is not None:
+            with self.lock:
+                self.guard.hang_up(keys)
+
+    def part(self, timeout_s: float) -> None:
+        """After we took leave, and before this closes: stay while somebody may still ask
+        for events, at most ``timeout_s`` seconds. Nobody else looks any more.
+
+        The broker has told subscribers how far each topic went, if there is one; so do we,
+        once more. Those that are connected here leave when they have it all; behind a broker
+        nobody is seen to leave, so the time since the last question counts.
+        """
+        self.replies.tell_soon()
+        deadline = time.monotonic() + timeout_s
+        quiet_at = time.monotonic() + _PARTING_S
+        while (now := time.monotonic()) < min(deadline, quiet_at):
+            with self.lock:
+                self.drain()
+                if not self.replies.watched:
+                    return
+                self.replies.tell_positions(self.address, self.session, now=now)
+                quiet_at = max(quiet_at, self.replies.asked_at + _PARTING_S)
+            time.sleep(_LOOK_S)
+
+    # For who sends on it
+
+    def _after_send(self, now_ns: int) -> None:
+        """See to what a send may have swallowed. The caller holds the lock."""
+        if now_ns >= self.drain_at_ns:
+            self.drain_at_ns = now_ns + DRAIN_EVERY_NS
+            self.drain()
+            return
+        self._undrained = True
+        if not self._watched:
+            self._watched = True
+            self.wake()
+
+    # In the control thread, which holds the lock
+
+    def _look(self) -> None:
+        """Drain, and see whether to look again."""
+        self.drain()
+        self._watched = self._undrained or self.replies.waiting
+        self._undrained = False
+
+    def _tell_positions(self) -> float | None:
+        """Tell how far we are, if it is time to; the seconds until the next time, None
+        while nobody wants to know."""
+        if self.session < 0:
+            return None
+        return self.replies.tell_positions(
+            self.address, self.session, now=time.monotonic()
+        )
+
+    def _look_again_s(self, position_s: float | None) -> float | None:
+        """The seconds after which to look again, if at all; after ``position_s``, if that
+        is not None, to tell positions."""
+        if self.readable():
+            return 0.0  # what was sent here swallowed the wake-up
+        return RECHECK_S if self._watched else position_s

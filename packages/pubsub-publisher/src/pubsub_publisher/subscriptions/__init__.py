@@ -1,0 +1,1 @@
+"""What subscribers ask a publisher: readiness, missed events, positions. Shell."""

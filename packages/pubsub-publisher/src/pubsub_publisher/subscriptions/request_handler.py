@@ -1,0 +1,171 @@
+"""What a publisher answers to who subscribes. Shell (it sends), under the outlet's lock.
+
+What comes in on an XPUB socket are subscriptions. Those to events libzmq serves itself;
+the private topics among them are questions: whether a subscriber is connected (the ready
+handshake, `pubsub_common.protocol.events`), for events that it missed, and for how far we are
+(`pubsub_common.protocol.recovery_messages`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import zmq
+
+from pubsub_common.protocol.events import (
+    ReadyQuestion,
+    encode_ready_answer,
+    parse_ready_question,
+)
+from pubsub_common.protocol.recovery_messages import (
+    POSITION_S,
+    Question,
+    encode_answer,
+    encode_position,
+    parse_position_prefix,
+    parse_question,
+)
+from pubsub_publisher.subscriptions.ready_subscribers import Audience
+from pubsub_publisher.topics.topic_state import TopicState
+
+_log = logging.getLogger(__name__)
+
+_BEGINS: Final = b"\x01"
+_ENDS: Final = b"\x00"
+# Questions that wait for room. Who asked and got no answer asks again, so those that are
+# too many need not be kept.
+_MAX_WAITING: Final = 1024
+
+
+class Replies:
+    """Questions and answers. All methods are for who holds the outlet's lock;
+    `audience` is for any thread."""
+
+    def __init__(
+        self, topics: Mapping[str, TopicState], send: Callable[[bytes, int], Any]
+    ) -> None:
+        """``send`` takes a frame and flags, and raises `zmq.Again`."""
+        self.audience = Audience(topics)
+        self.malformed_count = 0  # messages that were no subscriptions
+        self.asked_at = 0.0  # when events were asked for last, or were being so
+        self._topics = topics
+        self._send = send
+        # What is to be answered, as soon as we have a session to answer with, and room.
+        self._ready: list[ReadyQuestion] = []
+        self._questions: deque[Question] = deque()
+        # Topics of which somebody wants to know how far we are, and when to tell.
+        self._watched: dict[str, None] = {}
+        self._position_at = 0.0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is still to be answered."""
+        return bool(self._ready or self._questions)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants to know how far we are."""
+        return bool(self._watched)
+
+    def take(self, message: bytes) -> None:
+        """Take in a subscription, as an XPUB socket tells of it."""
+        kind, raw = message[:1], message[1:]
+        if kind not in (_BEGINS, _ENDS):
+            self.malformed_count += 1
+            if self.malformed_count == 1:
+                _log.warning("received what is no subscription (only said once)")
+            return
+        begins = kind == _BEGINS
+        ready = parse_ready_question(raw)
+        if ready is not None:
+            self.audience.hear(ready, begins=begins)
+            # A broker also passes on what its other publishers are asked.
+            if begins and ready.topic in self._topics:
+                self._ready.append(ready)
+            return
+        question = parse_question(raw)
+        if question is not None:
+            if (
+                begins
+                and question.topic in self._topics
+                and len(self._questions) < _MAX_WAITING
+            ):
+                self._questions.append(question)
+            return
+        topic = parse_position_prefix(raw)
+        if topic is not None and topic in self._topics:
+            if begins:
+                self._watched[topic] = None
+                self.tell_soon()
+            else:
+                self._watched.pop(topic, None)
+
+    def answer(self, address: str, session: int) -> None:
+        """Answer what waits, as far as there is room."""
+        if self._ready:
+            self._ready = [
+                ready
+                for ready in self._ready
+                if not self._answer_ready(ready, address, session)
+            ]
+        while self._questions:
+            question = self._questions[0]
+            if question.publisher == session:
+                self.asked_at = time.monotonic()
+                if not self._answer_question(question, address):
+                    return
+            self._questions.popleft()
+
+    def tell_positions(self, address: str, session: int, *, now: float) -> float | None:
+        """Tell how far we are, if it is time to; the seconds until the next time, None
+        while nobody wants to know."""
+        if not self._watched:
+            return None
+        if now >= self._position_at:
+            self._position_at = now + POSITION_S
+            for name in self._watched:
+                number = self._topics[name].next_sequence
+                try:
+                    self._send(
+                        encode_position(name, address, session, number), zmq.NOBLOCK
+                    )
+                except zmq.Again:
+                    break  # the next one says the same
+        return max(0.0, self._position_at - now)
+
+    def tell_soon(self) -> None:
+        """Positions are due, whenever they were told last. For any thread."""
+        self._position_at = 0.0
+
+    def _answer_ready(self, ready: ReadyQuestion, address: str, session: int) -> bool:
+        """Answer a ready subscription. When the subscriber's queue is full: False under
+        the policy "block"; under "drop" the answer is lost, and it asks again."""
+        topic, subscriber, topics = ready
+        number = self._topics[topic].next_sequence
+        answer = encode_ready_answer(
+            topic, subscriber, address, session, number, topics
+        )
+        try:
+            self._send(answer, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def _answer_question(self, question: Question, address: str) -> bool:
+        """Send events that were asked for; False when there is no room."""
+        state = self._topics[question.topic]
+        if state.history is None:
+            # At once, so that nobody waits for what is not to be had.
+            first = max(question.first, state.next_sequence)
+            part: tuple[int, list[int], list[bytes]] = (first, [], [])
+        else:
+            part = state.history.part(question.first, question.last)
+        try:
+            self._send(encode_answer(question, address, *part), zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""A publisher's topics: names, sequence numbers, history. Core."""

@@ -1,0 +1,127 @@
+"""Which topics a publisher has, and what it knows of each. Core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NoReturn
+
+from pubsub_common import validation
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.topics import validate_topic
+from pubsub_common.protocol.wildcards import validate_names
+from pubsub_publisher.payloads import not_bytes
+from pubsub_publisher.topics.history import History
+from pubsub_publisher.topics.topic_state import TopicState
+
+_MAX_STRENGTH: Final = 2**31 - 1
+
+Strengths = Mapping[str, int] | int | None
+
+
+class TopicBook:
+    """``names`` are the topics at present, ``strengths`` the ownership strengths of those
+    that have one. ``states`` has each topic that there ever was: one that is added again
+    goes on with its next number."""
+
+    def __init__(
+        self,
+        topics: Iterable[str],
+        strengths: Strengths,
+        new_history: Callable[[], History | None],
+    ) -> None:
+        """``new_history`` makes what keeps the events of one topic.
+
+        Raises:
+            ConfigError: a topic or strength is not valid.
+        """
+        self._new_history = new_history
+        self.states: dict[str, TopicState] = {}
+        names = validate_names(topics)
+        self._become(names, _strengths(strengths, names))
+
+    def add(self, topics: Iterable[str], strengths: Strengths) -> None:
+        """There are these too, from here on.
+
+        Raises:
+            ConfigError: a topic or strength is not valid.
+        """
+        names = validate_names((*self.names, *topics))
+        added = _strengths(strengths, names[len(self.names) :])
+        self._become(names, {**self.strengths, **added})
+
+    def without(self, topics: Iterable[str]) -> tuple[str, ...]:
+        """The topics besides these.
+
+        Raises:
+            ConfigError: one is not among ours, or there are no others.
+        """
+        leaving = set(validate_names(topics))
+        for topic in leaving - set(self.names):
+            raise not_ours(topic, self.names)
+        return validate_names(name for name in self.names if name not in leaving)
+
+    def keep(self, names: tuple[str, ...]) -> None:
+        """There are no others, from here on."""
+        kept = {name: each for name, each in self.strengths.items() if name in names}
+        self._become(names, kept)
+
+    def default(self, topic: str | None) -> TopicState | None:
+        """The topic of payloads that come without one: this, or the only one.
+
+        Raises:
+            ConfigError: it is not one of ours.
+        """
+        if topic is None:
+            return self.states[self.names[0]] if len(self.names) == 1 else None
+        state = self.states.get(topic)
+        if state is None:
+            self.complain(topic, b"")
+        return state
+
+    def published(self) -> dict[str, int]:
+        """How many events of each topic have left."""
+        states = self.states
+        return {name: states[name].next_sequence for name in self.names}
+
+    def next_numbers(self) -> dict[str, int]:
+        """The number of the next event of each topic that there ever was."""
+        return {name: state.next_number for name, state in self.states.items()}
+
+    def complain(self, topic: str, payload: object) -> NoReturn:
+        """Raises:
+        ConfigError: always; it says what is wrong with an event.
+        """
+        if topic not in self.names:
+            validate_topic(topic)
+            raise not_ours(topic, self.names)
+        raise not_bytes(payload, "bytes or text")
+
+    def _become(self, names: tuple[str, ...], strengths: dict[str, int]) -> None:
+        for name in names:
+            if name not in self.states:
+                self.states[name] = TopicState(name, self._new_history())
+        self.names, self.strengths = names, strengths
+
+
+def not_ours(topic: str, ours: Iterable[str]) -> ConfigError:
+    """What to raise for a topic that is not one of ``ours``."""
+    return ConfigError(
+        f"{topic!r} is not one of this publisher's topics: {', '.join(ours)}"
+    )
+
+
+def _strengths(given: Strengths, topics: tuple[str, ...]) -> dict[str, int]:
+    """The strength of each topic that has one.
+
+    Raises:
+        ConfigError: a topic is not one of ``topics``, or a strength is no such number.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, int):
+        given = dict.fromkeys(topics, given)
+    for topic, strength in given.items():
+        if topic not in topics:
+            raise not_ours(topic, topics)
+        validation.in_range("strength", strength, 0, _MAX_STRENGTH)
+    return dict(given)

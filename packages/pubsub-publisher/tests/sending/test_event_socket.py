@@ -1,0 +1,337 @@
+"""When the publisher's socket gathers events into batches, on a clock of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+from publisher_peers import WAIT_MS, events_of
+
+from pubsub_common.net.sockets import end_context
+from pubsub_common.protocol.batches import is_batch
+from pubsub_common.protocol.events import PRIVATE, decode_ready_answer, ready_topic
+from pubsub_publisher.sending.event_socket import LINGER_NS, Outlet
+from pubsub_publisher.topics.topic_state import TopicState
+
+pytestmark = pytest.mark.integration
+
+STREAK = 64
+
+
+class Clock:
+    """Goes on by ``step_ns`` whenever it is read."""
+
+    def __init__(self) -> None:
+        self.now_ns = 10**18
+        self.step_ns = 1000
+
+    def __call__(self) -> int:
+        self.now_ns += self.step_ns
+        return self.now_ns
+
+
+class Bench:
+    """An outlet, and a subscriber of all its topics that is ready."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        *,
+        blocking: bool = False,
+        queue_limit: int = 100_000,
+    ) -> None:
+        self.clock = Clock()
+        self.steady = Clock()
+        self.topic = TopicState("A")
+        self.woken = 0
+        self.outlet = Outlet(
+            context,
+            {"A": self.topic},
+            self.clock,
+            queue_limit,
+            blocking=blocking,
+            stopped=lambda: False,
+            monotonic_ns=self.steady,
+        )
+        self.outlet.address, self.outlet.session = "127.0.0.1:1", 7
+        self.outlet.wake = self._wake
+        port = self.outlet.socket.bind_to_random_port("tcp://127.0.0.1")
+        self.subscriber = context.socket(zmq.SUB)
+        self.subscriber.rcvtimeo = WAIT_MS
+        self.subscriber.rcvhwm = 0
+        self.subscriber.subscribe(b"A\0")
+        self.subscriber.connect(f"tcp://127.0.0.1:{port}")
+        self.ask(5)
+        self.send = self.outlet.sender(self.topic)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def ask(self, session: int) -> int:
+        """The sequence number that a ready answer promises."""
+        self.subscriber.subscribe(ready_topic("A", session))
+        while True:
+            self.outlet.socket.poll(10)
+            self.outlet.serve()
+            if self.subscriber.poll(10):
+                answered = decode_ready_answer(self.subscriber.recv())
+                if answered is not None:
+                    return answered[1].sequence
+
+    def frames(self, events: int) -> list[bytes]:
+        """The frames that hold the next ``events`` events."""
+        found: list[bytes] = []
+        while sum(len(events_of(frame)) for frame in found) < events:
+            frame = self.subscriber.recv()
+            if not frame.startswith(PRIVATE):  # what was asked before
+                found.append(frame)
+        return found
+
+    def close(self) -> None:
+        self.subscriber.close(linger=0)
+        self.outlet.close(0)
+
+
+@contextlib.contextmanager
+def new_bench(**options: Any) -> Iterator[Bench]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    bench = Bench(context, **options)
+    try:
+        yield bench
+    finally:
+        bench.close()
+        end_context(context)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with new_bench() as bench:
+        yield bench
+
+
+def batched(frames: list[bytes]) -> list[int]:
+    """How many events each frame has."""
+    return [len(events_of(frame)) for frame in frames]
+
+
+def numbers(frames: list[bytes]) -> list[int]:
+    return [event.sequence for frame in frames for event in events_of(frame)]
+
+
+def test_whoever_pauses_has_each_event_sent_at_once(bench: Bench) -> None:
+    bench.clock.step_ns = 30_000
+    for _ in range(200):
+        bench.send(b"x")
+
+    frames = bench.frames(200)
+
+    assert len(frames) == 200
+    assert not any(is_batch(frame, 1) for frame in frames)
+
+
+def test_a_streak_is_gathered_and_keeps_numbers_and_stamps(bench: Bench) -> None:
+    stamps = [bench.send(b"%d" % number) for number in range(1000)]
+    bench.outlet.flush(bench.topic)
+
+    frames = bench.frames(1000)
+    events = [event for frame in frames for event in events_of(frame)]
+
+    assert batched(frames[:STREAK]) == [1] * STREAK
+    assert max(batched(frames)) > 1
+    assert len(frames) < 200
+    assert numbers(frames) == list(range(1000))
+    assert [event.published_ns for event in events] == stamps
+    assert [event.payload for event in events] == [b"%d" % n for n in range(1000)]
+
+
+def test_the_time_that_sending_takes_is_no_pause(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = bench.outlet._send
+
+    def slowly(frame: bytes, flags: int) -> None:
+        bench.clock.now_ns += 50_000
+        send(frame, flags)
+
+    monkeypatch.setattr(bench.outlet, "_send", slowly)
+    publish = bench.outlet.sender(bench.topic)
+    for _ in range(1000):
+        publish(b"x")
+    bench.outlet.flush(bench.topic)
+
+    frames = bench.frames(1000)
+
+    # After those before a streak all are gathered; none leaves alone in between.
+    assert batched(frames).count(1) <= STREAK + 2
+    assert len(frames) < 200
+
+
+def test_the_rest_of_a_streak_leaves_when_it_is_old_enough(bench: Bench) -> None:
+    for _ in range(STREAK + 10):
+        bench.send(b"x")
+    bench.frames(STREAK + 1)  # the first one came after a pause
+
+    again_s = bench.outlet.serve()
+
+    assert again_s == LINGER_NS / 1e9
+    assert not bench.subscriber.poll(50)
+    bench.clock.now_ns -= 3600 * 10**9  # somebody sets it
+    bench.steady.now_ns += LINGER_NS
+    bench.outlet.serve()
+    assert numbers(bench.frames(9))[0] == STREAK + 1
+    assert bench.outlet.serve() != LINGER_NS / 1e9
+
+
+def test_an_open_batch_wakes_the_control_thread_once(bench: Bench) -> None:
+    for _ in range(STREAK + 2):
+        bench.send(b"x")
+    before = bench.woken
+    for _ in range(20):
+        bench.send(b"x")
+
+    assert bench.woken == before
+    assert bench.topic.stamps_ns
+
+
+def test_events_of_some_kilobytes_are_gathered_too(bench: Bench) -> None:
+    for _ in range(STREAK + 20):
+        bench.send(bytes(10_000))
+
+    # As few as fill 64 KiB.
+    assert batched(bench.frames(STREAK + 15)) == [1] * (STREAK + 1) + [7, 7]
+
+
+def test_large_events_do_not_fill_a_batch_that_a_small_one_began(bench: Bench) -> None:
+    for size in [8] * (STREAK + 1) + [8, *[30_000] * 8] * 3:
+        bench.send(bytes(size))
+    bench.outlet.flush(bench.topic)
+
+    frames = bench.frames(STREAK + 1 + 27)
+    assert numbers(frames) == list(range(STREAK + 1 + 27))
+    assert max(map(len, frames)) < 4 * 30_000
+
+
+def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
+    """Send events of these sizes, in a thread, since they may have to wait for room."""
+
+    def work() -> None:
+        for size in sizes:
+            assert bench.send(bytes(size))
+        bench.outlet.flush(bench.topic)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [50_000] * 400,
+        [50_000] * 200 + [1] * 300 + [50_000] * 200,
+        [8] * 300 + [20_000] * 300,
+        [50_000, 8] * 200,
+    ],
+    ids=["large", "small between", "small first", "mixed"],
+)
+@pytest.mark.parametrize("step_ns", [1000, 30_000])
+def test_who_blocks_loses_nothing_whatever_its_sizes(
+    sizes: list[int], step_ns: int
+) -> None:
+    with new_bench(blocking=True, queue_limit=1000) as bench:
+        bench.clock.step_ns = step_ns
+        bench.subscriber.rcvhwm = 4  # for a connection that is made now
+        port = bench.outlet.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        bench.subscriber.disconnect(port)
+        bench.subscriber.connect(port)
+        bench.ask(6)
+        thread = send_all(bench, sizes)
+
+        assert numbers(bench.frames(len(sizes))) == list(range(len(sizes)))
+        thread.join()
+
+
+def test_the_control_thread_looks_seldom_at_who_is_sending(bench: Bench) -> None:
+    bench.send(b"x")
+    with bench.outlet.lock:
+        found = []
+        thread = threading.Thread(target=lambda: found.append(bench.outlet.serve()))
+        thread.start()
+        thread.join()
+    for _ in range(STREAK + 10):
+        bench.send(b"x")
+    with bench.outlet.lock:
+        thread = threading.Thread(target=lambda: found.append(bench.outlet.serve()))
+        thread.start()
+        thread.join()
+
+    alone, gathering = found
+    assert gathering == LINGER_NS / 1e9
+    assert alone is not None
+    assert alone > gathering
+
+
+@pytest.mark.parametrize("how", ["pause", "large", "batch", "number"])
+def test_what_comes_after_a_streak_leaves_after_it(bench: Bench, how: str) -> None:
+    for _ in range(STREAK + 10):
+        bench.send(b"x")
+    follow: dict[str, Callable[[], object]] = {
+        "pause": lambda: bench.send(b"y"),
+        "large": lambda: bench.send(bytes(40_000)),
+        "batch": lambda: bench.outlet.send_batch(bench.topic, [b"y"]),
+        "number": lambda: bench.outlet.take_number(bench.topic, 1, b""),
+    }
+    bench.clock.now_ns += 30_000 * (how == "pause")
+
+    follow[how]()
+
+    events = STREAK + 10 + (how != "number")
+    assert numbers(bench.frames(events)) == list(range(events))
+    assert bench.topic.next_number == STREAK + 11
+
+
+def test_a_ready_answer_promises_events_that_still_wait(bench: Bench) -> None:
+    for _ in range(STREAK + 11):
+        bench.send(b"x")
+    bench.frames(STREAK + 1)
+    waiting = len(bench.topic.stamps_ns)
+    assert waiting
+
+    assert bench.ask(6) == STREAK + 11 - waiting
+
+
+def test_at_the_end_all_that_waits_is_sent(bench: Bench) -> None:
+    for _ in range(STREAK + 10):
+        bench.send(b"x")
+    bench.outlet.refuse_events()
+
+    assert bench.send(b"late") == 0
+    bench.outlet.flush_all(1.0)
+
+    assert numbers(bench.frames(STREAK + 10)) == list(range(STREAK + 10))
+    assert not bench.topic.stamps_ns
+
+
+def test_who_asks_while_another_is_answered_is_answered_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer is a send, after which the descriptor may tell of nothing."""
+    outlet, answer = bench.outlet, bench.outlet.replies.answer
+
+    def answer_while_another_asks(address: str, session: int) -> None:
+        monkeypatch.setattr(outlet.replies, "answer", answer)
+        bench.subscriber.subscribe(ready_topic("A", 12))
+        assert outlet.socket.poll(WAIT_MS)
+        answer(address, session)
+
+    monkeypatch.setattr(outlet.replies, "answer", answer_while_another_asks)
+    bench.subscriber.subscribe(ready_topic("A", 11))
+    assert outlet.socket.poll(WAIT_MS)
+    outlet.serve()
+
+    for session in (11, 12):
+        assert bench.subscriber.recv().startswith(ready_topic("A", session))

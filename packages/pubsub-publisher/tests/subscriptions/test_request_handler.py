@@ -1,0 +1,230 @@
+"""What a publisher answers to who subscribes."""
+
+from __future__ import annotations
+
+import pytest
+import zmq
+
+from pubsub_common.protocol.events import decode_ready_answer, ready_topic
+from pubsub_common.protocol.recovery_messages import (
+    POSITION_S,
+    Question,
+    decode_answer,
+    decode_position,
+    position_prefix,
+    recovery_topic,
+)
+from pubsub_publisher.subscriptions.request_handler import Replies
+from pubsub_publisher.topics.history import History
+from pubsub_publisher.topics.topic_state import TopicState
+
+ADDRESS, SESSION = "127.0.0.1:1", 7
+BEGINS, ENDS = b"\x01", b"\x00"
+QUESTION = Question("A", SESSION, 9, 2, 4, 0)
+
+
+class Bench:
+    """Replies over a socket that may have no room."""
+
+    def __init__(self, kept: int | None = 100) -> None:
+        self.full = False
+        self.sent: list[bytes] = []
+        history = None if kept is None else History(kept, 2**20)
+        self.topics = {"A": TopicState("A", history), "B": TopicState("B")}
+        self.replies = Replies(self.topics, self.send)
+        numbers = range(6)
+        self.topics["A"].sent(list(numbers), [b"%d" % number for number in numbers])
+
+    def send(self, frame: bytes, _flags: int) -> None:
+        if self.full:
+            raise zmq.Again
+        self.sent.append(frame)
+
+    def ask(self, question: Question) -> None:
+        self.replies.take(BEGINS + recovery_topic(question))
+        self.replies.answer(ADDRESS, SESSION)
+
+    def answers(self) -> list[tuple[int, list[bytes]]]:
+        decoded = [decode_answer(frame) for frame in self.sent]
+        return [(each[1].sequence, each[1].payloads) for each in decoded if each]
+
+
+def test_events_that_are_asked_for_are_sent() -> None:
+    bench = Bench()
+
+    bench.ask(QUESTION)
+
+    assert bench.answers() == [(2, [b"2", b"3", b"4"])]
+    assert bench.replies.asked_at > 0
+
+
+def test_what_is_gone_is_said_to_be_gone() -> None:
+    bench = Bench(kept=2)
+
+    bench.ask(QUESTION)
+    bench.ask(QUESTION._replace(first=0, last=1, attempt=1))
+
+    assert bench.answers() == [(4, [b"4"]), (6, [])]
+
+
+def test_who_keeps_nothing_says_so_at_once() -> None:
+    bench = Bench(kept=None)
+
+    bench.ask(QUESTION)
+
+    assert bench.answers() == [(6, [])]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [QUESTION._replace(publisher=8), QUESTION._replace(topic="C")],
+    ids=["session", "topic"],
+)
+def test_a_question_to_another_publisher_is_passed_over(question: Question) -> None:
+    bench = Bench()
+
+    bench.ask(question)
+
+    assert not bench.sent
+    assert not bench.replies.waiting
+
+
+def test_the_end_of_a_question_is_none() -> None:
+    bench = Bench()
+
+    bench.replies.take(ENDS + recovery_topic(QUESTION))
+    bench.replies.answer(ADDRESS, SESSION)
+
+    assert not bench.sent
+
+
+def test_answers_wait_for_room_in_order() -> None:
+    bench = Bench()
+    bench.full = True
+    bench.ask(QUESTION)
+    bench.ask(QUESTION._replace(first=5, last=5))
+    assert bench.replies.waiting
+
+    bench.full = False
+    bench.replies.answer(ADDRESS, SESSION)
+
+    assert bench.answers() == [(2, [b"2", b"3", b"4"]), (5, [b"5"])]
+    assert not bench.replies.waiting
+
+
+def test_a_flood_of_questions_is_cut_off() -> None:
+    bench = Bench()
+    bench.full = True
+    for attempt in range(5000):
+        bench.replies.take(
+            BEGINS + recovery_topic(QUESTION._replace(attempt=attempt % 2**16))
+        )
+    bench.full = False
+
+    bench.replies.answer(ADDRESS, SESSION)
+
+    assert len(bench.sent) == 1024
+
+
+def test_positions_are_told_while_somebody_wants_to_know() -> None:
+    bench = Bench()
+    tell = bench.replies.tell_positions
+    assert tell(ADDRESS, SESSION, now=0.0) is None
+
+    bench.replies.take(BEGINS + position_prefix("A"))
+    bench.replies.take(BEGINS + position_prefix("C"))
+
+    assert tell(ADDRESS, SESSION, now=1.0) == POSITION_S
+    assert tell(ADDRESS, SESSION, now=2.0) == POSITION_S - 1
+    assert tell(ADDRESS, SESSION, now=1 + POSITION_S) == POSITION_S
+    told = [decode_position(frame) for frame in bench.sent]
+    assert [each and (each[0], each[1].session, each[1].sequence) for each in told] == [
+        ("A", SESSION, 6)
+    ] * 2
+
+    bench.replies.take(ENDS + position_prefix("A"))
+    assert tell(ADDRESS, SESSION, now=9.0) is None
+    assert not bench.replies.watched
+
+
+def test_a_position_that_finds_no_room_is_left_out() -> None:
+    bench = Bench()
+    bench.replies.take(BEGINS + position_prefix("A"))
+    bench.full = True
+
+    assert bench.replies.tell_positions(ADDRESS, SESSION, now=1.0) == POSITION_S
+
+
+def test_a_subscriber_that_has_more_topics_now_is_ready_with_all_of_them() -> None:
+    """They come over several connections, so those of before say nothing of the others."""
+    bench = Bench()
+    for number, (name, topics) in enumerate([("x", 2), ("A", 4), ("y", 2), ("B", 4)]):
+        assert bench.replies.audience.subscribers == set(), f"after {number}"
+        bench.replies.take(BEGINS + ready_topic(name, 9, topics))
+    assert bench.replies.audience.subscribers == {9}
+
+    bench.replies.take(ENDS + ready_topic("x", 9, 2))
+
+    assert bench.replies.audience.subscribers == set()
+
+
+def test_who_may_not_have_heard_of_us_yet_is_ready_with_as_many_topics_as_it_will_have() -> (
+    None
+):
+    """It has A by a wildcard, from another publisher; B is only ours."""
+    bench = Bench()
+    bench.replies.take(BEGINS + ready_topic("A", 9))
+    bench.replies.take(BEGINS + ready_topic("A", 8))
+    bench.replies.audience.expect(
+        {9: 2}
+    )  # the broker's word may come later than the question
+    assert bench.replies.audience.subscribers == {8}
+
+    bench.replies.take(BEGINS + ready_topic("x", 9))
+    assert bench.replies.audience.subscribers == {8}
+    bench.replies.take(BEGINS + ready_topic("B", 9))
+    assert bench.replies.audience.subscribers == {8, 9}
+
+    bench.replies.take(ENDS + ready_topic("B", 9))
+    assert bench.replies.audience.subscribers == {8}
+    bench.replies.audience.expect({})
+    assert bench.replies.audience.subscribers == {8, 9}
+
+
+def test_what_is_no_subscription_is_counted_said_once_and_ends_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.replies.take(BEGINS + ready_topic("A", 9))
+
+    for nonsense in (b"", b"\x02" + ready_topic("A", 9), b"GET / HTTP/1.1"):
+        bench.replies.take(nonsense)
+
+    assert bench.replies.malformed_count == 3
+    assert len(caplog.messages) == 1
+    assert bench.replies.audience.subscribers == {9}
+
+
+def test_the_ready_handshake_is_answered_beside_it() -> None:
+    bench = Bench()
+
+    bench.replies.take(BEGINS + ready_topic("A", 9))
+    bench.replies.answer(ADDRESS, SESSION)
+
+    answered = decode_ready_answer(bench.sent[0])
+    assert answered is not None
+    assert (answered[0], answered[1].sequence) == ("A", 6)
+    assert bench.replies.audience.subscribers == {9}
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"\x01", b"\x05abc", b"\x01\xfe", b"\x01\xfd\0"]
+)
+def test_other_subscriptions_are_none_of_ours(message: bytes) -> None:
+    bench = Bench()
+
+    bench.replies.take(message)
+    bench.replies.answer(ADDRESS, SESSION)
+
+    assert not bench.sent
+    assert not bench.replies.watched

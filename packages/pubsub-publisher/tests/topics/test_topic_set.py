@@ -1,0 +1,95 @@
+"""Which topics a publisher has."""
+
+from __future__ import annotations
+
+import pytest
+
+from pubsub_common.errors import ConfigError
+from pubsub_publisher.topics.history import History
+from pubsub_publisher.topics.topic_set import Strengths, TopicBook
+
+
+def book(*topics: str, strengths: Strengths = None) -> TopicBook:
+    return TopicBook(topics, strengths, lambda: None)
+
+
+def test_strengths_are_of_all_topics_or_by_topic() -> None:
+    assert book("A", "B").strengths == {}
+    assert book("A", "B", strengths=3).strengths == {"A": 3, "B": 3}
+    assert book("A", "B", strengths={"B": 0}).strengths == {"B": 0}
+
+
+@pytest.mark.parametrize("strengths", [-1, 2**31, {"A": -1}, {"C": 1}])
+def test_a_strength_that_cannot_be_is_refused(strengths: Strengths) -> None:
+    with pytest.raises(ConfigError):
+        book("A", "B", strengths=strengths)
+
+
+def test_one_strength_for_added_topics_is_not_for_the_others() -> None:
+    topics = book("A", strengths=1)
+
+    topics.add(["B", "A"], 2)
+
+    assert topics.names == ("A", "B")
+    assert topics.strengths == {"A": 1, "B": 2}
+
+
+def test_a_topic_that_left_is_remembered_without_its_strength() -> None:
+    topics = book("A", "B", strengths=1)
+    state = topics.states["B"]
+    state.sent([1], [b""])
+
+    topics.keep(topics.without(["B"]))
+
+    assert (topics.names, topics.strengths) == (("A",), {"A": 1})
+    assert topics.published() == {"A": 0}
+    assert topics.next_numbers() == {"A": 0, "B": 1}
+    topics.add(["B"], None)
+    assert topics.states["B"] is state
+
+
+def test_what_is_not_there_cannot_leave_and_one_must_stay() -> None:
+    topics = book("A")
+
+    for leaving in (["B"], ["A"]):
+        with pytest.raises(ConfigError):
+            topics.without(leaving)
+    assert topics.names == ("A",)
+
+
+def test_an_error_changes_nothing() -> None:
+    topics = book("A", strengths=1)
+
+    for added, strengths in ((["B\n"], None), (["B"], -1)):
+        with pytest.raises(ConfigError):
+            topics.add(added, strengths)
+
+    assert (topics.names, topics.strengths) == (("A",), {"A": 1})
+    assert list(topics.states) == ["A"]
+
+
+def test_only_one_topic_goes_without_saying() -> None:
+    alone, two = book("A"), book("A", "B")
+
+    assert alone.default(None) is alone.states["A"]
+    assert two.default(None) is None
+    assert two.default("B") is two.states["B"]
+    with pytest.raises(ConfigError, match="'C' is not one of this publisher's topics"):
+        two.default("C")
+
+
+def test_each_topic_has_a_history_of_its_own() -> None:
+    topics = TopicBook(["A", "B"], None, lambda: History(10, 100))
+
+    topics.states["A"].sent([1], [b"x"])
+
+    assert [len(state.history or ()) for state in topics.states.values()] == [1, 0]
+
+
+def test_what_is_wrong_with_an_event_is_said() -> None:
+    topics = book("A")
+
+    with pytest.raises(ConfigError, match="'B' is not one of"):
+        topics.complain("B", b"")
+    with pytest.raises(ConfigError, match="bytes or text, not int"):
+        topics.complain("A", 5)
