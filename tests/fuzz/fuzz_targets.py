@@ -62,10 +62,10 @@ from pubsub_common.protocol.recovery_messages import (
 from pubsub_publisher.subscriptions.request_handler import Replies
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.intake import Intake
-from pubsub_subscriber.recovery import Recovery
-from pubsub_subscriber.streams import Streams
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.receiving.fast_path import Intake
+from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.stream_table import Streams
 
 # A request or reply is answered within this, or was lost.
 _STEP_S: Final = 1.7

@@ -25,7 +25,7 @@ def _fuzz(target: Target, runs: int, seed: int) -> Outcome:
 def main(arguments: list[str]) -> int:
     # What is refused is said in the log, and would be said a million times.
     for name in (
-        "pubsub_subscriber.intake",
+        "pubsub_subscriber.receiving.fast_path",
         "pubsub_publisher.subscriptions.request_handler",
     ):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -32,7 +32,7 @@ from pubsub_common.protocol.recovery_messages import (
 from pubsub_common.protocol.sequence import Gap, StreamTracker
 from pubsub_publisher.topics import history
 from pubsub_publisher.topics.history import History
-from pubsub_subscriber.recovery import Recovery
+from pubsub_subscriber.streams.recovery import Recovery
 
 SESSION, TOPIC, ADDRESS = 7, "A", "10.0.0.2:5556"
 ME = 5

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for
 
 from pubsub_common.errors import (
     BrokerUnreachable,
@@ -41,8 +42,7 @@ from pubsub_common.protocol.messages import (
 )
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_subscriber import Subscriber
-from pubsub_subscriber.inlet import Inlet
-from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for
+from pubsub_subscriber.connections.sub_socket import Inlet
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]

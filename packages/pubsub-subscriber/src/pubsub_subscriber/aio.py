@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 It wraps the synchronous subscriber and does what that one does, except that the event loop
-waits in its place (`pubsub_subscriber.watch`). What must be done by a certain time, like
+waits in its place (`pubsub_subscriber.receiving.asyncio_watcher`). What must be done by a certain time, like
 settling and asking again, ends a wait by a timer.
 
 An event is taken in the step of the loop that delivers it. So a task that is cancelled while
@@ -30,8 +30,8 @@ from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.sequence import Counts
+from pubsub_subscriber.receiving.asyncio_watcher import Watch
 from pubsub_subscriber.subscriber import Subscriber as SyncSubscriber
-from pubsub_subscriber.watch import Watch
 
 _MAX_WAIT_S: Final = 3600.0
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pubsub_common import defaults
 from pubsub_common.cli import program
-from pubsub_subscriber import output_options
-from pubsub_subscriber.measure import Measure
+from pubsub_subscriber.measurement_files import Measure
+from pubsub_subscriber.output import options as output_options
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event

@@ -1,6 +1,6 @@
 """The subscriber as a program part: sockets around the protocol. Shell.
 
-The user's thread receives (`pubsub_subscriber.receiver`). The control thread learns of
+The user's thread receives (`pubsub_subscriber.receiving.receiver`). The control thread learns of
 publishers and connects the sockets to them, under each socket's lock.
 """
 
@@ -45,23 +45,23 @@ from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_common.protocol.wildcards import validate_subscriptions
-from pubsub_subscriber.direct import (
+from pubsub_subscriber.connections.direct import (
     SOCKETS,
     SeparateWays,
     SharedWay,
     allow_files,
 )
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.intake import Intake
-from pubsub_subscriber.names import Names
-from pubsub_subscriber.presence import Presence
-from pubsub_subscriber.receiver import Receiver
-from pubsub_subscriber.recorder import Recorder
-from pubsub_subscriber.recovery import Recovery
-from pubsub_subscriber.settlement import Settlement
-from pubsub_subscriber.streams import SETTLE_S, Streams
-from pubsub_subscriber.viabroker import BrokerWays
-from pubsub_subscriber.ways import Ways
+from pubsub_subscriber.connections.interface import Ways
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.via_broker import BrokerWays
+from pubsub_subscriber.measurement.latency_recorder import Recorder
+from pubsub_subscriber.receiving.fast_path import Intake
+from pubsub_subscriber.receiving.receiver import Receiver
+from pubsub_subscriber.receiving.timers import Settlement
+from pubsub_subscriber.streams.publisher_events import Presence
+from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.stream_table import SETTLE_S, Streams
+from pubsub_subscriber.streams.subscribed_topics import Names
 
 _log = logging.getLogger(__name__)
 

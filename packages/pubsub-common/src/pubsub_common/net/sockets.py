@@ -13,7 +13,7 @@ operated on a socket that another thread waits for must, before letting go of th
 lock, either leave nothing to read or wake the other thread.
 
 A subscriber that receives one event at a time waits with the lock after all, where it can
-be called out (`pubsub_subscriber.inlet`).
+be called out (`pubsub_subscriber.connections.sub_socket`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from pubsub_common.protocol.recovery_messages import (
     encode_answer,
     encode_position,
 )
-from pubsub_subscriber import direct
+from pubsub_subscriber.connections import direct
 
 pytestmark = pytest.mark.integration
 

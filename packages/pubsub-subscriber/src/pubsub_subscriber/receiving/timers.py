@@ -13,9 +13,9 @@ from typing import Any
 
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.recovery import Recovery
-from pubsub_subscriber.streams import Streams
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.stream_table import Streams
 
 
 class Settlement:

@@ -18,8 +18,8 @@ import contextlib
 import select
 
 from pubsub_common.net.sockets import Waker
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.receiver import Receiver
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.receiving.receiver import Receiver
 
 
 class Watch:

@@ -30,10 +30,10 @@ from pubsub_common.protocol.events import (
     topic_prefix,
 )
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.recovery import Recovery
-from pubsub_subscriber.streams import Streams
-from pubsub_subscriber.unusual import Unusual
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.receiving.slow_path import Unusual
+from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.stream_table import Streams
 
 # Frames taken from a socket in one go.
 BURST: Final = 64

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.streams import SETTLE_S, Streams
+from pubsub_subscriber.streams.stream_table import SETTLE_S, Streams
 
 
 def info(session: int, *topics: str, address: str | None = None) -> PublisherInfo:

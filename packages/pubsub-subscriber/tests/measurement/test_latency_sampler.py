@@ -12,7 +12,7 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Heartbeat, Latency
-from pubsub_subscriber.sampler import CAPACITY, LatencySampler
+from pubsub_subscriber.measurement.latency_sampler import CAPACITY, LatencySampler
 
 
 def event(latency_ns: int) -> Event:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from pubsub_common.protocol.messages import PublisherInfo
-from pubsub_subscriber.inlet import Inlet
+from pubsub_subscriber.connections.sub_socket import Inlet
 
 # A socket by its number among the receiver's, which is subscribed to topics.
 OpenInlet = Callable[[int, Iterable[str]], Inlet]

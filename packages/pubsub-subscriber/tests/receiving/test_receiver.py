@@ -18,9 +18,9 @@ from pubsub_common.protocol.events import (
     ready_topic,
     topic_prefix,
 )
-from pubsub_subscriber.intake import Intake
-from pubsub_subscriber.receiver import Receiver
-from pubsub_subscriber.streams import Streams
+from pubsub_subscriber.receiving.fast_path import Intake
+from pubsub_subscriber.receiving.receiver import Receiver
+from pubsub_subscriber.streams.stream_table import Streams
 
 PUBLISHER, SUBSCRIBER = 7, 9
 RING = ready_topic("A", SUBSCRIBER) + b"\0\xc0"

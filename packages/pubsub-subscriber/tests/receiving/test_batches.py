@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 
 import pytest
+from subscriber_peers import FakeBroker, RawPublisher, wait_for
 
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import topic_prefix
 from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber import Subscriber
-from subscriber_peers import FakeBroker, RawPublisher, wait_for
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]

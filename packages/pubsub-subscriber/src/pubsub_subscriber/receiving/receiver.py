@@ -10,7 +10,7 @@ Where all events come by one socket, and wake-ups bring one event each, most of 
 cost is the way from the descriptor to the socket. Then this thread waits in the socket
 itself, with its lock, until it is called (`Inlet.ring`), or something unusual comes.
 
-Events come from the sockets in bursts (`pubsub_subscriber.intake`). A burst is a list
+Events come from the sockets in bursts (`pubsub_subscriber.receiving.fast_path`). A burst is a list
 iterator, which a ``for`` loop goes through without a call per event; whoever leaves the
 loop finds the rest in it, so nothing received is lost on the way to the user. What arrives
 while something else is waited for is kept for later.
@@ -30,9 +30,9 @@ from pubsub_common.net.sockets import Waker
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Latency
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.intake import BURST, Intake, Item
-from pubsub_subscriber.sampler import LatencySampler
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.measurement.latency_sampler import LatencySampler
+from pubsub_subscriber.receiving.fast_path import BURST, Intake, Item
 
 # How long after `stop` frames are still taken from the sockets: without a limit, a
 # publisher that is faster than this subscriber would keep it from ending.

@@ -1,7 +1,7 @@
 """Frames that are not as usual: first events of streams, other numbers than expected,
 answers, garbage. Shell (it holds the streams' lock).
 
-`pubsub_subscriber.intake` takes what is as usual, in a hurry, and gives everything else to
+`pubsub_subscriber.receiving.fast_path` takes what is as usual, in a hurry, and gives everything else to
 this, which goes step by step.
 """
 
@@ -26,9 +26,9 @@ from pubsub_common.protocol.events import (
 )
 from pubsub_common.protocol.recovery_messages import decode_answer, decode_position
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.inlet import Inlet, is_ring
-from pubsub_subscriber.recovery import Recovery
-from pubsub_subscriber.streams import Streams, place_of
+from pubsub_subscriber.connections.sub_socket import Inlet, is_ring
+from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.stream_table import Streams, place_of
 
 _log = logging.getLogger(__name__)
 

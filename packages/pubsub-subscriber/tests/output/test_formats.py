@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.events import Event
-from pubsub_subscriber import formats
+from pubsub_subscriber.output import formats
 
 
 def event(payload: bytes = b"hello", topic: str = "A") -> Event:

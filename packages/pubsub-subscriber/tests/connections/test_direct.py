@@ -14,9 +14,9 @@ import zmq
 from pubsub_common.net.sockets import new_context
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.keys import new_pair
-from pubsub_subscriber.direct import SeparateWays, allow_files
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.receiver import Receiver
+from pubsub_subscriber.connections.direct import SeparateWays, allow_files
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.receiving.receiver import Receiver
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_common.protocol.events import Event
-from pubsub_subscriber.recorder import Recorder
+from pubsub_subscriber.measurement.latency_recorder import Recorder
 
 latencies = st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1)
 names = st.sampled_from(["10.0.0.1:5556", "10.0.0.2:5556"])

@@ -21,10 +21,10 @@ import zmq
 
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.handshake_failure import HandshakeWatch, Why
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.receiver import Receiver
-from pubsub_subscriber.streams import place_of
-from pubsub_subscriber.ways import OpenInlet
+from pubsub_subscriber.connections.interface import OpenInlet
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.receiving.receiver import Receiver
+from pubsub_subscriber.streams.stream_table import place_of
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair

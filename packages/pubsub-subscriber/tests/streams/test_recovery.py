@@ -8,7 +8,7 @@ from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.recovery_messages import Question, parse_question
 from pubsub_common.protocol.sequence import Gap, StreamTracker
-from pubsub_subscriber.recovery import Recovery
+from pubsub_subscriber.streams.recovery import Recovery
 
 PUBLISHER, SUBSCRIBER = 7, 9
 TIMEOUT_S = 10.0

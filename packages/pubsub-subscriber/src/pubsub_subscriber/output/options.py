@@ -10,7 +10,7 @@ from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
-    from pubsub_subscriber.formats import Render
+    from pubsub_subscriber.output.formats import Render
     from pubsub_subscriber.subscriber import Subscriber
 
 _FORMATS: Final = ("--format", "--json", "--raw")
@@ -53,11 +53,11 @@ def follow(
         timeout_s = program.seconds(options, "--timeout")
 
     def work(subscriber: Subscriber) -> None:
-        from pubsub_subscriber import output
+        from pubsub_subscriber.output import stdout_writer
 
-        ended = output.follow(
+        ended = stdout_writer.follow(
             subscriber,
-            output.Output(render, flush=options["--flush"]),
+            stdout_writer.Output(render, flush=options["--flush"]),
             on_event=on_event,
             timeout_s=timeout_s,
         )
@@ -68,7 +68,7 @@ def follow(
 
 
 def _render(options: program.Options) -> Render:
-    from pubsub_subscriber import formats
+    from pubsub_subscriber.output import formats
 
     end = b"\0" if options["--null"] else b"\n"
     match program.choose(options, *_FORMATS):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pubsub_common.protocol.messages import PublisherInfo
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.receiver import Receiver
-from pubsub_subscriber.ways import OpenInlet
+from pubsub_subscriber.connections.interface import OpenInlet
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.receiving.receiver import Receiver
 
 
 class BrokerWays:

@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 
 from pubsub_common.protocol.events import Event
-from pubsub_subscriber import output
-from pubsub_subscriber.output import Output, follow
+from pubsub_subscriber.output import stdout_writer
+from pubsub_subscriber.output.stdout_writer import Output, follow
 from pubsub_subscriber.subscriber import Subscriber
 
 
@@ -124,7 +124,7 @@ def test_a_silence_that_is_too_long_ends_it(
 def test_a_reader_that_has_left_is_noticed_while_nothing_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(output, "_TURN_S", 0.001)
+    monkeypatch.setattr(stdout_writer, "_TURN_S", 0.001)
     script = Script()
     script.ends = False
     read_fd, write_fd = os.pipe()

@@ -19,10 +19,10 @@ from pubsub_common.protocol.recovery_messages import (
     parse_question,
 )
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.inlet import Inlet
-from pubsub_subscriber.intake import Intake
-from pubsub_subscriber.recovery import Recovery
-from pubsub_subscriber.streams import SETTLE_S, Streams
+from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.receiving.fast_path import Intake
+from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.stream_table import SETTLE_S, Streams
 
 
 def info(session: int, strength: int | None = None, *topics: str) -> PublisherInfo:

@@ -1,0 +1,1 @@
+"""The sockets that events arrive on, directly or through the broker. Shell."""

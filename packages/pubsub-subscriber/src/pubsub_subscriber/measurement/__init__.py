@@ -1,0 +1,1 @@
+"""Records the latency of received events. Core."""

@@ -1,0 +1,1 @@
+"""Turns frames into events. Shell."""

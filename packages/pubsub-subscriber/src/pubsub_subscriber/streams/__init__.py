@@ -1,0 +1,1 @@
+"""The state of each stream: sequence numbers, gaps, recovery, ownership. Core."""
