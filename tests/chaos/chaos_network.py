@@ -27,7 +27,7 @@ from chaos_run import Result, run
 from chaos_system import System
 
 from pubsub_common.protocol.messages import Model
-from pubsub_perf.hosts.isolation import die_with_parent
+from pubsub_perf.hosts.namespaces import die_with_parent
 
 _BRIDGES: Final = {
     "broker": "br-a",

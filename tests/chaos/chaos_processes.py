@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from pubsub_perf.hosts.isolation import die_with_parent
+from pubsub_perf.hosts.namespaces import die_with_parent
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
 WAIT_S: Final = 60.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pubsub_perf.hosts import isolation
+from pubsub_perf.hosts import namespaces
 
 sys.path.insert(0, str(Path(__file__).parent))
 from perf_browser import Browser, find_browser
@@ -18,7 +18,7 @@ from perf_browser import Browser, find_browser
 
 @pytest.fixture(scope="session")
 def _mininet_reason() -> str | None:
-    return isolation.unavailable()
+    return namespaces.unavailable()
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import pytest
 from pubsub_common.cli import program
 from pubsub_common.errors import ConfigError
 from pubsub_perf import driver
-from pubsub_perf.rolekeys import make_keys
+from pubsub_perf.experiment.role_keys import make_keys
 from pubsub_publisher import cli as publisher_cli
 from pubsub_subscriber import cli as subscriber_cli
 

@@ -14,12 +14,12 @@ EXIT_INTERRUPTED: Final = 130
 
 # Each command is a module with a usage text and `run(options, words) -> exit code`.
 COMMANDS: Final = {
-    "sweep": "pubsub_perf.sweep_command",
-    "plot": "pubsub_perf.plot_command",
-    "analyze": "pubsub_perf.analyze_command",
-    "compare": "pubsub_perf.compare_command",
-    "view": "pubsub_perf.view_command",
-    "bench": "pubsub_perf.bench_command",
+    "sweep": "pubsub_perf.commands.sweep",
+    "plot": "pubsub_perf.commands.plot",
+    "analyze": "pubsub_perf.commands.analyze",
+    "compare": "pubsub_perf.commands.compare",
+    "view": "pubsub_perf.commands.view",
+    "bench": "pubsub_perf.commands.bench",
 }
 
 USAGE: Final = f"""Measure publish/subscribe systems on emulated networks.

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pubsub_common.protocol.messages import Model
-from pubsub_perf import topologies
-from pubsub_perf.cell import read_record
+from pubsub_perf.experiment.cell_runner import read_record
+from pubsub_perf.experiment.sweep import cell_folder
 from pubsub_perf.hosts import HostError
-from pubsub_perf.plan import MODELS, WAIT_FACTOR, Case, Load
-from pubsub_perf.sweep import cell_folder
-from pubsub_perf.topologies import Network
+from pubsub_perf.plan import topologies
+from pubsub_perf.plan.cases import MODELS, WAIT_FACTOR, Case, Load
+from pubsub_perf.plan.topologies import Network
 
 
 class _PerformanceTest:

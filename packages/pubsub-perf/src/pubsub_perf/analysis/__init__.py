@@ -1,6 +1,6 @@
 """What a sweep says: the seed's patterns decided, growth laws and the broker's queue."""
 
-from pubsub_perf.analysis.result import Analysis, to_json
-from pubsub_perf.analysis.study import analyse
+from pubsub_perf.analysis.analyse import analyse
+from pubsub_perf.analysis.values.results import Analysis, to_json
 
 __all__ = ["Analysis", "analyse", "to_json"]

@@ -18,11 +18,11 @@ import zmq
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register, Registered
-from pubsub_perf.bench.bars import RATE_PER_S
-from pubsub_perf.bench.flooder import WAYS, Done
+from pubsub_perf.bench.flood_client import WAYS, Done
 from pubsub_perf.bench.runner import Cell, Figures, run_cell
 from pubsub_perf.bench.systems import OURS
-from pubsub_perf.hosts.isolation import die_with_parent
+from pubsub_perf.bench.targets import RATE_PER_S
+from pubsub_perf.hosts.namespaces import die_with_parent
 
 QUIET: Final = "quiet"
 BOUND: Final = 2.0
@@ -88,7 +88,7 @@ class Beside:
         if self.way != QUIET:
             flood = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "pubsub_perf.bench.flooder", self.way),
+                    *(sys.executable, "-m", "pubsub_perf.bench.flood_client", self.way),
                     *(str(ports["control"]), str(self._seconds + 2 * _LEAD_S)),
                 ],
                 stdout=subprocess.PIPE,
@@ -247,7 +247,7 @@ def line_of(it: Row) -> str:
 
 def document(found: Sequence[Row], repetitions: int, seconds: float) -> dict[str, Any]:
     """Everything, for a JSON file."""
-    from pubsub_perf import environment
+    from pubsub_perf.experiment import environment
 
     return {
         "format": 1,

@@ -23,8 +23,8 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
 from pubsub_perf.bench import bytecode
 from pubsub_perf.bench.runner import cpu_ticks, free_ports, wait_for_port
-from pubsub_perf.hosts.base import script
-from pubsub_perf.hosts.isolation import die_with_parent
+from pubsub_perf.hosts.interface import script
+from pubsub_perf.hosts.namespaces import die_with_parent
 
 _BAR: Final = 7
 _LIBRARY: Final = (sys.executable, "-c", "import zmq")

@@ -7,7 +7,7 @@ from typing import Final
 
 from pubsub_perf.bench.footprint import Fact, Process
 from pubsub_perf.bench.runner import free_ports, wait_for_port
-from pubsub_perf.hosts.base import script
+from pubsub_perf.hosts.interface import script
 from pubsub_publisher import Publisher
 
 _EVENTS: Final = 2000

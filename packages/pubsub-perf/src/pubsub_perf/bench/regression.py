@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pubsub_perf.bench.bars import Need, Outcome
+from pubsub_perf.bench.targets import Need, Outcome
 
 TOLERANCE: Final = 0.15
 

@@ -20,9 +20,9 @@ import msgspec
 from pubsub_broker.forwarding.sockets import forwarder_of
 from pubsub_common.errors import PubSubError
 from pubsub_perf.bench import systems
-from pubsub_perf.bench.job import Found, Job, Measure
-from pubsub_perf.hosts.isolation import die_with_parent
-from pubsub_perf.rolekeys import make_keys
+from pubsub_perf.bench.workload.job import Found, Job, Measure
+from pubsub_perf.experiment.role_keys import make_keys
+from pubsub_perf.hosts.namespaces import die_with_parent
 
 _READY_S: Final = 60.0
 _EXTRA_S: Final = 90.0

@@ -11,8 +11,8 @@ import sys
 import msgspec
 
 from pubsub_perf.bench import systems
-from pubsub_perf.bench.job import Job
-from pubsub_perf.bench.run import Run, say
+from pubsub_perf.bench.workload.job import Job
+from pubsub_perf.bench.workload.run import Run, say
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from pubsub_perf.hosts.base import Traffic, pipes, script
-from pubsub_perf.hosts.isolation import die_with_parent
-from pubsub_perf.topologies import Network
+from pubsub_perf.hosts.interface import Traffic, pipes, script
+from pubsub_perf.hosts.namespaces import die_with_parent
+from pubsub_perf.plan.topologies import Network
 
 _PER_BLOCK = 250
 

@@ -1,6 +1,6 @@
 """Hosts that are Mininet hosts: real namespaces, links and switches. Shell.
 
-To be used inside the namespaces of `pubsub_perf.hosts.isolation`.
+To be used inside the namespaces of `pubsub_perf.hosts.namespaces`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from pubsub_perf.hosts import kernel, mininet_compat
-from pubsub_perf.hosts.base import HostError, Traffic, pipes, script
-from pubsub_perf.topologies import Network
+from pubsub_perf.hosts import kernel_features, mininet_compat
+from pubsub_perf.hosts.interface import HostError, Traffic, pipes, script
+from pubsub_perf.plan.topologies import Network
 
 _PINGS_AT_ONCE: Final = 16
 _PING_TIMEOUT_S: Final = 120
@@ -53,7 +53,7 @@ class MininetHosts:
         from mininet.topo import Topo
 
         setLogLevel("critical")
-        if self._delay_ms and (reason := kernel.netem_unavailable()):
+        if self._delay_ms and (reason := kernel_features.netem_unavailable()):
             raise HostError(f"a delay of {self._delay_ms:g} ms cannot be set: {reason}")
         topo = Topo()
         for host in self._network.hosts:

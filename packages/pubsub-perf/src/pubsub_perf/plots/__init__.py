@@ -1,11 +1,11 @@
 """Figures of one-way latency; the only importer of matplotlib."""
 
-from pubsub_perf.plots.boxes import box_figure
-from pubsub_perf.plots.distribution import ecdf_figure
+from pubsub_perf.plots.box_plot import box_figure
+from pubsub_perf.plots.ecdf import ecdf_figure
 from pubsub_perf.plots.growth import growth_figure
-from pubsub_perf.plots.heat import heat_figure
-from pubsub_perf.plots.late import lateness_figure
 from pubsub_perf.plots.output import Drawing, save
+from pubsub_perf.plots.pair_heatmap import heat_figure
+from pubsub_perf.plots.publisher_lateness import lateness_figure
 from pubsub_perf.plots.queueing import queueing_figure
 from pubsub_perf.plots.residuals import residual_figure
 from pubsub_perf.plots.scaling import scaling_figure

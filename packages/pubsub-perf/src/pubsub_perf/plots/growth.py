@@ -14,13 +14,13 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from pubsub_perf import units
-from pubsub_perf.measured import Measured
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.hostsaxis import hosts_axis
-from pubsub_perf.plots.lettering import shortened
+from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.plots.sheet import Band, Words, sheet
+from pubsub_perf.plots.text_layout import shortened
+from pubsub_perf.results.cell_summary import Measured
 
 # Linear axes as long as they serve: on them a straight line is linear growth.
 _LOG_FROM: Final = 50.0

@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from pubsub_perf.analysis.result import QueueingView, QueuePoint
+from pubsub_perf.analysis.values.results import QueueingView, QueuePoint
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.hostsaxis import hosts_axis
-from pubsub_perf.plots.lettering import shortened
+from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.plots.queueingwords import alert, caption, description, rates
-from pubsub_perf.plots.sheet import Band, Words, sheet
+from pubsub_perf.plots.queueing_captions import alert, caption, description, rates
+from pubsub_perf.plots.text_layout import shortened
 from pubsub_perf.plots.utilisation import LINK, PROCESSOR, Pick, utilisation_panel
 
 _LOG_FROM: Final = 30.0

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pubsub_perf.analysis.result import Analysis, GrowthResult, ShapeFit
+from pubsub_perf.analysis.values.results import Analysis, GrowthResult, ShapeFit
 from pubsub_perf.plots import style
-from pubsub_perf.plots.hostsaxis import hosts_axis
-from pubsub_perf.plots.lettering import shortened, wrap
+from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.plots.scalingwords import chosen
-from pubsub_perf.plots.sheet import Band, Words, sheet
+from pubsub_perf.plots.scaling_captions import chosen
+from pubsub_perf.plots.text_layout import shortened, wrap
 
 _WIDTH_IN: Final = 7.6
 _TITLE_IN: Final = 3.1

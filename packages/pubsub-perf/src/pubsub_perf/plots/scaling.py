@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from pubsub_perf.analysis.result import (
+from pubsub_perf.analysis.values.results import (
     Analysis,
     CellResult,
     Estimate,
@@ -21,9 +21,10 @@ from pubsub_perf.analysis.result import (
 )
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.hostsaxis import hosts_axis
+from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.plots.scalingwords import (
+from pubsub_perf.plots.scaling_captions import (
     alert,
     alone,
     caption,
@@ -33,7 +34,6 @@ from pubsub_perf.plots.scalingwords import (
     title,
     total,
 )
-from pubsub_perf.plots.sheet import Band, Words, sheet
 
 _LOG_FROM: Final = 50.0
 _TICK_DISTANCE: Final = 0.1

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import matplotlib
 
 from pubsub_perf import units
-from pubsub_perf.measured import Measured
+from pubsub_perf.results.cell_summary import Measured
 
 Line = Literal["-", "--", "-."]
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.lettering import listed
+from pubsub_perf.plots.figure_frame import Band, Words, sheet
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.plots.sheet import Band, Words, sheet
-from pubsub_perf.statistics import nearest_rank
-from pubsub_perf.timeseries import Series
+from pubsub_perf.plots.text_layout import listed
+from pubsub_perf.results.summary_statistics import nearest_rank
+from pubsub_perf.results.timeseries import Series
 
 # More events than this are drawn as intervals of time: median, band and maximum.
 _ALL: Final = 2500

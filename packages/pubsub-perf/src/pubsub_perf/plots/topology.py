@@ -14,17 +14,18 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from pubsub_perf import cellfile, units
-from pubsub_perf.hostview import HostView, hosts_of
-from pubsub_perf.layout import Layout, layout
-from pubsub_perf.measured import Measured
+from pubsub_perf import units
+from pubsub_perf.plan.topologies import Network
 from pubsub_perf.plots import style
-from pubsub_perf.plots.colours import colour_bar, norm_of
-from pubsub_perf.plots.hostmarks import SWITCH, host_mark
-from pubsub_perf.plots.lettering import listed
+from pubsub_perf.plots.colour_scale import colour_bar, norm_of
+from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.host_latencies import HostView, hosts_of
+from pubsub_perf.plots.host_markers import SWITCH, host_mark
+from pubsub_perf.plots.network_layout import Layout, layout
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.plots.sheet import Band, Words, sheet
-from pubsub_perf.topologies import Network
+from pubsub_perf.plots.text_layout import listed
+from pubsub_perf.results import cell_file
+from pubsub_perf.results.cell_summary import Measured
 
 _MAX_MARK_PT: Final = 15.0
 _MIN_MARK_PT: Final = 3.2
@@ -133,7 +134,7 @@ def _draw(ax: Axes, view: View, plan: Layout, norm: Normalize) -> None:
 
 
 def _links(ax: Axes, view: View, plan: Layout) -> None:
-    limited = cellfile.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
+    limited = cell_file.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
     for shaped in (False, True):
         links = [link for link in view.network.links if link.shaped is shaped]
         thick = shaped and limited is not None and not all_shaped(view.network)
@@ -188,7 +189,7 @@ def _legend(view: View) -> list[Line2D]:
     count = len(view.network.switches)
     label = units.counted(count, "switch", "switches")
     handles.append(Line2D([], [], label=label, **SWITCH | {"markersize": 6}))
-    limited = cellfile.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
+    limited = cell_file.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
     if limited is not None and not all_shaped(view.network):
         label = f"link of {limited:g} Mbit/s"
         handles.append(Line2D([], [], color=style.INK, linewidth=2.4, label=label))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pubsub_perf.analysis.result import QueuePoint
+from pubsub_perf.analysis.values.results import QueuePoint
 from pubsub_perf.plots import style
 
 _COLOUR: Final = style.of_model("centralized").colour

@@ -14,8 +14,8 @@ from pubsub_perf.bench.systems.peers import PEERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pubsub_perf.bench.job import Found, Job
-    from pubsub_perf.bench.run import Run
+    from pubsub_perf.bench.workload.job import Found, Job
+    from pubsub_perf.bench.workload.run import Run
 
 OURS: Final = "pubsub"
 OURS_AIO: Final = "pubsub-asyncio"

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pubsub_perf.bench.job import Found, Job
-from pubsub_perf.bench.run import Run
-from pubsub_perf.hosts.base import script
+from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.run import Run
+from pubsub_perf.hosts.interface import script
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

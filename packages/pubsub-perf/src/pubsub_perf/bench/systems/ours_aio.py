@@ -8,11 +8,11 @@ import time
 from typing import Final
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf.bench.job import BURST, Found, Job
-from pubsub_perf.bench.run import Run
 from pubsub_perf.bench.systems.ours import broker as broker
 from pubsub_perf.bench.systems.ours import port_names as port_names
 from pubsub_perf.bench.systems.ours import unavailable as unavailable
+from pubsub_perf.bench.workload.job import BURST, Found, Job
+from pubsub_perf.bench.workload.run import Run
 from pubsub_publisher.aio import Publisher
 from pubsub_subscriber.aio import Subscriber
 

@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_perf.bench.job import Found, Job
-from pubsub_perf.bench.run import Run
 from pubsub_perf.bench.runner import wait_for_port
 from pubsub_perf.bench.systems.peers import PEERS, READY_S, which
+from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.run import Run
 
 _CONFIG: Final = """\
 listener {port} 127.0.0.1

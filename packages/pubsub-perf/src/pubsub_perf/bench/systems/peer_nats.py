@@ -12,10 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_perf.bench.job import BURST, Found, Job
-from pubsub_perf.bench.run import SPIN_NS, Run
 from pubsub_perf.bench.runner import wait_for_port
 from pubsub_perf.bench.systems.peers import PEERS, READY_S, which
+from pubsub_perf.bench.workload.job import BURST, Found, Job
+from pubsub_perf.bench.workload.run import SPIN_NS, Run
 
 # A subscriber that is slower than the publisher must neither be cut off nor lose any.
 _CONFIG: Final = """\

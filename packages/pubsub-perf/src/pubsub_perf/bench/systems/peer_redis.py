@@ -7,10 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_perf.bench.job import Found, Job
-from pubsub_perf.bench.run import Run
 from pubsub_perf.bench.runner import wait_for_port
 from pubsub_perf.bench.systems.peers import PEERS, READY_S, which
+from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.run import Run
 
 # Each plain publish waits for the server's answer; a pipeline waits once for so many.
 _PIPELINE: Final = 100

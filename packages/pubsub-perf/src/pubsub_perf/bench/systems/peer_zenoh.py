@@ -14,10 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_perf.bench.job import Found, Job
-from pubsub_perf.bench.run import Run
 from pubsub_perf.bench.runner import wait_for_port
 from pubsub_perf.bench.systems.peers import PEERS, READY_S
+from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.run import Run
 
 WITH_SHARED_MEMORY: Final = "zenoh-shm"
 _POLL_S: Final = 0.02

@@ -19,8 +19,8 @@ from pubsub_common.security.keys import (
     act_as_server,
     load_client_keys,
 )
-from pubsub_perf.bench.job import TOPIC, Found, Job
-from pubsub_perf.bench.run import Run
+from pubsub_perf.bench.workload.job import TOPIC, Found, Job
+from pubsub_perf.bench.workload.run import Run
 
 _QUEUE = 10_000
 # What a frame says besides the topic and the payload is as long as with our roles.
@@ -41,7 +41,7 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     """libzmq's proxy in a Python process, connected like our broker."""
     if not brokered:
         return None
-    run = [sys.executable, "-m", "pubsub_perf.bench.proxy"]
+    run = [sys.executable, "-m", "pubsub_perf.bench.raw_proxy"]
     return [*run, str(ports["publisher"]), str(ports["broker"])]
 
 

@@ -1,0 +1,84 @@
+"""The analysis of a folder: cells, pairs, patterns, growth and queue. Shell (its cells
+read files)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pubsub_perf.analysis.cell_samples import CellFacts, cell_facts
+from pubsub_perf.analysis.growth.series import growth_results
+from pubsub_perf.analysis.growth.shapes import LEAD, MAX_POLE, MIN_RISE, MIN_SIZES
+from pubsub_perf.analysis.patterns.decide import decide
+from pubsub_perf.analysis.patterns.evidence import Evidence
+from pubsub_perf.analysis.queueing import prediction
+from pubsub_perf.analysis.stats.bootstrap import MIN_RUNS, Resampling
+from pubsub_perf.analysis.stats.verdicts import MARGIN
+from pubsub_perf.analysis.values.results import Analysis
+from pubsub_perf.analysis.values.samples import CENTRALIZED, cell_name, select
+from pubsub_perf.results.dataset import Dataset, printable
+
+
+def analyse(
+    dataset: Dataset,
+    *,
+    seed: int = 1,
+    resamples: int = 2000,
+    margin: float = MARGIN,
+) -> Analysis:
+    """Decide the seed's patterns and compute everything that is shown beside. The same
+    dataset and seed give the same analysis."""
+    how = Resampling(seed, resamples)
+    facts = [cell_facts(cell, how) for cell in dataset.cells]
+    samples = select(
+        (fact.sample for fact in facts if fact.sample is not None),
+        (fact.left_out for fact in facts if fact.left_out is not None),
+    )
+    evidence = Evidence.of(samples, how, margin)
+    loads = [fact.load for fact in facts if fact.load is not None]
+    overloaded = {
+        cell_name(CENTRALIZED, load.network)
+        for load in loads
+        if prediction.is_overloaded(load)
+    }
+    growth = growth_results(samples, how, overloaded)
+    return Analysis(
+        title=printable(dataset.folder.resolve().name),
+        seed=seed,
+        resamples=resamples,
+        margin=margin,
+        cells=tuple(fact.result for fact in facts),
+        pairs=tuple(evidence.compared),
+        patterns=decide(evidence, growth),
+        growth=tuple(growth),
+        queueing=prediction.queueing_view(loads, how),
+        methods=_methods(how, margin),
+        problems=(*dataset.problems, *_problems(facts)),
+    )
+
+
+def _problems(facts: Sequence[CellFacts]) -> Iterator[str]:
+    for fact in facts:
+        for note in fact.result.notes:
+            yield f"{fact.result.name}: {note}"
+
+
+def _methods(how: Resampling, margin: float) -> tuple[str, ...]:
+    return (
+        f"The unit is the run: intervals are 95 % intervals by cluster bootstrap over "
+        f"runs ({how.resamples:,} samples, seed {how.seed}), Student's t with the "
+        f"bootstrap's standard error, and need {MIN_RUNS} runs of a cell.",
+        "A cell's value is the Hodges-Lehmann centre of its runs' percentiles; "
+        "percentiles are nearest rank, without warm-up.",
+        f"Supported: the whole interval is on the claim's side. Contradicted: all of it "
+        f"is on the other side by more than {100 * margin:.3g} %. Undecided otherwise.",
+        "Patterns 1 and 2 also need p <= 0.05 by Mann and Whitney's test over all "
+        "networks together, and that no network by itself shows the opposite.",
+        "Intervals and p-values of single networks are corrected for there being "
+        "several (Bonferroni; Holm). The five patterns are not corrected for being five.",
+        f"A shape of growth needs {MIN_SIZES} sizes and an AICc that is smaller than all "
+        f"others' by more than {LEAD:g}; a shape that grows does so by "
+        f"{100 * MIN_RISE:.3g} % or more, and saturation's pole is within "
+        f"{MAX_POLE:g} times the largest size.",
+        "Cells and runs that failed, and those on a strained or saturated machine, are "
+        "listed and not counted; those without a fidelity record are counted, and named.",
+    )

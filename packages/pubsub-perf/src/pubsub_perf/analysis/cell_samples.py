@@ -1,0 +1,236 @@
+"""From cells on disk to samples and loads: which runs count, and why not. Shell (reads
+the details of warm-up)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from pubsub_perf.analysis.queueing.broker_load import BrokerLoad, broker_load
+from pubsub_perf.analysis.stats import bootstrap, effect_sizes
+from pubsub_perf.analysis.stats.bootstrap import Resampling
+from pubsub_perf.analysis.values.results import CellResult, Estimate, LeftOut, RunResult
+from pubsub_perf.analysis.values.samples import (
+    CENTRALIZED,
+    RunFigures,
+    Sample,
+    cell_name,
+    figures,
+    make_sample,
+)
+from pubsub_perf.results import cell_file
+from pubsub_perf.results.dataset import MODELS, Cell, printable
+from pubsub_perf.results.run import Run
+from pubsub_perf.results.warmup import NO_RULE, Steady, steady
+
+# What makes the load of two cells the same, beside the network.
+_LOAD = (
+    ("interval_s", "{} s interval"),
+    ("payload_bytes", "{} B"),
+    ("topics", "{} topics"),
+    ("bandwidth_mbit", "{} Mbit/s"),
+    ("delay_ms", "{} ms delay"),
+)
+# At the end of a load: with keys, everything encrypted.
+_SECURE = "secure"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class CellFacts:
+    """A cell as verdicts see it. Without a ``sample`` no verdict counts it."""
+
+    result: CellResult
+    sample: Sample | None
+    load: BrokerLoad | None
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        why = self.result.why_not
+        return None if why is None else LeftOut(self.result.name, why)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _MeasuredRun:
+    run: Run
+    steady: Steady
+    figures: RunFigures | None
+    why_not: str | None
+
+
+def cell_facts(cell: Cell, how: Resampling) -> CellFacts:
+    """Everything about one cell that an analysis needs."""
+    runs = [_measure(run) for run in cell.runs]
+    counted = [m for m in runs if m.why_not is None and m.figures is not None]
+    why_not = _why_not(cell, runs, counted)
+    load = load_of(cell)
+    sample = None
+    if why_not is None:
+        sample = make_sample(
+            cell.model,
+            cell.network,
+            cell.kind,
+            cell.hosts,
+            load,
+            [m.figures for m in counted if m.figures],
+        )
+    shown = counted or [m for m in runs if m.figures is not None]
+    return CellFacts(
+        _result(cell, runs, shown, why_not, load, how),
+        sample,
+        _broker_load(cell, runs, shown, counted=why_not is None),
+    )
+
+
+def load_of(cell: Cell) -> str:
+    """What was sent and over which links, for people; cells of unlike loads are not
+    compared."""
+    parameters = cell_file.section(cell.meta, "parameters")
+    values = ((text, parameters.get(name)) for name, text in _LOAD)
+    known = [text.format(value) for text, value in values if value is not None]
+    if is_secure(cell):
+        known.append(_SECURE)
+    return printable(", ".join(known)) or "unknown load"
+
+
+def is_secure(cell: Cell) -> bool:
+    """Whether its roles had keys."""
+    return cell_file.find(cell.meta, "parameters", "secure") is True
+
+
+def but_for_security(load: str) -> str:
+    """A load as it would be without keys."""
+    return load.removesuffix(_SECURE).removesuffix(", ")
+
+
+def _measure(run: Run) -> _MeasuredRun:
+    kept = steady(run)
+    found = figures(kept.latencies)
+    return _MeasuredRun(run, kept, found, _run_why_not(run, found))
+
+
+def _run_why_not(run: Run, found: RunFigures | None) -> str | None:
+    if run.failed:
+        return printable(f"failed: {run.reason or 'no reason recorded'}")
+    if run.degraded:
+        why = f": {run.fidelity_reason}" if run.fidelity_reason else ""
+        return printable(f"the machine was {run.fidelity}{why}")
+    if found is None:
+        return "no latencies"
+    if found.p50_s <= 0:
+        return "median latency of 0 or less: a clock fault"
+    return None
+
+
+def _why_not(
+    cell: Cell, runs: Sequence[_MeasuredRun], counted: Sequence[_MeasuredRun]
+) -> str | None:
+    if cell.model not in MODELS:
+        return "neither centralized nor decentralized"
+    if 2 * len(counted) > len(runs):
+        return None
+    reasons = list(dict.fromkeys(m.why_not for m in runs if m.why_not))
+    if not counted:
+        return "; ".join(reasons) or "no runs"
+    # The few good runs of a machine that mostly was not are a biased choice.
+    return f"{len(counted)} of {len(runs)} runs can be counted: {'; '.join(reasons)}"
+
+
+def _result(
+    cell: Cell,
+    runs: Sequence[_MeasuredRun],
+    shown: Sequence[_MeasuredRun],
+    why_not: str | None,
+    load: str,
+    how: Resampling,
+) -> CellResult:
+    name = cell_name(cell.model, cell.network)
+    known = [m.figures for m in shown if m.figures]
+    rules = dict.fromkeys(m.steady.rule for m in runs if m.steady.rule != NO_RULE)
+    return CellResult(
+        name=name,
+        model=cell.model,
+        network=cell.network,
+        kind=cell.kind,
+        hosts=cell.hosts,
+        publishers=cell.publishers,
+        subscribers=cell.subscribers,
+        load=load,
+        runs=tuple(map(_run_result, runs)),
+        p50_s=_median([f.p50_s for f in known], how, f"{name}/p50"),
+        p99_s=_median([f.p99_s for f in known], how, f"{name}/p99"),
+        p999_s=_median([f.p999_s for f in known], how, f"{name}/p999"),
+        expected=cell.expected,
+        lost=cell.lost,
+        warmup=sum(m.steady.left_out for m in runs),
+        warmup_rule="; ".join(rules) or NO_RULE,
+        why_not=why_not,
+        notes=tuple(_notes(cell, runs, why_not)),
+    )
+
+
+def _run_result(measured: _MeasuredRun) -> RunResult:
+    run, found = measured.run, measured.figures
+    return RunResult(
+        number=run.number,
+        count=len(measured.steady.latencies),
+        warmup=measured.steady.left_out,
+        p50_s=found.p50_s if found else None,
+        p99_s=found.p99_s if found else None,
+        p999_s=found.p999_s if found else None,
+        mean_s=found.mean_s if found else None,
+        outcome=run.outcome,
+        fidelity=run.fidelity,
+        why_not=measured.why_not,
+    )
+
+
+def _median(
+    values: Sequence[float | None], how: Resampling, key: str
+) -> Estimate | None:
+    """The centre of the runs' values, on their logarithms where that is possible."""
+    known = np.array([value for value in values if value is not None])
+    if not len(known) or len(known) < len(values):
+        return None
+    if known.min() <= 0:
+        return Estimate(float(np.median(known)))
+    return bootstrap.exponential(
+        bootstrap.interval(
+            [np.log(known)], lambda drawn: effect_sizes.centre(drawn[0]), how, key
+        )
+    )
+
+
+def _notes(cell: Cell, runs: Sequence[_MeasuredRun], why_not: str | None) -> list[str]:
+    notes = []
+    if cell.lost:
+        share = f" ({100 * cell.lost / cell.expected:.2g} %)" if cell.expected else ""
+        notes.append(f"{cell.lost:,} events lost{share}: latencies are of the others")
+    if why_not is None:
+        notes += [
+            f"run {m.run.number} left out: {m.why_not}" for m in runs if m.why_not
+        ]
+    notes += dict.fromkeys(m.steady.note for m in runs if m.steady.note)
+    return notes
+
+
+def _broker_load(
+    cell: Cell,
+    runs: Sequence[_MeasuredRun],
+    shown: Sequence[_MeasuredRun],
+    *,
+    counted: bool,
+) -> BrokerLoad | None:
+    if cell.model != CENTRALIZED:
+        return None
+    done = [m for m in runs if not m.run.failed]
+    return broker_load(
+        cell.network,
+        cell.kind,
+        cell.hosts,
+        [m.run.meta for m in done if m.run.meta is not None],
+        [m.figures.mean_s for m in shown if m.figures],
+        [m.figures.p50_s for m in shown if m.figures],
+        counted=counted,
+    )

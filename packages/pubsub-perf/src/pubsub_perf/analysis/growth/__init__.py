@@ -1,0 +1,1 @@
+"""How latency grows with the number of hosts: series and shapes. Core."""

@@ -1,0 +1,1 @@
+"""Decides which expected patterns the data supports. Core."""

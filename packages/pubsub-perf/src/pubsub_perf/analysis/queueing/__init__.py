@@ -1,0 +1,1 @@
+"""Predicts latency from a queueing model of the broker. Core."""

@@ -1,0 +1,1 @@
+"""Statistics: bootstrap, effect sizes, least squares, verdicts. Core."""

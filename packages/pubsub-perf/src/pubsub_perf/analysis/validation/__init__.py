@@ -1,0 +1,1 @@
+"""Synthetic data with known patterns, to check the analysis against. Core."""

@@ -1,0 +1,137 @@
+"""Sweeps whose truth is known, drawn from a seed: in memory, or as files. Shell (`write_sweep`
+writes files); the rest is core.
+
+A run's latencies are log-normal about the cell's median times the run's own factor
+(runs of one cell differ), with a share of slow events whose latency is multiplied (the
+tail). A cell's median is that of its model's law times the network's own factor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pubsub_perf.analysis.values.samples import (
+    CENTRALIZED,
+    DECENTRALIZED,
+    Sample,
+    figures,
+    make_sample,
+)
+
+Floats = NDArray[np.float64]
+Law = Callable[[float], float]
+
+KIND: Final = "single-switch"
+SIZES: Final = (5, 9, 17, 25, 33, 49, 65)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Model:
+    """How latency comes about in one model: the median (s) by hosts, the spread of
+    events, and the share of events that are ``factor`` times as slow."""
+
+    law: Law
+    spread: float = 0.3
+    slow_share: float = 0.02
+    slow_factor: float = 3.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Truth:
+    """A sweep to be drawn. ``run_noise`` and ``network_noise`` are standard deviations
+    of logarithms; a share ``bad_runs`` of runs is half as slow again."""
+
+    centralized: Model
+    decentralized: Model
+    sizes: tuple[int, ...] = SIZES
+    runs: int = 5
+    events: int = 200
+    run_noise: float = 0.05
+    network_noise: float = 0.0
+    bad_runs: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class DrawnCell:
+    """Latencies in seconds, a row for each run."""
+
+    model: str
+    hosts: int
+    latencies: Floats
+
+    @property
+    def network(self) -> str:
+        return f"{KIND}-{self.hosts}hosts"
+
+
+def draw_cells(truth: Truth, seed: int) -> Iterator[DrawnCell]:
+    """One sweep of this truth, cell by cell."""
+    source = np.random.default_rng(seed)
+    for hosts in truth.sizes:
+        for name, model in (
+            (CENTRALIZED, truth.centralized),
+            (DECENTRALIZED, truth.decentralized),
+        ):
+            yield DrawnCell(name, hosts, _latencies(truth, model, hosts, source))
+
+
+def draw(truth: Truth, seed: int) -> list[Sample]:
+    """One sweep of this truth, as what verdicts are computed from."""
+    return [
+        make_sample(
+            cell.model,
+            cell.network,
+            KIND,
+            cell.hosts,
+            "synthetic",
+            [found for run in cell.latencies if (found := figures(run)) is not None],
+        )
+        for cell in draw_cells(truth, seed)
+    ]
+
+
+def write_sweep(folder: Path, truth: Truth, seed: int) -> Path:
+    """Write one sweep of this truth as the files of a sweep; returns ``folder``."""
+    for cell in draw_cells(truth, seed):
+        for number, latencies in enumerate(cell.latencies, start=1):
+            place = folder / "data" / cell.model / cell.network
+            place = place if number == 1 else place / f"run-{number}"
+            place.mkdir(parents=True, exist_ok=True)
+            rows = "".join(f"10.0.0.2:5556,A,{value:.9f}\n" for value in latencies)
+            header = "publisher,topic,latency_seconds\n"
+            (place / "subscriber-0.csv").write_text(header + rows, encoding="utf-8")
+            about = {
+                "format": 1,
+                "model": cell.model,
+                "network": cell.network,
+                "topology": {"kind": KIND, "hosts": cell.hosts},
+                "parameters": {"interval_s": 0.05, "payload_bytes": 64},
+                "run": number,
+                "outcome": "ok",
+                "expected": truth.events,
+                "received": truth.events,
+                "lost": 0,
+                "fidelity": {"verdict": "ok", "reason": None},
+            }
+            (place / "cell.json").write_text(json.dumps(about), encoding="utf-8")
+    return folder
+
+
+def _latencies(
+    truth: Truth, model: Model, hosts: int, source: np.random.Generator
+) -> Floats:
+    middle = math.log(model.law(hosts)) + truth.network_noise * source.normal()
+    runs = middle + truth.run_noise * source.normal(size=(truth.runs, 1))
+    runs += np.log(1.5) * (source.random((truth.runs, 1)) < truth.bad_runs)
+    events = runs + model.spread * source.normal(size=(truth.runs, truth.events))
+    slow = source.random((truth.runs, truth.events)) < model.slow_share
+    latencies: Floats = np.exp(events) * np.where(slow, model.slow_factor, 1.0)
+    return latencies

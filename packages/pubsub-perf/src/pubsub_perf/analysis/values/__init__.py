@@ -1,0 +1,1 @@
+"""Values that the analysis produces and the report shows. Core."""

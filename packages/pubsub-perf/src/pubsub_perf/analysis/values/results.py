@@ -1,0 +1,232 @@
+"""What an analysis found, as values, and as JSON. Values.
+
+Latencies are seconds. A cell is named ``<model>/<network>``. Where an `Estimate` has no
+``low`` and ``high``, no interval could be given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any, Final, Literal
+
+from pubsub_perf.analysis.values.estimate import CurvePoint, Estimate
+from pubsub_perf.analysis.values.queueing import Extrapolation, QueueingView, QueuePoint
+
+__all__ = [
+    "Analysis",
+    "CellResult",
+    "CurvePoint",
+    "Estimate",
+    "Extrapolation",
+    "GrowthPoint",
+    "GrowthResult",
+    "HeldOut",
+    "LeftOut",
+    "PairResult",
+    "Parameter",
+    "Part",
+    "PatternResult",
+    "QueuePoint",
+    "QueueingView",
+    "RunResult",
+    "ShapeFit",
+    "Verdict",
+    "to_json",
+]
+
+FORMAT: Final = 1
+
+Verdict = Literal["supported", "contradicted", "undecided"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunResult:
+    """One run of a cell. ``why_not``: why verdicts do not count it; None if they do."""
+
+    number: int
+    count: int
+    warmup: int
+    p50_s: float | None
+    p99_s: float | None
+    p999_s: float | None
+    mean_s: float | None
+    outcome: str
+    fidelity: str | None
+    why_not: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CellResult:
+    """One model on one network. Estimates are medians over the counted runs (over all
+    runs where none counts). ``why_not``: why no verdict counts this cell."""
+
+    name: str
+    model: str
+    network: str
+    kind: str
+    hosts: int | None
+    publishers: int | None
+    subscribers: int
+    load: str
+    runs: tuple[RunResult, ...]
+    p50_s: Estimate | None
+    p99_s: Estimate | None
+    p999_s: Estimate | None
+    expected: int | None
+    lost: int | None
+    warmup: int
+    warmup_rule: str
+    why_not: str | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> bool:
+        return self.why_not is None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PairResult:
+    """Centralized against decentralized on one network. ``ratio`` of the medians
+    (Hodges-Lehmann, on logarithms) at a level that holds for all pairs together;
+    ``shift_s`` is Hodges and Lehmann's in seconds."""
+
+    network: str
+    kind: str
+    hosts: int | None
+    ratio: Estimate
+    shift_s: Estimate
+    p_value: float
+    p_adjusted: float
+    cliffs_delta: float
+    tail_ratio: Estimate | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A cell that a verdict does not count, and why."""
+
+    cell: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """What contributes to a pattern's verdict, of one model or of one measure; without
+    a ``verdict`` it is for information only."""
+
+    name: str
+    verdict: Verdict | None
+    effect: str
+    estimate: Estimate | None
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PatternResult:
+    """One of the seed's five patterns. ``effect`` says what ``estimate`` is."""
+
+    number: int
+    claim: str
+    verdict: Verdict
+    effect: str
+    estimate: Estimate | None
+    sentence: str
+    parts: tuple[Part, ...] = ()
+    used: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GrowthPoint:
+    """The median latency of one run."""
+
+    network: str
+    run: int
+    hosts: int
+    median_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameter:
+    """A fitted parameter."""
+
+    name: str
+    value: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ShapeFit:
+    """One shape, fitted. ``delta``: its AICc less the smallest of all shapes.
+    ``residuals``: (measured - fitted) / measured, in the order of the points."""
+
+    name: str
+    formula: str
+    parameters: tuple[Parameter, ...]
+    aicc: float
+    delta: float
+    weight: float
+    residuals: tuple[float, ...]
+    curve: tuple[CurvePoint, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HeldOut:
+    """The largest size, predicted by the best shape fitted without it."""
+
+    hosts: int
+    predicted_s: float
+    measured_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GrowthResult:
+    """Median latency against hosts, of one model on one kind of network. ``shapes``
+    are in order of AICc; empty where none could be fitted, and ``note`` says why.
+    ``decided`` is the shape that is ahead of all others by more than `LEAD`."""
+
+    model: str
+    kind: str
+    points: tuple[GrowthPoint, ...]
+    shapes: tuple[ShapeFit, ...] = ()
+    decided: str | None = None
+    nonlinear: Verdict = "undecided"
+    quadratic: Verdict = "undecided"
+    exponent: Estimate | None = None
+    held_out: HeldOut | None = None
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that was found in one folder."""
+
+    title: str
+    seed: int
+    resamples: int
+    margin: float
+    cells: tuple[CellResult, ...]
+    pairs: tuple[PairResult, ...]
+    patterns: tuple[PatternResult, ...]
+    growth: tuple[GrowthResult, ...]
+    queueing: QueueingView
+    methods: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def to_json(analysis: Analysis) -> str:
+    """The analysis as JSON text; what is no number becomes null."""
+    content = {"format": FORMAT} | dataclasses.asdict(analysis)
+    return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

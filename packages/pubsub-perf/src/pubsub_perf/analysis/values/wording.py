@@ -1,0 +1,61 @@
+"""Estimates and verdicts in words. Core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pubsub_perf import units
+from pubsub_perf.analysis.values.results import Estimate
+
+NO_INTERVAL = "no interval"
+
+
+def number(value: float) -> str:
+    """Three significant digits, no exponent where it can be avoided."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.2g}"
+    return f"{value:.3g}"
+
+
+def ratio(estimate: Estimate | None) -> str:
+    """``1.52 (1.31 to 1.77)``."""
+    if estimate is None:
+        return units.NOT_AVAILABLE
+    if estimate.low is None or estimate.high is None:
+        return f"{number(estimate.value)} ({NO_INTERVAL})"
+    return (
+        f"{number(estimate.value)} ({number(estimate.low)} to {number(estimate.high)})"
+    )
+
+
+def seconds(estimate: Estimate | None) -> str:
+    """``120 (90.1 to 152) µs``."""
+    if estimate is None:
+        return units.NOT_AVAILABLE
+    unit = units.unit_for([estimate.value])
+    middle = unit.show(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return f"{middle} {unit.name} ({NO_INTERVAL})"
+    low, high = unit.show(estimate.low), unit.show(estimate.high)
+    return f"{middle} ({low} to {high}) {unit.name}"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 as per cent."""
+    return units.NOT_AVAILABLE if share is None else f"{number(100 * share)} %"
+
+
+def unjudged(cells: int, of: int) -> str:
+    """What must be known of ``cells`` of ``of`` that have no fidelity record."""
+    which = f"{cells} of {units.counted(of, 'cell', 'cells')}"
+    return (
+        f"No fidelity record in {which}: nobody judged whether the machine kept up, so "
+        "latencies may be those of a busy machine."
+    )
+
+
+def listing(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"

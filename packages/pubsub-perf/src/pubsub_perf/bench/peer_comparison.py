@@ -1,0 +1,170 @@
+"""Ours against other systems, in turn within one run. Shell."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from pubsub_perf.bench import systems
+from pubsub_perf.bench.runner import Cell, Figures, run_cell
+from pubsub_perf.bench.suite import processor
+from pubsub_perf.bench.systems import OURS, RAW
+from pubsub_perf.bench.systems.peers import PEERS
+from pubsub_perf.experiment import environment
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+BATCHED: Final = "pubsub, batches"
+SIZES: Final = (16, 256, 1024, 65_536)
+SUBSCRIBERS: Final = (1, 4)
+RATE_PER_S: Final = 1000.0
+# Repetitions of a cell differ by up to 60 % on shared machines; a lead below this is none.
+LEAD: Final = 1.3
+# From here on batches of 64 KiB would hold only a few events.
+_BATCH_BELOW: Final = 16_384
+
+Standing = Literal["ahead", "tie", "behind"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One cell: the medians of every system, and where ours (the better way of it) stands
+    against the best peer: ``lead`` is above 1 where ours is better."""
+
+    measure: str
+    brokered: bool
+    payload_bytes: int
+    subscribers: int
+    metric: str
+    values: dict[str, float]
+    spreads: dict[str, float]
+    lost: dict[str, int]
+    best_peer: str | None
+    lead: float | None
+    standing: Standing | None
+
+
+def cells() -> Iterator[Cell]:
+    """Every cell of the table."""
+    for brokered in (False, True):
+        for subscribers in SUBSCRIBERS:
+            for size in SIZES:
+                yield Cell("throughput", size, subscribers, brokered=brokered)
+                yield Cell(
+                    "latency", size, subscribers, brokered=brokered, rate=RATE_PER_S
+                )
+
+
+def run(console: Console, repetitions: int, seconds: float) -> dict[str, Any]:
+    """Run every cell on every system that is there, and say how it went.
+
+    Raises:
+        PubSubError: a run failed.
+    """
+    missing = {
+        name: reasons
+        for name in PEERS
+        if (reasons := _reasons(name)) and len(reasons) == 2  # neither way
+    }
+    for name, reasons in missing.items():
+        console.print(f"{name}: left out: {reasons[0]}", highlight=False)
+    rows: list[Row] = []
+    for cell in cells():
+        for row in run_rows(cell, repetitions, seconds):
+            rows.append(row)
+            console.print(line_of(row), highlight=False, soft_wrap=True)
+    return {
+        "format": 1,
+        "processor": processor(),
+        **environment.describe(),
+        "peers": {name: PEERS[name].version() for name in PEERS if name not in missing},
+        "missing": {name: reasons[0] for name, reasons in missing.items()},
+        "repetitions": repetitions,
+        "seconds": seconds,
+        "rows": [msgspec.to_builtins(row) for row in rows],
+    }
+
+
+def _reasons(name: str) -> list[str]:
+    system = systems.load(name)
+    found = (system.unavailable(brokered=brokered) for brokered in (True, False))
+    return [reason for reason in found if reason is not None]
+
+
+def run_rows(cell: Cell, repetitions: int, seconds: float) -> list[Row]:
+    """Run one cell, all systems in turn; a row for each metric."""
+    ways: dict[str, tuple[str, Cell]] = {OURS: (OURS, cell)}
+    if cell.measure == "throughput" and cell.payload_bytes < _BATCH_BELOW:
+        ways[BATCHED] = (OURS, dataclasses.replace(cell, batched=True))
+    ways[RAW] = (RAW, cell)
+    for name in PEERS:
+        if systems.load(name).unavailable(brokered=cell.brokered) is None:
+            ways[name] = (name, cell)
+    figures: dict[str, list[Figures]] = {name: [] for name in ways}
+    order = list(ways)
+    for repetition in range(repetitions):
+        turn = repetition % len(order)
+        for name in order[turn:] + order[:turn]:
+            system, own = ways[name]
+            figures[name].append(run_cell(system, own, seconds))
+    metrics = ("rate",) if cell.measure == "throughput" else ("p50_us", "p99_us")
+    return [row_of(cell, metric, figures) for metric in metrics]
+
+
+def row_of(cell: Cell, metric: str, figures: Mapping[str, Sequence[Figures]]) -> Row:
+    """A row from all repetitions."""
+    values, spreads = {}, {}
+    for name, runs in figures.items():
+        found = [float(getattr(run, metric)) for run in runs]
+        values[name] = statistics.median(found)
+        spreads[name] = round((max(found) - min(found)) / values[name], 3)
+    more = metric == "rate"
+    best = max if more else min
+    ours = best(values[name] for name in (OURS, BATCHED) if name in values)
+    others = {name: values[name] for name in values if name in PEERS}
+    peer = best(others, key=others.__getitem__) if others else None
+    lead = None
+    if peer is not None:
+        lead = ours / others[peer] if more else others[peer] / ours
+    return Row(
+        measure=cell.measure,
+        brokered=cell.brokered,
+        payload_bytes=cell.payload_bytes,
+        subscribers=cell.subscribers,
+        metric=metric,
+        values={name: round(value, 1) for name, value in values.items()},
+        spreads=spreads,
+        lost={name: sum(run.lost for run in runs) for name, runs in figures.items()},
+        best_peer=peer,
+        lead=None if lead is None else round(lead, 2),
+        standing=None if lead is None else standing(lead),
+    )
+
+
+def standing(lead: float) -> Standing:
+    """What a lead says on a noisy machine."""
+    if lead >= LEAD:
+        return "ahead"
+    return "behind" if lead <= 1 / LEAD else "tie"
+
+
+def line_of(row: Row) -> str:
+    """One line for people."""
+    way = "brokered" if row.brokered else "direct"
+    digits = 0 if row.metric == "rate" else 1
+    unit = {"rate": "events/s", "p50_us": "us p50", "p99_us": "us p99"}[row.metric]
+    values = ", ".join(
+        f"{name} {value:,.{digits}f}" for name, value in row.values.items()
+    )
+    verdict = (
+        f"{row.standing} ({row.lead:.2f} x {row.best_peer})" if row.lead else "no peer"
+    )
+    return (
+        f"{way}, {row.payload_bytes} B, {row.subscribers} subscribers, {unit}: "
+        f"{verdict}: {values}"
+    )

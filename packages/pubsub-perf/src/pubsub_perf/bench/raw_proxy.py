@@ -1,0 +1,46 @@
+"""libzmq's proxy as a process: ``python -m pubsub_perf.bench.raw_proxy PUBLISHER_PORT PORT``,
+and ``--secure DIR`` for one with keys."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+import zmq
+
+from pubsub_broker.security.key_store import KeyStore
+from pubsub_common.security.keys import (
+    act_as_client,
+    act_as_server,
+    load_client_keys,
+)
+
+
+def use_keys(xsub: zmq.Socket[bytes], xpub: zmq.Socket[bytes], folder: Path) -> None:
+    """Those of a broker, and of one client, which all clients share."""
+    pair = KeyStore(folder).pair()
+    files = folder.glob("*.keys")
+    (client,) = (path for path in files if path.name != "broker.keys")
+    act_as_server(xpub, pair)
+    act_as_client(xsub, pair, load_client_keys(client).pair.public)
+
+
+def main() -> None:
+    publisher, port, *secure = sys.argv[1:]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    context = zmq.Context()
+    xsub, xpub = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+    for socket in (xsub, xpub):
+        socket.set_hwm(0)
+    if secure:
+        use_keys(xsub, xpub, Path(secure[1]))
+    xpub.bind(f"tcp://127.0.0.1:{port}")
+    xsub.connect(f"tcp://127.0.0.1:{publisher}")
+    with contextlib.suppress(KeyboardInterrupt):
+        zmq.proxy(xsub, xpub)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""What a benchmark process is asked to do, and what it measured. Core; `ports` is
+shell.
+"""

@@ -1,0 +1,92 @@
+"""The work of one process of a benchmark run: its clocks, its pace, its barrier. Shell."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from array import array
+from collections.abc import Callable
+from typing import Final
+
+from pubsub_perf.bench.workload.job import BURST, Found, Job
+
+# A sleep ends late; the rest before an event is spun. Less than at a real publisher,
+# since here it must not disturb what is measured.
+SPIN_NS: Final = 60_000
+
+
+class Run:
+    """The clocks of one process's work, and the barrier at its start."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.latencies_ns = array("q")
+        self._begin_cpu_s = 0.0
+
+    def barrier(self) -> None:
+        """Say that all is set up, and wait until everybody's is."""
+        gc.collect()
+        gc.freeze()
+        say("ready")
+        sys.stdin.readline()
+        self._begin_cpu_s = time.process_time()
+
+    def send_all(
+        self,
+        burst: Callable[[int], None],
+        one: Callable[[], None],
+        size: int = BURST,
+    ) -> tuple[int, int]:
+        """A publisher's work: ``burst(n)`` sends n events at once (``size`` of them
+        each time), ``one`` sends one. Returns how many were sent, and when the first was."""
+        if self.job.measure == "latency":
+            return self._send_paced(one)
+        count = 0
+        first_ns = time.monotonic_ns()
+        end_ns = first_ns + round(self.job.seconds * 1e9)
+        while time.monotonic_ns() < end_ns:
+            burst(size)
+            count += size
+        return count, first_ns
+
+    def _send_paced(self, one: Callable[[], None]) -> tuple[int, int]:
+        count = round(self.job.seconds * self.job.rate)
+        now_ns = time.monotonic_ns
+        first_ns = now_ns() + 1_000_000
+        for number in range(count):
+            due_ns = first_ns + round(number * 1e9 / self.job.rate)
+            left_ns = due_ns - now_ns() - SPIN_NS
+            if left_ns > 0:
+                time.sleep(left_ns / 1e9)
+            while now_ns() < due_ns:
+                pass
+            one()
+        return count, first_ns
+
+    def found(self, events: int, first_ns: int, last_ns: int) -> Found:
+        """The result, as of now."""
+        cpu_s = time.process_time() - self._begin_cpu_s
+        return Found(
+            events=events,
+            first_ns=first_ns,
+            last_ns=last_ns,
+            cpu_s=cpu_s,
+            p50_us=_percentile_us(self.latencies_ns, 50),
+            p99_us=_percentile_us(self.latencies_ns, 99),
+        )
+
+
+def _percentile_us(values_ns: array[int], percent: float) -> float | None:
+    """Nearest rank; None without values."""
+    if not values_ns:
+        return None
+    ordered = sorted(values_ns)
+    rank = max(1, -(-len(ordered) * percent // 100))
+    return round(ordered[int(rank) - 1] / 1000, 2)
+
+
+def say(line: str) -> None:
+    """Tell the runner."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

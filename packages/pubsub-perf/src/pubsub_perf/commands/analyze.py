@@ -1,0 +1,90 @@
+"""``pubsub-perf analyze``. Shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pubsub_common.cli import program
+from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pubsub_perf.report.analysis_page import Written
+
+
+USAGE: Final = f"""Decide by the latencies in a folder whether direct dissemination is
+faster, which model has extreme latencies, and how latency grows with the number of
+hosts; and compare the centralized broker with a queue. Prints verdicts, and writes
+analysis.json, analysis.md and analysis.html.
+
+Usage:
+  {PROGRAM} analyze DIR [options]
+
+Options:
+  --out DIR      where the files go; DIR itself if not given
+  --seed N       seed of the bootstrap: the same seed gives the same intervals
+                 [default: 1]
+  -h, --help     show this text
+  --version      show the version
+"""
+
+_STYLES: Final = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
+
+
+def run(words: Sequence[str]) -> int:
+    """Analyse as ``words`` ask; the exit code.
+
+    Raises:
+        ConfigError: there is nothing to analyse.
+    """
+    options = program.parse(USAGE, words, PROGRAM, __version__)
+    seed = program.whole_number(options, "--seed", minimum=0)
+    from rich.console import Console
+
+    from pubsub_perf.report.analysis_page import write_analysis
+
+    out = Path(options["--out"]) if options["--out"] else None
+    written = write_analysis(Path(options["DIR"]), out, seed=seed)
+    _print(written, Console())
+    for problem in written.analysis.problems:
+        print(f"{PROGRAM}: {problem}", file=sys.stderr)
+    for path in written.files:
+        print(path)
+    return program.EXIT_OK
+
+
+def _print(written: Written, console: Console) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from pubsub_perf.report.analysis_page import services
+
+    table = Table(title=escape(written.analysis.title), box=box.SIMPLE_HEAD)
+    table.add_column("Pattern", ratio=2)
+    table.add_column("Verdict")
+    table.add_column("What the data say", ratio=4)
+    for finding in written.findings.patterns:
+        style = _STYLES[finding.verdict]
+        lines = [finding.sentence, *finding.notes]
+        if finding.left_out:
+            lines.append(f"{len(finding.left_out)} cells left out, see analysis.md")
+        table.add_row(
+            escape(f"{finding.number}. {finding.claim}"),
+            f"[{style}]{finding.verdict}[/]",
+            escape("\n".join(lines)),
+        )
+    for caution in written.findings.cautions:
+        console.print(f"[bold]{escape(caution)}[/]", highlight=False)
+    console.print(table)
+    for line in (
+        *services(written.analysis),
+        *written.findings.extrapolations,
+        *written.findings.missing,
+    ):
+        console.print(escape(line), highlight=False)

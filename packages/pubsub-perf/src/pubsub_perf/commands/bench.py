@@ -1,0 +1,243 @@
+"""``pubsub-perf bench``. Shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pubsub_common.cli import program
+from pubsub_common.cli.parser import forget_environment
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pubsub_perf.bench.footprint import Fact
+    from pubsub_perf.bench.regression import Reference
+    from pubsub_perf.bench.targets import Comparison, Outcome
+
+USAGE: Final = f"""Measure what the roles cost, on loopback with real processes: against
+plain pyzmq that carries the same frames, in turn within one run, so that the ratios hold
+on a machine that is not quiet.
+
+Usage:
+  {PROGRAM} bench [options]
+
+Options:
+  --bars NUMBERS          only these bars, like 1,4 (see docs/performance.md)
+  --only TEXT             only comparisons whose name contains it
+  --repetitions N         runs of each, in turn; the median counts. A comparison that
+                          misses its bar, or is worse than in --check, is run three
+                          times as often [default: 5]
+  --seconds S             length of a run [default: 1.5]
+  --out FILE              write everything as JSON to FILE
+  --check FILE            compare the ratios with those in FILE, from an earlier
+                          --out: exit code 1 if one is worse by more than 15 %
+  --secure                what keys and encryption cost instead: the roles with them
+                          against the roles without, and plain pyzmq likewise
+  --peers                 NATS, Mosquitto, Redis and Zenoh instead, those that
+                          are installed
+  --flood                 others' latency while one address floods the broker's
+                          control port instead, in several ways
+  --draw FILE             draw what --peers --out wrote to FILE; --out names the
+                          PNG
+  -v, --verbose           say more about what happens
+  -h, --help              show this text
+  --version               show the version
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Benchmark as ``words`` ask; the exit code.
+
+    Raises:
+        PubSubError: a run failed, or a ratio got worse.
+    """
+    options = program.parse(USAGE, words, PROGRAM, __version__)
+    forget_environment()
+    program.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    repetitions = program.whole_number(options, "--repetitions")
+    seconds = program.seconds(options, "--seconds")
+    if seconds <= 0:
+        raise ConfigError("--seconds must be more than 0")
+    if options["--draw"]:
+        return _draw(options["--draw"], options["--out"])
+    from rich.console import Console
+
+    console = Console()
+    if options["--peers"]:
+        from pubsub_perf.bench import peer_comparison
+
+        found = peer_comparison.run(console, repetitions, seconds)
+        _write(options["--out"], found)
+        return program.EXIT_OK
+    if options["--flood"]:
+        return _flood(options, console, repetitions, seconds)
+    from pubsub_perf.bench.regression import Reference
+
+    reference = Reference(_read(options["--check"], "comparisons"))
+    return _bars(options, console, repetitions, seconds, reference)
+
+
+def _bars(
+    options: program.Options,
+    console: Console,
+    repetitions: int,
+    seconds: float,
+    reference: Reference,
+) -> int:
+    from pubsub_perf.bench import suite
+    from pubsub_perf.bench.regression import TOLERANCE
+
+    bars = _bars_asked(options["--bars"])
+    only = options["--only"] or ""
+
+    def say(what: str) -> None:
+        if console.is_terminal:
+            console.print(what, end="\r", highlight=False)
+
+    outcomes: list[Outcome] = []
+    for comparison in _chosen(bars, only, secure=options["--secure"]):
+        compared = suite.compare(
+            comparison, repetitions, seconds, say, reference.doubtful
+        )
+        for outcome in compared:
+            if bars is None or outcome.bar in bars:
+                outcomes.append(outcome)
+                console.print(line_of(outcome), highlight=False, soft_wrap=True)
+    facts: list[Fact] = []
+    if options["--secure"]:
+        if not only:
+            facts = suite.secure_facts(repetitions, say)
+    elif not only and (bars is None or 7 in bars):
+        facts = suite.facts(repetitions, say)
+    for fact in facts:
+        console.print(line_of_fact(fact), highlight=False, soft_wrap=True)
+    if not outcomes and not facts:
+        raise ConfigError("no comparison has such a bar and name")
+    found = suite.document(outcomes, facts, repetitions, seconds)
+    _write(options["--out"], found)
+    complaint = reference.complaint(outcomes)
+    if complaint is not None:
+        raise PubSubError(complaint)
+    if options["--check"]:
+        sys.stdout.write(
+            f"no ratio is worse than before by more than {TOLERANCE:.0%}\n"
+        )
+    return program.EXIT_OK
+
+
+def _flood(
+    options: program.Options, console: Console, repetitions: int, seconds: float
+) -> int:
+    from pubsub_perf.bench import flood
+
+    def say(what: str) -> None:
+        if console.is_terminal:
+            console.print(what, end="\r", highlight=False)
+
+    found = []
+    for row in flood.rows(repetitions, seconds, say):
+        found.append(row)
+        console.print(flood.line_of(row), highlight=False, soft_wrap=True)
+    _write(options["--out"], flood.document(found, repetitions, seconds))
+    return program.EXIT_OK
+
+
+def line_of(outcome: Outcome) -> str:
+    """One line for people."""
+    unit = {
+        "rate": "events/s",
+        "p50_us": "us p50",
+        "p99_us": "us p99",
+        "cpu_s_per_million": "CPU s per million",
+    }[outcome.metric]
+    digits = 0 if outcome.metric == "rate" else 2
+    sign = ">=" if outcome.metric == "rate" else "<="
+    lost = f", {outcome.lost} lost" if outcome.lost else ""
+    asked = "" if outcome.bound is None else f" {sign} {outcome.bound:.2f}"
+    return (
+        f"bar {outcome.bar} {_met(outcome)}"
+        f"{outcome.ratio:5.2f} ({outcome.lowest:.2f} to {outcome.highest:.2f})"
+        f"{asked}  {outcome.name}: "
+        f"{outcome.ours:,.{digits}f} against {outcome.other:,.{digits}f} {unit}{lost}"
+    )
+
+
+def line_of_fact(fact: Fact) -> str:
+    """One line for people."""
+    asked = "" if fact.bound is None else f" <= {fact.bound:g}"
+    return (
+        f"bar {fact.bar} {_met(fact)}{fact.value:5.2f} {fact.unit}{asked}  {fact.name}"
+    )
+
+
+def _met(found: Outcome | Fact) -> str:
+    if found.bound is None:
+        return ""
+    return "met  " if found.met else "MISS "
+
+
+def _chosen(bars: set[int] | None, only: str, *, secure: bool) -> list[Comparison]:
+    from pubsub_perf.bench import security_cost
+    from pubsub_perf.bench.targets import comparisons
+
+    return [
+        item
+        for item in (security_cost.comparisons() if secure else comparisons())
+        if only in item.name
+        and (bars is None or any(need.bar in bars for need in item.needs))
+    ]
+
+
+def _bars_asked(text: str | None) -> set[int] | None:
+    if text is None:
+        return None
+    try:
+        return {int(part) for part in text.split(",")}
+    except ValueError:
+        raise ConfigError(
+            f"--bars takes numbers with commas between: {text!r}"
+        ) from None
+
+
+def _draw(name: str, out: str | None) -> int:
+    from pubsub_perf.plots import peer_throughput
+
+    if out is None:
+        raise ConfigError("--draw needs --out, the name of the PNG")
+    found = _read(name, "rows")
+    assert found is not None
+    peer_throughput.draw(found, Path(out))
+    return program.EXIT_OK
+
+
+def _read(name: str | None, key: str) -> dict[str, Any] | None:
+    """A result that was written before, which has ``key``."""
+    import msgspec
+
+    if name is None:
+        return None
+    try:
+        found = msgspec.json.decode(Path(name).read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {name}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{name} is no result of bench --out: {error}") from error
+    if not isinstance(found, dict) or key not in found:
+        raise ConfigError(f"{name} is no result of bench --out")
+    return found
+
+
+def _write(name: str | None, found: dict[str, Any]) -> None:
+    import msgspec
+
+    from pubsub_perf import atomic
+
+    if name is not None:
+        text = msgspec.json.format(msgspec.json.encode(found), indent=2)
+        atomic.write(Path(name), text + b"\n")

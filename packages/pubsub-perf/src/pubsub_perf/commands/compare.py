@@ -1,0 +1,115 @@
+"""``pubsub-perf compare``. Shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pubsub_common.cli import program
+from pubsub_common.errors import ConfigError
+from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pubsub_perf.analysis.sweep_comparison import Comparison
+
+
+USAGE: Final = f"""Compare two sweeps cell by cell: is the second slower than the first?
+Shows the ratio of the medians and of the p99, second over first, with intervals over
+repeated runs that hold for all cells together. Needs three runs of a cell in each. One may
+be secure and the other not; it says so then.
+
+Usage:
+  {PROGRAM} compare DIR_A DIR_B [options]
+
+Options:
+  --margin P     a cell is slower when its whole interval lies above 1 + P %
+                 [default: 5]
+  --seed N       seed of the bootstrap [default: 1]
+  -h, --help     show this text
+  --version      show the version
+
+Exit codes: 0 nothing got slower, 1 a cell got slower, 2 they cannot be compared.
+"""
+
+_STYLES: Final = {"slower": "red", "faster": "green", "same": "", "undecided": "yellow"}
+
+
+def run(words: Sequence[str]) -> int:
+    """Compare as ``words`` ask; the exit code.
+
+    Raises:
+        ConfigError: there is nothing that can be compared.
+    """
+    options = program.parse(USAGE, words, PROGRAM, __version__)
+    margin = _margin(options)
+    seed = program.whole_number(options, "--seed", minimum=0)
+    from rich.console import Console
+
+    from pubsub_perf.analysis.sweep_comparison import compare_sweeps
+    from pubsub_perf.results.dataset import read_dataset
+
+    before = read_dataset(Path(options["DIR_A"]), "compare")
+    after = read_dataset(Path(options["DIR_B"]), "compare")
+    found = compare_sweeps(before, after, margin=margin, seed=seed)
+    for item in found.left_out:
+        print(f"{PROGRAM}: {item.cell} left out: {item.reason}", file=sys.stderr)
+    if not found.rows:
+        raise ConfigError("the two sweeps have no cell in common that can be compared")
+    _print(found, Console())
+    if not found.decidable:
+        print(
+            f"{PROGRAM}: no cell has three runs in both sweeps, so nothing is decided",
+            file=sys.stderr,
+        )
+    return program.EXIT_FAILED if found.slower else program.EXIT_OK
+
+
+def _margin(options: program.Options) -> float:
+    text = str(options["--margin"]).strip().removesuffix("%")
+    try:
+        margin = float(text)
+    except ValueError:
+        margin = -1.0
+    if not 0 <= margin <= 1000:
+        raise ConfigError(f"--margin must be per cent of 0 or more: {text}")
+    return margin / 100
+
+
+def _print(found: Comparison, console: Console) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from pubsub_perf.analysis.sweep_comparison import PLAIN
+    from pubsub_perf.analysis.values import wording
+
+    table = Table(title="Second sweep over the first", box=box.SIMPLE_HEAD)
+    table.add_column("Cell", overflow="fold")
+    for name in ("Runs", "p50", "p99"):
+        table.add_column(name, justify="right")
+    table.add_column("Change")
+    for row in found.rows:
+        style = _STYLES[row.change]
+        table.add_row(
+            escape(row.cell),
+            f"{row.runs_a}, {row.runs_b}",
+            wording.ratio(row.p50),
+            wording.ratio(row.p99),
+            f"[{style}]{row.change}[/]" if style else row.change,
+        )
+    console.print(table)
+    if set(found.kinds) != {PLAIN}:
+        first, second = found.kinds
+        console.print(f"The first sweep is {first}, the second {second}.")
+    if not found.decidable:
+        return
+    console.print(
+        f"Intervals hold for all {found.tests} together at 95 %; slower or faster is "
+        f"what differs by more than {100 * found.margin:g} % for certain.",
+        highlight=False,
+    )

@@ -1,0 +1,44 @@
+"""``pubsub-perf plot``. Shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pubsub_common.cli import program
+from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
+
+USAGE: Final = f"""Draw the one-way latencies in a folder and write a report about them:
+plots/, report.md and report.html. The folder is a sweep's, or any with CSV files of
+publisher, topic, seconds.
+
+Usage:
+  {PROGRAM} plot DIR [options]
+
+Options:
+  --out DIR      where figures and report go; DIR itself if not given
+  -h, --help     show this text
+  --version      show the version
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Plot as ``words`` ask; the exit code.
+
+    Raises:
+        ConfigError: there is nothing to plot.
+    """
+    options = program.parse(USAGE, words, PROGRAM, __version__)
+    from pubsub_perf.report.writer import write_report
+
+    report = write_report(
+        Path(options["DIR"]), Path(options["--out"]) if options["--out"] else None
+    )
+    for warning in report.warnings:
+        print(f"{PROGRAM}: {warning}", file=sys.stderr)
+    for path in report.files:
+        print(path)
+    return program.EXIT_OK

@@ -1,0 +1,53 @@
+"""``pubsub-perf view``. Shell."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pubsub_common import defaults
+from pubsub_common.cli import program
+from pubsub_common.protocol.endpoints import validate_host
+from pubsub_perf import __version__
+from pubsub_perf.cli import PROGRAM
+
+USAGE: Final = f"""Show the report in a folder to browsers, at the address that is printed, until
+stopped (Ctrl-C). The folder is one that plot or analyze wrote to; of it only what they
+write is shown.
+
+Usage:
+  {PROGRAM} view DIR [options]
+
+Options:
+  --bind HOST    IP address to listen at; anybody who reaches it can read the report
+                 [default: {defaults.LOOPBACK}]
+  --port PORT    port to listen at; 0 takes a free one [default: 8000]
+  -h, --help     show this text
+  --version      show the version
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Serve as ``words`` ask, until SIGINT or SIGTERM; the exit code.
+
+    Raises:
+        ConfigError: there is no report.
+        CannotListen: the port cannot be had.
+    """
+    options = program.parse(USAGE, words, PROGRAM, __version__)
+    host = validate_host(options["--bind"])
+    port = program.port_number(options, "--port", minimum=0)
+    from pubsub_common.net.http_server import HttpServer
+    from pubsub_perf.report.served_files import ReportFiles
+
+    files = ReportFiles(Path(options["DIR"]))
+    stopped = threading.Event()
+    with (
+        program.stopped_by_signals(stopped.set),
+        HttpServer(host, port, files, PROGRAM) as server,
+    ):
+        print(f"http://{host}:{server.port}/", flush=True)
+        stopped.wait()
+    return program.EXIT_OK

@@ -1,0 +1,1 @@
+"""Runs sweeps: cells, roles, CPU monitor, records. Shell."""

@@ -1,0 +1,204 @@
+"""Running one cell: a system of roles on the hosts of one network. Shell.
+
+The function `measure` reads as the experiment: broker, subscribers, publishers, wait
+until all are attached to all, begin, wait for the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pubsub_perf import atomic
+from pubsub_perf.experiment import cell_record, environment, role_commands
+from pubsub_perf.experiment.cpu_monitor import CpuWatch
+from pubsub_perf.experiment.role_keys import RoleKeys
+from pubsub_perf.experiment.role_processes import Processes, Role
+from pubsub_perf.hosts import HostError, Hosts
+from pubsub_perf.plan.cases import CLOCK, Case
+
+FORMAT: Final = 1
+RECORD: Final = "cell.json"
+_LEFTOVERS: Final = (
+    "subscriber-*.csv",
+    RECORD,
+    f"{role_commands.LOGS}/*.log",
+    f"{role_commands.EVENTS}/*.csv.gz",
+    f"{role_commands.REPORTS}/*.json",
+)
+# From "all are ready" to the first event: the time to tell every publisher.
+_LEAD_NS: Final = 200_000_000
+_READY_S: Final = 60.0
+_READY_PER_HOST_S: Final = 1.0
+
+Say = Callable[[str], None]
+
+
+def run_cell(
+    case: Case, hosts: Hosts, folder: Path, say: Say, keys: RoleKeys | None = None
+) -> dict[str, Any]:
+    """Run ``case`` and leave its data files, its logs and ``cell.json`` in
+    ``folder``; returns the record, whose ``outcome`` is ``ok`` or ``failed``.
+
+    ``hosts`` is not entered yet. ``say`` is told which step is under way. ``keys`` are
+    for a case that is secure.
+    """
+    logs = prepare(folder)
+    started = datetime.datetime.now(datetime.UTC)
+    begin = time.monotonic()
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "model": case.model,
+        "network": case.network.name,
+        "topology": case.network.describe(),
+        "run": case.run,
+        "parameters": case.parameters(),
+        "warmup": {"rule": "fixed", "events": case.load.warmup_events},
+        "clock": {"name": CLOCK, "shared": True, "error_bound_ns": 0},
+        "started": started.isoformat(timespec="seconds"),
+        **environment.describe(),
+    }
+    try:
+        say("building the network")
+        with hosts:
+            measure(case, hosts, folder, logs, say, record, keys)
+            say("taking the network down")
+        record |= {"outcome": "ok", "reason": None}
+    except (HostError, OSError) as error:
+        record |= {"outcome": "failed", "reason": str(error)}
+    record |= cell_record.collect(case, folder, record)
+    record["duration_s"] = round(time.monotonic() - begin, 3)
+    write_record(folder, record)
+    return record
+
+
+def prepare(folder: Path) -> Path:
+    """An empty cell folder: what an earlier run of this cell left is removed. Returns
+    the folder for logs."""
+    for name in (role_commands.LOGS, role_commands.EVENTS, role_commands.REPORTS):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for pattern in _LEFTOVERS:
+        for path in folder.glob(pattern):
+            if path.is_file():
+                path.unlink()
+    return folder / role_commands.LOGS
+
+
+def measure(
+    case: Case,
+    hosts: Hosts,
+    folder: Path,
+    logs: Path,
+    say: Say,
+    record: dict[str, Any],
+    keys: RoleKeys | None,
+) -> None:
+    """The experiment. What it finds out goes into ``record``.
+
+    Raises:
+        HostError: a role failed, or the network is not what was asked for.
+    """
+    place = case.placement
+    broker_at = hosts.address(0)
+    publishers_at = [hosts.address(i) for i in place.publishers]
+    subscribers_at = [hosts.address(i) for i in place.subscribers]
+    record["hosts"] = hosts.describe() | {
+        "broker": broker_at,
+        "publishers": publishers_at,
+        "subscribers": subscribers_at,
+    }
+    say("checking the network")
+    record["probes"] = hosts.check(_pairs(case))
+    lines = {"broker": role_commands.broker(case, broker_at, keys)}
+    for i, address in enumerate(publishers_at):
+        line = role_commands.publisher(case, i, address, broker_at, keys)
+        lines[f"publisher-{i}"] = line
+    for i, address in enumerate(subscribers_at):
+        line = role_commands.subscriber(case, i, address, broker_at, keys)
+        lines[f"subscriber-{i}"] = line
+    record["commands"] = lines
+
+    with Processes(hosts, folder, logs) as processes:
+        say("starting the roles")
+        broker = processes.start("broker", 0, lines["broker"])
+        subscribers = [
+            processes.start(f"subscriber-{i}", host, lines[f"subscriber-{i}"])
+            for i, host in enumerate(place.subscribers)
+        ]
+        publishers = [
+            processes.start(f"publisher-{i}", host, lines[f"publisher-{i}"], talk=True)
+            for i, host in enumerate(place.publishers)
+        ]
+        say("waiting until all are attached")
+        ready_s = _READY_S + _READY_PER_HOST_S * len(case.network.hosts)
+        processes.wait_for_line(publishers, b"ready", ready_s)
+        say("measuring")
+        watch = CpuWatch(processes.pids())
+        before = hosts.traffic(0)
+        watch.begin()
+        late = _begin_and_wait(case, processes, publishers, subscribers, watch)
+        watch.end()
+        after = hosts.traffic(0)
+        if before is not None and after is not None:
+            record["broker"] = after.since(before)
+        cell_record.processors(watch, record)
+        processes.end([*late, *publishers])
+        processes.end([broker])
+        processes.check()
+
+
+def _begin_and_wait(
+    case: Case,
+    processes: Processes,
+    publishers: list[Role],
+    subscribers: list[Role],
+    watch: CpuWatch,
+) -> list[Role]:
+    """Tell the publishers when to begin, and wait until every subscriber has written
+    its file and every publisher has ended. Returns the subscribers that did not
+    within the deadline; asked to end, they write what they have."""
+    start_ns = time.monotonic_ns() + _LEAD_NS
+    for publisher, phase_ns in zip(publishers, case.phases_ns(), strict=True):
+        assert publisher.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # `check` says why it has gone
+            publisher.process.stdin.write(b"%d\n" % (start_ns + phase_ns))
+            publisher.process.stdin.flush()
+    deadline = start_ns / 1e9 + case.load.deadline_s
+
+    def late() -> bool:
+        watch.look()
+        return time.monotonic() > deadline
+
+    processes.wait([*subscribers, *publishers], late)
+    return [role for role in subscribers if role.process.poll() is None]
+
+
+def _pairs(case: Case) -> list[tuple[int, int]]:
+    """Which hosts will talk: everyone with the broker, and when decentralized every
+    publisher with every subscriber."""
+    place = case.placement
+    pairs = [(0, i) for i in range(1, len(case.network.hosts))]
+    if case.model == "decentralized":
+        pairs += [(p, s) for p in place.publishers for s in place.subscribers]
+    return pairs
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write ``cell.json``, whole or not at all."""
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
+    atomic.write(folder / RECORD, text + b"\n")
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The ``cell.json`` of a folder; None when there is none that can be read."""
+    try:
+        record = msgspec.json.decode((folder / RECORD).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,143 @@
+"""Watching how busy the processors are while a cell is measured. Shell.
+
+Reads ``/proc``: pressure of the machine, and of each role how long its threads ran and
+waited for a processor. Idle percentages of ``/proc/stat`` are not used: tick based
+accounting misses wake-ups that are shorter than a tick, which is what roles do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pubsub_perf.experiment.fidelity import Busy
+
+_PROC: Final = Path("/proc")
+# Often, because what a role does after the last look before its end is not seen; but
+# a look at hundreds of processes takes tens of milliseconds.
+_EVERY_S: Final = 0.2
+_EVERY_S_PER_PROCESS: Final = 0.004
+
+
+@dataclasses.dataclass(slots=True)
+class _Usage:
+    """Of one process, all threads: nanoseconds run and waited, time slices."""
+
+    ran_ns: int = 0
+    waited_ns: int = 0
+    slices: int = 0
+
+    def minus(self, other: _Usage) -> _Usage:
+        return _Usage(
+            self.ran_ns - other.ran_ns,
+            self.waited_ns - other.waited_ns,
+            self.slices - other.slices,
+        )
+
+
+class CpuWatch:
+    """Between `begin` and `end`, call `look` often: roles that end in between are
+    known as they were seen last."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        """``pids`` are the roles' processes by role name (``subscriber-3``)."""
+        self._pids = dict(pids)
+        self._every_s = max(_EVERY_S, _EVERY_S_PER_PROCESS * len(self._pids))
+        self._first: dict[str, _Usage] = {}
+        self._last: dict[str, _Usage] = {}
+        self._began = self._ended = self._next_look = 0.0
+        self._stalled_us: tuple[int | None, int | None] = (None, None)
+
+    def begin(self) -> None:
+        self._first = self._read()
+        self._last = dict(self._first)
+        self._began = time.monotonic()
+        self._next_look = self._began + self._every_s
+        self._stalled_us = (_stalled_us(), None)
+
+    def look(self) -> None:
+        """Look at the processes, if it is time to."""
+        if time.monotonic() >= self._next_look:
+            self._last |= self._read()
+            self._next_look = time.monotonic() + self._every_s
+
+    def end(self) -> None:
+        self._last |= self._read()
+        self._ended = time.monotonic()
+        self._stalled_us = (self._stalled_us[0], _stalled_us())
+
+    @property
+    def elapsed_s(self) -> float:
+        """Length of the measured span."""
+        return self._ended - self._began
+
+    def busy(self) -> Busy:
+        """The figures for `pubsub_perf.experiment.fidelity`."""
+        elapsed_s = self.elapsed_s
+        before, after = self._stalled_us
+        pressure = None
+        if before is not None and after is not None and elapsed_s > 0:
+            pressure = (after - before) / (elapsed_s * 1e6) * 100
+        total = _Usage()
+        for usage in self._deltas().values():
+            total = usage.minus(_Usage(-total.ran_ns, -total.waited_ns, -total.slices))
+        cpus = os.cpu_count() or 1
+        known = bool(self._first) and elapsed_s > 0
+        return Busy(
+            pressure_percent=None if pressure is None else round(pressure, 2),
+            utilisation_percent=(
+                round(total.ran_ns / (elapsed_s * 1e9 * cpus) * 100, 2)
+                if known
+                else None
+            ),
+            wait_us=(
+                round(total.waited_ns / total.slices / 1000, 2)
+                if total.slices
+                else None
+            ),
+        )
+
+    def cpu_s(self, role: str) -> float | None:
+        """Processor seconds of one role in the measured span; None if it is unknown."""
+        usage = self._deltas().get(role)
+        return None if usage is None else usage.ran_ns / 1e9
+
+    def _deltas(self) -> dict[str, _Usage]:
+        return {
+            name: self._last[name].minus(first) for name, first in self._first.items()
+        }
+
+    def _read(self) -> dict[str, _Usage]:
+        found = {}
+        for name, pid in self._pids.items():
+            usage = _usage(pid)
+            if usage is not None:
+                found[name] = usage
+        return found
+
+
+def _usage(pid: int) -> _Usage | None:
+    """None when the process has ended or the kernel does not tell."""
+    usage = _Usage()
+    try:
+        for task in (_PROC / str(pid) / "task").iterdir():
+            ran, waited, slices = (task / "schedstat").read_text().split()
+            usage.ran_ns += int(ran)
+            usage.waited_ns += int(waited)
+            usage.slices += int(slices)
+    except (OSError, ValueError):
+        return None
+    return usage if usage.slices else None
+
+
+def _stalled_us() -> int | None:
+    try:
+        first = (_PROC / "pressure" / "cpu").read_text().splitlines()[0]
+        fields = dict(part.split("=") for part in first.split()[1:])
+        return int(fields["total"])
+    except (OSError, IndexError, KeyError, ValueError):
+        return None

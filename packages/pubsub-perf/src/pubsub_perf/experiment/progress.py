@@ -1,0 +1,112 @@
+"""Showing how a sweep goes, and its outcome. Shell: the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from pubsub_common.measurement.latency_histogram import format_ns
+from pubsub_perf.experiment.cell_record import latencies
+from pubsub_perf.experiment.sweep import Estimate, Result, cell_folder
+from pubsub_perf.plan.cases import Case
+
+
+class SweepProgress:
+    """A bar with the current cell and the time left on a terminal; a line for each
+    cell elsewhere, so that a log of it is readable."""
+
+    def __init__(self, cases: Sequence[Case], console: Console) -> None:
+        self._console = console
+        self._estimate = Estimate(cases)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=len(cases), left="")
+        self._name = ""
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._bar.stop()
+
+    def begin(self, case: Case) -> None:
+        self._name = case.name
+        self._estimate.begin()
+        self.step("")
+
+    def step(self, what: str) -> None:
+        left_s = self._estimate.left_s()
+        self._bar.update(
+            self._task,
+            description=f"{self._name}: {what}" if what else self._name,
+            left=f"about {_clock(left_s)} left",
+        )
+
+    def end(self, result: Result) -> None:
+        self._estimate.end(result)
+        self._bar.advance(self._task)
+        line = f"{result.case.name}: {_outcome(result)}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
+    """The table at the end of a sweep; latencies are without the warm-up."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("model", "network"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("received", "lost", "p50", "p99", "max"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    failures = any(result.failed for result in results)
+    if failures:
+        table.add_column("")
+    for result in results:
+        record = result.record
+        summary = latencies(result.case, cell_folder(out, result.case)).summary_ns()
+        table.add_row(
+            record["model"],
+            record["network"],
+            str(record.get("received", "")),
+            str(record.get("lost", "")),
+            *(
+                format_ns(summary[key]) if key in summary else ""
+                for key in ("p50", "p99", "max")
+            ),
+            *(["failed" if result.failed else ""] if failures else []),
+        )
+    console.print(table)
+
+
+def _outcome(result: Result) -> str:
+    record = result.record
+    if result.failed:
+        return f"failed: {record.get('reason')}"
+    words = [f"{record['received']} of {record['expected']} events"]
+    if record["lost"]:
+        words.append(f"{record['lost']} lost")
+    words.append("done before" if result.skipped else f"{record['duration_s']:.1f} s")
+    return ", ".join(words)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

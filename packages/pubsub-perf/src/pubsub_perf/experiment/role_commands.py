@@ -1,0 +1,118 @@
+"""The command lines of a cell's roles. Core."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pubsub_common import defaults
+from pubsub_perf.experiment.role_keys import RoleKeys
+from pubsub_perf.plan.cases import CLOCK, Case
+
+# Folders in a cell's folder.
+EVENTS: Final = "events"
+REPORTS: Final = "reports"
+LOGS: Final = "logs"
+# One machine plays all hosts, and lets a role wait for seconds when hundreds start: a lease
+# that ended for that would be the emulation's doing, and adds to the load.
+_LEASE_PER_HOST_S: Final = 0.25
+
+
+def broker(case: Case, address: str, keys: RoleKeys | None = None) -> list[str]:
+    """The broker's command line."""
+    model = ["--centralized"] if case.model == "centralized" else []
+    secure = [] if keys is None else keys.broker_words()
+    lease_s = _LEASE_PER_HOST_S * len(case.network.hosts)
+    patient = [f"--lease={lease_s:g}"] if lease_s > defaults.LEASE_S else []
+    words = [*model, "--indefinite", "--bind", address, *patient, *secure]
+    return ["pubsub-broker", *words]
+
+
+def publisher(
+    case: Case,
+    index: int,
+    address: str,
+    broker_address: str,
+    keys: RoleKeys | None = None,
+) -> list[str]:
+    """The command line of publisher ``index``. It waits until every subscriber is
+    attached, says so, and is then told when to begin."""
+    load = case.load
+    name = f"publisher-{index}"
+    topics = [word for name in load.topic_names for word in ("-t", name)]
+    return [
+        "pubsub-publisher",
+        *topics,
+        *_client(address, broker_address, name, keys),
+        "--max-event-count",
+        str(load.sent),
+        "--sleep",
+        repr(load.interval_s),
+        "--payload-size",
+        str(load.payload_bytes),
+        "--bind-port",
+        str(defaults.PUBLISHER_PORT),
+        "--wait-for",
+        str(case.ready_subscribers()),
+        "--hold",
+        *_measure(name),
+    ]
+
+
+def subscriber(
+    case: Case,
+    index: int,
+    address: str,
+    broker_address: str,
+    keys: RoleKeys | None = None,
+) -> list[str]:
+    """The command line of subscriber ``index``."""
+    name = f"subscriber-{index}"
+    topic = case.load.topic_names[case.topic_of(index)]
+    model = ["--centralized"] if case.model == "centralized" else []
+    return [
+        "pubsub-subscriber",
+        "-t",
+        topic,
+        *_client(address, broker_address, name, keys),
+        *model,
+        "--max-event-count",
+        str(case.expected(index)),
+        "--filename",
+        data_file(index),
+        *_measure(name),
+    ]
+
+
+def data_file(index: int) -> str:
+    """The name of subscriber ``index``'s file in the cell's folder."""
+    return f"subscriber-{index}.csv"
+
+
+def details_file(role: str) -> str:
+    """The name of a role's details in the cell's folder."""
+    return f"{EVENTS}/{role}.csv.gz"
+
+
+def report_file(role: str) -> str:
+    """The name of a role's report in the cell's folder."""
+    return f"{REPORTS}/{role}.json"
+
+
+def _measure(role: str) -> list[str]:
+    return ["--details", details_file(role), "--report", report_file(role)]
+
+
+def _client(
+    address: str, broker_address: str, name: str, keys: RoleKeys | None
+) -> list[str]:
+    return [
+        "--broker-address",
+        broker_address,
+        "--address",
+        address,
+        "--clock",
+        CLOCK,
+        "--connect-timeout",
+        "120",
+        *([] if keys is None else keys.client_words(name)),
+    ]

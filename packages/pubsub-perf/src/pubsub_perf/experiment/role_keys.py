@@ -1,0 +1,72 @@
+"""Keys for measurements: a broker's, and one pair for each role. Shell (writes files).
+
+Each role process is a client of its own, as in a real system: a broker then vouches for
+as many keys as there are subscribers, which one key for all would hide.
+"""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pubsub_perf.plan.cases import Case
+
+
+class RoleKeys:
+    """A folder as ``pubsub-broker keygen`` makes it, for roles by their names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def broker_words(self) -> list[str]:
+        """What tells a broker of its keys."""
+        return ["--secure", str(self.folder)]
+
+    def client(self, name: str) -> Path:
+        """The file of keys of a role."""
+        return self.folder / f"{name}.keys"
+
+    def client_words(self, name: str) -> list[str]:
+        """What tells a publisher or subscriber of its keys."""
+        return ["--keys", str(self.client(name))]
+
+
+def make_keys(folder: Path, names: Iterable[str]) -> RoleKeys:
+    """Make keys for a broker and the roles of these names in ``folder``.
+
+    Raises:
+        ConfigError: they cannot be made, or are there already.
+    """
+    from pubsub_broker.security.key_store import KeyStore
+
+    store = KeyStore(folder)
+    store.create()
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    for name in names:
+        store.enroll(name, now=now)
+    return RoleKeys(folder)
+
+
+@contextmanager
+def keys_for(cases: Iterable[Case]) -> Iterator[RoleKeys | None]:
+    """Keys for all roles of those cases that are secure, outside of any results, and
+    gone at the end; None when no case is."""
+    names = dict.fromkeys(
+        name
+        for case in cases
+        if case.load.secure
+        for name in (
+            *(f"publisher-{i}" for i in range(len(case.placement.publishers))),
+            *(f"subscriber-{i}" for i in range(len(case.placement.subscribers))),
+        )
+    )
+    if not names:
+        yield None
+        return
+    # An absolute path: roles run in the folders of their cells. The files belong to who
+    # runs the sweep, and so do the roles, in private namespaces too.
+    with tempfile.TemporaryDirectory(prefix="pubsub-perf-keys-") as folder:
+        yield make_keys(Path(folder).resolve(), names)

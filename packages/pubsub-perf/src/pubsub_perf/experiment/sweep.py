@@ -1,0 +1,164 @@
+"""A sweep: its cells one after the other, resumable. Shell."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf.experiment.cell_runner import RECORD, read_record, run_cell
+from pubsub_perf.experiment.role_keys import RoleKeys, keys_for
+from pubsub_perf.hosts.factory import HostKind, open_hosts
+from pubsub_perf.plan.cases import Case
+
+DATA: Final = "data"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """One cell's record, and whether an earlier run left it."""
+
+    case: Case
+    record: dict[str, Any]
+    skipped: bool
+
+    @property
+    def failed(self) -> bool:
+        return self.record.get("outcome") != "ok"
+
+
+class Progress(Protocol):
+    """Who is told how the sweep goes."""
+
+    def begin(self, case: Case) -> None:
+        """A cell begins."""
+
+    def step(self, what: str) -> None:
+        """The cell does something else now."""
+
+    def end(self, result: Result) -> None:
+        """A cell has ended."""
+
+
+def cell_folder(out: Path, case: Case) -> Path:
+    """Where a cell's files are (contract), and below it those of its further runs."""
+    folder = out / DATA / case.model / case.network.name
+    return folder if case.run == 1 else folder / f"run-{case.run}"
+
+
+def run_sweep(
+    cases: Sequence[Case],
+    kind: HostKind,
+    out: Path,
+    progress: Progress,
+    *,
+    force: bool = False,
+) -> list[Result]:
+    """Run the cases that have not been run; a failing one is recorded, and the sweep
+    goes on.
+
+    Raises:
+        ConfigError: ``out`` holds a finished cell of other parameters, or cannot be
+            written.
+    """
+    if not force:
+        for case in cases:
+            _check_same(out, case, kind)
+    there = {} if force else _finished_of(cases, out)
+    results = []
+    with keys_for(case for case in cases if case not in there) as keys:
+        for case in cases:
+            progress.begin(case)
+            record = there.get(case)
+            result = (
+                _run_one(case, kind, out, progress, keys)
+                if record is None
+                else Result(case, record, skipped=True)
+            )
+            results.append(result)
+            progress.end(result)
+    return results
+
+
+def _finished_of(cases: Sequence[Case], out: Path) -> dict[Case, dict[str, Any]]:
+    """The records of those that have been run well."""
+    found = ((case, finished(cell_folder(out, case))) for case in cases)
+    return {case: record for case, record in found if record is not None}
+
+
+def _run_one(
+    case: Case, kind: HostKind, out: Path, progress: Progress, keys: RoleKeys | None
+) -> Result:
+    folder = cell_folder(out, case)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {folder}: {error.strerror}") from error
+    hosts = open_hosts(kind, case.network, case.load)
+    record = run_cell(case, hosts, folder, progress.step, keys)
+    return Result(case, record, skipped=False)
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The record of a cell that has been run well; None when it has not."""
+    record = read_record(folder)
+    return record if record is not None and record.get("outcome") == "ok" else None
+
+
+def _check_same(out: Path, case: Case, kind: HostKind) -> None:
+    """Cells of one sweep are compared with each other, so they must be alike."""
+    record = finished(cell_folder(out, case))
+    if record is None:
+        return
+    asked = case.parameters() | {"hosts": kind}
+    # Those of before there were keys are not secure.
+    there = {"secure": False} | record.get("parameters", {})
+    there |= {"hosts": record.get("hosts", {}).get("kind")}
+    # The wait factor bounds a run and does not change it.
+    different = [
+        f"{key} {there.get(key)} there, {value} asked"
+        for key, value in asked.items()
+        if key != "wait_factor" and there.get(key) != value
+    ]
+    if different:
+        raise ConfigError(
+            f"{cell_folder(out, case) / RECORD} is a finished cell of another sweep "
+            f"({', '.join(different)}): choose another --out, or --force to replace it"
+        )
+
+
+class Estimate:
+    """How long the rest of a sweep will take, from the cells so far.
+
+    A cell's time is modelled as a constant for the run itself plus a share for each
+    host: both are read off the cells that have ended.
+    """
+
+    def __init__(self, cases: Sequence[Case], guess_per_host_s: float = 0.15) -> None:
+        self._waiting = list(cases)
+        self._guess_per_host_s = guess_per_host_s
+        self._ran: list[tuple[float, float]] = []
+        self._began = 0.0
+
+    def begin(self) -> None:
+        self._began = time.monotonic()
+
+    def end(self, result: Result) -> None:
+        self._waiting.remove(result.case)
+        if not result.skipped:
+            took_s = time.monotonic() - self._began
+            self._ran.append((self._guess_s(result.case), took_s))
+
+    def left_s(self) -> float:
+        """Seconds for the cells that have not ended."""
+        guessed = sum(self._guess_s(case) for case in self._waiting)
+        if not self._ran:
+            return guessed
+        return guessed * sum(t for _, t in self._ran) / sum(g for g, _ in self._ran)
+
+    def _guess_s(self, case: Case) -> float:
+        run_s = case.load.events * case.load.interval_s
+        return run_s + 2.0 + self._guess_per_host_s * len(case.network.hosts)

@@ -1,0 +1,85 @@
+"""Which kind of hosts to run on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf.hosts import kernel_features, namespaces
+from pubsub_perf.hosts.interface import HostError, Hosts
+from pubsub_perf.hosts.local import LocalHosts
+from pubsub_perf.plan.cases import SWITCHES, Load
+from pubsub_perf.plan.topologies import Network
+
+HostKind = Literal["mininet", "local"]
+
+
+def choose(asked: str) -> tuple[HostKind, str | None]:
+    """The kind of hosts for ``--hosts``, and why it is not Mininet when ``auto`` fell
+    back.
+
+    Raises:
+        ConfigError: there is no such kind.
+        HostError: Mininet was asked for and cannot run here.
+    """
+    if asked == "local":
+        return "local", None
+    if asked not in ("mininet", "auto"):
+        raise ConfigError(f"unknown hosts {asked!r}: choose mininet, local or auto")
+    reason = None if namespaces.inside() else namespaces.unavailable()
+    if reason is None:
+        return "mininet", None
+    if asked == "auto":
+        return "local", reason
+    raise HostError(f"Mininet cannot run here: {reason}")
+
+
+def check_network(kind: HostKind, load: Load) -> None:
+    """Refuse links and switches that these hosts cannot have, before anything runs.
+
+    Raises:
+        HostError: the load asks for them.
+    """
+    if kind == "local":
+        if load.bandwidth_mbit is not None or load.delay_ms:
+            raise HostError(
+                "local hosts have no links, so no bandwidth or delay can be set; "
+                "this needs --hosts mininet"
+            )
+        if load.switch != SWITCHES[0]:
+            raise HostError(
+                f"local hosts have no switches, so no {load.switch} either; "
+                "this needs --hosts mininet"
+            )
+        return
+    if load.switch == "openvswitch":
+        reason = kernel_features.openvswitch_unavailable() or (
+            "its daemons would have to run in the sweep's private namespaces, which "
+            "this version does not do"
+        )
+        raise HostError(
+            f"Open vSwitch cannot be used: {reason}; choose --switch linux-bridge"
+        )
+    if load.delay_ms and (lack := kernel_features.netem_unavailable()):
+        raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {lack}")
+
+
+def lacks(kind: HostKind) -> list[str]:
+    """What the kernel has not, and what that means, a line each; for the user to know
+    before anything runs. To be called inside the sweep's namespaces."""
+    if kind == "local":
+        return []
+    found = (
+        (kernel_features.netem_unavailable(), "links cannot be delayed"),
+        (kernel_features.openvswitch_unavailable(), "switches are Linux bridges"),
+    )
+    return [f"{reason}: {meaning}" for reason, meaning in found if reason]
+
+
+def open_hosts(kind: HostKind, network: Network, load: Load) -> Hosts:
+    """Hosts for a network, to be entered."""
+    if kind == "local":
+        return LocalHosts(network)
+    from pubsub_perf.hosts.mininet import MininetHosts
+
+    return MininetHosts(network, load.bandwidth_mbit, load.delay_ms)

@@ -1,0 +1,1 @@
+"""Which cells a sweep has: topologies, presets, cases. Core."""

@@ -1,0 +1,83 @@
+"""What each host of a cell did and saw: its role and its median latency. Core."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pubsub_perf.plan.topologies import Network, Placement
+from pubsub_perf.plots.network_layout import network_of
+from pubsub_perf.results import cell_file
+from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.summary_statistics import nearest_rank
+
+Role = Literal["broker", "publisher", "subscriber"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostView:
+    """``median_s``: of the events that a publisher sent or a subscriber received; None
+    for the broker, and where there are no samples."""
+
+    host: str
+    role: Role
+    median_s: float | None
+
+
+def hosts_of(measured: Measured) -> tuple[Network, tuple[HostView, ...]] | None:
+    """The network of a cell and its hosts; None where ``cell.json`` does not tell
+    which host ran what."""
+    cell = measured.cell
+    network = network_of(cell.meta)
+    if network is None:
+        return None
+    place = Placement.of(len(network.hosts))
+    counts = cell.publishers, cell.subscribers
+    if counts != (len(place.publishers), len(place.subscribers)):
+        return None
+    return network, tuple(_views(measured, network, place))
+
+
+def _views(
+    measured: Measured, network: Network, place: Placement
+) -> Iterator[HostView]:
+    sent, received = _by_publisher(measured), _by_subscriber(measured)
+    addresses = cell_file.find(measured.cell.meta, "hosts", "publishers")
+    known = addresses if isinstance(addresses, list) else []
+    yield HostView(network.hosts[0], "broker", None)
+    for number, host in enumerate(place.publishers):
+        address = str(known[number]) if number < len(known) else ""
+        yield HostView(network.hosts[host], "publisher", _median(sent.get(address)))
+    for number, host in enumerate(place.subscribers):
+        median_s = _median(received.get(number))
+        yield HostView(network.hosts[host], "subscriber", median_s)
+
+
+def _median(latencies: list[NDArray[np.float64]] | None) -> float | None:
+    ordered = np.sort(np.concatenate(latencies)) if latencies else np.empty(0)
+    return nearest_rank(ordered, 500) if len(ordered) else None
+
+
+def _by_subscriber(measured: Measured) -> dict[int, list[NDArray[np.float64]]]:
+    found: dict[int, list[NDArray[np.float64]]] = {}
+    for file in measured.files:
+        if file.index is not None:
+            found.setdefault(file.index, []).append(file.latencies)
+    return found
+
+
+def _by_publisher(measured: Measured) -> dict[str, list[NDArray[np.float64]]]:
+    """By address without port."""
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for file in measured.files:
+        if len(file.stream_of) != len(file.latencies):
+            continue
+        for number, (publisher, _) in enumerate(file.streams):
+            address = publisher.rpartition(":")[0] or publisher
+            of_stream = file.latencies[file.stream_of == number]
+            found.setdefault(address, []).append(of_stream)
+    return found

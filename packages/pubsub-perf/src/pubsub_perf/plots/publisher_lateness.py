@@ -1,0 +1,117 @@
+"""How late publishers were, against the number of hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from pubsub_perf import units
+from pubsub_perf.plots import style
+from pubsub_perf.plots.axes import Extent, extent, latency_axis
+from pubsub_perf.plots.figure_frame import Words, sheet
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.text_layout import shortened
+from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.publisher_lateness import Lateness, lateness_of
+
+_SMALLEST_S: Final = 1e-7
+_MAX_NAMES: Final = 24
+_MAX_NAME: Final = 22
+
+
+def lateness_figure(cells: Sequence[Measured]) -> Drawing | None:
+    """None when no cell knows its publishers' lateness, or there is only one."""
+    found = lateness_of(m.cell for m in cells)
+    if len(found) < 2:
+        return None
+    drawn = [m for m in cells if any(late.cell is m.cell for late in found)]
+    values = [max(v, _SMALLEST_S) for f in found for v in (f.p50_s, f.p99_s, f.max_s)]
+    shown = extent([np.array(values)], log_from=20)
+    words = Words(
+        "How late publishers sent, against their schedule",
+        style.common_load(drawn),
+        [
+            "Mark: p50. Bar: up to p99. Dash: the latest of all. Lateness is in no "
+            "latency: that begins when an event is sent.",
+        ],
+        style.alert(drawn),
+    )
+    networks = list(dict.fromkeys(late.cell.network for late in found))
+    with style.applied():
+        sheet_ = sheet(7.0, 3.9, words, handles=_legend(found))
+        (ax,) = sheet_.axes
+        latency_axis(ax, "y", shown, "lateness", from_zero=True)
+        for late in found:
+            _draw(ax, late, networks.index(late.cell.network), shown)
+        step = -(-len(networks) // _MAX_NAMES)
+        at = range(0, len(networks), step)
+        names = [networks[i] for i in at]
+        ax.set_xticks(
+            list(at), [shortened(n, _MAX_NAME) for n in names], rotation=90, fontsize=8
+        )
+        ax.set_xlim(-0.6, len(networks) - 0.4)
+        sheet_.fit()
+    return Drawing(sheet_.figure, _description(found))
+
+
+def _draw(ax: Axes, late: Lateness, place: int, shown: Extent) -> None:
+    look = style.of_model(late.cell.model)
+    aside = {"centralized": -0.17, "decentralized": 0.17}.get(late.cell.model, 0.0)
+    x = place + aside
+    p50, p99, largest = (
+        max(value, shown.low_s) * shown.unit.per_second
+        for value in (late.p50_s, late.p99_s, late.max_s)
+    )
+    bar: dict[str, Any] = {"color": look.colour, "linewidth": 1.4}
+    ax.plot([x, x], [p50, p99], linestyle=look.line, **bar)
+    ax.plot([x], [largest], **_largest(look))
+    ax.plot([x], [p50], linestyle="none", zorder=3, **_mark(look))
+    if late.cell.degraded:
+        ax.plot([x], [p50], **style.RING | {"markersize": 12})
+
+
+def _mark(look: style.ModelStyle) -> dict[str, Any]:
+    return style.mark(look, look.marker) | {"markersize": 5.5}
+
+
+def _largest(look: style.ModelStyle) -> dict[str, Any]:
+    return {
+        "linestyle": "none",
+        "marker": "_",
+        "markersize": 8,
+        "markeredgecolor": look.colour,
+        "markeredgewidth": 1.4,
+    }
+
+
+def _legend(found: Sequence[Lateness]) -> list[Line2D]:
+    handles = []
+    for model in sorted({late.cell.model for late in found}):
+        look = style.of_model(model)
+        of_model = [late for late in found if late.cell.model == model]
+        worst = max(late.p99_s for late in of_model)
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=look.colour,
+                linestyle=look.line,
+                linewidth=1.4,
+                label=f"{model}\nhighest p99: {units.duration(worst)}",
+                **_mark(look),
+            )
+        )
+    return handles
+
+
+def _description(found: Sequence[Lateness]) -> str:
+    parts = [
+        f"{late.cell.model} on {late.cell.network}: p50 {units.duration(late.p50_s)}, "
+        f"p99 {units.duration(late.p99_s)}, latest {units.duration(late.max_s)}"
+        for late in found
+    ]
+    return f"Lateness of publishers. {'; '.join(parts)}."

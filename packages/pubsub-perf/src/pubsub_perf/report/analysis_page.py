@@ -1,0 +1,90 @@
+"""The analysis of a folder as files: ``analysis.json``, ``.md`` and ``.html``. Shell."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf import __version__, atomic, units
+from pubsub_perf.analysis import Analysis, analyse, to_json
+from pubsub_perf.analysis.values import wording
+from pubsub_perf.report.findings import Findings, findings_of
+from pubsub_perf.report.rendering import render
+from pubsub_perf.results.dataset import read_dataset
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Written:
+    """``files``: what was written of the ``analysis``."""
+
+    analysis: Analysis
+    findings: Findings
+    files: tuple[Path, ...]
+
+
+def write_analysis(folder: Path, out: Path | None = None, *, seed: int = 1) -> Written:
+    """Analyse ``folder`` and write the files into ``out``, by default the folder.
+
+    Raises:
+        ConfigError: there is nothing to analyse, or ``out`` cannot be written.
+    """
+    analysis = analyse(read_dataset(folder, "analyse"), seed=seed)
+    out = folder if out is None else out
+    try:
+        return _write(analysis, out)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the analysis to {out}: {error.strerror or error}"
+        ) from error
+
+
+def _write(analysis: Analysis, out: Path) -> Written:
+    findings = findings_of(analysis)
+    words = {
+        "title": analysis.title,
+        "summary": _summary(analysis),
+        "findings": findings,
+        "services": tuple(services(analysis)),
+        "problems": analysis.problems,
+        "version": __version__,
+    }
+    made = {"analysis.json": to_json(analysis).encode("utf-8", "replace")}
+    made |= render(("analysis.md", "analysis.html"), words)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in made.items():
+        atomic.write(out / name, content)
+    return Written(analysis, findings, tuple(out / name for name in made))
+
+
+def _summary(analysis: Analysis) -> str:
+    counted = sum(cell.counted for cell in analysis.cells)
+    runs = sum(len(cell.runs) for cell in analysis.cells)
+    text = (
+        f"{units.counted(len(analysis.cells), 'cell', 'cells')} of "
+        f"{units.counted(runs, 'run', 'runs')} in all, {counted} counted."
+    )
+    lossy = sum(bool(cell.lost) for cell in analysis.cells)
+    if lossy:
+        text += f" In {units.counted(lossy, 'cell', 'cells')} events were lost."
+    return text
+
+
+def services(analysis: Analysis) -> Iterator[str]:
+    """What serving an event costs the broker, in words."""
+    view = analysis.queueing
+    if view.per_event_s is not None and view.per_delivery_s is not None:
+        yield (
+            f"Processor time of the broker: {wording.seconds(view.per_event_s)} for an "
+            f"event and {wording.seconds(view.per_delivery_s)} for each delivery."
+        )
+    if view.background is not None:
+        share = wording.percent(view.background.value)
+        yield f"Without any event the broker uses {share} of a processor."
+    if view.bytes_per_delivery is not None:
+        yield f"Each delivery takes {view.bytes_per_delivery:,.0f} bytes on its link."
+    if view.fixed_s:
+        yield f"Outside the broker's queues an event takes {units.duration(view.fixed_s)}."
+    if view.full_at_hosts is not None:
+        yield f"At this rate the broker is full with {view.full_at_hosts:,} hosts."

@@ -1,0 +1,253 @@
+"""What a report says, before it is laid out: tables and texts of a dataset. Core."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pubsub_perf import units
+from pubsub_perf.analysis.values import wording
+from pubsub_perf.results import cell_file, summary_statistics
+from pubsub_perf.results.cell_summary import Measured, measured_footnotes
+from pubsub_perf.results.dataset import Cell, printable
+from pubsub_perf.units import NOT_AVAILABLE, Unit
+
+# A fact with more different values than this is not listed in full.
+_MAX_VALUES: Final = 6
+# Addresses, which are in the command lines, too.
+_ROLES: Final = ("broker", "publishers", "subscribers")
+_NOTHING: Final = "none"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One cell in the table of results, as text."""
+
+    network: str
+    model: str
+    hosts: str
+    roles: str
+    expected: str
+    received: str
+    used: str
+    lost: str
+    p50: str
+    p90: str
+    p99: str
+    p999: str
+    max: str
+    outcome: str
+    pressure: str
+    lossy: bool
+    failed: bool
+    degraded: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fact:
+    """Something about what ran, with its value or values over all cells."""
+
+    name: str
+    value: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Commands:
+    """The command lines of one cell: (role, command line)."""
+
+    cell: str
+    lines: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Content:
+    """All that a report says, but for the figures."""
+
+    summary: tuple[str, ...]
+    unit: Unit
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...]
+    degraded: tuple[tuple[str, str], ...]
+    facts: tuple[Fact, ...]
+    commands: tuple[Commands, ...]
+    problems: tuple[str, ...]
+
+
+def compose(cells: Sequence[Measured], problems: Sequence[str]) -> Content:
+    """Everything to be said about these cells."""
+    medians = [m.summary.p50_s for m in cells if m.summary.p50_s is not None]
+    unit = units.unit_for(medians)
+    plain = [m.cell for m in cells]
+    return Content(
+        summary=tuple(_summary(cells)),
+        unit=unit,
+        rows=tuple(_row(m, unit) for m in cells),
+        footnotes=tuple(_footnotes(cells)),
+        failures=tuple(
+            (_name(c), c.reason or "no reason recorded") for c in plain if c.failed
+        ),
+        degraded=tuple(
+            (_name(c), ": ".join(filter(None, (c.fidelity, c.fidelity_reason))))
+            for c in plain
+            if c.degraded
+        ),
+        facts=tuple(_facts(plain)),
+        commands=tuple(filter(None, map(_commands, plain))),
+        problems=(
+            *problems,
+            *(f"{_name(m.cell)}: {note}" for m in cells for note in m.warmup_notes),
+        ),
+    )
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.model} on {cell.network}"
+
+
+def _summary(cells: Sequence[Measured]) -> Iterator[str]:
+    plain = [m.cell for m in cells]
+    finished = [c for c in plain if not c.failed]
+    networks = len({c.network for c in plain})
+    failed = sum(c.failed for c in plain)
+    yield (
+        f"{units.counted(len(plain), 'cell', 'cells')} on "
+        f"{units.counted(networks, 'network', 'networks')}, "
+        f"{f'{failed} failed' if failed else 'none failed'}."
+    )
+    samples = sum(m.summary.count for m in cells)
+    counted = [c for c in finished if c.lost is not None and c.expected is not None]
+    lost = sum(c.lost or 0 for c in counted)
+    expected = sum(c.expected or 0 for c in counted)
+    text = f"{units.counted(samples, 'latency sample', 'latency samples')}; "
+    text += units.loss(lost, expected) if counted else "loss not counted"
+    if counted and len(finished) < len(plain):
+        text += " in the cells that did not fail"
+    if counted and len(counted) < len(finished):
+        missing = units.counted(len(finished) - len(counted), "cell", "cells")
+        text += f", and not counted in {missing}"
+    yield f"{text}."
+    degraded = sum(c.degraded for c in plain)
+    if degraded:
+        which = units.counted(degraded, "cell", "cells")
+        yield f"In {which} the machine was strained or saturated."
+
+
+def _row(measured: Measured, unit: Unit) -> Row:
+    cell, summary = measured.cell, measured.summary
+    pressure = cell_file.number(cell.meta, "cpu_pressure", "some_percent")
+    outcome = cell.outcome
+    if cell.fidelity and cell.fidelity != "ok":
+        mark = "\N{WARNING SIGN} " if cell.degraded else ""
+        outcome += f", {mark}{cell.fidelity}"
+    return Row(
+        network=cell.network,
+        model=cell.model,
+        hosts=_number(cell.hosts),
+        roles=f"{_number(cell.publishers)} / {cell.subscribers}",
+        expected=_number(cell.expected),
+        received=f"{cell.received:,}",
+        used=f"{summary.count:,}",
+        lost=_number(cell.lost),
+        p50=_latency(summary.p50_s, unit),
+        p90=_latency(summary.p90_s, unit),
+        p99=_latency(summary.p99_s, unit),
+        p999=_latency(summary.p999_s, unit),
+        max=_latency(summary.max_s, unit),
+        outcome=outcome,
+        pressure=NOT_AVAILABLE if pressure is None else f"{pressure:.1f} %",
+        lossy=bool(cell.lost),
+        failed=cell.failed,
+        degraded=cell.degraded,
+    )
+
+
+def _number(value: int | None) -> str:
+    return NOT_AVAILABLE if value is None else f"{value:,}"
+
+
+def _latency(value_s: float | None, unit: Unit) -> str:
+    return NOT_AVAILABLE if value_s is None else unit.show(value_s)
+
+
+def _footnotes(cells: Sequence[Measured]) -> Iterator[str]:
+    yield (
+        f"Percentiles by {summary_statistics.METHOD}: each is a latency that was measured. "
+        "The samples of all subscribers of a cell together; nothing is trimmed."
+    )
+    yield from measured_footnotes(cells)
+    yield from summary_statistics.footnotes(m.summary for m in cells)
+    if any(m.cell.lost is None for m in cells):
+        yield "Lost is n/a where no cell.json says how many events were expected."
+    if any(m.summary.count + m.warmup != m.cell.received for m in cells):
+        yield "Some received events have a latency that is no number; they are not used."
+    not_positive = sum(m.summary.not_positive for m in cells)
+    if not_positive:
+        values = units.counted(not_positive, "latency", "latencies")
+        yield (
+            f"{values} of 0 or less, which only a clock fault can cause, "
+            "counted like any other."
+        )
+    judged = [m.cell.fidelity is not None for m in cells if not m.cell.failed]
+    if not all(judged):
+        yield wording.unjudged(judged.count(False), len(judged))
+    if any("cpu_pressure" in (m.cell.meta or {}) for m in cells):
+        yield (
+            "CPU pressure: the share of time in which a process that could run had to "
+            "wait for a CPU."
+        )
+
+
+def _facts(cells: Sequence[Cell]) -> Iterator[Fact]:
+    metas = [cell.meta for cell in cells]
+    every = [run.meta for cell in cells for run in cell.runs] or metas
+    known = [meta for meta in metas if meta is not None]
+    paths: dict[tuple[str, ...], None] = {("kernel",): None}
+    for group in ("versions", "machine", "parameters", "hosts"):
+        sections = [cell_file.section(meta, group) for meta in known]
+        names = sorted({n for part in sections for n in part if n not in _ROLES})
+        paths |= dict.fromkeys((group, name) for name in names)
+    for path in paths:
+        values = Counter(_text(cell_file.find(meta, *path)) for meta in known)
+        if set(values) - {_NOTHING}:
+            name = ": ".join(path).replace("versions: ", "")
+            yield Fact(printable(name), _spread(values))
+    started = sorted(filter(None, (cell_file.text(meta, "started") for meta in known)))
+    if started:
+        span = started[:1] if started[0] == started[-1] else [started[0], started[-1]]
+        yield Fact("started", printable(" to ".join(span)))
+    durations = [cell_file.number(meta, "duration_s") for meta in every]
+    total_s = sum(value for value in durations if value is not None)
+    if total_s:
+        yield Fact("duration of all cells", f"{total_s:,.1f} s")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return _NOTHING
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 2**30:
+        return f"{value:,} ({value / 2**30:.1f} Gi)"
+    return printable(str(value))
+
+
+def _spread(values: Counter[str]) -> str:
+    if len(values) == 1:
+        return next(iter(values))
+    shown = values.most_common(_MAX_VALUES)
+    parts = [f"{value} ({units.counted(n, 'cell', 'cells')})" for value, n in shown]
+    if len(values) > len(shown):
+        parts.append(f"{len(values) - len(shown)} more")
+    return "; ".join(parts)
+
+
+def _commands(cell: Cell) -> Commands | None:
+    lines = []
+    for role, words in cell_file.section(cell.meta, "commands").items():
+        if isinstance(words, list):
+            lines.append((printable(role), printable(shlex.join(map(str, words)))))
+        elif isinstance(words, str):
+            lines.append((printable(role), printable(words)))
+    return Commands(_name(cell), tuple(lines)) if lines else None

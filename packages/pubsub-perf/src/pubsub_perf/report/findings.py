@@ -1,0 +1,128 @@
+"""What a report says of an analysis: verdicts and tables, as text. Core."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Final
+
+from pubsub_perf import units
+from pubsub_perf.analysis.values import wording
+from pubsub_perf.analysis.values.results import Analysis, Estimate, Part, PatternResult
+from pubsub_perf.report.finding_tables import (
+    Table,
+    growth_table,
+    pair_table,
+    queue_table,
+    run_table,
+)
+from pubsub_perf.results.dataset import MODELS, printable
+
+MARKS: Final = {
+    "supported": "\N{CHECK MARK}",
+    "contradicted": "\N{MULTIPLICATION X}",
+    "undecided": "?",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One of the five patterns, for people."""
+
+    number: int
+    claim: str
+    verdict: str
+    mark: str
+    sentence: str
+    effect: str
+    parts: tuple[str, ...]
+    used: str
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Findings:
+    """``cautions``: what to know before the verdicts. ``missing``: what the view of the
+    broker as a queue lacks."""
+
+    cautions: tuple[str, ...]
+    patterns: tuple[Finding, ...]
+    tables: tuple[Table, ...]
+    queue: tuple[Table, ...]
+    extrapolations: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    missing: tuple[str, ...]
+    methods: tuple[str, ...]
+
+
+def find(analysis: Analysis) -> Findings | None:
+    """None where there are no two models to be compared."""
+    if not {cell.model for cell in analysis.cells} >= set(MODELS):
+        return None
+    return findings_of(analysis)
+
+
+def findings_of(analysis: Analysis) -> Findings:
+    """All of it, whatever is missing."""
+    view = analysis.queueing
+    return Findings(
+        cautions=tuple(_cautions(analysis)),
+        patterns=tuple(map(_finding, analysis.patterns)),
+        tables=tuple(t for t in _tables(analysis) if t.rows),
+        queue=tuple(t for t in (queue_table(analysis),) if t.rows),
+        extrapolations=tuple(item.sentence for item in view.extrapolations),
+        assumptions=view.assumptions,
+        missing=view.missing,
+        methods=analysis.methods,
+    )
+
+
+def _cautions(analysis: Analysis) -> Iterator[str]:
+    """Only of what verdicts count."""
+    counted = [cell for cell in analysis.cells if cell.counted]
+    unjudged = sum(
+        any(run.fidelity is None for run in cell.runs if run.why_not is None)
+        for cell in counted
+    )
+    if unjudged:
+        yield wording.unjudged(unjudged, len(counted))
+
+
+def _finding(pattern: PatternResult) -> Finding:
+    used = len(pattern.used)
+    return Finding(
+        number=pattern.number,
+        claim=pattern.claim,
+        verdict=pattern.verdict,
+        mark=MARKS[pattern.verdict],
+        sentence=pattern.sentence,
+        effect=f"{pattern.effect}: {_effect(pattern.estimate)}",
+        parts=tuple(map(_part, pattern.parts)),
+        used=f"{units.counted(used, 'cell', 'cells')}: {', '.join(pattern.used)}"
+        if used
+        else "none",
+        left_out=tuple(
+            printable(f"{item.cell}: {item.reason}") for item in pattern.left_out
+        ),
+        notes=pattern.notes,
+    )
+
+
+def _effect(estimate: Estimate | None) -> str:
+    text = wording.ratio(estimate)
+    if estimate is not None and estimate.bounded:
+        text += f", {100 * estimate.level:g} % interval"
+    return text
+
+
+def _part(part: Part) -> str:
+    verdict = f"{part.verdict}; " if part.verdict else ""
+    note = f" ({part.note})" if part.note else ""
+    return f"{part.name}: {verdict}{part.effect} {wording.ratio(part.estimate)}{note}"
+
+
+def _tables(analysis: Analysis) -> Iterator[Table]:
+    yield run_table(analysis.cells)
+    yield pair_table(analysis)
+    yield growth_table(analysis)

@@ -1,0 +1,72 @@
+"""The report of a sweep folder: figures, Markdown and one HTML page. Shell."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf import __version__, analysis, atomic
+from pubsub_perf.report.content import Content, compose
+from pubsub_perf.report.figures import Gallery
+from pubsub_perf.report.findings import find
+from pubsub_perf.report.rendering import render
+from pubsub_perf.results.cell_summary import measure
+from pubsub_perf.results.dataset import Dataset, printable, read_dataset
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """``files``: what was written. ``warnings``: what its reader should know first."""
+
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def write_report(folder: Path, out: Path | None = None, *, seed: int = 1) -> Report:
+    """Write ``plots/``, ``report.md`` and ``report.html`` into ``out``, by default
+    the folder itself. ``seed`` is the analysis's.
+
+    Raises:
+        ConfigError: there is nothing to plot, or ``out`` cannot be written.
+    """
+    dataset = read_dataset(folder)
+    out = folder if out is None else out
+    try:
+        return _write(dataset, out, seed)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the report to {out}: {error.strerror or error}"
+        ) from error
+
+
+def _write(dataset: Dataset, out: Path, seed: int) -> Report:
+    cells = [measure(cell) for cell in dataset.cells]
+    found = analysis.analyse(dataset, seed=seed)
+    (out / "plots").mkdir(parents=True, exist_ok=True)
+    gallery = Gallery(out)
+    overall = gallery.over_all(cells, found)
+    sections = tuple(gallery.by_network(cells))
+    content = compose(cells, [*dataset.problems, *gallery.problems])
+    words = {
+        "title": printable(dataset.folder.resolve().name),
+        "content": content,
+        "findings": find(found),
+        "overall": overall,
+        "sections": sections,
+        "version": __version__,
+    }
+    files = gallery.files
+    for name, made in render(("report.md", "report.html"), words).items():
+        atomic.write(out / name, made)
+        files.append(out / name)
+    return Report(tuple(files), tuple(_warnings(content)))
+
+
+def _warnings(content: Content) -> Iterator[str]:
+    for name, reason in content.failures:
+        yield f"{name} failed: {reason}"
+    for name, verdict in content.degraded:
+        yield f"{name}: the machine was {verdict}"
+    yield from content.problems

@@ -1,0 +1,1 @@
+"""Reads a sweep folder: cells, latencies, details. Shell."""

@@ -1,0 +1,249 @@
+"""A sweep folder, read back: cells, their runs and samples. Shell (reads files).
+
+``DIR/data/<centralized|decentralized>/<network>/subscriber-<index>.csv`` with
+``cell.json`` beside. Further runs of a cell are in ``run-<r>`` folders in its folder.
+``DIR`` may also be ``data``, the folder of one model or of one network, or any folder
+with latency files. What does not fit is reported as a problem and never left out in
+silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf.plan.cases import MODELS
+from pubsub_perf.results import cell_file
+from pubsub_perf.results.cell_file import Meta
+from pubsub_perf.results.latency_file_reader import SubscriberData
+from pubsub_perf.results.run import (
+    DEGRADED,
+    FAILED,
+    UNKNOWN_MODEL,
+    Run,
+    labels_of,
+    printable,
+    read_run,
+    run_number,
+    runs_to_pool,
+    total,
+    why_worst,
+    worst_of,
+)
+
+__all__ = ["MODELS", "UNKNOWN_MODEL", "Cell", "Dataset", "printable", "read_dataset"]
+
+# DIR/<repetition>/data/<model>/<network>, and no deeper: someone may point at "/".
+_MAX_DEPTH: Final = 4
+_HOSTS: Final = re.compile(r"-(\d{1,6})hosts?\b")
+_SIZE: Final = re.compile(r"(-d\d+f\d+)?-\d+hosts?.*$")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One model on one network. Files, counts and verdict are those of all runs that
+    did not fail, taken together (of all runs, where every one failed); ``files`` are
+    ordered by run and subscriber index, and ``meta`` is the first run's. None means
+    that nobody counted it. ``kind`` is the network's kind, such as ``tree``."""
+
+    folder: Path
+    model: str
+    network: str
+    kind: str
+    hosts: int | None
+    publishers: int | None
+    subscribers: int
+    meta: Meta | None
+    files: tuple[SubscriberData, ...]
+    expected: int | None
+    received: int
+    lost: int | None
+    outcome: str
+    reason: str | None
+    fidelity: str | None
+    fidelity_reason: str | None
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def pooled(self) -> tuple[Run, ...]:
+        """The runs whose files and counts the cell has."""
+        return runs_to_pool(self.runs)
+
+    @property
+    def latencies(self) -> NDArray[np.float64]:
+        """The samples of all subscribers in seconds, one file after the other, warm-up
+        included."""
+        if not self.files:
+            return np.empty(0)
+        return np.concatenate([file.latencies for file in self.files])
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome == FAILED
+
+    @property
+    def degraded(self) -> bool:
+        """The emulation could not keep up, so latencies say more about the machine."""
+        return self.fidelity in DEGRADED
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """All cells of a folder, by hosts, network and model; and what is wrong."""
+
+    folder: Path
+    cells: tuple[Cell, ...]
+    problems: tuple[str, ...]
+
+
+def read_dataset(folder: Path, purpose: str = "plot") -> Dataset:
+    """Read every cell in ``folder``; ``purpose`` is what for, for error messages.
+
+    Raises:
+        ConfigError: there is no such folder, or nothing in it that could be shown.
+    """
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise ConfigError(f"nothing to {purpose}: {folder} {what}")
+    data = folder / "data"
+    start = data if data.is_dir() else folder
+    problems: list[str] = []
+    found = list(_cells(start, folder, problems))
+    _check_not_empty(folder, found, purpose)
+    cells = _in_order(list(_distinct(found, folder)))
+    return Dataset(folder, tuple(cells), tuple(map(printable, problems)))
+
+
+def _check_not_empty(folder: Path, cells: list[Cell], purpose: str) -> None:
+    if any(cell.files for cell in cells):
+        return
+    if not cells:
+        raise ConfigError(f"nothing to {purpose}: no latency files (CSV) in {folder}")
+    first = cells[0]
+    raise ConfigError(
+        f"nothing to {purpose}: no latency files in any of {len(cells)} cells in {folder}; "
+        f"{first.model}/{first.network}: {first.outcome}, "
+        f"{first.reason or 'no reason recorded'}"
+    )
+
+
+def _in_order(cells: list[Cell]) -> list[Cell]:
+    """By hosts, kind, network and model; the cells of a network are neighbours, even
+    where they do not agree on its hosts."""
+    places: dict[str, tuple[float, str]] = {}
+    for cell in cells:
+        place = (float("inf") if cell.hosts is None else cell.hosts, cell.kind)
+        places[cell.network] = min(place, places.get(cell.network, place))
+    return sorted(cells, key=lambda c: (places[c.network], c.network, c.model))
+
+
+def _cells(
+    folder: Path, root: Path, problems: list[str], depth: int = 0
+) -> Iterator[Cell]:
+    name = folder.relative_to(root).as_posix()
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        problems.append(f"{name}: cannot be read: {error.strerror or error}")
+        return
+    folders = [e for e in entries if e.is_dir() and not e.name.startswith(".")]
+    first = read_run(folder, entries, root, problems)
+    runs = [] if first is None else [first]
+    further = [e for e in folders if run_number(e)]
+    if first is not None or folder.parent.name in MODELS:
+        runs += _further_runs(further, root, problems)
+        folders = [e for e in folders if e not in further]
+    if runs:
+        cell = _cell(folder, sorted(runs, key=lambda run: run.number))
+        problems += [f"{name}: {text}" for text in _contradictions(cell)]
+        yield cell
+    if depth < _MAX_DEPTH and (first is None or first.meta is None):
+        for entry in folders:
+            yield from _cells(entry, root, problems, depth + 1)
+    if folder.parent.name in MODELS and not (runs or folders):
+        problems.append(f"{name}: neither latency files nor {cell_file.NAME}")
+
+
+def _further_runs(
+    folders: Sequence[Path], root: Path, problems: list[str]
+) -> Iterator[Run]:
+    for folder in folders:
+        name = folder.relative_to(root).as_posix()
+        try:
+            run = read_run(folder, sorted(folder.iterdir()), root, problems)
+        except OSError as error:
+            problems.append(f"{name}: cannot be read: {error.strerror or error}")
+            continue
+        if run is None:
+            problems.append(f"{name}: neither latency files nor {cell_file.NAME}")
+        else:
+            yield run
+
+
+def _cell(folder: Path, runs: Sequence[Run]) -> Cell:
+    pooled = runs_to_pool(runs)
+    files = tuple(file for run in pooled for file in run.files)
+    meta = next((run.meta for run in pooled if run.meta is not None), None)
+    model, network = labels_of(folder, meta)
+    in_name = _HOSTS.search(network)
+    hosts = cell_file.count(meta, "topology", "hosts")
+    senders = {publisher for file in files for publisher in file.publishers}
+    worst = worst_of(pooled)
+    return Cell(
+        folder=folder,
+        model=model,
+        network=network,
+        kind=printable(cell_file.text(meta, "topology", "kind") or _kind(network)),
+        hosts=hosts or (int(in_name[1]) if in_name else None),
+        publishers=cell_file.size(meta, "hosts", "publishers") or len(senders) or None,
+        subscribers=max(run.subscribers for run in pooled),
+        meta=meta,
+        files=files,
+        expected=total([run.expected for run in pooled]),
+        received=sum(run.received for run in pooled),
+        lost=total([run.lost for run in pooled]),
+        outcome=pooled[0].outcome,
+        reason=pooled[0].reason,
+        fidelity=worst.fidelity,
+        fidelity_reason=why_worst(worst, pooled),
+        runs=tuple(runs),
+    )
+
+
+def _kind(network: str) -> str:
+    return _SIZE.sub("", network) or network
+
+
+def _contradictions(cell: Cell) -> Iterator[str]:
+    """What a reader of the cell as a whole must know about its runs."""
+    numbers = Counter(run.number for run in cell.runs)
+    for number in sorted(n for n, times in numbers.items() if times > 1):
+        yield f"has more than one run {number}; all are counted"
+    if len(cell.pooled) < len(cell.runs):
+        for run in cell.runs:
+            if run.outcome == FAILED:
+                why = run.reason or "no reason recorded"
+                yield f"run {run.number} failed and is left out: {printable(why)}"
+    networks = {cell_file.text(run.meta, "network") for run in cell.runs} - {None}
+    if len(networks) > 1:
+        yield f"its runs are of {len(networks)} different networks"
+
+
+def _distinct(cells: list[Cell], root: Path) -> Iterator[Cell]:
+    """Cells with longer network labels where one label would stand for two cells."""
+    times = Counter((cell.model, cell.network) for cell in cells)
+    twice = {network for (_, network), count in times.items() if count > 1}
+    for cell in cells:
+        if cell.network in twice:
+            parts = cell.folder.relative_to(root).parts
+            label = "/".join(p for p in parts if p not in (*MODELS, "data"))
+            cell = dataclasses.replace(cell, network=printable(label or cell.network))
+        yield cell

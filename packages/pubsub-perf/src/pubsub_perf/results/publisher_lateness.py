@@ -1,0 +1,37 @@
+"""How late publishers were against their own schedule, from ``cell.json``. Core."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterable
+
+from pubsub_perf.results import cell_file
+from pubsub_perf.results.dataset import Cell
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lateness:
+    """Actual less intended send time of all publishers of a cell, in seconds: median
+    over runs of p50 and p99, and the largest of all runs."""
+
+    cell: Cell
+    p50_s: float
+    p99_s: float
+    max_s: float
+
+
+def lateness_of(cells: Iterable[Cell]) -> list[Lateness]:
+    """Of the cells that know it."""
+    found = []
+    for cell in cells:
+        metas = [run.meta for run in cell.pooled] or [cell.meta]
+        parts = [
+            [cell_file.number(meta, "lateness_us", name) for meta in metas]
+            for name in ("p50", "p99", "max")
+        ]
+        p50, p99, largest = ([v / 1e6 for v in p if v is not None] for p in parts)
+        if p50 and p99 and largest:
+            middle = statistics.median
+            found.append(Lateness(cell, middle(p50), middle(p99), max(largest)))
+    return found

@@ -1,0 +1,205 @@
+"""One run of a cell, read back from its folder: samples, counts and verdicts. Shell
+(reads files).
+
+Run 1 is in the cell's folder, run r in ``run-<r>`` below it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from pubsub_perf.plan.cases import MODELS
+from pubsub_perf.results import cell_file
+from pubsub_perf.results.cell_file import Meta
+from pubsub_perf.results.latency_file_reader import (
+    SubscriberData,
+    is_data_name,
+    read_latencies,
+)
+
+UNKNOWN_MODEL: Final = "data"
+FAILED: Final = "failed"
+DEGRADED: Final = ("strained", "saturated")
+_NAME: Final = re.compile(r"run-([1-9]\d{0,5})")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What one run left. ``files`` are ordered by subscriber index. None means that
+    nobody counted it."""
+
+    folder: Path
+    number: int
+    meta: Meta | None
+    files: tuple[SubscriberData, ...]
+    expected: int | None
+    received: int
+    lost: int | None
+    outcome: str
+    reason: str | None
+    fidelity: str | None
+    fidelity_reason: str | None
+
+    @property
+    def subscribers(self) -> int:
+        return (
+            cell_file.size(self.meta, "hosts", "subscribers")
+            or cell_file.size(self.meta, "subscribers")
+            or len(self.files)
+        )
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome == FAILED
+
+    @property
+    def degraded(self) -> bool:
+        """The emulation could not keep up, so latencies say more about the machine."""
+        return self.fidelity in DEGRADED
+
+
+def labels_of(folder: Path, meta: Meta | None) -> tuple[str, str]:
+    """Model and network. The folder's place decides; ``cell.json`` fills in."""
+    folder = folder.resolve()
+    if run_number(folder) and folder.parent.parent.name in MODELS:
+        folder = folder.parent
+    if folder.name in MODELS:
+        return folder.name, printable(folder.parent.name) or UNKNOWN_MODEL
+    network = printable(folder.name) or UNKNOWN_MODEL
+    if folder.parent.name in MODELS:
+        return folder.parent.name, network
+    named = cell_file.text(meta, "model")
+    return named if named in MODELS else UNKNOWN_MODEL, network
+
+
+def runs_to_pool(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs that did not fail; all, where every one failed."""
+    return tuple(run for run in runs if not run.failed) or tuple(runs)
+
+
+def total(counts: Sequence[int | None]) -> int | None:
+    """None unless all are known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _rank(run: Run) -> int:
+    """The worse the verdict, the smaller."""
+    order = (*reversed(DEGRADED), None, "ok")
+    return order.index(run.fidelity) if run.fidelity in order else len(DEGRADED)
+
+
+def worst_of(runs: Sequence[Run]) -> Run:
+    """The first run with the worst verdict of fidelity."""
+    return min(runs, key=_rank)
+
+
+def why_worst(worst: Run, runs: Sequence[Run]) -> str | None:
+    """The reason of the worst verdict, and how many runs have it."""
+    same = sum(run.fidelity == worst.fidelity for run in runs)
+    if len(runs) == 1 or not worst.degraded:
+        return worst.fidelity_reason
+    of = f"{same} of {len(runs)} runs"
+    return f"{of}: {worst.fidelity_reason}" if worst.fidelity_reason else of
+
+
+def run_number(folder: Path) -> int | None:
+    """The r of a folder named ``run-<r>``."""
+    match = _NAME.fullmatch(folder.name)
+    return int(match[1]) if match else None
+
+
+def printable(text: str) -> str:
+    """``text`` on one line that any output can take."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def read_run(
+    folder: Path, entries: list[Path], root: Path, problems: list[str]
+) -> Run | None:
+    """The run in ``folder``, whose content is ``entries``; None when there is none. What
+    is wrong goes to ``problems``, named relative to ``root``."""
+    name = folder.relative_to(root).as_posix()
+    files = tuple(_files(entries, root, problems))
+    meta, fault = cell_file.read_cell_file(folder / cell_file.NAME)
+    if fault:
+        problems.append(f"{name}/{cell_file.NAME} {fault}")
+    if not files and meta is None and not fault:
+        return None
+    run = _run(folder, meta, files)
+    problems += [f"{name}: {text}" for text in _contradictions(run)]
+    return run
+
+
+def _files(
+    entries: list[Path], root: Path, problems: list[str]
+) -> Iterator[SubscriberData]:
+    found = []
+    for path in entries:
+        if not is_data_name(path.name) or not path.is_file():
+            continue
+        name = path.relative_to(root).as_posix()
+        data = read_latencies(path)
+        foreign = data.index is None and not len(data.latencies)
+        if foreign and (data.rows or not path.suffix) and not data.unreadable:
+            problems.append(f"{name}: holds no latencies, and is not taken as data")
+            continue
+        problems += [f"{name}: {text}" for text in data.problems()]
+        found.append(data)
+    yield from sorted(found, key=lambda d: (d.index is None, d.index or 0, d.name))
+
+
+def _run(folder: Path, meta: Meta | None, files: tuple[SubscriberData, ...]) -> Run:
+    received = cell_file.count(meta, "received")
+    if received is None:
+        received = sum(file.rows for file in files)
+    expected = cell_file.count(meta, "expected")
+    lost = cell_file.count(meta, "lost")
+    if lost is None and expected is not None:
+        lost = max(0, expected - received)
+    fidelity = cell_file.text(meta, "fidelity", "verdict")
+    fidelity = fidelity or cell_file.text(meta, "fidelity")
+    return Run(
+        folder=folder,
+        number=run_number(folder) or cell_file.count(meta, "run") or 1,
+        meta=meta,
+        files=files,
+        expected=expected,
+        received=received,
+        lost=lost,
+        outcome=printable(cell_file.text(meta, "outcome") or "unknown"),
+        reason=cell_file.text(meta, "reason"),
+        fidelity=printable(fidelity.strip().lower()) if fidelity else None,
+        fidelity_reason=cell_file.text(meta, "fidelity", "reason"),
+    )
+
+
+def _contradictions(run: Run) -> Iterator[str]:
+    """Where the files and ``cell.json`` do not agree."""
+    indexes = Counter(file.index for file in run.files if file.index is not None)
+    for index in sorted(i for i, times in indexes.items() if times > 1):
+        yield f"has more than one file of subscriber {index}; all are counted"
+    if run.meta is None:
+        return
+    labels = labels_of(run.folder, run.meta)
+    for field, label in zip(("model", "network"), labels, strict=True):
+        named = cell_file.text(run.meta, field)
+        if named is not None and named != label:
+            yield f"cell.json says {field} {named!r}; the folder's name {label!r} is used"
+    rows = sum(file.rows for file in run.files)
+    if run.files and rows != run.received:
+        yield f"cell.json says {run.received} received; the files hold {rows} events"
+    if run.expected is not None and run.expected - run.received != run.lost:
+        yield (
+            f"in cell.json, {run.expected} expected and {run.received} received "
+            f"do not make {run.lost} lost"
+        )
+    subscribers = run.subscribers
+    if not run.failed and len(run.files) < subscribers:
+        missing = subscribers - len(run.files)
+        yield f"the files of {missing} of {subscribers} subscribers are missing"

@@ -1,0 +1,59 @@
+"""The run of a cell whose events can be shown over time. Shell (reads details)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pubsub_perf.results import cell_file
+from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.event_details_reader import Details, read_details
+from pubsub_perf.results.run import Run
+from pubsub_perf.results.warmup import steady
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """The events of one run. ``warmup`` marks those kept out of statistics;
+    ``of_runs`` is how many runs the cell has."""
+
+    measured: Measured
+    run: int
+    of_runs: int
+    details: Details
+    warmup: NDArray[np.bool_]
+    lost: int | None
+    expected: int | None
+
+
+def read_series(measured: Measured) -> tuple[Series | None, tuple[str, ...]]:
+    """The first run of a cell that has details, and what is wrong with details."""
+    problems: list[str] = []
+    for run in measured.cell.pooled:
+        details, wrong = read_details(run.folder)
+        name = f"{measured.cell.model}/{measured.cell.network}"
+        where = f"{name}/run-{run.number}" if run.number > 1 else name
+        problems += [f"{where}/{text}" for text in wrong]
+        if details is not None:
+            series = Series(
+                measured=measured,
+                run=run.number,
+                of_runs=len(measured.cell.runs),
+                details=details,
+                warmup=_warmup(measured, run, details),
+                lost=run.lost,
+                expected=run.expected,
+            )
+            return series, tuple(problems)
+    return None, tuple(problems)
+
+
+def _warmup(measured: Measured, run: Run, details: Details) -> NDArray[np.bool_]:
+    fixed = cell_file.count(run.meta, "warmup", "events")
+    if not measured.warmup:
+        return np.zeros(len(details.sequence), dtype=np.bool_)
+    if cell_file.text(run.meta, "warmup", "rule") == "fixed" and fixed is not None:
+        return np.asarray(details.sequence < fixed)
+    return np.arange(len(details.sequence)) < steady(run).left_out

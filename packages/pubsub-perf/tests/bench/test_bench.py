@@ -1,0 +1,375 @@
+"""The benchmark: what it compares, what it says, and one short run of each kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pubsub_perf import cli
+from pubsub_perf.bench import bytecode, footprint, security_cost
+from pubsub_perf.bench.regression import Reference
+from pubsub_perf.bench.runner import Cell, Figures, run_cell, topics
+from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
+from pubsub_perf.bench.targets import Comparison, Need, comparisons, outcomes
+from pubsub_perf.commands import bench
+
+FIGURES = Figures(
+    rate=1000.0,
+    sent=100,
+    received=100,
+    lost=0,
+    cpu_s_per_million=2.0,
+    p50_us=10.0,
+    p99_us=20.0,
+)
+
+
+def rates(*values: float) -> list[Figures]:
+    return [dataclasses.replace(FIGURES, rate=float(value)) for value in values]
+
+
+def test_every_bar_that_pairs_of_runs_can_tell_is_compared() -> None:
+    found = list(comparisons())
+
+    bars = {need.bar for item in found for need in item.needs}
+    assert bars == {1, 2, 3, 4, 5, 6, 8, 9}
+    assert len({item.name for item in found}) == len(found)
+
+
+def test_the_ratio_is_the_median_of_the_ratios_within_each_repetition() -> None:
+    need = Need(1, "rate", 0.8)
+    cell = Cell("throughput", 64)
+    comparison = Comparison("name", cell, (need,), cell)
+
+    # A machine that slows down changes both figures of a repetition.
+    [outcome] = outcomes(comparison, rates(900, 90, 500), rates(1000, 100, 1000))
+
+    assert (outcome.ratio, outcome.lowest, outcome.highest) == (0.9, 0.5, 0.9)
+    assert (outcome.ours, outcome.other) == (500, 1000)
+    assert outcome.met
+
+
+@pytest.mark.parametrize(
+    ("need", "ratio", "met"),
+    [
+        (Need(1, "rate", 0.8), 0.8, True),
+        (Need(1, "rate", 0.8), 0.79, False),
+        (Need(5, "p99_us", 1.15), 1.15, True),
+        (Need(5, "p99_us", 1.15), 1.16, False),
+    ],
+)
+def test_rates_must_reach_a_bound_and_costs_must_not_pass_it(
+    need: Need, ratio: float, met: bool
+) -> None:
+    assert need.met(ratio) is met
+
+
+def test_worse_is_less_of_a_rate_and_more_of_a_cost() -> None:
+    assert Need(1, "rate", 0.8).worse_by(0.8, 1.0) == pytest.approx(0.25)
+    assert Need(5, "p50_us", 1.15).worse_by(1.25, 1.0) == pytest.approx(0.25)
+
+
+def test_topics_of_several_publishers_fall_to_different_forwarders() -> None:
+    import zlib
+
+    found = topics(2, 2)
+
+    assert [zlib.crc32(topic.encode()) % 2 for topic in found] == [0, 1]
+    assert topics(1, 1) == ("bench",)
+
+
+def document(**ratios: float) -> dict[str, Any]:
+    return {
+        "comparisons": [
+            {"bar": 1, "name": name, "metric": "rate", "ratio": ratio}
+            for name, ratio in ratios.items()
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--bars=x"], "--bars takes numbers with commas between: 'x'"),
+        (["--bars=99"], "no comparison has such a bar and name"),
+        (["--only=nothing like it"], "no comparison has such a bar and name"),
+        (["--seconds=0"], "--seconds must be more than 0"),
+        (["--check=/nowhere/x.json"], "cannot read /nowhere/x.json"),
+    ],
+)
+def test_bad_options_are_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["bench", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_check_against_something_else_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in ("no json", "[1]"):
+        file = tmp_path / "x.json"
+        file.write_text(text)
+        assert cli.main(["bench", f"--check={file}"]) == 2
+        assert "is no result of bench --out" in capsys.readouterr().err
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("brokered", [False, True])
+@pytest.mark.parametrize("system", [OURS, OURS_AIO, RAW])
+def test_a_run_of_each_system_loses_nothing(system: str, brokered: bool) -> None:
+    figures = run_cell(system, Cell("throughput", 64, 2, brokered=brokered), 0.2)
+
+    assert figures.lost == 0
+    assert figures.sent > 0
+    assert figures.received == 2 * figures.sent
+    assert figures.rate > 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("brokered", [False, True])
+@pytest.mark.parametrize("system", [OURS, RAW])
+def test_a_secure_run_loses_nothing(system: str, brokered: bool) -> None:
+    cell = Cell("throughput", 64, 2, brokered=brokered, secure=True)
+    assert run_cell(system, cell, 0.2).lost == 0
+
+
+def test_secure_runs_are_compared_with_the_same_plain_ones() -> None:
+    found = list(security_cost.comparisons())
+    assert len({item.name for item in found}) == len(found) == 32
+    for item in found:
+        assert dataclasses.replace(item.cell, secure=False) == item.against
+        assert item.cell.secure
+        assert item.ours == item.system
+        assert all(need.met(0.01) for need in item.needs)
+
+
+@pytest.mark.integration
+def test_the_cost_of_security_is_measured_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "secure.json"
+    words = ["bench", "--secure", "--only=direct, 64 B, 1 subscribers, 1000 events/s"]
+    assert cli.main([*words, "--repetitions=1", "--seconds=0.2", f"--out={file}"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "secure/plain: direct, 64 B, 1 subscribers, 1000 events/s, plain pyzmq" in said
+    )
+    assert "met" not in said
+    found = json.loads(file.read_text())["comparisons"]
+    assert {item["bar"] for item in found} == {10, 11}
+    assert {item["metric"] for item in found} == {"p50_us", "p99_us"}
+    assert {item["bound"] for item in found} == {None}
+
+
+@pytest.mark.integration
+def test_roles_with_keys_are_weighed_against_those_without() -> None:
+    found = security_cost.facts(1)
+    assert [fact.unit for fact in found] == ["MiB"] * 3 + ["s"] * 2
+    assert all(fact.met for fact in found)
+    assert "bar 10 " in bench.line_of_fact(found[0])
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell("throughput", 64, batched=True),
+        Cell("throughput", 64, 2, brokered=True, batched=True),
+        Cell("throughput", 64, 2, brokered=True, publishers=2, forwarders=2),
+    ],
+)
+def test_batches_and_forwarders_lose_nothing(cell: Cell) -> None:
+    assert run_cell(OURS, cell, 0.2).lost == 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("system", [OURS, RAW])
+def test_a_run_at_a_steady_rate_has_latencies(system: str) -> None:
+    figures = run_cell(system, Cell("latency", 64, rate=500.0), 0.2)
+
+    assert figures.sent == figures.received == 100
+    assert figures.p50_us is not None
+    assert figures.p99_us is not None
+    assert 0 < figures.p50_us <= figures.p99_us
+
+
+@pytest.mark.integration
+def test_the_command_writes_what_it_found_and_checks_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bench.json"
+    words = ["bench", "--bars=1", "--only=direct, 64 B", "--repetitions=1"]
+
+    assert cli.main([*words, "--seconds=0.2", f"--out={file}"]) == 0
+    said = capsys.readouterr().out
+    found = json.loads(file.read_text())
+
+    assert "bar 1" in said
+    [item] = found["comparisons"]
+    assert (item["name"], item["lost"]) == ("direct, 64 B", 0)
+    assert item["repetitions"] == (1 if item["met"] else 3)
+    assert item["ratio"] > 0
+    assert found["versions"]["libzmq"]
+
+
+def test_a_ratio_that_got_worse_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pubsub_perf.bench import suite
+
+    def compare(comparison: Comparison, *_: object) -> list[Any]:
+        return outcomes(comparison, rates(800), rates(1000))
+
+    monkeypatch.setattr(suite, "compare", compare)
+    file = tmp_path / "before.json"
+    words = ["bench", "--bars=1", "--only=direct, 64 B", f"--check={file}"]
+    file.write_text(json.dumps(document(**{"direct, 64 B": 0.95})))
+
+    assert cli.main(words) == 1
+    assert (
+        "worse by more than 15%: direct, 64 B (rate 0.95 before, 0.80)"
+        in capsys.readouterr().err
+    )
+    file.write_text(json.dumps(document(**{"direct, 64 B": 0.9})))
+    assert cli.main(words) == 0
+
+
+@pytest.mark.parametrize(
+    ("rates_found", "before", "runs"),
+    [
+        ([1.0, 1.0, 1.0], None, 3),
+        ([0.7, 0.7, 0.7], None, 9),  # misses its bar
+        ([1.0, 1.0, 1.0], 1.1, 3),
+        ([1.0, 1.0, 1.0], 1.3, 9),  # is worse than before
+    ],
+)
+def test_what_is_doubtful_is_run_three_times_as_often(
+    monkeypatch: pytest.MonkeyPatch,
+    rates_found: list[float],
+    before: float | None,
+    runs: int,
+) -> None:
+    from pubsub_perf.bench import suite
+
+    cell = Cell("throughput", 64)
+    comparison = Comparison("direct, 64 B", cell, (Need(1, "rate", 0.8),), cell)
+    ours = itertools.cycle(rates(*(1000 * each for each in rates_found)))
+
+    def run(system: str, *_: object) -> Figures:
+        return next(ours) if system == OURS else FIGURES
+
+    monkeypatch.setattr(suite, "run_cell", run)
+    ratio = {"bar": 1, "name": comparison.name, "metric": "rate", "ratio": before}
+    reference = Reference(None if before is None else {"comparisons": [ratio]})
+
+    [found] = suite.compare(comparison, 3, 0.1, lambda _: None, reference.doubtful)
+
+    assert found.repetitions == runs
+    assert (reference.complaint([found]) is not None) == (before == 1.3)
+
+
+def test_roles_write_byte_code_though_python_was_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "compiled.py").write_text("x = 1\n")
+    tell = "import compiled, pathlib; print(pathlib.Path(compiled.__cached__).exists())"
+
+    def start() -> str:
+        command = [sys.executable, "-c", tell]
+        return subprocess.check_output(command, cwd=tmp_path, text=True).strip()
+
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = dict(os.environ)
+    assert start() == "False"
+    with bytecode.written():
+        assert start() == "True"
+    assert dict(os.environ) == before
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_byte_code_is_where_it_always_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    before = dict(os.environ)
+    with bytecode.written():
+        assert dict(os.environ) == before
+
+
+def test_notifications_go_to_matching_subscribers_only() -> None:
+    assert footprint._pushes(1000) == (10, 10)
+
+
+def test_a_line_tells_the_bar_and_both_figures() -> None:
+    cell = Cell("throughput", 64)
+    comparison = Comparison("direct, 64 B", cell, (Need(1, "rate", 0.8),), cell)
+    [outcome] = outcomes(comparison, rates(700), rates(1000))
+
+    assert bench.line_of(outcome) == (
+        "bar 1 MISS  0.70 (0.70 to 0.70) >= 0.80  direct, 64 B: 700 against 1,000 events/s"
+    )
+
+
+def peers_document() -> dict[str, Any]:
+    row = {
+        "measure": "throughput",
+        "brokered": False,
+        "payload_bytes": 16,
+        "subscribers": 1,
+        "values": {"pubsub": 1e6, "raw": 1.1e6, "nats": 3e5},
+    }
+    return {"rows": [row, row | {"brokered": True}, row | {"payload_bytes": 1024}]}
+
+
+def test_the_peers_can_be_drawn(tmp_path: Path) -> None:
+    file, picture = tmp_path / "peers.json", tmp_path / "peers.png"
+    file.write_text(json.dumps(peers_document()))
+
+    assert cli.main(["bench", f"--draw={file}", f"--out={picture}"]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("document", "words", "said"),
+    [
+        ({"rows": []}, ["--out=x.png"], "no throughput of peers"),
+        ({}, ["--out=x.png"], "is no result of bench --out"),
+        ({"rows": []}, [], "--draw needs --out"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(
+    document: dict[str, Any],
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "peers.json"
+    file.write_text(json.dumps(document))
+
+    assert cli.main(["bench", f"--draw={file}", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_lead_that_noise_could_make_is_a_tie() -> None:
+    from pubsub_perf.bench.peer_comparison import row_of, standing
+
+    assert [standing(lead) for lead in (1.31, 1.29, 0.78, 0.76)] == [
+        "ahead",
+        "tie",
+        "tie",
+        "behind",
+    ]
+    cell = Cell("throughput", 16)
+    row = row_of(
+        cell, "rate", {"pubsub": rates(300), "nats": rates(200), "raw": rates(1)}
+    )
+    assert (row.best_peer, row.lead, row.standing) == ("nats", 1.5, "ahead")

@@ -1,0 +1,130 @@
+"""The benchmark of floods: what it says, and one short run of each kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import zmq
+
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Register
+from pubsub_perf import cli
+from pubsub_perf.bench import flood, flood_client
+from pubsub_perf.bench.flood import BOUND, QUIET, Run, line_of, row, run_one
+from pubsub_perf.bench.flood_client import Done, Flooder
+from pubsub_perf.bench.runner import Figures
+
+FIGURES = Figures(
+    rate=1000.0,
+    sent=100,
+    received=100,
+    lost=0,
+    cpu_s_per_million=2.0,
+    p50_us=100.0,
+    p99_us=200.0,
+)
+
+
+def run(p50_us: float, p99_us: float, missed: int = 0) -> Run:
+    figures = dataclasses.replace(FIGURES, p50_us=p50_us, p99_us=p99_us)
+    done = Done(messages=3000, connections=4, closed=3, cpu_s=1.5)
+    return Run(figures, (1.0, 3.0), missed, done)
+
+
+QUIET_RUNS = [run(100, 200), run(100, 200), run(200, 400)]
+BUSY_RUNS = [run(100, 400), run(100, 400), run(200, 800)]
+
+
+def test_ratios_are_of_runs_of_the_same_repetition() -> None:
+    found = row(
+        "centralized",
+        "malformed",
+        [run(150, 800), run(110, 400), run(300, 1600)],
+        QUIET_RUNS,
+        BUSY_RUNS,
+        2.0,
+    )
+
+    assert (found.p50_ratio, found.p99_ratio) == (1.5, 4.0)
+    assert (found.p50_to_busy, found.p99_to_busy) == (1.5, 2.0)
+    assert (found.p50_us, found.p99_us) == (150, 800)
+    assert (found.newcomer_ms, found.newcomer_max_ms) == (2.0, 3.0)
+    assert found.messages_per_s == 1000
+    assert found.met
+    assert "1.50 and 4.00 times quiet, 1.50 and 2.00 times busy" in line_of(found)
+
+
+@pytest.mark.parametrize(
+    ("p99_us", "missed"), [(400 * BOUND + 10, 0), (400, 1)], ids=["late", "missed"]
+)
+def test_what_is_too_late_or_missing_is_not_met(p99_us: float, missed: int) -> None:
+    runs = [run(100, p99_us, missed)]
+    found = row("centralized", "frames", runs, QUIET_RUNS[:1], BUSY_RUNS[:1], 2.0)
+
+    assert not found.met
+    assert ("NOT registered" in line_of(found)) == bool(missed)
+
+
+def test_what_is_quiet_is_compared_with_nothing() -> None:
+    found = row("centralized", QUIET, QUIET_RUNS, QUIET_RUNS, BUSY_RUNS, 2.0)
+
+    assert "times" not in line_of(found)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("way", ["registrations", "malformed", "frames", "connects"])
+def test_the_flooder_speaks_so_that_libzmq_understands(way: str) -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.linger = 0
+        router.rcvtimeo = 30_000
+        port = router.bind_to_random_port("tcp://127.0.0.1")
+        it = Flooder(port, 0.5)
+        thread = threading.Thread(target=it.flood, args=(way,))
+        thread.start()
+        try:
+            if way != "connects":
+                _peer, frame = router.recv_multipart(copy=False)
+                assert frame.get("Peer-Address") == flood_client.ADDRESS
+                if way == "registrations":
+                    assert isinstance(messages.decode_request(frame.bytes), Register)
+                elif way == "frames":
+                    assert len(frame) == 4 * 1024 * 1024
+        finally:
+            thread.join()
+        assert it.connections
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("brokered", [False, True])
+@pytest.mark.parametrize("way", [QUIET, "registrations"])
+def test_a_short_run_gives_figures(way: str, brokered: bool) -> None:
+    found = run_one(way, brokered, 0.3)
+
+    assert found.figures.received == 300
+    assert found.figures.p50_us is not None
+    assert found.newcomers_ms
+    assert not found.missed
+    assert (found.done is None) == (way == QUIET)
+    if found.done is not None:
+        assert found.done.messages  # how soon it is hung up on depends on the machine
+
+
+@pytest.mark.integration
+def test_a_benchmark_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(flood, "WAYS", ("busy",))
+    out = tmp_path / "flood.json"
+
+    words = ["--flood", "--repetitions=1", "--seconds=0.2", f"--out={out}"]
+    assert cli.main(["bench", *words]) == 0
+
+    written = json.loads(out.read_text())
+    assert [item["way"] for item in written["flood"]] == ["quiet", "busy"] * 2
+    assert len(capsys.readouterr().out.splitlines()) == 4

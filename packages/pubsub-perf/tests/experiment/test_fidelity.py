@@ -1,0 +1,86 @@
+"""When a cell's latency is the emulator's and not the system's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pubsub_perf.experiment.cpu_monitor import CpuWatch
+from pubsub_perf.experiment.fidelity import Busy, judge
+
+ORDER = ("ok", "strained", "saturated")
+PERCENT = st.floats(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("busy", "verdict", "said"),
+    [
+        (Busy(5.0, 10.0, 20.0), "ok", None),
+        (Busy(None, None, None), None, "the kernel tells neither"),
+        (Busy(None, 10.0, None), "ok", None),
+        (Busy(25.0, 10.0, 20.0), "strained", "lacked a processor 25 %"),
+        (Busy(5.0, 70.0, 20.0), "strained", "70 % busy"),
+        (Busy(5.0, 10.0, 600.0), "strained", "60% of the median"),
+        (Busy(70.0, 10.0, 600.0), "saturated", "lacked a processor 70 %"),
+        (Busy(5.0, 90.0, 20.0), "saturated", "90 % busy"),
+    ],
+)
+def test_the_verdict_names_what_led_to_it(
+    busy: Busy, verdict: str | None, said: str | None
+) -> None:
+    found, reason = judge(busy, median_s=0.001)
+    assert found == verdict
+    assert reason is None if said is None else said in str(reason)
+
+
+@given(PERCENT, PERCENT, PERCENT, PERCENT)
+def test_a_busier_machine_is_never_judged_better(
+    pressure: float, more_pressure: float, used: float, more_used: float
+) -> None:
+    one = judge(Busy(pressure, used, None), None)[0]
+    other = judge(Busy(max(pressure, more_pressure), max(used, more_used), None), None)[
+        0
+    ]
+    assert ORDER.index(one) <= ORDER.index(other)
+
+
+def test_a_wait_without_a_median_judges_nothing() -> None:
+    assert judge(Busy(0.0, 0.0, 1e9), None) == ("ok", None)
+
+
+@pytest.mark.integration
+def test_a_process_that_computes_is_seen_and_one_that_sleeps_is_not() -> None:
+    def python(body: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", body])
+
+    working = python("while True: pass")
+    sleeping = python("import time; time.sleep(60)")
+    try:
+        pids = {"working": working.pid, "sleeping": sleeping.pid, "gone": 2**22 - 1}
+        watch = CpuWatch(pids)
+        watch.begin()
+        deadline = time.monotonic() + 30
+        worked = 0.0
+        while worked < 0.3:  # seconds of a processor, however long they take
+            assert time.monotonic() < deadline
+            watch.look()
+            watch.end()
+            worked = watch.cpu_s("working") or 0.0
+    finally:
+        for process in (working, sleeping):
+            process.kill()
+            process.wait()
+    watch.end()  # processes that have ended are known as they were seen last
+    assert (watch.cpu_s("working") or 0) >= 0.3
+    assert (watch.cpu_s("sleeping") or 0) < 0.3
+    assert watch.cpu_s("gone") is None
+    busy = watch.busy()
+    assert busy.utilisation_percent is not None
+    assert 0 < busy.utilisation_percent <= 101 * (os.cpu_count() or 1)
+    assert busy.wait_us is not None

@@ -1,0 +1,79 @@
+"""The security pages: commands that work, and attacks whose tests are there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import test_readme
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "security.md"
+SECURITY = ROOT / "SECURITY.md"
+ATTACKS = ROOT / "packages/pubsub-perf/tests/integration/attacks"
+
+
+def test_every_attack_in_the_table_has_its_test() -> None:
+    rows = re.findall(r"^\| (.+) \|$", SECURITY.read_text(), re.M)
+    named = [row.rsplit(" | ", 1)[1] for row in rows if "::" in row]
+    assert len(named) >= 24
+    for each in named:
+        found = re.fullmatch(r"`(test_\w+\.py)::(test_\w+)`", each)
+        assert found, each
+        tree = ast.parse((ATTACKS / found[1]).read_text())
+        functions = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)]
+        assert found[2] in functions, each
+
+
+def test_links_of_security_md_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", SECURITY.read_text())
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_page_work_one_after_the_other(tmp_path: Path) -> None:
+    blocks = test_readme.blocks("sh", PAGE)
+    assert len(blocks) >= 6
+    said: list[str] = []
+    for block in blocks:
+        # What was started in the background has ended before the next block begins.
+        done = test_readme.run(["bash", "-eu", "-c", f"{block}\nwait"], tmp_path)
+        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+        said.append(done.stdout + done.stderr)
+
+    assert "3 events received, 0 lost" in said[0]  # two commands
+    (listed,) = [text for text in said if "dave is not let in any more" in text]
+    assert re.search(r"^dave +ok .*  until ", listed, re.M)
+    assert re.search(r"^carol +ok ", listed, re.M)
+    assert "2 events received, 0 lost" in said[-1]  # by the policy
+
+
+@pytest.mark.integration
+def test_the_python_of_the_page_works(tmp_path: Path) -> None:
+    made = test_readme.run(["pubsub-broker", "keygen", "keys", "alice"], tmp_path)
+    assert made.returncode == 0, made.stderr
+    (block,) = test_readme.blocks("python", PAGE)
+    assert test_readme.run_python(block, tmp_path) == []
+
+
+def test_the_messages_of_the_page_are_in_the_code() -> None:
+    sources = "".join(
+        path.read_text() for path in (ROOT / "packages").glob("*/src/**/*.py")
+    )
+    code = re.sub(r'"\s*f?"', "", sources)  # strings that go on in the next line
+    table = re.search(r"## What programs say.*?(?=^## )", PAGE.read_text(), re.M | re.S)
+    assert table
+    quoted = re.findall(r"^\| (?:[a-z ]+: )?(`.+`) \|", table[0], re.M)
+    assert len(quoted) >= 8
+    for line in quoted:
+        for cell in re.findall(r"`([^`]+)`", line):
+            for part in re.split(r"…|\bbob\b.*|\(.*|(?<=turned away)", cell):
+                words = part.strip(" :;,./")
+                if len(words) > 12:
+                    assert words in code, words
