@@ -52,11 +52,10 @@ format: install ## put the code into shape
 	.venv/bin/ruff format .
 
 types: install $(PACKAGES:%=types-%) ## check types
-	.venv/bin/mypy tests/fuzz
-	.venv/bin/mypy tests/chaos
+	.venv/bin/mypy tests
 
 types-%: install
-	.venv/bin/mypy --exclude 'tests/integration/' packages/pubsub-$*/src packages/pubsub-$*/tests
+	.venv/bin/mypy packages/pubsub-$*/src packages/pubsub-$*/tests
 
 check: lint types test ## all of the above
 

@@ -1,11 +1,33 @@
-"""What every test of the workspace begins with."""
+"""What every test of the workspace begins with.
+
+Where Mininet or a browser cannot run, their tests are skipped and say why. Under CI they
+fail, because there a skipped test would go unnoticed.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+from support.perf_browser import Browser, find_browser
+
+from pubsub_perf.hosts import namespaces
+
+# Never fail for being slow on a busy machine.
+settings.register_profile(
+    "pubsub",
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    # Of a failure with many steps the explanation takes longer than a test may.
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    report_multiple_bugs=False,
+)
+settings.load_profile("pubsub")
 
 _LEVEL = logging.getLogger().level
 
@@ -26,3 +48,35 @@ def _logging_as_at_the_start() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(_LEVEL)
+
+
+@pytest.fixture(scope="session")
+def _mininet_reason() -> str | None:
+    return namespaces.unavailable()
+
+
+@pytest.fixture(autouse=True)
+def _mininet_or_skip(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("mininet") is None:
+        return
+    reason = request.getfixturevalue("_mininet_reason")
+    if reason is None:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"Mininet cannot run in CI: {reason}")
+    pytest.skip(f"Mininet cannot run here: {reason}")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser with a new profile, for all tests that ask for one."""
+    program = find_browser()
+    if program is None:
+        why = "there is no Chromium (make browser installs it)"
+        if os.environ.get("CI"):
+            pytest.fail(f"no browser in CI: {why}")
+        pytest.skip(f"no browser here: {why}")
+    profile = tmp_path_factory.mktemp("browser") / "profile"
+    profile.mkdir()
+    with Browser(program, profile) as browser:
+        yield browser

@@ -5,12 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from chaos_run import OUT, SEED, Result, chosen_seed, table
 
 RESULTS = pytest.StashKey[list[Result]]()

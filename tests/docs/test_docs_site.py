@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import test_readme
-from perf_browser import Browser
+from support import documents
+from support.paths import ROOT
+from support.perf_browser import Browser
 
 import pubsub_common
 from pubsub_broker import Broker
@@ -35,7 +36,6 @@ from pubsub_publisher import cli as publisher_cli
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber import cli as subscriber_cli
 
-ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TOOLS = ("mkdocs", "material", "mkdocstrings", "mkdocstrings_handlers")
@@ -318,13 +318,13 @@ def test_all_rows_or_those_that_are_there_are_made_anew() -> None:
 @pytest.mark.integration
 def test_the_commands_and_the_code_of_the_first_page_work(tmp_path: Path) -> None:
     page = DOCS / "index.md"
-    install, *commands = test_readme.blocks("sh", page)
-    assert install.splitlines()[0] in test_readme.ELSEWHERE
+    install, *commands = documents.blocks("sh", page)
+    assert install.splitlines()[0] in documents.ELSEWHERE
     for block in commands:
-        done = test_readme.run(["bash", "-eu", "-c", block], tmp_path)
+        done = documents.run(["bash", "-eu", "-c", block], tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
-    for block in test_readme.blocks("python", page):
-        assert len(test_readme.run_python(block, tmp_path)) == 2
+    for block in documents.blocks("python", page):
+        assert len(documents.run_python(block, tmp_path)) == 2
 
 
 # The site

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
+from support.paths import DOCS
 
-DOCS = Path(__file__).parents[3] / "docs"
 EXAMPLES = sorted(path.parent for path in DOCS.glob("examples/*/analysis.json"))
 
 

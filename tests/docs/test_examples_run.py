@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import DOCS
 
-FOLDER = Path(__file__).parents[3] / "docs" / "examples" / "python"
+FOLDER = DOCS / "examples" / "python"
 
 SHOWN = {
     "hello.py": r"hello, world\nhello, moon\nhello, stars\n",

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.documents import ELSEWHERE, README, blocks, run, run_python
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
-README = ROOT / "README.md"
-PROGRAMS = Path(sys.executable).parent
-
-# First line of a block -> where it is executed.
-ELSEWHERE = {
-    "make install": ".ci/run",
-    "make perf": ".ci/run",
-    "make perf SWEEP=full": ".ci/run",
-    "make build": "packages/pubsub-perf/tests/test_wheels.py",
-    "make test": ".ci/run",
-}
 # What must stand there for it to be so.
 PROOF = {
     "make install": "make lint types",
@@ -32,36 +19,8 @@ PROOF = {
 }
 
 
-def blocks(language: str, path: Path = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.M | re.S)
-
-
 SHELL = blocks("sh")
 HERE = [block for block in SHELL if block.splitlines()[0] not in ELSEWHERE]
-
-
-def own_network() -> list[str]:
-    """A network namespace of its own, where it can be had: the README's commands use
-    default ports, which somebody else may use on this machine."""
-    user = [] if os.geteuid() == 0 else ["--map-root-user"]
-    command = ["unshare", "--net", *user, "--"]
-    up = ["sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin ip link set lo up && exec "$@"', "-"]
-    try:
-        done = subprocess.run([*command, *up, "true"], capture_output=True, timeout=20)
-    except FileNotFoundError:
-        return []
-    return [*command, *up] if done.returncode == 0 else []
-
-
-def run(argv: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*own_network(), *argv],
-        cwd=folder,
-        env=os.environ | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 @pytest.mark.integration
@@ -91,13 +50,6 @@ def test_the_python_code_works(tmp_path: Path) -> None:
     sizes = [int(line.split(" events from ")[0]) for line in batches]
     assert sum(sizes) == 10_000
     assert len(sizes) < 1000
-
-
-def run_python(block: str, folder: Path) -> list[str]:
-    """What a block of the README prints."""
-    done = run([sys.executable, "-c", block], folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("block", [b for b in SHELL if b not in HERE])

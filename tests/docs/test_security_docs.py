@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-import test_readme
+from support import documents
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "security.md"
 SECURITY = ROOT / "SECURITY.md"
 ATTACKS = ROOT / "packages/pubsub-perf/tests/integration/attacks"
@@ -37,12 +37,12 @@ def test_links_of_security_md_lead_somewhere() -> None:
 @pytest.mark.integration
 @pytest.mark.timeout(300)
 def test_the_commands_of_the_page_work_one_after_the_other(tmp_path: Path) -> None:
-    blocks = test_readme.blocks("sh", PAGE)
+    blocks = documents.blocks("sh", PAGE)
     assert len(blocks) >= 6
     said: list[str] = []
     for block in blocks:
         # What was started in the background has ended before the next block begins.
-        done = test_readme.run(["bash", "-eu", "-c", f"{block}\nwait"], tmp_path)
+        done = documents.run(["bash", "-eu", "-c", f"{block}\nwait"], tmp_path)
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
         said.append(done.stdout + done.stderr)
@@ -56,10 +56,10 @@ def test_the_commands_of_the_page_work_one_after_the_other(tmp_path: Path) -> No
 
 @pytest.mark.integration
 def test_the_python_of_the_page_works(tmp_path: Path) -> None:
-    made = test_readme.run(["pubsub-broker", "keygen", "keys", "alice"], tmp_path)
+    made = documents.run(["pubsub-broker", "keygen", "keys", "alice"], tmp_path)
     assert made.returncode == 0, made.stderr
-    (block,) = test_readme.blocks("python", PAGE)
-    assert test_readme.run_python(block, tmp_path) == []
+    (block,) = documents.blocks("python", PAGE)
+    assert documents.run_python(block, tmp_path) == []
 
 
 def test_the_messages_of_the_page_are_in_the_code() -> None:

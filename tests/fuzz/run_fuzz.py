@@ -3,8 +3,6 @@
 RUNS is how many inputs there are in all, SEED makes them the same again.
 """
 
-# ruff: noqa: T201
-
 from __future__ import annotations
 
 import logging

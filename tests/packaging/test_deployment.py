@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import ROOT
 
 from pubsub_broker.cli import PROGRAM, USAGE, main
 from pubsub_broker.commands.check import USAGE as CHECK_USAGE
@@ -21,7 +22,6 @@ from pubsub_broker.monitoring import prometheus
 from pubsub_common.cli import program as cli
 from pubsub_common.protocol.messages import ClientStatus, Latency, Status
 
-ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(sys.executable).parent
 UNIT = ROOT / "scripts/systemd/pubsub-broker.service"
 DOCKER = ROOT / "scripts/docker"

@@ -10,10 +10,10 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 pytestmark = [pytest.mark.packaging, pytest.mark.integration]
 
-ROOT = Path(__file__).parents[3]
 NAMES = ("common", "broker", "publisher", "subscriber", "perf")
 SCRIPTS = {
     "broker": ["pubsub-broker"],

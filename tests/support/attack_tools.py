@@ -14,10 +14,9 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import zmq
-from running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
 from zmq.utils.monitor import parse_monitor_message
 
 from pubsub_broker.security import enrollment
@@ -51,6 +50,7 @@ from pubsub_common.security.keys import (
 )
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
+from support.running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
 
 # Who is enrolled from the start.
 NAMES: Final = ("alice", "bob", "carol", "mallory")
@@ -206,8 +206,9 @@ class RoguePublisher:
             register("publisher", topics, self.address)
         ).session
 
-    def look(self) -> None:
-        """Take in subscriptions, and answer whether we are ready, as everybody does."""
+    def look(self) -> set[bytes]:
+        """Take in subscriptions, and answer whether we are ready, as everybody does.
+        Returns all subscriptions that are there."""
         with contextlib.suppress(zmq.Again):
             while True:
                 message = self.xpub.recv(zmq.NOBLOCK)
@@ -225,6 +226,7 @@ class RoguePublisher:
                             question.topics,
                         )
                     )
+        return self.subscriptions
 
     def wait_for_subscribers_of(self, topic: str) -> None:
         def there() -> bool:
@@ -274,6 +276,9 @@ class RoguePublisher:
         self.xpub.disable_monitor()
         self._monitor.close(linger=0)
         self.xpub.close(linger=0)
+
+
+_Attacker = TypeVar("_Attacker", Wire, Talker, Spy, RoguePublisher)
 
 
 class Vault:
@@ -409,9 +414,21 @@ class Scene:
         """An enrolled client that is registered as a publisher of these topics."""
         return self._kept(RoguePublisher(self, self.vault.keys(name), *topics))
 
-    def _kept(self, attacker: Any) -> Any:
+    def _kept(self, attacker: _Attacker) -> _Attacker:
         self.stack.callback(attacker.close)
         return attacker
+
+
+def publish_until_seen(
+    publisher: Publisher, topic: str, payload: bytes, wire: Wire
+) -> None:
+    """Publish, again and again, until something has arrived at ``wire``."""
+
+    def arrived() -> int:
+        publisher.publish_event(topic, payload)
+        return wire.socket.poll(5)
+
+    wait_for(arrived, "an event")
 
 
 def publish_and_hear(

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
+import pytest
 import zmq
 
 from pubsub_common.errors import ProtocolError
@@ -39,10 +40,13 @@ from pubsub_common.protocol.messages import (
     Reply,
     Request,
 )
+from pubsub_subscriber import Subscriber
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
 WAIT_S: Final = 30.0
 WAIT_MS: Final = round(WAIT_S * 1000)
+
+NewSubscriber = Callable[..., Subscriber]
 
 _M = TypeVar("_M", bound=Request)
 
@@ -315,3 +319,40 @@ class RawPublisher:
 
     def close(self) -> None:
         self.socket.close(linger=0)
+
+
+BOTH_MODELS = pytest.mark.parametrize("model", ["centralized", "decentralized"])
+
+
+def in_thread(work: Callable[[], object]) -> threading.Thread:
+    """Run ``work`` in a thread that a failing test does not have to wait for."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def ended(thread: threading.Thread) -> bool:
+    """Whether the thread ends in good time."""
+    thread.join(WAIT_S)
+    return not thread.is_alive()
+
+
+def connect(
+    broker: FakeBroker,
+    model: Model,
+    publisher: RawPublisher,
+    new: NewSubscriber,
+    *topics: str,
+    **options: Any,
+) -> Subscriber:
+    """A subscriber that has told ``publisher`` its topics. In the centralized model
+    ``publisher`` is both the broker's port for events and whoever stands behind."""
+    broker.model = model
+    if model == "centralized":
+        broker.ports = dict.fromkeys(topics or ("A",), publisher.port)
+        broker.publishers = [publisher.hidden_info]
+    else:
+        broker.publishers = [publisher.info]
+    subscriber = new(*topics, **options)
+    publisher.get_ready(len(topics or ("A",)))
+    return subscriber

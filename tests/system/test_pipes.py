@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import ROOT
 
 from .conftest import WAIT_S, free_port, wait_for
 
@@ -249,7 +250,7 @@ def test_a_file_of_settings_and_the_environment_serve_all_roles(
 def test_the_settings_in_the_readme_are_understood(
     start: Start, tmp_path: Path, role: str
 ) -> None:
-    readme = (Path(__file__).parents[4] / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     (block,) = re.findall(r"^```toml\n(\[common\].*?)^```", readme, re.M | re.S)
     (tmp_path / "pubsub.toml").write_text(block)
 

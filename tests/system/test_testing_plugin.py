@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.paths import DOCS
 
 from pubsub_common.testing import wait_for
 
 pytest_plugins = ["pytester"]
 
-PAGE = Path(__file__).parents[3] / "docs" / "testing.md"
+PAGE = DOCS / "testing.md"
 
 
 def run(pytester: pytest.Pytester, code: str, *args: str) -> pytest.RunResult:

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SOURCES = sorted(ROOT.glob("packages/*/src/**/*.py"))
 
 # Modules that run what they read.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 NAMES = ("common", "broker", "publisher", "subscriber", "perf")
 
 

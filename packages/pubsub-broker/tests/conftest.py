@@ -7,27 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
-from hypothesis import HealthCheck, settings
 
 from pubsub_common.net.sockets import end_context
-
-# For what tests of this folder share.
-sys.path.insert(0, str(Path(__file__).parent))
-
-# Never fail for being slow on a busy machine.
-settings.register_profile(
-    "pubsub",
-    deadline=None,
-    database=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("pubsub")
 
 
 class KeepingContext(zmq.Context[zmq.Socket[bytes]]):

@@ -7,19 +7,8 @@ from typing import Any
 
 import pytest
 import zmq
-from hypothesis import HealthCheck, settings
 
 from pubsub_common.net.sockets import end_context
-
-# Never fail for being slow on a busy machine.
-settings.register_profile(
-    "pubsub",
-    deadline=None,
-    database=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("pubsub")
 
 
 class KeepingContext(zmq.Context[zmq.Socket[bytes]]):

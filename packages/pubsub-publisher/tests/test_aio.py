@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import pytest
 import zmq
+from support.publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port
 
 import pubsub_publisher
-from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port
 from pubsub_common.errors import (
     BrokerUnreachable,
     ConfigError,

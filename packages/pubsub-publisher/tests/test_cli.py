@@ -12,8 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.publisher_peers import (
+    WAIT_S,
+    FakeBroker,
+    RawSubscriber,
+    free_port,
+    wait_for,
+)
 
-from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port, wait_for
 from pubsub_common.cli import program as common_cli
 from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_publisher import Publisher, __version__, cli, publisher

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port
 
-from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port
 from pubsub_common.errors import BrokerUnreachable, ConfigError, RegistrationRefused
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Disconnect, Register

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from publisher_peers import (
+from support.publisher_peers import (
     WAIT_S,
     FakeBroker,
     RawSubscriber,

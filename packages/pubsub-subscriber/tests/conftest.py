@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
-from hypothesis import HealthCheck, settings
+from support.subscriber_peers import FakeBroker, RawPublisher
 
 from pubsub_common.net.sockets import end_context
 from pubsub_subscriber import Subscriber
-
-sys.path.insert(0, str(Path(__file__).parent))
-from subscriber_peers import FakeBroker, RawPublisher
-
-# Never fail for being slow on a busy machine.
-settings.register_profile(
-    "pubsub",
-    deadline=None,
-    database=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("pubsub")
 
 
 @pytest.fixture

@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from support.subscriber_peers import (
+    WAIT_S,
+    FakeBroker,
+    RawPublisher,
+    free_port,
+    wait_for,
+)
 
 import pubsub_subscriber
 from pubsub_common.errors import (
@@ -27,7 +34,6 @@ from pubsub_common.protocol.batches import Batch, encode_batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_subscriber.aio import Subscriber
-from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for
 
 _T = TypeVar("_T")
 NewPublisher = Callable[..., RawPublisher]

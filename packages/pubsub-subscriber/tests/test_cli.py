@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.subscriber_peers import FakeBroker, RawPublisher, free_port, wait_for
 
 from pubsub_common.cli import program as common_cli
 from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.messages import Disconnect, Model, Register
 from pubsub_subscriber import Subscriber, __version__, cli, subscriber
-from subscriber_peers import FakeBroker, RawPublisher, free_port, wait_for
 
 NewPublisher = Callable[..., RawPublisher]
 

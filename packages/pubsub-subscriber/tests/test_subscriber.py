@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, free_port, wait_for
+from support.subscriber_peers import (
+    BOTH_MODELS,
+    WAIT_S,
+    FakeBroker,
+    RawPublisher,
+    connect,
+    ended,
+    free_port,
+    in_thread,
+    wait_for,
+)
 
 from pubsub_common.errors import (
     BrokerUnreachable,
@@ -46,43 +56,6 @@ from pubsub_subscriber.connections.sub_socket import Inlet
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
-
-BOTH_MODELS = pytest.mark.parametrize("model", ["centralized", "decentralized"])
-
-
-def in_thread(work: Callable[[], object]) -> threading.Thread:
-    """Run ``work`` in a thread that a failing test does not have to wait for."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
-
-
-def ended(thread: threading.Thread) -> bool:
-    """Whether the thread ends in good time."""
-    thread.join(WAIT_S)
-    return not thread.is_alive()
-
-
-def connect(
-    broker: FakeBroker,
-    model: Model,
-    publisher: RawPublisher,
-    new: NewSubscriber,
-    *topics: str,
-    **options: Any,
-) -> Subscriber:
-    """A subscriber that has told ``publisher`` its topics. In the centralized model
-    ``publisher`` is both the broker's port for events and whoever stands behind."""
-    broker.model = model
-    if model == "centralized":
-        broker.ports = dict.fromkeys(topics or ("A",), publisher.port)
-        broker.publishers = [publisher.hidden_info]
-    else:
-        broker.publishers = [publisher.info]
-    subscriber = new(*topics, **options)
-    publisher.get_ready(len(topics or ("A",)))
-    return subscriber
-
 
 # Arguments
 

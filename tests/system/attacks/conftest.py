@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.attack_tools import MakeScene, Scene, Vault
+from support.running_roles import MODELS, Program
 
 from pubsub_common.protocol.messages import Model
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "roles_together"))
-sys.path.insert(0, str(Path(__file__).parent))
-from attack_tools import MakeScene, Scene, Vault
-from running_roles import MODELS, Program
 
 
 @pytest.fixture(params=MODELS)

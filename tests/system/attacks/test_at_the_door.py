@@ -7,7 +7,7 @@ import time
 
 import pytest
 import zmq
-from attack_tools import (
+from support.attack_tools import (
     HUNG_UP,
     LET_IN,
     MISMATCH,
@@ -21,7 +21,7 @@ from attack_tools import (
     register,
     stranger,
 )
-from running_roles import WAIT_S, wait_for
+from support.running_roles import WAIT_S, wait_for
 
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Registered

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import zmq
-from attack_tools import (
+from support.attack_tools import (
     HUNG_UP,
     LET_IN,
     TURNED_AWAY,
@@ -16,13 +16,14 @@ from attack_tools import (
     publish_and_hear,
     register,
 )
-from running_roles import WAIT_S, free_port, wait_for
+from support.running_roles import WAIT_S, free_port, wait_for
 
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
     Disconnected,
     Error,
+    Role,
     Status,
     StatusRequest,
 )
@@ -118,10 +119,11 @@ def test_the_session_of_another_client_cannot_be_spoken_for(
         assert isinstance(reply, Alive)
         assert not reply.known
         assert isinstance(mallory.ask(goodbye(session)), Disconnected)
-        for role, address in (
+        roles: tuple[tuple[Role, str], ...] = (
             ("publisher", f"{HOST}:{free_port()}"),
             ("subscriber", HOST),
-        ):
+        )
+        for role, address in roles:
             request = register(role, ["open/a"], address, id=4, session=session)
             assert mallory.refused(request) == "not_allowed"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from attack_tools import Vault
-from running_roles import Program, free_port, wait_for
+from support.attack_tools import Vault
+from support.running_roles import Program, free_port, wait_for
 
 pytestmark = pytest.mark.integration
 

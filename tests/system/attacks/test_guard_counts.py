@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
-from attack_tools import HUNG_UP, LET_IN, Wire
-from running_roles import wait_for
+from support.attack_tools import HUNG_UP, LET_IN, Wire
+from support.running_roles import wait_for
 
 from pubsub_common.security.keys import act_as_server, new_pair
 from pubsub_common.security.subscription_guard import Guard

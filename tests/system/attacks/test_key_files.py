@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from attack_tools import Vault
-from running_roles import WAIT_S, Program, free_port
+from support.attack_tools import Vault
+from support.running_roles import WAIT_S, Program, free_port
 
 from pubsub_common.security.keys import new_pair
 

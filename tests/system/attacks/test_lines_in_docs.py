@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from attack_tools import Vault
-from running_roles import Program, free_port
+from support.attack_tools import Vault
+from support.paths import DOCS
+from support.running_roles import Program, free_port
 
 pytestmark = pytest.mark.integration
 
 Run = Callable[..., Program]
-OPERATIONS = Path(__file__).parents[5] / "docs" / "operations.md"
+OPERATIONS = DOCS / "operations.md"
 # An honest program does not do this; `test_subscriptions.py` does, and sees the line.
 BY_HAND = "`…: hung up on …, who may not have …`"
 

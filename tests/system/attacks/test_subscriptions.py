@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 import zmq
-from attack_tools import (
+from support.attack_tools import (
     HUNG_UP,
     LET_IN,
     TURNED_AWAY,
     MakeScene,
     Scene,
     publish_and_hear,
+    publish_until_seen,
     register,
 )
-from running_roles import wait_for
+from support.running_roles import wait_for
 
 from pubsub_common.protocol.events import ready_topic
 from pubsub_common.protocol.recovery_messages import (
@@ -187,9 +188,7 @@ def test_a_revoked_subscriber_hears_nothing_more(make_scene: MakeScene) -> None:
     alice = scene.publisher("alice", "open")
     bob = scene.receive("bob", "open")
     spy = scene.spy(scene.vault.keys("mallory").pair, *scene.data_port(alice), OPEN)
-    wait_for(
-        lambda: alice.publish_event("open", b"before") or spy.socket.poll(5), "events"
-    )
+    publish_until_seen(alice, "open", b"before", spy)
 
     scene.vault.revoke("mallory")
     spy.wait_for(HUNG_UP)
@@ -206,9 +205,7 @@ def test_a_topic_that_is_granted_no_longer_is_not_heard_any_more(
     alice = scene.publisher("alice", "open", "other")
     bob = scene.receive("bob", "open")
     spy = scene.spy(scene.vault.keys("mallory").pair, *scene.data_port(alice), OPEN)
-    wait_for(
-        lambda: alice.publish_event("open", b"before") or spy.socket.poll(5), "events"
-    )
+    publish_until_seen(alice, "open", b"before", spy)
 
     scene.vault.write_policy(POLICY.replace('"open"', '"other"'))
     # It may still connect, but is hung up on for its subscription, again and again.
@@ -264,9 +261,7 @@ def test_nobody_ends_the_subscription_of_another(
             wire.force(each)
     # Its last subscription is in force: all before it was taken in.
     wire.socket.send(b"\x01" + OPEN)
-    wait_for(
-        lambda: alice.publish_event("open", b"x") or wire.socket.poll(5), "an event"
-    )
+    publish_until_seen(alice, "open", b"x", wire)
 
     assert alice.subscriber_count >= 1
     publish_and_hear(alice, "open", bob, b"after")
@@ -303,9 +298,7 @@ def test_a_subscriber_that_is_not_registered_may_have_what_it_may(
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "open")
     spy = scene.spy(scene.vault.keys("mallory").pair, *scene.data_port(alice), OPEN)
-    wait_for(
-        lambda: alice.publish_event("open", b"x") or spy.socket.poll(5), "an event"
-    )
+    publish_until_seen(alice, "open", b"x", spy)
     assert spy.saw(HUNG_UP) == 0
 
 

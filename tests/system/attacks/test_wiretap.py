@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack_tools import Vault, publish_and_hear
-from running_roles import WAIT_S, Receiver, RunningBroker, free_port
+from support.attack_tools import Vault, publish_and_hear
+from support.running_roles import WAIT_S, Receiver, RunningBroker, free_port
 
 from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher

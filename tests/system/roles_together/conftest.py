@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pubsub_common.protocol.messages import Model
-from pubsub_publisher import Publisher
-from pubsub_subscriber import Subscriber
-
-sys.path.insert(0, str(Path(__file__).parent))
-import running_roles
-from running_roles import (
+from support import running_roles
+from support.running_roles import (
     MODELS,
     WAIT_S,
     Program,
@@ -25,6 +18,10 @@ from running_roles import (
     Security,
     free_port,
 )
+
+from pubsub_common.protocol.messages import Model
+from pubsub_publisher import Publisher
+from pubsub_subscriber import Subscriber
 
 
 @pytest.fixture(params=MODELS)

@@ -7,7 +7,14 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from running_roles import WAIT_S, Gaps, Receiver, RunningBroker, status, wait_for
+from support.running_roles import (
+    WAIT_S,
+    Gaps,
+    Receiver,
+    RunningBroker,
+    status,
+    wait_for,
+)
 
 from pubsub_common.errors import NotReady, RegistrationRefused
 from pubsub_common.protocol.messages import Model

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from running_roles import Receiver, RunningBroker, registered, wait_for
+from support.running_roles import Receiver, RunningBroker, registered, wait_for
 
 from pubsub_broker.monitoring import status_view
 from pubsub_common.protocol.messages import Latency, Status

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
+from support.running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
 
 from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from running_roles import WAIT_S, RunningBroker, free_port, status, wait_for
+from support.running_roles import WAIT_S, RunningBroker, free_port, status, wait_for
 
 from pubsub_common.client import session
 from pubsub_subscriber import Subscriber

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from running_roles import WAIT_S, Program, free_port, registered, wait_for
+from support.running_roles import WAIT_S, Program, free_port, registered, wait_for
 
 from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.events import ready_topic, topic_prefix

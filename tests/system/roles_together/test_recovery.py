@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from running_roles import (
+from support.running_roles import (
     WAIT_S,
     Gaps,
     Program,

@@ -6,12 +6,12 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.paths import DOCS
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import (
@@ -510,7 +510,7 @@ def test_any_sequence_of_requests_is_answered_one_by_one(
 
 def refused_requests() -> list[str]:
     """The vectors of docs/protocol.md: id, code and request."""
-    document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text("utf-8")
+    document = (DOCS / "protocol.md").read_text("utf-8")
     [block] = re.findall(r"^```json refused\n(.*?)^```$", document, re.DOTALL | re.M)
     return str(block).splitlines()
 

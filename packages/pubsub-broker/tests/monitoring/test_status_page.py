@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
-import os
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from broker_reports import client, report
+from support.broker_reports import client, report
 
 from pubsub_broker.monitoring.status_page import policy_of, routes
 from pubsub_common.errors import PubSubError
@@ -51,23 +47,6 @@ USUAL = (
     client("subscriber", "10.0.0.3", "weather", weather=12),
     client("subscriber", "10.0.0.4", "#"),
 )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = Path(__file__).parents[2] / "pubsub-perf" / "tests"
-    sys.path.insert(0, str(folder))
-    tools = importlib.import_module("perf_browser")
-    program = tools.find_browser()
-    if program is None:
-        why = "there is no Chromium (make browser installs it)"
-        if os.environ.get("CI"):
-            pytest.fail(f"no browser in CI: {why}")
-        pytest.skip(f"no browser here: {why}")
-    profile = tmp_path_factory.mktemp("browser") / "profile"
-    profile.mkdir()
-    with tools.Browser(program, profile) as browser:
-        yield browser
 
 
 @pytest.fixture

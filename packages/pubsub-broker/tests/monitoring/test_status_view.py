@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from broker_reports import client, report
+from support.broker_reports import client, report
 
 from pubsub_broker.monitoring import status_view
 from pubsub_broker.monitoring.status_view import rate, slow, topics_of, view_of

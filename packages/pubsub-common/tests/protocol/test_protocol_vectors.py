@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import typing
-from pathlib import Path
 
 import msgspec
 import pytest
+from support.paths import DOCS
 
 from pubsub_common import defaults
 from pubsub_common.errors import ProtocolError
@@ -42,7 +42,7 @@ from pubsub_common.protocol.recovery_messages import (
     recovery_topic,
 )
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text("utf-8")
+DOCUMENT = (DOCS / "protocol.md").read_text("utf-8")
 
 
 def blocks(info: str) -> list[list[str]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from perf_waiting import wait_for
+from support.perf_waiting import wait_for
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.measurement.latency_file import HEADER

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from perf_waiting import wait_for
+from support.paths import ROOT
+from support.perf_waiting import wait_for
 
 from pubsub_perf import CentralizedPerformanceTest, DecentralizedPerformanceTest
 from pubsub_perf.hosts import HostError
@@ -144,7 +145,7 @@ def test_an_interrupted_sweep_leaves_nothing_behind(
 
 
 def in_namespaces(what: str) -> Any:
-    script = Path(__file__).with_name("in_namespaces.py")
+    script = ROOT / "tests" / "support" / "in_namespaces.py"
     done = subprocess.run(
         [sys.executable, str(script), what], capture_output=True, text=True, timeout=100
     )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import perf_analysis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from perf_figures import cell, log_normal, outside, overlapping
-from perf_sweeps import write_sweep
+from support import perf_analysis
+from support.perf_figures import cell, log_normal, outside, overlapping
+from support.perf_sweeps import write_sweep
 
 from pubsub_perf import plots
 from pubsub_perf.plan import topologies

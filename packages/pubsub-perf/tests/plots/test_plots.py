@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
-from perf_figures import axes_of, cell, draw, log_normal, texts, xs, ys
+from support.perf_figures import axes_of, cell, draw, log_normal, texts, xs, ys
 
 import pubsub_perf
 from pubsub_perf.plots import box_figure, ecdf_figure, growth_figure, save

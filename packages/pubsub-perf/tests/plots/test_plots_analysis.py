@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import perf_analysis
 import pytest
-from perf_analysis import SIZES, analysis, cell
-from perf_figures import axes_of, texts, xs, ys
+from support import perf_analysis
+from support.perf_analysis import SIZES, analysis, cell
+from support.perf_figures import axes_of, texts, xs, ys
 
 from pubsub_perf.analysis.values.results import Estimate, QueueingView
 from pubsub_perf.plots import (

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import LogNorm
-from perf_figures import axes_of, cell, log_normal, texts, xs, ys
-from perf_sweeps import WARMUP, write_sweep
+from support.perf_figures import axes_of, cell, log_normal, texts, xs, ys
+from support.perf_sweeps import WARMUP, write_sweep
 
 from pubsub_perf.plan import topologies
 from pubsub_perf.plots import (

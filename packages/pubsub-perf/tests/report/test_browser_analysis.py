@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from perf_browser import Browser
-from perf_sweeps import write_sweep
+from support.perf_browser import Browser
+from support.perf_sweeps import write_sweep
 
 from pubsub_perf.plan import topologies
 from pubsub_perf.report.analysis_page import write_analysis

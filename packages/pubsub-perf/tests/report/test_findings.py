@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from perf_analysis import SIZES, analysis
+from support.perf_analysis import SIZES, analysis
 
 from pubsub_perf.analysis.values.results import (
     Estimate,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-import perf_analysis
 import pytest
-from perf_figures import cell, log_normal
+from support import perf_analysis
+from support.perf_figures import cell, log_normal
 
 from pubsub_perf import plots
 from pubsub_perf.report.svg_for_page import THEME, as_uri, for_page

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from perf_browser import Browser
-from perf_sweeps import write_sweep
+from support.perf_browser import Browser
+from support.perf_sweeps import write_sweep
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.net.http_server import HttpServer

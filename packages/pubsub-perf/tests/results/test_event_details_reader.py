@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from perf_sweeps import WARMUP, write_details, write_sweep
+from support.perf_sweeps import WARMUP, write_details, write_sweep
 
 from pubsub_perf.plan import topologies
 from pubsub_perf.results.cell_summary import Measured, measure

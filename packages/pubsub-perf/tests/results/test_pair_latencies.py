@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from perf_figures import cell
-from perf_sweeps import WARMUP, write_sweep
+from support.perf_figures import cell
+from support.perf_sweeps import WARMUP, write_sweep
 
 from pubsub_perf.plan import topologies
 from pubsub_perf.plots.host_latencies import hosts_of

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from publisher_peers import WAIT_S, FakeBroker, RawSubscriber, wait_for
+from support.publisher_peers import WAIT_S, FakeBroker, RawSubscriber, wait_for
 
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.batches import Batch, decode_batch_body, is_batch

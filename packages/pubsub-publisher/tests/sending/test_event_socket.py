@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import zmq
-from publisher_peers import WAIT_MS, events_of
+from support.publisher_peers import WAIT_MS, events_of
 
 from pubsub_common.net.sockets import end_context
 from pubsub_common.protocol.batches import is_batch

@@ -3,8 +3,8 @@
 Theory of operation
 -------------------
 It wraps the synchronous subscriber and does what that one does, except that the event loop
-waits in its place (`pubsub_subscriber.receiving.asyncio_watcher`). What must be done by a certain time, like
-settling and asking again, ends a wait by a timer.
+waits in its place (`pubsub_subscriber.receiving.asyncio_watcher`). What must be done by a
+certain time, like settling and asking again, ends a wait by a timer.
 
 An event is taken in the step of the loop that delivers it. So a task that is cancelled while
 it waits has none in hand, and the next call gets it. The burst that a task goes through stays

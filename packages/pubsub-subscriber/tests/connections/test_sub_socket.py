@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
-from subscriber_peers import RawPublisher, free_port, wait_for
+from support.subscriber_peers import RawPublisher, free_port, wait_for
 
 from pubsub_common.protocol.events import decode_event, ready_topic
 from pubsub_subscriber.connections.sub_socket import Inlet

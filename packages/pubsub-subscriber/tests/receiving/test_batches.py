@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from subscriber_peers import FakeBroker, RawPublisher, wait_for
+from support.subscriber_peers import FakeBroker, RawPublisher, wait_for
 
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import topic_prefix

@@ -12,14 +12,21 @@ from typing import Any
 
 import pytest
 import zmq
-from subscriber_peers import WAIT_S, FakeBroker, RawPublisher, wait_for
+from support.subscriber_peers import (
+    BOTH_MODELS,
+    WAIT_S,
+    FakeBroker,
+    RawPublisher,
+    connect,
+    ended,
+    wait_for,
+)
 
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import Event, encode_event, topic_prefix
 from pubsub_common.protocol.messages import Model
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.sub_socket import Inlet, is_ring
-from test_subscriber import BOTH_MODELS, connect, ended
 
 pytestmark = pytest.mark.integration
 

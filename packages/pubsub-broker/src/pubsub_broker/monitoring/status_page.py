@@ -17,7 +17,7 @@ from pubsub_common.protocol.messages import Status
 
 def routes(status: Callable[[], Status]) -> Mapping[str, Callable[[], Answer]]:
     """The page, and what it asks for each second."""
-    html = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    html = Path(__file__).with_name("status_page.html").read_text(encoding="utf-8")
     page = Answer("text/html; charset=utf-8", html.encode(), policy_of(html))
 
     def report() -> Answer:

@@ -1,5 +1,5 @@
 """Encrypted and authenticated connections (ZeroMQ's CURVE), and who may do what.
 
-Nothing here is loaded by programs that use no keys, except `handshakes`, which tells
+Nothing here is loaded by programs that use no keys, except `handshake_failure`, which tells
 those why a secure broker does not talk to them.
 """

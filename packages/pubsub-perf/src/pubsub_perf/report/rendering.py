@@ -18,7 +18,7 @@ _MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~])")
 def render(names: tuple[str, ...], words: Mapping[str, object]) -> dict[str, bytes]:
     """The files ``names``, each made of its template ``<name>.j2``. Pages also get the
     style and script of all pages, and what a content security policy calls them."""
-    folder = resources.files("pubsub_perf") / "templates"
+    folder = resources.files("pubsub_perf.report") / "templates"
     sources = {
         f"{name}.j2": (folder / f"{name}.j2").read_text(encoding="utf-8")
         for name in names

@@ -39,8 +39,8 @@ Frame = bytes | bytearray
 
 
 class AnsweringSocket(DataSocket):
-    """The XPUB socket of a publisher, for one that sends on it (`pubsub_publisher.sending.event_socket`),
-    and calls `_after_send` then.
+    """The XPUB socket of a publisher. The class that sends on it
+    (`pubsub_publisher.sending.event_socket`) calls `_after_send` then.
 
     ``address`` and ``session`` go into every answer; whoever owns this sets them.
     """

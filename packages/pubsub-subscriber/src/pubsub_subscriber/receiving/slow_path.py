@@ -1,8 +1,8 @@
 """Frames that are not as usual: first events of streams, other numbers than expected,
 answers, garbage. Shell (it holds the streams' lock).
 
-`pubsub_subscriber.receiving.fast_path` takes what is as usual, in a hurry, and gives everything else to
-this, which goes step by step.
+`pubsub_subscriber.receiving.fast_path` takes what is as usual, in a hurry, and gives
+everything else to this, which goes step by step.
 """
 
 from __future__ import annotations

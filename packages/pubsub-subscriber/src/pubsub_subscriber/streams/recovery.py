@@ -16,9 +16,9 @@ never arrived.
 With ``from_start`` a stream begins with the oldest event that its publisher still has.
 What it no longer has was never ours, so it is not lost.
 
-When another publisher takes over the topic (`pubsub_subscriber.streams.stream_table`), a stream that is held
-still gets what was published before that, and nothing more: what comes then is passed over,
-also if the stream is still held when the topic is its own again.
+When another publisher takes over the topic (`pubsub_subscriber.streams.stream_table`), a
+stream that is held still gets what was published before that, and nothing more: what comes
+then is passed over, also if the stream is still held when the topic is its own again.
 
 All times are seconds of one monotonic clock.
 """

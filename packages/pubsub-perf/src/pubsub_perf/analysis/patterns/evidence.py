@@ -34,7 +34,7 @@ class Evidence:
     that have no partner."""
 
     samples: Samples
-    model_pairs: Sequence[Pair]
+    pairs: Sequence[Pair]
     alone: Sequence[LeftOut]
     compared: Sequence[PairResult]
     how: Resampling
