@@ -22,7 +22,7 @@ INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-.PHONY: help install build test chaos soak fuzz lint format types docs check perf bench bench-check bench-peers mininet browser lock clean
+.PHONY: help install build test chaos soak fuzz lint contracts format types docs check perf bench bench-check bench-peers mininet browser lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ lint: install ## check style, and for what is insecure
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive $(wildcard packages/*/src) scripts
 	.venv/bin/python scripts/audit.py
 
+contracts: install ## check which packages and folders import which (pyproject.toml)
+	.venv/bin/lint-imports --no-logo
+
 format: install ## put the code into shape
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
@@ -57,7 +60,7 @@ types: install $(PACKAGES:%=types-%) ## check types
 types-%: install
 	.venv/bin/mypy packages/pubsub-$*/src packages/pubsub-$*/tests
 
-check: lint types test ## all of the above
+check: lint contracts types test ## all of the above
 
 docs: install ## build the docs as a site in site/, which can be read as files
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict

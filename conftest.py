@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from support.broker_process import BrokerProcess
 from support.perf_browser import Browser, find_browser
 
 from pubsub_perf.hosts import namespaces
@@ -80,3 +81,18 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     profile.mkdir()
     with Browser(program, profile) as browser:
         yield browser
+
+
+@pytest.fixture
+def broker_process() -> Iterator[Callable[..., BrokerProcess]]:
+    """Starts brokers, and ends them after the test."""
+    started: list[BrokerProcess] = []
+
+    def start(*words: str, code: str | None = None) -> BrokerProcess:
+        started.append(BrokerProcess(*words, code=code))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.communicate()

@@ -12,7 +12,7 @@ from support.paths import ROOT
 
 PAGE = ROOT / "docs" / "security.md"
 SECURITY = ROOT / "SECURITY.md"
-ATTACKS = ROOT / "packages/pubsub-perf/tests/integration/attacks"
+ATTACKS = ROOT / "tests/system/attacks"
 
 
 def test_every_attack_in_the_table_has_its_test() -> None:

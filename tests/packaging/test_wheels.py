@@ -138,8 +138,8 @@ def test_perf_installs_with_everything_and_runs_a_sweep_without_mininet(
     # On a machine without Mininet (here: its program's name is unknown), the sweep
     # says so in one line and runs on local hosts.
     without = (
-        "import sys; from pubsub_perf import cli; from pubsub_perf.hosts import isolation;"
-        "isolation.TOOLS['no-such-program'] = 'some-package'; sys.exit(cli.main())"
+        "import sys; from pubsub_perf import cli; from pubsub_perf.hosts import namespaces;"
+        "namespaces.TOOLS['no-such-program'] = 'some-package'; sys.exit(cli.main())"
     )
     done = subprocess.run(
         [programs / "python", "-c", without, "sweep", "--preset=smoke"],

@@ -41,7 +41,7 @@ threading.Event().wait()
 # A broker in which something happens that nobody has thought of.
 BROKEN = """
 import sys
-from pubsub_broker import core
+from pubsub_broker.control import core
 from pubsub_broker.cli import main
 def fail(*_arguments):
     raise ZeroDivisionError("line one\\nline two")

@@ -228,7 +228,7 @@ def clients(port: int) -> list[str]:
 PATIENT_PUBLISHER = """
 import sys
 from pubsub_publisher import Publisher, cli
-from pubsub_common import cli as common
+from pubsub_common.cli import program as common
 
 publisher = Publisher(
     topics=["A"], max_event_count=200, sleep_period=0, payload_bytes=1_000_000,

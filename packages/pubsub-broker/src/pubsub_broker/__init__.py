@@ -1,4 +1,7 @@
-"""The broker: a forwarder of events, or only a registry of who publishes what."""
+"""The broker: a forwarder of events, or only a registry of who publishes what.
+
+Shell, except `config`.
+"""
 
 from typing import TYPE_CHECKING, Any
 

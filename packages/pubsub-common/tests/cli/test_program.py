@@ -295,12 +295,12 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_reader_that_has_left_is_no_error() -> None:
     code = """
 import sys
-from pubsub_common import cli
+from pubsub_common.cli import program
 def work():
     sys.stdin.readline()
     for _ in range(100_000):
         print("line")
-sys.exit(cli.run("x", work))
+sys.exit(program.run("x", work))
 """
     with python(code) as process:
         assert process.stdout is not None
@@ -375,8 +375,8 @@ def test_handlers_are_put_back_after_an_error_too() -> None:
 def test_a_second_signal_ends_the_process_at_once(first: int) -> None:
     code = """
 import threading
-from pubsub_common import cli
-with cli.stopped_by_signals(lambda: print("stopping", flush=True)):
+from pubsub_common.cli import program
+with program.stopped_by_signals(lambda: print("stopping", flush=True)):
     print("ready", flush=True)
     while True:
         threading.Event().wait(60)

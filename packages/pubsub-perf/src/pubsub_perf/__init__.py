@@ -1,4 +1,7 @@
-"""Measure both dissemination models on Mininet hosts, and look at the result."""
+"""Measure both dissemination models on Mininet hosts, and look at the result.
+
+Shell, except `units`.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,7 @@
-"""The publisher: binds a port, registers, publishes; indifferent to the model."""
+"""The publisher: binds a port, registers, publishes; indifferent to the model.
+
+Shell, except `payloads`.
+"""
 
 from typing import TYPE_CHECKING, Any
 

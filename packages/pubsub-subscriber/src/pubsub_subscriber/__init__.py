@@ -1,4 +1,7 @@
-"""The subscriber: receives events of its topics and records their latency."""
+"""The subscriber: receives events of its topics and records their latency.
+
+Shell.
+"""
 
 from typing import TYPE_CHECKING, Any
 

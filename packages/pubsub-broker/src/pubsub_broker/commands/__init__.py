@@ -1,1 +1,4 @@
-"""The subcommands of `pubsub-broker`. Shell."""
+"""The subcommands of `pubsub-broker`.
+
+Shell.
+"""

@@ -1,3 +1,4 @@
-"""Decides on requests of clients: who may register, and what other clients are told.
+"""Decides on requests of clients: which may register, and what the others are told.
+
 Core.
 """

@@ -1,3 +1,4 @@
-"""Forwards events in the centralized model: sockets and forwarding loops. Shell;
-`sender_check` and `draining` are core.
+"""Forwards events in the centralized model: sockets and forwarding loops.
+
+Shell, except `draining` and `sender_check`.
 """

@@ -1,3 +1,4 @@
-"""How many clients and requests the broker accepts. Core; `capacity` and `descriptors`
-are shell.
+"""How many clients and requests the broker accepts.
+
+Core, except `capacity` and `descriptors`.
 """

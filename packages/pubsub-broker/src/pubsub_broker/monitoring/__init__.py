@@ -1,3 +1,4 @@
-"""Shows the state of the broker: status, page, metrics, event log. Shell;
-`status_view` and `status_text` are core.
+"""Shows the state of the broker: status, page, metrics, event log.
+
+Shell, except `status_text` and `status_view`.
 """

@@ -1,1 +1,4 @@
-"""The registered clients, and their snapshot on disk. Core; `snapshot_file` is shell."""
+"""The registered clients, and their snapshot on disk.
+
+Core, except `snapshot_file`.
+"""

@@ -1,3 +1,4 @@
-"""Keys, policy and permissions. Shell; `authorization`, `enrollment`, `grants` and
-`policy` are core.
+"""Keys, policy and permissions.
+
+Shell, except `authorization`, `enrollment`, `grants` and `policy`.
 """

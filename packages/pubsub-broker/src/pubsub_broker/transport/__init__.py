@@ -1,1 +1,4 @@
-"""The control port: connections in, requests out. Shell."""
+"""The control port: connections and requests of clients.
+
+Shell.
+"""

@@ -1,1 +1,4 @@
-"""What all console scripts share: usage text, options, configuration, signals. Shell."""
+"""What all console scripts share: usage text, options, configuration, signals.
+
+Shell, except `settings`, `usage_text` and `completion`.
+"""

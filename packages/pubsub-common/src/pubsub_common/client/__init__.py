@@ -1,3 +1,4 @@
-"""A client's connection to the broker: registration, heartbeats, clock offset. Core in
-`session` and `clock_offset`, shell elsewhere.
+"""A client's connection to the broker: registration, heartbeats, clock offset.
+
+Shell, except `clock_offset` and `session`.
 """

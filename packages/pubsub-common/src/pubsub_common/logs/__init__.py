@@ -1,3 +1,4 @@
-"""Log lines: formats, and limits on how often a line repeats. Shell; `audit` and
-`throttle` are core.
+"""Log lines: their formats, and limits on how often a line repeats.
+
+Shell, except `audit` and `throttle`.
 """

@@ -1,3 +1,4 @@
-"""Clocks, latency histograms, and the files that hold measured latencies. Shell;
-`latency_histogram` is core.
+"""Clocks, latency histograms, and the files that hold measured latencies.
+
+Shell, except `latency_histogram`.
 """

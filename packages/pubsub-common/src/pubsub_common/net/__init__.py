@@ -1,3 +1,4 @@
-"""Network helpers: addresses, ZeroMQ sockets, TCP tables, a small HTTP server. Shell;
-`tcp_table` is core.
+"""Addresses of this machine, ZeroMQ sockets, TCP tables, a small HTTP server.
+
+Shell, except `tcp_table`.
 """

@@ -1,1 +1,4 @@
-"""The wire format: topics, events, batches, control messages, sequence numbers. Core."""
+"""The wire format: topics, events, batches, control messages, sequence numbers.
+
+Core.
+"""

@@ -2,4 +2,6 @@
 
 Nothing here is loaded by programs that use no keys, except `handshake_failure`, which tells
 those why a secure broker does not talk to them.
+
+Shell, except `z85`.
 """

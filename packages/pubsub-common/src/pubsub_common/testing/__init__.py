@@ -2,6 +2,8 @@
 
 The fixtures are in `pubsub_common.testing.plugin`, which pytest finds by itself; this is what
 tests import by name. See ``docs/testing.md``.
+
+Shell.
 """
 
 from __future__ import annotations

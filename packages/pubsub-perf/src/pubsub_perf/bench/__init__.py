@@ -3,4 +3,6 @@ do, and to other systems.
 
 `job` says what one process does, `worker` is that process, `systems` holds one module for
 each system, `runner` starts the processes of one run, `bars` lists what is compared.
+
+Shell.
 """

@@ -1,1 +1,4 @@
-"""The subcommands of `pubsub-perf`. Shell."""
+"""The subcommands of `pubsub-perf`.
+
+Shell.
+"""

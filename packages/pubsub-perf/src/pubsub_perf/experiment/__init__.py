@@ -1,1 +1,4 @@
-"""Runs sweeps: cells, roles, CPU monitor, records. Shell."""
+"""Runs sweeps: cells, roles, CPU monitor, records.
+
+Shell, except `fidelity`.
+"""

@@ -1,4 +1,7 @@
-"""Hosts to run roles on: real Mininet hosts, or loopback addresses."""
+"""Hosts to run roles on: real Mininet hosts, or loopback addresses.
+
+Shell.
+"""
 
 from pubsub_perf.hosts.factory import choose, open_hosts
 from pubsub_perf.hosts.interface import HostError, Hosts

@@ -1,1 +1,4 @@
-"""Which cells a sweep has: topologies, presets, cases. Core."""
+"""Which cells a sweep has: topologies, presets, cases.
+
+Core.
+"""

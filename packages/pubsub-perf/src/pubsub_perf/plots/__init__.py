@@ -1,4 +1,7 @@
-"""Figures of one-way latency; the only importer of matplotlib."""
+"""Figures of one-way latency; the only importer of matplotlib.
+
+Shell.
+"""
 
 from pubsub_perf.plots.box_plot import box_figure
 from pubsub_perf.plots.ecdf import ecdf_figure

@@ -1,3 +1,4 @@
-"""The report of a sweep: content, figures, pages. Shell; `findings` and `svg_for_page`
-are core.
+"""The report of a sweep: content, figures, pages.
+
+Shell, except `svg_for_page`.
 """

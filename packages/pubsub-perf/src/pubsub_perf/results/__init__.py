@@ -1,1 +1,4 @@
-"""Reads a sweep folder: cells, latencies, details. Shell."""
+"""Reads a sweep folder: cells, latencies, event details.
+
+Shell, except `summary_statistics`.
+"""

@@ -1,1 +1,4 @@
-"""Payloads from files and standard input. Shell."""
+"""Payloads from files and standard input.
+
+Shell, except `record_splitter`.
+"""

@@ -1,1 +1,4 @@
-"""When to publish: schedules, rate limits, precise sleeps. Shell; `schedule` is core."""
+"""When to publish: schedules, rate limits, precise sleeps.
+
+Shell, except `schedule`.
+"""

@@ -1,1 +1,4 @@
-"""Which subscribers a publisher accepts. Shell; `grants` is core."""
+"""Which subscribers a publisher accepts.
+
+Shell, except `grants`.
+"""

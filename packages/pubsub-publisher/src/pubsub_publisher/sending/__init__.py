@@ -1,3 +1,4 @@
-"""The data socket: events and batches out, subscriptions in. Shell; `batching` is
-core.
+"""The data socket: events and batches out, subscriptions in.
+
+Shell.
 """

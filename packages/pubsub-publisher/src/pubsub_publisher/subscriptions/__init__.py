@@ -1,1 +1,4 @@
-"""What subscribers ask a publisher: readiness, missed events, positions. Shell."""
+"""What subscribers ask of a publisher: readiness, missed events, positions.
+
+Shell.
+"""

@@ -1,1 +1,4 @@
-"""A publisher's topics: names, sequence numbers, history. Core."""
+"""A publisher's topics: names, sequence numbers, history.
+
+Core.
+"""

@@ -1,1 +1,4 @@
-"""The sockets that events arrive on, directly or through the broker. Shell."""
+"""The sockets that events arrive on, from publishers or from the broker.
+
+Shell.
+"""

@@ -1,1 +1,4 @@
-"""Records the latency of received events. Core."""
+"""Records the latency of received events.
+
+Core.
+"""

@@ -1,1 +1,4 @@
-"""Prints received events. Shell."""
+"""Prints received events.
+
+Shell, except `formats`.
+"""

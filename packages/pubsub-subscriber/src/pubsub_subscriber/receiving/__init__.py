@@ -1,1 +1,4 @@
-"""Turns frames into events. Shell."""
+"""Turns frames into events.
+
+Shell.
+"""

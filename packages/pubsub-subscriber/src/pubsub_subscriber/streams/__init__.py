@@ -1,1 +1,4 @@
-"""The state of each stream: sequence numbers, gaps, recovery, ownership. Core."""
+"""The state of each stream: sequence numbers, gaps, recovery, ownership.
+
+Core.
+"""

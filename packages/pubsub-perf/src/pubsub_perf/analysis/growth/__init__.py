@@ -1,1 +1,4 @@
-"""How latency grows with the number of hosts: series and shapes. Core."""
+"""How latency grows with the number of hosts: series and shapes.
+
+Core.
+"""

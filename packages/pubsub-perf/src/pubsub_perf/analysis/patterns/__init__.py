@@ -1,1 +1,4 @@
-"""Decides which expected patterns the data supports. Core."""
+"""Decides which of the expected patterns the data supports.
+
+Core.
+"""

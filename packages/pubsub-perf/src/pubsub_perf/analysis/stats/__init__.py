@@ -1,1 +1,4 @@
-"""Statistics: bootstrap, effect sizes, least squares, verdicts. Core."""
+"""Bootstrap, effect sizes, least squares, verdicts.
+
+Core.
+"""

@@ -1,1 +1,4 @@
-"""Synthetic data with known patterns, to check the analysis against. Core."""
+"""Synthetic data with known patterns, which the analysis is checked against.
+
+Shell.
+"""

@@ -1,1 +1,4 @@
-"""Values that the analysis produces and the report shows. Core."""
+"""The values that the analysis produces and the report shows.
+
+Core.
+"""

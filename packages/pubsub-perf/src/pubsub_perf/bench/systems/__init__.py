@@ -2,6 +2,8 @@
 
 A module has `publish` and `subscribe`, which do a whole job in the way that the system's
 own documentation advises, and `broker`, which tells how to run its broker.
+
+Shell.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
-"""What a benchmark process is asked to do, and what it measured. Core; `ports` is
-shell.
+"""What a benchmark process is asked to do, and what it measured.
+
+Shell, except `job`.
 """
