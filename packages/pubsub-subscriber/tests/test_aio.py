@@ -270,7 +270,7 @@ def test_who_waits_gets_what_another_task_took_from_the_socket(
             await asyncio.sleep(0)
             two = Batch(publisher.address, 1, 0, 0, [0, 0], [b"", b""], "A")
             publisher.socket.send(encode_batch(two))
-            [inlet] = subscriber._receiver.inlets.values()
+            [inlet] = subscriber._receiver.sockets.open
             # Not a turn of the loop meanwhile, and the look takes the news away.
             with inlet.lock:
                 wait_for(inlet.readable, "the arrival")

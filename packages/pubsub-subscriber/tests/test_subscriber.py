@@ -805,7 +805,7 @@ def flood(
             "A", publisher.address, publisher.session, next(numbers), 0, b""
         )
 
-    for inlet in subscriber._receiver.inlets.values():
+    for inlet in subscriber._sockets.open:
         monkeypatch.setattr(inlet, "receive_frame", receive)
 
 
@@ -1676,7 +1676,7 @@ def test_when_nobody_is_there_for_a_moment_the_connection_to_the_broker_stays(
     heard = [forwarder.next_subscription() for _ in range(2)]
     # Not (a/z, 2), for which publishers would wait until there are two.
     assert heard == [(True, b"a/z\0"), (True, ready_topic("a/z", subscriber.session))]
-    assert [*subscriber._receiver.inlets] == [forwarder.port]
+    assert subscriber._sockets.numbers() == {forwarder.port}
 
 
 @pytest.mark.integration

@@ -201,8 +201,9 @@ class Subscriber:
             self._settlement.next_deadline,
             None if self._recovery is None else self._settlement.poll,
         )
+        self._sockets = self._receiver.sockets
         self._via_broker = BrokerWays(
-            self._receiver, self._open_inlet, self._names.in_all
+            self._sockets, self._new_inlet, self._names.in_all
         )
         self._ways = self._choose_ways()
         self._notifications: deque[Changed] = deque()
@@ -333,8 +334,7 @@ class Subscriber:
         self._configured = False
         if self._control is not None:
             self._control.close({})
-        for inlet in (*self._receiver.inlets.values(), *self._receiver.retired):
-            inlet.close(0)
+        self._sockets.close_all()
         end_context(self._context)
         waker, self._receiver.waker = self._receiver.waker, None
         if waker is not None:
@@ -458,7 +458,7 @@ class Subscriber:
                 raise NotReady(f"{self._streams.awaited()} answers are missing")
             if now >= ask_at:
                 ask_at = now + _ASK_AGAIN_S
-                for inlet in tuple(self._receiver.inlets.values()):
+                for inlet in self._sockets.open:
                     arrived |= inlet.ask_again()
             if arrived:
                 yield None
@@ -578,11 +578,11 @@ class Subscriber:
         if self.centralized:
             return self._via_broker
         if self._keys is None:
-            return SharedWay(self._receiver, self._open_inlet)
+            return SharedWay(self._sockets, self._new_inlet)
         has_left = self._streams.has_left
-        return SeparateWays(self._receiver, self._open_inlet, self._keys.pair, has_left)
+        return SeparateWays(self._sockets, self._new_inlet, self._keys.pair, has_left)
 
-    def _open_inlet(self, port: int, topics: Iterable[str]) -> Inlet:
+    def _new_inlet(self, topics: Iterable[str]) -> Inlet:
         names = tuple(topics)
         # Of several publishers each answers for its own topics.
         in_all = self._names.in_all(names) if self.centralized else 0
@@ -598,5 +598,4 @@ class Subscriber:
             from pubsub_common.security.keys import act_as_client
 
             act_as_client(inlet.socket, self._keys.pair, self._keys.broker)
-        self._receiver.inlets[port] = inlet
         return inlet

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import resource
 from collections.abc import Iterable, Iterator
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 import zmq
@@ -15,8 +13,8 @@ from pubsub_common.net.sockets import new_context
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.keys import new_pair
 from pubsub_subscriber.connections.direct import SeparateWays, allow_files
+from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import Inlet
-from pubsub_subscriber.receiving.receiver import Receiver
 
 pytestmark = pytest.mark.integration
 
@@ -33,20 +31,15 @@ class Bench:
     publisher, which takes three."""
 
     def __init__(self) -> None:
-        self.inlets: dict[int, Inlet] = {}
-        self.retired: list[Inlet] = []
+        self.sockets = SocketSet(lambda: None)
         self.left: set[int] = set()
         self._context = new_context(2)
-        receiver = SimpleNamespace(
-            inlets=self.inlets, retired=self.retired, changed=lambda: None
-        )
         self.ways = SeparateWays(
-            cast(Receiver, receiver), self._open, new_pair(), self.left.__contains__
+            self.sockets, self._new_inlet, new_pair(), self.left.__contains__
         )
 
-    def _open(self, number: int, topics: Iterable[str]) -> Inlet:
-        inlet = self.inlets[number] = Inlet(self._context, topics, 5, 10)
-        return inlet
+    def _new_inlet(self, topics: Iterable[str]) -> Inlet:
+        return Inlet(self._context, topics, 5, 10)
 
     def make_room(self) -> None:
         """As if another program had ended."""
@@ -54,9 +47,8 @@ class Bench:
         self._context = new_context()
 
     def close(self) -> None:
-        for inlet in (*self.inlets.values(), *self.retired):
-            inlet.close(0)
-        self.retired.clear()
+        self.sockets.close_all()
+        self.sockets.retired.clear()
         self._context.term()
 
 
@@ -74,14 +66,14 @@ def test_who_cannot_have_a_socket_is_heard_when_there_is_one(
         bench.ways.join(info(session))
     assert bench.ways.look() is not None  # it looks again
     assert bench.ways.inlet(1, "A") is None
-    assert not bench.inlets
+    assert not bench.sockets.open
 
     bench.make_room()
     bench.ways.look()
 
     assert bench.ways.inlet(1, "A") is not None
     assert bench.ways.inlet(2, "A") is not None
-    assert len(bench.inlets) == 2
+    assert len(bench.sockets.open) == 2
     assert len(caplog.messages) == 1
 
 
@@ -94,16 +86,16 @@ def test_who_has_left_before_there_was_one_is_not_connected_to(bench: Bench) -> 
     bench.make_room()
 
     assert bench.ways.look() is None
-    assert not bench.inlets
+    assert not bench.sockets.open
 
 
 def test_other_errors_are_not_passed_over(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_number: int, _topics: Iterable[str]) -> Inlet:
+    def broken(_topics: Iterable[str]) -> Inlet:
         raise zmq.ZMQError(errno.EFAULT)
 
-    monkeypatch.setattr(bench.ways, "_open_inlet", broken)
+    monkeypatch.setattr(bench.ways, "_new_inlet", broken)
 
     with pytest.raises(zmq.ZMQError):
         bench.ways.join(info(1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import zmq
 from hypothesis import given
@@ -18,6 +18,7 @@ from pubsub_common.protocol.events import (
     ready_topic,
     topic_prefix,
 )
+from pubsub_subscriber.connections.sub_socket import Inlet
 from pubsub_subscriber.receiving.fast_path import Intake
 from pubsub_subscriber.receiving.receiver import Receiver
 from pubsub_subscriber.streams.stream_table import Streams
@@ -77,7 +78,7 @@ def test_who_fetches_until_nothing_waits_has_it_all(
                 }.get(kind)
                 or encode_event("A", "p", number, index, 1, payload)
             )
-        receiver.inlets[number] = FakeInlet(number, frames)  # type: ignore[assignment]
+        receiver.sockets.add(number, cast(Inlet, FakeInlet(number, frames)))
 
     items: list[Any] = []
     while receiver.fetch(items):
@@ -86,7 +87,7 @@ def test_who_fetches_until_nothing_waits_has_it_all(
 
     assert len(items) == sent
     assert not intake.held
-    assert not any(inlet.events() for inlet in receiver.inlets.values())
+    assert not any(inlet.events() for inlet in receiver.sockets.open)
 
 
 KINDS = ["event", "large", "other topic", "batch", "gap", "again", "garbage", "answer"]
@@ -131,7 +132,7 @@ def test_who_waits_in_the_socket_receives_what_others_fetch(kinds: list[str]) ->
         new_intake(others), None, lambda: None, lambda _: False, lambda: None
     )
     receiver.waker = Waker()
-    receiver.inlets[0] = FakeInlet(0, frames)  # type: ignore[assignment]
+    receiver.sockets.add(0, cast(Inlet, FakeInlet(0, frames)))
     while receiver.fetch(fetched):
         pass
     receiver.waker.close()

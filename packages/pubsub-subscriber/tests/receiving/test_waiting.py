@@ -127,7 +127,7 @@ def test_what_others_do_with_the_socket_does_not_wait_for_an_event(
     listening: Listening,
 ) -> None:
     listener, publisher = listening
-    (inlet,) = listener.subscriber._receiver.inlets.values()
+    (inlet,) = listener.subscriber._sockets.open
     done = threading.Event()
 
     def work() -> None:
@@ -147,7 +147,7 @@ def test_without_a_topic_nobody_waits_where_nobody_could_ring(
     listening: Listening,
 ) -> None:
     listener, _ = listening
-    (inlet,) = listener.subscriber._receiver.inlets.values()
+    (inlet,) = listener.subscriber._sockets.open
 
     inlet.remove(["A"])
 

@@ -21,9 +21,9 @@ import zmq
 
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.handshake_failure import HandshakeWatch, Why
-from pubsub_subscriber.connections.interface import OpenInlet
+from pubsub_subscriber.connections.interface import NewInlet
+from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import Inlet
-from pubsub_subscriber.receiving.receiver import Receiver
 from pubsub_subscriber.streams.stream_table import place_of
 
 if TYPE_CHECKING:
@@ -64,36 +64,38 @@ def allow_files() -> None:
 class SharedWay:
     """One socket for all publishers."""
 
-    def __init__(self, receiver: Receiver, open_inlet: OpenInlet) -> None:
-        self._receiver = receiver
-        self._open_inlet = open_inlet
+    def __init__(self, sockets: SocketSet, new_inlet: NewInlet) -> None:
+        self._sockets = sockets
+        self._new_inlet = new_inlet
 
     def begin(self, names: Iterable[str]) -> None:
-        if 0 in self._receiver.inlets:
-            self._receiver.inlets[0].add(names)
+        inlet = self._sockets.get(0)
+        if inlet is None:
+            self._sockets.add(0, self._new_inlet(names))
         else:
-            self._open_inlet(0, names)
-            self._receiver.changed()
+            inlet.add(names)
 
     def join(self, publisher: PublisherInfo) -> bool:
         if publisher.address is None:
             return False
-        return self._receiver.inlets[0].connect(publisher.address)
+        inlet = self._sockets.get(0)
+        return inlet is not None and inlet.connect(publisher.address)
 
     def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
         if publisher.address is None or address_in_use:
             return False
-        return self._receiver.inlets[0].disconnect(publisher.address)
+        inlet = self._sockets.get(0)
+        return inlet is not None and inlet.disconnect(publisher.address)
 
     def may_forget(self) -> bool:
         return True
 
     def forget(self, topic: str) -> bool:
-        inlet = self._receiver.inlets.get(0)
+        inlet = self._sockets.get(0)
         return inlet is not None and inlet.remove([topic])
 
     def inlet(self, session: int, topic: str) -> Inlet | None:
-        return self._receiver.inlets.get(0)
+        return self._sockets.get(0)
 
     def look(self) -> float | None:
         return None
@@ -118,15 +120,15 @@ class SeparateWays:
 
     def __init__(
         self,
-        receiver: Receiver,
-        open_inlet: OpenInlet,
+        sockets: SocketSet,
+        new_inlet: NewInlet,
         pair: KeyPair,
         has_left: Callable[[int], bool],
     ) -> None:
         """``pair`` are our own keys; ``has_left`` tells whether the publisher of a
         session has left."""
-        self._receiver = receiver
-        self._open_inlet = open_inlet
+        self._sockets = sockets
+        self._new_inlet = new_inlet
         self._pair = pair
         self._has_left = has_left
         self._numbers = itertools.count(1)
@@ -171,18 +173,18 @@ class SeparateWays:
         """
         from pubsub_common.security.keys import act_as_client
 
-        number = next(self._numbers)
-        inlet = self._open_inlet(number, publisher.topics)
+        inlet = self._new_inlet(publisher.topics)
         try:
             inlet.restrict(publisher.session)
             act_as_client(inlet.socket, self._pair, key)
             inlet.watch = watch = HandshakeWatch(inlet.socket)
         except BaseException:
-            self._give_back(number)
+            inlet.close(0)
             raise
+        number = next(self._numbers)
         self._ways[publisher.session] = _Way(number, inlet, publisher, watch)
         inlet.connect(address)
-        self._receiver.changed()
+        self._sockets.add(number, inlet)
 
     def _renewed(self, publisher: PublisherInfo) -> _Way | None:
         """The way to a publisher that has a new session now: it goes on, since what it
@@ -260,10 +262,4 @@ class SeparateWays:
     def _retire(self, way: _Way) -> None:
         """What it still holds is taken out by the receiving thread."""
         del self._ways[way.publisher.session]
-        self._give_back(way.number)
-
-    def _give_back(self, number: int) -> None:
-        inlet = self._receiver.inlets.pop(number, None)
-        if inlet is not None:
-            self._receiver.retired.append(inlet)
-        self._receiver.changed()
+        self._sockets.retire(way.number)

@@ -9,8 +9,8 @@ from typing import Protocol
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_subscriber.connections.sub_socket import Inlet
 
-# A socket by its number among the receiver's, which is subscribed to topics.
-OpenInlet = Callable[[int, Iterable[str]], Inlet]
+# Makes a socket that is subscribed to topics, and not yet connected.
+NewInlet = Callable[[Iterable[str]], Inlet]
 
 
 class Ways(Protocol):

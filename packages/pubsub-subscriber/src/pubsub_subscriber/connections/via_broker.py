@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pubsub_common.protocol.messages import PublisherInfo
-from pubsub_subscriber.connections.interface import OpenInlet
+from pubsub_subscriber.connections.interface import NewInlet
+from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import Inlet
-from pubsub_subscriber.receiving.receiver import Receiver
 
 
 class BrokerWays:
@@ -15,36 +15,37 @@ class BrokerWays:
 
     def __init__(
         self,
-        receiver: Receiver,
-        open_inlet: OpenInlet,
+        sockets: SocketSet,
+        new_inlet: NewInlet,
         in_all: Callable[[Sequence[str]], int],
     ) -> None:
         """``in_all`` is how many topics we have, if those of one port are not all; else
         0."""
-        self._receiver = receiver
-        self._open_inlet = open_inlet
+        self._sockets = sockets
+        self._new_inlet = new_inlet
         self._in_all = in_all
         self.ports: Mapping[str, int] = {}  # by topic
 
     def listen(self, host: str, ports: Mapping[str, int]) -> None:
         """Listen to the broker at ``host`` on the `ports` that it forwards topics from, and
         to no others."""
-        inlets = self._receiver.inlets
         topics_of: dict[int, list[str]] = {}
         for topic, port in ports.items():
             topics_of.setdefault(port, []).append(topic)
-        for port in inlets.keys() - topics_of.keys():
+        for port in self._sockets.numbers() - topics_of.keys():
             # A broker that restarted forwards from other ports. What the old socket
             # still holds is taken out by the receiving thread.
-            self._receiver.retired.append(inlets.pop(port))
+            self._sockets.retire(port)
         for port, topics in topics_of.items():
-            inlet = inlets.get(port)
+            inlet = self._sockets.get(port)
             if inlet is None:
-                self._open_inlet(port, topics).connect(f"{host}:{port}")
+                inlet = self._new_inlet(topics)
+                inlet.connect(f"{host}:{port}")
+                self._sockets.add(port, inlet)
             else:
                 inlet.add(topics, in_all=self._in_all(topics))
         self.ports = dict(ports)
-        self._receiver.changed()
+        self._sockets.changed()
 
     def begin(self, names: Iterable[str]) -> None:
         """The broker tells the ports of topics."""
@@ -58,7 +59,7 @@ class BrokerWays:
     def may_forget(self) -> bool:
         # Publishers count ours, over all connections. They would take one that we
         # have just given up for another that they have not heard of yet.
-        return len(self._receiver.inlets) <= 1
+        return len(self._sockets.open) <= 1
 
     def forget(self, topic: str) -> bool:
         inlet = self.inlet(0, topic)
@@ -66,7 +67,7 @@ class BrokerWays:
         return inlet is not None and inlet.remove([topic])
 
     def inlet(self, session: int, topic: str) -> Inlet | None:
-        return self._receiver.inlets.get(self.ports.get(topic, 0))
+        return self._sockets.get(self.ports.get(topic, 0))
 
     def look(self) -> float | None:
         return None

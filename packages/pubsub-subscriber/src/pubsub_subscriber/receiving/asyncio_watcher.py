@@ -80,7 +80,7 @@ class Watch:
     def _follow(self) -> None:
         """Watch the sockets that there are. The control thread opens them, and then
         wakes us."""
-        inlets = {inlet.fd: inlet for inlet in tuple(self._receiver.inlets.values())}
+        inlets = {inlet.fd: inlet for inlet in self._receiver.sockets.open}
         for fd, inlet in self._inlets.items():
             if inlets.get(fd) is not inlet:
                 # It may have been closed, and the number may be another's by now.

@@ -30,6 +30,7 @@ from pubsub_common.net.sockets import Waker
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Latency
+from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import Inlet
 from pubsub_subscriber.measurement.latency_sampler import LatencySampler
 from pubsub_subscriber.receiving.fast_path import BURST, Intake, Item
@@ -45,8 +46,8 @@ _STREAM_NS: Final = 20_000
 
 
 class Receiver:
-    """Delivers events of all `inlets`. For the user's thread, except `stop`, `changed`,
-    and changes of `inlets` and `retired`, which the control thread makes."""
+    """Delivers events of all `sockets`. For the user's thread, except `stop` and `wake`;
+    the control thread changes `sockets`."""
 
     def __init__(
         self,
@@ -62,8 +63,7 @@ class Receiver:
         events that this frees to what it is given; True when there are some, or some may
         have arrived meanwhile. ``poll_busy`` does what cannot wait until all that arrived was
         looked at."""
-        self.inlets: dict[int, Inlet] = {}  # by broker port; 0: publishers
-        self.retired: list[Inlet] = []
+        self.sockets = SocketSet(self._sockets_changed)
         self.waker: Waker | None = None
         self.stopping = False
         self._intake = intake
@@ -113,7 +113,7 @@ class Receiver:
         if waker is not None:
             waker.wake()
 
-    def changed(self) -> None:
+    def _sockets_changed(self) -> None:
         """Have the receiving thread watch the sockets anew."""
         self._poller = None
         self.wake()
@@ -335,15 +335,15 @@ class Receiver:
         self._waits_in = None
         if self.waker is None or (self.stopping and time.monotonic() >= self._stop_at):
             return False
-        intake = self._intake
-        while self.retired:
-            self._empty(self.retired.pop(), items, batches=batches)
+        intake, sockets = self._intake, self.sockets
+        while sockets.retired:
+            self._empty(sockets.retired.pop(), items, batches=batches)
         waited = intake.held is not None
         before = len(items)
         if self._poll_busy is not None:
             self._poll_busy(items)
         empty = True
-        inlets = tuple(self.inlets.values())
+        inlets = sockets.open
         several = len(inlets) > 1
         for inlet in inlets:
             if intake.held is not None:
@@ -427,7 +427,7 @@ class Receiver:
         """Make a poller of all sockets."""
         poller = self._poller = select.poll()
         poller.register(waker.fd, select.POLLIN)
-        self._watched = {inlet.fd: inlet for inlet in tuple(self.inlets.values())}
+        self._watched = {inlet.fd: inlet for inlet in self.sockets.open}
         for fd in self._watched:
             poller.register(fd, select.POLLIN)
         inlets = tuple(self._watched.values())
