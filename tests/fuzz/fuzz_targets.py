@@ -20,7 +20,7 @@ import zmq
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Effect, Send
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.registry.snapshot import (
     Expected,
     SnapshotError,

@@ -1,6 +1,6 @@
 """The broker: a forwarder of events, or only a registry of who publishes what.
 
-Shell, except `config`.
+Shell, except `config` and `errors`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The broker as a program part: sockets around the core. Shell."""
+"""The broker as a program part: sockets around the core."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from pubsub_broker.forwarding.sockets import RETRY_S
 from pubsub_broker.limits.capacity import Capacity, Room
 from pubsub_broker.limits.token_bucket import limits_of
 from pubsub_broker.monitoring.event_log import Journal
-from pubsub_broker.registry.interface import MemoryRegistry
-from pubsub_broker.registry.snapshot_file import StateKeeper
+from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_broker.snapshot_keeper import StateKeeper
 from pubsub_broker.transport.connection_guard import Door
 from pubsub_broker.transport.control_socket import ControlPort, Received
 from pubsub_broker.transport.request_reader import Reception

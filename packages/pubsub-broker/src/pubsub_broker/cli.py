@@ -1,4 +1,4 @@
-"""The console script ``pubsub-broker``. Shell."""
+"""The console script ``pubsub-broker``."""
 
 from __future__ import annotations
 

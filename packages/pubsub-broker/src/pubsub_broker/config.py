@@ -1,4 +1,4 @@
-"""Who can reach a broker, and what to say of it. Core."""
+"""Who can reach a broker, and what to say of it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from pubsub_broker.control.effects import (
     Rejected,
     Send,
 )
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT, NOTIFY_DELAY_S
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol.messages import (
     Alive,
     ClockOffset,

@@ -10,7 +10,7 @@ import pytest
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Attach, Departed, Detach, Effect, Send
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.security import policy
 from pubsub_broker.security.enrollment import Enrolled
 from pubsub_broker.security.grants import Trust

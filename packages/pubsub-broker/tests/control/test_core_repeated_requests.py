@@ -6,7 +6,7 @@ import itertools
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol.messages import (
     Heartbeat,
     Register,

@@ -20,7 +20,7 @@ from pubsub_broker.control.effects import (
     Missed,
     Send,
 )
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.registry.snapshot import Remembered, Snapshot
 from pubsub_common.defaults import (
     EXPECTED_MARGIN_S,

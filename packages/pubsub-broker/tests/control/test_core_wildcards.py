@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Effect, Send
-from pubsub_broker.registry.interface import Client, MemoryRegistry
+from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol.messages import (
     Disconnect,
     Model,

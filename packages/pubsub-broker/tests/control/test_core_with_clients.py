@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Attach, Detach, Effect, Send
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.client.session import (
     Changed,
     ClientSession,

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from pubsub_broker.control.dissemination import Directory
-from pubsub_broker.registry.interface import Client, MemoryRegistry
+from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.security.enrollment import Enrolled
 from pubsub_broker.security.grants import Trust
 from pubsub_common.protocol.messages import Model, Role, Vouched

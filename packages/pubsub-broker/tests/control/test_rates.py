@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
 from pubsub_broker.control.rates import Published
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     ClientStatus,

@@ -15,7 +15,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pubsub_broker.registry.interface import Client, MemoryRegistry
+from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol.messages import Role
 
 LEASE_S = 6.0

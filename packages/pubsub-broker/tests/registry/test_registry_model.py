@@ -28,7 +28,7 @@ from pubsub_broker.control.effects import (
     Rejected,
     Send,
 )
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,

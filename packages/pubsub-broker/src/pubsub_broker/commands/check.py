@@ -1,10 +1,11 @@
-"""``pubsub-broker check``: whether a broker answers, for service managers. Shell."""
+"""``pubsub-broker check``: whether a broker answers, for service managers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pubsub_broker.commands.status import ASK_OPTIONS, ask, keys_of, parse, place
+from pubsub_broker.commands.status import ASK_OPTIONS, keys_of, parse, place
+from pubsub_broker.monitoring.status_client import ask
 from pubsub_common.cli import program
 
 PROGRAM = "pubsub-broker check"

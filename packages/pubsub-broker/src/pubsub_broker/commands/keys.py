@@ -1,4 +1,4 @@
-"""``pubsub-broker keygen``, ``enroll``, ``revoke`` and ``list``. Shell."""
+"""``pubsub-broker keygen``, ``enroll``, ``revoke`` and ``list``."""
 
 from __future__ import annotations
 

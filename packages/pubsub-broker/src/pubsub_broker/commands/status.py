@@ -1,4 +1,4 @@
-"""``pubsub-broker status``: ask a broker who is there. Shell."""
+"""``pubsub-broker status``: ask a broker who is there."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common import defaults
 from pubsub_common.cli import program as cli
 from pubsub_common.cli.settings import Source
-from pubsub_common.errors import (
-    BrokerUnreachable,
-    HandshakeFailed,
-    ProtocolError,
-    PubSubError,
-)
-from pubsub_common.protocol.messages import Error, Status
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
@@ -105,60 +98,12 @@ def keys_of(options: cli.Options) -> ClientKeys | None:
     return KeyStore(options["--secure"]).own_keys()
 
 
-def ask(
-    address: str, port: int, timeout_s: float, keys: ClientKeys | None = None
-) -> Status:
-    """The status of the broker at ``address:port``.
-
-    Raises:
-        BrokerUnreachable: no answer came within ``timeout_s`` seconds.
-        HandshakeFailed: the broker wants other keys, or none.
-        PubSubError: the answer was no status.
-    """
-    import zmq
-
-    from pubsub_common.net.sockets import endpoint
-    from pubsub_common.protocol import messages
-    from pubsub_common.security.handshake_failure import (
-        HandshakeWatch,
-        explain,
-        look_closer,
-    )
-
-    where = endpoint(address, port)
-    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
-        dealer.linger = 0
-        if keys is not None:
-            from pubsub_common.security.keys import act_as_client
-
-            act_as_client(dealer, keys.pair, keys.broker)
-        with HandshakeWatch(dealer) as watch:
-            dealer.connect(where)
-            dealer.send(messages.encode(messages.StatusRequest(id=1)))
-            failure = watch.wait_for_input(timeout_s)
-        if failure is not None:
-            path = None if keys is None else keys.path
-            here = f"{address}:{port}"
-            failure = look_closer(failure, here, with_keys=keys is not None)
-            raise HandshakeFailed(explain(failure, here, path))
-        if not dealer.poll(0):
-            raise BrokerUnreachable(where, timeout_s)
-        try:
-            reply = messages.decode_reply(dealer.recv())
-        except ProtocolError as error:
-            raise PubSubError(f"{where} sent what is no reply: {error}") from error
-    if isinstance(reply, Error):
-        raise PubSubError(f"the broker at {address}:{port} says: {reply.detail}")
-    if not isinstance(reply, Status):
-        raise PubSubError(f"{where} sent no status: {reply}")
-    return reply
-
-
 def main(argv: Sequence[str]) -> int:
     """Parse what follows ``status``, ask, print, and return the exit code."""
     options = parse(USAGE, PROGRAM, argv)
 
     def work() -> None:
+        from pubsub_broker.monitoring.status_client import ask
         from pubsub_broker.monitoring.status_text import render
         from pubsub_common.protocol import messages
 

@@ -1,4 +1,4 @@
-"""``pubsub-broker status --watch``: the status again and again. Shell."""
+"""``pubsub-broker status --watch``: the status again and again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Which registrations the broker accepts. Core."""
+"""Which registrations the broker accepts."""
 
 from __future__ import annotations
 
+from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Registry
 from pubsub_common.defaults import CLOCKS
 from pubsub_common.errors import ConfigError
@@ -9,15 +10,6 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.endpoints import parse_address, validate_host
 from pubsub_common.protocol.messages import Model, Register, Role
 from pubsub_common.protocol.wildcards import validate_names, validate_subscriptions
-
-
-class Refusal(Exception):
-    """A registration is not acceptable: a code of `messages`, and words for people."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
 
 
 class Admission:

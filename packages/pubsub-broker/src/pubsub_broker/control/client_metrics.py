@@ -1,4 +1,4 @@
-"""What subscribers say they have lost: what of it is new, and when to say so. Core."""
+"""What subscribers say they have lost: what of it is new, and when to say so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The broker's decisions: control messages in, effects out. Core.
+"""The broker's decisions: control messages in, effects out.
 
 In what the two models differ is told in `pubsub_broker.control.dissemination`.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from pubsub_broker.control.admission import Admission, Refusal
+from pubsub_broker.control.admission import Admission
 from pubsub_broker.control.dissemination import Directory
 from pubsub_broker.control.effects import Arrived, Effect, Rejected, Send
 from pubsub_broker.control.membership import Members
 from pubsub_broker.control.notifications import Channel, Channels
 from pubsub_broker.control.rates import Published
 from pubsub_broker.control.reports import client_status, clocks_of
+from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
 from pubsub_broker.security.authorization import Rights

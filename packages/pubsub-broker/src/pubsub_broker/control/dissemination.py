@@ -1,4 +1,4 @@
-"""What clients are told of each other: here the two models differ. Core.
+"""What clients are told of each other: here the two models differ.
 
 Decentralized, a subscriber is told where the publishers of its topics are, and a publisher,
 where the broker is secure, whom to let in. Centralized, a subscriber is told the broker's

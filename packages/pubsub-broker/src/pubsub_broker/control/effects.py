@@ -1,4 +1,4 @@
-"""What the broker's core asks its shell to do. Values."""
+"""What the broker's core asks its shell to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that enter and leave: the registry, and all that follows from it. Core."""
+"""Clients that enter and leave: the registry, and all that follows from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways to the clients, and the news that waits on them. Core.
+"""The ways to the clients, and the news that waits on them.
 
 News (publishers that came, went or changed) is collected for a moment, so that a crowd
 that starts together costs each subscriber a few messages.

@@ -1,4 +1,4 @@
-"""How fast a publisher publishes, by the counts in its heartbeats. Core."""
+"""How fast a publisher publishes, by the counts in its heartbeats."""
 
 from __future__ import annotations
 

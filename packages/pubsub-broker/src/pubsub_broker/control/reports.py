@@ -1,4 +1,4 @@
-"""What the broker reports of a client: its state, and its publishers' clocks. Core."""
+"""What the broker reports of a client: its state, and its publishers' clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forwarding of a limited number of events, which must be counted. Shell."""
+"""Forwarding of a limited number of events, which must be counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All forwarders of a broker: their ports, their publishers, their state. Shell."""
+"""All forwarders of a broker: their ports, their publishers, their state."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ import zmq
 
 from pubsub_broker.control.effects import Attach, Detach
 from pubsub_broker.forwarding.draining import HEARD_S
+from pubsub_broker.forwarding.interface import Forwarder, Served
 from pubsub_broker.forwarding.python_loop import BlockingForwarder
-from pubsub_broker.forwarding.sockets import (
-    Forwarder,
-    ForwardSockets,
-    OutSocket,
-    Served,
-    forwarder_of,
-)
+from pubsub_broker.forwarding.sockets import ForwardSockets, OutSocket, forwarder_of
 from pubsub_broker.forwarding.zmq_proxy import ProxyForwarder
 from pubsub_broker.transport.control_socket import EVENT_THREADS
 from pubsub_broker.transport.handshake_monitor import DoorWatch

@@ -1,4 +1,4 @@
-"""Forwarding by a loop in Python, which can wait for slow subscribers. Shell.
+"""Forwarding by a loop in Python, which can wait for slow subscribers.
 
 Theory of operation
 -------------------

@@ -1,4 +1,4 @@
-"""Forwarding where the broker is secure: what is not allowed does not pass. Shell.
+"""Forwarding where the broker is secure: what is not allowed does not pass.
 
 Each publisher has a socket of its own (`source`), by which nothing comes but what it may
 publish; what it sends in the name of another is dropped. Subscribers are judged by

@@ -1,4 +1,4 @@
-"""Forwarding events from publishers to subscribers, centralized model. Shell.
+"""Forwarding events from publishers to subscribers, centralized model.
 
 `ForwardSockets` is the pair of sockets. Two loops serve one in a thread of its own:
 `proxy`, in C, and `blocking`, in Python, which waits for slow subscribers. Where the broker
@@ -12,7 +12,7 @@ import select
 import time
 import zlib
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import zmq
 
@@ -267,44 +267,3 @@ def receive(socket: zmq.Socket[bytes]) -> Message:
         frame = socket.recv(copy=False)
         message.append(frame)
     return message
-
-
-class Served(Protocol):
-    """What connects to publishers: an `OutSocket`, or the thread that has one."""
-
-    @property
-    def held_since(self) -> float | None:
-        """Since when a message has waited for room (monotonic seconds); None without
-        one."""
-
-    def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`OutSocket.apply`."""
-
-    def detach_due(self) -> float | None:
-        """`OutSocket.detach_due`; None for a thread that looks after it."""
-
-    def hang_up(self, keys: Iterable[str]) -> None:
-        """`OutSocket.hang_up`."""
-
-
-class Forwarder(Served, Protocol):
-    """An `OutSocket` served in a thread of its own. All methods belong to one
-    controlling thread.
-
-    Should the thread end for an error, that is in ``error``.
-    """
-
-    error: BaseException | None
-
-    def start(self) -> None:
-        """Start the thread."""
-
-    def forwarded(self) -> int:
-        """Messages received from publishers since the start."""
-
-    def begin_close(self, until: float) -> None:
-        """Have the thread end, at ``until`` (monotonic seconds) at the latest."""
-
-    def close(self, until: float) -> None:
-        """End the thread and close everything; what was accepted has until ``until``
-        to reach subscribers."""

@@ -1,4 +1,4 @@
-"""Forwarding by libzmq's proxy: a loop in C, which drops for slow subscribers. Shell."""
+"""Forwarding by libzmq's proxy: a loop in C, which drops for slow subscribers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which address asks for more than its share, and what then. Core.
+"""Which address asks for more than its share, and what then.
 
 Theory of operation
 -------------------

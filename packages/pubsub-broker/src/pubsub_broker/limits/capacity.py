@@ -1,4 +1,4 @@
-"""How many clients a broker takes, and how much of each. Shell."""
+"""How many clients a broker takes, and how much of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many files (hence connections) this process may have open. Shell."""
+"""How many files (hence connections) this process may have open."""
 
 from __future__ import annotations
 

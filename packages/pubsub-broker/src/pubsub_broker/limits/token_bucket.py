@@ -1,4 +1,4 @@
-"""How much one address may do: budgets that refill with time. Core."""
+"""How much one address may do: budgets that refill with time."""
 
 from __future__ import annotations
 

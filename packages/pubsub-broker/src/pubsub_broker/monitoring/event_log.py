@@ -1,4 +1,4 @@
-"""What the broker writes to its log. Shell."""
+"""What the broker writes to its log."""
 
 from __future__ import annotations
 

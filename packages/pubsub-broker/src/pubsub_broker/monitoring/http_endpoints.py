@@ -1,4 +1,4 @@
-"""What others may see of a running broker over HTTP: a page and figures. Shell.
+"""What others may see of a running broker over HTTP: a page and figures.
 
 The broker's loop knows nothing of it: it is asked for its status at its control port,
 as by any client, and not more often than `_FRESH_S`, however many look.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pubsub_broker.commands.status import ask
+from pubsub_broker.monitoring.status_client import ask
 from pubsub_common import defaults
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net.http_server import Answer, HttpServer

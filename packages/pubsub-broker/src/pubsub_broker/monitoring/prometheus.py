@@ -1,4 +1,4 @@
-"""A status report as figures for Prometheus. Shell, for what it imports."""
+"""A status report as figures for Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page that shows a broker at work: its parts over HTTP. Shell."""
+"""The page that shows a broker at work: its parts over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A status report as a screen of a terminal; only where rich is installed. Shell."""
+"""A status report as a screen of a terminal; only where rich is installed."""
 
 from __future__ import annotations
 

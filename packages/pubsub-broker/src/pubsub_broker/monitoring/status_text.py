@@ -1,4 +1,4 @@
-"""A status report as text for people. Core."""
+"""A status report as text for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who publishes and who receives what, by a status report. Core."""
+"""Who publishes and who receives what, by a status report."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Who was there when the broker was last seen: a file's content, and who of them is
-still expected back. Core.
+still expected back.
 
 The file is one JSON object: format, version, the SHA-256 of the content's bytes, and
 the content. The checksum finds what was cut off, mixed up or edited.

@@ -1,4 +1,4 @@
-"""The file in which a broker keeps who is there (``--state``). Shell."""
+"""The file in which a broker keeps who is there (``--state``)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import errno
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.registry.snapshot import (
     Snapshot,
     SnapshotError,
     decode_snapshot,
-    encode_snapshot,
 )
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.throttle import Throttle
@@ -24,8 +21,8 @@ from pubsub_common.measurement.latency_file import replacing, writable_file
 
 _log = logging.getLogger(__name__)
 
-# Not more often than this is the file written.
-_PAUSE_S: Final = 1.0
+# The shortest time between two writes of the file.
+MIN_INTERVAL_S: Final = 1.0
 # A full disk at the start is nothing that a user can have meant with the option.
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -101,7 +98,7 @@ class StateFile:
             if closing:
                 return
             with self._changed:
-                self._changed.wait_for(lambda: self._closing, _PAUSE_S)
+                self._changed.wait_for(lambda: self._closing, MIN_INTERVAL_S)
 
     def _write(self, data: bytes) -> None:
         try:
@@ -147,48 +144,6 @@ class StateFile:
             reason,
             aside.name,
         )
-
-
-class StateKeeper:
-    """Keeps the file of a core up to date. ``now`` is monotonic seconds."""
-
-    def __init__(self, path: str | Path) -> None:
-        """Raises:
-        ConfigError: the file could never be written.
-        """
-        self._file = StateFile(path, time.monotonic)
-        self._core: BrokerCore | None = None
-        self._saved = 0  # changes of the core that the file has seen
-        self._save_at = 0.0
-
-    def begin(self, core: BrokerCore, now: float) -> None:
-        """Tell the core who was there when the file was written, and keep it from now
-        on.
-
-        Raises:
-            ConfigError: the file is of no use and could not be set aside.
-        """
-        snapshot = self._file.load()
-        if snapshot is not None:
-            core.expect(snapshot, now)
-        self._saved = core.changes
-        self._file.start()
-        self._core = core
-
-    def tick(self, now: float) -> None:
-        """Have the file written if something has changed, but not all the time."""
-        core = self._core
-        if core is None or core.changes == self._saved or now < self._save_at:
-            return
-        self._saved, self._save_at = core.changes, now + _PAUSE_S
-        self._file.save(encode_snapshot(core.snapshot(now)))
-
-    def close(self, now: float) -> None:
-        """Write the file for the last time, unless nothing was ever begun."""
-        if self._core is not None:
-            self._file.save(encode_snapshot(self._core.snapshot(now)))
-            self._file.close()
-            self._core = None
 
 
 def free_name(path: Path) -> Path:

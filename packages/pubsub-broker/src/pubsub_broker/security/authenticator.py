@@ -1,4 +1,4 @@
-"""At a secure broker's door: its keys, whom it lets in, what it says of others. Shell."""
+"""At a secure broker's door: its keys, whom it lets in, what it says of others."""
 
 from __future__ import annotations
 

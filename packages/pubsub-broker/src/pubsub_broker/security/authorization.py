@@ -1,11 +1,11 @@
-"""What a client may do: where the broker is secure, what its grant says. Core."""
+"""What a client may do: where the broker is secure, what its grant says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from pubsub_broker.control.admission import Refusal
+from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Register, Role

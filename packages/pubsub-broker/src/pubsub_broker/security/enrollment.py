@@ -1,4 +1,4 @@
-"""Which clients are enrolled: their public keys, and until when they hold. Core."""
+"""Which clients are enrolled: their public keys, and until when they hold."""
 
 from __future__ import annotations
 

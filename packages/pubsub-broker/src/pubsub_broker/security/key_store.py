@@ -1,4 +1,4 @@
-"""The folder of a secure broker: its keys, its clients, their rights. Shell.
+"""The folder of a secure broker: its keys, its clients, their rights.
 
 ::
 

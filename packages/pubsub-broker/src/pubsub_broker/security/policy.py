@@ -1,4 +1,4 @@
-"""Who may publish and subscribe what, where the broker is secure. Core.
+"""Who may publish and subscribe what, where the broker is secure.
 
 A policy is TOML. Clients by name, ``"*"`` for those that have no table of their own;
 topics may hold wildcards as in subscriptions::

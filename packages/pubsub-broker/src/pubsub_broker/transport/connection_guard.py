@@ -1,4 +1,4 @@
-"""At the control port: limits for each address, and closing connections. Shell."""
+"""At the control port: limits for each address, and closing connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The broker's control port: messages in and out, as bytes. Shell."""
+"""The broker's control port: messages in and out, as bytes."""
 
 from __future__ import annotations
 

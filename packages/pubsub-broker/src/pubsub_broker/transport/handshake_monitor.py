@@ -1,4 +1,4 @@
-"""Handshakes that fail at a port of the broker, and whose they were. Shell.
+"""Handshakes that fail at a port of the broker, and whose they were.
 
 libzmq tells the address of a connection only by its descriptor, and only before and after
 the failure: so what was accepted is remembered, and a failure is that of the connection

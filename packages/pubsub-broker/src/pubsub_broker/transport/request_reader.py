@@ -1,4 +1,4 @@
-"""At the control port: takes in requests, no more at a time than is good. Shell."""
+"""At the control port: takes in requests, no more at a time than is good."""
 
 from __future__ import annotations
 

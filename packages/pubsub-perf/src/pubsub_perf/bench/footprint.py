@@ -17,7 +17,7 @@ import zmq
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
-from pubsub_broker.registry.interface import MemoryRegistry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register

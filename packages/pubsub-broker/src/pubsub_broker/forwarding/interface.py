@@ -1,0 +1,47 @@
+"""What the pool asks of a forwarder, and of the sockets of one without a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+
+class Served(Protocol):
+    """What connects to publishers: an `OutSocket`, or the thread that has one."""
+
+    @property
+    def held_since(self) -> float | None:
+        """Since when a message has waited for room (monotonic seconds); None without
+        one."""
+
+    def apply(self, changes: list[tuple[bool, str]]) -> None:
+        """`OutSocket.apply`."""
+
+    def detach_due(self) -> float | None:
+        """`OutSocket.detach_due`; None for a thread that looks after it."""
+
+    def hang_up(self, keys: Iterable[str]) -> None:
+        """`OutSocket.hang_up`."""
+
+
+class Forwarder(Served, Protocol):
+    """An `OutSocket` served in a thread of its own. All methods belong to one
+    controlling thread.
+
+    Should the thread end for an error, that is in ``error``.
+    """
+
+    error: BaseException | None
+
+    def start(self) -> None:
+        """Start the thread."""
+
+    def forwarded(self) -> int:
+        """Messages received from publishers since the start."""
+
+    def begin_close(self, until: float) -> None:
+        """Have the thread end, at ``until`` (monotonic seconds) at the latest."""
+
+    def close(self, until: float) -> None:
+        """End the thread and close everything; what was accepted has until ``until``
+        to reach subscribers."""

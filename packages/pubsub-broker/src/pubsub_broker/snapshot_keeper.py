@@ -1,0 +1,52 @@
+"""Keeps the snapshot file of a broker's clients up to date."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.registry.snapshot import encode_snapshot
+from pubsub_broker.registry.snapshot_file import MIN_INTERVAL_S, StateFile
+
+
+class StateKeeper:
+    """Keeps the file of a core up to date. ``now`` is monotonic seconds."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises:
+        ConfigError: the file could never be written.
+        """
+        self._file = StateFile(path, time.monotonic)
+        self._core: BrokerCore | None = None
+        self._saved = 0  # changes of the core that the file has seen
+        self._save_at = 0.0
+
+    def begin(self, core: BrokerCore, now: float) -> None:
+        """Tell the core who was there when the file was written, and keep it from now
+        on.
+
+        Raises:
+            ConfigError: the file is of no use and could not be set aside.
+        """
+        snapshot = self._file.load()
+        if snapshot is not None:
+            core.expect(snapshot, now)
+        self._saved = core.changes
+        self._file.start()
+        self._core = core
+
+    def tick(self, now: float) -> None:
+        """Have the file written if something has changed, but not all the time."""
+        core = self._core
+        if core is None or core.changes == self._saved or now < self._save_at:
+            return
+        self._saved, self._save_at = core.changes, now + MIN_INTERVAL_S
+        self._file.save(encode_snapshot(core.snapshot(now)))
+
+    def close(self, now: float) -> None:
+        """Write the file for the last time, unless nothing was ever begun."""
+        if self._core is not None:
+            self._file.save(encode_snapshot(self._core.snapshot(now)))
+            self._file.close()
+            self._core = None
