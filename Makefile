@@ -22,7 +22,7 @@ INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-.PHONY: help install build test chaos soak fuzz lint contracts format types docs check perf bench bench-check bench-peers mininet browser lock clean
+.PHONY: help install build test chaos soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,7 +55,7 @@ format: install ## put the code into shape
 	.venv/bin/ruff format .
 
 types: install $(PACKAGES:%=types-%) ## check types
-	.venv/bin/mypy tests
+	.venv/bin/mypy tests scripts
 
 types-%: install
 	.venv/bin/mypy packages/pubsub-$*/src packages/pubsub-$*/tests
@@ -64,6 +64,9 @@ check: lint contracts types test ## all of the above
 
 docs: install ## build the docs as a site in site/, which can be read as files
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+tables: install ## write the tables in the docs that are made from the code
+	.venv/bin/python scripts/reference_tables.py
 
 build: $(WHEELS) ## build the wheels of all packages into dist/
 

@@ -1,0 +1,115 @@
+"""Writes the tables in the docs that are made from the code: ``make tables``.
+
+Each stands between two comments, ``<!-- table: NAME -->`` and ``<!-- end of table -->``. A
+test compares them with the code.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pubsub_broker import cli as broker
+from pubsub_common.cli.usage_text import OptionLine, option_lines
+from pubsub_perf import driver
+from pubsub_publisher import cli as publisher
+from pubsub_subscriber import cli as subscriber
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGES: Final = ("common", "broker", "publisher", "subscriber", "perf")
+PROGRAMS: Final = {
+    "broker": broker.USAGE,
+    "publisher": publisher.USAGE,
+    "subscriber": subscriber.USAGE,
+    "driver": driver.USAGE,
+}
+_BLOCK: Final = re.compile(
+    r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL
+)
+
+
+def folders(package: str) -> Iterator[Path]:
+    """The folders with code of a package, the package itself first."""
+    top = ROOT / "packages" / f"pubsub-{package}" / "src" / f"pubsub_{package}"
+    for path in sorted(top.rglob("__init__.py"), key=lambda path: path.parent.parts):
+        yield path.parent
+
+
+def folder_table(package: str) -> str:
+    """What each folder of a package is, as its docstring says, and its modules."""
+    rows = ["| Folder | What it is | Layer | Modules |", "|---|---|---|---|"]
+    for folder in folders(package):
+        doc = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8")))
+        paragraphs = [" ".join(part.split()) for part in (doc or "").split("\n\n")]
+        modules = [
+            f"`{path.stem}`"
+            for path in sorted(folder.glob("*.py"))
+            if path.stem not in ("__init__", "__main__")
+        ]
+        parts = folder.parts
+        name = "/".join(parts[parts.index("src") + 1 :])
+        layer = paragraphs[-1].rstrip(".")
+        rows.append(
+            f"| `{name}` | {paragraphs[0]} | {layer} | {' '.join(modules) or ''} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def option_table() -> str:
+    """All long options of the roles and of the driver."""
+    lines: dict[str, dict[str, OptionLine]] = {}
+    for program, usage in PROGRAMS.items():
+        for line in option_lines(usage):
+            lines.setdefault(line.long, {})[program] = line
+    rows = ["| Option | Programs | Default | Meaning |", "|---|---|---|---|"]
+    for long, by_program in sorted(lines.items()):
+        first = next(iter(by_program.values()))
+        names = ", ".join(filter(None, (first.short, long)))
+        value = f" {first.value}" if first.value else ""
+        default = _together({name: it.default or "" for name, it in by_program.items()})
+        text = _together({name: it.text for name, it in by_program.items()})
+        rows.append(
+            f"| `{names}{value}` | {', '.join(by_program)} | {default} | {text} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _together(by_program: dict[str, str]) -> str:
+    """One text if all programs say the same, else each with its programs before it."""
+    programs: dict[str, list[str]] = {}
+    for program, text in by_program.items():
+        programs.setdefault(text.replace("|", "\\|"), []).append(program)
+    if len(programs) == 1:
+        return next(iter(programs))
+    told = (f"{', '.join(names)}: {text}" for text, names in programs.items() if text)
+    return "; ".join(told)
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "options": option_table,
+    **{f"folders-{name}": functools.partial(folder_table, name) for name in PACKAGES},
+}
+
+
+def renewed(text: str) -> str:
+    """The text of a page with its tables made anew."""
+    return _BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def pages() -> list[Path]:
+    """The pages that hold such tables."""
+    every = sorted((ROOT / "docs").rglob("*.md"))
+    return [page for page in every if _BLOCK.search(page.read_text("utf-8"))]
+
+
+def main() -> None:
+    for page in pages():
+        page.write_text(renewed(page.read_text("utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
