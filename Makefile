@@ -44,7 +44,7 @@ fuzz: install ## a million changed inputs to all decoders, minutes; RUNS=, SEED=
 lint: install ## check style, and for what is insecure
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive $(wildcard packages/*/src) scripts
+	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive $(wildcard packages/*/src) scripts benchmarks
 	.venv/bin/python scripts/audit.py
 
 contracts: install ## check which packages and folders import which (pyproject.toml)
@@ -55,7 +55,7 @@ format: install ## put the code into shape
 	.venv/bin/ruff format .
 
 types: install $(PACKAGES:%=types-%) ## check types
-	.venv/bin/mypy tests scripts
+	.venv/bin/mypy tests scripts benchmarks
 
 types-%: install
 	.venv/bin/mypy packages/pubsub-$*/src packages/pubsub-$*/tests
@@ -78,6 +78,7 @@ perf: .venv-perf/.installed mininet ## measure both models; SWEEP=full for up to
 
 bench: install ## measure the roles against plain pyzmq, about ten minutes
 	.venv/bin/pubsub-perf bench $(ARGS)
+	.venv/bin/python benchmarks/registration_cost.py
 
 bench-check: install ## compare with the committed ratios; fails past 15 %
 	.venv/bin/pubsub-perf bench --check docs/benchmarks/bars.json $(ARGS)
@@ -86,7 +87,7 @@ bench-peers: install ## measure NATS, Mosquitto, Redis and Zenoh too, installed 
 	@scripts/peers-debs.sh
 	@.tools/bin/python -m pip --python .venv/bin/python install -q --disable-pip-version-check \
 		nats-py uvloop paho-mqtt redis hiredis eclipse-zenoh 2> >(grep -v 'is ignored: it is' >&2)
-	.venv/bin/pubsub-perf bench --peers $(ARGS)
+	PYTHONPATH=benchmarks .venv/bin/python -m peer_systems $(ARGS)
 
 mininet: ## install the Debian packages that Mininet needs, where that is possible
 	@scripts/mininet-debs.sh

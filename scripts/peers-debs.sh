@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Install the brokers that pubsub-perf bench --peers compares with, if some are missing
-# and we may (root, apt). Otherwise do nothing: pubsub-perf itself says what is missing,
-# and leaves it out. Their services are neither started now nor at the next boot.
+# Install the brokers that make bench-peers compares with, if some are missing and we may
+# (root, apt). Otherwise do nothing: the comparison says what is missing, and leaves it
+# out. Their services are neither started now nor at the next boot.
 set -euo pipefail
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

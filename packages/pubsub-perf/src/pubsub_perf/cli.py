@@ -1,27 +1,20 @@
-"""The console script ``pubsub-perf``: chooses the command. Shell."""
+"""The console script ``pubsub-perf``: runs the subcommand that the first word names."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from pubsub_common.cli import program
+from pubsub_perf.commands.registry import PROGRAM, SUBCOMMANDS
 
-PROGRAM: Final = "pubsub-perf"
 EXIT_INTERRUPTED: Final = 130
 
-# Each command is a module with a usage text and `run(options, words) -> exit code`.
-COMMANDS: Final = {
-    "sweep": "pubsub_perf.commands.sweep",
-    "plot": "pubsub_perf.commands.plot",
-    "analyze": "pubsub_perf.commands.analyze",
-    "compare": "pubsub_perf.commands.compare",
-    "view": "pubsub_perf.commands.view",
-    "bench": "pubsub_perf.commands.bench",
-}
-
+_WIDTH: Final = max(len(each.name) for each in SUBCOMMANDS)
+_SUMMARIES: Final = "\n".join(
+    f"  {each.name:<{_WIDTH}}  {each.summary}" for each in SUBCOMMANDS
+)
 USAGE: Final = f"""Measure publish/subscribe systems on emulated networks.
 
 Usage:
@@ -30,12 +23,7 @@ Usage:
   {PROGRAM} --version
 
 Commands:
-  sweep    run systems on networks of many sizes, in both dissemination models
-  plot     draw the latencies in a folder, and write a report
-  analyze  decide what the latencies in a folder say of the two models
-  compare  tell whether a second sweep is slower than a first
-  view     show a report to browsers
-  bench    measure the roles against plain pyzmq, or against other systems
+{_SUMMARIES}
 
 {PROGRAM} COMMAND --help tells the options of a command.
 """
@@ -46,23 +34,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pubsub_perf import __version__
 
     words = program.normalise_argv(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] not in COMMANDS:
+    by_name = {each.name: each for each in SUBCOMMANDS}
+    if not words or words[0] not in by_name:
         if words and not words[0].startswith("-"):
-            known = ", ".join(COMMANDS)
+            known = ", ".join(by_name)
             print(
                 f"{PROGRAM}: unknown command {words[0]}; try {known}", file=sys.stderr
             )
             return program.EXIT_USAGE
         program.parse(USAGE, words, PROGRAM, __version__)
         return program.EXIT_OK
-    command = importlib.import_module(COMMANDS[words[0]])
-    outcome = program.EXIT_OK
+    run = by_name[words[0]].load()
+    exit_code = program.EXIT_OK
 
     def work() -> None:
-        nonlocal outcome
-        outcome = command.run(words)
+        nonlocal exit_code
+        exit_code = run(words)
 
     try:
-        return program.run(PROGRAM, work) or outcome
+        return program.run(PROGRAM, work) or exit_code
     except KeyboardInterrupt:
         return program.fail(PROGRAM, "interrupted", EXIT_INTERRUPTED)

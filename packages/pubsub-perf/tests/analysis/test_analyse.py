@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from pubsub_common.errors import ConfigError
-from pubsub_perf.analysis import Analysis, analyse, to_json
-from pubsub_perf.analysis.validation.synthetic_data import (
+from support.synthetic_sweeps import (
     SIZES,
     Model,
     Truth,
     write_sweep,
 )
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf.analysis import Analysis, analyse, to_json
 from pubsub_perf.analysis.values.results import CellResult
 from pubsub_perf.results.dataset import read_dataset
 

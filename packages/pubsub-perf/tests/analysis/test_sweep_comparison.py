@@ -10,16 +10,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from pubsub_perf import cli
-from pubsub_perf.analysis.cell_samples import load_of
-from pubsub_perf.analysis.sweep_comparison import Comparison, compare_sweeps
-from pubsub_perf.analysis.validation.synthetic_data import (
+from support.synthetic_sweeps import (
     Law,
     Model,
     Truth,
     write_sweep,
 )
+
+from pubsub_perf import cli
+from pubsub_perf.analysis.cell_samples import load_of
+from pubsub_perf.analysis.sweep_comparison import Comparison, compare_sweeps
 from pubsub_perf.results.cell_summary import measure
 from pubsub_perf.results.dataset import read_dataset
 

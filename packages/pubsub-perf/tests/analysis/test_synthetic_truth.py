@@ -1,7 +1,7 @@
 """Verdicts on sweeps whose truth is known: right in at least 95 of 100 draws.
 
 The table that `pytest -s` shows is also printed by
-``python -m pubsub_perf.analysis.validation.scenarios``.
+``python -m support.analysis_scenarios`` in the folder ``tests``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from support import analysis_scenarios as scenarios
+from support.analysis_scenarios import SCENARIOS, Scenario
+from support.synthetic_sweeps import draw, write_sweep
 
 from pubsub_perf.analysis import analyse
-from pubsub_perf.analysis.validation import scenarios
-from pubsub_perf.analysis.validation.scenarios import SCENARIOS, Scenario
-from pubsub_perf.analysis.validation.synthetic_data import draw, write_sweep
 from pubsub_perf.analysis.values.results import Verdict
 from pubsub_perf.results.dataset import read_dataset
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from pubsub_perf import cli
-from pubsub_perf.bench import bytecode, footprint, security_cost
+from pubsub_perf.bench import bytecode, security_cost
 from pubsub_perf.bench.regression import Reference
-from pubsub_perf.bench.runner import Cell, Figures, run_cell, topics
+from pubsub_perf.bench.runner import Cell, Figures, run_cell, spread, topics_of
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 from pubsub_perf.bench.targets import Comparison, Need, comparisons, outcomes
 from pubsub_perf.commands import bench
@@ -77,13 +77,13 @@ def test_worse_is_less_of_a_rate_and_more_of_a_cost() -> None:
     assert Need(5, "p50_us", 1.15).worse_by(1.25, 1.0) == pytest.approx(0.25)
 
 
-def test_topics_of_several_publishers_fall_to_different_forwarders() -> None:
-    import zlib
+def test_topics_of_several_publishers_take_turns_at_the_forwarders() -> None:
+    ports = {"a": 1, "b": 1, "c": 1, "d": 2, "e": 2}
 
-    found = topics(2, 2)
-
-    assert [zlib.crc32(topic.encode()) % 2 for topic in found] == [0, 1]
-    assert topics(1, 1) == ("bench",)
+    assert spread(ports, 2) == ("a", "d")
+    assert spread(ports, 4) == ("a", "d", "b", "e")
+    assert topics_of(1, 1, 0) == ("bench",)
+    assert topics_of(2, 1, 0) == ("bench0", "bench1")
 
 
 def document(**ratios: float) -> dict[str, Any]:
@@ -304,10 +304,6 @@ def test_byte_code_is_where_it_always_is(monkeypatch: pytest.MonkeyPatch) -> Non
         assert dict(os.environ) == before
 
 
-def test_notifications_go_to_matching_subscribers_only() -> None:
-    assert footprint._pushes(1000) == (10, 10)
-
-
 def test_a_line_tells_the_bar_and_both_figures() -> None:
     cell = Cell("throughput", 64)
     comparison = Comparison("direct, 64 B", cell, (Need(1, "rate", 0.8),), cell)
@@ -316,60 +312,3 @@ def test_a_line_tells_the_bar_and_both_figures() -> None:
     assert bench.line_of(outcome) == (
         "bar 1 MISS  0.70 (0.70 to 0.70) >= 0.80  direct, 64 B: 700 against 1,000 events/s"
     )
-
-
-def peers_document() -> dict[str, Any]:
-    row = {
-        "measure": "throughput",
-        "brokered": False,
-        "payload_bytes": 16,
-        "subscribers": 1,
-        "values": {"pubsub": 1e6, "raw": 1.1e6, "nats": 3e5},
-    }
-    return {"rows": [row, row | {"brokered": True}, row | {"payload_bytes": 1024}]}
-
-
-def test_the_peers_can_be_drawn(tmp_path: Path) -> None:
-    file, picture = tmp_path / "peers.json", tmp_path / "peers.png"
-    file.write_text(json.dumps(peers_document()))
-
-    assert cli.main(["bench", f"--draw={file}", f"--out={picture}"]) == 0
-    assert picture.read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("document", "words", "said"),
-    [
-        ({"rows": []}, ["--out=x.png"], "no throughput of peers"),
-        ({}, ["--out=x.png"], "is no result of bench --out"),
-        ({"rows": []}, [], "--draw needs --out"),
-    ],
-)
-def test_what_cannot_be_drawn_is_one_line(
-    document: dict[str, Any],
-    words: list[str],
-    said: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file = tmp_path / "peers.json"
-    file.write_text(json.dumps(document))
-
-    assert cli.main(["bench", f"--draw={file}", *words]) == 2
-    assert said in capsys.readouterr().err
-
-
-def test_a_lead_that_noise_could_make_is_a_tie() -> None:
-    from pubsub_perf.bench.peer_comparison import row_of, standing
-
-    assert [standing(lead) for lead in (1.31, 1.29, 0.78, 0.76)] == [
-        "ahead",
-        "tie",
-        "tie",
-        "behind",
-    ]
-    cell = Cell("throughput", 16)
-    row = row_of(
-        cell, "rate", {"pubsub": rates(300), "nats": rates(200), "raw": rates(1)}
-    )
-    assert (row.best_peer, row.lead, row.standing) == ("nats", 1.5, "ahead")

@@ -11,8 +11,9 @@ from pubsub_perf.analysis.growth.shapes import LEAD, MAX_POLE, MIN_RISE, MIN_SIZ
 from pubsub_perf.analysis.patterns.decide import decide
 from pubsub_perf.analysis.patterns.evidence import Evidence
 from pubsub_perf.analysis.queueing import prediction
-from pubsub_perf.analysis.stats.bootstrap import MIN_RUNS, Resampling
+from pubsub_perf.analysis.stats.bootstrap import Resampling
 from pubsub_perf.analysis.stats.verdicts import MARGIN
+from pubsub_perf.analysis.values.estimate import MIN_RUNS
 from pubsub_perf.analysis.values.results import Analysis
 from pubsub_perf.analysis.values.samples import CENTRALIZED, cell_name, select
 from pubsub_perf.results.dataset import Dataset, printable

@@ -16,9 +16,9 @@ from pubsub_perf.analysis.cell_samples import (
     is_secure,
 )
 from pubsub_perf.analysis.patterns import model_pairs
-from pubsub_perf.analysis.stats.bootstrap import LEVEL, MIN_RUNS, Resampling
+from pubsub_perf.analysis.stats.bootstrap import LEVEL, Resampling
 from pubsub_perf.analysis.stats.verdicts import MARGIN, negligible, of_ratio
-from pubsub_perf.analysis.values.estimate import Estimate
+from pubsub_perf.analysis.values.estimate import MIN_RUNS, Estimate
 from pubsub_perf.analysis.values.results import LeftOut
 from pubsub_perf.analysis.values.samples import Sample
 from pubsub_perf.results.dataset import Dataset

@@ -11,18 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import zmq
 
-from pubsub_broker.control.core import BrokerCore
-from pubsub_broker.control.effects import Send
-from pubsub_broker.registry.memory import MemoryRegistry
-from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
 from pubsub_perf.bench import bytecode
-from pubsub_perf.bench.runner import cpu_ticks, free_ports, wait_for_port
+from pubsub_perf.bench.runner import cpu_ticks
+from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
 from pubsub_perf.hosts.interface import script
 from pubsub_perf.hosts.namespaces import die_with_parent
 
@@ -47,6 +44,10 @@ class Fact:
     def met(self) -> bool:
         return self.bound is None or self.value <= self.bound
 
+    def document(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return dataclasses.asdict(self) | {"met": self.met}
+
 
 def all_facts(repetitions: int) -> list[Fact]:
     """Every figure of this page."""
@@ -55,7 +56,6 @@ def all_facts(repetitions: int) -> list[Fact]:
             *(start_time(role, repetitions) for role in ("publisher", "subscriber")),
             *idle_memory(),
             *registrations(),
-            *simulated_registrations(repetitions),
         ]
 
 
@@ -150,7 +150,7 @@ def register(
             socket.linger = 0
             prepare(socket)
             socket.connect(f"tcp://127.0.0.1:{port}")
-            socket.send(messages.encode(_register(number)))
+            socket.send(messages.encode(subscriber_request(number)))
             sockets.append(socket)
             if number + 1 == clients or (at_once and len(sockets) == at_once):
                 for waiting in sockets:
@@ -162,78 +162,8 @@ def register(
         return took_s, broker.memory_kib() - before_kib
 
 
-def simulated_registrations(repetitions: int) -> list[Fact]:
-    """The broker's core alone, with simulated clients: the cost of a registration among
-    10,000 clients over that among 100, and notifications per client that matches."""
-    few, many = 100, 10_000
-    ratios = []
-    for _ in range(max(3, repetitions)):
-        # As many of either: the speed of a shared machine changes within a second.
-        small_s = sum(_core_s(few) for _ in range(many // few))
-        ratios.append(_core_s(many) / small_s)
-    ratio = statistics.median(ratios)
-    name = "cost of a registration, 10,000 clients / 100"
-    pushed, matching = _pushes(many)
-    if not pushed:
-        raise PubSubError("nobody was told of the publisher that joined")
-    return [
-        Fact(_BAR, name, round(ratio, 2), "times", 1.5),
-        Fact(
-            _BAR,
-            f"notifications for {matching} matching of {many:,} subscribers",
-            pushed / matching,
-            "each",
-            1.0,
-        ),
-    ]
-
-
-def _core_s(clients: int) -> float:
-    core = _core()
-    requests = [(b"%d" % n, _register(n)) for n in range(clients)]
-    began = time.perf_counter()
-    for number, (peer, request) in enumerate(requests):
-        core.handle(peer, request, number * 1e-5)
-    return time.perf_counter() - began
-
-
-def _pushes(clients: int) -> tuple[int, int]:
-    """How many pushes a publisher's join causes, and how many subscribers match."""
-    core = _core()
-    for number in range(clients):
-        core.handle(b"%d" % number, _register(number), 0.0)
-    core.tick(1.0)
-    join = Register(
-        id=1,
-        version=PROTOCOL_VERSION,
-        role="publisher",
-        topics=["T7"],
-        address="127.0.0.1:5556",
-        clock="monotonic",
-    )
-    effects = [*core.handle(b"publisher", join, 1.0), *core.tick(2.0)]
-    pushed = sum(isinstance(e, Send) and e.peer != b"publisher" for e in effects)
-    return pushed, sum(number % 100 == 7 for number in range(clients))
-
-
-def _core() -> BrokerCore:
-    sessions = iter(range(1, 10**9))
-    return BrokerCore(
-        "decentralized",
-        MemoryRegistry(60.0),
-        epoch=1,
-        lease_s=60.0,
-        max_clients=1_000_000,
-        new_session=lambda: next(sessions),
-        ports=lambda _topics: {},
-        forwarded=lambda: 0,
-        clock_ns=lambda: 0,
-        now=0.0,
-    )
-
-
-def _register(number: int) -> Register:
-    """A subscriber; each has one of 100 topics."""
+def subscriber_request(number: int) -> Register:
+    """How subscriber ``number`` registers; each has one of 100 topics."""
     return Register(
         id=1,
         version=PROTOCOL_VERSION,

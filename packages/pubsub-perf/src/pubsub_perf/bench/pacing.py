@@ -6,7 +6,7 @@ import statistics
 from typing import Final
 
 from pubsub_perf.bench.footprint import Fact, Process
-from pubsub_perf.bench.runner import free_ports, wait_for_port
+from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
 from pubsub_perf.hosts.interface import script
 from pubsub_publisher import Publisher
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import zmq
 
-from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.security.keys import (
     act_as_client,
     act_as_server,
@@ -19,12 +18,12 @@ from pubsub_common.security.keys import (
 
 
 def use_keys(xsub: zmq.Socket[bytes], xpub: zmq.Socket[bytes], folder: Path) -> None:
-    """Those of a broker, and of one client, which all clients share."""
-    pair = KeyStore(folder).pair()
+    """Publisher, proxy and subscribers share the one client's keys in ``folder``."""
     files = folder.glob("*.keys")
     (client,) = (path for path in files if path.name != "broker.keys")
+    pair = load_client_keys(client).pair
     act_as_server(xpub, pair)
-    act_as_client(xsub, pair, load_client_keys(client).pair.public)
+    act_as_client(xsub, pair, pair.public)
 
 
 def main() -> None:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import dataclasses
 import os
 import selectors
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import zmq
 
-from pubsub_broker.forwarding.sockets import forwarder_of
 from pubsub_common.errors import PubSubError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    PROTOCOL_VERSION,
+    Disconnect,
+    Register,
+    Registered,
+)
 from pubsub_perf.bench import systems
-from pubsub_perf.bench.workload.job import Found, Job, Measure
+from pubsub_perf.bench.workload.job import TOPIC, Found, Job, Measure
+from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
 from pubsub_perf.experiment.role_keys import make_keys
 from pubsub_perf.hosts.namespaces import die_with_parent
 
@@ -147,7 +154,7 @@ def run_cell(
             subscribers=cell.subscribers // cell.publishers,
             rate=cell.rate,
             batched=cell.batched,
-            topics=topics(cell.publishers, cell.forwarders),
+            topics=topics_of(cell.publishers, cell.forwarders, ports.get("control", 0)),
             keys=None if keys is None else str(keys.client(_CLIENT)),
         )
         workers = []
@@ -174,19 +181,55 @@ def run_cell(
             return _measure(workers, broker, seconds, cell)
 
 
-def topics(publishers: int, forwarders: int) -> tuple[str, ...]:
-    """A topic for each publisher; with several forwarders, topics that fall to
-    different ones."""
+def topics_of(publishers: int, forwarders: int, control_port: int) -> tuple[str, ...]:
+    """A topic for each publisher; with several forwarders, topics of different ones.
+
+    Raises:
+        PubSubError: the broker does not tell its ports.
+    """
     if publishers == 1:
-        return ("bench",)
-    found: list[str] = []
-    number = 0
-    while len(found) < publishers:
-        topic = f"bench{number}"
-        if forwarder_of(topic, forwarders) == len(found) % forwarders:
-            found.append(topic)
-        number += 1
-    return tuple(found)
+        return (TOPIC,)
+    names = [f"{TOPIC}{number}" for number in range(publishers)]
+    if forwarders == 1:
+        return tuple(names)
+    # The broker decides which topic a forwarder has; enough for one each, in practice.
+    names += [f"{TOPIC}{number}" for number in range(publishers, 16 * publishers)]
+    wait_for_port(control_port, _READY_S)
+    return spread(_ports_of(names, control_port), publishers)
+
+
+def spread(ports: Mapping[str, int], count: int) -> tuple[str, ...]:
+    """``count`` topics that take turns at the ports, of ``ports`` (topic to port)."""
+    by_port: dict[int, list[str]] = {}
+    for topic, port in ports.items():
+        by_port.setdefault(port, []).append(topic)
+    turns = zip_longest(*by_port.values())
+    topics = (topic for turn in turns for topic in turn if topic is not None)
+    return tuple(islice(topics, count))
+
+
+def _ports_of(topics: Sequence[str], control_port: int) -> Mapping[str, int]:
+    """The forwarders' ports of these topics, as a centralized broker tells a subscriber."""
+    request = Register(
+        id=1,
+        version=PROTOCOL_VERSION,
+        role="subscriber",
+        topics=list(topics),
+        address="127.0.0.1",
+        clock="monotonic",
+    )
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.connect(f"tcp://127.0.0.1:{control_port}")
+        dealer.send(messages.encode(request))
+        if not dealer.poll(round(_READY_S * 1000)):
+            raise PubSubError("the broker does not answer")
+        reply = messages.decode_reply(dealer.recv())
+        if not isinstance(reply, Registered):
+            raise PubSubError(f"the broker does not tell its ports: {reply}")
+        dealer.send(messages.encode(Disconnect(id=2, session=reply.session)))
+        dealer.poll(round(_READY_S * 1000))
+        return reply.ports
 
 
 def _wait_ready(workers: list[Worker]) -> None:
@@ -267,29 +310,3 @@ def cpu_ticks(pid: int) -> int:
         raise PubSubError("a process of the benchmark has ended") from None
     fields = text.rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports of loopback that were free a moment ago."""
-    with ExitStack() as stack:
-        found = []
-        for _ in range(count):
-            probe = stack.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            found.append(probe.getsockname()[1])
-        return found
-
-
-def wait_for_port(port: int, timeout_s: float) -> None:
-    """Wait until somebody listens on loopback at ``port``.
-
-    Raises:
-        PubSubError: nobody did in time.
-    """
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise PubSubError(f"nobody listens on port {port}")

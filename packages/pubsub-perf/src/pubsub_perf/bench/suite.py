@@ -81,9 +81,7 @@ def document(
         "repetitions": repetitions,
         "seconds": seconds,
         "comparisons": [msgspec.to_builtins(item) for item in found],
-        "facts": [
-            msgspec.to_builtins(item) | {"met": item.met} for item in facts_found
-        ],
+        "facts": [item.document() for item in facts_found],
     }
 
 

@@ -11,7 +11,7 @@ from pubsub_common.cli import program
 from pubsub_common.cli.parser import forget_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
-from pubsub_perf.cli import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,12 +39,8 @@ Options:
                           --out: exit code 1 if one is worse by more than 15 %
   --secure                what keys and encryption cost instead: the roles with them
                           against the roles without, and plain pyzmq likewise
-  --peers                 NATS, Mosquitto, Redis and Zenoh instead, those that
-                          are installed
   --flood                 others' latency while one address floods the broker's
                           control port instead, in several ways
-  --draw FILE             draw what --peers --out wrote to FILE; --out names the
-                          PNG
   -v, --verbose           say more about what happens
   -h, --help              show this text
   --version               show the version
@@ -64,17 +60,9 @@ def run(words: Sequence[str]) -> int:
     seconds = program.seconds(options, "--seconds")
     if seconds <= 0:
         raise ConfigError("--seconds must be more than 0")
-    if options["--draw"]:
-        return _draw(options["--draw"], options["--out"])
     from rich.console import Console
 
     console = Console()
-    if options["--peers"]:
-        from pubsub_perf.bench import peer_comparison
-
-        found = peer_comparison.run(console, repetitions, seconds)
-        _write(options["--out"], found)
-        return program.EXIT_OK
     if options["--flood"]:
         return _flood(options, console, repetitions, seconds)
     from pubsub_perf.bench.regression import Reference
@@ -203,17 +191,6 @@ def _bars_asked(text: str | None) -> set[int] | None:
         raise ConfigError(
             f"--bars takes numbers with commas between: {text!r}"
         ) from None
-
-
-def _draw(name: str, out: str | None) -> int:
-    from pubsub_perf.plots import peer_throughput
-
-    if out is None:
-        raise ConfigError("--draw needs --out, the name of the PNG")
-    found = _read(name, "rows")
-    assert found is not None
-    peer_throughput.draw(found, Path(out))
-    return program.EXIT_OK
 
 
 def _read(name: str | None, key: str) -> dict[str, Any] | None:

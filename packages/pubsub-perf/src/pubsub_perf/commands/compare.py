@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common.cli import program
 from pubsub_common.errors import ConfigError
 from pubsub_perf import __version__
-from pubsub_perf.cli import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM
 
 if TYPE_CHECKING:
     from rich.console import Console

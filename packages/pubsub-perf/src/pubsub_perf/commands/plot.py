@@ -9,7 +9,7 @@ from typing import Final
 
 from pubsub_common.cli import program
 from pubsub_perf import __version__
-from pubsub_perf.cli import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM
 
 USAGE: Final = f"""Draw the one-way latencies in a folder and write a report about them:
 plots/, report.md and report.html. The folder is a sweep's, or any with CSV files of

@@ -13,7 +13,7 @@ from pubsub_common.cli import program
 from pubsub_common.cli.parser import forget_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
-from pubsub_perf.cli import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.plan.cases import WARMUP_EVENTS
 from pubsub_perf.plan.presets import PRESETS
 

@@ -11,7 +11,7 @@ from pubsub_common import defaults
 from pubsub_common.cli import program
 from pubsub_common.protocol.endpoints import validate_host
 from pubsub_perf import __version__
-from pubsub_perf.cli import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM
 
 USAGE: Final = f"""Show the report in a folder to browsers, at the address that is printed, until
 stopped (Ctrl-C). The folder is one that plot or analyze wrote to; of it only what they

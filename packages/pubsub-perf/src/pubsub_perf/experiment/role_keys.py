@@ -1,4 +1,4 @@
-"""Keys for measurements: a broker's, and one pair for each role. Shell (writes files).
+"""Keys for measurements: a broker's, and one pair for each role.
 
 Each role process is a client of its own, as in a real system: a broker then vouches for
 as many keys as there are subscribers, which one key for all would hide.
@@ -6,12 +6,14 @@ as many keys as there are subscribers, which one key for all would hide.
 
 from __future__ import annotations
 
-import datetime
+import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pubsub_common.errors import ConfigError
+from pubsub_perf.hosts.interface import script
 from pubsub_perf.plan.cases import Case
 
 
@@ -38,15 +40,16 @@ def make_keys(folder: Path, names: Iterable[str]) -> RoleKeys:
     """Make keys for a broker and the roles of these names in ``folder``.
 
     Raises:
-        ConfigError: they cannot be made, or are there already.
+        ConfigError: they cannot be made, or exist already.
     """
-    from pubsub_broker.security.key_store import KeyStore
-
-    store = KeyStore(folder)
-    store.create()
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    for name in names:
-        store.enroll(name, now=now)
+    made = subprocess.run(
+        [script("pubsub-broker"), "keygen", str(folder), *names],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise ConfigError(f"cannot make keys: {made.stderr.strip()}")
     return RoleKeys(folder)
 
 

@@ -31,9 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pubsub_perf.analysis.values.results import Estimate
+from pubsub_perf.analysis.values.estimate import MIN_RUNS, Estimate
 
-MIN_RUNS: Final = 3
 LEVEL: Final = 0.95
 # Samples in which only one stratum is drawn anew, to learn its share of the variance.
 _SINGLE: Final = 60

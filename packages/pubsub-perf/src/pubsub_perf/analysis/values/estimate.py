@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
+
+# Runs of a cell below which its values have no interval.
+MIN_RUNS: Final = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

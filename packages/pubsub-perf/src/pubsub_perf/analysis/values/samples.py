@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_perf.analysis.stats.bootstrap import MIN_RUNS
+from pubsub_perf.analysis.values.estimate import MIN_RUNS
 from pubsub_perf.analysis.values.results import LeftOut
 from pubsub_perf.results.summary_statistics import (
     MIN_COUNT_P99,

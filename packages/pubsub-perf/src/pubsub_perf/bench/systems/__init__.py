@@ -11,8 +11,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pubsub_perf.bench.systems.peers import PEERS
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,7 +24,6 @@ MODULES: Final = {
     OURS: "pubsub_perf.bench.systems.ours",
     OURS_AIO: "pubsub_perf.bench.systems.ours_aio",
     RAW: "pubsub_perf.bench.systems.raw",
-    **{name: peer.module for name, peer in PEERS.items()},
 }
 
 
@@ -34,7 +31,7 @@ class System(Protocol):
     """What a module offers."""
 
     def unavailable(self, *, brokered: bool) -> str | None:
-        """Why it cannot run here, with the command that would mend it; else None."""
+        """Why it cannot run here, with the command that installs it; else None."""
 
     def port_names(self) -> tuple[str, ...]:
         """Names of the TCP ports that a run needs."""
@@ -53,6 +50,7 @@ class System(Protocol):
 
 
 def load(name: str) -> System:
-    """The module of a system."""
-    system: System = importlib.import_module(MODULES[name])
+    """The module of a system: one of `MODULES`, or any by its dotted name, which the
+    processes of a run must find too."""
+    system: System = importlib.import_module(MODULES.get(name, name))
     return system

@@ -81,9 +81,8 @@ def subscribe(job: Job, run: Run) -> Found:
     socket = zmq.Context().socket(zmq.SUB)
     socket.set_hwm(_QUEUE)
     if job.keys is not None:
-        keys = load_client_keys(job.keys)
-        server = keys.broker if job.brokered else keys.pair.public
-        act_as_client(socket, keys.pair, server)
+        pair = load_client_keys(job.keys).pair
+        act_as_client(socket, pair, pair.public)
     port = job.ports["broker" if job.brokered else "publisher"]
     socket.subscribe(f"{job.topic}\0".encode())
     socket.subscribe(b"ready%d" % job.index)

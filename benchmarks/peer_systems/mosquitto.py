@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_perf.bench.runner import wait_for_port
-from pubsub_perf.bench.systems.peers import PEERS, READY_S, which
+from peer_systems.registry import PEER_SYSTEMS, READY_S, which
 from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.ports import wait_for_port
 from pubsub_perf.bench.workload.run import Run
 
 _CONFIG: Final = """\
@@ -29,7 +29,7 @@ _POLL_S: Final = 0.1
 
 
 def unavailable(*, brokered: bool) -> str | None:
-    return PEERS["mosquitto"].unavailable(brokered=brokered)
+    return PEER_SYSTEMS["mosquitto"].unavailable(brokered=brokered)
 
 
 def port_names() -> tuple[str, ...]:

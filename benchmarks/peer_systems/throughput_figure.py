@@ -1,4 +1,4 @@
-"""The peers' throughput as a figure. Shell (matplotlib)."""
+"""The throughput of all systems as a figure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLOURS: Final = {
 
 
 def draw(found: Mapping[str, Any], path: Path) -> None:
-    """Draw the throughput rows of ``bench --peers --out`` as a PNG at ``path``.
+    """Draw the throughput rows of ``--out`` as a PNG at ``path``.
 
     Raises:
         ConfigError: there are none.
@@ -35,7 +35,7 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     rows = [row for row in found.get("rows", ()) if row["measure"] == "throughput"]
     if not rows:
         raise ConfigError(
-            "this holds no throughput of peers: make it with bench --peers"
+            "this holds no throughput of peers: make it with make bench-peers"
         )
     subscribers = sorted({row["subscribers"] for row in rows})
     figure = Figure(figsize=(10, 3.4 * len(subscribers)), layout="constrained")

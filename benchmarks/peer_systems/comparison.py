@@ -1,4 +1,4 @@
-"""Ours against other systems, in turn within one run. Shell."""
+"""Ours against other systems, in turn within one run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from pubsub_perf.bench import systems
+from peer_systems.registry import PEER_SYSTEMS, load
 from pubsub_perf.bench.runner import Cell, Figures, run_cell
 from pubsub_perf.bench.suite import processor
 from pubsub_perf.bench.systems import OURS, RAW
-from pubsub_perf.bench.systems.peers import PEERS
 from pubsub_perf.experiment import environment
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def run(console: Console, repetitions: int, seconds: float) -> dict[str, Any]:
     """
     missing = {
         name: reasons
-        for name in PEERS
+        for name in PEER_SYSTEMS
         if (reasons := _reasons(name)) and len(reasons) == 2  # neither way
     }
     for name, reasons in missing.items():
@@ -82,7 +81,11 @@ def run(console: Console, repetitions: int, seconds: float) -> dict[str, Any]:
         "format": 1,
         "processor": processor(),
         **environment.describe(),
-        "peers": {name: PEERS[name].version() for name in PEERS if name not in missing},
+        "peers": {
+            name: PEER_SYSTEMS[name].version()
+            for name in PEER_SYSTEMS
+            if name not in missing
+        },
         "missing": {name: reasons[0] for name, reasons in missing.items()},
         "repetitions": repetitions,
         "seconds": seconds,
@@ -91,7 +94,7 @@ def run(console: Console, repetitions: int, seconds: float) -> dict[str, Any]:
 
 
 def _reasons(name: str) -> list[str]:
-    system = systems.load(name)
+    system = load(name)
     found = (system.unavailable(brokered=brokered) for brokered in (True, False))
     return [reason for reason in found if reason is not None]
 
@@ -102,9 +105,9 @@ def run_rows(cell: Cell, repetitions: int, seconds: float) -> list[Row]:
     if cell.measure == "throughput" and cell.payload_bytes < _BATCH_BELOW:
         ways[BATCHED] = (OURS, dataclasses.replace(cell, batched=True))
     ways[RAW] = (RAW, cell)
-    for name in PEERS:
-        if systems.load(name).unavailable(brokered=cell.brokered) is None:
-            ways[name] = (name, cell)
+    for name in PEER_SYSTEMS:
+        if load(name).unavailable(brokered=cell.brokered) is None:
+            ways[name] = (PEER_SYSTEMS[name].module, cell)
     figures: dict[str, list[Figures]] = {name: [] for name in ways}
     order = list(ways)
     for repetition in range(repetitions):
@@ -126,7 +129,7 @@ def row_of(cell: Cell, metric: str, figures: Mapping[str, Sequence[Figures]]) ->
     more = metric == "rate"
     best = max if more else min
     ours = best(values[name] for name in (OURS, BATCHED) if name in values)
-    others = {name: values[name] for name in values if name in PEERS}
+    others = {name: values[name] for name in values if name in PEER_SYSTEMS}
     peer = best(others, key=others.__getitem__) if others else None
     lead = None
     if peer is not None:

@@ -11,12 +11,14 @@ import shutil
 import subprocess
 from typing import Final
 
+from pubsub_perf.bench import systems
+
 READY_S: Final = 10.0
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
+class PeerSystem:
     """A system. ``packages`` are those of PyPI that it needs, ``better_with`` those it
     does not need; ``debian`` is the Debian package of its broker, and ``program`` the
     command in it that, called in this way, tells its version. ``settings`` says how it
@@ -34,7 +36,7 @@ class Peer:
     gives: str
 
     def unavailable(self, *, brokered: bool) -> str | None:
-        """Why it cannot run here, with the command that would mend it; else None."""
+        """Why it cannot run here, with the command that installs it; else None."""
         missing = [name for name in self.packages if _version_of(name) is None]
         commands = [f"python -m pip install {' '.join(missing)}"] if missing else []
         if self.debian is not None and which(self.program[0]) is None:
@@ -77,10 +79,10 @@ def _version_of(package: str) -> str | None:
         return None
 
 
-_HERE: Final = "pubsub_perf.bench.systems"
-PEERS: Final = {
-    "nats": Peer(
-        module=f"{_HERE}.peer_nats",
+_HERE: Final = "peer_systems"
+PEER_SYSTEMS: Final = {
+    "nats": PeerSystem(
+        module=f"{_HERE}.nats",
         title="NATS",
         packages=("nats-py",),
         better_with=("uvloop",),
@@ -93,8 +95,8 @@ PEERS: Final = {
         gives="clusters and leaf nodes, request and reply, wildcards, accounts and TLS, "
         "and streams that are kept on disk (JetStream)",
     ),
-    "mosquitto": Peer(
-        module=f"{_HERE}.peer_mosquitto",
+    "mosquitto": PeerSystem(
+        module=f"{_HERE}.mosquitto",
         title="Mosquitto",
         packages=("paho-mqtt",),
         debian="mosquitto",
@@ -106,8 +108,8 @@ PEERS: Final = {
         gives="a standard with clients on everything, retained messages, last wills, "
         "QoS 1 and 2, wildcards, access lists and TLS",
     ),
-    "redis": Peer(
-        module=f"{_HERE}.peer_redis",
+    "redis": PeerSystem(
+        module=f"{_HERE}.redis",
         title="Redis",
         packages=("redis", "hiredis"),
         debian="redis-server",
@@ -119,8 +121,8 @@ PEERS: Final = {
         gives="a database beside it, patterns of topics, and streams that are kept and "
         "acknowledged",
     ),
-    "zenoh": Peer(
-        module=f"{_HERE}.peer_zenoh",
+    "zenoh": PeerSystem(
+        module=f"{_HERE}.zenoh",
         title="Zenoh",
         packages=("eclipse-zenoh",),
         direct=True,
@@ -130,8 +132,8 @@ PEERS: Final = {
         gives="discovery without a broker, queries and storages, routing over several "
         "hops, key expressions, QUIC, TLS and shared memory",
     ),
-    "zenoh-shm": Peer(
-        module=f"{_HERE}.peer_zenoh_shm",
+    "zenoh-shm": PeerSystem(
+        module=f"{_HERE}.zenoh_shm",
         title="Zenoh with shared memory",
         packages=("eclipse-zenoh",),
         direct=True,
@@ -142,3 +144,8 @@ PEERS: Final = {
         "sockets",
     ),
 }
+
+
+def load(name: str) -> systems.System:
+    """The module of a system."""
+    return systems.load(PEER_SYSTEMS[name].module)

@@ -14,18 +14,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_perf.bench.runner import wait_for_port
-from pubsub_perf.bench.systems.peers import PEERS, READY_S
+from peer_systems.registry import PEER_SYSTEMS, READY_S
 from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.ports import wait_for_port
 from pubsub_perf.bench.workload.run import Run
 
-WITH_SHARED_MEMORY: Final = "zenoh-shm"
+WITH_SHARED_MEMORY: Final = "peer_systems.zenoh_shm"
 _POLL_S: Final = 0.02
 _END_S: Final = 60.0
 
 
 def unavailable(*, brokered: bool) -> str | None:
-    return PEERS["zenoh"].unavailable(brokered=brokered)
+    return PEER_SYSTEMS["zenoh"].unavailable(brokered=brokered)
 
 
 def port_names() -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     if not brokered:
         return None
     port = str(ports["broker"])
-    return [sys.executable, "-m", "pubsub_perf.bench.zenoh_router", port]
+    return [sys.executable, "-m", "peer_systems.zenoh_router", port]
 
 
 def publish(job: Job, run: Run) -> Found:

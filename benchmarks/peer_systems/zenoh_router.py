@@ -1,11 +1,11 @@
-"""A Zenoh router: ``python -m pubsub_perf.bench.zenoh_router PORT``. Shell."""
+"""A Zenoh router: ``python -m peer_systems.zenoh_router PORT``."""
 
 from __future__ import annotations
 
 import signal
 import sys
 
-from pubsub_perf.bench.systems.peer_zenoh import open_session
+from peer_systems.zenoh import open_session
 
 
 def main() -> None:

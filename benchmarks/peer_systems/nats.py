@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_perf.bench.runner import wait_for_port
-from pubsub_perf.bench.systems.peers import PEERS, READY_S, which
+from peer_systems.registry import PEER_SYSTEMS, READY_S, which
 from pubsub_perf.bench.workload.job import BURST, Found, Job
+from pubsub_perf.bench.workload.ports import wait_for_port
 from pubsub_perf.bench.workload.run import SPIN_NS, Run
 
 # A subscriber that is slower than the publisher must neither be cut off nor lose any.
@@ -30,7 +30,7 @@ _RETRY_S: Final = 0.1
 
 
 def unavailable(*, brokered: bool) -> str | None:
-    return PEERS["nats"].unavailable(brokered=brokered)
+    return PEER_SYSTEMS["nats"].unavailable(brokered=brokered)
 
 
 def port_names() -> tuple[str, ...]:

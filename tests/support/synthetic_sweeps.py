@@ -1,5 +1,4 @@
-"""Sweeps whose truth is known, drawn from a seed: in memory, or as files. Shell (`write_sweep`
-writes files); the rest is core.
+"""Sweeps whose truth is known, drawn from a seed: in memory, or as files.
 
 A run's latencies are log-normal about the cell's median times the run's own factor
 (runs of one cell differ), with a share of slow events whose latency is multiplied (the

@@ -1,5 +1,6 @@
-"""Synthetic sweeps whose truth is known, and how often verdicts find it. Core, but for
-`main`, which prints the table: ``python -m pubsub_perf.analysis.validation.scenarios``.
+"""Checks the analysis: how often its verdicts are right on sweeps whose truth is known.
+
+To print the table: ``PYTHONPATH=tests .venv/bin/python -m support.analysis_scenarios``.
 
 Each scenario is a truth and the verdict that one pattern asks for; `SCENARIOS` has true,
 false and undecidable ones of every pattern.
@@ -18,15 +19,15 @@ from pubsub_perf.analysis.patterns.evidence import Evidence
 from pubsub_perf.analysis.patterns.model_pairs import pairs_of
 from pubsub_perf.analysis.stats.bootstrap import Resampling
 from pubsub_perf.analysis.stats.verdicts import MARGIN
-from pubsub_perf.analysis.validation.synthetic_data import (
+from pubsub_perf.analysis.values.results import PatternResult, Verdict
+from pubsub_perf.analysis.values.samples import select
+from support.synthetic_sweeps import (
     SIZES,
     Law,
     Model,
     Truth,
     draw,
 )
-from pubsub_perf.analysis.values.results import PatternResult, Verdict
-from pubsub_perf.analysis.values.samples import select
 
 
 def _power(fixed_us: float, slope_us: float, power: float = 1.0) -> Law:

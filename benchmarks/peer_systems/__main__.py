@@ -1,0 +1,97 @@
+"""Runs the comparison, or draws its figure: ``python -m peer_systems``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pubsub_common.cli import program
+from pubsub_common.cli.parser import forget_environment
+from pubsub_common.errors import ConfigError
+from pubsub_perf import __version__
+
+PROGRAM: Final = "peer_systems"
+USAGE: Final = f"""Measure NATS, Mosquitto, Redis and Zenoh in turn with ours and with plain pyzmq,
+those that are installed.
+
+Usage:
+  {PROGRAM} [options]
+
+Options:
+  --repetitions N         runs of each, in turn; the median counts [default: 5]
+  --seconds S             length of a run [default: 1.5]
+  --out FILE              write everything as JSON to FILE; with --draw, a PNG
+  --draw FILE             draw what --out wrote to FILE before; measure nothing
+  -v, --verbose           say more about what happens
+  -h, --help              show this text
+  --version               show the version
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and return the exit code."""
+    options = program.parse(USAGE, argv, PROGRAM, __version__)
+    return program.run(PROGRAM, lambda: run(options))
+
+
+def run(options: program.Options) -> None:
+    """Compare or draw, as the options say.
+
+    Raises:
+        PubSubError: a run failed.
+    """
+    forget_environment()
+    program.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    repetitions = program.whole_number(options, "--repetitions")
+    seconds = program.seconds(options, "--seconds")
+    if seconds <= 0:
+        raise ConfigError("--seconds must be more than 0")
+    if options["--draw"]:
+        draw(options["--draw"], options["--out"])
+        return
+    from rich.console import Console
+
+    from peer_systems import comparison
+
+    document = comparison.run(Console(), repetitions, seconds)
+    if options["--out"]:
+        text = msgspec.json.format(msgspec.json.encode(document), indent=2)
+        Path(options["--out"]).write_bytes(text + b"\n")
+
+
+def draw(name: str, out: str | None) -> None:
+    """Draw the figure of an earlier comparison.
+
+    Raises:
+        ConfigError: it cannot be read, or has nothing to draw.
+    """
+    from peer_systems import throughput_figure
+
+    if out is None:
+        raise ConfigError("--draw needs --out, the name of the PNG")
+    throughput_figure.draw(read(name), Path(out))
+
+
+def read(name: str) -> dict[str, Any]:
+    """What ``--out`` wrote before.
+
+    Raises:
+        ConfigError: the file cannot be read, or has something else.
+    """
+    try:
+        document = msgspec.json.decode(Path(name).read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {name}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{name} was not written by --out: {error}") from error
+    if not isinstance(document, dict) or "rows" not in document:
+        raise ConfigError(f"{name} was not written by --out")
+    return document
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,0 @@
-"""Synthetic data with known patterns, which the analysis is checked against.
-
-Shell.
-"""

@@ -1,0 +1,42 @@
+"""The subcommands of ``pubsub-perf``: the one list of them, which the help text is made of.
+
+A subcommand is a module of this folder, of the subcommand's name, with a usage text
+``USAGE`` and ``run(words) -> exit code``. Its options are described in its usage text only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+PROGRAM: Final = "pubsub-perf"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subcommand:
+    """A subcommand and what it does, in one line for ``pubsub-perf --help``."""
+
+    name: str
+    summary: str
+
+    def load(self) -> Callable[[Sequence[str]], int]:
+        """Its ``run``. Imported on demand: most of them load large libraries."""
+        module = importlib.import_module(f"pubsub_perf.commands.{self.name}")
+        run: Callable[[Sequence[str]], int] = module.run
+        return run
+
+
+SUBCOMMANDS: Final = (
+    Subcommand(
+        "sweep", "run systems on networks of many sizes, in both dissemination models"
+    ),
+    Subcommand("plot", "draw the latencies in a folder, and write a report"),
+    Subcommand(
+        "analyze", "decide what the latencies in a folder say of the two models"
+    ),
+    Subcommand("compare", "tell whether a second sweep is slower than a first"),
+    Subcommand("view", "show a report to browsers"),
+    Subcommand("bench", "measure the roles against plain pyzmq"),
+)
