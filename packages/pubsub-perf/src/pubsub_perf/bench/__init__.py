@@ -1,8 +1,8 @@
 """Benchmarks of the roles themselves, on loopback: how close they come to what libzmq can
-do, and to other systems.
+do.
 
-`job` says what one process does, `worker` is that process, `systems` holds one module for
-each system, `runner` starts the processes of one run, `bars` lists what is compared.
+`workload` says what one process does, `worker` is that process, `systems` holds one module
+for each system, `runner` starts the processes of one run, `targets` lists what is compared.
 
 Shell.
 """
