@@ -14,8 +14,8 @@ import msgspec
 from pubsub_broker.registry.snapshot import (
     FORMAT,
     VERSION,
-    Remembered,
     Snapshot,
+    SnapshotClient,
     encode_snapshot,
 )
 from pubsub_common.protocol import messages
@@ -285,8 +285,8 @@ INTAKE_SEEDS += [
 _SNAPSHOT = Snapshot(
     written_ns=_STAMP,
     clients=[
-        Remembered(role="publisher", session=1, address=ADDRESS, topics=["A"]),
-        Remembered(
+        SnapshotClient(role="publisher", session=1, address=ADDRESS, topics=["A"]),
+        SnapshotClient(
             role="subscriber",
             session=2,
             address="10.0.0.3",

@@ -734,10 +734,10 @@ def test_topics_are_spread_over_forwarders(run: Run) -> None:
     broker = run(centralized=True, forwarders=4)
     topics = [f"topic {number}" for number in range(100)]
 
-    ports = broker._forwarding.ports_of(topics)
+    ports = broker._forwarder_pool.ports_of(topics)
 
     assert set(ports.values()) == set(broker.update_send_socket())
-    assert ports == broker._forwarding.ports_of(topics)
+    assert ports == broker._forwarder_pool.ports_of(topics)
 
 
 def test_a_publisher_that_comes_later_is_heard(
@@ -944,7 +944,7 @@ def send_bulk(source: Source, count: int = 1500) -> None:
 def is_stuck(broker: Broker) -> bool:
     """Whether one message has been held for a while: not because libzmq's thread was
     about to pass on others."""
-    held = broker._forwarding.held()
+    held = broker._forwarder_pool.held()
     return any(time.monotonic() - since > 0.3 for _, since in held)
 
 
@@ -986,7 +986,7 @@ def test_the_broker_serves_its_clients_while_it_waits(
     assert slow.peer.heartbeat().known
     late.send("B", 3)
 
-    assert broker._forwarding.held()
+    assert broker._forwarder_pool.held()
     assert slow.numbers("A", count) == list(range(count))
     assert sink.numbers("B", 3) == [0, 1, 2]
 
@@ -1092,14 +1092,14 @@ def test_forwarders_can_look_a_publisher_up_before_it_is_told_to_begin(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Broker(True, True, address=HOST, port=0) as broker:
-        book, send = broker._forwarding._publishers, broker._port.send
+        book, send = broker._forwarder_pool._publishers, broker._control_socket.send
         known: list[bool] = []
 
         def spy(peer: bytes, reply: Any) -> None:
             known.append(f"{HOST}:1" in book)
             send(peer, reply)
 
-        monkeypatch.setattr(broker._port, "send", spy)
+        monkeypatch.setattr(broker._control_socket, "send", spy)
         peer = Peer(context, broker)
         peer.send(peer.registration("publisher", "A"))
         while not known:
@@ -1119,7 +1119,7 @@ def test_a_forwarder_that_fails_ends_the_loop_with_an_error(
             True, True, address=HOST, port=0, overflow=overflow, lease_s=LONG_LEASE_S
         )
         with broker:
-            monkeypatch.setattr(broker._forwarding.pairs[0], "apply", fail)
+            monkeypatch.setattr(broker._forwarder_pool.socket_sets[0], "apply", fail)
             broker._changes.append(Attach("127.0.0.1:1", ("A",)))
             with pytest.raises(PubSubError, match=r"forwarding has failed.*broken"):
                 broker.event_loop()

@@ -17,24 +17,24 @@ import zmq
 from pubsub_broker.config import served_address
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import (
-    Arrived,
     Attach,
     Departed,
     Detach,
     Effect,
+    Joined,
     Send,
 )
 from pubsub_broker.forwarding.counted import CountingForwarder
-from pubsub_broker.forwarding.pool import Forwarding, Overflow
+from pubsub_broker.forwarding.pool import ForwarderPool, Overflow
 from pubsub_broker.forwarding.sockets import RETRY_S
 from pubsub_broker.limits.capacity import Capacity, Room
 from pubsub_broker.limits.token_bucket import limits_of
-from pubsub_broker.monitoring.event_log import Journal
+from pubsub_broker.monitoring.event_log import EventLog
 from pubsub_broker.registry.memory import MemoryRegistry
-from pubsub_broker.snapshot_keeper import StateKeeper
-from pubsub_broker.transport.connection_guard import Door
-from pubsub_broker.transport.control_socket import ControlPort, Received
-from pubsub_broker.transport.request_reader import Reception
+from pubsub_broker.snapshot_keeper import SnapshotKeeper
+from pubsub_broker.transport.connection_guard import ConnectionGuard
+from pubsub_broker.transport.control_socket import ControlSocket, ReceivedMessage
+from pubsub_broker.transport.request_reader import RequestReader
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.logs.audit_log import AuditLog
@@ -44,7 +44,7 @@ from pubsub_common.protocol.events import SESSION_BITS
 from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register, Request
 
 if TYPE_CHECKING:
-    from pubsub_broker.security.authenticator import Gatekeeper
+    from pubsub_broker.security.authenticator import Authenticator
     from pubsub_common.security.keys import ClientKeys
 
 _log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class Broker:
         self._overflow: Overflow = overflow
         self._state_path = state
         self._secure_path = secure
-        self._gatekeeper: Gatekeeper | None = None
+        self._authenticator: Authenticator | None = None
         self._audit = AuditLog(_log)
         self.address = ""
         self._stopping = False
@@ -149,10 +149,10 @@ class Broker:
         self._loop_ended = threading.Event()
         self._configured = False
         self._allocated_ports: set[int] = set()
-        self._state: StateKeeper | None = None
-        self._journal = Journal()
+        self._snapshot_keeper: SnapshotKeeper | None = None
+        self._event_log = EventLog()
         self._changes: list[Attach | Detach] = []
-        self._request: tuple[Received, Request] | None = None
+        self._request: tuple[ReceivedMessage, Request] | None = None
 
     # Set-up and end
 
@@ -164,70 +164,78 @@ class Broker:
             ConfigError: the folder of keys or the file of the state cannot be used.
         """
         self.address = self._given_address or defaults.LOOPBACK
-        self._state = StateKeeper(self._state_path) if self._state_path else None
+        self._snapshot_keeper = (
+            SnapshotKeeper(self._state_path) if self._state_path else None
+        )
         forwarders = self._forwarder_count if self.centralized else 0
         room = self._capacity.make_room(
             forwarders=forwarders, secure=self._secure_path is not None
         )
         if self._secure_path is not None:
-            from pubsub_broker.security.authenticator import Gatekeeper
+            from pubsub_broker.security.authenticator import Authenticator
 
-            self._gatekeeper = Gatekeeper(self._secure_path, self._audit)
+            self._authenticator = Authenticator(self._secure_path, self._audit)
         self._waker = Waker()
         self._context = new_context(room.sockets)
         if forwarders:
             self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
         pair = None
-        if self._gatekeeper is not None:
-            self._gatekeeper.open(self._context)
-            pair = self._gatekeeper.pair
-        self._port = ControlPort(self._context, pair)
-        self._door = Door(
-            self._port.socket,
+        if self._authenticator is not None:
+            self._authenticator.open(self._context)
+            pair = self._authenticator.pair
+        self._control_socket = ControlSocket(self._context, pair)
+        self._connection_guard = ConnectionGuard(
+            self._control_socket.socket,
             limits_of(
                 room.per_address, self._capacity.registrations_per_s, self._lease_s
             ),
             secure=pair is not None,
         )
-        self._forwarding = Forwarding(
+        self._forwarder_pool = ForwarderPool(
             self._context,
             count=forwarders,
             threaded=self.indefinite,
             queue_limit=self._queue_limit,
             overflow=self._overflow,
             on_failure=self._waker.wake,
-            gatekeeper=self._gatekeeper,
+            authenticator=self._authenticator,
         )
         # Looked up at each call: programs may replace `send`.
-        self._counting = CountingForwarder(
-            self._forwarding, lambda topic: self.send(topic)
+        self._counting_forwarder = CountingForwarder(
+            self._forwarder_pool, lambda topic: self.send(topic)
         )
         self._core = self._new_core(room)
-        self._reception = Reception(self._port, self._door, self._core, self._perform)
+        self._request_reader = RequestReader(
+            self._control_socket, self._connection_guard, self._core, self._perform
+        )
         self._configured = True
         try:
-            self.port = self._door.port = self._port.bind(self.address, self.port)
+            self.port = self._connection_guard.port = self._control_socket.bind(
+                self.address, self.port
+            )
             self._allocated_ports.add(self.port)
             self.update_send_socket()
             # After the port is ours: another broker with these options is still there
             # if it is not, and the file is that one's.
-            if self._state is not None:
-                self._state.begin(self._core, time.monotonic())
+            if self._snapshot_keeper is not None:
+                self._snapshot_keeper.begin(self._core, time.monotonic())
         except BaseException:
             self.disconnect()
             raise
         self._watch()
-        rights = None if self._gatekeeper is None else self._gatekeeper.describe()
-        self._journal.begun(self._core.model, self.address, self.port, rights)
+        security = (
+            None if self._authenticator is None else self._authenticator.describe()
+        )
+        self._event_log.started(self._core.model, self.address, self.port, security)
 
     def _watch(self) -> None:
         """Have the loop woken by what comes in."""
         self._poller = zmq.Poller()
         self._poller.register(self._waker.fd, zmq.POLLIN)
-        self._doors = (self._door, *self._forwarding.doors)
-        for door in self._doors:
-            self._poller.register(door.socket, zmq.POLLIN)
-        self._counting.register(self._poller)
+        self._monitors = (self._connection_guard, *self._forwarder_pool.monitors)
+        for monitor in self._monitors:
+            self._poller.register(monitor.socket, zmq.POLLIN)
+        self._counting_forwarder.register(self._poller)
 
     def _new_core(self, room: Room) -> BrokerCore:
         return BrokerCore(
@@ -236,12 +244,12 @@ class Broker:
             epoch=_secrets.getrandbits(SESSION_BITS),
             lease_s=self._lease_s,
             new_session=lambda: _secrets.getrandbits(SESSION_BITS),
-            ports=self._forwarding.ports_of,
+            ports=self._forwarder_pool.ports_of,
             forwarded=self._forwarded,
             clock_ns=time.time_ns,
             now=time.monotonic(),
             max_clients=room.clients,
-            trust=None if self._gatekeeper is None else self._gatekeeper.trust,
+            grants=None if self._authenticator is None else self._authenticator.grants,
             max_from_origin=room.per_address,
             max_topics=self._capacity.topics_per_client,
         )
@@ -264,7 +272,7 @@ class Broker:
 
     def own_keys(self) -> ClientKeys | None:
         """What to ask this broker for its status with; None: it is not secure."""
-        return None if self._gatekeeper is None else self._gatekeeper.own_keys()
+        return None if self._authenticator is None else self._authenticator.own_keys()
 
     def stop(self) -> None:
         """End `event_loop` soon. For any thread and for signal handlers."""
@@ -283,22 +291,22 @@ class Broker:
             self._loop_ended.wait()
         self._configured = False
         until = time.monotonic() + self._linger_s
-        self._door.close()
+        self._connection_guard.close()
         try:
             self._perform(self._core.farewell())
-            self._forwarding.close(until)
+            self._forwarder_pool.close(until)
         except BaseException:
             # A thread that does not answer has sockets that nobody can close; ending
             # their context would wait for them for ever.
-            self._port.close(0.0)
+            self._control_socket.close(0.0)
             raise
         else:
-            self._port.close(self._linger_s)
+            self._control_socket.close(self._linger_s)
             end_context(self._context, until - time.monotonic())
         finally:
             self._waker.close()
-            if self._state is not None:
-                self._state.close(time.monotonic())
+            if self._snapshot_keeper is not None:
+                self._snapshot_keeper.close(time.monotonic())
 
     def __enter__(self) -> Self:
         self.configure()
@@ -334,35 +342,35 @@ class Broker:
 
         ``index`` numbers the call, for the debug log.
         """
-        self._counting.update(self._poller)
-        self._reception.update(self._poller, time.monotonic())
+        self._counting_forwarder.update(self._poller)
+        self._request_reader.update(self._poller, time.monotonic())
         ready = dict(self._poller.poll(self._timeout_ms()))
         if self._waker.fd in ready:
             self._waker.clear()
-        for door in self._doors:
-            if door.socket in ready:
-                for address, what in door.watch(time.monotonic()):
+        for monitor in self._monitors:
+            if monitor.socket in ready:
+                for address, what in monitor.watch(time.monotonic()):
                     self._audit.note(address, what, what)
-        if self._port.socket in ready:
-            for received, request in self._reception.requests():
+        if self._control_socket.socket in ready:
+            for received, request in self._request_reader.requests():
                 _log.debug("event %d: %s", index, type(request).__name__)
                 self._serve(received, request)
-        for pair in self._counting.pairs:
+        for sockets in self._counting_forwarder.socket_sets:
             left = 0 if self._finished() else self.max_event_count - self.event_count
-            self.event_count += self._counting.forward(pair, left)
+            self.event_count += self._counting_forwarder.forward(sockets, left)
         now = time.monotonic()
-        if self._gatekeeper is not None:
-            self._look_at_the_folder(self._gatekeeper, now)
+        if self._authenticator is not None:
+            self._look_at_the_folder(self._authenticator, now)
         effects = self._core.tick(now)
         self._count_registration(effects)
         self._perform(effects)
         self.update_receive_socket()
-        self._forwarding.check()
-        self._journal.tick(now)
-        self._door.tick(now)
-        self._journal.held_up(self._forwarding.held(), now)
-        if self._state is not None:
-            self._state.tick(now)
+        self._forwarder_pool.check()
+        self._event_log.tick(now)
+        self._connection_guard.tick(now)
+        self._event_log.held_up(self._forwarder_pool.held(), now)
+        if self._snapshot_keeper is not None:
+            self._snapshot_keeper.tick(now)
 
     def _finished(self) -> bool:
         return self._stopping or (
@@ -373,11 +381,11 @@ class Broker:
         now = time.monotonic()
         deadlines = [
             self._core.next_deadline(),
-            self._forwarding.next_deadline(),
-            self._door.next_deadline(),
-            self._reception.next_deadline(now),
+            self._forwarder_pool.next_deadline(),
+            self._connection_guard.next_deadline(),
+            self._request_reader.next_deadline(now),
         ]
-        if self._counting.held():
+        if self._counting_forwarder.held():
             deadlines.append(now + RETRY_S)
         due = min((at for at in deadlines if at is not None), default=now + _TURN_S)
         return round(min(max(0.0, due - now), _TURN_S) * 1000) + 1
@@ -418,7 +426,7 @@ class Broker:
         _log.debug("notifying subscribers of %s about %s", topics, pub_address)
         self._perform(self._core.flush(topics, sub_id))
 
-    def _serve(self, received: Received, request: Request) -> None:
+    def _serve(self, received: ReceivedMessage, request: Request) -> None:
         """Do what is requested, by the method that programs know for it."""
         self._request = (received, request)
         match request:
@@ -446,7 +454,7 @@ class Broker:
             received.peer,
             request,
             time.monotonic(),
-            received.user,
+            received.key,
             origin=received.address,
         )
         if not isinstance(request, Heartbeat):
@@ -454,39 +462,39 @@ class Broker:
         self._perform(effects)
 
     def _say_goodbye(self, msg: Disconnect) -> None:
-        received = self._request[0] if self._request else Received(b"", b"")
+        received = self._request[0] if self._request else ReceivedMessage(b"", b"")
         effects = self._core.disconnect(
-            received.peer, msg, time.monotonic(), received.user
+            received.peer, msg, time.monotonic(), received.key
         )
         self._count_registration(effects)
         self._perform(effects)
 
-    def _look_at_the_folder(self, gatekeeper: Gatekeeper, now: float) -> None:
+    def _look_at_the_folder(self, authenticator: Authenticator, now: float) -> None:
         """Take in who was enrolled or revoked, and be done with those who were."""
-        others = gatekeeper.look(now)
+        others = authenticator.look(now)
         if others is not None:
-            self._perform(self._core.distrust(others, now))
-            self._forwarding.hang_up(others)
-            strangers = {key for key in others if not gatekeeper.trust.allows(key)}
-            self._port.dismiss(strangers, now)
-        self._port.tick(now)
+            self._perform(self._core.recheck_permissions(others, now))
+            self._forwarder_pool.disconnect_subscribers(others)
+            strangers = {key for key in others if not authenticator.grants.allows(key)}
+            self._control_socket.dismiss(strangers, now)
+        self._control_socket.tick(now)
 
     def _count_registration(self, effects: Iterable[Effect]) -> None:
         if not self.centralized:
             self.event_count += sum(
-                isinstance(effect, Arrived | Departed) for effect in effects
+                isinstance(effect, Joined | Departed) for effect in effects
             )
 
     def _perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Send(peer, message):
-                    self._port.send(peer, message)
+                    self._control_socket.send(peer, message)
                 case Attach() | Detach():
-                    self._forwarding.expect(effect)
+                    self._forwarder_pool.expect(effect)
                     self._changes.append(effect)
                 case _:
-                    self._journal.note(effect, time.monotonic())
+                    self._event_log.note(effect, time.monotonic())
 
     # Forwarding (centralized)
 
@@ -497,22 +505,22 @@ class Broker:
         Raises:
             ConfigError: no port could be bound.
         """
-        self._forwarding.open(self.address, self.get_clear_port)
-        return list(self._forwarding.ports)
+        self._forwarder_pool.open(self.address, self.get_clear_port)
+        return list(self._forwarder_pool.ports)
 
     def update_receive_socket(self) -> None:
         """Connect to publishers that registered and disconnect from those that left
         (after a grace time, so that what they sent last still arrives)."""
         changes, self._changes = self._changes, []
-        self._forwarding.apply(changes)
+        self._forwarder_pool.apply(changes)
 
     def send(self, topic: str) -> bool:
         """Forward the event at hand to the subscribers of ``topic``; False when no
         event of this topic is at hand. Only a broker with an event limit has events
         at hand: else libzmq's proxy forwards them in C, faster and uncounted."""
-        return self._counting.send(topic)
+        return self._counting_forwarder.send(topic)
 
     def _forwarded(self) -> int:
-        if self._forwarding.threaded:
-            return self._forwarding.forwarded()
+        if self._forwarder_pool.threaded:
+            return self._forwarder_pool.forwarded()
         return self.event_count if self.centralized else 0

@@ -14,7 +14,7 @@ from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
     from pubsub_broker.broker import Broker
-    from pubsub_broker.monitoring.http_endpoints import Observers
+    from pubsub_broker.monitoring.http_endpoints import HttpEndpoints
 
 PROGRAM = "pubsub-broker"
 KEY_COMMANDS: Final = ("keygen", "enroll", "revoke", "list")
@@ -127,7 +127,7 @@ def build(options: program.Options) -> Broker:
     )
 
 
-def observers(options: program.Options) -> Observers | None:
+def http_endpoints(options: program.Options) -> HttpEndpoints | None:
     """What others may see over HTTP, as the options ask; None: nothing.
 
     Raises:
@@ -137,9 +137,9 @@ def observers(options: program.Options) -> Observers | None:
     if http is None and metrics is None:
         return None
     from pubsub_broker.config import is_loopback
-    from pubsub_broker.monitoring.http_endpoints import Observers, place
+    from pubsub_broker.monitoring.http_endpoints import HttpEndpoints, place
 
-    seen = Observers(
+    seen = HttpEndpoints(
         place(http) if http is not None else None,
         place(metrics, "--metrics-port") if metrics is not None else None,
     )
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             log_format=options["--log-format"],
         )
         broker = build(options)
-        seen = observers(options)
+        seen = http_endpoints(options)
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(program.stopped_by_signals(broker.stop))

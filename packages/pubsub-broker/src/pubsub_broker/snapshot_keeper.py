@@ -7,17 +7,17 @@ from pathlib import Path
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.registry.snapshot import encode_snapshot
-from pubsub_broker.registry.snapshot_file import MIN_INTERVAL_S, StateFile
+from pubsub_broker.registry.snapshot_file import MIN_INTERVAL_S, SnapshotFile
 
 
-class StateKeeper:
+class SnapshotKeeper:
     """Keeps the file of a core up to date. ``now`` is monotonic seconds."""
 
     def __init__(self, path: str | Path) -> None:
         """Raises:
         ConfigError: the file could never be written.
         """
-        self._file = StateFile(path, time.monotonic)
+        self._file = SnapshotFile(path, time.monotonic)
         self._core: BrokerCore | None = None
         self._saved = 0  # changes of the core that the file has seen
         self._save_at = 0.0
@@ -45,7 +45,7 @@ class StateKeeper:
         self._file.save(encode_snapshot(core.snapshot(now)))
 
     def close(self, now: float) -> None:
-        """Write the file for the last time, unless nothing was ever begun."""
+        """Write the file for the last time, unless nothing was ever started."""
         if self._core is not None:
             self._file.save(encode_snapshot(self._core.snapshot(now)))
             self._file.close()

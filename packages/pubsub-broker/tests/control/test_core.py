@@ -15,11 +15,11 @@ from support.paths import DOCS
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import (
-    Arrived,
     Attach,
     Departed,
     Detach,
     Effect,
+    Joined,
     Rejected,
     Send,
 )
@@ -177,7 +177,7 @@ def test_a_registration_is_answered_with_all_a_client_must_know(bench: Bench) ->
             ports={"A": 7001} if bench.model == "centralized" else {},
         )
     ]
-    assert [effect.again for effect in of(Arrived, effects)] == [False]
+    assert [effect.again for effect in of(Joined, effects)] == [False]
 
 
 def test_every_new_client_gets_a_session_of_its_own(bench: Bench) -> None:
@@ -765,7 +765,7 @@ def test_registering_again_unchanged_tells_nobody(bench: Bench) -> None:
     assert of(Attach, effects) == []
     assert of(Detach, effects) == []
     assert of(Departed, effects) == []
-    assert [effect.again for effect in of(Arrived, effects)] == [True]
+    assert [effect.again for effect in of(Joined, effects)] == [True]
     assert bench.pushes(b"s") == []
 
 
@@ -791,7 +791,7 @@ def test_a_session_of_an_earlier_broker_is_taken_over(bench: Bench) -> None:
 
     [reply] = sent(Registered, b"p", effects)
     assert reply.session == 987_654
-    assert [effect.again for effect in of(Arrived, effects)] == [True]
+    assert [effect.again for effect in of(Joined, effects)] == [True]
 
 
 def test_a_publisher_with_other_topics_leaves_and_joins(bench: Bench) -> None:

@@ -12,8 +12,8 @@ from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Attach, Departed, Detach, Effect, Send
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.security import policy
-from pubsub_broker.security.enrollment import Enrolled
-from pubsub_broker.security.grants import Trust
+from pubsub_broker.security.enrollment import EnrolledKey
+from pubsub_broker.security.grants import Grants
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
@@ -33,7 +33,7 @@ from pubsub_common.protocol.messages import (
 
 NOW = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
 KEYS = {name: f"{number:040d}" for number, name in enumerate(["alice", "bob", "carol"])}
-CLIENTS = [Enrolled(name, key, NOW) for name, key in KEYS.items()]
+CLIENTS = [EnrolledKey(name, key, NOW) for name, key in KEYS.items()]
 RIGHTS: Mapping[str, Any] = {
     "clients": {
         "alice": {"publish": ["a/#"]},
@@ -47,9 +47,9 @@ class Secure:
     """A core that trusts some clients."""
 
     def __init__(self, model: Model, rights: Mapping[str, Any] | None = RIGHTS) -> None:
-        self.trust = Trust()
+        self.grants = Grants()
         self.rights = None if rights is None else policy.parse(rights, "")
-        self.trust.update(CLIENTS, self.rights, NOW)
+        self.grants.update(CLIENTS, self.rights, NOW)
         sessions = iter(range(1, 100))
         self.core = BrokerCore(
             model,
@@ -58,7 +58,7 @@ class Secure:
             lease_s=10.0,
             new_session=lambda: next(sessions),
             ports=lambda topics: dict.fromkeys(topics, 1000),
-            trust=self.trust,
+            grants=self.grants,
         )
 
     def register(
@@ -75,12 +75,12 @@ class Secure:
         [reply] = [e.message for e in effects if isinstance(e, Send) and e.peer == peer]
         return reply, effects
 
-    def change(self, clients: Iterable[Enrolled], rights: Any = ...) -> list[Effect]:
+    def change(self, clients: Iterable[EnrolledKey], rights: Any = ...) -> list[Effect]:
         if rights is not ...:
             self.rights = None if rights is None else policy.parse(rights, "")
-        changed = self.trust.update(clients, self.rights, NOW)
+        changed = self.grants.update(clients, self.rights, NOW)
         assert changed is not None
-        return [*self.core.distrust(changed, 1.0), *self.core.flush()]
+        return [*self.core.recheck_permissions(changed, 1.0), *self.core.flush()]
 
 
 def sent(effects: Iterable[Effect], name: str) -> list[Any]:
@@ -260,4 +260,4 @@ def test_without_security_nobody_is_distrusted() -> None:
         new_session=lambda: 1,
     )
 
-    assert core.distrust({"x"}, 0.0) == []
+    assert core.recheck_permissions({"x"}, 0.0) == []

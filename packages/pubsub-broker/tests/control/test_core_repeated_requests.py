@@ -75,4 +75,4 @@ def test_nothing_is_remembered_of_clients_that_have_gone() -> None:
         register(core, b"%d" % number)
     core.tick(100.0)
     assert clients(core) == 0
-    assert not core._channels._sessions
+    assert not core._notifications._session_by_peer

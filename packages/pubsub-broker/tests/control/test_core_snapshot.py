@@ -11,17 +11,17 @@ import pytest
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import (
-    Arrived,
     Attach,
     Departed,
     Detach,
     Effect,
-    GivenUp,
-    Missed,
+    EventsLost,
+    Joined,
+    NotReturned,
     Send,
 )
 from pubsub_broker.registry.memory import MemoryRegistry
-from pubsub_broker.registry.snapshot import Remembered, Snapshot
+from pubsub_broker.registry.snapshot import Snapshot, SnapshotClient
 from pubsub_common.defaults import (
     EXPECTED_MARGIN_S,
     LOG_INTERVAL_S,
@@ -110,9 +110,9 @@ class Bench:
         [reply] = sent(Registered, self.register(*arguments, **options))
         return reply.session
 
-    def beat(self, session: int, **lost: int) -> list[Missed]:
+    def beat(self, session: int, **lost: int) -> list[EventsLost]:
         request = Heartbeat(id=1, session=session, lost=lost)
-        return of(Missed, self.core.heartbeat(b"x", request, self.now))
+        return of(EventsLost, self.core.heartbeat(b"x", request, self.now))
 
     def leave(self, session: int) -> list[Effect]:
         request = Disconnect(id=1, session=session)
@@ -245,7 +245,7 @@ def test_a_subscriber_has_no_strengths(bench: Bench) -> None:
 # Losses
 
 
-def events(missed: list[Missed]) -> list[Mapping[str, int]]:
+def events(missed: list[EventsLost]) -> list[Mapping[str, int]]:
     return [item.events for item in missed]
 
 
@@ -296,7 +296,7 @@ def test_what_was_not_said_yet_is_said_when_the_client_leaves(bench: Bench) -> N
     bench.beat(session, A=3)
     bench.beat(session, A=10)
 
-    assert events(of(Missed, bench.leave(session))) == [{"A": 7}]
+    assert events(of(EventsLost, bench.leave(session))) == [{"A": 7}]
 
 
 def test_a_subscriber_that_comes_back_counts_on(bench: Bench) -> None:
@@ -511,15 +511,15 @@ def test_the_status_lists_nobody_whose_lease_has_ended(bench: Bench) -> None:
 # Who is expected back
 
 
-def written(*clients: Remembered, age_s: float = 100.0) -> Snapshot:
+def written(*clients: SnapshotClient, age_s: float = 100.0) -> Snapshot:
     """A snapshot that is so old at the start of a `Bench`."""
     return Snapshot(written_ns=round((1000 - age_s) * SECOND_NS), clients=list(clients))
 
 
-PUBLISHER = Remembered(
+PUBLISHER = SnapshotClient(
     role="publisher", session=11, address="10.0.0.1:5556", topics=["A"]
 )
-SUBSCRIBER = Remembered(
+SUBSCRIBER = SnapshotClient(
     role="subscriber", session=12, address="10.0.0.2", topics=["A", "B"], idle_s=5.0
 )
 
@@ -562,7 +562,7 @@ def test_a_clock_that_was_set_back_makes_nobody_younger_than_now(bench: Bench) -
 def test_who_comes_back_is_expected_no_more(bench: Bench) -> None:
     bench.core.expect(written(PUBLISHER, SUBSCRIBER), 0.0)
 
-    [arrived] = of(Arrived, bench.register("publisher", session=11))
+    [arrived] = of(Joined, bench.register("publisher", session=11))
 
     assert arrived.again
     assert sessions(bench.status().expected) == [12]
@@ -592,7 +592,7 @@ def test_who_does_not_come_in_time_is_given_up_in_one_go(bench: Bench) -> None:
 
     assert bench.core.next_deadline() == end
     assert bench.core.tick(end - 0.001) == []
-    [given_up] = of(GivenUp, bench.core.tick(end))
+    [given_up] = of(NotReturned, bench.core.tick(end))
 
     assert sessions(list(given_up.clients)) == [11, 12]
     assert bench.status().expected == []

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from pubsub_broker.control.dissemination import Directory
+from pubsub_broker.control.dissemination import Dissemination
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.memory import MemoryRegistry
-from pubsub_broker.security.enrollment import Enrolled
-from pubsub_broker.security.grants import Trust
+from pubsub_broker.security.enrollment import EnrolledKey
+from pubsub_broker.security.grants import Grants
 from pubsub_common.protocol.messages import Model, Role, Vouched
 
 NOW = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
@@ -26,7 +26,7 @@ def client(session: int, role: Role, *topics: str) -> Client:
         clock="realtime",
         renewed_at=0.0,
         strengths={"a": 1, "b": 2} if role == "publisher" else {},
-        user=f"key-{session}",
+        key=f"key-{session}",
     )
 
 
@@ -38,15 +38,15 @@ def ports(topics: Iterable[str]) -> dict[str, int]:
     return {topic: ord(topic[0]) for topic in topics}
 
 
-def directory(model: Model, trust: Trust | None = None) -> Directory:
+def dissemination(model: Model, grants: Grants | None = None) -> Dissemination:
     registry = MemoryRegistry(10.0)
     for each in (PUBLISHER, SUBSCRIBER, client(3, "publisher", "d/e")):
         registry.put(each)
-    return Directory(model, registry, ports, trust)
+    return Dissemination(model, registry, ports, grants)
 
 
 def test_decentralized_a_subscriber_is_told_where_publishers_are() -> None:
-    told = directory("decentralized")
+    told = dissemination("decentralized")
 
     first, second = told.publishers_of(SUBSCRIBER)
 
@@ -62,7 +62,7 @@ def test_decentralized_a_subscriber_is_told_where_publishers_are() -> None:
 
 
 def test_centralized_it_is_told_the_brokers_ports() -> None:
-    told = directory("centralized")
+    told = dissemination("centralized")
 
     publishers = told.publishers_of(SUBSCRIBER)
 
@@ -73,7 +73,7 @@ def test_centralized_it_is_told_the_brokers_ports() -> None:
 
 @pytest.mark.parametrize("model", ["centralized", "decentralized"])
 def test_a_publisher_is_told_neither(model: Model) -> None:
-    told = directory(model)
+    told = dissemination(model)
 
     assert told.publishers_of(PUBLISHER) == []
     assert told.ports_of(PUBLISHER, []) == {}
@@ -81,11 +81,11 @@ def test_a_publisher_is_told_neither(model: Model) -> None:
 
 
 def test_where_the_broker_is_secure_it_is_told_whom_to_let_in() -> None:
-    trust = Trust()
-    trust.update([Enrolled("alice", "key-2", NOW)], None, NOW)
+    grants = Grants()
+    grants.update([EnrolledKey("alice", "key-2", NOW)], None, NOW)
 
-    vouched = directory("decentralized", trust).vouched(PUBLISHER)
+    vouched = dissemination("decentralized", grants).vouched(PUBLISHER)
 
     assert vouched == [Vouched(key="key-2")]
-    assert directory("decentralized", trust).vouched(SUBSCRIBER) == []
-    assert directory("centralized", trust).vouched(PUBLISHER) == []
+    assert dissemination("decentralized", grants).vouched(SUBSCRIBER) == []
+    assert dissemination("centralized", grants).vouched(PUBLISHER) == []

@@ -7,7 +7,11 @@ from collections.abc import Callable, Collection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_broker.forwarding.draining import DETACH_GRACE_S, HEARD_S, Leaving
+from pubsub_broker.forwarding.draining import (
+    DETACH_GRACE_S,
+    MAX_DRAIN_S,
+    DrainingPublishers,
+)
 
 HERE, THERE = "10.0.0.1:1", "10.0.0.2:2"
 
@@ -25,30 +29,30 @@ def only(address: str) -> Callable[[Collection[str]], Collection[str]]:
 
 
 def test_nobody_is_left_before_the_grace_time_is_over() -> None:
-    leaving = Leaving()
+    leaving = DrainingPublishers()
     leaving.begin(HERE, 100.0)
 
-    assert leaving.next_look() == 100.0 + DETACH_GRACE_S
+    assert leaving.next_check() == 100.0 + DETACH_GRACE_S
     assert leaving.finish(100.0 + DETACH_GRACE_S - 0.1, nobody) == []
     assert leaving.finish(100.0 + DETACH_GRACE_S, nobody) == [HERE]
-    assert leaving.next_look() is None
+    assert leaving.next_check() is None
 
 
 def test_one_from_whom_more_may_come_is_heard_but_not_for_ever() -> None:
-    leaving = Leaving()
+    leaving = DrainingPublishers()
     leaving.begin(HERE, 0.0)
 
     looks = 0
-    while (look_at := leaving.next_look()) is not None and look_at < HEARD_S:
-        assert leaving.finish(look_at, everybody) == []
+    while (check_at := leaving.next_check()) is not None and check_at < MAX_DRAIN_S:
+        assert leaving.finish(check_at, everybody) == []
         looks += 1
 
     assert looks > 1
-    assert leaving.finish(HEARD_S, everybody) == [HERE]
+    assert leaving.finish(MAX_DRAIN_S, everybody) == [HERE]
 
 
 def test_only_those_that_are_due_are_asked_about() -> None:
-    leaving = Leaving()
+    leaving = DrainingPublishers()
     leaving.begin(HERE, 0.0)
     leaving.begin(THERE, 3.0)
     asked: list[set[str]] = []
@@ -64,32 +68,32 @@ def test_only_those_that_are_due_are_asked_about() -> None:
 
 
 def test_time_in_which_nothing_was_read_does_not_count() -> None:
-    leaving = Leaving()
+    leaving = DrainingPublishers()
     leaving.begin(HERE, 0.0)
 
-    leaving.put_off(HEARD_S)
+    leaving.postpone(MAX_DRAIN_S)
 
-    assert leaving.finish(HEARD_S + DETACH_GRACE_S - 0.1, nobody) == []
-    assert leaving.finish(HEARD_S + DETACH_GRACE_S, everybody) == []
-    assert leaving.finish(2 * HEARD_S, everybody) == [HERE]
+    assert leaving.finish(MAX_DRAIN_S + DETACH_GRACE_S - 0.1, nobody) == []
+    assert leaving.finish(MAX_DRAIN_S + DETACH_GRACE_S, everybody) == []
+    assert leaving.finish(2 * MAX_DRAIN_S, everybody) == [HERE]
 
 
 def test_one_that_is_back_is_not_left() -> None:
-    leaving = Leaving()
+    leaving = DrainingPublishers()
     leaving.begin(HERE, 0.0)
 
     leaving.cancel(HERE)
     leaving.cancel(THERE)
 
     assert leaving.addresses() == []
-    assert leaving.finish(HEARD_S, nobody) == []
+    assert leaving.finish(MAX_DRAIN_S, nobody) == []
 
 
 @given(
     st.lists(st.tuples(st.sampled_from([HERE, THERE]), st.booleans(), st.floats(0, 9)))
 )
 def test_all_are_left_in_the_end(steps: list[tuple[str, bool, float]]) -> None:
-    leaving = Leaving()
+    leaving = DrainingPublishers()
     now = 0.0
     for address, begins, later in steps:
         now += later
@@ -98,8 +102,8 @@ def test_all_are_left_in_the_end(steps: list[tuple[str, bool, float]]) -> None:
         else:
             leaving.finish(now, only(address))
 
-    while (look_at := leaving.next_look()) is not None:
-        now = max(now, look_at)
+    while (check_at := leaving.next_check()) is not None:
+        now = max(now, check_at)
         leaving.finish(now, everybody)
 
     assert leaving.addresses() == []

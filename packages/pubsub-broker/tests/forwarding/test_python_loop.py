@@ -13,8 +13,8 @@ import pytest
 import zmq
 
 from pubsub_broker.forwarding import draining
-from pubsub_broker.forwarding.python_loop import BlockingForwarder
-from pubsub_broker.forwarding.sockets import RETRY_S, ForwardSockets
+from pubsub_broker.forwarding.python_loop import PythonForwarder
+from pubsub_broker.forwarding.sockets import RETRY_S, PlainSockets
 
 pytestmark = pytest.mark.integration
 
@@ -78,13 +78,13 @@ class Bench:
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.context = context
-        self.pair = ForwardSockets(context, QUEUE, blocking=True)
+        self.pair = PlainSockets(context, QUEUE, blocking=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.pair.bind("127.0.0.1", self.port)
         self.failed = threading.Event()
-        self.forwarder = BlockingForwarder(self.pair, "blocking", self.failed.set)
+        self.forwarder = PythonForwarder(self.pair, "blocking", self.failed.set)
         self.forwarder.start()
         self.source = Source(context)
         self.forwarder.apply([(True, self.source.address)])

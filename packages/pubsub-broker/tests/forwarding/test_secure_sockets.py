@@ -15,8 +15,8 @@ import zmq
 
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding.counted import CountingForwarder
-from pubsub_broker.forwarding.python_loop import BlockingForwarder
-from pubsub_broker.forwarding.secure_sockets import GuardedSockets
+from pubsub_broker.forwarding.python_loop import PythonForwarder
+from pubsub_broker.forwarding.secure_sockets import SecureSockets
 from pubsub_common.protocol.events import (
     encode_event,
     parse_ready_question,
@@ -52,7 +52,7 @@ class Bench:
             socket.set_hwm(0)
             address = f"127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
             self.known[address] = Attach(address, ("A",), CLIENT.public, SESSION)
-        self.sockets = GuardedSockets(
+        self.sockets = SecureSockets(
             context,
             0,
             blocking=False,
@@ -115,7 +115,7 @@ def test_each_event_of_many_publishers_wakes_the_loop(
 ) -> None:
     bench = make(20)
     bench.settle()
-    forwarder = BlockingForwarder(bench.sockets, "test")
+    forwarder = PythonForwarder(bench.sockets, "test")
     forwarder.start()
     try:
         # One at a time: each finds the loop waiting, or about to.
@@ -137,7 +137,7 @@ def test_an_event_costs_no_look_at_publishers_that_have_none(
 ) -> None:
     bench = make(5)
     bench.settle()
-    busy, *idle = bench.sockets._sources.values()
+    busy, *idle = bench.sockets._connections.values()
     looks: list[int] = []
     for source in idle:
         source.events = lambda: looks.append(1) or 0  # type: ignore[func-returns-value]
@@ -146,7 +146,7 @@ def test_an_event_costs_no_look_at_publishers_that_have_none(
         assert bench.next_message() == event()
         assert bench.sockets.receive() is None
     assert not looks
-    assert not busy.waiting
+    assert not busy.queued
 
 
 def test_a_busy_publisher_does_not_keep_out_another(
@@ -158,9 +158,9 @@ def test_a_busy_publisher_does_not_keep_out_another(
         bench.publishers[0].send(event(f"busy{number}"))
     first = bench.next_message()
     bench.publishers[1].send(event("other"))
-    other = list(bench.sockets._sources.values())[1]
+    other = list(bench.sockets._connections.values())[1]
     bench.until(lambda: other.events() & zmq.POLLIN)
-    bench.sockets._expect(other)  # as asking it took the news of its event
+    bench.sockets._enqueue(other)  # as asking it took the news of its event
     taken = [first, *(bench.next_message() for _ in range(1000))]
     assert taken.index(event("other")) < 200
     busy = [item for item in taken if b"busy" in item]
@@ -353,7 +353,7 @@ def test_a_broker_that_counts_passes_over_what_is_in_another_name(
     bench = make(1, polled=True)
     bench.settle()
     forwarding: Any = SimpleNamespace(
-        threaded=False, pairs=[bench.sockets], pair_of=lambda _topic: bench.sockets
+        threaded=False, pairs=[bench.sockets], sockets_of=lambda _topic: bench.sockets
     )
     counting = CountingForwarder(forwarding, lambda topic: counting.send(topic))
     bench.publishers[0].send(event("forged", SESSION + 1))

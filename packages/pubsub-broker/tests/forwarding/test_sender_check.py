@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_broker.forwarding.sender_check import HEAD_BYTES, Author
+from pubsub_broker.forwarding.sender_check import HEAD_BYTES, SenderCheck
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import (
     SESSION_BITS,
@@ -27,9 +27,9 @@ sessions = st.integers(0, 2**SESSION_BITS - 1)
 topics = st.sampled_from(["A", "x" * 255, "\u20ac" * 85])
 
 
-def begins(author: Author, head: bytes) -> bool:
-    """As `Source.own` asks, for each message."""
-    return head.startswith(author.usual, head.find(b"\0") + 1)
+def begins(sender_check: SenderCheck, head: bytes) -> bool:
+    """As `PublisherConnection.is_genuine` asks, for each message."""
+    return head.startswith(sender_check.known_heads, head.find(b"\0") + 1)
 
 
 def frames(topic: str, session: int, address: str = ADDRESS) -> list[bytes]:
@@ -50,54 +50,58 @@ def frames(topic: str, session: int, address: str = ADDRESS) -> list[bytes]:
 def test_its_own_messages_are_known_by_their_beginning(
     topic: str, session: int
 ) -> None:
-    author = Author(ADDRESS, session)
+    sender_check = SenderCheck(ADDRESS, session)
 
     for frame in frames(topic, session):
-        assert begins(author, frame[:HEAD_BYTES])
-        assert author.wrote(frame)
+        assert begins(sender_check, frame[:HEAD_BYTES])
+        assert sender_check.accepts(frame)
 
 
 @given(topics, sessions, sessions)
 def test_those_of_others_are_not(topic: str, session: int, other: int) -> None:
-    author = Author(ADDRESS, session)
+    sender_check = SenderCheck(ADDRESS, session)
 
     for frame in frames(topic, other):
-        assert begins(author, frame) == author.wrote(frame) == (session == other)
+        assert (
+            begins(sender_check, frame)
+            == sender_check.accepts(frame)
+            == (session == other)
+        )
 
 
 def test_other_spellings_are_decoded() -> None:
-    author = Author(ADDRESS, 7)
+    sender_check = SenderCheck(ADDRESS, 7)
     array = b"\x95\xa5other" + struct.pack(">BQ", 0xCF, 7) + b"\x00\x00\xc4\x00"
     theirs = array.replace(b"\x07\x00\x00\xc4", b"\x08\x00\x00\xc4")
 
-    assert not begins(author, b"A\0" + array)
-    assert author.wrote(b"A\0" + array)
-    assert not author.wrote(b"A\0" + theirs)
+    assert not begins(sender_check, b"A\0" + array)
+    assert sender_check.accepts(b"A\0" + array)
+    assert not sender_check.accepts(b"A\0" + theirs)
 
 
 def test_sessions_of_before_are_its_own_too_but_not_for_ever() -> None:
-    author = Author(ADDRESS, 0)
+    sender_check = SenderCheck(ADDRESS, 0)
     for session in range(1, 9):
-        author.renew(session)
-        author.renew(session)
+        sender_check.renew(session)
+        sender_check.renew(session)
 
-    assert begins(author, frames("A", 8)[0])
-    assert not begins(author, frames("A", 7)[0])
-    assert author.wrote(frames("A", 1)[0])
-    assert not author.wrote(frames("A", 0)[0])
+    assert begins(sender_check, frames("A", 8)[0])
+    assert not begins(sender_check, frames("A", 7)[0])
+    assert sender_check.accepts(frames("A", 1)[0])
+    assert not sender_check.accepts(frames("A", 0)[0])
 
 
 @pytest.mark.parametrize("body", [b"", b"\0", b"\0\x95", b"\0\x91\xa1a", b"\0\xc1"])
 def test_what_is_no_message_is_nobodys(body: bytes) -> None:
-    author = Author(ADDRESS, 7)
+    sender_check = SenderCheck(ADDRESS, 7)
 
-    assert not begins(author, b"A" + body)
-    assert not author.wrote(b"A" + body)
+    assert not begins(sender_check, b"A" + body)
+    assert not sender_check.accepts(b"A" + body)
 
 
 @given(st.binary(max_size=60))
 def test_anything_may_come(raw: bytes) -> None:
-    author = Author(ADDRESS, 7)
+    sender_check = SenderCheck(ADDRESS, 7)
 
-    assert not begins(author, raw)
-    assert not author.wrote(raw) or b"\x07" in raw
+    assert not begins(sender_check, raw)
+    assert not sender_check.accepts(raw) or b"\x07" in raw

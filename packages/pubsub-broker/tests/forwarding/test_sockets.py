@@ -13,8 +13,8 @@ import zmq
 
 from pubsub_broker.forwarding import draining
 from pubsub_broker.forwarding import zmq_proxy as proxy_module
-from pubsub_broker.forwarding.sockets import ForwardSockets
-from pubsub_broker.forwarding.zmq_proxy import ProxyForwarder
+from pubsub_broker.forwarding.sockets import PlainSockets
+from pubsub_broker.forwarding.zmq_proxy import ZmqProxyForwarder
 from pubsub_common.errors import PubSubError
 
 pytestmark = pytest.mark.integration
@@ -74,12 +74,12 @@ class Sink:
 
 
 @pytest.fixture
-def pair(context: zmq.Context[zmq.Socket[bytes]]) -> ForwardSockets:
-    return ForwardSockets(context, queue_limit=1_000_000)
+def pair(context: zmq.Context[zmq.Socket[bytes]]) -> PlainSockets:
+    return PlainSockets(context, queue_limit=1_000_000)
 
 
 @pytest.fixture
-def port(pair: ForwardSockets) -> int:
+def port(pair: PlainSockets) -> int:
     while True:
         port = free_port()
         with contextlib.suppress(zmq.ZMQError):  # somebody else took it meanwhile
@@ -89,9 +89,9 @@ def port(pair: ForwardSockets) -> int:
 
 @pytest.fixture
 def proxy(
-    context: zmq.Context[zmq.Socket[bytes]], pair: ForwardSockets, port: int
-) -> Iterator[ProxyForwarder]:
-    proxy = ProxyForwarder(context, pair, "test-forwarder")
+    context: zmq.Context[zmq.Socket[bytes]], pair: PlainSockets, port: int
+) -> Iterator[ZmqProxyForwarder]:
+    proxy = ZmqProxyForwarder(context, pair, "test-forwarder")
     proxy.start()
     yield proxy
     proxy.close(0)
@@ -105,7 +105,7 @@ def source(context: zmq.Context[zmq.Socket[bytes]]) -> Source:
 # The sockets
 
 
-def pump(pair: ForwardSockets, until: Callable[[], bool]) -> None:
+def pump(pair: PlainSockets, until: Callable[[], bool]) -> None:
     """Pass subscriptions on until the condition holds."""
     poller = zmq.Poller()
     poller.register(pair.xpub, zmq.POLLIN)
@@ -116,7 +116,7 @@ def pump(pair: ForwardSockets, until: Callable[[], bool]) -> None:
 
 def test_subscriptions_are_passed_on_to_publishers(
     context: zmq.Context[zmq.Socket[bytes]],
-    pair: ForwardSockets,
+    pair: PlainSockets,
     port: int,
     source: Source,
 ) -> None:
@@ -130,7 +130,7 @@ def test_subscriptions_are_passed_on_to_publishers(
 
 def test_a_publisher_that_comes_later_learns_of_earlier_subscriptions(
     context: zmq.Context[zmq.Socket[bytes]],
-    pair: ForwardSockets,
+    pair: PlainSockets,
     port: int,
     source: Source,
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_publisher_that_comes_later_learns_of_earlier_subscriptions(
 def test_the_queue_limit_is_none_for_subscriptions(
     context: zmq.Context[zmq.Socket[bytes]], source: Source
 ) -> None:
-    pair = ForwardSockets(context, queue_limit=5)
+    pair = PlainSockets(context, queue_limit=5)
     topics = [b"%d\0" % number for number in range(500)]
     for topic in topics[:250]:
         pair.xsub.send(b"\1" + topic)
@@ -159,7 +159,7 @@ def test_the_queue_limit_is_none_for_subscriptions(
     assert {source.xpub.recv()[1:] for _ in topics} == set(topics)
 
 
-def test_attaching_twice_connects_once(pair: ForwardSockets, source: Source) -> None:
+def test_attaching_twice_connects_once(pair: PlainSockets, source: Source) -> None:
     pair.xsub.rcvtimeo = WAIT_MS
     pair.xsub.send(b"\1" + TOPIC)
     pair.attach(source.address)
@@ -173,7 +173,7 @@ def test_attaching_twice_connects_once(pair: ForwardSockets, source: Source) -> 
 
 
 def test_detaching_waits_for_what_is_under_way(
-    pair: ForwardSockets, source: Source
+    pair: PlainSockets, source: Source
 ) -> None:
     pair.xsub.rcvtimeo = WAIT_MS
     pair.xsub.send(b"\1" + TOPIC)
@@ -188,10 +188,10 @@ def test_detaching_waits_for_what_is_under_way(
 
 
 def test_a_detachment_that_is_due_waits_until_the_publisher_closes(
-    pair: ForwardSockets, source: Source, monkeypatch: pytest.MonkeyPatch
+    pair: PlainSockets, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draining, "DETACH_GRACE_S", 0.0)
-    monkeypatch.setattr(draining, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(draining, "_CHECK_AGAIN_S", 0.0)
     pair.xsub.rcvtimeo = WAIT_MS
     pair.xsub.send(b"\1" + TOPIC)
     pair.attach(source.address)
@@ -214,10 +214,10 @@ def test_a_detachment_that_is_due_waits_until_the_publisher_closes(
 
 
 def test_a_detachment_disconnects_at_last_from_one_that_does_not_close(
-    pair: ForwardSockets, source: Source, monkeypatch: pytest.MonkeyPatch
+    pair: PlainSockets, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draining, "DETACH_GRACE_S", 0.0)
-    monkeypatch.setattr(draining, "HEARD_S", 0.0)
+    monkeypatch.setattr(draining, "MAX_DRAIN_S", 0.0)
     pair.xsub.send(b"\1" + TOPIC)
     pair.attach(source.address)
     source.wait_for(b"\1" + TOPIC)
@@ -231,7 +231,7 @@ def test_a_detachment_disconnects_at_last_from_one_that_does_not_close(
 
 
 def test_a_detachment_waits_once_more_while_events_wait(
-    pair: ForwardSockets, source: Source, monkeypatch: pytest.MonkeyPatch
+    pair: PlainSockets, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draining, "DETACH_GRACE_S", 0.0)
     pair.xsub.rcvtimeo = WAIT_MS
@@ -248,7 +248,7 @@ def test_a_detachment_waits_once_more_while_events_wait(
 
 
 def test_attaching_again_calls_a_detachment_off(
-    pair: ForwardSockets, source: Source
+    pair: PlainSockets, source: Source
 ) -> None:
     pair.apply([(True, source.address), (False, source.address)])
     assert pair.detach_due() is not None
@@ -258,14 +258,14 @@ def test_attaching_again_calls_a_detachment_off(
     assert pair.detach_due() is None
 
 
-def test_detaching_what_is_not_attached_does_nothing(pair: ForwardSockets) -> None:
+def test_detaching_what_is_not_attached_does_nothing(pair: PlainSockets) -> None:
     pair.apply([(False, "127.0.0.1:1")])
 
     assert pair.detach_due() is None
 
 
 def test_the_earliest_detachment_is_due_first(
-    pair: ForwardSockets, monkeypatch: pytest.MonkeyPatch
+    pair: PlainSockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter([10.0, 20.0, 30.0, 40.0])
     monkeypatch.setattr(
@@ -281,7 +281,7 @@ def test_the_earliest_detachment_is_due_first(
 
 
 def test_a_port_in_use_is_an_error(
-    context: zmq.Context[zmq.Socket[bytes]], pair: ForwardSockets, source: Source
+    context: zmq.Context[zmq.Socket[bytes]], pair: PlainSockets, source: Source
 ) -> None:
     taken = int(source.address.rpartition(":")[2])
 
@@ -294,7 +294,7 @@ def test_a_port_in_use_is_an_error(
 
 def test_events_are_forwarded_in_order(
     context: zmq.Context[zmq.Socket[bytes]],
-    proxy: ProxyForwarder,
+    proxy: ZmqProxyForwarder,
     port: int,
     source: Source,
 ) -> None:
@@ -310,7 +310,7 @@ def test_events_are_forwarded_in_order(
 
 def test_what_has_gone_on_before_an_interruption_is_counted_once(
     context: zmq.Context[zmq.Socket[bytes]],
-    proxy: ProxyForwarder,
+    proxy: ZmqProxyForwarder,
     port: int,
     source: Source,
 ) -> None:
@@ -330,7 +330,7 @@ def test_what_has_gone_on_before_an_interruption_is_counted_once(
 
 def test_interruptions_under_load_lose_nothing(
     context: zmq.Context[zmq.Socket[bytes]],
-    proxy: ProxyForwarder,
+    proxy: ZmqProxyForwarder,
     port: int,
     source: Source,
 ) -> None:
@@ -357,7 +357,7 @@ def test_interruptions_under_load_lose_nothing(
 
 def test_a_publisher_attached_under_load_is_heard(
     context: zmq.Context[zmq.Socket[bytes]],
-    proxy: ProxyForwarder,
+    proxy: ZmqProxyForwarder,
     port: int,
     source: Source,
 ) -> None:
@@ -387,11 +387,11 @@ def test_a_publisher_attached_under_load_is_heard(
 
 def test_closing_lets_out_what_was_accepted(
     context: zmq.Context[zmq.Socket[bytes]],
-    pair: ForwardSockets,
+    pair: PlainSockets,
     port: int,
     source: Source,
 ) -> None:
-    proxy = ProxyForwarder(context, pair, "closing")
+    proxy = ZmqProxyForwarder(context, pair, "closing")
     proxy.start()
     proxy.apply([(True, source.address)])
     sink = Sink(context, port, receive_limit=1)
@@ -410,9 +410,9 @@ def test_closing_lets_out_what_was_accepted(
 
 
 def test_closing_ends_the_thread_and_closes_the_sockets(
-    context: zmq.Context[zmq.Socket[bytes]], pair: ForwardSockets
+    context: zmq.Context[zmq.Socket[bytes]], pair: PlainSockets
 ) -> None:
-    proxy = ProxyForwarder(context, pair, "to-be-closed")
+    proxy = ZmqProxyForwarder(context, pair, "to-be-closed")
     proxy.start()
 
     proxy.close(0)
@@ -423,10 +423,10 @@ def test_closing_ends_the_thread_and_closes_the_sockets(
 
 
 def test_a_forwarder_whose_thread_died_is_an_error_and_not_silence(
-    context: zmq.Context[zmq.Socket[bytes]], pair: ForwardSockets
+    context: zmq.Context[zmq.Socket[bytes]], pair: PlainSockets
 ) -> None:
     told = threading.Event()
-    proxy = ProxyForwarder(context, pair, "dying", told.set)
+    proxy = ZmqProxyForwarder(context, pair, "dying", told.set)
     proxy.start()
 
     with pytest.raises(PubSubError, match="forwarding has failed"):
@@ -440,11 +440,11 @@ def test_a_forwarder_whose_thread_died_is_an_error_and_not_silence(
 
 def test_a_proxy_that_does_not_answer_is_an_error_and_not_a_wait(
     context: zmq.Context[zmq.Socket[bytes]],
-    pair: ForwardSockets,
+    pair: PlainSockets,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(proxy_module, "_ANSWER_S", 0.1)
-    proxy = ProxyForwarder(context, pair, "never-started")
+    proxy = ZmqProxyForwarder(context, pair, "never-started")
 
     with pytest.raises(PubSubError, match="does not answer"):
         proxy.forwarded()

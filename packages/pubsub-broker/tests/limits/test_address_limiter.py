@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pubsub_broker.limits import address_limiter
-from pubsub_broker.limits.address_limiter import Limiter, Verdict
-from pubsub_broker.limits.token_bucket import Kind, limits_of
+from pubsub_broker.limits.address_limiter import AddressLimiter, Verdict
+from pubsub_broker.limits.token_bucket import LimitKind, limits_of
 from pubsub_common import defaults
 from pubsub_common.defaults import LOG_INTERVAL_S
 
@@ -18,21 +18,21 @@ DEFAULTS = limits_of(
 )
 
 
-def judge(clients: int = 100, registrations_per_s: float = 10) -> Limiter:
-    return Limiter(limits_of(clients, registrations_per_s, 6.0))
+def judge(clients: int = 100, registrations_per_s: float = 10) -> AddressLimiter:
+    return AddressLimiter(limits_of(clients, registrations_per_s, 6.0))
 
 
 def register(
-    it: Limiter, now: float, address: str = HOST, peer: bytes = PEER
+    it: AddressLimiter, now: float, address: str = HOST, peer: bytes = PEER
 ) -> Verdict:
-    return it.request(address, peer, Kind.REGISTRATIONS, now)
+    return it.request(address, peer, LimitKind.REGISTRATIONS, now)
 
 
 # What existing uses need
 
 
 def test_a_thousand_subscribers_of_one_host_come_at_once_and_come_back() -> None:
-    it = Limiter(DEFAULTS)
+    it = AddressLimiter(DEFAULTS)
     for again in range(5):  # the broker was restarted, and again
         for number in range(1000):
             peer = b"%d-%d" % (again, number)
@@ -45,7 +45,7 @@ def test_a_thousand_subscribers_of_one_host_come_at_once_and_come_back() -> None
 
 
 def test_ten_thousand_registrations_of_one_host_at_once_are_served() -> None:
-    it = Limiter(DEFAULTS)
+    it = AddressLimiter(DEFAULTS)
     for number in range(10_000):
         assert it.message(HOST, b"%d" % number, 200, 0.0) is Verdict.SERVE
         assert register(it, 0.0, peer=b"%d" % number) is Verdict.SERVE
@@ -54,7 +54,7 @@ def test_ten_thousand_registrations_of_one_host_at_once_are_served() -> None:
 @pytest.mark.parametrize("lease_s", [0.05, 6.0, 60.0])
 def test_all_clients_of_an_address_may_renew_their_leases(lease_s: float) -> None:
     clients = defaults.MAX_CLIENTS // 2
-    it = Limiter(limits_of(clients, 1000.0, lease_s))
+    it = AddressLimiter(limits_of(clients, 1000.0, lease_s))
     for turn in range(20):
         now = turn * lease_s / defaults.HEARTBEATS_PER_LEASE
         for number in range(clients):
@@ -110,10 +110,14 @@ def test_a_connection_that_does_not_stop_is_closed_and_what_it_sends_not_looked_
 
 @pytest.mark.parametrize(
     ("kind", "clients", "served"),
-    [(Kind.MALFORMED, 0, 1000), (Kind.STATUS, 900, 1000), (Kind.STATUS, 9900, 100)],
+    [
+        (LimitKind.MALFORMED, 0, 1000),
+        (LimitKind.STATUS, 900, 1000),
+        (LimitKind.STATUS, 9900, 100),
+    ],
 )
 def test_nonsense_and_questions_have_limits_too(
-    kind: Kind, clients: int, served: int
+    kind: LimitKind, clients: int, served: int
 ) -> None:
     it = judge()
     verdicts = [it.request(HOST, PEER, kind, 0.0, clients) for _ in range(1100)]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_broker.limits.token_bucket import Budget
+from pubsub_broker.limits.token_bucket import TokenBucket
 
 
 def test_a_budget_is_a_burst_and_then_a_rate() -> None:
-    budget = Budget(per_s=2.0, burst=3.0)
+    bucket = TokenBucket(per_s=2.0, burst=3.0)
     empty_at = float("-inf")
     for _ in range(3):
-        after = budget.spend(empty_at, 10.0)
+        after = bucket.spend(empty_at, 10.0)
         assert after is not None
         empty_at = after
 
-    assert budget.spend(empty_at, 10.4) is None
-    assert budget.spend(empty_at, 10.5) is not None
+    assert bucket.spend(empty_at, 10.4) is None
+    assert bucket.spend(empty_at, 10.5) is not None
     # Long after, there is a burst again and not more.
-    assert budget.spend(empty_at, 100.0, 3.0) is not None
-    assert budget.spend(empty_at, 100.0, 3.5) is None
+    assert bucket.spend(empty_at, 100.0, 3.0) is not None
+    assert bucket.spend(empty_at, 100.0, 3.5) is None
 
 
 @given(
@@ -31,12 +31,12 @@ def test_a_budget_is_a_burst_and_then_a_rate() -> None:
 def test_no_more_is_ever_served_than_burst_and_rate_allow(
     steps: list[float], per_s: float, burst: float
 ) -> None:
-    budget = Budget(per_s, burst)
+    bucket = TokenBucket(per_s, burst)
     now, empty_at = 0.0, float("-inf")
     served: list[float] = []
     for step in steps:
         now += step
-        after = budget.spend(empty_at, now)
+        after = bucket.spend(empty_at, now)
         if after is not None:
             empty_at = after
             served.append(now)

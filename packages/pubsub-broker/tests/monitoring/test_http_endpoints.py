@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pubsub_broker.cli import PROGRAM, USAGE, main, observers
+from pubsub_broker.cli import PROGRAM, USAGE, http_endpoints, main
 from pubsub_broker.monitoring import prometheus
-from pubsub_broker.monitoring.http_endpoints import Place, StatusSource, place
+from pubsub_broker.monitoring.http_endpoints import ListenAddress, StatusCache, place
 from pubsub_broker.monitoring.status_view import topics_of
 from pubsub_common.cli import program
 from pubsub_common.errors import ConfigError, PubSubError
@@ -199,7 +199,7 @@ def test_however_many_look_the_broker_is_asked_now_and_then() -> None:
         return status_of(uptime_s=float(len(asked)))
 
     clock = Clock()
-    source = StatusSource(ask, 0.5, clock)
+    source = StatusCache(ask, 0.5, clock)
 
     assert [source.get().uptime_s for _ in range(3)] == [1, 1, 1]
     clock.now = 0.5
@@ -216,7 +216,7 @@ def test_no_answer_is_an_answer_for_as_long() -> None:
         return answer
 
     clock = Clock()
-    source = StatusSource(ask, 0.5, clock)
+    source = StatusCache(ask, 0.5, clock)
 
     for _ in range(2):
         with pytest.raises(PubSubError, match="busy"):
@@ -229,24 +229,24 @@ def test_no_answer_is_an_answer_for_as_long() -> None:
 
 
 def test_a_page_is_for_this_host_unless_a_host_is_named() -> None:
-    assert place("8080") == Place("127.0.0.1", 8080)
-    assert place("10.0.0.1:0") == Place("10.0.0.1", 0)
+    assert place("8080") == ListenAddress("127.0.0.1", 8080)
+    assert place("10.0.0.1:0") == ListenAddress("10.0.0.1", 0)
 
 
 @pytest.mark.parametrize(
     ("words", "http", "metrics"),
     [
-        (["--http", "1"], Place("127.0.0.1", 1), None),
-        (["--metrics-port", "2"], None, Place("127.0.0.1", 2)),
-        (["--metrics-port", "10.0.0.2:3"], None, Place("10.0.0.2", 3)),
+        (["--http", "1"], ListenAddress("127.0.0.1", 1), None),
+        (["--metrics-port", "2"], None, ListenAddress("127.0.0.1", 2)),
+        (["--metrics-port", "10.0.0.2:3"], None, ListenAddress("10.0.0.2", 3)),
     ],
 )
 def test_neither_is_served_where_the_broker_is_unless_that_is_said(
-    words: list[str], http: Place | None, metrics: Place | None
+    words: list[str], http: ListenAddress | None, metrics: ListenAddress | None
 ) -> None:
     options = program.parse(USAGE, ["--bind", "10.0.0.1", *words], PROGRAM, "1")
 
-    made = observers(options)
+    made = http_endpoints(options)
 
     assert made is not None
     assert (made.http, made.metrics) == (http, metrics)

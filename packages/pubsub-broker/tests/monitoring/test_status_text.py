@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pubsub_broker.monitoring.event_log import missed_lines
+from pubsub_broker.monitoring.event_log import loss_lines
 from pubsub_broker.monitoring.status_text import render
 from pubsub_common.protocol.messages import ClientStatus, Latency, Status
 
@@ -130,14 +130,14 @@ def test_what_would_control_a_terminal_is_replaced() -> None:
 
 
 def test_losses_are_a_line_for_each_topic() -> None:
-    assert missed_lines("10.0.0.2", {"A": 12, "B": 1}) == [
+    assert loss_lines("10.0.0.2", {"A": 12, "B": 1}) == [
         "subscriber 10.0.0.2 lost 12 events of A",
         "subscriber 10.0.0.2 lost 1 events of B",
     ]
 
 
 def test_of_many_topics_the_rest_is_one_line() -> None:
-    lines = missed_lines("10.0.0.2", {str(number): 2 for number in range(4000)})
+    lines = loss_lines("10.0.0.2", {str(number): 2 for number in range(4000)})
 
     assert len(lines) == 6
     assert lines[-1] == "subscriber 10.0.0.2 lost 7990 events of 3995 more topics"

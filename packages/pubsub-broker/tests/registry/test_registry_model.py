@@ -465,12 +465,15 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_kept_of_those_who_are_gone(self) -> None:
-        kept, live = self.broker._channels, {program.session for program in self.live}
+        kept, live = (
+            self.broker._notifications,
+            {program.session for program in self.live},
+        )
         assert self.registry.count() == len(live)
-        assert kept._channels.keys() == live
+        assert kept._connections.keys() == live
         assert kept._pending <= live
-        assert set(kept._sessions.values()) <= live
-        assert len(kept._sessions) <= len(live)
+        assert set(kept._session_by_peer.values()) <= live
+        assert len(kept._session_by_peer) <= len(live)
         # Who has news waiting is due to get it.
         assert not kept._pending or kept.flush_at is not None
 

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_broker.registry.snapshot import (
-    Remembered,
     Snapshot,
+    SnapshotClient,
     SnapshotError,
     decode_snapshot,
     encode_snapshot,
 )
 
 CLIENTS = st.builds(
-    Remembered,
+    SnapshotClient,
     role=st.sampled_from(["publisher", "subscriber"]),
     session=st.integers(0, 2**53 - 1),
     address=st.text(max_size=20),
@@ -33,7 +33,7 @@ GOOD = encode_snapshot(
     Snapshot(
         written_ns=1,
         clients=[
-            Remembered(
+            SnapshotClient(
                 role="publisher", session=5, address="10.0.0.1:5556", topics=["A"]
             )
         ],

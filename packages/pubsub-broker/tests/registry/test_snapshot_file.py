@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 from pubsub_broker import Broker
-from pubsub_broker.registry import snapshot_file
 from pubsub_broker.registry.snapshot import (
-    Remembered,
     Snapshot,
+    SnapshotClient,
     decode_snapshot,
     encode_snapshot,
 )
-from pubsub_broker.registry.snapshot_file import StateFile, free_name
+from pubsub_broker.registry.snapshot_file import SnapshotFile, free_name
 from pubsub_common.errors import CannotListen, ConfigError
 from pubsub_common.protocol.messages import Status, StatusRequest
 
@@ -31,7 +30,7 @@ def snapshot(*sessions: int) -> Snapshot:
     return Snapshot(
         written_ns=time.time_ns(),
         clients=[
-            Remembered(
+            SnapshotClient(
                 role="subscriber", session=session, address="10.0.0.2", topics=["A"]
             )
             for session in sessions
@@ -52,11 +51,11 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_file(path: Path) -> Iterator[Callable[[], StateFile]]:
-    opened: list[StateFile] = []
+def open_file(path: Path) -> Iterator[Callable[..., SnapshotFile]]:
+    opened: list[SnapshotFile] = []
 
-    def run() -> StateFile:
-        opened.append(StateFile(path, time.monotonic))
+    def run(interval_s: float = 1.0) -> SnapshotFile:
+        opened.append(SnapshotFile(path, time.monotonic, interval_s=interval_s))
         opened[-1].start()
         return opened[-1]
 
@@ -70,19 +69,19 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_what_was_saved_is_loaded(path: Path) -> None:
-    file = StateFile(path, time.monotonic)
+    file = SnapshotFile(path, time.monotonic)
     assert file.load() is None
     saved = snapshot(1, 2)
     file.start()
     file.save(encode_snapshot(saved))
     file.close()
 
-    assert StateFile(path, time.monotonic).load() == saved
+    assert SnapshotFile(path, time.monotonic).load() == saved
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_the_last_one_is_written_when_it_ends(
-    path: Path, open_file: Callable[[], StateFile]
+    path: Path, open_file: Callable[..., SnapshotFile]
 ) -> None:
     file = open_file()
     for number in range(100):
@@ -93,12 +92,13 @@ def test_the_last_one_is_written_when_it_ends(
 
 
 def test_a_flood_of_changes_is_not_a_flood_of_writes(
-    monkeypatch: pytest.MonkeyPatch, open_file: Callable[[], StateFile]
+    monkeypatch: pytest.MonkeyPatch, open_file: Callable[..., SnapshotFile]
 ) -> None:
     written: list[bytes] = []
-    monkeypatch.setattr(StateFile, "_write", lambda _self, data: written.append(data))
-    monkeypatch.setattr(snapshot_file, "_PAUSE_S", 3600.0)
-    file = open_file()
+    monkeypatch.setattr(
+        SnapshotFile, "_write", lambda _self, data: written.append(data)
+    )
+    file = open_file(interval_s=3600.0)
     file.save(b"first")
     wait_until(lambda: written)
     for number in range(1000):
@@ -123,7 +123,7 @@ def test_a_damaged_file_is_set_aside_with_one_message(
 ) -> None:
     path.write_bytes(content)
 
-    assert StateFile(path, time.monotonic).load() is None
+    assert SnapshotFile(path, time.monotonic).load() is None
 
     [said] = errors(caplog)
     assert str(path) in said
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_set_aside_with_one_message(
 def test_damaged_files_are_numbered(path: Path) -> None:
     for number in range(3):
         path.write_bytes(b"damaged %d" % number)
-        StateFile(path, time.monotonic).load()
+        SnapshotFile(path, time.monotonic).load()
 
     assert (path.parent / "broker.state.damaged").read_bytes() == b"damaged 0"
     assert (path.parent / "broker.state.damaged.1").read_bytes() == b"damaged 1"
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_read_is_set_aside(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_bytes(encode_snapshot(snapshot(1)))
-    file = StateFile(path, time.monotonic)
+    file = SnapshotFile(path, time.monotonic)
 
     def fail(_self: Path) -> bytes:
         raise PermissionError(13, "Permission denied")
@@ -167,12 +167,12 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(
     (tmp_path / "file").touch()
 
     with pytest.raises(ConfigError, match="cannot"):
-        StateFile(tmp_path / name, time.monotonic)
+        SnapshotFile(tmp_path / name, time.monotonic)
 
 
 def test_a_device_is_no_place_for_state() -> None:
     with pytest.raises(ConfigError, match="it is no file"):
-        StateFile("/dev/null", time.monotonic)
+        SnapshotFile("/dev/null", time.monotonic)
 
 
 def test_a_folder_where_nothing_can_be_made_is_refused(
@@ -184,16 +184,15 @@ def test_a_folder_where_nothing_can_be_made_is_refused(
     monkeypatch.setattr(Path, "touch", fail)
 
     with pytest.raises(ConfigError, match="Read-only file system"):
-        StateFile(path, time.monotonic)
+        SnapshotFile(path, time.monotonic)
 
 
 def test_a_full_disk_is_said_once_and_harms_nothing(
     path: Path,
-    open_file: Callable[[], StateFile],
+    open_file: Callable[..., SnapshotFile],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(snapshot_file, "_PAUSE_S", 0.0)
     before = encode_snapshot(snapshot(1))
     path.write_bytes(before)
     tries: list[int] = []
@@ -206,7 +205,7 @@ def test_a_full_disk_is_said_once_and_harms_nothing(
 
     with monkeypatch.context() as full:
         full.setattr(Path, "write_bytes", fail)
-        file = open_file()
+        file = open_file(interval_s=0.0)
         for number in range(5):
             file.save(encode_snapshot(snapshot(number)))
             wait_until(lambda: len(tries) > number)  # noqa: B023

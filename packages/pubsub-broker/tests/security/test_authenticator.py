@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pubsub_broker.security.authenticator import Gatekeeper
+from pubsub_broker.security.authenticator import Authenticator
 from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import load_client_keys
@@ -42,23 +42,23 @@ def policy(store: KeyStore, text: str) -> None:
 
 
 def test_who_is_enrolled_just_now_is_let_in(store: KeyStore) -> None:
-    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
+    authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
 
     store.enroll("bob", now=NOW)
 
-    assert keeper.allows(key(store, "bob"), "127.0.0.1")
+    assert authenticator.allows(key(store, "bob"), "127.0.0.1")
     # Publishers must hear of it.
-    assert keeper.look(1.0) == set()
+    assert authenticator.look(1.0) == set()
 
 
 def test_who_is_revoked_is_told_of(store: KeyStore, clock: Iterator[float]) -> None:
-    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
-    assert keeper.look(next(clock)) is None
+    authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
+    assert authenticator.look(next(clock)) is None
 
     store.revoke("alice", now=NOW)
 
-    assert keeper.look(next(clock)) == {key(store, "alice")}
-    assert not keeper.allows(key(store, "alice"), "127.0.0.1")
+    assert authenticator.look(next(clock)) == {key(store, "alice")}
+    assert not authenticator.allows(key(store, "alice"), "127.0.0.1")
 
 
 def test_a_mistake_in_the_policy_does_not_keep_revocations_from_holding(
@@ -66,14 +66,14 @@ def test_a_mistake_in_the_policy_does_not_keep_revocations_from_holding(
 ) -> None:
     store.enroll("bob", now=NOW)
     policy(store, POLICY)
-    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
+    authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
     policy(store, "[clients.alice]\npublsh = ['B']\n")
 
     store.revoke("bob", now=NOW)
 
-    assert keeper.look(next(clock)) == {key(store, "bob")}
+    assert authenticator.look(next(clock)) == {key(store, "bob")}
     assert "unknown key 'publsh'" in caplog.text
-    grant = keeper.trust.grant(key(store, "alice"))
+    grant = authenticator.grants.grant(key(store, "alice"))
     assert grant is not None
     assert grant.publish == ("A",)
 
@@ -82,31 +82,31 @@ def test_a_policy_that_is_gone_opens_nothing(
     store: KeyStore, clock: Iterator[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     policy(store, POLICY)
-    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
+    authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
     (store.directory / "policy.toml").unlink()
 
-    assert keeper.look(next(clock)) is None
+    assert authenticator.look(next(clock)) is None
 
     assert "the policy is gone" in caplog.text
-    assert not keeper.trust.permits(key(store, "alice"), "A")
+    assert not authenticator.grants.permits(key(store, "alice"), "A")
 
 
 def test_a_broken_list_of_clients_changes_nothing(
     store: KeyStore, clock: Iterator[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
+    authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
     (store.directory / "clients.toml").write_text("[alice]\n")
 
-    assert keeper.look(next(clock)) is None
+    assert authenticator.look(next(clock)) is None
 
     assert "public is not a key" in caplog.text
-    assert keeper.allows(key(store, "alice"), "127.0.0.1")
+    assert authenticator.allows(key(store, "alice"), "127.0.0.1")
 
 
 def test_what_holds_is_said(store: KeyStore) -> None:
     store.enroll("bob", now=NOW)
     store.revoke("bob", now=NOW)
 
-    keeper = Gatekeeper(store.directory, AuditLog(logging.getLogger("test")))
+    authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
 
-    assert keeper.describe() == "1 of 2 clients let in, without a policy"
+    assert authenticator.describe() == "1 of 2 clients let in, without a policy"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_broker.security import enrollment, policy
-from pubsub_broker.security.enrollment import Enrolled
-from pubsub_broker.security.grants import Trust
+from pubsub_broker.security.enrollment import EnrolledKey
+from pubsub_broker.security.grants import Grants
 from pubsub_broker.security.policy import Grant, Policy
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.messages import Vouched
@@ -36,7 +36,7 @@ clients = st.dictionaries(names, st.tuples(times, st.none() | times, st.none() |
 @given(clients)
 def test_what_is_written_is_read(entries: dict[str, Any]) -> None:
     enrolled = {
-        name: Enrolled(name, key(number), *times)
+        name: EnrolledKey(name, key(number), *times)
         for number, (name, times) in enumerate(entries.items())
     }
 
@@ -95,7 +95,7 @@ def test_times_without_a_zone_are_utc() -> None:
 def test_how_a_client_stands(
     expires: datetime.datetime | None, revoked: datetime.datetime | None, state: str
 ) -> None:
-    assert Enrolled("a", key(1), NOW - DAY, expires, revoked).state(NOW) == state
+    assert EnrolledKey("a", key(1), NOW - DAY, expires, revoked).state(NOW) == state
 
 
 # Policies
@@ -170,88 +170,88 @@ def test_a_policy_that_makes_no_sense(text: str, complaint: str) -> None:
         parsed(text)
 
 
-# Trust
+# Grants
 
-ALICE = Enrolled("alice", key(1), NOW - DAY)
-BOB = Enrolled("bob", key(2), NOW - DAY, expires=NOW + DAY)
-GONE = Enrolled("gone", key(3), NOW - DAY, revoked=NOW)
+ALICE = EnrolledKey("alice", key(1), NOW - DAY)
+BOB = EnrolledKey("bob", key(2), NOW - DAY, expires=NOW + DAY)
+GONE = EnrolledKey("gone", key(3), NOW - DAY, revoked=NOW)
 
 
 def test_who_is_enrolled_is_trusted() -> None:
-    trust = Trust()
-    assert not trust.allows(key(1))
+    grants = Grants()
+    assert not grants.allows(key(1))
 
-    assert trust.update([ALICE, BOB, GONE], None, NOW) == set()
+    assert grants.update([ALICE, BOB, GONE], None, NOW) == set()
 
-    assert trust.allows(key(1))
-    assert trust.allows(key(2))
-    assert not trust.allows(key(3))
-    assert not trust.allows(key(4))
-    assert trust.grant(key(1)) == Grant("alice")
-    assert trust.grant(None) is None
-    assert trust.permits(key(1), "A")
-    assert not trust.permits(key(3), "A")
+    assert grants.allows(key(1))
+    assert grants.allows(key(2))
+    assert not grants.allows(key(3))
+    assert not grants.allows(key(4))
+    assert grants.grant(key(1)) == Grant("alice")
+    assert grants.grant(None) is None
+    assert grants.permits(key(1), "A")
+    assert not grants.permits(key(3), "A")
 
 
 def test_nothing_new_is_no_change() -> None:
-    trust = Trust()
-    trust.update([ALICE], None, NOW)
+    grants = Grants()
+    grants.update([ALICE], None, NOW)
 
-    assert trust.update([ALICE], None, NOW) is None
+    assert grants.update([ALICE], None, NOW) is None
 
 
 def test_time_ends_trust() -> None:
-    trust = Trust()
-    trust.update([ALICE, BOB], None, NOW)
+    grants = Grants()
+    grants.update([ALICE, BOB], None, NOW)
 
-    assert trust.update([ALICE, BOB], None, NOW + DAY) == {key(2)}
-    assert not trust.allows(key(2))
+    assert grants.update([ALICE, BOB], None, NOW + DAY) == {key(2)}
+    assert not grants.allows(key(2))
 
 
 def test_who_was_revoked_and_whose_rights_changed_are_told_apart_from_the_rest() -> (
     None
 ):
-    trust = Trust()
-    trust.update([ALICE, BOB], None, NOW)
+    grants = Grants()
+    grants.update([ALICE, BOB], None, NOW)
 
     everything = policy.parse(
         {"clients": {"alice": {"publish": ["#"]}, "bob": {"subscribe": ["A"]}}}, ""
     )
-    assert trust.update([ALICE, BOB], everything, NOW) == {key(1), key(2)}
-    assert trust.update([BOB], everything, NOW) == {key(1)}
-    assert trust.update([ALICE, BOB], everything, NOW) == set()
+    assert grants.update([ALICE, BOB], everything, NOW) == {key(1), key(2)}
+    assert grants.update([BOB], everything, NOW) == {key(1)}
+    assert grants.update([ALICE, BOB], everything, NOW) == set()
 
 
 def test_publishers_are_told_of_those_who_may_have_their_topics() -> None:
-    trust = Trust()
+    grants = Grants()
     rights = policy.parse(
         {"clients": {"alice": {"subscribe": ["a/+", "x"]}, "bob": {"publish": ["#"]}}},
         "",
     )
-    trust.update([ALICE, BOB], rights, NOW)
+    grants.update([ALICE, BOB], rights, NOW)
 
-    assert trust.vouched(["a/b"]) == [Vouched(key=key(1), topics=["a/+", "x"])]
-    assert trust.vouched(["b"]) == []
-    trust.update([ALICE, BOB], None, NOW)
-    assert trust.vouched(["b"]) == [Vouched(key=key(1)), Vouched(key=key(2))]
+    assert grants.vouched(["a/b"]) == [Vouched(key=key(1), topics=["a/+", "x"])]
+    assert grants.vouched(["b"]) == []
+    grants.update([ALICE, BOB], None, NOW)
+    assert grants.vouched(["b"]) == [Vouched(key=key(1)), Vouched(key=key(2))]
 
 
 @given(st.lists(st.sampled_from(["a", "a/+", "#", "b/#", "+/c"]), max_size=3), names)
 def test_who_is_vouched_for_is_who_may(subscribe: list[str], name: str) -> None:
-    trust = Trust()
+    grants = Grants()
     rights = policy.parse({"clients": {"alice": {"subscribe": subscribe}}}, "")
-    trust.update([ALICE], rights, NOW)
+    grants.update([ALICE], rights, NOW)
 
-    vouched = trust.vouched([name])
+    vouched = grants.vouched([name])
 
-    assert bool(vouched) is trust.permits(key(1), name)
+    assert bool(vouched) is grants.permits(key(1), name)
     assert bool(vouched) is any(matches(each, name) for each in subscribe)
 
 
 def test_whose_key_it_is_is_said() -> None:
-    trust = Trust()
-    trust.update([ALICE, GONE], None, NOW)
+    grants = Grants()
+    grants.update([ALICE, GONE], None, NOW)
 
-    assert trust.describe(key(1), NOW) == "alice"
-    assert trust.describe(key(3), NOW) == "gone, revoked"
-    assert trust.describe(key(9), NOW) == f"an unknown key ({key(9)})"
+    assert grants.describe(key(1), NOW) == "alice"
+    assert grants.describe(key(3), NOW) == "gone, revoked"
+    assert grants.describe(key(9), NOW) == f"an unknown key ({key(9)})"

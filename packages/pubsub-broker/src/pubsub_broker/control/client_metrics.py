@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Final
 
-from pubsub_broker.control.effects import Missed
+from pubsub_broker.control.effects import EventsLost
 from pubsub_broker.registry.interface import Client
 from pubsub_common.defaults import LOG_INTERVAL_S, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ConfigError
@@ -35,7 +35,7 @@ class LossReports:
 
     def heard(
         self, client: Client, lost: Mapping[str, int], now: float
-    ) -> list[Missed]:
+    ) -> list[EventsLost]:
         """A heartbeat of ``client`` told these totals. Those of topics that are not its
         own, by name or by a wildcard, are ignored, and so are too many: nobody could bound
         them."""
@@ -53,7 +53,7 @@ class LossReports:
             report.next_at = now + LOG_INTERVAL_S
         return missed
 
-    def gone(self, client: Client) -> list[Missed]:
+    def gone(self, client: Client) -> list[EventsLost]:
         """The client is out of the registry: what it lost and was not said yet."""
         report = self._reports.pop(client.session, None)
         if report is None:
@@ -63,14 +63,14 @@ class LossReports:
             self._remembered.popitem(last=False)
         return self._say(client, report)
 
-    def _say(self, client: Client, report: _Report) -> list[Missed]:
+    def _say(self, client: Client, report: _Report) -> list[EventsLost]:
         new = {
             topic: count - report.said.get(topic, 0)
             for topic, count in client.lost.items()
             if count > report.said.get(topic, 0)
         }
         report.said = dict(client.lost)
-        return [Missed(client, new)] if new else []
+        return [EventsLost(client, new)] if new else []
 
 
 def _own(client: Client, lost: Mapping[str, int]) -> dict[str, int]:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from pubsub_broker.control.admission import Admission
-from pubsub_broker.control.dissemination import Directory
-from pubsub_broker.control.effects import Arrived, Effect, Rejected, Send
-from pubsub_broker.control.membership import Members
-from pubsub_broker.control.notifications import Channel, Channels
+from pubsub_broker.control.dissemination import Dissemination
+from pubsub_broker.control.effects import Effect, Joined, Rejected, Send
+from pubsub_broker.control.membership import Membership
+from pubsub_broker.control.notifications import ClientConnection, Notifications
 from pubsub_broker.control.rates import Published
 from pubsub_broker.control.reports import client_status, clocks_of
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
-from pubsub_broker.security.authorization import Rights
+from pubsub_broker.security.authorization import Authorization
 from pubsub_common.defaults import (
     MAX_CLIENTS,
     MAX_CONTROL_BYTES,
@@ -44,7 +44,7 @@ from pubsub_common.protocol.messages import (
 )
 
 if TYPE_CHECKING:
-    from pubsub_broker.security.grants import Trust
+    from pubsub_broker.security.grants import Grants
 
 _MAX_DETAIL: Final = 500
 
@@ -67,14 +67,14 @@ class BrokerCore:
         max_clients: int = MAX_CLIENTS,
         max_from_origin: int = MAX_CLIENTS,
         max_topics: int = MAX_TOPICS_PER_CLIENT,
-        trust: Trust | None = None,
+        grants: Grants | None = None,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
         realtime clock. No more than ``max_clients`` may be registered at a time, no more
         than ``max_from_origin`` of them from one IP address, each with no more than
-        ``max_topics``. With ``trust`` clients are known by their public keys, ``user`` in
-        what follows, and may do what it says."""
+        ``max_topics``. With ``grants`` clients are known by their public keys, ``key`` in
+        what follows, and may do what these say."""
         self.model = model
         self.epoch = epoch
         self.rejected = 0
@@ -91,11 +91,13 @@ class BrokerCore:
             max_from_origin=max_from_origin,
             max_topics=max_topics,
         )
-        self._rights = Rights(trust, registry)
-        self._directory = Directory(model, registry, ports, trust)
-        self._channels = Channels(registry, self._directory.info, self._directory.ports)
-        self._members = Members(
-            model, registry, self._channels, lease_s=lease_s, now=now
+        self._authorization = Authorization(grants, registry)
+        self._dissemination = Dissemination(model, registry, ports, grants)
+        self._notifications = Notifications(
+            registry, self._dissemination.info, self._dissemination.ports
+        )
+        self._membership = Membership(
+            model, registry, self._notifications, lease_s=lease_s, now=now
         )
 
     @property
@@ -106,19 +108,19 @@ class BrokerCore:
     @property
     def changes(self) -> int:
         """Changes of what `snapshot` tells, so far."""
-        return self._members.changes
+        return self._membership.changes
 
     # Input
 
     def receive(
-        self, peer: bytes, data: bytes, now: float, user: str | None = None
+        self, peer: bytes, data: bytes, now: float, key: str | None = None
     ) -> list[Effect]:
         """Handle whatever came from ``peer``; never raises for what a peer sent."""
         try:
             request = self.decode(data)
         except ProtocolError as error:
             return self.undecodable(peer, data, error)
-        return self.handle(peer, request, now, user)
+        return self.handle(peer, request, now, key)
 
     def decode(self, data: bytes) -> Request:
         """A client's message.
@@ -149,7 +151,7 @@ class BrokerCore:
         peer: bytes,
         request: Request,
         now: float,
-        user: str | None = None,
+        key: str | None = None,
         *,
         origin: str | None = None,
     ) -> list[Effect]:
@@ -157,13 +159,13 @@ class BrokerCore:
         if that is known."""
         match request:
             case Register():
-                return self.register(peer, request, now, user, origin=origin)
+                return self.register(peer, request, now, key, origin=origin)
             case Heartbeat():
-                return self.heartbeat(peer, request, now, user)
+                return self.heartbeat(peer, request, now, key)
             case Disconnect():
-                return self.disconnect(peer, request, now, user)
+                return self.disconnect(peer, request, now, key)
             case StatusRequest():
-                if not self._rights.may_ask_status(user):
+                if not self._authorization.may_ask_status(key):
                     return self._reject(peer, _no_status(request.id))
                 # First what is due, so that nobody is listed whose lease has ended.
                 return [*self.tick(now), Send(peer, self.status(request, now))]
@@ -175,7 +177,7 @@ class BrokerCore:
         peer: bytes,
         request: Register,
         now: float,
-        user: str | None = None,
+        key: str | None = None,
         *,
         origin: str | None = None,
     ) -> list[Effect]:
@@ -191,7 +193,7 @@ class BrokerCore:
         previous = None if session is None else self._registry.get(session)
         try:
             topics = self._admission.topics_of(request)
-            self._rights.check(request, topics, user, previous)
+            self._authorization.check(request, topics, key, previous)
             if previous is None:
                 self._admission.check_room(request, origin)
         except Refusal as refusal:
@@ -206,35 +208,35 @@ class BrokerCore:
             renewed_at=now,
             strengths=request.strengths,
             lost={} if previous is None else previous.lost,
-            user=user,
-            name=self._rights.name_of(user),
+            key=key,
+            key_name=self._authorization.key_name_of(key),
             published=Published.of(
                 request, topics, None if previous is None else previous.published, now
             ),
             latency=None if previous is None else previous.latency,
             origin=origin,
         )
-        effects = self._members.enter(client, previous, now)
-        channel = self._channels.reach_at(client.session, peer)
-        channel.forget_pending()
+        effects = self._membership.enter(client, previous, now)
+        connection = self._notifications.update_peer(client.session, peer)
+        connection.forget_pending()
         again = previous is not None or request.session is not None
-        effects.append(Send(peer, self._registered(request, client, channel)))
-        effects.append(Arrived(client, again))
+        effects.append(Send(peer, self._registered(request, client, connection)))
+        effects.append(Joined(client, again))
         return effects
 
     def heartbeat(
-        self, peer: bytes, request: Heartbeat, now: float, user: str | None = None
+        self, peer: bytes, request: Heartbeat, now: float, key: str | None = None
     ) -> list[Effect]:
         """A client is alive."""
-        if not self._rights.owns(request.session, user):
+        if not self._authorization.owns(request.session, key):
             return [Send(peer, Alive(id=request.id, epoch=self.epoch, known=False))]
-        channel = self._channels.get(request.session)
-        known = self._registry.renew(request.session, now) and channel is not None
+        connection = self._notifications.get(request.session)
+        known = self._registry.renew(request.session, now) and connection is not None
         revision = 0
-        if channel is not None:
+        if connection is not None:
             # A client whose TCP connection broke comes back under another peer id.
-            self._channels.reach_at(request.session, peer)
-            revision = channel.revision
+            self._notifications.update_peer(request.session, peer)
+            revision = connection.revision
         client = self._registry.get(request.session)
         clocks = None
         effects: list[Effect] = []
@@ -244,7 +246,7 @@ class BrokerCore:
             if client.published is not None and request.published is not None:
                 client.published.heard(request.published, client.topics, now)
             clocks = clocks_of(self._registry, client)
-            effects += self._members.lost(client, request.lost, now)
+            effects += self._membership.lost(client, request.lost, now)
         alive = Alive(
             id=request.id,
             epoch=self.epoch,
@@ -255,50 +257,55 @@ class BrokerCore:
         return [Send(peer, alive), *effects]
 
     def disconnect(
-        self, peer: bytes, request: Disconnect, now: float, user: str | None = None
+        self, peer: bytes, request: Disconnect, now: float, key: str | None = None
     ) -> list[Effect]:
         """A client leaves. One that is not known has left already: no error."""
-        if not self._rights.owns(request.session, user):
+        if not self._authorization.owns(request.session, key):
             return [Send(peer, Disconnected(id=request.id))]
-        effects = self._members.leave(request.session, request.next_sequences, now)
+        effects = self._membership.leave(request.session, request.next_sequences, now)
         return [*effects, Send(peer, Disconnected(id=request.id))]
 
-    def distrust(self, users: Iterable[str], now: float) -> list[Effect]:
-        """These may do something else than before, or nothing: those of them that do
-        more than they may are out. Publishers are told whom to let in."""
-        if not self._rights.limited:
+    def recheck_permissions(self, keys: Iterable[str], now: float) -> list[Effect]:
+        """Check the clients with these public keys again, and expel those that exceed
+        their permissions. Publishers are told whom to let in."""
+        if not self._authorization.limited:
             return []
         effects: list[Effect] = []
-        keys = set(users)
+        changed = set(keys)
         for client in list(self._registry.clients()):
-            if client.user in keys:
-                effects += self._judge_anew(client, now)
+            if client.key in changed:
+                effects += self._recheck(client, now)
 
-        def distrusted(client: Client) -> bool:
-            return client.user in keys and self._rights.refusal(client) is not None
+        def no_longer_allowed(client: Client) -> bool:
+            return (
+                client.key in changed
+                and self._authorization.refusal(client) is not None
+            )
 
-        self._members.silence(distrusted, now)
+        self._membership.revoke_departed(no_longer_allowed, now)
         if self.model == "decentralized":
             for client in self._registry.clients():
                 if client.role == "publisher":
-                    self._channels.vouch(client, self._directory.vouched(client), now)
+                    self._notifications.vouch(
+                        client, self._dissemination.vouched(client), now
+                    )
         return effects
 
     def expect(self, snapshot: Snapshot, now: float) -> None:
         """The clients of an earlier run are likely to come back."""
-        self._members.expect(snapshot, now, self._clock_ns())
+        self._membership.expect(snapshot, now, self._clock_ns())
 
     def tick(self, now: float) -> list[Effect]:
         """What is due at ``now``: leases that ended, notifications that waited."""
-        effects = self._members.tick(now)
-        flush_at = self._channels.flush_at
+        effects = self._membership.tick(now)
+        flush_at = self._notifications.flush_at
         if flush_at is not None and now >= flush_at:
             effects += self.flush()
         return effects
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None while nothing is."""
-        times = (self._channels.flush_at, self._members.next_deadline())
+        times = (self._notifications.flush_at, self._membership.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
     # Output
@@ -313,12 +320,12 @@ class BrokerCore:
     ) -> list[Effect]:
         """Send waiting notifications now: all of them, or only those to the
         subscribers of ``topics``, or only those to ``session``."""
-        return [*self._channels.flush(topics, session)]
+        return [*self._notifications.flush(topics, session)]
 
     def farewell(self) -> list[Effect]:
         """Say goodbye to every client, after the news that still waits for it: the
         broker ends, and publishers go on without it."""
-        return [*self.flush(), *self._channels.farewell(self.epoch)]
+        return [*self.flush(), *self._notifications.farewell(self.epoch)]
 
     def status(self, request: StatusRequest, now: float) -> Status:
         """The broker's view of itself."""
@@ -328,7 +335,7 @@ class BrokerCore:
             model=self.model,
             uptime_s=now - self._started_at,
             clients=[client_status(item, now) for item in self._registry.clients()],
-            expected=self._members.expected(now),
+            expected=self._membership.expected(now),
             forwarded=self._forwarded(),
             rejected=self.rejected,
         )
@@ -336,7 +343,7 @@ class BrokerCore:
     def snapshot(self, now: float) -> Snapshot:
         """Who is there and who is expected, for a later run."""
         clients = (client_status(item, now) for item in self._registry.clients())
-        return snapshot_of(clients, self._members.expected(now), self._clock_ns())
+        return snapshot_of(clients, self._membership.expected(now), self._clock_ns())
 
     # Inside
 
@@ -349,20 +356,20 @@ class BrokerCore:
         error = Error(id=error.id, code=error.code, detail=detail)
         return [Send(peer, error), Rejected(peer, detail)]
 
-    def _judge_anew(self, client: Client, now: float) -> list[Effect]:
-        refusal = self._rights.refusal(client)
+    def _recheck(self, client: Client, now: float) -> list[Effect]:
+        refusal = self._authorization.refusal(client)
         if refusal is None:
             return []
         effects: list[Effect] = []
-        channel = self._channels.get(client.session)
-        if channel is not None:
+        connection = self._notifications.get(client.session)
+        if connection is not None:
             why = Error(id=-1, code=refusal.code, detail=refusal.detail)
-            effects.append(Send(channel.peer, why))
-        return effects + self._members.expel(client, now)
+            effects.append(Send(connection.peer, why))
+        return effects + self._membership.expel(client, now)
 
     def _session_of(self, peer: bytes, request: Register) -> int | None:
         """The session of a client that has just said the same on this connection."""
-        session = self._channels.session_at(peer)
+        session = self._notifications.session_at(peer)
         client = None if session is None else self._registry.get(session)
         if client is None or (client.role, client.address) != (
             request.role,
@@ -381,20 +388,20 @@ class BrokerCore:
         )
 
     def _registered(
-        self, request: Register, client: Client, channel: Channel
+        self, request: Register, client: Client, connection: ClientConnection
     ) -> Registered:
-        publishers = self._directory.publishers_of(client)
+        publishers = self._dissemination.publishers_of(client)
         return Registered(
             id=request.id,
             session=client.session,
             epoch=self.epoch,
             lease_s=self._lease_s,
             model=self.model,
-            revision=channel.revision,
-            ports=self._directory.ports_of(client, publishers),
+            revision=connection.revision,
+            ports=self._dissemination.ports_of(client, publishers),
             publishers=publishers,
-            vouched=self._directory.vouched(client),
-            listeners=self._directory.listeners(client),
+            vouched=self._dissemination.vouched(client),
+            listeners=self._dissemination.listeners(client),
         )
 
 

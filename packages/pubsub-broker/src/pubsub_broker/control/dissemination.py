@@ -15,10 +15,10 @@ from pubsub_common.protocol.messages import Model, PublisherInfo, Vouched
 from pubsub_common.protocol.wildcards import is_filter, wanted
 
 if TYPE_CHECKING:
-    from pubsub_broker.security.grants import Trust
+    from pubsub_broker.security.grants import Grants
 
 
-class Directory:
+class Dissemination:
     """Knows the clients of ``registry``. ``ports`` maps topics to the broker's ports that
     forward them."""
 
@@ -27,12 +27,12 @@ class Directory:
         model: Model,
         registry: Registry,
         ports: Callable[[Iterable[str]], Mapping[str, int]],
-        trust: Trust | None,
+        grants: Grants | None,
     ) -> None:
         self._centralized = model == "centralized"
         self._registry = registry
         self._ports = ports
-        self._trust = trust
+        self._grants = grants
 
     def info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
         """What a subscriber is to know of a publisher: no more than concerns its topics."""
@@ -46,7 +46,7 @@ class Directory:
                 for topic in topics
                 if topic in publisher.strengths
             },
-            key=None if self._centralized else publisher.user,
+            key=None if self._centralized else publisher.key,
         )
 
     def publishers_of(self, client: Client) -> list[PublisherInfo]:
@@ -72,9 +72,9 @@ class Directory:
 
     def vouched(self, client: Client) -> list[Vouched]:
         """Whom a publisher may let in; nobody for another client."""
-        if self._trust is None or self._centralized or client.role != "publisher":
+        if self._grants is None or self._centralized or client.role != "publisher":
             return []
-        return self._trust.vouched(client.topics)
+        return self._grants.vouched(client.topics)
 
     def listeners(self, client: Client) -> dict[int, int]:
         """Subscribers that are to have several of a publisher's topics, and how many, where

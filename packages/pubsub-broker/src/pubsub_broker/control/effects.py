@@ -38,7 +38,7 @@ class Detach:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Arrived:
+class Joined:
     """A client registered. For the log."""
 
     client: Client
@@ -62,7 +62,7 @@ class Rejected:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Missed:
+class EventsLost:
     """A subscriber has lost so many more events of each topic. For the log."""
 
     client: Client
@@ -70,10 +70,12 @@ class Missed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class GivenUp:
+class NotReturned:
     """Clients of an earlier run of this broker did not come back. For the log."""
 
     clients: tuple[ClientStatus, ...]
 
 
-Effect = Send | Attach | Detach | Arrived | Departed | Rejected | Missed | GivenUp
+Effect = (
+    Send | Attach | Detach | Joined | Departed | Rejected | EventsLost | NotReturned
+)

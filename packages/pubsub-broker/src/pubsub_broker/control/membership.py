@@ -12,10 +12,10 @@ from pubsub_broker.control.effects import (
     Departed,
     Detach,
     Effect,
-    GivenUp,
-    Missed,
+    EventsLost,
+    NotReturned,
 )
-from pubsub_broker.control.notifications import Channels
+from pubsub_broker.control.notifications import Notifications
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.registry.snapshot import Expected, Snapshot
 from pubsub_common.protocol.messages import ClientStatus, Model
@@ -24,15 +24,15 @@ from pubsub_common.protocol.messages import ClientStatus, Model
 _MAX_DEPARTED: Final = 4096
 
 
-class Members:
-    """Keeps registry, channels and the list of those expected in line, and says what
+class Membership:
+    """Keeps registry, notifications and the list of those expected in line, and says what
     is to be done about a change. ``now`` is seconds of one monotonic clock."""
 
     def __init__(
         self,
         model: Model,
         registry: Registry,
-        channels: Channels,
+        notifications: Notifications,
         *,
         lease_s: float,
         now: float,
@@ -40,7 +40,7 @@ class Members:
         self.changes = 0  # of the set of clients, those still expected included
         self._attaching = model == "centralized"
         self._registry = registry
-        self._channels = channels
+        self._notifications = notifications
         self._lease_s = lease_s
         self._losses = LossReports()
         # Where the broker is secure: should they be revoked, subscribers must know.
@@ -73,7 +73,7 @@ class Members:
             if not unchanged:
                 effects += self._begin(client, now)
             elif previous is not None and previous.strengths != client.strengths:
-                self._channels.changed(client, now)
+                self._notifications.changed(client, now)
         return effects
 
     def leave(
@@ -92,15 +92,19 @@ class Members:
         self._registry.remove(client.session)
         return self._departure(client, {}, "not allowed any more", now, revoked=True)
 
-    def silence(self, distrusted: Callable[[Client], bool], now: float) -> None:
+    def revoke_departed(
+        self, no_longer_allowed: Callable[[Client], bool], now: float
+    ) -> None:
         """Tell subscribers to listen no more to publishers that left and that are
-        distrusted now."""
+        no_longer_allowed now."""
         for session, client in list(self._departed.items()):
-            if distrusted(client):
+            if no_longer_allowed(client):
                 del self._departed[session]
-                self._channels.left(client, {}, now, revoked=True)
+                self._notifications.left(client, {}, now, revoked=True)
 
-    def lost(self, client: Client, lost: Mapping[str, int], now: float) -> list[Missed]:
+    def lost(
+        self, client: Client, lost: Mapping[str, int], now: float
+    ) -> list[EventsLost]:
         """A subscriber tells what it has lost so far; what of it is to be said."""
         if client.role != "subscriber":
             return []
@@ -124,7 +128,7 @@ class Members:
         given_up = self._expected.give_up(now)
         if given_up:
             self.changes += 1
-            effects.append(GivenUp(given_up))
+            effects.append(NotReturned(given_up))
         return effects
 
     def next_deadline(self) -> float | None:
@@ -133,11 +137,11 @@ class Members:
         return min((time for time in times if time is not None), default=None)
 
     def _begin(self, publisher: Client, now: float) -> list[Effect]:
-        self._channels.joined(publisher, now)
+        self._notifications.joined(publisher, now)
         if not self._attaching:
             return []
-        session = None if publisher.user is None else publisher.session
-        return [Attach(publisher.address, publisher.topics, publisher.user, session)]
+        session = None if publisher.key is None else publisher.session
+        return [Attach(publisher.address, publisher.topics, publisher.key, session)]
 
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is
@@ -160,12 +164,12 @@ class Members:
         """A client is out of the registry: tell those it concerns."""
         self.changes += 1
         effects: list[Effect] = [*self._losses.gone(client), Departed(client, reason)]
-        self._channels.close(client.session)
+        self._notifications.close(client.session)
         if client.role == "publisher":
             if self._attaching:
                 effects.append(Detach(client.address, at_once=revoked))
-            self._channels.left(client, next_sequences, now, revoked=revoked)
-            if client.user is not None and not revoked:
+            self._notifications.left(client, next_sequences, now, revoked=revoked)
+            if client.key is not None and not revoked:
                 self._departed[client.session] = client
                 if len(self._departed) > _MAX_DEPARTED:
                     self._departed.popitem(last=False)

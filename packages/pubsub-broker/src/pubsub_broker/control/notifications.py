@@ -26,7 +26,7 @@ Ports = Callable[[Iterable[str]], Mapping[str, int]]
 
 
 @dataclasses.dataclass(slots=True)
-class Channel:
+class ClientConnection:
     """The way to one client: its connection, the pushes sent, and what waits.
 
     ``changed`` are publishers that the client knows already: should one of them leave
@@ -71,8 +71,8 @@ class Channel:
         return Send(self.peer, push)
 
 
-class Channels:
-    """The channels of all registered clients. ``info`` tells what a subscriber (its
+class Notifications:
+    """The connections of all registered clients. ``info`` tells what a subscriber (its
     second argument) is to know of a publisher (its first), ``ports`` where topics are
     forwarded, if they are."""
 
@@ -85,55 +85,63 @@ class Channels:
         self._registry = registry
         self._info = info
         self._ports = ports
-        self._channels: dict[int, Channel] = {}
-        self._sessions: dict[bytes, int] = {}  # by the connection they last spoke on
+        self._connections: dict[int, ClientConnection] = {}
+        self._session_by_peer: dict[
+            bytes, int
+        ] = {}  # by the connection they last spoke on
         self._pending: set[int] = set()
         self.flush_at: float | None = None  # when `flush` is due
 
-    def reach_at(self, session: int, peer: bytes) -> Channel:
-        """A client speaks on this connection now; returns its channel, a new one if it
+    def update_peer(self, session: int, peer: bytes) -> ClientConnection:
+        """A client speaks on this connection now; returns its connection, a new one if it
         had none."""
-        channel = self._channels.setdefault(session, Channel(peer))
-        if channel.peer != peer and self._sessions.get(channel.peer) == session:
-            del self._sessions[channel.peer]
-        channel.peer = peer
-        self._sessions[peer] = session
-        return channel
+        connection = self._connections.setdefault(session, ClientConnection(peer))
+        if (
+            connection.peer != peer
+            and self._session_by_peer.get(connection.peer) == session
+        ):
+            del self._session_by_peer[connection.peer]
+        connection.peer = peer
+        self._session_by_peer[peer] = session
+        return connection
 
-    def get(self, session: int) -> Channel | None:
-        """The channel of this session."""
-        return self._channels.get(session)
+    def get(self, session: int) -> ClientConnection | None:
+        """The connection of this session."""
+        return self._connections.get(session)
 
     def session_at(self, peer: bytes) -> int | None:
         """The session of the client that last spoke on this connection."""
-        return self._sessions.get(peer)
+        return self._session_by_peer.get(peer)
 
     def close(self, session: int) -> None:
         """Forget a client, and the news that waits for it."""
-        channel = self._channels.pop(session, None)
-        if channel is not None and self._sessions.get(channel.peer) == session:
-            del self._sessions[channel.peer]
+        connection = self._connections.pop(session, None)
+        if (
+            connection is not None
+            and self._session_by_peer.get(connection.peer) == session
+        ):
+            del self._session_by_peer[connection.peer]
         self._pending.discard(session)
 
     # News
 
     def joined(self, publisher: Client, now: float) -> None:
         """The subscribers of a new publisher's topics are to know of it."""
-        for subscriber, channel in self._subscribers(publisher):
-            channel.joined[publisher.session] = self._info(publisher, subscriber)
+        for subscriber, connection in self._subscribers(publisher):
+            connection.joined[publisher.session] = self._info(publisher, subscriber)
             self._schedule(subscriber.session, now)
 
     def changed(self, publisher: Client, now: float) -> None:
         """They are to know what a publisher says of itself now."""
-        for subscriber, channel in self._subscribers(publisher):
-            unseen = publisher.session in channel.joined
-            news = channel.joined if unseen else channel.changed
+        for subscriber, connection in self._subscribers(publisher):
+            unseen = publisher.session in connection.joined
+            news = connection.joined if unseen else connection.changed
             news[publisher.session] = self._info(publisher, subscriber)
             self._schedule(subscriber.session, now)
 
     def vouch(self, publisher: Client, vouched: list[Vouched], now: float) -> None:
         """A publisher is to know whom it may let in."""
-        self._channels[publisher.session].vouched = vouched
+        self._connections[publisher.session].vouched = vouched
         self._schedule(publisher.session, now)
 
     def left(
@@ -147,19 +155,19 @@ class Channels:
         """They are to know that a publisher is gone; ``revoked``: and that they must not
         listen to it any more."""
         session = publisher.session
-        for subscriber, channel in self._subscribers(publisher):
+        for subscriber, connection in self._subscribers(publisher):
             # Of its topics: the peer chose how many next_sequences there are.
             ends = {
                 topic: next_sequences[topic]
                 for topic in wanted(publisher.topics, subscriber.topics)
                 if topic in next_sequences
             }
-            channel.changed.pop(session, None)
+            connection.changed.pop(session, None)
             # No news is one that came and went since the last push, unless the
             # subscriber knows it from before.
-            unseen = channel.joined.pop(session, None) is not None
-            if not unseen or session in channel.left:
-                channel.left[session] = Departure(
+            unseen = connection.joined.pop(session, None) is not None
+            if not unseen or session in connection.left:
+                connection.left[session] = Departure(
                     session=session, next_sequences=ends, revoked=revoked
                 )
                 self._schedule(subscriber.session, now)
@@ -178,13 +186,17 @@ class Channels:
         self._pending -= chosen
         if not self._pending:
             self.flush_at = None
-        pushes = (self._channels[key].push(self._new_to(key)) for key in sorted(chosen))
+        pushes = (
+            self._connections[key].push(self._new_to(key)) for key in sorted(chosen)
+        )
         return [push for push in pushes if push is not None]
 
     def farewell(self, epoch: int) -> list[Send]:
         """A goodbye to every client."""
         goodbye = Farewell(epoch=epoch)
-        return [Send(channel.peer, goodbye) for channel in self._channels.values()]
+        return [
+            Send(connection.peer, goodbye) for connection in self._connections.values()
+        ]
 
     def _new_to(self, session: int) -> Ports:
         """Where topics are forwarded, for a subscriber that was not told of them when it
@@ -194,9 +206,11 @@ class Channels:
             return lambda _topics: {}
         return self._ports
 
-    def _subscribers(self, publisher: Client) -> Iterable[tuple[Client, Channel]]:
+    def _subscribers(
+        self, publisher: Client
+    ) -> Iterable[tuple[Client, ClientConnection]]:
         for subscriber in self._registry.matching("subscriber", publisher.topics):
-            yield subscriber, self._channels[subscriber.session]
+            yield subscriber, self._connections[subscriber.session]
 
     def _schedule(self, session: int, now: float) -> None:
         self._pending.add(session)

@@ -14,17 +14,17 @@ from typing import Final
 
 DETACH_GRACE_S: Final = 6.0
 # How long at most, if nothing held us up.
-HEARD_S: Final = 60.0
-_LOOK_AGAIN_S: Final = 1.0
+MAX_DRAIN_S: Final = 60.0
+_CHECK_AGAIN_S: Final = 1.0
 
 
 @dataclasses.dataclass(slots=True)
 class _Departure:
-    look_at: float
+    check_at: float
     until: float
 
 
-class Leaving:
+class DrainingPublishers:
     """Publishers that have left, by address. ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Leaving:
 
     def begin(self, address: str, now: float) -> None:
         """It has left just now."""
-        self._departures[address] = _Departure(now + DETACH_GRACE_S, now + HEARD_S)
+        self._departures[address] = _Departure(now + DETACH_GRACE_S, now + MAX_DRAIN_S)
 
     def cancel(self, address: str) -> None:
         """It is back, or not to be heard any more."""
@@ -42,32 +42,32 @@ class Leaving:
         """Who has left and is still heard."""
         return list(self._departures)
 
-    def next_look(self) -> float | None:
+    def next_check(self) -> float | None:
         """When `finish` has something to do; None: never, as things are."""
-        return min((item.look_at for item in self._departures.values()), default=None)
+        return min((item.check_at for item in self._departures.values()), default=None)
 
-    def put_off(self, now: float) -> None:
+    def postpone(self, now: float) -> None:
         """Nothing was read until now, so nothing of their times has passed."""
         for address in self._departures:
             self.begin(address, now)
 
     def finish(
-        self, now: float, expected: Callable[[Collection[str]], Collection[str]]
+        self, now: float, may_send_more: Callable[[Collection[str]], Collection[str]]
     ) -> list[str]:
-        """Those to disconnect from now. ``expected`` tells from which of some publishers
+        """Those to disconnect from now. ``may_send_more`` tells from which of some publishers
         more may come; it is asked only when it matters."""
         due = {
             address: departure
             for address, departure in self._departures.items()
-            if departure.look_at <= now
+            if departure.check_at <= now
         }
         if not due:
             return []
-        more = expected(due.keys())
+        more = may_send_more(due.keys())
         over = []
         for address, departure in due.items():
             if address in more and now < departure.until:
-                departure.look_at = now + _LOOK_AGAIN_S
+                departure.check_at = now + _CHECK_AGAIN_S
             else:
                 del self._departures[address]
                 over.append(address)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 
-class Served(Protocol):
-    """What connects to publishers: an `OutSocket`, or the thread that has one."""
+class ForwarderControl(Protocol):
+    """What connects to publishers: an `ForwarderSockets`, or the thread that has one."""
 
     @property
     def held_since(self) -> float | None:
@@ -15,17 +15,17 @@ class Served(Protocol):
         one."""
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`OutSocket.apply`."""
+        """`ForwarderSockets.apply`."""
 
     def detach_due(self) -> float | None:
-        """`OutSocket.detach_due`; None for a thread that looks after it."""
+        """`ForwarderSockets.detach_due`; None for a thread that looks after it."""
 
-    def hang_up(self, keys: Iterable[str]) -> None:
-        """`OutSocket.hang_up`."""
+    def disconnect_subscribers(self, keys: Iterable[str]) -> None:
+        """`ForwarderSockets.disconnect_subscribers`."""
 
 
-class Forwarder(Served, Protocol):
-    """An `OutSocket` served in a thread of its own. All methods belong to one
+class Forwarder(ForwarderControl, Protocol):
+    """An `ForwarderSockets` served in a thread of its own. All methods belong to one
     controlling thread.
 
     Should the thread end for an error, that is in ``error``.

@@ -9,30 +9,34 @@ from typing import TYPE_CHECKING, Final, Literal
 import zmq
 
 from pubsub_broker.control.effects import Attach, Detach
-from pubsub_broker.forwarding.draining import HEARD_S
-from pubsub_broker.forwarding.interface import Forwarder, Served
-from pubsub_broker.forwarding.python_loop import BlockingForwarder
-from pubsub_broker.forwarding.sockets import ForwardSockets, OutSocket, forwarder_of
-from pubsub_broker.forwarding.zmq_proxy import ProxyForwarder
+from pubsub_broker.forwarding.draining import MAX_DRAIN_S
+from pubsub_broker.forwarding.interface import Forwarder, ForwarderControl
+from pubsub_broker.forwarding.python_loop import PythonForwarder
+from pubsub_broker.forwarding.sockets import (
+    ForwarderSockets,
+    PlainSockets,
+    forwarder_of,
+)
+from pubsub_broker.forwarding.zmq_proxy import ZmqProxyForwarder
 from pubsub_broker.transport.control_socket import EVENT_THREADS
-from pubsub_broker.transport.handshake_monitor import DoorWatch
+from pubsub_broker.transport.handshake_monitor import HandshakeMonitor
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.net.sockets import wait_until_sent
 
 if TYPE_CHECKING:
-    from pubsub_broker.security.authenticator import Gatekeeper
+    from pubsub_broker.security.authenticator import Authenticator
 
 Overflow = Literal["drop", "block"]
 
 _BIND_ATTEMPTS: Final = 20
 
 
-class Forwarding:
+class ForwarderPool:
     """Topics are spread over ``count`` forwarders; 0: a broker that forwards nothing.
 
-    With ``threaded`` each has a thread; else the broker's loop serves ``pairs``.
+    With ``threaded`` each has a thread; else the broker's loop serves ``socket_sets``.
     ``on_failure`` is called in a forwarder's thread that ends for an error. With a
-    ``gatekeeper`` it is decided who may send and receive what.
+    ``authenticator`` it is decided who may send and receive what.
     """
 
     def __init__(
@@ -44,11 +48,11 @@ class Forwarding:
         queue_limit: int,
         overflow: Overflow,
         on_failure: Callable[[], None],
-        gatekeeper: Gatekeeper | None = None,
+        authenticator: Authenticator | None = None,
     ) -> None:
-        self.pairs: list[OutSocket] = []
+        self.socket_sets: list[ForwarderSockets] = []
         self.ports: list[int] = []
-        self.doors: list[DoorWatch] = []  # for who opened this to look at
+        self.monitors: list[HandshakeMonitor] = []  # for who opened this to look at
         self.threaded = threaded
         self._context = context
         self._count = count
@@ -56,7 +60,7 @@ class Forwarding:
         self._blocking = overflow == "block"
         self._on_failure = on_failure
         self._forwarders: list[Forwarder] = []
-        self._gatekeeper = gatekeeper
+        self._authenticator = authenticator
         # Publishers by address, for threads that look up who is to be there.
         self._publishers: dict[str, Attach] = {}
         self._left_at: dict[str, float] = {}
@@ -68,15 +72,15 @@ class Forwarding:
             CannotListen: no port could be bound.
         """
         for number in range(len(self.ports), self._count):
-            pair = self._sockets()
+            sockets = self._sockets()
             if int(self._context.get(zmq.IO_THREADS)) > 1:
-                pair.pin(EVENT_THREADS)
-            self.pairs.append(pair)
-            secure = self._gatekeeper is not None
-            self.doors.append(DoorWatch(pair.xpub, secure=secure))
-            self.ports.append(bind(pair, host, clear_port))
+                sockets.pin(EVENT_THREADS)
+            self.socket_sets.append(sockets)
+            secure = self._authenticator is not None
+            self.monitors.append(HandshakeMonitor(sockets.xpub, secure=secure))
+            self.ports.append(bind(sockets, host, clear_port))
             if self.threaded:
-                forwarder = self._forwarder(pair, f"forwarder-{number}")
+                forwarder = self._forwarder(sockets, f"forwarder-{number}")
                 self._forwarders.append(forwarder)
                 forwarder.start()
 
@@ -84,9 +88,9 @@ class Forwarding:
         """The port from which each topic is forwarded."""
         return {topic: self.ports[forwarder_of(topic, self._count)] for topic in topics}
 
-    def pair_of(self, topic: str) -> OutSocket:
+    def sockets_of(self, topic: str) -> ForwarderSockets:
         """The sockets through which a topic goes."""
-        return self.pairs[forwarder_of(topic, self._count)]
+        return self.socket_sets[forwarder_of(topic, self._count)]
 
     def apply(self, changes: Sequence[Attach | Detach]) -> None:
         """Connect to publishers and disconnect from them, as was told to `expect`, and do
@@ -117,16 +121,16 @@ class Forwarding:
         """Publishers that left long ago."""
         now = time.monotonic()
         for address, left_at in list(self._left_at.items()):
-            if now - left_at < HEARD_S:
+            if now - left_at < MAX_DRAIN_S:
                 break
             del self._left_at[address]
             self._publishers.pop(address, None)
 
-    def hang_up(self, keys: Iterable[str]) -> None:
+    def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """End the connections of subscribers with these keys."""
         if unwanted := list(keys):
             for served in self._served():
-                served.hang_up(unwanted)
+                served.disconnect_subscribers(unwanted)
 
     def next_deadline(self) -> float | None:
         """When `apply` is needed though there are no changes."""
@@ -172,44 +176,44 @@ class Forwarding:
                 errors.append(error)
         # Those without a thread: all of a broker with an event limit, and one whose
         # set-up failed between the two.
-        for pair in self.pairs[len(self._forwarders) :]:
-            pair.let_go(until)
-            pair.close(max(0.0, until - time.monotonic()))
-        for door in self.doors:
-            door.close()
+        for sockets in self.socket_sets[len(self._forwarders) :]:
+            sockets.flush_held(until)
+            sockets.close(max(0.0, until - time.monotonic()))
+        for monitor in self.monitors:
+            monitor.close()
         if errors:
             raise errors[0]
 
-    def _served(self) -> Sequence[Served]:
+    def _served(self) -> Sequence[ForwarderControl]:
         """What applies changes: the threads, else the sockets themselves."""
-        return self._forwarders or self.pairs
+        return self._forwarders or self.socket_sets
 
-    def _sockets(self) -> OutSocket:
-        if self._gatekeeper is None:
-            return ForwardSockets(
+    def _sockets(self) -> ForwarderSockets:
+        if self._authenticator is None:
+            return PlainSockets(
                 self._context, self._queue_limit, blocking=self._blocking
             )
-        from pubsub_broker.forwarding.secure_sockets import GuardedSockets
+        from pubsub_broker.forwarding.secure_sockets import SecureSockets
 
-        return GuardedSockets(
+        return SecureSockets(
             self._context,
             self._queue_limit,
             blocking=self._blocking,
             polled=not self.threaded,
-            pair=self._gatekeeper.pair,
+            pair=self._authenticator.pair,
             publisher_at=self._publishers.get,
-            permits=self._gatekeeper.trust.permits,
-            on_refused=self._gatekeeper.refused,
-            on_forged=self._gatekeeper.forged,
+            permits=self._authenticator.grants.permits,
+            on_refused=self._authenticator.refused,
+            on_forged=self._authenticator.forged,
         )
 
-    def _forwarder(self, pair: OutSocket, name: str) -> Forwarder:
-        if isinstance(pair, ForwardSockets) and not self._blocking:
-            return ProxyForwarder(self._context, pair, name, self._on_failure)
-        return BlockingForwarder(pair, name, self._on_failure)
+    def _forwarder(self, sockets: ForwarderSockets, name: str) -> Forwarder:
+        if isinstance(sockets, PlainSockets) and not self._blocking:
+            return ZmqProxyForwarder(self._context, sockets, name, self._on_failure)
+        return PythonForwarder(sockets, name, self._on_failure)
 
 
-def bind(pair: OutSocket, host: str, clear_port: Callable[[], int]) -> int:
+def bind(sockets: ForwarderSockets, host: str, clear_port: Callable[[], int]) -> int:
     """Bind to a port of ``clear_port``; returns it.
 
     Raises:
@@ -218,7 +222,7 @@ def bind(pair: OutSocket, host: str, clear_port: Callable[[], int]) -> int:
     for _ in range(_BIND_ATTEMPTS):
         port = clear_port()
         try:
-            pair.bind(host, port)
+            sockets.bind(host, port)
         except zmq.ZMQError as error:
             # Somebody took it since it was looked up.
             if error.errno != zmq.EADDRINUSE:

@@ -26,19 +26,19 @@ from typing import Final
 
 import zmq
 
-from pubsub_broker.forwarding.sockets import RETRY_S, OutSocket
+from pubsub_broker.forwarding.sockets import RETRY_S, ForwarderSockets
 from pubsub_common.net.sockets import Waker
 
 # Messages forwarded before anything else has its turn.
 _BURST: Final = 256
 
 
-class BlockingForwarder:
+class PythonForwarder:
     """A `Forwarder` over sockets that are ``blocking``, or that judge subscriptions."""
 
     def __init__(
         self,
-        sockets: OutSocket,
+        sockets: ForwarderSockets,
         name: str,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
@@ -60,7 +60,7 @@ class BlockingForwarder:
         self._changes.extend(changes)
         self._waker.wake()
 
-    def hang_up(self, keys: Iterable[str]) -> None:
+    def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         self._unwanted.extend(keys)
         self._waker.wake()
 
@@ -93,7 +93,7 @@ class BlockingForwarder:
         try:
             while self._until is None:
                 self._turn()
-            sockets.let_go(self._until)
+            sockets.flush_held(self._until)
         except Exception as error:
             self.error = error
             self._on_failure()
@@ -145,7 +145,7 @@ class BlockingForwarder:
     def _apply_changes(self) -> None:
         if self._unwanted:
             keys = [self._unwanted.popleft() for _ in range(len(self._unwanted))]
-            self._sockets.hang_up(keys)
+            self._sockets.disconnect_subscribers(keys)
         due = self._sockets.detach_due()
         if not self._changes and (due is None or due > time.monotonic()):
             return

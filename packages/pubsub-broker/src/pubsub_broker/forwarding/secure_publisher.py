@@ -2,7 +2,7 @@
 
 The socket is connected with the publisher's key, and subscribed to what subscribers want of
 what it may publish: libzmq drops whatever else it sends. What it sends in the name of
-another, `own` finds.
+another, `is_genuine` finds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from pubsub_broker.control.effects import Attach
-from pubsub_broker.forwarding.sender_check import HEAD_BYTES, Author
+from pubsub_broker.forwarding.sender_check import HEAD_BYTES, SenderCheck
 from pubsub_common.net.sockets import asker, limit_received, notice_dead_links
 from pubsub_common.protocol.events import parse_ready_question, ready_topic
 from pubsub_common.security.keys import act_as_client
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SHORT: Final = 1024
 
 
-def veiled(subscription: bytes) -> bytes | None:
+def masked(subscription: bytes) -> bytes | None:
     """What a publisher is told of a subscription to a topic that it does not have; None:
     nothing.
 
@@ -41,25 +41,25 @@ def veiled(subscription: bytes) -> bytes | None:
     return ready_topic(name, ready.session, ready.topics)
 
 
-class Source:
+class PublisherConnection:
     """One publisher."""
 
     __slots__ = (
         "address",
-        "author",
         "events",
         "fd",
         "key",
+        "queued",
+        "sender_check",
         "socket",
         "topics",
-        "waiting",
     )
 
     def __init__(self, socket: zmq.Socket[bytes], publisher: Attach) -> None:
         """``socket`` is a SUB of its own; its options are set here, but for the queue."""
         assert publisher.key is not None
         assert publisher.session is not None
-        socket.sndhwm = 0  # as that of an XSUB, see `ForwardSockets`
+        socket.sndhwm = 0  # as that of an XSUB, see `PlainSockets`
         notice_dead_links(socket)
         limit_received(socket)
         self.socket = socket
@@ -68,8 +68,8 @@ class Source:
         self.key = publisher.key
         self.topics: frozenset[str] = frozenset()
         self.events = asker(socket, zmq.EVENTS)
-        self.waiting = False  # in the queue of those that may have something
-        self.author = Author(publisher.address, publisher.session)
+        self.queued = False  # in the queue of those that may have something
+        self.sender_check = SenderCheck(publisher.address, publisher.session)
 
     def connect(self, pair: KeyPair) -> None:
         """Begin; ``pair`` are the broker's keys."""
@@ -79,25 +79,25 @@ class Source:
     def follow(self, publisher: Attach, wanted: Mapping[bytes, str]) -> None:
         """It is registered so now; ``wanted`` are all subscriptions, and their topics."""
         if publisher.session is not None:
-            self.author.renew(publisher.session)
+            self.sender_check.renew(publisher.session)
         topics = frozenset(publisher.topics)
         for subscription, topic in wanted.items():
             if topic in topics and topic in self.topics:
                 continue
-            veil = veiled(subscription)
-            before = subscription if topic in self.topics else veil
-            now = subscription if topic in topics else veil
+            masked_subscription = masked(subscription)
+            before = subscription if topic in self.topics else masked_subscription
+            now = subscription if topic in topics else masked_subscription
             if before != now and before is not None and self.topics:
                 self.socket.unsubscribe(before)
             if now is not None and (before != now or not self.topics):
                 self.socket.subscribe(now)
         self.topics = topics
 
-    def own(self, frame: zmq.Frame) -> bool:
+    def is_genuine(self, frame: zmq.Frame) -> bool:
         """Whether what came by its socket is in its own name."""
         short = len(frame) <= _SHORT
         head = frame.bytes if short else bytes(frame.buffer[:HEAD_BYTES])
         # Here rather than there: a call is a fifth of what this costs.
-        if head.startswith(self.author.usual, head.find(b"\0") + 1):
+        if head.startswith(self.sender_check.known_heads, head.find(b"\0") + 1):
             return True
-        return self.author.wrote(frame.bytes)
+        return self.sender_check.accepts(frame.bytes)

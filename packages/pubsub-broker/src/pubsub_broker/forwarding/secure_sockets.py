@@ -1,6 +1,6 @@
 """Forwarding where the broker is secure: what is not allowed does not pass.
 
-Each publisher has a socket of its own (`source`), by which nothing comes but what it may
+Each publisher has a socket of its own (`connection`), by which nothing comes but what it may
 publish; what it sends in the name of another is dropped. Subscribers are judged by
 `pubsub_common.security.subscription_guard`.
 
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from pubsub_broker.control.effects import Attach
-from pubsub_broker.forwarding.secure_publisher import Source, veiled
-from pubsub_broker.forwarding.sockets import Message, OutSocket, receive
+from pubsub_broker.forwarding.secure_publisher import PublisherConnection, masked
+from pubsub_broker.forwarding.sockets import ForwarderSockets, Message, receive
 from pubsub_common.logs.throttle import Throttle
 from pubsub_common.security.keys import act_as_server
 from pubsub_common.security.subscription_guard import (
@@ -47,10 +47,10 @@ OnForged = Callable[[str, str], None]
 _TURN: Final = 64
 _POLLIN: Final = int(zmq.POLLIN)
 # How soon it is tried again to get a socket, when there are no more.
-_AGAIN_S: Final = 1.0
+_RETRY_S: Final = 1.0
 
 
-class GuardedSockets(OutSocket):
+class SecureSockets(ForwarderSockets):
     """A SUB for each publisher, and XPUB towards subscribers, which are known by key."""
 
     def __init__(
@@ -80,20 +80,20 @@ class GuardedSockets(OutSocket):
         self._on_forged = on_forged
         act_as_server(self.xpub, pair)
         self._guard = Guard(self.xpub, permits, on_refused)
-        self._sources: dict[str, Source] = {}
+        self._connections: dict[str, PublisherConnection] = {}
         self._inputs: tuple[zmq.Socket[bytes], ...] = ()
         # Those that may have a message; it is the first one's turn, and it has had so
         # many messages in it.
-        self._queue: deque[Source] = deque()
-        self._taken = 0
+        self._queue: deque[PublisherConnection] = deque()
+        self._received_in_turn = 0
         self._polled = polled
-        self._by_fd: dict[int, Source] = {}
+        self._by_fd: dict[int, PublisherConnection] = {}
         self._epoll = select.epoll()
         self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
         # Publishers for which there was no socket, and when to look for one again.
-        self._unheard: dict[str, None] = {}
-        self._again_at = 0.0
-        self._complaints = Throttle()
+        self._without_socket: dict[str, None] = {}
+        self._retry_at = 0.0
+        self._throttle = Throttle()
 
     def pin(self, threads: int) -> None:
         super().pin(threads)
@@ -104,37 +104,41 @@ class GuardedSockets(OutSocket):
 
     def receive(self) -> Message | None:
         queue = self._queue
-        while queue or self._look():
-            source = queue[0]
-            if self._taken >= _TURN:  # so that a busy one does not keep out the others
-                self._look()
-                self._taken = 0
+        while queue or self._enqueue_readable():
+            connection = queue[0]
+            if (
+                self._received_in_turn >= _TURN
+            ):  # so that a busy one does not keep out the others
+                self._enqueue_readable()
+                self._received_in_turn = 0
                 queue.rotate(-1)
                 continue
             # Mostly one waits, or none; an exception is a slow way to learn it.
-            if self._taken > 1 or source.events() & _POLLIN:
+            if self._received_in_turn > 1 or connection.events() & _POLLIN:
                 try:
-                    message = receive(source.socket)
+                    message = receive(connection.socket)
                 except zmq.Again:
                     pass
                 else:
-                    self._taken += 1
+                    self._received_in_turn += 1
                     frame = message[0]
-                    if source.own(frame) or self._registered_anew(source, frame):
+                    if connection.is_genuine(frame) or self._has_new_session(
+                        connection, frame
+                    ):
                         return message
-                    host = source.address.rpartition(":")[0]
-                    self._on_forged(source.key, host)
+                    host = connection.address.rpartition(":")[0]
+                    self._on_forged(connection.key, host)
                     return []  # not the next one: whoever floods has a turn, no more
             queue.popleft()
-            source.waiting = False
-            self._taken = 0
+            connection.queued = False
+            self._received_in_turn = 0
         return None
 
     def has_input(self) -> bool:
         found = False
-        for source in self._sources.values():
-            if source.events() & _POLLIN:
-                self._expect(source)
+        for connection in self._connections.values():
+            if connection.events() & _POLLIN:
+                self._enqueue(connection)
                 found = True
         return found
 
@@ -148,50 +152,50 @@ class GuardedSockets(OutSocket):
         return len(message) != 1 or super().offer(message)
 
     def attached(self, address: str) -> bool:
-        return address in self._sources
+        return address in self._connections
 
     def attach(self, address: str) -> None:
         publisher = self._publisher_at(address)
         if publisher is None or publisher.key is None:
             return  # it is gone again
-        source = self._sources.get(address)
-        if source is not None and source.key != publisher.key:
+        connection = self._connections.get(address)
+        if connection is not None and connection.key != publisher.key:
             self.disconnect(address)
-            source = None
-        if source is None:
+            connection = None
+        if connection is None:
             try:
-                source = self._connect(publisher)
+                connection = self._connect(publisher)
             except zmq.ZMQError as error:
                 if error.errno != errno.EMFILE:
                     raise
-                self._put_off(address, error)
+                self._retry_later(address, error)
                 return
-            self._sources[address] = source
-            self._by_fd[source.fd] = source
-            self._epoll.register(source.fd, select.EPOLLIN)
-            self._expect(source)
+            self._connections[address] = connection
+            self._by_fd[connection.fd] = connection
+            self._epoll.register(connection.fd, select.EPOLLIN)
+            self._enqueue(connection)
             self._changed()
         else:
-            self._expect(source)
-            source.follow(publisher, self._wanted)
+            self._enqueue(connection)
+            connection.follow(publisher, self._wanted)
 
     def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
-        unheard, self._unheard = self._unheard, {}
-        super().apply([*((True, address) for address in unheard), *changes])
+        without_socket, self._without_socket = self._without_socket, {}
+        super().apply([*((True, address) for address in without_socket), *changes])
 
     def detach_due(self) -> float | None:
         due = super().detach_due()
-        if not self._unheard:
+        if not self._without_socket:
             return due
-        return self._again_at if due is None else min(due, self._again_at)
+        return self._retry_at if due is None else min(due, self._retry_at)
 
-    def _put_off(self, address: str, error: zmq.ZMQError) -> None:
+    def _retry_later(self, address: str, error: zmq.ZMQError) -> None:
         """All files or sockets are taken; that is no reason to leave those who have
         one."""
         now = time.monotonic()
-        self._unheard[address] = None
-        self._again_at = now + _AGAIN_S
-        if self._complaints.allows("unheard", now):
+        self._without_socket[address] = None
+        self._retry_at = now + _RETRY_S
+        if self._throttle.allows("without_socket", now):
             _log.error(
                 "events of %s are not forwarded: %s (ulimit -n, --max-clients); "
                 "trying again",
@@ -200,22 +204,22 @@ class GuardedSockets(OutSocket):
             )
 
     def detach(self, address: str) -> None:
-        self._unheard.pop(address, None)
+        self._without_socket.pop(address, None)
         if self._publisher_at(address) is None and self.attached(address):
-            self._leaving.cancel(address)
+            self._draining.cancel(address)
             self.disconnect(address)
         else:
             super().detach(address)
 
     def disconnect(self, address: str) -> None:
-        source = self._sources.pop(address)
-        self._epoll.unregister(source.fd)
-        del self._by_fd[source.fd]
-        if source.waiting:
-            if source is self._queue[0]:
-                self._taken = 0
-            self._queue.remove(source)
-        source.socket.close(linger=0)
+        connection = self._connections.pop(address)
+        self._epoll.unregister(connection.fd)
+        del self._by_fd[connection.fd]
+        if connection.queued:
+            if connection is self._queue[0]:
+                self._received_in_turn = 0
+            self._queue.remove(connection)
+        connection.socket.close(linger=0)
         self._changed()
 
     def forward_subscriptions(self) -> bool:
@@ -230,60 +234,68 @@ class GuardedSockets(OutSocket):
                 self._wanted[subscription] = topic
             else:
                 self._wanted.pop(subscription, None)
-            veil = veiled(subscription)
-            for source in self._sources.values():
-                told = subscription if topic in source.topics else veil
+            masked_subscription = masked(subscription)
+            for connection in self._connections.values():
+                told = (
+                    subscription if topic in connection.topics else masked_subscription
+                )
                 if told is not None:
                     tell = (
-                        source.socket.subscribe if begins else source.socket.unsubscribe
+                        connection.socket.subscribe
+                        if begins
+                        else connection.socket.unsubscribe
                     )
                     tell(told)
-                    self._expect(source)
+                    self._enqueue(connection)
         return found
 
-    def hang_up(self, keys: Iterable[str]) -> None:
+    def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         unwanted = set(keys)
         self._guard.hang_up(unwanted)
         # Publishers that left are heard for a while, but not if they may do less now.
-        for address in self._leaving.addresses():
-            source = self._sources.get(address)
-            if source is not None and source.key in unwanted:
-                self._leaving.cancel(address)
+        for address in self._draining.addresses():
+            connection = self._connections.get(address)
+            if connection is not None and connection.key in unwanted:
+                self._draining.cancel(address)
                 self.disconnect(address)
 
-    def _connect(self, publisher: Attach) -> Source:
+    def _connect(self, publisher: Attach) -> PublisherConnection:
         socket = self._context.socket(zmq.SUB)
         socket.set_hwm(self._queue_limit)
         socket.setsockopt(zmq.AFFINITY, self._threads)
-        source = Source(socket, publisher)
-        source.follow(publisher, self._wanted)
-        source.connect(self._pair)
-        return source
+        connection = PublisherConnection(socket, publisher)
+        connection.follow(publisher, self._wanted)
+        connection.connect(self._pair)
+        return connection
 
-    def _registered_anew(self, source: Source, frame: zmq.Frame) -> bool:
+    def _has_new_session(
+        self, connection: PublisherConnection, frame: zmq.Frame
+    ) -> bool:
         """Whether a message is in the name that a publisher has now, of which this thread
         was not told yet."""
-        publisher = self._publisher_at(source.address)
-        if publisher is None or publisher.key != source.key:
+        publisher = self._publisher_at(connection.address)
+        if publisher is None or publisher.key != connection.key:
             return False
         assert publisher.session is not None, "who has a key has one"
-        source.author.renew(publisher.session)
-        return source.own(frame)
+        connection.sender_check.renew(publisher.session)
+        return connection.is_genuine(frame)
 
-    def _expect(self, source: Source) -> None:
+    def _enqueue(self, connection: PublisherConnection) -> None:
         """It may have a message, and its descriptor may not tell."""
-        if not source.waiting:
-            source.waiting = True
-            self._queue.append(source)
+        if not connection.queued:
+            connection.queued = True
+            self._queue.append(connection)
 
-    def _look(self) -> bool:
+    def _enqueue_readable(self) -> bool:
         """Queue those whose descriptors tell of something; whether there are any."""
         if self._polled:
             return self.has_input()
         found = self._epoll.poll(0)
         for fd, _ in found:
-            self._expect(self._by_fd[fd])
+            self._enqueue(self._by_fd[fd])
         return bool(found)
 
     def _changed(self) -> None:
-        self._inputs = tuple(source.socket for source in self._sources.values())
+        self._inputs = tuple(
+            connection.socket for connection in self._connections.values()
+        )

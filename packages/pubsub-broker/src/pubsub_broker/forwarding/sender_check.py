@@ -16,7 +16,7 @@ import msgspec
 from pubsub_common.protocol.batches import BATCH_MARK
 from pubsub_common.protocol.events import EVENT_MARK, Session, encode_body
 
-# All that is `usual` lies in the first so many bytes of a frame.
+# All that is `known_heads` lies in the first so many bytes of a frame.
 HEAD_BYTES: Final = 400
 # A publisher that was restarted has another session; of the one before, and of a few more,
 # events may still be under way.
@@ -31,14 +31,14 @@ class _Head(msgspec.Struct, array_like=True, gc=False):
 _decode = msgspec.msgpack.Decoder(_Head).decode
 
 
-class Author:
+class SenderCheck:
     """A publisher, and the sessions that it had at its address."""
 
     def __init__(self, address: str, session: int) -> None:
         self._address = address
         self._sessions: deque[int] = deque(maxlen=_SESSIONS)
         # What follows the topic of what it sends in the session that it has now.
-        self.usual: tuple[bytes, bytes] = (b"", b"")
+        self.known_heads: tuple[bytes, bytes] = (b"", b"")
         self.renew(session)
 
     def renew(self, session: int) -> None:
@@ -47,9 +47,9 @@ class Author:
             return
         self._sessions.append(session)
         body = encode_body((self._address, session))[1:]  # after the array's own byte
-        self.usual = (EVENT_MARK + body, BATCH_MARK + body)
+        self.known_heads = (EVENT_MARK + body, BATCH_MARK + body)
 
-    def wrote(self, frame: bytes) -> bool:
+    def accepts(self, frame: bytes) -> bool:
         """Whether a frame is in its name, in whatever spelling."""
         array = memoryview(frame)[frame.find(b"\0") + 1 :]
         try:

@@ -1,8 +1,8 @@
-"""Forwarding events from publishers to subscribers, centralized model.
+"""The sockets of one forwarder, and when it disconnects from publishers that have left.
 
-`ForwardSockets` is the pair of sockets. Two loops serve one in a thread of its own:
-`proxy`, in C, and `blocking`, in Python, which waits for slow subscribers. Where the broker
-is secure, that one serves `guarded.GuardedSockets` instead, slow subscribers or not.
+`PlainSockets` are an XSUB and an XPUB socket. Two loops serve them in a thread of their
+own: `zmq_proxy`, in C, and `python_loop`, in Python, which waits for slow subscribers. In a
+secure broker `python_loop` serves `secure_sockets.SecureSockets` instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 import zmq
 
-from pubsub_broker.forwarding.draining import Leaving
+from pubsub_broker.forwarding.draining import DrainingPublishers
 from pubsub_common.net.sockets import (
     endpoint,
     has_input,
@@ -40,7 +40,7 @@ def forwarder_of(topic: str, count: int) -> int:
 Message = list[zmq.Frame]
 
 
-class OutSocket:
+class ForwarderSockets:
     """XPUB towards subscribers, and when to leave publishers that have left. What comes
     from publishers, subclasses know.
 
@@ -69,7 +69,7 @@ class OutSocket:
             self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
         self.held: Message | None = None
         self.held_since: float | None = None
-        self._leaving = Leaving()
+        self._draining = DrainingPublishers()
 
     def bind(self, host: str, port: int) -> None:
         """Offer events to subscribers at ``host:port``.
@@ -113,16 +113,17 @@ class OutSocket:
         return any(waiting)
 
     def detach(self, address: str) -> None:
-        """Stop receiving from this publisher when nothing more comes from it (`Leaving`)."""
+        """Stop receiving from this publisher when nothing more comes from it
+        (`DrainingPublishers`)."""
         if self.attached(address):
-            self._leaving.begin(address, time.monotonic())
+            self._draining.begin(address, time.monotonic())
 
     def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
         """Attach (True) or detach (False) publishers, in this order, and finish
         detachments that are due."""
         for attach, address in changes:
             if attach:
-                self._leaving.cancel(address)
+                self._draining.cancel(address)
                 self.attach(address)
             else:
                 self.detach(address)
@@ -130,7 +131,7 @@ class OutSocket:
 
     def detach_due(self) -> float | None:
         """When `apply` is needed for the sake of earlier detachments."""
-        return self._leaving.next_look()
+        return self._draining.next_check()
 
     # Subscribers
 
@@ -138,7 +139,7 @@ class OutSocket:
         """Pass waiting subscriptions on to the publishers; whether there were any."""
         raise NotImplementedError
 
-    def hang_up(self, keys: Iterable[str]) -> None:
+    def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """End the connections of subscribers with these keys."""
 
     def offer(self, message: Message) -> bool:
@@ -164,10 +165,10 @@ class OutSocket:
             return False
         self.held = self.held_since = None
         # What publishers that left had sent before comes in only now.
-        self._leaving.put_off(time.monotonic())
+        self._draining.postpone(time.monotonic())
         return True
 
-    def let_go(self, until: float) -> None:
+    def flush_held(self, until: float) -> None:
         """Send what is held, or drop it at ``until`` (monotonic seconds)."""
         poller = select.poll()
         poller.register(self.xpub.FD, select.POLLIN)
@@ -185,11 +186,11 @@ class OutSocket:
         """Disconnect from publishers that have left and from whom nothing more comes."""
         now = time.monotonic()
         if self.held is not None:
-            self._leaving.put_off(now)
-        for address in self._leaving.finish(now, self._expected):
+            self._draining.postpone(now)
+        for address in self._draining.finish(now, self._may_send_more):
             self.disconnect(address)
 
-    def _expected(self, addresses: Collection[str]) -> Collection[str]:
+    def _may_send_more(self, addresses: Collection[str]) -> Collection[str]:
         """From which of these publishers something waits, or may still come."""
         if self.has_input():
             return addresses
@@ -205,7 +206,7 @@ class OutSocket:
         self.xpub.send(message[-1], zmq.NOBLOCK, copy=False)
 
 
-class ForwardSockets(OutSocket):
+class PlainSockets(ForwarderSockets):
     """XSUB towards publishers, XPUB towards subscribers: what libzmq's proxy takes."""
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import Final
 
 import zmq
 
-from pubsub_broker.forwarding.sockets import ForwardSockets
+from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.errors import PubSubError
 
 # The proxy answers between two bursts of at most 1000 messages.
@@ -20,8 +20,8 @@ _STATISTICS: Final = b"STATISTICS"
 _TERMINATE: Final = b"TERMINATE"
 
 
-class ProxyForwarder:
-    """A `ForwardSockets` served by ``zmq_proxy_steerable`` in its own thread.
+class ZmqProxyForwarder:
+    """A `PlainSockets` served by ``zmq_proxy_steerable`` in its own thread.
 
     To change connections, the proxy is told to TERMINATE, the thread applies what
     is queued and enters it again; the sockets keep their queues, so nothing is lost.
@@ -32,7 +32,7 @@ class ProxyForwarder:
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        sockets: ForwardSockets,
+        sockets: PlainSockets,
         name: str,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
@@ -58,11 +58,11 @@ class ProxyForwarder:
         self._thread.start()
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`ForwardSockets.apply` in the forwarder's thread."""
+        """`PlainSockets.apply` in the forwarder's thread."""
         self._changes = changes
         self._interrupt()
 
-    def hang_up(self, keys: Iterable[str]) -> None:
+    def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """Here nobody is known by a key."""
 
     def forwarded(self) -> int:

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-Each address has budgets that refill with time: of connections, control messages and
+Each address has buckets that refill with time: of connections, control messages and
 their bytes, registrations, status reports and malformed messages. What goes beyond is
 not served: a registration is answered with "try again later", all else costs the broker
 no more than the look at it. A client that is told so comes back after a second or so. A
@@ -24,27 +24,27 @@ import math
 from collections import OrderedDict
 from typing import Final
 
-from pubsub_broker.limits.token_bucket import Budget, Kind, Limits
+from pubsub_broker.limits.token_bucket import LimitKind, Limits, TokenBucket
 from pubsub_common.defaults import LOG_INTERVAL_S
 
 # A report costs as much as there are clients to tell of; that of so many is one request.
 _CLIENTS_PER_STATUS: Final = 100
 # Refused messages of one connection: a client has one, or two, in a second.
-_PATIENCE: Final = Budget(per_s=5.0, burst=50)
+_PATIENCE: Final = TokenBucket(per_s=5.0, burst=50)
 # Connections of one address that are closed for what they send.
-_CLOSING: Final = Budget(per_s=0.5, burst=20)
+_CLOSING: Final = TokenBucket(per_s=0.5, burst=20)
 # One frame as long as this costs as much as a connection.
 _LONG: Final = 64 * 1024
 MAX_ADDRESSES: Final = 4096
 MAX_CONNECTIONS: Final = 4096
 
 _WORDS: Final = {
-    Kind.CONNECTIONS: "connections",
-    Kind.MESSAGES: "control messages",
-    Kind.BYTES: "control messages (by their length)",
-    Kind.REGISTRATIONS: "registrations",
-    Kind.STATUS: "requests for the status",
-    Kind.MALFORMED: "malformed messages",
+    LimitKind.CONNECTIONS: "connections",
+    LimitKind.MESSAGES: "control messages",
+    LimitKind.BYTES: "control messages (by their length)",
+    LimitKind.REGISTRATIONS: "registrations",
+    LimitKind.STATUS: "requests for the status",
+    LimitKind.MALFORMED: "malformed messages",
 }
 
 
@@ -58,7 +58,7 @@ class Verdict(enum.Enum):
     DROP = enum.auto()
 
 
-class _Address:
+class _AddressState:
     """What is known of one."""
 
     __slots__ = (
@@ -71,21 +71,21 @@ class _Address:
     )
 
     def __init__(self) -> None:
-        self.empty_at = [-math.inf] * len(Kind)
+        self.empty_at = [-math.inf] * len(LimitKind)
         self.connections = 0
-        self.closings_at = -math.inf  # as `Budget.spend` has it
+        self.closings_at = -math.inf  # as `TokenBucket.spend` has it
         # Since the last line about it.
-        self.offences: dict[Kind, int] = {}
+        self.offences: dict[LimitKind, int] = {}
         self.closed = 0
         self.line_at: float | None = None
 
 
-class Limiter:
+class AddressLimiter:
     """Judges what comes from each address, by the same limits for all."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._addresses: OrderedDict[str, _Address] = OrderedDict()
+        self._addresses: OrderedDict[str, _AddressState] = OrderedDict()
         # By connection: when its patience is used up; infinity: it was closed.
         self._strikes: OrderedDict[bytes, float] = OrderedDict()
         # Addresses about which there is something to say.
@@ -96,10 +96,10 @@ class Limiter:
         known = self._known(address)
         known.connections += 1
         if known.connections <= self._limits.connections and self._spend(
-            known, Kind.CONNECTIONS, now, 1.0
+            known, LimitKind.CONNECTIONS, now, 1.0
         ):
             return True
-        self._note(address, known, Kind.CONNECTIONS, now)
+        self._note(address, known, LimitKind.CONNECTIONS, now)
         known.closed += 1
         return False
 
@@ -114,14 +114,16 @@ class Limiter:
         if self._strikes and self._strikes.get(peer) == math.inf:
             return Verdict.DROP
         known = self._known(address)
-        if not self._spend(known, Kind.BYTES, now, size):
-            return self._refuse(address, known, Kind.BYTES, peer, now, size // _LONG)
-        if not self._spend(known, Kind.MESSAGES, now, 1.0):
-            return self._refuse(address, known, Kind.MESSAGES, peer, now)
+        if not self._spend(known, LimitKind.BYTES, now, size):
+            return self._refuse(
+                address, known, LimitKind.BYTES, peer, now, size // _LONG
+            )
+        if not self._spend(known, LimitKind.MESSAGES, now, 1.0):
+            return self._refuse(address, known, LimitKind.MESSAGES, peer, now)
         return Verdict.SERVE
 
     def request(
-        self, address: str, peer: bytes, kind: Kind, now: float, clients: int = 0
+        self, address: str, peer: bytes, kind: LimitKind, now: float, clients: int = 0
     ) -> Verdict:
         """A message turned out to be of this kind; serving it means to look at so many
         clients."""
@@ -158,19 +160,21 @@ class Limiter:
         ]
         return min(times, default=None)
 
-    def _known(self, address: str) -> _Address:
+    def _known(self, address: str) -> _AddressState:
         known = self._addresses.get(address)
         if known is None:
-            known = self._addresses[address] = _Address()
+            known = self._addresses[address] = _AddressState()
             if len(self._addresses) > MAX_ADDRESSES:
                 self._addresses.popitem(last=False)
         else:
             self._addresses.move_to_end(address)
         return known
 
-    def _spend(self, known: _Address, kind: Kind, now: float, cost: float) -> bool:
-        budget = self._limits.budgets[kind]
-        empty_at = budget.spend(known.empty_at[kind], now, cost)
+    def _spend(
+        self, known: _AddressState, kind: LimitKind, now: float, cost: float
+    ) -> bool:
+        bucket = self._limits.buckets[kind]
+        empty_at = bucket.spend(known.empty_at[kind], now, cost)
         if empty_at is None:
             return False
         known.empty_at[kind] = empty_at
@@ -179,8 +183,8 @@ class Limiter:
     def _refuse(
         self,
         address: str,
-        known: _Address,
-        kind: Kind,
+        known: _AddressState,
+        kind: LimitKind,
         peer: bytes,
         now: float,
         strikes: int = 0,
@@ -202,12 +206,14 @@ class Limiter:
         known.closed += 1
         return Verdict.CLOSE
 
-    def _note(self, address: str, known: _Address, kind: Kind, now: float) -> None:
+    def _note(
+        self, address: str, known: _AddressState, kind: LimitKind, now: float
+    ) -> None:
         known.offences[kind] = known.offences.get(kind, 0) + 1
         self._noted[address] = None
 
 
-def _line(address: str, known: _Address) -> str:
+def _line(address: str, known: _AddressState) -> str:
     what = ", ".join(
         f"{count} {_WORDS[kind]}" for kind, count in sorted(known.offences.items())
     )

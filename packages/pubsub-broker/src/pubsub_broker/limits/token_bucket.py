@@ -1,4 +1,4 @@
-"""How much one address may do: budgets that refill with time."""
+"""How much one address may do: buckets that refill with time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from pubsub_common.defaults import HEARTBEATS_PER_LEASE
 
-# Bursts are what a budget brings in so many seconds: clients that all come at once, at
+# Bursts are what a bucket brings in so many seconds: clients that all come at once, at
 # the start or after the broker was away, are no flood.
 _BURST_S: Final = 10.0
 _MESSAGES_BURST: Final = 20_000
@@ -21,8 +21,8 @@ _MALFORMED_PER_S: Final = 100.0
 _ROUNDING_S: Final = 1e-9
 
 
-class Kind(enum.IntEnum):
-    """What there is a budget of."""
+class LimitKind(enum.IntEnum):
+    """What there is a bucket of."""
 
     CONNECTIONS = 0
     MESSAGES = 1
@@ -33,14 +33,14 @@ class Kind(enum.IntEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Budget:
+class TokenBucket:
     """So many at once, and then so many a second."""
 
     per_s: float
     burst: float
 
     def spend(self, empty_at: float, now: float, cost: float = 1.0) -> float | None:
-        """The budget is used up to ``empty_at``, a time: beyond ``now`` by as much as it
+        """The bucket is used up to ``empty_at``, a time: beyond ``now`` by as much as it
         takes to refill. Its new value; None when there is too little left."""
         spent_at = max(empty_at, now) + cost / self.per_s
         most_s = self.burst / self.per_s + _ROUNDING_S
@@ -52,24 +52,26 @@ class Limits:
     """What one address may do. ``connections`` is how many it may have at a time."""
 
     connections: int
-    budgets: tuple[Budget, ...]
+    buckets: tuple[TokenBucket, ...]
 
 
 def limits_of(clients: int, registrations_per_s: float, lease_s: float) -> Limits:
     """The limits of an address that may have so many clients, and so many registrations
     a second; the others follow from these."""
-    coming = Budget(registrations_per_s, max(10.0, registrations_per_s * _BURST_S))
+    coming = TokenBucket(registrations_per_s, max(10.0, registrations_per_s * _BURST_S))
     # Twice what the heartbeats of all its clients are.
     messages_per_s = max(1000.0, 2 * clients * HEARTBEATS_PER_LEASE / lease_s)
     return Limits(
         # Those that are lost and not yet known to be, and people who ask for the status.
         connections=clients + clients // 4 + 100,
-        budgets=(
-            Budget(max(coming.per_s, 100.0), max(coming.burst, 1000.0)),
-            Budget(messages_per_s, max(_MESSAGES_BURST, messages_per_s * _BURST_S)),
-            Budget(_BYTES_PER_S, _BYTES_BURST),
+        buckets=(
+            TokenBucket(max(coming.per_s, 100.0), max(coming.burst, 1000.0)),
+            TokenBucket(
+                messages_per_s, max(_MESSAGES_BURST, messages_per_s * _BURST_S)
+            ),
+            TokenBucket(_BYTES_PER_S, _BYTES_BURST),
             coming,
-            Budget(_STATUS_PER_S, _STATUS_PER_S * _BURST_S),
-            Budget(_MALFORMED_PER_S, _MALFORMED_PER_S * _BURST_S),
+            TokenBucket(_STATUS_PER_S, _STATUS_PER_S * _BURST_S),
+            TokenBucket(_MALFORMED_PER_S, _MALFORMED_PER_S * _BURST_S),
         ),
     )

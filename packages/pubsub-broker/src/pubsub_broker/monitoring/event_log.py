@@ -8,11 +8,11 @@ from typing import Final
 
 from pubsub_broker import config
 from pubsub_broker.control.effects import (
-    Arrived,
     Departed,
     Effect,
-    GivenUp,
-    Missed,
+    EventsLost,
+    Joined,
+    NotReturned,
     Rejected,
 )
 from pubsub_broker.registry.interface import Client
@@ -32,7 +32,7 @@ _TOPICS: Final = 5
 _CLIENT_TOPICS: Final = 20
 
 
-class Journal:
+class EventLog:
     """Lines for people: one for each client that comes or goes, and for what may come
     in floods no more than one per interval. ``now`` is monotonic seconds."""
 
@@ -40,7 +40,9 @@ class Journal:
         self._refusals = RefusalLog()
         self._stalls = Throttle()
 
-    def begun(self, model: Model, address: str, port: int, rights: str | None) -> None:
+    def started(
+        self, model: Model, address: str, port: int, rights: str | None
+    ) -> None:
         """Log what serves here; ``rights`` is who may do what, where it is secure."""
         secure = "" if rights is None else f", secure: {rights}"
         _log.info("%s broker on %s:%d%s", model, address, port, secure)
@@ -49,7 +51,7 @@ class Journal:
     def note(self, effect: Effect, now: float) -> None:
         """Log an effect, if it is for the log."""
         match effect:
-            case Arrived(client, again):
+            case Joined(client, again):
                 _log.info(
                     "%s %s: %s",
                     _who(client),
@@ -60,10 +62,10 @@ class Journal:
                 _log.info("%s %s", _who(client), reason)
             case Rejected(peer, detail):
                 self._warn(self._refusals.refused(peer, detail, now))
-            case Missed(client, events):
-                for line in missed_lines(client.address, events):
+            case EventsLost(client, events):
+                for line in loss_lines(client.address, events):
                     _log.warning("%s", line)
-            case GivenUp(clients):
+            case NotReturned(clients):
                 names = [f"{item.role} {item.address}" for item in clients]
                 _log.warning(
                     "of the clients of the run before, %d did not come back: %s",
@@ -93,7 +95,7 @@ class Journal:
             _log.warning("%s", line)
 
 
-def missed_lines(address: str, events: Mapping[str, int]) -> list[str]:
+def loss_lines(address: str, events: Mapping[str, int]) -> list[str]:
     """What to say of a subscriber that lost so many events of each topic."""
     lines = [
         f"subscriber {address} lost {count} events of {topic}"
@@ -113,5 +115,5 @@ def _some(names: Sequence[str], most: int) -> str:
 
 
 def _who(client: Client) -> str:
-    name = f" ({client.name})" if client.name else ""
+    name = f" ({client.key_name})" if client.key_name else ""
     return f"{client.role} {client.address}{name}"

@@ -31,7 +31,7 @@ _FRESH_S: Final = 0.5
 _ANSWER_S: Final = 3.0
 
 
-class StatusSource:
+class StatusCache:
     """The status of a broker, for any number of threads that ask."""
 
     def __init__(
@@ -68,14 +68,14 @@ class StatusSource:
         raise PubSubError(f"{outcome}")
 
 
-class Place(NamedTuple):
+class ListenAddress(NamedTuple):
     """Where to listen."""
 
     host: str
     port: int
 
 
-def place(text: str, option: str = "--http") -> Place:
+def place(text: str, option: str = "--http") -> ListenAddress:
     """The place that ``PORT`` (of this host only) or ``HOST:PORT`` means, in the words of
     ``option``.
 
@@ -85,13 +85,15 @@ def place(text: str, option: str = "--http") -> Place:
     host, colon, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ConfigError(f"{option}: {text!r} is not PORT or HOST:PORT")
-    return Place(validate_host(host) if colon else defaults.LOOPBACK, int(port))
+    return ListenAddress(validate_host(host) if colon else defaults.LOOPBACK, int(port))
 
 
-class Observers:
+class HttpEndpoints:
     """A page at ``http``, figures at ``metrics``; None: not that."""
 
-    def __init__(self, http: Place | None, metrics: Place | None) -> None:
+    def __init__(
+        self, http: ListenAddress | None, metrics: ListenAddress | None
+    ) -> None:
         """Raises:
         PubSubError: figures need a library that is not there.
         """
@@ -112,7 +114,7 @@ class Observers:
         Raises:
             CannotListen: a port cannot be had.
         """
-        source = StatusSource(partial(ask, address, port, _ANSWER_S, keys))
+        source = StatusCache(partial(ask, address, port, _ANSWER_S, keys))
         with contextlib.ExitStack() as servers:
             if self.http is not None:
                 from pubsub_broker.monitoring import status_page

@@ -19,8 +19,8 @@ class Client:
     """One registered client. ``address`` is ``IP:port`` of a publisher's data port and
     ``IP`` of a subscriber; ``offset`` is what the client said of its clock,
     ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic.
-    ``user`` is its public key, where the broker is secure, and ``name`` as what it is
-    enrolled.
+    ``key`` is its public key, where the broker is secure, and ``key_name`` the name under
+    which that is enrolled.
     ``published`` is what a publisher has told of its counts, ``latency`` what a
     subscriber has told in its last heartbeat. ``origin`` is the IP address from which it
     registered, if that is known."""
@@ -34,8 +34,8 @@ class Client:
     offset: ClockOffset | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    user: str | None = None
-    name: str = ""
+    key: str | None = None
+    key_name: str = ""
     published: Published | None = None
     latency: Latency | None = None
     origin: str | None = None

@@ -25,7 +25,7 @@ class SnapshotError(PubSubError):
     """The bytes are no snapshot that this broker can read; the text says why."""
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SnapshotClient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One client. ``idle_s`` is how long before the snapshot it was there: 0, but for
     one that was still expected then."""
 
@@ -40,7 +40,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The clients at ``written_ns``, a time of the realtime clock."""
 
     written_ns: Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
-    clients: list[Remembered]
+    clients: list[SnapshotClient]
 
 
 class _Envelope(msgspec.Struct, kw_only=True):
@@ -105,7 +105,7 @@ class Expected:
         """``now`` is seconds of the monotonic clock, ``clock_ns`` the realtime clock."""
         self._since = now
         self._until = now + lease_s + EXPECTED_MARGIN_S
-        self._clients: dict[int, Remembered] = {}
+        self._clients: dict[int, SnapshotClient] = {}
         self._away_s = 0.0
         if snapshot is not None:
             self._away_s = max(0.0, (clock_ns - snapshot.written_ns) / 1e9)
@@ -148,7 +148,7 @@ def snapshot_of(
 ) -> Snapshot:
     """What to write: who is there, and who was still expected."""
     there = [
-        Remembered(
+        SnapshotClient(
             role=client.role,
             session=client.session,
             address=client.address,
@@ -157,7 +157,7 @@ def snapshot_of(
         for client in clients
     ]
     away = [
-        Remembered(
+        SnapshotClient(
             role=client.role,
             session=client.session,
             address=client.address,

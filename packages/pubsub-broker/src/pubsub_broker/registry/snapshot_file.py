@@ -27,18 +27,26 @@ MIN_INTERVAL_S: Final = 1.0
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
-class StateFile:
+class SnapshotFile:
     """Reads the file once, and writes it in a thread of its own: the disk may be slow,
     and clients must not wait for it."""
 
-    def __init__(self, path: str | Path, clock: Callable[[], float]) -> None:
-        """``clock`` is monotonic seconds, for the rate of complaints.
+    def __init__(
+        self,
+        path: str | Path,
+        clock: Callable[[], float],
+        *,
+        interval_s: float = MIN_INTERVAL_S,
+    ) -> None:
+        """``clock`` is monotonic seconds, for the rate of log lines; ``interval_s`` is the
+        shortest time between two writes.
 
         Raises:
             ConfigError: the file could never be written.
         """
         self.path = Path(path)
         self._clock = clock
+        self._interval_s = interval_s
         self._throttle = Throttle()
         self._changed = threading.Condition()
         self._waiting: bytes | None = None
@@ -98,7 +106,7 @@ class StateFile:
             if closing:
                 return
             with self._changed:
-                self._changed.wait_for(lambda: self._closing, MIN_INTERVAL_S)
+                self._changed.wait_for(lambda: self._closing, self._interval_s)
 
     def _write(self, data: bytes) -> None:
         try:

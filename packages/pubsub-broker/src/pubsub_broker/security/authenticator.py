@@ -10,7 +10,7 @@ from typing import Final
 
 import zmq
 
-from pubsub_broker.security.grants import Trust
+from pubsub_broker.security.grants import Grants
 from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.audit_log import AuditLog
@@ -27,7 +27,7 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
-class Gatekeeper:
+class Authenticator:
     """Knows the folder of a secure broker. `allows`, `refused` and `forged` are for any
     thread."""
 
@@ -38,11 +38,11 @@ class Gatekeeper:
         self._store = KeyStore(directory)
         self._own_keys = self._store.own_keys()
         self.pair = self._own_keys.pair
-        self.trust = Trust(self.pair.public)
+        self.grants = Grants(self.pair.public)
         self._stamp = self._store.stamp()
         self._clients = self._store.clients()
         self._policy = self._store.policy()
-        self.trust.update(self._clients.values(), self._policy, _now())
+        self.grants.update(self._clients.values(), self._policy, _now())
         self._look_at = 0.0
         self._audit = audit
         # The loop's thread and that of the handshakes both take in changes.
@@ -79,27 +79,27 @@ class Gatekeeper:
 
     def allows(self, key: str, address: str) -> bool:
         """Whether the owner of a key may connect from ``address``."""
-        if self.trust.allows(key):
+        if self.grants.allows(key):
             return True
         with self._lock:
             if self._read_anew():  # it may have been enrolled just now
                 self._judge()
-        if self.trust.allows(key):
+        if self.grants.allows(key):
             return True
-        who = self.trust.describe(key, _now())
+        who = self.grants.describe(key, _now())
         self._audit.note(address, "key", f"turned away {who}")
         return False
 
     def refused(self, key: str, what: str, address: str) -> None:
         """Somebody subscribed to what it may not have, and was hung up on."""
-        name = self.trust.describe(key, _now())
+        name = self.grants.describe(key, _now())
         self._audit.note(
             address, "topic", f"hung up on {name}, who may not have {what}"
         )
 
     def forged(self, key: str, address: str) -> None:
         """A publisher sent what is not in its own name, and was dropped."""
-        name = self.trust.describe(key, _now())
+        name = self.grants.describe(key, _now())
         self._audit.note(
             address,
             "name",
@@ -132,6 +132,6 @@ class Gatekeeper:
 
     def _judge(self) -> None:
         """Let hold what was read, at this time. The caller holds the lock."""
-        changed = self.trust.update(self._clients.values(), self._policy, _now())
+        changed = self.grants.update(self._clients.values(), self._policy, _now())
         if changed is not None:
             self._changed = (self._changed or set()) | changed

@@ -11,35 +11,35 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Register, Role
 
 if TYPE_CHECKING:
-    from pubsub_broker.security.grants import Trust
+    from pubsub_broker.security.grants import Grants
     from pubsub_broker.security.policy import Grant
 
 _HOLD_NO_LONGER: Final = "this client's keys were revoked or have expired"
 
 
-class Rights:
-    """Clients are known by their public keys, ``user`` in what follows. Without ``trust``
+class Authorization:
+    """Clients are known by their public keys, ``key`` in what follows. Without ``grants``
     everybody may do everything."""
 
-    def __init__(self, trust: Trust | None, registry: Registry) -> None:
-        self._trust = trust
+    def __init__(self, grants: Grants | None, registry: Registry) -> None:
+        self._grants = grants
         self._registry = registry
 
     @property
     def limited(self) -> bool:
         """Whether anything is refused to anybody."""
-        return self._trust is not None
+        return self._grants is not None
 
-    def name_of(self, user: str | None) -> str:
+    def key_name_of(self, key: str | None) -> str:
         """The name under which a client was enrolled; empty where nobody is."""
-        grant = self._grant(user)
+        grant = self._grant(key)
         return "" if grant is None else grant.name
 
     def check(
         self,
         request: Register,
         topics: Iterable[str],
-        user: str | None,
+        key: str | None,
         previous: Client | None,
     ) -> None:
         """Whether a client may register for ``topics``, and takes nothing that is
@@ -48,15 +48,15 @@ class Rights:
         Raises:
             Refusal: it may not.
         """
-        if self._trust is not None:
-            _check_grant(self._grant(user), request.role, topics)
-            self._check_owner(request, user or "", previous)
+        if self._grants is not None:
+            _check_grant(self._grant(key), request.role, topics)
+            self._check_owner(request, key or "", previous)
 
     def refusal(self, client: Client) -> Refusal | None:
         """Why a client may no longer have what it has; None: it may."""
-        if self._trust is None:
+        if self._grants is None:
             return None
-        grant = self._grant(client.user)
+        grant = self._grant(client.key)
         try:
             _check_grant(grant, client.role, client.topics)
         except Refusal as refusal:
@@ -65,32 +65,32 @@ class Rights:
             return refusal
         return None
 
-    def owns(self, session: int, user: str | None) -> bool:
-        """Whether this is the user's session, or nobody's."""
-        if self._trust is None:
+    def owns(self, session: int, key: str | None) -> bool:
+        """Whether this is the key's session, or nobody's."""
+        if self._grants is None:
             return True
         client = self._registry.get(session)
-        return client is None or client.user == user
+        return client is None or client.key == key
 
-    def may_ask_status(self, user: str | None) -> bool:
+    def may_ask_status(self, key: str | None) -> bool:
         """Whether a client may know who is there."""
-        if self._trust is None:
+        if self._grants is None:
             return True
-        grant = self._grant(user)
+        grant = self._grant(key)
         return grant is not None and grant.status
 
-    def _grant(self, user: str | None) -> Grant | None:
-        return None if self._trust is None else self._trust.grant(user)
+    def _grant(self, key: str | None) -> Grant | None:
+        return None if self._grants is None else self._grants.grant(key)
 
     def _check_owner(
-        self, request: Register, user: str, previous: Client | None
+        self, request: Register, key: str, previous: Client | None
     ) -> None:
-        if previous is not None and previous.user != user:
+        if previous is not None and previous.key != key:
             raise Refusal(messages.NOT_ALLOWED, "this session is another client's")
         if request.role != "publisher":
             return
         there = self._registry.publisher_at(request.address)
-        if there is not None and there.user != user:
+        if there is not None and there.key != key:
             raise Refusal(
                 messages.NOT_ALLOWED,
                 f"another client's publisher is at {request.address}; should it be gone, "

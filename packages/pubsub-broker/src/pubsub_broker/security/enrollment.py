@@ -17,7 +17,7 @@ _FIELDS: Final = {"public", "enrolled", "expires", "revoked"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Enrolled:
+class EnrolledKey:
     """A client that was enrolled; times are in UTC. Expiry is by the broker's clock, so
     what a client's says makes no difference."""
 
@@ -52,13 +52,13 @@ def validate_name(name: str) -> str:
     return name
 
 
-def parse(document: Mapping[str, Any], path: str) -> dict[str, Enrolled]:
+def parse(document: Mapping[str, Any], path: str) -> dict[str, EnrolledKey]:
     """The clients in a file, by name.
 
     Raises:
         ConfigError: it says what makes no sense.
     """
-    clients: dict[str, Enrolled] = {}
+    clients: dict[str, EnrolledKey] = {}
     owners: dict[str, str] = {}
     for name, entry in document.items():
         where = f"{path}: [{name}]"
@@ -74,7 +74,7 @@ def parse(document: Mapping[str, Any], path: str) -> dict[str, Enrolled]:
         enrolled = _time(entry, "enrolled", where)
         if enrolled is None:
             raise ConfigError(f"{where}: enrolled is missing")
-        clients[name] = Enrolled(
+        clients[name] = EnrolledKey(
             name=name,
             public=public,
             enrolled=enrolled,
@@ -84,7 +84,7 @@ def parse(document: Mapping[str, Any], path: str) -> dict[str, Enrolled]:
     return clients
 
 
-def render(clients: Iterable[Enrolled]) -> str:
+def render(clients: Iterable[EnrolledKey]) -> str:
     """Such a file."""
     lines = ["# Written by pubsub-broker keygen, enroll and revoke. No secrets here."]
     for client in sorted(clients, key=lambda each: each.name):

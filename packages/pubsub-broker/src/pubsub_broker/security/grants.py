@@ -8,13 +8,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 
-from pubsub_broker.security.enrollment import Enrolled
+from pubsub_broker.security.enrollment import EnrolledKey
 from pubsub_broker.security.policy import Grant, Policy
 from pubsub_common.protocol.messages import Vouched
 from pubsub_common.protocol.wildcards import matches
 
 
-class Trust:
+class Grants:
     """The grants of all clients that may connect, by public key."""
 
     def __init__(self, own: str | None = None) -> None:
@@ -22,36 +22,39 @@ class Trust:
         and nothing else."""
         self._own = {} if own is None else {own: Grant("the broker", (), ())}
         # Replaced as a whole, never changed.
-        self._grants: Mapping[str, Grant] = self._own
-        self._clients: Mapping[str, Enrolled] = {}
+        self._by_key: Mapping[str, Grant] = self._own
+        self._clients: Mapping[str, EnrolledKey] = {}
 
     def update(
-        self, clients: Iterable[Enrolled], policy: Policy | None, now: datetime.datetime
+        self,
+        clients: Iterable[EnrolledKey],
+        policy: Policy | None,
+        now: datetime.datetime,
     ) -> set[str] | None:
         """These are enrolled, by this policy, at ``now``; returns the keys of those that
         may do something else than before, or nothing; None when nothing has changed."""
-        before = self._grants
+        before = self._by_key
         self._clients = {client.public: client for client in clients}
-        self._grants = self._own | {
+        self._by_key = self._own | {
             key: Grant(client.name) if policy is None else policy.grant(client.name)
             for key, client in self._clients.items()
             if client.state(now) == "ok"
         }
-        if self._grants == before:
+        if self._by_key == before:
             return None
-        return {key for key, grant in before.items() if self._grants.get(key) != grant}
+        return {key for key, grant in before.items() if self._by_key.get(key) != grant}
 
     def grant(self, key: str | None) -> Grant | None:
         """What the owner of this key may do; None: not even connect."""
-        return None if key is None else self._grants.get(key)
+        return None if key is None else self._by_key.get(key)
 
     def allows(self, key: str) -> bool:
         """Whether the owner of this key may connect."""
-        return key in self._grants
+        return key in self._by_key
 
     def permits(self, key: str, topic: str) -> bool:
         """Whether it may have the events of ``topic``."""
-        grant = self._grants.get(key)
+        grant = self._by_key.get(key)
         return grant is not None and grant.may_subscribe(topic)
 
     def describe(self, key: str, now: datetime.datetime) -> str:
@@ -66,7 +69,7 @@ class Trust:
         """Whom a publisher of ``topics`` may let in."""
         names = tuple(topics)
         found = []
-        for key, grant in self._grants.items():
+        for key, grant in self._by_key.items():
             if grant.subscribe is None:
                 found.append(Vouched(key=key))
             elif any(matches(each, name) for each in grant.subscribe for name in names):

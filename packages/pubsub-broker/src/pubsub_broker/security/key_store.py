@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_broker.security import enrollment, policy
-from pubsub_broker.security.enrollment import Enrolled
+from pubsub_broker.security.enrollment import EnrolledKey
 from pubsub_broker.security.folder_permissions import check_folder
 from pubsub_broker.security.policy import Policy
 from pubsub_common.errors import ConfigError, PubSubError
@@ -102,7 +102,7 @@ class KeyStore:
         pair = self.pair()
         return ClientKeys("broker", pair, pair.public, str(self.directory / _BROKER))
 
-    def clients(self) -> dict[str, Enrolled]:
+    def clients(self) -> dict[str, EnrolledKey]:
         """Who is enrolled, by name.
 
         Raises:
@@ -176,7 +176,7 @@ class KeyStore:
                 if other.public == public and other.name != name:
                     raise PubSubError(f"{other.name} is enrolled with this key already")
             expires = None if days is None else now + datetime.timedelta(days=days)
-            clients[name] = Enrolled(name, public, now, expires)
+            clients[name] = EnrolledKey(name, public, now, expires)
             try:
                 self._write(list(clients.values()))
             except PubSubError:
@@ -198,12 +198,12 @@ class KeyStore:
             if client is None:
                 raise PubSubError(f"nobody called {name} is enrolled")
             if client.revoked is None:
-                clients[name] = Enrolled(
+                clients[name] = EnrolledKey(
                     name, client.public, client.enrolled, client.expires, now
                 )
                 self._write(list(clients.values()))
 
-    def _write(self, clients: list[Enrolled]) -> None:
+    def _write(self, clients: list[EnrolledKey]) -> None:
         path = self.directory / _CLIENTS
         write_secret(path, enrollment.render(clients), replace=True)
 

@@ -6,17 +6,17 @@ import logging
 
 import zmq
 
-from pubsub_broker.limits.address_limiter import Limiter, Verdict
-from pubsub_broker.limits.token_bucket import Kind, Limits
-from pubsub_broker.transport.control_socket import Received
-from pubsub_broker.transport.handshake_monitor import DoorWatch
+from pubsub_broker.limits.address_limiter import AddressLimiter, Verdict
+from pubsub_broker.limits.token_bucket import LimitKind, Limits
+from pubsub_broker.transport.control_socket import ReceivedMessage
+from pubsub_broker.transport.handshake_monitor import HandshakeMonitor
 from pubsub_common.protocol.messages import Register, Request, StatusRequest
 from pubsub_common.security.connections import Connection, connection_at, hang_up
 
 _log = logging.getLogger(__name__)
 
 
-class Door(DoorWatch):
+class ConnectionGuard(HandshakeMonitor):
     """Judges what comes in at a control socket, and who; closes connections of those
     that go too far. Belongs to the thread of that socket.
 
@@ -30,9 +30,9 @@ class Door(DoorWatch):
         super().__init__(watched, secure=secure)
         self.port = 0  # on which the watched socket listens
         self.refused = 0  # messages, so far
-        self._limiter = Limiter(limits)
+        self._limiter = AddressLimiter(limits)
 
-    def admits(self, received: Received, now: float) -> bool:
+    def admits(self, received: ReceivedMessage, now: float) -> bool:
         """Whether to look into a message at all."""
         address = received.address
         if address is None:
@@ -42,20 +42,20 @@ class Door(DoorWatch):
             self._limiter.message(address, received.peer, size, now), received
         )
 
-    def admits_malformed(self, received: Received, now: float) -> bool:
+    def admits_malformed(self, received: ReceivedMessage, now: float) -> bool:
         """Whether to answer a message that was none."""
-        return self._admits_kind(received, Kind.MALFORMED, now)
+        return self._admits_kind(received, LimitKind.MALFORMED, now)
 
     def admits_request(
-        self, received: Received, request: Request, now: float, clients: int
+        self, received: ReceivedMessage, request: Request, now: float, clients: int
     ) -> bool:
         """Whether to serve a request at a broker with so many clients; if not, it is to be
         answered with "later"."""
         match request:
             case Register():
-                return self._admits_kind(received, Kind.REGISTRATIONS, now)
+                return self._admits_kind(received, LimitKind.REGISTRATIONS, now)
             case StatusRequest():
-                return self._admits_kind(received, Kind.STATUS, now, clients)
+                return self._admits_kind(received, LimitKind.STATUS, now, clients)
         return True
 
     def tick(self, now: float) -> None:
@@ -75,7 +75,7 @@ class Door(DoorWatch):
         self._limiter.disconnected(address)
 
     def _admits_kind(
-        self, received: Received, kind: Kind, now: float, clients: int = 0
+        self, received: ReceivedMessage, kind: LimitKind, now: float, clients: int = 0
     ) -> bool:
         if received.address is None:
             return True
@@ -84,7 +84,7 @@ class Door(DoorWatch):
         )
         return self._obey(verdict, received)
 
-    def _obey(self, verdict: Verdict, received: Received) -> bool:
+    def _obey(self, verdict: Verdict, received: ReceivedMessage) -> bool:
         if verdict is Verdict.CLOSE and received.address is not None:
             fd = received.descriptor()
             if fd is not None:

@@ -42,7 +42,7 @@ CONTROL_THREADS: Final = 0b01
 EVENT_THREADS: Final = 0b10
 
 
-class Received(NamedTuple):
+class ReceivedMessage(NamedTuple):
     """A message, the connection that it came on, that one's other end (an IP address),
     and whose it is (a public key, where the broker is secure); None for what is not
     known."""
@@ -51,7 +51,7 @@ class Received(NamedTuple):
     data: bytes
     address: str | None = None
     frame: zmq.Frame | None = None
-    user: str | None = None
+    key: str | None = None
 
     def descriptor(self) -> int | None:
         """The file descriptor of the connection; it may be closed meanwhile."""
@@ -59,7 +59,7 @@ class Received(NamedTuple):
         return None if fd is None else int(fd)
 
 
-class ControlPort:
+class ControlSocket:
     """A ROUTER socket: each client is known by the connection it speaks on."""
 
     def __init__(
@@ -101,7 +101,7 @@ class ControlPort:
         bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return int(bound.rpartition(":")[2])
 
-    def receive(self) -> Received | None:
+    def receive(self) -> ReceivedMessage | None:
         """What came from a connection; None when nothing waits."""
         try:
             peer = self.socket.recv(zmq.NOBLOCK)
@@ -113,29 +113,29 @@ class ControlPort:
         while self.socket.rcvmore:
             self.socket.recv()
             data = b""  # which is malformed
-        user = self._user_of(frame) if self._secure else None
-        return Received(peer, data, text_of(frame, "Peer-Address"), frame, user)
+        key = self._key_of(frame) if self._secure else None
+        return ReceivedMessage(peer, data, text_of(frame, "Peer-Address"), frame, key)
 
-    def _user_of(self, frame: zmq.Frame) -> str | None:
-        user, connection = user_of(frame), connection_of(frame)
-        if user is not None and connection is not None:
+    def _key_of(self, frame: zmq.Frame) -> str | None:
+        key, connection = user_of(frame), connection_of(frame)
+        if key is not None and connection is not None:
             if len(self._connections) >= _MAX_CONNECTIONS:
                 self._connections.clear()  # of those that are in use they come again
-            self._connections[connection] = user
-        return user
+            self._connections[connection] = key
+        return key
 
-    def dismiss(self, users: set[str], now: float) -> None:
+    def dismiss(self, keys: set[str], now: float) -> None:
         """End the connections of clients with these keys, once they have read why."""
-        self._dismissed.append((now + _LAST_WORD_S, users))
+        self._dismissed.append((now + _LAST_WORD_S, keys))
 
     def tick(self, now: float) -> None:
         """End connections whose time has come."""
         while self._dismissed and self._dismissed[0][0] <= now:
             self._hang_up(self._dismissed.pop(0)[1])
 
-    def _hang_up(self, users: set[str]) -> None:
-        for connection, user in list(self._connections.items()):
-            if user in users:
+    def _hang_up(self, keys: set[str]) -> None:
+        for connection, key in list(self._connections.items()):
+            if key in keys:
                 del self._connections[connection]
                 hang_up(connection)
 

@@ -42,7 +42,7 @@ def describe(error: int, *, secure: bool) -> str:
     return "hung up on: what it sent is not this protocol"
 
 
-class DoorWatch:
+class HandshakeMonitor:
     """Watches one socket that is bound."""
 
     def __init__(self, watched: zmq.Socket[bytes], *, secure: bool) -> None:
