@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pubsub_common.cli import program
-from pubsub_common.cli.parser import forget_environment
+from pubsub_common.cli import console_script
+from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError
 from pubsub_perf import __version__
 
@@ -34,20 +34,20 @@ Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
-    options = program.parse(USAGE, argv, PROGRAM, __version__)
-    return program.run(PROGRAM, lambda: run(options))
+    options = console_script.parse(USAGE, argv, PROGRAM, __version__)
+    return console_script.run(PROGRAM, lambda: run(options))
 
 
-def run(options: program.Options) -> None:
+def run(options: console_script.Options) -> None:
     """Compare or draw, as the options say.
 
     Raises:
         PubSubError: a run failed.
     """
-    forget_environment()
-    program.set_up_logging(PROGRAM, verbose=options["--verbose"])
-    repetitions = program.whole_number(options, "--repetitions")
-    seconds = program.seconds(options, "--seconds")
+    clear_environment()
+    console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    repetitions = console_script.whole_number(options, "--repetitions")
+    seconds = console_script.seconds(options, "--seconds")
     if seconds <= 0:
         raise ConfigError("--seconds must be more than 0")
     if options["--draw"]:

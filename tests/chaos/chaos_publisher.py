@@ -14,7 +14,7 @@ from typing import Any, Final
 import chaos_clock  # noqa: F401 - it must be the first
 from chaos_logs import LogWriter, now_ns
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher import Publisher
 
@@ -72,7 +72,7 @@ def main(options: dict[str, Any]) -> int:
         **options.get("more", {}),
     )
     try:
-        with program.stopped_by_signals(publisher.stop), publisher:
+        with console_script.stop_on_signals(publisher.stop), publisher:
             publisher.wait_for_subscribers(wait_for, _READY_S)
             log.write("S", publisher.session, name, int(wait_for > 0))
             journal = Journal(log, publisher.session)
@@ -84,9 +84,9 @@ def main(options: dict[str, Any]) -> int:
             log.write("D", now_ns())
     except NotReady as error:
         if not publisher.stopped:
-            return program.fail("chaos_publisher", error, 1)
+            return console_script.print_error("chaos_publisher", error, 1)
     except PubSubError as error:
-        return program.fail("chaos_publisher", error, 1)
+        return console_script.print_error("chaos_publisher", error, 1)
     return 0
 
 

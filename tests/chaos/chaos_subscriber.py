@@ -14,7 +14,7 @@ from typing import Any, Final
 import chaos_clock  # noqa: F401 - it must be the first
 from chaos_logs import LogWriter, now_ns
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import PublisherInfo
@@ -56,16 +56,16 @@ def main(options: dict[str, Any]) -> int:
         subscriber.stop()
 
     try:
-        with program.stopped_by_signals(stop):
+        with console_script.stop_on_signals(stop):
             # From here on a signal ends it in good order.
             log.write("S", now_ns(), int(more.get("start") == "history"))
             with subscriber:
                 receive(subscriber, log)
     except NotReady as error:
         if not stopped:
-            return program.fail("chaos_subscriber", error, 1)
+            return console_script.print_error("chaos_subscriber", error, 1)
     except PubSubError as error:
-        return program.fail("chaos_subscriber", error, 1)
+        return console_script.print_error("chaos_subscriber", error, 1)
     return 0
 
 

@@ -24,7 +24,7 @@ from support.perf_browser import Browser
 import pubsub_common
 from pubsub_broker import Broker
 from pubsub_broker import cli as broker_cli
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.protocol import messages
 from pubsub_perf import (
     CentralizedPerformanceTest,
@@ -189,7 +189,7 @@ def parsed(spelling: str) -> Any:
     """What the driver makes of an option, with a value where it needs one."""
     for words in ([spelling, "1"], [spelling]):
         try:
-            options = program.parse(driver.USAGE, words, driver.PROGRAM, "0")
+            options = console_script.parse(driver.USAGE, words, driver.PROGRAM, "0")
         except SystemExit:
             continue
         return options.sources if hasattr(options, "sources") else options

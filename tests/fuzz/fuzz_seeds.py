@@ -23,7 +23,7 @@ from pubsub_common.protocol.batches import Batch, encode_batch, encode_batch_bod
 from pubsub_common.protocol.events import (
     encode_body,
     encode_event,
-    encode_ready_answer,
+    encode_ready_reply,
     ready_topic,
 )
 from pubsub_common.protocol.messages import (
@@ -52,9 +52,9 @@ from pubsub_common.protocol.messages import (
     VouchedChanged,
 )
 from pubsub_common.protocol.recovery_messages import (
-    Question,
-    encode_answer,
+    RecoveryRequest,
     encode_position,
+    encode_recovery_reply,
     position_prefix,
     recovery_topic,
 )
@@ -221,8 +221,8 @@ READY_SEEDS = [
     ready_topic("A", 0, 1),
 ]
 ANSWER_SEEDS = [
-    encode_ready_answer("A", SESSION, ADDRESS, 1, 7),
-    encode_ready_answer(TOPICS[1], 5, ADDRESS, SESSION, 0, 3),
+    encode_ready_reply("A", SESSION, ADDRESS, 1, 7),
+    encode_ready_reply(TOPICS[1], 5, ADDRESS, SESSION, 0, 3),
 ]
 
 
@@ -248,17 +248,19 @@ INTAKE_SEEDS = [
 # Recovery
 
 _QUESTIONS = [
-    Question("A", SESSION, 5, 3, 9, 1),
-    Question("A", SESSION, SESSION, 0, 2**62 - 1, 2**16 - 1),
-    Question(TOPICS[1], 2**53 - 1, 0, 4, 4, 0),
+    RecoveryRequest("A", SESSION, 5, 3, 9, 1),
+    RecoveryRequest("A", SESSION, SESSION, 0, 2**62 - 1, 2**16 - 1),
+    RecoveryRequest(TOPICS[1], 2**53 - 1, 0, 4, 4, 0),
 ]
 QUESTION_SEEDS = [recovery_topic(question) for question in _QUESTIONS]
 PREFIX_SEEDS = [position_prefix(topic) for topic in TOPICS]
 POSITION_SEEDS = [encode_position(topic, ADDRESS, SESSION, 7) for topic in TOPICS]
 RECOVERED_SEEDS = [
-    encode_answer(_QUESTIONS[0], ADDRESS, 4, [_STAMP, _STAMP + 1], [b"four", b"five"]),
-    encode_answer(_QUESTIONS[0], ADDRESS, 10, [], []),
-    encode_answer(_QUESTIONS[1], ADDRESS, 0, [0] * 20, [b"x"] * 20),
+    encode_recovery_reply(
+        _QUESTIONS[0], ADDRESS, 4, [_STAMP, _STAMP + 1], [b"four", b"five"]
+    ),
+    encode_recovery_reply(_QUESTIONS[0], ADDRESS, 10, [], []),
+    encode_recovery_reply(_QUESTIONS[1], ADDRESS, 0, [0] * 20, [b"x"] * 20),
 ]
 SUBSCRIPTION_SEEDS = [
     framed(b"\x01" + raw for raw in [*READY_SEEDS, *QUESTION_SEEDS, *PREFIX_SEEDS]),
@@ -272,12 +274,22 @@ SUBSCRIPTION_SEEDS = [
     ),
 ]
 _HOLE = [encode_event("A", ADDRESS, SESSION, n, _STAMP, b"x") for n in (0, 3, 4)]
-_ANSWERED = Question("A", SESSION, SESSION, 1, 2, 1)
+_ANSWERED = RecoveryRequest("A", SESSION, SESSION, 1, 2, 1)
 INTAKE_SEEDS += [
     framed([*_HOLE, POSITION_SEEDS[0]]),
-    framed([*_HOLE, encode_answer(_ANSWERED, ADDRESS, 1, [5, 6], [b"1", b"2"])]),
-    framed([*_HOLE, encode_answer(_ANSWERED, ADDRESS, 2, [6], [b"2"]), *EVENT_SEEDS]),
-    framed([*_HOLE, encode_answer(_ANSWERED, ADDRESS, 3, [], []), *RECOVERED_SEEDS]),
+    framed(
+        [*_HOLE, encode_recovery_reply(_ANSWERED, ADDRESS, 1, [5, 6], [b"1", b"2"])]
+    ),
+    framed(
+        [
+            *_HOLE,
+            encode_recovery_reply(_ANSWERED, ADDRESS, 2, [6], [b"2"]),
+            *EVENT_SEEDS,
+        ]
+    ),
+    framed(
+        [*_HOLE, encode_recovery_reply(_ANSWERED, ADDRESS, 3, [], []), *RECOVERED_SEEDS]
+    ),
 ]
 
 # A broker's file

@@ -32,7 +32,7 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.batches import (
     Batch,
-    counted,
+    cut_to_limit,
     decode_batch_body,
     is_batch,
 )
@@ -40,22 +40,22 @@ from pubsub_common.protocol.events import (
     EVENT_MARK,
     decode_body,
     decode_event,
-    decode_ready_answer,
+    decode_ready_reply,
     encode_body,
     encode_event,
-    parse_ready_question,
+    parse_ready_request,
     parse_ready_topic,
     ready_topic,
     split_frame,
 )
 from pubsub_common.protocol.messages import PublishersChanged
 from pubsub_common.protocol.recovery_messages import (
-    decode_answer,
     decode_position,
-    encode_answer,
+    decode_recovery_reply,
     encode_position,
+    encode_recovery_reply,
     parse_position_prefix,
-    parse_question,
+    parse_recovery_request,
     position_prefix,
     recovery_topic,
 )
@@ -138,7 +138,7 @@ def _batch_body(body: bytes) -> object:
 
 def _counted(frame: bytes) -> object:
     for limit in (2, 2**31):
-        topic, kept, count = counted(frame, limit)
+        topic, kept, count = cut_to_limit(frame, limit)
         assert 1 <= count <= limit
         end = kept.index(b"\0")
         assert kept[:end].decode() == topic
@@ -151,7 +151,7 @@ def _counted(frame: bytes) -> object:
 
 
 def _question(raw: bytes) -> object:
-    question = parse_ready_question(raw)
+    question = parse_ready_request(raw)
     assert (question is None) == (parse_ready_topic(raw) is None)
     if question is not None:
         # Whoever asked hears the answer only under the very bytes of the question.
@@ -160,7 +160,7 @@ def _question(raw: bytes) -> object:
 
 
 def _answer(frame: bytes) -> object:
-    answer = decode_ready_answer(frame)
+    answer = decode_ready_reply(frame)
     if answer is not None:
         assert frame.startswith(b"\xff" + answer[0].encode() + b"\xff")
     return answer
@@ -210,7 +210,7 @@ def _intake(data: bytes) -> object:
         numbers = [number for *its, number in stamps if tuple(its) == stream]
         assert numbers == sorted(set(numbers))
     for ask in recovery.asks:
-        assert parse_question(ask.raw) is not None
+        assert parse_recovery_request(ask.raw) is not None
     return type(stamps)
 
 
@@ -265,7 +265,7 @@ def _taken_in(
 
 
 def _recovery_question(raw: bytes) -> object:
-    question = parse_question(raw)
+    question = parse_recovery_request(raw)
     if question is not None:
         assert recovery_topic(question) == raw
     return question
@@ -290,7 +290,7 @@ def _position(frame: bytes) -> object:
 
 
 def _recovery_answer(frame: bytes) -> object:
-    read = decode_answer(frame)
+    read = decode_recovery_reply(frame)
     if read is None:
         return None
     question, batch = read
@@ -298,10 +298,10 @@ def _recovery_answer(frame: bytes) -> object:
     assert batch.sequence >= question.first
     stamps = [event.published_ns for event in batch.events()]
     if all(abs(stamp) < 2**62 for stamp in stamps):  # else no publisher's
-        again = encode_answer(
+        again = encode_recovery_reply(
             question, batch.publisher, batch.sequence, stamps, batch.payloads
         )
-        assert decode_answer(again) is not None
+        assert decode_recovery_reply(again) is not None
     return read
 
 
@@ -319,8 +319,8 @@ def _replies(data: bytes) -> object:
     replies.tell_positions(seeds.ADDRESS, seeds.SESSION, now=1.0)
     assert not replies.waiting
     for frame in sent:
-        read = decode_ready_answer(frame) or decode_position(frame)
-        assert read or decode_answer(frame)
+        read = decode_ready_reply(frame) or decode_position(frame)
+        assert read or decode_recovery_reply(frame)
     return tuple(sorted({hex(frame[0]) for frame in sent}))
 
 
@@ -436,10 +436,10 @@ TARGETS: Final = (
     Target("decode_body", _body, seeds.EVENT_BODY_SEEDS, _MSGSPEC),
     Target("decode_batch_body", _batch_body, seeds.BATCH_BODY_SEEDS),
     Target("counted", _counted, _ANY_FRAMES),
-    Target("parse_ready_question", _question, seeds.READY_SEEDS, ()),
-    Target("decode_ready_answer", _answer, _ANY_FRAMES),
+    Target("parse_ready_request", _question, seeds.READY_SEEDS, ()),
+    Target("decode_ready_reply", _answer, _ANY_FRAMES),
     Target("intake", _intake, seeds.INTAKE_SEEDS, ()),
-    Target("parse_question", _recovery_question, seeds.QUESTION_SEEDS, ()),
+    Target("parse_recovery_request", _recovery_question, seeds.QUESTION_SEEDS, ()),
     Target("parse_position_prefix", _position_prefix, seeds.PREFIX_SEEDS, ()),
     Target("decode_position", _position, seeds.POSITION_SEEDS),
     Target("decode_answer", _recovery_answer, seeds.RECOVERED_SEEDS),

@@ -24,10 +24,10 @@ from hypothesis.stateful import (
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.recovery_messages import (
-    Question,
-    decode_answer,
-    encode_answer,
-    parse_question,
+    RecoveryRequest,
+    decode_recovery_reply,
+    encode_recovery_reply,
+    parse_recovery_request,
 )
 from pubsub_common.protocol.sequence import Gap, StreamTracker
 from pubsub_publisher.topics import history
@@ -56,7 +56,7 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.small = mock.patch.object(history, "ANSWER_EVENTS", PART)
+        self.small = mock.patch.object(history, "REPLY_MAX_EVENTS", PART)
         self.small.start()
         self.now = 100.0
         self.tracker = StreamTracker(SESSION, TOPIC)
@@ -122,7 +122,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.took(items, [])
 
     def answered(self, frame: bytes) -> None:
-        read = decode_answer(frame)
+        read = decode_recovery_reply(frame)
         assert read is not None
         before = self.tracker.expected
         held = {n for s in self.recovery._streams.values() for n in s.held}
@@ -146,12 +146,12 @@ class RecoveryMachine(RuleBasedStateMachine):
     # What the publisher and the channel do
 
     def answer_to(self, raw: bytes) -> bytes:
-        question = parse_question(raw)
+        question = parse_recovery_request(raw)
         assert question is not None
         assert (question.publisher, question.subscriber) == (SESSION, ME)
         # Nobody asks for what has come, was given up, or was never heard of.
         assert question.last < self.history.end
-        return encode_answer(
+        return encode_recovery_reply(
             question, ADDRESS, *self.history.part(question.first, question.last)
         )
 
@@ -323,7 +323,7 @@ def test_a_history_keeps_the_last_events_and_answers_with_them(
     last = first + count - 1
     wanted = [number for number in model.numbers() if first <= number <= last][:PART]
 
-    with mock.patch.object(history, "ANSWER_EVENTS", PART):
+    with mock.patch.object(history, "REPLY_MAX_EVENTS", PART):
         start, stamps, payloads = kept.part(first, last)
 
     assert stamps == wanted
@@ -344,11 +344,11 @@ def test_one_spelling_of_a_question_is_asked_per_attempt() -> None:
     recovery.reaches(tracker, 5, 0.0, items)
     recovery.poll(1.0, items, idle=True)
 
-    questions = [parse_question(ask.raw) for ask in recovery.asks if ask.begins]
+    questions = [parse_recovery_request(ask.raw) for ask in recovery.asks if ask.begins]
 
     first, second = questions
-    assert isinstance(first, Question)
-    assert isinstance(second, Question)
+    assert isinstance(first, RecoveryRequest)
+    assert isinstance(second, RecoveryRequest)
     assert first._replace(attempt=0) == second._replace(attempt=0)
     assert first.attempt != second.attempt
 
@@ -363,17 +363,19 @@ def test_what_is_gone_after_the_first_delivery_is_lost_and_not_passed_over() -> 
     for number in range(4):
         kept.add(number, payload_of(number))
     recovery.reaches(tracker, 4, 0.0, items)
-    [first] = [parse_question(ask.raw) for ask in recovery.asks]
+    [first] = [parse_recovery_request(ask.raw) for ask in recovery.asks]
     assert first is not None
-    late = encode_answer(first, ADDRESS, 0, [0, 1, 2], [b"0", b"1", b"2"])
+    late = encode_recovery_reply(first, ADDRESS, 0, [0, 1, 2], [b"0", b"1", b"2"])
     recovery.poll(1.0, items, idle=True)
     recovery.asks.clear()
     recovery.answer(*read(late), 1.0, items)
-    [second] = [parse_question(ask.raw) for ask in recovery.asks if ask.begins]
+    [second] = [parse_recovery_request(ask.raw) for ask in recovery.asks if ask.begins]
     assert second is not None
     for number in range(4, 20):
         kept.add(number, payload_of(number))
-    answer = encode_answer(second, ADDRESS, *kept.part(second.first, second.last))
+    answer = encode_recovery_reply(
+        second, ADDRESS, *kept.part(second.first, second.last)
+    )
 
     gaps = recovery.answer(*read(answer), 1.0, items)
 
@@ -387,19 +389,19 @@ def test_what_arrived_after_the_question_and_is_held_is_not_lost() -> None:
     recovery = Recovery(lambda: ME, TIMEOUT_S, hold=4)
     items: list[Event] = []
     recovery.reaches(tracker, 3, 0.0, items)
-    [question] = [parse_question(ask.raw) for ask in recovery.asks]
+    [question] = [parse_recovery_request(ask.raw) for ask in recovery.asks]
     assert question is not None
     recovery.arrive(tracker, Event(ADDRESS, SESSION, 1, 1, b"", TOPIC), 0.0, items)
 
     gaps = recovery.answer(
-        *read(encode_answer(question, ADDRESS, 3, [], [])), 0.0, items
+        *read(encode_recovery_reply(question, ADDRESS, 3, [], [])), 0.0, items
     )
 
     assert [event.sequence for event in items] == [1]
     assert gaps == [Gap(SESSION, TOPIC, 0, 0), Gap(SESSION, TOPIC, 2, 2)]
 
 
-def read(frame: bytes) -> tuple[Question, Batch]:
-    found = decode_answer(frame)
+def read(frame: bytes) -> tuple[RecoveryRequest, Batch]:
+    found = decode_recovery_reply(frame)
     assert found is not None
     return found

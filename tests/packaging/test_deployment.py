@@ -19,7 +19,7 @@ from support.paths import ROOT
 from pubsub_broker.cli import PROGRAM, USAGE, main
 from pubsub_broker.commands.check import USAGE as CHECK_USAGE
 from pubsub_broker.monitoring import prometheus
-from pubsub_common.cli import program as cli
+from pubsub_common.cli import console_script
 from pubsub_common.protocol.messages import ClientStatus, Latency, Status
 
 PROGRAMS = Path(sys.executable).parent
@@ -75,13 +75,13 @@ def test_the_units_commands_have_options_that_exist() -> None:
         "PUBSUB_OPTIONS": "--centralized",
     }
     words = words_of("ExecStart", **values)
-    options = cli.parse(USAGE, words[1:], PROGRAM, "1")
+    options = console_script.parse(USAGE, words[1:], PROGRAM, "1")
     assert options["--state"] == "%S/pubsub-broker/clients"
     assert options["--secure"] is None
     assert setting("StateDirectory") == ["pubsub-broker"]
 
     words = words_of("ExecStartPost", **values)
-    options = cli.parse(CHECK_USAGE, words[1:], f"{PROGRAM} check", "1")
+    options = console_script.parse(CHECK_USAGE, words[1:], f"{PROGRAM} check", "1")
     # systemd waits longer than it.
     assert float(options["--timeout"]) < 90
     assert "%" not in " ".join(words)
@@ -209,10 +209,12 @@ def test_the_images_health_is_what_check_says() -> None:
     options, _, command = found["HEALTHCHECK"].partition("CMD ")
     entry, check, *words = json.loads(command)
     assert (entry, check) == ("pubsub-entrypoint", "check")
-    asked = cli.parse(CHECK_USAGE, ["check", *words], f"{PROGRAM} check", "1")
+    asked = console_script.parse(
+        CHECK_USAGE, ["check", *words], f"{PROGRAM} check", "1"
+    )
     # Docker gives up later than the command does.
     assert float(asked["--timeout"]) < int(re.findall(r"--timeout=(\d+)s", options)[0])
-    cli.parse(USAGE, json.loads(found["CMD"]), PROGRAM, "1")
+    console_script.parse(USAGE, json.loads(found["CMD"]), PROGRAM, "1")
 
 
 def test_all_that_is_copied_is_there_and_in_the_context() -> None:

@@ -25,8 +25,8 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import (
     encode_event,
-    encode_ready_answer,
-    parse_ready_question,
+    encode_ready_reply,
+    parse_ready_request,
     topic_prefix,
 )
 from pubsub_common.protocol.messages import (
@@ -43,9 +43,9 @@ from pubsub_common.protocol.messages import (
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,
-    act_as_client,
+    configure_curve_client,
     load_client_keys,
-    new_pair,
+    new_key_pair,
     write_secret,
 )
 from pubsub_publisher import Publisher
@@ -99,7 +99,7 @@ class Wire:
         self.socket.linger = 0
         self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
         if pair is not None and server is not None:
-            act_as_client(self.socket, pair, server)
+            configure_curve_client(self.socket, pair, server)
         self._monitor = self.socket.get_monitor_socket()
         self._seen: list[int] = []
 
@@ -214,10 +214,10 @@ class RoguePublisher:
                 message = self.xpub.recv(zmq.NOBLOCK)
                 begins, raw = message[:1] == b"\x01", message[1:]
                 (self.subscriptions.add if begins else self.subscriptions.discard)(raw)
-                question = parse_ready_question(raw)
+                question = parse_ready_request(raw)
                 if begins and question is not None:
                     self.xpub.send(
-                        encode_ready_answer(
+                        encode_ready_reply(
                             question.topic,
                             question.session,
                             self.address,
@@ -443,7 +443,7 @@ def publish_and_hear(
 
 def stranger(vault: Vault) -> ClientKeys:
     """Somebody who knows the broker's public key and is enrolled nowhere."""
-    return ClientKeys("stranger", new_pair(), vault.broker)
+    return ClientKeys("stranger", new_key_pair(), vault.broker)
 
 
 def goodbye(session: int) -> Disconnect:

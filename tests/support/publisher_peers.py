@@ -17,13 +17,13 @@ from typing import Final, Self, TypeVar
 import zmq
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.net.sockets import Waker, end_context
+from pubsub_common.net.sockets import Waker, terminate_context
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.batches import decode_batch_body, is_batch
 from pubsub_common.protocol.events import (
     Event,
     decode_event,
-    decode_ready_answer,
+    decode_ready_reply,
     ready_topic,
 )
 from pubsub_common.protocol.messages import (
@@ -105,7 +105,7 @@ class FakeBroker:
         self._waker.wake()
         self._thread.join()
         self._router.close(linger=0)
-        end_context(self._context)
+        terminate_context(self._context)
         self._waker.close()
 
     def of(self, kind: type[_M]) -> list[_M]:
@@ -208,14 +208,14 @@ class RawSubscriber:
         """The next event; answers of the ready handshake are passed over."""
         while not self._waiting:
             frame = self.socket.recv()
-            if decode_ready_answer(frame) is None:
+            if decode_ready_reply(frame) is None:
                 self._waiting += events_of(frame)
         return self._waiting.popleft()
 
     def next_answer(self) -> tuple[str, Event]:
         """The next answer of the ready handshake; events are passed over."""
         while True:
-            answer = decode_ready_answer(self.socket.recv())
+            answer = decode_ready_reply(self.socket.recv())
             if answer is not None:
                 return answer
 

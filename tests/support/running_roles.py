@@ -26,7 +26,7 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import ClientStatus, Model, Status, StatusRequest
 from pubsub_common.protocol.sequence import Gap
-from pubsub_common.security.keys import act_as_client
+from pubsub_common.security.keys import configure_curve_client
 from pubsub_subscriber import Subscriber
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
@@ -124,7 +124,7 @@ def status(port: int) -> Status:
         dealer.linger = 0
         dealer.rcvtimeo = round(WAIT_S * 1000)
         if security is not None:
-            act_as_client(dealer, security.keys.pair, security.keys.broker)
+            configure_curve_client(dealer, security.keys.pair, security.keys.broker)
         dealer.connect(f"tcp://127.0.0.1:{port}")
         dealer.send(messages.encode(StatusRequest(id=1)))
         reply = messages.decode_reply(dealer.recv())

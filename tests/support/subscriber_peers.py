@@ -17,11 +17,11 @@ import pytest
 import zmq
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.net.sockets import Waker, end_context
+from pubsub_common.net.sockets import Waker, terminate_context
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.events import (
     encode_event,
-    encode_ready_answer,
+    encode_ready_reply,
     parse_ready_topic,
 )
 from pubsub_common.protocol.messages import (
@@ -115,7 +115,7 @@ class FakeBroker:
         self._waker.wake()
         self._thread.join()
         self._router.close(linger=0)
-        end_context(self._context)
+        terminate_context(self._context)
         self._waker.close()
 
     def of(self, kind: type[_M]) -> list[_M]:
@@ -293,7 +293,7 @@ class RawPublisher:
     def answer(self, topic: str, subscriber: int) -> None:
         """Answer a ready subscription."""
         self.socket.send(
-            encode_ready_answer(
+            encode_ready_reply(
                 topic,
                 subscriber,
                 self.address,

@@ -22,7 +22,7 @@ ELSEWHERE = (
     *("pubsub_common.Event", "pubsub_common.Batch", "pubsub_common.Counts"),
     *("pubsub_common.Gap", "pubsub_common.LatencyHistogram"),
     *("pubsub_common.PublisherInfo", "pubsub_common.errors.PubSubError"),
-    *("pubsub_common.defaults.TURN_S", "pubsub_common.testing.wait_for"),
+    *("pubsub_common.defaults.WAIT_SLICE_S", "pubsub_common.testing.wait_for"),
 )
 ROLES = ("pubsub_broker", "pubsub_publisher", "pubsub_subscriber")
 

@@ -28,7 +28,7 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.events import (
     decode_event,
     encode_event,
-    encode_ready_answer,
+    encode_ready_reply,
     ready_topic,
     topic_prefix,
 )
@@ -795,7 +795,7 @@ def test_a_subscribers_ready_question_reaches_the_publisher_and_is_answered(
     sub.subscribe(question)
     source.wait_for(topic_prefix("A"), question)
 
-    answer = encode_ready_answer("A", sink.peer.session, source.address, 5, 0)
+    answer = encode_ready_reply("A", sink.peer.session, source.address, 5, 0)
     source.xpub.send(answer)
 
     assert sub.recv() == answer
@@ -880,7 +880,7 @@ def test_handshakes_and_nonsense_pass_a_limited_broker_uncounted(
         question = ready_topic("A", sink.peer.session)
         sub.subscribe(question)
         served(broker, lambda: source.wait_for(topic_prefix("A"), question))
-        answer = encode_ready_answer("A", sink.peer.session, source.address, 5, 0)
+        answer = encode_ready_reply("A", sink.peer.session, source.address, 5, 0)
         source.xpub.send(answer)
         source.send("A")
         source.xpub.send(b"A\0nonsense")

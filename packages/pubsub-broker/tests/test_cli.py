@@ -19,7 +19,7 @@ import pubsub_broker
 from pubsub_broker import Broker
 from pubsub_broker.cli import PROGRAM, USAGE, build, main
 from pubsub_common import defaults
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Registered, Status, StatusRequest
 
@@ -27,7 +27,7 @@ WAIT_S = 30
 
 
 def built(*words: str) -> Broker:
-    return build(program.parse(USAGE, words, PROGRAM, "1"))
+    return build(console_script.parse(USAGE, words, PROGRAM, "1"))
 
 
 def settings(broker: Broker) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def test_a_value_that_cannot_work_is_named_and_exits_with_2(
     named: str,
     untouched_logging: None,
 ) -> None:
-    assert main(words) == program.EXIT_USAGE
+    assert main(words) == console_script.EXIT_USAGE
 
     said = capsys.readouterr()
     assert said.out == ""
@@ -117,7 +117,7 @@ def test_an_unknown_option_exits_with_2(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as end:
         main(["--colour"])
 
-    assert end.value.code == program.EXIT_USAGE
+    assert end.value.code == console_script.EXIT_USAGE
     assert "unknown option --colour" in capsys.readouterr().err
 
 
@@ -132,7 +132,7 @@ def test_an_unknown_option_exits_with_2(capsys: pytest.CaptureFixture[str]) -> N
 def test_an_unknown_command_exits_with_2_and_the_right_one(
     capsys: pytest.CaptureFixture[str], word: str, hint: str
 ) -> None:
-    assert main([word, "--json"]) == program.EXIT_USAGE
+    assert main([word, "--json"]) == console_script.EXIT_USAGE
 
     assert capsys.readouterr().err == (
         f"{PROGRAM}: unknown command {word} ({hint}); try {PROGRAM} --help\n"
@@ -205,7 +205,7 @@ def test_a_port_in_use_is_no_wrong_usage_and_exits_with_1(
         taken.listen()
         port = str(taken.getsockname()[1])
 
-        assert main([*words, port]) == program.EXIT_FAILED
+        assert main([*words, port]) == console_script.EXIT_FAILED
 
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"{PROGRAM}: cannot ")
@@ -219,7 +219,7 @@ def test_an_address_that_is_not_there_yet_exits_with_1(
 ) -> None:
     address = "192.0.2.1" if option == "--bind" else "192.0.2.1:8080"
 
-    assert main(["--port", "0", option, address]) == program.EXIT_FAILED
+    assert main(["--port", "0", option, address]) == console_script.EXIT_FAILED
 
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"{PROGRAM}: cannot ")

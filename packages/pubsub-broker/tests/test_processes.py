@@ -16,7 +16,7 @@ import pytest
 
 from pubsub_broker.commands.status import main as status_main
 from pubsub_broker.monitoring.status_client import ask
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import BrokerUnreachable
 from pubsub_common.protocol.messages import ClientStatus, Status
 
@@ -180,7 +180,7 @@ def test_an_error_that_nobody_has_thought_of_ends_it_with_one_line(
     with pytest.raises(BrokerUnreachable):
         ask(HOST, broker.port, 1.0)
 
-    assert broker.process.wait(WAIT_S) == program.EXIT_FAILED
+    assert broker.process.wait(WAIT_S) == console_script.EXIT_FAILED
     _, *lines = broker.said().splitlines()
     [line] = lines
     assert line.startswith("pubsub-broker: internal error (")
@@ -238,7 +238,7 @@ def test_the_status_command_says_that_there_is_no_broker(
 ) -> None:
     words = ["--broker-port", "1", "--timeout", "0.05"]
 
-    assert status_main(words) == program.EXIT_FAILED
+    assert status_main(words) == console_script.EXIT_FAILED
 
     said = capsys.readouterr()
     assert said.out == ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import zmq
 
-from pubsub_common.net.sockets import end_context
+from pubsub_common.net.sockets import terminate_context
 
 
 class KeepingContext(zmq.Context[zmq.Socket[bytes]]):
@@ -30,4 +30,4 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     yield context
     for socket in context.kept:
         socket.close(linger=0)
-    end_context(context)
+    terminate_context(context)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
 from pubsub_perf import driver
 from pubsub_perf.experiment.role_keys import make_keys
@@ -22,7 +22,7 @@ DRIVER = str(Path(sys.executable).with_name("pubsub-driver"))
 
 
 def plan(*words: str) -> tuple[str, list[list[str]]]:
-    return driver.plan(program.parse(driver.USAGE, words, "pubsub-driver", "0"))
+    return driver.plan(console_script.parse(driver.USAGE, words, "pubsub-driver", "0"))
 
 
 def test_the_seeds_spelling_is_understood() -> None:
@@ -101,7 +101,7 @@ def test_of_a_file_the_role_is_told_what_is_the_drivers_alone(
 def test_the_roles_own_settings_hold(settings: str) -> None:
     """Unless the driver was told something else."""
     _, (words,) = plan("-pub", "1", "--config", settings, "-s", "2.0")
-    parsed = program.parse(publisher_cli.USAGE, words, "pubsub-publisher", "0")
+    parsed = console_script.parse(publisher_cli.USAGE, words, "pubsub-publisher", "0")
     wanted = {
         "--max-event-count": "9",
         "--bind-port": "7000",
@@ -120,10 +120,10 @@ def test_the_environment_names_the_broker_to_the_role(
     monkeypatch.setenv("PUBSUB_BROKER", "10.0.0.9:7777")
     _, (words,) = plan("-sub", "1", "-t", "A")
     assert words == ["-t", "A"]
-    parsed = program.parse(subscriber_cli.USAGE, words, "pubsub-subscriber", "0")
+    parsed = console_script.parse(subscriber_cli.USAGE, words, "pubsub-subscriber", "0")
     assert (parsed["--broker-address"], parsed["--broker-port"]) == ("10.0.0.9", "7777")
     _, (words,) = plan("-sub", "1", "-t", "A", "-b", "10.0.0.8")
-    parsed = program.parse(subscriber_cli.USAGE, words, "pubsub-subscriber", "0")
+    parsed = console_script.parse(subscriber_cli.USAGE, words, "pubsub-subscriber", "0")
     assert (parsed["--broker-address"], parsed["--broker-port"]) == ("10.0.0.8", "5555")
 
 
@@ -147,7 +147,7 @@ def test_a_file_that_makes_no_sense_is_one_line(
     (tmp_path / "x.toml").write_text("[driver]\nslep = 1\n")
     with pytest.raises(SystemExit) as end:
         driver.main(["-pub", "1", "-t", "A", "--config", str(tmp_path / "x.toml")])
-    assert end.value.code == program.EXIT_USAGE
+    assert end.value.code == console_script.EXIT_USAGE
     assert "unknown key 'slep' in [driver]" in capsys.readouterr().err
 
 

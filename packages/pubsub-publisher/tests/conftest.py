@@ -11,7 +11,7 @@ import pytest
 import zmq
 from support.publisher_peers import FakeBroker, RawSubscriber, free_port
 
-from pubsub_common.net.sockets import end_context
+from pubsub_common.net.sockets import terminate_context
 from pubsub_publisher import Publisher
 
 
@@ -55,7 +55,7 @@ def subscribe() -> Iterator[Callable[..., RawSubscriber]]:
     yield connect
     for subscriber in opened:
         subscriber.close()
-    end_context(context)
+    terminate_context(context)
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from support.publisher_peers import (
     wait_for,
 )
 
-from pubsub_common.cli import program as common_cli
+from pubsub_common.cli import console_script
 from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_publisher import Publisher, __version__, cli, publisher
 
@@ -74,7 +74,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
                 arguments.update(options)
 
         monkeypatch.setattr(publisher, "Publisher", Recorded)
-        options = common_cli.parse(cli.USAGE, argv, cli.PROGRAM, "0")
+        options = console_script.parse(cli.USAGE, argv, cli.PROGRAM, "0")
         cli.build(options)
         return arguments
 

@@ -11,7 +11,7 @@ import pytest
 import zmq
 from support.subscriber_peers import FakeBroker, RawPublisher
 
-from pubsub_common.net.sockets import end_context
+from pubsub_common.net.sockets import terminate_context
 from pubsub_subscriber import Subscriber
 
 
@@ -45,7 +45,7 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     """A ZeroMQ context whose sockets the test closes."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     yield context
-    end_context(context)
+    terminate_context(context)
 
 
 @pytest.fixture

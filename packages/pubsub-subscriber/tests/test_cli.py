@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.subscriber_peers import FakeBroker, RawPublisher, free_port, wait_for
 
-from pubsub_common.cli import program as common_cli
+from pubsub_common.cli import console_script
 from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.messages import Disconnect, Model, Register
 from pubsub_subscriber import Subscriber, __version__, cli, subscriber
@@ -69,7 +69,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
                 arguments.update(options)
 
         monkeypatch.setattr(subscriber, "Subscriber", Recorded)
-        cli.build(common_cli.parse(cli.USAGE, argv, cli.PROGRAM, "0"))
+        cli.build(console_script.parse(cli.USAGE, argv, cli.PROGRAM, "0"))
         return arguments
 
     return build

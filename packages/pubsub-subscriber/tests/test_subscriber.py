@@ -36,8 +36,8 @@ from pubsub_common.net import addresses
 from pubsub_common.protocol.events import (
     Event,
     encode_event,
-    encode_ready_answer,
-    parse_ready_question,
+    encode_ready_reply,
+    parse_ready_request,
     ready_topic,
 )
 from pubsub_common.protocol.messages import (
@@ -1631,14 +1631,14 @@ def test_with_several_ports_the_count_of_topics_never_falls(
     subscriber = new_subscriber("a/+")
 
     def next_question(port: RawPublisher) -> tuple[str, int]:
-        while (question := parse_ready_question(port.next_subscription()[1])) is None:
+        while (question := parse_ready_request(port.next_subscription()[1])) is None:
             pass
         return question.topic, question.topics
 
     assert next_question(first) == ("a/x", 2)
     assert next_question(second) == ("a/y", 2)
     for port, topic in ((first, "a/x"), (second, "a/y")):
-        port.socket.send(encode_ready_answer(topic, subscriber.session, "p", 1, 0, 2))
+        port.socket.send(encode_ready_reply(topic, subscriber.session, "p", 1, 0, 2))
     broker.tell(left=[Departure(session=1, next_sequences={"a/x": 0, "a/y": 0})])
     wait_for(
         lambda: (

@@ -13,8 +13,8 @@ import zmq
 from support.attack_tools import HUNG_UP, LET_IN, Wire
 from support.running_roles import wait_for
 
-from pubsub_common.security.keys import act_as_server, new_pair
-from pubsub_common.security.subscription_guard import Guard
+from pubsub_common.security.keys import configure_curve_server, new_key_pair
+from pubsub_common.security.subscription_guard import SubscriptionGuard
 from pubsub_common.security.zap_server import ZapServer
 
 pytestmark = pytest.mark.integration
@@ -27,14 +27,14 @@ class Port:
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
-        self.pair = new_pair()
+        self.pair = new_key_pair()
         context = zmq.Context()
         stack.callback(context.term)
         ZapServer(context, lambda _key, _address: True)
         self._xpub = context.socket(zmq.XPUB)
         self._xpub.linger = 0
-        act_as_server(self._xpub, self.pair)
-        self.guard = Guard(self._xpub, lambda _key, topic: topic == "open")
+        configure_curve_server(self._xpub, self.pair)
+        self.guard = SubscriptionGuard(self._xpub, lambda _key, topic: topic == "open")
         self._monitor = self._xpub.get_monitor_socket()
         self.port = self._xpub.bind_to_random_port("tcp://127.0.0.1")
         self._seen: list[int] = []
@@ -45,7 +45,7 @@ class Port:
 
     def client(self) -> Wire:
         """Somebody who has connected."""
-        wire = Wire(self._clients, zmq.XSUB, new_pair(), self.pair.public)
+        wire = Wire(self._clients, zmq.XSUB, new_key_pair(), self.pair.public)
         self._stack.callback(wire.close)
         wire.connect(self.port)
         wire.wait_for(LET_IN)

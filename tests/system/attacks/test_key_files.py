@@ -12,7 +12,7 @@ import pytest
 from support.attack_tools import Vault
 from support.running_roles import WAIT_S, Program, free_port
 
-from pubsub_common.security.keys import new_pair
+from pubsub_common.security.keys import new_key_pair
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +42,7 @@ def not_even_text(path: Path) -> None:
 
 def halves_of_two_pairs(path: Path) -> None:
     lines = path.read_text().splitlines()
-    other = f'public = "{new_pair().public}"'
+    other = f'public = "{new_key_pair().public}"'
     path.write_text(
         "\n".join(other if line.startswith("public") else line for line in lines)
     )

@@ -17,11 +17,11 @@ from support.attack_tools import (
 from support.running_roles import Receiver, free_port, wait_for
 
 from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import encode_ready_answer, ready_topic, topic_prefix
+from pubsub_common.protocol.events import encode_ready_reply, ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import (
-    Question,
-    encode_answer,
+    RecoveryRequest,
     encode_position,
+    encode_recovery_reply,
 )
 from pubsub_subscriber.connections import direct
 
@@ -120,12 +120,14 @@ def test_private_answers_about_another_topic_do_not_arrive(
     mallory.wait_for_subscribers_of("A")
 
     reader = bob.subscriber.session
-    question = Question("B", alice.session, reader, 1, 5, 0)
+    question = RecoveryRequest("B", alice.session, reader, 1, 5, 0)
     forged = [
-        encode_ready_answer("B", reader, alice.address, alice.session, 1000),
-        encode_ready_answer("B", reader, mallory.address, mallory.session, 1000),
+        encode_ready_reply("B", reader, alice.address, alice.session, 1000),
+        encode_ready_reply("B", reader, mallory.address, mallory.session, 1000),
         encode_position("B", alice.address, alice.session, 1000),
-        encode_answer(question, alice.address, 1, [1, 2], [b"forged", b"forged"]),
+        encode_recovery_reply(
+            question, alice.address, 1, [1, 2], [b"forged", b"forged"]
+        ),
         ready_topic("B", reader) + b"\0garbage",
     ]
     for frame in forged:
@@ -177,11 +179,11 @@ def test_answers_in_the_name_of_another_publisher(make_scene: MakeScene) -> None
 
     reader = bob.subscriber.session
     hers = (alice.address, alice.session)
-    question = Question("A", alice.session, reader, 1, 1, 0)
+    question = RecoveryRequest("A", alice.session, reader, 1, 1, 0)
     forged = [
-        encode_ready_answer("A", reader, *hers, 1000),
+        encode_ready_reply("A", reader, *hers, 1000),
         encode_position("A", *hers, 1000),
-        encode_answer(question, alice.address, 1, [1], [b"forged"]),
+        encode_recovery_reply(question, alice.address, 1, [1], [b"forged"]),
     ]
     if scene.centralized:  # somebody who asked all that, and so would hear it
         asked = [frame[: frame.index(0) + 1] for frame in forged]

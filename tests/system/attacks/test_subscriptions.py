@@ -18,7 +18,7 @@ from support.running_roles import wait_for
 
 from pubsub_common.protocol.events import ready_topic
 from pubsub_common.protocol.recovery_messages import (
-    Question,
+    RecoveryRequest,
     position_prefix,
     recovery_topic,
 )
@@ -42,7 +42,7 @@ MINE = 12345
 
 def private(topic: str, publisher: Publisher, session: int) -> dict[str, bytes]:
     """The private topics by which a subscriber asks about a topic."""
-    question = Question(topic, publisher.session, session, 0, 100, 0)
+    question = RecoveryRequest(topic, publisher.session, session, 0, 100, 0)
     return {
         "ready": ready_topic(topic, session),
         "ready-counted": ready_topic(topic, session, 2),

@@ -228,13 +228,13 @@ def clients(port: int) -> list[str]:
 PATIENT_PUBLISHER = """
 import sys
 from pubsub_publisher import Publisher, cli
-from pubsub_common.cli import program as common
+from pubsub_common.cli import console_script
 
 publisher = Publisher(
     topics=["A"], max_event_count=200, sleep_period=0, payload_bytes=1_000_000,
     broker_port=int(sys.argv[1]), bind_port=int(sys.argv[2]), linger_s=3600,
 )
-sys.exit(common.run("patient", lambda: cli.run(publisher, wait_for=1)))
+sys.exit(console_script.run("patient", lambda: cli.run(publisher, wait_for=1)))
 """
 
 

@@ -39,7 +39,7 @@ from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net import addresses
-from pubsub_common.net.sockets import Waker, end_context, new_context
+from pubsub_common.net.sockets import Waker, new_context, terminate_context
 from pubsub_common.protocol.events import SESSION_BITS
 from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register, Request
 
@@ -302,7 +302,7 @@ class Broker:
             raise
         else:
             self._control_socket.close(self._linger_s)
-            end_context(self._context, until - time.monotonic())
+            terminate_context(self._context, until - time.monotonic())
         finally:
             self._waker.close()
             if self._snapshot_keeper is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ It runs until it is stopped, or for a limited number of events with -m. Publishe
 and subscribers find it at its address and port.
 
 Options:
-{program.CENTRALIZED_OPTION}
+{option_texts.CENTRALIZED_OPTION}
   -i, --indefinite                go on until stopped (as it does without -m)
   -m N, --max-event-count N       stop after N events: forwarded ones with -c, else
                                   clients that came or went
@@ -49,7 +49,7 @@ Options:
   --lease SECONDS                 how long a client that is silent stays registered
                                   [default: {defaults.LEASE_S:g}]
   --forwarders N                  threads that forward events, with -c [default: 1]
-{program.QUEUE_OPTION}
+{option_texts.QUEUE_OPTION}
   --overflow POLICY               what to do while a subscriber's queue is full, with -c:
                                   drop its events, or block, so that publishers wait
                                   [default: drop]
@@ -70,22 +70,22 @@ Options:
                                   host only, or HOST:PORT
   --metrics-port ADDRESS          serve figures for Prometheus at http://HOST:PORT/metrics;
                                   ADDRESS as for --http; needs pubsub-broker[metrics]
-{program.LOG_OPTION}
-{program.SERVER_OPTIONS}
+{option_texts.LOG_OPTION}
+{option_texts.SERVER_OPTIONS}
 """
 
 
-def served(options: program.Options) -> str | None:
+def served(options: console_script.Options) -> str | None:
     """The address to serve; None: nobody has said.
 
     Raises:
         ConfigError: it was said twice.
     """
-    name = program.choose(options, "--bind", "--address")
+    name = console_script.chosen_option(options, "--bind", "--address")
     return None if name is None else options[name]
 
 
-def build(options: program.Options) -> Broker:
+def build(options: console_script.Options) -> Broker:
     """A broker as the options ask.
 
     Raises:
@@ -98,36 +98,38 @@ def build(options: program.Options) -> Broker:
         centralized=options["--centralized"],
         indefinite=options["--indefinite"] or limit is None,
         max_event_count=(
-            program.whole_number(options, "--max-event-count")
+            console_script.whole_number(options, "--max-event-count")
             if limit is not None
             else defaults.MAX_EVENT_COUNT
         ),
         bind=served(options),
-        port=program.port_number(options, "--port", minimum=0),
-        lease_s=program.seconds(options, "--lease"),
-        forwarders=program.whole_number(options, "--forwarders"),
-        queue_limit=program.whole_number(options, "--queue-limit"),
+        port=console_script.port_number(options, "--port", minimum=0),
+        lease_s=console_script.seconds(options, "--lease"),
+        forwarders=console_script.whole_number(options, "--forwarders"),
+        queue_limit=console_script.whole_number(options, "--queue-limit"),
         overflow=options["--overflow"],
         max_clients=(
-            program.whole_number(options, "--max-clients")
+            console_script.whole_number(options, "--max-clients")
             if options["--max-clients"] is not None
             else None
         ),
         max_clients_per_address=(
-            program.whole_number(options, "--max-clients-per-address")
+            console_script.whole_number(options, "--max-clients-per-address")
             if options["--max-clients-per-address"] is not None
             else None
         ),
-        max_registrations_per_second=program.whole_number(
+        max_registrations_per_second=console_script.whole_number(
             options, "--max-registrations-per-second"
         ),
-        max_topics_per_client=program.whole_number(options, "--max-topics-per-client"),
+        max_topics_per_client=console_script.whole_number(
+            options, "--max-topics-per-client"
+        ),
         state=options["--state"],
         secure=options["--secure"],
     )
 
 
-def http_endpoints(options: program.Options) -> HttpEndpoints | None:
+def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:
     """What others may see over HTTP, as the options ask; None: nothing.
 
     Raises:
@@ -170,11 +172,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return keys.main(words[0], words[1:])
     if words[:1] and not words[0].startswith("-"):
-        return program.fail(PROGRAM, _unknown(words[0]), program.EXIT_USAGE)
-    options = program.parse(USAGE, words, PROGRAM, __version__)
+        return console_script.print_error(
+            PROGRAM, _unknown(words[0]), console_script.EXIT_USAGE
+        )
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
 
     def work() -> None:
-        program.set_up_logging(
+        console_script.set_up_logging(
             PROGRAM,
             verbose=options["--verbose"],
             default="INFO",
@@ -184,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seen = http_endpoints(options)
         try:
             with contextlib.ExitStack() as stack:
-                stack.enter_context(program.stopped_by_signals(broker.stop))
+                stack.enter_context(console_script.stop_on_signals(broker.stop))
                 stack.enter_context(broker)
                 if seen is not None:
                     stack.enter_context(
@@ -196,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception as error:
             raise unexpected(error) from error
 
-    return program.run(PROGRAM, work)
+    return console_script.run(PROGRAM, work)
 
 
 def _unknown(word: str) -> str:

@@ -23,7 +23,7 @@ from rich.console import Console
 from pubsub_broker.cli import main
 from pubsub_broker.commands import check
 from pubsub_broker.monitoring.status_screen import screen
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import ClientStatus, Latency, Registered, Status
 
@@ -334,7 +334,7 @@ def test_check_is_0_where_a_broker_answers(
     broker = broker_process("-c")
 
     words = ["check", "-b", "127.0.0.1", "--broker-port", str(broker.port)]
-    assert main(words) == program.EXIT_OK
+    assert main(words) == console_script.EXIT_OK
 
     said = capsys.readouterr()
     assert said.out.startswith(
@@ -353,7 +353,7 @@ def test_check_is_1_and_a_line_where_none_does(
         port = str(listening.getsockname()[1])
 
         words = ["check", "--broker-port", port, "--timeout", "0.05"]
-        assert main(words) == program.EXIT_FAILED
+        assert main(words) == console_script.EXIT_FAILED
 
     said = capsys.readouterr()
     assert said.out == ""
@@ -391,7 +391,7 @@ def test_status_and_check_are_told_the_broker_in_the_same_ways(
         (tmp_path / "settings.toml").write_text(settings)
         monkeypatch.setenv("PUBSUB_CONFIG", str(tmp_path / "settings.toml"))
 
-    assert main([command, *words]) == program.EXIT_OK
+    assert main([command, *words]) == console_script.EXIT_OK
 
     assert "centralized broker" in capsys.readouterr().out
 
@@ -407,7 +407,7 @@ def test_who_names_a_broker_in_words_does_not_mean_that_of_the_environment(
 
     for option in ("-b", "--address"):
         words = [option, "127.0.0.8", "--timeout", "0.01"]
-        assert main([command, *words]) == program.EXIT_FAILED
+        assert main([command, *words]) == console_script.EXIT_FAILED
         said = capsys.readouterr().err
         assert said.startswith(
             f"pubsub-broker {command}: no broker answered at tcp://127.0.0.8:5555"
@@ -437,7 +437,7 @@ def test_what_makes_no_sense_is_one_line_and_2(
     except SystemExit as end:
         code = end.code
     said = capsys.readouterr()
-    assert (code, said.out, said.err.count("\n")) == (program.EXIT_USAGE, "", 1)
+    assert (code, said.out, said.err.count("\n")) == (console_script.EXIT_USAGE, "", 1)
 
 
 def test_check_has_a_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

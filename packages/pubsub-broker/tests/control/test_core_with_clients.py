@@ -20,13 +20,13 @@ from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Attach, Detach, Effect, Send
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.client.session import (
-    Changed,
+    Accepted,
+    BrokerLost,
     ClientSession,
     Identity,
-    Joined,
-    Lost,
-    Refused,
-    SessionEvent,
+    PublishersUpdated,
+    Rejected,
+    SessionUpdate,
 )
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Model, PublisherInfo, Register, Role
@@ -45,7 +45,7 @@ class Member:
         self.publishers: dict[int, PublisherInfo] = {}
         self.ends: dict[int, dict[str, int]] = {}
         self.ports: dict[str, int] = {}
-        self.events: list[SessionEvent] = []
+        self.events: list[SessionUpdate] = []
         self.stopped = False  # as by SIGSTOP
         self.connection = 0
 
@@ -59,20 +59,20 @@ class Member:
         assert self.core.session is not None
         return self.core.session
 
-    def take(self, events: list[SessionEvent]) -> None:
+    def take(self, events: list[SessionUpdate]) -> None:
         self.events += events
         for event in events:
             match event:
-                case Joined(reply):
+                case Accepted(reply):
                     self.publishers = {info.session: info for info in reply.publishers}
                     self.ports = dict(reply.ports)
-                case Changed(joined, left):
+                case PublishersUpdated(joined, left):
                     for departure in left:
                         self.publishers.pop(departure.session, None)
                         self.ends[departure.session] = dict(departure.next_sequences)
                     self.publishers.update({info.session: info for info in joined})
 
-    def seen(self, kind: type[SessionEvent]) -> list[SessionEvent]:
+    def seen(self, kind: type[SessionUpdate]) -> list[SessionUpdate]:
         return [event for event in self.events if isinstance(event, kind)]
 
 
@@ -321,7 +321,7 @@ def test_all_may_come_at_the_same_moment(world: World) -> None:
     world.run(0.1)
 
     world.check()
-    changes = [len(m.seen(Changed)) for m in world.members.values()]
+    changes = [len(m.seen(PublishersUpdated)) for m in world.members.values()]
     assert max(changes) <= 2  # news is collected, not sent one by one
 
 
@@ -362,8 +362,8 @@ def test_clients_stay_for_as_long_as_they_renew_their_leases(world: World) -> No
     world.run(20 * LEASE_S)
 
     world.check()
-    assert all(len(member.seen(Joined)) == 1 for member in world.members.values())
-    assert not any(member.seen(Lost) for member in world.members.values())
+    assert all(len(member.seen(Accepted)) == 1 for member in world.members.values())
+    assert not any(member.seen(BrokerLost) for member in world.members.values())
 
 
 def test_clients_survive_a_restart_of_the_broker_under_their_sessions(
@@ -380,7 +380,7 @@ def test_clients_survive_a_restart_of_the_broker_under_their_sessions(
 
     world.check()
     assert {name: m.session for name, m in world.members.items()} == sessions
-    assert all(len(member.seen(Joined)) == 2 for member in world.members.values())
+    assert all(len(member.seen(Accepted)) == 2 for member in world.members.values())
 
 
 @pytest.mark.parametrize("pause_s", [0.1, LEASE_S / 2, 3 * LEASE_S])
@@ -415,7 +415,7 @@ def test_after_a_goodbye_clients_are_back_at_once_when_the_broker_is(
 
     world.check()
     for member in world.members.values():
-        assert member.seen(Lost) == [Lost(farewell=True)]
+        assert member.seen(BrokerLost) == [BrokerLost(farewell=True)]
 
 
 def test_a_publisher_that_joins_in_the_last_moment_is_announced(world: World) -> None:
@@ -446,7 +446,7 @@ def test_a_push_that_was_lost_is_made_good_at_the_next_heartbeat(world: World) -
     world.run(LEASE_S / 3)
 
     world.check()
-    assert len(subscriber.seen(Joined)) == 2
+    assert len(subscriber.seen(Accepted)) == 2
 
 
 def test_a_push_that_was_lost_is_made_good_at_the_next_push(world: World) -> None:
@@ -460,7 +460,7 @@ def test_a_push_that_was_lost_is_made_good_at_the_next_push(world: World) -> Non
     world.run(0.1)
 
     world.check()
-    assert len(subscriber.seen(Joined)) == 2
+    assert len(subscriber.seen(Accepted)) == 2
 
 
 @pytest.mark.parametrize("kind", ["registered", "register"])
@@ -505,7 +505,7 @@ def test_a_heartbeat_that_was_lost_matters_to_nobody(world: World, kind: str) ->
     world.run(2 * LEASE_S)
 
     world.check()
-    assert all(len(member.seen(Joined)) == 1 for member in world.members.values())
+    assert all(len(member.seen(Accepted)) == 1 for member in world.members.values())
 
 
 def test_a_client_that_was_stopped_for_a_lease_comes_back(world: World) -> None:
@@ -578,8 +578,8 @@ def test_a_subscriber_of_the_other_model_is_told_so_and_gives_up(world: World) -
 
     world.run(3 * LEASE_S)
 
-    [refused] = member.seen(Refused)
-    assert isinstance(refused, Refused)
+    [refused] = member.seen(Rejected)
+    assert isinstance(refused, Rejected)
     assert refused.code == messages.WRONG_MODEL
     assert world.broker is not None
     assert world.broker.rejected == 1
@@ -691,7 +691,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_refused(self) -> None:
-        assert not any(member.seen(Refused) for member in self.world.members.values())
+        assert not any(member.seen(Rejected) for member in self.world.members.values())
 
     def teardown(self) -> None:
         self.world.lose = lambda _data: False

@@ -19,17 +19,21 @@ from pubsub_broker.forwarding.python_loop import PythonForwarder
 from pubsub_broker.forwarding.secure_sockets import SecureSockets
 from pubsub_common.protocol.events import (
     encode_event,
-    parse_ready_question,
+    parse_ready_request,
     ready_topic,
 )
-from pubsub_common.security.keys import act_as_client, act_as_server, new_pair
+from pubsub_common.security.keys import (
+    configure_curve_client,
+    configure_curve_server,
+    new_key_pair,
+)
 from pubsub_common.security.zap_server import ZapServer
 
 pytestmark = pytest.mark.integration
 
 WAIT_S = 30
 SUBSCRIPTION = b"A\0"
-BROKER, CLIENT = new_pair(), new_pair()
+BROKER, CLIENT = new_key_pair(), new_key_pair()
 SESSION = 2**40
 
 
@@ -48,7 +52,7 @@ class Bench:
         self.known: dict[str, Attach] = {}
         self.forged: list[tuple[str, str]] = []
         for socket in self.publishers:
-            act_as_server(socket, CLIENT)
+            configure_curve_server(socket, CLIENT)
             socket.set_hwm(0)
             address = f"127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
             self.known[address] = Attach(address, ("A",), CLIENT.public, SESSION)
@@ -66,7 +70,7 @@ class Bench:
         self.sockets.apply([(True, address) for address in self.known])
         port = self.sockets.xpub.bind_to_random_port("tcp://127.0.0.1")
         self.subscriber = context.socket(zmq.SUB)
-        act_as_client(self.subscriber, CLIENT, BROKER.public)
+        configure_curve_client(self.subscriber, CLIENT, BROKER.public)
         self.subscriber.rcvtimeo = WAIT_S * 1000
         self.subscriber.subscribe(SUBSCRIPTION)
         self.subscriber.connect(f"tcp://127.0.0.1:{port}")
@@ -275,7 +279,7 @@ def test_who_counts_ready_topics_hears_of_all_but_not_what_they_are(
     assert heard[0] == [b"\x01" + alone, b"\x01" + counted]
     given_up, veil = heard[1]  # A, which it has no longer
     assert given_up == b"\0" + SUBSCRIPTION
-    question = parse_ready_question(veil[1:])
+    question = parse_ready_request(veil[1:])
     assert question is not None
     assert (question.session, question.topics) == (9, 2)
     assert "A" not in question.topic

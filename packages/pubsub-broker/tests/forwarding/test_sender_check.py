@@ -13,13 +13,13 @@ from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import (
     SESSION_BITS,
     encode_event,
-    encode_ready_answer,
+    encode_ready_reply,
     topic_prefix,
 )
 from pubsub_common.protocol.recovery_messages import (
-    Question,
-    encode_answer,
+    RecoveryRequest,
     encode_position,
+    encode_recovery_reply,
 )
 
 ADDRESS = "255.255.255.255:65535"
@@ -34,15 +34,15 @@ def begins(sender_check: SenderCheck, head: bytes) -> bool:
 
 def frames(topic: str, session: int, address: str = ADDRESS) -> list[bytes]:
     """All that a publisher sends."""
-    question = Question(topic, session, 2**53 - 1, 1, 2**62 - 1, 9)
+    question = RecoveryRequest(topic, session, 2**53 - 1, 1, 2**62 - 1, 9)
     return [
         encode_event(topic, address, session, 2**61, 1, b"payload"),
         topic_prefix(topic)
         + encode_batch_body(address, session, 0, [1, 2], [b"", b"x"]),
-        encode_ready_answer(topic, 2**53 - 1, address, session, 0, 7),
+        encode_ready_reply(topic, 2**53 - 1, address, session, 0, 7),
         encode_position(topic, address, session, 5),
-        encode_answer(question, address, 1, [1], [b"x"]),
-        encode_answer(question, address, 1, [], []),
+        encode_recovery_reply(question, address, 1, [1], [b"x"]),
+        encode_recovery_reply(question, address, 1, [], []),
     ]
 
 

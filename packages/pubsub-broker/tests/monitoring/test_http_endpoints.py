@@ -18,7 +18,7 @@ from pubsub_broker.cli import PROGRAM, USAGE, http_endpoints, main
 from pubsub_broker.monitoring import prometheus
 from pubsub_broker.monitoring.http_endpoints import ListenAddress, StatusCache, place
 from pubsub_broker.monitoring.status_view import topics_of
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.messages import ClientStatus, Latency, Status
 
@@ -174,7 +174,9 @@ def test_figures_without_the_library_are_one_line_that_says_what_to_install(
         timeout=WAIT_S,
     )
 
-    assert done.returncode == program.EXIT_FAILED  # as status --watch without rich
+    assert (
+        done.returncode == console_script.EXIT_FAILED
+    )  # as status --watch without rich
     assert done.stderr == (
         "pubsub-broker: --metrics-port needs the package prometheus-client: "
         "pip install 'pubsub-broker[metrics]'\n"
@@ -244,7 +246,7 @@ def test_a_page_is_for_this_host_unless_a_host_is_named() -> None:
 def test_neither_is_served_where_the_broker_is_unless_that_is_said(
     words: list[str], http: ListenAddress | None, metrics: ListenAddress | None
 ) -> None:
-    options = program.parse(USAGE, ["--bind", "10.0.0.1", *words], PROGRAM, "1")
+    options = console_script.parse(USAGE, ["--bind", "10.0.0.1", *words], PROGRAM, "1")
 
     made = http_endpoints(options)
 
@@ -275,7 +277,10 @@ def test_an_option_that_cannot_work_is_named_and_exits_with_2(
     named: str,
     untouched_logging: None,
 ) -> None:
-    assert main(["--bind", "127.0.0.1", "--port", "0", *words]) == program.EXIT_USAGE
+    assert (
+        main(["--bind", "127.0.0.1", "--port", "0", *words])
+        == console_script.EXIT_USAGE
+    )
 
     assert named in capsys.readouterr().err.splitlines()[-1]
 

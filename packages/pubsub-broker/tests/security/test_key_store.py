@@ -16,7 +16,7 @@ from pubsub_broker.cli import main
 from pubsub_broker.security import folder_permissions
 from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.security.keys import load_client_keys, new_pair
+from pubsub_common.security.keys import load_client_keys, new_key_pair
 
 NOW = datetime.datetime(2027, 1, 1, 12, tzinfo=datetime.UTC)
 
@@ -94,7 +94,7 @@ def test_who_is_enrolled_has_keys_for_this_broker(store: KeyStore) -> None:
 
 
 def test_a_client_can_bring_its_own_key(store: KeyStore) -> None:
-    public = new_pair().public
+    public = new_key_pair().public
 
     assert store.enroll("alice", public=public, days=1.5, now=NOW) is None
 
@@ -105,7 +105,7 @@ def test_a_client_can_bring_its_own_key(store: KeyStore) -> None:
 
 
 def test_neither_name_nor_key_is_enrolled_twice(store: KeyStore) -> None:
-    public = new_pair().public
+    public = new_key_pair().public
     store.enroll("alice", public=public, now=NOW)
 
     with pytest.raises(PubSubError, match="alice is enrolled already"):
@@ -308,7 +308,7 @@ def test_who_brings_a_key_is_told_the_brokers(
     main(["keygen", str(folder)])
     capsys.readouterr()
 
-    public = new_pair().public
+    public = new_key_pair().public
     assert main(["enroll", "bob", f"--public={public}", "--secure", str(folder)]) == 0
 
     assert f'broker = "{KeyStore(folder).pair().public}"' in capsys.readouterr().out

@@ -17,7 +17,7 @@ PAYLOAD_BYTES: Final = 64
 # Waiting
 # Waits go in turns of this length: roles are stopped in signal handlers, which may interrupt a
 # thread that holds the lock of whatever they would have to notify.
-TURN_S: Final = 0.2
+WAIT_SLICE_S: Final = 0.2
 CONNECT_TIMEOUT_S: Final = 30.0
 LINGER_S: Final = 5.0
 LEASE_S: Final = 6.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pubsub_common.cli import completion, program
+from pubsub_common.cli import completion, console_script, option_texts
 
 PROGRAM = "pubsub-thing"
 USAGE = f"""Do a thing.
@@ -24,14 +24,14 @@ Other commands:
   start     begin
 
 Options:
-{program.TOPIC_OPTION}
-{program.BROKER_OPTIONS}
-{program.CLOCK_OPTION}
+{option_texts.TOPIC_OPTION}
+{option_texts.BROKER_OPTIONS}
+{option_texts.CLOCK_OPTION}
   --overflow POLICY               it's [a] "choice": drop or \\ block; $HOME `x`
   -0, --null                      end in zero
   --secure DIR                    a folder
-{program.MEASURE_OPTIONS}
-{program.COMMON_OPTIONS}
+{option_texts.MEASUREMENT_OPTIONS}
+{option_texts.COMMON_OPTIONS}
 """
 
 
@@ -170,9 +170,9 @@ def test_each_option_is_in_the_script_of_each_shell(shell: str) -> None:
 
 def test_a_script_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        program.parse(USAGE, ["--completion", "zsh"], PROGRAM, "1")
+        console_script.parse(USAGE, ["--completion", "zsh"], PROGRAM, "1")
 
-    assert end.value.code == program.EXIT_OK
+    assert end.value.code == console_script.EXIT_OK
     assert capsys.readouterr().out.startswith(f"#compdef {PROGRAM}\n")
 
 
@@ -180,9 +180,9 @@ def test_a_shell_that_is_not_known_is_one_line_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        program.parse(USAGE, ["--completion", "tcsh"], PROGRAM, "1")
+        console_script.parse(USAGE, ["--completion", "tcsh"], PROGRAM, "1")
 
-    assert end.value.code == program.EXIT_USAGE
+    assert end.value.code == console_script.EXIT_USAGE
     assert capsys.readouterr().err == (
         f"{PROGRAM}: --completion: 'tcsh' is none of bash, zsh, fish\n"
     )

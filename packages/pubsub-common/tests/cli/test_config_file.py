@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pubsub_common.cli import program as cli
+from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import ConfigError
 
 PROGRAM = "pubsub-publisher"
@@ -20,15 +20,15 @@ Usage:
   {PROGRAM} [options] [-t TOPIC]... [--file FILE]...
 
 Options:
-{cli.TOPIC_OPTION}
-{cli.BROKER_OPTIONS}
-{cli.RUN_OPTIONS}
-{cli.CENTRALIZED_OPTION}
+{option_texts.TOPIC_OPTION}
+{option_texts.BROKER_OPTIONS}
+{option_texts.RUN_OPTIONS}
+{option_texts.CENTRALIZED_OPTION}
   --file FILE                     a file
   --count N                       the same as -m
   --rate RATE                     a rate
   -l TEXT, --literal TEXT         a text
-{cli.COMMON_OPTIONS}
+{option_texts.COMMON_OPTIONS}
 """
 
 
@@ -43,11 +43,13 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "settings.toml"
 
 
-def parse(*words: str, program: str = PROGRAM) -> cli.Options:
-    return cli.parse(USAGE, words, program, "1")
+def parse(*words: str, program: str = PROGRAM) -> console_script.Options:
+    return console_script.parse(USAGE, words, program, "1")
 
 
-def read(file: Path, text: str, *words: str, program: str = PROGRAM) -> cli.Options:
+def read(
+    file: Path, text: str, *words: str, program: str = PROGRAM
+) -> console_script.Options:
     file.write_text(text)
     return parse("--config", str(file), *words, program=program)
 
@@ -188,22 +190,29 @@ def test_a_subcommand_takes_what_it_knows_of_its_programs_table(file: Path) -> N
 def test_which_option_was_asked_for(file: Path) -> None:
     names = ("--count", "--max-event-count")
 
-    assert cli.choose(parse(), *names) is None
-    assert cli.choose(parse("-m", "15"), *names) == "--max-event-count"
-    assert cli.choose(read(file, "[publisher]\ncount = 3"), *names) == "--count"
+    assert console_script.chosen_option(parse(), *names) is None
+    assert (
+        console_script.chosen_option(parse("-m", "15"), *names) == "--max-event-count"
+    )
+    assert (
+        console_script.chosen_option(read(file, "[publisher]\ncount = 3"), *names)
+        == "--count"
+    )
     options = read(file, "[publisher]\ncount = 3", "-m", "5")
-    assert cli.choose(options, *names) == "--max-event-count"
+    assert console_script.chosen_option(options, *names) == "--max-event-count"
     with pytest.raises(ConfigError, match="--count and --max-event-count exclude each"):
-        cli.choose(parse("-m", "5", "--count", "5"), *names)
+        console_script.chosen_option(parse("-m", "5", "--count", "5"), *names)
     with pytest.raises(ConfigError, match="exclude each other"):
-        cli.choose(read(file, "[publisher]\ncount = 3\nmax-event-count = 3"), *names)
+        console_script.chosen_option(
+            read(file, "[publisher]\ncount = 3\nmax-event-count = 3"), *names
+        )
 
 
 def test_a_default_that_is_written_down_is_not_asked_for(file: Path) -> None:
     options = read(file, "[publisher]\nmax-event-count = 15\nconnect-timeout = 30")
 
-    assert not cli.strength(options, "--max-event-count")
-    assert not cli.strength(options, "--connect-timeout")
+    assert not console_script.source_of(options, "--max-event-count")
+    assert not console_script.source_of(options, "--connect-timeout")
 
 
 # What makes no sense: one line, exit code 2
@@ -244,7 +253,7 @@ def test_a_file_that_makes_no_sense_is_one_line_and_exit_code_2(
         read(file, text)
 
     complaint = capsys.readouterr().err
-    assert end.value.code == cli.EXIT_USAGE
+    assert end.value.code == console_script.EXIT_USAGE
     assert complaint.startswith(f"{PROGRAM}: {file}: ")
     assert complaint.count("\n") == 1
     assert said in complaint
@@ -273,7 +282,7 @@ def test_a_variable_that_makes_no_sense_is_named(
     with pytest.raises(SystemExit) as end:
         parse()
 
-    assert end.value.code == cli.EXIT_USAGE
+    assert end.value.code == console_script.EXIT_USAGE
     assert f"PUBSUB_BROKER: {text!r} is not HOST or" in capsys.readouterr().err
 
 
@@ -283,7 +292,7 @@ def test_a_variable_that_makes_no_sense_is_named(
 def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as end:
         parse("--print-config", *words)
-    assert end.value.code == cli.EXIT_OK
+    assert end.value.code == console_script.EXIT_OK
     return capsys.readouterr().out
 
 
@@ -312,7 +321,7 @@ def test_what_cannot_be_shown_is_said(capsys: pytest.CaptureFixture[str]) -> Non
     ):
         with pytest.raises(SystemExit) as end:
             parse("--print-config", *words)
-        assert end.value.code == cli.EXIT_USAGE
+        assert end.value.code == console_script.EXIT_USAGE
         assert said in capsys.readouterr().err
 
 
@@ -339,11 +348,13 @@ def test_what_is_shown_says_the_same_when_it_is_read(
 
     file.write_text(shown(capsys, *words))
 
-    def values(options: cli.Options) -> dict[str, Any]:
+    def values(options: console_script.Options) -> dict[str, Any]:
         return {name: options[name] for name in options if name != "--config"}
 
     again, first = parse("--config", str(file)), parse(*words)
     assert values(again) == values(first)
     for name in first:
         if name != "--config":
-            assert bool(cli.strength(again, name)) == bool(cli.strength(first, name))
+            assert bool(console_script.source_of(again, name)) == bool(
+                console_script.source_of(first, name)
+            )

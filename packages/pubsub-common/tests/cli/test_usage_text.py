@@ -61,15 +61,19 @@ def test_without_defaults_everything_else_stays() -> None:
 def test_an_option_that_is_a_digit_is_spelled_out_unless_it_is_a_value() -> None:
     lines = usage_text.option_lines(DOC)
 
-    assert usage_text.spell_out_digits(["-0", "--port", "-0", "-t", "-0"], lines) == (
-        ["--null", "--port", "-0", "-t", "-0"]
-    )
-    assert usage_text.spell_out_digits(["-1", "--", "-0"], lines) == ["-1", "--", "-0"]
+    assert usage_text.expand_digit_options(
+        ["-0", "--port", "-0", "-t", "-0"], lines
+    ) == (["--null", "--port", "-0", "-t", "-0"])
+    assert usage_text.expand_digit_options(["-1", "--", "-0"], lines) == [
+        "-1",
+        "--",
+        "-0",
+    ]
 
 
 @given(st.lists(st.text(max_size=5)))
 def test_other_words_stay(words: list[str]) -> None:
-    assert usage_text.spell_out_digits(words, usage_text.option_lines("")) == words
+    assert usage_text.expand_digit_options(words, usage_text.option_lines("")) == words
 
 
 def test_commands_are_found_where_they_are_listed() -> None:

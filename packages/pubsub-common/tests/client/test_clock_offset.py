@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_common.client.clock_offset import (
-    ENOUGH,
-    EVERY_S,
-    SHARED,
+    MIN_EXCHANGES,
+    PROBE_INTERVAL_S,
+    SAME_CLOCK,
     WINDOW,
     ClockProbes,
     OffsetEstimator,
@@ -39,7 +39,9 @@ def exchange(
 
 @given(
     offset=st.integers(-(10**15), 10**15),
-    delays=st.lists(st.tuples(DELAY, DELAY, DELAY), min_size=ENOUGH, max_size=100),
+    delays=st.lists(
+        st.tuples(DELAY, DELAY, DELAY), min_size=MIN_EXCHANGES, max_size=100
+    ),
 )
 def test_the_true_offset_is_always_within_the_bound(
     offset: int, delays: list[tuple[int, int, int]]
@@ -66,7 +68,7 @@ def test_the_exchange_that_met_no_queue_decides() -> None:
 
 def test_there_is_no_estimate_before_there_are_enough_exchanges() -> None:
     estimator = OffsetEstimator()
-    for number in range(ENOUGH):
+    for number in range(MIN_EXCHANGES):
         assert estimator.estimate(0) is None
         exchange(estimator, number * 1000, 10, 10, offset=0)
     assert estimator.estimate(0) is not None
@@ -74,7 +76,7 @@ def test_there_is_no_estimate_before_there_are_enough_exchanges() -> None:
 
 def test_the_bound_grows_with_the_age_of_the_exchanges() -> None:
     estimator = OffsetEstimator()
-    for _ in range(ENOUGH):
+    for _ in range(MIN_EXCHANGES):
         exchange(estimator, 0, 1000, 1000, offset=0)
     young = estimator.estimate(2000)
     old = estimator.estimate(100 * SECOND)
@@ -95,7 +97,7 @@ def test_old_exchanges_leave_the_window() -> None:
 
 def test_a_step_of_a_clock_voids_what_came_before() -> None:
     estimator = OffsetEstimator()
-    for _ in range(ENOUGH):
+    for _ in range(MIN_EXCHANGES):
         exchange(estimator, 0, 1000, 1000, offset=0)
     # Our clock went back between sending and the return.
     estimator.add(10_000, 11_000, 12_000, 5_000)
@@ -107,7 +109,7 @@ def test_a_client_with_the_brokers_clock_never_asks() -> None:
     probes.begin(0.0)
     assert probes.next_deadline() is None
     assert not probes.due(1e9)
-    assert probes.offset(0) == SHARED
+    assert probes.offset(0) == SAME_CLOCK
 
 
 def test_a_client_asks_quickly_at_first_and_then_now_and_then() -> None:
@@ -116,7 +118,7 @@ def test_a_client_asks_quickly_at_first_and_then_now_and_then() -> None:
     probes.begin(100.0)
     asked = []
     now = 100.0
-    while now < 100.0 + 3 * EVERY_S:
+    while now < 100.0 + 3 * PROBE_INTERVAL_S:
         if probes.due(now):
             asked.append(now)
             probes.answer(0, 5, 5, 0)
@@ -124,10 +126,10 @@ def test_a_client_asks_quickly_at_first_and_then_now_and_then() -> None:
         assert deadline is not None
         assert deadline > now
         now = deadline
-    assert asked[ENOUGH - 1] - asked[0] < 1.0
-    assert [round(b - a, 6) for a, b in itertools.pairwise(asked[ENOUGH:])] == [
-        EVERY_S
-    ] * (len(asked) - ENOUGH - 1)
+    assert asked[MIN_EXCHANGES - 1] - asked[0] < 1.0
+    assert [round(b - a, 6) for a, b in itertools.pairwise(asked[MIN_EXCHANGES:])] == [
+        PROBE_INTERVAL_S
+    ] * (len(asked) - MIN_EXCHANGES - 1)
     found = probes.offset(0)
     assert found is not None
     assert found.offset_ns == 5

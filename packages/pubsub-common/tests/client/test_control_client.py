@@ -15,12 +15,12 @@ import zmq
 from pubsub_common.client import control_client, registration, session
 from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.session import (
-    Changed,
+    Accepted,
+    BrokerLost,
     Identity,
-    Joined,
-    Lost,
     Postponed,
-    SessionEvent,
+    PublishersUpdated,
+    SessionUpdate,
 )
 from pubsub_common.errors import BrokerUnreachable, NotReady, RegistrationRefused
 from pubsub_common.protocol import messages
@@ -97,18 +97,20 @@ class Recorder:
     """What the control thread reports, for the test's thread to wait for."""
 
     def __init__(self) -> None:
-        self.events: list[SessionEvent] = []
+        self.events: list[SessionUpdate] = []
         self.threads: set[str] = set()
         self._changed = threading.Condition()
 
-    def __call__(self, event: SessionEvent) -> None:
+    def __call__(self, event: SessionUpdate) -> None:
         with self._changed:
             self.events.append(event)
             self.threads.add(threading.current_thread().name)
             self._changed.notify_all()
 
-    def wait_for(self, kind: type[SessionEvent], count: int = 1) -> list[SessionEvent]:
-        def found() -> list[SessionEvent]:
+    def wait_for(
+        self, kind: type[SessionUpdate], count: int = 1
+    ) -> list[SessionUpdate]:
+        def found() -> list[SessionUpdate]:
             return [event for event in self.events if isinstance(event, kind)]
 
         with self._changed:
@@ -144,7 +146,7 @@ def connect(
         endpoint: str,
         *,
         service: Callable[[], float | None] = lambda: None,
-        watch_fd: int | None = None,
+        input_fd: int | None = None,
         start: bool = True,
     ) -> ControlClient:
         client = ControlClient(
@@ -153,7 +155,7 @@ def connect(
             IDENTITY,
             recorder,
             service=service,
-            watch_fd=watch_fd,
+            input_fd=input_fd,
         )
         clients.append(client)
         if start:
@@ -191,7 +193,7 @@ def test_a_client_registers_and_gets_the_answer(
     assert reply.session == SESSION
     assert client.lease_s == LONG_LEASE_S
     assert client.error is None
-    assert recorder.wait_for(Joined) == [Joined(reply, again=False)]
+    assert recorder.wait_for(Accepted) == [Accepted(reply, again=False)]
 
 
 def test_events_are_told_in_the_control_thread(
@@ -200,7 +202,7 @@ def test_events_are_told_in_the_control_thread(
     connect(broker.endpoint)
     broker.register()
 
-    recorder.wait_for(Joined)
+    recorder.wait_for(Accepted)
 
     assert recorder.threads == {"pubsub-control"}
 
@@ -317,7 +319,7 @@ def test_the_reason_of_a_refusal_is_there_when_the_role_hears_of_it(
     reasons: list[object] = []
     told = threading.Event()
 
-    def on_event(_: SessionEvent) -> None:
+    def on_event(_: SessionUpdate) -> None:
         reasons.append(client.error)
         told.set()
 
@@ -339,7 +341,7 @@ def test_a_lease_of_any_length_is_waited_for(
     broker.register(lease_s)
     broker.send(PublishersChanged(revision=1))
 
-    recorder.wait_for(Changed)
+    recorder.wait_for(PublishersUpdated)
 
 
 def test_waiting_for_the_broker_is_mentioned_once(
@@ -416,9 +418,9 @@ def test_a_forgotten_client_registers_again_under_its_session(
 
     assert broker.register().session == SESSION
 
-    first, second = recorder.wait_for(Joined, 2)
-    assert isinstance(first, Joined)
-    assert isinstance(second, Joined)
+    first, second = recorder.wait_for(Accepted, 2)
+    assert isinstance(first, Accepted)
+    assert isinstance(second, Accepted)
     assert (first.again, second.again) == (False, True)
 
 
@@ -430,11 +432,11 @@ def test_a_client_finds_a_broker_that_was_started_again_on_its_port(
 ) -> None:
     connect(broker.endpoint)
     broker.register(SHORT_LEASE_S)
-    recorder.wait_for(Joined)
+    recorder.wait_for(Accepted)
     port = int(broker.endpoint.rpartition(":")[2])
     broker.router.close(linger=0)
 
-    recorder.wait_for(Lost)
+    recorder.wait_for(BrokerLost)
     again = FakeBroker(context, port)
 
     assert again.register().session == SESSION
@@ -449,7 +451,7 @@ def test_a_silent_broker_is_lost_and_asked_again(
     connect(broker.endpoint)
     broker.register(SHORT_LEASE_S)
 
-    assert recorder.wait_for(Lost) == [Lost(farewell=False)]
+    assert recorder.wait_for(BrokerLost) == [BrokerLost(farewell=False)]
     assert broker.receive(Register).session == SESSION
     assert "does not answer" in caplog.text
 
@@ -464,7 +466,7 @@ def test_a_goodbye_is_told_and_the_broker_asked_again(
     broker.register()
     broker.send(Farewell(epoch=broker.epoch))
 
-    assert recorder.wait_for(Lost) == [Lost(farewell=True)]
+    assert recorder.wait_for(BrokerLost) == [BrokerLost(farewell=True)]
     assert broker.receive(Register).session == SESSION
     assert "said goodbye" in caplog.text
 
@@ -477,7 +479,7 @@ def test_a_push_reaches_the_role(
     broker.register()
     broker.send(PublishersChanged(revision=1, joined=[publisher]))
 
-    assert recorder.wait_for(Changed) == [Changed([publisher], [])]
+    assert recorder.wait_for(PublishersUpdated) == [PublishersUpdated([publisher], [])]
 
 
 @pytest.mark.parametrize(
@@ -554,7 +556,7 @@ def test_a_watched_descriptor_has_the_service_called(
             return
         drained.set()
 
-    client = connect(broker.endpoint, service=service, watch_fd=read_fd)
+    client = connect(broker.endpoint, service=service, input_fd=read_fd)
     try:
         broker.register()
         client.wait_registered(WAIT_S)

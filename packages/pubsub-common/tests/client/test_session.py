@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from pubsub_common.client.session import (
-    Changed,
+    Accepted,
+    BrokerLost,
     ClientSession,
     Identity,
-    Joined,
-    Lost,
     Postponed,
-    Refused,
+    PublishersUpdated,
+    Rejected,
 )
 from pubsub_common.defaults import (
     HEARTBEATS_PER_LEASE,
@@ -114,7 +114,7 @@ def test_the_answer_makes_it_registered() -> None:
     client = ClientSession(IDENTITY, 0.0)
     reply = registered(due_register(client, 0.0), publishers=[PUBLISHER])
 
-    assert client.receive(reply, 0.1) == [Joined(reply, again=False)]
+    assert client.receive(reply, 0.1) == [Accepted(reply, again=False)]
     assert client.registered
     assert (client.session, client.epoch) == (SESSION, EPOCH)
 
@@ -231,7 +231,7 @@ def test_a_refusal_is_final(code: str) -> None:
 
     events = client.receive(Error(id=request.id, code=code, detail="no"), 0.1)
 
-    assert events == [Refused(code, "no")]
+    assert events == [Rejected(code, "no")]
     assert client.next_deadline() is None
     assert client.tick(1e9) == (None, [])
     assert client.receive(registered(request), 0.2) == []
@@ -245,7 +245,7 @@ def test_who_was_accepted_and_is_sent_away_is_finished(code: str) -> None:
 
     events = client.receive(Error(id=-1, code=code, detail="no"), 0.2)
 
-    assert events == [Refused(code, "no", ended=True)]
+    assert events == [Rejected(code, "no", ended=True)]
     assert client.next_deadline() is None
 
 
@@ -370,7 +370,7 @@ def test_it_registers_again_when_its_session_is_unknown() -> None:
     again = due_register(client, 2.1)
     assert again.session == SESSION
     reply = registered(again)
-    assert client.receive(reply, 2.2) == [Joined(reply, again=True)]
+    assert client.receive(reply, 2.2) == [Accepted(reply, again=True)]
 
 
 def test_it_registers_again_when_the_broker_has_restarted() -> None:
@@ -401,7 +401,7 @@ def test_a_broker_that_is_silent_for_a_lease_is_lost() -> None:
 
     message, events = client.tick(8.0)
 
-    assert events == [Lost(farewell=False)]
+    assert events == [BrokerLost(farewell=False)]
     assert isinstance(message, Register)
     assert message.session == SESSION
     assert not client.registered
@@ -427,7 +427,7 @@ def test_a_client_that_was_stopped_for_longer_than_its_lease_registers_again() -
     message, events = client.tick(1000.0)
 
     assert isinstance(message, Register)
-    assert events == [Lost(farewell=False)]
+    assert events == [BrokerLost(farewell=False)]
 
 
 def test_a_late_answer_of_before_does_not_undo_a_new_registration_for_good() -> None:
@@ -446,7 +446,7 @@ def test_a_late_answer_of_before_does_not_undo_a_new_registration_for_good() -> 
 def test_a_broker_that_says_goodbye_is_asked_again_shortly() -> None:
     client = joined()
 
-    assert client.receive(Farewell(epoch=EPOCH), 1.0) == [Lost(farewell=True)]
+    assert client.receive(Farewell(epoch=EPOCH), 1.0) == [BrokerLost(farewell=True)]
     assert client.receive(Farewell(epoch=EPOCH), 1.0) == []
     assert client.next_deadline() == 1.0 + REGISTER_RETRY_S
     assert due_register(client, 1.0 + REGISTER_RETRY_S).session == SESSION
@@ -463,7 +463,7 @@ def test_a_push_tells_who_came_and_who_left() -> None:
         PublishersChanged(revision=1, joined=[PUBLISHER], left=left), 1.0
     )
 
-    assert events == [Changed([PUBLISHER], left)]
+    assert events == [PublishersUpdated([PUBLISHER], left)]
 
 
 def test_the_heartbeat_names_the_last_push_that_was_seen() -> None:
@@ -511,7 +511,9 @@ def test_pushes_before_the_reply_are_in_the_reply_already() -> None:
     assert client.next_deadline() == 1.0 + REGISTER_ANSWER_S
     client.receive(registered(again, revision=4), 1.2)
 
-    assert client.receive(PublishersChanged(revision=5), 1.3) == [Changed([], [])]
+    assert client.receive(PublishersChanged(revision=5), 1.3) == [
+        PublishersUpdated([], [])
+    ]
 
 
 # Leaving

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError, PubSubError
 
 
@@ -30,7 +30,9 @@ def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
 def test_a_line_is_an_object_whatever_it_says(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    program.set_up_logging("thing", verbose=False, default="INFO", log_format="json")
+    console_script.set_up_logging(
+        "thing", verbose=False, default="INFO", log_format="json"
+    )
 
     logging.getLogger("x").info("%s joined", 'a "b"\n\u2028\x1b')
 
@@ -46,7 +48,7 @@ def test_a_line_is_an_object_whatever_it_says(
 def test_an_exception_comes_with_its_traceback(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    program.set_up_logging("thing", verbose=False, log_format="json")
+    console_script.set_up_logging("thing", verbose=False, log_format="json")
     try:
         raise ValueError("no")
     except ValueError:
@@ -60,10 +62,10 @@ def test_the_last_line_of_a_program_is_json_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def work() -> None:
-        program.set_up_logging("thing", verbose=False, log_format="json")
+        console_script.set_up_logging("thing", verbose=False, log_format="json")
         raise PubSubError("it broke")
 
-    assert program.run("thing", work) == program.EXIT_FAILED
+    assert console_script.run("thing", work) == console_script.EXIT_FAILED
 
     (entry,) = logged(capsys)
     assert (entry["level"], entry["message"]) == ("ERROR", "it broke")
@@ -73,10 +75,10 @@ def test_without_it_the_last_line_stays_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def work() -> None:
-        program.set_up_logging("thing", verbose=False)
+        console_script.set_up_logging("thing", verbose=False)
         raise PubSubError("it broke")
 
-    assert program.run("thing", work) == program.EXIT_FAILED
+    assert console_script.run("thing", work) == console_script.EXIT_FAILED
 
     assert capsys.readouterr().err == "thing: it broke\n"
 
@@ -84,16 +86,16 @@ def test_without_it_the_last_line_stays_text(
 def test_what_is_said_besides_has_the_form_of_the_log(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    program.set_up_logging("thing", verbose=False)
-    program.say("thing", "5 events")
+    console_script.set_up_logging("thing", verbose=False)
+    console_script.print_message("thing", "5 events")
     assert capsys.readouterr().err == "thing: 5 events\n"
 
-    program.set_up_logging("thing", verbose=False, log_format="json")
-    program.say("thing", "5 events")
+    console_script.set_up_logging("thing", verbose=False, log_format="json")
+    console_script.print_message("thing", "5 events")
     (entry,) = logged(capsys)
     assert (entry["level"], entry["message"]) == ("INFO", "5 events")
 
 
 def test_another_format_is_named() -> None:
     with pytest.raises(ConfigError, match="--log-format is text or json, not 'xml'"):
-        program.set_up_logging("thing", verbose=False, log_format="xml")
+        console_script.set_up_logging("thing", verbose=False, log_format="xml")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pubsub_common.errors import ConfigError
 from pubsub_common.measurement.latency_file import (
     HEADER,
-    writable_file,
+    check_writable,
     write_latencies,
 )
 
@@ -111,7 +111,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
     reader.start()
 
-    writable_file(str(pipe))
+    check_writable(str(pipe))
     write_latencies(pipe, [("p", "A", 1)])
 
     reader.join(30)
@@ -125,7 +125,7 @@ def test_a_link_is_followed_and_not_replaced(tmp_path: Path) -> None:
     link = tmp_path / "link.csv"
     link.symlink_to(target)
 
-    writable_file(str(link))
+    check_writable(str(link))
     write_latencies(link, [])
     write_latencies(link, [("p", "A", 1)])
 
@@ -139,31 +139,31 @@ def test_a_link_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "absent" / "latencies.csv")
 
     with pytest.raises(ConfigError, match=r"no folder .*absent"):
-        writable_file(str(link))
+        check_writable(str(link))
 
 
 def test_a_device_can_be_written() -> None:
     # It is not written here: a fault would cost root the null device.
-    writable_file(os.devnull)
+    check_writable(os.devnull)
 
 
 def test_a_new_and_an_existing_file_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "old.csv").write_text("")
 
-    writable_file(str(tmp_path / "new.csv"))
-    writable_file(str(tmp_path / "old.csv"))
+    check_writable(str(tmp_path / "new.csv"))
+    check_writable(str(tmp_path / "old.csv"))
 
     assert not (tmp_path / "new.csv").exists()
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it is a folder"):
-        writable_file(str(tmp_path))
+        check_writable(str(tmp_path))
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no folder .*absent"):
-        writable_file(str(tmp_path / "absent" / "new.csv"))
+        check_writable(str(tmp_path / "absent" / "new.csv"))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_missing_permission_is_named(
     monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path / denied)
 
     with pytest.raises(ConfigError, match=reason):
-        writable_file(str(target))
+        check_writable(str(target))
 
 
 def test_a_write_protected_device_is_refused(
@@ -190,4 +190,4 @@ def test_a_write_protected_device_is_refused(
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
 
     with pytest.raises(ConfigError, match="write protected"):
-        writable_file(str(pipe))
+        check_writable(str(pipe))

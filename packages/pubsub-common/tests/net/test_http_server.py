@@ -12,23 +12,23 @@ import pytest
 
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.net import http_server
-from pubsub_common.net.http_server import MAX_HEAD_BYTES, Answer, HttpServer
+from pubsub_common.net.http_server import MAX_HEAD_BYTES, HttpServer, Response
 
 pytestmark = pytest.mark.integration
 
 HOST = "127.0.0.1"
 WAIT_S = 30
 
-Routes = dict[str, Callable[[], Answer]]
+Routes = dict[str, Callable[[], Response]]
 
 
 @pytest.fixture
 def routes() -> Routes:
-    def busy() -> Answer:
+    def busy() -> Response:
         raise PubSubError("secret detail")
 
     return {
-        "/": lambda: Answer("text/plain", b"hello", "default-src 'self'"),
+        "/": lambda: Response("text/plain", b"hello", "default-src 'self'"),
         "/busy": busy,
         "/broken": lambda: 1 / 0,  # type: ignore[dict-item, return-value]
     }
@@ -170,10 +170,10 @@ def test_no_more_than_so_many_are_answered_at_a_time(
     monkeypatch.setattr(http_server, "MAX_CONNECTIONS", 1)
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow() -> Answer:
+    def slow() -> Response:
         begun.set()
         go_on.wait(WAIT_S)
-        return Answer("text/plain", b"slow")
+        return Response("text/plain", b"slow")
 
     routes["/slow"] = slow
     with HttpServer(HOST, 0, routes) as server:

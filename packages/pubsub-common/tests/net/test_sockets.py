@@ -18,11 +18,11 @@ from pubsub_common.net.sockets import (
     DataSocket,
     Waker,
     bind_first_free,
-    end_context,
     endpoint,
     has_input,
     new_context,
     tcp_table,
+    terminate_context,
     wait_until_sent,
 )
 from pubsub_common.net.tcp_table import unsent_bytes
@@ -159,7 +159,7 @@ def test_ending_a_context_lets_out_what_its_sockets_have_to_send(
             sender.send(b"event")
         sender.linger = WAIT_MS
 
-    assert end_context(ours, WAIT_MS / 1000)
+    assert terminate_context(ours, WAIT_MS / 1000)
 
     assert ours.closed
     assert [receiver.recv() for _ in range(500)] == [b"event"] * 500
@@ -175,7 +175,7 @@ def test_a_context_that_never_ends_is_left_behind(
         def term(self) -> None:
             released.wait()
 
-    assert not end_context(cast("zmq.Context[zmq.Socket[bytes]]", Stuck()))
+    assert not terminate_context(cast("zmq.Context[zmq.Socket[bytes]]", Stuck()))
     released.set()
 
 

@@ -16,7 +16,7 @@ from pubsub_common.net.tcp_table import (
     connections,
     connections_of,
     slowest_reader,
-    talking,
+    still_open,
     unsent_bytes,
 )
 
@@ -76,8 +76,8 @@ def test_only_open_connections_and_those_not_read_to_the_end_are_talking() -> No
         "1.2.3.4:5",
     ]
 
-    assert talking(asked, TABLE) == {"127.0.0.1:5556", "10.0.0.7:49154"}
-    assert talking([], TABLE) == set()
+    assert still_open(asked, TABLE) == {"127.0.0.1:5556", "10.0.0.7:49154"}
+    assert still_open([], TABLE) == set()
 
 
 @given(st.ip_addresses(v=4), st.integers(0, 65535))
@@ -88,7 +88,7 @@ def test_addresses_are_read_as_they_are_printed(
 
     assert address_of(text) == f"{host}:{port}"
     table = f"header\n 0: {text} {text} 01 00000000:00000000\n"
-    assert talking([f"{host}:{port}"], table) == {f"{host}:{port}"}
+    assert still_open([f"{host}:{port}"], table) == {f"{host}:{port}"}
 
 
 @pytest.mark.integration
@@ -100,8 +100,12 @@ def test_the_kernel_prints_it_like_that() -> None:
         host, port = listener.getsockname()
         with socket.create_connection((host, port)) as here:
             there, _ = listener.accept()
-            assert talking([f"{host}:{port}"], tcp_table() or "") == {f"{host}:{port}"}
+            assert still_open([f"{host}:{port}"], tcp_table() or "") == {
+                f"{host}:{port}"
+            }
             there.close()
             assert here.recv(1) == b""  # its end is here, and we have not closed
-            assert talking([f"{host}:{port}"], tcp_table() or "") == {f"{host}:{port}"}
-        assert talking([f"{host}:{port}"], tcp_table() or "") == set()
+            assert still_open([f"{host}:{port}"], tcp_table() or "") == {
+                f"{host}:{port}"
+            }
+        assert still_open([f"{host}:{port}"], tcp_table() or "") == set()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import (
     Batch,
-    counted,
+    cut_to_limit,
     decode_batch_body,
     encode_batch,
     encode_batch_body,
@@ -63,7 +63,7 @@ def test_a_batch_is_cut_to_its_first_events(
     body = encode_batch_body("10.0.0.1:1", session, sequence, stamps, payloads)
     frame = topic_prefix(topic) + body
 
-    found, cut, count = counted(frame, limit)
+    found, cut, count = cut_to_limit(frame, limit)
 
     assert found == topic
     assert count == min(limit, len(events))
@@ -79,7 +79,7 @@ def test_an_event_counts_as_one(
 ) -> None:
     frame = encode_event(topic, "10.0.0.1:1", session, sequence, stamp, payload)
 
-    assert counted(frame, 1) == (topic, frame, 1)
+    assert cut_to_limit(frame, 1) == (topic, frame, 1)
     assert not is_batch(frame, len(topic.encode()))
 
 
@@ -117,7 +117,7 @@ def test_any_frame_can_be_counted_or_is_a_protocol_error(
     frame: bytes, limit: int
 ) -> None:
     try:
-        topic, cut, count = counted(frame, limit)
+        topic, cut, count = cut_to_limit(frame, limit)
     except ProtocolError:
         return
     assert cut.startswith(topic.encode() + b"\0")

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.endpoints import (
-    broker_of,
-    broker_place,
+    broker_endpoint,
     parse_address,
+    parse_broker_address,
     validate_host,
 )
 
@@ -116,7 +116,7 @@ def test_an_address_of_no_single_host_is_refused(host: str) -> None:
 def test_a_broker_has_an_address_or_a_name(
     text: str, place: tuple[str, int | None]
 ) -> None:
-    assert broker_place(text) == place
+    assert parse_broker_address(text) == place
 
 
 @pytest.mark.parametrize(
@@ -131,18 +131,18 @@ def test_a_broker_has_an_address_or_a_name(
 )
 def test_what_is_no_brokers_address_or_name_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
-        broker_place(text)
+        parse_broker_address(text)
 
 
 def test_a_port_apart_must_be_the_same() -> None:
-    assert broker_of("a", None) == ("a", 5555)
-    assert broker_of("a", 5556) == ("a", 5556)
-    assert broker_of("a:5557", None) == ("a", 5557)
-    assert broker_of("a:5557", 5557) == ("a", 5557)
+    assert broker_endpoint("a", None) == ("a", 5555)
+    assert broker_endpoint("a", 5556) == ("a", 5556)
+    assert broker_endpoint("a:5557", None) == ("a", 5557)
+    assert broker_endpoint("a:5557", 5557) == ("a", 5557)
     with pytest.raises(ConfigError, match="contradict each other"):
-        broker_of("a:5557", 5555)
+        broker_endpoint("a:5557", 5555)
     with pytest.raises(ConfigError, match="broker_port must be"):
-        broker_of("a", 0)
+        broker_endpoint("a", 0)
 
 
 def test_who_adds_the_port_to_a_host_is_told_so() -> None:

@@ -12,11 +12,11 @@ from pubsub_common.errors import ConfigError, ProtocolError
 from pubsub_common.protocol.events import (
     Event,
     decode_event,
-    decode_ready_answer,
+    decode_ready_reply,
     encode_event,
     encode_large_event,
-    encode_ready_answer,
-    parse_ready_question,
+    encode_ready_reply,
+    parse_ready_request,
     parse_ready_topic,
     ready_topic,
     split_frame,
@@ -177,7 +177,7 @@ def test_a_ready_topic_is_parsed_as_it_was_built(topic: str, session: int) -> No
 
 @given(st.binary(max_size=40) | st.binary(max_size=40).map(lambda raw: b"\xff" + raw))
 def test_a_ready_topic_has_one_spelling(raw: bytes) -> None:
-    parsed = parse_ready_question(raw)
+    parsed = parse_ready_request(raw)
 
     assert parsed is None or ready_topic(*parsed) == raw
 
@@ -188,15 +188,15 @@ def test_a_ready_topic_of_several_connections_tells_how_many_there_are(
 ) -> None:
     raw = ready_topic(topic, session, topics)
 
-    assert parse_ready_question(raw) == (topic, session, topics)
+    assert parse_ready_request(raw) == (topic, session, topics)
     assert parse_ready_topic(raw) == (topic, session)
-    answer = encode_ready_answer(topic, session, "10.0.0.1:1", 2, 3, topics)
+    answer = encode_ready_reply(topic, session, "10.0.0.1:1", 2, 3, topics)
     assert answer.startswith(raw + b"\0")
-    assert decode_ready_answer(answer) == (topic, Event("10.0.0.1:1", 2, 3, 0, b""))
+    assert decode_ready_reply(answer) == (topic, Event("10.0.0.1:1", 2, 3, 0, b""))
 
 
 def test_no_ready_topics_at_all_are_no_number_of_them() -> None:
-    assert parse_ready_question(ready_topic("A", 1) + b"0000") is None
+    assert parse_ready_request(ready_topic("A", 1) + b"0000") is None
 
 
 @pytest.mark.parametrize(
@@ -235,12 +235,12 @@ def test_a_ready_topic_sorts_behind_every_event_topic(
 def test_a_ready_answer_is_decoded_as_it_was_encoded(
     topic: str, subscriber: int, session: int, next_sequence: int
 ) -> None:
-    frame = encode_ready_answer(
+    frame = encode_ready_reply(
         topic, subscriber, "10.0.0.1:5556", session, next_sequence
     )
 
     assert frame.startswith(ready_topic(topic, subscriber) + b"\0")
-    assert decode_ready_answer(frame) == (
+    assert decode_ready_reply(frame) == (
         topic,
         Event("10.0.0.1:5556", session, next_sequence, 0, b""),
     )
@@ -249,18 +249,18 @@ def test_a_ready_answer_is_decoded_as_it_was_encoded(
 @given(TOPICS, SESSIONS)
 def test_a_ready_answer_is_no_event(topic: str, session: int) -> None:
     with pytest.raises(ProtocolError):
-        decode_event(encode_ready_answer(topic, session, "p", 1, 2))
+        decode_event(encode_ready_reply(topic, session, "p", 1, 2))
 
 
 def test_an_event_is_no_ready_answer() -> None:
-    assert decode_ready_answer(encode_event("A", "p", 1, 2, 3, b"")) is None
+    assert decode_ready_reply(encode_event("A", "p", 1, 2, 3, b"")) is None
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_ready_answer_or_none_or_a_protocol_error(data: bytes) -> None:
-    assert data.startswith(b"\xff") or decode_ready_answer(data) is None
+    assert data.startswith(b"\xff") or decode_ready_reply(data) is None
     try:
-        answer = decode_ready_answer(b"\xff" + data)
+        answer = decode_ready_reply(b"\xff" + data)
     except ProtocolError:
         return
     assert answer is not None
@@ -277,14 +277,14 @@ def test_any_bytes_are_a_ready_answer_or_none_or_a_protocol_error(data: bytes) -
 )
 def test_a_ready_answer_with_a_broken_body_is_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError):
-        decode_ready_answer(ready_topic("A", 1) + b"\0" + body)
+        decode_ready_reply(ready_topic("A", 1) + b"\0" + body)
 
 
 def test_a_ready_answer_with_a_broken_topic_is_a_protocol_error() -> None:
     body = msgspec.msgpack.encode(("p", 1, 2, 0, b""))
 
     with pytest.raises(ProtocolError, match="ready topic"):
-        decode_ready_answer(b"\xffA\xffnot-a-session\0" + body)
+        decode_ready_reply(b"\xffA\xffnot-a-session\0" + body)
 
 
 class _Huge(bytes):

@@ -14,30 +14,30 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.batches import (
     Batch,
-    counted,
+    cut_to_limit,
     decode_batch_body,
     encode_batch,
 )
 from pubsub_common.protocol.events import (
     Event,
     decode_event,
-    decode_ready_answer,
+    decode_ready_reply,
     encode_event,
-    encode_ready_answer,
+    encode_ready_reply,
     parse_ready_topic,
     ready_topic,
 )
 from pubsub_common.protocol.recovery_messages import (
-    ANSWER_BYTES,
-    ANSWER_EVENTS,
-    POSITION_S,
-    Question,
-    decode_answer,
+    POSITION_INTERVAL_S,
+    REPLY_MAX_BYTES,
+    REPLY_MAX_EVENTS,
+    RecoveryRequest,
     decode_position,
-    encode_answer,
+    decode_recovery_reply,
     encode_position,
+    encode_recovery_reply,
     parse_position_prefix,
-    parse_question,
+    parse_recovery_request,
     position_prefix,
     recovery_topic,
 )
@@ -165,7 +165,7 @@ def test_a_batch_is_read_and_written_as_documented(vector: dict[str, str]) -> No
     frame = bytes.fromhex(vector["frame"])
 
     assert encode_batch(batch) == frame
-    assert counted(frame, 100) == (batch.topic, frame, len(batch))
+    assert cut_to_limit(frame, 100) == (batch.topic, frame, len(batch))
 
 
 @pytest.mark.parametrize("line", REFUSED_BATCHES)
@@ -186,10 +186,10 @@ def test_the_ready_handshake_is_as_documented(vector: dict[str, str]) -> None:
     assert ready_topic(topic, subscriber) == question
     assert parse_ready_topic(question) == (topic, subscriber)
     assert (
-        encode_ready_answer(topic, subscriber, vector["publisher"], session, sequence)
+        encode_ready_reply(topic, subscriber, vector["publisher"], session, sequence)
         == answer
     )
-    assert decode_ready_answer(answer) == (
+    assert decode_ready_reply(answer) == (
         topic,
         Event(vector["publisher"], session, sequence, 0, b""),
     )
@@ -201,7 +201,7 @@ def test_recovery_is_as_documented(vector: dict[str, str]) -> None:
         int(vector[name])
         for name in ("session", "subscriber", "first", "last", "attempt")
     )
-    question = Question(vector["topic"], *numbers)
+    question = RecoveryRequest(vector["topic"], *numbers)
     raw, frame = (bytes.fromhex(vector[name]) for name in ("recovery_topic", "answer"))
     events = [
         (int(stamp), bytes.fromhex(payload))
@@ -213,14 +213,14 @@ def test_recovery_is_as_documented(vector: dict[str, str]) -> None:
     payloads = [payload for _, payload in events]
 
     assert recovery_topic(question) == raw
-    assert parse_question(raw) == question
+    assert parse_recovery_request(raw) == question
     assert (
-        encode_answer(
+        encode_recovery_reply(
             question, vector["publisher"], int(vector["sequence"]), stamps_ns, payloads
         )
         == frame
     )
-    decoded = decode_answer(frame)
+    decoded = decode_recovery_reply(frame)
     assert decoded is not None
     assert decoded[0] == question
     assert [(each.published_ns, each.payload) for each in decoded[1]] == events
@@ -243,9 +243,9 @@ def test_positions_are_as_documented(vector: dict[str, str]) -> None:
 def test_the_figures_of_recovery_are_the_documented_ones() -> None:
     text = " ".join(DOCUMENT.split())
 
-    assert f"at most {ANSWER_EVENTS} events" in text
-    assert f"a single one, {ANSWER_BYTES} bytes" in text
-    assert f"every {POSITION_S:g} seconds how far" in text
+    assert f"at most {REPLY_MAX_EVENTS} events" in text
+    assert f"a single one, {REPLY_MAX_BYTES} bytes" in text
+    assert f"every {POSITION_INTERVAL_S:g} seconds how far" in text
 
 
 # Tables

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.events import encode_body, ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import (
-    Question,
-    decode_answer,
+    RecoveryRequest,
     decode_position,
-    encode_answer,
+    decode_recovery_reply,
     encode_position,
+    encode_recovery_reply,
     parse_position_prefix,
-    parse_question,
+    parse_recovery_request,
     position_prefix,
     recovery_topic,
 )
@@ -25,7 +25,7 @@ TOPICS = st.text(
 )
 SESSIONS = st.integers(0, 2**53 - 1)
 QUESTIONS = st.builds(
-    lambda topic, publisher, subscriber, first, count, attempt: Question(
+    lambda topic, publisher, subscriber, first, count, attempt: RecoveryRequest(
         topic, publisher, subscriber, first, first + count, attempt
     ),
     TOPICS,
@@ -36,17 +36,17 @@ QUESTIONS = st.builds(
     st.integers(0, 2**16 - 1),
 )
 EVENTS = st.lists(st.tuples(st.integers(0, 2**62), st.binary(max_size=20)), max_size=5)
-QUESTION = Question("A", 1, 2, 3, 9, 0)
+QUESTION = RecoveryRequest("A", 1, 2, 3, 9, 0)
 
 
 @given(QUESTIONS)
-def test_a_question_survives_the_way(question: Question) -> None:
-    assert parse_question(recovery_topic(question)) == question
+def test_a_question_survives_the_way(question: RecoveryRequest) -> None:
+    assert parse_recovery_request(recovery_topic(question)) == question
 
 
 @given(QUESTIONS, QUESTIONS)
 def test_no_question_is_the_beginning_of_another(
-    one: Question, other: Question
+    one: RecoveryRequest, other: RecoveryRequest
 ) -> None:
     # ZeroMQ matches beginnings, so an answer would reach who asked something else.
     if one != other:
@@ -55,7 +55,7 @@ def test_no_question_is_the_beginning_of_another(
 
 @given(QUESTIONS, TOPICS)
 def test_no_private_topic_matches_what_is_meant_for_others(
-    question: Question, topic: str
+    question: RecoveryRequest, topic: str
 ) -> None:
     private = [recovery_topic(question), position_prefix(topic), ready_topic(topic, 1)]
     for one in private:
@@ -65,14 +65,14 @@ def test_no_private_topic_matches_what_is_meant_for_others(
 
 @given(QUESTIONS, EVENTS, st.integers(0, 2**60))
 def test_an_answer_survives_the_way(
-    question: Question, events: list[tuple[int, bytes]], more: int
+    question: RecoveryRequest, events: list[tuple[int, bytes]], more: int
 ) -> None:
     number = question.first + more
     stamps_ns, payloads = [each[0] for each in events], [each[1] for each in events]
 
-    frame = encode_answer(question, "10.0.0.1:1", number, stamps_ns, payloads)
+    frame = encode_recovery_reply(question, "10.0.0.1:1", number, stamps_ns, payloads)
 
-    decoded = decode_answer(frame)
+    decoded = decode_recovery_reply(frame)
     assert decoded is not None
     assert decoded[0] == question
     answer = decoded[1]
@@ -97,9 +97,9 @@ def test_a_position_survives_the_way(topic: str, session: int, number: int) -> N
     st.binary(max_size=90),
 )
 def test_any_bytes_are_something_or_a_protocol_error(start: bytes, rest: bytes) -> None:
-    parse_question(start + rest)
+    parse_recovery_request(start + rest)
     parse_position_prefix(start + rest)
-    for decode in (decode_answer, decode_position):
+    for decode in (decode_recovery_reply, decode_position):
         try:
             found = decode(start + rest)
         except ProtocolError:
@@ -123,7 +123,7 @@ def test_any_bytes_are_something_or_a_protocol_error(start: bytes, rest: bytes) 
     ],
 )
 def test_what_is_no_question_is_none(raw: bytes) -> None:
-    assert parse_question(raw) is None
+    assert parse_recovery_request(raw) is None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_is_no_question_is_none(raw: bytes) -> None:
 )
 def test_a_broken_answer_is_a_protocol_error(frame: bytes, reason: str) -> None:
     with pytest.raises(ProtocolError, match=reason):
-        decode_answer(frame)
+        decode_recovery_reply(frame)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.wildcards import (
-    Filters,
+    FilterTree,
     covers,
     is_filter,
     matches,
-    validate_names,
+    validate_publisher_topics,
     validate_subscriptions,
 )
 
@@ -75,7 +75,7 @@ def test_a_filter_has_a_level_that_is_a_wildcard(
 def test_the_tree_finds_what_matches_one_by_one(
     subscriptions: list[str], data: st.DataObject
 ) -> None:
-    tree: Filters[int] = Filters()
+    tree: FilterTree[int] = FilterTree()
     for key, subscription in enumerate(subscriptions):
         tree.add(subscription, key)
     gone = set(data.draw(st.lists(st.integers(0, 7), max_size=8)))
@@ -92,7 +92,7 @@ def test_the_tree_finds_what_matches_one_by_one(
 
 @given(st.lists(SUBSCRIPTIONS, max_size=8))
 def test_an_empty_tree_keeps_nothing(subscriptions: list[str]) -> None:
-    tree: Filters[int] = Filters()
+    tree: FilterTree[int] = FilterTree()
     for key, subscription in enumerate(subscriptions):
         tree.add(subscription, key)
     for key, subscription in enumerate(subscriptions):
@@ -111,11 +111,11 @@ def test_the_rest_comes_last(subscription: str) -> None:
 @pytest.mark.parametrize("topic", ["+", "a/+/b", "a/#", "#"])
 def test_a_publisher_has_no_wildcards(topic: str) -> None:
     with pytest.raises(ConfigError, match="for subscriptions"):
-        validate_names(["A", topic])
+        validate_publisher_topics(["A", topic])
 
 
 def test_ordinary_topics_are_both() -> None:
-    assert validate_names(["A", "C#", "A"]) == ("A", "C#")
+    assert validate_publisher_topics(["A", "C#", "A"]) == ("A", "C#")
     assert validate_subscriptions(["A", "C#", "a/+/#"]) == ("A", "C#", "a/+/#")
 
 

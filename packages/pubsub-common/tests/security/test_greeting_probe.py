@@ -17,15 +17,15 @@ from pubsub_common.client.session import Identity
 from pubsub_common.errors import BrokerUnreachable, HandshakeFailed
 from pubsub_common.security import greeting_probe
 from pubsub_common.security.handshake_failure import (
+    FailureReason,
     HandshakeFailure,
-    Why,
-    look_closer,
+    probe_reason,
 )
-from pubsub_common.security.keys import ClientKeys, act_as_server, new_pair
+from pubsub_common.security.keys import ClientKeys, configure_curve_server, new_key_pair
 
 WAIT_S = 30.0
 IDENTITY = Identity("subscriber", ("A",), "127.0.0.1", "realtime", "decentralized")
-HUNG_UP = HandshakeFailure(Why.HUNG_UP, retrying=True)
+HUNG_UP = HandshakeFailure(FailureReason.HUNG_UP, retrying=True)
 
 
 def greeting_of(mechanism: bytes, version: int = 3) -> bytes:
@@ -96,42 +96,47 @@ def test_libzmq_tells_its_mechanism_who_waits_for_it(
 ) -> None:
     router = context.socket(zmq.ROUTER)
     if secure:
-        act_as_server(router, new_pair())
+        configure_curve_server(router, new_key_pair())
     router.bind("tcp://127.0.0.1:*")
     where = router.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://")
 
-    assert greeting_probe.ask(where, WAIT_S) is secure
+    assert greeting_probe.probe(where, WAIT_S) is secure
 
 
 @pytest.mark.integration
 def test_who_does_not_answer_tells_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert greeting_probe.ask(f"127.0.0.1:{silent.getsockname()[1]}", 0.01) is None
+        assert (
+            greeting_probe.probe(f"127.0.0.1:{silent.getsockname()[1]}", 0.01) is None
+        )
     with socket.create_server(("127.0.0.1", 0)) as gone:
         where = f"127.0.0.1:{gone.getsockname()[1]}"
-    assert greeting_probe.ask(where) is None
+    assert greeting_probe.probe(where) is None
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("mechanism", "with_keys", "why"),
     [
-        (b"CURVE", False, Why.MISMATCH),
-        (b"NULL", True, Why.MISMATCH),
-        (b"CURVE", True, Why.OTHER_KEY),
-        (b"NULL", False, Why.HUNG_UP),
-        (b"?", True, Why.HUNG_UP),
+        (b"CURVE", False, FailureReason.MISMATCH),
+        (b"NULL", True, FailureReason.MISMATCH),
+        (b"CURVE", True, FailureReason.OTHER_KEY),
+        (b"NULL", False, FailureReason.HUNG_UP),
+        (b"?", True, FailureReason.HUNG_UP),
     ],
 )
 def test_why_somebody_hangs_up_is_asked(
-    hangs_up: Callable[[bytes], HangsUp], mechanism: bytes, with_keys: bool, why: Why
+    hangs_up: Callable[[bytes], HangsUp],
+    mechanism: bytes,
+    with_keys: bool,
+    why: FailureReason,
 ) -> None:
     where = hangs_up(mechanism).where
 
-    assert look_closer(HUNG_UP, where, with_keys=with_keys).why is why
+    assert probe_reason(HUNG_UP, where, with_keys=with_keys).why is why
 
-    turned_away = HandshakeFailure(Why.TURNED_AWAY, retrying=False)
-    assert look_closer(turned_away, where, with_keys=with_keys) == turned_away
+    turned_away = HandshakeFailure(FailureReason.TURNED_AWAY, retrying=False)
+    assert probe_reason(turned_away, where, with_keys=with_keys) == turned_away
 
 
 @pytest.mark.integration
@@ -148,7 +153,7 @@ def test_a_client_gives_the_reason_and_no_guess_before_it(
     said: str,
 ) -> None:
     where = hangs_up(mechanism).where
-    keys = ClientKeys("bob", new_pair(), new_pair().public, "bob.keys")
+    keys = ClientKeys("bob", new_key_pair(), new_key_pair().public, "bob.keys")
     client = ControlClient(
         context,
         f"tcp://{where}",
@@ -175,7 +180,7 @@ def test_a_client_of_another_broker_gives_the_reason_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     where = hangs_up(b"CURVE").where
-    keys = ClientKeys("bob", new_pair(), new_pair().public, "bob.keys")
+    keys = ClientKeys("bob", new_key_pair(), new_key_pair().public, "bob.keys")
     client = ControlClient(
         context, f"tcp://{where}", IDENTITY, lambda _: None, keys=keys
     )

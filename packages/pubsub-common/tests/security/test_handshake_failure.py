@@ -6,9 +6,9 @@ import pytest
 import zmq
 
 from pubsub_common.security.handshake_failure import (
+    FailureReason,
     HandshakeFailure,
-    HandshakeJudge,
-    Why,
+    HandshakeFailureDetector,
     explain,
 )
 
@@ -16,24 +16,24 @@ MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
 
 
 def test_what_libzmq_does_not_try_again_is_certain() -> None:
-    judge = HandshakeJudge()
+    judge = HandshakeFailureDetector()
 
     assert judge.take(int(zmq.EVENT_HANDSHAKE_FAILED_AUTH), 400) == HandshakeFailure(
-        Why.TURNED_AWAY, retrying=False
+        FailureReason.TURNED_AWAY, retrying=False
     )
     assert judge.take(
         int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL), MISMATCH
-    ) == HandshakeFailure(Why.MISMATCH, retrying=False)
+    ) == HandshakeFailure(FailureReason.MISMATCH, retrying=False)
 
 
 def test_a_server_that_hangs_up_once_may_have_ended() -> None:
-    judge = HandshakeJudge()
+    judge = HandshakeFailureDetector()
     hung_up = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 
     assert [judge.take(hung_up, 104) for _ in range(5)] == [
         None,
         None,
-        HandshakeFailure(Why.HUNG_UP, retrying=True),
+        HandshakeFailure(FailureReason.HUNG_UP, retrying=True),
         None,
         None,
     ]
@@ -41,16 +41,16 @@ def test_a_server_that_hangs_up_once_may_have_ended() -> None:
     assert judge.take(hung_up, 104) is None
 
 
-@pytest.mark.parametrize("why", Why)
+@pytest.mark.parametrize("why", FailureReason)
 @pytest.mark.parametrize("keys", [None, "alice.keys"])
 def test_each_failure_is_one_line_that_says_what_to_do(
-    why: Why, keys: str | None
+    why: FailureReason, keys: str | None
 ) -> None:
     text = explain(HandshakeFailure(why, retrying=False), "10.0.0.1:5555", keys)
 
     assert "10.0.0.1:5555" in text
     assert "\n" not in text
-    if keys is None and why is not Why.TURNED_AWAY:
+    if keys is None and why is not FailureReason.TURNED_AWAY:
         assert "--keys" in text
     if keys is not None:
         assert keys in text

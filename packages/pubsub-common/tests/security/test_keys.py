@@ -13,16 +13,16 @@ from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,
-    client_file,
+    client_file_text,
     load_client_keys,
-    new_pair,
+    new_key_pair,
     parse_toml,
     read_secret,
     write_secret,
 )
 
-PAIR = new_pair()
-BROKER = new_pair().public
+PAIR = new_key_pair()
+BROKER = new_key_pair().public
 
 
 def written(path: Path, text: str, mode: int = 0o600) -> Path:
@@ -46,7 +46,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "alice.keys"
     keys = ClientKeys("alice", PAIR, BROKER)
 
-    write_secret(path, client_file(keys))
+    write_secret(path, client_file_text(keys))
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load_client_keys(path) == ClientKeys("alice", PAIR, BROKER, str(path))
@@ -91,7 +91,7 @@ def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> Non
         (content(public=""), "public is not a key"),
         (content(secret=""), "secret is not a key"),
         (content(secret="x"), "secret is not a key"),
-        (content(public=new_pair().public), "does not belong"),
+        (content(public=new_key_pair().public), "does not belong"),
         (content(broker=""), "broker is not the public key"),
         (content(name=""), "name is missing"),
         ("name = ", "not TOML"),

@@ -11,20 +11,20 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.net.sockets import end_context, new_context
+from pubsub_common.net.sockets import new_context, terminate_context
 from pubsub_common.protocol.events import ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import (
-    Question,
+    RecoveryRequest,
     position_prefix,
     recovery_topic,
 )
 from pubsub_common.security.keys import (
     KeyPair,
-    act_as_client,
-    act_as_server,
-    new_pair,
+    configure_curve_client,
+    configure_curve_server,
+    new_key_pair,
 )
-from pubsub_common.security.subscription_guard import Guard, topic_of
+from pubsub_common.security.subscription_guard import SubscriptionGuard, topic_of
 from pubsub_common.security.zap_server import ZapServer
 
 WAIT_S = 30
@@ -35,7 +35,7 @@ numbers = st.integers(0, 2**53 - 1)
 
 @given(names, numbers)
 def test_each_kind_of_subscription_has_its_topic(name: str, number: int) -> None:
-    question = Question(name, number, number, 0, number, 3)
+    question = RecoveryRequest(name, number, number, 0, number, 3)
 
     assert topic_of(topic_prefix(name)) == name
     assert topic_of(ready_topic(name, number)) == name
@@ -71,14 +71,14 @@ class Bench:
         # Its own, as the server of handshakes ends with it, by itself.
         self.context = new_context()
         self.sockets: list[zmq.Socket[bytes]] = []
-        self.pair = new_pair()
-        self.clients = {name: new_pair() for name in ("a", "b")}
+        self.pair = new_key_pair()
+        self.clients = {name: new_key_pair() for name in ("a", "b")}
         self.refused: list[tuple[str, str]] = []
         ZapServer(self.context, lambda _key, _address: True)
         self.xpub = self._socket(zmq.XPUB)
         self.xpub.set_hwm(queue_limit)
-        act_as_server(self.xpub, self.pair)
-        self.guard = Guard(
+        configure_curve_server(self.xpub, self.pair)
+        self.guard = SubscriptionGuard(
             self.xpub,
             self.permits,
             lambda key, what, _: self.refused.append((key, what)),
@@ -93,7 +93,7 @@ class Bench:
     def connect(self, name: str, kind: int = zmq.SUB) -> Any:
         socket = self._socket(kind)
         socket.rcvtimeo = WAIT_S * 1000
-        act_as_client(socket, self.clients[name], self.pair.public)
+        configure_curve_client(socket, self.clients[name], self.pair.public)
         socket.connect(self.address)
         return socket
 
@@ -104,7 +104,7 @@ class Bench:
     def close(self) -> None:
         for socket in self.sockets:
             socket.close(linger=0)
-        end_context(self.context)
+        terminate_context(self.context)
 
     def told(self, count: int) -> list[bytes]:
         found: list[bytes] = []
@@ -217,7 +217,7 @@ def test_who_is_hung_up_on_is_judged_anew(
     assert bench.told(1) == [b"\1A\0"]
     monkeypatch.setattr(bench.guard, "_permits", lambda _key, _topic: False)
 
-    bench.guard.hang_up([bench.clients["a"].public])
+    bench.guard.recheck([bench.clients["a"].public])
 
     assert bench.told(1) == [b"\0A\0"]
     bench.wait_until(lambda: bench.guard.receive() or bench.refused)
@@ -238,7 +238,7 @@ def test_who_may_still_have_all_that_it_has_misses_nothing(
     bench.wait_until(lambda: bench.guard.receive() or bench.guard._counts == both)
     monkeypatch.setattr(bench.guard, "_permits", lambda _key, topic: topic == "A")
 
-    bench.guard.hang_up([bench.clients["a"].public])
+    bench.guard.recheck([bench.clients["a"].public])
 
     bench.xpub.send(b"A\0event")
     assert here.poll(WAIT_S * 1000)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zmq.utils import z85
 
-from pubsub_common.security.zap_server import answer
+from pubsub_common.security.zap_server import zap_reply
 
 KEY = bytes(range(32))
 PUBLIC = z85.encode(KEY)
@@ -20,12 +20,12 @@ def test_a_key_that_is_allowed_is_let_in_under_its_name() -> None:
         asked.append((key, address))
         return True
 
-    assert answer(REQUEST, allows) == [b"1.0", b"7", b"200", b"", PUBLIC, b""]
+    assert zap_reply(REQUEST, allows) == [b"1.0", b"7", b"200", b"", PUBLIC, b""]
     assert asked == [(PUBLIC.decode(), "10.0.0.9")]
 
 
 def test_a_key_that_is_not_allowed_is_turned_away() -> None:
-    reply = answer(REQUEST, lambda _key, _address: False)
+    reply = zap_reply(REQUEST, lambda _key, _address: False)
 
     assert reply[:3] == [b"1.0", b"7", b"400"]
     assert reply[4] == b""
@@ -48,7 +48,7 @@ def test_anything_else_is_turned_away(place: int, other: bytes, short: bool) -> 
         and len(request[6]) == 32
     )
 
-    reply = answer(request, lambda _key, _address: True)
+    reply = zap_reply(request, lambda _key, _address: True)
 
     assert (reply[2] == b"200") is fits
     assert len(reply) == 6

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_perf.commands.registry import PROGRAM, SUBCOMMANDS
 
 EXIT_INTERRUPTED: Final = 130
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_perf import __version__
 
-    words = program.normalise_argv(sys.argv[1:] if argv is None else argv)
+    words = console_script.normalise_argv(sys.argv[1:] if argv is None else argv)
     by_name = {each.name: each for each in SUBCOMMANDS}
     if not words or words[0] not in by_name:
         if words and not words[0].startswith("-"):
@@ -41,17 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(
                 f"{PROGRAM}: unknown command {words[0]}; try {known}", file=sys.stderr
             )
-            return program.EXIT_USAGE
-        program.parse(USAGE, words, PROGRAM, __version__)
-        return program.EXIT_OK
+            return console_script.EXIT_USAGE
+        console_script.parse(USAGE, words, PROGRAM, __version__)
+        return console_script.EXIT_OK
     run = by_name[words[0]].load()
-    exit_code = program.EXIT_OK
+    exit_code = console_script.EXIT_OK
 
     def work() -> None:
         nonlocal exit_code
         exit_code = run(words)
 
     try:
-        return program.run(PROGRAM, work) or exit_code
+        return console_script.run(PROGRAM, work) or exit_code
     except KeyboardInterrupt:
-        return program.fail(PROGRAM, "interrupted", EXIT_INTERRUPTED)
+        return console_script.print_error(PROGRAM, "interrupted", EXIT_INTERRUPTED)

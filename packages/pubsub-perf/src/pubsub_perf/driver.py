@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from pubsub_common import defaults
-from pubsub_common.cli import config_file, program, usage_text
+from pubsub_common.cli import config_file, console_script, option_texts, usage_text
 from pubsub_common.cli.parser import CONFIG_VARIABLE
-from pubsub_common.cli.settings import Source, part_broker
+from pubsub_common.cli.settings import Source, split_broker_address
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net import addresses
 
@@ -42,9 +42,9 @@ Options:
   --publisher COUNT               create COUNT publishers (also -pub COUNT)
   --subscriber COUNT              create COUNT subscribers (also -sub COUNT)
   --broker COUNT                  create a broker; COUNT must be 1
-{program.TOPIC_OPTION}
-{program.BROKER_OPTIONS}
-{program.CENTRALIZED_OPTION}
+{option_texts.TOPIC_OPTION}
+{option_texts.BROKER_OPTIONS}
+{option_texts.CENTRALIZED_OPTION}
   --secure DIR                    broker: let in only clients with keys that are enrolled
                                   in the folder DIR (see pubsub-broker keygen)
   -i, --indefinite                go on until stopped
@@ -59,9 +59,9 @@ Options:
                                   [default: {defaults.PUBLISHER_PORT}]
   --bind ADDRESS                  broker: IP address to serve; without it that of the
                                   Mininet host, else {defaults.LOOPBACK}
-{program.ADDRESS_OPTION}
-{program.CLOCK_OPTION}
-{program.COMMON_OPTIONS}
+{option_texts.ADDRESS_OPTION}
+{option_texts.CLOCK_OPTION}
+{option_texts.COMMON_OPTIONS}
 """
 
 _ROLES: Final = ("publisher", "subscriber", "broker")
@@ -92,18 +92,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_perf import __version__
 
-    options = program.parse(USAGE, argv, PROGRAM, __version__)
+    options = console_script.parse(USAGE, argv, PROGRAM, __version__)
     try:
         role, commands = plan(options)
         keys = piped_keys(options) if len(commands) > 1 else None
     except ConfigError as error:
-        return program.fail(PROGRAM, error, program.EXIT_USAGE)
+        return console_script.print_error(PROGRAM, error, console_script.EXIT_USAGE)
     if len(commands) == 1:
         return role_main(role)(commands[0])
-    return program.run(PROGRAM, lambda: run_together(role, commands, keys))
+    return console_script.run(PROGRAM, lambda: run_together(role, commands, keys))
 
 
-def plan(options: program.Options) -> tuple[str, list[list[str]]]:
+def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
     """The role, and the words for its script, once for each instance.
 
     Raises:
@@ -116,7 +116,7 @@ def plan(options: program.Options) -> tuple[str, list[list[str]]]:
             f"exactly one of --publisher, --subscriber, --broker is needed, not {which}"
         )
     role = asked[0]
-    count = program.whole_number(options, f"--{role}")
+    count = console_script.whole_number(options, f"--{role}")
     if role == "broker" and count > 1:
         raise ConfigError(
             f"--broker {count}: a system has one broker, so COUNT must be 1"
@@ -128,9 +128,15 @@ def plan(options: program.Options) -> tuple[str, list[list[str]]]:
             raise ConfigError("-f is for subscribers only")
         if options["--indefinite"]:
             raise ConfigError("-f needs a limited number of events, so not with -i")
-    if role == "broker" and program.strength(options, "--keys") == Source.WORDS:
+    if (
+        role == "broker"
+        and console_script.source_of(options, "--keys") == Source.COMMAND_LINE
+    ):
         raise ConfigError("--keys is for clients; a broker takes --secure DIR")
-    if role != "broker" and program.strength(options, "--secure") == Source.WORDS:
+    if (
+        role != "broker"
+        and console_script.source_of(options, "--secure") == Source.COMMAND_LINE
+    ):
         raise ConfigError("--secure is for a broker; clients take --keys FILE")
     told = given(options)
     if count > 1 and by_pipe(options):
@@ -144,7 +150,7 @@ def plan(options: program.Options) -> tuple[str, list[list[str]]]:
     return role, commands
 
 
-def given(options: program.Options) -> dict[str, Any]:
+def given(options: console_script.Options) -> dict[str, Any]:
     """The options that were given to the driver itself: in words, or in its own table
     of a file of settings. Those of the other tables the role finds in the same file."""
     path = options["--config"] or os.environ.get(CONFIG_VARIABLE)
@@ -155,21 +161,21 @@ def given(options: program.Options) -> dict[str, Any]:
     words = {
         name: value
         for name, value in options.items()
-        if program.strength(options, name) == Source.WORDS
+        if console_script.source_of(options, name) == Source.COMMAND_LINE
     }
     if "--broker-address" in words:
         found.pop("--broker-address", None)
-    part_broker(found)
+    split_broker_address(found)
     return {**found, **words}
 
 
-def by_pipe(options: program.Options) -> bool:
+def by_pipe(options: console_script.Options) -> bool:
     """Whether the keys come by a pipe, as a shell's ``<(vault ...)`` is one: processes
     that this one starts do not have it, and only one of them could read it."""
     return bool(options["--keys"]) and Path(options["--keys"]).is_fifo()
 
 
-def piped_keys(options: program.Options) -> bytes | None:
+def piped_keys(options: console_script.Options) -> bytes | None:
     """The file of keys that comes by a pipe, to be handed on; None: none does.
 
     Raises:
@@ -177,9 +183,9 @@ def piped_keys(options: program.Options) -> bytes | None:
     """
     if not by_pipe(options):
         return None
-    from pubsub_common.security.keys import client_file, load_client_keys
+    from pubsub_common.security.keys import client_file_text, load_client_keys
 
-    return client_file(load_client_keys(options["--keys"])).encode()
+    return client_file_text(load_client_keys(options["--keys"])).encode()
 
 
 def words_for(
@@ -198,7 +204,7 @@ def words_for(
         if count > 1 and name == "--filename":
             value = numbered(value, index)
         elif count > 1 and name == "--bind-port":
-            value = str(program.port_number(options, name) + index)
+            value = str(console_script.port_number(options, name) + index)
         words += [name, value]
     return words
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
-from pubsub_common.client.aio import EVENTS_A_TURN, Asynchronous, arguments_of
+from pubsub_common.client.aio import EVENTS_PER_YIELD, Asynchronous, with_arguments_of
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher.payloads import json_payload
 from pubsub_publisher.publisher import Publisher as SyncPublisher
@@ -38,7 +38,7 @@ class Publisher(Asynchronous[SyncPublisher]):
     publishes leave in order.
     """
 
-    @arguments_of(SyncPublisher)
+    @with_arguments_of(SyncPublisher)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._inner = SyncPublisher(*args, **kwargs)
         self._senders: dict[str, Callable[[bytes], int]] = {}
@@ -65,9 +65,9 @@ class Publisher(Asynchronous[SyncPublisher]):
                 queue was full (``overflow="block"``), or the broker refuses it. The
                 event then was not published.
         """
-        self._since_turn += 1
-        if self._since_turn >= EVENTS_A_TURN:
-            await self._give_way()
+        self._since_yield += 1
+        if self._since_yield >= EVENTS_PER_YIELD:
+            await self._yield_to_loop()
         send = self._senders.get(topic) or self._sender(topic, payload)
         if not isinstance(payload, bytes):
             if not isinstance(payload, str):
@@ -108,7 +108,7 @@ class Publisher(Asynchronous[SyncPublisher]):
         default = inner._topics.default(topic)
         count = 0
         for chunk in chunks(inner._outlet, events, default, inner._now_ns):
-            await self._give_way()
+            await self._yield_to_loop()
             batch = chunk.topic, chunk.stamps_ns, chunk.payloads
             if self._waiting or not self._attempt(*batch):
                 await self._send_in_turn(*batch)

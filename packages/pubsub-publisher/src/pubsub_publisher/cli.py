@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script, option_texts
 from pubsub_publisher.input import options as input_options
 from pubsub_publisher.measurement_files import Measure
 
@@ -31,7 +31,7 @@ published before: see --wait-for. The publisher works the same in both dissemina
 models; it is the broker and the subscribers that are told which.
 
 Options:
-{program.TOPIC_OPTION}
+{option_texts.TOPIC_OPTION}
   --stdin                         publish each line of standard input as it comes
   -0, --null                      with --stdin: lines end in a zero byte
   --file FILE                     publish the content of FILE as one event; repeat for
@@ -39,13 +39,13 @@ Options:
   -l TEXT, --literal TEXT         publish TEXT, --count times or once
   --count N                       stop after N events
   --rate RATE                     publish at most RATE events a second
-{program.BROKER_OPTIONS}
-{program.RUN_OPTIONS}
+{option_texts.BROKER_OPTIONS}
+{option_texts.RUN_OPTIONS}
   -s SECONDS, --sleep SECONDS     time between events; 0: as fast as possible
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
   --bind-port PORT                port to publish from (also -bp); one in use is
                                   passed over [default: {defaults.PUBLISHER_PORT}]
-{program.ADDRESS_OPTION}
+{option_texts.ADDRESS_OPTION}
   --wait-for N                    publish only when N subscribers are ready
   --hold                          when ready, print "ready" and wait for a line
                                   on standard input: the time of the first event,
@@ -60,14 +60,16 @@ Options:
                                   subscribers that missed them [default: 0]
   --strength N                    of publishers with one topic, subscribers are
                                   given the events of the strongest only
-{program.CLOCK_OPTION}
-{program.MEASURE_OPTIONS}
-{program.LOG_OPTION}
-{program.COMMON_OPTIONS}
+{option_texts.CLOCK_OPTION}
+{option_texts.MEASUREMENT_OPTIONS}
+{option_texts.LOG_OPTION}
+{option_texts.COMMON_OPTIONS}
 """
 
 
-def build(options: program.Options, *, on_sent: OnSent | None = None) -> Publisher:
+def build(
+    options: console_script.Options, *, on_sent: OnSent | None = None
+) -> Publisher:
     """A publisher as the options ask.
 
     Raises:
@@ -76,33 +78,34 @@ def build(options: program.Options, *, on_sent: OnSent | None = None) -> Publish
     from pubsub_publisher.publisher import Publisher
 
     limit = (
-        program.choose(options, "--count", "--max-event-count") or "--max-event-count"
+        console_script.chosen_option(options, "--count", "--max-event-count")
+        or "--max-event-count"
     )
     overflow = options["--overflow"]
     if overflow is None:
         # Who pipes a file in wants it to arrive, and can wait.
         overflow = "block" if input_options.source(options) else "drop"
     return Publisher(
-        broker_address=program.required(options, "--broker-address", "-b HOST"),
-        topics=program.required(options, "--topic", "-t TOPIC"),
+        broker_address=console_script.required(options, "--broker-address", "-b HOST"),
+        topics=console_script.required(options, "--topic", "-t TOPIC"),
         indefinite=options["--indefinite"]
-        and program.strength(options, "--indefinite")
-        >= program.strength(options, limit),
-        max_event_count=program.whole_number(options, limit),
+        and console_script.source_of(options, "--indefinite")
+        >= console_script.source_of(options, limit),
+        max_event_count=console_script.whole_number(options, limit),
         sleep_period=input_options.period_s(options),
-        bind_port=program.port_number(options, "--bind-port"),
-        broker_port=program.port_number(options, "--broker-port"),
+        bind_port=console_script.port_number(options, "--bind-port"),
+        broker_port=console_script.port_number(options, "--broker-port"),
         address=options["--address"],
         clock=options["--clock"],
-        connect_timeout_s=program.seconds(options, "--connect-timeout"),
+        connect_timeout_s=console_script.seconds(options, "--connect-timeout"),
         overflow=overflow,
         queue_limit=None
         if options["--queue-limit"] is None
-        else program.whole_number(options, "--queue-limit"),
-        payload_bytes=program.whole_number(options, "--payload-size", minimum=0),
+        else console_script.whole_number(options, "--queue-limit"),
+        payload_bytes=console_script.whole_number(options, "--payload-size", minimum=0),
         on_sent=on_sent,
-        history=program.whole_number(options, "--history", minimum=0),
-        strengths=program.whole_number(options, "--strength", minimum=0)
+        history=console_script.whole_number(options, "--history", minimum=0),
+        strengths=console_script.whole_number(options, "--strength", minimum=0)
         if options["--strength"] is not None
         else None,
         keys=options["--keys"],
@@ -113,14 +116,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_publisher import __version__
 
-    options = program.parse(USAGE, argv, PROGRAM, __version__)
+    options = console_script.parse(USAGE, argv, PROGRAM, __version__)
 
     def work() -> None:
-        program.set_up_logging(
+        console_script.set_up_logging(
             PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
         )
         wait_for = (
-            program.whole_number(options, "--wait-for") if options["--wait-for"] else 0
+            console_script.whole_number(options, "--wait-for")
+            if options["--wait-for"]
+            else 0
         )
         feed = input_options.feed(options)
         measure = Measure(options["--details"], options["--report"])
@@ -130,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             measure.write(publisher)
 
-    return program.run(PROGRAM, work)
+    return console_script.run(PROGRAM, work)
 
 
 def run(
@@ -149,7 +154,7 @@ def run(
 
     # Waits without a time limit: only a signal makes them end like this.
     ended_by_signal = contextlib.suppress(NotReady)
-    with program.stopped_by_signals(publisher.stop), ended_by_signal, publisher:
+    with console_script.stop_on_signals(publisher.stop), ended_by_signal, publisher:
         publisher.wait_for_subscribers(wait_for)
         if feed is not None:
             feed(publisher)

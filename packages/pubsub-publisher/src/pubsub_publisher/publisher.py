@@ -18,23 +18,23 @@ import zmq
 from pubsub_common import defaults, validation
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.session import (
+    Accepted,
+    GrantsUpdated,
     Identity,
-    Joined,
-    Refused,
-    SessionEvent,
-    Trusted,
+    Rejected,
+    SessionUpdate,
 )
 from pubsub_common.errors import CannotListen, ConfigError, PubSubError
 from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.net import addresses
 from pubsub_common.net.sockets import (
     bind_first_free,
-    end_context,
     endpoint,
     new_context,
+    terminate_context,
     wait_until_sent,
 )
-from pubsub_common.protocol.endpoints import broker_of
+from pubsub_common.protocol.endpoints import broker_endpoint
 from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.pacing.precise_sleep import wait_until
 from pubsub_publisher.pacing.schedule import Schedule
@@ -139,7 +139,9 @@ class Publisher:
         )
         validation.in_range("history", history, 0, _MAX_HISTORY)
         validation.at_least("history_bytes", history_bytes)
-        self.broker_address, self._broker_port = broker_of(broker_address, broker_port)
+        self.broker_address, self._broker_port = broker_endpoint(
+            broker_address, broker_port
+        )
         self._broker_ip = ""  # found by `configure`
         self._topics = TopicBook(
             topics,
@@ -240,9 +242,9 @@ class Publisher:
             self._context,
             endpoint(self._broker_ip, self._broker_port),
             self._identity(),
-            self._on_session_event,
+            self._on_session_update,
             service=self._serve,
-            watch_fd=self._outlet.fd,
+            input_fd=self._outlet.fd,
             keys=self._keys,
             published=self._topics.published,
         )
@@ -289,7 +291,7 @@ class Publisher:
                 self._outlet.part(until - time.monotonic())
         wait_until_sent(self.bind_port, until - time.monotonic())
         self._outlet.close(max(0.0, until - time.monotonic()))
-        end_context(self._context, until - time.monotonic())
+        terminate_context(self._context, until - time.monotonic())
 
     def __enter__(self) -> Self:
         self.configure()
@@ -530,18 +532,18 @@ class Publisher:
         look_s = self._stalls.look(published, self.bind_port, time.monotonic())
         return look_s if again_s is None else min(again_s, look_s)
 
-    def _on_session_event(self, event: SessionEvent) -> None:
+    def _on_session_update(self, event: SessionUpdate) -> None:
         """In the control thread. A publisher keeps its session and numbers when it
         registers again, so there is nothing to change."""
         match event:
-            case Joined(reply):
+            case Accepted(reply):
                 self._let_in(reply.vouched)
                 self._outlet.replies.audience.expect(reply.listeners)
                 if self.session < 0:
                     self.session = self._outlet.session = reply.session
-            case Trusted(vouched):
+            case GrantsUpdated(vouched):
                 self._let_in(vouched)
-            case Refused():
+            case Rejected():
                 self._outlet.refuse_events()
 
     def _let_in(self, vouched: Iterable[Vouched]) -> None:

@@ -11,9 +11,9 @@ import pytest
 import zmq
 from support.publisher_peers import WAIT_MS, events_of
 
-from pubsub_common.net.sockets import end_context
+from pubsub_common.net.sockets import terminate_context
 from pubsub_common.protocol.batches import is_batch
-from pubsub_common.protocol.events import PRIVATE, decode_ready_answer, ready_topic
+from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, ready_topic
 from pubsub_publisher.sending.event_socket import LINGER_NS, Outlet
 from pubsub_publisher.topics.topic_state import TopicState
 
@@ -78,7 +78,7 @@ class Bench:
             self.outlet.socket.poll(10)
             self.outlet.serve()
             if self.subscriber.poll(10):
-                answered = decode_ready_answer(self.subscriber.recv())
+                answered = decode_ready_reply(self.subscriber.recv())
                 if answered is not None:
                     return answered[1].sequence
 
@@ -87,7 +87,7 @@ class Bench:
         found: list[bytes] = []
         while sum(len(events_of(frame)) for frame in found) < events:
             frame = self.subscriber.recv()
-            if not frame.startswith(PRIVATE):  # what was asked before
+            if not frame.startswith(PRIVATE_MARK):  # what was asked before
                 found.append(frame)
         return found
 
@@ -104,7 +104,7 @@ def new_bench(**options: Any) -> Iterator[Bench]:
         yield bench
     finally:
         bench.close()
-        end_context(context)
+        terminate_context(context)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import zmq
 
-from pubsub_common.protocol.events import decode_ready_answer, ready_topic
+from pubsub_common.protocol.events import decode_ready_reply, ready_topic
 from pubsub_common.protocol.recovery_messages import (
-    POSITION_S,
-    Question,
-    decode_answer,
+    POSITION_INTERVAL_S,
+    RecoveryRequest,
     decode_position,
+    decode_recovery_reply,
     position_prefix,
     recovery_topic,
 )
@@ -20,7 +20,7 @@ from pubsub_publisher.topics.topic_state import TopicState
 
 ADDRESS, SESSION = "127.0.0.1:1", 7
 BEGINS, ENDS = b"\x01", b"\x00"
-QUESTION = Question("A", SESSION, 9, 2, 4, 0)
+QUESTION = RecoveryRequest("A", SESSION, 9, 2, 4, 0)
 
 
 class Bench:
@@ -40,12 +40,12 @@ class Bench:
             raise zmq.Again
         self.sent.append(frame)
 
-    def ask(self, question: Question) -> None:
+    def ask(self, question: RecoveryRequest) -> None:
         self.replies.take(BEGINS + recovery_topic(question))
         self.replies.answer(ADDRESS, SESSION)
 
     def answers(self) -> list[tuple[int, list[bytes]]]:
-        decoded = [decode_answer(frame) for frame in self.sent]
+        decoded = [decode_recovery_reply(frame) for frame in self.sent]
         return [(each[1].sequence, each[1].payloads) for each in decoded if each]
 
 
@@ -80,7 +80,9 @@ def test_who_keeps_nothing_says_so_at_once() -> None:
     [QUESTION._replace(publisher=8), QUESTION._replace(topic="C")],
     ids=["session", "topic"],
 )
-def test_a_question_to_another_publisher_is_passed_over(question: Question) -> None:
+def test_a_question_to_another_publisher_is_passed_over(
+    question: RecoveryRequest,
+) -> None:
     bench = Bench()
 
     bench.ask(question)
@@ -134,9 +136,9 @@ def test_positions_are_told_while_somebody_wants_to_know() -> None:
     bench.replies.take(BEGINS + position_prefix("A"))
     bench.replies.take(BEGINS + position_prefix("C"))
 
-    assert tell(ADDRESS, SESSION, now=1.0) == POSITION_S
-    assert tell(ADDRESS, SESSION, now=2.0) == POSITION_S - 1
-    assert tell(ADDRESS, SESSION, now=1 + POSITION_S) == POSITION_S
+    assert tell(ADDRESS, SESSION, now=1.0) == POSITION_INTERVAL_S
+    assert tell(ADDRESS, SESSION, now=2.0) == POSITION_INTERVAL_S - 1
+    assert tell(ADDRESS, SESSION, now=1 + POSITION_INTERVAL_S) == POSITION_INTERVAL_S
     told = [decode_position(frame) for frame in bench.sent]
     assert [each and (each[0], each[1].session, each[1].sequence) for each in told] == [
         ("A", SESSION, 6)
@@ -152,7 +154,9 @@ def test_a_position_that_finds_no_room_is_left_out() -> None:
     bench.replies.take(BEGINS + position_prefix("A"))
     bench.full = True
 
-    assert bench.replies.tell_positions(ADDRESS, SESSION, now=1.0) == POSITION_S
+    assert (
+        bench.replies.tell_positions(ADDRESS, SESSION, now=1.0) == POSITION_INTERVAL_S
+    )
 
 
 def test_a_subscriber_that_has_more_topics_now_is_ready_with_all_of_them() -> None:
@@ -211,7 +215,7 @@ def test_the_ready_handshake_is_answered_beside_it() -> None:
     bench.replies.take(BEGINS + ready_topic("A", 9))
     bench.replies.answer(ADDRESS, SESSION)
 
-    answered = decode_ready_answer(bench.sent[0])
+    answered = decode_ready_reply(bench.sent[0])
     assert answered is not None
     assert (answered[0], answered[1].sequence) == ("A", 6)
     assert bench.replies.audience.subscribers == {9}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.protocol.recovery_messages import ANSWER_BYTES, ANSWER_EVENTS
+from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES, REPLY_MAX_EVENTS
 from pubsub_publisher.topics.history import History
 
 
@@ -58,13 +58,13 @@ def test_a_part_has_so_many_events_and_bytes_at_most() -> None:
     for number in range(1000):
         small.add(number, b"")
     for number in range(3):
-        large.add(number, bytes(ANSWER_BYTES // 2))
-        huge.add(number, bytes(ANSWER_BYTES + 1))
+        large.add(number, bytes(REPLY_MAX_BYTES // 2))
+        huge.add(number, bytes(REPLY_MAX_BYTES + 1))
 
     assert small.part(10, 999) == (
         10,
-        list(range(10, 10 + ANSWER_EVENTS)),
-        [b""] * ANSWER_EVENTS,
+        list(range(10, 10 + REPLY_MAX_EVENTS)),
+        [b""] * REPLY_MAX_EVENTS,
     )
     assert large.part(0, 2)[1] == [0, 1]
     assert huge.part(1, 2)[1] == [1]

@@ -20,10 +20,10 @@ from operator import length_hint
 from typing import Any, Final, TypeVar
 
 from pubsub_common.client.aio import (
-    EVENTS_A_TURN,
+    EVENTS_PER_YIELD,
     Asynchronous,
-    arguments_of,
-    to_the_end,
+    run_to_completion,
+    with_arguments_of,
 )
 from pubsub_common.errors import PubSubError
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
@@ -47,7 +47,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
     each event goes to one of them.
     """
 
-    @arguments_of(SyncSubscriber)
+    @with_arguments_of(SyncSubscriber)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._inner = SyncSubscriber(*args, **kwargs)
         self._receiver = self._inner._receiver
@@ -89,12 +89,12 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         """
         receiver = self._receiver
         while True:
-            if self._since_turn >= EVENTS_A_TURN:
-                await self._give_way()
+            if self._since_yield >= EVENTS_PER_YIELD:
+                await self._yield_to_loop()
             burst = self._at_hand(receiver.burst)
             if burst is not None:
-                self._since_turn += min(length_hint(burst), EVENTS_A_TURN)
-                for event in islice(burst, EVENTS_A_TURN):
+                self._since_yield += min(length_hint(burst), EVENTS_PER_YIELD)
+                for event in islice(burst, EVENTS_PER_YIELD):
                     yield event
             elif not await self._wait(None):
                 return
@@ -107,9 +107,9 @@ class Subscriber(Asynchronous[SyncSubscriber]):
             PubSubError: as iteration does.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        if self._since_turn >= EVENTS_A_TURN:
-            await self._give_way()
-        self._since_turn += 1
+        if self._since_yield >= EVENTS_PER_YIELD:
+            await self._yield_to_loop()
+        self._since_yield += 1
         while (burst := self._at_hand(self._receiver.burst)) is None:
             if not await self._wait(deadline):
                 return None
@@ -119,11 +119,11 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         """Events as iteration gives them, but those that were published together
         together. An event that came alone is a batch of one."""
         while True:
-            if self._since_turn >= EVENTS_A_TURN:
-                await self._give_way()
+            if self._since_yield >= EVENTS_PER_YIELD:
+                await self._yield_to_loop()
             batch = self._at_hand(lambda: self._receiver.next_batch(0.0))
             if batch is not None:
-                self._since_turn += len(batch)
+                self._since_yield += len(batch)
                 yield batch
             elif not await self._wait(None):
                 return
@@ -141,7 +141,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
                 if inner._on_event is not None:
                     inner._on_event(event)
         finally:
-            await to_the_end(inner.write_stored_messages)
+            await run_to_completion(inner.write_stored_messages)
 
     async def wait_until_ready(self, timeout_s: float | None = None) -> None:
         """Wait until every publisher of our topics that the broker knows has answered:
@@ -156,7 +156,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         for until in self._inner._get_ready(timeout_s):
             if until is None:
                 self._watch.wake_all()  # what was kept is theirs
-                await self._give_way()
+                await self._yield_to_loop()
             else:
                 await self._pause(until)
             self._check_ours()
@@ -215,5 +215,5 @@ class Subscriber(Asynchronous[SyncSubscriber]):
             return
         due = [at for at in (deadline, settlement.next_deadline()) if at is not None]
         timeout_s = min(due, default=float("inf")) - time.monotonic()
-        self._since_turn = 0
+        self._since_yield = 0
         await self._watch.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pubsub_common import defaults
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script, option_texts
 from pubsub_subscriber.measurement_files import Measure
 from pubsub_subscriber.output import options as output_options
 
@@ -29,10 +29,10 @@ written to a file when all events have arrived. A summary of the latencies and o
 events goes to standard error at the end.
 
 Options:
-{program.TOPIC_OPTION}
-{program.BROKER_OPTIONS}
-{program.CENTRALIZED_OPTION}
-{program.RUN_OPTIONS}
+{option_texts.TOPIC_OPTION}
+{option_texts.BROKER_OPTIONS}
+{option_texts.CENTRALIZED_OPTION}
+{option_texts.RUN_OPTIONS}
   --count N                       the same as -m
   --timeout SECONDS               stop when none has come for SECONDS; exit with 1 if
                                   none has come at all
@@ -48,21 +48,21 @@ Options:
                                   and nobody looks on (a pipe or file)
   -q, --quiet                     no summary
   -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
-{program.ADDRESS_OPTION}
-{program.QUEUE_OPTION}
+{option_texts.ADDRESS_OPTION}
+{option_texts.QUEUE_OPTION}
   --recover                       ask publishers that keep a history for events that
                                   are missing, and deliver all in order
   --start WHEN                    "now", or "history" for what publishers still have
                                   from before (implies --recover) [default: now]
-{program.CLOCK_OPTION}
-{program.MEASURE_OPTIONS}
-{program.LOG_OPTION}
-{program.COMMON_OPTIONS}
+{option_texts.CLOCK_OPTION}
+{option_texts.MEASUREMENT_OPTIONS}
+{option_texts.LOG_OPTION}
+{option_texts.COMMON_OPTIONS}
 """
 
 
 def build(
-    options: program.Options,
+    options: console_script.Options,
     *,
     filename: str | None = None,
     on_event: Callable[[Event], None] | None = None,
@@ -77,17 +77,17 @@ def build(
     limit = output_options.limit(options)
     return Subscriber(
         filename=filename or options["--filename"],
-        broker_address=program.required(options, "--broker-address", "-b HOST"),
-        topics=program.required(options, "--topic", "-t TOPIC"),
+        broker_address=console_script.required(options, "--broker-address", "-b HOST"),
+        topics=console_script.required(options, "--topic", "-t TOPIC"),
         indefinite=limit is None,
         max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit,
         centralized=options["--centralized"],
-        broker_port=program.port_number(options, "--broker-port"),
+        broker_port=console_script.port_number(options, "--broker-port"),
         address=options["--address"],
         clock=options["--clock"],
-        connect_timeout_s=program.seconds(options, "--connect-timeout"),
+        connect_timeout_s=console_script.seconds(options, "--connect-timeout"),
         keys=options["--keys"],
-        queue_limit=program.whole_number(options, "--queue-limit"),
+        queue_limit=console_script.whole_number(options, "--queue-limit"),
         on_event=on_event,
         recover=options["--recover"],
         start=options["--start"],
@@ -98,10 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_subscriber import __version__
 
-    options = program.parse(USAGE, argv, PROGRAM, __version__)
+    options = console_script.parse(USAGE, argv, PROGRAM, __version__)
 
     def work() -> None:
-        program.set_up_logging(
+        console_script.set_up_logging(
             PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
         )
         measure = Measure(options["--details"], options["--report"])
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             measure.write(subscriber)
 
-    return program.run(PROGRAM, work)
+    return console_script.run(PROGRAM, work)
 
 
 def run(
@@ -126,7 +126,10 @@ def run(
     up at the end unless ``quiet``."""
     from pubsub_common.errors import NotReady
 
-    with program.stopped_by_signals(subscriber.stop), contextlib.ExitStack() as stack:
+    with (
+        console_script.stop_on_signals(subscriber.stop),
+        contextlib.ExitStack() as stack,
+    ):
         # Stopped by a signal before there was a broker: nothing to receive, but the
         # file is written all the same.
         with contextlib.suppress(NotReady):
@@ -138,7 +141,7 @@ def run(
                 subscriber.notify()
         finally:
             if not quiet:
-                program.say(PROGRAM, summary(subscriber))
+                console_script.print_message(PROGRAM, summary(subscriber))
 
 
 def summary(subscriber: Subscriber) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.measurement.latency_file import writable_file
+from pubsub_common.measurement.latency_file import check_writable
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
@@ -31,7 +31,7 @@ class Measure:
         """
         for name in (details, report):
             if name is not None:
-                writable_file(name)
+                check_writable(name)
         self._details = details
         self._report = report
         self._columns: Any = None

@@ -24,23 +24,23 @@ from typing import Any, Final, Literal, Self
 import msgspec
 
 from pubsub_common import defaults, validation
-from pubsub_common.client.clock_offset import SHARED
+from pubsub_common.client.clock_offset import SAME_CLOCK
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.session import (
-    Changed,
+    Accepted,
     Identity,
-    Joined,
-    Refused,
-    SessionEvent,
+    PublishersUpdated,
+    Rejected,
+    SessionUpdate,
 )
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
 from pubsub_common.measurement.clocks import clock_ns
-from pubsub_common.measurement.latency_file import writable_file, write_latencies
+from pubsub_common.measurement.latency_file import check_writable, write_latencies
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.net import addresses
-from pubsub_common.net.sockets import Waker, end_context, endpoint, new_context
+from pubsub_common.net.sockets import Waker, endpoint, new_context, terminate_context
 from pubsub_common.protocol.batches import Batch
-from pubsub_common.protocol.endpoints import broker_of
+from pubsub_common.protocol.endpoints import broker_endpoint
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
 from pubsub_common.protocol.sequence import Counts, Gap
@@ -142,9 +142,11 @@ class Subscriber:
                 f"recover_timeout_s must be more than 0 seconds: {recover_timeout_s}"
             )
         if filename is not None:
-            writable_file(filename)
+            check_writable(filename)
         self.filename = filename
-        self.broker_address, self._broker_port = broker_of(broker_address, broker_port)
+        self.broker_address, self._broker_port = broker_endpoint(
+            broker_address, broker_port
+        )
         self._broker_ip = ""  # found by `configure`
         self.topics = validate_subscriptions(topics)
         self.indefinite = indefinite
@@ -206,7 +208,7 @@ class Subscriber:
             self._sockets, self._new_inlet, self._names.in_all
         )
         self._ways = self._choose_ways()
-        self._notifications: deque[Changed] = deque()
+        self._notifications: deque[PublishersUpdated] = deque()
         self._configured = False
         self._control: ControlClient | None = None
 
@@ -250,7 +252,7 @@ class Subscriber:
             Identity(
                 "subscriber", self.topics, self.get_host_address(), self._clock, model
             ),
-            self._on_session_event,
+            self._on_session_update,
             lost=lambda: dict(self._lost),
             service=self._look_at_ways,
             keys=self._keys,
@@ -288,7 +290,7 @@ class Subscriber:
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in
         the decentralized model, connect to the new ones."""
-        changes: list[Changed] = []
+        changes: list[PublishersUpdated] = []
         with self._state:
             while self._notifications:
                 change = self._notifications.popleft()
@@ -335,7 +337,7 @@ class Subscriber:
         if self._control is not None:
             self._control.close({})
         self._sockets.close_all()
-        end_context(self._context)
+        terminate_context(self._context)
         waker, self._receiver.waker = self._receiver.waker, None
         if waker is not None:
             waker.close()
@@ -479,7 +481,7 @@ class Subscriber:
         if self._control is None:
             return None
         ours = self._control.clock_offset()
-        if ours == SHARED:
+        if ours == SAME_CLOCK:
             return 0, 0
         theirs = self._control.publishers_clock()
         if ours is None or theirs is None:
@@ -523,14 +525,14 @@ class Subscriber:
 
     # Inside: the control thread
 
-    def _on_session_event(self, event: SessionEvent) -> None:
+    def _on_session_update(self, event: SessionUpdate) -> None:
         match event:
-            case Joined(reply):
+            case Accepted(reply):
                 self._on_registered(reply)
-            case Changed():
+            case PublishersUpdated():
                 self._notifications.append(event)
                 self.parse_notification()
-            case Refused():
+            case Rejected():
                 self._receiver.wake()
 
     def _on_registered(self, reply: Registered) -> None:
@@ -595,7 +597,7 @@ class Subscriber:
             positions=self._recovery is not None,
         )
         if self.centralized and self._keys is not None:
-            from pubsub_common.security.keys import act_as_client
+            from pubsub_common.security.keys import configure_curve_client
 
-            act_as_client(inlet.socket, self._keys.pair, self._keys.broker)
+            configure_curve_client(inlet.socket, self._keys.pair, self._keys.broker)
         return inlet

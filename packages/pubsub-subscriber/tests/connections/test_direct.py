@@ -11,14 +11,14 @@ import zmq
 
 from pubsub_common.net.sockets import new_context
 from pubsub_common.protocol.messages import PublisherInfo
-from pubsub_common.security.keys import new_pair
+from pubsub_common.security.keys import new_key_pair
 from pubsub_subscriber.connections.direct import SeparateWays, allow_files
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import Inlet
 
 pytestmark = pytest.mark.integration
 
-KEY = new_pair().public
+KEY = new_key_pair().public
 
 
 def info(session: int) -> PublisherInfo:
@@ -35,7 +35,7 @@ class Bench:
         self.left: set[int] = set()
         self._context = new_context(2)
         self.ways = SeparateWays(
-            self.sockets, self._new_inlet, new_pair(), self.left.__contains__
+            self.sockets, self._new_inlet, new_key_pair(), self.left.__contains__
         )
 
     def _new_inlet(self, topics: Iterable[str]) -> Inlet:

@@ -14,7 +14,7 @@ from pubsub_common.net.sockets import Waker
 from pubsub_common.protocol.batches import Batch, encode_batch_body
 from pubsub_common.protocol.events import (
     encode_event,
-    encode_ready_answer,
+    encode_ready_reply,
     ready_topic,
     topic_prefix,
 )
@@ -73,7 +73,7 @@ def test_who_fetches_until_nothing_waits_has_it_all(
             sent += kind in ("event", "large")
             frames.append(
                 {
-                    "answer": encode_ready_answer("A", SUBSCRIBER, "p", number, 0),
+                    "answer": encode_ready_reply("A", SUBSCRIBER, "p", number, 0),
                     "garbage": b"A\0\x95garbage",
                 }.get(kind)
                 or encode_event("A", "p", number, index, 1, payload)
@@ -107,7 +107,7 @@ def frames_of(kinds: list[str]) -> list[bytes]:
             frames.append(b"A\0\x95garbage")
         elif kind == "answer":
             frames.append(
-                encode_ready_answer("A", SUBSCRIBER, "p", PUBLISHER, following["A"])
+                encode_ready_reply("A", SUBSCRIBER, "p", PUBLISHER, following["A"])
             )
         elif kind == "batch":
             body = encode_batch_body("p", PUBLISHER, number, [1, 2], [b"x", b"y"])

@@ -13,10 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pubsub_common.protocol.events import encode_event
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.recovery_messages import (
-    Question,
-    encode_answer,
+    RecoveryRequest,
     encode_position,
-    parse_question,
+    encode_recovery_reply,
+    parse_recovery_request,
 )
 from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.connections.sub_socket import Inlet
@@ -270,10 +270,10 @@ class Recovering:
         self.gaps += gaps
         return [(event.session, event.sequence) for event in items]
 
-    def question(self) -> Question:
+    def question(self) -> RecoveryRequest:
         """The one that is open."""
         raw = [ask.raw for ask in self.recovery.asks if ask.begins][-1]
-        question = parse_question(raw)
+        question = parse_recovery_request(raw)
         assert question is not None
         return question
 
@@ -291,7 +291,7 @@ def test_who_loses_the_topic_while_events_of_it_are_missing_is_heard_to_there() 
     subscriber.streams.join(info(2, 2))
     later = [event(1, 5), event(2, 0), event(1, 6), encode_position("A", "p", 1, 7)]
     assert subscriber.hear(*later) == [(2, 0)]
-    answer = encode_answer(subscriber.question(), "p", 2, [0, 0], [b"", b""])
+    answer = encode_recovery_reply(subscriber.question(), "p", 2, [0, 0], [b"", b""])
     assert subscriber.hear(answer) == [(1, 2), (1, 3), (1, 4)]
     assert subscriber.hear(event(1, 7), event(2, 1)) == [(2, 1)]
 
@@ -324,11 +324,11 @@ def test_what_is_passed_over_while_earlier_events_are_missing_is_not_asked_for()
 
     question = subscriber.question()
     assert (question.first, question.last) == (2, 3)
-    answer = encode_answer(question, "p", 2, [0, 0], [b"", b""])
+    answer = encode_recovery_reply(question, "p", 2, [0, 0], [b"", b""])
     assert subscriber.hear(answer) == [(1, 2), (1, 3), (1, 4), (1, 7)]
     question = subscriber.question()
     assert (question.first, question.last) == (9, 9)
-    answer = encode_answer(question, "p", 9, [0], [b""])
+    answer = encode_recovery_reply(question, "p", 9, [0], [b""])
     assert subscriber.hear(answer) == [(1, 9), (1, 10)]
     assert subscriber.gaps == []
     counts = streams.counts()
@@ -389,7 +389,7 @@ class OwnersMachine(RuleBasedStateMachine):
     def be_asked(self, kept: int, comes: bool) -> None:
         asks, self.subscriber.recovery.asks = self.subscriber.recovery.asks, []
         for ask in asks:
-            question = parse_question(ask.raw)
+            question = parse_recovery_request(ask.raw)
             assert question is not None
             end = self.published[question.publisher]
             assert question.last < end
@@ -397,7 +397,9 @@ class OwnersMachine(RuleBasedStateMachine):
             if ask.begins and comes:
                 count = max(0, question.last + 1 - first)
                 payloads = [b""] * count
-                self.hear(encode_answer(question, "p", first, [0] * count, payloads))
+                self.hear(
+                    encode_recovery_reply(question, "p", first, [0] * count, payloads)
+                )
 
     @rule(seconds=st.sampled_from([0.1, 1.0, SETTLE_S, 20.0]))
     def pass_time(self, seconds: float) -> None:

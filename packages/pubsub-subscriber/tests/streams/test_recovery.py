@@ -6,7 +6,10 @@ import pytest
 
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
-from pubsub_common.protocol.recovery_messages import Question, parse_question
+from pubsub_common.protocol.recovery_messages import (
+    RecoveryRequest,
+    parse_recovery_request,
+)
 from pubsub_common.protocol.sequence import Gap, StreamTracker
 from pubsub_subscriber.streams.recovery import Recovery
 
@@ -29,7 +32,7 @@ class Bench:
         self.now = 0.0
         self.gaps: list[Gap] = []
         self._items: list[Event] = []
-        self.open_questions: list[Question] = []
+        self.open_questions: list[RecoveryRequest] = []
 
     def arrive(self, *numbers: int) -> list[int]:
         for number in numbers:
@@ -40,7 +43,7 @@ class Bench:
         self.recovery.reaches(self.tracker, sequence, self.now, self._items)
         return self.delivered()
 
-    def answer(self, question: Question, first: int, *numbers: int) -> list[int]:
+    def answer(self, question: RecoveryRequest, first: int, *numbers: int) -> list[int]:
         payloads = [b"%d" % number for number in numbers]
         batch = Batch("p", PUBLISHER, first, 0, [0] * len(numbers), payloads, "A")
         self.gaps += self.recovery.answer(question, batch, self.now, self._items)
@@ -64,7 +67,7 @@ class Bench:
         asks, self.recovery.asks = self.recovery.asks, []
         for ask in asks:
             assert ask.topic == "A"
-            question = parse_question(ask.raw)
+            question = parse_recovery_request(ask.raw)
             assert question is not None
             assert (question.publisher, question.subscriber) == (PUBLISHER, SUBSCRIBER)
             if ask.begins:
@@ -78,7 +81,7 @@ class Bench:
         return self.open_questions[0].first, self.open_questions[0].last
 
     @property
-    def question(self) -> Question:
+    def question(self) -> RecoveryRequest:
         self.asked()
         return self.open_questions[0]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pubsub_broker.commands.status import ASK_OPTIONS, keys_of, parse, place
 from pubsub_broker.monitoring.status_client import ask
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script, option_texts
 
 PROGRAM = "pubsub-broker check"
 
@@ -17,14 +17,14 @@ Usage:
 
 Options:
 {ASK_OPTIONS}
-{program.VERBOSE_OPTION}
-{program.CONFIG_OPTION}
-{program.PRINT_OPTION}
-{program.HELP_OPTIONS}
+{option_texts.VERBOSE_OPTION}
+{option_texts.CONFIG_OPTION}
+{option_texts.PRINT_OPTION}
+{option_texts.HELP_OPTIONS}
 
-{program.OPTIONS_WIN_OVER_BROKER}
+{option_texts.PRECEDENCE_WITH_BROKER}
 
-{program.COMMAND_EXITS}
+{option_texts.COMMAND_EXITS}
 """
 
 
@@ -33,14 +33,14 @@ def main(argv: Sequence[str]) -> int:
     options = parse(USAGE, PROGRAM, argv)
 
     def work() -> None:
-        program.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
         host, port = place(options)
         status = ask(
-            host, port, program.seconds(options, "--timeout"), keys_of(options)
+            host, port, console_script.seconds(options, "--timeout"), keys_of(options)
         )
         print(
             f"the {status.model} broker at {host}:{port} answers, "
             f"up for {status.uptime_s:.0f} s"
         )
 
-    return program.run(PROGRAM, work)
+    return console_script.run(PROGRAM, work)

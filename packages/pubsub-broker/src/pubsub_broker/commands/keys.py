@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common.cli import program as cli
+from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,18 +19,18 @@ _MOST_DAYS: Final = 36_500
 _FOLDER: Final = f"""\
   --secure DIR                    the folder of the broker's keys; needed, unless a
                                   file of settings names it
-{cli.CONFIG_OPTION}
-{cli.HELP_OPTIONS}
+{option_texts.CONFIG_OPTION}
+{option_texts.HELP_OPTIONS}
 
-{cli.OPTIONS_WIN}
+{option_texts.PRECEDENCE}
 
-{cli.COMMAND_EXITS}
+{option_texts.COMMAND_EXITS}
 """
 
 _ALONE: Final = f"""\
-{cli.HELP_OPTIONS}
+{option_texts.HELP_OPTIONS}
 
-{cli.COMMAND_EXITS}
+{option_texts.COMMAND_EXITS}
 """
 
 _USAGES: Final = {
@@ -83,16 +83,16 @@ def main(command: str, argv: Sequence[str]) -> int:
         program=program, end=_ALONE if command == "keygen" else _FOLDER
     )
     # The word that led here is part of the usage, as a command.
-    options = cli.parse(usage, [command, *argv], program, __version__)
+    options = console_script.parse(usage, [command, *argv], program, __version__)
     work = {"keygen": _keygen, "enroll": _enroll, "revoke": _revoke, "list": _list}
 
     def run() -> None:
         work[command](options)
 
-    return cli.run(program, run)
+    return console_script.run(program, run)
 
 
-def _store(options: cli.Options) -> KeyStore:
+def _store(options: console_script.Options) -> KeyStore:
     from pubsub_broker.security.key_store import KeyStore
 
     if not options["--secure"]:
@@ -119,7 +119,7 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
-def _keygen(options: cli.Options) -> None:
+def _keygen(options: console_script.Options) -> None:
     from pubsub_broker.security.enrollment import validate_name
     from pubsub_broker.security.key_store import KeyStore
 
@@ -138,7 +138,7 @@ def _keygen(options: cli.Options) -> None:
         print(f"and a client with      --keys {quote(str(path))}")
 
 
-def _enroll(options: cli.Options) -> None:
+def _enroll(options: console_script.Options) -> None:
     from pubsub_common.security.z85 import KEY_LENGTH, is_key
 
     public = options["--public"]
@@ -154,12 +154,12 @@ def _enroll(options: cli.Options) -> None:
         print(f"{options['NAME']} is enrolled; its keys are in {path}")
 
 
-def _revoke(options: cli.Options) -> None:
+def _revoke(options: console_script.Options) -> None:
     _store(options).revoke(options["NAME"], now=_now())
     print(f"{options['NAME']} is not let in any more")
 
 
-def _list(options: cli.Options) -> None:
+def _list(options: console_script.Options) -> None:
     now = _now()
     store = _store(options)
     store.pair()  # so that a wrong folder is named as such

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_common.cli import program as cli
+from pubsub_common.cli import console_script, option_texts
 from pubsub_common.cli.settings import Source
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ ASK_OPTIONS: Final = f"""\
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              its control port [default: {defaults.CONTROL_PORT}]
   --timeout SECONDS               how long to wait for its answer [default: 5]
-{cli.KEYS_OPTION}
+{option_texts.KEYS_OPTION}
   --secure DIR                    instead of that: the folder of the broker's own keys"""
 # As these were called first.
 _EARLIER: Final = {
@@ -40,29 +40,29 @@ Options:
   --json                          print the answer as it came, JSON
   --watch                         go on each second until stopped; on a terminal on
                                   one screen, which needs pubsub-broker[watch]
-{cli.VERBOSE_OPTION}
-{cli.CONFIG_OPTION}
-{cli.PRINT_OPTION}
-{cli.HELP_OPTIONS}
+{option_texts.VERBOSE_OPTION}
+{option_texts.CONFIG_OPTION}
+{option_texts.PRINT_OPTION}
+{option_texts.HELP_OPTIONS}
 
-{cli.OPTIONS_WIN_OVER_BROKER}
+{option_texts.PRECEDENCE_WITH_BROKER}
 
-{cli.EXITS}
+{option_texts.EXITS}
 """
 
 
-def parse(usage: str, program: str, argv: Sequence[str]) -> cli.Options:
-    """The options of a command that asks a broker; exits as `cli.parse` does."""
+def parse(usage: str, program: str, argv: Sequence[str]) -> console_script.Options:
+    """The options of a command that asks a broker; exits as `console_script.parse` does."""
     from pubsub_broker import __version__
 
     words = [program.partition(" ")[2]]  # is part of the usage
     for word in argv:
         name, equals, value = word.partition("=")
         words.append(f"{_EARLIER.get(name, name)}{equals}{value}")
-    return cli.parse(usage, words, program, __version__)
+    return console_script.parse(usage, words, program, __version__)
 
 
-def place(options: cli.Options) -> tuple[str, int]:
+def place(options: console_script.Options) -> tuple[str, int]:
     """Address and port of the broker to ask.
 
     Raises:
@@ -70,13 +70,13 @@ def place(options: cli.Options) -> tuple[str, int]:
         PubSubError: its name is not known.
     """
     from pubsub_common.net.addresses import resolve
-    from pubsub_common.protocol.endpoints import broker_place
+    from pubsub_common.protocol.endpoints import parse_broker_address
 
-    host, _ = broker_place(options["--broker-address"])
-    return resolve(host), cli.port_number(options, "--broker-port")
+    host, _ = parse_broker_address(options["--broker-address"])
+    return resolve(host), console_script.port_number(options, "--broker-port")
 
 
-def keys_of(options: cli.Options) -> ClientKeys | None:
+def keys_of(options: console_script.Options) -> ClientKeys | None:
     """The keys to ask a secure broker with; None: it is not secure.
 
     Raises:
@@ -85,10 +85,10 @@ def keys_of(options: cli.Options) -> ClientKeys | None:
     named = [name for name in ("--keys", "--secure") if options[name]]
     if not named:
         return None
-    if all(cli.strength(options, name) == Source.FILE for name in named):
+    if all(console_script.source_of(options, name) == Source.FILE for name in named):
         chosen = named[0]  # each is there for another program's sake
     else:
-        chosen = cli.choose(options, *named) or named[0]
+        chosen = console_script.chosen_option(options, *named) or named[0]
     from pubsub_common.security.keys import load_client_keys
 
     if chosen == "--keys":
@@ -107,9 +107,12 @@ def main(argv: Sequence[str]) -> int:
         from pubsub_broker.monitoring.status_text import render
         from pubsub_common.protocol import messages
 
-        cli.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
         asking = partial(
-            ask, *place(options), cli.seconds(options, "--timeout"), keys_of(options)
+            ask,
+            *place(options),
+            console_script.seconds(options, "--timeout"),
+            keys_of(options),
         )
         if options["--watch"]:
             from pubsub_broker.commands.watch import watch
@@ -122,4 +125,4 @@ def main(argv: Sequence[str]) -> int:
         else:
             print(render(status))
 
-    return cli.run(PROGRAM, work)
+    return console_script.run(PROGRAM, work)

@@ -10,7 +10,7 @@ from typing import Final
 
 from pubsub_broker.monitoring.status_text import render
 from pubsub_broker.monitoring.status_view import rate
-from pubsub_common.cli import program as cli
+from pubsub_common.cli import console_script
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Status
@@ -31,7 +31,7 @@ def watch(ask: Callable[[], Status], program: str, *, as_json: bool) -> None:
         PubSubError: there is no broker at first, or rich is needed and not there.
     """
     stopped = threading.Event()
-    with cli.stopped_by_signals(stopped.set):
+    with console_script.stop_on_signals(stopped.set):
         if not as_json and sys.stdout.isatty() and _has_screen():
             _on_screen(ask, stopped)
         else:

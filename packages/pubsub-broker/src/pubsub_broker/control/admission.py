@@ -9,7 +9,10 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.endpoints import parse_address, validate_host
 from pubsub_common.protocol.messages import Model, Register, Role
-from pubsub_common.protocol.wildcards import validate_names, validate_subscriptions
+from pubsub_common.protocol.wildcards import (
+    validate_publisher_topics,
+    validate_subscriptions,
+)
 
 
 class Admission:
@@ -95,7 +98,7 @@ def _topics(request: Register, max_topics: int) -> tuple[str, ...]:
         )
     try:
         if request.role == "publisher":
-            return validate_names(request.topics)
+            return validate_publisher_topics(request.topics)
         return validate_subscriptions(request.topics)
     except ConfigError as error:
         raise Refusal(messages.BAD_TOPIC, str(error)) from error

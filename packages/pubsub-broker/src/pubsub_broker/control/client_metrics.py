@@ -13,7 +13,7 @@ from pubsub_broker.registry.interface import Client
 from pubsub_common.defaults import LOG_INTERVAL_S, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.topics import validate_topic
-from pubsub_common.protocol.wildcards import wanted
+from pubsub_common.protocol.wildcards import matching_topics
 
 # A subscriber whose lease ended may come back and count on. So many are remembered.
 _MAX_REMEMBERED: Final = 1000
@@ -76,7 +76,9 @@ class LossReports:
 def _own(client: Client, lost: Mapping[str, int]) -> dict[str, int]:
     some = islice(lost, MAX_TOPICS_PER_CLIENT)
     return {
-        topic: lost[topic] for topic in wanted(some, client.topics) if _is_topic(topic)
+        topic: lost[topic]
+        for topic in matching_topics(some, client.topics)
+        if _is_topic(topic)
     }
 
 

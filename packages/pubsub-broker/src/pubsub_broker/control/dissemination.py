@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.protocol.messages import Model, PublisherInfo, Vouched
-from pubsub_common.protocol.wildcards import is_filter, wanted
+from pubsub_common.protocol.wildcards import is_filter, matching_topics
 
 if TYPE_CHECKING:
     from pubsub_broker.security.grants import Grants
@@ -36,7 +36,7 @@ class Dissemination:
 
     def info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
         """What a subscriber is to know of a publisher: no more than concerns its topics."""
-        topics = wanted(publisher.topics, subscriber.topics)
+        topics = matching_topics(publisher.topics, subscriber.topics)
         return PublisherInfo(
             session=publisher.session,
             topics=topics,
@@ -86,7 +86,7 @@ class Dissemination:
         found = {}
         for subscriber in self._registry.matching("subscriber", client.topics):
             if any(map(is_filter, subscriber.topics)):
-                count = len(wanted(client.topics, subscriber.topics))
+                count = len(matching_topics(client.topics, subscriber.topics))
                 if count > 1:
                     found[subscriber.session] = count
         return found

@@ -20,7 +20,7 @@ from pubsub_common.protocol.messages import (
     Vouched,
     VouchedChanged,
 )
-from pubsub_common.protocol.wildcards import is_filter, wanted
+from pubsub_common.protocol.wildcards import is_filter, matching_topics
 
 Ports = Callable[[Iterable[str]], Mapping[str, int]]
 
@@ -159,7 +159,7 @@ class Notifications:
             # Of its topics: the peer chose how many next_sequences there are.
             ends = {
                 topic: next_sequences[topic]
-                for topic in wanted(publisher.topics, subscriber.topics)
+                for topic in matching_topics(publisher.topics, subscriber.topics)
                 if topic in next_sequences
             }
             connection.changed.pop(session, None)

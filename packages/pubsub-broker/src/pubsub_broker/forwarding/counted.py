@@ -10,7 +10,7 @@ import zmq
 from pubsub_broker.forwarding.pool import ForwarderPool
 from pubsub_broker.forwarding.sockets import ForwarderSockets
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.batches import counted
+from pubsub_common.protocol.batches import cut_to_limit
 from pubsub_common.protocol.events import topic_prefix
 
 # Events forwarded before the control plane has its turn.
@@ -69,7 +69,7 @@ class CountingForwarder:
                 continue
             frame = message[0].bytes
             try:
-                topic, self._event, count = counted(frame, limit - passed)
+                topic, self._event, count = cut_to_limit(frame, limit - passed)
             except ProtocolError:
                 sockets.offer(message)
                 continue

@@ -14,9 +14,9 @@ import zmq
 
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding.sender_check import HEAD_BYTES, SenderCheck
-from pubsub_common.net.sockets import asker, limit_received, notice_dead_links
-from pubsub_common.protocol.events import parse_ready_question, ready_topic
-from pubsub_common.security.keys import act_as_client
+from pubsub_common.net.sockets import enable_keepalive, limit_received, option_reader
+from pubsub_common.protocol.events import parse_ready_request, ready_topic
+from pubsub_common.security.keys import configure_curve_client
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair
@@ -33,7 +33,7 @@ def masked(subscription: bytes) -> bytes | None:
     topics, so it must hear of all. But of the others not what they are, and nothing that
     would let it answer on them: no topic has a name like this one.
     """
-    ready = parse_ready_question(subscription)
+    ready = parse_ready_request(subscription)
     if ready is None or not ready.topics:
         return None
     # A string's hash depends on a secret of this process.
@@ -60,20 +60,20 @@ class PublisherConnection:
         assert publisher.key is not None
         assert publisher.session is not None
         socket.sndhwm = 0  # as that of an XSUB, see `PlainSockets`
-        notice_dead_links(socket)
+        enable_keepalive(socket)
         limit_received(socket)
         self.socket = socket
         self.fd: int = socket.FD
         self.address = publisher.address
         self.key = publisher.key
         self.topics: frozenset[str] = frozenset()
-        self.events = asker(socket, zmq.EVENTS)
+        self.events = option_reader(socket, zmq.EVENTS)
         self.queued = False  # in the queue of those that may have something
         self.sender_check = SenderCheck(publisher.address, publisher.session)
 
     def connect(self, pair: KeyPair) -> None:
         """Begin; ``pair`` are the broker's keys."""
-        act_as_client(self.socket, pair, self.key)
+        configure_curve_client(self.socket, pair, self.key)
         self.socket.connect(f"tcp://{self.address}")
 
     def follow(self, publisher: Attach, wanted: Mapping[bytes, str]) -> None:

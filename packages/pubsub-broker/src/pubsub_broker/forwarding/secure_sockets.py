@@ -26,11 +26,11 @@ from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding.secure_publisher import PublisherConnection, masked
 from pubsub_broker.forwarding.sockets import ForwarderSockets, Message, receive
 from pubsub_common.logs.throttle import Throttle
-from pubsub_common.security.keys import act_as_server
+from pubsub_common.security.keys import configure_curve_server
 from pubsub_common.security.subscription_guard import (
-    Guard,
     OnRefused,
     Permits,
+    SubscriptionGuard,
     topic_of,
 )
 
@@ -69,7 +69,7 @@ class SecureSockets(ForwarderSockets):
         """``polled``: who drives this waits by libzmq's own poll, which takes in the news
         of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells who is
         registered at an address: asked in the thread that drives this. ``permits`` and
-        ``on_refused`` are a `Guard`'s. ``on_forged`` is called when a publisher sends
+        ``on_refused`` are a `SubscriptionGuard`'s. ``on_forged`` is called when a publisher sends
         something in the name of another."""
         super().__init__(context, queue_limit, blocking=blocking)
         self._context = context
@@ -78,8 +78,8 @@ class SecureSockets(ForwarderSockets):
         self._threads = 0  # any of libzmq's
         self._publisher_at = publisher_at
         self._on_forged = on_forged
-        act_as_server(self.xpub, pair)
-        self._guard = Guard(self.xpub, permits, on_refused)
+        configure_curve_server(self.xpub, pair)
+        self._guard = SubscriptionGuard(self.xpub, permits, on_refused)
         self._connections: dict[str, PublisherConnection] = {}
         self._inputs: tuple[zmq.Socket[bytes], ...] = ()
         # Those that may have a message; it is the first one's turn, and it has had so
@@ -251,7 +251,7 @@ class SecureSockets(ForwarderSockets):
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         unwanted = set(keys)
-        self._guard.hang_up(unwanted)
+        self._guard.recheck(unwanted)
         # Publishers that left are heard for a while, but not if they may do less now.
         for address in self._draining.addresses():
             connection = self._connections.get(address)

@@ -18,13 +18,13 @@ import zmq
 
 from pubsub_broker.forwarding.draining import DrainingPublishers
 from pubsub_common.net.sockets import (
+    enable_keepalive,
     endpoint,
     has_input,
     limit_received,
-    notice_dead_links,
     tcp_table,
 )
-from pubsub_common.net.tcp_table import talking
+from pubsub_common.net.tcp_table import still_open
 
 # How long a held message waits for a subscriber to say that it has made room, before it
 # is tried anyway: what says so may have come between two looks.
@@ -61,7 +61,7 @@ class ForwarderSockets:
     ) -> None:
         self.xpub = context.socket(zmq.XPUB)
         self.xpub.set_hwm(queue_limit)
-        notice_dead_links(self.xpub)
+        enable_keepalive(self.xpub)
         limit_received(self.xpub, subscriptions=True)
         if blocking:
             # All or nothing: libzmq looks for room in every queue that wants the
@@ -195,7 +195,7 @@ class ForwarderSockets:
         if self.has_input():
             return addresses
         table = tcp_table()
-        return () if table is None else talking(addresses, table)
+        return () if table is None else still_open(addresses, table)
 
     def _send(self, message: Message) -> None:
         """Raises:
@@ -219,7 +219,7 @@ class PlainSockets(ForwarderSockets):
         super().__init__(context, queue_limit, blocking=blocking)
         self.xsub = context.socket(zmq.XSUB)
         self.xsub.set_hwm(queue_limit)
-        notice_dead_links(self.xsub)
+        enable_keepalive(self.xsub)
         limit_received(self.xsub)
         # What goes to publishers are subscriptions. Those over a limit libzmq would
         # drop without a word; how many there are is bounded by topics and clients.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pubsub_broker.monitoring.status_client import ask
 from pubsub_common import defaults
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.net.http_server import Answer, HttpServer
+from pubsub_common.net.http_server import HttpServer, Response
 from pubsub_common.protocol.endpoints import validate_host
 from pubsub_common.protocol.messages import Status
 
@@ -125,8 +125,8 @@ class HttpEndpoints:
             if self.metrics is not None:
                 from pubsub_broker.monitoring import prometheus
 
-                def figures() -> Answer:
-                    return Answer(*prometheus.exposition(source.get()))
+                def figures() -> Response:
+                    return Response(*prometheus.exposition(source.get()))
 
                 server = HttpServer(*self.metrics, {"/metrics": figures})
                 servers.enter_context(server)

@@ -31,26 +31,26 @@ def ask(
     from pubsub_common.net.sockets import endpoint
     from pubsub_common.protocol import messages
     from pubsub_common.security.handshake_failure import (
-        HandshakeWatch,
+        ClientHandshakeMonitor,
         explain,
-        look_closer,
+        probe_reason,
     )
 
     where = endpoint(address, port)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
         if keys is not None:
-            from pubsub_common.security.keys import act_as_client
+            from pubsub_common.security.keys import configure_curve_client
 
-            act_as_client(dealer, keys.pair, keys.broker)
-        with HandshakeWatch(dealer) as watch:
+            configure_curve_client(dealer, keys.pair, keys.broker)
+        with ClientHandshakeMonitor(dealer) as watch:
             dealer.connect(where)
             dealer.send(messages.encode(messages.StatusRequest(id=1)))
             failure = watch.wait_for_input(timeout_s)
         if failure is not None:
             path = None if keys is None else keys.path
             here = f"{address}:{port}"
-            failure = look_closer(failure, here, with_keys=keys is not None)
+            failure = probe_reason(failure, here, with_keys=keys is not None)
             raise HandshakeFailed(explain(failure, here, path))
         if not dealer.poll(0):
             raise BrokerUnreachable(where, timeout_s)

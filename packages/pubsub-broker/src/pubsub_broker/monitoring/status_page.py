@@ -11,17 +11,17 @@ from pathlib import Path
 import msgspec
 
 from pubsub_broker.monitoring.status_view import view_of
-from pubsub_common.net.http_server import Answer
+from pubsub_common.net.http_server import Response
 from pubsub_common.protocol.messages import Status
 
 
-def routes(status: Callable[[], Status]) -> Mapping[str, Callable[[], Answer]]:
+def routes(status: Callable[[], Status]) -> Mapping[str, Callable[[], Response]]:
     """The page, and what it asks for each second."""
     html = Path(__file__).with_name("status_page.html").read_text(encoding="utf-8")
-    page = Answer("text/html; charset=utf-8", html.encode(), policy_of(html))
+    page = Response("text/html; charset=utf-8", html.encode(), policy_of(html))
 
-    def report() -> Answer:
-        return Answer("application/json", msgspec.json.encode(view_of(status())))
+    def report() -> Response:
+        return Response("application/json", msgspec.json.encode(view_of(status())))
 
     return {"/": lambda: page, "/status.json": report}
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pubsub_common.protocol.messages import ClientStatus, Latency, Model, Role, Status
-from pubsub_common.protocol.wildcards import Filters, is_filter
+from pubsub_common.protocol.wildcards import FilterTree, is_filter
 
 # What one page shows at most, so that a crowd costs neither the broker nor a reader's
 # browser more than this; of the rest it tells the number.
@@ -78,7 +78,7 @@ def topics_of(status: Status) -> list[Topic]:
     """All topics by name: who has them registered, or has lost events of them (whose
     publisher may be gone)."""
     found: dict[str, Topic] = {}
-    filters: Filters[int] = Filters()
+    filters: FilterTree[int] = FilterTree()
 
     def topic(name: str) -> Topic:
         if name not in found:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pubsub_broker.registry.interface import Client
 from pubsub_common.protocol.messages import Role
-from pubsub_common.protocol.wildcards import Filters, is_filter, matches
+from pubsub_common.protocol.wildcards import FilterTree, is_filter, matches
 
 
 class MemoryRegistry:
@@ -21,7 +21,7 @@ class MemoryRegistry:
         self._lease_s = lease_s
         self._clients: OrderedDict[int, Client] = OrderedDict()
         self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
-        self._filters: Filters[int] = Filters()
+        self._filters: FilterTree[int] = FilterTree()
         self._by_address: dict[str, int] = {}
         self._by_origin: dict[str, int] = {}
 

@@ -17,7 +17,7 @@ from pubsub_broker.registry.snapshot import (
 )
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.throttle import Throttle
-from pubsub_common.measurement.latency_file import replacing, writable_file
+from pubsub_common.measurement.latency_file import check_writable, replacing
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class SnapshotFile:
     def _check(self) -> None:
         if self.path.exists() and not self.path.is_file():
             raise ConfigError(f"cannot keep state in {self.path}: it is no file")
-        writable_file(str(self.path))
+        check_writable(str(self.path))
         # Permissions do not tell all: root has them even where it cannot write.
         target = self.path.resolve()
         probe = target.with_name(f".{target.name}.{os.getpid()}.probe")

@@ -24,12 +24,12 @@ from pubsub_broker.security.enrollment import EnrolledKey
 from pubsub_broker.security.folder_permissions import check_folder
 from pubsub_broker.security.policy import Policy
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.security.file_owner import hand_over
+from pubsub_common.security.file_owner import give_to_folder_owner
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,
-    client_file,
-    new_pair,
+    client_file_text,
+    new_key_pair,
     pair_in,
     parse_toml,
     read_secret,
@@ -62,13 +62,13 @@ class KeyStore:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if new:
                 with _opened(self.directory, os.O_DIRECTORY) as descriptor:
-                    hand_over(descriptor, self.directory.parent)
+                    give_to_folder_owner(descriptor, self.directory.parent)
         except OSError as error:
             raise PubSubError(
                 f"cannot make the folder {self.directory}: {error.strerror}"
             ) from None
         check_folder(self.directory)
-        pair = new_pair()
+        pair = new_key_pair()
         write_secret(
             self.directory / _BROKER,
             "# The keys of a pubsub broker. Whoever can read this is that broker.\n"
@@ -167,11 +167,11 @@ class KeyStore:
                 )
             path = None
             if public is None:
-                pair = new_pair()
+                pair = new_key_pair()
                 public = pair.public
                 path = self.directory / f"{name}.keys"
                 keys = ClientKeys(name, pair, broker.public)
-                write_secret(path, client_file(keys), replace=there is not None)
+                write_secret(path, client_file_text(keys), replace=there is not None)
             for other in clients.values():
                 if other.public == public and other.name != name:
                     raise PubSubError(f"{other.name} is enrolled with this key already")
@@ -211,7 +211,7 @@ class KeyStore:
     def _lock_file(self, path: Path) -> Iterator[int]:
         new = os.O_CREAT | os.O_EXCL | os.O_RDWR
         with contextlib.suppress(FileExistsError), _opened(path, new) as descriptor:
-            hand_over(descriptor, self.directory)
+            give_to_folder_owner(descriptor, self.directory)
         with _opened(path, os.O_RDWR) as descriptor:
             yield descriptor
 

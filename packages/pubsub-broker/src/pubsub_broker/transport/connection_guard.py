@@ -11,7 +11,11 @@ from pubsub_broker.limits.token_bucket import LimitKind, Limits
 from pubsub_broker.transport.control_socket import ReceivedMessage
 from pubsub_broker.transport.handshake_monitor import HandshakeMonitor
 from pubsub_common.protocol.messages import Register, Request, StatusRequest
-from pubsub_common.security.connections import Connection, connection_at, hang_up
+from pubsub_common.security.connections import (
+    Connection,
+    close_connection,
+    connection_at,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +110,7 @@ class ConnectionGuard(HandshakeMonitor):
         are of addresses, so it is as good as that."""
         connection = self._connection(fd)
         if connection is not None and connection.remote[0] == address:
-            hang_up(connection)
+            close_connection(connection)
 
     def _connection(self, fd: int) -> Connection | None:
         """The connection to our port that has this descriptor now; None: none."""

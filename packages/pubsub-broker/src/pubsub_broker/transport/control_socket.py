@@ -8,14 +8,14 @@ import zmq
 
 from pubsub_common.defaults import MAX_CONTROL_BYTES
 from pubsub_common.errors import CannotListen
-from pubsub_common.net.sockets import endpoint, notice_dead_links
+from pubsub_common.net.sockets import enable_keepalive, endpoint
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Reply
 from pubsub_common.security.connections import (
     Connection,
+    close_connection,
     connection_of,
-    hang_up,
-    text_of,
+    frame_property,
     user_of,
 )
 
@@ -55,7 +55,7 @@ class ReceivedMessage(NamedTuple):
 
     def descriptor(self) -> int | None:
         """The file descriptor of the connection; it may be closed meanwhile."""
-        fd = None if self.frame is None else text_of(self.frame, "__fd")
+        fd = None if self.frame is None else frame_property(self.frame, "__fd")
         return None if fd is None else int(fd)
 
 
@@ -69,7 +69,7 @@ class ControlSocket:
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
         self.socket.setsockopt(zmq.AFFINITY, CONTROL_THREADS)
-        notice_dead_links(self.socket)
+        enable_keepalive(self.socket)
         # Per client. One that does not read loses pushes, which it notices by the
         # next revision, instead of filling the memory.
         self.socket.set_hwm(_CONTROL_QUEUE)
@@ -82,9 +82,9 @@ class ControlSocket:
         # Whose are to end, and when.
         self._dismissed: list[tuple[float, set[str]]] = []
         if pair is not None:
-            from pubsub_common.security.keys import act_as_server
+            from pubsub_common.security.keys import configure_curve_server
 
-            act_as_server(self.socket, pair)
+            configure_curve_server(self.socket, pair)
 
     def bind(self, host: str, port: int) -> int:
         """Listen; returns the port, which is a free one for ``port`` 0.
@@ -114,7 +114,9 @@ class ControlSocket:
             self.socket.recv()
             data = b""  # which is malformed
         key = self._key_of(frame) if self._secure else None
-        return ReceivedMessage(peer, data, text_of(frame, "Peer-Address"), frame, key)
+        return ReceivedMessage(
+            peer, data, frame_property(frame, "Peer-Address"), frame, key
+        )
 
     def _key_of(self, frame: zmq.Frame) -> str | None:
         key, connection = user_of(frame), connection_of(frame)
@@ -137,7 +139,7 @@ class ControlSocket:
         for connection, key in list(self._connections.items()):
             if key in keys:
                 del self._connections[connection]
-                hang_up(connection)
+                close_connection(connection)
 
     def send(self, peer: bytes, message: Reply) -> None:
         """Send to a connection, if it is still there and has room."""

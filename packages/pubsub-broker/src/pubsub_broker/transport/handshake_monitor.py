@@ -16,7 +16,7 @@ from typing import Final
 import zmq
 
 from pubsub_common.security.connections import connection_at
-from pubsub_common.security.socket_monitor import Monitor
+from pubsub_common.security.socket_monitor import SocketMonitor
 
 _EVENTS: Final = (
     zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED
@@ -48,7 +48,7 @@ class HandshakeMonitor:
     def __init__(self, watched: zmq.Socket[bytes], *, secure: bool) -> None:
         """``secure`` when only clients with keys are let in."""
         events = _EVENTS | (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if secure else 0)
-        self._monitor = Monitor(watched, events)
+        self._monitor = SocketMonitor(watched, events)
         self._secure = secure
         self._addresses: dict[int, str] = {}  # by file descriptor
         self._failed: str | None = None

@@ -18,7 +18,12 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pubsub_common.cli.settings import SOURCE_NAMES, Settings, Source, part_broker
+from pubsub_common.cli.settings import (
+    SOURCE_NAMES,
+    Settings,
+    Source,
+    split_broker_address,
+)
 from pubsub_common.cli.usage_text import NUMBERS, WHOLE_NUMBERS, OptionLine
 from pubsub_common.errors import ConfigError
 
@@ -102,7 +107,7 @@ def _check_broker(found: dict[str, Any], path: str) -> None:
     """
     if ":" in found.get("--broker-address", ""):
         try:
-            part_broker(dict(found))
+            split_broker_address(dict(found))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
         found.pop("--broker-port", None)

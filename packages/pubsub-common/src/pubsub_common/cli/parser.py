@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pubsub_common.cli import usage_text
-from pubsub_common.cli.settings import Settings, Source, part_broker
+from pubsub_common.cli.settings import Settings, Source, split_broker_address
 from pubsub_common.errors import ConfigError
 
 # The broker that everything here talks to, HOST or HOST:PORT.
@@ -46,7 +46,7 @@ def normalise_argv(argv: Sequence[str]) -> list[str]:
     return out
 
 
-def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
+def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
     """What the words say. Exits with 0 after ``--help`` and ``--version``.
 
     Raises:
@@ -54,7 +54,7 @@ def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
     """
     from docopt import DocoptExit, docopt
 
-    words = usage_text.spell_out_digits(
+    words = usage_text.expand_digit_options(
         normalise_argv(argv), usage_text.option_lines(doc)
     )
     try:
@@ -68,12 +68,12 @@ def parse_words(doc: str, argv: Sequence[str], version: str) -> Settings:
     said = {
         name: value for name, value in spoken.items() if value not in (None, False, [])
     }
-    part_broker(said)
-    settings.put(said, Source.WORDS)
+    split_broker_address(said)
+    settings.put(said, Source.COMMAND_LINE)
     return settings
 
 
-def forget_environment() -> None:
+def clear_environment() -> None:
     """What is set there is not meant for the programs that this one starts."""
     for name in (BROKER_VARIABLE, CONFIG_VARIABLE, KEYS_VARIABLE):
         os.environ.pop(name, None)
@@ -91,13 +91,13 @@ def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
     if keys and "--keys" in settings:
         settings.put({"--keys": keys}, Source.ENVIRONMENT)
     text = environment.get(BROKER_VARIABLE)
-    words = settings.sources.get("--broker-address") == Source.WORDS
+    words = settings.sources.get("--broker-address") == Source.COMMAND_LINE
     if not text or words or "--broker-address" not in settings:
         return
-    from pubsub_common.protocol.endpoints import broker_place
+    from pubsub_common.protocol.endpoints import parse_broker_address
 
     try:
-        host, port = broker_place(text)
+        host, port = parse_broker_address(text)
     except ConfigError:
         raise ConfigError(
             f"{BROKER_VARIABLE}: {text!r} is not HOST or HOST:PORT like 10.0.0.1:5555"
@@ -131,11 +131,11 @@ def add_file(
         found = config_file.load(path, program, *lines)
         if settings.sources.get("--broker-address", Source.DEFAULT):
             found.pop("--broker-address", None)
-        part_broker(found)
+        split_broker_address(found)
         settings.put(found, Source.FILE)
 
 
-def settings_of(
+def parse_settings(
     doc: str, argv: Sequence[str], program: str, version: str, shared: str
 ) -> Settings:
     """Options from all sources, by the usage text ``doc``; ``shared`` is the usage text
@@ -145,7 +145,7 @@ def settings_of(
         ConfigError: one of the sources makes no sense; the text says which.
     """
     try:
-        settings = parse_words(doc, argv, f"{program} {version}")
+        settings = parse_command_line(doc, argv, f"{program} {version}")
     except ConfigError as error:
         raise ConfigError(f"{error}; try {program} --help") from None
     if settings.get("--completion") is None:  # which is the same with any settings

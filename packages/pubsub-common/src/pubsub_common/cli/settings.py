@@ -13,14 +13,14 @@ class Source(enum.IntEnum):
     DEFAULT = 0
     FILE = 1
     ENVIRONMENT = 2
-    WORDS = 3
+    COMMAND_LINE = 3
 
 
 SOURCE_NAMES: Final = {
     Source.DEFAULT: "default",
     Source.FILE: "file",
     Source.ENVIRONMENT: "environment",
-    Source.WORDS: "command line",
+    Source.COMMAND_LINE: "command line",
 }
 
 
@@ -40,7 +40,7 @@ class Settings(dict[str, Any]):
                 self.sources[name] = source
 
 
-def part_broker(values: dict[str, Any]) -> None:
+def split_broker_address(values: dict[str, Any]) -> None:
     """Where one source names the broker by HOST:PORT, have it say both apart.
 
     Raises:
@@ -49,7 +49,7 @@ def part_broker(values: dict[str, Any]) -> None:
     text = str(values.get("--broker-address", ""))
     if ":" not in text:
         return
-    from pubsub_common.protocol.endpoints import broker_place
+    from pubsub_common.protocol.endpoints import parse_broker_address
 
-    host, port = broker_place(text, values.get("--broker-port"))
+    host, port = parse_broker_address(text, values.get("--broker-port"))
     values.update({"--broker-address": host, "--broker-port": str(port)})

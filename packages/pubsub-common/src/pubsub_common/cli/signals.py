@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     """The first SIGINT or SIGTERM calls ``stop``; a second one ends the process.
 
     They do so in a thread. Python runs signal handlers between two instructions of

@@ -92,7 +92,9 @@ def without_defaults(doc: str) -> str:
     return _DEFAULT.sub("", doc)
 
 
-def spell_out_digits(words: Iterable[str], lines: Iterable[OptionLine]) -> list[str]:
+def expand_digit_options(
+    words: Iterable[str], lines: Iterable[OptionLine]
+) -> list[str]:
     """``-0`` becomes ``--null``, where that is an option and not another one's value:
     docopt takes it for a number."""
     by_short = {line.short: line.long for line in lines if line.short}

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar
 
 # Who never has to wait still lets other tasks run after so many events.
-EVENTS_A_TURN: Final = 256
+EVENTS_PER_YIELD: Final = 256
 
 _P = ParamSpec("_P")
 
@@ -39,21 +39,23 @@ class Asynchronous(Generic[_R]):
     one."""
 
     _inner: _R
-    _since_turn = 0  # events since other tasks could run
+    _since_yield = 0  # events since other tasks could run
 
     async def configure(self) -> None:
         """Register with the broker, and do all else that the synchronous one does.
         Raises what that does. When this is cancelled, nothing is left of it."""
         inner = self._inner
         try:
-            await to_the_end(inner.configure, inner.stop)
+            await run_to_completion(inner.configure, inner.stop)
         except asyncio.CancelledError:
-            await to_the_end(inner.disconnect)  # it may have been too late to stop it
+            await run_to_completion(
+                inner.disconnect
+            )  # it may have been too late to stop it
             raise
 
     async def disconnect(self) -> None:
         """Leave the system as the synchronous one does. Again: does nothing."""
-        await to_the_end(self._inner.disconnect)
+        await run_to_completion(self._inner.disconnect)
 
     def stop(self) -> None:
         """As of the synchronous one: for any thread and for signal handlers."""
@@ -80,13 +82,13 @@ class Asynchronous(Generic[_R]):
     def topics(self) -> tuple[str, ...]:
         return self._inner.topics
 
-    async def _give_way(self) -> None:
+    async def _yield_to_loop(self) -> None:
         """Let other tasks run. Nobody has half an event in hand meanwhile."""
-        self._since_turn = 0
+        self._since_yield = 0
         await asyncio.sleep(0)
 
 
-def arguments_of(
+def with_arguments_of(
     constructor: Callable[_P, object],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, _P], None]]:
     """Declare that an ``__init__`` takes the arguments of another class, of which it has
@@ -103,7 +105,7 @@ def arguments_of(
     return declare
 
 
-async def to_the_end(
+async def run_to_completion(
     work: Callable[[], object], hurry: Callable[[], object] = lambda: None
 ) -> None:
     """Run ``work`` in a thread. When this is cancelled, ``hurry`` is called, which should

@@ -20,12 +20,12 @@ from collections import deque
 from typing import Final
 
 # The first estimate is given from this many exchanges on.
-ENOUGH: Final = 8
+MIN_EXCHANGES: Final = 8
 WINDOW: Final = 64
 # The first exchanges come quickly, but not so that one queue delays them all; the
 # others keep the estimate young.
-BURST_EVERY_S: Final = 0.05
-EVERY_S: Final = 5.0
+BURST_INTERVAL_S: Final = 0.05
+PROBE_INTERVAL_S: Final = 5.0
 # The frequency tolerance that RFC 5905 assumes of a clock, doubled: two clocks drift.
 DRIFT_PPM: Final = 30
 
@@ -38,7 +38,7 @@ class Offset:
     bound_ns: int
 
 
-SHARED: Final = Offset(0, 0)
+SAME_CLOCK: Final = Offset(0, 0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ class OffsetEstimator:
         self._exchanges.append(_Exchange(offset_ns, delay_ns, returned_ns))
 
     def estimate(self, now_ns: int) -> Offset | None:
-        """The offset at ``now_ns`` of our clock; None before there are `ENOUGH`
+        """The offset at ``now_ns`` of our clock; None before there are `MIN_EXCHANGES`
         exchanges."""
-        if len(self._exchanges) < ENOUGH:
+        if len(self._exchanges) < MIN_EXCHANGES:
             return None
         bounds = [(self._bound_ns(item, now_ns), item) for item in self._exchanges]
         bound_ns, best = min(bounds, key=lambda pair: pair[0])
@@ -108,7 +108,9 @@ class ClockProbes:
         if self._due is None or now < self._due:
             return False
         self._asked += 1
-        self._due = now + (BURST_EVERY_S if self._asked < ENOUGH else EVERY_S)
+        self._due = now + (
+            BURST_INTERVAL_S if self._asked < MIN_EXCHANGES else PROBE_INTERVAL_S
+        )
         return True
 
     def answer(
@@ -119,4 +121,4 @@ class ClockProbes:
 
     def offset(self, now_ns: int) -> Offset | None:
         """The present estimate; None before there is one."""
-        return SHARED if self._shared else self._estimator.estimate(now_ns)
+        return SAME_CLOCK if self._shared else self._estimator.estimate(now_ns)

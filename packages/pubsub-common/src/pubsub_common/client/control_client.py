@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from pubsub_common.client.clock_offset import ClockProbes, Offset
-from pubsub_common.client.registration import Standing
+from pubsub_common.client.registration import RegistrationState
 from pubsub_common.client.session import (
+    Accepted,
+    BrokerLost,
     ClientSession,
     Identity,
-    Joined,
-    Lost,
     Postponed,
-    Refused,
-    SessionEvent,
+    Rejected,
+    SessionUpdate,
 )
 from pubsub_common.errors import (
     HandshakeFailed,
@@ -33,7 +33,7 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.net.sockets import Waker, connect_again, notice_dead_links
+from pubsub_common.net.sockets import Waker, enable_keepalive, reconnect
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
@@ -46,11 +46,11 @@ from pubsub_common.protocol.messages import (
     Registered,
 )
 from pubsub_common.security.handshake_failure import (
+    ClientHandshakeMonitor,
+    FailureReason,
     HandshakeFailure,
-    HandshakeWatch,
-    Why,
     explain,
-    look_closer,
+    probe_reason,
 )
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ControlClient:
     ``on_event`` is called in the control thread for everything that `session`
     reports. ``service`` is called there too, whenever the thread wakes, for work
     that the role must do beside the user's thread; it returns the seconds after
-    which it wants to be called again, or None. ``watch_fd`` wakes the thread. ``lost``
+    which it wants to be called again, or None. ``input_fd`` wakes the thread. ``lost``
     tells how many events of each topic were lost, for heartbeats; ``published`` and
     ``latency`` are as in `ClientSession.tick`.
     """
@@ -97,10 +97,10 @@ class ControlClient:
         context: zmq.Context[zmq.Socket[bytes]],
         endpoint: str,
         identity: Identity,
-        on_event: Callable[[SessionEvent], None],
+        on_event: Callable[[SessionUpdate], None],
         *,
         service: Callable[[], float | None] = lambda: None,
-        watch_fd: int | None = None,
+        input_fd: int | None = None,
         lost: Callable[[], Mapping[str, int]] = lambda: {},
         keys: ClientKeys | None = None,
         published: Callable[[], Mapping[str, int]] | None = None,
@@ -112,7 +112,7 @@ class ControlClient:
         self._keys_path = None if keys is None else keys.path or "this client"
         self._on_event = on_event
         self._service = service
-        self._watch_fd = watch_fd
+        self._watch_fd = input_fd
         self._lost = lost
         self._published, self._latency = published, latency
         self._waker = Waker()
@@ -121,13 +121,13 @@ class ControlClient:
         shared = identity.clock != "realtime" or endpoint.startswith("tcp://127.")
         self._probes = ClockProbes(shared=shared)
         self._publishers_clock: ClockRange | None = None
-        self._standing = Standing(endpoint, identity)
+        self._registration = RegistrationState(endpoint, identity)
         self._leaving: Mapping[str, int] | None = None
         self._connected = False
         self._nonsense = 0  # messages that were no replies
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
-        notice_dead_links(self._socket)
+        enable_keepalive(self._socket)
         # Without a connection a request must not queue up: an old registration
         # that reaches a new broker helps nobody.
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -135,10 +135,10 @@ class ControlClient:
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         self._socket.setsockopt(zmq.MAXMSGSIZE, 1 << 26)
         if keys is not None:
-            from pubsub_common.security.keys import act_as_client
+            from pubsub_common.security.keys import configure_curve_client
 
-            act_as_client(self._socket, keys.pair, keys.broker)
-        self._handshakes = HandshakeWatch(self._socket)
+            configure_curve_client(self._socket, keys.pair, keys.broker)
+        self._handshakes = ClientHandshakeMonitor(self._socket)
         self._reconnect_at: float | None = None
         self._thread = threading.Thread(
             target=self._run, name="pubsub-control", daemon=True
@@ -147,7 +147,7 @@ class ControlClient:
     @property
     def error(self) -> PubSubError | None:
         """Why this client is finished; None while it is not."""
-        return self._standing.error
+        return self._registration.error
 
     @property
     def lease_s(self) -> float:
@@ -177,7 +177,7 @@ class ControlClient:
             RegistrationRefused: it was a refusal, or "later" until then.
             NotReady: ``stopped`` became true before it came.
         """
-        return self._standing.wait_registered(timeout_s, stopped=stopped)
+        return self._registration.wait_registered(timeout_s, stopped=stopped)
 
     def change(self, identity: Identity, timeout_s: float) -> None:
         """Tell the broker that this client is ``identity`` now, under the same session.
@@ -187,7 +187,7 @@ class ControlClient:
                 be told as soon as it does.
             RegistrationRefused: it will not have this; the client is finished.
         """
-        self._standing.change(identity, timeout_s, self._waker.wake)
+        self._registration.change(identity, timeout_s, self._waker.wake)
 
     def wake(self) -> None:
         """Have the control thread call ``service`` soon."""
@@ -249,19 +249,21 @@ class ControlClient:
             self._on_failed_handshake(failure)
         if self._reconnect_at is not None and time.monotonic() >= self._reconnect_at:
             self._reconnect_at = None
-            connect_again(self._socket, self.endpoint)
+            reconnect(self._socket, self.endpoint)
 
     def _on_failed_handshake(self, failure: HandshakeFailure) -> None:
         where = self.endpoint.removeprefix("tcp://")
-        failure = look_closer(failure, where, with_keys=self._keys_path is not None)
+        failure = probe_reason(failure, where, with_keys=self._keys_path is not None)
         text = explain(failure, where, self._keys_path)
-        certain = failure.why is Why.MISMATCH and not self._standing.registered
-        if failure.why is Why.TURNED_AWAY or certain:
+        certain = (
+            failure.why is FailureReason.MISMATCH and not self._registration.registered
+        )
+        if failure.why is FailureReason.TURNED_AWAY or certain:
             self._session.finish()
             self._fail(HandshakeFailed(text), "handshake")
             return
-        if text != self._standing.hint:
-            self._standing.hint = text
+        if text != self._registration.hint:
+            self._registration.hint = text
             _log.warning("%s; still trying", text)
         if not failure.retrying:
             self._reconnect_at = time.monotonic() + _RECONNECT_S
@@ -269,9 +271,9 @@ class ControlClient:
     def _fail(self, error: PubSubError, code: str) -> None:
         """This client is finished."""
         # Before the role hears of it, so that whom it wakes finds the reason.
-        self._standing.error = error
-        self._on_event(Refused(code, str(error)))
-        self._standing.notify()
+        self._registration.error = error
+        self._on_event(Rejected(code, str(error)))
+        self._registration.notify()
 
     def _tick(self) -> None:
         connected = bool(int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT)
@@ -280,7 +282,7 @@ class ControlClient:
             if not self._connected:
                 self._session.reconnected(time.monotonic())
         self._connected = connected
-        identity = self._standing.take_change()
+        identity = self._registration.take_change()
         if identity is not None:
             self._session.change(identity, time.monotonic())
         offset = self.clock_offset()
@@ -332,28 +334,28 @@ class ControlClient:
             for event in self._session.receive(reply, time.monotonic()):
                 self._publish(event)
 
-    def _publish(self, event: SessionEvent) -> None:
+    def _publish(self, event: SessionUpdate) -> None:
         match event:
-            case Joined(again=True):
+            case Accepted(again=True):
                 _log.info("registered again with the broker at %s", self.endpoint)
-            case Lost(farewell):
+            case BrokerLost(farewell):
                 why = "said goodbye" if farewell else "does not answer"
                 _log.warning(
                     "the broker at %s %s; trying to register again", self.endpoint, why
                 )
             case Postponed(code, detail):
-                if self._standing.postponed(RegistrationRefused(code, detail)):
+                if self._registration.postponed(RegistrationRefused(code, detail)):
                     _log.warning(
                         "the broker at %s: %s; trying again", self.endpoint, detail
                     )
-            case Refused(code, detail, ended):
+            case Rejected(code, detail, ended):
                 self._fail(RegistrationRefused(code, detail, ended=ended), code)
                 return
         self._on_event(event)
-        if isinstance(event, Joined):
+        if isinstance(event, Accepted):
             self._probes.begin(time.monotonic())
-            self._standing.joined(event.reply)
-        self._standing.notify()
+            self._registration.joined(event.reply)
+        self._registration.notify()
 
     def _take_leave(self, poller: select.poll) -> None:
         # Whom it is registering at this moment, it would keep for a lease.

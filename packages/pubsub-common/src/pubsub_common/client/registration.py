@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pubsub_common.client.session import Identity
-from pubsub_common.defaults import TURN_S
+from pubsub_common.defaults import WAIT_SLICE_S
 from pubsub_common.errors import (
     BrokerUnreachable,
     HandshakeFailed,
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _MENTION_AFTER_S: Final = 1.0
 
 
-class Standing:
+class RegistrationState:
     """`wait_registered` and `change` are for any thread, what is below them for the
     control thread.
 
@@ -93,7 +93,7 @@ class Standing:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     raise BrokerUnreachable(self._endpoint, timeout_s)
-                self._changed.wait(min(left_s, TURN_S))
+                self._changed.wait(min(left_s, WAIT_SLICE_S))
 
     def _wait(self, timeout_s: float, stopped: Callable[[], bool]) -> bool:
         """Whether there was an answer, or no need for one, before the time was up."""
@@ -103,7 +103,7 @@ class Standing:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     return False
-                self._changed.wait(min(left_s, TURN_S))
+                self._changed.wait(min(left_s, WAIT_SLICE_S))
         return True
 
     # For the control thread

@@ -73,7 +73,7 @@ class Identity:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Joined:
+class Accepted:
     """Registered. ``again`` is true from the second time on. The shell must then
     bring its connections in line with ``reply.publishers`` and ``reply.ports``."""
 
@@ -82,7 +82,7 @@ class Joined:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Changed:
+class PublishersUpdated:
     """Publishers of the client's topics came or went."""
 
     joined: Sequence[PublisherInfo]
@@ -91,14 +91,14 @@ class Changed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Trusted:
+class GrantsUpdated:
     """These are whom this publisher may let in, from here on."""
 
     vouched: Sequence[Vouched]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """The broker will not have this client, and asking again will not help; ``ended``
     when it had accepted it before."""
 
@@ -108,7 +108,7 @@ class Refused:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Lost:
+class BrokerLost:
     """The broker has not been heard for a lease, or said that it ends."""
 
     farewell: bool
@@ -122,7 +122,9 @@ class Postponed:
     detail: str
 
 
-SessionEvent = Joined | Changed | Trusted | Refused | Postponed | Lost
+SessionUpdate = (
+    Accepted | PublishersUpdated | GrantsUpdated | Rejected | Postponed | BrokerLost
+)
 
 
 class ClientSession:
@@ -166,7 +168,7 @@ class ClientSession:
         lost: Mapping[str, int] | None = None,
         published: Callable[[], Mapping[str, int]] | None = None,
         latency: Callable[[], Latency | None] = lambda: None,
-    ) -> tuple[Register | Heartbeat | None, list[SessionEvent]]:
+    ) -> tuple[Register | Heartbeat | None, list[SessionUpdate]]:
         """What is due at ``now``: a message to send, and what the client should know.
         ``clock`` is what is known of this client's clock, ``lost`` how many events of
         each topic it has lost. ``published`` and ``latency`` are asked only for a
@@ -179,10 +181,10 @@ class ClientSession:
         if self._finished or now < self._deadline:
             return None, []
         self._unsent = False  # the caller says so if it is again
-        events: list[SessionEvent] = []
+        events: list[SessionUpdate] = []
         if self._registered and now - self._heard_at > self.lease_s:
             self._registered = False
-            events.append(Lost(farewell=False))
+            events.append(BrokerLost(farewell=False))
         if not self._registered:
             self._deadline = now + REGISTER_ANSWER_S
             return self._register(), events
@@ -230,7 +232,7 @@ class ClientSession:
         with the connection."""
         self._deadline = min(self._deadline, now)
 
-    def receive(self, reply: Reply, now: float) -> list[SessionEvent]:
+    def receive(self, reply: Reply, now: float) -> list[SessionUpdate]:
         """What a broker's message means for this client."""
         if self._finished:
             return []
@@ -245,15 +247,15 @@ class ClientSession:
                     # On one connection a push overtakes no reply, so it is lost.
                     self._register_soon(now)
             case PublishersChanged():
-                news = Changed(reply.joined, reply.left, reply.ports)
+                news = PublishersUpdated(reply.joined, reply.left, reply.ports)
                 return self._on_push(reply.revision, news, now)
             case VouchedChanged():
-                return self._on_push(reply.revision, Trusted(reply.vouched), now)
+                return self._on_push(reply.revision, GrantsUpdated(reply.vouched), now)
             case Farewell():
                 if self._registered:
                     self._registered = False
                     self._deadline = now + REGISTER_RETRY_S
-                    return [Lost(farewell=True)]
+                    return [BrokerLost(farewell=True)]
             case Error():
                 return self._on_error(reply, now)
         return []
@@ -309,7 +311,7 @@ class ClientSession:
         self._registered = False
         self._deadline = now
 
-    def _on_registered(self, reply: Registered, now: float) -> list[SessionEvent]:
+    def _on_registered(self, reply: Registered, now: float) -> list[SessionUpdate]:
         if reply.id != self._register_id:
             return []  # the answer to an attempt that was given up
         again = self.session is not None
@@ -321,11 +323,11 @@ class ClientSession:
         self._revision = reply.revision
         self._told.clear()  # it may be another broker
         self._deadline = now + self._heartbeat_s()
-        return [Joined(reply, again)]
+        return [Accepted(reply, again)]
 
     def _on_push(
-        self, revision: int, news: Changed | Trusted, now: float
-    ) -> list[SessionEvent]:
+        self, revision: int, news: PublishersUpdated | GrantsUpdated, now: float
+    ) -> list[SessionUpdate]:
         if not self._registered:
             return []  # the reply on its way holds it all
         if revision != self._revision + 1:
@@ -334,7 +336,7 @@ class ClientSession:
         self._revision = revision
         return [news]
 
-    def _on_error(self, error: Error, now: float) -> list[SessionEvent]:
+    def _on_error(self, error: Error, now: float) -> list[SessionUpdate]:
         if error.code == messages.UNKNOWN_SESSION:
             self._register_soon(now)
             return []
@@ -346,5 +348,5 @@ class ClientSession:
         expelled = error.id == -1 and error.code in _EXPELLED
         if asked or expelled:
             self._finished = True
-            return [Refused(error.code, error.detail, ended=expelled)]
+            return [Rejected(error.code, error.detail, ended=expelled)]
         return []

@@ -19,7 +19,7 @@ from pubsub_common.errors import ConfigError
 HEADER: Final = ("publisher", "topic", "latency_seconds")
 
 
-def writable_file(path: str) -> None:
+def check_writable(path: str) -> None:
     """Find out now whether ``path`` can be written, and not after an hour's run.
 
     Raises:

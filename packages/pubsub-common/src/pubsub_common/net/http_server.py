@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 16
 MAX_HEAD_BYTES: Final = 8192
-PATIENCE_S: Final = 5.0
+TIMEOUT_S: Final = 5.0
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What a path has to say; ``policy`` is its Content-Security-Policy."""
 
     content_type: str
@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 class Routes(Protocol):
     """What the server has to say, as a mapping of paths has it."""
 
-    def get(self, path: str, /) -> Callable[[], Answer] | None:
+    def get(self, path: str, /) -> Callable[[], Response] | None:
         """What answers a question for ``path``; None: nothing is there."""
 
 
@@ -51,7 +51,7 @@ class _TooLong(Exception):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     sys_version = ""
-    timeout = PATIENCE_S
+    timeout = TIMEOUT_S
     _policy = _NOTHING
 
     def version_string(self) -> str:
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         except OSError:
             return
-        self.connection.settimeout(PATIENCE_S)
+        self.connection.settimeout(TIMEOUT_S)
         self.rfile.close()
         self.rfile = io.BufferedReader(io.BytesIO(head))
         self.handle_one_request()
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _read_head(connection: socket.socket) -> bytes:
     """What comes up to the empty line. Raises OSError when it takes too long."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + TIMEOUT_S
     head = b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head:
         if len(head) > MAX_HEAD_BYTES:

@@ -43,7 +43,7 @@ _LOOK_AGAIN_S: Final = 0.002
 _STALLED_S: Final = 0.25
 _PROBE_S: Final = 2
 _PROBES: Final = 3
-DEAD_LINK_S: Final = _PROBE_S * (1 + _PROBES)
+DEAD_CONNECTION_S: Final = _PROBE_S * (1 + _PROBES)
 _CONNECT_MS: Final = 2000
 # To end a context takes libzmq less than a millisecond, unless it never does.
 _TERM_S: Final = 3.0
@@ -92,9 +92,9 @@ class Waker:
             os.close(self.fd)
 
 
-def notice_dead_links(socket: zmq.Socket[bytes]) -> None:
+def enable_keepalive(socket: zmq.Socket[bytes]) -> None:
     """Have a connection end, and be made again, when its other side cannot be reached
-    for some `DEAD_LINK_S` seconds, though nobody closed it.
+    for some `DEAD_CONNECTION_S` seconds, though nobody closed it.
 
     By TCP's probes, not by ZeroMQ's own heartbeats: those take a peer for dead that only
     does not read, since its pings wait behind the events. libzmq 4.3.5 then drops what is
@@ -109,14 +109,14 @@ def notice_dead_links(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
 
 
-def asker(socket: zmq.Socket[bytes], option: int) -> Callable[[], int]:
+def option_reader(socket: zmq.Socket[bytes], option: int) -> Callable[[], int]:
     """What tells the value of an integer ``option`` of ``socket`` at each call. Without
     pyzmq's wrapper, which makes an enumeration of the answer."""
     backend: Any = zmq.backend.Socket
     return functools.partial(backend.get.__get__(socket), int(option))
 
 
-def connect_again(socket: zmq.Socket[bytes], where: str) -> None:
+def reconnect(socket: zmq.Socket[bytes], where: str) -> None:
     """Connect ``socket`` to the endpoint ``where`` once more, on which libzmq may have
     given up."""
     with contextlib.suppress(zmq.ZMQError):  # it may have let go of it
@@ -133,12 +133,12 @@ class DataSocket:
         self.lock = threading.Lock()
         self.socket = context.socket(kind)
         self.socket.set_hwm(queue_limit)
-        notice_dead_links(self.socket)
+        enable_keepalive(self.socket)
         limit_received(self.socket, subscriptions=kind == zmq.XPUB)
         self.fd: int = self.socket.FD
         # What may be done with the socket at once: POLLIN, POLLOUT. The caller holds the
         # lock.
-        self.events = asker(self.socket, zmq.EVENTS)
+        self.events = option_reader(self.socket, zmq.EVENTS)
 
     def receive(self) -> bytes | None:
         """One message without waiting, or None. The caller holds the lock."""
@@ -212,7 +212,7 @@ def new_context(sockets: int | None = None) -> zmq.Context[zmq.Socket[bytes]]:
     return context
 
 
-def end_context(
+def terminate_context(
     context: zmq.Context[zmq.Socket[bytes]], lingering_s: float = 0.0
 ) -> bool:
     """Terminate ``context``, waiting for what its sockets, which are closed, have to send

@@ -57,7 +57,7 @@ def slowest_reader(port: int, table: str) -> tuple[str, int] | None:
     return address_of(slowest.remote), slowest.unsent
 
 
-def talking(addresses: Iterable[str], table: str) -> set[str]:
+def still_open(addresses: Iterable[str], table: str) -> set[str]:
     """Those of these ``IP:port`` from whom something may still come: the other side has
     not closed the connection, or we have not read to its end."""
     wanted = {_as_printed(address): address for address in addresses}

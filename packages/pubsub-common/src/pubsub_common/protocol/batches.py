@@ -162,7 +162,7 @@ def is_batch(frame: bytes, topic_end: int) -> bool:
     return frame[topic_end + 1 : topic_end + 2] == BATCH_MARK
 
 
-def counted(frame: bytes, limit: int) -> tuple[str, bytes, int]:
+def cut_to_limit(frame: bytes, limit: int) -> tuple[str, bytes, int]:
     """The topic of an event or batch, the frame, and how many events are in it; a batch
     of more than ``limit`` (at least 1) is cut down to that.
 

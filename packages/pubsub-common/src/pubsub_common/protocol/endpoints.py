@@ -51,7 +51,9 @@ def parse_address(text: str) -> tuple[str, int]:
     return validate_host(host), int(port)
 
 
-def broker_place(text: str, apart: int | str | None = None) -> tuple[str, int | None]:
+def parse_broker_address(
+    text: str, apart: int | str | None = None
+) -> tuple[str, int | None]:
     """Host and port of ``HOST`` or ``HOST:PORT``, where HOST is an IPv4 address or a
     name; None without a port. ``apart`` is the port that was given besides.
 
@@ -72,7 +74,7 @@ def broker_place(text: str, apart: int | str | None = None) -> tuple[str, int | 
     return host, int(port)
 
 
-def broker_of(address: str, port: int | None) -> tuple[str, int]:
+def broker_endpoint(address: str, port: int | None) -> tuple[str, int]:
     """Host and port that a role's arguments ``broker_address`` and ``broker_port`` mean.
 
     Raises:
@@ -80,5 +82,5 @@ def broker_of(address: str, port: int | None) -> tuple[str, int]:
     """
     if port is not None:
         validation.port("broker_port", port)
-    host, own = broker_place(address, port)
+    host, own = parse_broker_address(address, port)
     return host, own or port or defaults.CONTROL_PORT

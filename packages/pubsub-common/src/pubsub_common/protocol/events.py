@@ -33,7 +33,7 @@ from pubsub_common.errors import ConfigError, ProtocolError
 # What an event's array begins with (MessagePack: array of 5).
 EVENT_MARK: Final = b"\x95"
 # What a topic begins with that is for one subscriber alone.
-PRIVATE: Final = b"\xff"
+PRIVATE_MARK: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
 _TOPICS_DIGITS: Final = 4
 LOWER_HEX: Final = frozenset(b"0123456789abcdef")
@@ -152,7 +152,7 @@ def decode_event(frame: bytes, received_ns: int = 0) -> Event:
     return event
 
 
-class ReadyQuestion(NamedTuple):
+class ReadyRequest(NamedTuple):
     """What a ready topic says. ``topics`` is how many ready topics this subscriber has
     in all, when they come over several connections; else 0."""
 
@@ -171,18 +171,18 @@ def ready_topic(topic: str, subscriber_session: int, topics: int = 0) -> bytes:
     digits = f"{subscriber_session:0{_SESSION_DIGITS}x}"
     if topics:
         digits += f"{topics:0{_TOPICS_DIGITS}x}"
-    return PRIVATE + topic.encode() + PRIVATE + digits.encode()
+    return PRIVATE_MARK + topic.encode() + PRIVATE_MARK + digits.encode()
 
 
-def parse_ready_question(raw: bytes) -> ReadyQuestion | None:
+def parse_ready_request(raw: bytes) -> ReadyRequest | None:
     """What a ready topic says; None for anything else.
 
     There is one spelling of each, because the answer goes to the spelling of
     `ready_topic`: other digits that ``int`` would take are none here.
     """
-    if not raw.startswith(PRIVATE):
+    if not raw.startswith(PRIVATE_MARK):
         return None
-    topic, mark, digits = raw[1:].rpartition(PRIVATE)
+    topic, mark, digits = raw[1:].rpartition(PRIVATE_MARK)
     counted = len(digits) == _SESSION_DIGITS + _TOPICS_DIGITS
     if not mark or not topic or not (counted or len(digits) == _SESSION_DIGITS):
         return None
@@ -193,18 +193,18 @@ def parse_ready_question(raw: bytes) -> ReadyQuestion | None:
     if session >= 2**SESSION_BITS or (counted and not topics):
         return None
     try:
-        return ReadyQuestion(topic.decode(), session, topics)
+        return ReadyRequest(topic.decode(), session, topics)
     except UnicodeDecodeError:
         return None
 
 
 def parse_ready_topic(raw: bytes) -> tuple[str, int] | None:
     """(topic, subscriber session) of a ready topic; None for anything else."""
-    question = parse_ready_question(raw)
+    question = parse_ready_request(raw)
     return None if question is None else (question.topic, question.session)
 
 
-def encode_ready_answer(
+def encode_ready_reply(
     topic: str,
     subscriber_session: int,
     publisher: str,
@@ -217,13 +217,13 @@ def encode_ready_answer(
     return ready_topic(topic, subscriber_session, topics) + b"\0" + body
 
 
-def decode_ready_answer(frame: bytes) -> tuple[str, Event] | None:
+def decode_ready_reply(frame: bytes) -> tuple[str, Event] | None:
     """(topic, answer) when the frame is a ready answer; None when it is not.
 
     Raises:
         ProtocolError: it starts like one and is broken.
     """
-    if not frame.startswith(PRIVATE):
+    if not frame.startswith(PRIVATE_MARK):
         return None
     end = split_frame(frame)
     parsed = parse_ready_topic(frame[:end])

@@ -17,7 +17,7 @@ first could be that it has or will have. The subscriber then asks for the rest, 
 never sent more than it can take.
 
 Losses at the end of a stream are not seen until the next event. Therefore a publisher
-tells every `POSITION_S` seconds how far each topic went, to who subscribes to::
+tells every `POSITION_INTERVAL_S` seconds how far each topic went, to who subscribes to::
 
     0xFD | topic in UTF-8 | 0x00
 
@@ -44,10 +44,10 @@ from pubsub_common.protocol.events import (
 RECOVERY_MARK: Final = b"\xfe"
 POSITION_MARK: Final = b"\xfd"
 # How often publishers tell how far they are.
-POSITION_S: Final = 2.0
+POSITION_INTERVAL_S: Final = 2.0
 # An answer holds no more events than this, and no more bytes, but at least one event.
-ANSWER_EVENTS: Final = 256
-ANSWER_BYTES: Final = 262_144
+REPLY_MAX_EVENTS: Final = 256
+REPLY_MAX_BYTES: Final = 262_144
 
 _WIDTHS: Final = (14, 14, 16, 16, 4)
 _DIGITS: Final = sum(_WIDTHS)
@@ -56,7 +56,7 @@ ATTEMPTS: Final = 16**4
 _MAX_SEQUENCE: Final = 2**62
 
 
-class Question(NamedTuple):
+class RecoveryRequest(NamedTuple):
     """A subscriber asks for the events ``first`` to ``last``, both included."""
 
     topic: str
@@ -67,7 +67,7 @@ class Question(NamedTuple):
     attempt: int
 
 
-def recovery_topic(question: Question) -> bytes:
+def recovery_topic(question: RecoveryRequest) -> bytes:
     """The private topic that asks ``question``."""
     topic, publisher, subscriber, first, last, attempt = question
     numbers = (publisher, subscriber, first, last, attempt % ATTEMPTS)
@@ -77,7 +77,7 @@ def recovery_topic(question: Question) -> bytes:
     return RECOVERY_MARK + topic.encode() + RECOVERY_MARK + digits.encode()
 
 
-def parse_question(raw: bytes) -> Question | None:
+def parse_recovery_request(raw: bytes) -> RecoveryRequest | None:
     """What a recovery topic asks; None for anything else. As with ready topics, each
     question has one spelling."""
     if not raw.startswith(RECOVERY_MARK):
@@ -100,11 +100,11 @@ def parse_question(raw: bytes) -> Question | None:
         name = topic.decode()
     except UnicodeDecodeError:
         return None
-    return Question(name, publisher, subscriber, first, last, attempt)
+    return RecoveryRequest(name, publisher, subscriber, first, last, attempt)
 
 
-def encode_answer(
-    question: Question,
+def encode_recovery_reply(
+    question: RecoveryRequest,
     publisher: str,
     sequence: int,
     stamps_ns: Sequence[int],
@@ -117,7 +117,7 @@ def encode_answer(
     return recovery_topic(question) + b"\0" + encode_body(body)
 
 
-def decode_answer(frame: bytes) -> tuple[Question, Batch] | None:
+def decode_recovery_reply(frame: bytes) -> tuple[RecoveryRequest, Batch] | None:
     """(question, answer) when the frame is the answer to a question; None when it is
     not.
 
@@ -127,7 +127,7 @@ def decode_answer(frame: bytes) -> tuple[Question, Batch] | None:
     if not frame.startswith(RECOVERY_MARK):
         return None
     end = frame.find(b"\0")
-    question = parse_question(frame[: max(end, 0)])
+    question = parse_recovery_request(frame[: max(end, 0)])
     if question is None:
         raise ProtocolError("broken recovery topic")
     answer = decode_any_batch_body(memoryview(frame)[end + 1 :])

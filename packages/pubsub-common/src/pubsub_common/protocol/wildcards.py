@@ -46,7 +46,7 @@ def validate_subscriptions(subscriptions: Iterable[str]) -> tuple[str, ...]:
     return valid
 
 
-def validate_names(topics: Iterable[str]) -> tuple[str, ...]:
+def validate_publisher_topics(topics: Iterable[str]) -> tuple[str, ...]:
     """Return the topics that a publisher may have, without repetitions, in the order
     given.
 
@@ -97,7 +97,7 @@ def covers(wide: str, narrow: str) -> bool:
     return len(levels) == len(others)
 
 
-def wanted(topics: Iterable[str], subscriptions: Iterable[str]) -> list[str]:
+def matching_topics(topics: Iterable[str], subscriptions: Iterable[str]) -> list[str]:
     """Those of ``topics`` that one of ``subscriptions`` stands for, in their order."""
     exact = set(subscriptions)
     filters = [each for each in exact if is_filter(each)]
@@ -108,7 +108,7 @@ def wanted(topics: Iterable[str], subscriptions: Iterable[str]) -> list[str]:
     ]
 
 
-class Filters(Generic[_K]):
+class FilterTree(Generic[_K]):
     """Who has which filters: a tree of levels, so that a topic's match does not look at
     all of them."""
 

@@ -27,7 +27,7 @@ class Connection(NamedTuple):
     port: int
 
 
-def text_of(frame: zmq.Frame, name: str) -> str | None:
+def frame_property(frame: zmq.Frame, name: str) -> str | None:
     """What libzmq knows of where a message came from, by ``name``; None: nothing."""
     try:
         return str(frame.get(name))
@@ -38,12 +38,12 @@ def text_of(frame: zmq.Frame, name: str) -> str | None:
 def user_of(frame: zmq.Frame) -> str | None:
     """The public key of who sent a message, on a socket that acts as a server. None for
     what libzmq says itself: the end of a peer's subscriptions when it is gone."""
-    return text_of(frame, "User-Id")
+    return frame_property(frame, "User-Id")
 
 
 def connection_of(frame: zmq.Frame) -> Connection | None:
     """The connection that a message came by; None if it is gone."""
-    fd = text_of(frame, "__fd")
+    fd = frame_property(frame, "__fd")
     if fd is None:
         return None
     return connection_at(int(fd))
@@ -59,7 +59,7 @@ def connection_at(fd: int) -> Connection | None:
         return None
 
 
-def hang_up(connection: Connection) -> bool:
+def close_connection(connection: Connection) -> bool:
     """End this connection; False when it is gone already."""
     try:
         copy = socket.socket(fileno=os.dup(connection.fd))

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 
-def hand_over(descriptor: int, folder: Path) -> None:
+def give_to_folder_owner(descriptor: int, folder: Path) -> None:
     """Give what is open as ``descriptor``, and was just made in ``folder``, to whom the
     folder belongs. Only root can, and others need not."""
     if os.geteuid() == 0:

@@ -31,7 +31,7 @@ def wants_keys(greeting: bytes) -> bool | None:
     return {b"CURVE": True, b"NULL": False}.get(mechanism)
 
 
-def ask(where: str, wait_s: float = _WAIT_S) -> bool | None:
+def probe(where: str, wait_s: float = _WAIT_S) -> bool | None:
     """Whether who listens at ``where`` (``host:port``) wants keys; None when that does
     not become clear within ``wait_s`` seconds."""
     host, _, port = where.rpartition(":")

@@ -16,7 +16,7 @@ from typing import Final, Self
 import zmq
 
 from pubsub_common.security import greeting_probe
-from pubsub_common.security.socket_monitor import Monitor
+from pubsub_common.security.socket_monitor import SocketMonitor
 
 _EVENTS: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -28,7 +28,7 @@ _EVENTS: Final = (
 _HUNG_UP_TIMES: Final = 3
 
 
-class Why(enum.Enum):
+class FailureReason(enum.Enum):
     """Why a handshake failed."""
 
     TURNED_AWAY = "the other side does not let this key in"
@@ -41,45 +41,49 @@ class Why(enum.Enum):
 class HandshakeFailure:
     """A handshake that failed. Unless ``retrying``, libzmq will not connect again."""
 
-    why: Why
+    why: FailureReason
     retrying: bool
 
 
-def look_closer(
+def probe_reason(
     failure: HandshakeFailure, where: str, *, with_keys: bool
 ) -> HandshakeFailure:
     """The failure at ``where``, and its reason if the other side only hung up, and its
     greeting tells: ours had keys, or not."""
-    if failure.why is not Why.HUNG_UP:
+    if failure.why is not FailureReason.HUNG_UP:
         return failure
-    wanted = greeting_probe.ask(where)
+    wanted = greeting_probe.probe(where)
     if wanted is None:
         return failure
     if wanted is not with_keys:
-        return dataclasses.replace(failure, why=Why.MISMATCH)
-    return dataclasses.replace(failure, why=Why.OTHER_KEY) if with_keys else failure
+        return dataclasses.replace(failure, why=FailureReason.MISMATCH)
+    return (
+        dataclasses.replace(failure, why=FailureReason.OTHER_KEY)
+        if with_keys
+        else failure
+    )
 
 
 def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
     """What to tell a user who connects to the broker at ``where``, with the keys in the
     file ``keys``, or without any."""
-    if failure.why is Why.TURNED_AWAY:
+    if failure.why is FailureReason.TURNED_AWAY:
         return (
             f"the broker at {where} does not let in the keys of {keys}: they are not "
             "enrolled there, or were revoked or have expired "
             "(pubsub-broker list tells, enroll makes new ones)"
         )
-    if failure.why is Why.MISMATCH and keys is None:
+    if failure.why is FailureReason.MISMATCH and keys is None:
         return (
             f"the broker at {where} wants keys: give this program its file with --keys "
             "FILE or PUBSUB_KEYS (in Python: keys=FILE)"
         )
-    if failure.why is Why.MISMATCH:
+    if failure.why is FailureReason.MISMATCH:
         return (
             f"the broker at {where} is not secure, and {keys} is for one that is: "
             "start it with --secure, or leave --keys away"
         )
-    if failure.why is Why.OTHER_KEY and keys is not None:
+    if failure.why is FailureReason.OTHER_KEY and keys is not None:
         return (
             f"the broker at {where} has another key than the one in {keys}: that file "
             "is for another broker"
@@ -95,7 +99,7 @@ def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
     )
 
 
-class HandshakeJudge:
+class HandshakeFailureDetector:
     """From the monitor's events to failures. Core."""
 
     def __init__(self) -> None:
@@ -107,25 +111,25 @@ class HandshakeJudge:
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._hung_up = 0
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                return HandshakeFailure(Why.TURNED_AWAY, retrying=False)
+                return HandshakeFailure(FailureReason.TURNED_AWAY, retrying=False)
             case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 if value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-                    return HandshakeFailure(Why.MISMATCH, retrying=False)
-                return HandshakeFailure(Why.HUNG_UP, retrying=False)
+                    return HandshakeFailure(FailureReason.MISMATCH, retrying=False)
+                return HandshakeFailure(FailureReason.HUNG_UP, retrying=False)
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._hung_up += 1
                 if self._hung_up == _HUNG_UP_TIMES:
-                    return HandshakeFailure(Why.HUNG_UP, retrying=True)
+                    return HandshakeFailure(FailureReason.HUNG_UP, retrying=True)
         return None
 
 
-class HandshakeWatch:
-    """Watches one socket that connects; as a `Monitor` for threads."""
+class ClientHandshakeMonitor:
+    """Watches one socket that connects; as a `SocketMonitor` for threads."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._judge = HandshakeJudge()
+        self._judge = HandshakeFailureDetector()
         self._watched = socket
-        self._monitor = Monitor(socket, _EVENTS)
+        self._monitor = SocketMonitor(socket, _EVENTS)
         self.fd = self._monitor.fd
 
     def __enter__(self) -> Self:

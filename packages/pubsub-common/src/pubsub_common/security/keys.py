@@ -25,7 +25,7 @@ from typing import Any, Final
 import zmq
 
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.security.file_owner import hand_over
+from pubsub_common.security.file_owner import give_to_folder_owner
 from pubsub_common.security.z85 import KEY_LENGTH, is_key
 
 _MAX_FILE_BYTES: Final = 65_536
@@ -53,7 +53,7 @@ class ClientKeys:
     path: str = ""
 
 
-def new_pair() -> KeyPair:
+def new_key_pair() -> KeyPair:
     """A new key pair.
 
     Raises:
@@ -165,7 +165,7 @@ def parse_toml(
 
 def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
     """Write a file that only its owner can read, whole or not at all; the superuser
-    writes it for the owner of the folder (`hand_over`).
+    writes it for the owner of the folder (`give_to_folder_owner`).
 
     Raises:
         PubSubError: it is there already (unless ``replace``), or cannot be written.
@@ -175,7 +175,7 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:
-                hand_over(descriptor, path.parent)
+                give_to_folder_owner(descriptor, path.parent)
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -191,7 +191,7 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
         raise PubSubError(f"cannot write {path}: {error.strerror}") from None
 
 
-def client_file(keys: ClientKeys) -> str:
+def client_file_text(keys: ClientKeys) -> str:
     """The content of a client's file."""
     return (
         f"# The keys of the pubsub client {keys.name}. Whoever can read this is that "
@@ -203,7 +203,9 @@ def client_file(keys: ClientKeys) -> str:
     )
 
 
-def act_as_client(socket: zmq.Socket[bytes], pair: KeyPair, server_public: str) -> None:
+def configure_curve_client(
+    socket: zmq.Socket[bytes], pair: KeyPair, server_public: str
+) -> None:
     """Have ``socket`` show ``pair`` where it connects from here on, and talk only to who
     has ``server_public``."""
     socket.curve_publickey = pair.public.encode()
@@ -211,7 +213,7 @@ def act_as_client(socket: zmq.Socket[bytes], pair: KeyPair, server_public: str) 
     socket.curve_serverkey = server_public.encode()
 
 
-def act_as_server(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
+def configure_curve_server(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
     """Have ``socket``, which is not bound yet, let in whom the context's `ZapServer`
     lets in."""
     # With a limit of 1, libzmq 4.3.5 hears nothing of whom it has asked ZAP about.

@@ -9,14 +9,14 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.net.sockets import asker
+from pubsub_common.net.sockets import option_reader
 
 _POLLIN: Final = int(zmq.POLLIN)
 _EVENT: Final = struct.Struct("=HI")
 _numbers = itertools.count()
 
 
-class Monitor:
+class SocketMonitor:
     """The events of one socket. `read` is for one thread, which may be another than the
     socket's; `close` belongs to the socket's, before that is closed."""
 
@@ -34,7 +34,7 @@ class Monitor:
             raise
         self.socket.connect(name)
         self.fd: int = self.socket.FD
-        self._state = asker(self.socket, zmq.EVENTS)
+        self._state = option_reader(self.socket, zmq.EVENTS)
 
     def read(self, limit: int | None = None) -> list[tuple[int, int]]:
         """Events since the last call, each with its value; no more than ``limit``, the

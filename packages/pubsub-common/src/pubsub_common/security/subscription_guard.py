@@ -6,7 +6,7 @@ An XPUB socket in its manual mode (``ZMQ_XPUB_MANUAL``) hands every subscription
 peer to the program, and sends a peer only what the program has then agreed to. So a
 client that subscribes to something else than it registered for gets nothing.
 
-In that mode subscriptions come one by one, without being added up; `Guard.receive` adds
+In that mode subscriptions come one by one, without being added up; `SubscriptionGuard.receive` adds
 them up again: like a usual XPUB socket, it tells of the first subscription to something
 and of the end of the last one. When a peer is gone libzmq ends all its subscriptions,
 also those that were not agreed to, and does not say whose they were. Therefore refused
@@ -23,16 +23,16 @@ from collections.abc import Callable, Iterable
 
 import zmq
 
-from pubsub_common.protocol.events import parse_ready_question
+from pubsub_common.protocol.events import parse_ready_request
 from pubsub_common.protocol.recovery_messages import (
     parse_position_prefix,
-    parse_question,
+    parse_recovery_request,
 )
 from pubsub_common.security.connections import (
     Connection,
+    close_connection,
     connection_at,
     connection_of,
-    hang_up,
     user_of,
 )
 
@@ -45,10 +45,10 @@ OnRefused = Callable[[str, str, str], None]
 def topic_of(subscription: bytes) -> str | None:
     """The one topic whose events, or whose publishers' answers, a subscription brings.
     None for any other: a part of a topic's name would bring more than one."""
-    ready = parse_ready_question(subscription)
+    ready = parse_ready_request(subscription)
     if ready is not None:
         return ready.topic
-    question = parse_question(subscription)
+    question = parse_recovery_request(subscription)
     if question is not None:
         return question.topic
     position = parse_position_prefix(subscription)
@@ -73,7 +73,7 @@ class _Peer:
         self.subscriptions: set[bytes] = set()
 
 
-class Guard:
+class SubscriptionGuard:
     """Decides about the subscriptions at one XPUB socket. For who may use the socket."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Guard:
             if told:
                 return message
 
-    def hang_up(self, users: Iterable[str]) -> None:
+    def recheck(self, users: Iterable[str]) -> None:
         """What these clients may do has changed: end their connections, unless all that
         one is subscribed to is still granted, so that it loses nothing. Those that may
         still connect do so, and have their subscriptions judged anew."""
@@ -118,7 +118,7 @@ class Guard:
         for fd, peer in list(self._peers.items()):
             if peer.user in keys and not self._all_granted(peer):
                 del self._peers[fd]
-                hang_up(peer.connection)
+                close_connection(peer.connection)
 
     def _all_granted(self, peer: _Peer) -> bool:
         """Whether it has subscribed at all, and only to what it may have. Who may not
@@ -189,4 +189,4 @@ class Guard:
     def _refuse(self, peer: _Peer, what: str) -> None:
         self._on_refused(peer.user, what, peer.connection.remote[0])
         self._peers.pop(peer.connection.fd, None)
-        hang_up(peer.connection)
+        close_connection(peer.connection)

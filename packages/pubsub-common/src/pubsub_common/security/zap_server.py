@@ -1,4 +1,4 @@
-"""Who may connect: libzmq asks at each handshake. Core (`answer`) and shell.
+"""Who may connect: libzmq asks at each handshake. Core (`zap_reply`) and shell.
 
 libzmq asks over its own protocol, ZAP (https://rfc.zeromq.org/spec/27/), at a fixed
 address in the socket's context. The answer's user id goes with every message that the
@@ -22,7 +22,7 @@ _KEY_BYTES: Final = 32
 Allows = Callable[[str, str], bool]
 
 
-def answer(request: Sequence[bytes], allows: Allows) -> list[bytes]:
+def zap_reply(request: Sequence[bytes], allows: Allows) -> list[bytes]:
     """The answer to a request of libzmq's. Anything but CURVE with a known key is
     turned away."""
     number = request[1] if len(request) > 1 else b""
@@ -57,6 +57,6 @@ class ZapServer:
         try:
             while True:
                 request = self._socket.recv_multipart()
-                self._socket.send_multipart(answer(request, self._allows))
+                self._socket.send_multipart(zap_reply(request, self._allows))
         except zmq.ContextTerminated:
             self._socket.close(linger=0)

@@ -11,8 +11,8 @@ from pathlib import Path
 import zmq
 
 from pubsub_common.security.keys import (
-    act_as_client,
-    act_as_server,
+    configure_curve_client,
+    configure_curve_server,
     load_client_keys,
 )
 
@@ -22,8 +22,8 @@ def use_keys(xsub: zmq.Socket[bytes], xpub: zmq.Socket[bytes], folder: Path) -> 
     files = folder.glob("*.keys")
     (client,) = (path for path in files if path.name != "broker.keys")
     pair = load_client_keys(client).pair
-    act_as_server(xpub, pair)
-    act_as_client(xsub, pair, pair.public)
+    configure_curve_server(xpub, pair)
+    configure_curve_client(xsub, pair, pair.public)
 
 
 def main() -> None:

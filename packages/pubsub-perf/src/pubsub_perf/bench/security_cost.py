@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pubsub_common.security.keys import act_as_client, load_client_keys
+from pubsub_common.security.keys import configure_curve_client, load_client_keys
 from pubsub_perf.bench import bytecode
 from pubsub_perf.bench.footprint import Fact, idle_kib, register
 from pubsub_perf.bench.runner import Cell
@@ -71,7 +71,9 @@ def facts(repetitions: int) -> list[Fact]:
             slow_s, _ = register(
                 _CLIENTS,
                 words,
-                lambda socket: act_as_client(socket, client.pair, client.broker),
+                lambda socket: configure_curve_client(
+                    socket, client.pair, client.broker
+                ),
                 at_once=_AT_ONCE,
             )
             took.append((register(_CLIENTS, at_once=_AT_ONCE)[0], slow_s))

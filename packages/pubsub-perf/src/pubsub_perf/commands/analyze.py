@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 
@@ -42,8 +42,8 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing to analyse.
     """
-    options = program.parse(USAGE, words, PROGRAM, __version__)
-    seed = program.whole_number(options, "--seed", minimum=0)
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    seed = console_script.whole_number(options, "--seed", minimum=0)
     from rich.console import Console
 
     from pubsub_perf.report.analysis_page import write_analysis
@@ -55,7 +55,7 @@ def run(words: Sequence[str]) -> int:
         print(f"{PROGRAM}: {problem}", file=sys.stderr)
     for path in written.files:
         print(path)
-    return program.EXIT_OK
+    return console_script.EXIT_OK
 
 
 def _print(written: Written, console: Console) -> None:

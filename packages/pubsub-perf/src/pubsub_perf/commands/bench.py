@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.cli import program
-from pubsub_common.cli.parser import forget_environment
+from pubsub_common.cli import console_script
+from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
@@ -53,11 +53,11 @@ def run(words: Sequence[str]) -> int:
     Raises:
         PubSubError: a run failed, or a ratio got worse.
     """
-    options = program.parse(USAGE, words, PROGRAM, __version__)
-    forget_environment()
-    program.set_up_logging(PROGRAM, verbose=options["--verbose"])
-    repetitions = program.whole_number(options, "--repetitions")
-    seconds = program.seconds(options, "--seconds")
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    clear_environment()
+    console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    repetitions = console_script.whole_number(options, "--repetitions")
+    seconds = console_script.seconds(options, "--seconds")
     if seconds <= 0:
         raise ConfigError("--seconds must be more than 0")
     from rich.console import Console
@@ -72,7 +72,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _bars(
-    options: program.Options,
+    options: console_script.Options,
     console: Console,
     repetitions: int,
     seconds: float,
@@ -116,11 +116,11 @@ def _bars(
         sys.stdout.write(
             f"no ratio is worse than before by more than {TOLERANCE:.0%}\n"
         )
-    return program.EXIT_OK
+    return console_script.EXIT_OK
 
 
 def _flood(
-    options: program.Options, console: Console, repetitions: int, seconds: float
+    options: console_script.Options, console: Console, repetitions: int, seconds: float
 ) -> int:
     from pubsub_perf.bench import flood
 
@@ -133,7 +133,7 @@ def _flood(
         found.append(row)
         console.print(flood.line_of(row), highlight=False, soft_wrap=True)
     _write(options["--out"], flood.document(found, repetitions, seconds))
-    return program.EXIT_OK
+    return console_script.EXIT_OK
 
 
 def line_of(outcome: Outcome) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
@@ -45,9 +45,9 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing that can be compared.
     """
-    options = program.parse(USAGE, words, PROGRAM, __version__)
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
     margin = _margin(options)
-    seed = program.whole_number(options, "--seed", minimum=0)
+    seed = console_script.whole_number(options, "--seed", minimum=0)
     from rich.console import Console
 
     from pubsub_perf.analysis.sweep_comparison import compare_sweeps
@@ -66,10 +66,10 @@ def run(words: Sequence[str]) -> int:
             f"{PROGRAM}: no cell has three runs in both sweeps, so nothing is decided",
             file=sys.stderr,
         )
-    return program.EXIT_FAILED if found.slower else program.EXIT_OK
+    return console_script.EXIT_FAILED if found.slower else console_script.EXIT_OK
 
 
-def _margin(options: program.Options) -> float:
+def _margin(options: console_script.Options) -> float:
     text = str(options["--margin"]).strip().removesuffix("%")
     try:
         margin = float(text)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 
@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing to plot.
     """
-    options = program.parse(USAGE, words, PROGRAM, __version__)
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
     from pubsub_perf.report.writer import write_report
 
     report = write_report(
@@ -41,4 +41,4 @@ def run(words: Sequence[str]) -> int:
         print(f"{PROGRAM}: {warning}", file=sys.stderr)
     for path in report.files:
         print(path)
-    return program.EXIT_OK
+    return console_script.EXIT_OK

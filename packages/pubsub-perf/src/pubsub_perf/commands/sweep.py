@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_common.cli import program
-from pubsub_common.cli.parser import forget_environment
+from pubsub_common.cli import console_script
+from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
@@ -76,9 +76,9 @@ def run(words: Sequence[str]) -> int:
         PubSubError: a cell failed, or the sweep cannot run as asked.
     """
     words = with_preset(words)
-    options = program.parse(USAGE, words, PROGRAM, __version__)
-    forget_environment()
-    program.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    clear_environment()
+    console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
     return _sweep(options, words)
 
 
@@ -125,21 +125,21 @@ def with_preset(words: Sequence[str]) -> list[str]:
     return rest + [w for w in PRESETS[chosen] if w.partition("=")[0] not in given]
 
 
-def _sweep(options: program.Options, words: Sequence[str]) -> int:
+def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
     from pubsub_perf.experiment import interrupts
     from pubsub_perf.hosts import factory, namespaces
     from pubsub_perf.plan import cases as plan
 
     load = plan.Load(
-        events=program.whole_number(options, "--events"),
-        interval_s=program.seconds(options, "--interval"),
-        topics=program.whole_number(options, "--topics"),
-        payload_bytes=program.whole_number(options, "--payload-size", minimum=0),
+        events=console_script.whole_number(options, "--events"),
+        interval_s=console_script.seconds(options, "--interval"),
+        topics=console_script.whole_number(options, "--topics"),
+        payload_bytes=console_script.whole_number(options, "--payload-size", minimum=0),
         bandwidth_mbit=_optional(options, "--bandwidth"),
         delay_ms=_optional(options, "--delay"),
-        warmup_events=program.whole_number(options, "--warmup", minimum=0),
-        wait_factor=program.seconds(options, "--wait-factor"),
-        seed=program.whole_number(options, "--seed", minimum=0),
+        warmup_events=console_script.whole_number(options, "--warmup", minimum=0),
+        wait_factor=console_script.seconds(options, "--wait-factor"),
+        seed=console_script.whole_number(options, "--seed", minimum=0),
         switch=options["--switch"],
         secure=options["--secure"],
     )
@@ -153,7 +153,7 @@ def _sweep(options: program.Options, words: Sequence[str]) -> int:
         options["--model"].split(","),
         networks,
         load,
-        program.whole_number(options, "--repeats"),
+        console_script.whole_number(options, "--repeats"),
     )
     kind, why = factory.choose(options["--hosts"])
     if why is not None:
@@ -185,8 +185,8 @@ def _run(
     failed = [result for result in results if result.failed]
     if failed:
         raise PubSubError(f"{len(failed)} of {len(results)} cells failed")
-    return program.EXIT_OK
+    return console_script.EXIT_OK
 
 
-def _optional(options: program.Options, name: str) -> float | None:
-    return None if options[name] is None else program.seconds(options, name)
+def _optional(options: console_script.Options, name: str) -> float | None:
+    return None if options[name] is None else console_script.seconds(options, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common import defaults
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.protocol.endpoints import validate_host
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
@@ -36,18 +36,18 @@ def run(words: Sequence[str]) -> int:
         ConfigError: there is no report.
         CannotListen: the port cannot be had.
     """
-    options = program.parse(USAGE, words, PROGRAM, __version__)
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
     host = validate_host(options["--bind"])
-    port = program.port_number(options, "--port", minimum=0)
+    port = console_script.port_number(options, "--port", minimum=0)
     from pubsub_common.net.http_server import HttpServer
     from pubsub_perf.report.served_files import ReportFiles
 
     files = ReportFiles(Path(options["DIR"]))
     stopped = threading.Event()
     with (
-        program.stopped_by_signals(stopped.set),
+        console_script.stop_on_signals(stopped.set),
         HttpServer(host, port, files, PROGRAM) as server,
     ):
         print(f"http://{host}:{server.port}/", flush=True)
         stopped.wait()
-    return program.EXIT_OK
+    return console_script.EXIT_OK

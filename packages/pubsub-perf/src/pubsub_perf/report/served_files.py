@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.net.http_server import Answer
+from pubsub_common.net.http_server import Response
 
 # The first that is there is what the folder itself shows.
 PAGES: Final = ("report.html", "analysis.html")
@@ -53,7 +53,7 @@ class ReportFiles:
                 "sweep` makes one, and `pubsub-perf plot` the report in it"
             )
 
-    def get(self, path: str) -> Callable[[], Answer] | None:
+    def get(self, path: str) -> Callable[[], Response] | None:
         """What answers a question for ``path``; None where nothing is to be shown."""
         name = unquote(path).removeprefix("/") or self._page()
         if name is None or not _NAMES.fullmatch(name):
@@ -66,7 +66,7 @@ class ReportFiles:
         except OSError:
             return None
         policy = _PAGE_POLICY if file.suffix == ".html" else _POLICY
-        return partial(Answer, _TYPES[file.suffix], body, policy)
+        return partial(Response, _TYPES[file.suffix], body, policy)
 
     def _page(self) -> str | None:
         return next((name for name in PAGES if (self._folder / name).is_file()), None)

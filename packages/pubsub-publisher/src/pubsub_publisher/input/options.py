@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ _SOURCES: Final = ("--stdin", "--file", "--literal")
 _GENERATED_ONLY: Final = ("--hold", "--details", "--report")
 
 
-def source(options: program.Options) -> str | None:
+def source(options: console_script.Options) -> str | None:
     """The option that says where events come from; None: they are generated.
 
     Raises:
         ConfigError: there are several.
     """
-    return program.choose(options, *_SOURCES)
+    return console_script.chosen_option(options, *_SOURCES)
 
 
-def rate(options: program.Options) -> float | None:
+def rate(options: console_script.Options) -> float | None:
     """How many events a second there may be; None: no limit.
 
     Raises:
@@ -44,7 +44,7 @@ def rate(options: program.Options) -> float | None:
     return value
 
 
-def period_s(options: program.Options) -> float:
+def period_s(options: console_script.Options) -> float:
     """The time between generated events, in seconds.
 
     Raises:
@@ -52,13 +52,13 @@ def period_s(options: program.Options) -> float:
     """
     per_second = rate(options)
     if per_second is None or source(options):
-        return program.seconds(options, "--sleep")
-    if program.choose(options, "--rate", "--sleep") == "--rate":
+        return console_script.seconds(options, "--sleep")
+    if console_script.chosen_option(options, "--rate", "--sleep") == "--rate":
         return 1 / per_second
-    return program.seconds(options, "--sleep")
+    return console_script.seconds(options, "--sleep")
 
 
-def feed(options: program.Options) -> Callable[[Publisher], object] | None:
+def feed(options: console_script.Options) -> Callable[[Publisher], object] | None:
     """What publishes the events of the source that is asked for; None: none is.
 
     Raises:
@@ -72,7 +72,9 @@ def feed(options: program.Options) -> Callable[[Publisher], object] | None:
     for other in _GENERATED_ONLY:
         if options[other]:
             raise ConfigError(f"{other} is for generated events, so not with {name}")
-    limit = program.whole_number(options, "--count") if options["--count"] else None
+    limit = (
+        console_script.whole_number(options, "--count") if options["--count"] else None
+    )
     per_second = rate(options)
     if name == "--file":
         from pubsub_publisher.input.sources import check_files
@@ -89,7 +91,10 @@ def feed(options: program.Options) -> Callable[[Publisher], object] | None:
 
 
 def _events(
-    options: program.Options, name: str, limit: int | None, stopped: Callable[[], bool]
+    options: console_script.Options,
+    name: str,
+    limit: int | None,
+    stopped: Callable[[], bool],
 ) -> Iterator[list[bytes]]:
     from pubsub_publisher.input import sources
 

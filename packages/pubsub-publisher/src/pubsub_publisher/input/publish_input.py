@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pubsub_common.defaults import TURN_S
+from pubsub_common.defaults import WAIT_SLICE_S
 from pubsub_common.errors import PubSubError, RegistrationRefused
 from pubsub_publisher.pacing.rate_limiter import Pace
 
@@ -67,4 +67,4 @@ def _publish_paced(publisher: Publisher, payloads: Sequence[bytes], pace: Pace) 
             _publish(publisher, payloads[begin : begin + count])
             begin += count
         else:
-            time.sleep(min((pace.due_ns() - now_ns) / 1e9, TURN_S))
+            time.sleep(min((pace.due_ns() - now_ns) / 1e9, WAIT_SLICE_S))

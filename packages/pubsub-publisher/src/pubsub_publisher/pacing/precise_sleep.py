@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from pubsub_common.defaults import TURN_S
+from pubsub_common.defaults import WAIT_SLICE_S
 
 # Sleeping ends some tens of microseconds late; the rest of the time is spun.
 _SPIN_NS: Final = 100_000
@@ -17,7 +17,7 @@ def wait_until(due_ns: int, ended: Callable[[], bool]) -> bool:
     meanwhile, which is asked now and then. What it raises, this does."""
     now_ns = time.monotonic_ns
     while (left_ns := due_ns - now_ns()) > _SPIN_NS:
-        time.sleep(min((left_ns - _SPIN_NS) / 1e9, TURN_S))
+        time.sleep(min((left_ns - _SPIN_NS) / 1e9, WAIT_SLICE_S))
         if ended():
             return False
     while now_ns() < due_ns:

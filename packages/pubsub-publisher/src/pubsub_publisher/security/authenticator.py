@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from pubsub_common.logs.audit_log import AuditLog
-from pubsub_common.security.keys import act_as_server
-from pubsub_common.security.subscription_guard import Guard
+from pubsub_common.security.keys import configure_curve_server
+from pubsub_common.security.subscription_guard import SubscriptionGuard
 from pubsub_common.security.zap_server import ZapServer
 from pubsub_publisher.security.grants import Trust
 from pubsub_publisher.sending.event_socket import Outlet
@@ -41,8 +41,10 @@ class Gatekeeper:
         self._told = threading.Event()  # whom to let in, for the first time
         self._audit = AuditLog(_log)
         ZapServer(context, self._allows)
-        act_as_server(outlet.socket, keys.pair)
-        outlet.guard = Guard(outlet.socket, self.trust.permits, self._refused)
+        configure_curve_server(outlet.socket, keys.pair)
+        outlet.guard = SubscriptionGuard(
+            outlet.socket, self.trust.permits, self._refused
+        )
 
     def let_in(self, vouched: Iterable[Vouched]) -> None:
         """From here on, let in these and no others."""

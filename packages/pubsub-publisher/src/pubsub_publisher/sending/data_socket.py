@@ -27,7 +27,7 @@ from pubsub_publisher.subscriptions.request_handler import Replies
 from pubsub_publisher.topics.topic_state import TopicState
 
 if TYPE_CHECKING:
-    from pubsub_common.security.subscription_guard import Guard
+    from pubsub_common.security.subscription_guard import SubscriptionGuard
 
 DRAIN_EVERY_NS: Final = 500_000
 RECHECK_S: Final = 0.02
@@ -67,7 +67,7 @@ class AnsweringSocket(DataSocket):
         self._watched = False
         self.replies = Replies(topics, self._send)
         # What decides about subscriptions, where not everybody may have everything.
-        self.guard: Guard | None = None
+        self.guard: SubscriptionGuard | None = None
 
     def drain(self) -> None:
         """Take in subscriptions and answer those that ask. The caller holds the
@@ -87,7 +87,7 @@ class AnsweringSocket(DataSocket):
         """End the connections of the clients with these keys."""
         if self.guard is not None:
             with self.lock:
-                self.guard.hang_up(keys)
+                self.guard.recheck(keys)
 
     def part(self, timeout_s: float) -> None:
         """After we took leave, and before this closes: stay while somebody may still ask

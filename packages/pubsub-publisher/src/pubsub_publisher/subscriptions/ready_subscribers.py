@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from pubsub_common.defaults import TURN_S
+from pubsub_common.defaults import WAIT_SLICE_S
 from pubsub_common.errors import NotReady
-from pubsub_common.protocol.events import ReadyQuestion
+from pubsub_common.protocol.events import ReadyRequest
 
 
 @dataclasses.dataclass(slots=True)
@@ -33,7 +33,7 @@ class Audience:
         self._listeners: Mapping[int, int] = {}
         self._changed = threading.Condition()
 
-    def hear(self, question: ReadyQuestion, *, begins: bool) -> None:
+    def hear(self, question: ReadyRequest, *, begins: bool) -> None:
         """A subscription to a ready topic begins, or ends."""
         topic, session, topics = question
         with self._changed:
@@ -70,12 +70,14 @@ class Audience:
         with self._changed:
             while len(self.subscribers) < count:
                 is_over = ended()
-                left_s = TURN_S if deadline is None else deadline - time.monotonic()
+                left_s = (
+                    WAIT_SLICE_S if deadline is None else deadline - time.monotonic()
+                )
                 if left_s <= 0 or is_over:
                     raise NotReady(
                         f"{len(self.subscribers)} of {count} subscribers are ready"
                     )
-                self._changed.wait(min(left_s, TURN_S))
+                self._changed.wait(min(left_s, WAIT_SLICE_S))
 
     def _judge(self, session: int) -> None:
         """Whether a subscriber is ready. The caller holds `_changed`."""

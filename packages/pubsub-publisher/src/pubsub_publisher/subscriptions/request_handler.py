@@ -17,17 +17,17 @@ from typing import Any, Final
 import zmq
 
 from pubsub_common.protocol.events import (
-    ReadyQuestion,
-    encode_ready_answer,
-    parse_ready_question,
+    ReadyRequest,
+    encode_ready_reply,
+    parse_ready_request,
 )
 from pubsub_common.protocol.recovery_messages import (
-    POSITION_S,
-    Question,
-    encode_answer,
+    POSITION_INTERVAL_S,
+    RecoveryRequest,
     encode_position,
+    encode_recovery_reply,
     parse_position_prefix,
-    parse_question,
+    parse_recovery_request,
 )
 from pubsub_publisher.subscriptions.ready_subscribers import Audience
 from pubsub_publisher.topics.topic_state import TopicState
@@ -55,8 +55,8 @@ class Replies:
         self._topics = topics
         self._send = send
         # What is to be answered, as soon as we have a session to answer with, and room.
-        self._ready: list[ReadyQuestion] = []
-        self._questions: deque[Question] = deque()
+        self._ready: list[ReadyRequest] = []
+        self._questions: deque[RecoveryRequest] = deque()
         # Topics of which somebody wants to know how far we are, and when to tell.
         self._watched: dict[str, None] = {}
         self._position_at = 0.0
@@ -80,14 +80,14 @@ class Replies:
                 _log.warning("received what is no subscription (only said once)")
             return
         begins = kind == _BEGINS
-        ready = parse_ready_question(raw)
+        ready = parse_ready_request(raw)
         if ready is not None:
             self.audience.hear(ready, begins=begins)
             # A broker also passes on what its other publishers are asked.
             if begins and ready.topic in self._topics:
                 self._ready.append(ready)
             return
-        question = parse_question(raw)
+        question = parse_recovery_request(raw)
         if question is not None:
             if (
                 begins
@@ -126,7 +126,7 @@ class Replies:
         if not self._watched:
             return None
         if now >= self._position_at:
-            self._position_at = now + POSITION_S
+            self._position_at = now + POSITION_INTERVAL_S
             for name in self._watched:
                 number = self._topics[name].next_sequence
                 try:
@@ -141,21 +141,19 @@ class Replies:
         """Positions are due, whenever they were told last. For any thread."""
         self._position_at = 0.0
 
-    def _answer_ready(self, ready: ReadyQuestion, address: str, session: int) -> bool:
+    def _answer_ready(self, ready: ReadyRequest, address: str, session: int) -> bool:
         """Answer a ready subscription. When the subscriber's queue is full: False under
         the policy "block"; under "drop" the answer is lost, and it asks again."""
         topic, subscriber, topics = ready
         number = self._topics[topic].next_sequence
-        answer = encode_ready_answer(
-            topic, subscriber, address, session, number, topics
-        )
+        answer = encode_ready_reply(topic, subscriber, address, session, number, topics)
         try:
             self._send(answer, zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True
 
-    def _answer_question(self, question: Question, address: str) -> bool:
+    def _answer_question(self, question: RecoveryRequest, address: str) -> bool:
         """Send events that were asked for; False when there is no room."""
         state = self._topics[question.topic]
         if state.history is None:
@@ -165,7 +163,7 @@ class Replies:
         else:
             part = state.history.part(question.first, question.last)
         try:
-            self._send(encode_answer(question, address, *part), zmq.NOBLOCK)
+            self._send(encode_recovery_reply(question, address, *part), zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pubsub_common.protocol.recovery_messages import ANSWER_BYTES, ANSWER_EVENTS
+from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES, REPLY_MAX_EVENTS
 
 
 class History:
@@ -42,10 +42,10 @@ class History:
         stamps_ns: list[int] = []
         payloads: list[bytes] = []
         size = 0
-        for number in range(start, min(last + 1, self.end, start + ANSWER_EVENTS)):
+        for number in range(start, min(last + 1, self.end, start + REPLY_MAX_EVENTS)):
             stamp_ns, payload = self._events[number]
             size += len(payload)
-            if payloads and size > ANSWER_BYTES:
+            if payloads and size > REPLY_MAX_BYTES:
                 break
             stamps_ns.append(stamp_ns)
             payloads.append(payload)

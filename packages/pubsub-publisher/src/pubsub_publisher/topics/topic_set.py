@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 from pubsub_common import validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.topics import validate_topic
-from pubsub_common.protocol.wildcards import validate_names
+from pubsub_common.protocol.wildcards import validate_publisher_topics
 from pubsub_publisher.payloads import not_bytes
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
@@ -36,7 +36,7 @@ class TopicBook:
         """
         self._new_history = new_history
         self.states: dict[str, TopicState] = {}
-        names = validate_names(topics)
+        names = validate_publisher_topics(topics)
         self._become(names, _strengths(strengths, names))
 
     def add(self, topics: Iterable[str], strengths: Strengths) -> None:
@@ -45,7 +45,7 @@ class TopicBook:
         Raises:
             ConfigError: a topic or strength is not valid.
         """
-        names = validate_names((*self.names, *topics))
+        names = validate_publisher_topics((*self.names, *topics))
         added = _strengths(strengths, names[len(self.names) :])
         self._become(names, {**self.strengths, **added})
 
@@ -55,10 +55,12 @@ class TopicBook:
         Raises:
             ConfigError: one is not among ours, or there are no others.
         """
-        leaving = set(validate_names(topics))
+        leaving = set(validate_publisher_topics(topics))
         for topic in leaving - set(self.names):
             raise not_ours(topic, self.names)
-        return validate_names(name for name in self.names if name not in leaving)
+        return validate_publisher_topics(
+            name for name in self.names if name not in leaving
+        )
 
     def keep(self, names: tuple[str, ...]) -> None:
         """There are no others, from here on."""

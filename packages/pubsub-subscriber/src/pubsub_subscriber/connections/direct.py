@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from pubsub_common.protocol.messages import PublisherInfo
-from pubsub_common.security.handshake_failure import HandshakeWatch, Why
+from pubsub_common.security.handshake_failure import (
+    ClientHandshakeMonitor,
+    FailureReason,
+)
 from pubsub_subscriber.connections.interface import NewInlet
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import Inlet
@@ -108,7 +111,7 @@ class _Way:
     number: int
     inlet: Inlet
     publisher: PublisherInfo
-    watch: HandshakeWatch
+    watch: ClientHandshakeMonitor
     refusals: int = 0
     again_at: float | None = None
     again_s: float = _AGAIN_S
@@ -171,13 +174,13 @@ class SeparateWays:
         """Raises:
         zmq.ZMQError: there are no more files or sockets.
         """
-        from pubsub_common.security.keys import act_as_client
+        from pubsub_common.security.keys import configure_curve_client
 
         inlet = self._new_inlet(publisher.topics)
         try:
             inlet.restrict(publisher.session)
-            act_as_client(inlet.socket, self._pair, key)
-            inlet.watch = watch = HandshakeWatch(inlet.socket)
+            configure_curve_client(inlet.socket, self._pair, key)
+            inlet.watch = watch = ClientHandshakeMonitor(inlet.socket)
         except BaseException:
             inlet.close(0)
             raise
@@ -252,7 +255,7 @@ class SeparateWays:
                     return  # there is still none
             del self._unheard[session]
 
-    def _say(self, publisher: PublisherInfo, why: Why) -> None:
+    def _say(self, publisher: PublisherInfo, why: FailureReason) -> None:
         _log.warning(
             "the publisher at %s is not connected: %s; still trying",
             publisher.address,

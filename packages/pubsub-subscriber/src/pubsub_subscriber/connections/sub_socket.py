@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from pubsub_common.net.sockets import DataSocket, asker, connect_again
-from pubsub_common.protocol.events import PRIVATE, ready_topic, topic_prefix
+from pubsub_common.net.sockets import DataSocket, option_reader, reconnect
+from pubsub_common.protocol.events import PRIVATE_MARK, ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import position_prefix
 
 if TYPE_CHECKING:
-    from pubsub_common.security.handshake_failure import HandshakeWatch
+    from pubsub_common.security.handshake_failure import ClientHandshakeMonitor
 
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _RING_AGAIN_S: Final = 0.02
 
 def is_ring(frame: bytes) -> bool:
     """Whether a message says no more than that somebody rang."""
-    return frame.startswith(PRIVATE) and frame.endswith(_RUNG)
+    return frame.startswith(PRIVATE_MARK) and frame.endswith(_RUNG)
 
 
 class Inlet(DataSocket):
@@ -68,7 +68,7 @@ class Inlet(DataSocket):
         # The one publisher whose events may come in here; None: any.
         self.only: int | None = None
         self.also: set[int] = set()  # other sessions of it, see `Intake`
-        self.watch: HandshakeWatch | None = None
+        self.watch: ClientHandshakeMonitor | None = None
         self._connected: set[str] = set()
         self._session = session
         self._positions = positions
@@ -87,7 +87,7 @@ class Inlet(DataSocket):
         """Take only what is of this publisher from here on, and no message of several
         parts: libzmq looks only at the first, behind which any topic could hide."""
         self.only = session
-        receive, more = self.socket.recv, asker(self.socket, zmq.RCVMORE)
+        receive, more = self.socket.recv, option_reader(self.socket, zmq.RCVMORE)
 
         def receive_whole(flags: int = 0, copy: bool = True) -> Any:
             for _ in range(_DROPPED_AT_ONCE):
@@ -204,7 +204,7 @@ class Inlet(DataSocket):
     def reconnect(self, address: str) -> None:
         """Connect once more to ``IP:port``, where libzmq has given up."""
         with self._in_turn():
-            connect_again(self.socket, f"tcp://{address}")
+            reconnect(self.socket, f"tcp://{address}")
 
     def close(self, linger_s: float) -> None:
         if self.watch is not None:

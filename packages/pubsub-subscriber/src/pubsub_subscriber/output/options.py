@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
@@ -17,25 +17,27 @@ _FORMATS: Final = ("--format", "--json", "--raw")
 _PRINTING_ONLY: Final = (*_FORMATS, "--null", "--flush", "--timeout")
 
 
-def limit(options: program.Options) -> int | None:
+def limit(options: console_script.Options) -> int | None:
     """How many events there are to be; None: it goes on until stopped.
 
     Raises:
         ConfigError: the options contradict each other, or it is no number.
     """
-    asked = program.choose(options, "--count", "--max-event-count")
+    asked = console_script.chosen_option(options, "--count", "--max-event-count")
     name = asked or "--max-event-count"
-    count = program.whole_number(options, name)
+    count = console_script.whole_number(options, name)
     if options["--indefinite"]:
-        if program.strength(options, "--indefinite") >= program.strength(options, name):
+        if console_script.source_of(
+            options, "--indefinite"
+        ) >= console_script.source_of(options, name):
             return None
-    elif asked is None and program.choose(options, *_FORMATS):
+    elif asked is None and console_script.chosen_option(options, *_FORMATS):
         return None
     return count
 
 
 def follow(
-    options: program.Options, on_event: Callable[[Event], None] | None
+    options: console_script.Options, on_event: Callable[[Event], None] | None
 ) -> Callable[[Subscriber], object] | None:
     """What prints the events as the options ask; None: nothing is printed.
 
@@ -50,7 +52,7 @@ def follow(
     render = _render(options)
     timeout_s = None
     if options["--timeout"] is not None:
-        timeout_s = program.seconds(options, "--timeout")
+        timeout_s = console_script.seconds(options, "--timeout")
 
     def work(subscriber: Subscriber) -> None:
         from pubsub_subscriber.output import stdout_writer
@@ -67,11 +69,11 @@ def follow(
     return work
 
 
-def _render(options: program.Options) -> Render:
+def _render(options: console_script.Options) -> Render:
     from pubsub_subscriber.output import formats
 
     end = b"\0" if options["--null"] else b"\n"
-    match program.choose(options, *_FORMATS):
+    match console_script.chosen_option(options, *_FORMATS):
         case "--format":
             return formats.template(options["--format"], end)
         case "--json":

@@ -21,10 +21,13 @@ from pubsub_common.protocol.events import (
     EVENT_MARK,
     Event,
     decode_body,
-    decode_ready_answer,
+    decode_ready_reply,
     split_frame,
 )
-from pubsub_common.protocol.recovery_messages import decode_answer, decode_position
+from pubsub_common.protocol.recovery_messages import (
+    decode_position,
+    decode_recovery_reply,
+)
 from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.connections.sub_socket import Inlet, is_ring
 from pubsub_subscriber.streams.recovery import Recovery
@@ -124,7 +127,7 @@ class Unusual:
         """A frame that is addressed to this subscriber."""
         if is_ring(frame):
             return
-        answered = decode_ready_answer(frame)
+        answered = decode_ready_reply(frame)
         if answered is not None:
             topic, answer = answered
             self._check_sender(answer.session, inlet)
@@ -138,7 +141,7 @@ class Unusual:
             self._check_sender(position.session, inlet)
             self._reached(position.session, topic, position.sequence, items)
             return
-        recovered = None if self._recovery is None else decode_answer(frame)
+        recovered = None if self._recovery is None else decode_recovery_reply(frame)
         if recovered is None or self._recovery is None:
             raise ProtocolError("an event of a topic that was not subscribed")
         question, batch = recovered

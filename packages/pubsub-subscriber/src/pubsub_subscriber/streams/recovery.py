@@ -31,7 +31,11 @@ from typing import Any, Final
 
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
-from pubsub_common.protocol.recovery_messages import ATTEMPTS, Question, recovery_topic
+from pubsub_common.protocol.recovery_messages import (
+    ATTEMPTS,
+    RecoveryRequest,
+    recovery_topic,
+)
 from pubsub_common.protocol.sequence import Gap, StreamTracker
 
 _RETRY_S: Final = 0.5
@@ -62,7 +66,7 @@ class _Stream:
     give_up_at: float
     joining: bool = False
     held: dict[int, Event] = dataclasses.field(default_factory=dict)
-    question: Question | None = None
+    question: RecoveryRequest | None = None
     ask_again_at: float = 0.0
     pause_s: float = _RETRY_S
     # What is none of ours: each the first number, and the one behind the last.
@@ -166,7 +170,7 @@ class Recovery:
 
     def answer(
         self,
-        question: Question,
+        question: RecoveryRequest,
         answer: Batch,
         now: float,
         items: MutableSequence[Any],
@@ -275,7 +279,7 @@ class Recovery:
             return  # the answer is on its way
         self._forget_question(stream)
         self._attempt += 1
-        question = Question(
+        question = RecoveryRequest(
             tracker.topic,
             tracker.session,
             self._session(),

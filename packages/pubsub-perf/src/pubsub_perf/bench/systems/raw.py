@@ -15,8 +15,8 @@ import zmq
 
 from pubsub_common.protocol.events import encode_event
 from pubsub_common.security.keys import (
-    act_as_client,
-    act_as_server,
+    configure_curve_client,
+    configure_curve_server,
     load_client_keys,
 )
 from pubsub_perf.bench.workload.job import TOPIC, Found, Job
@@ -50,7 +50,7 @@ def publish(job: Job, run: Run) -> Found:
     socket.set_hwm(_QUEUE)
     socket.setsockopt(zmq.XPUB_NODROP, 1)
     if job.keys is not None:
-        act_as_server(socket, load_client_keys(job.keys).pair)
+        configure_curve_server(socket, load_client_keys(job.keys).pair)
     socket.bind(f"tcp://127.0.0.1:{job.ports['publisher']}")
     topic = f"{job.topic}\0".encode()
     waiting = job.subscribers
@@ -82,7 +82,7 @@ def subscribe(job: Job, run: Run) -> Found:
     socket.set_hwm(_QUEUE)
     if job.keys is not None:
         pair = load_client_keys(job.keys).pair
-        act_as_client(socket, pair, pair.public)
+        configure_curve_client(socket, pair, pair.public)
     port = job.ports["broker" if job.brokered else "publisher"]
     socket.subscribe(f"{job.topic}\0".encode())
     socket.subscribe(b"ready%d" % job.index)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import BrokerUnreachable, ConfigError
 
 PROGRAM = "pubsub-thing"
@@ -26,14 +26,14 @@ Usage:
   {PROGRAM} [options] [-t TOPIC]...
 
 Options:
-{program.TOPIC_OPTION}
-{program.BROKER_OPTIONS}
-{program.RUN_OPTIONS}
-{program.CENTRALIZED_OPTION}
-{program.ADDRESS_OPTION}
-{program.CLOCK_OPTION}
-{program.QUEUE_OPTION}
-{program.COMMON_OPTIONS}
+{option_texts.TOPIC_OPTION}
+{option_texts.BROKER_OPTIONS}
+{option_texts.RUN_OPTIONS}
+{option_texts.CENTRALIZED_OPTION}
+{option_texts.ADDRESS_OPTION}
+{option_texts.CLOCK_OPTION}
+{option_texts.QUEUE_OPTION}
+{option_texts.COMMON_OPTIONS}
 """
 
 
@@ -43,8 +43,8 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def parse(*words: str) -> program.Options:
-    return program.parse(USAGE, words, PROGRAM, "1.2.3")
+def parse(*words: str) -> console_script.Options:
+    return console_script.parse(USAGE, words, PROGRAM, "1.2.3")
 
 
 # Words
@@ -66,15 +66,15 @@ def parse(*words: str) -> program.Options:
     ],
 )
 def test_words_are_brought_to_one_spelling(words: str, normal: str) -> None:
-    assert program.normalise_argv(words.split()) == normal.split()
+    assert console_script.normalise_argv(words.split()) == normal.split()
 
 
 @given(st.lists(st.text(max_size=12)))
 def test_bringing_words_to_one_spelling_twice_changes_nothing(words: list[str]) -> None:
-    once = program.normalise_argv(words)
+    once = console_script.normalise_argv(words)
 
     assert len(once) == len(words)
-    assert program.normalise_argv(once) == once
+    assert console_script.normalise_argv(once) == once
 
 
 def test_the_shared_options_are_parsed_with_their_defaults() -> None:
@@ -106,7 +106,7 @@ def test_the_words_come_from_the_command_line_when_none_are_given(
 ) -> None:
     monkeypatch.setattr(sys, "argv", [PROGRAM, "-c"])
 
-    assert program.parse(USAGE, None, PROGRAM, "1.2.3")["--centralized"] is True
+    assert console_script.parse(USAGE, None, PROGRAM, "1.2.3")["--centralized"] is True
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_words_that_do_not_fit_cost_one_line_and_exit_code_2(
         parse(*words)
 
     said = capsys.readouterr()
-    assert end.value.code == program.EXIT_USAGE
+    assert end.value.code == console_script.EXIT_USAGE
     assert said.out == ""
     assert said.err.startswith(f"{PROGRAM}: ")
     assert said.err.endswith(f"; try {PROGRAM} --help\n")
@@ -140,7 +140,7 @@ def test_words_that_do_not_fit_cost_one_line_and_exit_code_2(
 
 def test_a_missing_word_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        program.parse("Usage: x NAME", [], "x", "1")
+        console_script.parse("Usage: x NAME", [], "x", "1")
 
     assert capsys.readouterr().err == (
         "x: something required is missing: x NAME; try x --help\n"
@@ -168,52 +168,57 @@ def test_version_names_program_and_version(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_required_option_is_returned() -> None:
-    assert program.required({"--broker-address": "h"}, "--broker-address", "-b") == "h"
+    assert (
+        console_script.required({"--broker-address": "h"}, "--broker-address", "-b")
+        == "h"
+    )
 
 
 @pytest.mark.parametrize("missing", [None, [], ""])
 def test_a_missing_required_option_is_named_with_a_hint(missing: object) -> None:
     with pytest.raises(ConfigError, match="no broker address given; add -b HOST"):
-        program.required({"--broker-address": missing}, "--broker-address", "-b HOST")
+        console_script.required(
+            {"--broker-address": missing}, "--broker-address", "-b HOST"
+        )
 
 
 @given(st.integers(1, 10**6))
 def test_a_whole_number_is_read(value: int) -> None:
-    assert program.whole_number({"-m": str(value)}, "-m") == value
+    assert console_script.whole_number({"-m": str(value)}, "-m") == value
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "--", "9" * 5000])
 def test_what_is_no_whole_number_is_named(text: str) -> None:
     with pytest.raises(ConfigError, match=r"-m: .* is not a whole number"):
-        program.whole_number({"-m": text}, "-m")
+        console_script.whole_number({"-m": text}, "-m")
 
 
 @pytest.mark.parametrize(("text", "minimum"), [("0", 1), ("-5", 0), ("6", 7)])
 def test_a_number_below_the_minimum_is_refused(text: str, minimum: int) -> None:
     with pytest.raises(ConfigError, match=f"at least {minimum}"):
-        program.whole_number({"-m": text}, "-m", minimum)
+        console_script.whole_number({"-m": text}, "-m", minimum)
 
 
 @pytest.mark.parametrize(("text", "minimum"), [("1", 1), ("65535", 1), ("0", 0)])
 def test_a_port_is_read(text: str, minimum: int) -> None:
-    assert program.port_number({"--port": text}, "--port", minimum) == int(text)
+    assert console_script.port_number({"--port": text}, "--port", minimum) == int(text)
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "http"])
 def test_what_is_no_port_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--port"):
-        program.port_number({"--port": text}, "--port")
+        console_script.port_number({"--port": text}, "--port")
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("1.5", 1.5), ("1e3", 1000.0)])
 def test_seconds_are_read(text: str, value: float) -> None:
-    assert program.seconds({"--lease": text}, "--lease") == value
+    assert console_script.seconds({"--lease": text}, "--lease") == value
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "-inf", "1s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--lease"):
-        program.seconds({"--lease": text}, "--lease")
+        console_script.seconds({"--lease": text}, "--lease")
 
 
 # Running
@@ -224,21 +229,21 @@ def fail(error: Exception) -> None:
 
 
 def test_work_that_is_done_exits_with_0() -> None:
-    assert program.run(PROGRAM, lambda: None) == program.EXIT_OK
+    assert console_script.run(PROGRAM, lambda: None) == console_script.EXIT_OK
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (ConfigError("bad option"), program.EXIT_USAGE),
-        (BrokerUnreachable("tcp://10.0.0.1:5555", 1), program.EXIT_FAILED),
-        (OSError(28, "No space left on device"), program.EXIT_FAILED),
+        (ConfigError("bad option"), console_script.EXIT_USAGE),
+        (BrokerUnreachable("tcp://10.0.0.1:5555", 1), console_script.EXIT_FAILED),
+        (OSError(28, "No space left on device"), console_script.EXIT_FAILED),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(
     capsys: pytest.CaptureFixture[str], error: Exception, code: int
 ) -> None:
-    assert program.run(PROGRAM, lambda: fail(error)) == code
+    assert console_script.run(PROGRAM, lambda: fail(error)) == code
 
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", f"{PROGRAM}: {error}\n")
@@ -246,7 +251,7 @@ def test_an_error_is_one_line_and_an_exit_code(
 
 def test_a_programming_error_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
-        program.run(PROGRAM, lambda: fail(ZeroDivisionError()))
+        console_script.run(PROGRAM, lambda: fail(ZeroDivisionError()))
 
 
 @pytest.fixture
@@ -267,7 +272,7 @@ def untouched_logging() -> Iterator[None]:
 def test_logging_goes_to_standard_error_under_the_programs_name(
     capsys: pytest.CaptureFixture[str], verbose: bool, default: str, level: int
 ) -> None:
-    program.set_up_logging(PROGRAM, verbose=verbose, default=default)
+    console_script.set_up_logging(PROGRAM, verbose=verbose, default=default)
 
     logging.getLogger("pubsub_test").warning("mind the %s", "gap")
 
@@ -295,12 +300,12 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_reader_that_has_left_is_no_error() -> None:
     code = """
 import sys
-from pubsub_common.cli import program
+from pubsub_common.cli import console_script, option_texts
 def work():
     sys.stdin.readline()
     for _ in range(100_000):
         print("line")
-sys.exit(program.run("x", work))
+sys.exit(console_script.run("x", work))
 """
     with python(code) as process:
         assert process.stdout is not None
@@ -316,7 +321,7 @@ def test_the_first_signal_stops_and_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     stopped = threading.Event()
 
-    with program.stopped_by_signals(stopped.set):
+    with console_script.stop_on_signals(stopped.set):
         assert not stopped.is_set()
         signal.raise_signal(signal.SIGTERM)
         assert stopped.wait(30)
@@ -331,7 +336,7 @@ def test_a_signal_stops_a_main_thread_that_is_stuck_in_a_wait() -> None:
     other = threading.Thread(
         target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
     )
-    with program.stopped_by_signals(lambda: os.close(write_fd)):
+    with console_script.stop_on_signals(lambda: os.close(write_fd)):
         other.start()
         assert os.read(read_fd, 1) == b""  # until `stop` closes the other end
     other.join()
@@ -342,7 +347,7 @@ def test_other_signals_do_not_stop() -> None:
     stopped = threading.Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
     try:
-        with program.stopped_by_signals(stopped.set):
+        with console_script.stop_on_signals(stopped.set):
             signal.raise_signal(signal.SIGUSR1)
         assert not stopped.is_set()
     finally:
@@ -355,7 +360,7 @@ def test_no_thread_or_descriptor_is_left_behind() -> None:
         return descriptors, threading.active_count()
 
     before = state()
-    with program.stopped_by_signals(lambda: None):
+    with console_script.stop_on_signals(lambda: None):
         assert state() != before
 
     assert state() == before
@@ -364,7 +369,7 @@ def test_no_thread_or_descriptor_is_left_behind() -> None:
 def test_handlers_are_put_back_after_an_error_too() -> None:
     before = signal.getsignal(signal.SIGINT)
 
-    with pytest.raises(ZeroDivisionError), program.stopped_by_signals(lambda: None):
+    with pytest.raises(ZeroDivisionError), console_script.stop_on_signals(lambda: None):
         fail(ZeroDivisionError())
 
     assert signal.getsignal(signal.SIGINT) == before
@@ -375,8 +380,8 @@ def test_handlers_are_put_back_after_an_error_too() -> None:
 def test_a_second_signal_ends_the_process_at_once(first: int) -> None:
     code = """
 import threading
-from pubsub_common.cli import program
-with program.stopped_by_signals(lambda: print("stopping", flush=True)):
+from pubsub_common.cli import console_script, option_texts
+with console_script.stop_on_signals(lambda: print("stopping", flush=True)):
     print("ready", flush=True)
     while True:
         threading.Event().wait(60)

@@ -11,11 +11,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pubsub_common import defaults
-from pubsub_common.cli import parser, usage_text
+from pubsub_common.cli import option_texts, parser, usage_text
 from pubsub_common.cli.parser import normalise_argv as normalise_argv
 from pubsub_common.cli.settings import Settings
-from pubsub_common.cli.signals import stopped_by_signals as stopped_by_signals
+from pubsub_common.cli.signals import stop_on_signals as stop_on_signals
 from pubsub_common.errors import ConfigError, PubSubError
 
 EXIT_OK: Final = 0
@@ -23,82 +22,6 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
 Options = Mapping[str, Any]
-
-TOPIC_OPTION: Final = """\
-  -t TOPIC, --topic TOPIC         a topic; repeat for more: -t A -t B"""
-KEYS_OPTION: Final = """\
-  --keys FILE                     this client's keys, for a secure broker; else the
-                                  file that PUBSUB_KEYS names"""
-BROKER_OPTIONS: Final = f"""\
-  -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
-                                  [default: {defaults.LOOPBACK}]
-  --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
-  --connect-timeout SECONDS       how long to try to reach the broker
-                                  [default: {defaults.CONNECT_TIMEOUT_S:g}]
-{KEYS_OPTION}"""
-RUN_OPTIONS: Final = f"""\
-  -i, --indefinite                go on until stopped
-  -m N, --max-event-count N       stop after N events [default: {defaults.MAX_EVENT_COUNT}]"""
-CENTRALIZED_OPTION: Final = """\
-  -c, --centralized               events go through the broker; without it the
-                                  broker is only a registry"""
-ADDRESS_OPTION: Final = """\
-  --address HOST                  this host's own IP address, instead of looking
-                                  for it"""
-CLOCK_OPTION: Final = """\
-  --clock NAME                    clock of the time stamps, realtime or monotonic
-                                  (one machine only) [default: realtime]"""
-QUEUE_OPTION: Final = f"""\
-  --queue-limit N                 events kept for a connection that is slow
-                                  [default: {defaults.QUEUE_LIMIT}]"""
-MEASURE_OPTIONS: Final = """\
-  --details FILE                  write times and number of every event to FILE, as
-                                  CSV compressed by gzip
-  --report FILE                   write counts and figures to FILE, as JSON"""
-LOG_OPTION: Final = """\
-  --log-format FORMAT             text, or json: an object a line [default: text]"""
-VERBOSE_OPTION: Final = """\
-  -v, --verbose                   say more about what happens"""
-CONFIG_OPTION: Final = """\
-  --config FILE                   read settings from FILE, which is TOML; else from
-                                  the file that PUBSUB_CONFIG names"""
-PRINT_OPTION: Final = """\
-  --print-config                  show the settings that apply, as TOML"""
-COMPLETION_OPTION: Final = """\
-  --completion SHELL              show a script that completes options in SHELL: bash,
-                                  zsh or fish"""
-HELP_OPTIONS: Final = """\
-  -h, --help                      show this text
-  --version                       show the version"""
-
-# Which setting holds, of programs that serve and of those that look for a broker.
-OPTIONS_WIN: Final = "Options win over a file of settings."
-OPTIONS_WIN_OVER_BROKER: Final = """\
-Options win over PUBSUB_BROKER (HOST or HOST:PORT), and that over a file of settings."""
-# Of commands that are done at once, and of programs that run until they are stopped.
-COMMAND_EXITS: Final = """\
-Exit codes: 0 done; 1 failed; 2 options or settings that make no sense. Errors are one
-line each."""
-EXITS: Final = """\
-Exit codes: 0 done, or stopped by a signal; 1 failed; 2 options or settings that make no
-sense; 130 or 143 ended at once by a second signal. Errors are one line each."""
-
-_LAST_OPTIONS: Final = "\n".join(
-    (VERBOSE_OPTION, CONFIG_OPTION, PRINT_OPTION, COMPLETION_OPTION, HELP_OPTIONS)
-)
-# How the usage text ends of a program that looks for a broker, and of the broker's.
-COMMON_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{OPTIONS_WIN_OVER_BROKER}\n\n{EXITS}"
-SERVER_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{OPTIONS_WIN}\n\n{EXITS}"
-
-# What a file of settings may say for all programs at once.
-_SHARED: Final = "\n".join(
-    (
-        "Usage: [-t TOPIC]...",
-        *(TOPIC_OPTION, BROKER_OPTIONS, RUN_OPTIONS, CENTRALIZED_OPTION),
-        *(ADDRESS_OPTION, CLOCK_OPTION, QUEUE_OPTION, MEASURE_OPTIONS, LOG_OPTION),
-        COMMON_OPTIONS,
-    )
-)
 
 # Who asks these is to be answered soon.
 _QUESTIONS: Final = {"-h", "--help", "--version", "--completion", "--print-config"}
@@ -119,14 +42,16 @@ def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> O
         import msgspec as msgspec
     try:
         try:
-            options = parser.settings_of(doc, words, program, version, _SHARED)
+            options = parser.parse_settings(
+                doc, words, program, version, option_texts.SHARED_OPTIONS
+            )
             if text := _asked_for(options, doc, program):
                 print(text)
                 raise SystemExit(EXIT_OK)
         finally:
             sys.stdout.flush()
     except ConfigError as error:
-        raise SystemExit(fail(program, error, EXIT_USAGE)) from None
+        raise SystemExit(print_error(program, error, EXIT_USAGE)) from None
     except BrokenPipeError:
         _leave_broken_pipe()
         raise SystemExit(EXIT_OK) from None
@@ -150,23 +75,23 @@ def _asked_for(options: Settings, doc: str, program: str) -> str | None:
     return None
 
 
-def strength(options: Options, name: str) -> int:
+def source_of(options: Options, name: str) -> int:
     """How strongly option ``name`` was asked for: 0, not at all, it has its default;
     else in a file, in the environment, in words."""
     return options.sources.get(name, 0) if isinstance(options, Settings) else 0
 
 
-def choose(options: Options, *names: str) -> str | None:
+def chosen_option(options: Options, *names: str) -> str | None:
     """Which of the options was asked for; None: none of them. Those exclude each other,
     but words go before the environment, and that before a file.
 
     Raises:
         ConfigError: several were asked for.
     """
-    most = max(strength(options, name) for name in names)
+    most = max(source_of(options, name) for name in names)
     if not most:
         return None
-    chosen = [name for name in names if strength(options, name) == most]
+    chosen = [name for name in names if source_of(options, name) == most]
     if len(chosen) > 1:
         raise ConfigError(f"{' and '.join(chosen)} exclude each other")
     return chosen[0]
@@ -258,13 +183,13 @@ def run(program: str, work: Callable[[], None]) -> int:
         work()
         sys.stdout.flush()
     except ConfigError as error:
-        return fail(program, error, EXIT_USAGE)
+        return print_error(program, error, EXIT_USAGE)
     except PubSubError as error:
-        return fail(program, error, EXIT_FAILED)
+        return print_error(program, error, EXIT_FAILED)
     except BrokenPipeError:
         _leave_broken_pipe()
     except OSError as error:
-        return fail(program, error, EXIT_FAILED)
+        return print_error(program, error, EXIT_FAILED)
     return EXIT_OK
 
 
@@ -274,13 +199,13 @@ def _leave_broken_pipe() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def fail(program: str, error: Exception | str, code: int) -> int:
+def print_error(program: str, error: Exception | str, code: int) -> int:
     """Say on one line what went wrong; returns ``code``."""
-    say(program, str(error), "ERROR")
+    print_message(program, str(error), "ERROR")
     return code
 
 
-def say(program: str, text: str, level: str = "INFO") -> None:
+def print_message(program: str, text: str, level: str = "INFO") -> None:
     """Say something on a line of standard error, in the form of the log."""
     line = f"{program}: {text}"
     # Loaded only by who logs JSON.
