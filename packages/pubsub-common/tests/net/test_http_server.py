@@ -153,7 +153,7 @@ def test_what_is_too_long_is_not_read(server: HttpServer, data: bytes) -> None:
 def test_who_does_not_finish_asking_is_cut_off(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
-    monkeypatch.setattr(http_server, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(http_server, "TIMEOUT_S", 0.05)
 
     assert say(server, data) == b""
 
