@@ -10,6 +10,9 @@ SWEEP ?= default
 ARGS ?=
 OUT ?=
 PYTEST_ARGS ?=
+# More processes than cores, because many tests wait.
+JOBS ?= $(shell echo $$((2 * $$(nproc) < 16 ? 2 * $$(nproc) : 16)))
+T ?=
 
 POETRY := $(CURDIR)/.tools/bin/poetry
 WHEELS := dist/.built
@@ -22,18 +25,33 @@ INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-.PHONY: help install build test chaos soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
+pytest = .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup
+
+.PHONY: help install build test test-system test-long chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: .venv/.installed ## set up .venv with all packages, editable, and the tools
 
-test: install ## run all tests; PYTEST_ARGS="-k name" for some
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+test: install ## run the tests of every change, in parallel; PYTEST_ARGS="-k name" for some
+	$(pytest) -m "core or socket" $(PYTEST_ARGS)
+
+test-system: install ## run whole systems: Mininet, browser, packaging, documents
+	$(pytest) -m system $(PYTEST_ARGS)
+
+test-long: install chaos ## run at full size what the others run small, about half an hour
+	PUBSUB_TESTS=long $(pytest) -m "long and not chaos" --timeout 1200 $(PYTEST_ARGS)
+	$(MAKE) fuzz soak
+
+$(PACKAGES:%=test-%): test-%: install ## run one package's tests; T=folder for some
+	$(pytest) -m "core or socket" packages/pubsub-$*/tests/$(T) $(PYTEST_ARGS)
 
 chaos: install ## faults at random times, about twenty minutes; OUT=folder for the table
-	PUBSUB_CHAOS=full PUBSUB_CHAOS_OUT="$(OUT)" .venv/bin/python -m pytest tests/chaos $(PYTEST_ARGS)
+	PUBSUB_CHAOS=full PUBSUB_CHAOS_OUT="$(OUT)" .venv/bin/python -m pytest -m chaos $(PYTEST_ARGS)
+
+chaos-short: install ## a few of them, once each
+	.venv/bin/python -m pytest -m chaos $(PYTEST_ARGS)
 
 soak: install ## 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=folder
 	.venv/bin/python scripts/soak.py --seconds "$(or $(SECONDS),1800)" $(if $(OUT),--out "$(OUT)") $(ARGS)
@@ -60,7 +78,7 @@ types: install $(PACKAGES:%=types-%) ## check types
 types-%: install
 	.venv/bin/mypy packages/pubsub-$*/src packages/pubsub-$*/tests
 
-check: lint contracts types test ## all of the above
+check: lint contracts types test ## check style, imports and types, and run the tests
 
 docs: install ## build the docs as a site in site/, which can be read as files
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from support import rings
 from support.broker_process import BrokerProcess
 from support.perf_browser import Browser, find_browser
 
@@ -29,6 +30,13 @@ settings.register_profile(
     report_multiple_bugs=False,
 )
 settings.load_profile("pubsub")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    fixtures = getattr(item, "fixturenames", ())
+    for mark in rings.marks_of(item.path, fixtures):
+        item.add_marker(mark)
+
 
 _LEVEL = logging.getLogger().level
 

@@ -136,7 +136,6 @@ def needs(name: str, brokered: bool) -> None:
         pytest.skip(reason)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(("name", "brokered"), MODES)
 def test_a_short_run_of_a_peer_loses_nothing(name: str, brokered: bool) -> None:
     needs(name, brokered)
@@ -150,7 +149,6 @@ def test_a_short_run_of_a_peer_loses_nothing(name: str, brokered: bool) -> None:
     assert figures.rate > 0
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(("name", "brokered"), MODES)
 def test_a_peer_at_a_steady_rate_has_latencies(name: str, brokered: bool) -> None:
     needs(name, brokered)
@@ -169,7 +167,6 @@ def test_a_peer_at_a_steady_rate_has_latencies(name: str, brokered: bool) -> Non
     assert 0 < figures.p50_us <= figures.p99_us < 1_000_000
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(("name", "brokered"), MODES)
 def test_a_peer_tells_its_versions(name: str, brokered: bool) -> None:
     needs(name, brokered)

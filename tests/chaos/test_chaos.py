@@ -11,7 +11,7 @@ from chaos_choice import Scenario, scenarios
 from chaos_network import NETWORK_FAULTS, run_in_namespaces
 from chaos_run import SEED, Result, chosen_seed, full, run
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.parametrize("scenario", scenarios(full=full()), ids=str)

@@ -315,7 +315,6 @@ def test_all_rows_or_those_that_are_there_are_made_anew() -> None:
 # The first page
 
 
-@pytest.mark.integration
 def test_the_commands_and_the_code_of_the_first_page_work(tmp_path: Path) -> None:
     page = DOCS / "index.md"
     install, *commands = documents.blocks("sh", page)
@@ -387,7 +386,6 @@ def read(page: Path) -> Asked:
     return asked
 
 
-@pytest.mark.integration
 def test_the_site_is_whole_and_loads_nothing_from_elsewhere(site: Path) -> None:
     pages = {page: read(page) for page in site.rglob("*.html") if page.stem != "404"}
     assert len(pages) > 20
@@ -408,7 +406,6 @@ def test_the_site_is_whole_and_loads_nothing_from_elsewhere(site: Path) -> None:
         assert not re.search(r"(url\(|@import )[\"']?(https?:)?//", text), sheet
 
 
-@pytest.mark.integration
 def test_the_api_pages_show_signatures_and_docstrings(site: Path) -> None:
     for name, words in (
         ("publisher", ("wait_for_subscribers", "Publishes events on its topics")),
@@ -440,8 +437,6 @@ SEARCH = """(async () => {
 })()"""
 
 
-@pytest.mark.integration
-@pytest.mark.browser
 def test_search_works_where_the_site_is_read_as_files(
     site: Path, browser: Browser
 ) -> None:

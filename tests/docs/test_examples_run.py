@@ -37,7 +37,6 @@ def test_every_program_is_told_of_and_run() -> None:
     assert set(re.findall(r"\((\w+\.py)\)", told)) == set(SHOWN)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_program_shows_what_it_is_there_for(name: str, tmp_path: Path) -> None:
     done = subprocess.run(

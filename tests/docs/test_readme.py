@@ -23,7 +23,6 @@ SHELL = blocks("sh")
 HERE = [block for block in SHELL if block.splitlines()[0] not in ELSEWHERE]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("block", HERE, ids=[b.splitlines()[0] for b in HERE])
 def test_the_shell_commands_work(block: str, tmp_path: Path) -> None:
     done = run(["bash", "-eu", "-c", block], tmp_path)
@@ -31,7 +30,6 @@ def test_the_shell_commands_work(block: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.integration
 def test_the_first_example_shows_what_the_readme_says(tmp_path: Path) -> None:
     block = next(b for b in HERE if b.startswith("pubsub-broker"))
     done = run(["bash", "-eu", "-c", block], tmp_path)
@@ -40,7 +38,6 @@ def test_the_first_example_shows_what_the_readme_says(tmp_path: Path) -> None:
     assert "5 events received, 0 lost; latency" in done.stderr
 
 
-@pytest.mark.integration
 def test_the_python_code_works(tmp_path: Path) -> None:
     single, batches = (run_python(block, tmp_path) for block in blocks("python"))
     assert [line.split(" b'")[1].split("'")[0] for line in single] == [

@@ -34,7 +34,6 @@ def test_links_of_security_md_lead_somewhere() -> None:
         assert (ROOT / link).exists(), link
 
 
-@pytest.mark.integration
 @pytest.mark.timeout(300)
 def test_the_commands_of_the_page_work_one_after_the_other(tmp_path: Path) -> None:
     blocks = documents.blocks("sh", PAGE)
@@ -54,7 +53,6 @@ def test_the_commands_of_the_page_work_one_after_the_other(tmp_path: Path) -> No
     assert "2 events received, 0 lost" in said[-1]  # by the policy
 
 
-@pytest.mark.integration
 def test_the_python_of_the_page_works(tmp_path: Path) -> None:
     made = documents.run(["pubsub-broker", "keygen", "keys", "alice"], tmp_path)
     assert made.returncode == 0, made.stderr

@@ -102,7 +102,6 @@ def test_the_unit_gives_no_more_rights_than_needed(name: str, value: str) -> Non
     assert setting(name) == [value]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("secure", [False, True])
 def test_the_units_commands_start_a_broker_and_see_it_answer(
     tmp_path: Path, secure: bool
@@ -141,7 +140,6 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-@pytest.mark.integration
 def test_a_broker_needs_no_memory_to_write_and_execute() -> None:
     words = ["-m", "pubsub_broker", "-c", "-m", "1", "--port", "0"]
     broker = subprocess.Popen(
@@ -234,7 +232,6 @@ def test_all_that_is_copied_is_there_and_in_the_context() -> None:
     assert os.access(DOCKER / "entrypoint.sh", os.X_OK)
 
 
-@pytest.mark.integration
 def test_the_entrypoint_runs_and_checks_a_broker_at_the_containers_address(
     broker_process: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -316,7 +313,6 @@ def own_network() -> list[str]:
     return [*command, *up] if done.returncode == 0 else []
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("block", shell_blocks())
 def test_the_shell_commands_work(block: str, tmp_path: Path) -> None:
     if "curl " in block and shutil.which("curl") is None:

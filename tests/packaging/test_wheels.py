@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-pytestmark = [pytest.mark.packaging, pytest.mark.integration]
-
 NAMES = ("common", "broker", "publisher", "subscriber", "perf")
 SCRIPTS = {
     "broker": ["pubsub-broker"],

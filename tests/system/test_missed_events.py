@@ -6,15 +6,11 @@ import contextlib
 import threading
 import time
 
-import pytest
-
 from pubsub_common.protocol.sequence import Gap
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
 from .conftest import WAIT_S, System, wait_for
-
-pytestmark = pytest.mark.integration
 
 # More than the kernel's buffers hold, so that a subscriber which does not read loses some.
 PAYLOAD = b"." * 20_000

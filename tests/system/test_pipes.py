@@ -19,8 +19,6 @@ from support.paths import ROOT
 
 from .conftest import WAIT_S, free_port, wait_for
 
-pytestmark = pytest.mark.integration
-
 Start = Callable[..., subprocess.Popen[bytes]]
 
 

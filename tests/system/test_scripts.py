@@ -13,8 +13,6 @@ import pytest
 
 from .conftest import Run, free_port, wait_for
 
-pytestmark = pytest.mark.integration
-
 PROGRAMS = Path(sys.executable).parent
 CLIENT = ("-t", "A", "-b", "127.0.0.1")
 

@@ -16,8 +16,6 @@ from pubsub_subscriber import Subscriber
 
 from .conftest import WAIT_S, System, wait_for
 
-pytestmark = pytest.mark.integration
-
 
 def take(subscriber: Subscriber, count: int) -> list[Event]:
     events = [subscriber.receive(WAIT_S) for _ in range(count)]

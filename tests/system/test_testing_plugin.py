@@ -24,7 +24,6 @@ def run(pytester: pytest.Pytester, code: str, *args: str) -> pytest.RunResult:
     )
 
 
-@pytest.mark.integration
 def test_the_examples_of_the_page_work(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     assert len(blocks) == 2
@@ -100,7 +99,6 @@ def test_another_model_is_refused(pytester: pytest.Pytester, args: str) -> None:
     assert "is 'centralized' or 'decentralized'" in result.stdout.str()
 
 
-@pytest.mark.integration
 def test_all_ends_with_the_test(pytester: pytest.Pytester) -> None:
     code = """
     import threading
@@ -119,7 +117,6 @@ def test_all_ends_with_the_test(pytester: pytest.Pytester) -> None:
     run(pytester, code).assert_outcomes(passed=2)
 
 
-@pytest.mark.integration
 def test_a_broker_that_fails_fails_the_test(pytester: pytest.Pytester) -> None:
     code = """
     from pubsub_broker import Broker

@@ -1,15 +1,13 @@
 """The core stays pure: no socket, no thread, no clock, no file.
 
-Which modules are core is said by the docstring of their folder, in its last paragraph:
-``Core.``, ``Shell.``, or either with ``, except `name` and `name`.``. Import contracts
-(``[tool.importlinter]`` in pyproject.toml) hold everything else about imports.
+Which modules are core is said by the docstring of their folder (`support.layers`). Import
+contracts (``[tool.importlinter]`` in pyproject.toml) hold everything else about imports.
 """
 
 from __future__ import annotations
 
 import ast
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,16 +15,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from support.paths import ROOT
+from support.layers import FILES, FOLDERS, MODULES, is_core, layer_of
 
-SOURCES: Final = sorted((ROOT / "packages").glob("*/src"))
-FILES: Final = {
-    ".".join(path.relative_to(source).with_suffix("").parts): path
-    for source in SOURCES
-    for path in sorted(source.rglob("*.py"))
-}
-FOLDERS: Final = [name for name in FILES if name.endswith(".__init__")]
-MODULES: Final = [name for name in FILES if name not in FOLDERS]
 PROGRAMS: Final = {name for name in MODULES if name.endswith(".__main__")}
 
 # What does input or output, waits, or differs from run to run.
@@ -41,26 +31,6 @@ NOT_IN_CORE: Final = frozenset(
     }
 )
 NO_CALLS: Final = frozenset({"__import__", "eval", "exec", "input", "open", "print"})
-LAYER: Final = re.compile(r"(Core|Shell)(?:, except ((?:`\w+`(?:, | and )?)+))?\.")
-
-
-def docstring(module: str) -> str:
-    return ast.get_docstring(ast.parse(FILES[module].read_text("utf-8"))) or ""
-
-
-def layer_of(folder: str) -> tuple[str, set[str]]:
-    """``Core`` or ``Shell``, and the names of the modules that are the other."""
-    said = docstring(folder).rpartition("\n\n")[2].replace("\n", " ")
-    found = LAYER.fullmatch(said)
-    assert found, f"{folder} does not say whether it is core or shell: {said!r}"
-    return found[1], set(re.findall(r"`(\w+)`", found[2] or ""))
-
-
-def is_core(module: str) -> bool:
-    parent, _, name = module.rpartition(".")
-    layer, exceptions = layer_of(f"{parent}.__init__")
-    return (layer == "Core") != (name in exceptions)
-
 
 CORE: Final = [name for name in MODULES if name not in PROGRAMS and is_core(name)]
 

@@ -48,8 +48,6 @@ from pubsub_common.protocol.messages import (
     StatusRequest,
 )
 
-pytestmark = pytest.mark.integration
-
 HOST = "127.0.0.1"
 WAIT_MS = 30_000
 SILENCE_MS = 100  # enough to see what should not come, if it comes

@@ -179,7 +179,6 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{PROGRAM} {pubsub_broker.__version__}\n"
 
 
-@pytest.mark.integration
 def test_help_does_not_load_zeromq() -> None:
     code = (
         "import sys, atexit; from pubsub_broker.cli import main\n"
@@ -193,7 +192,6 @@ def test_help_does_not_load_zeromq() -> None:
     assert (done.stderr, done.returncode) == ("False", 0)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     "words", [["--port"], ["--port", "0", "--http"], ["--port", "0", "--metrics-port"]]
 )
@@ -212,7 +210,6 @@ def test_a_port_in_use_is_no_wrong_usage_and_exits_with_1(
     assert f"127.0.0.1:{port}: Address already in use" in said
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("option", ["--bind", "--http", "--metrics-port"])
 def test_an_address_that_is_not_there_yet_exits_with_1(
     capsys: pytest.CaptureFixture[str], untouched_logging: None, option: str
@@ -274,7 +271,6 @@ def start() -> Iterator[Any]:
         running.process.communicate()
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("words", [[], ["-c"], ["-c", "-m", "5"]], ids=" ".join)
 def test_a_signal_ends_it_with_exit_code_0(
@@ -293,7 +289,6 @@ def test_a_signal_ends_it_with_exit_code_0(
     assert running.end() == (0, "", "")
 
 
-@pytest.mark.integration
 def test_it_ends_by_itself_after_the_events_it_was_given(
     context: zmq.Context[zmq.Socket[bytes]], start: Any
 ) -> None:

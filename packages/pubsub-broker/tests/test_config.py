@@ -56,7 +56,6 @@ def test_one_line_says_who_can_come_in_and_how_to_change_that() -> None:
     assert warning("192.168.7.1", 5555, secure=True) is None
 
 
-@pytest.mark.integration
 def test_a_broker_that_others_reach_says_so_once() -> None:
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     up = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && ip addr add 10.0.0.1/32 dev lo"

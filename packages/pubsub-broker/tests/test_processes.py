@@ -20,8 +20,6 @@ from pubsub_common.cli import console_script
 from pubsub_common.errors import BrokerUnreachable
 from pubsub_common.protocol.messages import ClientStatus, Status
 
-pytestmark = pytest.mark.integration
-
 HOST = "127.0.0.1"
 WAIT_S = 30
 

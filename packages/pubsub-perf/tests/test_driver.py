@@ -212,7 +212,6 @@ def test_contradictions_are_refused(words: list[str], said: str) -> None:
         ["--bogus"],
     ],
 )
-@pytest.mark.integration
 def test_bad_input_is_said_and_exits_with_2(words: list[str]) -> None:
     done = subprocess.run([DRIVER, *words], capture_output=True, text=True, timeout=30)
     assert done.returncode == (2 if words[:2] != ["-sub", "2"] else 1)
@@ -228,7 +227,6 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "secure"])
 @pytest.mark.parametrize("model", [["-c"], []], ids=["centralized", "decentralized"])
 def test_a_whole_system_from_three_calls(

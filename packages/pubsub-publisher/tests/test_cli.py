@@ -267,7 +267,6 @@ def test_the_version_goes_to_standard_output(run: Callable[..., Outcome]) -> Non
 # Failures of a run: one line, exit code 1
 
 
-@pytest.mark.integration
 def test_an_unreachable_broker_is_one_line_and_exit_code_1(
     run: Callable[..., Outcome],
 ) -> None:
@@ -279,7 +278,6 @@ def test_an_unreachable_broker_is_one_line_and_exit_code_1(
     assert f"no broker answered at tcp://127.0.0.1:{port}" in outcome.complaint
 
 
-@pytest.mark.integration
 def test_a_refusal_is_one_line_and_exit_code_1(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
@@ -291,7 +289,6 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     assert outcome.complaint == ("the broker refused the registration: sundials only")
 
 
-@pytest.mark.integration
 def test_a_name_that_is_not_known_is_one_line_and_exit_code_1(
     run: Callable[..., Outcome],
 ) -> None:
@@ -304,7 +301,6 @@ def test_a_name_that_is_not_known_is_one_line_and_exit_code_1(
 # Runs
 
 
-@pytest.mark.integration
 def test_the_broker_may_have_a_name_and_its_port_with_it(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
@@ -351,7 +347,6 @@ class Reception:
         return not self._thread.is_alive()
 
 
-@pytest.mark.integration
 def test_it_publishes_when_the_subscribers_are_there(
     run: Callable[..., Outcome], broker: FakeBroker, subscribe: Subscribe
 ) -> None:
@@ -368,7 +363,6 @@ def test_it_publishes_when_the_subscribers_are_there(
     assert broker.of(Disconnect)[0].next_sequences == {"A": 5}
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("words", "written", "payloads"),
     [
@@ -403,7 +397,6 @@ def test_it_publishes_what_it_is_given(
     assert broker.of(Disconnect)[0].next_sequences == {"A": len(payloads)}
 
 
-@pytest.mark.integration
 def test_it_publishes_files_to_each_topic(
     run: Callable[..., Outcome],
     broker: FakeBroker,
@@ -425,7 +418,6 @@ def test_it_publishes_files_to_each_topic(
     assert broker.of(Disconnect)[0].next_sequences == {"A": 2, "B": 2}
 
 
-@pytest.mark.integration
 def test_verbose_says_more_and_only_on_standard_error(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
@@ -445,7 +437,6 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         os.close(write_fd)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("line", [b"\n", b"1\n", b" 12 \n"])
 def test_a_held_publisher_goes_when_it_is_told(
     run: Callable[..., Outcome], broker: FakeBroker, stdin: int, line: bytes
@@ -458,7 +449,6 @@ def test_a_held_publisher_goes_when_it_is_told(
     assert broker.of(Disconnect)[0].next_sequences == {"A": 3}
 
 
-@pytest.mark.integration
 def test_a_start_time_that_is_no_number_is_one_line_and_exit_code_2(
     run: Callable[..., Outcome], broker: FakeBroker, stdin: int
 ) -> None:
@@ -470,7 +460,6 @@ def test_a_start_time_that_is_no_number_is_one_line_and_exit_code_2(
     assert outcome.complaint == "--hold: 'now' is no time in nanoseconds"
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "waiting",
@@ -509,7 +498,6 @@ def test_a_signal_ends_whatever_it_is_doing_with_exit_code_0(
     ]
 
 
-@pytest.mark.integration
 def test_a_signal_ends_the_wait_for_a_broker_with_exit_code_0(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
@@ -527,7 +515,6 @@ def test_a_signal_ends_the_wait_for_a_broker_with_exit_code_0(
     assert (outcome.code, outcome.err) == (0, "")
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     "program",
     [

@@ -15,8 +15,6 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_publisher import Publisher
 
-pytestmark = pytest.mark.integration
-
 Subscribe = Callable[..., RawSubscriber]
 
 

@@ -236,7 +236,6 @@ def test_disconnecting_an_unconnected_publisher_does_nothing() -> None:
     publisher.disconnect()
 
 
-@pytest.mark.integration
 def test_a_disconnected_publisher_says_so(new_publisher: NewPublisher) -> None:
     publisher = new_publisher("A")
     publisher.disconnect()
@@ -250,7 +249,6 @@ def test_a_disconnected_publisher_says_so(new_publisher: NewPublisher) -> None:
 # Registration
 
 
-@pytest.mark.integration
 def test_it_registers_its_port_topics_and_clock_and_expects_no_model(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -269,7 +267,6 @@ def test_it_registers_its_port_topics_and_clock_and_expects_no_model(
     assert publisher.session == broker.session
 
 
-@pytest.mark.integration
 def test_a_port_in_use_is_passed_over(new_publisher: NewPublisher) -> None:
     first = new_publisher("A")
 
@@ -279,7 +276,6 @@ def test_a_port_in_use_is_passed_over(new_publisher: NewPublisher) -> None:
     assert second.address == f"127.0.0.1:{second.bind_port}"
 
 
-@pytest.mark.integration
 def test_without_a_free_port_it_says_from_which_on(broker: FakeBroker) -> None:
     publisher = Publisher("127.0.0.1", ["A"], bind_port=65535, broker_port=broker.port)
     with socket.socket() as last:
@@ -293,7 +289,6 @@ def test_without_a_free_port_it_says_from_which_on(broker: FakeBroker) -> None:
             publisher.configure()
 
 
-@pytest.mark.integration
 def test_an_address_of_another_host_cannot_be_listened_on(broker: FakeBroker) -> None:
     publisher = Publisher(
         "127.0.0.1", ["A"], address="192.0.2.1", broker_port=broker.port
@@ -305,7 +300,6 @@ def test_an_address_of_another_host_cannot_be_listened_on(broker: FakeBroker) ->
     assert not broker.requests
 
 
-@pytest.mark.integration
 def test_an_unreachable_broker_is_named_with_the_time_it_was_given() -> None:
     port = free_port()
     publisher = Publisher("127.0.0.1", ["A"], broker_port=port, connect_timeout_s=0.05)
@@ -314,7 +308,6 @@ def test_an_unreachable_broker_is_named_with_the_time_it_was_given() -> None:
         publisher.configure()
 
 
-@pytest.mark.integration
 def test_a_refusal_is_an_error_with_the_brokers_reason(broker: FakeBroker) -> None:
     broker.refusal = ("wrong_clock", "sundials only")
     publisher = Publisher("127.0.0.1", ["A"], broker_port=broker.port)
@@ -326,7 +319,6 @@ def test_a_refusal_is_an_error_with_the_brokers_reason(broker: FakeBroker) -> No
     assert len(broker.of(Register)) == 1
 
 
-@pytest.mark.integration
 def test_stop_ends_the_wait_for_a_broker() -> None:
     publisher = Publisher(
         "127.0.0.1", ["A"], broker_port=free_port(), connect_timeout_s=3600
@@ -347,7 +339,6 @@ def test_stop_ends_the_wait_for_a_broker() -> None:
     assert "stopped before a broker answered" in str(errors[0])
 
 
-@pytest.mark.integration
 def test_it_keeps_session_and_numbers_when_the_broker_has_forgotten_it(
     broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -368,7 +359,6 @@ def test_it_keeps_session_and_numbers_when_the_broker_has_forgotten_it(
     assert {event.session for event in events} == {broker.session}
 
 
-@pytest.mark.integration
 def test_another_broker_at_the_port_is_noticed_without_a_goodbye_and_a_heartbeat() -> (
     None
 ):
@@ -389,7 +379,6 @@ def test_another_broker_at_the_port_is_noticed_without_a_goodbye_and_a_heartbeat
     assert second.of(Register)[0].session == first.session
 
 
-@pytest.mark.integration
 def test_a_broker_that_refuses_it_later_ends_its_publishing(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -418,7 +407,6 @@ def test_a_broker_that_refuses_it_later_ends_its_publishing(
 # Publishing
 
 
-@pytest.mark.integration
 def test_it_publishes_the_asked_number_of_events_the_topics_in_turn(
     broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -436,7 +424,6 @@ def test_it_publishes_the_asked_number_of_events_the_topics_in_turn(
     assert {len(event.payload) for event in events} == {64}
 
 
-@pytest.mark.integration
 def test_a_second_round_goes_on_with_the_numbers(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -450,7 +437,6 @@ def test_a_second_round_goes_on_with_the_numbers(
     assert [event.sequence for event in subscriber.events(4)] == [0, 1, 2, 3]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("clock", ["realtime", "monotonic"])
 def test_no_event_leaves_before_it_is_due(
     new_publisher: NewPublisher, subscribe: Subscribe, clock: str
@@ -470,7 +456,6 @@ def test_no_event_leaves_before_it_is_due(
         assert event.published_ns >= start_ns + index * period_ns
 
 
-@pytest.mark.integration
 def test_a_late_publisher_catches_up_instead_of_shifting_the_rest(
     new_publisher: NewPublisher,
 ) -> None:
@@ -480,7 +465,6 @@ def test_a_late_publisher_catches_up_instead_of_shifting_the_rest(
     assert publisher.publish(start_ns=0) == 100
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("size", [0, 1, 255, 70_000, 2**20])
 def test_a_users_payload_arrives_byte_for_byte(
     new_publisher: NewPublisher, subscribe: Subscribe, size: int
@@ -497,7 +481,6 @@ def test_a_users_payload_arrives_byte_for_byte(
     assert event.topic == "é/ü"
 
 
-@pytest.mark.integration
 def test_an_event_of_a_topic_it_does_not_have_is_refused(
     new_publisher: NewPublisher,
 ) -> None:
@@ -509,7 +492,6 @@ def test_an_event_of_a_topic_it_does_not_have_is_refused(
         publisher.publish_event("A\0", b"")
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("payload", [None, bytearray(b"x"), 5])
 def test_a_payload_that_is_neither_bytes_nor_text_is_refused(
     new_publisher: NewPublisher, payload: Any
@@ -520,7 +502,6 @@ def test_a_payload_that_is_neither_bytes_nor_text_is_refused(
         publisher.publish_event("A", payload)
 
 
-@pytest.mark.integration
 def test_only_the_topic_itself_is_sent_to_its_subscriber(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -534,7 +515,6 @@ def test_only_the_topic_itself_is_sent_to_its_subscriber(
     assert [event.payload for event in subscriber.events(2)] == [b"A", b"A"]
 
 
-@pytest.mark.integration
 def test_a_generated_frame_can_be_sent_by_hand(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -546,7 +526,6 @@ def test_a_generated_frame_can_be_sent_by_hand(
     assert event.publisher == publisher.address
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("overflow", ["drop", "block"])
 def test_events_of_several_threads_are_numbered_in_the_order_they_leave(
     new_publisher: NewPublisher, subscribe: Subscribe, overflow: str
@@ -571,7 +550,6 @@ def test_events_of_several_threads_are_numbered_in_the_order_they_leave(
 # The end of publishing
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("sleep_period", [0.0, 0.0005, 3600.0])
 def test_stop_ends_an_indefinite_publisher(
     new_publisher: NewPublisher, sleep_period: float
@@ -589,7 +567,6 @@ def test_stop_ends_an_indefinite_publisher(
     assert counts == [publisher._topics.states["A"].next_number]
 
 
-@pytest.mark.integration
 def test_stop_may_come_at_any_moment_as_from_a_signal_handler(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -629,7 +606,6 @@ def test_stop_may_come_at_any_moment_as_from_a_signal_handler(
     subscriber.close()
 
 
-@pytest.mark.integration
 def test_a_real_signal_ends_publishing(new_publisher: NewPublisher) -> None:
     publisher = new_publisher("A", indefinite=True, sleep_period=0.001)
     before = signal.signal(signal.SIGUSR1, lambda *_: publisher.stop())
@@ -646,7 +622,6 @@ def test_a_real_signal_ends_publishing(new_publisher: NewPublisher) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-@pytest.mark.integration
 def test_leaving_tells_the_broker_how_far_each_topic_went(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -661,7 +636,6 @@ def test_leaving_tells_the_broker_how_far_each_topic_went(
     assert farewell.next_sequences == {"A": 2, "B": 1, "C": 1}
 
 
-@pytest.mark.integration
 def test_what_was_published_last_still_arrives(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -677,7 +651,6 @@ def test_what_was_published_last_still_arrives(
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_a_signal_does_not_cut_short_what_still_has_to_go_out(
     broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -708,7 +681,6 @@ def test_a_signal_does_not_cut_short_what_still_has_to_go_out(
     assert too_early == [False]
 
 
-@pytest.mark.integration
 def test_a_subscriber_that_never_reads_does_not_keep_it_from_leaving(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -721,7 +693,6 @@ def test_a_subscriber_that_never_reads_does_not_keep_it_from_leaving(
     assert ended(in_thread(publisher.disconnect))
 
 
-@pytest.mark.integration
 def test_a_broker_that_does_not_answer_does_not_keep_it_from_leaving(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -735,7 +706,6 @@ def test_a_broker_that_does_not_answer_does_not_keep_it_from_leaving(
 # The ready handshake
 
 
-@pytest.mark.integration
 def test_it_answers_a_ready_subscription_with_the_next_number(
     broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -754,7 +724,6 @@ def test_it_answers_a_ready_subscription_with_the_next_number(
     assert {event.payload for event in answers.values()} == {b""}
 
 
-@pytest.mark.integration
 def test_a_subscriber_that_came_before_the_broker_is_answered_after_it(
     broker: FakeBroker, subscribe: Subscribe
 ) -> None:
@@ -775,7 +744,6 @@ def test_a_subscriber_that_came_before_the_broker_is_answered_after_it(
     publisher.disconnect()
 
 
-@pytest.mark.integration
 def test_a_ready_topic_of_somebody_elses_topic_is_not_answered(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -791,7 +759,6 @@ def test_a_ready_topic_of_somebody_elses_topic_is_not_answered(
     assert not subscriber.socket.poll(0)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("overflow", ["drop", "block"])
 def test_newcomers_are_answered_while_it_publishes_at_full_speed(
     new_publisher: NewPublisher, subscribe: Subscribe, overflow: str
@@ -811,7 +778,6 @@ def test_newcomers_are_answered_while_it_publishes_at_full_speed(
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_newcomers_are_answered_however_their_arrival_meets_a_single_event(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -827,7 +793,6 @@ def test_newcomers_are_answered_however_their_arrival_meets_a_single_event(
         subscriber.close()
 
 
-@pytest.mark.integration
 def test_a_newcomer_whose_wake_up_was_swallowed_is_found_a_little_later(
     new_publisher: NewPublisher, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -858,7 +823,6 @@ def test_a_newcomer_whose_wake_up_was_swallowed_is_found_a_little_later(
     assert subscriber.next_answer()[0] == "A"
 
 
-@pytest.mark.integration
 def test_an_answer_promises_no_event_that_is_still_waiting_to_leave(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -879,7 +843,6 @@ def test_an_answer_promises_no_event_that_is_still_waiting_to_leave(
     assert ended(blocked)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("overflow", ["drop", "block"])
 def test_a_ready_subscription_that_is_repeated_is_answered_again(
     new_publisher: NewPublisher, subscribe: Subscribe, overflow: str
@@ -897,7 +860,6 @@ def test_a_ready_subscription_that_is_repeated_is_answered_again(
     assert publisher.subscriber_count == 1
 
 
-@pytest.mark.integration
 def test_under_block_an_answer_waits_for_room_in_the_queue(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -940,7 +902,6 @@ def wait_until_blocked(publisher: Publisher) -> None:
     wait_for(blocked, "a full queue")
 
 
-@pytest.mark.integration
 def test_who_leaves_tells_how_far_it_went(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -966,7 +927,6 @@ def test_who_leaves_tells_how_far_it_went(
 # Waiting for subscribers
 
 
-@pytest.mark.integration
 def test_waiting_for_subscribers_ends_when_enough_of_them_are_ready(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -979,7 +939,6 @@ def test_waiting_for_subscribers_ends_when_enough_of_them_are_ready(
     assert publisher.subscriber_count == 2
 
 
-@pytest.mark.integration
 def test_a_subscriber_of_two_topics_counts_once(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -992,7 +951,6 @@ def test_a_subscriber_of_two_topics_counts_once(
         publisher.wait_for_subscribers(2, timeout_s=0)
 
 
-@pytest.mark.integration
 def test_a_subscriber_that_leaves_no_longer_counts(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -1006,7 +964,6 @@ def test_a_subscriber_that_leaves_no_longer_counts(
     wait_for(lambda: publisher.subscriber_count == 1, "its leaving")
 
 
-@pytest.mark.integration
 def test_a_mere_subscription_is_no_ready_subscriber(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -1017,7 +974,6 @@ def test_a_mere_subscription_is_no_ready_subscriber(
         publisher.wait_for_subscribers(1, timeout_s=0.05)
 
 
-@pytest.mark.integration
 def test_everything_published_after_the_wait_arrives(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -1031,7 +987,6 @@ def test_everything_published_after_the_wait_arrives(
         publisher.disconnect()
 
 
-@pytest.mark.integration
 def test_stop_ends_the_wait_for_subscribers(new_publisher: NewPublisher) -> None:
     publisher = new_publisher("A")
     errors: list[Exception] = []
@@ -1052,7 +1007,6 @@ def test_stop_ends_the_wait_for_subscribers(new_publisher: NewPublisher) -> None
 # Full queues
 
 
-@pytest.mark.integration
 def test_under_drop_a_stalled_subscriber_stops_nobody(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -1079,7 +1033,6 @@ def test_under_drop_a_stalled_subscriber_stops_nobody(
     wait_for(misses_some, "a gap in what it receives")
 
 
-@pytest.mark.integration
 def test_under_block_a_stalled_subscriber_loses_nothing(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -1096,7 +1049,6 @@ def test_under_block_a_stalled_subscriber_loses_nothing(
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_under_block_it_says_who_does_not_read(
     new_publisher: NewPublisher,
     subscribe: Subscribe,
@@ -1131,7 +1083,6 @@ def test_under_block_it_says_who_does_not_read(
     subscriber.close()
 
 
-@pytest.mark.integration
 def test_under_block_a_stalled_subscriber_that_leaves_lets_the_others_go_on(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
@@ -1153,7 +1104,6 @@ def test_under_block_a_stalled_subscriber_that_leaves_lets_the_others_go_on(
     assert ended(thread)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("end", ["stop", "disconnect"])
 def test_an_event_that_is_blocked_at_the_end_was_not_published(
     broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe, end: str
@@ -1185,7 +1135,6 @@ def test_an_event_that_is_blocked_at_the_end_was_not_published(
     assert farewell.next_sequences == {"A": published}
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("overflow", ["drop", "block"])
 def test_leaving_while_other_threads_publish_is_an_error_to_them_and_nothing_else(
     broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe, overflow: str
@@ -1219,7 +1168,6 @@ def test_leaving_while_other_threads_publish_is_an_error_to_them_and_nothing_els
 # The control thread
 
 
-@pytest.mark.integration
 def test_it_renews_its_lease_while_the_user_does_something_else(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -1231,7 +1179,6 @@ def test_it_renews_its_lease_while_the_user_does_something_else(
     assert {request.session for request in broker.of(Heartbeat)} == {broker.session}
 
 
-@pytest.mark.integration
 def test_publishing_at_full_speed_does_not_keep_the_control_thread_busy(
     new_publisher: NewPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1253,7 +1200,6 @@ def test_publishing_at_full_speed_does_not_keep_the_control_thread_busy(
     assert turns <= (time.monotonic() - started_at) / 0.0005 + 20
 
 
-@pytest.mark.integration
 def test_a_lease_of_any_length_is_accepted(
     broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:

@@ -196,7 +196,6 @@ def test_bad_input_is_one_line_that_says_what_and_exit_code_2(
     assert outcome.out == ""
 
 
-@pytest.mark.integration
 def test_a_file_that_cannot_be_written_is_found_before_the_broker_is_asked(
     run: Callable[..., Outcome], broker: FakeBroker, tmp_path: Path
 ) -> None:
@@ -236,7 +235,6 @@ def test_the_version_goes_to_standard_output(run: Callable[..., Outcome]) -> Non
 # Failures of a run: one line, exit code 1
 
 
-@pytest.mark.integration
 def test_an_unreachable_broker_is_one_line_and_exit_code_1(
     run: Callable[..., Outcome],
 ) -> None:
@@ -248,7 +246,6 @@ def test_an_unreachable_broker_is_one_line_and_exit_code_1(
     assert f"no broker answered at tcp://127.0.0.1:{port}" in outcome.complaint
 
 
-@pytest.mark.integration
 def test_a_refusal_is_one_line_and_exit_code_1(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
@@ -293,7 +290,6 @@ def publish_when_ready(publisher: RawPublisher, *payloads: bytes) -> threading.T
     return thread
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("model", ["centralized", "decentralized"])
 def test_events_are_printed_and_summed_up(
     run: Callable[..., Outcome],
@@ -319,7 +315,6 @@ def test_events_are_printed_and_summed_up(
     assert len(broker.of(Disconnect)) == 1
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("words", "out"),
     [
@@ -346,7 +341,6 @@ def test_events_are_printed_in_the_form_that_is_asked_for(
     assert (outcome.code, outcome.out, outcome.err) == (0, out, "")
 
 
-@pytest.mark.integration
 def test_a_silence_ends_it_with_exit_code_0_after_an_event(
     run: Callable[..., Outcome], broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -363,7 +357,6 @@ def test_a_silence_ends_it_with_exit_code_0_after_an_event(
     assert outcome.complaint.startswith("1 events received")
 
 
-@pytest.mark.integration
 def test_a_silence_ends_it_with_exit_code_1_without_any_event(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
@@ -374,7 +367,6 @@ def test_a_silence_ends_it_with_exit_code_1_without_any_event(
     assert len(broker.of(Disconnect)) == 1
 
 
-@pytest.mark.integration
 def test_losses_are_summed_up(
     run: Callable[..., Outcome], broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -399,7 +391,6 @@ def test_losses_are_summed_up(
     assert "1 out of order, 1 malformed; latency" in outcome.err
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("model", ["centralized", "decentralized"])
 def test_with_a_file_nothing_is_printed_and_the_file_is_written(
     run: Callable[..., Outcome],
@@ -423,7 +414,6 @@ def test_with_a_file_nothing_is_printed_and_the_file_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["latencies.csv"]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_exit_code_0_and_the_file_is_written(
     run: Callable[..., Outcome],
@@ -457,7 +447,6 @@ def test_a_signal_ends_it_with_exit_code_0_and_the_file_is_written(
     ]
 
 
-@pytest.mark.integration
 def test_a_signal_before_the_broker_answers_ends_it_and_the_file_is_written(
     run: Callable[..., Outcome], broker: FakeBroker, tmp_path: Path
 ) -> None:
@@ -478,7 +467,6 @@ def test_a_signal_before_the_broker_answers_ends_it_and_the_file_is_written(
     assert file.read_text() == ",".join(HEADER) + "\n"
 
 
-@pytest.mark.integration
 def test_verbose_says_more_and_only_on_standard_error(
     run: Callable[..., Outcome], broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -502,7 +490,6 @@ def test_verbose_says_more_and_only_on_standard_error(
 SCRIPT = str(Path(sys.executable).parent / "pubsub-subscriber")
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     "program",
     [[SCRIPT], [sys.executable, "-m", "pubsub_subscriber"]],
@@ -524,7 +511,6 @@ def test_the_installed_program_says_its_version_and_complains_in_one_line(
     assert bad.stderr == "pubsub-subscriber: no topic given; add -t TOPIC\n"
 
 
-@pytest.mark.integration
 def test_a_reader_that_has_had_enough_ends_it_without_a_complaint(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:

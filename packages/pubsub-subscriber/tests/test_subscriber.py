@@ -80,7 +80,6 @@ def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) ->
     assert subscriber._keys is None
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("model", ["centralized", "decentralized"])
 def test_the_broker_may_have_a_name_and_its_port_with_it(
     broker: FakeBroker, new_subscriber: Callable[..., Subscriber], model: Model
@@ -94,7 +93,6 @@ def test_the_broker_may_have_a_name_and_its_port_with_it(
     assert subscriber.session > 0
 
 
-@pytest.mark.integration
 def test_a_name_that_is_not_known_is_an_error_at_the_start() -> None:
     subscriber = Subscriber(topics=["A"], broker_address="broker.invalid")
 
@@ -194,7 +192,6 @@ def test_what_needs_no_connection_works_without_one(tmp_path: Path) -> None:
     assert file.read_text() == ",".join(HEADER) + "\n"
 
 
-@pytest.mark.integration
 def test_a_disconnected_subscriber_says_so(new_subscriber: NewSubscriber) -> None:
     subscriber = new_subscriber("A")
     subscriber.disconnect()
@@ -209,7 +206,6 @@ def test_a_disconnected_subscriber_says_so(new_subscriber: NewSubscriber) -> Non
 # Registration
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_it_registers_its_topics_address_clock_and_the_model_it_expects(
     broker: FakeBroker, new_subscriber: NewSubscriber, model: Model
@@ -228,7 +224,6 @@ def test_it_registers_its_topics_address_clock_and_the_model_it_expects(
     assert subscriber.session == broker.session
 
 
-@pytest.mark.integration
 def test_an_unreachable_broker_is_named_with_the_time_it_was_given() -> None:
     port = free_port()
     subscriber = Subscriber(topics=["A"], broker_port=port, connect_timeout_s=0.05)
@@ -237,7 +232,6 @@ def test_an_unreachable_broker_is_named_with_the_time_it_was_given() -> None:
         subscriber.configure()
 
 
-@pytest.mark.integration
 def test_a_refusal_is_an_error_with_the_brokers_reason(broker: FakeBroker) -> None:
     broker.refusal = ("wrong_model", "this is a post office")
     subscriber = Subscriber(topics=["A"], broker_port=broker.port)
@@ -248,7 +242,6 @@ def test_a_refusal_is_an_error_with_the_brokers_reason(broker: FakeBroker) -> No
     assert caught.value.code == "wrong_model"
 
 
-@pytest.mark.integration
 def test_stop_ends_the_wait_for_a_broker(broker: FakeBroker) -> None:
     broker.silent = True
     subscriber = Subscriber(
@@ -270,7 +263,6 @@ def test_stop_ends_the_wait_for_a_broker(broker: FakeBroker) -> None:
     assert "stopped before a broker answered" in str(errors[0])
 
 
-@pytest.mark.integration
 def test_a_message_that_is_none_is_ignored(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
@@ -292,7 +284,6 @@ def test_a_message_that_is_none_is_ignored(
 # Connections
 
 
-@pytest.mark.integration
 def test_decentralized_it_connects_to_the_publishers_that_are_there(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -306,7 +297,6 @@ def test_decentralized_it_connects_to_the_publishers_that_are_there(
         assert asked == [("A", subscriber.session), ("B", subscriber.session)]
 
 
-@pytest.mark.integration
 def test_decentralized_it_connects_to_a_publisher_that_joins(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -322,7 +312,6 @@ def test_decentralized_it_connects_to_a_publisher_that_joins(
     assert (event.publisher, event.payload) == (publisher.address, b"hello")
 
 
-@pytest.mark.integration
 def test_centralized_it_uses_one_connection_for_each_port(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -341,7 +330,6 @@ def test_centralized_it_uses_one_connection_for_each_port(
     assert sorted(event.topic for event in events if event) == ["B", "C"]
 
 
-@pytest.mark.integration
 def test_centralized_it_does_not_connect_to_publishers(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -359,7 +347,6 @@ def test_centralized_it_does_not_connect_to_publishers(
     assert not publisher.socket.poll(0)
 
 
-@pytest.mark.integration
 def test_publishers_may_be_named_as_in_the_brokers_json(
     new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -380,7 +367,6 @@ def test_publishers_may_be_named_as_in_the_brokers_json(
 # Receiving
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 @pytest.mark.parametrize("size", [0, 1, 255, 70_000, 2**20])
 def test_an_event_arrives_with_all_that_was_published(
@@ -407,7 +393,6 @@ def test_an_event_arrives_with_all_that_was_published(
     assert event.latency_ns == event.received_ns - event.published_ns
 
 
-@pytest.mark.integration
 def test_the_receive_stamp_is_of_the_chosen_clock(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -424,7 +409,6 @@ def test_the_receive_stamp_is_of_the_chosen_clock(
     assert before_ns <= event.received_ns <= time.monotonic_ns()
 
 
-@pytest.mark.integration
 def test_a_limited_subscriber_receives_no_more_than_its_limit(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -441,7 +425,6 @@ def test_a_limited_subscriber_receives_no_more_than_its_limit(
     assert subscriber.event_count == 3
 
 
-@pytest.mark.integration
 def test_without_an_event_receive_ends_at_its_time(
     new_subscriber: NewSubscriber,
 ) -> None:
@@ -451,7 +434,6 @@ def test_without_an_event_receive_ends_at_its_time(
     assert subscriber.receive(0.02) is None
 
 
-@pytest.mark.integration
 def test_any_time_limit_is_accepted(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -467,7 +449,6 @@ def test_any_time_limit_is_accepted(
     assert events[0] is not None
 
 
-@pytest.mark.integration
 def test_events_can_be_taken_by_topic_and_the_others_stay(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -496,7 +477,6 @@ def fetch(subscriber: Subscriber) -> bool:
     return False
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     "frame",
     [
@@ -536,7 +516,6 @@ def test_bytes_that_are_no_event_are_counted_and_said_once(
 # Losses, duplicates, reordering
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_a_gap_is_counted_and_named(
     broker: FakeBroker,
@@ -557,7 +536,6 @@ def test_a_gap_is_counted_and_named(
     assert subscriber.counts().lost == 3
 
 
-@pytest.mark.integration
 def test_large_and_small_events_arrive_whole_and_gaps_among_them_are_counted(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -594,7 +572,6 @@ def test_large_and_small_events_arrive_whole_and_gaps_among_them_are_counted(
     assert subscriber.malformed_count == 1
 
 
-@pytest.mark.integration
 def test_a_loss_of_the_very_first_events_after_the_answer_is_counted(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -607,7 +584,6 @@ def test_a_loss_of_the_very_first_events_after_the_answer_is_counted(
     assert subscriber.counts().lost == 4
 
 
-@pytest.mark.integration
 def test_a_duplicate_is_dropped_and_counted(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -623,7 +599,6 @@ def test_a_duplicate_is_dropped_and_counted(
     assert (counts.received, counts.duplicated, counts.lost) == (3, 2, 0)
 
 
-@pytest.mark.integration
 def test_a_late_event_is_delivered_and_no_longer_lost(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -639,7 +614,6 @@ def test_a_late_event_is_delivered_and_no_longer_lost(
     assert (counts.received, counts.reordered, counts.lost) == (3, 1, 0)
 
 
-@pytest.mark.integration
 def test_each_publisher_and_topic_has_its_own_numbers(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -661,7 +635,6 @@ def test_each_publisher_and_topic_has_its_own_numbers(
 # The ready handshake
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_waiting_ends_when_every_publisher_has_answered_for_every_topic(
     broker: FakeBroker,
@@ -687,12 +660,10 @@ def test_waiting_ends_when_every_publisher_has_answered_for_every_topic(
     subscriber.wait_until_ready(0)
 
 
-@pytest.mark.integration
 def test_without_publishers_it_is_ready(new_subscriber: NewSubscriber) -> None:
     new_subscriber("A").wait_until_ready(0)
 
 
-@pytest.mark.integration
 def test_a_publisher_that_dies_is_not_waited_for(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -707,7 +678,6 @@ def test_a_publisher_that_dies_is_not_waited_for(
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_an_answer_before_the_brokers_word_counts(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -741,7 +711,6 @@ class RawPublisherBehind:
         self._forwarder.session = before
 
 
-@pytest.mark.integration
 def test_events_that_arrive_while_it_waits_are_kept_in_order(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -763,7 +732,6 @@ def test_events_that_arrive_while_it_waits_are_kept_in_order(
     assert [event and event.sequence for event in received] == list(range(6))
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("end", ["deadline", "stop"])
 def test_a_flood_of_events_does_not_keep_the_wait_from_ending(
     broker: FakeBroker,
@@ -809,7 +777,6 @@ def flood(
         monkeypatch.setattr(inlet, "receive_frame", receive)
 
 
-@pytest.mark.integration
 def test_a_missing_answer_is_asked_for_again(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -825,7 +792,6 @@ def test_a_missing_answer_is_asked_for_again(
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_after_another_broker_has_taken_over_everybody_must_answer_again(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -845,7 +811,6 @@ def test_after_another_broker_has_taken_over_everybody_must_answer_again(
     subscriber.wait_until_ready(WAIT_S)
 
 
-@pytest.mark.integration
 def test_another_broker_changes_nothing_between_publisher_and_subscriber(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -870,7 +835,6 @@ def test_another_broker_changes_nothing_between_publisher_and_subscriber(
 # Departures
 
 
-@pytest.mark.integration
 def test_it_disconnects_from_a_publisher_all_of_whose_events_have_arrived(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -889,7 +853,6 @@ def test_it_disconnects_from_a_publisher_all_of_whose_events_have_arrived(
     assert subscriber.counts().lost == 0
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_events_lost_at_the_end_of_a_publisher_are_counted_and_named(
     broker: FakeBroker,
@@ -914,7 +877,6 @@ def test_events_lost_at_the_end_of_a_publisher_are_counted_and_named(
     assert subscriber.counts().lost == 4
 
 
-@pytest.mark.integration
 def test_a_backlog_outlives_the_publisher_it_came_from(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -936,7 +898,6 @@ def test_a_backlog_outlives_the_publisher_it_came_from(
     assert subscriber.counts().lost == 0
 
 
-@pytest.mark.integration
 def test_it_stays_connected_to_an_address_that_another_publisher_has_taken_over(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -957,7 +918,6 @@ def test_it_stays_connected_to_an_address_that_another_publisher_has_taken_over(
     assert received[0].session == second.session
 
 
-@pytest.mark.integration
 def test_a_take_over_while_it_disconnects_from_the_predecessor_loses_nothing(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
@@ -1002,7 +962,6 @@ def test_a_take_over_while_it_disconnects_from_the_predecessor_loses_nothing(
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_an_event_that_comes_while_it_disconnects_from_another_publisher_is_seen(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
@@ -1034,7 +993,6 @@ def test_an_event_that_comes_while_it_disconnects_from_another_publisher_is_seen
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_the_settling_time_is_at_least_the_brokers_lease(
     broker: FakeBroker, new_subscriber: NewSubscriber
 ) -> None:
@@ -1048,7 +1006,6 @@ def test_the_settling_time_is_at_least_the_brokers_lease(
 # The end
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_stop_ends_an_indefinite_subscriber(
     broker: FakeBroker,
@@ -1069,7 +1026,6 @@ def test_stop_ends_an_indefinite_subscriber(
     assert subscriber.receive() is None
 
 
-@pytest.mark.integration
 def test_what_has_arrived_before_stop_is_delivered(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1092,7 +1048,6 @@ def waiting(subscriber: Subscriber, payload: bytes) -> bool:
     return bool(kept) and isinstance(kept[-1], Event) and kept[-1].payload == payload
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_a_flood_of_events_does_not_keep_stop_from_ending_it(
     broker: FakeBroker,
@@ -1114,7 +1069,6 @@ def test_a_flood_of_events_does_not_keep_stop_from_ending_it(
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_leaving_tells_the_broker_and_the_publishers(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1128,7 +1082,6 @@ def test_leaving_tells_the_broker_and_the_publishers(
     publisher.wait_until_gone()
 
 
-@pytest.mark.integration
 def test_a_broker_that_does_not_answer_does_not_keep_it_from_leaving(
     broker: FakeBroker, new_subscriber: NewSubscriber
 ) -> None:
@@ -1148,7 +1101,6 @@ def rows(file: Path) -> list[list[str]]:
     return [line.split(",") for line in lines]
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_notify_writes_the_latencies_in_order_of_receipt(
     broker: FakeBroker,
@@ -1184,7 +1136,6 @@ def test_notify_writes_the_latencies_in_order_of_receipt(
     assert subscriber.latencies.count == 4
 
 
-@pytest.mark.integration
 def test_notify_writes_what_there_is_when_it_is_stopped(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
@@ -1213,7 +1164,6 @@ def test_notify_writes_what_there_is_when_it_is_stopped(
     assert len(rows(file)) == 3
 
 
-@pytest.mark.integration
 def test_notify_writes_what_there_is_when_the_callback_fails(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
@@ -1244,7 +1194,6 @@ def test_notify_writes_what_there_is_when_the_callback_fails(
     assert len(rows(file)) == 3
 
 
-@pytest.mark.integration
 def test_without_a_file_notify_counts_latencies_and_writes_nothing(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
@@ -1269,7 +1218,6 @@ def test_without_a_file_notify_counts_latencies_and_writes_nothing(
 # Registering again
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_it_registers_again_under_its_session_when_the_broker_has_restarted(
     broker: FakeBroker,
@@ -1288,7 +1236,6 @@ def test_it_registers_again_under_its_session_when_the_broker_has_restarted(
     assert subscriber.counts().lost == 0
 
 
-@pytest.mark.integration
 def test_centralized_it_moves_to_the_new_port_and_keeps_what_the_old_one_sent(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1318,7 +1265,6 @@ def readable(subscriber: Subscriber) -> bool:
     return len(subscriber._receiver.kept) >= 300
 
 
-@pytest.mark.integration
 def test_a_receiver_that_waits_is_moved_to_the_new_port(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1339,7 +1285,6 @@ def test_a_receiver_that_waits_is_moved_to_the_new_port(
     assert ended(thread)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("waiting", ["receive", "wait_until_ready"])
 def test_a_broker_that_refuses_it_later_ends_its_receiving(
     broker: FakeBroker,
@@ -1366,7 +1311,6 @@ def test_a_broker_that_refuses_it_later_ends_its_receiving(
     assert "not any more" in str(errors[0])
 
 
-@pytest.mark.integration
 def test_whoever_is_woken_by_a_refusal_finds_the_reason(
     broker: FakeBroker, new_subscriber: NewSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1390,7 +1334,6 @@ def test_whoever_is_woken_by_a_refusal_finds_the_reason(
     assert isinstance(found[0], RegistrationRefused)
 
 
-@pytest.mark.integration
 def test_a_missed_push_is_made_up_for(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1405,7 +1348,6 @@ def test_a_missed_push_is_made_up_for(
     assert broker.of(Heartbeat)
 
 
-@pytest.mark.integration
 def test_an_unknown_session_registers_again(
     broker: FakeBroker, new_subscriber: NewSubscriber
 ) -> None:
@@ -1420,7 +1362,6 @@ def test_an_unknown_session_registers_again(
 # Wake-ups
 
 
-@pytest.mark.integration
 def test_no_event_is_overlooked_while_publishers_come_and_go(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1444,7 +1385,6 @@ def test_no_event_is_overlooked_while_publishers_come_and_go(
     assert ended(thread)
 
 
-@pytest.mark.integration
 def test_log_tells_of_a_gap_at_info(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
@@ -1464,7 +1404,6 @@ def test_log_tells_of_a_gap_at_info(
 # Who is there
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_the_user_is_told_who_joins_and_leaves(
     broker: FakeBroker,
@@ -1496,7 +1435,6 @@ def test_the_user_is_told_who_joins_and_leaves(
     assert sorted(told[3:]) == [(first.session, True), (second.session, False)]
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_who_is_told_may_ask_for_the_counts(
     broker: FakeBroker,
@@ -1524,7 +1462,6 @@ def test_who_is_told_may_ask_for_the_counts(
     assert told[0].received == 0
 
 
-@pytest.mark.integration
 def test_a_callback_that_raises_is_not_passed_over(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1541,7 +1478,6 @@ def test_a_callback_that_raises_is_not_passed_over(
 # Owners
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_after_the_brokers_restart_a_topic_has_the_owner_that_it_had(
     broker: FakeBroker,
@@ -1588,7 +1524,6 @@ def assert_next(subscriber: Subscriber, session: int, number: int) -> None:
 # Wildcards
 
 
-@pytest.mark.integration
 @BOTH_MODELS
 def test_topics_that_a_wildcard_stands_for_are_received_as_they_appear(
     broker: FakeBroker,
@@ -1619,7 +1554,6 @@ def test_topics_that_a_wildcard_stands_for_are_received_as_they_appear(
     ]
 
 
-@pytest.mark.integration
 def test_with_several_ports_the_count_of_topics_never_falls(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1653,7 +1587,6 @@ def test_with_several_ports_the_count_of_topics_never_falls(
     assert next_question(first) == ("a/z", 3)
 
 
-@pytest.mark.integration
 def test_when_nobody_is_there_for_a_moment_the_connection_to_the_broker_stays(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
@@ -1679,7 +1612,6 @@ def test_when_nobody_is_there_for_a_moment_the_connection_to_the_broker_stays(
     assert subscriber._sockets.numbers() == {forwarder.port}
 
 
-@pytest.mark.integration
 def test_a_topic_that_nobody_publishes_any_more_is_given_up(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:

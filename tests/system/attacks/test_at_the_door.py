@@ -28,8 +28,6 @@ from pubsub_common.protocol.messages import Registered
 from pubsub_common.security.keys import ClientKeys, KeyPair
 from pubsub_publisher import Publisher
 
-pytestmark = pytest.mark.integration
-
 A = b"A\0"
 
 

@@ -28,8 +28,6 @@ from pubsub_common.protocol.messages import (
     StatusRequest,
 )
 
-pytestmark = pytest.mark.integration
-
 POLICY = """
 [clients.alice]
 publish = ["#"]

@@ -9,8 +9,6 @@ import pytest
 from support.attack_tools import Vault
 from support.running_roles import Program, free_port, wait_for
 
-pytestmark = pytest.mark.integration
-
 Run = Callable[..., Program]
 ROLES = {
     "publisher": ("pubsub-publisher", "-t", "A", "-i"),

@@ -17,8 +17,6 @@ from pubsub_common.security.keys import configure_curve_server, new_key_pair
 from pubsub_common.security.subscription_guard import SubscriptionGuard
 from pubsub_common.security.zap_server import ZapServer
 
-pytestmark = pytest.mark.integration
-
 OPEN = b"open\0"
 
 

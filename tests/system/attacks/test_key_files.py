@@ -14,8 +14,6 @@ from support.running_roles import WAIT_S, Program, free_port
 
 from pubsub_common.security.keys import new_key_pair
 
-pytestmark = pytest.mark.integration
-
 Run = Callable[..., Program]
 Spoil = Callable[[Path], None]
 

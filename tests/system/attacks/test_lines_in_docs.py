@@ -7,12 +7,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from support.attack_tools import Vault
 from support.paths import DOCS
 from support.running_roles import Program, free_port
-
-pytestmark = pytest.mark.integration
 
 Run = Callable[..., Program]
 OPERATIONS = DOCS / "operations.md"

@@ -25,8 +25,6 @@ from pubsub_common.protocol.recovery_messages import (
 )
 from pubsub_subscriber.connections import direct
 
-pytestmark = pytest.mark.integration
-
 POLICY = """
 [clients.alice]
 publish = ["#"]

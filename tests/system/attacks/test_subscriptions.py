@@ -24,8 +24,6 @@ from pubsub_common.protocol.recovery_messages import (
 )
 from pubsub_publisher import Publisher
 
-pytestmark = pytest.mark.integration
-
 POLICY = """
 [clients.alice]
 publish = ["#"]

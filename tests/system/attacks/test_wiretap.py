@@ -18,8 +18,6 @@ from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-pytestmark = pytest.mark.integration
-
 TOPIC, PAYLOAD = "sensors/kitchen", b"nobody is at home"
 # Where relays listen; on this host, all of 127.0.0.0/8 leads here.
 TAPPED = "127.0.0.9"

@@ -7,15 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pytest
 from support.running_roles import Receiver, RunningBroker, registered, wait_for
 
 from pubsub_broker.monitoring import status_view
 from pubsub_common.protocol.messages import Latency, Status
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
-
-pytestmark = pytest.mark.integration
 
 # Of which a heartbeat is a third.
 LEASE_S = 0.9

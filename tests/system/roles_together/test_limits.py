@@ -10,8 +10,6 @@ from support.running_roles import WAIT_S, RunningBroker, free_port, status, wait
 from pubsub_common.client import session
 from pubsub_subscriber import Subscriber
 
-pytestmark = pytest.mark.integration
-
 RunBroker = Callable[..., RunningBroker]
 NewSubscriber = Callable[..., Subscriber]
 

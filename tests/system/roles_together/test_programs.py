@@ -15,8 +15,6 @@ from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.events import ready_topic, topic_prefix
 from pubsub_common.protocol.messages import Model
 
-pytestmark = pytest.mark.integration
-
 Run = Callable[..., Program]
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]

@@ -22,8 +22,6 @@ from pubsub_common.protocol.messages import Model, Role
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-pytestmark = pytest.mark.integration
-
 RunBroker = Callable[..., RunningBroker]
 NewPublisher = Callable[..., Publisher]
 NewSubscriber = Callable[..., Subscriber]

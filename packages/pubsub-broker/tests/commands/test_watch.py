@@ -177,7 +177,6 @@ def join(context: zmq.Context[zmq.Socket[bytes]], port: int, topic: str) -> None
     assert isinstance(messages.decode_reply(dealer.recv()), Registered)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_watch_goes_on_until_a_signal_and_ends_quietly(
     broker_process: Start, number: int
@@ -199,7 +198,6 @@ def test_watch_goes_on_until_a_signal_and_ends_quietly(
     assert (watching.returncode, err) == (0, "")
 
 
-@pytest.mark.integration
 def test_watch_can_write_an_object_a_line(broker_process: Start) -> None:
     broker = broker_process()
     words = ["status", "--watch", "--json", "--broker-port", str(broker.port)]
@@ -214,7 +212,6 @@ def test_watch_can_write_an_object_a_line(broker_process: Start) -> None:
     assert second["uptime_s"] > first["uptime_s"]
 
 
-@pytest.mark.integration
 def test_watch_on_a_terminal_is_one_screen_that_changes(
     broker_process: Start, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
@@ -242,7 +239,6 @@ def test_watch_on_a_terminal_is_one_screen_that_changes(
     assert b"\x1b[?1049l" in rest
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("term", ["dumb", "", None])
 def test_watch_on_a_terminal_that_has_no_screen_goes_on_line_by_line(
     broker_process: Start, term: str | None
@@ -286,7 +282,6 @@ def to_the_end(fd: int) -> bytes:
     return seen
 
 
-@pytest.mark.integration
 def test_watch_on_a_terminal_without_rich_says_what_to_install(
     broker_process: Start,
 ) -> None:
@@ -325,7 +320,6 @@ def test_watch_on_a_terminal_without_rich_says_what_to_install(
 # check
 
 
-@pytest.mark.integration
 def test_check_is_0_where_a_broker_answers(
     broker_process: Start,
     capsys: pytest.CaptureFixture[str],
@@ -343,7 +337,6 @@ def test_check_is_0_where_a_broker_answers(
     assert (said.out.count("\n"), said.err) == (1, "")
 
 
-@pytest.mark.integration
 def test_check_is_1_and_a_line_where_none_does(
     capsys: pytest.CaptureFixture[str], untouched_logging: None
 ) -> None:
@@ -364,7 +357,6 @@ def test_check_is_1_and_a_line_where_none_does(
 COMMANDS = ["status", "check"]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     "way", ["words", "one word", "earlier words", "environment", "file"]

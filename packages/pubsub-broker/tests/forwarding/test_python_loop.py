@@ -16,8 +16,6 @@ from pubsub_broker.forwarding import draining
 from pubsub_broker.forwarding.python_loop import PythonForwarder
 from pubsub_broker.forwarding.sockets import RETRY_S, PlainSockets
 
-pytestmark = pytest.mark.integration
-
 WAIT_S = 30
 TOPIC = b"A\0"
 QUEUE = 10

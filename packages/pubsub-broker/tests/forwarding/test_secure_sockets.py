@@ -29,8 +29,6 @@ from pubsub_common.security.keys import (
 )
 from pubsub_common.security.zap_server import ZapServer
 
-pytestmark = pytest.mark.integration
-
 WAIT_S = 30
 SUBSCRIPTION = b"A\0"
 BROKER, CLIENT = new_key_pair(), new_key_pair()

@@ -17,8 +17,6 @@ from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_broker.forwarding.zmq_proxy import ZmqProxyForwarder
 from pubsub_common.errors import PubSubError
 
-pytestmark = pytest.mark.integration
-
 WAIT_MS = 30_000
 NO_LIMIT = 0
 TOPIC = b"A\0"

@@ -311,7 +311,6 @@ def fetch(url: str) -> str:
         return text
 
 
-@pytest.mark.integration
 def test_a_broker_serves_both_until_it_ends(broker_process: Start) -> None:
     broker = broker_process("-c", "--http", "0", "--metrics-port", "0")
     page = broker.said(r"page: (http://127\.0\.0\.1:\d+/)$")[1]
@@ -330,7 +329,6 @@ def test_a_broker_serves_both_until_it_ends(broker_process: Start) -> None:
     assert (broker.process.returncode, out, err) == (0, "", "")
 
 
-@pytest.mark.integration
 def test_the_log_can_be_json(broker_process: Start) -> None:
     broker = broker_process("--log-format", "json", "--http", "0")
 

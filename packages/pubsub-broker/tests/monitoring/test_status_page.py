@@ -112,9 +112,6 @@ def show(page: Page, reports: Reports, status: Status) -> None:
     )
 
 
-browser_test = pytest.mark.browser
-
-
 def test_the_policy_names_the_style_and_the_script_and_no_others() -> None:
     policy = policy_of("<style>a</style><script>b</script>")
 
@@ -123,7 +120,6 @@ def test_the_policy_names_the_style_and_the_script_and_no_others() -> None:
     assert policy.startswith("default-src 'none'; ")
 
 
-@browser_test
 def test_it_shows_who_is_there_and_loads_nothing_from_elsewhere(
     page: Page, reports: Reports
 ) -> None:
@@ -143,7 +139,6 @@ def test_it_shows_who_is_there_and_loads_nothing_from_elsewhere(
     assert set(page.browser.requests()) == {page.address, f"{page.address}status.json"}
 
 
-@browser_test
 def test_lines_lead_from_publishers_over_topics_to_subscribers(
     page: Page, reports: Reports
 ) -> None:
@@ -155,7 +150,6 @@ def test_lines_lead_from_publishers_over_topics_to_subscribers(
     assert len(page.texts("#links path.bad")) == 1
 
 
-@browser_test
 def test_a_topic_is_text_and_nothing_else(page: Page, reports: Reports) -> None:
     show(page, reports, report(*USUAL, expected=(client("publisher", "x", EVIL),)))
 
@@ -164,7 +158,6 @@ def test_a_topic_is_text_and_nothing_else(page: Page, reports: Reports) -> None:
     assert any(EVIL in text for text in page.texts("#expected li"))
 
 
-@browser_test
 def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -> None:
     show(page, reports, report(*USUAL, uptime_s=10.0, forwarded=100))
     assert page.figure("Messages a second, all topics") == "n/a"
@@ -181,7 +174,6 @@ def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -
     assert page.texts(".subscriber li b") == ["10.0.0.3"]
 
 
-@browser_test
 def test_the_curve_has_no_box_while_there_is_no_curve(
     page: Page, reports: Reports
 ) -> None:
@@ -198,7 +190,6 @@ def test_the_curve_has_no_box_while_there_is_no_curve(
     page.until(f"{curve} === 'block'")
 
 
-@browser_test
 def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
     page: Page, reports: Reports
 ) -> None:
@@ -223,7 +214,6 @@ def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
     assert "latency" not in "".join(page.texts(".subscriber li span"))
 
 
-@browser_test
 def test_nothing_is_subtracted_from_another_brokers_counts(
     page: Page, reports: Reports
 ) -> None:
@@ -240,7 +230,6 @@ def test_nothing_is_subtracted_from_another_brokers_counts(
     ]
 
 
-@browser_test
 def test_it_says_when_the_broker_does_not_answer_and_when_it_does_again(
     page: Page, reports: Reports
 ) -> None:
@@ -254,7 +243,6 @@ def test_it_says_when_the_broker_does_not_answer_and_when_it_does_again(
     page.until("document.getElementById('trouble').textContent === ''")
 
 
-@browser_test
 def test_a_decentralized_broker_has_no_rate(page: Page, reports: Reports) -> None:
     show(page, reports, report(*USUAL, model="decentralized"))
 
@@ -262,7 +250,6 @@ def test_a_decentralized_broker_has_no_rate(page: Page, reports: Reports) -> Non
     assert "events do not pass through it" in page.texts("#about")[0]
 
 
-@browser_test
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_it_never_scrolls_sideways(page: Page, reports: Reports, width: int) -> None:
     page.browser.resize(width, 844, phone=width < 500)
@@ -288,7 +275,6 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@browser_test
 @pytest.mark.parametrize(
     ("scheme", "background"),
     [("light", "rgb(255, 255, 255)"), ("dark", "rgb(19, 21, 24)")],

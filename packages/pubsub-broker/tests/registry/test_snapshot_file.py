@@ -231,7 +231,6 @@ def expected_by(broker: Broker) -> list[int]:
     return [client.session for client in status.expected]
 
 
-@pytest.mark.integration
 def test_a_broker_tells_who_is_expected_and_keeps_it(path: Path) -> None:
     path.write_bytes(encode_snapshot(snapshot(5, 6)))
 
@@ -241,7 +240,6 @@ def test_a_broker_tells_who_is_expected_and_keeps_it(path: Path) -> None:
         assert len(decode_snapshot(path.read_bytes()).clients) == 2
 
 
-@pytest.mark.integration
 def test_a_broker_starts_with_a_damaged_file(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -254,7 +252,6 @@ def test_a_broker_starts_with_a_damaged_file(
     assert decode_snapshot(path.read_bytes()).clients == []
 
 
-@pytest.mark.integration
 def test_a_broker_that_cannot_start_leaves_the_file_alone(path: Path) -> None:
     before = encode_snapshot(snapshot(5))
     path.write_bytes(before)
@@ -267,7 +264,6 @@ def test_a_broker_that_cannot_start_leaves_the_file_alone(path: Path) -> None:
     assert "broker-state" not in [thread.name for thread in threading.enumerate()]
 
 
-@pytest.mark.integration
 def test_those_who_do_not_come_back_are_named_in_one_line(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

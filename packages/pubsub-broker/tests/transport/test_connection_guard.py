@@ -26,8 +26,6 @@ from pubsub_common.protocol.messages import (
     StatusRequest,
 )
 
-pytestmark = pytest.mark.integration
-
 HOST = "127.0.0.1"
 BAD = "127.0.0.2"
 # ZMTP 3.0: signature, version, mechanism NULL, as-server 0, filler.

@@ -296,7 +296,6 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.integration
 def test_a_reader_that_has_left_is_no_error() -> None:
     code = """
 import sys
@@ -375,7 +374,6 @@ def test_handlers_are_put_back_after_an_error_too() -> None:
     assert signal.getsignal(signal.SIGINT) == before
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_the_process_at_once(first: int) -> None:
     code = """

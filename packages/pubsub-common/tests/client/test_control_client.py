@@ -39,8 +39,6 @@ from pubsub_common.protocol.messages import (
     Request,
 )
 
-pytestmark = pytest.mark.integration
-
 WAIT_S = 30.0
 LONG_LEASE_S = 600.0
 SHORT_LEASE_S = 0.06

@@ -14,8 +14,6 @@ from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.net import http_server
 from pubsub_common.net.http_server import MAX_HEAD_BYTES, HttpServer, Response
 
-pytestmark = pytest.mark.integration
-
 HOST = "127.0.0.1"
 WAIT_S = 30
 

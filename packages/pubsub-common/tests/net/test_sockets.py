@@ -136,7 +136,6 @@ def test_an_endpoint_is_written_as_zeromq_wants_it() -> None:
     assert endpoint("10.0.0.1", "*") == "tcp://10.0.0.1:*"
 
 
-@pytest.mark.integration
 def test_each_context_is_its_own() -> None:
     first, second = new_context(), new_context()
     first.term()
@@ -145,7 +144,6 @@ def test_each_context_is_its_own() -> None:
     second.term()
 
 
-@pytest.mark.integration
 def test_ending_a_context_lets_out_what_its_sockets_have_to_send(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -179,7 +177,6 @@ def test_a_context_that_never_ends_is_left_behind(
     released.set()
 
 
-@pytest.mark.integration
 def test_the_first_port_is_taken_when_it_is_free(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -195,7 +192,6 @@ def test_the_first_port_is_taken_when_it_is_free(
     assert found >= port
 
 
-@pytest.mark.integration
 def test_ports_in_use_are_passed_over(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -210,7 +206,6 @@ def test_ports_in_use_are_passed_over(
     assert found > port
 
 
-@pytest.mark.integration
 def test_without_a_free_port_there_is_none(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -219,7 +214,6 @@ def test_without_a_free_port_there_is_none(
     assert bind_first_free(context.socket(zmq.XPUB), "127.0.0.1", 65535) is None
 
 
-@pytest.mark.integration
 def test_a_host_that_is_not_ours_is_an_error(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -227,7 +221,6 @@ def test_a_host_that_is_not_ours_is_an_error(
         bind_first_free(context.socket(zmq.XPUB), "192.0.2.1", 20_000)
 
 
-@pytest.mark.integration
 def test_a_data_socket_receives_without_waiting(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -248,7 +241,6 @@ def test_a_data_socket_receives_without_waiting(
     data.close(0)
 
 
-@pytest.mark.integration
 def test_the_descriptor_of_a_data_socket_tells_of_messages(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -266,7 +258,6 @@ def test_the_descriptor_of_a_data_socket_tells_of_messages(
     data.close(0)
 
 
-@pytest.mark.integration
 def test_the_queue_of_a_data_socket_is_limited(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -277,7 +268,6 @@ def test_the_queue_of_a_data_socket_is_limited(
     assert subscriber.socket.rcvhwm == 8
 
 
-@pytest.mark.integration
 def test_a_data_socket_can_be_closed_twice(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
@@ -289,7 +279,6 @@ def test_a_data_socket_can_be_closed_twice(
     assert data.socket.closed
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("kind", [zmq.SUB, zmq.XSUB])
 def test_a_new_peer_learns_of_ready_topics_after_all_other_topics(
     context: zmq.Context[zmq.Socket[bytes]], kind: int
@@ -314,7 +303,6 @@ def test_a_new_peer_learns_of_ready_topics_after_all_other_topics(
     assert set(seen[-2:]) == {b"\1" + topic for topic in ready}
 
 
-@pytest.mark.integration
 def test_waiting_until_all_is_sent_ends_when_the_other_side_has_it_or_time_is_up() -> (
     None
 ):

@@ -91,7 +91,6 @@ def test_addresses_are_read_as_they_are_printed(
     assert still_open([f"{host}:{port}"], table) == {f"{host}:{port}"}
 
 
-@pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/net/tcp")
 def test_the_kernel_prints_it_like_that() -> None:
     with socket.socket() as listener:

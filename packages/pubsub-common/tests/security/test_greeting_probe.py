@@ -89,7 +89,6 @@ def test_a_greeting_tells_whether_keys_are_wanted(
     assert greeting_probe.wants_keys(said) is wanted
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("secure", [True, False])
 def test_libzmq_tells_its_mechanism_who_waits_for_it(
     context: zmq.Context[zmq.Socket[bytes]], secure: bool
@@ -103,7 +102,6 @@ def test_libzmq_tells_its_mechanism_who_waits_for_it(
     assert greeting_probe.probe(where, WAIT_S) is secure
 
 
-@pytest.mark.integration
 def test_who_does_not_answer_tells_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert (
@@ -114,7 +112,6 @@ def test_who_does_not_answer_tells_nothing() -> None:
     assert greeting_probe.probe(where) is None
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("mechanism", "with_keys", "why"),
     [
@@ -139,7 +136,6 @@ def test_why_somebody_hangs_up_is_asked(
     assert probe_reason(turned_away, where, with_keys=with_keys) == turned_away
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("mechanism", "with_keys", "said"),
     [(b"CURVE", False, "wants keys: "), (b"NULL", True, "is not secure, and ")],
@@ -173,7 +169,6 @@ def test_a_client_gives_the_reason_and_no_guess_before_it(
     assert [line for line in caplog.messages if "no broker at" not in line] == []
 
 
-@pytest.mark.integration
 def test_a_client_of_another_broker_gives_the_reason_once(
     hangs_up: Callable[[bytes], HangsUp],
     context: zmq.Context[zmq.Socket[bytes]],

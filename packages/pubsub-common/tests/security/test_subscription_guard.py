@@ -135,7 +135,6 @@ def bench() -> Iterator[Bench]:
     bench.close()
 
 
-@pytest.mark.integration
 def test_who_may_gets_events(bench: Bench) -> None:
     sub = bench.connect("a")
     sub.subscribe(b"A\0")
@@ -146,7 +145,6 @@ def test_who_may_gets_events(bench: Bench) -> None:
     assert sub.recv() == b"A\0event"
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("subscription", [b"A\0", b"", b"B", b"\xff", b"A\0B\0"])
 def test_who_may_not_is_hung_up_on(bench: Bench, subscription: bytes) -> None:
     rogue, honest = bench.connect("b"), bench.connect("a")
@@ -162,7 +160,6 @@ def test_who_may_not_is_hung_up_on(bench: Bench, subscription: bytes) -> None:
     assert not rogue.poll(50)
 
 
-@pytest.mark.integration
 def test_subscriptions_of_several_are_told_once(bench: Bench) -> None:
     first, second = bench.connect("a"), bench.connect("a")
     first.subscribe(b"A\0")
@@ -181,7 +178,6 @@ def test_subscriptions_of_several_are_told_once(bench: Bench) -> None:
     assert sorted(bench.told(2)) == [b"\0A\0", b"\0A2\0"]
 
 
-@pytest.mark.integration
 def test_nobody_ends_anothers_subscription(bench: Bench) -> None:
     """Neither by ending it without having it, nor by a refused one that ends."""
     honest, rogue = bench.connect("a"), bench.connect("a", zmq.XSUB)
@@ -208,7 +204,6 @@ def test_nobody_ends_anothers_subscription(bench: Bench) -> None:
     assert honest.recv() == b"A\0event"
 
 
-@pytest.mark.integration
 def test_who_is_hung_up_on_is_judged_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +220,6 @@ def test_who_is_hung_up_on_is_judged_anew(
     assert not sub.poll(50)
 
 
-@pytest.mark.integration
 def test_who_may_still_have_all_that_it_has_misses_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,7 +244,6 @@ def test_keys_are_shown_without_their_secret() -> None:
     assert "secret" not in repr(KeyPair("public key", "a secret key"))
 
 
-@pytest.mark.integration
 def test_the_shortest_queue_lets_subscriptions_in() -> None:
     bench = Bench(queue_limit=1)
     sub = bench.connect("a")

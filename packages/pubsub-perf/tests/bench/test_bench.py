@@ -122,7 +122,6 @@ def test_a_check_against_something_else_is_one_line(
         assert "is no result of bench --out" in capsys.readouterr().err
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("brokered", [False, True])
 @pytest.mark.parametrize("system", [OURS, OURS_AIO, RAW])
 def test_a_run_of_each_system_loses_nothing(system: str, brokered: bool) -> None:
@@ -134,7 +133,6 @@ def test_a_run_of_each_system_loses_nothing(system: str, brokered: bool) -> None
     assert figures.rate > 0
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("brokered", [False, True])
 @pytest.mark.parametrize("system", [OURS, RAW])
 def test_a_secure_run_loses_nothing(system: str, brokered: bool) -> None:
@@ -152,7 +150,6 @@ def test_secure_runs_are_compared_with_the_same_plain_ones() -> None:
         assert all(need.met(0.01) for need in item.needs)
 
 
-@pytest.mark.integration
 def test_the_cost_of_security_is_measured_and_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,7 +167,6 @@ def test_the_cost_of_security_is_measured_and_written(
     assert {item["bound"] for item in found} == {None}
 
 
-@pytest.mark.integration
 def test_roles_with_keys_are_weighed_against_those_without() -> None:
     found = security_cost.facts(1)
     assert [fact.unit for fact in found] == ["MiB"] * 3 + ["s"] * 2
@@ -178,7 +174,6 @@ def test_roles_with_keys_are_weighed_against_those_without() -> None:
     assert "bar 10 " in bench.line_of_fact(found[0])
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     "cell",
     [
@@ -191,7 +186,6 @@ def test_batches_and_forwarders_lose_nothing(cell: Cell) -> None:
     assert run_cell(OURS, cell, 0.2).lost == 0
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("system", [OURS, RAW])
 def test_a_run_at_a_steady_rate_has_latencies(system: str) -> None:
     figures = run_cell(system, Cell("latency", 64, rate=500.0), 0.2)
@@ -202,7 +196,6 @@ def test_a_run_at_a_steady_rate_has_latencies(system: str) -> None:
     assert 0 < figures.p50_us <= figures.p99_us
 
 
-@pytest.mark.integration
 def test_the_command_writes_what_it_found_and_checks_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

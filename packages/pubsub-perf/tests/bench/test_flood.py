@@ -75,7 +75,6 @@ def test_what_is_quiet_is_compared_with_nothing() -> None:
     assert "times" not in line_of(found)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("way", ["registrations", "malformed", "frames", "connects"])
 def test_the_flooder_speaks_so_that_libzmq_understands(way: str) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
@@ -98,7 +97,6 @@ def test_the_flooder_speaks_so_that_libzmq_understands(way: str) -> None:
         assert it.connections
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("brokered", [False, True])
 @pytest.mark.parametrize("way", [QUIET, "registrations"])
 def test_a_short_run_gives_figures(way: str, brokered: bool) -> None:
@@ -113,7 +111,6 @@ def test_a_short_run_gives_figures(way: str, brokered: bool) -> None:
         assert found.done.messages  # how soon it is hung up on depends on the machine
 
 
-@pytest.mark.integration
 def test_a_benchmark_is_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

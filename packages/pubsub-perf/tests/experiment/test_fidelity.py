@@ -54,7 +54,6 @@ def test_a_wait_without_a_median_judges_nothing() -> None:
     assert judge(Busy(0.0, 0.0, 1e9), None) == ("ok", None)
 
 
-@pytest.mark.integration
 def test_a_process_that_computes_is_seen_and_one_that_sleeps_is_not() -> None:
     def python(body: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", body])

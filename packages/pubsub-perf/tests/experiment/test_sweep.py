@@ -76,7 +76,6 @@ def rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("model", plan.MODELS)
 def test_a_cell_leaves_data_files_and_a_record(tmp_path: Path, model: str) -> None:
     load = Load(events=6, interval_s=0.02, topics=2, warmup_events=1)
@@ -101,7 +100,6 @@ def test_a_cell_leaves_data_files_and_a_record(tmp_path: Path, model: str) -> No
         assert all(0 < float(row[2]) < 10 for row in data)
 
 
-@pytest.mark.integration
 def test_finished_cells_are_skipped_and_failed_ones_are_not(
     tmp_path: Path, broken: Callable[[bool], None]
 ) -> None:
@@ -122,7 +120,6 @@ def test_finished_cells_are_skipped_and_failed_ones_are_not(
     assert [result.failed for result in forced] == [True, True]
 
 
-@pytest.mark.integration
 def test_a_cell_of_other_parameters_is_not_replaced_unasked(
     tmp_path: Path, broken: Callable[[bool], None]
 ) -> None:
@@ -141,7 +138,6 @@ def test_a_cell_of_other_parameters_is_not_replaced_unasked(
 SECURE = dataclasses.replace(QUICK, secure=True)
 
 
-@pytest.mark.integration
 def test_a_secure_sweep_makes_keys_and_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +168,6 @@ def test_a_secure_sweep_makes_keys_and_leaves_none(
     assert [(r.failed, r.skipped) for r in again] == [(False, True)] * 2
 
 
-@pytest.mark.integration
 def test_secure_and_plain_cells_do_not_take_turns(
     tmp_path: Path, broken: Callable[[bool], None]
 ) -> None:
@@ -193,7 +188,6 @@ def test_secure_and_plain_cells_do_not_take_turns(
         run_sweep(secure, "local", tmp_path, Quiet())
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_secure_sweep_leaves_no_keys(
     tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
@@ -220,7 +214,6 @@ def script(folder: Path, body: str) -> str:
     return str(path)
 
 
-@pytest.mark.integration
 def test_a_role_that_dies_fails_the_cell_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +226,6 @@ def test_a_role_that_dies_fails_the_cell_with_its_last_words(
     assert "the disk is on fire" in result.record["reason"]
 
 
-@pytest.mark.integration
 def test_a_subscriber_that_misses_events_writes_what_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +257,6 @@ def roles_of(out: Path) -> list[Any]:
     return found
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_sweep_leaves_no_process(
     tmp_path: Path, number: signal.Signals
@@ -306,7 +297,6 @@ def test_an_interrupt_whose_exception_was_lost_is_found_again(
         interrupts.check()
 
 
-@pytest.mark.integration
 def test_a_sweep_with_a_failed_cell_ends_with_1(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "centralized" / "single-switch-4hosts"
     (folder / "logs").mkdir(parents=True)
@@ -321,7 +311,6 @@ def test_a_sweep_with_a_failed_cell_ends_with_1(tmp_path: Path) -> None:
     assert "subscriber-0" in record["reason"]
 
 
-@pytest.mark.integration
 def test_a_users_settings_are_not_those_of_a_sweeps_roles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,8 +16,6 @@ from support.perf_waiting import wait_for
 from pubsub_perf import CentralizedPerformanceTest, DecentralizedPerformanceTest
 from pubsub_perf.hosts import HostError
 
-pytestmark = [pytest.mark.mininet, pytest.mark.integration]
-
 SWEEP = [sys.executable, "-m", "pubsub_perf", "sweep", "--hosts=mininet"]
 
 LONG = ["--topology=tree", "--depth=2", "--fanout=3", "--events=100000"]

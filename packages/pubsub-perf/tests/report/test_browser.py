@@ -14,8 +14,6 @@ from support.perf_sweeps import write_sweep
 from pubsub_perf.plan import topologies
 from pubsub_perf.report.writer import write_report
 
-pytestmark = pytest.mark.browser
-
 NETWORKS = (
     topologies.single_switch(4),
     topologies.single_switch(10),

@@ -12,8 +12,6 @@ from support.perf_sweeps import write_sweep
 from pubsub_perf.plan import topologies
 from pubsub_perf.report.analysis_page import write_analysis
 
-pytestmark = pytest.mark.browser
-
 NETWORKS = (
     *(topologies.single_switch(n) for n in (4, 6, 8, 10, 12, 14)),
     topologies.dumbbell(6),

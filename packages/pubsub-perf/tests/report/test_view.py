@@ -198,7 +198,6 @@ def viewer(folder: Path) -> Iterator[Viewer]:
             process.kill()
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_tells_where_it_is_and_ends_quietly(
     viewer: Viewer, number: signal.Signals
@@ -209,7 +208,6 @@ def test_it_tells_where_it_is_and_ends_quietly(
     assert (viewer.process.returncode, out, err) == (0, "", "")
 
 
-@pytest.mark.integration
 def test_a_port_in_use_is_one_line(viewer: Viewer, folder: Path) -> None:
     port = str(urlsplit(viewer.url).port)
     done = subprocess.run(
@@ -234,7 +232,6 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.browser
 def test_a_browser_sees_the_report_as_from_the_file(
     browser: Browser, reported: Path
 ) -> None:

@@ -19,8 +19,6 @@ from pubsub_publisher.topics.topic_state import BATCH_BYTES, BATCH_EVENTS
 NewPublisher = Callable[..., Publisher]
 Subscribe = Callable[..., RawSubscriber]
 
-pytestmark = pytest.mark.integration
-
 
 def batches(subscriber: RawSubscriber, count: int) -> list[Batch]:
     """The batches that hold the next ``count`` events."""

@@ -17,8 +17,6 @@ from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, read
 from pubsub_publisher.sending.event_socket import LINGER_NS, Outlet
 from pubsub_publisher.topics.topic_state import TopicState
 
-pytestmark = pytest.mark.integration
-
 STREAK = 64
 
 

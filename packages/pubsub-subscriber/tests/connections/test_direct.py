@@ -16,8 +16,6 @@ from pubsub_subscriber.connections.direct import SeparateWays, allow_files
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import Inlet
 
-pytestmark = pytest.mark.integration
-
 KEY = new_key_pair().public
 
 

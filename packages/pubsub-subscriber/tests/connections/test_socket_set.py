@@ -11,8 +11,6 @@ from pubsub_common.net.sockets import new_context
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import Inlet
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:

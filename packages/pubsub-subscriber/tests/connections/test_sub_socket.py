@@ -11,8 +11,6 @@ from support.subscriber_peers import RawPublisher, free_port, wait_for
 from pubsub_common.protocol.events import decode_event, ready_topic
 from pubsub_subscriber.connections.sub_socket import Inlet
 
-pytestmark = pytest.mark.integration
-
 NewPublisher = Callable[..., RawPublisher]
 NewInlet = Callable[..., Inlet]
 

@@ -16,8 +16,6 @@ from pubsub_subscriber import Subscriber
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
 
-pytestmark = pytest.mark.integration
-
 
 def publish_batch(
     publisher: RawPublisher, first: int, payloads: list[bytes], topic: str = "A"

@@ -28,8 +28,6 @@ from pubsub_common.protocol.messages import Model
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.sub_socket import Inlet, is_ring
 
-pytestmark = pytest.mark.integration
-
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
 
