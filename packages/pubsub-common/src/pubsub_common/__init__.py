@@ -1,6 +1,6 @@
 """What publishers, subscribers and the broker share: protocol, values, errors.
 
-Core.
+Core, except `files`.
 """
 
 from typing import TYPE_CHECKING, Any, Final

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.measurement.latency_file import check_writable
+from pubsub_common.files import check_writable
 
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher

@@ -34,8 +34,9 @@ from pubsub_common.client.session import (
     SessionUpdate,
 )
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
+from pubsub_common.files import check_writable
 from pubsub_common.measurement.clocks import clock_ns
-from pubsub_common.measurement.latency_file import check_writable, write_latencies
+from pubsub_common.measurement.latency_file import write_latencies
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.net import addresses
 from pubsub_common.net.sockets import Waker, endpoint, new_context, terminate_context

@@ -16,8 +16,8 @@ from pubsub_broker.registry.snapshot import (
     decode_snapshot,
 )
 from pubsub_common.errors import ConfigError
+from pubsub_common.files import atomic_replace, check_writable
 from pubsub_common.logs.throttle import Throttle
-from pubsub_common.measurement.latency_file import check_writable, replacing
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class SnapshotFile:
 
     def _write(self, data: bytes) -> None:
         try:
-            with replacing(self.path) as part:
+            with atomic_replace(self.path) as part:
                 part.write_bytes(data)
             sync_folder(self.path)
         except OSError as error:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pubsub_common.measurement.latency_file import replacing
+from pubsub_common.files import atomic_replace
 
 # Fast rather than small: a role writes this while others may still be measured.
 _COMPRESSION: Final = 1
@@ -67,7 +67,7 @@ def write_details(
         OSError: it could not be written.
     """
     with (
-        replacing(path) as part,
+        atomic_replace(path) as part,
         gzip.open(part, "wb", compresslevel=_COMPRESSION) as packed,
         io.TextIOWrapper(packed, encoding="utf-8", newline="") as file,
     ):
@@ -82,5 +82,5 @@ def write_report(path: Path, report: Mapping[str, Any]) -> None:
     Raises:
         OSError: it could not be written.
     """
-    with replacing(path) as part:
+    with atomic_replace(path) as part:
         part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -213,8 +213,8 @@ def _read(name: str | None, key: str) -> dict[str, Any] | None:
 def _write(name: str | None, found: dict[str, Any]) -> None:
     import msgspec
 
-    from pubsub_perf import atomic
+    from pubsub_common.files import write_atomically
 
     if name is not None:
         text = msgspec.json.format(msgspec.json.encode(found), indent=2)
-        atomic.write(Path(name), text + b"\n")
+        write_atomically(Path(name), text + b"\n")

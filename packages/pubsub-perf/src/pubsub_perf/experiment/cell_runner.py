@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pubsub_perf import atomic
+from pubsub_common.files import write_atomically
 from pubsub_perf.experiment import cell_record, environment, role_commands
 from pubsub_perf.experiment.cpu_monitor import CpuWatch
 from pubsub_perf.experiment.role_keys import RoleKeys
@@ -192,7 +192,7 @@ def _pairs(case: Case) -> list[tuple[int, int]]:
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write ``cell.json``, whole or not at all."""
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
-    atomic.write(folder / RECORD, text + b"\n")
+    write_atomically(folder / RECORD, text + b"\n")
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

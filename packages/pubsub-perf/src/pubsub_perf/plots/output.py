@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 
-from pubsub_perf import atomic
+from pubsub_common.files import write_atomically
 from pubsub_perf.plots import style
 
 # None leaves an entry out: dates and versions change bytes, and name web addresses.
@@ -49,6 +49,6 @@ def save(drawing: Drawing, stem: Path) -> tuple[Path, Path]:
     paths = []
     for kind in ("png", "svg"):
         path = stem.with_name(f"{stem.name}.{kind}")
-        atomic.write(path, drawing.render(kind))
+        write_atomically(path, drawing.render(kind))
         paths.append(path)
     return paths[0], paths[1]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf import __version__, atomic, units
+from pubsub_common.files import write_atomically
+from pubsub_perf import __version__, units
 from pubsub_perf.analysis import Analysis, analyse, to_json
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.report.findings import Findings, findings_of
@@ -54,7 +55,7 @@ def _write(analysis: Analysis, out: Path) -> Written:
     made |= render(("analysis.md", "analysis.html"), words)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in made.items():
-        atomic.write(out / name, content)
+        write_atomically(out / name, content)
     return Written(analysis, findings, tuple(out / name for name in made))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf import __version__, analysis, atomic
+from pubsub_common.files import write_atomically
+from pubsub_perf import __version__, analysis
 from pubsub_perf.report.content import Content, compose
 from pubsub_perf.report.figures import Gallery
 from pubsub_perf.report.findings import find
@@ -59,7 +60,7 @@ def _write(dataset: Dataset, out: Path, seed: int) -> Report:
     }
     files = gallery.files
     for name, made in render(("report.md", "report.html"), words).items():
-        atomic.write(out / name, made)
+        write_atomically(out / name, made)
         files.append(out / name)
     return Report(tuple(files), tuple(_warnings(content)))
 
