@@ -138,15 +138,14 @@ def test_the_registry_finds_what_matches(
     for session, (publishes, topics, subscriptions) in enumerate(clients):
         role: Role = "publisher" if publishes else "subscriber"
         client = Client(
-            session,
-            role,
-            f"p{session}",
-            tuple(dict.fromkeys(topics if publishes else subscriptions)),
-            "realtime",
-            0.0,
+            session=session,
+            role=role,
+            address=f"p{session}",
+            topics=tuple(dict.fromkeys(topics if publishes else subscriptions)),
+            clock="realtime",
         )
         known[session] = client
-        registry.put(client)
+        registry.put(client, 0.0)
     for session in data.draw(st.sets(st.integers(0, 8))):
         registry.remove(session)
         known.pop(session, None)

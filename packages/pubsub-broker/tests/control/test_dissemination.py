@@ -24,7 +24,6 @@ def client(session: int, role: Role, *topics: str) -> Client:
         address=f"10.0.0.1:{session}",
         topics=topics,
         clock="realtime",
-        renewed_at=0.0,
         strengths={"a": 1, "b": 2} if role == "publisher" else {},
         key=f"key-{session}",
     )
@@ -41,7 +40,7 @@ def ports(topics: Iterable[str]) -> dict[str, int]:
 def dissemination(model: Model, grants: Grants | None = None) -> Dissemination:
     registry = MemoryRegistry(10.0)
     for each in (PUBLISHER, SUBSCRIBER, client(3, "publisher", "d/e")):
-        registry.put(each)
+        registry.put(each, 0.0)
     return Dissemination(model, registry, ports, grants)
 
 

@@ -355,7 +355,9 @@ def test_a_broker_that_counts_passes_over_what_is_in_another_name(
     bench = make(1, polled=True)
     bench.settle()
     forwarding: Any = SimpleNamespace(
-        threaded=False, pairs=[bench.sockets], sockets_of=lambda _topic: bench.sockets
+        threaded=False,
+        socket_sets=[bench.sockets],
+        sockets_of=lambda _topic: bench.sockets,
     )
     counting = CountingForwarder(forwarding, lambda topic: counting.send(topic))
     bench.publishers[0].send(event("forged", SESSION + 1))

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pubsub_broker.cli import PROGRAM, USAGE, http_endpoints, main
 from pubsub_broker.monitoring import prometheus
 from pubsub_broker.monitoring.http_endpoints import ListenAddress, StatusCache, place
+from pubsub_broker.monitoring.prometheus import MAX_SUBSCRIBERS, Sample
 from pubsub_broker.monitoring.status_view import topics_of
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError, PubSubError
@@ -132,9 +133,9 @@ def test_rates_and_latencies_become_figures() -> None:
 def test_rates_and_latencies_are_so_many_series_and_no_more() -> None:
     rates = {f"t{number:04}": float(number + 1) for number in range(150)}
     status = status_of(publisher("p", **rates))
-    named, others = prometheus.rates(topics_of(status))
+    named, others = prometheus.rates_of(topics_of(status))
     assert len(named) == prometheus.MAX_TOPICS
-    assert named[0] == ("t0149", 150.0)
+    assert named[0] == Sample(150.0, {"topic": "t0149"})
     assert others == sum(range(1, 51))
 
     crowd = [
@@ -144,18 +145,18 @@ def test_rates_and_latencies_are_so_many_series_and_no_more() -> None:
         )
         for n in range(150)
     ]
-    found = prometheus.latencies(status_of(*crowd))
-    assert len(found) == prometheus.MAX_SUBSCRIBERS
-    assert found[0][0] == "10.0.0.149"
+    found = prometheus.latencies_of(status_of(*crowd))
+    assert len({each.labels["subscriber"] for each in found}) == MAX_SUBSCRIBERS
+    assert found[0].labels["subscriber"] == "10.0.0.149"
 
 
 def test_losses_are_so_many_series_and_no_more() -> None:
     lost = {f"t{number:04}": number + 1 for number in range(150)}
 
-    named, others = prometheus.losses(status_of(subscriber("10.0.0.2", **lost)))
+    named, others = prometheus.losses_of(status_of(subscriber("10.0.0.2", **lost)))
 
     assert len(named) == prometheus.MAX_LOSSES
-    assert named[0] == ("t0149", "10.0.0.2", 150)
+    assert named[0] == Sample(150, {"topic": "t0149", "subscriber": "10.0.0.2"})
     assert others == sum(range(1, 51))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
 import pytest
@@ -27,7 +26,7 @@ def client(
     role: Role = "publisher",
     topics: Iterable[str] = ("A",),
     address: str = "",
-    now: float = 0.0,
+    origin: str | None = None,
 ) -> Client:
     return Client(
         session=session,
@@ -35,7 +34,7 @@ def client(
         address=address or f"10.0.0.{session}:5556",
         topics=tuple(topics),
         clock="realtime",
-        renewed_at=now,
+        origin=origin,
     )
 
 
@@ -51,7 +50,7 @@ def sessions(clients: Iterable[Client]) -> list[int]:
 def test_a_client_that_was_put_is_found(registry: MemoryRegistry) -> None:
     publisher = client(1)
 
-    assert registry.put(publisher) is None
+    assert registry.put(publisher, 0.0) is None
     assert registry.get(1) is publisher
     assert registry.publisher_at("10.0.0.1:5556") is publisher
     assert list(registry.matching("publisher", ["A"])) == [publisher]
@@ -71,9 +70,9 @@ def test_an_empty_registry_answers(registry: MemoryRegistry) -> None:
 
 def test_a_client_replaces_the_one_of_its_session(registry: MemoryRegistry) -> None:
     before, after = client(1, topics=["A", "B"]), client(1, topics=["B", "C"])
-    registry.put(before)
+    registry.put(before, 0.0)
 
-    assert registry.put(after) is before
+    assert registry.put(after, 0.0) is before
     assert list(registry.matching("publisher", ["A"])) == []
     assert list(registry.matching("publisher", ["B"])) == [after]
     assert list(registry.matching("publisher", ["C"])) == [after]
@@ -82,8 +81,8 @@ def test_a_client_replaces_the_one_of_its_session(registry: MemoryRegistry) -> N
 def test_a_publisher_that_moves_is_found_at_its_new_address_only(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, address="10.0.0.1:5556"))
-    registry.put(client(1, address="10.0.0.1:5557"))
+    registry.put(client(1, address="10.0.0.1:5556"), 0.0)
+    registry.put(client(1, address="10.0.0.1:5557"), 0.0)
 
     assert registry.publisher_at("10.0.0.1:5556") is None
     assert sessions(registry.clients()) == [1]
@@ -95,8 +94,8 @@ def test_a_publisher_that_moves_is_found_at_its_new_address_only(
 def test_a_client_that_changes_its_role_leaves_nothing_behind(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, "publisher"))
-    registry.put(client(1, "subscriber", address="10.0.0.1"))
+    registry.put(client(1, "publisher"), 0.0)
+    registry.put(client(1, "subscriber", address="10.0.0.1"), 0.0)
 
     assert registry.publisher_at("10.0.0.1:5556") is None
     assert list(registry.matching("publisher", ["A"])) == []
@@ -106,7 +105,7 @@ def test_a_client_that_changes_its_role_leaves_nothing_behind(
 def test_a_client_with_several_of_the_topics_is_listed_once(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, topics=["A", "B", "C"]))
+    registry.put(client(1, topics=["A", "B", "C"]), 0.0)
 
     assert sessions(registry.matching("publisher", ["C", "A", "B", "A"])) == [1]
 
@@ -114,15 +113,15 @@ def test_a_client_with_several_of_the_topics_is_listed_once(
 def test_subscribers_and_publishers_of_a_topic_are_kept_apart(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, "publisher"))
-    registry.put(client(2, "subscriber", address="10.0.0.2"))
+    registry.put(client(1, "publisher"), 0.0)
+    registry.put(client(2, "subscriber", address="10.0.0.2"), 0.0)
 
     assert sessions(registry.matching("publisher", ["A"])) == [1]
     assert sessions(registry.matching("subscriber", ["A"])) == [2]
 
 
 def test_a_lease_ends_exactly_at_its_end(registry: MemoryRegistry) -> None:
-    registry.put(client(1, now=10.0))
+    registry.put(client(1), 10.0)
 
     assert registry.next_expiry() == 16.0
     assert registry.expire(15.999) == []
@@ -133,7 +132,7 @@ def test_a_lease_ends_exactly_at_its_end(registry: MemoryRegistry) -> None:
 def test_the_time_of_the_next_expiry_is_when_expire_finds_one(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, now=0.1 + 0.2))  # a time that is no round number
+    registry.put(client(1), 0.1 + 0.2)  # a time that is no round number
 
     due = registry.next_expiry()
 
@@ -142,8 +141,8 @@ def test_the_time_of_the_next_expiry_is_when_expire_finds_one(
 
 
 def test_a_renewed_lease_lasts_longer(registry: MemoryRegistry) -> None:
-    registry.put(client(1, now=0.0))
-    registry.put(client(2, now=1.0))
+    registry.put(client(1), 0.0)
+    registry.put(client(2), 1.0)
 
     assert registry.renew(1, 5.0)
     assert registry.next_expiry() == 7.0
@@ -152,9 +151,9 @@ def test_a_renewed_lease_lasts_longer(registry: MemoryRegistry) -> None:
 
 
 def test_putting_again_renews(registry: MemoryRegistry) -> None:
-    registry.put(client(1, now=0.0))
-    registry.put(client(2, now=1.0))
-    registry.put(client(1, now=2.0))
+    registry.put(client(1), 0.0)
+    registry.put(client(2), 1.0)
+    registry.put(client(1), 2.0)
 
     assert sessions(registry.expire(7.0)) == [2]
 
@@ -162,7 +161,7 @@ def test_putting_again_renews(registry: MemoryRegistry) -> None:
 def test_many_leases_end_at_once(registry: MemoryRegistry) -> None:
     for session in range(1000):
         registry.put(
-            client(session, address=f"10.0.{session // 250}.{session % 250}:1")
+            client(session, address=f"10.0.{session // 250}.{session % 250}:1"), 0.0
         )
 
     assert sessions(registry.expire(LEASE_S)) == list(range(1000))
@@ -172,12 +171,13 @@ def test_many_leases_end_at_once(registry: MemoryRegistry) -> None:
 
 def test_nothing_is_kept_of_clients_that_are_gone(registry: MemoryRegistry) -> None:
     for session in range(10):
-        registry.put(client(session, topics=[f"topic {session}", "shared"]))
+        registry.put(client(session, topics=[f"topic {session}", "shared"]), 0.0)
     for session in range(5):
         registry.remove(session)
     registry.expire(1e9)
 
     assert not registry._clients
+    assert not registry._renewed_at
     assert not registry._by_topic
     assert not registry._by_address
 
@@ -194,7 +194,11 @@ class RegistryMachine(RuleBasedStateMachine):
         super().__init__()
         self.registry = MemoryRegistry(LEASE_S)
         self.model: list[Client] = []
+        self.renewed_at: dict[int, float] = {}
         self.now = 0.0
+
+    def end_of_lease(self, client: Client) -> float:
+        return self.renewed_at[client.session] + LEASE_S
 
     def drop(self, session: int) -> Client | None:
         for known in self.model:
@@ -218,12 +222,13 @@ class RegistryMachine(RuleBasedStateMachine):
                 assert self.registry.remove(earlier.session) == self.drop(
                     earlier.session
                 )
-        new = client(session, role, topics, address, self.now)
-        new.origin = f"10.0.1.{host % 3}" if host < 3 else None
+        origin = f"10.0.1.{host % 3}" if host < 3 else None
+        new = client(session, role, topics, address, origin)
         previous = self.drop(session)
-        self.model.append(dataclasses.replace(new))
+        self.model.append(new)
+        self.renewed_at[session] = self.now
 
-        assert self.registry.put(new) == previous
+        assert self.registry.put(new, self.now) == previous
 
     @rule(session=SESSIONS)
     def remove(self, session: int) -> None:
@@ -231,11 +236,11 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(session=SESSIONS)
     def renew(self, session: int) -> None:
-        known = [entry for entry in self.model if entry.session == session]
-        for entry in known:
-            entry.renewed_at = self.now
+        known = any(entry.session == session for entry in self.model)
+        if known:
+            self.renewed_at[session] = self.now
 
-        assert self.registry.renew(session, self.now) == bool(known)
+        assert self.registry.renew(session, self.now) == known
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 2.0, 5.9, 6.0, 100.0]))
     def pass_time(self, seconds: float) -> None:
@@ -243,13 +248,14 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
-        due = [e for e in self.model if e.renewed_at + LEASE_S <= self.now]
+        due = [e for e in self.model if self.end_of_lease(e) <= self.now]
         for entry in due:
             self.model.remove(entry)
         gone = self.registry.expire(self.now)
 
         assert sorted(sessions(gone)) == sorted(sessions(due))
-        assert [e.renewed_at for e in gone] == sorted(e.renewed_at for e in gone)
+        ends = list(map(self.end_of_lease, gone))
+        assert ends == sorted(ends)
 
     @precondition(lambda self: self.model)
     @rule()
@@ -288,7 +294,7 @@ class RegistryMachine(RuleBasedStateMachine):
             ]
             assert self.registry.publisher_at(address) == (at[0] if at else None)
         assert self.registry.next_expiry() == min(
-            (entry.renewed_at + LEASE_S for entry in self.model), default=None
+            map(self.end_of_lease, self.model), default=None
         )
 
     @invariant()

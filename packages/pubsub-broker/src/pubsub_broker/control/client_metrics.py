@@ -1,91 +1,116 @@
-"""What subscribers say they have lost: what of it is new, and when to say so."""
+"""What clients tell in their heartbeats, kept apart from their registrations."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pubsub_broker.control.effects import EventsLost
+from pubsub_broker.control.loss_reports import LossReports, own_losses
+from pubsub_broker.control.publish_rates import PublishRates
 from pubsub_broker.registry.interface import Client
-from pubsub_common.defaults import LOG_INTERVAL_S, MAX_TOPICS_PER_CLIENT
-from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.topics import validate_topic
-from pubsub_common.protocol.wildcards import matching_topics
+from pubsub_common.protocol.messages import (
+    ClientDescription,
+    ClientStatus,
+    ClockOffset,
+    ClockRange,
+    Heartbeat,
+    Latency,
+)
 
-# A subscriber whose lease ended may come back and count on. So many are remembered.
-_MAX_REMEMBERED: Final = 1000
+_DESCRIPTION: Final = ClientDescription.__struct_fields__
 
 
 @dataclasses.dataclass(slots=True)
-class _Report:
-    said: dict[str, int] = dataclasses.field(default_factory=dict)
-    next_at: float | None = None
+class ClientMetrics:
+    """What one client has told. ``heard_at`` is when it last registered or sent a
+    heartbeat, ``clock_offset`` what it knows of its clock. ``lost`` and ``latency`` are a
+    subscriber's, ``publish_rates`` a publisher's."""
+
+    heard_at: float
+    clock_offset: ClockOffset | None = None
+    lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    publish_rates: PublishRates | None = None
+    latency: Latency | None = None
 
 
-class LossReports:
-    """Turns the running totals in heartbeats into what is newly lost, told at most
-    once per `LOG_INTERVAL_S` and client."""
+class MetricsTable:
+    """The metrics of all registered clients. ``now`` is seconds of one monotonic clock."""
 
     def __init__(self) -> None:
-        self._reports: dict[int, _Report] = {}
-        self._remembered: OrderedDict[int, _Report] = OrderedDict()
+        self._by_session: dict[int, ClientMetrics] = {}
+        self._losses = LossReports()
 
-    def heard(
-        self, client: Client, lost: Mapping[str, int], now: float
+    def get(self, session: int) -> ClientMetrics | None:
+        """The metrics of this session; None when it is not registered here."""
+        return self._by_session.get(session)
+
+    def open(
+        self, client: Client, earlier: ClientMetrics | None, now: float, *, new: bool
+    ) -> None:
+        """A client registered. ``earlier`` are its metrics from before; ``new``: it has
+        had no session before."""
+        metrics = ClientMetrics(now)
+        if earlier is not None:
+            metrics.lost, metrics.latency = earlier.lost, earlier.latency
+        if client.role == "publisher":
+            rates = None if earlier is None else earlier.publish_rates
+            if rates is None:
+                rates = PublishRates(now if new else None)
+            else:
+                rates.registered_again(client.topics)
+            metrics.publish_rates = rates
+        self._by_session[client.session] = metrics
+
+    def update(
+        self, client: Client, heartbeat: Heartbeat, now: float
     ) -> list[EventsLost]:
-        """A heartbeat of ``client`` told these totals. Those of topics that are not its
-        own, by name or by a wildcard, are ignored, and so are too many: nobody could bound
-        them."""
-        client.lost = _own(client, lost) if lost else {}
-        report = self._reports.get(client.session)
-        if report is None:
-            if not client.lost:
-                return []  # nearly everybody: no memory for them
-            report = self._remembered.pop(client.session, None) or _Report()
-            self._reports[client.session] = report
-        if report.next_at is not None and now < report.next_at:
+        """A client sent a heartbeat; returns the losses in it that are due to be
+        reported."""
+        metrics = self._by_session[client.session]
+        metrics.heard_at = now
+        metrics.clock_offset = heartbeat.clock
+        metrics.latency = heartbeat.latency
+        if metrics.publish_rates is not None and heartbeat.published is not None:
+            metrics.publish_rates.update(heartbeat.published, client.topics, now)
+        if client.role != "subscriber":
             return []
-        missed = self._say(client, report)
-        if missed:
-            report.next_at = now + LOG_INTERVAL_S
-        return missed
+        metrics.lost = lost = own_losses(client, heartbeat.lost)
+        return self._losses.update(client, lost, now)
 
-    def gone(self, client: Client) -> list[EventsLost]:
-        """The client is out of the registry: what it lost and was not said yet."""
-        report = self._reports.pop(client.session, None)
-        if report is None:
-            return []
-        self._remembered[client.session] = report
-        if len(self._remembered) > _MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return self._say(client, report)
+    def close(self, client: Client) -> list[EventsLost]:
+        """A client is no longer registered; returns the losses not reported yet."""
+        self._by_session.pop(client.session, None)
+        return self._losses.close(client)
 
-    def _say(self, client: Client, report: _Report) -> list[EventsLost]:
-        new = {
-            topic: count - report.said.get(topic, 0)
-            for topic, count in client.lost.items()
-            if count > report.said.get(topic, 0)
-        }
-        report.said = dict(client.lost)
-        return [EventsLost(client, new)] if new else []
+    def status_of(self, client: Client, now: float) -> ClientStatus:
+        """A client's entry in a status report."""
+        description = {name: getattr(client, name) for name in _DESCRIPTION}
+        description["topics"] = list(client.topics)
+        metrics = self._by_session[client.session]
+        rates = metrics.publish_rates
+        return ClientStatus(
+            **description,
+            idle_s=now - metrics.heard_at,
+            lost=dict(metrics.lost),
+            rates=None if rates is None else rates.rates(),
+            latency=metrics.latency,
+        )
 
-
-def _own(client: Client, lost: Mapping[str, int]) -> dict[str, int]:
-    some = islice(lost, MAX_TOPICS_PER_CLIENT)
-    return {
-        topic: lost[topic]
-        for topic in matching_topics(some, client.topics)
-        if _is_topic(topic)
-    }
-
-
-def _is_topic(name: str) -> bool:
-    """Wildcards stand for all kinds of names, and this one goes into the log."""
-    try:
-        validate_topic(name)
-    except ConfigError:
-        return False
-    return True
+    def clock_range(self, publishers: Iterable[Client]) -> ClockRange | None:
+        """Where the clocks of these publishers are; None when one is not known, or there
+        is none."""
+        low_ns: int | None = None
+        high_ns: int | None = None
+        for publisher in publishers:
+            offset = self._by_session[publisher.session].clock_offset
+            if offset is None:
+                return None
+            low = offset.offset_ns - offset.bound_ns
+            high = offset.offset_ns + offset.bound_ns
+            low_ns = low if low_ns is None else min(low_ns, low)
+            high_ns = high if high_ns is None else max(high_ns, high)
+        if low_ns is None or high_ns is None:
+            return None
+        return ClockRange(low_ns=low_ns, high_ns=high_ns)

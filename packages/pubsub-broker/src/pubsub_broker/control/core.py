@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from pubsub_broker.control.admission import Admission
+from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.dissemination import Dissemination
 from pubsub_broker.control.effects import Effect, Joined, Rejected, Send
 from pubsub_broker.control.membership import Membership
 from pubsub_broker.control.notifications import ClientConnection, Notifications
-from pubsub_broker.control.rates import Published
-from pubsub_broker.control.reports import client_status, clocks_of
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
@@ -28,6 +27,7 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
+    ClientStatus,
     ClockReply,
     ClockRequest,
     Disconnect,
@@ -96,8 +96,14 @@ class BrokerCore:
         self._notifications = Notifications(
             registry, self._dissemination.info, self._dissemination.ports
         )
+        self._metrics = MetricsTable()
         self._membership = Membership(
-            model, registry, self._notifications, lease_s=lease_s, now=now
+            model,
+            registry,
+            self._notifications,
+            self._metrics,
+            lease_s=lease_s,
+            now=now,
         )
 
     @property
@@ -199,24 +205,17 @@ class BrokerCore:
         except Refusal as refusal:
             reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
             return self._reject(peer, reply)
-        client = Client(
+        client = Client.of(
+            request,
             session=self._new_session() if session is None else session,
-            role=request.role,
-            address=request.address,
             topics=topics,
-            clock=request.clock,
-            renewed_at=now,
-            strengths=request.strengths,
-            lost={} if previous is None else previous.lost,
             key=key,
             key_name=self._authorization.key_name_of(key),
-            published=Published.of(
-                request, topics, None if previous is None else previous.published, now
-            ),
-            latency=None if previous is None else previous.latency,
             origin=origin,
         )
+        earlier = self._metrics.get(client.session)
         effects = self._membership.enter(client, previous, now)
+        self._metrics.open(client, earlier, now, new=request.session is None)
         connection = self._notifications.update_peer(client.session, peer)
         connection.forget_pending()
         again = previous is not None or request.session is not None
@@ -241,12 +240,10 @@ class BrokerCore:
         clocks = None
         effects: list[Effect] = []
         if client is not None:
-            client.offset = request.clock
-            client.latency = request.latency
-            if client.published is not None and request.published is not None:
-                client.published.heard(request.published, client.topics, now)
-            clocks = clocks_of(self._registry, client)
-            effects += self._membership.lost(client, request.lost, now)
+            effects += self._metrics.update(client, request, now)
+            if client.role == "subscriber":
+                publishers = self._registry.matching("publisher", client.topics)
+                clocks = self._metrics.clock_range(publishers)
         alive = Alive(
             id=request.id,
             epoch=self.epoch,
@@ -334,7 +331,7 @@ class BrokerCore:
             epoch=self.epoch,
             model=self.model,
             uptime_s=now - self._started_at,
-            clients=[client_status(item, now) for item in self._registry.clients()],
+            clients=self._clients(now),
             expected=self._membership.expected(now),
             forwarded=self._forwarded(),
             rejected=self.rejected,
@@ -342,10 +339,15 @@ class BrokerCore:
 
     def snapshot(self, now: float) -> Snapshot:
         """Who is there and who is expected, for a later run."""
-        clients = (client_status(item, now) for item in self._registry.clients())
-        return snapshot_of(clients, self._membership.expected(now), self._clock_ns())
+        expected = self._membership.expected(now)
+        return snapshot_of(self._clients(now), expected, self._clock_ns())
 
     # Inside
+
+    def _clients(self, now: float) -> list[ClientStatus]:
+        return [
+            self._metrics.status_of(client, now) for client in self._registry.clients()
+        ]
 
     def _reject(self, peer: bytes, error: Error) -> list[Effect]:
         self.rejected += 1

@@ -6,13 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pubsub_broker.control.client_metrics import LossReports
+from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.effects import (
     Attach,
     Departed,
     Detach,
     Effect,
-    EventsLost,
     NotReturned,
 )
 from pubsub_broker.control.notifications import Notifications
@@ -33,6 +32,7 @@ class Membership:
         model: Model,
         registry: Registry,
         notifications: Notifications,
+        metrics: MetricsTable,
         *,
         lease_s: float,
         now: float,
@@ -42,7 +42,7 @@ class Membership:
         self._registry = registry
         self._notifications = notifications
         self._lease_s = lease_s
-        self._losses = LossReports()
+        self._metrics = metrics
         # Where the broker is secure: should they be revoked, subscribers must know.
         self._departed: OrderedDict[int, Client] = OrderedDict()
         self._expected = Expected(None, now=now, clock_ns=0, lease_s=lease_s)
@@ -64,7 +64,7 @@ class Membership:
         if previous is not None and not unchanged:
             self._registry.remove(client.session)
             effects += self._departure(previous, {}, "registered anew", now)
-        self._registry.put(client)
+        self._registry.put(client, now)
         self._expected.came(client.session)
         self._departed.pop(client.session, None)
         if not unchanged:
@@ -101,14 +101,6 @@ class Membership:
             if no_longer_allowed(client):
                 del self._departed[session]
                 self._notifications.left(client, {}, now, revoked=True)
-
-    def lost(
-        self, client: Client, lost: Mapping[str, int], now: float
-    ) -> list[EventsLost]:
-        """A subscriber tells what it has lost so far; what of it is to be said."""
-        if client.role != "subscriber":
-            return []
-        return self._losses.heard(client, lost, now)
 
     def expect(self, snapshot: Snapshot, now: float, clock_ns: int) -> None:
         """The clients of an earlier run are likely to come back."""
@@ -163,7 +155,7 @@ class Membership:
     ) -> list[Effect]:
         """A client is out of the registry: tell those it concerns."""
         self.changes += 1
-        effects: list[Effect] = [*self._losses.gone(client), Departed(client, reason)]
+        effects: list[Effect] = [*self._metrics.close(client), Departed(client, reason)]
         self._notifications.close(client.session)
         if client.role == "publisher":
             if self._attaching:

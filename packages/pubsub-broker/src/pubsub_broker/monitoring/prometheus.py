@@ -1,10 +1,11 @@
-"""A status report as figures for Prometheus."""
+"""A status report as metrics for Prometheus."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal
 
 from pubsub_broker.monitoring.status_view import Topic, count, topics_of
 from pubsub_common.errors import PubSubError
@@ -16,6 +17,7 @@ MAX_LOSSES: Final = 100
 # Likewise of topics with their rates, and of subscribers with their latencies.
 MAX_TOPICS: Final = 100
 MAX_SUBSCRIBERS: Final = 100
+_PREFIX: Final = "pubsub_broker_"
 _MISSING: Final = (
     "--metrics-port needs the package prometheus-client: "
     "pip install 'pubsub-broker[metrics]'"
@@ -32,27 +34,115 @@ def check_library() -> None:
         raise PubSubError(_MISSING) from None
 
 
-def losses(status: Status) -> tuple[list[tuple[str, str, int]], int]:
-    """The largest losses as (topic, subscriber, events), and the sum of all others.
-    Subscribers of one address count as one."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a metric, with the values of its labels by their names."""
+
+    value: float
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; ``name`` without the prefix that all have."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    help_text: str
+    samples: Sequence[Sample]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its labels, which all its samples have."""
+        return tuple(self.samples[0].labels) if self.samples else ()
+
+
+def metrics_of(status: Status) -> list[Metric]:
+    """What a status report says, as metrics."""
+    topics = topics_of(status)
+    losses, other_losses = losses_of(status)
+    rates, other_rates = rates_of(topics)
+    return [
+        Metric(
+            "info",
+            "gauge",
+            "Always 1; its model.",
+            [Sample(1, {"model": status.model})],
+        ),
+        Metric(
+            "clients",
+            "gauge",
+            "Registered clients.",
+            [
+                Sample(count(status.clients, "publisher"), {"role": "publisher"}),
+                Sample(count(status.clients, "subscriber"), {"role": "subscriber"}),
+            ],
+        ),
+        Metric(
+            "lost_events",
+            "counter",
+            "Events that subscribers who are there have lost; the largest "
+            f"{MAX_LOSSES} pairs.",
+            losses,
+        ),
+        Metric(
+            "topic_events_per_second",
+            "gauge",
+            "Events that publishers have published of late; the highest "
+            f"{MAX_TOPICS} topics.",
+            rates,
+        ),
+        Metric(
+            "latency_seconds",
+            "gauge",
+            "One-way latency between a subscriber's last heartbeats, quantile 1 its "
+            f"largest, of a sample; the {MAX_SUBSCRIBERS} subscribers with the "
+            "highest p99.",
+            latencies_of(status),
+        ),
+        _gauge("lost_events_other", "Lost events of all other pairs.", other_losses),
+        _gauge(
+            "topic_events_per_second_other",
+            "Events a second of all other topics.",
+            other_rates,
+        ),
+        _gauge("topics", "Topics of clients that are there.", len(topics)),
+        _gauge(
+            "expected_clients",
+            "Clients of an earlier run that have not come back.",
+            len(status.expected),
+        ),
+        _gauge("uptime_seconds", "Time since the broker's start.", status.uptime_s),
+        _gauge("epoch", "A number that changes with every start.", status.epoch),
+        _counter("forwarded_messages", "Messages from publishers.", status.forwarded),
+        _counter("rejected_requests", "Control messages refused.", status.rejected),
+    ]
+
+
+def losses_of(status: Status) -> tuple[list[Sample], int]:
+    """The largest losses, and the sum of all others. Subscribers of one address count as
+    one."""
     lost: Counter[tuple[str, str]] = Counter()
     for client in status.clients:
         for topic, events in client.lost.items():
             lost[topic, client.address] += events
     most = sorted(lost.items(), key=lambda item: (-item[1], item[0]))
-    named = [(topic, address, n) for (topic, address), n in most[:MAX_LOSSES]]
-    return named, sum(n for _, n in most[MAX_LOSSES:])
+    named = [
+        Sample(events, {"topic": topic, "subscriber": address})
+        for (topic, address), events in most[:MAX_LOSSES]
+    ]
+    return named, sum(events for _, events in most[MAX_LOSSES:])
 
 
-def rates(topics: Iterable[Topic]) -> tuple[list[tuple[str, float]], float]:
+def rates_of(topics: Iterable[Topic]) -> tuple[list[Sample], float]:
     """The highest rates by topic, and the sum of all others."""
-    told = [(each.rate, each.name) for each in topics if each.rate is not None]
-    most = sorted(told, key=lambda item: (-item[0], item[1]))
-    named = [(name, rate) for rate, name in most[:MAX_TOPICS]]
+    known = [(each.rate, each.name) for each in topics if each.rate is not None]
+    most = sorted(known, key=lambda item: (-item[0], item[1]))
+    named = [Sample(rate, {"topic": name}) for rate, name in most[:MAX_TOPICS]]
     return named, sum(rate for rate, _ in most[MAX_TOPICS:])
 
 
-def latencies(status: Status) -> list[tuple[str, Latency]]:
+def latencies_of(status: Status) -> list[Sample]:
     """Of the subscribers with the highest p99; of several at one address, the one with
     the highest."""
     worst: dict[str, Latency] = {}
@@ -61,7 +151,15 @@ def latencies(status: Status) -> list[tuple[str, Latency]]:
         if latency and (before is None or latency.p99_ns > before.p99_ns):
             worst[client.address] = latency
     ordered = sorted(worst.items(), key=lambda item: (-item[1].p99_ns, item[0]))
-    return ordered[:MAX_SUBSCRIBERS]
+    return [
+        Sample(ns / 1e9, {"subscriber": address, "quantile": quantile})
+        for address, each in ordered[:MAX_SUBSCRIBERS]
+        for quantile, ns in (
+            ("0.5", each.p50_ns),
+            ("0.99", each.p99_ns),
+            ("1", each.max_ns),
+        )
+    ]
 
 
 def exposition(status: Status) -> tuple[str, bytes]:
@@ -71,78 +169,31 @@ def exposition(status: Status) -> tuple[str, bytes]:
         CollectorRegistry,
         generate_latest,
     )
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.metrics_core import Metric as Family
     from prometheus_client.registry import Collector
 
+    kinds = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
+
     class Report(Collector):
-        def collect(self) -> Iterator[Metric]:
-            name = "pubsub_broker_"
-            info = GaugeMetricFamily(
-                name + "info", "Always 1; its model.", labels=["model"]
-            )
-            info.add_metric([status.model], 1)
-            clients = GaugeMetricFamily(
-                name + "clients", "Registered clients.", labels=["role"]
-            )
-            clients.add_metric(["publisher"], count(status.clients, "publisher"))
-            clients.add_metric(["subscriber"], count(status.clients, "subscriber"))
-            lost = CounterMetricFamily(
-                name + "lost_events",
-                "Events that subscribers who are there have lost; the largest "
-                f"{MAX_LOSSES} pairs.",
-                labels=["topic", "subscriber"],
-            )
-            named, others = losses(status)
-            for topic, address, events in named:
-                lost.add_metric([topic, address], events)
-            topics = topics_of(status)
-            rate = GaugeMetricFamily(
-                name + "topic_events_per_second",
-                "Events that publishers have published of late; the highest "
-                f"{MAX_TOPICS} topics.",
-                labels=["topic"],
-            )
-            highest, other_topics = rates(topics)
-            for topic, per_second in highest:
-                rate.add_metric([topic], per_second)
-            latency = GaugeMetricFamily(
-                name + "latency_seconds",
-                "One-way latency between a subscriber's last heartbeats, quantile 1 its "
-                f"largest, of a sample; the {MAX_SUBSCRIBERS} subscribers with the "
-                "highest p99.",
-                labels=["subscriber", "quantile"],
-            )
-            for address, each in latencies(status):
-                for quantile, ns in (
-                    ("0.5", each.p50_ns),
-                    ("0.99", each.p99_ns),
-                    ("1", each.max_ns),
-                ):
-                    latency.add_metric([address, quantile], ns / 1e9)
-            yield from (info, clients, lost, rate, latency)
-            for metric, value, help_text in (
-                ("lost_events_other", others, "Lost events of all other pairs."),
-                (
-                    "topic_events_per_second_other",
-                    other_topics,
-                    "Events a second of all other topics.",
-                ),
-                ("topics", len(topics), "Topics of clients that are there."),
-                (
-                    "expected_clients",
-                    len(status.expected),
-                    "Clients of an earlier run that have not come back.",
-                ),
-                ("uptime_seconds", status.uptime_s, "Time since the broker's start."),
-                ("epoch", status.epoch, "A number that changes with every start."),
-            ):
-                yield GaugeMetricFamily(name + metric, help_text, value)
-            for metric, value, help_text in (
-                ("forwarded_messages", status.forwarded, "Messages from publishers."),
-                ("rejected_requests", status.rejected, "Control messages refused."),
-            ):
-                yield CounterMetricFamily(name + metric, help_text, value)
+        def collect(self) -> Iterator[Family]:
+            for metric in metrics_of(status):
+                family = kinds[metric.kind](
+                    _PREFIX + metric.name, metric.help_text, labels=metric.labels
+                )
+                for sample in metric.samples:
+                    values = [sample.labels[label] for label in metric.labels]
+                    family.add_metric(values, sample.value)
+                yield family
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Report())
     return CONTENT_TYPE_LATEST, generate_latest(registry)
+
+
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return Metric(name, "gauge", help_text, [Sample(value)])
+
+
+def _counter(name: str, help_text: str, value: float) -> Metric:
+    return Metric(name, "counter", help_text, [Sample(value)])

@@ -42,9 +42,10 @@ class ShownTopic(msgspec.Struct):
     rate: float | None
 
 
-class Client(msgspec.Struct, omit_defaults=True):
-    """A client as strangers may see it: without its session, which is all that one
-    needs to speak in its name."""
+class ShownClient(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A client on a page: without its session, which is all that one needs to send
+    requests in its name. A field that `ClientStatus` has too is copied by its name, the
+    long ones cut."""
 
     role: Role
     address: str
@@ -53,6 +54,13 @@ class Client(msgspec.Struct, omit_defaults=True):
     lost: dict[str, int]
     more_topics: int = 0
     latency: Latency | None = None
+
+
+_COPIED: Final = tuple(
+    name
+    for name in ShownClient.__struct_fields__
+    if name in ClientStatus.__struct_fields__
+)
 
 
 class View(msgspec.Struct):
@@ -70,8 +78,8 @@ class View(msgspec.Struct):
     topic_count: int
     expected_count: int
     topics: list[ShownTopic]
-    clients: list[Client]
-    expected: list[Client]
+    clients: list[ShownClient]
+    expected: list[ShownClient]
 
 
 def topics_of(status: Status) -> list[Topic]:
@@ -177,18 +185,18 @@ def view_of(status: Status) -> View:
             )
             for each in sorted(shown_topics, key=lambda topic: topic.name)
         ],
-        clients=[_client(status.clients[place]) for place in shown],
-        expected=[_client(client) for client in in_order(status.expected)[:MAX_SHOWN]],
+        clients=[_shown(status.clients[place]) for place in shown],
+        expected=[_shown(client) for client in in_order(status.expected)[:MAX_SHOWN]],
     )
 
 
-def _client(client: ClientStatus) -> Client:
-    return Client(
-        role=client.role,
-        address=client.address,
-        topics=client.topics[:MAX_NAMES],
-        idle_s=client.idle_s,
-        lost=dict(islice(client.lost.items(), MAX_NAMES)),
-        more_topics=max(0, len(client.topics) - MAX_NAMES),
-        latency=client.latency,
+def _shown(client: ClientStatus) -> ShownClient:
+    copied = {name: getattr(client, name) for name in _COPIED}
+    return ShownClient(
+        **copied
+        | {
+            "topics": client.topics[:MAX_NAMES],
+            "lost": dict(islice(client.lost.items(), MAX_NAMES)),
+            "more_topics": max(0, len(client.topics) - MAX_NAMES),
+        }
     )

@@ -1,51 +1,59 @@
-"""Who is there: clients, their topics and their leases.
+"""The registered clients, and the interface of the engine that keeps them.
 
-`Registry` is the seam for an engine shared by several brokers; `MemoryRegistry`
-is the one for a single broker. Time is an argument, in seconds.
+`Registry` is the seam for an engine shared by several brokers;
+`pubsub_broker.registry.memory` has the engine of a single broker. Time is an argument, in
+seconds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from pubsub_broker.control.rates import Published
-from pubsub_common.protocol.messages import ClockOffset, Latency, Role
+from pubsub_common.protocol.messages import Register, Role
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """One registered client. ``address`` is ``IP:port`` of a publisher's data port and
-    ``IP`` of a subscriber; ``offset`` is what the client said of its clock,
-    ``strengths`` are a publisher's by topic, ``lost`` a subscriber's events by topic.
-    ``key`` is its public key, where the broker is secure, and ``key_name`` the name under
-    which that is enrolled.
-    ``published`` is what a publisher has told of its counts, ``latency`` what a
-    subscriber has told in its last heartbeat. ``origin`` is the IP address from which it
-    registered, if that is known."""
+    """What one client has registered with. ``address`` is ``IP:port`` of a publisher's data
+    port and ``IP`` of a subscriber, ``strengths`` are a publisher's by topic. ``key`` is
+    its public key, where the broker is secure, and ``key_name`` the name under which that
+    is enrolled. ``origin`` is the IP address from which it registered, if that is known.
+
+    A field that `Register` has too is taken from there by its name (`of`)."""
 
     session: int
     role: Role
     address: str
     topics: tuple[str, ...]
     clock: str
-    renewed_at: float
-    offset: ClockOffset | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
     key: str | None = None
     key_name: str = ""
-    published: Published | None = None
-    latency: Latency | None = None
     origin: str | None = None
+
+    @classmethod
+    def of(cls, request: Register, **given: Any) -> Client:
+        """The client that a registration describes; fields in ``given`` are not taken
+        from it."""
+        taken = {name: getattr(request, name) for name in _TAKEN}
+        return cls(**(taken | given))
+
+
+_TAKEN = tuple(
+    field.name
+    for field in dataclasses.fields(Client)
+    if field.name in Register.__struct_fields__
+)
 
 
 class Registry(Protocol):
-    """What a broker needs to know and to be told."""
+    """Keeps the clients and their leases."""
 
-    def put(self, client: Client) -> Client | None:
-        """Add a client, or replace the one of the same session; returns that one.
+    def put(self, client: Client, now: float) -> Client | None:
+        """Add a client, or replace the one of the same session; returns that one. Its
+        lease begins.
 
         The caller has removed an earlier publisher at a new one's address.
         """

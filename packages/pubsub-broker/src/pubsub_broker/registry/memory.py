@@ -19,15 +19,18 @@ class MemoryRegistry:
 
     def __init__(self, lease_s: float) -> None:
         self._lease_s = lease_s
+        # In the order of the last renewals.
         self._clients: OrderedDict[int, Client] = OrderedDict()
+        self._renewed_at: dict[int, float] = {}
         self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
         self._filters: FilterTree[int] = FilterTree()
         self._by_address: dict[str, int] = {}
         self._by_origin: dict[str, int] = {}
 
-    def put(self, client: Client) -> Client | None:
+    def put(self, client: Client, now: float) -> Client | None:
         previous = self.remove(client.session)
         self._clients[client.session] = client
+        self._renewed_at[client.session] = now
         for topic in client.topics:
             key = (client.role, topic)
             self._by_topic.setdefault(key, {})[client.session] = None
@@ -43,10 +46,9 @@ class MemoryRegistry:
         return self._clients.get(session)
 
     def renew(self, session: int, now: float) -> bool:
-        client = self._clients.get(session)
-        if client is None:
+        if session not in self._clients:
             return False
-        client.renewed_at = now
+        self._renewed_at[session] = now
         self._clients.move_to_end(session)
         return True
 
@@ -54,6 +56,7 @@ class MemoryRegistry:
         client = self._clients.pop(session, None)
         if client is None:
             return None
+        del self._renewed_at[session]
         for topic in client.topics:
             key = (client.role, topic)
             sessions = self._by_topic[key]
@@ -71,19 +74,17 @@ class MemoryRegistry:
         return client
 
     def expire(self, now: float) -> list[Client]:
-        gone = []
-        while self._clients:
-            client = next(iter(self._clients.values()))
-            if client.renewed_at + self._lease_s > now:
-                break
-            self.remove(client.session)
-            gone.append(client)
-        return gone
+        expired = []
+        while (due := self.next_expiry()) is not None and due <= now:
+            session, client = next(iter(self._clients.items()))
+            self.remove(session)
+            expired.append(client)
+        return expired
 
     def next_expiry(self) -> float | None:
         if not self._clients:
             return None
-        return next(iter(self._clients.values())).renewed_at + self._lease_s
+        return self._renewed_at[next(iter(self._clients))] + self._lease_s
 
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
         sessions: dict[int, None] = {}

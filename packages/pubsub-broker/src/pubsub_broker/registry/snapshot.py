@@ -8,14 +8,13 @@ the content. The checksum finds what was cut off, mixed up or edited.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from pubsub_common.defaults import EXPECTED_MARGIN_S
 from pubsub_common.errors import PubSubError
-from pubsub_common.protocol.events import Session
-from pubsub_common.protocol.messages import ClientStatus, Role
+from pubsub_common.protocol.messages import ClientDescription, ClientStatus
 
 FORMAT: Final = "pubsub-broker state"
 VERSION: Final = 1
@@ -25,14 +24,10 @@ class SnapshotError(PubSubError):
     """The bytes are no snapshot that this broker can read; the text says why."""
 
 
-class SnapshotClient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SnapshotClient(ClientDescription, frozen=True, forbid_unknown_fields=False):
     """One client. ``idle_s`` is how long before the snapshot it was there: 0, but for
     one that was still expected then."""
 
-    role: Role
-    session: Session
-    address: str
-    topics: list[str]
     idle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
@@ -119,13 +114,7 @@ class Expected:
         """Who has not come yet."""
         away_s = self._away_s + (now - self._since)
         return [
-            ClientStatus(
-                role=client.role,
-                session=client.session,
-                address=client.address,
-                topics=client.topics,
-                idle_s=client.idle_s + away_s,
-            )
+            ClientStatus(**_described(client), idle_s=client.idle_s + away_s)
             for client in self._clients.values()
         ]
 
@@ -147,26 +136,16 @@ def snapshot_of(
     clients: Iterable[ClientStatus], expected: Iterable[ClientStatus], clock_ns: int
 ) -> Snapshot:
     """What to write: who is there, and who was still expected."""
-    there = [
-        SnapshotClient(
-            role=client.role,
-            session=client.session,
-            address=client.address,
-            topics=client.topics,
-        )
-        for client in clients
-    ]
+    there = [SnapshotClient(**_described(client)) for client in clients]
     away = [
-        SnapshotClient(
-            role=client.role,
-            session=client.session,
-            address=client.address,
-            topics=client.topics,
-            idle_s=client.idle_s,
-        )
+        SnapshotClient(**_described(client), idle_s=client.idle_s)
         for client in expected
     ]
     return Snapshot(written_ns=max(0, clock_ns), clients=there + away)
+
+
+def _described(client: ClientDescription) -> dict[str, Any]:
+    return {name: getattr(client, name) for name in ClientDescription.__struct_fields__}
 
 
 def _sha256(content: bytes) -> str:

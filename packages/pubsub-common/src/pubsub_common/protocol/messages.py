@@ -253,16 +253,23 @@ class Farewell(_Message, frozen=True, tag="farewell"):
     epoch: int
 
 
-class ClientStatus(_Part, frozen=True):
-    """One client in a status report. ``idle_s`` is the time since it last spoke,
-    ``lost`` and ``latency`` what a subscriber said in its last heartbeat. ``rates`` are
-    the events a second that a publisher has published of late on each topic, for those
-    with any; None while that is not known."""
+class ClientDescription(_Part, frozen=True):
+    """What a broker tells of a client from its registration: in a status report, and in
+    the snapshot that it keeps. A field here that `Register` has too is copied by its name,
+    from the registration as far as the reports."""
 
     role: Role
     session: Session
     address: str
     topics: list[str]
+
+
+class ClientStatus(ClientDescription, frozen=True):
+    """One client in a status report. ``idle_s`` is the time since it last spoke,
+    ``lost`` and ``latency`` what a subscriber said in its last heartbeat. ``rates`` are
+    the events a second that a publisher has published of late on each topic, for those
+    with any; None while that is not known."""
+
     idle_s: float
     lost: dict[str, Sequence] = {}
     rates: dict[str, float] | None = None

@@ -4,47 +4,32 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Final, Self
-
-from pubsub_common.protocol.messages import Register
+from typing import Final
 
 # Rates are of the time between so many heartbeats: with one, an event every few seconds
 # would be one that comes and goes.
 _SPANS: Final = 3
 
 
-class Published:
-    """The counts of one publisher, and how they grew of late."""
+class PublishRates:
+    """The counts of one publisher, and how they grew lately."""
 
     __slots__ = ("_all_known", "_at", "_counts", "_spans")
 
     def __init__(self, since: float | None) -> None:
-        """``since`` is when it began to publish; None: before we knew it."""
+        """``since`` is when it began to publish; None: before it registered here."""
         self._at = since
         self._all_known = True  # a topic that was told nothing of has had no event
         self._counts: dict[str, int] = {}
         self._spans: deque[tuple[float, dict[str, int]]] = deque(maxlen=_SPANS)
 
-    @classmethod
-    def of(
-        cls,
-        request: Register,
-        topics: Iterable[str],
-        earlier: Self | None,
-        now: float,
-    ) -> Self | None:
-        """What is known of a client that registers with these topics; None of a
-        subscriber. ``earlier`` is what was known of it before."""
-        if request.role != "publisher":
-            return None
-        if earlier is None:
-            return cls(now if request.session is None else None)
-        # It will tell the counts of all its topics.
-        earlier._counts = _of(topics, earlier._counts)
-        earlier._all_known = False
-        return earlier
+    def registered_again(self, topics: Iterable[str]) -> None:
+        """The publisher registered again, with these topics: its next heartbeat tells the
+        counts of all of them."""
+        self._counts = _of(topics, self._counts)
+        self._all_known = False
 
-    def heard(
+    def update(
         self, counts: Mapping[str, int], topics: Iterable[str], now: float
     ) -> None:
         """A heartbeat told the counts of those of its ``topics`` where they are new.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
-from pubsub_broker.control.rates import Published
+from pubsub_broker.control.publish_rates import PublishRates
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
@@ -30,39 +30,39 @@ TOPICS = ("A", "B")
 
 
 def test_a_rate_is_that_of_the_last_heartbeats() -> None:
-    published = Published(0.0)
+    published = PublishRates(0.0)
     assert published.rates() is None
-    published.heard({"A": 10}, TOPICS, 2.0)
+    published.update({"A": 10}, TOPICS, 2.0)
     assert published.rates() == {"A": 5.0}
-    published.heard({"A": 50, "B": 1}, TOPICS, 4.0)
+    published.update({"A": 50, "B": 1}, TOPICS, 4.0)
     assert published.rates() == {"A": 12.5, "B": 0.25}
-    published.heard({}, TOPICS, 6.0)
-    published.heard({}, TOPICS, 8.0)
+    published.update({}, TOPICS, 6.0)
+    published.update({}, TOPICS, 8.0)
     assert published.rates() == {"A": round(40 / 6, 3), "B": round(1 / 6, 3)}
-    published.heard({}, TOPICS, 10.0)
+    published.update({}, TOPICS, 10.0)
     assert published.rates() == {}
 
 
 def test_one_that_published_before_it_was_known_has_no_rate_at_first() -> None:
-    published = Published(None)
-    published.heard({"A": 1_000_000}, TOPICS, 2.0)
+    published = PublishRates(None)
+    published.update({"A": 1_000_000}, TOPICS, 2.0)
     assert published.rates() is None
-    published.heard({"A": 1_000_010, "B": 4}, TOPICS, 4.0)
+    published.update({"A": 1_000_010, "B": 4}, TOPICS, 4.0)
     assert published.rates() == {"A": 5.0, "B": 2.0}
 
 
 def test_two_heartbeats_at_one_time_are_no_division_by_zero() -> None:
-    published = Published(1.0)
-    published.heard({"A": 5}, TOPICS, 1.0)
-    published.heard({"A": 9}, TOPICS, 2.0)
+    published = PublishRates(1.0)
+    published.update({"A": 5}, TOPICS, 1.0)
+    published.update({"A": 9}, TOPICS, 2.0)
     assert published.rates() == {"A": 4.0}
 
 
 def test_a_count_that_falls_is_no_negative_rate() -> None:
-    published = Published(0.0)
-    published.heard({"A": 5}, TOPICS, 1.0)
-    published.heard({"A": 3}, TOPICS, 2.0)
-    published.heard({"A": 6}, TOPICS, 3.0)
+    published = PublishRates(0.0)
+    published.update({"A": 5}, TOPICS, 1.0)
+    published.update({"A": 3}, TOPICS, 2.0)
+    published.update({"A": 6}, TOPICS, 3.0)
     assert published.rates() == {"A": round(8 / 3, 3)}
 
 
@@ -75,9 +75,9 @@ counts = st.lists(
 def test_whatever_is_told_rates_are_of_own_topics_and_positive(
     told: list[dict[str, int]],
 ) -> None:
-    published = Published(0.0)
+    published = PublishRates(0.0)
     for number, each in enumerate(told):
-        published.heard(each, TOPICS, number * 0.5)
+        published.update(each, TOPICS, number * 0.5)
         rates = published.rates() or {}
         assert set(rates) <= set(TOPICS)
         assert all(0 <= rate < 2**60 for rate in rates.values())

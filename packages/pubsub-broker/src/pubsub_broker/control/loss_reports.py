@@ -1,0 +1,92 @@
+"""Which losses of subscribers are new, and when to log them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Mapping
+from itertools import islice
+from typing import Final
+
+from pubsub_broker.control.effects import EventsLost
+from pubsub_broker.registry.interface import Client
+from pubsub_common.defaults import LOG_INTERVAL_S, MAX_TOPICS_PER_CLIENT
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.topics import validate_topic
+from pubsub_common.protocol.wildcards import matching_topics
+
+# A subscriber whose lease ended may come back and count on. So many are remembered.
+_MAX_REMEMBERED: Final = 1000
+
+
+@dataclasses.dataclass(slots=True)
+class _Report:
+    """The totals that were told, and when the next line is due."""
+
+    totals: dict[str, int] = dataclasses.field(default_factory=dict)
+    reported: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    next_at: float | None = None
+
+
+class LossReports:
+    """Turns the running totals in heartbeats into the losses since the last report, at
+    most one report per `LOG_INTERVAL_S` and client."""
+
+    def __init__(self) -> None:
+        self._reports: dict[int, _Report] = {}
+        self._remembered: OrderedDict[int, _Report] = OrderedDict()
+
+    def update(
+        self, client: Client, totals: dict[str, int], now: float
+    ) -> list[EventsLost]:
+        """A heartbeat of ``client`` told these totals."""
+        report = self._reports.get(client.session)
+        if report is None:
+            if not totals:
+                return []  # most clients: no memory for them
+            report = self._remembered.pop(client.session, None) or _Report()
+            self._reports[client.session] = report
+        report.totals = totals
+        if report.next_at is not None and now < report.next_at:
+            return []
+        new = self._unreported(client, report)
+        if new:
+            report.next_at = now + LOG_INTERVAL_S
+        return new
+
+    def close(self, client: Client) -> list[EventsLost]:
+        """The client is no longer registered; returns what was not reported yet."""
+        report = self._reports.pop(client.session, None)
+        if report is None:
+            return []
+        self._remembered[client.session] = report
+        if len(self._remembered) > _MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return self._unreported(client, report)
+
+    def _unreported(self, client: Client, report: _Report) -> list[EventsLost]:
+        new = {
+            topic: count - report.reported.get(topic, 0)
+            for topic, count in report.totals.items()
+            if count > report.reported.get(topic, 0)
+        }
+        report.reported = report.totals
+        return [EventsLost(client, new)] if new else []
+
+
+def own_losses(client: Client, lost: Mapping[str, int]) -> dict[str, int]:
+    """The losses of topics that are the client's own, by name or by a wildcard. Others,
+    and too many, are ignored, since they would have no bound."""
+    some = islice(lost, MAX_TOPICS_PER_CLIENT)
+    return {
+        topic: lost[topic] for topic in matching_topics(some, client.topics) if _is_topic(topic)
+    }
+
+
+def _is_topic(name: str) -> bool:
+    """Wildcards stand for all kinds of names, and this one goes into the log."""
+    try:
+        validate_topic(name)
+    except ConfigError:
+        return False
+    return True
