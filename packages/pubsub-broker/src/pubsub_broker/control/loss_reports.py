@@ -79,7 +79,9 @@ def own_losses(client: Client, lost: Mapping[str, int]) -> dict[str, int]:
     and too many, are ignored, since they would have no bound."""
     some = islice(lost, MAX_TOPICS_PER_CLIENT)
     return {
-        topic: lost[topic] for topic in matching_topics(some, client.topics) if _is_topic(topic)
+        topic: lost[topic]
+        for topic in matching_topics(some, client.topics)
+        if _is_topic(topic)
     }
 
 
