@@ -231,7 +231,7 @@ def framed(frames: Iterable[bytes]) -> bytes:
     return b"".join(len(frame).to_bytes(2, "big") + frame for frame in frames)
 
 
-INTAKE_SEEDS = [
+RECEIVE_SEEDS = [
     framed([ANSWER_SEEDS[0], *EVENT_SEEDS]),
     framed(
         [
@@ -275,7 +275,7 @@ SUBSCRIPTION_SEEDS = [
 ]
 _HOLE = [encode_event("A", ADDRESS, SESSION, n, _STAMP, b"x") for n in (0, 3, 4)]
 _ANSWERED = RecoveryRequest("A", SESSION, SESSION, 1, 2, 1)
-INTAKE_SEEDS += [
+RECEIVE_SEEDS += [
     framed([*_HOLE, POSITION_SEEDS[0]]),
     framed(
         [*_HOLE, encode_recovery_reply(_ANSWERED, ADDRESS, 1, [5, 6], [b"1", b"2"])]

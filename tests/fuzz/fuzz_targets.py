@@ -59,13 +59,13 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
-from pubsub_publisher.subscriptions.request_handler import Replies
+from pubsub_publisher.subscriptions.request_handler import RequestHandler
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
-from pubsub_subscriber.connections.sub_socket import Inlet
-from pubsub_subscriber.receiving.fast_path import Intake
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import Streams
+from pubsub_subscriber.streams.stream_table import StreamTable
 
 # A request or reply is answered within this, or was lost.
 _STEP_S: Final = 1.7
@@ -167,14 +167,14 @@ def _answer(frame: bytes) -> object:
 
 
 class _Frames:
-    """Stands for an `Inlet`: frames that wait to be received."""
+    """Stands for a `SubSocket`: frames that wait to be received."""
 
-    only = None
-    bell_message = b"somebody could ring"
+    only_session = None
+    interrupt_message = b"somebody could interrupt"
 
     def __init__(self, frames: Sequence[bytes]) -> None:
         self.lock = threading.RLock()
-        self.also: set[int] = set()
+        self.other_sessions: set[int] = set()
         self.waiting = deque(frames)
 
     def receive_frame(self, _flags: int, copy: bool = True) -> Any:
@@ -196,39 +196,41 @@ def _unframed(data: bytes) -> list[bytes]:
     return frames
 
 
-def _intake(data: bytes) -> object:
+def _receive_path(data: bytes) -> object:
     """The receive path, from frames to counted events: in bursts, in batches, one by one
     out of the socket, and with recovery."""
     plain = _taken_in(data, _fetch)
     assert _taken_in(data, _fetch_batches) == plain
     assert _taken_in(data, _stream) == plain
-    recovery = Recovery(lambda: seeds.SESSION, 1.0, hold=4)
+    recovery = Recovery(lambda: seeds.SESSION, 1.0, max_held=4)
     stamps, _, _ = _taken_in(data, _fetch, recovery)
-    recovery_too = Recovery(lambda: seeds.SESSION, 1.0, hold=4)
+    recovery_too = Recovery(lambda: seeds.SESSION, 1.0, max_held=4)
     assert _taken_in(data, _stream, recovery_too)[0] == stamps
     for stream in {(session, topic) for session, topic, _ in stamps}:
         numbers = [number for *its, number in stamps if tuple(its) == stream]
         assert numbers == sorted(set(numbers))
-    for ask in recovery.asks:
+    for ask in recovery.subscription_changes:
         assert parse_recovery_request(ask.raw) is not None
     return type(stamps)
 
 
-# Moves what waits at an inlet to a list, a part of it at a time.
-Take = Callable[[Intake, Inlet, list[Any]], object]
+# Moves what waits at a socket to a list, a part of it at a time.
+Take = Callable[[FastPath, SubSocket, list[Any]], object]
 
 
-def _fetch(intake: Intake, inlet: Inlet, items: list[Any]) -> None:
-    intake.take(inlet, items, batches=False)
+def _fetch(fast_path: FastPath, sub_socket: SubSocket, items: list[Any]) -> None:
+    fast_path.take(sub_socket, items, batches=False)
 
 
-def _fetch_batches(intake: Intake, inlet: Inlet, items: list[Any]) -> None:
-    intake.take(inlet, items, batches=True)
+def _fetch_batches(
+    fast_path: FastPath, sub_socket: SubSocket, items: list[Any]
+) -> None:
+    fast_path.take(sub_socket, items, batches=True)
 
 
-def _stream(intake: Intake, inlet: Inlet, items: list[Any]) -> None:
+def _stream(fast_path: FastPath, sub_socket: SubSocket, items: list[Any]) -> None:
     with contextlib.suppress(zmq.Again):  # where a thread would wait
-        for events in intake.stream(inlet):
+        for events in fast_path.receive_waiting(sub_socket):
             assert events
             items += events
 
@@ -237,28 +239,28 @@ def _taken_in(
     data: bytes, take: Take, recovery: Recovery | None = None
 ) -> tuple[list[tuple[int, str, int]], list[object], int]:
     gaps: list[object] = []
-    streams = Streams()
+    streams = StreamTable()
     now_ns = itertools.count().__next__
-    intake = Intake(
+    fast_path = FastPath(
         seeds.TOPICS, streams, threading.Lock(), now_ns, gaps.append, recovery
     )
     frames = _unframed(data)
-    inlet = cast(Inlet, _Frames(frames))
+    sub_socket = cast(SubSocket, _Frames(frames))
     items: list[Any] = []
     for _ in range(2 * len(frames) + 1):
-        intake.take_held(items)
-        take(intake, inlet, items)
-        if not inlet.events() and not intake.held:
+        fast_path.take_deferred(items)
+        take(fast_path, sub_socket, items)
+        if not sub_socket.events() and not fast_path.deferred:
             break
-    assert not inlet.events()
-    assert not intake.held
+    assert not sub_socket.events()
+    assert not fast_path.deferred
     events = [
         e for item in items for e in (item if isinstance(item, Batch) else [item])
     ]
     stamps = [(event.session, event.topic, event.sequence) for event in events]
     assert len(stamps) == len(set(stamps))
     assert streams.counts().received == len(events)
-    return stamps, gaps, intake.malformed_count
+    return stamps, gaps, fast_path.malformed_count
 
 
 # Recovery
@@ -305,19 +307,19 @@ def _recovery_answer(frame: bytes) -> object:
     return read
 
 
-def _replies(data: bytes) -> object:
+def _request_handler(data: bytes) -> object:
     """A publisher that hears subscriptions, and answers some."""
     sent: list[bytes] = []
     topics = {name: TopicState(name, History(4, 100)) for name in seeds.TOPICS}
     for state in topics.values():
-        state.sent(list(range(6)), [b"x" * 9] * 6)
+        state.mark_sent(list(range(6)), [b"x" * 9] * 6)
     topics[seeds.TOPICS[1]].history = None
-    replies = Replies(topics, lambda frame, _flags: sent.append(frame))
+    handler = RequestHandler(topics, lambda frame, _flags: sent.append(frame))
     for raw in _unframed(data):
-        replies.take(raw)
-    replies.answer(seeds.ADDRESS, seeds.SESSION)
-    replies.tell_positions(seeds.ADDRESS, seeds.SESSION, now=1.0)
-    assert not replies.waiting
+        handler.receive(raw)
+    handler.answer(seeds.ADDRESS, seeds.SESSION)
+    handler.send_positions(seeds.ADDRESS, seeds.SESSION, now=1.0)
+    assert not handler.pending
     for frame in sent:
         read = decode_ready_reply(frame) or decode_position(frame)
         assert read or decode_recovery_reply(frame)
@@ -426,7 +428,7 @@ def _snapshot(data: bytes) -> object:
     return snapshot
 
 
-# The receive path catches these two around `decode_body` (see `Intake`).
+# The receive path catches these two around `decode_body` (see `FastPath`).
 _MSGSPEC: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 _ANY_FRAMES: Final = [*seeds.EVENT_SEEDS, *seeds.BATCH_SEEDS, *seeds.ANSWER_SEEDS]
 
@@ -438,12 +440,12 @@ TARGETS: Final = (
     Target("counted", _counted, _ANY_FRAMES),
     Target("parse_ready_request", _question, seeds.READY_SEEDS, ()),
     Target("decode_ready_reply", _answer, _ANY_FRAMES),
-    Target("intake", _intake, seeds.INTAKE_SEEDS, ()),
+    Target("receive_path", _receive_path, seeds.RECEIVE_SEEDS, ()),
     Target("parse_recovery_request", _recovery_question, seeds.QUESTION_SEEDS, ()),
     Target("parse_position_prefix", _position_prefix, seeds.PREFIX_SEEDS, ()),
     Target("decode_position", _position, seeds.POSITION_SEEDS),
-    Target("decode_answer", _recovery_answer, seeds.RECOVERED_SEEDS),
-    Target("replies", _replies, seeds.SUBSCRIPTION_SEEDS, ()),
+    Target("decode_recovery_reply", _recovery_answer, seeds.RECOVERED_SEEDS),
+    Target("request_handler", _request_handler, seeds.SUBSCRIPTION_SEEDS, ()),
     Target("decode_request", _request, seeds.REQUEST_SEEDS),
     Target("decode_reply", _reply, seeds.REPLY_SEEDS),
     Target("explain_undecodable", _explain, seeds.REQUEST_SEEDS, ()),

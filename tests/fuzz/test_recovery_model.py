@@ -70,16 +70,16 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     @initialize(
         kept=st.integers(1, 8),
-        hold=st.integers(0, 4),
+        max_held=st.integers(0, 4),
         from_start=st.booleans(),
         before=st.integers(0, 12),
     )
-    def begin(self, kept: int, hold: int, from_start: bool, before: int) -> None:
-        self.hold = hold
+    def begin(self, kept: int, max_held: int, from_start: bool, before: int) -> None:
+        self.max_held = max_held
         self.joins_at_start = from_start if self.from_start is None else self.from_start
         timeout_s = 1e9 if self.fair else TIMEOUT_S
         self.recovery = Recovery(
-            lambda: ME, timeout_s, hold=hold, from_start=self.joins_at_start
+            lambda: ME, timeout_s, max_held=max_held, from_start=self.joins_at_start
         )
         self.history = History(ALL if self.fair else kept, ALL)
         for number in range(before):
@@ -97,7 +97,10 @@ class RecoveryMachine(RuleBasedStateMachine):
             assert event.published_ns == event.sequence
             assert not self.delivered or event.sequence > self.delivered[-1]
             self.delivered.append(event.sequence)
-        asks, self.recovery.asks = self.recovery.asks, []
+        asks, self.recovery.subscription_changes = (
+            self.recovery.subscription_changes,
+            [],
+        )
         for ask in asks:
             assert ask.topic == TOPIC
             if ask.begins:
@@ -110,13 +113,13 @@ class RecoveryMachine(RuleBasedStateMachine):
     def receive(self, number: int, *, usual: bool) -> None:
         event = Event(ADDRESS, SESSION, number, number, payload_of(number), TOPIC)
         items: list[Event] = []
-        was_open = self.recovery.open((SESSION, TOPIC))
+        was_open = self.recovery.has_gap((SESSION, TOPIC))
         if usual and number == self.tracker.expected:
             # The receive path does not ask anybody about an event that it expects.
             self.tracker.expected += 1
             items.append(event)
         else:
-            self.recovery.arrive(self.tracker, event, self.now, items)
+            self.recovery.on_event(self.tracker, event, self.now, items)
         if not was_open:
             self.last_answer_at = self.now
         self.took(items, [])
@@ -127,7 +130,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         before = self.tracker.expected
         held = {n for s in self.recovery._streams.values() for n in s.held}
         items: list[Event] = []
-        gaps = self.recovery.answer(*read, self.now, items)
+        gaps = self.recovery.on_answer(*read, self.now, items)
         if self.tracker.expected > before:
             self.last_answer_at = self.now
         self.took(items, gaps)
@@ -152,7 +155,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         # Nobody asks for what has come, was given up, or was never heard of.
         assert question.last < self.history.end
         return encode_recovery_reply(
-            question, ADDRESS, *self.history.part(question.first, question.last)
+            question, ADDRESS, *self.history.select(question.first, question.last)
         )
 
     @rule(
@@ -182,8 +185,8 @@ class RecoveryMachine(RuleBasedStateMachine):
     @rule()
     def tell_position(self) -> None:
         items: list[Event] = []
-        was_open = self.recovery.open((SESSION, TOPIC))
-        self.recovery.reaches(self.tracker, self.history.end, self.now, items)
+        was_open = self.recovery.has_gap((SESSION, TOPIC))
+        self.recovery.on_position(self.tracker, self.history.end, self.now, items)
         if not was_open:
             self.last_answer_at = self.now
         self.took(items, [])
@@ -233,12 +236,12 @@ class RecoveryMachine(RuleBasedStateMachine):
     def no_more_is_held_than_was_said(self) -> None:
         if hasattr(self, "recovery"):
             for stream in self.recovery._streams.values():
-                assert len(stream.held) <= self.hold
+                assert len(stream.held) <= self.max_held
 
     @invariant()
     def a_stream_with_a_gap_asks_and_others_do_not(self) -> None:
         if hasattr(self, "recovery"):
-            is_open = self.recovery.open((SESSION, TOPIC))
+            is_open = self.recovery.has_gap((SESSION, TOPIC))
             assert len(self.subscribed) <= is_open
             assert (self.recovery.next_deadline() is not None) == is_open
 
@@ -266,7 +269,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.each_number_is_delivered_or_lost()
             self.now += 0.5
             self.polled(idle=True)
-        assert not self.recovery.open((SESSION, TOPIC))
+        assert not self.recovery.has_gap((SESSION, TOPIC))
         assert self.subscribed == []
         assert self.tracker.expected == (self.history.end or -1)
         self.each_number_is_delivered_or_lost()
@@ -324,7 +327,7 @@ def test_a_history_keeps_the_last_events_and_answers_with_them(
     wanted = [number for number in model.numbers() if first <= number <= last][:PART]
 
     with mock.patch.object(history, "REPLY_MAX_EVENTS", PART):
-        start, stamps, payloads = kept.part(first, last)
+        start, stamps, payloads = kept.select(first, last)
 
     assert stamps == wanted
     assert payloads == [model.payloads[number] for number in wanted]
@@ -339,12 +342,16 @@ def test_a_history_keeps_the_last_events_and_answers_with_them(
 def test_one_spelling_of_a_question_is_asked_per_attempt() -> None:
     """So that the answer to an earlier attempt is told from that to the last one."""
     tracker = StreamTracker(SESSION, TOPIC, 0)
-    recovery = Recovery(lambda: ME, TIMEOUT_S, hold=4)
+    recovery = Recovery(lambda: ME, TIMEOUT_S, max_held=4)
     items: list[Event] = []
-    recovery.reaches(tracker, 5, 0.0, items)
+    recovery.on_position(tracker, 5, 0.0, items)
     recovery.poll(1.0, items, idle=True)
 
-    questions = [parse_recovery_request(ask.raw) for ask in recovery.asks if ask.begins]
+    questions = [
+        parse_recovery_request(ask.raw)
+        for ask in recovery.subscription_changes
+        if ask.begins
+    ]
 
     first, second = questions
     assert isinstance(first, RecoveryRequest)
@@ -357,27 +364,31 @@ def test_what_is_gone_after_the_first_delivery_is_lost_and_not_passed_over() -> 
     """A stream from its start begins with what is delivered first, even if that came
     with the answer to a question that was asked again meanwhile."""
     tracker = StreamTracker(SESSION, TOPIC)
-    recovery = Recovery(lambda: ME, TIMEOUT_S, hold=4, from_start=True)
+    recovery = Recovery(lambda: ME, TIMEOUT_S, max_held=4, from_start=True)
     items: list[Event] = []
     kept = History(4, ALL)
     for number in range(4):
         kept.add(number, payload_of(number))
-    recovery.reaches(tracker, 4, 0.0, items)
-    [first] = [parse_recovery_request(ask.raw) for ask in recovery.asks]
+    recovery.on_position(tracker, 4, 0.0, items)
+    [first] = [parse_recovery_request(ask.raw) for ask in recovery.subscription_changes]
     assert first is not None
     late = encode_recovery_reply(first, ADDRESS, 0, [0, 1, 2], [b"0", b"1", b"2"])
     recovery.poll(1.0, items, idle=True)
-    recovery.asks.clear()
-    recovery.answer(*read(late), 1.0, items)
-    [second] = [parse_recovery_request(ask.raw) for ask in recovery.asks if ask.begins]
+    recovery.subscription_changes.clear()
+    recovery.on_answer(*read(late), 1.0, items)
+    [second] = [
+        parse_recovery_request(ask.raw)
+        for ask in recovery.subscription_changes
+        if ask.begins
+    ]
     assert second is not None
     for number in range(4, 20):
         kept.add(number, payload_of(number))
     answer = encode_recovery_reply(
-        second, ADDRESS, *kept.part(second.first, second.last)
+        second, ADDRESS, *kept.select(second.first, second.last)
     )
 
-    gaps = recovery.answer(*read(answer), 1.0, items)
+    gaps = recovery.on_answer(*read(answer), 1.0, items)
 
     assert [event.sequence for event in items] == [0, 1, 2]
     assert gaps == [Gap(SESSION, TOPIC, 3, 3)]
@@ -386,14 +397,16 @@ def test_what_is_gone_after_the_first_delivery_is_lost_and_not_passed_over() -> 
 def test_what_arrived_after_the_question_and_is_held_is_not_lost() -> None:
     """The publisher no longer has it, but we do."""
     tracker = StreamTracker(SESSION, TOPIC, 0)
-    recovery = Recovery(lambda: ME, TIMEOUT_S, hold=4)
+    recovery = Recovery(lambda: ME, TIMEOUT_S, max_held=4)
     items: list[Event] = []
-    recovery.reaches(tracker, 3, 0.0, items)
-    [question] = [parse_recovery_request(ask.raw) for ask in recovery.asks]
+    recovery.on_position(tracker, 3, 0.0, items)
+    [question] = [
+        parse_recovery_request(ask.raw) for ask in recovery.subscription_changes
+    ]
     assert question is not None
-    recovery.arrive(tracker, Event(ADDRESS, SESSION, 1, 1, b"", TOPIC), 0.0, items)
+    recovery.on_event(tracker, Event(ADDRESS, SESSION, 1, 1, b"", TOPIC), 0.0, items)
 
-    gaps = recovery.answer(
+    gaps = recovery.on_answer(
         *read(encode_recovery_reply(question, ADDRESS, 3, [], [])), 0.0, items
     )
 

@@ -240,15 +240,15 @@ class Queue:
 
     def __init__(self, publisher: Publisher) -> None:
         self.full = False
-        outlet = publisher._inner._outlet
-        send = outlet._send
+        event_socket = publisher._inner._event_socket
+        send = event_socket._send
 
         def send_if_room(frame: bytes | bytearray, flags: int) -> object:
             if self.full:
                 raise zmq.Again
             return send(frame, flags)
 
-        outlet._send = send_if_room
+        event_socket._send = send_if_room
 
 
 async def waits(

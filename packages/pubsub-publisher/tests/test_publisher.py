@@ -79,7 +79,7 @@ def test_the_defaults_are_those_of_the_driver() -> None:
         ({"queue_limit": 5}, 5),
     ],
 )
-def test_who_blocks_has_fewer_messages_wait_unless_told_otherwise(
+def test_under_block_the_default_queue_limit_is_smaller(
     options: dict[str, Any], limit: int
 ) -> None:
     assert Publisher(topics=["A"], **options)._queue_limit == limit
@@ -598,7 +598,10 @@ def test_stop_may_come_at_any_moment_as_from_a_signal_handler(
     for lines in range(1, 200):
         if not ended(in_thread(functools.partial(publish, lines))):
             # Let go of what the thread will hold for ever, so that the test can end.
-            for lock in (publisher._outlet.lock, publisher._outlet._order):
+            for lock in (
+                publisher._event_socket.lock,
+                publisher._event_socket._waiting_order,
+            ):
                 if lock.locked():
                     lock.release()
             pytest.fail(f"stop at line {lines} was never seen")
@@ -664,7 +667,7 @@ def test_a_signal_does_not_cut_short_what_still_has_to_go_out(
     before = signal.signal(signal.SIGUSR1, lambda *_: handled.set())
 
     def interrupt_and_receive() -> None:
-        wait_for(lambda: publisher._outlet.socket.closed, "the end of the socket")
+        wait_for(lambda: publisher._event_socket.socket.closed, "the end of the socket")
         while not handled.is_set():
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
             handled.wait(0.02)
@@ -793,7 +796,7 @@ def test_newcomers_are_answered_however_their_arrival_meets_a_single_event(
         subscriber.close()
 
 
-def test_a_newcomer_whose_wake_up_was_swallowed_is_found_a_little_later(
+def test_a_subscription_whose_wake_up_was_swallowed_is_found_a_little_later(
     new_publisher: NewPublisher, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = new_publisher("A", "other")
@@ -810,12 +813,12 @@ def test_a_newcomer_whose_wake_up_was_swallowed_is_found_a_little_later(
         return again_s
 
     monkeypatch.setattr(control, "_service", serve_and_wait)
-    publisher._outlet.drain_at_ns = 2**63  # the sending thread does not drain
+    publisher._event_socket.drain_at_ns = 2**63  # the sending thread does not drain
     publisher.publish_event("other", b"")
     wait_for(lambda: turns, "a turn of the control thread")
     subscriber = subscribe(publisher, "A", session=5)
-    with publisher._outlet.lock:
-        assert publisher._outlet.socket.poll(round(WAIT_S * 1000))  # swallows it
+    with publisher._event_socket.lock:
+        assert publisher._event_socket.socket.poll(round(WAIT_S * 1000))  # swallows it
     publisher.publish_event("other", b"")
 
     gate.set()
@@ -902,7 +905,7 @@ def wait_until_blocked(publisher: Publisher) -> None:
     wait_for(blocked, "a full queue")
 
 
-def test_who_leaves_tells_how_far_it_went(
+def test_leaving_tells_the_next_sequence_numbers(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
     """There may be no broker to pass it on, or a subscriber too busy to look at that."""
@@ -1049,13 +1052,13 @@ def test_under_block_a_stalled_subscriber_loses_nothing(
     assert ended(thread)
 
 
-def test_under_block_it_says_who_does_not_read(
+def test_under_block_the_log_names_the_subscriber_that_is_not_reading(
     new_publisher: NewPublisher,
     subscribe: Subscribe,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("pubsub_publisher.sending.stall_log._PATIENCE_S", 0.01)
+    monkeypatch.setattr("pubsub_publisher.sending.stall_log._STALL_S", 0.01)
     publisher = new_publisher("A", queue_limit=10, overflow="block")
     subscriber = subscribe(publisher, "A", session=1, queue_limit=1)
     publisher.wait_for_subscribers(1, WAIT_S)
@@ -1074,7 +1077,9 @@ def test_under_block_it_says_who_does_not_read(
     assert ended(thread)
 
     [line] = said()
-    found = re.search(r": 127\.0\.0\.1:(\d+) does not read \(\d+ bytes wait\)", line)
+    found = re.search(
+        r": 127\.0\.0\.1:(\d+) is not reading \(\d+ bytes are queued\)", line
+    )
     assert found, line
     host, _, port = publisher.address.partition(":")
     assert host == "127.0.0.1"
@@ -1184,14 +1189,14 @@ def test_publishing_at_full_speed_does_not_keep_the_control_thread_busy(
 ) -> None:
     publisher = new_publisher("A", max_event_count=20_000)
     turns = 0
-    drain = publisher._outlet.drain
+    drain = publisher._event_socket.drain
 
     def counted() -> None:
         nonlocal turns
         turns += threading.current_thread() is not threading.main_thread()
         drain()
 
-    monkeypatch.setattr(publisher._outlet, "drain", counted)
+    monkeypatch.setattr(publisher._event_socket, "drain", counted)
     started_at = time.monotonic()
 
     publisher.publish()

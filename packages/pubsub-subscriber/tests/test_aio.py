@@ -139,7 +139,7 @@ def test_events_arrive_in_order_until_there_are_enough(
     assert events[0].topic == "A"
 
 
-def test_who_waits_gets_an_event_that_comes_later(
+def test_a_wait_ends_with_an_event_that_comes_later(
     new: Callable[..., Subscriber], publisher: RawPublisher
 ) -> None:
     async def main() -> None:
@@ -194,7 +194,7 @@ def test_batches_stay_together(
     assert run(main()) == [1, 100, 100, 100, 50]
 
 
-def test_a_publisher_that_joins_while_somebody_waits_is_heard(
+def test_a_publisher_that_joins_during_a_wait_is_received(
     broker: FakeBroker, new: Callable[..., Subscriber], new_publisher: NewPublisher
 ) -> None:
     async def main() -> None:
@@ -260,7 +260,7 @@ def test_several_tasks_share_the_events(
     assert sorted(run(main())) == list(range(20))
 
 
-def test_who_waits_gets_what_another_task_took_from_the_socket(
+def test_a_waiting_task_gets_what_another_task_took_from_the_socket(
     new: Callable[..., Subscriber], publisher: RawPublisher
 ) -> None:
     async def main() -> None:
@@ -270,10 +270,10 @@ def test_who_waits_gets_what_another_task_took_from_the_socket(
             await asyncio.sleep(0)
             two = Batch(publisher.address, 1, 0, 0, [0, 0], [b"", b""], "A")
             publisher.socket.send(encode_batch(two))
-            [inlet] = subscriber._receiver.sockets.open
+            [sub_socket] = subscriber._receiver.sockets.open
             # Not a turn of the loop meanwhile, and the look takes the news away.
-            with inlet.lock:
-                wait_for(inlet.readable, "the arrival")
+            with sub_socket.lock:
+                wait_for(sub_socket.readable, "the arrival")
             assert await subscriber.receive() is not None
             assert await waiting is not None
 
@@ -318,7 +318,7 @@ def test_a_loss_is_named_while_somebody_waits(
             publisher.publish("A")
             assert await subscriber.receive() is not None
             publisher.next_sequence["A"] += 3  # published, it says
-            subscriber._inner._streams.settle_s = 0.05
+            subscriber._inner._streams.grace_s = 0.05
             broker.tell(left=[publisher.departure])
             task = asyncio.create_task(subscriber.receive())
             await happens(lambda: lost)
@@ -341,13 +341,13 @@ def test_it_is_ready_when_every_publisher_has_answered(
             task = asyncio.create_task(subscriber.wait_until_ready())
             asked = await asyncio.to_thread(publisher.wait_for_ready)
             assert not task.done()
-            publisher.publish("A", b"kept")
+            publisher.publish("A", b"buffered")
             for topic, session in asked:
                 publisher.answer(topic, session)
             await task
             event = await subscriber.receive()
             assert event is not None
-            assert event.payload == b"kept"
+            assert event.payload == b"buffered"
 
     run(main())
 
@@ -471,7 +471,7 @@ def test_a_cancelled_block_leaves_in_an_orderly_way(
                     pass
 
         task = asyncio.create_task(receive())
-        await happens(lambda: subscriber.session >= 0 and subscriber._watch._waiting)
+        await happens(lambda: subscriber.session >= 0 and subscriber._watcher._waiting)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
@@ -521,7 +521,9 @@ def test_stop_ends_an_iteration_after_what_has_arrived(
     assert run(main()) == [0]
 
 
-def test_who_waits_when_it_disconnects_is_told(new: Callable[..., Subscriber]) -> None:
+def test_a_wait_raises_when_the_subscriber_disconnects(
+    new: Callable[..., Subscriber],
+) -> None:
     async def main() -> None:
         async with new() as subscriber:
             task = asyncio.create_task(subscriber.receive())

@@ -52,7 +52,7 @@ from pubsub_common.protocol.messages import (
 )
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_subscriber import Subscriber
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
@@ -457,7 +457,8 @@ def test_events_can_be_taken_by_topic_and_the_others_stay(
     for topic in "ABBAB":
         publisher.publish(topic, topic.encode())
     wait_for(
-        lambda: len(subscriber._receiver.kept) >= 5 or fetch(subscriber), "five frames"
+        lambda: len(subscriber._receiver.buffered) >= 5 or fetch(subscriber),
+        "five frames",
     )
 
     taken = [subscriber.parse_publish_event("B") for _ in range(4)]
@@ -473,7 +474,7 @@ def test_events_can_be_taken_by_topic_and_the_others_stay(
 
 
 def fetch(subscriber: Subscriber) -> bool:
-    subscriber._receiver.fetch(subscriber._receiver.kept)
+    subscriber._receiver.fetch(subscriber._receiver.buffered)
     return False
 
 
@@ -510,7 +511,7 @@ def test_bytes_that_are_no_event_are_counted_and_said_once(
     assert event.payload == b"good"
     assert subscriber.malformed_count == 2
     assert subscriber.event_count == 1
-    assert caplog.text.count("received what is no event") == 1
+    assert caplog.text.count("ignoring malformed event frame") == 1
 
 
 # Losses, duplicates, reordering
@@ -755,7 +756,7 @@ def test_a_flood_of_events_does_not_keep_the_wait_from_ending(
 
     thread = in_thread(wait)
     if end == "stop":
-        wait_for(lambda: subscriber._receiver.kept, "an event")
+        wait_for(lambda: subscriber._receiver.buffered, "an event")
         subscriber.stop()
 
     assert ended(thread)
@@ -773,8 +774,8 @@ def flood(
             "A", publisher.address, publisher.session, next(numbers), 0, b""
         )
 
-    for inlet in subscriber._sockets.open:
-        monkeypatch.setattr(inlet, "receive_frame", receive)
+    for sub_socket in subscriber._sockets.open:
+        monkeypatch.setattr(sub_socket, "receive_frame", receive)
 
 
 def test_a_missing_answer_is_asked_for_again(
@@ -795,7 +796,7 @@ def test_a_missing_answer_is_asked_for_again(
 def test_after_another_broker_has_taken_over_everybody_must_answer_again(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
-    """Centralized, events then take another way."""
+    """Centralized, events then take another route."""
     old, new = new_publisher("A"), new_publisher("A", session=1)
     subscriber = connect(broker, "centralized", old, new_subscriber)
     subscriber.wait_until_ready(WAIT_S)
@@ -863,9 +864,9 @@ def test_events_lost_at_the_end_of_a_publisher_are_counted_and_named(
     gaps: list[Gap] = []
     publisher = new_publisher("A")
     subscriber = connect(broker, model, publisher, new_subscriber, on_gap=gaps.append)
-    subscriber._streams.settle_s = 0.05
+    subscriber._streams.grace_s = 0.05
     publisher.publish("A")
-    publisher.next_sequence["A"] = 5  # four more that get lost on their way
+    publisher.next_sequence["A"] = 5  # four more that get lost on the way
     broker.tell(left=[publisher.departure])
     thread = in_thread(lambda: list(subscriber))
 
@@ -882,8 +883,8 @@ def test_a_backlog_outlives_the_publisher_it_came_from(
 ) -> None:
     publisher = new_publisher("A")
     subscriber = connect(broker, "decentralized", publisher, new_subscriber)
-    # Not 0: a fast receiver sees its socket empty while the rest is on its way.
-    subscriber._streams.settle_s = 0.5
+    # Not 0: a fast receiver sees its socket empty while the rest is on the way.
+    subscriber._streams.grace_s = 0.5
     for _ in range(1000):
         publisher.publish("A", bytes(1000))
     broker.tell(left=[publisher.departure])
@@ -930,14 +931,14 @@ def test_a_take_over_while_it_disconnects_from_the_predecessor_loses_nothing(
     subscriber = connect(broker, "decentralized", first, new_subscriber)
     first.close()
     second = new_publisher("A", port=first.port)
-    disconnect = Inlet.disconnect
+    disconnect = SubSocket.disconnect
     told = threading.Event()
 
-    def slow_disconnect(inlet: Inlet, address: str) -> bool:
+    def slow_disconnect(sub_socket: SubSocket, address: str) -> bool:
         broker.tell(joined=[second.info])
         # Until the control thread has connected, or waits for us to be done.
         told.wait(0.2)
-        return disconnect(inlet, address)
+        return disconnect(sub_socket, address)
 
     def connected(subscriber: Subscriber, publishers: Sequence[object]) -> None:
         connect_to(subscriber, publishers)  # type: ignore[arg-type]
@@ -945,7 +946,7 @@ def test_a_take_over_while_it_disconnects_from_the_predecessor_loses_nothing(
             told.set()
 
     connect_to = Subscriber.setup_publisher_direct_connections
-    monkeypatch.setattr(Inlet, "disconnect", slow_disconnect)
+    monkeypatch.setattr(SubSocket, "disconnect", slow_disconnect)
     monkeypatch.setattr(Subscriber, "setup_publisher_direct_connections", connected)
     broker.tell(left=[first.departure])
     received: list[Event] = []
@@ -975,15 +976,15 @@ def test_an_event_that_comes_while_it_disconnects_from_another_publisher_is_seen
     for publisher in (leaving, staying):
         publisher.get_ready()
     subscriber.wait_until_ready(WAIT_S)
-    disconnect = Inlet.disconnect
+    disconnect = SubSocket.disconnect
 
-    def slow_disconnect(inlet: Inlet, address: str) -> bool:
+    def slow_disconnect(sub_socket: SubSocket, address: str) -> bool:
         staying.publish("A")
-        with inlet.lock:
-            assert inlet.socket.poll(30_000)
-        return disconnect(inlet, address)
+        with sub_socket.lock:
+            assert sub_socket.socket.poll(30_000)
+        return disconnect(sub_socket, address)
 
-    monkeypatch.setattr(Inlet, "disconnect", slow_disconnect)
+    monkeypatch.setattr(SubSocket, "disconnect", slow_disconnect)
     broker.tell(left=[leaving.departure])
     received: list[Event] = []
     thread = in_thread(lambda: received.extend(subscriber))
@@ -993,14 +994,14 @@ def test_an_event_that_comes_while_it_disconnects_from_another_publisher_is_seen
     assert ended(thread)
 
 
-def test_the_settling_time_is_at_least_the_brokers_lease(
+def test_the_grace_time_is_at_least_the_brokers_lease(
     broker: FakeBroker, new_subscriber: NewSubscriber
 ) -> None:
     broker.lease_s = 60.0
-    assert new_subscriber("A")._streams.settle_s == 60.0
+    assert new_subscriber("A")._streams.grace_s == 60.0
 
     broker.lease_s = 1.0
-    assert new_subscriber("A")._streams.settle_s == 6.0
+    assert new_subscriber("A")._streams.grace_s == 6.0
 
 
 # The end
@@ -1043,9 +1044,13 @@ def test_what_has_arrived_before_stop_is_delivered(
 
 def waiting(subscriber: Subscriber, payload: bytes) -> bool:
     """Whether an event with this payload waits in the subscriber's queue."""
-    subscriber._receiver.fetch(subscriber._receiver.kept)
-    kept = subscriber._receiver.kept
-    return bool(kept) and isinstance(kept[-1], Event) and kept[-1].payload == payload
+    subscriber._receiver.fetch(subscriber._receiver.buffered)
+    buffered = subscriber._receiver.buffered
+    return (
+        bool(buffered)
+        and isinstance(buffered[-1], Event)
+        and buffered[-1].payload == payload
+    )
 
 
 @BOTH_MODELS
@@ -1261,8 +1266,8 @@ def test_centralized_it_moves_to_the_new_port_and_keeps_what_the_old_one_sent(
 
 def readable(subscriber: Subscriber) -> bool:
     """Whether 300 events have arrived, which then are in the subscriber's queue."""
-    subscriber._receiver.fetch(subscriber._receiver.kept)
-    return len(subscriber._receiver.kept) >= 300
+    subscriber._receiver.fetch(subscriber._receiver.buffered)
+    return len(subscriber._receiver.buffered) >= 300
 
 
 def test_a_receiver_that_waits_is_moved_to_the_new_port(
@@ -1311,7 +1316,7 @@ def test_a_broker_that_refuses_it_later_ends_its_receiving(
     assert "not any more" in str(errors[0])
 
 
-def test_whoever_is_woken_by_a_refusal_finds_the_reason(
+def test_a_wait_that_a_refusal_ends_raises_the_reason(
     broker: FakeBroker, new_subscriber: NewSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it goes back to sleep, and nobody wakes it again."""
@@ -1405,7 +1410,7 @@ def test_log_tells_of_a_gap_at_info(
 
 
 @BOTH_MODELS
-def test_the_user_is_told_who_joins_and_leaves(
+def test_the_user_is_told_of_publishers_that_join_and_leave(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
     new_publisher: NewPublisher,
@@ -1436,7 +1441,7 @@ def test_the_user_is_told_who_joins_and_leaves(
 
 
 @BOTH_MODELS
-def test_who_is_told_may_ask_for_the_counts(
+def test_on_publisher_may_ask_for_the_counts(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
     new_publisher: NewPublisher,
@@ -1633,4 +1638,4 @@ def test_a_topic_that_nobody_publishes_any_more_is_given_up(
 
     assert given_up == {b"a/y\0", ready_topic("a/y", subscriber.session)}
     assert ended(thread)
-    assert sorted(subscriber._intake._names.values()) == ["a/x", "b"]
+    assert sorted(subscriber._fast_path._event_topics.values()) == ["a/x", "b"]

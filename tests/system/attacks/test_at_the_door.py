@@ -109,8 +109,8 @@ def test_revoked_keys_open_no_port(make_scene: MakeScene) -> None:
     # The publisher hears of it from the broker.
     wait_for(
         lambda: (
-            not publisher._gatekeeper
-            or not publisher._gatekeeper.trust.allows(mallory.pair.public)
+            not publisher._authenticator
+            or not publisher._authenticator.grants.may_connect(mallory.pair.public)
         ),
         "the publisher's knowledge",
     )

@@ -1,4 +1,4 @@
-"""The publisher for asyncio. Shell.
+"""The publisher class for asyncio.
 
 It wraps the synchronous publisher. Under ``overflow="drop"`` a send never waits, so it is
 done at once, in the event loop. Under ``block`` a full queue makes an event wait its turn,
@@ -20,13 +20,13 @@ from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher.payloads import json_payload
 from pubsub_publisher.publisher import Publisher as SyncPublisher
 from pubsub_publisher.sending.batching import Item
-from pubsub_publisher.sending.chunks import chunks
+from pubsub_publisher.sending.chunks import batches
 from pubsub_publisher.topics.topic_state import TopicState
 
 _RETRY_S: Final = 0.001
 _RETRY_MAX_S: Final = 0.01
-_LOOK_S: Final = 0.002
-_LOOK_MAX_S: Final = 0.05
+_CHECK_S: Final = 0.002
+_CHECK_MAX_S: Final = 0.05
 
 
 class Publisher(Asynchronous[SyncPublisher]):
@@ -71,7 +71,7 @@ class Publisher(Asynchronous[SyncPublisher]):
         send = self._senders.get(topic) or self._sender(topic, payload)
         if not isinstance(payload, bytes):
             if not isinstance(payload, str):
-                self._inner._topics.complain(topic, payload)
+                self._inner._topics.raise_invalid(topic, payload)
             payload = payload.encode()
         if self._waiting:
             stamp_ns = -self._inner._now_ns()
@@ -105,12 +105,12 @@ class Publisher(Asynchronous[SyncPublisher]):
         """
         inner = self._inner
         inner._check_usable()
-        default = inner._topics.default(topic)
+        default = inner._topics.default_topic(topic)
         count = 0
-        for chunk in chunks(inner._outlet, events, default, inner._now_ns):
+        for chunk in batches(inner._event_socket, events, default, inner._now_ns):
             await self._yield_to_loop()
             batch = chunk.topic, chunk.stamps_ns, chunk.payloads
-            if self._waiting or not self._attempt(*batch):
+            if self._waiting or not self._try_send(*batch):
                 await self._send_in_turn(*batch)
             count += len(chunk.payloads)
         return count
@@ -128,7 +128,7 @@ class Publisher(Asynchronous[SyncPublisher]):
             PubSubError: this publisher is not connected, or the broker refuses it.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        pause_s = _LOOK_S
+        pause_s = _CHECK_S
         while True:
             late = deadline is not None and time.monotonic() >= deadline
             try:
@@ -137,7 +137,7 @@ class Publisher(Asynchronous[SyncPublisher]):
                 if late or self._inner.stopped:
                     raise
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LOOK_MAX_S)
+            pause_s = min(2 * pause_s, _CHECK_MAX_S)
 
     @property
     def subscriber_count(self) -> int:
@@ -166,9 +166,9 @@ class Publisher(Asynchronous[SyncPublisher]):
         inner = self._inner
         inner._check_usable()
         if topic not in inner._senders:
-            inner._topics.complain(topic, payload)
+            inner._topics.raise_invalid(topic, payload)
         state = inner._topics.states[topic]
-        sender = inner._outlet.sender(state, waiting=False)
+        sender = inner._event_socket.sender(state, waiting=False)
         self._senders[topic] = sender
         return sender
 
@@ -185,13 +185,13 @@ class Publisher(Asynchronous[SyncPublisher]):
         try:
             async with self._turn:
                 pause_s = _RETRY_S
-                while not self._attempt(topic, stamps_ns, payloads):
+                while not self._try_send(topic, stamps_ns, payloads):
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, _RETRY_MAX_S)
         finally:
             self._waiting -= 1
 
-    def _attempt(
+    def _try_send(
         self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
     ) -> bool:
         """Send events; False when there is no room.
@@ -199,7 +199,7 @@ class Publisher(Asynchronous[SyncPublisher]):
         Raises:
             PubSubError: this publisher was stopped, or the broker refuses it.
         """
-        sent = self._inner._outlet.attempt(topic, stamps_ns, payloads)
+        sent = self._inner._event_socket.try_send(topic, stamps_ns, payloads)
         if sent is False or (sent is None and self.stopped):
             self._refuse()
         return sent is True

@@ -1,4 +1,4 @@
-"""The console script ``pubsub-publisher``. Shell."""
+"""The console script ``pubsub-publisher``."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options["--wait-for"]
             else 0
         )
-        feed = input_options.feed(options)
+        publish = input_options.source_publisher(options)
         measure = Measure(options["--details"], options["--report"])
         publisher = build(options, on_sent=measure.listener())
         try:
-            run(publisher, wait_for=wait_for, hold=options["--hold"], feed=feed)
+            run(publisher, wait_for=wait_for, hold=options["--hold"], publish=publish)
         finally:
             measure.write(publisher)
 
@@ -143,9 +143,9 @@ def run(
     *,
     wait_for: int = 0,
     hold: bool = False,
-    feed: Callable[[Publisher], object] | None = None,
+    publish: Callable[[Publisher], object] | None = None,
 ) -> None:
-    """Publish what the publisher is made for, or what ``feed`` publishes with it, from
+    """Publish what the publisher is made for, or what ``publish`` publishes with it, from
     its registration to its leave.
 
     A signal ends every part of it in an orderly way.
@@ -156,8 +156,8 @@ def run(
     ended_by_signal = contextlib.suppress(NotReady)
     with console_script.stop_on_signals(publisher.stop), ended_by_signal, publisher:
         publisher.wait_for_subscribers(wait_for)
-        if feed is not None:
-            feed(publisher)
+        if publish is not None:
+            publish(publisher)
         else:
             publisher.publish(start_ns=_held_start_ns(publisher) if hold else None)
 

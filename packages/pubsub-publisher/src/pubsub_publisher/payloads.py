@@ -1,4 +1,4 @@
-"""Payloads: what they are made of, and what is said of those that are none. Core."""
+"""Makes payloads, and the error for one of a wrong type."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def generated_payload(number: int, address: str, size: int) -> bytes:
     return text.encode().ljust(size, b".")[:size]
 
 
-def not_bytes(payload: object, expected: str = "bytes") -> ConfigError:
+def wrong_payload_type(payload: object, expected: str = "bytes") -> ConfigError:
     """What to raise for a payload of another type."""
     return ConfigError(f"the payload is {expected}, not {type(payload).__name__}")

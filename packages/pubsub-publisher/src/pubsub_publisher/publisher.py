@@ -1,4 +1,4 @@
-"""The publisher as a program part: sockets around the protocol. Shell.
+"""The publisher class for programs that use threads.
 
 How events leave is told in `pubsub_publisher.sending.event_socket`,
 how batches are made in `pubsub_publisher.sending.batching`.
@@ -36,19 +36,19 @@ from pubsub_common.net.sockets import (
 )
 from pubsub_common.protocol.endpoints import broker_endpoint
 from pubsub_common.protocol.events import encode_event
-from pubsub_publisher.pacing.precise_sleep import wait_until
+from pubsub_publisher.pacing.precise_sleep import sleep_until
 from pubsub_publisher.pacing.schedule import Schedule
 from pubsub_publisher.payloads import generated_payload, json_payload
 from pubsub_publisher.sending.batching import send_all
-from pubsub_publisher.sending.event_socket import Outlet
-from pubsub_publisher.sending.stall_log import Stalls
+from pubsub_publisher.sending.event_socket import EventSocket
+from pubsub_publisher.sending.stall_log import StallLog
 from pubsub_publisher.topics.history import History
-from pubsub_publisher.topics.topic_set import TopicBook
+from pubsub_publisher.topics.topic_set import TopicSet
 from pubsub_publisher.topics.topic_state import TopicState
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.messages import Vouched
-    from pubsub_publisher.security.authenticator import Gatekeeper
+    from pubsub_publisher.security.authenticator import Authenticator
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class Publisher:
             broker_address, broker_port
         )
         self._broker_ip = ""  # found by `configure`
-        self._topics = TopicBook(
+        self._topics = TopicSet(
             topics,
             strengths,
             lambda: History(history, history_bytes) if history else None,
@@ -164,10 +164,10 @@ class Publisher:
         self._linger_s = linger_s
         self._on_sent = on_sent
         self._keys = client_keys(keys)
-        self._gatekeeper: Gatekeeper | None = None
+        self._authenticator: Authenticator | None = None
         # Filled while connected.
         self._senders: dict[str, Callable[[bytes], int]] = {}
-        self._stalls = Stalls()
+        self._stall_log = StallLog()
         self._stopping = False
         self._configured = False
         self._control: ControlClient | None = None
@@ -186,7 +186,7 @@ class Publisher:
             NotReady: `stop` was called before the broker answered.
         """
         self._context = new_context()
-        self._outlet = Outlet(
+        self._event_socket = EventSocket(
             self._context,
             self._topics.states,
             self._now_ns,
@@ -197,14 +197,16 @@ class Publisher:
         self._configured = True
         try:
             if self._keys is not None:
-                from pubsub_publisher.security.authenticator import Gatekeeper
+                from pubsub_publisher.security.authenticator import Authenticator
 
-                self._gatekeeper = Gatekeeper(self._context, self._outlet, self._keys)
+                self._authenticator = Authenticator(
+                    self._context, self._event_socket, self._keys
+                )
             self._broker_ip = addresses.resolve(self.broker_address)
             self.setup_port_binding()
             self.register_pub()
             self._senders = {
-                name: self._outlet.sender(topic)
+                name: self._event_socket.sender(topic)
                 for name, topic in self._topics.states.items()
             }
         except BaseException:
@@ -220,7 +222,7 @@ class Publisher:
         """
         host = self.get_host_address()
         try:
-            port = bind_first_free(self._outlet.socket, host, self.bind_port)
+            port = bind_first_free(self._event_socket.socket, host, self.bind_port)
         except zmq.ZMQError as error:
             raise CannotListen(f"cannot listen on {host}: {error.strerror}") from error
         if port is None:
@@ -228,7 +230,7 @@ class Publisher:
         if port != self.bind_port:
             _log.info("port %d is in use, taking %d", self.bind_port, port)
         self.bind_port = port
-        self.address = self._outlet.address = f"{host}:{port}"
+        self.address = self._event_socket.address = f"{host}:{port}"
 
     def register_pub(self) -> None:
         """Register with the broker, and stay registered until `disconnect`.
@@ -244,11 +246,11 @@ class Publisher:
             self._identity(),
             self._on_session_update,
             service=self._serve,
-            input_fd=self._outlet.fd,
+            input_fd=self._event_socket.fd,
             keys=self._keys,
             published=self._topics.published,
         )
-        self._outlet.wake = self._control.wake
+        self._event_socket.wake = self._control.wake
         self._control.start()
         self.session = self._control.wait_registered(
             self._connect_timeout_s, stopped=lambda: self._stopping
@@ -266,7 +268,7 @@ class Publisher:
         self._stopping = True
         if self._configured and self._overflow == "block":
             # So that nobody waits for room who has not begun yet.
-            self._outlet.refuse_events()
+            self._event_socket.refuse_events()
 
     @property
     def stopped(self) -> bool:
@@ -280,17 +282,18 @@ class Publisher:
             return
         self._stopping = True
         until = time.monotonic() + self._linger_s
-        with self._outlet.lock:  # behind every event that another thread is sending
+        # Behind every event that another thread is sending.
+        with self._event_socket.lock:
             self._configured = False
             self._senders = {}
-            self._outlet.refuse_events()
-        self._outlet.flush_all(self._linger_s)
+            self._event_socket.refuse_events()
+        self._event_socket.flush_all(self._linger_s)
         if self._control is not None:
             self._control.close(self._topics.next_numbers())
-            if self._outlet.session >= 0:
-                self._outlet.part(until - time.monotonic())
+            if self._event_socket.session >= 0:
+                self._event_socket.serve_last_requests(until - time.monotonic())
         wait_until_sent(self.bind_port, until - time.monotonic())
-        self._outlet.close(max(0.0, until - time.monotonic()))
+        self._event_socket.close(max(0.0, until - time.monotonic()))
         terminate_context(self._context, until - time.monotonic())
 
     def __enter__(self) -> Self:
@@ -331,7 +334,7 @@ class Publisher:
                 break
             self._check_not_refused()
             due_ns = schedule.due_ns(count)
-            if not wait_until(due_ns + ahead_ns, self._ended) or self._stopping:
+            if not sleep_until(due_ns + ahead_ns, self._ended) or self._stopping:
                 break
             topic, payload = self._generate(count)
             sent_ns = self._senders[topic.name](payload)
@@ -352,14 +355,14 @@ class Publisher:
         topic, payload = self._generate(iteration)
         stamp_ns = self._now_ns()
         if self._configured:
-            number = self._outlet.take_number(topic, stamp_ns, payload)
+            number = self._event_socket.reserve_number(topic, stamp_ns, payload)
             if number < 0:
                 raise PubSubError(
                     "this publisher was stopped before the event could leave"
                 )
         else:
             number = topic.next_sequence
-            topic.sent([stamp_ns], [payload])
+            topic.mark_sent([stamp_ns], [payload])
         return encode_event(
             topic.name, self.address, self.session, number, stamp_ns, payload
         )
@@ -378,7 +381,7 @@ class Publisher:
         if send is None or not isinstance(payload, bytes):
             self._check_usable()
             if send is None or not isinstance(payload, str):
-                self._topics.complain(topic, payload)
+                self._topics.raise_invalid(topic, payload)
             payload = payload.encode()
         if not send(payload):
             self._check_not_refused()
@@ -413,7 +416,9 @@ class Publisher:
         """
         self._check_usable()
         try:
-            return send_all(self._outlet, events, self._topics.default(topic))
+            return send_all(
+                self._event_socket, events, self._topics.default_topic(topic)
+            )
         except PubSubError:
             self._check_not_refused()
             raise
@@ -450,12 +455,12 @@ class Publisher:
     def remove_topics(self, topics: Iterable[str]) -> None:
         """Publish on these topics no longer; one that is added again goes on with its
         next number. At least one must be left. Raises as `add_topics` does."""
-        names = self._topics.without(topics)
+        names = self._topics.excluding(topics)
         for name in set(self.topics).difference(names):
             self._senders.pop(name, None)
             if self._configured:
-                self._outlet.flush(self._topics.states[name])
-        self._topics.keep(names)
+                self._event_socket.flush(self._topics.states[name])
+        self._topics.retain(names)
         self._topics_changed()
 
     def _topics_changed(self) -> None:
@@ -463,7 +468,7 @@ class Publisher:
             for name in self.topics:
                 if name not in self._senders:
                     topic = self._topics.states[name]
-                    self._senders[name] = self._outlet.sender(topic)
+                    self._senders[name] = self._event_socket.sender(topic)
             self._control.change(self._identity(), self._connect_timeout_s)
 
     # Waiting for subscribers
@@ -479,14 +484,16 @@ class Publisher:
             PubSubError: this publisher is not connected, or the broker refuses it.
         """
         self._check_usable()
-        self._outlet.replies.audience.wait(count, timeout_s, self._ended)
+        self._event_socket.requests.ready_subscribers.wait(
+            count, timeout_s, self._ended
+        )
 
     @property
     def subscriber_count(self) -> int:
         """How many subscribers are ready at present."""
         if not self._configured:
             return 0
-        return len(self._outlet.replies.audience.subscribers)
+        return len(self._event_socket.requests.ready_subscribers.subscribers)
 
     # Inside
 
@@ -524,28 +531,28 @@ class Publisher:
         return topic, generated_payload(iteration, self.address, self._payload_bytes)
 
     def _serve(self) -> float | None:
-        """In the control thread: what the outlet needs, and a word when nothing leaves."""
-        again_s = self._outlet.serve()
-        if not self._outlet.waiting:
+        """In the control thread: serve the event socket, and log a stall."""
+        again_s = self._event_socket.serve()
+        if not self._event_socket.waiting:
             return again_s
         published = sum(self._topics.published().values())
-        look_s = self._stalls.look(published, self.bind_port, time.monotonic())
-        return look_s if again_s is None else min(again_s, look_s)
+        check_s = self._stall_log.check(published, self.bind_port, time.monotonic())
+        return check_s if again_s is None else min(again_s, check_s)
 
     def _on_session_update(self, event: SessionUpdate) -> None:
         """In the control thread. A publisher keeps its session and numbers when it
         registers again, so there is nothing to change."""
         match event:
             case Accepted(reply):
-                self._let_in(reply.vouched)
-                self._outlet.replies.audience.expect(reply.listeners)
+                self._update_grants(reply.vouched)
+                self._event_socket.requests.ready_subscribers.expect(reply.listeners)
                 if self.session < 0:
-                    self.session = self._outlet.session = reply.session
+                    self.session = self._event_socket.session = reply.session
             case GrantsUpdated(vouched):
-                self._let_in(vouched)
+                self._update_grants(vouched)
             case Rejected():
-                self._outlet.refuse_events()
+                self._event_socket.refuse_events()
 
-    def _let_in(self, vouched: Iterable[Vouched]) -> None:
-        if self._gatekeeper is not None:
-            self._gatekeeper.let_in(vouched)
+    def _update_grants(self, vouched: Iterable[Vouched]) -> None:
+        if self._authenticator is not None:
+            self._authenticator.update(vouched)

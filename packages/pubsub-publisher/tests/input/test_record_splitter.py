@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from pubsub_common.errors import PubSubError
 from pubsub_publisher.input import record_splitter
-from pubsub_publisher.input.record_splitter import Records
+from pubsub_publisher.input.record_splitter import RecordSplitter
 
 BYTES = st.text("ab\n\r\0", max_size=30).map(str.encode)
 
 
 def cut(parts: list[bytes], mark: bytes = b"\n") -> list[bytes]:
-    records = Records(mark)
-    return [record for part in parts for record in records.feed(part)] + records.end()
+    splitter = RecordSplitter(mark)
+    return [
+        record for part in parts for record in splitter.push(part)
+    ] + splitter.finish()
 
 
 @given(st.lists(BYTES), st.sampled_from([b"\n", b"\0"]))
@@ -32,10 +34,10 @@ def test_however_a_stream_comes_its_records_are_the_same(
 
 @given(st.lists(BYTES.map(lambda line: line.replace(b"\n", b""))))
 def test_a_record_is_given_as_soon_as_its_mark_has_come(texts: list[bytes]) -> None:
-    records = Records(b"\n")
+    splitter = RecordSplitter(b"\n")
 
-    assert [records.feed(text + b"\n") for text in texts] == [[text] for text in texts]
-    assert records.end() == []
+    assert [splitter.push(text + b"\n") for text in texts] == [[text] for text in texts]
+    assert splitter.finish() == []
 
 
 def test_a_line_that_an_event_cannot_carry_is_refused_before_it_fills_the_memory(

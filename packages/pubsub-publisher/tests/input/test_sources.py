@@ -13,7 +13,7 @@ import pytest
 
 from pubsub_common.errors import ConfigError, PubSubError, RegistrationRefused
 from pubsub_publisher.input import sources
-from pubsub_publisher.input.publish_input import feed
+from pubsub_publisher.input.publish_input import publish_source
 from pubsub_publisher.publisher import Publisher
 
 
@@ -114,7 +114,7 @@ def test_a_text_comes_as_often_as_it_is_asked_for(count: int) -> None:
 
 
 class Recorded:
-    """What `feed` does with a publisher."""
+    """What `publish_source` does with a publisher."""
 
     def __init__(self, *topics: str) -> None:
         self.topics = topics
@@ -132,7 +132,7 @@ class Recorded:
 
 
 def publish(recorded: Recorded, *source: list[bytes], **options: Any) -> int:
-    return feed(cast(Publisher, recorded), source, **options)
+    return publish_source(cast(Publisher, recorded), source, **options)
 
 
 def test_what_comes_alone_goes_alone_and_the_rest_in_batches_to_every_topic() -> None:
@@ -155,7 +155,7 @@ def test_a_limit_ends_it_and_no_more_is_read() -> None:
         yield [b"3", b"4"]
         raise AssertionError("there is no need to wait for more")
 
-    assert feed(cast(Publisher, recorded), source(), limit=3) == 3
+    assert publish_source(cast(Publisher, recorded), source(), limit=3) == 3
     assert recorded.calls == [("A", [b"1", b"2"]), ("A", b"3")]
 
 

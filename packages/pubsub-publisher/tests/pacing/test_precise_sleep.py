@@ -6,22 +6,22 @@ import time
 
 import pytest
 
-from pubsub_publisher.pacing.precise_sleep import wait_until
+from pubsub_publisher.pacing.precise_sleep import sleep_until
 
 
 def test_it_is_not_over_before_its_time() -> None:
     due_ns = time.monotonic_ns() + 3_000_000
 
-    assert wait_until(due_ns, lambda: False)
+    assert sleep_until(due_ns, lambda: False)
     assert time.monotonic_ns() >= due_ns
 
 
 def test_the_end_of_a_long_wait_is_noticed() -> None:
-    assert not wait_until(time.monotonic_ns() + 3600 * 10**9, lambda: True)
+    assert not sleep_until(time.monotonic_ns() + 3600 * 10**9, lambda: True)
 
 
 def test_what_is_due_is_not_waited_for() -> None:
-    assert wait_until(time.monotonic_ns() - 1, lambda: True)
+    assert sleep_until(time.monotonic_ns() - 1, lambda: True)
 
 
 def test_what_ended_it_is_passed_on() -> None:
@@ -29,4 +29,4 @@ def test_what_ended_it_is_passed_on() -> None:
         raise ValueError("refused")
 
     with pytest.raises(ValueError, match="refused"):
-        wait_until(time.monotonic_ns() + 3600 * 10**9, refused)
+        sleep_until(time.monotonic_ns() + 3600 * 10**9, refused)

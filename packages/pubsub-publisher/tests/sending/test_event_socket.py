@@ -14,7 +14,7 @@ from support.publisher_peers import WAIT_MS, events_of
 from pubsub_common.net.sockets import terminate_context
 from pubsub_common.protocol.batches import is_batch
 from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, ready_topic
-from pubsub_publisher.sending.event_socket import LINGER_NS, Outlet
+from pubsub_publisher.sending.event_socket import MAX_BATCH_AGE_NS, EventSocket
 from pubsub_publisher.topics.topic_state import TopicState
 
 STREAK = 64
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Bench:
-    """An outlet, and a subscriber of all its topics that is ready."""
+    """An event socket, and a subscriber of all its topics that is ready."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Bench:
         self.steady = Clock()
         self.topic = TopicState("A")
         self.woken = 0
-        self.outlet = Outlet(
+        self.event_socket = EventSocket(
             context,
             {"A": self.topic},
             self.clock,
@@ -55,16 +55,16 @@ class Bench:
             stopped=lambda: False,
             monotonic_ns=self.steady,
         )
-        self.outlet.address, self.outlet.session = "127.0.0.1:1", 7
-        self.outlet.wake = self._wake
-        port = self.outlet.socket.bind_to_random_port("tcp://127.0.0.1")
+        self.event_socket.address, self.event_socket.session = "127.0.0.1:1", 7
+        self.event_socket.wake = self._wake
+        port = self.event_socket.socket.bind_to_random_port("tcp://127.0.0.1")
         self.subscriber = context.socket(zmq.SUB)
         self.subscriber.rcvtimeo = WAIT_MS
         self.subscriber.rcvhwm = 0
         self.subscriber.subscribe(b"A\0")
         self.subscriber.connect(f"tcp://127.0.0.1:{port}")
         self.ask(5)
-        self.send = self.outlet.sender(self.topic)
+        self.send = self.event_socket.sender(self.topic)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -73,8 +73,8 @@ class Bench:
         """The sequence number that a ready answer promises."""
         self.subscriber.subscribe(ready_topic("A", session))
         while True:
-            self.outlet.socket.poll(10)
-            self.outlet.serve()
+            self.event_socket.socket.poll(10)
+            self.event_socket.serve()
             if self.subscriber.poll(10):
                 answered = decode_ready_reply(self.subscriber.recv())
                 if answered is not None:
@@ -91,7 +91,7 @@ class Bench:
 
     def close(self) -> None:
         self.subscriber.close(linger=0)
-        self.outlet.close(0)
+        self.event_socket.close(0)
 
 
 @contextlib.contextmanager
@@ -120,7 +120,7 @@ def numbers(frames: list[bytes]) -> list[int]:
     return [event.sequence for frame in frames for event in events_of(frame)]
 
 
-def test_whoever_pauses_has_each_event_sent_at_once(bench: Bench) -> None:
+def test_after_a_pause_each_event_is_sent_at_once(bench: Bench) -> None:
     bench.clock.step_ns = 30_000
     for _ in range(200):
         bench.send(b"x")
@@ -133,7 +133,7 @@ def test_whoever_pauses_has_each_event_sent_at_once(bench: Bench) -> None:
 
 def test_a_streak_is_gathered_and_keeps_numbers_and_stamps(bench: Bench) -> None:
     stamps = [bench.send(b"%d" % number) for number in range(1000)]
-    bench.outlet.flush(bench.topic)
+    bench.event_socket.flush(bench.topic)
 
     frames = bench.frames(1000)
     events = [event for frame in frames for event in events_of(frame)]
@@ -149,17 +149,17 @@ def test_a_streak_is_gathered_and_keeps_numbers_and_stamps(bench: Bench) -> None
 def test_the_time_that_sending_takes_is_no_pause(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = bench.outlet._send
+    send = bench.event_socket._send
 
     def slowly(frame: bytes, flags: int) -> None:
         bench.clock.now_ns += 50_000
         send(frame, flags)
 
-    monkeypatch.setattr(bench.outlet, "_send", slowly)
-    publish = bench.outlet.sender(bench.topic)
+    monkeypatch.setattr(bench.event_socket, "_send", slowly)
+    publish = bench.event_socket.sender(bench.topic)
     for _ in range(1000):
         publish(b"x")
-    bench.outlet.flush(bench.topic)
+    bench.event_socket.flush(bench.topic)
 
     frames = bench.frames(1000)
 
@@ -173,15 +173,15 @@ def test_the_rest_of_a_streak_leaves_when_it_is_old_enough(bench: Bench) -> None
         bench.send(b"x")
     bench.frames(STREAK + 1)  # the first one came after a pause
 
-    again_s = bench.outlet.serve()
+    again_s = bench.event_socket.serve()
 
-    assert again_s == LINGER_NS / 1e9
+    assert again_s == MAX_BATCH_AGE_NS / 1e9
     assert not bench.subscriber.poll(50)
     bench.clock.now_ns -= 3600 * 10**9  # somebody sets it
-    bench.steady.now_ns += LINGER_NS
-    bench.outlet.serve()
+    bench.steady.now_ns += MAX_BATCH_AGE_NS
+    bench.event_socket.serve()
     assert numbers(bench.frames(9))[0] == STREAK + 1
-    assert bench.outlet.serve() != LINGER_NS / 1e9
+    assert bench.event_socket.serve() != MAX_BATCH_AGE_NS / 1e9
 
 
 def test_an_open_batch_wakes_the_control_thread_once(bench: Bench) -> None:
@@ -206,7 +206,7 @@ def test_events_of_some_kilobytes_are_gathered_too(bench: Bench) -> None:
 def test_large_events_do_not_fill_a_batch_that_a_small_one_began(bench: Bench) -> None:
     for size in [8] * (STREAK + 1) + [8, *[30_000] * 8] * 3:
         bench.send(bytes(size))
-    bench.outlet.flush(bench.topic)
+    bench.event_socket.flush(bench.topic)
 
     frames = bench.frames(STREAK + 1 + 27)
     assert numbers(frames) == list(range(STREAK + 1 + 27))
@@ -219,7 +219,7 @@ def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
     def work() -> None:
         for size in sizes:
             assert bench.send(bytes(size))
-        bench.outlet.flush(bench.topic)
+        bench.event_socket.flush(bench.topic)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -237,13 +237,13 @@ def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
     ids=["large", "small between", "small first", "mixed"],
 )
 @pytest.mark.parametrize("step_ns", [1000, 30_000])
-def test_who_blocks_loses_nothing_whatever_its_sizes(
+def test_under_block_nothing_is_lost_whatever_the_sizes(
     sizes: list[int], step_ns: int
 ) -> None:
     with new_bench(blocking=True, queue_limit=1000) as bench:
         bench.clock.step_ns = step_ns
         bench.subscriber.rcvhwm = 4  # for a connection that is made now
-        port = bench.outlet.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        port = bench.event_socket.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         bench.subscriber.disconnect(port)
         bench.subscriber.connect(port)
         bench.ask(6)
@@ -253,22 +253,28 @@ def test_who_blocks_loses_nothing_whatever_its_sizes(
         thread.join()
 
 
-def test_the_control_thread_looks_seldom_at_who_is_sending(bench: Bench) -> None:
+def test_the_control_thread_rarely_checks_a_socket_that_is_sending(
+    bench: Bench,
+) -> None:
     bench.send(b"x")
-    with bench.outlet.lock:
+    with bench.event_socket.lock:
         found = []
-        thread = threading.Thread(target=lambda: found.append(bench.outlet.serve()))
+        thread = threading.Thread(
+            target=lambda: found.append(bench.event_socket.serve())
+        )
         thread.start()
         thread.join()
     for _ in range(STREAK + 10):
         bench.send(b"x")
-    with bench.outlet.lock:
-        thread = threading.Thread(target=lambda: found.append(bench.outlet.serve()))
+    with bench.event_socket.lock:
+        thread = threading.Thread(
+            target=lambda: found.append(bench.event_socket.serve())
+        )
         thread.start()
         thread.join()
 
     alone, gathering = found
-    assert gathering == LINGER_NS / 1e9
+    assert gathering == MAX_BATCH_AGE_NS / 1e9
     assert alone is not None
     assert alone > gathering
 
@@ -280,8 +286,8 @@ def test_what_comes_after_a_streak_leaves_after_it(bench: Bench, how: str) -> No
     follow: dict[str, Callable[[], object]] = {
         "pause": lambda: bench.send(b"y"),
         "large": lambda: bench.send(bytes(40_000)),
-        "batch": lambda: bench.outlet.send_batch(bench.topic, [b"y"]),
-        "number": lambda: bench.outlet.take_number(bench.topic, 1, b""),
+        "batch": lambda: bench.event_socket.send_batch(bench.topic, [b"y"]),
+        "number": lambda: bench.event_socket.reserve_number(bench.topic, 1, b""),
     }
     bench.clock.now_ns += 30_000 * (how == "pause")
 
@@ -305,31 +311,31 @@ def test_a_ready_answer_promises_events_that_still_wait(bench: Bench) -> None:
 def test_at_the_end_all_that_waits_is_sent(bench: Bench) -> None:
     for _ in range(STREAK + 10):
         bench.send(b"x")
-    bench.outlet.refuse_events()
+    bench.event_socket.refuse_events()
 
     assert bench.send(b"late") == 0
-    bench.outlet.flush_all(1.0)
+    bench.event_socket.flush_all(1.0)
 
     assert numbers(bench.frames(STREAK + 10)) == list(range(STREAK + 10))
     assert not bench.topic.stamps_ns
 
 
-def test_who_asks_while_another_is_answered_is_answered_too(
+def test_a_request_during_an_answer_is_answered_too(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer is a send, after which the descriptor may tell of nothing."""
-    outlet, answer = bench.outlet, bench.outlet.replies.answer
+    event_socket, answer = bench.event_socket, bench.event_socket.requests.answer
 
     def answer_while_another_asks(address: str, session: int) -> None:
-        monkeypatch.setattr(outlet.replies, "answer", answer)
+        monkeypatch.setattr(event_socket.requests, "answer", answer)
         bench.subscriber.subscribe(ready_topic("A", 12))
-        assert outlet.socket.poll(WAIT_MS)
+        assert event_socket.socket.poll(WAIT_MS)
         answer(address, session)
 
-    monkeypatch.setattr(outlet.replies, "answer", answer_while_another_asks)
+    monkeypatch.setattr(event_socket.requests, "answer", answer_while_another_asks)
     bench.subscriber.subscribe(ready_topic("A", 11))
-    assert outlet.socket.poll(WAIT_MS)
-    outlet.serve()
+    assert event_socket.socket.poll(WAIT_MS)
+    event_socket.serve()
 
     for session in (11, 12):
         assert bench.subscriber.recv().startswith(ready_topic("A", session))

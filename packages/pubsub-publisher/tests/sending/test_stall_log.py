@@ -1,4 +1,4 @@
-"""When it is said that publishing waits for who does not read."""
+"""When a stalled subscriber is logged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from pubsub_common.defaults import LOG_INTERVAL_S
 from pubsub_publisher.sending import stall_log
-from pubsub_publisher.sending.stall_log import Stalls
+from pubsub_publisher.sending.stall_log import StallLog
 
 PORT = 5556
 
@@ -19,10 +19,10 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wait_in_which_events_leave_is_none(caplog: pytest.LogCaptureFixture) -> None:
-    watch = Stalls()
+    watch = StallLog()
 
     for second in range(100):
-        watch.look(second, PORT, float(second))
+        watch.check(second, PORT, float(second))
 
     assert not caplog.messages
 
@@ -30,12 +30,12 @@ def test_a_wait_in_which_events_leave_is_none(caplog: pytest.LogCaptureFixture) 
 def test_a_wait_is_mentioned_when_it_is_long_and_then_seldom(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    watch = Stalls()
+    watch = StallLog()
     now = 1000.0
     said_at = []
     while now < 1000 + 2.5 * LOG_INTERVAL_S:
         before = len(caplog.messages)
-        again_s = watch.look(7, PORT, now)
+        again_s = watch.check(7, PORT, now)
         if len(caplog.messages) > before:
             said_at.append(now)
         now += again_s
@@ -44,4 +44,6 @@ def test_a_wait_is_mentioned_when_it_is_long_and_then_seldom(
     assert len(said_at) == 3
     gaps = [later - sooner for sooner, later in itertools.pairwise(said_at)]
     assert min(gaps) >= LOG_INTERVAL_S
-    assert set(caplog.messages) == {"publishing waits: who is connected does not read"}
+    assert set(caplog.messages) == {
+        "publishing waits: a connected subscriber is not reading"
+    }

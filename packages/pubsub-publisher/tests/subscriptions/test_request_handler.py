@@ -14,7 +14,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
-from pubsub_publisher.subscriptions.request_handler import Replies
+from pubsub_publisher.subscriptions.request_handler import RequestHandler
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
 
@@ -24,16 +24,18 @@ QUESTION = RecoveryRequest("A", SESSION, 9, 2, 4, 0)
 
 
 class Bench:
-    """Replies over a socket that may have no room."""
+    """RequestHandler over a socket that may have no room."""
 
     def __init__(self, kept: int | None = 100) -> None:
         self.full = False
         self.sent: list[bytes] = []
         history = None if kept is None else History(kept, 2**20)
         self.topics = {"A": TopicState("A", history), "B": TopicState("B")}
-        self.replies = Replies(self.topics, self.send)
+        self.requests = RequestHandler(self.topics, self.send)
         numbers = range(6)
-        self.topics["A"].sent(list(numbers), [b"%d" % number for number in numbers])
+        self.topics["A"].mark_sent(
+            list(numbers), [b"%d" % number for number in numbers]
+        )
 
     def send(self, frame: bytes, _flags: int) -> None:
         if self.full:
@@ -41,8 +43,8 @@ class Bench:
         self.sent.append(frame)
 
     def ask(self, question: RecoveryRequest) -> None:
-        self.replies.take(BEGINS + recovery_topic(question))
-        self.replies.answer(ADDRESS, SESSION)
+        self.requests.receive(BEGINS + recovery_topic(question))
+        self.requests.answer(ADDRESS, SESSION)
 
     def answers(self) -> list[tuple[int, list[bytes]]]:
         decoded = [decode_recovery_reply(frame) for frame in self.sent]
@@ -55,7 +57,7 @@ def test_events_that_are_asked_for_are_sent() -> None:
     bench.ask(QUESTION)
 
     assert bench.answers() == [(2, [b"2", b"3", b"4"])]
-    assert bench.replies.asked_at > 0
+    assert bench.requests.last_question_at > 0
 
 
 def test_what_is_gone_is_said_to_be_gone() -> None:
@@ -67,7 +69,7 @@ def test_what_is_gone_is_said_to_be_gone() -> None:
     assert bench.answers() == [(4, [b"4"]), (6, [])]
 
 
-def test_who_keeps_nothing_says_so_at_once() -> None:
+def test_without_a_history_the_answer_is_empty_at_once() -> None:
     bench = Bench(kept=None)
 
     bench.ask(QUESTION)
@@ -88,14 +90,14 @@ def test_a_question_to_another_publisher_is_passed_over(
     bench.ask(question)
 
     assert not bench.sent
-    assert not bench.replies.waiting
+    assert not bench.requests.pending
 
 
 def test_the_end_of_a_question_is_none() -> None:
     bench = Bench()
 
-    bench.replies.take(ENDS + recovery_topic(QUESTION))
-    bench.replies.answer(ADDRESS, SESSION)
+    bench.requests.receive(ENDS + recovery_topic(QUESTION))
+    bench.requests.answer(ADDRESS, SESSION)
 
     assert not bench.sent
 
@@ -105,36 +107,36 @@ def test_answers_wait_for_room_in_order() -> None:
     bench.full = True
     bench.ask(QUESTION)
     bench.ask(QUESTION._replace(first=5, last=5))
-    assert bench.replies.waiting
+    assert bench.requests.pending
 
     bench.full = False
-    bench.replies.answer(ADDRESS, SESSION)
+    bench.requests.answer(ADDRESS, SESSION)
 
     assert bench.answers() == [(2, [b"2", b"3", b"4"]), (5, [b"5"])]
-    assert not bench.replies.waiting
+    assert not bench.requests.pending
 
 
 def test_a_flood_of_questions_is_cut_off() -> None:
     bench = Bench()
     bench.full = True
-    for attempt in range(5000):
-        bench.replies.take(
-            BEGINS + recovery_topic(QUESTION._replace(attempt=attempt % 2**16))
+    for try_send in range(5000):
+        bench.requests.receive(
+            BEGINS + recovery_topic(QUESTION._replace(attempt=try_send % 2**16))
         )
     bench.full = False
 
-    bench.replies.answer(ADDRESS, SESSION)
+    bench.requests.answer(ADDRESS, SESSION)
 
     assert len(bench.sent) == 1024
 
 
-def test_positions_are_told_while_somebody_wants_to_know() -> None:
+def test_positions_are_sent_while_a_subscriber_wants_them() -> None:
     bench = Bench()
-    tell = bench.replies.tell_positions
+    tell = bench.requests.send_positions
     assert tell(ADDRESS, SESSION, now=0.0) is None
 
-    bench.replies.take(BEGINS + position_prefix("A"))
-    bench.replies.take(BEGINS + position_prefix("C"))
+    bench.requests.receive(BEGINS + position_prefix("A"))
+    bench.requests.receive(BEGINS + position_prefix("C"))
 
     assert tell(ADDRESS, SESSION, now=1.0) == POSITION_INTERVAL_S
     assert tell(ADDRESS, SESSION, now=2.0) == POSITION_INTERVAL_S - 1
@@ -144,18 +146,18 @@ def test_positions_are_told_while_somebody_wants_to_know() -> None:
         ("A", SESSION, 6)
     ] * 2
 
-    bench.replies.take(ENDS + position_prefix("A"))
+    bench.requests.receive(ENDS + position_prefix("A"))
     assert tell(ADDRESS, SESSION, now=9.0) is None
-    assert not bench.replies.watched
+    assert not bench.requests.positions_wanted
 
 
 def test_a_position_that_finds_no_room_is_left_out() -> None:
     bench = Bench()
-    bench.replies.take(BEGINS + position_prefix("A"))
+    bench.requests.receive(BEGINS + position_prefix("A"))
     bench.full = True
 
     assert (
-        bench.replies.tell_positions(ADDRESS, SESSION, now=1.0) == POSITION_INTERVAL_S
+        bench.requests.send_positions(ADDRESS, SESSION, now=1.0) == POSITION_INTERVAL_S
     )
 
 
@@ -163,62 +165,60 @@ def test_a_subscriber_that_has_more_topics_now_is_ready_with_all_of_them() -> No
     """They come over several connections, so those of before say nothing of the others."""
     bench = Bench()
     for number, (name, topics) in enumerate([("x", 2), ("A", 4), ("y", 2), ("B", 4)]):
-        assert bench.replies.audience.subscribers == set(), f"after {number}"
-        bench.replies.take(BEGINS + ready_topic(name, 9, topics))
-    assert bench.replies.audience.subscribers == {9}
+        assert bench.requests.ready_subscribers.subscribers == set(), f"after {number}"
+        bench.requests.receive(BEGINS + ready_topic(name, 9, topics))
+    assert bench.requests.ready_subscribers.subscribers == {9}
 
-    bench.replies.take(ENDS + ready_topic("x", 9, 2))
+    bench.requests.receive(ENDS + ready_topic("x", 9, 2))
 
-    assert bench.replies.audience.subscribers == set()
+    assert bench.requests.ready_subscribers.subscribers == set()
 
 
-def test_who_may_not_have_heard_of_us_yet_is_ready_with_as_many_topics_as_it_will_have() -> (
-    None
-):
+def test_a_listener_is_ready_with_as_many_topics_as_the_broker_expects() -> None:
     """It has A by a wildcard, from another publisher; B is only ours."""
     bench = Bench()
-    bench.replies.take(BEGINS + ready_topic("A", 9))
-    bench.replies.take(BEGINS + ready_topic("A", 8))
-    bench.replies.audience.expect(
+    bench.requests.receive(BEGINS + ready_topic("A", 9))
+    bench.requests.receive(BEGINS + ready_topic("A", 8))
+    bench.requests.ready_subscribers.expect(
         {9: 2}
     )  # the broker's word may come later than the question
-    assert bench.replies.audience.subscribers == {8}
+    assert bench.requests.ready_subscribers.subscribers == {8}
 
-    bench.replies.take(BEGINS + ready_topic("x", 9))
-    assert bench.replies.audience.subscribers == {8}
-    bench.replies.take(BEGINS + ready_topic("B", 9))
-    assert bench.replies.audience.subscribers == {8, 9}
+    bench.requests.receive(BEGINS + ready_topic("x", 9))
+    assert bench.requests.ready_subscribers.subscribers == {8}
+    bench.requests.receive(BEGINS + ready_topic("B", 9))
+    assert bench.requests.ready_subscribers.subscribers == {8, 9}
 
-    bench.replies.take(ENDS + ready_topic("B", 9))
-    assert bench.replies.audience.subscribers == {8}
-    bench.replies.audience.expect({})
-    assert bench.replies.audience.subscribers == {8, 9}
+    bench.requests.receive(ENDS + ready_topic("B", 9))
+    assert bench.requests.ready_subscribers.subscribers == {8}
+    bench.requests.ready_subscribers.expect({})
+    assert bench.requests.ready_subscribers.subscribers == {8, 9}
 
 
 def test_what_is_no_subscription_is_counted_said_once_and_ends_none(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench()
-    bench.replies.take(BEGINS + ready_topic("A", 9))
+    bench.requests.receive(BEGINS + ready_topic("A", 9))
 
     for nonsense in (b"", b"\x02" + ready_topic("A", 9), b"GET / HTTP/1.1"):
-        bench.replies.take(nonsense)
+        bench.requests.receive(nonsense)
 
-    assert bench.replies.malformed_count == 3
+    assert bench.requests.malformed_count == 3
     assert len(caplog.messages) == 1
-    assert bench.replies.audience.subscribers == {9}
+    assert bench.requests.ready_subscribers.subscribers == {9}
 
 
 def test_the_ready_handshake_is_answered_beside_it() -> None:
     bench = Bench()
 
-    bench.replies.take(BEGINS + ready_topic("A", 9))
-    bench.replies.answer(ADDRESS, SESSION)
+    bench.requests.receive(BEGINS + ready_topic("A", 9))
+    bench.requests.answer(ADDRESS, SESSION)
 
     answered = decode_ready_reply(bench.sent[0])
     assert answered is not None
     assert (answered[0], answered[1].sequence) == ("A", 6)
-    assert bench.replies.audience.subscribers == {9}
+    assert bench.requests.ready_subscribers.subscribers == {9}
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_the_ready_handshake_is_answered_beside_it() -> None:
 def test_other_subscriptions_are_none_of_ours(message: bytes) -> None:
     bench = Bench()
 
-    bench.replies.take(message)
-    bench.replies.answer(ADDRESS, SESSION)
+    bench.requests.receive(message)
+    bench.requests.answer(ADDRESS, SESSION)
 
     assert not bench.sent
-    assert not bench.replies.watched
+    assert not bench.requests.positions_wanted

@@ -27,7 +27,7 @@ def test_the_last_events_are_kept_within_both_limits(
     kept = sent[-limit:]
     while len(kept) > 1 and sum(len(payload) for _, payload in kept) > limit_bytes:
         del kept[0]
-    first, stamps_ns, payloads = history.part(0, len(sent))
+    first, stamps_ns, payloads = history.select(0, len(sent))
     assert list(zip(stamps_ns, payloads, strict=True)) == kept
     assert first == len(sent) - len(kept)
     assert (history.first, history.end, len(history)) == (first, len(sent), len(kept))
@@ -41,7 +41,7 @@ def test_a_part_is_what_is_kept_of_what_is_asked_for(
     for number in range(sent):
         history.add(number, b"%d" % number)
 
-    start, stamps_ns, payloads = history.part(first, first + more)
+    start, stamps_ns, payloads = history.select(first, first + more)
 
     wanted = [
         number
@@ -61,10 +61,10 @@ def test_a_part_has_so_many_events_and_bytes_at_most() -> None:
         large.add(number, bytes(REPLY_MAX_BYTES // 2))
         huge.add(number, bytes(REPLY_MAX_BYTES + 1))
 
-    assert small.part(10, 999) == (
+    assert small.select(10, 999) == (
         10,
         list(range(10, 10 + REPLY_MAX_EVENTS)),
         [b""] * REPLY_MAX_EVENTS,
     )
-    assert large.part(0, 2)[1] == [0, 1]
-    assert huge.part(1, 2)[1] == [1]
+    assert large.select(0, 2)[1] == [0, 1]
+    assert huge.select(1, 2)[1] == [1]

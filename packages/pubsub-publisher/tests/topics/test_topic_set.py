@@ -6,11 +6,11 @@ import pytest
 
 from pubsub_common.errors import ConfigError
 from pubsub_publisher.topics.history import History
-from pubsub_publisher.topics.topic_set import Strengths, TopicBook
+from pubsub_publisher.topics.topic_set import Strengths, TopicSet
 
 
-def book(*topics: str, strengths: Strengths = None) -> TopicBook:
-    return TopicBook(topics, strengths, lambda: None)
+def book(*topics: str, strengths: Strengths = None) -> TopicSet:
+    return TopicSet(topics, strengths, lambda: None)
 
 
 def test_strengths_are_of_all_topics_or_by_topic() -> None:
@@ -37,9 +37,9 @@ def test_one_strength_for_added_topics_is_not_for_the_others() -> None:
 def test_a_topic_that_left_is_remembered_without_its_strength() -> None:
     topics = book("A", "B", strengths=1)
     state = topics.states["B"]
-    state.sent([1], [b""])
+    state.mark_sent([1], [b""])
 
-    topics.keep(topics.without(["B"]))
+    topics.retain(topics.excluding(["B"]))
 
     assert (topics.names, topics.strengths) == (("A",), {"A": 1})
     assert topics.published() == {"A": 0}
@@ -53,7 +53,7 @@ def test_what_is_not_there_cannot_leave_and_one_must_stay() -> None:
 
     for leaving in (["B"], ["A"]):
         with pytest.raises(ConfigError):
-            topics.without(leaving)
+            topics.excluding(leaving)
     assert topics.names == ("A",)
 
 
@@ -71,17 +71,17 @@ def test_an_error_changes_nothing() -> None:
 def test_only_one_topic_goes_without_saying() -> None:
     alone, two = book("A"), book("A", "B")
 
-    assert alone.default(None) is alone.states["A"]
-    assert two.default(None) is None
-    assert two.default("B") is two.states["B"]
+    assert alone.default_topic(None) is alone.states["A"]
+    assert two.default_topic(None) is None
+    assert two.default_topic("B") is two.states["B"]
     with pytest.raises(ConfigError, match="'C' is not one of this publisher's topics"):
-        two.default("C")
+        two.default_topic("C")
 
 
 def test_each_topic_has_a_history_of_its_own() -> None:
-    topics = TopicBook(["A", "B"], None, lambda: History(10, 100))
+    topics = TopicSet(["A", "B"], None, lambda: History(10, 100))
 
-    topics.states["A"].sent([1], [b"x"])
+    topics.states["A"].mark_sent([1], [b"x"])
 
     assert [len(state.history or ()) for state in topics.states.values()] == [1, 0]
 
@@ -90,6 +90,6 @@ def test_what_is_wrong_with_an_event_is_said() -> None:
     topics = book("A")
 
     with pytest.raises(ConfigError, match="'B' is not one of"):
-        topics.complain("B", b"")
+        topics.raise_invalid("B", b"")
     with pytest.raises(ConfigError, match="bytes or text, not int"):
-        topics.complain("A", 5)
+        topics.raise_invalid("A", 5)

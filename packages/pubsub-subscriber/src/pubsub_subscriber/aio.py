@@ -1,4 +1,4 @@
-"""The subscriber for asyncio. Shell.
+"""The subscriber class for asyncio.
 
 Theory of operation
 -------------------
@@ -30,7 +30,7 @@ from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.sequence import Counts
-from pubsub_subscriber.receiving.asyncio_watcher import Watch
+from pubsub_subscriber.receiving.asyncio_watcher import AsyncioWatcher
 from pubsub_subscriber.subscriber import Subscriber as SyncSubscriber
 
 _MAX_WAIT_S: Final = 3600.0
@@ -51,7 +51,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._inner = SyncSubscriber(*args, **kwargs)
         self._receiver = self._inner._receiver
-        self._watch = Watch(self._receiver)
+        self._watcher = AsyncioWatcher(self._receiver)
         self._leaving = False
 
     # Set-up and end
@@ -61,7 +61,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         the synchronous one does."""
         await super().configure()
         try:
-            self._watch.begin()
+            self._watcher.start()
         except BaseException:
             await self.disconnect()
             raise
@@ -72,7 +72,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
             return
         self._leaving = True  # a thread has the sockets now
         try:
-            self._watch.end()
+            self._watcher.stop()
             await super().disconnect()
         finally:
             self._leaving = False
@@ -145,7 +145,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
 
     async def wait_until_ready(self, timeout_s: float | None = None) -> None:
         """Wait until every publisher of our topics that the broker knows has answered:
-        all it publishes from here on arrives. Events that arrive meanwhile are kept.
+        all it publishes from here on arrives. Events that arrive meanwhile are buffered.
 
         Raises:
             NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
@@ -153,9 +153,9 @@ class Subscriber(Asynchronous[SyncSubscriber]):
             PubSubError: as iteration does.
         """
         self._check_ours()
-        for until in self._inner._get_ready(timeout_s):
+        for until in self._inner._ready_steps(timeout_s):
             if until is None:
-                self._watch.wake_all()  # what was kept is theirs
+                self._watcher.wake_all()  # what was buffered is theirs
                 await self._yield_to_loop()
             else:
                 await self._pause(until)
@@ -193,7 +193,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         self._check_ours()
         found = take()
         if found is not None:
-            self._watch.wake_all()  # others may wait for what is left
+            self._watcher.wake_all()  # others may wait for what is left
         return found
 
     async def _wait(self, deadline: float | None) -> bool:
@@ -208,12 +208,12 @@ class Subscriber(Asynchronous[SyncSubscriber]):
     async def _pause(self, deadline: float | None) -> None:
         """Wait for frames, for something to settle, or for the deadline."""
         self._inner._check_usable()
-        settlement = self._inner._settlement
-        if settlement.next_deadline() is not None and settlement.settle(
-            self._receiver.kept
+        timers = self._inner._timers
+        if timers.next_deadline() is not None and timers.run_due(
+            self._receiver.buffered
         ):
             return
-        due = [at for at in (deadline, settlement.next_deadline()) if at is not None]
+        due = [at for at in (deadline, timers.next_deadline()) if at is not None]
         timeout_s = min(due, default=float("inf")) - time.monotonic()
         self._since_yield = 0
-        await self._watch.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))
+        await self._watcher.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))

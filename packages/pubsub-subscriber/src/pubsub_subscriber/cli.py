@@ -1,4 +1,4 @@
-"""The console script ``pubsub-subscriber``. Shell."""
+"""The console script ``pubsub-subscriber``."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def build(
     """
     from pubsub_subscriber.subscriber import Subscriber
 
-    limit = output_options.limit(options)
+    limit = output_options.event_limit(options)
     return Subscriber(
         filename=filename or options["--filename"],
         broker_address=console_script.required(options, "--broker-address", "-b HOST"),
@@ -106,10 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         measure = Measure(options["--details"], options["--report"])
         listen = measure.listener(None)
-        follow = output_options.follow(options, listen)
+        print_events = output_options.event_printer(options, listen)
         subscriber = build(options, on_event=listen)
         try:
-            run(subscriber, follow=follow, quiet=options["--quiet"])
+            run(subscriber, print_events=print_events, quiet=options["--quiet"])
         finally:
             measure.write(subscriber)
 
@@ -119,10 +119,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(
     subscriber: Subscriber,
     *,
-    follow: Callable[[Subscriber], object] | None = None,
+    print_events: Callable[[Subscriber], object] | None = None,
     quiet: bool = False,
 ) -> None:
-    """Receive what the subscriber is made for, as `follow` does or by `notify`, and sum
+    """Receive what the subscriber is made for, as `print_events` does or by `notify`, and sum
     up at the end unless ``quiet``."""
     from pubsub_common.errors import NotReady
 
@@ -135,8 +135,8 @@ def run(
         with contextlib.suppress(NotReady):
             stack.enter_context(subscriber)
         try:
-            if follow is not None:
-                follow(subscriber)
+            if print_events is not None:
+                print_events(subscriber)
             else:
                 subscriber.notify()
         finally:

@@ -1,4 +1,4 @@
-"""The subscriber as a program part: sockets around the protocol. Shell.
+"""The subscriber class for programs that use threads.
 
 The user's thread receives (`pubsub_subscriber.receiving.receiver`). The control thread learns of
 publishers and connects the sockets to them, under each socket's lock.
@@ -47,22 +47,22 @@ from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_common.protocol.wildcards import validate_subscriptions
 from pubsub_subscriber.connections.direct import (
-    SOCKETS,
-    SeparateWays,
-    SharedWay,
-    allow_files,
+    MAX_SOCKETS,
+    DirectConnections,
+    SecureDirectConnections,
+    raise_open_file_limit,
 )
-from pubsub_subscriber.connections.interface import Ways
-from pubsub_subscriber.connections.sub_socket import Inlet
-from pubsub_subscriber.connections.via_broker import BrokerWays
-from pubsub_subscriber.measurement.latency_recorder import Recorder
-from pubsub_subscriber.receiving.fast_path import Intake
+from pubsub_subscriber.connections.interface import Connections
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.connections.via_broker import BrokerConnections
+from pubsub_subscriber.measurement.latency_recorder import LatencyRecorder
+from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.receiver import Receiver
-from pubsub_subscriber.receiving.timers import Settlement
-from pubsub_subscriber.streams.publisher_events import Presence
+from pubsub_subscriber.receiving.timers import Timers
+from pubsub_subscriber.streams.publisher_events import PublisherEvents
 from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import SETTLE_S, Streams
-from pubsub_subscriber.streams.subscribed_topics import Names
+from pubsub_subscriber.streams.stream_table import GRACE_S, StreamTable
+from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
 
 _log = logging.getLogger(__name__)
 
@@ -162,53 +162,53 @@ class Subscriber:
         self._queue_limit = queue_limit
         self._on_event = on_event
         self._on_gap = on_gap
-        self._presence = Presence(on_publisher)
-        self._recorder = Recorder()
-        self._streams = Streams()
+        self._publisher_events = PublisherEvents(on_publisher)
+        self._recorder = LatencyRecorder()
+        self._streams = StreamTable()
         # Guards streams, and that connections follow them. Taken before a socket's.
-        self._state = threading.Lock()
+        self._lock = threading.Lock()
         self._recovery: Recovery | None = None
         if recover or start == "history":
             self._recovery = Recovery(
                 lambda: self.session,
                 recover_timeout_s,
-                hold=queue_limit,
+                max_held=queue_limit,
                 from_start=start == "history",
             )
         self._lost: dict[str, int] = {}  # by topic
-        self._names = Names(self.topics)
-        self._settlement = Settlement(
+        self._subscribed = SubscribedTopics(self.topics)
+        self._timers = Timers(
             self._streams,
             self._recovery,
-            self._state,
-            self._report,
-            self._let_go,
-            lambda session, topic: self._ways.inlet(session, topic),
+            self._lock,
+            self._report_gap,
+            self._disconnect_gone,
+            lambda session, topic: self._connections.socket_for(session, topic),
         )
-        self._intake = Intake(
-            self._names,
+        self._fast_path = FastPath(
+            self._subscribed,
             self._streams,
-            self._state,
+            self._lock,
             self._now_ns,
-            self._report,
+            self._report_gap,
             self._recovery,
-            self._settlement.carry_out,
+            self._timers.send_questions,
         )
         self._epoch: int | None = None
         self._keys = client_keys(keys)
         self._receiver = Receiver(
-            self._intake,
+            self._fast_path,
             None if indefinite else max_event_count,
             self._check_usable,
-            self._settlement.settle,
-            self._settlement.next_deadline,
-            None if self._recovery is None else self._settlement.poll,
+            self._timers.run_due,
+            self._timers.next_deadline,
+            None if self._recovery is None else self._timers.run_due_while_busy,
         )
         self._sockets = self._receiver.sockets
-        self._via_broker = BrokerWays(
-            self._sockets, self._new_inlet, self._names.in_all
+        self._via_broker = BrokerConnections(
+            self._sockets, self._new_sub_socket, self._subscribed.total_topics
         )
-        self._ways = self._choose_ways()
+        self._connections = self._choose_connections()
         self._notifications: deque[PublishersUpdated] = deque()
         self._configured = False
         self._control: ControlClient | None = None
@@ -227,8 +227,8 @@ class Subscriber:
         """
         separate = self._keys is not None and not self.centralized
         if separate:
-            allow_files()
-        self._context = new_context(SOCKETS if separate else None)
+            raise_open_file_limit()
+        self._context = new_context(MAX_SOCKETS if separate else None)
         self._receiver.waker = Waker()
         self._configured = True
         try:
@@ -255,7 +255,7 @@ class Subscriber:
             ),
             self._on_session_update,
             lost=lambda: dict(self._lost),
-            service=self._look_at_ways,
+            service=self._check_connections,
             keys=self._keys,
             latency=self._receiver.latency,
         )
@@ -277,7 +277,7 @@ class Subscriber:
         Its notifications come on the control connection, so ``notify_port``, a
         separate port in earlier versions, is not used.
         """
-        self._ways.begin(self._names)
+        self._connections.subscribe(self._subscribed)
 
     def setup_publisher_direct_connections(
         self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
@@ -285,14 +285,14 @@ class Subscriber:
         """Decentralized: connect to the publishers that the broker has named."""
         for item in notification or ():
             info = msgspec.convert(item, PublisherInfo, from_attributes=True)
-            if self._ways.join(info):
+            if self._connections.connect(info):
                 self._receiver.wake()
 
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in
         the decentralized model, connect to the new ones."""
         changes: list[PublishersUpdated] = []
-        with self._state:
+        with self._lock:
             while self._notifications:
                 change = self._notifications.popleft()
                 changes.append(change)
@@ -301,22 +301,24 @@ class Subscriber:
                     info = self._streams.publisher(departure.session)
                     self._streams.leave(departure, now)
                     if departure.revoked and info is not None and not self.centralized:
-                        self._ways.leave(info, address_in_use=False)
+                        self._connections.disconnect(info, address_in_use=False)
                 for info in change.joined:
                     self._streams.join(info)
-                if self._learn(change.joined) or change.ports:
+                if self._add_wildcard_topics(change.joined) or change.ports:
                     if self.centralized:
                         self.setup_broker_topic_port_connections(
                             {**self._via_broker.ports, **change.ports}
                         )
                     else:
-                        self._ways.begin(self._names)
+                        self._connections.subscribe(self._subscribed)
                 if not self.centralized:
                     self.setup_publisher_direct_connections(change.joined)
         self._receiver.wake()  # departures have deadlines, joins change readiness
         for change in changes:
             # Without the lock, which the user may need for `counts`.
-            self._presence.change(change.joined, [each.session for each in change.left])
+            self._publisher_events.change(
+                change.joined, [each.session for each in change.left]
+            )
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
@@ -365,7 +367,7 @@ class Subscriber:
     @property
     def malformed_count(self) -> int:
         """How many messages were no events."""
-        return self._intake.malformed_count
+        return self._fast_path.malformed_count
 
     def __iter__(self) -> Iterator[Event]:
         """Events as they arrive, until ``max_event_count`` or, when ``indefinite``,
@@ -391,7 +393,7 @@ class Subscriber:
     def parse_publish_event(self, topic: str = "") -> Event | None:
         """The next event that has arrived, of ``topic`` if one is named, without
         waiting; None when there is none. Events of other topics stay for later."""
-        return self._receiver.arrived(topic)
+        return self._receiver.next_arrived(topic)
 
     def batches(self) -> Iterator[Batch]:
         """Events as they arrive, as iteration gives them, but those that were published
@@ -434,7 +436,7 @@ class Subscriber:
 
     def wait_until_ready(self, timeout_s: float | None = None) -> None:
         """Wait until every publisher of our topics that the broker knows has answered:
-        all it publishes from here on arrives. Events that arrive meanwhile are kept.
+        all it publishes from here on arrives. Events that arrive meanwhile are buffered.
 
         Raises:
             NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
@@ -442,18 +444,18 @@ class Subscriber:
             PubSubError: this subscriber is not connected, or the broker refuses it
                 since it restarted.
         """
-        for until in self._get_ready(timeout_s):
+        for until in self._ready_steps(timeout_s):
             if until is not None:
-                self._receiver.wait(until, self._receiver.kept)
+                self._receiver.wait(until, self._receiver.buffered)
 
-    def _get_ready(self, timeout_s: float | None) -> Iterator[float | None]:
+    def _ready_steps(self, timeout_s: float | None) -> Iterator[float | None]:
         """The steps of `wait_until_ready`: at each the caller is to wait for frames, but
         not longer than until the given time; None: no need to wait."""
         self._check_usable()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         ask_at = time.monotonic() + _ASK_AGAIN_S
         while self._streams.awaited():
-            arrived = self._receiver.fetch(self._receiver.kept)
+            arrived = self._receiver.fetch(self._receiver.buffered)
             if not self._streams.awaited():
                 return
             now = time.monotonic()
@@ -461,8 +463,8 @@ class Subscriber:
                 raise NotReady(f"{self._streams.awaited()} answers are missing")
             if now >= ask_at:
                 ask_at = now + _ASK_AGAIN_S
-                for inlet in self._sockets.open:
-                    arrived |= inlet.ask_again()
+                for sub_socket in self._sockets.open:
+                    arrived |= sub_socket.repeat_ready_questions()
             if arrived:
                 yield None
             else:
@@ -470,9 +472,9 @@ class Subscriber:
 
     def counts(self) -> Counts:
         """How many events were received, lost, duplicated and reordered so far."""
-        with self._state:
+        with self._lock:
             counts = self._streams.counts()
-        counts.received -= self._receiver.undelivered()
+        counts.received -= self._receiver.buffered_count()
         return counts
 
     def latency_error_ns(self) -> tuple[int, int] | None:
@@ -500,7 +502,7 @@ class Subscriber:
         if not self._configured:
             raise PubSubError("this subscriber is not connected: call configure first")
 
-    def _report(self, gap: Gap) -> None:
+    def _report_gap(self, gap: Gap) -> None:
         _log.info(
             "lost %d events of %s (%d to %d)", gap.count, gap.topic, gap.first, gap.last
         )
@@ -508,7 +510,7 @@ class Subscriber:
         if self._on_gap is not None:
             self._on_gap(gap)
 
-    def _let_go(self, gone: list[PublisherInfo]) -> bool:
+    def _disconnect_gone(self, gone: list[PublisherInfo]) -> bool:
         """End the connections to publishers, and give up topics that were there by a
         wildcard, if nobody publishes them any more; under the lock. True when events may
         have arrived meanwhile."""
@@ -516,12 +518,14 @@ class Subscriber:
         for info in gone:
             if info.address:
                 in_use = self._streams.address_in_use(info.address)
-                arrived |= self._ways.leave(info, address_in_use=in_use)
-        if self._ways.may_forget():
+                arrived |= self._connections.disconnect(info, address_in_use=in_use)
+        if self._connections.may_unsubscribe():
             for topic in {topic for info in gone for topic in info.topics}:
-                if not self._streams.published(topic) and self._names.forget(topic):
-                    self._intake.remove(topic)
-                    arrived |= self._ways.forget(topic)
+                if not self._streams.published(topic) and self._subscribed.remove(
+                    topic
+                ):
+                    self._fast_path.remove(topic)
+                    arrived |= self._connections.unsubscribe(topic)
         return arrived
 
     # Inside: the control thread
@@ -538,17 +542,17 @@ class Subscriber:
 
     def _on_registered(self, reply: Registered) -> None:
         self.session = reply.session
-        with self._state:
-            self._streams.settle_s = max(SETTLE_S, reply.lease_s)
+        with self._lock:
+            self._streams.grace_s = max(GRACE_S, reply.lease_s)
             another = reply.epoch != self._epoch
             if self.centralized and another:
-                self._streams.forget_answers()  # they came through another broker
+                self._streams.clear_answers()  # they came through another broker
             self._epoch = reply.epoch
-            self._learn(reply.publishers)
+            self._add_wildcard_topics(reply.publishers)
             if not self.centralized:
                 self.setup_notification_polling()
             elif another:
-                self._names.replace(reply.ports)
+                self._subscribed.replace(reply.ports)
                 self.setup_broker_topic_port_connections(reply.ports)
             else:
                 # Who is not there at present may come back: a connection that was given
@@ -562,43 +566,47 @@ class Subscriber:
             if not self.centralized:
                 self.setup_publisher_direct_connections(new)
         self._receiver.wake()
-        self._presence.replace(reply.publishers)
+        self._publisher_events.replace(reply.publishers)
 
-    def _look_at_ways(self) -> float | None:
-        with self._state:
-            return self._ways.look()
+    def _check_connections(self) -> float | None:
+        with self._lock:
+            return self._connections.check()
 
-    def _learn(self, publishers: Iterable[PublisherInfo]) -> bool:
+    def _add_wildcard_topics(self, publishers: Iterable[PublisherInfo]) -> bool:
         """Take in topics that a wildcard of ours stands for; True when one is new."""
-        new = self._names.learn(publishers)
+        new = self._subscribed.add_of(publishers)
         for topic in new:
-            self._intake.add(topic)
+            self._fast_path.add(topic)
         return bool(new)
 
     # Inside: sockets
 
-    def _choose_ways(self) -> Ways:
+    def _choose_connections(self) -> Connections:
         if self.centralized:
             return self._via_broker
         if self._keys is None:
-            return SharedWay(self._sockets, self._new_inlet)
+            return DirectConnections(self._sockets, self._new_sub_socket)
         has_left = self._streams.has_left
-        return SeparateWays(self._sockets, self._new_inlet, self._keys.pair, has_left)
+        return SecureDirectConnections(
+            self._sockets, self._new_sub_socket, self._keys.pair, has_left
+        )
 
-    def _new_inlet(self, topics: Iterable[str]) -> Inlet:
-        names = tuple(topics)
+    def _new_sub_socket(self, topics: Iterable[str]) -> SubSocket:
+        topics = tuple(topics)
         # Of several publishers each answers for its own topics.
-        in_all = self._names.in_all(names) if self.centralized else 0
-        inlet = Inlet(
+        total_topics = self._subscribed.total_topics(topics) if self.centralized else 0
+        sub_socket = SubSocket(
             self._context,
-            names,
+            topics,
             self.session,
             self._queue_limit,
-            in_all=in_all,
+            total_topics=total_topics,
             positions=self._recovery is not None,
         )
         if self.centralized and self._keys is not None:
             from pubsub_common.security.keys import configure_curve_client
 
-            configure_curve_client(inlet.socket, self._keys.pair, self._keys.broker)
-        return inlet
+            configure_curve_client(
+                sub_socket.socket, self._keys.pair, self._keys.broker
+            )
+        return sub_socket

@@ -12,9 +12,12 @@ import zmq
 from pubsub_common.net.sockets import new_context
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.keys import new_key_pair
-from pubsub_subscriber.connections.direct import SeparateWays, allow_files
+from pubsub_subscriber.connections.direct import (
+    SecureDirectConnections,
+    raise_open_file_limit,
+)
 from pubsub_subscriber.connections.socket_set import SocketSet
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 
 KEY = new_key_pair().public
 
@@ -25,19 +28,19 @@ def info(session: int) -> PublisherInfo:
 
 
 class Bench:
-    """Ways in a context that has room for two sockets more than it has now: not for one
+    """Connections in a context that has room for two sockets more than it has now: not for one
     publisher, which takes three."""
 
     def __init__(self) -> None:
         self.sockets = SocketSet(lambda: None)
         self.left: set[int] = set()
         self._context = new_context(2)
-        self.ways = SeparateWays(
-            self.sockets, self._new_inlet, new_key_pair(), self.left.__contains__
+        self.connections = SecureDirectConnections(
+            self.sockets, self._new_sub_socket, new_key_pair(), self.left.__contains__
         )
 
-    def _new_inlet(self, topics: Iterable[str]) -> Inlet:
-        return Inlet(self._context, topics, 5, 10)
+    def _new_sub_socket(self, topics: Iterable[str]) -> SubSocket:
+        return SubSocket(self._context, topics, 5, 10)
 
     def make_room(self) -> None:
         """As if another program had ended."""
@@ -57,46 +60,48 @@ def bench() -> Iterator[Bench]:
     bench.close()
 
 
-def test_who_cannot_have_a_socket_is_heard_when_there_is_one(
+def test_a_publisher_without_a_socket_is_connected_when_there_is_one(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     for session in (1, 2):
-        bench.ways.join(info(session))
-    assert bench.ways.look() is not None  # it looks again
-    assert bench.ways.inlet(1, "A") is None
+        bench.connections.connect(info(session))
+    assert bench.connections.check() is not None  # it looks again
+    assert bench.connections.socket_for(1, "A") is None
     assert not bench.sockets.open
 
     bench.make_room()
-    bench.ways.look()
+    bench.connections.check()
 
-    assert bench.ways.inlet(1, "A") is not None
-    assert bench.ways.inlet(2, "A") is not None
+    assert bench.connections.socket_for(1, "A") is not None
+    assert bench.connections.socket_for(2, "A") is not None
     assert len(bench.sockets.open) == 2
     assert len(caplog.messages) == 1
 
 
-def test_who_has_left_before_there_was_one_is_not_connected_to(bench: Bench) -> None:
+def test_a_publisher_that_left_before_there_was_a_socket_is_not_connected(
+    bench: Bench,
+) -> None:
     for session in (1, 2):
-        bench.ways.join(info(session))
+        bench.connections.connect(info(session))
     bench.left.add(1)
-    bench.ways.leave(info(2), address_in_use=False)
+    bench.connections.disconnect(info(2), address_in_use=False)
 
     bench.make_room()
 
-    assert bench.ways.look() is None
+    assert bench.connections.check() is None
     assert not bench.sockets.open
 
 
 def test_other_errors_are_not_passed_over(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_topics: Iterable[str]) -> Inlet:
+    def broken(_topics: Iterable[str]) -> SubSocket:
         raise zmq.ZMQError(errno.EFAULT)
 
-    monkeypatch.setattr(bench.ways, "_new_inlet", broken)
+    monkeypatch.setattr(bench.connections, "_new_sub_socket", broken)
 
     with pytest.raises(zmq.ZMQError):
-        bench.ways.join(info(1))
+        bench.connections.connect(info(1))
 
 
 @pytest.mark.parametrize(
@@ -118,6 +123,6 @@ def test_as_many_files_are_allowed_as_may_be(
     monkeypatch.setattr(resource, "getrlimit", lambda _what: before)
     monkeypatch.setattr(resource, "setrlimit", lambda _what, them: asked.append(them))
 
-    allow_files()
+    raise_open_file_limit()
 
     assert asked == ([] if after is None else [after])

@@ -9,7 +9,7 @@ import zmq
 
 from pubsub_common.net.sockets import new_context
 from pubsub_subscriber.connections.socket_set import SocketSet
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
 def test_a_change_is_seen_and_told(context: zmq.Context[zmq.Socket[bytes]]) -> None:
     told: list[object] = []
     sockets = SocketSet(lambda: told.append(sockets.open))
-    first, second = (Inlet(context, ["A"], 5, 10) for _ in range(2))
+    first, second = (SubSocket(context, ["A"], 5, 10) for _ in range(2))
 
     sockets.add(7, first)
     sockets.add(8, second)
@@ -43,7 +43,7 @@ def test_what_is_gone_through_does_not_change(
 ) -> None:
     sockets = SocketSet(lambda: None)
     for number in range(3):
-        sockets.add(number, Inlet(context, ["A"], 5, 10))
+        sockets.add(number, SubSocket(context, ["A"], 5, 10))
 
     seen = 0
     for number, _ in enumerate(sockets.open):

@@ -9,34 +9,34 @@ import zmq
 from support.subscriber_peers import RawPublisher, free_port, wait_for
 
 from pubsub_common.protocol.events import decode_event, ready_topic
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 
 NewPublisher = Callable[..., RawPublisher]
-NewInlet = Callable[..., Inlet]
+NewSubSocket = Callable[..., SubSocket]
 
 
 @pytest.fixture
-def new_inlet(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[NewInlet]:
-    """Makes inlets of subscriber session 5, and closes them after the test."""
-    opened: list[Inlet] = []
+def new_sub_socket(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[NewSubSocket]:
+    """Makes sockets of subscriber session 5, and closes them after the test."""
+    opened: list[SubSocket] = []
 
-    def make(*topics: str, queue_limit: int = 1000) -> Inlet:
-        inlet = Inlet(context, topics, 5, queue_limit)
-        opened.append(inlet)
-        return inlet
+    def make(*topics: str, queue_limit: int = 1000) -> SubSocket:
+        sub_socket = SubSocket(context, topics, 5, queue_limit)
+        opened.append(sub_socket)
+        return sub_socket
 
     yield make
-    for inlet in opened:
-        inlet.close(0)
+    for sub_socket in opened:
+        sub_socket.close(0)
 
 
-def receive(inlet: Inlet) -> bytes:
+def receive(sub_socket: SubSocket) -> bytes:
     """The next frame."""
     found: list[bytes] = []
 
     def look() -> bool:
-        with inlet.lock:
-            frame = inlet.receive()
+        with sub_socket.lock:
+            frame = sub_socket.receive()
         if frame is not None:
             found.append(frame)
         return bool(found)
@@ -46,11 +46,11 @@ def receive(inlet: Inlet) -> bytes:
 
 
 def test_a_publisher_learns_of_each_topic_and_then_of_its_ready_topic(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher("A", "B")
 
-    new_inlet("B", "A").connect(publisher.address)
+    new_sub_socket("B", "A").connect(publisher.address)
 
     assert [publisher.next_subscription() for _ in range(4)] == [
         (True, b"A\0"),
@@ -61,130 +61,132 @@ def test_a_publisher_learns_of_each_topic_and_then_of_its_ready_topic(
 
 
 def test_only_the_topic_itself_is_received(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher("A", "AB")
-    inlet = new_inlet("A")
-    inlet.connect(publisher.address)
+    sub_socket = new_sub_socket("A")
+    sub_socket.connect(publisher.address)
     publisher.wait_for_ready()
 
     publisher.publish("AB", b"not for us")
     publisher.publish("A", b"for us")
 
-    assert decode_event(receive(inlet)).payload == b"for us"
+    assert decode_event(receive(sub_socket)).payload == b"for us"
 
 
-def test_several_publishers_feed_one_inlet(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+def test_several_publishers_feed_one_socket(
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     publishers = [new_publisher("A") for _ in range(3)]
-    inlet = new_inlet("A")
+    sub_socket = new_sub_socket("A")
     for publisher in publishers:
-        inlet.connect(publisher.address)
+        sub_socket.connect(publisher.address)
         publisher.wait_for_ready()
         publisher.publish("A")
 
-    sessions = {decode_event(receive(inlet)).session for _ in publishers}
+    sessions = {decode_event(receive(sub_socket)).session for _ in publishers}
 
     assert sessions == {1, 2, 3}
 
 
 def test_connecting_twice_does_not_receive_twice(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher("A")
-    inlet = new_inlet("A")
-    inlet.connect(publisher.address)
-    inlet.connect(publisher.address)
+    sub_socket = new_sub_socket("A")
+    sub_socket.connect(publisher.address)
+    sub_socket.connect(publisher.address)
     publisher.wait_for_ready()
 
     publisher.publish("A", b"first")
     publisher.publish("A", b"second")
 
-    payloads = [decode_event(receive(inlet)).payload for _ in range(2)]
+    payloads = [decode_event(receive(sub_socket)).payload for _ in range(2)]
     assert payloads == [b"first", b"second"]
 
 
 def test_after_disconnecting_nothing_is_received(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     first, second = new_publisher("A"), new_publisher("A")
-    inlet = new_inlet("A")
+    sub_socket = new_sub_socket("A")
     for publisher in (first, second):
-        inlet.connect(publisher.address)
+        sub_socket.connect(publisher.address)
         publisher.wait_for_ready()
 
-    inlet.disconnect(first.address)
-    first.wait_until_gone(inlet.receive)
+    sub_socket.disconnect(first.address)
+    first.wait_until_gone(sub_socket.receive)
     first.publish("A")
     second.publish("A")
 
-    assert decode_event(receive(inlet)).session == second.session
+    assert decode_event(receive(sub_socket)).session == second.session
 
 
 def test_disconnecting_from_where_it_is_not_connected_does_nothing(
-    new_inlet: NewInlet,
+    new_sub_socket: NewSubSocket,
 ) -> None:
-    inlet = new_inlet("A")
+    sub_socket = new_sub_socket("A")
 
-    inlet.disconnect("127.0.0.1:9")
-    inlet.disconnect("127.0.0.1:9")
+    sub_socket.disconnect("127.0.0.1:9")
+    sub_socket.disconnect("127.0.0.1:9")
 
 
-def test_it_can_connect_again(new_inlet: NewInlet, new_publisher: NewPublisher) -> None:
+def test_it_can_connect_again(
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
+) -> None:
     publisher = new_publisher("A")
-    inlet = new_inlet("A")
-    inlet.connect(publisher.address)
+    sub_socket = new_sub_socket("A")
+    sub_socket.connect(publisher.address)
     publisher.wait_for_ready()
-    inlet.disconnect(publisher.address)
-    publisher.wait_until_gone(inlet.receive)
+    sub_socket.disconnect(publisher.address)
+    publisher.wait_until_gone(sub_socket.receive)
 
-    inlet.connect(publisher.address)
+    sub_socket.connect(publisher.address)
     publisher.wait_for_ready()
     publisher.publish("A", b"again")
 
-    assert decode_event(receive(inlet)).payload == b"again"
+    assert decode_event(receive(sub_socket)).payload == b"again"
 
 
 def test_a_publisher_that_comes_later_is_found(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     port = free_port()
-    inlet = new_inlet("A")
-    inlet.connect(f"127.0.0.1:{port}")
+    sub_socket = new_sub_socket("A")
+    sub_socket.connect(f"127.0.0.1:{port}")
 
     publisher = new_publisher("A", port=port)
     publisher.wait_for_ready()
     publisher.publish("A", b"late")
 
-    assert decode_event(receive(inlet)).payload == b"late"
+    assert decode_event(receive(sub_socket)).payload == b"late"
 
 
 @pytest.mark.parametrize("change", ["connect", "disconnect"])
 def test_a_change_of_connections_says_when_the_receiver_must_be_woken(
-    new_inlet: NewInlet, new_publisher: NewPublisher, change: str
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher, change: str
 ) -> None:
     """It may have swallowed the news of a message."""
     publisher = new_publisher("A")
-    inlet = new_inlet("A")
-    assert inlet.connect(publisher.address) is False
+    sub_socket = new_sub_socket("A")
+    assert sub_socket.connect(publisher.address) is False
     publisher.wait_for_ready()
     publisher.publish("A")
-    with inlet.lock:
-        assert inlet.socket.poll(30_000)
+    with sub_socket.lock:
+        assert sub_socket.socket.poll(30_000)
 
-    assert getattr(inlet, change)("127.0.0.1:9") is True
+    assert getattr(sub_socket, change)("127.0.0.1:9") is True
 
 
 def test_asking_again_repeats_the_ready_subscriptions_and_no_others(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher("A", "B")
-    inlet = new_inlet("A", "B")
-    inlet.connect(publisher.address)
+    sub_socket = new_sub_socket("A", "B")
+    sub_socket.connect(publisher.address)
     publisher.wait_for_ready(2)
 
-    assert inlet.ask_again() is False
+    assert sub_socket.repeat_ready_questions() is False
 
     assert [publisher.next_subscription() for _ in range(4)] == [
         (False, ready_topic("A", 5)),
@@ -195,34 +197,34 @@ def test_asking_again_repeats_the_ready_subscriptions_and_no_others(
 
 
 def test_asking_again_loses_no_event_and_says_when_one_has_come(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher("A")
-    inlet = new_inlet("A")
-    inlet.connect(publisher.address)
+    sub_socket = new_sub_socket("A")
+    sub_socket.connect(publisher.address)
     publisher.wait_for_ready()
     publisher.publish("A", b"first")
-    with inlet.lock:
-        assert inlet.socket.poll(30_000)
+    with sub_socket.lock:
+        assert sub_socket.socket.poll(30_000)
 
-    assert inlet.ask_again() is True
+    assert sub_socket.repeat_ready_questions() is True
     publisher.publish("A", b"second")
 
-    payloads = [decode_event(receive(inlet)).payload for _ in range(2)]
+    payloads = [decode_event(receive(sub_socket)).payload for _ in range(2)]
     assert payloads == [b"first", b"second"]
 
 
 def test_a_small_queue_limit_does_not_cost_subscriptions(
-    new_inlet: NewInlet, new_publisher: NewPublisher
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
     topics = [f"topic {number}" for number in range(200)]
     publisher = new_publisher(*topics)
 
-    new_inlet(*topics, queue_limit=1).connect(publisher.address)
+    new_sub_socket(*topics, queue_limit=1).connect(publisher.address)
 
     asked = publisher.wait_for_ready(200)
     assert {topic for topic, _ in asked} == set(topics)
 
 
-def test_the_queue_limit_holds_for_events(new_inlet: NewInlet) -> None:
-    assert new_inlet("A", queue_limit=7).socket.rcvhwm == 7
+def test_the_queue_limit_holds_for_events(new_sub_socket: NewSubSocket) -> None:
+    assert new_sub_socket("A", queue_limit=7).socket.rcvhwm == 7

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_common.protocol.events import Event
-from pubsub_subscriber.measurement.latency_recorder import Recorder
+from pubsub_subscriber.measurement.latency_recorder import LatencyRecorder
 
 latencies = st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1)
 names = st.sampled_from(["10.0.0.1:5556", "10.0.0.2:5556"])
@@ -26,7 +26,7 @@ def event(publisher: str, topic: str, latency_ns: int) -> Event:
 
 
 def test_a_new_recorder_has_no_rows() -> None:
-    recorder = Recorder()
+    recorder = LatencyRecorder()
 
     assert len(recorder) == 0
     assert list(recorder.rows()) == []
@@ -34,7 +34,7 @@ def test_a_new_recorder_has_no_rows() -> None:
 
 @given(st.lists(st.tuples(names, topics, latencies)))
 def test_rows_come_out_as_they_went_in(rows: list[tuple[str, str, int]]) -> None:
-    recorder = Recorder()
+    recorder = LatencyRecorder()
 
     for row in rows:
         recorder.add(event(*row))
@@ -44,7 +44,7 @@ def test_rows_come_out_as_they_went_in(rows: list[tuple[str, str, int]]) -> None
 
 
 def test_a_negative_latency_is_kept() -> None:
-    recorder = Recorder()
+    recorder = LatencyRecorder()
 
     recorder.add(event("10.0.0.1:5556", "A", -5))
 
@@ -52,7 +52,7 @@ def test_a_negative_latency_is_kept() -> None:
 
 
 def test_a_nonsensical_stamp_of_a_peer_costs_no_row() -> None:
-    recorder = Recorder()
+    recorder = LatencyRecorder()
 
     recorder.add(event("10.0.0.1:5556", "A", 2**63))
     recorder.add(event("10.0.0.1:5556", "A", -(2**64)))
@@ -63,7 +63,7 @@ def test_a_nonsensical_stamp_of_a_peer_costs_no_row() -> None:
 
 
 def test_rows_can_be_read_twice() -> None:
-    recorder = Recorder()
+    recorder = LatencyRecorder()
     recorder.add(event("10.0.0.1:5556", "A", 5))
 
     assert list(recorder.rows()) == list(recorder.rows())

@@ -102,7 +102,7 @@ def test_few_events_after_many_are_seen_at_once(deliver: Deliveries) -> None:
     assert deliver.summary() == Latency(count=3, p50_ns=9, p99_ns=9, max_ns=9)
 
 
-def test_nonsensical_stamps_can_be_told(deliver: Deliveries) -> None:
+def test_nonsensical_stamps_can_be_reported(deliver: Deliveries) -> None:
     deliver([event(-(2**63)), event(2**63)])
     latency = deliver.summary()
     assert latency is not None

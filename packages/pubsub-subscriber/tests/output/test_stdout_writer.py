@@ -13,7 +13,7 @@ import pytest
 
 from pubsub_common.protocol.events import Event
 from pubsub_subscriber.output import stdout_writer
-from pubsub_subscriber.output.stdout_writer import Output, follow
+from pubsub_subscriber.output.stdout_writer import StdoutWriter, print_events
 from pubsub_subscriber.subscriber import Subscriber
 
 
@@ -74,7 +74,9 @@ def payload(event: Event) -> bytes:
 
 
 def run(script: Script, *, flush: bool = False, **options: Any) -> bool:
-    return follow(cast(Subscriber, script), Output(payload, flush=flush), **options)
+    return print_events(
+        cast(Subscriber, script), StdoutWriter(payload, flush=flush), **options
+    )
 
 
 def test_events_that_come_together_are_flushed_together(
@@ -130,8 +132,8 @@ def test_a_reader_that_has_left_is_noticed_while_nothing_comes(
     read_fd, write_fd = os.pipe()
     with os.fdopen(write_fd, "w") as file:
         monkeypatch.setattr(sys, "stdout", file)
-        shown = Output(payload)
+        shown = StdoutWriter(payload)
         shown.check()
         os.close(read_fd)
         with pytest.raises(BrokenPipeError):
-            follow(cast(Subscriber, script), shown)
+            print_events(cast(Subscriber, script), shown)

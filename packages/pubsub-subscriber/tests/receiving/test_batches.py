@@ -96,7 +96,7 @@ def test_no_more_events_than_asked_for_are_delivered(
     assert subscriber.counts().received == 4
 
 
-def test_all_ways_of_receiving_can_be_mixed(
+def test_all_methods_of_receiving_can_be_mixed(
     broker: FakeBroker, new_publisher: NewPublisher, new_subscriber: NewSubscriber
 ) -> None:
     publisher = new_publisher("A", "B")
@@ -193,7 +193,7 @@ def test_a_broken_batch_is_counted_and_the_next_one_read(
     assert subscriber.malformed_count == 1
 
 
-def test_who_does_not_wait_sees_what_has_arrived_since(
+def test_without_waiting_it_sees_what_has_arrived_since(
     publisher: RawPublisher, new_subscriber: NewSubscriber
 ) -> None:
     subscriber = connect(publisher, new_subscriber, indefinite=True)

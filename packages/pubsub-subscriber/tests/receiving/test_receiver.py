@@ -18,31 +18,31 @@ from pubsub_common.protocol.events import (
     ready_topic,
     topic_prefix,
 )
-from pubsub_subscriber.connections.sub_socket import Inlet
-from pubsub_subscriber.receiving.fast_path import Intake
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.receiver import Receiver
-from pubsub_subscriber.streams.stream_table import Streams
+from pubsub_subscriber.streams.stream_table import StreamTable
 
 PUBLISHER, SUBSCRIBER = 7, 9
-RING = ready_topic("A", SUBSCRIBER) + b"\0\xc0"
+INTERRUPT = ready_topic("A", SUBSCRIBER) + b"\0\xc0"
 
 
-class FakeInlet:
+class FakeSubSocket:
     """A socket with frames in it."""
 
-    only = None
-    bell_message = RING
+    only_session = None
+    interrupt_message = INTERRUPT
 
     def __init__(self, fd: int, frames: list[bytes]) -> None:
         self.fd = fd
-        self.also: set[int] = set()
+        self.other_sessions: set[int] = set()
         self.lock = threading.Lock()
         self.frames = deque(frames)
 
     def receive_frame(self, flags: int, copy: bool = True) -> Any:
         if not self.frames:
-            if flags == 0:  # who would wait is called
-                return RING if copy else zmq.Frame(RING)
+            if flags == 0:  # a wait would be interrupted
+                return INTERRUPT if copy else zmq.Frame(INTERRUPT)
             raise zmq.Again
         frame = self.frames.popleft()
         return frame if copy else zmq.Frame(frame)
@@ -58,12 +58,12 @@ FRAMES = st.lists(st.sampled_from(["answer", "event", "large", "garbage"]), max_
 
 
 @given(st.tuples(FRAMES, FRAMES, FRAMES))
-def test_who_fetches_until_nothing_waits_has_it_all(
+def test_fetching_until_nothing_waits_yields_all(
     kinds: tuple[list[str], ...],
 ) -> None:
-    streams = Streams()
-    intake = Intake(["A"], streams, threading.Lock(), lambda: 5, lambda _gap: None)
-    receiver = Receiver(intake, None, lambda: None, lambda _: False, lambda: None)
+    streams = StreamTable()
+    fast_path = FastPath(["A"], streams, threading.Lock(), lambda: 5, lambda _gap: None)
+    receiver = Receiver(fast_path, None, lambda: None, lambda _: False, lambda: None)
     receiver.waker = Waker()
     sent = 0
     for number, one in enumerate(kinds):
@@ -78,7 +78,7 @@ def test_who_fetches_until_nothing_waits_has_it_all(
                 }.get(kind)
                 or encode_event("A", "p", number, index, 1, payload)
             )
-        receiver.sockets.add(number, cast(Inlet, FakeInlet(number, frames)))
+        receiver.sockets.add(number, cast(SubSocket, FakeSubSocket(number, frames)))
 
     items: list[Any] = []
     while receiver.fetch(items):
@@ -86,8 +86,8 @@ def test_who_fetches_until_nothing_waits_has_it_all(
     receiver.waker.close()
 
     assert len(items) == sent
-    assert not intake.held
-    assert not any(inlet.events() for inlet in receiver.sockets.open)
+    assert not fast_path.deferred
+    assert not any(sub_socket.events() for sub_socket in receiver.sockets.open)
 
 
 KINDS = ["event", "large", "other topic", "batch", "gap", "again", "garbage", "answer"]
@@ -119,55 +119,59 @@ def frames_of(kinds: list[str]) -> list[bytes]:
     return frames
 
 
-def new_intake(streams: Streams) -> Intake:
-    return Intake(["A", "B"], streams, threading.Lock(), lambda: 5, lambda _gap: None)
+def new_intake(streams: StreamTable) -> FastPath:
+    return FastPath(["A", "B"], streams, threading.Lock(), lambda: 5, lambda _gap: None)
 
 
 @given(st.lists(st.sampled_from(KINDS), max_size=20))
-def test_who_waits_in_the_socket_receives_what_others_fetch(kinds: list[str]) -> None:
+def test_waiting_in_the_socket_receives_what_fetching_receives(
+    kinds: list[str],
+) -> None:
     frames = frames_of(kinds)
     fetched: list[Any] = []
-    others = Streams()
+    others = StreamTable()
     receiver = Receiver(
         new_intake(others), None, lambda: None, lambda _: False, lambda: None
     )
     receiver.waker = Waker()
-    receiver.sockets.add(0, cast(Inlet, FakeInlet(0, frames)))
+    receiver.sockets.add(0, cast(SubSocket, FakeSubSocket(0, frames)))
     while receiver.fetch(fetched):
         pass
     receiver.waker.close()
 
-    streams = Streams()
-    intake = new_intake(streams)
-    inlet = FakeInlet(0, frames)
+    streams = StreamTable()
+    fast_path = new_intake(streams)
+    sub_socket = FakeSubSocket(0, frames)
     received: list[Any] = []
-    while inlet.frames or (intake.held and intake.held[0] != RING):
-        intake.take_held(received)
-        for events in intake.stream(inlet):  # type: ignore[arg-type]
+    while sub_socket.frames or (
+        fast_path.deferred and fast_path.deferred[0] != INTERRUPT
+    ):
+        fast_path.take_deferred(received)
+        for events in fast_path.receive_waiting(sub_socket):  # type: ignore[arg-type]
             received += events
 
     assert not any(isinstance(item, Batch) for item in received)
     assert received == fetched
     assert streams.counts() == others.counts()
-    assert intake.malformed_count == kinds.count("garbage")
+    assert fast_path.malformed_count == kinds.count("garbage")
 
 
 def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
-    class Flooded(FakeInlet):
+    class Flooded(FakeSubSocket):
         def receive_frame(self, flags: int, copy: bool = True) -> Any:
             if self.frames:
                 return super().receive_frame(flags, copy)
-            raise zmq.Again  # as `Inlet.restrict` has it
+            raise zmq.Again  # as `SubSocket.restrict_to` has it
 
-    streams = Streams()
-    intake = new_intake(streams)
-    inlet = Flooded(0, frames_of(["event", "event", "event"]))
+    streams = StreamTable()
+    fast_path = new_intake(streams)
+    sub_socket = Flooded(0, frames_of(["event", "event", "event"]))
     received: list[Any] = []
 
-    intake.take(inlet, received, batches=False)  # type: ignore[arg-type]
-    intake.take_held(received)
-    for events in intake.stream(inlet):  # type: ignore[arg-type]
+    fast_path.take(sub_socket, received, batches=False)  # type: ignore[arg-type]
+    fast_path.take_deferred(received)
+    for events in fast_path.receive_waiting(sub_socket):  # type: ignore[arg-type]
         received += events
 
     assert [event.sequence for event in received] == [0, 1, 2]
-    assert not inlet.lock.locked()
+    assert not sub_socket.lock.locked()

@@ -26,7 +26,7 @@ from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import Event, encode_event, topic_prefix
 from pubsub_common.protocol.messages import Model
 from pubsub_subscriber import Subscriber
-from pubsub_subscriber.connections.sub_socket import Inlet, is_ring
+from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
@@ -40,7 +40,7 @@ class Listener:
         self.subscriber = subscriber
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
-        while subscriber._receiver._waits_in is None:
+        while subscriber._receiver._waiting_in is None:
             self.publish(publisher)
 
     def publish(self, publisher: RawPublisher) -> None:
@@ -78,7 +78,7 @@ def listening(
 Listening = tuple[Listener, RawPublisher]
 
 
-def test_stop_reaches_who_waits_in_the_socket(listening: Listening) -> None:
+def test_stop_interrupts_a_wait_in_the_socket(listening: Listening) -> None:
     listener, _ = listening
 
     listener.expect_stopped()
@@ -86,7 +86,7 @@ def test_stop_reaches_who_waits_in_the_socket(listening: Listening) -> None:
 
 # Centralized, it is the broker that connects to publishers.
 @pytest.mark.parametrize("listening", ["decentralized"], indirect=True)
-def test_a_publisher_that_joins_is_heard(
+def test_a_publisher_that_joins_during_a_wait_is_received(
     listening: Listening, broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
     listener, publisher = listening
@@ -103,7 +103,7 @@ def test_a_publisher_that_joins_is_heard(
     listener.expect_stopped()
 
 
-def test_a_change_of_broker_reaches_who_waits_in_the_socket(
+def test_a_change_of_broker_interrupts_a_wait_in_the_socket(
     listening: Listening, broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
     listener, _ = listening
@@ -125,13 +125,13 @@ def test_what_others_do_with_the_socket_does_not_wait_for_an_event(
     listening: Listening,
 ) -> None:
     listener, publisher = listening
-    (inlet,) = listener.subscriber._sockets.open
+    (sub_socket,) = listener.subscriber._sockets.open
     done = threading.Event()
 
     def work() -> None:
         for number in range(20):
-            inlet.add([f"T{number}"])
-            inlet.remove([f"T{number}"])
+            sub_socket.add([f"T{number}"])
+            sub_socket.remove([f"T{number}"])
         done.set()
 
     threading.Thread(target=work, daemon=True).start()
@@ -141,20 +141,20 @@ def test_what_others_do_with_the_socket_does_not_wait_for_an_event(
     listener.expect_stopped()
 
 
-def test_without_a_topic_nobody_waits_where_nobody_could_ring(
+def test_without_a_topic_it_does_not_wait_in_the_socket(
     listening: Listening,
 ) -> None:
     listener, _ = listening
-    (inlet,) = listener.subscriber._sockets.open
+    (sub_socket,) = listener.subscriber._sockets.open
 
-    inlet.remove(["A"])
+    sub_socket.remove(["A"])
 
     listener.expect_stopped()
 
 
 @pytest.mark.parametrize("kind", ["batch", "large", "garbage", "gap", "other topic"])
 @BOTH_MODELS
-def test_something_unusual_is_taken_as_always(
+def test_an_unusual_frame_is_handled_during_a_wait_in_the_socket(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
     new_publisher: NewPublisher,
@@ -195,7 +195,7 @@ def test_something_unusual_is_taken_as_always(
     assert ended(listener.thread)
 
 
-def test_who_leaves_the_loop_within_a_batch_finds_the_rest(
+def test_after_leaving_the_loop_within_a_batch_the_rest_is_delivered(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher("A")
@@ -207,7 +207,7 @@ def test_who_leaves_the_loop_within_a_batch_finds_the_rest(
 
     while len(found) < 120:
         for event in subscriber:
-            waited |= subscriber._receiver._waits_in is not None
+            waited |= subscriber._receiver._waiting_in is not None
             found.append(event.payload)
             if len(found) % 2 or len(found) == 120:
                 break
@@ -244,7 +244,7 @@ def test_the_limit_holds_in_the_socket_too(
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_who_has_all_that_it_wants_does_not_wait_for_more(
+def test_at_the_limit_it_does_not_wait_for_more(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
     new_publisher: NewPublisher,
@@ -266,7 +266,7 @@ def test_who_has_all_that_it_wants_does_not_wait_for_more(
     assert len(received) == count
 
 
-def test_a_signal_handler_may_stop_who_waits_in_the_socket(
+def test_a_signal_handler_may_stop_a_wait_in_the_socket(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher("A")
@@ -274,7 +274,7 @@ def test_a_signal_handler_may_stop_who_waits_in_the_socket(
 
     def stop_it_once_it_waits() -> None:
         pause = threading.Event()
-        while subscriber._receiver._waits_in is None:
+        while subscriber._receiver._waiting_in is None:
             publisher.publish("A", b"x")
             pause.wait(0.002)
         pause.wait(0.05)  # until it is in the socket, most probably
@@ -292,16 +292,16 @@ def test_a_signal_handler_may_stop_who_waits_in_the_socket(
     assert ended(helper)
 
 
-def test_where_there_is_no_bell_events_come_by_the_descriptor(
+def test_without_an_interrupter_events_come_by_the_descriptor(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
     new_publisher: NewPublisher,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(_: Inlet) -> zmq.Socket[bytes]:
+    def fail(_: SubSocket) -> zmq.Socket[bytes]:
         raise zmq.ZMQError(errno.EMFILE)
 
-    monkeypatch.setattr(Inlet, "_new_bell", fail)
+    monkeypatch.setattr(SubSocket, "_new_interrupter", fail)
     publisher = new_publisher("A")
     subscriber = connect(broker, "decentralized", publisher, new_subscriber)
     received: list[Event] = []
@@ -312,30 +312,30 @@ def test_where_there_is_no_bell_events_come_by_the_descriptor(
         publisher.publish("A", b"x")
         wait_for(lambda: subscriber.event_count > number, "the event")  # noqa: B023
 
-    assert subscriber._receiver._waits_in is None
+    assert subscriber._receiver._waiting_in is None
     subscriber.stop()
     assert ended(thread)
     assert len(received) == 20
 
 
-def test_to_close_an_inlet_does_not_wait_for_an_event(
+def test_closing_a_socket_does_not_wait_for_an_event(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    inlet = Inlet(context, ["A"], 5, 1000)
-    inlet.fit_bell()
+    sub_socket = SubSocket(context, ["A"], 5, 1000)
+    sub_socket.enable_interrupt()
     frames: list[bytes] = []
     waiting = threading.Event()
 
     def wait() -> None:
-        with inlet.lock:
+        with sub_socket.lock:
             waiting.set()
-            frames.append(inlet.receive_frame(0))
+            frames.append(sub_socket.receive_frame(0))
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     assert waiting.wait(WAIT_S)
 
-    inlet.close(0)
+    sub_socket.close(0)
 
     assert ended(thread)
-    assert is_ring(frames[0])
+    assert is_interrupt(frames[0])

@@ -19,10 +19,10 @@ from pubsub_common.protocol.recovery_messages import (
     parse_recovery_request,
 )
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.connections.sub_socket import Inlet
-from pubsub_subscriber.receiving.fast_path import Intake
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import SETTLE_S, Streams
+from pubsub_subscriber.streams.stream_table import GRACE_S, StreamTable
 
 
 def info(session: int, strength: int | None = None, *topics: str) -> PublisherInfo:
@@ -31,7 +31,7 @@ def info(session: int, strength: int | None = None, *topics: str) -> PublisherIn
     return PublisherInfo(session=session, topics=names, strengths=strengths)
 
 
-def heard(streams: Streams, topic: str = "A", sessions: int = 10) -> list[int]:
+def heard(streams: StreamTable, topic: str = "A", sessions: int = 10) -> list[int]:
     """The sessions whose events would be delivered."""
     return [
         session
@@ -40,16 +40,16 @@ def heard(streams: Streams, topic: str = "A", sessions: int = 10) -> list[int]:
     ]
 
 
-def test_without_strengths_all_are_heard() -> None:
-    streams = Streams()
+def test_without_strengths_all_are_received() -> None:
+    streams = StreamTable()
     streams.join(info(1))
     streams.join(info(2))
 
     assert heard(streams) == list(range(10))
 
 
-def test_the_strongest_is_heard_and_of_several_the_lowest_session() -> None:
-    streams = Streams()
+def test_the_strongest_is_received_and_of_several_the_lowest_session() -> None:
+    streams = StreamTable()
     streams.join(info(1))
     streams.join(info(4, 0))
     assert heard(streams) == [4]
@@ -62,7 +62,7 @@ def test_the_strongest_is_heard_and_of_several_the_lowest_session() -> None:
 
 
 def test_topics_are_owned_one_by_one() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, 1, "A"))
     streams.join(info(2, 2, "A", "B"))
     streams.join(info(3, None, "C"))
@@ -71,8 +71,8 @@ def test_topics_are_owned_one_by_one() -> None:
     assert len(heard(streams, "C")) == 10
 
 
-def test_when_the_owner_dies_the_next_one_is_heard() -> None:
-    streams = Streams()
+def test_when_the_owner_dies_the_next_one_is_received() -> None:
+    streams = StreamTable()
     streams.join(info(1, 1))
     streams.join(info(2, 2))
 
@@ -81,9 +81,9 @@ def test_when_the_owner_dies_the_next_one_is_heard() -> None:
     assert heard(streams) == [1]
 
 
-def test_when_the_owner_gives_up_a_topic_the_next_one_is_heard() -> None:
+def test_when_the_owner_gives_up_a_topic_the_next_one_is_received() -> None:
     """Also where only the list of all publishers tells of it."""
-    streams = Streams()
+    streams = StreamTable()
     streams.replace([info(1, 1, "A", "B"), info(2, 2, "A", "B")], now=0.0)
 
     streams.replace([info(1, 1, "A", "B"), info(2, 2, "B")], now=0.0)
@@ -93,38 +93,38 @@ def test_when_the_owner_gives_up_a_topic_the_next_one_is_heard() -> None:
 
 
 def test_an_owner_that_a_restarted_broker_does_not_know_yet_stays_the_owner() -> None:
-    streams = Streams()
+    streams = StreamTable()
     both = [info(1, 1), info(2, 2)]
     streams.replace(both, now=0.0, restarted=True)
 
     streams.replace(both[:1], now=10.0, restarted=True)
     assert heard(streams) == [2]
     streams.replace(both, now=11.0)
-    assert streams.settle(now=10.0 + SETTLE_S) == ([], [])
+    assert streams.finish_departed(now=10.0 + GRACE_S) == ([], [])
     assert heard(streams) == [2]
 
 
 def test_an_owner_that_does_not_come_back_to_a_restarted_broker_is_not_waited_for() -> (
     None
 ):
-    streams = Streams()
+    streams = StreamTable()
     both = [info(1, 1), info(2, 2)]
     streams.replace(both, now=0.0, restarted=True)
     streams.replace(both[:1], now=10.0, restarted=True)
 
     due = streams.next_deadline()
-    assert due == 10.0 + SETTLE_S
+    assert due == 10.0 + GRACE_S
     # Its events still come, so its books stay open; but the topic is not its own.
     streams.tracker(2, "A").observe(0)
-    streams.settle(now=due)
+    streams.finish_departed(now=due)
 
     assert heard(streams) == [1]
-    gone, _ = streams.settle(now=due + 2 * SETTLE_S)
+    gone, _ = streams.finish_departed(now=due + 2 * GRACE_S)
     assert [each.session for each in gone] == [2]
 
 
-def test_who_is_not_in_the_list_of_a_broker_that_went_on_has_left() -> None:
-    streams = Streams()
+def test_a_publisher_missing_from_the_list_of_a_running_broker_has_left() -> None:
+    streams = StreamTable()
     both = [info(1, 1), info(2, 2)]
     streams.replace(both, now=0.0, restarted=True)
 
@@ -133,8 +133,8 @@ def test_who_is_not_in_the_list_of_a_broker_that_went_on_has_left() -> None:
     assert heard(streams) == [1]
 
 
-def test_an_owner_that_takes_leave_is_heard_to_its_end() -> None:
-    streams = Streams()
+def test_an_owner_that_leaves_is_received_to_its_end() -> None:
+    streams = StreamTable()
     streams.join(info(1, 1))
     streams.join(info(2, 2))
     streams.answer(2, "A", 0)
@@ -143,22 +143,22 @@ def test_an_owner_that_takes_leave_is_heard_to_its_end() -> None:
     assert heard(streams) == [1, 2]
 
     streams.tracker(2, "A").observe(0)
-    streams.settle(now=0.0)
+    streams.finish_departed(now=0.0)
     assert heard(streams) == [1]
 
 
 def test_when_the_last_one_has_gone_nobody_owns_the_topic() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, 1))
     streams.leave(Departure(session=1), now=0.0)
-    streams.settle(now=2 * SETTLE_S)
-    streams.settle(now=4 * SETTLE_S)
+    streams.finish_departed(now=2 * GRACE_S)
+    streams.finish_departed(now=4 * GRACE_S)
 
     assert len(heard(streams)) == 10
 
 
 def test_what_is_passed_over_is_neither_received_nor_lost() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, 1))
     streams.answer(1, "A", 0)
     for number in range(3):
@@ -176,13 +176,13 @@ def test_what_is_passed_over_is_neither_received_nor_lost() -> None:
 
 
 def test_a_publisher_that_is_passed_over_keeps_nobody_waiting_when_it_leaves() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, 1))
     streams.join(info(2, 2))
     streams.answer(1, "A", 0)
 
     streams.leave(Departure(session=1, next_sequences={"A": 1000}), now=0.0)
-    gone, gaps = streams.settle(now=0.0)
+    gone, gaps = streams.finish_departed(now=0.0)
 
     assert [each.session for each in gone] == [1]
     assert gaps == []
@@ -199,7 +199,7 @@ def test_a_publisher_that_is_passed_over_keeps_nobody_waiting_when_it_leaves() -
 def test_at_any_time_the_owner_is_the_strongest_that_is_there(
     steps: list[tuple[int, int | None, bool]],
 ) -> None:
-    streams = Streams()
+    streams = StreamTable()
     there: dict[int, int | None] = {}
     for session, strength, comes in steps:
         if comes:
@@ -219,13 +219,13 @@ def test_at_any_time_the_owner_is_the_strongest_that_is_there(
 
 
 def test_what_was_published_while_a_publisher_was_given_up_is_lost() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1))
     streams.answer(1, "A", 0)
     streams.tracker(1, "A").observe(0)
     streams.leave(Departure(session=1), now=0.0)
-    streams.settle(now=0.0)
-    assert streams.settle(now=SETTLE_S)[0]
+    streams.finish_departed(now=0.0)
+    assert streams.finish_departed(now=GRACE_S)[0]
 
     streams.join(info(1))
     gap = streams.answer(1, "A", 5)
@@ -240,12 +240,15 @@ class Recovering:
     """A subscriber to A that recovers, without sockets."""
 
     def __init__(self) -> None:
-        self.streams = Streams()
+        self.streams = StreamTable()
         self.gaps: list[Gap] = []
-        self.recovery = Recovery(lambda: 9, 10.0, hold=100)
-        lock, inlet = threading.Lock(), SimpleNamespace(only=None, also=set())
-        self._inlet = cast(Inlet, inlet)
-        self._intake = Intake(
+        self.recovery = Recovery(lambda: 9, 10.0, max_held=100)
+        lock, sub_socket = (
+            threading.Lock(),
+            SimpleNamespace(only_session=None, other_sessions=set()),
+        )
+        self._sub_socket = cast(SubSocket, sub_socket)
+        self._fast_path = FastPath(
             ["A"], self.streams, lock, lambda: 0, self.gaps.append, self.recovery
         )
 
@@ -253,18 +256,18 @@ class Recovering:
         """What of them is delivered: sessions and numbers."""
         items: list[Any] = []
         for frame in frames:
-            self._intake.held = frame, 0, self._inlet
-            self._intake.take_held(items)
-        assert not self._intake.malformed_count
+            self._fast_path.deferred = frame, 0, self._sub_socket
+            self._fast_path.take_deferred(items)
+        assert not self._fast_path.malformed_count
         return [(event.session, event.sequence) for event in items]
 
     def settle(self, now: float) -> list[tuple[int, int]]:
         """What is delivered when the time for it has come, as a subscriber does it."""
         items: list[Any] = []
-        for tracker, end in self.streams.announced():
-            self.recovery.reaches(tracker, end, now, items)
+        for tracker, end in self.streams.unfinished():
+            self.recovery.on_position(tracker, end, now, items)
         self.gaps += self.recovery.poll(now, items, idle=True)
-        _, gaps = self.streams.settle(
+        _, gaps = self.streams.finish_departed(
             now, lambda key: self.recovery.abandon(key, items)
         )
         self.gaps += gaps
@@ -272,7 +275,7 @@ class Recovering:
 
     def question(self) -> RecoveryRequest:
         """The one that is open."""
-        raw = [ask.raw for ask in self.recovery.asks if ask.begins][-1]
+        raw = [ask.raw for ask in self.recovery.subscription_changes if ask.begins][-1]
         question = parse_recovery_request(raw)
         assert question is not None
         return question
@@ -282,7 +285,7 @@ def event(session: int, number: int) -> bytes:
     return encode_event("A", "p", session, number, 0, b"")
 
 
-def test_who_loses_the_topic_while_events_of_it_are_missing_is_heard_to_there() -> None:
+def test_a_former_owner_with_missing_events_is_received_up_to_the_change() -> None:
     subscriber = Recovering()
     subscriber.streams.join(info(1, 1))
     heard = subscriber.hear(*(event(1, number) for number in (0, 1, 4)))
@@ -295,7 +298,7 @@ def test_who_loses_the_topic_while_events_of_it_are_missing_is_heard_to_there() 
     assert subscriber.hear(answer) == [(1, 2), (1, 3), (1, 4)]
     assert subscriber.hear(event(1, 7), event(2, 1)) == [(2, 1)]
 
-    assert not subscriber.recovery.open((1, "A"))
+    assert not subscriber.recovery.has_gap((1, "A"))
     assert list(subscriber.streams.trackers) == [(2, "A")]
     subscriber.streams.leave(Departure(session=2), now=0.0)
     assert subscriber.hear(event(1, 8)) == [(1, 8)]
@@ -384,16 +387,19 @@ class OwnersMachine(RuleBasedStateMachine):
     def tell_position(self, session: int) -> None:
         self.hear(encode_position("A", "p", session, self.published[session]))
 
-    @precondition(lambda self: self.subscriber.recovery.asks)
-    @rule(kept=st.integers(1, 20), comes=st.booleans())
-    def be_asked(self, kept: int, comes: bool) -> None:
-        asks, self.subscriber.recovery.asks = self.subscriber.recovery.asks, []
+    @precondition(lambda self: self.subscriber.recovery.subscription_changes)
+    @rule(buffered=st.integers(1, 20), comes=st.booleans())
+    def be_asked(self, buffered: int, comes: bool) -> None:
+        asks, self.subscriber.recovery.subscription_changes = (
+            self.subscriber.recovery.subscription_changes,
+            [],
+        )
         for ask in asks:
             question = parse_recovery_request(ask.raw)
             assert question is not None
             end = self.published[question.publisher]
             assert question.last < end
-            first = max(question.first, end - kept)
+            first = max(question.first, end - buffered)
             if ask.begins and comes:
                 count = max(0, question.last + 1 - first)
                 payloads = [b""] * count
@@ -401,7 +407,7 @@ class OwnersMachine(RuleBasedStateMachine):
                     encode_recovery_reply(question, "p", first, [0] * count, payloads)
                 )
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, SETTLE_S, 20.0]))
+    @rule(seconds=st.sampled_from([0.1, 1.0, GRACE_S, 20.0]))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         self.delivered += self.subscriber.settle(self.now)

@@ -24,9 +24,11 @@ def event(number: int) -> Event:
 class Bench:
     """A stream with recovery, at one moment after the other."""
 
-    def __init__(self, *, expected: int = 0, hold: int = 100, from_start: bool = False):
+    def __init__(
+        self, *, expected: int = 0, max_held: int = 100, from_start: bool = False
+    ):
         self.recovery = Recovery(
-            lambda: SUBSCRIBER, TIMEOUT_S, hold=hold, from_start=from_start
+            lambda: SUBSCRIBER, TIMEOUT_S, max_held=max_held, from_start=from_start
         )
         self.tracker = StreamTracker(PUBLISHER, "A", expected)
         self.now = 0.0
@@ -34,19 +36,19 @@ class Bench:
         self._items: list[Event] = []
         self.open_questions: list[RecoveryRequest] = []
 
-    def arrive(self, *numbers: int) -> list[int]:
+    def on_event(self, *numbers: int) -> list[int]:
         for number in numbers:
-            self.recovery.arrive(self.tracker, event(number), self.now, self._items)
+            self.recovery.on_event(self.tracker, event(number), self.now, self._items)
         return self.delivered()
 
     def reach(self, sequence: int) -> list[int]:
-        self.recovery.reaches(self.tracker, sequence, self.now, self._items)
+        self.recovery.on_position(self.tracker, sequence, self.now, self._items)
         return self.delivered()
 
     def answer(self, question: RecoveryRequest, first: int, *numbers: int) -> list[int]:
         payloads = [b"%d" % number for number in numbers]
         batch = Batch("p", PUBLISHER, first, 0, [0] * len(numbers), payloads, "A")
-        self.gaps += self.recovery.answer(question, batch, self.now, self._items)
+        self.gaps += self.recovery.on_answer(question, batch, self.now, self._items)
         return self.delivered()
 
     def poll(self, after_s: float, *, idle: bool = True) -> list[int]:
@@ -64,7 +66,10 @@ class Bench:
 
     def asked(self) -> tuple[int, int] | None:
         """The question that is open now, after all that was to be done."""
-        asks, self.recovery.asks = self.recovery.asks, []
+        asks, self.recovery.subscription_changes = (
+            self.recovery.subscription_changes,
+            [],
+        )
         for ask in asks:
             assert ask.topic == "A"
             question = parse_recovery_request(ask.raw)
@@ -92,7 +97,7 @@ class Bench:
 def test_a_stream_without_gaps_asks_nothing() -> None:
     bench = Bench()
 
-    assert bench.arrive(0, 1, 2) == [0, 1, 2]
+    assert bench.on_event(0, 1, 2) == [0, 1, 2]
     assert bench.asked() is None
     assert bench.recovery.next_deadline() is None
 
@@ -100,18 +105,18 @@ def test_a_stream_without_gaps_asks_nothing() -> None:
 def test_what_is_missing_comes_before_what_was_held() -> None:
     bench = Bench()
 
-    assert bench.arrive(0, 3, 4) == [0]
+    assert bench.on_event(0, 3, 4) == [0]
     assert bench.asked() == (1, 2)
     assert bench.answer(bench.question, 1, 1, 2) == [1, 2, 3, 4]
     assert bench.asked() is None
-    assert bench.arrive(5) == [5]
+    assert bench.on_event(5) == [5]
     assert (bench.tracker.received, bench.tracker.recovered) == (6, 2)
     assert (bench.tracker.lost, bench.tracker.duplicated) == (0, 0)
 
 
 def test_a_long_gap_is_asked_for_part_by_part() -> None:
     bench = Bench()
-    bench.arrive(0, 6)
+    bench.on_event(0, 6)
 
     assert bench.answer(bench.question, 1, 1, 2) == [1, 2]
     assert bench.asked() == (3, 5)
@@ -120,7 +125,7 @@ def test_a_long_gap_is_asked_for_part_by_part() -> None:
 
 def test_what_the_publisher_no_longer_has_is_lost() -> None:
     bench = Bench()
-    bench.arrive(0, 9)
+    bench.on_event(0, 9)
 
     assert bench.answer(bench.question, 5, 5, 6, 7, 8) == [5, 6, 7, 8, 9]
     assert bench.lost() == [(1, 4)]
@@ -129,7 +134,7 @@ def test_what_the_publisher_no_longer_has_is_lost() -> None:
 
 def test_a_publisher_without_a_history_ends_the_wait_at_once() -> None:
     bench = Bench()
-    bench.arrive(0, 9)
+    bench.on_event(0, 9)
 
     assert bench.answer(bench.question, 10) == [9]
     assert bench.lost() == [(1, 8)]
@@ -138,7 +143,7 @@ def test_a_publisher_without_a_history_ends_the_wait_at_once() -> None:
 
 def test_several_gaps_are_closed_one_after_the_other() -> None:
     bench = Bench()
-    bench.arrive(0, 2, 4, 5)
+    bench.on_event(0, 2, 4, 5)
 
     assert bench.asked() == (1, 1)
     assert bench.answer(bench.question, 1, 1) == [1, 2]
@@ -148,7 +153,7 @@ def test_several_gaps_are_closed_one_after_the_other() -> None:
 
 def test_a_loss_at_the_end_is_asked_for() -> None:
     bench = Bench()
-    bench.arrive(0)
+    bench.on_event(0)
 
     assert bench.reach(3) == []
     assert bench.asked() == (1, 2)
@@ -159,7 +164,7 @@ def test_a_loss_at_the_end_is_asked_for() -> None:
 
 def test_an_answer_that_does_not_come_is_asked_for_again_less_and_less_often() -> None:
     bench = Bench()
-    bench.arrive(0, 2)
+    bench.on_event(0, 2)
     first = bench.question
     pauses = []
     for _ in range(3):
@@ -175,7 +180,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again_less_and_less_often() -
 
 def test_after_the_timeout_the_gap_is_lost_and_the_stream_goes_on() -> None:
     bench = Bench()
-    bench.arrive(0, 2)
+    bench.on_event(0, 2)
     delivered = []
     while bench.now < TIMEOUT_S:
         assert not bench.gaps
@@ -185,12 +190,12 @@ def test_after_the_timeout_the_gap_is_lost_and_the_stream_goes_on() -> None:
     assert delivered == [2]
     assert bench.lost() == [(1, 1)]
     assert bench.asked() is None
-    assert bench.arrive(3) == [3]
+    assert bench.on_event(3) == [3]
 
 
 def test_while_much_is_to_be_looked_at_the_timeout_is_longer() -> None:
     bench = Bench()
-    bench.arrive(0, 2)
+    bench.on_event(0, 2)
 
     assert bench.poll(2 * TIMEOUT_S, idle=False) == []
     assert bench.poll(2 * TIMEOUT_S, idle=False) == [2]
@@ -198,7 +203,7 @@ def test_while_much_is_to_be_looked_at_the_timeout_is_longer() -> None:
 
 def test_progress_begins_the_timeout_anew() -> None:
     bench = Bench()
-    bench.arrive(0, 5)
+    bench.on_event(0, 5)
     bench.poll(TIMEOUT_S - 1)
     bench.answer(bench.question, 1, 1)
 
@@ -208,7 +213,7 @@ def test_progress_begins_the_timeout_anew() -> None:
 
 def test_a_late_answer_is_used_once() -> None:
     bench = Bench()
-    bench.arrive(0, 3)
+    bench.on_event(0, 3)
     early = bench.question
     bench.poll(1.0)
 
@@ -220,7 +225,7 @@ def test_a_late_answer_is_used_once() -> None:
 
 def test_a_late_answer_that_knows_less_loses_nothing() -> None:
     bench = Bench()
-    bench.arrive(0, 5)
+    bench.on_event(0, 5)
     early = bench.question
     bench.poll(1.0)
 
@@ -231,23 +236,23 @@ def test_a_late_answer_that_knows_less_loses_nothing() -> None:
 
 def test_what_comes_late_by_itself_is_delivered_once() -> None:
     bench = Bench()
-    bench.arrive(0, 3)
+    bench.on_event(0, 3)
 
-    assert bench.arrive(1) == [1]
+    assert bench.on_event(1) == [1]
     assert bench.answer(bench.question, 1, 1, 2) == [2, 3]
 
 
 def test_what_is_repeated_is_a_duplicate() -> None:
     bench = Bench()
 
-    assert bench.arrive(0, 0, 3, 3) == [0]
+    assert bench.on_event(0, 0, 3, 3) == [0]
     assert bench.tracker.duplicated == 2
 
 
 def test_what_cannot_be_held_is_asked_for_later() -> None:
-    bench = Bench(hold=2)
+    bench = Bench(max_held=2)
 
-    assert bench.arrive(0, 2, 3, 4, 5, 6) == [0]
+    assert bench.on_event(0, 2, 3, 4, 5, 6) == [0]
     assert bench.answer(bench.question, 1, 1) == [1, 2, 3]
     assert bench.asked() == (4, 6)
     assert bench.answer(bench.question, 4, 4, 5, 6) == [4, 5, 6]
@@ -256,7 +261,7 @@ def test_what_cannot_be_held_is_asked_for_later() -> None:
 
 def test_an_abandoned_stream_delivers_what_it_held() -> None:
     bench = Bench()
-    bench.arrive(0, 2, 5)
+    bench.on_event(0, 2, 5)
     bench.reach(8)
 
     assert bench.abandon() == [2, 5]
@@ -270,7 +275,7 @@ def test_a_stream_may_begin_with_what_the_publisher_still_has(first_word: str) -
     bench = Bench(expected=-1, from_start=True)
 
     if first_word == "event":
-        assert bench.arrive(5) == []
+        assert bench.on_event(5) == []
     else:
         assert bench.reach(5) == []
     assert bench.asked() == (0, 4)
@@ -282,10 +287,10 @@ def test_a_stream_may_begin_with_what_the_publisher_still_has(first_word: str) -
 
 def test_after_the_beginning_a_gap_is_a_loss() -> None:
     bench = Bench(expected=-1, from_start=True)
-    bench.arrive(5)
+    bench.on_event(5)
     bench.answer(bench.question, 3, 3, 4)
 
-    bench.arrive(7)
+    bench.on_event(7)
     bench.answer(bench.question, 8)
 
     assert bench.lost() == [(6, 6)]
@@ -296,12 +301,12 @@ def test_a_publisher_that_has_nothing_from_before_begins_now() -> None:
 
     assert bench.reach(5) == []
     assert bench.answer(bench.question, 5) == []
-    assert bench.arrive(5) == [5]
+    assert bench.on_event(5) == [5]
     assert not bench.gaps
 
 
 def test_otherwise_a_stream_begins_with_its_first_word() -> None:
     bench = Bench(expected=-1)
 
-    assert bench.arrive(5, 6) == [5, 6]
+    assert bench.on_event(5, 6) == [5, 6]
     assert bench.asked() is None

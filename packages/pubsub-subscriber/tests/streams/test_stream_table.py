@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.streams.stream_table import SETTLE_S, Streams
+from pubsub_subscriber.streams.stream_table import GRACE_S, StreamTable
 
 
 def info(session: int, *topics: str, address: str | None = None) -> PublisherInfo:
@@ -27,7 +27,7 @@ def left(session: int, **next_sequences: int) -> Departure:
     return Departure(session=session, next_sequences=next_sequences)
 
 
-def receive(streams: Streams, session: int, topic: str, *sequences: int) -> None:
+def receive(streams: StreamTable, session: int, topic: str, *sequences: int) -> None:
     for sequence in sequences:
         streams.tracker(session, topic).observe(sequence)
 
@@ -36,11 +36,11 @@ def receive(streams: Streams, session: int, topic: str, *sequences: int) -> None
 
 
 def test_without_publishers_nothing_is_awaited() -> None:
-    assert Streams().awaited() == 0
+    assert StreamTable().awaited() == 0
 
 
 def test_each_topic_of_a_publisher_is_awaited_until_it_is_answered() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A", "B"))
     assert streams.awaited() == 2
 
@@ -52,7 +52,7 @@ def test_each_topic_of_a_publisher_is_awaited_until_it_is_answered() -> None:
 
 
 def test_an_answer_before_the_brokers_word_counts() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.answer(1, "A", 0)
 
     streams.join(info(1, "A", "B"))
@@ -61,7 +61,7 @@ def test_an_answer_before_the_brokers_word_counts() -> None:
 
 
 def test_an_answer_of_another_publisher_does_not_count() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
 
     streams.answer(2, "A", 0)
@@ -70,7 +70,7 @@ def test_an_answer_of_another_publisher_does_not_count() -> None:
 
 
 def test_a_publisher_that_left_is_not_awaited() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A", "B"))
     streams.join(info(2, "A"))
 
@@ -80,7 +80,7 @@ def test_a_publisher_that_left_is_not_awaited() -> None:
 
 
 def test_a_topic_that_was_given_up_is_not_awaited() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.replace([info(1, "A", "B")], now=0.0)
 
     streams.replace([info(1, "B")], now=0.0)
@@ -89,7 +89,7 @@ def test_a_topic_that_was_given_up_is_not_awaited() -> None:
 
 
 def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
     streams.answer(1, "A", 0)
     streams.leave(left(1), now=0.0)
@@ -99,31 +99,31 @@ def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
     assert streams.awaited() == 0
 
 
-def test_a_publisher_that_is_back_after_all_was_settled_must_answer_again() -> None:
-    streams = Streams()
+def test_a_publisher_that_is_back_after_it_was_finished_must_answer_again() -> None:
+    streams = StreamTable()
     streams.join(info(1, "A"))
     streams.answer(1, "A", 0)
     streams.leave(left(1, A=0), now=0.0)
-    streams.settle(now=0.0)
+    streams.finish_departed(now=0.0)
 
     streams.join(info(1, "A"))
 
     assert streams.awaited() == 1
 
 
-def test_after_the_way_has_changed_everybody_must_answer_again() -> None:
-    streams = Streams()
+def test_after_a_change_of_route_all_must_answer_again() -> None:
+    streams = StreamTable()
     streams.join(info(1, "A"))
     streams.answer(1, "A", 0)
 
-    streams.forget_answers()
+    streams.clear_answers()
     streams.replace([info(1, "A")], now=0.0)
 
     assert streams.awaited() == 1
 
 
 def test_an_answer_reveals_what_was_lost_before_it() -> None:
-    streams = Streams()
+    streams = StreamTable()
     receive(streams, 1, "A", 0, 1)
 
     gap = streams.answer(1, "A", 5)
@@ -133,7 +133,7 @@ def test_an_answer_reveals_what_was_lost_before_it() -> None:
 
 
 def test_what_a_publisher_sent_before_the_first_answer_was_not_for_us() -> None:
-    streams = Streams()
+    streams = StreamTable()
 
     assert streams.answer(1, "A", 1_000) is None
     receive(streams, 1, "A", 1_000)
@@ -146,7 +146,7 @@ def test_what_a_publisher_sent_before_the_first_answer_was_not_for_us() -> None:
 
 
 def test_the_first_list_is_all_new() -> None:
-    streams = Streams()
+    streams = StreamTable()
 
     new = streams.replace([info(1, "A"), info(2, "B")], now=0.0)
 
@@ -155,14 +155,14 @@ def test_the_first_list_is_all_new() -> None:
 
 
 def test_only_those_that_were_not_known_are_new() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
 
     assert streams.replace([info(1, "A"), info(2, "A")], now=0.0) == [info(2, "A")]
 
 
 def test_a_publisher_with_another_address_is_new() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A", address="10.0.0.1:5556"))
     moved = info(1, "A", address="10.0.0.1:5557")
 
@@ -170,24 +170,24 @@ def test_a_publisher_with_another_address_is_new() -> None:
 
 
 def test_those_that_are_not_listed_have_left() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
 
     streams.replace([], now=0.0)
 
     assert streams.awaited() == 0
-    assert streams.next_deadline() == SETTLE_S
+    assert streams.next_deadline() == GRACE_S
 
 
 def test_a_list_does_not_take_back_what_a_leaving_publisher_said() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
     receive(streams, 1, "A", 0)
     streams.leave(left(1, A=5), now=0.0)
 
     streams.replace([], now=1.0)
-    streams.settle(now=1.0)
-    _, gaps = streams.settle(now=1.0 + SETTLE_S)
+    streams.finish_departed(now=1.0)
+    _, gaps = streams.finish_departed(now=1.0 + GRACE_S)
 
     assert gaps == [Gap(session=1, topic="A", first=1, last=4)]
 
@@ -196,7 +196,7 @@ def test_a_list_does_not_take_back_what_a_leaving_publisher_said() -> None:
 
 
 def test_an_address_is_in_use_until_its_publisher_leaves() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A", address="10.0.0.1:5556"))
     assert streams.address_in_use("10.0.0.1:5556")
 
@@ -206,12 +206,12 @@ def test_an_address_is_in_use_until_its_publisher_leaves() -> None:
 
 
 def test_an_address_that_was_taken_over_stays_in_use() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A", address="10.0.0.1:5556"))
     streams.leave(left(1, A=0), now=0.0)
     streams.join(info(2, "A", address="10.0.0.1:5556"))
 
-    streams.settle(now=2 * SETTLE_S)
+    streams.finish_departed(now=2 * GRACE_S)
 
     assert streams.address_in_use("10.0.0.1:5556")
 
@@ -219,49 +219,51 @@ def test_an_address_that_was_taken_over_stays_in_use() -> None:
 # Ends of streams
 
 
-def test_a_publisher_whose_events_have_all_arrived_is_settled_at_once() -> None:
-    streams = Streams()
+def test_a_departed_publisher_whose_events_have_all_arrived_is_finished_at_once() -> (
+    None
+):
+    streams = StreamTable()
     streams.join(info(1, "A", "B"))
     receive(streams, 1, "A", 0, 1)
     receive(streams, 1, "B", 0)
 
     streams.leave(left(1, A=2, B=1), now=0.0)
 
-    assert streams.settle(now=0.0) == ([info(1, "A", "B")], [])
+    assert streams.finish_departed(now=0.0) == ([info(1, "A", "B")], [])
     assert streams.next_deadline() is None
     assert streams.counts().received == 3
 
 
-def test_a_publisher_that_published_nothing_is_settled_at_once() -> None:
-    streams = Streams()
+def test_a_departed_publisher_that_published_nothing_is_finished_at_once() -> None:
+    streams = StreamTable()
     streams.join(info(1, "A"))
     streams.answer(1, "A", 0)
 
     streams.leave(left(1, A=0), now=0.0)
 
-    assert streams.settle(now=0.0) == ([info(1, "A")], [])
+    assert streams.finish_departed(now=0.0) == ([info(1, "A")], [])
 
 
 def test_events_that_are_under_way_have_time_to_arrive() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
     receive(streams, 1, "A", 0)
     streams.leave(left(1, A=3), now=0.0)
 
-    assert streams.settle(now=0.0) == ([], [])
+    assert streams.finish_departed(now=0.0) == ([], [])
     receive(streams, 1, "A", 1, 2)
 
-    assert streams.settle(now=1.0) == ([info(1, "A")], [])
+    assert streams.finish_departed(now=1.0) == ([info(1, "A")], [])
 
 
 def test_what_has_not_arrived_when_it_is_quiet_is_lost() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
     receive(streams, 1, "A", 0)
     streams.leave(left(1, A=3), now=0.0)
-    streams.settle(now=0.0)
+    streams.finish_departed(now=0.0)
 
-    gone, gaps = streams.settle(now=SETTLE_S)
+    gone, gaps = streams.finish_departed(now=GRACE_S)
 
     assert gone == [info(1, "A")]
     assert gaps == [Gap(session=1, topic="A", first=1, last=2)]
@@ -270,52 +272,52 @@ def test_what_has_not_arrived_when_it_is_quiet_is_lost() -> None:
 
 def test_time_before_the_receiver_looked_proves_nothing() -> None:
     """A receiver that did something else for an hour has its backlog still to come."""
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
     receive(streams, 1, "A", 0)
     streams.leave(left(1, A=3), now=0.0)
 
-    assert streams.settle(now=3600.0) == ([], [])
-    assert streams.next_deadline() == 3600.0 + SETTLE_S
+    assert streams.finish_departed(now=3600.0) == ([], [])
+    assert streams.next_deadline() == 3600.0 + GRACE_S
 
 
 def test_a_publisher_is_not_given_up_while_its_backlog_comes_in() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
     streams.leave(left(1, A=100), now=0.0)
     for sequence in range(50):
         receive(streams, 1, "A", sequence)
-        assert streams.settle(now=(sequence + 1) * 0.9 * SETTLE_S) == ([], [])
+        assert streams.finish_departed(now=(sequence + 1) * 0.9 * GRACE_S) == ([], [])
 
-    _, gaps = streams.settle(now=50 * 0.9 * SETTLE_S + SETTLE_S)
+    _, gaps = streams.finish_departed(now=50 * 0.9 * GRACE_S + GRACE_S)
 
     assert gaps == [Gap(session=1, topic="A", first=50, last=99)]
 
 
-def test_a_publisher_that_died_is_settled_when_it_is_quiet_and_loses_nothing() -> None:
-    streams = Streams()
+def test_a_publisher_that_died_is_finished_when_it_is_quiet_and_loses_nothing() -> None:
+    streams = StreamTable()
     streams.join(info(1, "A"))
     receive(streams, 1, "A", 0)
     streams.leave(left(1), now=0.0)
 
-    assert streams.settle(now=0.0) == ([], [])
-    assert streams.settle(now=SETTLE_S) == ([info(1, "A")], [])
+    assert streams.finish_departed(now=0.0) == ([], [])
+    assert streams.finish_departed(now=GRACE_S) == ([info(1, "A")], [])
     assert streams.counts().lost == 0
 
 
-def test_the_settling_time_can_be_longer() -> None:
-    streams = Streams()
-    streams.settle_s = 60.0
+def test_the_grace_time_can_be_longer() -> None:
+    streams = StreamTable()
+    streams.grace_s = 60.0
     streams.join(info(1, "A"))
     streams.leave(left(1), now=0.0)
-    streams.settle(now=0.0)
+    streams.finish_departed(now=0.0)
 
-    assert streams.settle(now=59.9) == ([], [])
-    assert streams.settle(now=60.0) == ([info(1, "A")], [])
+    assert streams.finish_departed(now=59.9) == ([], [])
+    assert streams.finish_departed(now=60.0) == ([info(1, "A")], [])
 
 
 def test_a_publisher_that_is_back_in_time_goes_on_as_if_nothing_had_been() -> None:
-    streams = Streams()
+    streams = StreamTable()
     streams.join(info(1, "A"))
     receive(streams, 1, "A", 0)
     streams.leave(left(1), now=0.0)
@@ -323,29 +325,29 @@ def test_a_publisher_that_is_back_in_time_goes_on_as_if_nothing_had_been() -> No
     streams.join(info(1, "A"))
     receive(streams, 1, "A", 1)
 
-    assert streams.settle(now=2 * SETTLE_S) == ([], [])
+    assert streams.finish_departed(now=2 * GRACE_S) == ([], [])
     assert streams.next_deadline() is None
     counts = streams.counts()
     assert (counts.received, counts.lost, counts.duplicated) == (2, 0, 0)
 
 
 def test_the_leave_of_an_unknown_publisher_means_nothing() -> None:
-    streams = Streams()
+    streams = StreamTable()
 
     streams.leave(left(1, A=5), now=0.0)
 
     assert streams.next_deadline() is None
-    assert streams.settle(now=2 * SETTLE_S) == ([], [])
+    assert streams.finish_departed(now=2 * GRACE_S) == ([], [])
 
 
-def test_a_settled_publisher_leaves_nothing_in_memory_but_its_counts() -> None:
-    streams = Streams()
+def test_a_finished_publisher_leaves_nothing_in_memory_but_its_counts() -> None:
+    streams = StreamTable()
     for session in range(100):
         streams.join(info(session, "A"))
         streams.answer(session, "A", 0)
         receive(streams, session, "A", 0)
         streams.leave(left(session, A=1), now=0.0)
-        streams.settle(now=0.0)
+        streams.finish_departed(now=0.0)
 
     assert not streams.trackers
     assert not streams._answered
@@ -353,7 +355,7 @@ def test_a_settled_publisher_leaves_nothing_in_memory_but_its_counts() -> None:
 
 
 def test_counts_are_a_copy() -> None:
-    streams = Streams()
+    streams = StreamTable()
 
     streams.counts().received += 1
 
@@ -386,7 +388,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.streams = Streams()
+        self.streams = StreamTable()
         self.now = 0.0
         self.alive: set[int] = set()
         self.gone: set[int] = set()
@@ -429,7 +431,7 @@ class AnyOrder(RuleBasedStateMachine):
             stream.under_way.remove(data.draw(st.sampled_from(stream.under_way)))
 
     @rule(session=SESSIONS, topic=TOPICS, again=st.booleans(), data=st.data())
-    def arrive(
+    def on_event(
         self, session: int, topic: str, again: bool, data: st.DataObject
     ) -> None:
         stream = self.of(session, topic)
@@ -461,10 +463,10 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.streams.replace(listed, self.now) == []
 
     @precondition(lambda self: self.streams.next_deadline() is not None)
-    @rule(wait=st.sampled_from([0.0, SETTLE_S / 2, SETTLE_S]))
+    @rule(wait=st.sampled_from([0.0, GRACE_S / 2, GRACE_S]))
     def settle(self, wait: float) -> None:
         self.now += wait
-        gone, gaps = self.streams.settle(self.now)
+        gone, gaps = self.streams.finish_departed(self.now)
         assert {item.session for item in gone} <= self.gone
         for gap in gaps:
             self.note(gap)
@@ -508,10 +510,10 @@ TestAnyOrder = AnyOrder.TestCase
 
 
 @given(st.lists(st.tuples(SESSIONS, TOPICS, st.booleans()), max_size=30))
-def test_when_all_is_settled_received_and_lost_are_all_that_was_sent(
+def test_at_the_end_received_and_lost_are_all_that_was_sent(
     sent: list[tuple[int, str, bool]],
 ) -> None:
-    streams = Streams()
+    streams = StreamTable()
     ends: dict[int, dict[str, int]] = {}
     for session in range(3):
         streams.join(info(session, "A", "B"))
@@ -528,8 +530,8 @@ def test_when_all_is_settled_received_and_lost_are_all_that_was_sent(
 
     for session in range(3):
         streams.leave(left(session, **ends[session]), now=0.0)
-    gone, gaps = streams.settle(now=0.0)
-    more, later = streams.settle(now=SETTLE_S)
+    gone, gaps = streams.finish_departed(now=0.0)
+    more, later = streams.finish_departed(now=GRACE_S)
 
     counts = streams.counts()
     assert len(gone) + len(more) == 3

@@ -1,4 +1,4 @@
-"""The options that say what is published: --stdin, --file, --literal, --rate. Shell."""
+"""Reads the options that say what is published: --stdin, --file, --literal, --rate."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def period_s(options: console_script.Options) -> float:
     return console_script.seconds(options, "--sleep")
 
 
-def feed(options: console_script.Options) -> Callable[[Publisher], object] | None:
+def source_publisher(
+    options: console_script.Options,
+) -> Callable[[Publisher], object] | None:
     """What publishes the events of the source that is asked for; None: none is.
 
     Raises:
@@ -82,10 +84,10 @@ def feed(options: console_script.Options) -> Callable[[Publisher], object] | Non
         check_files(options["--file"])
 
     def work(publisher: Publisher) -> None:
-        from pubsub_publisher.input.publish_input import feed
+        from pubsub_publisher.input.publish_input import publish_source
 
         events = _events(options, name, limit, lambda: publisher.stopped)
-        feed(publisher, events, limit=limit, rate=per_second)
+        publish_source(publisher, events, limit=limit, rate=per_second)
 
     return work
 

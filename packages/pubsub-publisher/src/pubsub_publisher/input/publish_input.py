@@ -1,4 +1,4 @@
-"""Publishing the events of a source, each to every topic. Shell."""
+"""Publishes the events of a source, each to every topic."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from pubsub_common.defaults import WAIT_SLICE_S
 from pubsub_common.errors import PubSubError, RegistrationRefused
-from pubsub_publisher.pacing.rate_limiter import Pace
+from pubsub_publisher.pacing.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher
 
 
-def feed(
+def publish_source(
     publisher: Publisher,
     source: Iterable[Sequence[bytes]],
     *,
@@ -28,16 +28,16 @@ def feed(
     Raises:
         PubSubError: the broker refuses the publisher.
     """
-    pace = None if rate is None else Pace(rate)
+    limiter = None if rate is None else RateLimiter(rate)
     count = 0
     try:
         for payloads in source:
             if limit is not None:
                 payloads = payloads[: limit - count]
-            if pace is None:
+            if limiter is None:
                 _publish(publisher, payloads)
             else:
-                _publish_paced(publisher, payloads, pace)
+                _publish_limited(publisher, payloads, limiter)
             count += len(payloads)
             if count == limit or publisher.stopped:
                 break
@@ -58,13 +58,15 @@ def _publish(publisher: Publisher, payloads: Sequence[bytes]) -> None:
             publisher.publish_events(payloads, topic)
 
 
-def _publish_paced(publisher: Publisher, payloads: Sequence[bytes], pace: Pace) -> None:
-    pace.arrived(time.monotonic_ns())
+def _publish_limited(
+    publisher: Publisher, payloads: Sequence[bytes], limiter: RateLimiter
+) -> None:
+    limiter.arrived(time.monotonic_ns())
     begin = 0
     while begin < len(payloads) and not publisher.stopped:
         now_ns = time.monotonic_ns()
-        if count := pace.take(now_ns, len(payloads) - begin):
+        if count := limiter.take(now_ns, len(payloads) - begin):
             _publish(publisher, payloads[begin : begin + count])
             begin += count
         else:
-            time.sleep(min((pace.due_ns() - now_ns) / 1e9, WAIT_SLICE_S))
+            time.sleep(min((limiter.due_ns() - now_ns) / 1e9, WAIT_SLICE_S))

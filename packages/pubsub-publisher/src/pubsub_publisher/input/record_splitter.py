@@ -1,4 +1,4 @@
-"""A stream of bytes cut into records, as it comes. Does no input or output."""
+"""Cuts a stream of bytes into records as it arrives."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from pubsub_common.defaults import MAX_PAYLOAD_BYTES
 from pubsub_common.errors import PubSubError
 
 
-class Records:
-    """Records that end in a mark: lines, say. They may be huge and come in parts."""
+class RecordSplitter:
+    """Splits at a terminator, a newline for instance. A record may arrive in many parts."""
 
-    def __init__(self, mark: bytes) -> None:
-        self._mark = mark
-        # The parts of a record whose mark has not come; joined when it has, once.
+    def __init__(self, terminator: bytes) -> None:
+        self._terminator = terminator
+        # The parts of a record whose terminator has not come; joined when it has, once.
         self._parts: list[bytes] = []
         self._size = 0
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def push(self, data: bytes) -> list[bytes]:
         """The records that are complete with ``data``, without their marks.
 
         Raises:
             PubSubError: one becomes longer than an event can be.
         """
-        records = data.split(self._mark)
+        records = data.split(self._terminator)
         last = records.pop()
         if records:
             records[0] = b"".join((*self._parts, records[0]))
@@ -37,8 +37,8 @@ class Records:
             )
         return records
 
-    def end(self) -> list[bytes]:
-        """The last record, if its mark is missing."""
+    def finish(self) -> list[bytes]:
+        """The last record, if its terminator is missing."""
         last = b"".join(self._parts)
         self._parts = []
         self._size = 0

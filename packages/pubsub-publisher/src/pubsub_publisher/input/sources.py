@@ -1,4 +1,4 @@
-"""Where the events of a command line come from: lines, files, a text. Shell.
+"""Sources of events for the command line: lines of standard input, files, a text.
 
 Each source is an iterator over lists of payloads. A list is what has come at once, so
 that whoever publishes it can do so in batches when much comes, and at once when little.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.errors import ConfigError
-from pubsub_publisher.input.record_splitter import Records
+from pubsub_publisher.input.record_splitter import RecordSplitter
 
 # How much is read at once. A pipe gives 64 KiB at most.
 _READ_BYTES: Final = 262_144
@@ -25,19 +25,19 @@ _LITERALS: Final = 1000
 Stopped = Callable[[], bool]
 
 
-def records(fd: int, mark: bytes, stopped: Stopped) -> Iterator[list[bytes]]:
-    """Records that are read from ``fd`` and end in ``mark``, as they come; the last
+def records(fd: int, terminator: bytes, stopped: Stopped) -> Iterator[list[bytes]]:
+    """Records that are read from ``fd`` and end in ``terminator``, as they come; the last
     one may lack it.
 
     Raises:
         OSError: it cannot be read.
         PubSubError: a record is longer than an event can be.
     """
-    splitter = Records(mark)
+    splitter = RecordSplitter(terminator)
     for data in _blocks(fd, stopped):
-        if complete := splitter.feed(data):
+        if complete := splitter.push(data):
             yield complete
-    if not stopped() and (last := splitter.end()):
+    if not stopped() and (last := splitter.finish()):
         yield last
 
 

@@ -1,4 +1,4 @@
-"""Waking at a moment, as exactly as Python can. Shell."""
+"""Sleeps until a moment, as exactly as Python can."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pubsub_common.defaults import WAIT_SLICE_S
 _SPIN_NS: Final = 100_000
 
 
-def wait_until(due_ns: int, ended: Callable[[], bool]) -> bool:
+def sleep_until(due_ns: int, ended: Callable[[], bool]) -> bool:
     """Sleep, then spin, until the monotonic clock shows ``due_ns``; False when ``ended``
     meanwhile, which is asked now and then. What it raises, this does."""
     now_ns = time.monotonic_ns

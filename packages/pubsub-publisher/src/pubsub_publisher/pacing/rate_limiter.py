@@ -1,5 +1,4 @@
-"""How many events may go, so that there are never more than so many a second. Does no
-input or output.
+"""Limits how many events are published each second.
 
 The schedule is absolute while there are events to send: event k is due at start +
 k * period, and one that went late does not delay the others. It begins anew with an
@@ -10,7 +9,7 @@ not followed by a burst.
 from __future__ import annotations
 
 
-class Pace:
+class RateLimiter:
     """Times are nanoseconds of any clock that only goes forward."""
 
     def __init__(self, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""When events are due. Core.
+"""The times at which generated events are due.
 
 The schedule is absolute: event k is due at start + k * period, however late the
 events before it were. A publisher that falls behind sends at once until it has

@@ -1,4 +1,4 @@
-"""At the data port of a publisher with keys: whom it lets in. Shell.
+"""Authenticates the clients that connect to the data port of a publisher with keys.
 
 It is loaded only where there are keys.
 """
@@ -16,8 +16,8 @@ from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import configure_curve_server
 from pubsub_common.security.subscription_guard import SubscriptionGuard
 from pubsub_common.security.zap_server import ZapServer
-from pubsub_publisher.security.grants import Trust
-from pubsub_publisher.sending.event_socket import Outlet
+from pubsub_publisher.security.grants import Grants
+from pubsub_publisher.sending.event_socket import EventSocket
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.messages import Vouched
@@ -26,38 +26,43 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # How long a handshake is held for the broker's first word.
-_FIRST_WORD_S: Final = 2.0
+_FIRST_GRANTS_S: Final = 2.0
 
 
-class Gatekeeper:
-    """Lets nobody in whom the broker does not vouch for."""
+class Authenticator:
+    """Accepts the clients that the broker vouches for, and no others."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], outlet: Outlet, keys: ClientKeys
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        event_socket: EventSocket,
+        keys: ClientKeys,
     ) -> None:
-        """To be made before ``outlet`` is bound."""
-        self.trust = Trust(keys.broker)
-        self._outlet = outlet
-        self._told = threading.Event()  # whom to let in, for the first time
+        """To be made before ``event_socket`` is bound."""
+        self.grants = Grants(keys.broker)
+        self._event_socket = event_socket
+        self._granted = threading.Event()  # the broker has told whom to accept
         self._audit = AuditLog(_log)
         ZapServer(context, self._allows)
-        configure_curve_server(outlet.socket, keys.pair)
-        outlet.guard = SubscriptionGuard(
-            outlet.socket, self.trust.permits, self._refused
+        configure_curve_server(event_socket.socket, keys.pair)
+        event_socket.guard = SubscriptionGuard(
+            event_socket.socket, self.grants.may_receive, self._refused
         )
 
-    def let_in(self, vouched: Iterable[Vouched]) -> None:
-        """From here on, let in these and no others."""
-        self._outlet.hang_up(self.trust.update(vouched))
-        self._told.set()
+    def update(self, vouched: Iterable[Vouched]) -> None:
+        """Accept these clients from now on, and disconnect the others."""
+        self._event_socket.disconnect_clients(self.grants.update(vouched))
+        self._granted.set()
 
     def _allows(self, key: str, address: str) -> bool:
         """In the thread of handshakes."""
-        if self.trust.allows(key, address):
+        if self.grants.may_connect(key, address):
             return True
         # A subscriber may have heard of us sooner than we have heard of it.
-        return self._told.wait(_FIRST_WORD_S) and self.trust.allows(key, address)
+        return self._granted.wait(_FIRST_GRANTS_S) and self.grants.may_connect(
+            key, address
+        )
 
     def _refused(self, key: str, what: str, address: str) -> None:
-        said = f"hung up on the client with key {key}, who may not have {what}"
+        said = f"disconnected the client with key {key}: not authorized to subscribe to {what}"
         self._audit.note(address, "topic", said)

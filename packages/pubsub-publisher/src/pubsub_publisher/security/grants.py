@@ -1,4 +1,4 @@
-"""Whom a publisher lets in, where the broker is secure. Core.
+"""The clients that a publisher accepts, and the topics that each may receive.
 
 The broker vouches for clients by their keys (decentralized; it tells of changes at once),
 and is itself let in (centralized, its forwarders connect here). A publisher knows nobody
@@ -13,7 +13,7 @@ from pubsub_common.protocol.messages import Vouched
 from pubsub_common.protocol.wildcards import matches
 
 
-class Trust:
+class Grants:
     """Keys, and the topics that each may have. Several threads may ask while one
     updates."""
 
@@ -23,11 +23,11 @@ class Trust:
         # Replaced as a whole, never changed.
         self._vouched: Mapping[str, tuple[str, ...] | None] = {}
 
-    def allows(self, key: str, _address: str = "") -> bool:
+    def may_connect(self, key: str, _address: str = "") -> bool:
         """Whether the owner of this key may connect."""
         return key == self._broker or key in self._vouched
 
-    def permits(self, key: str, topic: str) -> bool:
+    def may_receive(self, key: str, topic: str) -> bool:
         """Whether it may have the events of ``topic``."""
         if key == self._broker:
             return True

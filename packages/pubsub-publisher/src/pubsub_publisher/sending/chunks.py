@@ -1,4 +1,4 @@
-"""Events cut into batches by who must not wait for room. Core, around an outlet.
+"""Events cut into batches by who must not wait for room. Core, around an event socket.
 
 It is for `pubsub_publisher.aio`. What `pubsub_publisher.sending.batching` puts into a topic's open
 batch, and waits for, is here a list of payloads with their stamps. A batch is ready when it
@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from pubsub_publisher.sending.batching import Item, split
-from pubsub_publisher.sending.event_socket import LINGER_NS, Outlet
+from pubsub_publisher.sending.batching import Item, topic_and_payload
+from pubsub_publisher.sending.event_socket import MAX_BATCH_AGE_NS, EventSocket
 from pubsub_publisher.topics.topic_state import BATCH_BYTES, BATCH_EVENTS, TopicState
 
 
 @dataclasses.dataclass(slots=True)
-class Chunk:
+class PendingBatch:
     """Events of one topic that are to be sent in one message."""
 
     topic: TopicState
@@ -24,12 +24,12 @@ class Chunk:
     payloads: list[bytes]
 
 
-def chunks(
-    outlet: Outlet,
+def batches(
+    event_socket: EventSocket,
     items: Iterable[Item],
     default: TopicState | None,
     now_ns: Callable[[], int],
-) -> Iterator[Chunk]:
+) -> Iterator[PendingBatch]:
     """``items`` (see `send_all`) in batches.
 
     Raises:
@@ -37,24 +37,24 @@ def chunks(
             are given first, as they are before an error of ``items``.
     """
     if default is None or not isinstance(items, list | tuple):
-        yield from _cut_each(outlet, items, default, now_ns)
+        yield from _batch_each(event_socket, items, default, now_ns)
         return
     for begin in range(0, len(items), BATCH_EVENTS):
-        part: Sequence[Item] = items[begin : begin + BATCH_EVENTS]
-        payloads = [item for item in part if type(item) is bytes]
-        if len(payloads) < len(part) or sum(map(len, payloads)) > BATCH_BYTES:
-            yield from _cut_each(outlet, part, default, now_ns)
+        slice_: Sequence[Item] = items[begin : begin + BATCH_EVENTS]
+        payloads = [item for item in slice_ if type(item) is bytes]
+        if len(payloads) < len(slice_) or sum(map(len, payloads)) > BATCH_BYTES:
+            yield from _batch_each(event_socket, slice_, default, now_ns)
         else:
-            yield Chunk(default, [now_ns() for _ in payloads], payloads)
+            yield PendingBatch(default, [now_ns() for _ in payloads], payloads)
 
 
-def _cut_each(
-    outlet: Outlet,
+def _batch_each(
+    event_socket: EventSocket,
     items: Iterable[Item],
     default: TopicState | None,
     now_ns: Callable[[], int],
-) -> Iterator[Chunk]:
-    begun: dict[TopicState, Chunk] = {}
+) -> Iterator[PendingBatch]:
+    begun: dict[TopicState, PendingBatch] = {}
     sizes: dict[TopicState, int] = {}
     source = iter(items)
     while True:
@@ -63,7 +63,7 @@ def _cut_each(
             if type(item) is bytes and default is not None:
                 topic, payload = default, item
             else:
-                topic, payload = split(outlet, item)
+                topic, payload = topic_and_payload(event_socket, item)
         except StopIteration:
             yield from begun.values()
             return
@@ -75,12 +75,12 @@ def _cut_each(
         if chunk is not None and (
             len(chunk.payloads) >= BATCH_EVENTS
             or sizes[topic] >= BATCH_BYTES
-            or stamp_ns - chunk.stamps_ns[0] >= LINGER_NS
+            or stamp_ns - chunk.stamps_ns[0] >= MAX_BATCH_AGE_NS
         ):
             yield begun.pop(topic)
             chunk = None
         if chunk is None:
-            begun[topic] = Chunk(topic, [stamp_ns], [payload])
+            begun[topic] = PendingBatch(topic, [stamp_ns], [payload])
             sizes[topic] = len(payload)
         else:
             chunk.stamps_ns.append(stamp_ns)

@@ -1,9 +1,9 @@
-"""The publisher's data socket: sends events, and answers who asks. Shell.
+"""The XPUB socket of a publisher: sends events, alone or in batches.
 
 Theory of operation
 -------------------
 Events leave in the caller's thread, straight into the XPUB socket. Who looks after what comes
-in on it is told in `pubsub_publisher.sending.data_socket`.
+in on it is told in `pubsub_publisher.sending.xpub_socket`.
 
 Who publishes without a pause, one call less than `_PAUSE_NS` after the other, is limited
 by what a message costs. From the event number `_STREAK` of such a streak on, events are
@@ -32,24 +32,24 @@ import zmq
 
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import encode_body, encode_large_event
-from pubsub_publisher.sending.data_socket import RECHECK_S, AnsweringSocket, Frame
+from pubsub_publisher.sending.xpub_socket import RECHECK_S, Frame, XpubSocket
 from pubsub_publisher.topics.topic_state import TopicState, batch_limit
 
-LINGER_NS: Final = 1_000_000
-_LINGER_S: Final = LINGER_NS / 1e9
+MAX_BATCH_AGE_NS: Final = 1_000_000
+_MAX_BATCH_AGE_S: Final = MAX_BATCH_AGE_NS / 1e9
 # A blocked send lets go of the socket this often, for the control thread's sake.
 _BLOCKED_MS: Final = 20
 _YIELD_S: Final = 0.0005
 # From here on a copy of a payload costs more than the work that avoids it.
 _LARGE_BYTES: Final = 4096
 # And from here on a message of its own costs little beside the payload.
-_ALONE_BYTES: Final = 32_768
+_UNBATCHED_BYTES: Final = 32_768
 _PAUSE_NS: Final = 20_000
 _STREAK: Final = 64
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 
 
-class Outlet(AnsweringSocket):
+class EventSocket(XpubSocket):
     """The XPUB socket of a publisher. What it sends is for any thread, `serve` for the
     control thread.
 
@@ -71,7 +71,7 @@ class Outlet(AnsweringSocket):
         the events for it are dropped. The age of a batch goes by ``monotonic_ns``, as
         the clock of the stamps may be set."""
         super().__init__(context, topics, queue_limit)
-        self._open = True
+        self._accepting = True
         self._now_ns = now_ns
         self._monotonic_ns = monotonic_ns
         self._stopped = stopped
@@ -79,11 +79,11 @@ class Outlet(AnsweringSocket):
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
             self.socket.sndtimeo = _BLOCKED_MS
         # Under the lock: topics with an open batch; the control thread looks after them.
-        self._filling: set[TopicState] = set()
-        self._guarded = False
+        self._open_batches: set[TopicState] = set()
+        self._batches_watched = False
         # Under block a waiting event lets go of the socket; this keeps waiting ones in
         # order.
-        self._order = threading.Lock()
+        self._waiting_order = threading.Lock()
 
     # Sending
 
@@ -94,7 +94,7 @@ class Outlet(AnsweringSocket):
         returns the stamp; 0 when this is closed, or was stopped while it waited for
         room, and the event then is not sent. Without ``waiting`` an event for which
         there is no room is not sent either, and what is returned is its stamp, negative,
-        for `attempt`.
+        for `try_send`.
 
         A closure, because this is called for every event: what does not change is
         looked up once. `address` and `session` must be set.
@@ -110,7 +110,7 @@ class Outlet(AnsweringSocket):
             nonlocal last_ns, streak, limit, begun_ns
             acquire()
             try:
-                if not self._open:
+                if not self._accepting:
                     return 0
                 stamp_ns = now_ns()
                 pause_ns = stamp_ns - last_ns
@@ -120,14 +120,17 @@ class Outlet(AnsweringSocket):
                     streak //= 2  # it may have been the scheduler
                 elif streak < _STREAK:
                     streak += 1
-                elif len(payload) < _ALONE_BYTES:
+                elif len(payload) < _UNBATCHED_BYTES:
                     if not stamps_ns:
-                        self._begin(topic)
+                        self._open_batch(topic)
                         limit = batch_limit(len(payload))
                         begun_ns = stamp_ns
-                    elif len(stamps_ns) >= limit or stamp_ns - begun_ns >= LINGER_NS:
+                    elif (
+                        len(stamps_ns) >= limit
+                        or stamp_ns - begun_ns >= MAX_BATCH_AGE_NS
+                    ):
                         self._flush(topic, flags)
-                        self._begin(topic)
+                        self._open_batch(topic)
                         limit = batch_limit(len(payload))
                         stamps_ns = topic.stamps_ns
                         # Our own work is no pause, and what was waited for room is no
@@ -149,7 +152,7 @@ class Outlet(AnsweringSocket):
                 topic.next_sequence += 1
                 if history is not None:
                     history.add(stamp_ns, payload)
-                if stamp_ns >= self.drain_at_ns or not self._undrained:
+                if stamp_ns >= self.drain_at_ns or not self._drain_due:
                     self._after_send(stamp_ns)
                 last_ns = now_ns()  # our own work is no pause
                 return stamp_ns
@@ -165,41 +168,45 @@ class Outlet(AnsweringSocket):
 
         return send
 
-    def attempt(
+    def try_send(
         self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
     ) -> bool | None:
         """Number and send events, with the stamps that they were given, in one message.
         False when this is closed, None when there is no room."""
-        return self._attempt(topic, stamps_ns, payloads, _NOBLOCK)
+        return self._try_send(topic, stamps_ns, payloads, _NOBLOCK)
 
-    def add(self, topic: TopicState, payload: bytes, limit: int, size: int) -> bool:
+    def add_to_batch(
+        self, topic: TopicState, payload: bytes, limit: int, size: int
+    ) -> bool:
         """Stamp and number an event, and put it into its topic's batch, which is sent
         first if it has ``limit`` events, ``size`` bytes or its age. False when this is
         closed, or was stopped while it waited for room."""
         with self.lock:
             stamp_ns = self._now_ns()
-            if self._add(topic, payload, stamp_ns, limit, size):
+            if self._add_to_batch(topic, payload, stamp_ns, limit, size):
                 return True
         if not self.flush(topic):
             return False
         with self.lock:
-            return self._add(topic, payload, stamp_ns, sys.maxsize, sys.maxsize)
+            return self._add_to_batch(
+                topic, payload, stamp_ns, sys.maxsize, sys.maxsize
+            )
 
     def send_batch(self, topic: TopicState, payloads: list[bytes]) -> bool:
         """Stamp, number and send events in one message; False when this is closed, or
         was stopped while it waited for room."""
         with self.lock:
-            if not self._open:
+            if not self._accepting:
                 return False
             now_ns = self._now_ns
             stamps_ns = [now_ns() for _ in payloads]
             try:
                 self._flush(topic, 0)
-                self._send(self._frame(topic, stamps_ns, payloads), 0)
+                self._send(self._encode(topic, stamps_ns, payloads), 0)
             except zmq.Again:
                 self.drain()  # waiting for room swallows wake-ups too
             else:
-                topic.sent(stamps_ns, payloads)
+                topic.mark_sent(stamps_ns, payloads)
                 self._after_send(now_ns())
                 return True
         return self._send_waiting(topic, stamps_ns, payloads)
@@ -215,18 +222,18 @@ class Outlet(AnsweringSocket):
         deadline = time.monotonic() + timeout_s
         while True:
             with self.lock:
-                self._flush_filling(0)
-                if not self._filling or time.monotonic() >= deadline:
+                self._flush_open_batches(0)
+                if not self._open_batches or time.monotonic() >= deadline:
                     return
             time.sleep(_YIELD_S)
 
-    def take_number(self, topic: TopicState, stamp_ns: int, payload: bytes) -> int:
+    def reserve_number(self, topic: TopicState, stamp_ns: int, payload: bytes) -> int:
         """A number for an event that somebody else sends; -1 when this was stopped
         while it waited for room for those before it."""
         while True:
             with self.lock:
                 if not topic.stamps_ns:
-                    topic.sent([stamp_ns], [payload])
+                    topic.mark_sent([stamp_ns], [payload])
                     return topic.next_sequence - 1
             if not self.flush(topic):
                 return -1
@@ -234,12 +241,12 @@ class Outlet(AnsweringSocket):
     def refuse_events(self) -> None:
         """From here on no event is taken any more. For signal handlers too: the caller
         need not hold the lock; whoever does has its event sent."""
-        self._open = False
+        self._accepting = False
 
     @property
     def waiting(self) -> bool:
         """Whether a sender waits for room. For any thread."""
-        return self._order.locked()
+        return self._waiting_order.locked()
 
     # In the control thread
 
@@ -250,30 +257,34 @@ class Outlet(AnsweringSocket):
         # whoever sends at full speed. And who holds it drains and sends batches itself.
         if not self.lock.acquire(blocking=False):
             time.sleep(_YIELD_S)
-            return _LINGER_S if self._guarded else RECHECK_S
+            return _MAX_BATCH_AGE_S if self._batches_watched else RECHECK_S
         try:
-            self._look()
-            self._flush_filling(LINGER_NS)
-            self._guarded = bool(self._filling)
-            position_s = self._tell_positions()
-            return _LINGER_S if self._guarded else self._look_again_s(position_s)
+            self._check_socket()
+            self._flush_open_batches(MAX_BATCH_AGE_NS)
+            self._batches_watched = bool(self._open_batches)
+            position_s = self._send_positions()
+            return (
+                _MAX_BATCH_AGE_S
+                if self._batches_watched
+                else self._next_check_s(position_s)
+            )
         finally:
             self.lock.release()
 
     # Inside
 
-    def _add(
+    def _add_to_batch(
         self, topic: TopicState, payload: bytes, stamp_ns: int, limit: int, size: int
     ) -> bool:
         """Put an event into a batch; False when the full one before must be sent and
         there is no room, or this is closed. The caller holds the lock."""
-        if not self._open:
+        if not self._accepting:
             return False
         stamps_ns = topic.stamps_ns
         if stamps_ns and (
             len(stamps_ns) >= limit
-            or topic.bytes >= size
-            or stamp_ns - stamps_ns[0] >= LINGER_NS
+            or topic.batch_bytes >= size
+            or stamp_ns - stamps_ns[0] >= MAX_BATCH_AGE_NS
         ):
             try:
                 self._flush(topic, 0)
@@ -281,19 +292,19 @@ class Outlet(AnsweringSocket):
                 self.drain()
                 return False
         if not topic.stamps_ns:
-            self._begin(topic)
+            self._open_batch(topic)
         topic.stamps_ns.append(stamp_ns)
         topic.payloads.append(payload)
-        topic.bytes += len(payload)
+        topic.batch_bytes += len(payload)
         return True
 
-    def _begin(self, topic: TopicState) -> None:
+    def _open_batch(self, topic: TopicState) -> None:
         """A batch begins: see that somebody looks after it. The caller holds the
         lock."""
-        topic.begun_ns = self._monotonic_ns()
-        self._filling.add(topic)
-        if not self._guarded:
-            self._guarded = True
+        topic.batch_begun_ns = self._monotonic_ns()
+        self._open_batches.add(topic)
+        if not self._batches_watched:
+            self._batches_watched = True
             self.wake()
 
     def _flush(self, topic: TopicState, flags: int = _NOBLOCK) -> None:
@@ -305,28 +316,28 @@ class Outlet(AnsweringSocket):
         count = len(topic.stamps_ns)
         if not count:
             return
-        # Not by `_frame`: a call less, and one event that was gathered is not large.
+        # Not by `_encode`: a call less, and one event that was gathered is not large.
         start = (self.address, self.session, topic.next_sequence)
         if count == 1:
             body = encode_body((*start, topic.stamps_ns[0], topic.payloads[0]))
         else:
             body = encode_batch_body(*start, topic.stamps_ns, topic.payloads)
         self._send(topic.prefix + body, flags)
-        topic.sent(topic.stamps_ns, topic.payloads)
-        topic.empty()
-        self._filling.discard(topic)
+        topic.mark_sent(topic.stamps_ns, topic.payloads)
+        topic.clear_batch()
+        self._open_batches.discard(topic)
         self._after_send(self._now_ns())
 
-    def _flush_filling(self, age_ns: int) -> None:
+    def _flush_open_batches(self, age_ns: int) -> None:
         """Send batches that are at least so old, where there is room. The caller holds
         the lock."""
-        begun_ns = self._monotonic_ns() - age_ns
-        for topic in tuple(self._filling):
-            if topic.begun_ns <= begun_ns:
+        batch_begun_ns = self._monotonic_ns() - age_ns
+        for topic in tuple(self._open_batches):
+            if topic.batch_begun_ns <= batch_begun_ns:
                 with contextlib.suppress(zmq.Again):
                     self._flush(topic)
 
-    def _frame(
+    def _encode(
         self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
     ) -> Frame:
         """The topic's next events in one message. The caller holds the lock."""
@@ -340,9 +351,9 @@ class Outlet(AnsweringSocket):
     ) -> bool:
         """Send a topic's open batch, and then these events, if any, in one message, when
         there is room; False when closed or stopped first."""
-        with self._order:
+        with self._waiting_order:
             while True:
-                sent = self._attempt(topic, stamps_ns, payloads, 0)
+                sent = self._try_send(topic, stamps_ns, payloads, 0)
                 if sent is not None:
                     return sent
                 if self._stopped():
@@ -350,7 +361,7 @@ class Outlet(AnsweringSocket):
                 # Python's locks are not fair: give the control thread its turn.
                 time.sleep(_YIELD_S)
 
-    def _attempt(
+    def _try_send(
         self,
         topic: TopicState,
         stamps_ns: list[int],
@@ -359,15 +370,15 @@ class Outlet(AnsweringSocket):
     ) -> bool | None:
         """As `_send_waiting`, once; None when there is no room."""
         with self.lock:
-            if not self._open:
+            if not self._accepting:
                 return False
             try:
                 self._flush(topic, flags)
                 if payloads:
-                    self._send(self._frame(topic, stamps_ns, payloads), flags)
+                    self._send(self._encode(topic, stamps_ns, payloads), flags)
             except zmq.Again:
                 self.drain()
                 return None
-            topic.sent(stamps_ns, payloads)
+            topic.mark_sent(stamps_ns, payloads)
             self._after_send(self._now_ns())
             return True

@@ -1,4 +1,4 @@
-"""A word on who does not read, while publishing waits for room. Shell."""
+"""Logs which subscriber does not read while publishing waits for it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from pubsub_common.net.tcp_table import slowest_reader
 
 _log = logging.getLogger(__name__)
 
-# A wait for room that was shorter is nothing to talk about.
-_PATIENCE_S: Final = 1.0
+# A shorter wait for room is not logged.
+_STALL_S: Final = 1.0
 
 
-class Stalls:
-    """Belongs to the control thread."""
+class StallLog:
+    """Detects that publishing waits. For the control thread."""
 
     def __init__(self) -> None:
         # How many events had left when none did any more, and since when.
         self._stuck_at = (-1, 0.0)
         self._say_at = 0.0
 
-    def look(self, published: int, port: int, now: float) -> float:
+    def check(self, published: int, port: int, now: float) -> float:
         """An event waits for room, when so many have left from this port. Log it if none
         has for a while; the seconds after which to look again, should it still wait."""
         before, since = self._stuck_at
         if published != before:
             self._stuck_at = published, now
-        elif now - since >= _PATIENCE_S and now >= self._say_at:
+        elif now - since >= _STALL_S and now >= self._say_at:
             self._say_at = now + defaults.LOG_INTERVAL_S
-            _log.warning("publishing waits: %s", _who(port))
-        return _PATIENCE_S
+            _log.warning("publishing waits: %s", _reason(port))
+        return _STALL_S
 
 
-def _who(port: int) -> str:
+def _reason(port: int) -> str:
     table = tcp_table()
     found = None if table is None else slowest_reader(port, table)
     if found is None:
-        return "who is connected does not read"
-    return f"{found[0]} does not read ({found[1]} bytes wait)"
+        return "a connected subscriber is not reading"
+    return f"{found[0]} is not reading ({found[1]} bytes are queued)"

@@ -1,4 +1,4 @@
-"""The subscribers that are ready. Shell: one thread waits for what another hears."""
+"""Counts the subscribers that are ready. One thread waits, another one updates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pubsub_common.protocol.events import ReadyRequest
 
 
 @dataclasses.dataclass(slots=True)
-class _Asking:
+class _Subscriber:
     """The ready topics of one subscriber that were seen, and how many there must be: as
     the last of them say, since one with wildcards comes to have more."""
 
@@ -21,32 +21,32 @@ class _Asking:
     needed: int = 1
 
 
-class Audience:
+class ReadySubscribers:
     """Who has asked on all its ready topics (`pubsub_common.protocol.events`), one of ``ours``
     among them. `subscribers` are the sessions of those who have."""
 
     def __init__(self, ours: Collection[str]) -> None:
         self.subscribers: set[int] = set()
         self._ours = ours
-        self._asking: dict[int, _Asking] = {}
+        self._by_session: dict[int, _Subscriber] = {}
         # How many of our topics some of them must ask for, as the broker says.
         self._listeners: Mapping[int, int] = {}
         self._changed = threading.Condition()
 
-    def hear(self, question: ReadyRequest, *, begins: bool) -> None:
+    def update(self, question: ReadyRequest, *, begins: bool) -> None:
         """A subscription to a ready topic begins, or ends."""
         topic, session, topics = question
         with self._changed:
-            asking = self._asking.setdefault(session, _Asking())
-            seen = asking.seen
+            subscriber = self._by_session.setdefault(session, _Subscriber())
+            seen = subscriber.seen
             if begins:
                 seen.add(topic)
-                asking.needed = max(asking.needed, topics)
+                subscriber.needed = max(subscriber.needed, topics)
             else:
                 seen.discard(topic)
                 if not seen:
-                    del self._asking[session]
-            self._judge(session)
+                    del self._by_session[session]
+            self._update_session(session)
             self._changed.notify_all()
 
     def expect(self, listeners: Mapping[int, int]) -> None:
@@ -54,8 +54,8 @@ class Audience:
         some yet: others publish those too."""
         with self._changed:
             before, self._listeners = self._listeners, listeners
-            for session in (before.keys() | listeners.keys()) & self._asking.keys():
-                self._judge(session)
+            for session in (before.keys() | listeners.keys()) & self._by_session.keys():
+                self._update_session(session)
             self._changed.notify_all()
 
     def wait(
@@ -79,12 +79,12 @@ class Audience:
                     )
                 self._changed.wait(min(left_s, WAIT_SLICE_S))
 
-    def _judge(self, session: int) -> None:
+    def _update_session(self, session: int) -> None:
         """Whether a subscriber is ready. The caller holds `_changed`."""
-        asking = self._asking.get(session)
+        subscriber = self._by_session.get(session)
         ready = False
-        if asking is not None and len(asking.seen) >= asking.needed:
-            ours = asking.seen.intersection(self._ours)
+        if subscriber is not None and len(subscriber.seen) >= subscriber.needed:
+            ours = subscriber.seen.intersection(self._ours)
             ready = len(ours) >= self._listeners.get(session, 1)
         if ready:
             self.subscribers.add(session)

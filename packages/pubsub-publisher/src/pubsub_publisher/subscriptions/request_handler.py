@@ -1,4 +1,4 @@
-"""What a publisher answers to who subscribes. Shell (it sends), under the outlet's lock.
+"""Answers the requests that subscribers send as subscriptions.
 
 What comes in on an XPUB socket are subscriptions. Those to events libzmq serves itself;
 the private topics among them are questions: whether a subscriber is connected (the ready
@@ -29,7 +29,7 @@ from pubsub_common.protocol.recovery_messages import (
     parse_position_prefix,
     parse_recovery_request,
 )
-from pubsub_publisher.subscriptions.ready_subscribers import Audience
+from pubsub_publisher.subscriptions.ready_subscribers import ReadySubscribers
 from pubsub_publisher.topics.topic_state import TopicState
 
 _log = logging.getLogger(__name__)
@@ -41,51 +41,51 @@ _ENDS: Final = b"\x00"
 _MAX_WAITING: Final = 1024
 
 
-class Replies:
-    """Questions and answers. All methods are for who holds the outlet's lock;
-    `audience` is for any thread."""
+class RequestHandler:
+    """Questions and answers. The caller holds the event socket's lock;
+    `ready_subscribers` is for any thread."""
 
     def __init__(
         self, topics: Mapping[str, TopicState], send: Callable[[bytes, int], Any]
     ) -> None:
         """``send`` takes a frame and flags, and raises `zmq.Again`."""
-        self.audience = Audience(topics)
+        self.ready_subscribers = ReadySubscribers(topics)
         self.malformed_count = 0  # messages that were no subscriptions
-        self.asked_at = 0.0  # when events were asked for last, or were being so
+        self.last_question_at = 0.0  # when events were asked for last, or were being so
         self._topics = topics
         self._send = send
         # What is to be answered, as soon as we have a session to answer with, and room.
-        self._ready: list[ReadyRequest] = []
+        self._ready_questions: list[ReadyRequest] = []
         self._questions: deque[RecoveryRequest] = deque()
         # Topics of which somebody wants to know how far we are, and when to tell.
-        self._watched: dict[str, None] = {}
+        self._position_topics: dict[str, None] = {}
         self._position_at = 0.0
 
     @property
-    def waiting(self) -> bool:
+    def pending(self) -> bool:
         """Whether something is still to be answered."""
-        return bool(self._ready or self._questions)
+        return bool(self._ready_questions or self._questions)
 
     @property
-    def watched(self) -> bool:
+    def positions_wanted(self) -> bool:
         """Whether somebody wants to know how far we are."""
-        return bool(self._watched)
+        return bool(self._position_topics)
 
-    def take(self, message: bytes) -> None:
+    def receive(self, message: bytes) -> None:
         """Take in a subscription, as an XPUB socket tells of it."""
         kind, raw = message[:1], message[1:]
         if kind not in (_BEGINS, _ENDS):
             self.malformed_count += 1
             if self.malformed_count == 1:
-                _log.warning("received what is no subscription (only said once)")
+                _log.warning("ignoring invalid subscription message (logged once)")
             return
         begins = kind == _BEGINS
         ready = parse_ready_request(raw)
         if ready is not None:
-            self.audience.hear(ready, begins=begins)
+            self.ready_subscribers.update(ready, begins=begins)
             # A broker also passes on what its other publishers are asked.
             if begins and ready.topic in self._topics:
-                self._ready.append(ready)
+                self._ready_questions.append(ready)
             return
         question = parse_recovery_request(raw)
         if question is not None:
@@ -99,35 +99,35 @@ class Replies:
         topic = parse_position_prefix(raw)
         if topic is not None and topic in self._topics:
             if begins:
-                self._watched[topic] = None
-                self.tell_soon()
+                self._position_topics[topic] = None
+                self.send_positions_soon()
             else:
-                self._watched.pop(topic, None)
+                self._position_topics.pop(topic, None)
 
     def answer(self, address: str, session: int) -> None:
         """Answer what waits, as far as there is room."""
-        if self._ready:
-            self._ready = [
+        if self._ready_questions:
+            self._ready_questions = [
                 ready
-                for ready in self._ready
+                for ready in self._ready_questions
                 if not self._answer_ready(ready, address, session)
             ]
         while self._questions:
             question = self._questions[0]
             if question.publisher == session:
-                self.asked_at = time.monotonic()
+                self.last_question_at = time.monotonic()
                 if not self._answer_question(question, address):
                     return
             self._questions.popleft()
 
-    def tell_positions(self, address: str, session: int, *, now: float) -> float | None:
+    def send_positions(self, address: str, session: int, *, now: float) -> float | None:
         """Tell how far we are, if it is time to; the seconds until the next time, None
         while nobody wants to know."""
-        if not self._watched:
+        if not self._position_topics:
             return None
         if now >= self._position_at:
             self._position_at = now + POSITION_INTERVAL_S
-            for name in self._watched:
+            for name in self._position_topics:
                 number = self._topics[name].next_sequence
                 try:
                     self._send(
@@ -137,7 +137,7 @@ class Replies:
                     break  # the next one says the same
         return max(0.0, self._position_at - now)
 
-    def tell_soon(self) -> None:
+    def send_positions_soon(self) -> None:
         """Positions are due, whenever they were told last. For any thread."""
         self._position_at = 0.0
 
@@ -161,7 +161,7 @@ class Replies:
             first = max(question.first, state.next_sequence)
             part: tuple[int, list[int], list[bytes]] = (first, [], [])
         else:
-            part = state.history.part(question.first, question.last)
+            part = state.history.select(question.first, question.last)
         try:
             self._send(encode_recovery_reply(question, address, *part), zmq.NOBLOCK)
         except zmq.Again:

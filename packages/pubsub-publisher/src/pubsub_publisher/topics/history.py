@@ -1,4 +1,4 @@
-"""The last events of a topic, for who missed them. Core."""
+"""Keeps the last events of a topic for subscribers that missed them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class History:
             self._bytes -= len(self._events.pop(self.first)[1])
             self.first += 1
 
-    def part(self, first: int, last: int) -> tuple[int, list[int], list[bytes]]:
+    def select(self, first: int, last: int) -> tuple[int, list[int], list[bytes]]:
         """As many of the events ``first`` to ``last`` as one answer takes: the number of
         the first of them, their stamps and payloads. Without any, the number is where
         the first could be that is, or will be, here."""

@@ -1,4 +1,4 @@
-"""Which topics a publisher has, and what it knows of each. Core."""
+"""The topics of a publisher, and the state of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pubsub_common import validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.protocol.wildcards import validate_publisher_topics
-from pubsub_publisher.payloads import not_bytes
+from pubsub_publisher.payloads import wrong_payload_type
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
 
@@ -18,7 +18,7 @@ _MAX_STRENGTH: Final = 2**31 - 1
 Strengths = Mapping[str, int] | int | None
 
 
-class TopicBook:
+class TopicSet:
     """``names`` are the topics at present, ``strengths`` the ownership strengths of those
     that have one. ``states`` has each topic that there ever was: one that is added again
     goes on with its next number."""
@@ -37,7 +37,7 @@ class TopicBook:
         self._new_history = new_history
         self.states: dict[str, TopicState] = {}
         names = validate_publisher_topics(topics)
-        self._become(names, _strengths(strengths, names))
+        self._replace(names, _strengths(strengths, names))
 
     def add(self, topics: Iterable[str], strengths: Strengths) -> None:
         """There are these too, from here on.
@@ -47,9 +47,9 @@ class TopicBook:
         """
         names = validate_publisher_topics((*self.names, *topics))
         added = _strengths(strengths, names[len(self.names) :])
-        self._become(names, {**self.strengths, **added})
+        self._replace(names, {**self.strengths, **added})
 
-    def without(self, topics: Iterable[str]) -> tuple[str, ...]:
+    def excluding(self, topics: Iterable[str]) -> tuple[str, ...]:
         """The topics besides these.
 
         Raises:
@@ -57,17 +57,17 @@ class TopicBook:
         """
         leaving = set(validate_publisher_topics(topics))
         for topic in leaving - set(self.names):
-            raise not_ours(topic, self.names)
+            raise unknown_topic(topic, self.names)
         return validate_publisher_topics(
             name for name in self.names if name not in leaving
         )
 
-    def keep(self, names: tuple[str, ...]) -> None:
+    def retain(self, names: tuple[str, ...]) -> None:
         """There are no others, from here on."""
         kept = {name: each for name, each in self.strengths.items() if name in names}
-        self._become(names, kept)
+        self._replace(names, kept)
 
-    def default(self, topic: str | None) -> TopicState | None:
+    def default_topic(self, topic: str | None) -> TopicState | None:
         """The topic of payloads that come without one: this, or the only one.
 
         Raises:
@@ -77,7 +77,7 @@ class TopicBook:
             return self.states[self.names[0]] if len(self.names) == 1 else None
         state = self.states.get(topic)
         if state is None:
-            self.complain(topic, b"")
+            self.raise_invalid(topic, b"")
         return state
 
     def published(self) -> dict[str, int]:
@@ -89,23 +89,23 @@ class TopicBook:
         """The number of the next event of each topic that there ever was."""
         return {name: state.next_number for name, state in self.states.items()}
 
-    def complain(self, topic: str, payload: object) -> NoReturn:
+    def raise_invalid(self, topic: str, payload: object) -> NoReturn:
         """Raises:
         ConfigError: always; it says what is wrong with an event.
         """
         if topic not in self.names:
             validate_topic(topic)
-            raise not_ours(topic, self.names)
-        raise not_bytes(payload, "bytes or text")
+            raise unknown_topic(topic, self.names)
+        raise wrong_payload_type(payload, "bytes or text")
 
-    def _become(self, names: tuple[str, ...], strengths: dict[str, int]) -> None:
+    def _replace(self, names: tuple[str, ...], strengths: dict[str, int]) -> None:
         for name in names:
             if name not in self.states:
                 self.states[name] = TopicState(name, self._new_history())
         self.names, self.strengths = names, strengths
 
 
-def not_ours(topic: str, ours: Iterable[str]) -> ConfigError:
+def unknown_topic(topic: str, ours: Iterable[str]) -> ConfigError:
     """What to raise for a topic that is not one of ``ours``."""
     return ConfigError(
         f"{topic!r} is not one of this publisher's topics: {', '.join(ours)}"
@@ -124,6 +124,6 @@ def _strengths(given: Strengths, topics: tuple[str, ...]) -> dict[str, int]:
         given = dict.fromkeys(topics, given)
     for topic, strength in given.items():
         if topic not in topics:
-            raise not_ours(topic, topics)
+            raise unknown_topic(topic, topics)
         validation.in_range("strength", strength, 0, _MAX_STRENGTH)
     return dict(given)

@@ -1,4 +1,4 @@
-"""What a publisher knows of one of its topics. Core."""
+"""The state of one topic of a publisher: sequence numbers, open batch, history."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TopicState:
     the first of the open batch, if there is one. ``history`` holds those that were."""
 
     __slots__ = (
-        "begun_ns",
-        "bytes",
+        "batch_begun_ns",
+        "batch_bytes",
         "history",
         "name",
         "next_sequence",
@@ -40,21 +40,21 @@ class TopicState:
         self.prefix = topic_prefix(name)
         self.next_sequence = 0
         self.history = history
-        self.begun_ns = 0  # when the open batch was begun, monotonic
-        self.empty()
+        self.batch_begun_ns = 0  # when the open batch was begun, monotonic
+        self.clear_batch()
 
     @property
     def next_number(self) -> int:
         """The number of the next event that is published."""
         return self.next_sequence + len(self.stamps_ns)
 
-    def empty(self) -> None:
+    def clear_batch(self) -> None:
         """Begin a new batch."""
         self.stamps_ns: list[int] = []
         self.payloads: list[bytes] = []
-        self.bytes = 0
+        self.batch_bytes = 0
 
-    def sent(self, stamps_ns: Sequence[int], payloads: Sequence[bytes]) -> None:
+    def mark_sent(self, stamps_ns: Sequence[int], payloads: Sequence[bytes]) -> None:
         """The next events have left."""
         self.next_sequence += len(payloads)
         if self.history is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 
 
 class SocketSet:
@@ -18,14 +18,14 @@ class SocketSet:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.changed = changed
-        self.open: tuple[Inlet, ...] = ()
+        self.open: tuple[SubSocket, ...] = ()
         # Disconnected from their publishers. The receiving thread takes out what they still
         # hold, and closes them.
-        self.retired: list[Inlet] = []
-        self._by_number: dict[int, Inlet] = {}
+        self.retired: list[SubSocket] = []
+        self._by_number: dict[int, SubSocket] = {}
         self._lock = threading.Lock()
 
-    def get(self, number: int) -> Inlet | None:
+    def get(self, number: int) -> SubSocket | None:
         """The open socket of this number."""
         return self._by_number.get(number)
 
@@ -34,7 +34,7 @@ class SocketSet:
         with self._lock:
             return frozenset(self._by_number)
 
-    def add(self, number: int, socket: Inlet) -> None:
+    def add(self, number: int, socket: SubSocket) -> None:
         """Receive from this socket too."""
         with self._lock:
             self._by_number[number] = socket

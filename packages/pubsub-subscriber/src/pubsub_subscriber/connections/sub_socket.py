@@ -1,7 +1,7 @@
-"""One SUB socket with its topics and connections. Shell.
+"""One SUB socket with its topics and connections.
 
-The receiving thread may wait in the socket, with its lock. Whoever wants it to come out
-rings: sends it a message from a socket of its own, over a connection inside this process.
+The receiving thread may wait in the socket, with its lock. Another thread interrupts the
+wait: it sends a message from a socket of its own, over a connection inside this process.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _DROPPED_AT_ONCE: Final = 64
 
 # What follows a topic of our own in a message that says no more than that somebody rang:
 # a zero byte, as always, and MessagePack's nil.
-_RUNG: Final = b"\0\xc0"
-_RING_AGAIN_S: Final = 0.02
+_INTERRUPT_MARK: Final = b"\0\xc0"
+_INTERRUPT_AGAIN_S: Final = 0.02
 
 
-def is_ring(frame: bytes) -> bool:
+def is_interrupt(frame: bytes) -> bool:
     """Whether a message says no more than that somebody rang."""
-    return frame.startswith(PRIVATE_MARK) and frame.endswith(_RUNG)
+    return frame.startswith(PRIVATE_MARK) and frame.endswith(_INTERRUPT_MARK)
 
 
-class Inlet(DataSocket):
+class SubSocket(DataSocket):
     """A SUB socket that several publishers, or one broker port, feed.
 
     Connecting twice to one address, or disconnecting from one that is not
@@ -53,11 +53,11 @@ class Inlet(DataSocket):
         session: int,
         queue_limit: int,
         *,
-        in_all: int = 0,
+        total_topics: int = 0,
         positions: bool = False,
     ) -> None:
-        """Subscribe to ``topics``, and after all to their ready topics. ``in_all`` is how
-        many topics the subscriber has in all its inlets, if it has several.
+        """Subscribe to ``topics``, and after all to their ready topics. ``total_topics`` is how
+        many topics the subscriber has in all its sockets, if it has several.
         ``positions``: also to how far the publishers are."""
         super().__init__(context, zmq.SUB, queue_limit)
         # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
@@ -66,27 +66,27 @@ class Inlet(DataSocket):
         # As pyzmq has it (flags, copy), raises `zmq.Again`: for who holds the lock.
         self.receive_frame: Callable[..., Any] = self.socket.recv
         # The one publisher whose events may come in here; None: any.
-        self.only: int | None = None
-        self.also: set[int] = set()  # other sessions of it, see `Intake`
-        self.watch: ClientHandshakeMonitor | None = None
+        self.only_session: int | None = None
+        self.other_sessions: set[int] = set()  # other sessions of it, see `FastPath`
+        self.handshake_watch: ClientHandshakeMonitor | None = None
         self._connected: set[str] = set()
         self._session = session
         self._positions = positions
         self._ready_topics: dict[str, bytes] = {}
-        self._bell: zmq.Socket[bytes] | None = None
-        self._bell_failed = False
-        # What the bell says; without it nobody can ring, so nobody may wait in the socket.
-        # The lock guards it.
-        self.bell_message = b""
+        self._interrupter: zmq.Socket[bytes] | None = None
+        self._interrupter_failed = False
+        # What the interrupter sends. Without it nobody can interrupt, so nobody may wait in
+        # the socket. The lock guards it.
+        self.interrupt_message = b""
         # For signal handlers too, hence reentrant.
-        self._ringing = threading.RLock()
-        self._turn = threading.Lock()
-        self.add(topics, in_all=in_all)
+        self._interrupt_lock = threading.RLock()
+        self._change_lock = threading.Lock()
+        self.add(topics, total_topics=total_topics)
 
-    def restrict(self, session: int) -> None:
+    def restrict_to(self, session: int) -> None:
         """Take only what is of this publisher from here on, and no message of several
         parts: libzmq looks only at the first, behind which any topic could hide."""
-        self.only = session
+        self.only_session = session
         receive, more = self.socket.recv, option_reader(self.socket, zmq.RCVMORE)
 
         def receive_whole(flags: int = 0, copy: bool = True) -> Any:
@@ -102,46 +102,47 @@ class Inlet(DataSocket):
 
     # Waiting in the socket
 
-    def fit_bell(self) -> bool:
+    def enable_interrupt(self) -> bool:
         """The receiving thread would like to wait in the socket; whether it may. For that
         thread, which must not hold the lock."""
-        if self._bell is None and not self._bell_failed:
+        if self._interrupter is None and not self._interrupter_failed:
             try:
                 with self.lock:
-                    self._bell = self._new_bell()
+                    self._interrupter = self._new_interrupter()
             except zmq.ZMQError as error:  # it takes a socket and a file
-                self._bell_failed = True
+                self._interrupter_failed = True
                 _log.info("cannot wait in the socket: %s", error.strerror)
-        return self._bell is not None
+        return self._interrupter is not None
 
-    def _new_bell(self) -> zmq.Socket[bytes]:
-        bell: zmq.Socket[bytes] = self.socket.context.socket(zmq.PUB)
+    def _new_interrupter(self) -> zmq.Socket[bytes]:
+        interrupter: zmq.Socket[bytes] = self.socket.context.socket(zmq.PUB)
         try:
-            bell.linger = 0
-            where = f"inproc://bell-{id(self)}"
-            bell.bind(where)
+            interrupter.linger = 0
+            where = f"inproc://interrupter-{id(self)}"
+            interrupter.bind(where)
             self.socket.connect(where)
         except BaseException:
-            bell.close()
+            interrupter.close()
             raise
-        return bell
+        return interrupter
 
-    def ring(self) -> None:
+    def interrupt(self) -> None:
         """Have the thread that waits in the socket come out, or not even begin to wait. For
         any thread and for signal handlers."""
-        with self._ringing:
-            if self._bell is not None and not self._bell.closed:
-                self._bell.get(zmq.EVENTS)  # it has to know what is subscribed to
-                self._bell.send(self.bell_message, zmq.NOBLOCK)
+        with self._interrupt_lock:
+            if self._interrupter is not None and not self._interrupter.closed:
+                # It has to know what is subscribed to.
+                self._interrupter.get(zmq.EVENTS)
+                self._interrupter.send(self.interrupt_message, zmq.NOBLOCK)
 
     @contextlib.contextmanager
-    def _in_turn(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """The lock, also while a thread waits in the socket."""
-        with self._turn:
+        with self._change_lock:
             if not self.lock.acquire(blocking=False):
-                self.ring()
-                while not self.lock.acquire(timeout=_RING_AGAIN_S):
-                    self.ring()
+                self.interrupt()
+                while not self.lock.acquire(timeout=_INTERRUPT_AGAIN_S):
+                    self.interrupt()
             try:
                 yield
             finally:
@@ -154,25 +155,25 @@ class Inlet(DataSocket):
         """What it is subscribed to."""
         return frozenset(self._ready_topics)
 
-    def add(self, topics: Iterable[str], *, in_all: int = 0) -> bool:
-        """Subscribe to more topics; ``in_all`` as above. True when the receiver must be
+    def add(self, topics: Iterable[str], *, total_topics: int = 0) -> bool:
+        """Subscribe to more topics; ``total_topics`` as above. True when the receiver must be
         woken."""
         new = [topic for topic in topics if topic not in self._ready_topics]
-        with self._in_turn():
+        with self._locked():
             for topic in new:
                 self.socket.subscribe(topic_prefix(topic))
                 if self._positions:
                     self.socket.subscribe(position_prefix(topic))
             for topic in new:
-                ready = ready_topic(topic, self._session, in_all)
+                ready = ready_topic(topic, self._session, total_topics)
                 self._ready_topics[topic] = ready
                 self.socket.subscribe(ready)
-            self._choose_bell_message()
+            self._choose_interrupt_message()
             return self.readable()
 
     def remove(self, topics: Iterable[str]) -> bool:
         """Subscribe to these topics no longer. True when the receiver must be woken."""
-        with self._in_turn():
+        with self._locked():
             for topic in topics:
                 ready = self._ready_topics.pop(topic, None)
                 if ready is not None:
@@ -180,12 +181,12 @@ class Inlet(DataSocket):
                     self.socket.unsubscribe(topic_prefix(topic))
                     if self._positions:
                         self.socket.unsubscribe(position_prefix(topic))
-            self._choose_bell_message()
+            self._choose_interrupt_message()
             return self.readable()
 
     def connect(self, address: str) -> bool:
         """Receive from ``IP:port`` too; True when the receiver must be woken."""
-        with self._in_turn():
+        with self._locked():
             if address not in self._connected:
                 self._connected.add(address)
                 self.socket.connect(f"tcp://{address}")
@@ -194,7 +195,7 @@ class Inlet(DataSocket):
     def disconnect(self, address: str) -> bool:
         """Receive from ``IP:port`` no more; what waits from there is dropped. True
         when the receiver must be woken."""
-        with self._in_turn():
+        with self._locked():
             if address in self._connected:
                 self._connected.discard(address)
                 with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
@@ -203,38 +204,38 @@ class Inlet(DataSocket):
 
     def reconnect(self, address: str) -> None:
         """Connect once more to ``IP:port``, where libzmq has given up."""
-        with self._in_turn():
+        with self._locked():
             reconnect(self.socket, f"tcp://{address}")
 
     def close(self, linger_s: float) -> None:
-        if self.watch is not None:
-            self.watch.close()
-        with self._in_turn(), self._ringing:
-            if self._bell is not None:
-                self._bell.close()
+        if self.handshake_watch is not None:
+            self.handshake_watch.close()
+        with self._locked(), self._interrupt_lock:
+            if self._interrupter is not None:
+                self._interrupter.close()
             if not self.socket.closed:
                 self.socket.close(linger=round(linger_s * 1000))
 
-    def _choose_bell_message(self) -> None:
-        """The bell must say something that we are subscribed to. The caller holds the
+    def _choose_interrupt_message(self) -> None:
+        """The interrupter must send something that we are subscribed to. The caller holds the
         lock."""
         ready = next(iter(self._ready_topics.values()), None)
-        self.bell_message = b"" if ready is None else ready + _RUNG
+        self.interrupt_message = b"" if ready is None else ready + _INTERRUPT_MARK
 
     def ask(self, question: bytes, *, begins: bool) -> bool:
         """Subscribe to a private topic, or (``begins`` false) do so no longer. True when
         the receiver must be woken."""
-        with self._in_turn():
+        with self._locked():
             if begins:
                 self.socket.subscribe(question)
             else:
                 self.socket.unsubscribe(question)
             return self.readable()
 
-    def ask_again(self) -> bool:
+    def repeat_ready_questions(self) -> bool:
         """Repeat the ready subscriptions: an answer may have been dropped where a
         queue was full. True when the receiver must be woken."""
-        with self._in_turn():
+        with self._locked():
             for ready in self._ready_topics.values():
                 self.socket.unsubscribe(ready)
                 self.socket.subscribe(ready)

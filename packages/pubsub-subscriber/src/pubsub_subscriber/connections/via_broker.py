@@ -1,29 +1,29 @@
-"""The way through the broker, centralized: a socket for each port it forwards from. Shell."""
+"""Connects to the broker, with a socket for each port that it forwards from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pubsub_common.protocol.messages import PublisherInfo
-from pubsub_subscriber.connections.interface import NewInlet
+from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.socket_set import SocketSet
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 
 
-class BrokerWays:
+class BrokerConnections:
     """The sockets of a subscriber that listens to a broker."""
 
     def __init__(
         self,
         sockets: SocketSet,
-        new_inlet: NewInlet,
-        in_all: Callable[[Sequence[str]], int],
+        new_sub_socket: NewSubSocket,
+        total_topics: Callable[[Sequence[str]], int],
     ) -> None:
-        """``in_all`` is how many topics we have, if those of one port are not all; else
+        """``total_topics`` is how many topics we have, if those of one port are not all; else
         0."""
         self._sockets = sockets
-        self._new_inlet = new_inlet
-        self._in_all = in_all
+        self._new_sub_socket = new_sub_socket
+        self._total_topics = total_topics
         self.ports: Mapping[str, int] = {}  # by topic
 
     def listen(self, host: str, ports: Mapping[str, int]) -> None:
@@ -37,37 +37,37 @@ class BrokerWays:
             # still holds is taken out by the receiving thread.
             self._sockets.retire(port)
         for port, topics in topics_of.items():
-            inlet = self._sockets.get(port)
-            if inlet is None:
-                inlet = self._new_inlet(topics)
-                inlet.connect(f"{host}:{port}")
-                self._sockets.add(port, inlet)
+            sub_socket = self._sockets.get(port)
+            if sub_socket is None:
+                sub_socket = self._new_sub_socket(topics)
+                sub_socket.connect(f"{host}:{port}")
+                self._sockets.add(port, sub_socket)
             else:
-                inlet.add(topics, in_all=self._in_all(topics))
+                sub_socket.add(topics, total_topics=self._total_topics(topics))
         self.ports = dict(ports)
         self._sockets.changed()
 
-    def begin(self, names: Iterable[str]) -> None:
+    def subscribe(self, topics: Iterable[str]) -> None:
         """The broker tells the ports of topics."""
 
-    def join(self, publisher: PublisherInfo) -> bool:
+    def connect(self, publisher: PublisherInfo) -> bool:
         return False
 
-    def leave(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
+    def disconnect(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
         return False
 
-    def may_forget(self) -> bool:
+    def may_unsubscribe(self) -> bool:
         # Publishers count ours, over all connections. They would take one that we
         # have just given up for another that they have not heard of yet.
         return len(self._sockets.open) <= 1
 
-    def forget(self, topic: str) -> bool:
-        inlet = self.inlet(0, topic)
+    def unsubscribe(self, topic: str) -> bool:
+        sub_socket = self.socket_for(0, topic)
         self.ports = {name: self.ports[name] for name in self.ports if name != topic}
-        return inlet is not None and inlet.remove([topic])
+        return sub_socket is not None and sub_socket.remove([topic])
 
-    def inlet(self, session: int, topic: str) -> Inlet | None:
+    def socket_for(self, session: int, topic: str) -> SubSocket | None:
         return self._sockets.get(self.ports.get(topic, 0))
 
-    def look(self) -> float | None:
+    def check(self) -> float | None:
         return None

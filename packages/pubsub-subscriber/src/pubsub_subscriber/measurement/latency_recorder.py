@@ -1,4 +1,4 @@
-"""Latencies in memory until they are written. Core.
+"""Keeps latencies in memory until they are written to a file.
 
 Columns of machine integers instead of a list of objects: 16 bytes an event, and
 nothing for the garbage collector to walk through while events arrive.
@@ -15,7 +15,7 @@ from pubsub_common.protocol.events import Event
 _MAX_NS: Final = 2**63 - 1
 
 
-class Recorder:
+class LatencyRecorder:
     """Rows of (publisher, topic, latency in ns) in order of receipt."""
 
     __slots__ = ("_index", "_latency_ns", "_names", "_pair")

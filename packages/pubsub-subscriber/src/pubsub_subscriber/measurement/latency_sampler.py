@@ -1,4 +1,4 @@
-"""The latency of late, for heartbeats, by a sample in bounded memory. Core.
+"""Samples recent latencies for heartbeats, in bounded memory.
 
 Theory of operation
 -------------------

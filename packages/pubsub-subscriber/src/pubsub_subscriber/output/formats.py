@@ -1,5 +1,4 @@
-"""Events as people and other programs read them: bytes for standard output. Does no
-input or output."""
+"""Formats events for standard output."""
 
 from __future__ import annotations
 

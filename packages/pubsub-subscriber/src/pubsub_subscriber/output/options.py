@@ -1,4 +1,4 @@
-"""The options that say how events are printed, and when it ends. Shell."""
+"""Reads the options that say how events are printed, and when that ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FORMATS: Final = ("--format", "--json", "--raw")
 _PRINTING_ONLY: Final = (*_FORMATS, "--null", "--flush", "--timeout")
 
 
-def limit(options: console_script.Options) -> int | None:
+def event_limit(options: console_script.Options) -> int | None:
     """How many events there are to be; None: it goes on until stopped.
 
     Raises:
@@ -36,7 +36,7 @@ def limit(options: console_script.Options) -> int | None:
     return count
 
 
-def follow(
+def event_printer(
     options: console_script.Options, on_event: Callable[[Event], None] | None
 ) -> Callable[[Subscriber], object] | None:
     """What prints the events as the options ask; None: nothing is printed.
@@ -57,9 +57,9 @@ def follow(
     def work(subscriber: Subscriber) -> None:
         from pubsub_subscriber.output import stdout_writer
 
-        ended = stdout_writer.follow(
+        ended = stdout_writer.print_events(
             subscriber,
-            stdout_writer.Output(render, flush=options["--flush"]),
+            stdout_writer.StdoutWriter(render, flush=options["--flush"]),
             on_event=on_event,
             timeout_s=timeout_s,
         )

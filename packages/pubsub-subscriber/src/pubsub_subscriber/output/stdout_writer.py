@@ -1,4 +1,4 @@
-"""Standard output that behaves in pipes. Shell.
+"""Writes events to standard output, which may be a pipe.
 
 To a terminal each event goes at once. To a pipe or file they are collected while more
 events are waiting, and go when none is: so the next program sees a lone event at once,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TURN_S: Final = 1.0
 
 
-class Output:
+class StdoutWriter:
     """Writes events to standard output."""
 
     def __init__(
@@ -72,9 +72,9 @@ def _pipe_of_stdout() -> select.poll | None:
     return poller
 
 
-def follow(
+def print_events(
     subscriber: Subscriber,
-    output: Output,
+    output: StdoutWriter,
     *,
     on_event: Callable[[Event], None] | None = None,
     timeout_s: float | None = None,
@@ -105,7 +105,7 @@ def follow(
 
 
 def _wait(
-    subscriber: Subscriber, output: Output, timeout_s: float | None
+    subscriber: Subscriber, output: StdoutWriter, timeout_s: float | None
 ) -> tuple[Event | None, bool]:
     """The next event; without one, whether the subscriber has ended: else it took too
     long."""

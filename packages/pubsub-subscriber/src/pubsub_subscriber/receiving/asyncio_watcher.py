@@ -1,4 +1,4 @@
-"""How an event loop waits for a subscriber's sockets. Shell.
+"""Lets an event loop wait for the sockets of a subscriber.
 
 Theory of operation
 -------------------
@@ -18,38 +18,38 @@ import contextlib
 import select
 
 from pubsub_common.net.sockets import Waker
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.receiver import Receiver
 
 
-class Watch:
-    """What the event loop watches for a subscriber, and who waits for it."""
+class AsyncioWatcher:
+    """Watches sockets in an event loop, and wakes the tasks that wait for them."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waker: Waker | None = None
-        self._inlets: dict[int, Inlet] = {}
+        self._sub_sockets: dict[int, SubSocket] = {}
         self._waiting: set[asyncio.Future[None]] = set()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Have the running loop watch from here on. The receiver is connected."""
         self._waker = self._receiver.waker
         assert self._waker is not None, "connected"
         self._epoll = select.epoll()
         self._epoll.register(self._waker.fd, select.EPOLLIN | select.EPOLLET)
-        self._follow()
+        self._update_sockets()
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._epoll.fileno(), self._look)
+        loop.add_reader(self._epoll.fileno(), self._on_readable)
         self._loop = loop
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Watch no more. Who waits is woken."""
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
-            self._inlets = {}
+            self._sub_sockets = {}
             self.wake_all()
 
     async def wait(self, timeout_s: float) -> None:
@@ -69,27 +69,29 @@ class Watch:
         for waiter in self._waiting:
             _wake(waiter)
 
-    def _look(self) -> None:
+    def _on_readable(self) -> None:
         """Something is to be seen."""
         for fd, _ in self._epoll.poll(0):
             if self._waker is not None and fd == self._waker.fd:
                 self._waker.clear()
-                self._follow()
+                self._update_sockets()
         self.wake_all()
 
-    def _follow(self) -> None:
+    def _update_sockets(self) -> None:
         """Watch the sockets that there are. The control thread opens them, and then
         wakes us."""
-        inlets = {inlet.fd: inlet for inlet in self._receiver.sockets.open}
-        for fd, inlet in self._inlets.items():
-            if inlets.get(fd) is not inlet:
+        sub_sockets = {
+            sub_socket.fd: sub_socket for sub_socket in self._receiver.sockets.open
+        }
+        for fd, sub_socket in self._sub_sockets.items():
+            if sub_sockets.get(fd) is not sub_socket:
                 # It may have been closed, and the number may be another's by now.
                 with contextlib.suppress(OSError):
                     self._epoll.unregister(fd)
-        for fd, inlet in inlets.items():
-            if self._inlets.get(fd) is not inlet:
+        for fd, sub_socket in sub_sockets.items():
+            if self._sub_sockets.get(fd) is not sub_socket:
                 self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
-        self._inlets = inlets
+        self._sub_sockets = sub_sockets
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -1,11 +1,11 @@
-"""From frames to events: the receive path. Shell (it holds the sockets' locks).
+"""Decodes the frames of known streams into events, as fast as Python can.
 
 Theory of operation
 -------------------
 Frames are taken from a socket in bursts and decoded at once, in one loop that does
 nothing but the usual: an event of a stream that we know, with the number that we expect.
 Whatever else comes (another number, a new stream, an answer of the handshake, garbage)
-ends the burst and is kept for the next one, which begins with it. So all that came before
+ends the burst and is buffered for the next one, which begins with it. So all that came before
 has been delivered when a gap is reported, and the loop stays short.
 
 A burst is bounded because its first event waits for its last.
@@ -30,10 +30,10 @@ from pubsub_common.protocol.events import (
     topic_prefix,
 )
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.connections.sub_socket import Inlet
-from pubsub_subscriber.receiving.slow_path import Unusual
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.slow_path import SlowPath
 from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import Streams
+from pubsub_subscriber.streams.stream_table import StreamTable
 
 # Frames taken from a socket in one go.
 BURST: Final = 64
@@ -54,69 +54,79 @@ _POLLIN: Final = int(zmq.POLLIN)
 Item = Event | Batch
 
 
-class Intake:
+class FastPath:
     """Decodes frames and counts the events of streams. For the user's thread."""
 
     def __init__(
         self,
         topics: Iterable[str],
-        streams: Streams,
+        streams: StreamTable,
         lock: threading.Lock,
         now_ns: Callable[[], int],
         on_gap: Callable[[Gap], None],
         recovery: Recovery | None = None,
-        carry_out: Callable[[], object] = lambda: None,
+        send_questions: Callable[[], object] = lambda: None,
     ) -> None:
-        """``carry_out`` is called when ``recovery`` has something to ask."""
+        """``send_questions`` is called when ``recovery`` has something to ask."""
         # With the byte that begins an event, so that all others stand out.
-        self._names: dict[bytes, str] = {}
-        self._batch_names: dict[bytes, str] = {}
+        self._event_topics: dict[bytes, str] = {}
+        self._batch_topics: dict[bytes, str] = {}
         for topic in topics:
             self.add(topic)
         self._streams = streams
         self._now_ns = now_ns
-        self._unusual = Unusual(self._names, streams, lock, on_gap, recovery, carry_out)
-        # The frame that was taken and that `take_held` has yet to look at: when it came,
+        self._slow_path = SlowPath(
+            self._event_topics, streams, lock, on_gap, recovery, send_questions
+        )
+        # The frame that was taken and that `take_deferred` has yet to look at: when it came,
         # and by which socket.
-        self.held: tuple[bytes, int, Inlet] | None = None
+        self.deferred: tuple[bytes, int, SubSocket] | None = None
         self._large = False  # the last event was
         # The topic of the last frame, which is likely that of the next one.
-        self._prefix, self._topic = next(iter(self._names.items()), (_NO_PREFIX, ""))
+        self._prefix, self._topic = next(
+            iter(self._event_topics.items()), (_NO_PREFIX, "")
+        )
 
     @property
     def malformed_count(self) -> int:
         """How many messages were no events."""
-        return self._unusual.malformed_count
+        return self._slow_path.malformed_count
 
     def add(self, topic: str) -> None:
         """Events of this topic are for us too. For any thread."""
-        self._names[topic_prefix(topic) + EVENT_MARK] = topic
-        self._batch_names[topic_prefix(topic) + BATCH_MARK] = topic
+        self._event_topics[topic_prefix(topic) + EVENT_MARK] = topic
+        self._batch_topics[topic_prefix(topic) + BATCH_MARK] = topic
 
     def remove(self, topic: str) -> None:
         """Events of this topic are not for us any more, and none waits."""
-        self._names.pop(topic_prefix(topic) + EVENT_MARK, None)
-        self._batch_names.pop(topic_prefix(topic) + BATCH_MARK, None)
+        self._event_topics.pop(topic_prefix(topic) + EVENT_MARK, None)
+        self._batch_topics.pop(topic_prefix(topic) + BATCH_MARK, None)
 
-    def take_held(self, items: MutableSequence[Any]) -> None:
+    def take_deferred(self, items: MutableSequence[Any]) -> None:
         """Append the events of the frame that ended the last burst to ``items``, one by
         one."""
-        if self.held is not None:
-            (frame, received_ns, inlet), self.held = self.held, None
-            self._unusual.take(frame, received_ns, inlet, items)
+        if self.deferred is not None:
+            (frame, received_ns, sub_socket), self.deferred = self.deferred, None
+            self._slow_path.take(frame, received_ns, sub_socket, items)
 
-    def take(self, inlet: Inlet, items: MutableSequence[Any], batches: bool) -> bool:
-        """Append the usual events that wait at ``inlet`` to ``items``, those of at most
-        a burst of messages; True when nothing is left there. Nothing may be held.
+    def take(
+        self, sub_socket: SubSocket, items: MutableSequence[Any], batches: bool
+    ) -> bool:
+        """Append the usual events that wait at ``sub_socket`` to ``items``, those of at most
+        a burst of messages; True when nothing is left there. Nothing may be deferred.
 
         Most of it is one loop, for speed's sake: a call costs as much as a step of it.
         """
         if self._large:
-            return self._take_large(inlet, items)
-        receive, now_ns, only = inlet.receive_frame, self._now_ns, inlet.only
+            return self._take_large(sub_socket, items)
+        receive, now_ns, only = (
+            sub_socket.receive_frame,
+            self._now_ns,
+            sub_socket.only_session,
+        )
         frame, tracker, expected = b"", None, -1
         received_ns = 0
-        inlet.lock.acquire()
+        sub_socket.lock.acquire()
         try:
             # The first frame before anything else: it is its time that is measured.
             frame = receive(_NOBLOCK)
@@ -129,24 +139,24 @@ class Intake:
             for number in range(BURST):
                 if number:
                     # Mostly only one waits; an exception is a slow way to learn it.
-                    if number == 1 and not inlet.events() & _POLLIN:
+                    if number == 1 and not sub_socket.events() & _POLLIN:
                         return True
                     frame = receive(_NOBLOCK)
                     received_ns = now_ns()
                 if not frame.startswith(prefix):
                     begin = frame[: frame.find(b"\0") + 2]
-                    found = self._names.get(begin)
+                    found = self._event_topics.get(begin)
                     if found is None:
                         if tracker is not None:
                             tracker.expected = expected
                         session, tracker = -1, None
-                        if self._usual_batch(
+                        if self._take_batch(
                             frame, begin, received_ns, only, items, batches
                         ):
                             if len(items) >= _BURST_EVENTS:
                                 return False
                             continue
-                        self.held = (frame, received_ns, inlet)
+                        self.deferred = (frame, received_ns, sub_socket)
                         return False
                     prefix = begin
                     self._prefix, self._topic = prefix, found
@@ -162,7 +172,7 @@ class Intake:
                     enough = self._large or number + 1 >= _LARGE_BURST
                 if event.session != session:
                     if only is not None and event.session != only:
-                        self.held = (frame, received_ns, inlet)
+                        self.deferred = (frame, received_ns, sub_socket)
                         return False
                     if tracker is not None:
                         tracker.expected = expected
@@ -170,7 +180,7 @@ class Intake:
                     tracker = trackers.get((session, topic))
                     expected = -1 if tracker is None else tracker.expected
                 if event.sequence != expected:
-                    self.held = (frame, received_ns, inlet)
+                    self.deferred = (frame, received_ns, sub_socket)
                     return False
                 expected += 1
                 event.topic = topic
@@ -181,33 +191,37 @@ class Intake:
         except zmq.Again:
             return True
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self.held = (frame, received_ns, inlet)
+            self.deferred = (frame, received_ns, sub_socket)
         finally:
             if tracker is not None:
                 tracker.expected = expected
-            inlet.lock.release()
+            sub_socket.lock.release()
         return False
 
-    def stream(self, inlet: Inlet) -> Iterator[list[Event]]:
-        """The events of one message after the other, for each of which this waits in the
-        socket: until one is not as usual, which is held, or somebody rings. Not where
-        nobody could. Nothing may be held.
+    def receive_waiting(self, sub_socket: SubSocket) -> Iterator[list[Event]]:
+        """The events of one message after the other. This waits in the socket for each, until
+        one is not as usual, which is deferred, or another thread interrupts. The socket must
+        be one that can be interrupted. Nothing may be deferred.
 
-        The shortest way from a message to the user, for who receives one at a time.
+        The shortest way from a message to the user, for one event at a time.
         """
-        acquire, release = inlet.lock.acquire, inlet.lock.release
-        receive, now_ns, only = inlet.receive_frame, self._now_ns, inlet.only
+        acquire, release = sub_socket.lock.acquire, sub_socket.lock.release
+        receive, now_ns, only = (
+            sub_socket.receive_frame,
+            self._now_ns,
+            sub_socket.only_session,
+        )
         decode, trackers = decode_body, self._streams.trackers
         while True:
             large, prefix, topic = self._large, self._prefix, self._topic
             acquire()
             try:
-                if not inlet.bell_message:
+                if not sub_socket.interrupt_message:
                     return
                 frame = receive(0, not large)
                 received_ns = now_ns()
             except zmq.Again:
-                return  # a flood of what nobody wants, see `Inlet.restrict`
+                return  # a flood of what nobody wants, see `SubSocket.restrict_to`
             finally:
                 release()
             if large:
@@ -230,33 +244,36 @@ class Intake:
                     yield [event]
                     continue
             items: list[Event] = []
-            if not self._sort(frame, received_ns, inlet, items):
+            if not self._take_frame(frame, received_ns, sub_socket, items):
                 return
             yield items
 
-    def _take_large(self, inlet: Inlet, items: MutableSequence[Any]) -> bool:
+    def _take_large(self, sub_socket: SubSocket, items: MutableSequence[Any]) -> bool:
         """As `take`, while events are large: they are decoded out of libzmq's memory.
         A frame as bytes would be one copy more, and memory that is trimmed and taken
         again for each."""
-        receive, now_ns = inlet.receive_frame, self._now_ns
-        with inlet.lock, contextlib.suppress(zmq.Again):
+        receive, now_ns = sub_socket.receive_frame, self._now_ns
+        with sub_socket.lock, contextlib.suppress(zmq.Again):
             for number in range(_LARGE_BURST):
-                if number == 1 and not inlet.events() & _POLLIN:
+                if number == 1 and not sub_socket.events() & _POLLIN:
                     return True
                 view = receive(_NOBLOCK, False).buffer
-                if not self._sort(view, now_ns(), inlet, items) or not self._large:
+                if (
+                    not self._take_frame(view, now_ns(), sub_socket, items)
+                    or not self._large
+                ):
                     break
             return False
         return True
 
-    def _sort(
+    def _take_frame(
         self,
         frame: bytes | memoryview,
         received_ns: int,
-        inlet: Inlet,
+        sub_socket: SubSocket,
         items: MutableSequence[Any],
     ) -> bool:
-        """Append the events of one frame to ``items``, as `take` does; else it is held,
+        """Append the events of one frame to ``items``, as `take` does; else it is deferred,
         and this is False."""
         prefix = self._prefix
         size = len(frame)
@@ -264,12 +281,12 @@ class Intake:
         if frame[: len(prefix)] != prefix:
             frame = bytes(frame)
             begin = frame[: frame.find(b"\0") + 2]
-            found = self._names.get(begin)
+            found = self._event_topics.get(begin)
             if found is None:
-                only = inlet.only
-                if self._usual_batch(frame, begin, received_ns, only, items, False):
+                only = sub_socket.only_session
+                if self._take_batch(frame, begin, received_ns, only, items, False):
                     return True
-                self.held = (frame, received_ns, inlet)
+                self.deferred = (frame, received_ns, sub_socket)
                 return False
             prefix, self._prefix, self._topic = begin, begin, found
         if size >= _VIEW_BYTES:
@@ -280,7 +297,7 @@ class Intake:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             pass
         else:
-            session, only = event.session, inlet.only
+            session, only = event.session, sub_socket.only_session
             tracker = self._streams.trackers.get((session, topic))
             if (
                 tracker is not None
@@ -292,10 +309,10 @@ class Intake:
                 event.received_ns = received_ns
                 items.append(event)
                 return True
-        self.held = (bytes(frame), received_ns, inlet)
+        self.deferred = (bytes(frame), received_ns, sub_socket)
         return False
 
-    def _usual_batch(
+    def _take_batch(
         self,
         frame: bytes,
         begin: bytes,
@@ -306,7 +323,7 @@ class Intake:
     ) -> bool:
         """Append the events of a frame that is a batch of a stream we know, with the
         number that we expect; else False."""
-        topic = self._batch_names.get(begin)
+        topic = self._batch_topics.get(begin)
         if topic is None:
             return False
         try:

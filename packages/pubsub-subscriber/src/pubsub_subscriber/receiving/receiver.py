@@ -1,4 +1,4 @@
-"""The receiving thread's side of a subscriber: from sockets to delivered events. Shell.
+"""Delivers the events of all sockets to the user's thread.
 
 Theory of operation
 -------------------
@@ -8,12 +8,12 @@ may have swallowed the news of an event (`pubsub_common.net.sockets`).
 
 Where all events come by one socket, and wake-ups bring one event each, most of an event's
 cost is the way from the descriptor to the socket. Then this thread waits in the socket
-itself, with its lock, until it is called (`Inlet.ring`), or something unusual comes.
+itself, with its lock, until it is interrupted (`SubSocket.interrupt`), or something unusual comes.
 
 Events come from the sockets in bursts (`pubsub_subscriber.receiving.fast_path`). A burst is a list
 iterator, which a ``for`` loop goes through without a call per event; whoever leaves the
 loop finds the rest in it, so nothing received is lost on the way to the user. What arrives
-while something else is waited for is kept for later.
+while something else is waited for is buffered for later.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Latency
 from pubsub_subscriber.connections.socket_set import SocketSet
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.measurement.latency_sampler import LatencySampler
-from pubsub_subscriber.receiving.fast_path import BURST, Intake, Item
+from pubsub_subscriber.receiving.fast_path import BURST, FastPath, Item
 
 # How long after `stop` frames are still taken from the sockets: without a limit, a
 # publisher that is faster than this subscriber would keep it from ending.
 _STOP_S: Final = 1.0
 _MAX_POLL_S: Final = 3600.0
-# Who receives so many messages, each less than that after the one before, takes several at
-# once. Fewer may have come in one go, and it goes on as before.
+# After so many messages less than that apart, switch from one-at-a-time to burst receive.
+# Fewer may have come in one burst, and one-at-a-time goes on.
 _STREAM: Final = 16
 _STREAM_NS: Final = 20_000
 
@@ -51,45 +51,45 @@ class Receiver:
 
     def __init__(
         self,
-        intake: Intake,
+        fast_path: FastPath,
         limit: int | None,
         check_usable: Callable[[], None],
-        settle: Callable[[MutableSequence[Any]], bool],
+        run_due: Callable[[MutableSequence[Any]], bool],
         next_deadline: Callable[[], float | None],
-        poll_busy: Callable[[MutableSequence[Any]], None] | None = None,
+        run_due_while_busy: Callable[[MutableSequence[Any]], None] | None = None,
     ) -> None:
         """At most ``limit`` events are delivered. ``check_usable`` raises when there is
-        no use in waiting. ``settle`` does what is due by ``next_deadline``, and appends
+        no use in waiting. ``run_due`` does what is due by ``next_deadline``, and appends
         events that this frees to what it is given; True when there are some, or some may
-        have arrived meanwhile. ``poll_busy`` does what cannot wait until all that arrived was
-        looked at."""
+        have arrived meanwhile. ``run_due_while_busy`` does what cannot wait until all that
+        arrived was looked at."""
         self.sockets = SocketSet(self._sockets_changed)
         self.waker: Waker | None = None
         self.stopping = False
-        self._intake = intake
+        self._fast_path = fast_path
         self._limit = limit
         self._check_usable = check_usable
-        self._settle = settle
+        self._run_due = run_due
         self._next_deadline = next_deadline
-        self._poll_busy = poll_busy
+        self._run_due_while_busy = run_due_while_busy
         self._sampler = LatencySampler()
         # The burst that is being delivered, and how many events were in all bursts.
         self._burst: Iterator[Event] = iter(())
         self._taken = 0
         # Events that arrived while something else was waited for.
-        self.kept: deque[Item] = deque()
+        self.buffered: deque[Item] = deque()
         self._poller: select.poll | None = None
-        self._watched: dict[int, Inlet] = {}
+        self._watched: dict[int, SubSocket] = {}
         # All sockets were empty a moment ago, so their descriptors tell of what comes.
         self._empty_now = False
         # Besides, there is nothing to be done at some time, and nobody has woken us.
-        self._quiet = False
-        # All frames come by this inlet, if there is one; and the user's thread waits in it,
+        self._idle = False
+        # All frames come by this socket, if there is one; and the user's thread waits in it,
         # or is about to.
-        self._sole: Inlet | None = None
-        self._waits_in: Inlet | None = None
+        self._only_socket: SubSocket | None = None
+        self._waiting_in: SubSocket | None = None
         # A new one each time that somebody wakes us, and the one that we know of.
-        self._call = self._known_call = object()
+        self._wake_token = self._seen_wake_token = object()
         self._stop_at = 0.0
 
     # For any thread
@@ -105,10 +105,10 @@ class Receiver:
     def wake(self) -> None:
         """Have the receiving thread look at everything anew."""
         # Either it sees this before it waits in a socket, or we see that it waits there.
-        self._call = object()
-        inlet = self._waits_in
-        if inlet is not None:
-            inlet.ring()
+        self._wake_token = object()
+        sub_socket = self._waiting_in
+        if sub_socket is not None:
+            sub_socket.interrupt()
         waker = self.waker  # which another thread may take away
         if waker is not None:
             waker.wake()
@@ -130,24 +130,26 @@ class Receiver:
         any. For the control thread."""
         return self._sampler.summary(self._taken)
 
-    def undelivered(self) -> int:
+    def buffered_count(self) -> int:
         """How many events were decoded, and come next."""
-        kept = sum(len(item) if isinstance(item, Batch) else 1 for item in self.kept)
-        return kept + length_hint(self._burst)
+        buffered = sum(
+            len(item) if isinstance(item, Batch) else 1 for item in self.buffered
+        )
+        return buffered + length_hint(self._burst)
 
     def bursts(self) -> Iterator[Iterator[Event]]:
         """Bursts, until there will be no more events."""
         while self._next_burst(None):
             yield self._burst
             if (
-                self._quiet
-                and not self.kept
-                and self._sole is not None
-                and self._sole.fit_bell()
+                self._idle
+                and not self.buffered
+                and self._only_socket is not None
+                and self._only_socket.enable_interrupt()
             ):
                 # Its descriptor tells nothing of what comes from here on.
-                self._quiet = self._empty_now = False
-                yield from self._bursts_from(self._sole)
+                self._idle = self._empty_now = False
+                yield from self._bursts_from(self._only_socket)
 
     def receive(self, deadline: float | None) -> Event | None:
         """The next event; None when there will be none, or not before the deadline."""
@@ -156,26 +158,26 @@ class Receiver:
             event = next(self._burst)
         return event
 
-    def arrived(self, topic: str) -> Event | None:
+    def next_arrived(self, topic: str) -> Event | None:
         """The next event that has arrived, of ``topic`` if one is named, without
         waiting; None when there is none. Events of other topics stay for later."""
-        self._put_back()
+        self._return_burst()
         searched = 0
         while True:
-            for index in range(searched, len(self.kept)):
-                item = self.kept[index]
+            for index in range(searched, len(self.buffered)):
+                item = self.buffered[index]
                 if topic in ("", item.topic):
-                    del self.kept[index]
+                    del self.buffered[index]
                     self._taken += 1
                     if isinstance(item, Batch):
                         item, *rest = item
                         for later in reversed(rest):
-                            self.kept.insert(index, later)
+                            self.buffered.insert(index, later)
                     if self._taken > self._sampler.due:
                         self._sampler.take([item], self._taken)
                     return item
-            searched = len(self.kept)
-            if not self.fetch(self.kept):
+            searched = len(self.buffered)
+            if not self.fetch(self.buffered):
                 return None
 
     def burst(self) -> Iterator[Event] | None:
@@ -189,20 +191,20 @@ class Receiver:
 
     def next_batch(self, deadline: float | None) -> Batch | None:
         """The next batch; None when there will be none, or not before the deadline."""
-        self._put_back()
-        while not self.kept and self._wanted():
+        self._return_burst()
+        while not self.buffered and self._wanted():
             if (
-                self._may_wait(deadline) or not self.fetch(self.kept, batches=True)
-            ) and not self._wait_on(deadline, self.kept, batches=True):
+                self._may_wait(deadline) or not self.fetch(self.buffered, batches=True)
+            ) and not self._wait_on(deadline, self.buffered, batches=True):
                 return None
         wanted = self._wanted()
         if not wanted:
             return None
-        item = self.kept.popleft()
+        item = self.buffered.popleft()
         batch = item if isinstance(item, Batch) else Batch.of(item)
         if len(batch) > wanted:
             events = list(batch)
-            self.kept.extendleft(reversed(events[wanted:]))
+            self.buffered.extendleft(reversed(events[wanted:]))
             batch = batch.first(wanted)
         self._taken += len(batch)
         if self._taken > self._sampler.due:
@@ -230,12 +232,12 @@ class Receiver:
             events: list[Event] = []
             try:
                 # Nearly always, unless there is much to do.
-                if self._quiet and deadline is None and not self.kept:
+                if self._idle and deadline is None and not self.buffered:
                     self._poll(None, events)
                 elif not self._gather(events, wanted, deadline):
                     return False
             except BaseException:  # what has arrived is not lost with it
-                self.kept.extend(events)
+                self.buffered.extend(events)
                 raise
             if not events:
                 continue
@@ -243,25 +245,25 @@ class Receiver:
         return True
 
     def _deliver(self, events: list[Event], wanted: int) -> None:
-        """Make a burst of events, as many as are wanted; the others are kept."""
+        """Make a burst of events, as many as are wanted; the others are buffered."""
         if len(events) > wanted:
-            self.kept.extendleft(reversed(events[wanted:]))
+            self.buffered.extendleft(reversed(events[wanted:]))
             del events[wanted:]
         self._burst = iter(events)
         self._taken += len(events)
         if self._taken > self._sampler.due:
             self._sampler.take(events, self._taken)
 
-    def _bursts_from(self, inlet: Inlet) -> Iterator[Iterator[Event]]:
+    def _bursts_from(self, sub_socket: SubSocket) -> Iterator[Iterator[Event]]:
         """Bursts by who waits in the socket, until something unusual comes. Few steps:
         each runs with cold caches, once for every event."""
-        self._waits_in = inlet
+        self._waiting_in = sub_socket
         sampler, limit = self._sampler, self._limit
         last_ns = streak = 0
         try:
-            if self._call is not self._known_call or not self._wanted():
+            if self._wake_token is not self._seen_wake_token or not self._wanted():
                 return
-            for events in self._intake.stream(inlet):
+            for events in self._fast_path.receive_waiting(sub_socket):
                 received_ns = events[0].received_ns
                 if len(events) > 1:
                     self._deliver(events, self._wanted())
@@ -274,19 +276,20 @@ class Receiver:
                 streak = streak + 1 if received_ns - last_ns < _STREAM_NS else 0
                 last_ns = received_ns
                 if (
-                    self._waits_in is not inlet  # something else was done meanwhile
+                    self._waiting_in
+                    is not sub_socket  # something else was done meanwhile
                     or streak >= _STREAM
                     or (limit is not None and self._taken >= limit)
                 ):
                     return
         finally:
-            self._waits_in = None
+            self._waiting_in = None
 
     def _gather(self, events: list[Event], wanted: int, deadline: float | None) -> bool:
         """Append what has arrived to ``events``, or wait once for something to happen;
         False when nothing is to be waited for."""
-        if self.kept:
-            self._take_kept(events, wanted)
+        if self.buffered:
+            self._take_buffered(events, wanted)
             return True
         if not self._may_wait(deadline) and self.fetch(events):
             return True
@@ -297,20 +300,20 @@ class Receiver:
         would not wait (any more) must look."""
         return self._empty_now and deadline is None and not self.stopping
 
-    def _take_kept(self, events: list[Event], wanted: int) -> None:
-        """Move kept events to ``events``, about as many as are wanted."""
-        while self.kept and len(events) < min(wanted, BURST):
-            item = self.kept.popleft()
+    def _take_buffered(self, events: list[Event], wanted: int) -> None:
+        """Move buffered events to ``events``, about as many as are wanted."""
+        while self.buffered and len(events) < min(wanted, BURST):
+            item = self.buffered.popleft()
             if isinstance(item, Batch):
                 events.extend(item)
             else:
                 events.append(item)
 
-    def _put_back(self) -> None:
-        """End the burst; what is left of it is kept."""
+    def _return_burst(self) -> None:
+        """End the burst; what is left of it is buffered."""
         rest = [*self._burst]
         self._taken -= len(rest)
-        self.kept.extendleft(reversed(rest))
+        self.buffered.extendleft(reversed(rest))
 
     def _wait_on(
         self,
@@ -331,44 +334,44 @@ class Receiver:
     def fetch(self, items: MutableSequence[Any], *, batches: bool = False) -> bool:
         """Append the events that wait at the sockets, about a burst, to ``items``; False
         when nothing waits. They are whole batches only if ``batches`` says so."""
-        self._quiet = False
-        self._waits_in = None
+        self._idle = False
+        self._waiting_in = None
         if self.waker is None or (self.stopping and time.monotonic() >= self._stop_at):
             return False
-        intake, sockets = self._intake, self.sockets
+        fast_path, sockets = self._fast_path, self.sockets
         while sockets.retired:
-            self._empty(sockets.retired.pop(), items, batches=batches)
-        waited = intake.held is not None
+            self._drain_and_close(sockets.retired.pop(), items, batches=batches)
+        waited = fast_path.deferred is not None
         before = len(items)
-        if self._poll_busy is not None:
-            self._poll_busy(items)
+        if self._run_due_while_busy is not None:
+            self._run_due_while_busy(items)
         empty = True
-        inlets = sockets.open
-        several = len(inlets) > 1
-        for inlet in inlets:
-            if intake.held is not None:
+        sub_sockets = sockets.open
+        several = len(sub_sockets) > 1
+        for sub_socket in sub_sockets:
+            if fast_path.deferred is not None:
                 if len(items) > before:
                     return True  # those before it are delivered first
-                intake.take_held(items)
-            if several and not inlet.waits():
+                fast_path.take_deferred(items)
+            if several and not sub_socket.waits():
                 continue  # hundreds may be empty, and to find out by `take` costs more
-            empty &= intake.take(inlet, items, batches)
+            empty &= fast_path.take(sub_socket, items, batches)
         self._empty_now = empty
         # What was looked at need not have been an event, and more may wait behind it.
         return waited or not empty or len(items) > before
 
-    def _empty(
-        self, inlet: Inlet, items: MutableSequence[Any], *, batches: bool
+    def _drain_and_close(
+        self, sub_socket: SubSocket, items: MutableSequence[Any], *, batches: bool
     ) -> None:
-        """Take all that an inlet still has, and close it."""
-        intake = self._intake
+        """Take all that a socket still has, and close it."""
+        fast_path = self._fast_path
         while True:
-            intake.take_held(items)
+            fast_path.take_deferred(items)
             before = len(items)
-            intake.take(inlet, items, batches)
-            if len(items) == before and intake.held is None:
+            fast_path.take(sub_socket, items, batches)
+            if len(items) == before and fast_path.deferred is None:
                 break
-        inlet.close(0)
+        sub_socket.close(0)
         self._poller = None
 
     def wait(
@@ -381,8 +384,8 @@ class Receiver:
         """Wait for frames, for something to settle, or for the deadline; the events that
         come are appended to ``items``."""
         self._check_usable()
-        self._empty_now = self._quiet = False
-        self._known_call = self._call
+        self._empty_now = self._idle = False
+        self._seen_wake_token = self._wake_token
         waker = self.waker
         assert waker is not None, "usable means configured"
         if self._poller is None:
@@ -391,11 +394,11 @@ class Receiver:
             if self.fetch(items, batches=batches):
                 return
             self._empty_now = False
-        settle_at = self._next_deadline()
-        if settle_at is not None and self._settle(self.kept):
+        due_at = self._next_deadline()
+        if due_at is not None and self._run_due(self.buffered):
             return
-        self._quiet = settle_at is None
-        self._poll(_timeout_ms(deadline, settle_at), items, batches)
+        self._idle = due_at is None
+        self._poll(_timeout_ms(deadline, due_at), items, batches)
 
     def _poll(
         self,
@@ -405,33 +408,33 @@ class Receiver:
     ) -> None:
         """Wait for the descriptors, and append the events that come to ``items``. The
         shortest way from there to the socket: it is part of every latency."""
-        poller, waker, intake = self._poller, self.waker, self._intake
+        poller, waker, fast_path = self._poller, self.waker, self._fast_path
         # Should this be cut short, the sockets must be looked at.
-        quiet, self._quiet, self._empty_now = self._quiet, False, False
+        quiet, self._idle, self._empty_now = self._idle, False, False
         if poller is None or waker is None:  # another thread has just seen to that
             return
         empty = True
         for fd, _ in poller.poll(timeout_ms):
-            inlet = self._watched.get(fd)
-            if inlet is None:
+            sub_socket = self._watched.get(fd)
+            if sub_socket is None:
                 waker.clear()
                 empty = False  # whatever it was about
-            elif intake.held is not None or self.waker is None:
+            elif fast_path.deferred is not None or self.waker is None:
                 empty = False  # or it was disconnected meanwhile
             else:
-                empty &= intake.take(inlet, items, batches)
+                empty &= fast_path.take(sub_socket, items, batches)
         self._empty_now = empty
-        self._quiet = quiet and empty
+        self._idle = quiet and empty
 
     def _watch(self, waker: Waker) -> None:
         """Make a poller of all sockets."""
         poller = self._poller = select.poll()
         poller.register(waker.fd, select.POLLIN)
-        self._watched = {inlet.fd: inlet for inlet in self.sockets.open}
+        self._watched = {sub_socket.fd: sub_socket for sub_socket in self.sockets.open}
         for fd in self._watched:
             poller.register(fd, select.POLLIN)
-        inlets = tuple(self._watched.values())
-        self._sole = inlets[0] if len(inlets) == 1 else None
+        sub_sockets = tuple(self._watched.values())
+        self._only_socket = sub_sockets[0] if len(sub_sockets) == 1 else None
 
 
 def _timeout_ms(*deadlines: float | None) -> float | None:

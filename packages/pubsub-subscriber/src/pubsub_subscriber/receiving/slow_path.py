@@ -1,5 +1,4 @@
-"""Frames that are not as usual: first events of streams, other numbers than expected,
-answers, garbage. Shell (it holds the streams' lock).
+"""Handles all other frames: first events of streams, gaps, answers, malformed frames.
 
 `pubsub_subscriber.receiving.fast_path` takes what is as usual, in a hurry, and gives
 everything else to this, which goes step by step.
@@ -29,9 +28,9 @@ from pubsub_common.protocol.recovery_messages import (
     decode_recovery_reply,
 )
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.connections.sub_socket import Inlet, is_ring
+from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
 from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import Streams, place_of
+from pubsub_subscriber.streams.stream_table import StreamTable, location_of
 
 _log = logging.getLogger(__name__)
 
@@ -40,47 +39,47 @@ _log = logging.getLogger(__name__)
 _SESSIONS: Final = 8
 
 
-class Unusual:
+class SlowPath:
     """Takes any frame and keeps count of streams. For the user's thread, except `streams`,
     which ``lock`` guards."""
 
     def __init__(
         self,
-        names: Mapping[bytes, str],
-        streams: Streams,
+        topics: Mapping[bytes, str],
+        streams: StreamTable,
         lock: threading.Lock,
         on_gap: Callable[[Gap], None],
         recovery: Recovery | None,
-        carry_out: Callable[[], object],
+        send_questions: Callable[[], object],
     ) -> None:
-        """``names`` are our topics by what their events begin with. ``carry_out`` is called
+        """``topics`` are our topics by what their events begin with. ``send_questions`` is called
         when ``recovery`` has something to ask."""
         self.malformed_count = 0
-        self._names = names
+        self._topics = topics
         self._streams = streams
         self._lock = lock
         self._on_gap = on_gap
         self._recovery = recovery
-        self._carry_out = carry_out
+        self._send_questions = send_questions
 
     def take(
         self,
         frame: bytes,
         received_ns: int,
-        inlet: Inlet,
+        sub_socket: SubSocket,
         items: MutableSequence[Any],
     ) -> None:
         """Append the events of a frame to ``items``, those that are ours to have."""
         try:
             end = frame.find(b"\0")
-            topic = self._names.get(frame[: end + 1] + EVENT_MARK)
+            topic = self._topics.get(frame[: end + 1] + EVENT_MARK)
             if topic is None:
-                self._take_private(frame, received_ns, inlet, items)
+                self._take_private(frame, received_ns, sub_socket, items)
             elif is_batch(frame, end):
                 batch = decode_batch_body(memoryview(frame)[end + 1 :])
                 batch.topic = topic
                 batch.received_ns = received_ns
-                self._check_sender(batch.session, inlet)
+                self._check_sender(batch.session, sub_socket)
                 for event in batch:
                     self._observe(event, items)
             else:
@@ -88,12 +87,12 @@ class Unusual:
                 event = decode_body(memoryview(frame)[end + 1 :])
                 event.topic = topic
                 event.received_ns = received_ns
-                self._check_sender(event.session, inlet)
+                self._check_sender(event.session, sub_socket)
                 self._observe(event, items)
         except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._count_malformed(error)
-        if self._recovery is not None and self._recovery.asks:
-            self._carry_out()
+        if self._recovery is not None and self._recovery.subscription_changes:
+            self._send_questions()
 
     def _observe(self, event: Event, items: MutableSequence[Any]) -> None:
         """Count an event that is the first of its stream, or not the expected one; it
@@ -103,7 +102,7 @@ class Unusual:
         recovery = self._recovery
         gap = None
         with self._lock:
-            recovering = recovery is not None and recovery.open((session, topic))
+            recovering = recovery is not None and recovery.has_gap((session, topic))
             if not recovering and self._streams.pass_over(session, topic, number + 1):
                 return
             tracker = self._streams.tracker(session, topic)
@@ -113,7 +112,7 @@ class Unusual:
                 if tracker.duplicated == before:
                     items.append(event)
             else:
-                recovery.arrive(tracker, event, time.monotonic(), items)
+                recovery.on_event(tracker, event, time.monotonic(), items)
         if gap is not None:
             self._on_gap(gap)
 
@@ -121,16 +120,16 @@ class Unusual:
         self,
         frame: bytes,
         received_ns: int,
-        inlet: Inlet,
+        sub_socket: SubSocket,
         items: MutableSequence[Any],
     ) -> None:
         """A frame that is addressed to this subscriber."""
-        if is_ring(frame):
+        if is_interrupt(frame):
             return
         answered = decode_ready_reply(frame)
         if answered is not None:
             topic, answer = answered
-            self._check_sender(answer.session, inlet)
+            self._check_sender(answer.session, sub_socket)
             with self._lock:
                 self._streams.answered(answer.session, topic)
             self._reached(answer.session, topic, answer.sequence, items)
@@ -138,17 +137,17 @@ class Unusual:
         told = None if self._recovery is None else decode_position(frame)
         if told is not None:
             topic, position = told
-            self._check_sender(position.session, inlet)
+            self._check_sender(position.session, sub_socket)
             self._reached(position.session, topic, position.sequence, items)
             return
         recovered = None if self._recovery is None else decode_recovery_reply(frame)
         if recovered is None or self._recovery is None:
             raise ProtocolError("an event of a topic that was not subscribed")
         question, batch = recovered
-        self._check_sender(batch.session, inlet)
+        self._check_sender(batch.session, sub_socket)
         batch.received_ns = received_ns
         with self._lock:
-            gaps = self._recovery.answer(question, batch, time.monotonic(), items)
+            gaps = self._recovery.on_answer(question, batch, time.monotonic(), items)
         for gap in gaps:
             self._on_gap(gap)
 
@@ -160,24 +159,27 @@ class Unusual:
         recovery = self._recovery
         gap = None
         with self._lock:
-            recovering = recovery is not None and recovery.open((session, topic))
+            recovering = recovery is not None and recovery.has_gap((session, topic))
             if not recovering and self._streams.pass_over(session, topic, sequence):
                 return
             tracker = self._streams.tracker(session, topic)
             if recovery is None:
                 gap = tracker.expect(sequence)
             else:
-                recovery.reaches(tracker, sequence, time.monotonic(), items)
+                recovery.on_position(tracker, sequence, time.monotonic(), items)
         if gap is not None:
             self._on_gap(gap)
 
     def _count_malformed(self, error: Exception) -> None:
         self.malformed_count += 1
         if self.malformed_count == 1:
-            _log.warning("received what is no event (only said once): %s", error)
+            _log.warning(
+                "ignoring malformed event frame (further ones are counted, not logged): %s",
+                error,
+            )
 
-    def _check_sender(self, session: int, inlet: Inlet) -> None:
-        """Whether what came by an inlet of one publisher may be of this session: its own,
+    def _check_sender(self, session: int, sub_socket: SubSocket) -> None:
+        """Whether what came by a socket of one publisher may be of this session: its own,
         or one that nobody else is known to have. It may have another one than we were
         told, when the broker did not hear it for a while; its events arrive sooner than
         the broker's word, and it counts on us.
@@ -185,14 +187,14 @@ class Unusual:
         Raises:
             ProtocolError: it is another publisher's, or one too many.
         """
-        only = inlet.only
-        if only is None or session == only or session in inlet.also:
+        only = sub_socket.only_session
+        if only is None or session == only or session in sub_socket.other_sessions:
             return
         with self._lock:
             known, expected = map(self._streams.publisher, (session, only))
         if known is None:
-            if len(inlet.also) >= _SESSIONS:
+            if len(sub_socket.other_sessions) >= _SESSIONS:
                 raise ProtocolError("a publisher sent something in many names")
-        elif expected is None or place_of(known) != place_of(expected):
+        elif expected is None or location_of(known) != location_of(expected):
             raise ProtocolError("a publisher sent something in another's name")
-        inlet.also.add(session)
+        sub_socket.other_sessions.add(session)

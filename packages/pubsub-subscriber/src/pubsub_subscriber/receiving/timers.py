@@ -1,5 +1,4 @@
-"""What becomes due: the books on publishers that left are closed, and what is missing is
-asked for. Shell (it holds the subscriber's lock).
+"""Timers of the subscriber: finish departed publishers, request missing events.
 
 All of it is for the user's thread, which looks when nothing arrives, or between bursts.
 """
@@ -13,36 +12,36 @@ from typing import Any
 
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.connections.sub_socket import Inlet
+from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import Streams
+from pubsub_subscriber.streams.stream_table import StreamTable
 
 
-class Settlement:
-    """Does what `Streams` and `Recovery` say is due."""
+class Timers:
+    """Does what `StreamTable` and `Recovery` say is due."""
 
     def __init__(
         self,
-        streams: Streams,
+        streams: StreamTable,
         recovery: Recovery | None,
         lock: threading.Lock,
         report: Callable[[Gap], None],
-        let_go: Callable[[list[PublisherInfo]], bool],
-        inlet: Callable[[int, str], Inlet | None],
+        disconnect_gone: Callable[[list[PublisherInfo]], bool],
+        socket_for: Callable[[int, str], SubSocket | None],
     ) -> None:
-        """``lock`` guards the streams. ``report`` is told of what is lost. ``let_go`` ends
+        """``lock`` guards the streams. ``report`` is told of what is lost. ``disconnect_gone`` ends
         the connections to publishers that are gone, under the lock; True when events may
-        have arrived meanwhile. ``inlet`` is the socket by which a publisher (its session)
+        have arrived meanwhile. ``socket_for`` gives the socket by which a publisher (its session)
         can be asked about a topic."""
         self._streams = streams
         self._recovery = recovery
         self._lock = lock
-        self._report = report
-        self._let_go = let_go
-        self._inlet = inlet
+        self._report_gap = report
+        self._disconnect_gone = disconnect_gone
+        self._socket_for = socket_for
 
     def next_deadline(self) -> float | None:
-        """When `settle` has something to do."""
+        """When `run_due` has something to do."""
         leaving = self._streams.next_deadline()
         recovery = self._recovery
         missing = None if recovery is None else recovery.next_deadline()
@@ -50,7 +49,7 @@ class Settlement:
             return leaving if missing is None else missing
         return min(leaving, missing)
 
-    def settle(self, items: MutableSequence[Any]) -> bool:
+    def run_due(self, items: MutableSequence[Any]) -> bool:
         """All that arrived was looked at. Do what is due, and append events that this
         frees to ``items``; True when there are some, or some may have arrived meanwhile,
         of which the descriptors may then not tell."""
@@ -60,21 +59,21 @@ class Settlement:
         gaps: list[Gap] = []
         with self._lock:
             if recovery is None:
-                gone, gaps = self._streams.settle(now)
+                gone, gaps = self._streams.finish_departed(now)
             else:
-                for tracker, end in self._streams.announced():
-                    recovery.reaches(tracker, end, now, items)
+                for tracker, end in self._streams.unfinished():
+                    recovery.on_position(tracker, end, now, items)
                 gaps = recovery.poll(now, items, idle=True)
-                gone, lost = self._streams.settle(
+                gone, lost = self._streams.finish_departed(
                     now, lambda key: recovery.abandon(key, items)
                 )
                 gaps += lost
-            arrived = self._let_go(gone)
+            arrived = self._disconnect_gone(gone)
         for gap in gaps:
-            self._report(gap)
-        return self.carry_out() or arrived or len(items) > waiting
+            self._report_gap(gap)
+        return self.send_questions() or arrived or len(items) > waiting
 
-    def poll(self, items: MutableSequence[Any]) -> None:
+    def run_due_while_busy(self, items: MutableSequence[Any]) -> None:
         """Ask again for what is missing, where it is time, while events keep coming."""
         recovery = self._recovery
         assert recovery is not None, "only then it is called"
@@ -84,19 +83,19 @@ class Settlement:
         with self._lock:
             gaps = recovery.poll(now, items, idle=False)
         for gap in gaps:
-            self._report(gap)
-        self.carry_out()
+            self._report_gap(gap)
+        self.send_questions()
 
-    def carry_out(self) -> bool:
+    def send_questions(self) -> bool:
         """Ask publishers what recovery wants to know; True when events may have arrived
         meanwhile."""
         arrived = False
         recovery = self._recovery
-        if recovery is None or not recovery.asks:
+        if recovery is None or not recovery.subscription_changes:
             return False
-        asks, recovery.asks = recovery.asks, []
-        for ask in asks:
-            inlet = self._inlet(ask.publisher, ask.topic)
-            if inlet is not None:  # else there is no way at present
-                arrived |= inlet.ask(ask.raw, begins=ask.begins)
+        changes, recovery.subscription_changes = recovery.subscription_changes, []
+        for change in changes:
+            sub_socket = self._socket_for(change.publisher, change.topic)
+            if sub_socket is not None:  # else there is no connection at present
+                arrived |= sub_socket.ask(change.raw, begins=change.begins)
         return arrived

@@ -1,4 +1,4 @@
-"""Who is there: tells the user of publishers that come and go. Core."""
+"""Tells the user which publishers join and leave."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from pubsub_common.protocol.messages import PublisherInfo
 
 
-class Presence:
-    """Calls ``tell`` with a publisher and True when it joins, False when it leaves: once
+class PublisherEvents:
+    """Calls ``notify`` with a publisher and True when it joins, False when it leaves: once
     each, whatever the broker repeats."""
 
-    def __init__(self, tell: Callable[[PublisherInfo, bool], None] | None) -> None:
-        self._tell = tell
+    def __init__(self, notify: Callable[[PublisherInfo, bool], None] | None) -> None:
+        self._notify = notify
         self._present: dict[int, PublisherInfo] = {}
 
     def replace(self, publishers: Iterable[PublisherInfo]) -> None:
@@ -22,14 +22,14 @@ class Presence:
 
     def change(self, joined: Iterable[PublisherInfo], left: Iterable[int]) -> None:
         """Some have joined, and sessions have left. One that is named in both is back."""
-        if self._tell is None:
+        if self._notify is None:
             return
         there = {info.session: info for info in joined}
         for session in tuple(left):
             info = self._present.pop(session, None)
             if info is not None:
-                self._tell(info, False)
+                self._notify(info, False)
         for session, info in there.items():
             if self._present.get(session) != info:
                 self._present[session] = info
-                self._tell(info, True)
+                self._notify(info, True)

@@ -1,8 +1,8 @@
-"""Getting events that did not arrive from their publisher, and all of them in order. Core.
+"""Requests missing events from their publisher, and delivers all in order.
 
 Theory of operation
 -------------------
-A stream whose next event is missing is held: events that arrive after the gap are kept
+A stream whose next event is missing is held: events that arrive after the gap are buffered
 until those in it have come, or are known to be gone for good. Meanwhile the publisher is
 asked for the gap, part by part (`pubsub_common.protocol.recovery_messages`): each answer
 delivers what it brings, then what was held and follows, and the next question goes out if
@@ -47,7 +47,7 @@ Key = tuple[int, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Ask:
+class SubscriptionChange:
     """Subscribe to ``raw``, or (``begins`` false) do so no longer, where events of
     ``publisher`` (its session) and ``topic`` come from."""
 
@@ -88,27 +88,27 @@ class _Stream:
 
 
 class Recovery:
-    """The streams with gaps. ``asks`` are to be carried out by the caller, in order."""
+    """The streams with gaps. The caller carries out ``subscription_changes``, in order."""
 
     def __init__(
         self,
         session: Callable[[], int],
         timeout_s: float,
         *,
-        hold: int,
+        max_held: int,
         from_start: bool = False,
     ) -> None:
-        """``session`` is this subscriber's; at most ``hold`` events of a stream are
+        """``session`` is this subscriber's; at most ``max_held`` events of a stream are
         held."""
-        self.asks: list[Ask] = []
+        self.subscription_changes: list[SubscriptionChange] = []
         self._session = session
         self._timeout_s = timeout_s
-        self._hold = hold
+        self._max_held = max_held
         self._from_start = from_start
         self._streams: dict[Key, _Stream] = {}
         self._attempt = 0
 
-    def open(self, key: Key) -> bool:
+    def has_gap(self, key: Key) -> bool:
         """Whether a stream has a gap."""
         return key in self._streams
 
@@ -118,7 +118,7 @@ class Recovery:
             return None
         return min(stream.ask_again_at for stream in tuple(self._streams.values()))
 
-    def arrive(
+    def on_event(
         self,
         tracker: StreamTracker,
         event: Event,
@@ -141,11 +141,11 @@ class Recovery:
                 tracker.expected += 1
                 items.append(event)
                 return
-            stream = self._open(tracker, now)
-        self._keep(stream, event)
-        self._go_on(stream, now, items)
+            stream = self._open_gap(tracker, now)
+        self._hold(stream, event)
+        self._advance(stream, now, items)
 
-    def reaches(
+    def on_position(
         self,
         tracker: StreamTracker,
         sequence: int,
@@ -164,11 +164,11 @@ class Recovery:
                 stream.pass_over(sequence)
             return
         if stream is None:
-            stream = self._open(tracker, now)
+            stream = self._open_gap(tracker, now)
         stream.target = max(stream.target, sequence)
-        self._go_on(stream, now, items)
+        self._advance(stream, now, items)
 
-    def answer(
+    def on_answer(
         self,
         question: RecoveryRequest,
         answer: Batch,
@@ -186,7 +186,7 @@ class Recovery:
             # The rest of what was asked for is still to be had.
             end = min(answer.sequence, question.last + 1)
             while tracker.expected < end:  # but what came by itself meanwhile
-                gaps += self._lose(stream, min(end, stream.gap_end()))
+                gaps += self._give_up(stream, min(end, stream.gap_end()))
                 self._release(stream, items)
             stream.joining = False
         for event in answer.events():
@@ -198,8 +198,8 @@ class Recovery:
         if tracker.expected > before:
             stream.give_up_at = now + self._timeout_s
             stream.pause_s = _RETRY_S
-            self._forget_question(stream)
-        self._go_on(stream, now, items)
+            self._withdraw_question(stream)
+        self._advance(stream, now, items)
         return gaps
 
     def poll(self, now: float, items: MutableSequence[Any], *, idle: bool) -> list[Gap]:
@@ -209,13 +209,13 @@ class Recovery:
         for stream in [*self._streams.values()]:
             if now < stream.ask_again_at:
                 continue
-            patience_s = 0.0 if idle else self._timeout_s * (_BUSY_FACTOR - 1)
-            if now >= stream.give_up_at + patience_s:
-                gaps += self._lose(stream, stream.gap_end())
+            grace_s = 0.0 if idle else self._timeout_s * (_BUSY_FACTOR - 1)
+            if now >= stream.give_up_at + grace_s:
+                gaps += self._give_up(stream, stream.gap_end())
                 stream.give_up_at = now + self._timeout_s
                 stream.pause_s = _RETRY_S
-            self._forget_question(stream)
-            self._go_on(stream, now, items)
+            self._withdraw_question(stream)
+            self._advance(stream, now, items)
         return gaps
 
     def abandon(self, key: Key, items: MutableSequence[Any]) -> list[Gap]:
@@ -223,7 +223,7 @@ class Recovery:
         lost."""
         gaps = []
         while (stream := self._streams.get(key)) is not None:
-            gaps += self._lose(stream, stream.gap_end())
+            gaps += self._give_up(stream, stream.gap_end())
             self._release(stream, items)
             if stream.tracker.expected >= stream.target:
                 self._close(stream)
@@ -237,22 +237,25 @@ class Recovery:
             tracker.begin(number)
             return None
         tracker.begin(0)
-        stream = self._open(tracker, now)
+        stream = self._open_gap(tracker, now)
         stream.joining = True
         stream.target = number
         return stream
 
-    def _open(self, tracker: StreamTracker, now: float) -> _Stream:
+    def _open_gap(self, tracker: StreamTracker, now: float) -> _Stream:
         key = (tracker.session, tracker.topic)
         stream = _Stream(tracker, tracker.expected, now + self._timeout_s)
         self._streams[key] = stream
         return stream
 
-    def _keep(self, stream: _Stream, event: Event) -> None:
+    def _hold(self, stream: _Stream, event: Event) -> None:
         stream.target = max(stream.target, event.sequence + 1)
         if event.sequence in stream.held:
             stream.tracker.duplicated += 1
-        elif len(stream.held) < self._hold or event.sequence == stream.tracker.expected:
+        elif (
+            len(stream.held) < self._max_held
+            or event.sequence == stream.tracker.expected
+        ):
             stream.held[event.sequence] = event
 
     def _release(self, stream: _Stream, items: MutableSequence[Any]) -> None:
@@ -266,7 +269,9 @@ class Recovery:
                 return
             tracker.begin(stream.passed.pop(0)[1])
 
-    def _go_on(self, stream: _Stream, now: float, items: MutableSequence[Any]) -> None:
+    def _advance(
+        self, stream: _Stream, now: float, items: MutableSequence[Any]
+    ) -> None:
         """Deliver what follows; then the stream is whole, or there is a question to
         ask."""
         self._release(stream, items)
@@ -276,8 +281,8 @@ class Recovery:
             return
         asked = stream.question
         if asked is not None and asked.first <= tracker.expected <= asked.last:
-            return  # the answer is on its way
-        self._forget_question(stream)
+            return  # the answer is on the way
+        self._withdraw_question(stream)
         self._attempt += 1
         question = RecoveryRequest(
             tracker.topic,
@@ -290,13 +295,13 @@ class Recovery:
         stream.question = question
         stream.ask_again_at = now + stream.pause_s
         stream.pause_s = min(2 * stream.pause_s, _RETRY_MAX_S)
-        self.asks.append(
-            Ask(
+        self.subscription_changes.append(
+            SubscriptionChange(
                 question.publisher, tracker.topic, recovery_topic(question), begins=True
             )
         )
 
-    def _lose(self, stream: _Stream, end: int) -> list[Gap]:
+    def _give_up(self, stream: _Stream, end: int) -> list[Gap]:
         """What is next and lies before number ``end`` will not come."""
         # Once something was delivered, what is missing is missing.
         joining = stream.joining and stream.tracker.expected == 0
@@ -307,13 +312,17 @@ class Recovery:
         gap = stream.tracker.expect(end)
         return [] if gap is None else [gap]
 
-    def _forget_question(self, stream: _Stream) -> None:
+    def _withdraw_question(self, stream: _Stream) -> None:
         if stream.question is not None:
             question = stream.question
             raw = recovery_topic(question)
-            self.asks.append(Ask(question.publisher, question.topic, raw, begins=False))
+            self.subscription_changes.append(
+                SubscriptionChange(
+                    question.publisher, question.topic, raw, begins=False
+                )
+            )
             stream.question = None
 
     def _close(self, stream: _Stream) -> None:
-        self._forget_question(stream)
+        self._withdraw_question(stream)
         del self._streams[(stream.tracker.session, stream.tracker.topic)]

@@ -1,5 +1,4 @@
-"""What a subscriber knows of its publishers: who must still answer the ready
-handshake, who has left, who owns a topic, and which events of whom arrived. Core.
+"""The streams of a subscriber: one for each publisher and topic, with its counts.
 
 A topic for which some publisher has an ownership strength is owned by the strongest that
 is there (of several the one with the lowest session). Events of the others are passed
@@ -25,7 +24,7 @@ from pubsub_common.protocol.sequence import Counts, Gap, StreamTracker
 # has arrived for this many seconds, what is missing counts as lost. At least one
 # lease, so that a publisher that the broker forgot for a moment (it restarted) is not
 # given up meanwhile.
-SETTLE_S: Final = 6.0
+GRACE_S: Final = 6.0
 # Answers that come before the broker's word of a join are remembered, up to here.
 _MAX_EARLY_ANSWERS: Final = 65_536
 # A publisher that was given up may come back under the same session, and what it has
@@ -36,34 +35,34 @@ Key = tuple[int, str]
 
 
 @dataclasses.dataclass(slots=True)
-class _Leaving:
+class _Departing:
     departure: Departure
     deadline: float
     received: int = -1
     owner_until: float | None = None
 
 
-def place_of(publisher: PublisherInfo) -> tuple[str | None, str | None]:
+def location_of(publisher: PublisherInfo) -> tuple[str | None, str | None]:
     """Where a publisher is, and with which key: two sessions of one place are of one
     publisher, which the broker did not hear for a while, or which was started again."""
     return publisher.address, publisher.key
 
 
-class Streams:
+class StreamTable:
     """Publishers by session, and a tracker for each (session, topic)."""
 
-    def __init__(self, settle_s: float = SETTLE_S) -> None:
-        self.settle_s = settle_s
+    def __init__(self, grace_s: float = GRACE_S) -> None:
+        self.grace_s = grace_s
         self.trackers: dict[Key, StreamTracker] = {}
         self._passed_over: dict[Key, StreamTracker] = {}
         self._owned = False  # whether any publisher ever had a strength
         self._owners: dict[str, int] = {}
         self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
-        self._settled = Counts()
+        self._closed_counts = Counts()
         self._publishers: dict[int, PublisherInfo] = {}
         # Topics that a publisher has had, of which there may be streams.
-        self._given_up: dict[int, set[str]] = {}
-        self._leaving: dict[int, _Leaving] = {}
+        self._former_topics: dict[int, set[str]] = {}
+        self._leaving: dict[int, _Departing] = {}
         self._awaited: set[Key] = set()
         self._answered: set[Key] = set()
 
@@ -78,13 +77,13 @@ class Streams:
         self._publishers[session] = info
         self._owned |= bool(info.strengths)
         if given_up:
-            self._given_up.setdefault(session, set()).update(given_up)
+            self._former_topics.setdefault(session, set()).update(given_up)
             self._awaited -= {(session, topic) for topic in given_up}
         for topic in info.topics:
             if (session, topic) not in self._answered:
                 self._awaited.add((session, topic))
         # In a list of all publishers nobody says what one has given up.
-        self._find_owners((*info.topics, *given_up))
+        self._choose_owners((*info.topics, *given_up))
 
     def publisher(self, session: int) -> PublisherInfo | None:
         """What is known of a publisher, also while it is leaving."""
@@ -106,10 +105,10 @@ class Streams:
         if info is None:
             return
         self._awaited -= {(session, topic) for topic in info.topics}
-        deadline = now + self.settle_s
-        leaving = self._leaving[session] = _Leaving(departure, deadline)
+        deadline = now + self.grace_s
+        leaving = self._leaving[session] = _Departing(departure, deadline)
         leaving.owner_until = deadline if may_return else None
-        self._find_owners(info.topics)
+        self._choose_owners(info.topics)
 
     def replace(
         self,
@@ -160,8 +159,8 @@ class Streams:
         if len(self._answered) < _MAX_EARLY_ANSWERS:
             self._answered.add((session, topic))
 
-    def forget_answers(self) -> None:
-        """The way that events take has changed: who answered must do so again."""
+    def clear_answers(self) -> None:
+        """The route that events take has changed: who answered must do so again."""
         self._answered.clear()
 
     def awaited(self) -> int:
@@ -183,18 +182,18 @@ class Streams:
         """Whether another publisher owns the topic; then events below ``sequence`` are
         none of ours."""
         key = (session, topic)
-        if not self._muted(key):
+        if not self._is_passed_over(key):
             return False
         tracker = self._passed_over.get(key)
         if tracker is None:
             tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
-            self._mute(key, tracker)
+            self._move_to_passed_over(key, tracker)
         tracker.begin(sequence)
         return True
 
     def counts(self) -> Counts:
         """What became of all events so far."""
-        total = dataclasses.replace(self._settled)
+        total = dataclasses.replace(self._closed_counts)
         for trackers in (self.trackers, self._passed_over, self._closed):
             for tracker in trackers.values():
                 total.add(tracker)
@@ -202,7 +201,7 @@ class Streams:
 
     # Owners
 
-    def _muted(self, key: Key) -> bool:
+    def _is_passed_over(self, key: Key) -> bool:
         session, topic = key
         owner = self._owners.get(topic)
         if owner is None or owner == session:
@@ -215,7 +214,7 @@ class Streams:
             and key in self.trackers
         )
 
-    def _find_owners(self, topics: Iterable[str]) -> None:
+    def _choose_owners(self, topics: Iterable[str]) -> None:
         """Publishers of ``topics`` have come or gone."""
         for topic in topics if self._owned else ():
             there = [
@@ -231,30 +230,30 @@ class Streams:
                 self._owners[topic] = strongest.session
             elif self._owners.pop(topic, None) is None:
                 continue
-            self._sort(topic)
+            self._apply_owner(topic)
 
     def _may_own(self, session: int) -> bool:
         leaving = self._leaving.get(session)
         return leaving is None or leaving.owner_until is not None
 
-    def _sort(self, topic: str) -> None:
+    def _apply_owner(self, topic: str) -> None:
         """Have the streams of a topic where they belong, now that its owner has
         changed."""
         for key in [key for key in self.trackers if key[1] == topic]:
-            if self._muted(key):
-                self._mute(key, self.trackers.pop(key))
+            if self._is_passed_over(key):
+                self._move_to_passed_over(key, self.trackers.pop(key))
         for key in [key for key in self._passed_over if key[1] == topic]:
-            if not self._muted(key):
+            if not self._is_passed_over(key):
                 tracker = self.trackers[key] = self._passed_over.pop(key)
                 tracker.passed_over = False
 
-    def _mute(self, key: Key, tracker: StreamTracker) -> None:
+    def _move_to_passed_over(self, key: Key, tracker: StreamTracker) -> None:
         tracker.passed_over = True
         self._passed_over[key] = tracker
 
     # Ends of streams
 
-    def settle(
+    def finish_departed(
         self, now: float, abandon: Callable[[Key], list[Gap]] = lambda _key: []
     ) -> tuple[list[PublisherInfo], list[Gap]]:
         """Close the books on publishers that left, once all they sent has arrived or
@@ -267,17 +266,17 @@ class Streams:
         for session, leaving in self._leaving.items():
             if leaving.owner_until is not None and now >= leaving.owner_until:
                 leaving.owner_until = None
-                self._find_owners(self._publishers[session].topics)
+                self._choose_owners(self._publishers[session].topics)
         done = [
             session
             for session, leaving in self._leaving.items()
-            if self._complete(leaving.departure) or self._quiet(leaving, now)
+            if self._complete(leaving.departure) or self._timed_out(leaving, now)
         ]
         gone = [self._publishers[session] for session in done]
         gaps = [gap for session in done for gap in self._close(session, abandon)]
         return gone, gaps
 
-    def announced(self) -> list[tuple[StreamTracker, int]]:
+    def unfinished(self) -> list[tuple[StreamTracker, int]]:
         """Streams of publishers that left, and the number at which each ends, where
         that is more than has arrived."""
         found = []
@@ -289,7 +288,7 @@ class Streams:
         return found
 
     def next_deadline(self) -> float | None:
-        """When `settle` has something to do at the latest. For any thread."""
+        """When `finish_departed` has something to do at the latest. For any thread."""
         if not self._leaving:
             return None
         times = (item.owner_until or item.deadline for item in self._leaving.values())
@@ -302,7 +301,7 @@ class Streams:
             for topic, end in departure.next_sequences.items()
         )
 
-    def _quiet(self, leaving: _Leaving, now: float) -> bool:
+    def _timed_out(self, leaving: _Departing, now: float) -> bool:
         """Whether nothing of the publisher has arrived for the settling time."""
         session = leaving.departure.session
         received = sum(
@@ -312,7 +311,7 @@ class Streams:
         )
         if received != leaving.received:
             leaving.received = received
-            leaving.deadline = now + self.settle_s
+            leaving.deadline = now + self.grace_s
         return now >= leaving.deadline
 
     def _reached(self, session: int, topic: str, end: int) -> bool:
@@ -326,7 +325,7 @@ class Streams:
         info = self._publishers.pop(session)
         gaps: list[Gap] = []
         ends: Mapping[str, int] = departure.next_sequences
-        given_up = self._given_up.pop(session, ())
+        given_up = self._former_topics.pop(session, ())
         for topic in dict.fromkeys((*info.topics, *given_up)):
             key = (session, topic)
             self._answered.discard(key)
@@ -346,4 +345,4 @@ class Streams:
         tracker.passed_over = False
         self._closed[key] = tracker
         if len(self._closed) > _MAX_CLOSED:
-            self._settled.add(self._closed.popitem(last=False)[1])
+            self._closed_counts.add(self._closed.popitem(last=False)[1])

@@ -1,4 +1,4 @@
-"""The topics that a subscriber is subscribed to. Core."""
+"""The topics of a subscriber."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.wildcards import is_filter
 
 
-class Names:
+class SubscribedTopics:
     """Its own topics, and those of publishers that a wildcard of its own stands for."""
 
     def __init__(self, own: Sequence[str]) -> None:
         """``own`` are topics and wildcards."""
         self._own = frozenset(own)
-        self._names = dict.fromkeys(name for name in own if not is_filter(name))
+        self._topics = dict.fromkeys(topic for topic in own if not is_filter(topic))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._topics)
 
-    def replace(self, names: Iterable[str]) -> None:
+    def replace(self, topics: Iterable[str]) -> None:
         """These and no others, says the broker."""
-        self._names = dict.fromkeys(names)
+        self._topics = dict.fromkeys(topics)
 
-    def learn(self, publishers: Iterable[PublisherInfo]) -> list[str]:
+    def add_of(self, publishers: Iterable[PublisherInfo]) -> list[str]:
         """The topics of publishers belong to them from now on; those that are new."""
         new = {
             topic: None
             for info in publishers
             for topic in info.topics
-            if topic not in self._names
+            if topic not in self._topics
         }
-        self._names.update(new)
+        self._topics.update(new)
         return list(new)
 
-    def forget(self, topic: str) -> bool:
+    def remove(self, topic: str) -> bool:
         """A topic that nobody publishes; False when it is one of our own, and stays."""
         if topic in self._own:
             return False
-        self._names.pop(topic, None)
+        self._topics.pop(topic, None)
         return True
 
-    def in_all(self, part: Sequence[str]) -> int:
+    def total_topics(self, part: Sequence[str]) -> int:
         """How many there are, if ``part``, those of one connection, are not all; else 0."""
-        return len(self._names) if len(part) < len(self._names) else 0
+        return len(self._topics) if len(part) < len(self._topics) else 0

@@ -1,4 +1,4 @@
-"""The publisher's data socket, as far as others speak to it. Shell.
+"""The XPUB socket of a publisher: receives subscriptions and answers requests.
 
 Theory of operation
 -------------------
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from pubsub_common.net.sockets import DataSocket
-from pubsub_publisher.subscriptions.request_handler import Replies
+from pubsub_publisher.subscriptions.request_handler import RequestHandler
 from pubsub_publisher.topics.topic_state import TopicState
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 DRAIN_EVERY_NS: Final = 500_000
 RECHECK_S: Final = 0.02
 # Who lacks events when we leave, asks for them within this time of the last answer.
-_PARTING_S: Final = 1.0
-_LOOK_S: Final = 0.005
+_LAST_REQUEST_S: Final = 1.0
+_CHECK_S: Final = 0.005
 
 Frame = bytes | bytearray
 
 
-class AnsweringSocket(DataSocket):
+class XpubSocket(DataSocket):
     """The XPUB socket of a publisher. The class that sends on it
     (`pubsub_publisher.sending.event_socket`) calls `_after_send` then.
 
@@ -63,9 +63,9 @@ class AnsweringSocket(DataSocket):
         self._send: Callable[[Frame, int], Any] = backend.send.__get__(self.socket)
         # Under the lock: a send was not followed by a drain; the control thread will
         # look within `RECHECK_S`.
-        self._undrained = False
-        self._watched = False
-        self.replies = Replies(topics, self._send)
+        self._drain_due = False
+        self._recheck_due = False
+        self.requests = RequestHandler(topics, self._send)
         # What decides about subscriptions, where not everybody may have everything.
         self.guard: SubscriptionGuard | None = None
 
@@ -75,39 +75,41 @@ class AnsweringSocket(DataSocket):
         receive = self.receive if self.guard is None else self.guard.receive
         while True:
             while (message := receive()) is not None:
-                self.replies.take(message)
-            if self.session < 0 or not self.replies.waiting:
+                self.requests.receive(message)
+            if self.session < 0 or not self.requests.pending:
                 return
-            self.replies.answer(self.address, self.session)
-            if self.replies.waiting:
+            self.requests.answer(self.address, self.session)
+            if self.requests.pending:
                 return  # for room; whoever drains comes again
             # An answer is a send as well, and may have swallowed a wake-up.
 
-    def hang_up(self, keys: Iterable[str]) -> None:
+    def disconnect_clients(self, keys: Iterable[str]) -> None:
         """End the connections of the clients with these keys."""
         if self.guard is not None:
             with self.lock:
                 self.guard.recheck(keys)
 
-    def part(self, timeout_s: float) -> None:
-        """After we took leave, and before this closes: stay while somebody may still ask
-        for events, at most ``timeout_s`` seconds. Nobody else looks any more.
+    def serve_last_requests(self, timeout_s: float) -> None:
+        """After deregistration and before this closes, answer requests for missed events, at
+        most ``timeout_s`` seconds. No other thread uses the socket any more.
 
         The broker has told subscribers how far each topic went, if there is one; so do we,
         once more. Those that are connected here leave when they have it all; behind a broker
         nobody is seen to leave, so the time since the last question counts.
         """
-        self.replies.tell_soon()
+        self.requests.send_positions_soon()
         deadline = time.monotonic() + timeout_s
-        quiet_at = time.monotonic() + _PARTING_S
+        quiet_at = time.monotonic() + _LAST_REQUEST_S
         while (now := time.monotonic()) < min(deadline, quiet_at):
             with self.lock:
                 self.drain()
-                if not self.replies.watched:
+                if not self.requests.positions_wanted:
                     return
-                self.replies.tell_positions(self.address, self.session, now=now)
-                quiet_at = max(quiet_at, self.replies.asked_at + _PARTING_S)
-            time.sleep(_LOOK_S)
+                self.requests.send_positions(self.address, self.session, now=now)
+                quiet_at = max(
+                    quiet_at, self.requests.last_question_at + _LAST_REQUEST_S
+                )
+            time.sleep(_CHECK_S)
 
     # For who sends on it
 
@@ -117,31 +119,31 @@ class AnsweringSocket(DataSocket):
             self.drain_at_ns = now_ns + DRAIN_EVERY_NS
             self.drain()
             return
-        self._undrained = True
-        if not self._watched:
-            self._watched = True
+        self._drain_due = True
+        if not self._recheck_due:
+            self._recheck_due = True
             self.wake()
 
     # In the control thread, which holds the lock
 
-    def _look(self) -> None:
+    def _check_socket(self) -> None:
         """Drain, and see whether to look again."""
         self.drain()
-        self._watched = self._undrained or self.replies.waiting
-        self._undrained = False
+        self._recheck_due = self._drain_due or self.requests.pending
+        self._drain_due = False
 
-    def _tell_positions(self) -> float | None:
+    def _send_positions(self) -> float | None:
         """Tell how far we are, if it is time to; the seconds until the next time, None
         while nobody wants to know."""
         if self.session < 0:
             return None
-        return self.replies.tell_positions(
+        return self.requests.send_positions(
             self.address, self.session, now=time.monotonic()
         )
 
-    def _look_again_s(self, position_s: float | None) -> float | None:
+    def _next_check_s(self, position_s: float | None) -> float | None:
         """The seconds after which to look again, if at all; after ``position_s``, if that
         is not None, to tell positions."""
         if self.readable():
             return 0.0  # what was sent here swallowed the wake-up
-        return RECHECK_S if self._watched else position_s
+        return RECHECK_S if self._recheck_due else position_s
