@@ -119,7 +119,7 @@ def frames_of(kinds: list[str]) -> list[bytes]:
     return frames
 
 
-def new_intake(streams: StreamTable) -> FastPath:
+def new_fast_path(streams: StreamTable) -> FastPath:
     return FastPath(["A", "B"], streams, threading.Lock(), lambda: 5, lambda _gap: None)
 
 
@@ -131,7 +131,7 @@ def test_waiting_in_the_socket_receives_what_fetching_receives(
     fetched: list[Any] = []
     others = StreamTable()
     receiver = Receiver(
-        new_intake(others), None, lambda: None, lambda _: False, lambda: None
+        new_fast_path(others), None, lambda: None, lambda _: False, lambda: None
     )
     receiver.waker = Waker()
     receiver.sockets.add(0, cast(SubSocket, FakeSubSocket(0, frames)))
@@ -140,7 +140,7 @@ def test_waiting_in_the_socket_receives_what_fetching_receives(
     receiver.waker.close()
 
     streams = StreamTable()
-    fast_path = new_intake(streams)
+    fast_path = new_fast_path(streams)
     sub_socket = FakeSubSocket(0, frames)
     received: list[Any] = []
     while sub_socket.frames or (
@@ -164,7 +164,7 @@ def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
             raise zmq.Again  # as `SubSocket.restrict_to` has it
 
     streams = StreamTable()
-    fast_path = new_intake(streams)
+    fast_path = new_fast_path(streams)
     sub_socket = Flooded(0, frames_of(["event", "event", "event"]))
     received: list[Any] = []
 
