@@ -14,6 +14,7 @@ from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.experiment import one_sweep
 from pubsub_perf.plan.cases import WARMUP_EVENTS
 from pubsub_perf.plan.presets import PRESETS
 
@@ -74,12 +75,14 @@ def run(words: Sequence[str]) -> int:
 
     Raises:
         PubSubError: a cell failed, or the sweep cannot run as asked.
+        ConfigError: another sweep is running on this machine.
     """
     words = with_preset(words)
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
-    clear_environment()
-    console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
-    return _sweep(options, words)
+    with one_sweep.alone():
+        clear_environment()
+        console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
+        return _sweep(options, words)
 
 
 def numbers(text: str, name: str) -> list[int]:

@@ -17,6 +17,7 @@ import msgspec
 
 from pubsub_common.files import write_atomically
 from pubsub_perf.experiment import cell_record, environment, role_commands
+from pubsub_perf.experiment.broker_check import Clients, check_broker
 from pubsub_perf.experiment.cpu_monitor import CpuWatch
 from pubsub_perf.experiment.role_keys import RoleKeys
 from pubsub_perf.experiment.role_processes import Processes, Role
@@ -138,6 +139,17 @@ def measure(
         say("waiting until all are attached")
         ready_s = _READY_S + _READY_PER_HOST_S * len(case.network.hosts)
         processes.wait_for_line(publishers, b"ready", ready_s)
+        say("checking the broker")
+        check_broker(
+            hosts,
+            broker.process.pid,
+            broker_at,
+            [] if keys is None else keys.broker_words(),
+            Clients(
+                [("publisher", address) for address in publishers_at]
+                + [("subscriber", address) for address in subscribers_at]
+            ),
+        )
         say("measuring")
         watch = CpuWatch(processes.pids())
         before = hosts.traffic(0)

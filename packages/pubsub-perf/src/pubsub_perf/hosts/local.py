@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Final, Self
 
-from pubsub_perf.hosts.interface import Traffic, pipes, script
+from pubsub_perf.hosts.interface import HostError, Traffic, pipes, script
+from pubsub_perf.hosts.machine_lock import AlreadyHeld, held
 from pubsub_perf.hosts.namespaces import die_with_parent
 from pubsub_perf.plan.topologies import Network
 
-_PER_BLOCK = 250
+_BLOCKS: Final = 255
+_HOSTS_PER_SUBNET: Final = 250
 
 
 class LocalHosts:
-    """Host i is 127.0.x.y. All share one kernel, one network stack and no links."""
+    """Host i is 127.b.x.y. All share one kernel, one network stack and no links.
+
+    ``b`` is 0 if no other process of this machine has such hosts, else the first number
+    that is free.
+    """
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._block = 0
+        self._claim = ExitStack()
 
     def __enter__(self) -> Self:
-        return self
+        for block in range(_BLOCKS):
+            try:
+                self._claim.enter_context(held(f"pubsub-perf-hosts-{block}"))
+            except AlreadyHeld:
+                continue
+            self._block = block
+            return self
+        raise HostError("no loopback addresses are free: other sweeps have them all")
 
     def __exit__(
         self,
@@ -30,11 +46,11 @@ class LocalHosts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        pass
+        self._claim.close()
 
     def address(self, index: int) -> str:
-        block, place = divmod(index, _PER_BLOCK)
-        return f"127.0.{block + 1}.{place + 1}"
+        subnet, place = divmod(index, _HOSTS_PER_SUBNET)
+        return f"127.{self._block}.{subnet + 1}.{place + 1}"
 
     def check(self, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
         """Loopback needs no proof."""
