@@ -350,7 +350,7 @@ class Broker:
         for monitor in self._monitors:
             if monitor.socket in ready:
                 for address, what in monitor.watch(time.monotonic()):
-                    self._audit.note(address, what, what)
+                    self._audit.warn(address, what, what)
         if self._control_socket.socket in ready:
             for received, request in self._request_reader.requests():
                 _log.debug("event %d: %s", index, type(request).__name__)

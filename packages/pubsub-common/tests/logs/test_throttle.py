@@ -1,13 +1,13 @@
-"""How often the same kind of thing is said."""
+"""How often log lines of one kind repeat."""
 
 from __future__ import annotations
 
 from pubsub_common.defaults import LOG_INTERVAL_S
-from pubsub_common.logs.throttle import RefusalLog, Throttle
+from pubsub_common.logs.throttle import LogThrottle, Permit
 
 
-def test_one_of_each_kind_passes_per_interval() -> None:
-    throttle = Throttle()
+def test_one_line_of_each_key_is_permitted_per_interval() -> None:
+    throttle = LogThrottle()
 
     assert throttle.allows("a", 5.0)
     assert not throttle.allows("a", 5.0)
@@ -16,48 +16,51 @@ def test_one_of_each_kind_passes_per_interval() -> None:
     assert throttle.allows("a", 5.0 + LOG_INTERVAL_S)
 
 
-def test_the_first_refusal_is_said_at_once() -> None:
-    assert RefusalLog().refused(b"p", "no", 0.0) == "refused: no"
+def test_suppressed_lines_are_counted_up_to_the_next_one() -> None:
+    throttle = LogThrottle()
+
+    assert throttle.admit("a", 0.0) == Permit(0, shared=False)
+    assert throttle.admit("a", 1.0) is None
+    assert throttle.admit("a", 2.0) is None
+    assert throttle.admit("a", LOG_INTERVAL_S) == Permit(2, shared=False)
+    assert throttle.admit("a", 2 * LOG_INTERVAL_S) == Permit(0, shared=False)
 
 
-def test_a_flood_is_one_line_per_interval_with_its_size_and_its_senders() -> None:
-    log = RefusalLog()
-    log.refused(b"p", "first", 0.0)
-    for number in range(500):
-        peer = b"p" if number % 2 else b"q"
-        assert log.refused(peer, f"number {number}", 1.0) is None
-    assert log.tick(LOG_INTERVAL_S - 0.1) is None
+def test_it_tells_when_the_next_line_is_permitted() -> None:
+    throttle = LogThrottle()
+    throttle.allows("a", 3.0)
+    throttle.allows("a", 4.0)
 
-    line = log.tick(LOG_INTERVAL_S)
-
-    assert line == ("refused 500 more since, from 2 connections; the last: number 499")
-    assert log.refused(b"r", "next", LOG_INTERVAL_S + 1) is None
-    assert log.tick(2 * LOG_INTERVAL_S) == (
-        "refused 1 more since, from 1 connection; the last: next"
-    )
+    assert throttle.next_at("a") == 3.0 + LOG_INTERVAL_S
+    assert throttle.next_at("b") is None
 
 
-def test_after_a_quiet_interval_a_refusal_is_said_at_once_again() -> None:
-    log = RefusalLog()
-    log.refused(b"p", "first", 0.0)
-    assert log.tick(LOG_INTERVAL_S) is None
+def test_counts_are_due_when_the_interval_is_over() -> None:
+    throttle = LogThrottle()
+    for key in ("quiet", "busy", "busy", "busy"):
+        throttle.admit(key, 0.0)
+    throttle.admit("later", 1.0)
 
-    assert log.refused(b"p", "second", LOG_INTERVAL_S) == "refused: second"
-
-
-def test_a_refusal_long_after_the_last_is_not_kept_back_for_want_of_a_tick() -> None:
-    log = RefusalLog()
-    log.refused(b"p", "first", 0.0)
-
-    line = log.refused(b"p", "second", 100.0)
-
-    assert line is not None
-    assert "second" in line
+    assert throttle.due(LOG_INTERVAL_S - 0.1) == []
+    assert throttle.due(LOG_INTERVAL_S) == [("busy", 2)]
+    assert throttle.due(LOG_INTERVAL_S) == []
+    # What is reported begins another interval; what was quiet is forgotten.
+    assert not throttle.allows("busy", LOG_INTERVAL_S)
+    assert throttle.next_at("quiet") is None
+    assert throttle.due(2 * LOG_INTERVAL_S) == [("busy", 1)]
 
 
-def test_memory_for_senders_is_bounded() -> None:
-    log = RefusalLog()
-    for number in range(5000):
-        log.refused(str(number).encode(), "no", 0.0)
+def test_too_many_keys_share_one_entry() -> None:
+    throttle = LogThrottle(max_keys=3)
+    permits = [throttle.admit(key, 0.0) for key in range(6)]
 
-    assert "from at least 1000 connections" in str(log.tick(LOG_INTERVAL_S))
+    assert permits == [
+        *[Permit(0, shared=False)] * 3,
+        Permit(0, shared=True),
+        *[None] * 2,
+    ]
+    assert len(throttle) == 4
+    # A known key still has its own entry.
+    assert throttle.admit(0, 1.0) is None
+    assert throttle.admit(7, LOG_INTERVAL_S) == Permit(0, shared=False)
+    assert len(throttle) == 1

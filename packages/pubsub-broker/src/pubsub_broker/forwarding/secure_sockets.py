@@ -25,7 +25,7 @@ import zmq
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding.secure_publisher import PublisherConnection, masked
 from pubsub_broker.forwarding.sockets import ForwarderSockets, Message, receive
-from pubsub_common.logs.throttle import Throttle
+from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.security.keys import configure_curve_server
 from pubsub_common.security.subscription_guard import (
     OnRefused,
@@ -93,7 +93,7 @@ class SecureSockets(ForwarderSockets):
         # Publishers for which there was no socket, and when to look for one again.
         self._without_socket: dict[str, None] = {}
         self._retry_at = 0.0
-        self._throttle = Throttle()
+        self._throttle = LogThrottle()
 
     def pin(self, threads: int) -> None:
         super().pin(threads)

@@ -15,8 +15,9 @@ from pubsub_broker.control.effects import (
     NotReturned,
     Rejected,
 )
+from pubsub_broker.monitoring.rejection_log import RejectionLog
 from pubsub_broker.registry.interface import Client
-from pubsub_common.logs.throttle import RefusalLog, Throttle
+from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
 from pubsub_common.protocol.messages import Model
@@ -37,8 +38,8 @@ class EventLog:
     in floods no more than one per interval. ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
-        self._refusals = RefusalLog()
-        self._stalls = Throttle()
+        self._rejections = RejectionLog()
+        self._stalls = LogThrottle()
 
     def started(
         self, model: Model, address: str, port: int, rights: str | None
@@ -61,7 +62,7 @@ class EventLog:
             case Departed(client, reason):
                 _log.info("%s %s", _who(client), reason)
             case Rejected(peer, detail):
-                self._warn(self._refusals.refused(peer, detail, now))
+                self._warn(self._rejections.rejected(peer, detail, now))
             case EventsLost(client, events):
                 for line in loss_lines(client.address, events):
                     _log.warning("%s", line)
@@ -75,7 +76,7 @@ class EventLog:
 
     def tick(self, now: float) -> None:
         """Log what was held back and is due."""
-        self._warn(self._refusals.tick(now))
+        self._warn(self._rejections.tick(now))
 
     def held_up(self, held: Iterable[tuple[int, float]], now: float) -> None:
         """Ports from which nothing is forwarded, because a subscriber does not read,

@@ -17,7 +17,7 @@ from pubsub_broker.registry.snapshot import (
 )
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import atomic_replace, check_writable
-from pubsub_common.logs.throttle import Throttle
+from pubsub_common.logs.throttle import LogThrottle
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class SnapshotFile:
         self.path = Path(path)
         self._clock = clock
         self._interval_s = interval_s
-        self._throttle = Throttle()
+        self._throttle = LogThrottle()
         self._changed = threading.Condition()
         self._waiting: bytes | None = None
         self._closing = False

@@ -87,20 +87,20 @@ class Authenticator:
         if self.grants.allows(key):
             return True
         who = self.grants.describe(key, _now())
-        self._audit.note(address, "key", f"turned away {who}")
+        self._audit.warn(address, "key", f"turned away {who}")
         return False
 
     def refused(self, key: str, what: str, address: str) -> None:
         """Somebody subscribed to what it may not have, and was hung up on."""
         name = self.grants.describe(key, _now())
-        self._audit.note(
+        self._audit.warn(
             address, "topic", f"hung up on {name}, who may not have {what}"
         )
 
     def forged(self, key: str, address: str) -> None:
         """A publisher sent what is not in its own name, and was dropped."""
         name = self.grants.describe(key, _now())
-        self._audit.note(
+        self._audit.warn(
             address,
             "name",
             f"dropped what {name} sent in the name of another publisher",

@@ -1,4 +1,4 @@
 """Log lines: their formats, and limits on how often a line repeats.
 
-Shell, except `audit` and `throttle`.
+Shell, except `throttle`.
 """

@@ -1,25 +1,34 @@
-"""Log lines about strangers. Shell."""
+"""Log lines about addresses that were turned away: one of each kind per interval."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 
-from pubsub_common.logs.audit import Audit
+from pubsub_common.logs.throttle import LogThrottle
 
 
 class AuditLog:
-    """Writes to ``log`` what an `Audit` lets pass. For any thread."""
+    """Writes warnings about IP addresses to ``log``, throttled. For any thread."""
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(
+        self, log: logging.Logger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._log = log
-        self._audit = Audit()
+        self._clock = clock
+        self._throttle = LogThrottle()
         self._lock = threading.Lock()
 
-    def note(self, address: str, kind: str, what: str) -> None:
-        """Write a line about an IP address, unless there was one of its kind just now."""
+    def warn(self, address: str, kind: str, text: str) -> None:
+        """Write a line about ``address``, unless there was one of this ``kind`` within
+        `LOG_INTERVAL_S`."""
         with self._lock:
-            line = self._audit.note(address, kind, what, time.monotonic())
-        if line is not None:
-            self._log.warning("%s", line)
+            permit = self._throttle.admit((address, kind), self._clock())
+        if permit is None:
+            return
+        more = " (other addresses too)" if permit.shared else ""
+        if permit.suppressed:
+            more += f" (and {permit.suppressed} more times since the last such line)"
+        self._log.warning("%s: %s%s", address, text, more)

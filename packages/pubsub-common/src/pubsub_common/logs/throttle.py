@@ -1,63 +1,94 @@
-"""How often the broker says the same kind of thing. Core."""
+"""Limits how often log lines of one kind repeat, and counts those that are suppressed."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Final
+from typing import Final, NamedTuple
 
 from pubsub_common.defaults import LOG_INTERVAL_S
 
-# Peers that are told apart; beyond, only "many" is known of them.
-_MAX_PEERS: Final = 1000
+MAX_KEYS: Final = 1000
 
 
-class Throttle:
-    """Lets one thing of each kind pass per `LOG_INTERVAL_S`."""
+class Permit(NamedTuple):
+    """A line may be written. ``suppressed`` lines of its key were not, since the last one.
+    ``shared``: there are too many keys, so that this one is counted with others."""
 
-    def __init__(self) -> None:
-        self._next_at: dict[Hashable, float] = {}
-
-    def allows(self, kind: Hashable, now: float) -> bool:
-        """Whether a thing of this kind may pass at ``now``; it has, then."""
-        if now < self._next_at.get(kind, now):
-            return False
-        self._next_at[kind] = now + LOG_INTERVAL_S
-        return True
+    suppressed: int
+    shared: bool
 
 
-class RefusalLog:
-    """One line for the first refusal, then one per interval for all that came since."""
+@dataclasses.dataclass(slots=True)
+class _Entry:
+    next_at: float
+    suppressed: int = 0
 
-    def __init__(self) -> None:
-        self._next_at: float | None = None
-        self._held_back = 0
-        self._last = ""
-        self._peers: set[bytes] = set()
 
-    def refused(self, peer: bytes, detail: str, now: float) -> str | None:
-        """A message of ``peer`` was refused; the line to log, if any."""
-        if self._next_at is None:
-            self._next_at = now + LOG_INTERVAL_S
-            return f"refused: {detail}"
-        self._held_back += 1
-        self._last = detail
-        if len(self._peers) < _MAX_PEERS:
-            self._peers.add(peer)
-        return self.tick(now)
+class LogThrottle:
+    """Permits one line for each key per `LOG_INTERVAL_S`.
 
-    def tick(self, now: float) -> str | None:
-        """The line that is due at ``now``, if any."""
-        if self._next_at is None or now < self._next_at:
+    A key names what a line is about. Beyond ``max_keys`` keys within an interval, new ones
+    share one entry, so that memory and log stay bounded. ``now`` is seconds of any one
+    clock. For one thread, or under the caller's lock.
+    """
+
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        self._max_keys = max_keys
+        # Oldest line first, so that the front has the entries whose interval is over.
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._others = object()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def admit(self, key: Hashable, now: float) -> Permit | None:
+        """Ask to write a line at ``now``. None: do not; it is counted as suppressed."""
+        shared = False
+        if key not in self._entries and len(self._entries) >= self._max_keys:
+            self._forget(now)
+            if len(self._entries) >= self._max_keys:
+                key, shared = self._others, True
+        entry = self._entries.get(key)
+        if entry is not None and now < entry.next_at:
+            entry.suppressed += 1
             return None
-        if not self._held_back:
-            self._next_at = None
-            return None
-        count, peers = self._held_back, len(self._peers)
-        more = "at least " if peers == _MAX_PEERS else ""
-        self._next_at = now + LOG_INTERVAL_S
-        self._held_back = 0
-        self._peers.clear()
-        return (
-            f"refused {count} more since, from {more}{peers} "
-            f"connection{'' if peers == 1 else 's'}; the last: {self._last}"
-        )
+        self._restart(key, now)
+        return Permit(0 if entry is None else entry.suppressed, shared)
+
+    def allows(self, key: Hashable, now: float) -> bool:
+        """As `admit`, for callers that do not report what was suppressed."""
+        return self.admit(key, now) is not None
+
+    def next_at(self, key: Hashable) -> float | None:
+        """When the next line of ``key`` is permitted; None: at any time."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.next_at
+
+    def due(self, now: float) -> list[tuple[Hashable, int]]:
+        """Keys whose interval is over and of which lines were suppressed, and how many:
+        the caller writes one line for each."""
+        over = self._over(now)
+        for key, suppressed in over:
+            if suppressed:
+                self._restart(key, now)
+            else:
+                del self._entries[key]
+        return [(key, suppressed) for key, suppressed in over if suppressed]
+
+    def _restart(self, key: Hashable, now: float) -> None:
+        self._entries[key] = _Entry(now + LOG_INTERVAL_S)
+        self._entries.move_to_end(key)
+
+    def _forget(self, now: float) -> None:
+        for key, _ in self._over(now):
+            del self._entries[key]
+
+    def _over(self, now: float) -> list[tuple[Hashable, int]]:
+        over = []
+        for key, entry in self._entries.items():
+            if now < entry.next_at:
+                break
+            over.append((key, entry.suppressed))
+        return over
