@@ -65,4 +65,4 @@ class Authenticator:
 
     def _refused(self, key: str, what: str, address: str) -> None:
         said = f"disconnected the client with key {key}: not authorized to subscribe to {what}"
-        self._audit.note(address, "topic", said)
+        self._audit.warn(address, "topic", said)
