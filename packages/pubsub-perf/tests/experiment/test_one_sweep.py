@@ -57,7 +57,6 @@ with held(sys.argv[1], abstract=sys.argv[2] == "True"):
 """
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("abstract", [True, False])
 def test_a_lock_ends_with_its_process_though_its_children_go_on(
     name: str, abstract: bool
@@ -147,7 +146,6 @@ def test_other_clients_than_the_cells_fail_it(
     assert reason in str(failed.value)
 
 
-@pytest.mark.integration
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_socket_of_another_process_is_not_the_brokers() -> None:
     with contextlib.ExitStack() as stack:
