@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 from support.attack_tools import Vault
 from support.running_roles import WAIT_S, Program, free_port
 
+import pubsub_broker.cli
+import pubsub_publisher.cli
+import pubsub_subscriber.cli
 from pubsub_common.security.keys import new_key_pair
 
 Run = Callable[..., Program]
+Call = Callable[..., "Called"]
 Spoil = Callable[[Path], None]
 
 
@@ -89,7 +95,38 @@ SPOILT: dict[Spoil, str] = {
 }
 
 
-def complaint_of(program: Program, secret: str, code: int = 2) -> str:
+MAINS: Final = {
+    "pubsub-broker": pubsub_broker.cli.main,
+    "pubsub-publisher": pubsub_publisher.cli.main,
+    "pubsub-subscriber": pubsub_subscriber.cli.main,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Called:
+    """What a console script did that was called in this process."""
+
+    name: str
+    code: int
+    out: str
+    err: str
+
+    def wait(self) -> int:
+        return self.code
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs console scripts in this process: a process of its own takes half a second."""
+
+    def called(name: str, *argv: object) -> Called:
+        code = MAINS[name](list(map(str, argv)))
+        return Called(name, code, *capsys.readouterr())
+
+    return called
+
+
+def complaint_of(program: Program | Called, secret: str, code: int = 2) -> str:
     """The one line of a program that could not begin."""
     assert program.wait() == code
     assert program.out == ""
@@ -105,17 +142,33 @@ def complaint_of(program: Program, secret: str, code: int = 2) -> str:
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
 @pytest.mark.parametrize("script", ["pubsub-publisher", "pubsub-subscriber"])
 def test_a_clients_file_that_must_not_be_used_is_one_line_and_exit_2(
-    run: Run, tmp_path: Path, script: str, spoil: Spoil
+    call: Call, tmp_path: Path, script: str, spoil: Spoil
 ) -> None:
     vault = Vault(tmp_path / "secure")
     path = vault.path("bob")
     secret = vault.keys("bob").pair.secret
     spoil(path)
-    program = run(script, "-t", "A", "--broker-port", free_port(), "--keys", path)
+    program = call(script, "-t", "A", "--broker-port", 1, "--keys", path)
     expected = SPOILT[spoil].format(path)
     if spoil is a_device:
         expected = f"{path} is neither a plain file nor a pipe"
     assert expected in complaint_of(program, secret)
+
+
+@pytest.mark.parametrize("script", MAINS)
+def test_a_program_says_one_line_and_ends_with_2(
+    run: Run, tmp_path: Path, script: str
+) -> None:
+    vault = Vault(tmp_path / "secure")
+    name = "broker" if script == "pubsub-broker" else "bob"
+    path = vault.path(name)
+    readable_by_others(path)
+    words: tuple[object, ...] = ("-t", "A", "--broker-port", 1, "--keys", path)
+    if name == "broker":
+        words = ("--port", 0, "--secure", vault.folder)
+    secret = path.read_text().split('secret = "')[1][:40]
+    expected = SPOILT[readable_by_others].format(path)
+    assert expected in complaint_of(run(script, *words), secret)
 
 
 def by_a_pipe(
@@ -190,7 +243,7 @@ def test_a_pipe_without_keys_is_one_line_and_exit_2(
     tmp_path: Path, source: str, expected: str
 ) -> None:
     vault = Vault(tmp_path / "secure")
-    words = ("pubsub-subscriber", "-t", "A", "--broker-port", free_port())
+    words = ("pubsub-subscriber", "-t", "A", "--broker-port", 1)
     program = by_a_pipe(source, vault.path("bob"), *words)
     said, complaint = program.communicate(timeout=WAIT_S)
     assert (program.returncode, said) == (2, "")
@@ -200,13 +253,13 @@ def test_a_pipe_without_keys_is_one_line_and_exit_2(
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
 def test_a_brokers_file_that_must_not_be_used_is_one_line_and_exit_2(
-    run: Run, tmp_path: Path, spoil: Spoil
+    call: Call, tmp_path: Path, spoil: Spoil
 ) -> None:
     vault = Vault(tmp_path / "secure")
     path = vault.folder / "broker.keys"
     secret = vault.store.pair().secret
     spoil(path)
-    program = run("pubsub-broker", "--port", free_port(), "--secure", vault.folder)
+    program = call("pubsub-broker", "--port", 0, "--secure", vault.folder)
     expected = SPOILT[spoil].format(path)
     if spoil is missing:
         expected = f"no broker's keys in {vault.folder}; pubsub-broker keygen"
@@ -215,36 +268,36 @@ def test_a_brokers_file_that_must_not_be_used_is_one_line_and_exit_2(
 
 @pytest.mark.parametrize("name", ["clients.toml", "policy.toml"])
 def test_a_list_or_policy_that_cannot_be_read_keeps_the_broker_from_starting(
-    run: Run, tmp_path: Path, name: str
+    call: Call, tmp_path: Path, name: str
 ) -> None:
     vault = Vault(tmp_path / "secure", "[clients]\n")
     path = vault.folder / name
     path.write_text("[clients.x\n")
-    program = run("pubsub-broker", "--port", free_port(), "--secure", vault.folder)
+    program = call("pubsub-broker", "--port", 0, "--secure", vault.folder)
     line = complaint_of(program, vault.store.pair().secret)
     assert line.startswith(f"{path}: not TOML (")
     assert "line 1" in line
 
 
 def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
-    run: Run, tmp_path: Path
+    call: Call, tmp_path: Path
 ) -> None:
     vault = Vault(tmp_path / "secure", "[clients]\n")
     path = vault.folder / "policy.toml"
     path.chmod(0o666)
-    program = run("pubsub-broker", "--port", free_port(), "--secure", vault.folder)
+    program = call("pubsub-broker", "--port", 0, "--secure", vault.folder)
     line = complaint_of(program, vault.store.pair().secret)
     assert line == f"others may change {path}: chmod go-w {path}"
 
 
 def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
-    run: Run, tmp_path: Path
+    call: Call, tmp_path: Path
 ) -> None:
     vault = Vault(tmp_path / "secure")
     secret = vault.store.pair().secret
     vault.folder.chmod(0o777)
-    for words in (("--port", free_port()), ("enroll", "eve"), ("revoke", "bob")):
-        program = run("pubsub-broker", *words, "--secure", vault.folder)
+    for words in (("--port", 0), ("enroll", "eve"), ("revoke", "bob")):
+        program = call("pubsub-broker", *words, "--secure", vault.folder)
         assert complaint_of(program, secret) == (
             f"others may write in {vault.folder}, and so let themselves in: "
             f"chmod go-w {vault.folder}"
@@ -252,14 +305,14 @@ def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
 
 
 def test_nobody_is_enrolled_with_the_key_of_the_broker_or_another(
-    run: Run, tmp_path: Path
+    call: Call, tmp_path: Path
 ) -> None:
     vault = Vault(tmp_path / "secure")
     for key, code, said in (
         (vault.broker, 2, "this is the broker's own key: give that of the client"),
         (vault.keys("bob").pair.public, 1, "bob is enrolled with this key already"),
     ):
-        program = run(
+        program = call(
             *("pubsub-broker", "enroll", "eve", "--secure", vault.folder),
             f"--public={key}",
         )
@@ -284,10 +337,10 @@ def test_keygen_makes_files_that_only_their_owner_can_read(
         assert secret not in made.out + made.err
 
 
-def test_keygen_never_replaces_keys(run: Run, tmp_path: Path) -> None:
+def test_keygen_never_replaces_keys(call: Call, tmp_path: Path) -> None:
     vault = Vault(tmp_path / "secure")
     secret = vault.store.pair().secret
-    again = run("pubsub-broker", "keygen", vault.folder)
+    again = call("pubsub-broker", "keygen", vault.folder)
     line = complaint_of(again, secret, 1)
     assert (
         line == f"{vault.folder / 'broker.keys'} is there already, and is not replaced"
@@ -299,14 +352,11 @@ def test_keygen_never_replaces_keys(run: Run, tmp_path: Path) -> None:
     "name", ["../bob", "a/b", "", ".hidden", "a b", 'x"\n', "ä" * 3]
 )
 def test_a_name_cannot_lead_out_of_the_folder_or_into_its_files(
-    run: Run, tmp_path: Path, name: str
+    call: Call, tmp_path: Path, name: str
 ) -> None:
     vault = Vault(tmp_path / "secure")
     before = sorted(tmp_path.rglob("*"))
-    program = run("pubsub-broker", "enroll", name, "--secure", vault.folder)
+    program = call("pubsub-broker", "enroll", name, "--secure", vault.folder)
     line = complaint_of(program, vault.store.pair().secret)
     assert "is no name for a client" in line or (not name and "NAME" in line)
-    after = [
-        path for path in tmp_path.rglob("*") if path.suffix not in (".out", ".err")
-    ]
-    assert sorted(after) == before
+    assert sorted(tmp_path.rglob("*")) == before

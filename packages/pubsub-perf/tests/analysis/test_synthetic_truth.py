@@ -1,5 +1,7 @@
 """Verdicts on sweeps whose truth is known: right in at least 95 of 100 draws.
 
+`make test` tries the first 20 draws, `make test-long` all 100. A seed decides each draw.
+
 The table that `pytest -s` shows is also printed by
 ``python -m support.analysis_scenarios`` in the folder ``tests``.
 """
@@ -12,13 +14,14 @@ from typing import get_args
 import pytest
 from support import analysis_scenarios as scenarios
 from support.analysis_scenarios import SCENARIOS, Scenario
+from support.rings import full_size
 from support.synthetic_sweeps import draw, write_sweep
 
 from pubsub_perf.analysis import analyse
 from pubsub_perf.analysis.values.results import Verdict
 from pubsub_perf.results.dataset import read_dataset
 
-DRAWS = 100
+DRAWS = 100 if full_size() else 20
 
 
 def test_every_pattern_is_tried_true_false_and_undecidable() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support import perf_analysis
 from support.perf_figures import cell, log_normal, outside, overlapping
 from support.perf_sweeps import write_sweep
+from support.rings import full_size
 
 from pubsub_perf import plots
 from pubsub_perf.plan import topologies
@@ -118,7 +119,7 @@ def test_text_that_leaves_a_figure_or_covers_another_is_noticed() -> None:
     assert overlapping(drawing)[0] == (title, "on top of the title")
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=50 if full_size() else 2)
 @given(
     name=names,
     median_s=st.floats(1e-7, 1e4),
@@ -149,7 +150,7 @@ def test_no_text_leaves_a_figure(
         assert outside(drawing) == []
 
 
-@settings(deadline=None)
+@settings(max_examples=1000 if full_size() else 50)
 @given(names, st.floats(0.2, 5))
 def test_wrapping_loses_no_letter(text: str, width_in: float) -> None:
     lines = wrap(text, width_in, 9.0)

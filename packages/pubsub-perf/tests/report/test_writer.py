@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pubsub_common.errors import ConfigError
+from pubsub_perf.plots import Drawing
 from pubsub_perf.report.svg_for_page import for_page
 from pubsub_perf.report.writer import Report, write_report
 
@@ -136,6 +137,18 @@ def write_sweep(root: Path) -> Path:
 def sweep(tmp_path: Path) -> Path:
     """A sweep of two networks, without a report."""
     return write_sweep(tmp_path)
+
+
+@pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are not drawn, which takes most of the time of a report; for tests of what
+    it says in words."""
+    blank = {
+        "png": (b"\x89PNG\r\n\x1a\n").ljust(600, b"."),
+        "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><g>%b</g></svg>'
+        % (600 * b" "),
+    }
+    monkeypatch.setattr(Drawing, "render", lambda _self, kind: blank[kind])
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +272,7 @@ def test_the_same_data_gives_the_same_report(reported: Path, tmp_path: Path) -> 
         assert path.read_bytes() == (reported / name).read_bytes(), name
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_report_can_go_elsewhere(sweep: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "place"
     report = write_report(sweep / "data/centralized/tree-d2f2-4hosts", out)
@@ -284,6 +298,7 @@ def test_nothing_to_plot_is_one_clear_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_failed_cell_is_reported_with_its_reason(sweep: Path) -> None:
     folder = sweep / "data/centralized/dumbbell-32hosts"
     write_cell(folder, outcome="failed", reason="h9 does not reach <h1>", expected=50)
@@ -299,6 +314,7 @@ def test_a_failed_cell_is_reported_with_its_reason(sweep: Path) -> None:
     assert "h9 does not reach &lt;h1>" in (sweep / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_an_overloaded_machine_is_pointed_out(sweep: Path) -> None:
     write_cell(
         sweep / "data/centralized/linear-16hosts",
@@ -313,6 +329,7 @@ def test_an_overloaded_machine_is_pointed_out(sweep: Path) -> None:
     assert "In 1 cell the machine was strained" in (sweep / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_machine_that_nobody_judged_is_pointed_out(sweep: Path) -> None:
     check(sweep)
     assert "No fidelity record" not in (sweep / "report.html").read_text()
@@ -328,6 +345,7 @@ def test_a_machine_that_nobody_judged_is_pointed_out(sweep: Path) -> None:
         assert said in results
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_rows_that_are_no_latency_are_reported(tmp_path: Path) -> None:
     write_file(tmp_path / "plain", [0.001, "nan", 0.002, "oops", 0.0, -0.001])
     report = check(tmp_path / "plain")
@@ -343,6 +361,7 @@ def test_rows_that_are_no_latency_are_reported(tmp_path: Path) -> None:
     assert "1 NaN (line 3)" in text
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_broken_cell_json_is_reported(sweep: Path) -> None:
     folder = sweep / "data/centralized/linear-16hosts"
     (folder / "cell.json").write_text("{")
@@ -351,6 +370,7 @@ def test_a_broken_cell_json_is_reported(sweep: Path) -> None:
     assert "and not counted in 1 cell" in (sweep / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_without_cell_json_loss_is_not_counted(tmp_path: Path) -> None:
     write_file(tmp_path / "plain", samples(1e-3, 200))
     report = check(tmp_path / "plain")
