@@ -23,6 +23,7 @@ _SYSTEM: Final = (
     "tests/system",
     "tests/docs",
     "tests/packaging",
+    "packages/pubsub-perf/tests/bench/test_bench_runs.py",
     "packages/pubsub-perf/tests/hosts/test_mininet.py",
 )
 _CHAOS: Final = ("tests/chaos/test_chaos.py",)
@@ -33,7 +34,7 @@ _LONG: Final = (
     "tests/chaos/test_chaos.py",
     "tests/fuzz",
     "packages/pubsub-perf/tests/analysis/test_synthetic_truth.py",
-    "packages/pubsub-perf/tests/bench/test_bench.py",
+    "packages/pubsub-perf/tests/bench/test_bench_runs.py",
     "packages/pubsub-perf/tests/plots/test_figure_text.py",
 )
 # Mininet must be there; where it is not, they are skipped, and fail under CI.

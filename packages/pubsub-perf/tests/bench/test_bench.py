@@ -16,8 +16,8 @@ import pytest
 from pubsub_perf import cli
 from pubsub_perf.bench import bytecode, security_cost
 from pubsub_perf.bench.regression import Reference
-from pubsub_perf.bench.runner import Cell, Figures, run_cell, spread, topics_of
-from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
+from pubsub_perf.bench.runner import Cell, Figures, spread, topics_of
+from pubsub_perf.bench.systems import OURS
 from pubsub_perf.bench.targets import Comparison, Need, comparisons, outcomes
 from pubsub_perf.commands import bench
 
@@ -122,24 +122,6 @@ def test_a_check_against_something_else_is_one_line(
         assert "is no result of bench --out" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("brokered", [False, True])
-@pytest.mark.parametrize("system", [OURS, OURS_AIO, RAW])
-def test_a_run_of_each_system_loses_nothing(system: str, brokered: bool) -> None:
-    figures = run_cell(system, Cell("throughput", 64, 2, brokered=brokered), 0.2)
-
-    assert figures.lost == 0
-    assert figures.sent > 0
-    assert figures.received == 2 * figures.sent
-    assert figures.rate > 0
-
-
-@pytest.mark.parametrize("brokered", [False, True])
-@pytest.mark.parametrize("system", [OURS, RAW])
-def test_a_secure_run_loses_nothing(system: str, brokered: bool) -> None:
-    cell = Cell("throughput", 64, 2, brokered=brokered, secure=True)
-    assert run_cell(system, cell, 0.2).lost == 0
-
-
 def test_secure_runs_are_compared_with_the_same_plain_ones() -> None:
     found = list(security_cost.comparisons())
     assert len({item.name for item in found}) == len(found) == 32
@@ -148,70 +130,6 @@ def test_secure_runs_are_compared_with_the_same_plain_ones() -> None:
         assert item.cell.secure
         assert item.ours == item.system
         assert all(need.met(0.01) for need in item.needs)
-
-
-def test_the_cost_of_security_is_measured_and_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "secure.json"
-    words = ["bench", "--secure", "--only=direct, 64 B, 1 subscribers, 1000 events/s"]
-    assert cli.main([*words, "--repetitions=1", "--seconds=0.2", f"--out={file}"]) == 0
-    said = capsys.readouterr().out
-    assert (
-        "secure/plain: direct, 64 B, 1 subscribers, 1000 events/s, plain pyzmq" in said
-    )
-    assert "met" not in said
-    found = json.loads(file.read_text())["comparisons"]
-    assert {item["bar"] for item in found} == {10, 11}
-    assert {item["metric"] for item in found} == {"p50_us", "p99_us"}
-    assert {item["bound"] for item in found} == {None}
-
-
-def test_roles_with_keys_are_weighed_against_those_without() -> None:
-    found = security_cost.facts(1)
-    assert [fact.unit for fact in found] == ["MiB"] * 3 + ["s"] * 2
-    assert all(fact.met for fact in found)
-    assert "bar 10 " in bench.line_of_fact(found[0])
-
-
-@pytest.mark.parametrize(
-    "cell",
-    [
-        Cell("throughput", 64, batched=True),
-        Cell("throughput", 64, 2, brokered=True, batched=True),
-        Cell("throughput", 64, 2, brokered=True, publishers=2, forwarders=2),
-    ],
-)
-def test_batches_and_forwarders_lose_nothing(cell: Cell) -> None:
-    assert run_cell(OURS, cell, 0.2).lost == 0
-
-
-@pytest.mark.parametrize("system", [OURS, RAW])
-def test_a_run_at_a_steady_rate_has_latencies(system: str) -> None:
-    figures = run_cell(system, Cell("latency", 64, rate=500.0), 0.2)
-
-    assert figures.sent == figures.received == 100
-    assert figures.p50_us is not None
-    assert figures.p99_us is not None
-    assert 0 < figures.p50_us <= figures.p99_us
-
-
-def test_the_command_writes_what_it_found_and_checks_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "bench.json"
-    words = ["bench", "--bars=1", "--only=direct, 64 B", "--repetitions=1"]
-
-    assert cli.main([*words, "--seconds=0.2", f"--out={file}"]) == 0
-    said = capsys.readouterr().out
-    found = json.loads(file.read_text())
-
-    assert "bar 1" in said
-    [item] = found["comparisons"]
-    assert (item["name"], item["lost"]) == ("direct, 64 B", 0)
-    assert item["repetitions"] == (1 if item["met"] else 3)
-    assert item["ratio"] > 0
-    assert found["versions"]["libzmq"]
 
 
 def test_a_ratio_that_got_worse_ends_with_1(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
-from pathlib import Path
 
 import pytest
 import zmq
 
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Register
-from pubsub_perf import cli
-from pubsub_perf.bench import flood, flood_client
-from pubsub_perf.bench.flood import BOUND, QUIET, Run, line_of, row, run_one
+from pubsub_perf.bench import flood_client
+from pubsub_perf.bench.flood import BOUND, QUIET, Run, line_of, row
 from pubsub_perf.bench.flood_client import Done, Flooder
 from pubsub_perf.bench.runner import Figures
 
@@ -95,33 +92,3 @@ def test_the_flooder_speaks_so_that_libzmq_understands(way: str) -> None:
         finally:
             thread.join()
         assert it.connections
-
-
-@pytest.mark.parametrize("brokered", [False, True])
-@pytest.mark.parametrize("way", [QUIET, "registrations"])
-def test_a_short_run_gives_figures(way: str, brokered: bool) -> None:
-    found = run_one(way, brokered, 0.3)
-
-    assert found.figures.received == 300
-    assert found.figures.p50_us is not None
-    assert found.newcomers_ms
-    assert not found.missed
-    assert (found.done is None) == (way == QUIET)
-    if found.done is not None:
-        assert found.done.messages  # how soon it is hung up on depends on the machine
-
-
-def test_a_benchmark_is_written(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(flood, "WAYS", ("busy",))
-    out = tmp_path / "flood.json"
-
-    words = ["--flood", "--repetitions=1", "--seconds=0.2", f"--out={out}"]
-    assert cli.main(["bench", *words]) == 0
-
-    written = json.loads(out.read_text())
-    assert [item["way"] for item in written["flood"]] == ["quiet", "busy"] * 2
-    assert len(capsys.readouterr().out.splitlines()) == 4
