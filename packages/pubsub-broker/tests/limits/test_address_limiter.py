@@ -270,7 +270,8 @@ def test_what_is_remembered_of_many_addresses_is_bounded() -> None:
     assert len(it._addresses) == address_limiter.MAX_ADDRESSES
     assert len(it._strikes) <= address_limiter.MAX_CONNECTIONS
     assert len(it.tick(0.0)) == address_limiter.MAX_ADDRESSES
-    assert len(it._noted) == address_limiter.MAX_ADDRESSES
+    assert not it._noted
+    assert len(it._throttle) == address_limiter.MAX_ADDRESSES
 
 
 def test_who_is_active_is_not_forgotten_for_others() -> None:

@@ -60,6 +60,7 @@ def test_too_many_keys_share_one_entry() -> None:
         *[None] * 2,
     ]
     assert len(throttle) == 4
+    assert throttle.next_at(6) == LOG_INTERVAL_S
     # A known key still has its own entry.
     assert throttle.admit(0, 1.0) is None
     assert throttle.admit(7, LOG_INTERVAL_S) == Permit(0, shared=False)

@@ -10,8 +10,9 @@ from typing import Final
 
 from pubsub_broker.control.effects import EventsLost
 from pubsub_broker.registry.interface import Client
-from pubsub_common.defaults import LOG_INTERVAL_S, MAX_TOPICS_PER_CLIENT
+from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ConfigError
+from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.protocol.wildcards import matching_topics
 
@@ -21,11 +22,10 @@ _MAX_REMEMBERED: Final = 1000
 
 @dataclasses.dataclass(slots=True)
 class _Report:
-    """The totals that were told, and when the next line is due."""
+    """The totals that a client told, and those at the last report."""
 
     totals: dict[str, int] = dataclasses.field(default_factory=dict)
     reported: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    next_at: float | None = None
 
 
 class LossReports:
@@ -35,6 +35,7 @@ class LossReports:
     def __init__(self) -> None:
         self._reports: dict[int, _Report] = {}
         self._remembered: OrderedDict[int, _Report] = OrderedDict()
+        self._throttle = LogThrottle(max_keys=MAX_CLIENTS)
 
     def update(
         self, client: Client, totals: dict[str, int], now: float
@@ -47,12 +48,9 @@ class LossReports:
             report = self._remembered.pop(client.session, None) or _Report()
             self._reports[client.session] = report
         report.totals = totals
-        if report.next_at is not None and now < report.next_at:
+        if not _unreported(report) or not self._throttle.allows(client.session, now):
             return []
-        new = self._unreported(client, report)
-        if new:
-            report.next_at = now + LOG_INTERVAL_S
-        return new
+        return _take(client, report)
 
     def close(self, client: Client) -> list[EventsLost]:
         """The client is no longer registered; returns what was not reported yet."""
@@ -62,16 +60,21 @@ class LossReports:
         self._remembered[client.session] = report
         if len(self._remembered) > _MAX_REMEMBERED:
             self._remembered.popitem(last=False)
-        return self._unreported(client, report)
+        return _take(client, report)
 
-    def _unreported(self, client: Client, report: _Report) -> list[EventsLost]:
-        new = {
-            topic: count - report.reported.get(topic, 0)
-            for topic, count in report.totals.items()
-            if count > report.reported.get(topic, 0)
-        }
-        report.reported = report.totals
-        return [EventsLost(client, new)] if new else []
+
+def _unreported(report: _Report) -> dict[str, int]:
+    return {
+        topic: count - report.reported.get(topic, 0)
+        for topic, count in report.totals.items()
+        if count > report.reported.get(topic, 0)
+    }
+
+
+def _take(client: Client, report: _Report) -> list[EventsLost]:
+    new = _unreported(report)
+    report.reported = report.totals
+    return [EventsLost(client, new)] if new else []
 
 
 def own_losses(client: Client, lost: Mapping[str, int]) -> dict[str, int]:

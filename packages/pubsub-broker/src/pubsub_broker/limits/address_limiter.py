@@ -25,7 +25,7 @@ from collections import OrderedDict
 from typing import Final
 
 from pubsub_broker.limits.token_bucket import LimitKind, Limits, TokenBucket
-from pubsub_common.defaults import LOG_INTERVAL_S
+from pubsub_common.logs.throttle import LogThrottle
 
 # A report costs as much as there are clients to tell of; that of so many is one request.
 _CLIENTS_PER_STATUS: Final = 100
@@ -66,7 +66,6 @@ class _AddressState:
         "closings_at",
         "connections",
         "empty_at",
-        "line_at",
         "offences",
     )
 
@@ -77,7 +76,6 @@ class _AddressState:
         # Since the last line about it.
         self.offences: dict[LimitKind, int] = {}
         self.closed = 0
-        self.line_at: float | None = None
 
 
 class AddressLimiter:
@@ -90,6 +88,7 @@ class AddressLimiter:
         self._strikes: OrderedDict[bytes, float] = OrderedDict()
         # Addresses about which there is something to say.
         self._noted: dict[str, None] = {}
+        self._throttle = LogThrottle(max_keys=MAX_ADDRESSES)
 
     def connected(self, address: str, now: float) -> bool:
         """Another connection of ``address``; False: it is to be closed."""
@@ -140,25 +139,17 @@ class AddressLimiter:
             known = self._addresses.get(address)
             if known is None:
                 del self._noted[address]
-            elif known.line_at is None or now >= known.line_at:
-                if known.offences:
-                    lines.append(_line(address, known))
-                    known.offences = {}
-                    known.closed = 0
-                    known.line_at = now + LOG_INTERVAL_S
-                else:
-                    known.line_at = None
-                    del self._noted[address]
+            elif self._throttle.allows(address, now):
+                lines.append(_line(address, known))
+                known.offences = {}
+                known.closed = 0
+                del self._noted[address]
         return lines
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None while nothing is."""
-        times = [
-            -math.inf if known.line_at is None else known.line_at
-            for address in self._noted
-            if (known := self._addresses.get(address)) is not None
-        ]
-        return min(times, default=None)
+        times = (self._throttle.next_at(address) for address in self._noted)
+        return min((-math.inf if at is None else at for at in times), default=None)
 
     def _known(self, address: str) -> _AddressState:
         known = self._addresses.get(address)

@@ -64,6 +64,8 @@ class LogThrottle:
     def next_at(self, key: Hashable) -> float | None:
         """When the next line of ``key`` is permitted; None: at any time."""
         entry = self._entries.get(key)
+        if entry is None and len(self._entries) >= self._max_keys:
+            entry = self._entries.get(self._others)
         return None if entry is None else entry.next_at
 
     def due(self, now: float) -> list[tuple[Hashable, int]]:

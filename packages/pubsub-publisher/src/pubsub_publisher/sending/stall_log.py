@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from pubsub_common import defaults
+from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
 
@@ -21,7 +21,7 @@ class StallLog:
     def __init__(self) -> None:
         # How many events had left when none did any more, and since when.
         self._stuck_at = (-1, 0.0)
-        self._say_at = 0.0
+        self._throttle = LogThrottle()
 
     def check(self, published: int, port: int, now: float) -> float:
         """An event waits for room, when so many have left from this port. Log it if none
@@ -29,8 +29,7 @@ class StallLog:
         before, since = self._stuck_at
         if published != before:
             self._stuck_at = published, now
-        elif now - since >= _STALL_S and now >= self._say_at:
-            self._say_at = now + defaults.LOG_INTERVAL_S
+        elif now - since >= _STALL_S and self._throttle.allows("stall", now):
             _log.warning("publishing waits: %s", _reason(port))
         return _STALL_S
 
