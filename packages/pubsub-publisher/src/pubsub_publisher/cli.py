@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts
 from pubsub_publisher.input import options as input_options
-from pubsub_publisher.measurement_files import Measure
+from pubsub_publisher.measurement_files import PublisherFiles
 
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import OnSent, Publisher
@@ -128,12 +128,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             else 0
         )
         publish = input_options.source_publisher(options)
-        measure = Measure(options["--details"], options["--report"])
-        publisher = build(options, on_sent=measure.listener())
+        files = PublisherFiles(options["--details"], options["--report"])
+        publisher = build(options, on_sent=files.listener())
         try:
             run(publisher, wait_for=wait_for, hold=options["--hold"], publish=publish)
         finally:
-            measure.write(publisher)
+            files.write(publisher)
 
     return console_script.run(PROGRAM, work)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts
-from pubsub_subscriber.measurement_files import Measure
+from pubsub_subscriber.measurement_files import SubscriberFiles
 from pubsub_subscriber.output import options as output_options
 
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         console_script.set_up_logging(
             PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
         )
-        measure = Measure(options["--details"], options["--report"])
-        listen = measure.listener(None)
+        files = SubscriberFiles(options["--details"], options["--report"])
+        listen = files.listener(None)
         print_events = output_options.event_printer(options, listen)
         subscriber = build(options, on_event=listen)
         try:
             run(subscriber, print_events=print_events, quiet=options["--quiet"])
         finally:
-            measure.write(subscriber)
+            files.write(subscriber)
 
     return console_script.run(PROGRAM, work)
 

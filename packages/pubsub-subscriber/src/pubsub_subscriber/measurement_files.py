@@ -1,14 +1,14 @@
-"""``--details`` and ``--report`` of the subscriber. Shell."""
+"""``--details`` and ``--report`` of the subscriber."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.files import check_writable
+from pubsub_common.measurement.measurement_files import MeasurementFiles
 
 if TYPE_CHECKING:
+    from pubsub_common.measurement.event_details import Columns
     from pubsub_common.protocol.events import Event
     from pubsub_subscriber.subscriber import Subscriber
 
@@ -22,29 +22,23 @@ HEADER: Final = (
 )
 
 
-class Measure:
+class SubscriberFiles:
     """Collects what the two options ask for."""
 
     def __init__(self, details: str | None, report: str | None) -> None:
         """Raises:
         ConfigError: a file cannot be written.
         """
-        for name in (details, report):
-            if name is not None:
-                check_writable(name)
-        self._details = details
-        self._report = report
-        self._columns: Any = None
+        self._files = MeasurementFiles(details, report)
+        self._columns: Columns | None = None
 
     def listener(
         self, show: Callable[[Event], None] | None
     ) -> Callable[[Event], None] | None:
         """What is to be called for each event; None when nothing is."""
-        if self._details is None:
+        if not self._files.details_wanted:
             return show
-        from pubsub_common.measurement.event_details import Columns
-
-        self._columns = columns = Columns(4)
+        self._columns = columns = self._files.new_columns(4)
         add = columns.add
 
         def listen(event: Event) -> None:
@@ -66,14 +60,10 @@ class Measure:
         Raises:
             OSError: one could not be written.
         """
-        from pubsub_common.measurement import event_details
-
-        if self._details is not None:
-            event_details.write_details(
-                Path(self._details), HEADER, self._columns.rows()
-            )
-        if self._report is not None:
-            event_details.write_report(Path(self._report), report(subscriber))
+        if self._columns is not None:
+            self._files.write_details(HEADER, self._columns)
+        if self._files.report_wanted:
+            self._files.write_report(report(subscriber))
 
 
 def report(subscriber: Subscriber) -> dict[str, Any]:
