@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from typing import Any, cast
 
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fake_sub_socket import INTERRUPT, SUBSCRIBER, FakeSubSocket
 
 from pubsub_common.net.sockets import Waker
 from pubsub_common.protocol.batches import Batch, encode_batch_body
 from pubsub_common.protocol.events import (
     encode_event,
     encode_ready_reply,
-    ready_topic,
     topic_prefix,
 )
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -23,36 +22,7 @@ from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.receiver import Receiver
 from pubsub_subscriber.streams.stream_table import StreamTable
 
-PUBLISHER, SUBSCRIBER = 7, 9
-INTERRUPT = ready_topic("A", SUBSCRIBER) + b"\0\xc0"
-
-
-class FakeSubSocket:
-    """A socket with frames in it."""
-
-    only_session = None
-    interrupt_message = INTERRUPT
-
-    def __init__(self, fd: int, frames: list[bytes]) -> None:
-        self.fd = fd
-        self.other_sessions: set[int] = set()
-        self.lock = threading.Lock()
-        self.frames = deque(frames)
-
-    def receive_frame(self, flags: int, copy: bool = True) -> Any:
-        if not self.frames:
-            if flags == 0:  # a wait would be interrupted
-                return INTERRUPT if copy else zmq.Frame(INTERRUPT)
-            raise zmq.Again
-        frame = self.frames.popleft()
-        return frame if copy else zmq.Frame(frame)
-
-    def events(self) -> int:
-        return zmq.POLLIN if self.frames else 0
-
-    def waits(self) -> bool:
-        return bool(self.frames)
-
+PUBLISHER = 7
 
 FRAMES = st.lists(st.sampled_from(["answer", "event", "large", "garbage"]), max_size=8)
 
@@ -174,4 +144,4 @@ def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
         received += events
 
     assert [event.sequence for event in received] == [0, 1, 2]
-    assert not sub_socket.lock.locked()
+    assert sub_socket.lock.acquire(blocking=False)

@@ -14,6 +14,10 @@ Events come from the sockets in bursts (`pubsub_subscriber.receiving.fast_path`)
 iterator, which a ``for`` loop goes through without a call per event; whoever leaves the
 loop finds the rest in it, so nothing received is lost on the way to the user. What arrives
 while something else is waited for is buffered for later.
+
+To drop or change delivered events, use ``accept`` (see `Receiver`). Every event passes it in the
+step that delivers it, whatever way it took before: usual, in a batch, recovered, held, or taken
+out of a socket that is about to be closed. The steps before that must not drop events.
 """
 
 from __future__ import annotations
@@ -57,12 +61,19 @@ class Receiver:
         run_due: Callable[[MutableSequence[Any]], bool],
         next_deadline: Callable[[], float | None],
         run_due_while_busy: Callable[[MutableSequence[Any]], None] | None = None,
+        accept: Callable[[Event], bool] | None = None,
     ) -> None:
         """At most ``limit`` events are delivered. ``check_usable`` raises when there is
         no use in waiting. ``run_due`` does what is due by ``next_deadline``, and appends
         events that this frees to what it is given; True when there are some, or some may
         have arrived meanwhile. ``run_due_while_busy`` does what cannot wait until all that
-        arrived was looked at."""
+        arrived was looked at.
+
+        ``accept`` is asked about each event right before it is delivered, in the user's
+        thread: an event for which it is False is not delivered and not counted in
+        ``limit``. It may change the event. It may be asked again about an event that it
+        accepted but that was not yet wanted. With it, a batch has one event. None: all
+        events are delivered."""
         self.sockets = SocketSet(self._sockets_changed)
         self.waker: Waker | None = None
         self.stopping = False
@@ -72,6 +83,7 @@ class Receiver:
         self._run_due = run_due
         self._next_deadline = next_deadline
         self._run_due_while_busy = run_due_while_busy
+        self._accept = accept
         self._sampler = LatencySampler()
         # The burst that is being delivered, and how many events were in all bursts.
         self._burst: Iterator[Event] = iter(())
@@ -162,21 +174,21 @@ class Receiver:
         """The next event that has arrived, of ``topic`` if one is named, without
         waiting; None when there is none. Events of other topics stay for later."""
         self._return_burst()
-        searched = 0
+        index = 0
         while True:
-            for index in range(searched, len(self.buffered)):
+            while index < len(self.buffered):
                 item = self.buffered[index]
-                if topic in ("", item.topic):
-                    del self.buffered[index]
-                    self._taken += 1
-                    if isinstance(item, Batch):
-                        item, *rest = item
-                        for later in reversed(rest):
-                            self.buffered.insert(index, later)
-                    if self._taken > self._sampler.due:
-                        self._sampler.take([item], self._taken)
+                if topic not in ("", item.topic):
+                    index += 1
+                    continue
+                del self.buffered[index]
+                if isinstance(item, Batch):
+                    item, *rest = item
+                    for later in reversed(rest):
+                        self.buffered.insert(index, later)
+                if self._accept is None or self._accept(item):
+                    self._count([item])
                     return item
-            searched = len(self.buffered)
             if not self.fetch(self.buffered):
                 return None
 
@@ -192,24 +204,30 @@ class Receiver:
     def next_batch(self, deadline: float | None) -> Batch | None:
         """The next batch; None when there will be none, or not before the deadline."""
         self._return_burst()
-        while not self.buffered and self._wanted():
-            if (
-                self._may_wait(deadline) or not self.fetch(self.buffered, batches=True)
-            ) and not self._wait_on(deadline, self.buffered, batches=True):
+        while True:
+            while not self.buffered and self._wanted():
+                if (
+                    self._may_wait(deadline)
+                    or not self.fetch(self.buffered, batches=True)
+                ) and not self._wait_on(deadline, self.buffered, batches=True):
+                    return None
+            wanted = self._wanted()
+            if not wanted:
                 return None
-        wanted = self._wanted()
-        if not wanted:
-            return None
-        item = self.buffered.popleft()
-        batch = item if isinstance(item, Batch) else Batch.of(item)
-        if len(batch) > wanted:
-            events = list(batch)
-            self.buffered.extendleft(reversed(events[wanted:]))
-            batch = batch.first(wanted)
-        self._taken += len(batch)
-        if self._taken > self._sampler.due:
-            self._sampler.take(batch, self._taken)
-        return batch
+            item = self.buffered.popleft()
+            batch = item if isinstance(item, Batch) else Batch.of(item)
+            if self._accept is not None:
+                accepted = [event for event in batch if self._accept(event)]
+                if not accepted:
+                    continue
+                self.buffered.extendleft(reversed(accepted[1:]))
+                batch = Batch.of(accepted[0])
+            if len(batch) > wanted:
+                events = list(batch)
+                self.buffered.extendleft(reversed(events[wanted:]))
+                batch = batch.first(wanted)
+            self._count(batch)
+            return batch
 
     @property
     def ended(self) -> bool:
@@ -245,11 +263,20 @@ class Receiver:
         return True
 
     def _deliver(self, events: list[Event], wanted: int) -> None:
-        """Make a burst of events, as many as are wanted; the others are buffered."""
+        """Make a burst of the events that are accepted, as many as are wanted; the others
+        are buffered."""
+        if self._accept is not None:
+            events = [event for event in events if self._accept(event)]
         if len(events) > wanted:
             self.buffered.extendleft(reversed(events[wanted:]))
             del events[wanted:]
         self._burst = iter(events)
+        self._taken += len(events)
+        if self._taken > self._sampler.due:
+            self._sampler.take(events, self._taken)
+
+    def _count(self, events: list[Event] | Batch) -> None:
+        """These are delivered."""
         self._taken += len(events)
         if self._taken > self._sampler.due:
             self._sampler.take(events, self._taken)
@@ -259,13 +286,16 @@ class Receiver:
         each runs with cold caches, once for every event."""
         self._waiting_in = sub_socket
         sampler, limit = self._sampler, self._limit
+        at_once = 1 if self._accept is None else 0
         last_ns = streak = 0
         try:
             if self._wake_token is not self._seen_wake_token or not self._wanted():
                 return
             for events in self._fast_path.receive_waiting(sub_socket):
                 received_ns = events[0].received_ns
-                if len(events) > 1:
+                # One event is delivered as `_deliver` does it, but without a call; so every
+                # event passes either this place or that one.
+                if len(events) > at_once:
                     self._deliver(events, self._wanted())
                 else:
                     self._burst = iter(events)
@@ -339,10 +369,10 @@ class Receiver:
         if self.waker is None or (self.stopping and time.monotonic() >= self._stop_at):
             return False
         fast_path, sockets = self._fast_path, self.sockets
+        before = len(items)
         while sockets.retired:
             self._drain_and_close(sockets.retired.pop(), items, batches=batches)
         waited = fast_path.deferred is not None
-        before = len(items)
         if self._run_due_while_busy is not None:
             self._run_due_while_busy(items)
         empty = True
@@ -365,12 +395,10 @@ class Receiver:
     ) -> None:
         """Take all that a socket still has, and close it."""
         fast_path = self._fast_path
-        while True:
+        empty = False
+        while not empty or fast_path.deferred is not None:
             fast_path.take_deferred(items)
-            before = len(items)
-            fast_path.take(sub_socket, items, batches)
-            if len(items) == before and fast_path.deferred is None:
-                break
+            empty = fast_path.take(sub_socket, items, batches)
         sub_socket.close(0)
         self._poller = None
 

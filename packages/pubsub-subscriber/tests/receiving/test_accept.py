@@ -1,0 +1,255 @@
+"""Every delivered event passes `accept`: a filter there drops what it says and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+from support.fake_sub_socket import SUBSCRIBER, FakeSubSocket
+
+from pubsub_common.net.sockets import Waker
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import Event, encode_event, topic_prefix
+from pubsub_common.protocol.messages import Departure, PublisherInfo
+from pubsub_common.protocol.recovery_messages import (
+    encode_recovery_reply,
+    parse_recovery_request,
+)
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.fast_path import BURST, FastPath
+from pubsub_subscriber.receiving.receiver import Receiver
+from pubsub_subscriber.receiving.timers import Timers
+from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.stream_table import StreamTable
+
+Accept = Callable[[Event], bool]
+Key = tuple[int, int]
+FIRST, SECOND = 1, 2
+
+
+def frame(number: int, session: int = FIRST, payload: bytes = b"x") -> bytes:
+    return encode_event("A", "p", session, number, 1, payload)
+
+
+def batch(first: int, count: int, session: int = FIRST) -> bytes:
+    stamps, payloads = [1] * count, [b"x"] * count
+    return topic_prefix("A") + encode_batch_body("p", session, first, stamps, payloads)
+
+
+class Bench:
+    """A receiver with recovery, one socket, and a publisher that answers requests."""
+
+    def __init__(self, accept: Accept | None, *, answers: bool = True) -> None:
+        self.streams = StreamTable(grace_s=0.0)
+        self.recovery = Recovery(lambda: SUBSCRIBER, 10.0, max_held=100)
+        self.answers = answers
+        lock = threading.Lock()
+        timers = Timers(
+            self.streams,
+            self.recovery,
+            lock,
+            lambda _gap: None,
+            lambda _gone: False,
+            lambda _session, _topic: None,
+        )
+        fast_path = FastPath(
+            ["A"],
+            self.streams,
+            lock,
+            lambda: 5,
+            lambda _gap: None,
+            self.recovery,
+            self._answer,
+        )
+        self.receiver = Receiver(
+            fast_path,
+            None,
+            lambda: None,
+            timers.run_due,
+            timers.next_deadline,
+            timers.run_due_while_busy,
+            accept,
+        )
+        self.timers = timers
+        self.receiver.waker = Waker()
+        self.socket = FakeSubSocket(0, [])
+        self.receiver.sockets.add(0, cast(SubSocket, self.socket))
+
+    def _answer(self) -> None:
+        changes, self.recovery.subscription_changes = (
+            self.recovery.subscription_changes,
+            [],
+        )
+        for change in changes if self.answers else ():
+            request = parse_recovery_request(change.raw)
+            if change.begins and request is not None:
+                count = request.last + 1 - request.first
+                self.socket.frames.append(
+                    encode_recovery_reply(
+                        request, "p", request.first, [1] * count, [b"x"] * count
+                    )
+                )
+
+
+def usual(bench: Bench) -> None:
+    bench.socket.frames.extend(frame(number) for number in range(3 * BURST))
+
+
+def batches(bench: Bench) -> None:
+    bench.socket.frames.append(frame(0))
+    bench.socket.frames.extend(batch(first, 8) for first in range(1, 400, 8))
+
+
+def large(bench: Bench) -> None:
+    bench.socket.frames.extend(
+        frame(number, FIRST, bytes(200_000)) for number in range(9)
+    )
+
+
+def recovered(bench: Bench) -> None:
+    """Events after a gap are held until those in it have been asked for."""
+    numbers = (0, 1, 5, 6, 2 * BURST, 2 * BURST + 1)
+    bench.socket.frames.extend(frame(number) for number in numbers)
+
+
+def owner_changed(bench: Bench) -> None:
+    """The first owner has a gap when another publisher becomes the owner."""
+    for session in (FIRST, SECOND):
+        bench.streams.join(
+            PublisherInfo(session=session, topics=["A"], strengths={"A": session})
+        )
+    bench.socket.frames.extend(frame(number, SECOND) for number in (0, 1, 4))
+    bench.socket.frames.extend(frame(number, FIRST) for number in range(3))
+    bench.streams.leave(Departure(session=SECOND, next_sequences={"A": 9}), 0.0)
+    bench.socket.frames.extend(frame(number, FIRST) for number in range(3, 9))
+
+
+def socket_closing(bench: Bench) -> None:
+    usual(bench)
+    bench.receiver.sockets.retire(0)
+
+
+def departed(bench: Bench) -> None:
+    """What is held is delivered when its publisher is gone and nothing more will come."""
+    bench.answers = False
+    bench.streams.join(PublisherInfo(session=FIRST, topics=["A"]))
+    for number in (0, 2, 3, 7):
+        bench.socket.frames.append(frame(number))
+    while bench.receiver.fetch(bench.receiver.buffered):
+        pass
+    bench.streams.leave(Departure(session=FIRST), 0.0)
+    while bench.streams.publisher(FIRST) is not None:
+        bench.timers.run_due(bench.receiver.buffered)
+
+
+def one_by_one(bench: Bench) -> Iterator[Event]:
+    while (event := bench.receiver.receive(0.0)) is not None:
+        yield event
+
+
+def in_bursts(bench: Bench) -> Iterator[Event]:
+    while (burst := bench.receiver.burst()) is not None:
+        yield from burst
+
+
+def in_batches(bench: Bench) -> Iterator[Event]:
+    while (found := bench.receiver.next_batch(0.0)) is not None:
+        yield from found
+
+
+def arrived(bench: Bench) -> Iterator[Event]:
+    while (event := bench.receiver.next_arrived("A")) is not None:
+        yield event
+
+
+def mixed(bench: Bench) -> Iterator[Event]:
+    """A burst that is left early is delivered by other methods."""
+    while (burst := bench.receiver.burst()) is not None:
+        yield next(burst)
+        for receive in (
+            lambda: bench.receiver.next_batch(0.0),
+            lambda: [bench.receiver.next_arrived("")],
+        ):
+            yield from filter(None, receive() or ())
+
+
+def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
+    receiver, sub_socket = bench.receiver, cast(SubSocket, bench.socket)
+    while (event := receiver.receive(0.0)) is not None:
+        yield event
+        while bench.socket.frames and sub_socket in receiver.sockets.open:
+            receiver._seen_wake_token = receiver._wake_token
+            if receiver._fast_path.deferred is not None or receiver.buffered_count():
+                break
+            for burst in receiver._bursts_from(sub_socket):
+                yield from burst
+
+
+PATHS = [usual, batches, large, recovered, owner_changed, socket_closing, departed]
+METHODS = [one_by_one, in_bursts, in_batches, arrived, mixed, waiting_in_the_socket]
+FILTERS: list[Accept] = [
+    lambda event: event.sequence % 3 != 0,
+    lambda event: event.sequence > BURST + 9,  # whole bursts are dropped
+    lambda event: event.session != FIRST,
+    lambda _event: False,
+]
+
+
+def delivered(
+    path: Callable[[Bench], object],
+    method: Callable[[Bench], Iterator[Event]],
+    accept: Accept | None,
+) -> list[Key]:
+    bench = Bench(accept)
+    path(bench)
+    found = [(event.session, event.sequence) for event in method(bench)]
+    assert not bench.socket.frames
+    assert bench.receiver.event_count == len(found)
+    if path is socket_closing:
+        assert bench.socket.closed
+    assert bench.receiver.waker is not None
+    bench.receiver.waker.close()
+    return found
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("path", PATHS, ids=lambda each: each.__name__)
+def test_no_path_bypasses_accept_and_nothing_else_is_dropped(
+    path: Callable[[Bench], object], method: Callable[[Bench], Iterator[Event]]
+) -> None:
+    everything = delivered(path, method, None)
+    assert len(everything) == len(set(everything)) > 3
+    for accept in FILTERS:
+        wanted = [
+            (session, number)
+            for session, number in everything
+            if accept(Event("p", session, number, 1, b""))
+        ]
+        assert delivered(path, method, accept) == wanted
+
+
+def test_the_limit_counts_accepted_events_only() -> None:
+    bench = Bench(lambda event: event.sequence % 2 == 1)
+    bench.receiver._limit = 5
+    usual(bench)
+
+    assert [event.sequence for event in one_by_one(bench)] == [1, 3, 5, 7, 9]
+    assert bench.receiver.ended
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda each: each.__name__)
+def test_accept_may_change_what_is_delivered(
+    method: Callable[[Bench], Iterator[Event]],
+) -> None:
+    def shorten(event: Event) -> bool:
+        event.payload = b"short"
+        return True
+
+    bench = Bench(shorten)
+    batches(bench)
+
+    payloads: list[Any] = [event.payload for event in method(bench)]
+    assert payloads == [b"short"] * len(payloads)
+    assert len(payloads) == 401

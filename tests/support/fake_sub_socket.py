@@ -1,0 +1,48 @@
+"""Stands for the SUB socket of a subscriber: frames that wait to be received."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import zmq
+
+from pubsub_common.protocol.events import ready_topic
+
+SUBSCRIBER = 9
+# What a wait in the socket returns when another thread interrupts it.
+INTERRUPT = ready_topic("A", SUBSCRIBER) + b"\0\xc0"
+
+
+class FakeSubSocket:
+    """As much of `SubSocket` as the receiving thread uses. A wait for more frames than
+    there are is interrupted."""
+
+    only_session = None
+    interrupt_message = INTERRUPT
+
+    def __init__(self, fd: int, frames: Iterable[bytes]) -> None:
+        self.fd = fd
+        self.other_sessions: set[int] = set()
+        self.lock = threading.RLock()
+        self.frames = deque(frames)
+        self.closed = False
+
+    def receive_frame(self, flags: int, copy: bool = True) -> Any:
+        if not self.frames:
+            if flags == 0:
+                return INTERRUPT if copy else zmq.Frame(INTERRUPT)
+            raise zmq.Again
+        frame = self.frames.popleft()
+        return frame if copy else zmq.Frame(frame)
+
+    def events(self) -> int:
+        return zmq.POLLIN if self.frames else 0
+
+    def waits(self) -> bool:
+        return bool(self.frames)
+
+    def close(self, _linger_s: float) -> None:
+        self.closed = True
