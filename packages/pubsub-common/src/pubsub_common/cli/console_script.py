@@ -206,9 +206,14 @@ def print_error(program: str, error: Exception | str, code: int) -> int:
 
 
 def print_message(program: str, text: str, level: str = "INFO") -> None:
-    """Say something on a line of standard error, in the form of the log."""
+    """Write a line to standard error, in the format of the log."""
+    import logging
+
     line = f"{program}: {text}"
-    # Loaded only by who logs JSON.
-    if logformat := sys.modules.get("pubsub_common.logs.json_formatter"):
-        line = logformat.json_line(program, text, level) or line
+    handlers = logging.getLogger().handlers
+    # What formats JSON is loaded only by programs that log JSON.
+    if any(type(handler.formatter) is not logging.Formatter for handler in handlers):
+        from pubsub_common.logs.json_formatter import json_line
+
+        line = json_line(program, text, level) or line
     print(line, file=sys.stderr)
