@@ -16,6 +16,7 @@ from typing import Final
 from pubsub_broker import cli as broker
 from pubsub_common.cli.usage_text import OptionLine, option_lines
 from pubsub_perf import driver
+from pubsub_perf.plots.registry import NETWORK_FIGURES, SWEEP_FIGURES
 from pubsub_publisher import cli as publisher
 from pubsub_subscriber import cli as subscriber
 
@@ -78,6 +79,14 @@ def option_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def figure_table() -> str:
+    """The figures of a report."""
+    rows = ["| Figure | Shows |", "|---|---|"]
+    rows += [f"| `{it.name}` | {it.shows} |" for it in SWEEP_FIGURES]
+    rows += [f"| `<network>-{it.name}` | {it.shows} |" for it in NETWORK_FIGURES]
+    return "\n".join(rows) + "\n"
+
+
 def _together(by_program: dict[str, str]) -> str:
     """One text if all programs say the same, else each with its programs before it."""
     programs: dict[str, list[str]] = {}
@@ -91,6 +100,7 @@ def _together(by_program: dict[str, str]) -> str:
 
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "options": option_table,
+    "figures": figure_table,
     **{f"folders-{name}": functools.partial(folder_table, name) for name in PACKAGES},
 }
 
@@ -103,6 +113,7 @@ def renewed(text: str) -> str:
 def pages() -> list[Path]:
     """The pages that hold such tables."""
     every = sorted((ROOT / "docs").rglob("*.md"))
+    every += sorted((ROOT / "packages").glob("*/README.md"))
     return [page for page in every if _BLOCK.search(page.read_text("utf-8"))]
 
 

@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pubsub_perf.plots import Drawing, style
+from pubsub_perf.plots import style
+from pubsub_perf.plots.output import Drawing
 from pubsub_perf.results.cell_summary import Measured, measure
 from pubsub_perf.results.dataset import Cell
 from pubsub_perf.results.latency_file_reader import SubscriberData

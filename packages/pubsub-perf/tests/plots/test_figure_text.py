@@ -14,10 +14,21 @@ from support.perf_figures import cell, log_normal, outside, overlapping
 from support.perf_sweeps import write_sweep
 from support.rings import full_size
 
-from pubsub_perf import plots
 from pubsub_perf.plan import topologies
 from pubsub_perf.plan.topologies import Network
-from pubsub_perf.plots import Drawing
+from pubsub_perf.plots.box_plot import box_figure
+from pubsub_perf.plots.ecdf import ecdf_figure
+from pubsub_perf.plots.growth import growth_figure
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.publisher_lateness import lateness_figure
+from pubsub_perf.plots.registry import (
+    NETWORK_FIGURES,
+    SWEEP_FIGURES,
+    NetworkData,
+    NetworkFigure,
+    SweepData,
+    SweepFigure,
+)
 from pubsub_perf.plots.text_layout import listed, wrap
 from pubsub_perf.results.cell_summary import Measured, measure
 from pubsub_perf.results.dataset import read_dataset
@@ -31,20 +42,6 @@ NETWORKS = (
     topologies.dumbbell(16),
     topologies.linear(40),
     topologies.single_switch(64),
-)
-
-
-def timeline(cells: Sequence[Measured]) -> Drawing | None:
-    found = [read_series(m)[0] for m in cells]
-    return plots.timeline_figure([one for one in found if one is not None])
-
-
-OF_NETWORK: tuple[Make, ...] = (
-    plots.box_figure,
-    plots.ecdf_figure,
-    plots.heat_figure,
-    plots.topology_figure,
-    timeline,
 )
 
 
@@ -68,27 +65,29 @@ def check(drawing: Drawing | None) -> None:
     assert overlapping(drawing) == []
 
 
-@pytest.mark.parametrize("make", OF_NETWORK, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("figure", NETWORK_FIGURES, ids=lambda figure: figure.name)
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 def test_text_of_a_network_stays_in_its_place(
-    measured: list[Measured], network: Network, make: Make
+    measured: list[Measured], network: Network, figure: NetworkFigure
 ) -> None:
-    check(make([m for m in measured if m.cell.network == network.name]))
+    cells = [m for m in measured if m.cell.network == network.name]
+    series = [one for m in cells if (one := read_series(m)[0]) is not None]
+    check(figure.draw(NetworkData(cells, series)))
 
 
-@pytest.mark.parametrize("make", [plots.growth_figure, plots.lateness_figure])
+@pytest.mark.parametrize("make", [growth_figure, lateness_figure])
 def test_text_over_all_networks_stays_in_its_place(
     measured: list[Measured], make: Make
 ) -> None:
     check(make(measured))
 
 
+@pytest.mark.parametrize("figure", SWEEP_FIGURES, ids=lambda figure: figure.name)
 @pytest.mark.parametrize("kinds", [("tree",), ("dumbbell", "single-switch", "tree")])
-def test_text_of_an_analysis_stays_in_its_place(kinds: tuple[str, ...]) -> None:
-    analysis = perf_analysis.analysis(kinds=kinds)
-    check(plots.scaling_figure(analysis, perf_analysis.LOAD))
-    check(plots.residual_figure(analysis))
-    check(plots.queueing_figure(analysis.queueing, {"tree-32hosts"}))
+def test_text_of_a_sweep_stays_in_its_place(
+    measured: list[Measured], figure: SweepFigure, kinds: tuple[str, ...]
+) -> None:
+    check(figure.draw(SweepData(measured, perf_analysis.analysis(kinds=kinds))))
 
 
 def test_a_long_legend_stays_in_the_figure() -> None:
@@ -102,7 +101,7 @@ def test_a_long_legend_stays_in_the_figure() -> None:
             network="t-27hosts",
         ),
     ]
-    check(plots.ecdf_figure(cells))
+    check(ecdf_figure(cells))
 
 
 letters = st.characters(min_codepoint=32, max_codepoint=126)
@@ -110,7 +109,7 @@ names = st.text(letters, min_size=1, max_size=90)
 
 
 def test_text_that_leaves_a_figure_or_covers_another_is_noticed() -> None:
-    drawing = plots.box_figure([cell([1e-3, 2e-3])])
+    drawing = box_figure([cell([1e-3, 2e-3])])
     assert drawing is not None
     drawing.figure.text(0.9, 0.5, "far too long to be here")
     drawing.figure.text(0.02, 0.95, "on top of the title")
@@ -144,7 +143,7 @@ def test_no_text_leaves_a_figure(
         for hosts in (4, 999)
         for model in ("centralized", "decentralized")
     ]
-    for make in (plots.box_figure, plots.ecdf_figure, plots.growth_figure):
+    for make in (box_figure, ecdf_figure, growth_figure):
         drawing = make(cells)
         assert drawing is not None
         assert outside(drawing) == []

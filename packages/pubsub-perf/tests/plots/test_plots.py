@@ -17,8 +17,11 @@ from matplotlib.image import imread
 from support.perf_figures import axes_of, cell, draw, log_normal, texts, xs, ys
 
 import pubsub_perf
-from pubsub_perf.plots import box_figure, ecdf_figure, growth_figure, save
 from pubsub_perf.plots.axes import extent
+from pubsub_perf.plots.box_plot import box_figure
+from pubsub_perf.plots.ecdf import ecdf_figure
+from pubsub_perf.plots.growth import growth_figure
+from pubsub_perf.plots.output import save
 from pubsub_perf.results.cell_summary import Measured
 
 FIGURES = [box_figure, ecdf_figure, growth_figure]

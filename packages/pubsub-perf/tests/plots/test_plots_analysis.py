@@ -11,13 +11,11 @@ from support.perf_analysis import SIZES, analysis, cell
 from support.perf_figures import axes_of, texts, xs, ys
 
 from pubsub_perf.analysis.values.results import Estimate, QueueingView
-from pubsub_perf.plots import (
-    Drawing,
-    queueing_figure,
-    residual_figure,
-    scaling_figure,
-    style,
-)
+from pubsub_perf.plots import style
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.queueing import queueing_figure
+from pubsub_perf.plots.residuals import residual_figure
+from pubsub_perf.plots.scaling import scaling_figure
 
 BLUE = style.of_model("centralized").colour
 

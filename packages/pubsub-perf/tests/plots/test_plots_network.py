@@ -15,15 +15,12 @@ from support.perf_figures import axes_of, cell, log_normal, texts, xs, ys
 from support.perf_sweeps import WARMUP, write_sweep
 
 from pubsub_perf.plan import topologies
-from pubsub_perf.plots import (
-    Drawing,
-    heat_figure,
-    lateness_figure,
-    style,
-    timeline_figure,
-    topology_figure,
-)
-from pubsub_perf.plots.timeline import thinned
+from pubsub_perf.plots import style
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.pair_heatmap import pair_heatmap_figure
+from pubsub_perf.plots.publisher_lateness import lateness_figure
+from pubsub_perf.plots.timeline import thinned, timeline_figure
+from pubsub_perf.plots.topology import topology_figure
 from pubsub_perf.results.cell_summary import Measured, measure
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.event_details_reader import Details
@@ -61,7 +58,7 @@ def timeline(cells: Sequence[Measured]) -> Drawing | None:
 
 
 EVERY: list[Callable[[Sequence[Measured]], Drawing | None]] = [
-    heat_figure,
+    pair_heatmap_figure,
     topology_figure,
     timeline,
     lateness_figure,
@@ -126,7 +123,7 @@ def table(size: tuple[int, int], median_s: float = 1e-3, **fields: Any) -> Measu
 
 def test_both_maps_have_one_scale() -> None:
     cells = [table((3, 2)), table((3, 2), 5e-3, model="decentralized")]
-    left, right, _bar = axes_of(made(heat_figure(cells)))
+    left, right, _bar = axes_of(made(pair_heatmap_figure(cells)))
     images = [left.images[0], right.images[0]]
     assert images[0].norm is images[1].norm
     assert isinstance(images[0].norm, LogNorm)
@@ -136,16 +133,16 @@ def test_both_maps_have_one_scale() -> None:
 
 
 def test_small_maps_have_their_values_written_in() -> None:
-    drawing = made(heat_figure([table((2, 2), 4e-3)]))
+    drawing = made(pair_heatmap_figure([table((2, 2), 4e-3)]))
     assert {"4.00", "4.40"} <= set(texts(drawing).split())
     assert "ms" in texts(drawing)
-    big = made(heat_figure([table((9, 2), 4e-3)]))
+    big = made(pair_heatmap_figure([table((9, 2), 4e-3)]))
     assert "4.40" not in texts(big).split()
 
 
 def test_a_big_map_is_small_as_a_file() -> None:
     cells = [table((128, 127)), table((128, 127), model="decentralized")]
-    drawing = made(heat_figure(cells))
+    drawing = made(pair_heatmap_figure(cells))
     left, *_ = axes_of(drawing)
     pixels = left.images[0].get_array()
     assert pixels is not None
@@ -161,20 +158,20 @@ def test_pairs_without_events_are_hatched_and_short_ones_marked() -> None:
         file, latencies=file.latencies[:1], stream_of=file.stream_of[:1]
     )
     one = dataclasses.replace(holes, files=(holes.files[0], cut, holes.files[2]))
-    text = texts(made(heat_figure([one]))).replace("\n", " ")
+    text = texts(made(pair_heatmap_figure([one]))).replace("\n", " ")
     assert "Hatched: no event of this pair." in text
     assert "Dot: this pair lacks events." in text
-    (ax, _) = axes_of(made(heat_figure([one])))
+    (ax, _) = axes_of(made(pair_heatmap_figure([one])))
     shown = ax.images[0].get_array()
     assert shown is not None
     assert np.ma.getmaskarray(shown).sum() == 2
     assert xs(ax.lines[-1]) == pytest.approx([1.36, 1.36])
-    assert "Hatched" not in texts(made(heat_figure([full])))
+    assert "Hatched" not in texts(made(pair_heatmap_figure([full])))
 
 
 def test_one_pair_is_no_map() -> None:
-    assert heat_figure([table((1, 1))]) is None
-    assert heat_figure([cell(log_normal(1e-3))]) is None
+    assert pair_heatmap_figure([table((1, 1))]) is None
+    assert pair_heatmap_figure([cell(log_normal(1e-3))]) is None
 
 
 @settings(max_examples=8, deadline=None)
@@ -184,7 +181,7 @@ def test_one_pair_is_no_map() -> None:
     st.sampled_from([-1.0, 0.0, 1e-12, 1e-3, 1e12]),
 )
 def test_any_medians_can_be_drawn(rows: int, columns: int, median_s: float) -> None:
-    made(heat_figure([table((rows, columns), median_s)])).render("svg")
+    made(pair_heatmap_figure([table((rows, columns), median_s)])).render("svg")
 
 
 # Topology.

@@ -11,7 +11,11 @@ import pytest
 from support import perf_analysis
 from support.perf_figures import cell, log_normal
 
-from pubsub_perf import plots
+from pubsub_perf.plots import style
+from pubsub_perf.plots.box_plot import box_figure
+from pubsub_perf.plots.ecdf import ecdf_figure
+from pubsub_perf.plots.residuals import residual_figure
+from pubsub_perf.plots.scaling import scaling_figure
 from pubsub_perf.report.svg_for_page import THEME, as_uri, for_page
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -26,10 +30,10 @@ def figures() -> list[bytes]:
     ]
     analysis = perf_analysis.analysis()
     drawings = (
-        plots.box_figure(cells),
-        plots.ecdf_figure(cells),
-        plots.scaling_figure(analysis),
-        plots.residual_figure(analysis),
+        box_figure(cells),
+        ecdf_figure(cells),
+        scaling_figure(analysis),
+        residual_figure(analysis),
     )
     return [drawing.render("svg") for drawing in drawings if drawing is not None]
 
@@ -79,7 +83,7 @@ def test_no_address_is_named_but_the_namespace(figures: list[bytes]) -> None:
 
 
 def test_every_colour_of_the_style_has_a_dark_one(figures: list[bytes]) -> None:
-    known = {*THEME, *THEME.values(), plots.style.ON_DARK, "#000000"}
+    known = {*THEME, *THEME.values(), style.ON_DARK, "#000000"}
     for svg in figures:
         colours = set(re.findall(r"#[0-9a-f]{6}\b", for_page(svg).decode()))
         shades = {c for c in colours - known if c[1:3] == c[3:5] == c[5:7]}
@@ -106,17 +110,17 @@ def test_what_is_to_be_read_stands_out_on_its_paper(
 ) -> None:
     colours = {light: side((light, dark)) for light, dark in THEME.items()}
     paper = colours["#ffffff"]
-    for text in (plots.style.INK, plots.style.MUTED, plots.style.ALERT):
+    for text in (style.INK, style.MUTED, style.ALERT):
         assert contrast(colours[text], paper) > 4.5
     for model in ("centralized", "decentralized", "other"):
-        look = plots.style.of_model(model)
+        look = style.of_model(model)
         assert contrast(colours[look.colour], paper) > 3
         # A picture of points is not recoloured: it must be seen on either.
         assert contrast(look.points, paper) > 2.5
 
 
 def test_the_models_differ_without_colour() -> None:
-    looks = [plots.style.of_model(m).colour for m in ("centralized", "decentralized")]
+    looks = [style.of_model(m).colour for m in ("centralized", "decentralized")]
     assert contrast(*looks) > 2
     assert contrast(*(THEME[colour] for colour in looks)) > 1
 

@@ -31,7 +31,7 @@ _TITLE_IN: Final = 2.9
 Map = tuple[Measured, Pairs]
 
 
-def heat_figure(cells: Sequence[Measured]) -> Drawing | None:
+def pair_heatmap_figure(cells: Sequence[Measured]) -> Drawing | None:
     """The cells of one network; None when there are no two pairs to compare."""
     found = [(m, pairs(m)) for m in cells if len(m.ordered)]
     maps = [(m, p) for m, p in found if p is not None and p.count.size > 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.queueing_captions import alert, caption, description, rates
 from pubsub_perf.plots.text_layout import shortened
 from pubsub_perf.plots.utilisation import LINK, PROCESSOR, Pick, utilisation_panel
+from pubsub_perf.results.cell_summary import Measured
 
 _LOG_FROM: Final = 30.0
 _MAX_NAME: Final = 24
@@ -33,6 +34,15 @@ _PERIODIC: Final[dict[str, Any]] = {
     "linestyle": "--",
     "linewidth": 1.3,
 }
+
+
+def overloaded_networks(cells: Iterable[Measured]) -> set[str]:
+    """The networks on which the machine could not keep up with the centralized model."""
+    return {
+        m.cell.network
+        for m in cells
+        if m.cell.degraded and m.cell.model == "centralized"
+    }
 
 
 def queueing_figure(

@@ -22,6 +22,7 @@ from pubsub_perf.analysis.values.results import (
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
 from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.growth import growth_figure
 from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.scaling_captions import (
@@ -34,6 +35,7 @@ from pubsub_perf.plots.scaling_captions import (
     title,
     total,
 )
+from pubsub_perf.results.cell_summary import Measured
 
 _LOG_FROM: Final = 50.0
 _TICK_DISTANCE: Final = 0.1
@@ -53,6 +55,19 @@ _MEASURES: Final = (
     Measure("median", lambda cell: cell.p50_s, lambda run: run.p50_s),
     Measure("p99", lambda cell: cell.p99_s, lambda run: run.p99_s),
 )
+
+
+def hosts_figure(cells: Sequence[Measured], analysis: Analysis) -> Drawing | None:
+    """Latency against hosts: with intervals and curves where the analysis has some, else
+    the cells one by one."""
+    figure = scaling_figure(analysis, style.common_load(cells))
+    return figure or growth_figure(cells, _why_no_intervals(analysis))
+
+
+def _why_no_intervals(analysis: Analysis) -> str:
+    if max((len(cell.runs) for cell in analysis.cells), default=0) < 2:
+        return "No intervals: every cell has one run (--repeats makes several)."
+    return "No intervals or curves: too few runs of each cell, and too few sizes."
 
 
 def scaling_figure(analysis: Analysis, load: str = "") -> Drawing | None:

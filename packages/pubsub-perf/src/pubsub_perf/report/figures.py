@@ -1,5 +1,4 @@
-"""The figures of a report: drawn, written as files, and made ready for the page. Shell
-(writes files)."""
+"""The figures of a report: drawn, written as files, and made ready for the page."""
 
 from __future__ import annotations
 
@@ -12,9 +11,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from pubsub_perf import plots
-from pubsub_perf.analysis import Analysis
-from pubsub_perf.plots import style
+from pubsub_perf.analysis.values.results import Analysis
+from pubsub_perf.plots.output import Drawing, save
+from pubsub_perf.plots.registry import (
+    NETWORK_FIGURES,
+    SWEEP_FIGURES,
+    NetworkData,
+    SweepData,
+)
+from pubsub_perf.plots.style import DPI
 from pubsub_perf.report.svg_for_page import as_uri, for_page
 from pubsub_perf.results.cell_summary import Measured
 from pubsub_perf.results.timeseries import read_series
@@ -25,7 +30,7 @@ _MAX_SVG: Final = 300_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Picture:
+class ReportFigure:
     """One figure in the report. ``png`` and ``svg`` are relative to it; ``data`` is
     the figure itself, as a data URI; ``wide`` and ``high`` are in CSS pixels.
     ``themed``: it follows the page into the dark."""
@@ -41,16 +46,16 @@ class Picture:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Section:
+class NetworkSection:
     """The figures of one network."""
 
     network: str
     anchor: str
-    pictures: tuple[Picture, ...]
+    figures: tuple[ReportFigure, ...]
 
 
 @dataclasses.dataclass(slots=True)
-class Gallery:
+class FigureWriter:
     """Draws figures into ``out / plots`` and keeps what was written in ``files``, and
     what could not be read in ``problems``."""
 
@@ -58,62 +63,44 @@ class Gallery:
     files: list[Path] = dataclasses.field(default_factory=list)
     problems: list[str] = dataclasses.field(default_factory=list)
 
-    def over_all(
+    def of_sweep(
         self, cells: Sequence[Measured], analysis: Analysis
-    ) -> tuple[Picture, ...]:
+    ) -> tuple[ReportFigure, ...]:
         """The figures of all networks together."""
-        scaling = plots.scaling_figure(analysis, style.common_load(cells))
-        if scaling is None:
-            note = _why_no_intervals(analysis)
-            scaling = plots.growth_figure(cells, note)
-        overloaded = {
-            m.cell.network
-            for m in cells
-            if m.cell.degraded and m.cell.model == "centralized"
-        }
-        drawings = (
-            (scaling, "hosts"),
-            (plots.residual_figure(analysis), "residuals"),
-            (plots.queueing_figure(analysis.queueing, overloaded), "queueing"),
-            (plots.lateness_figure(cells), "lateness"),
-        )
-        return tuple(filter(None, (self._add(d, name) for d, name in drawings)))
+        data = SweepData(cells, analysis)
+        written = (self._add(it.draw(data), it.name) for it in SWEEP_FIGURES)
+        return tuple(filter(None, written))
 
-    def by_network(self, cells: Sequence[Measured]) -> Iterator[Section]:
+    def by_network(self, cells: Sequence[Measured]) -> Iterator[NetworkSection]:
         """The figures of each network."""
         stems: set[str] = set()
         groups = groupby(cells, key=lambda measured: measured.cell.network)
         for network, group in groups:
             stem = _stem(network, stems)
-            pictures = [
-                self._add(d, name) for d, name in self._drawn(list(group), stem)
-            ]
-            yield Section(network, stem, tuple(filter(None, pictures)))
+            data = self._data(list(group))
+            written = (
+                self._add(it.draw(data), f"{stem}-{it.name}") for it in NETWORK_FIGURES
+            )
+            yield NetworkSection(network, stem, tuple(filter(None, written)))
 
-    def _drawn(
-        self, cells: Sequence[Measured], stem: str
-    ) -> Iterator[tuple[plots.Drawing | None, str]]:
-        yield plots.box_figure(cells), f"{stem}-box"
-        yield plots.ecdf_figure(cells), f"{stem}-ecdf"
-        yield plots.heat_figure(cells), f"{stem}-pairs"
-        yield plots.topology_figure(cells), f"{stem}-topology"
+    def _data(self, cells: Sequence[Measured]) -> NetworkData:
         series = []
         for measured in cells:
             one, problems = read_series(measured)
             self.problems += problems
             series += [one] if one is not None else []
-        yield plots.timeline_figure(series), f"{stem}-time"
+        return NetworkData(cells, series)
 
-    def _add(self, drawing: plots.Drawing | None, name: str) -> Picture | None:
+    def _add(self, drawing: Drawing | None, name: str) -> ReportFigure | None:
         if drawing is None:
             return None
-        png, svg = plots.save(drawing, self.out / "plots" / name)
+        png, svg = save(drawing, self.out / "plots" / name)
         self.files += [png, svg]
         small = for_page(svg.read_bytes())
         themed = len(small) <= _MAX_SVG
         pixels = png.read_bytes()
         wide, high = _size(pixels)
-        return Picture(
+        return ReportFigure(
             name=name,
             png=png.relative_to(self.out).as_posix(),
             svg=svg.relative_to(self.out).as_posix(),
@@ -130,13 +117,7 @@ class Gallery:
 def _size(png: bytes) -> tuple[int, int]:
     """In CSS pixels, of which there are 96 an inch."""
     wide, high = struct.unpack(">II", png[16:24])
-    return round(wide * 96 / plots.DPI), round(high * 96 / plots.DPI)
-
-
-def _why_no_intervals(analysis: Analysis) -> str:
-    if max((len(cell.runs) for cell in analysis.cells), default=0) < 2:
-        return "No intervals: every cell has one run (--repeats makes several)."
-    return "No intervals or curves: too few runs of each cell, and too few sizes."
+    return round(wide * 96 / DPI), round(high * 96 / DPI)
 
 
 def _stem(network: str, taken: set[str]) -> str:

@@ -10,7 +10,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
 from pubsub_perf import __version__, analysis
 from pubsub_perf.report.content import Content, compose
-from pubsub_perf.report.figures import Gallery
+from pubsub_perf.report.figures import FigureWriter
 from pubsub_perf.report.findings import find
 from pubsub_perf.report.rendering import render
 from pubsub_perf.results.cell_summary import measure
@@ -46,10 +46,10 @@ def _write(dataset: Dataset, out: Path, seed: int) -> Report:
     cells = [measure(cell) for cell in dataset.cells]
     found = analysis.analyse(dataset, seed=seed)
     (out / "plots").mkdir(parents=True, exist_ok=True)
-    gallery = Gallery(out)
-    overall = gallery.over_all(cells, found)
-    sections = tuple(gallery.by_network(cells))
-    content = compose(cells, [*dataset.problems, *gallery.problems])
+    figure_writer = FigureWriter(out)
+    overall = figure_writer.of_sweep(cells, found)
+    sections = tuple(figure_writer.by_network(cells))
+    content = compose(cells, [*dataset.problems, *figure_writer.problems])
     words = {
         "title": printable(dataset.folder.resolve().name),
         "content": content,
@@ -58,7 +58,7 @@ def _write(dataset: Dataset, out: Path, seed: int) -> Report:
         "sections": sections,
         "version": __version__,
     }
-    files = gallery.files
+    files = figure_writer.files
     for name, made in render(("report.md", "report.html"), words).items():
         write_atomically(out / name, made)
         files.append(out / name)

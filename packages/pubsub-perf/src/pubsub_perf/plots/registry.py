@@ -1,0 +1,116 @@
+"""The figures of a report: the one list of them, which report, docs and tests read.
+
+To add a figure, write a module of this folder with a function that draws it, and add an
+entry here. A function gives None where the data has nothing to show.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pubsub_perf.analysis.values.results import Analysis
+from pubsub_perf.plots.box_plot import box_figure
+from pubsub_perf.plots.ecdf import ecdf_figure
+from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.pair_heatmap import pair_heatmap_figure
+from pubsub_perf.plots.publisher_lateness import lateness_figure
+from pubsub_perf.plots.queueing import overloaded_networks, queueing_figure
+from pubsub_perf.plots.residuals import residual_figure
+from pubsub_perf.plots.scaling import hosts_figure
+from pubsub_perf.plots.timeline import timeline_figure
+from pubsub_perf.plots.topology import topology_figure
+from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.timeseries import Series
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SweepData:
+    """What figures of all networks together are drawn from."""
+
+    cells: Sequence[Measured]
+    analysis: Analysis
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NetworkData:
+    """What the figures of one network are drawn from: its cells, and the events of one
+    run of each cell, where they were recorded."""
+
+    cells: Sequence[Measured]
+    series: Sequence[Series] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SweepFigure:
+    """A figure of all networks together, ``plots/<name>.png`` and ``.svg``; ``shows``
+    describes it in the docs."""
+
+    name: str
+    shows: str
+    draw: Callable[[SweepData], Drawing | None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NetworkFigure:
+    """A figure of one network, ``plots/<network>-<name>.png`` and ``.svg``."""
+
+    name: str
+    shows: str
+    draw: Callable[[NetworkData], Drawing | None]
+
+
+# In the order in which the report shows them.
+SWEEP_FIGURES: Final = (
+    SweepFigure(
+        "hosts",
+        "median and p99 against hosts: runs, 95 % intervals, fitted curves",
+        lambda data: hosts_figure(data.cells, data.analysis),
+    ),
+    SweepFigure(
+        "residuals",
+        "what each fitted shape leaves unexplained",
+        lambda data: residual_figure(data.analysis),
+    ),
+    SweepFigure(
+        "queueing",
+        "the centralized broker's latency, measured and predicted",
+        lambda data: queueing_figure(
+            data.analysis.queueing, overloaded_networks(data.cells)
+        ),
+    ),
+    SweepFigure(
+        "lateness",
+        "how late publishers sent, against their schedule",
+        lambda data: lateness_figure(data.cells),
+    ),
+)
+
+NETWORK_FIGURES: Final = (
+    NetworkFigure(
+        "box",
+        "the latencies of both models as box plots",
+        lambda data: box_figure(data.cells),
+    ),
+    NetworkFigure(
+        "ecdf",
+        "the latencies of both models as cumulative distributions",
+        lambda data: ecdf_figure(data.cells),
+    ),
+    NetworkFigure(
+        "pairs",
+        "median latency of each publisher to each subscriber",
+        lambda data: pair_heatmap_figure(data.cells),
+    ),
+    NetworkFigure(
+        "topology",
+        "the network, hosts by role and median latency",
+        lambda data: topology_figure(data.cells),
+    ),
+    NetworkFigure(
+        "time",
+        "latency against the time of publication, warm-up marked",
+        lambda data: timeline_figure(data.series),
+    ),
+)
