@@ -95,7 +95,7 @@ class RunningBroker:
             **{
                 "centralized": model == "centralized",
                 "indefinite": "max_event_count" not in options,
-                "address": "127.0.0.1",
+                "bind": "127.0.0.1",
                 "port": port or free_port(),
                 "linger_s": 1.0,
                 **options,

@@ -140,12 +140,13 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    ("script", "words"), [("pubsub-broker", []), ("pubsub-publisher", CLIENT)]
+    ("script", "words"),
+    [("pubsub-broker", ["--bind"]), ("pubsub-publisher", [*CLIENT, "--address"])],
 )
 def test_an_address_that_cannot_be_had_gets_one_line_and_exit_code_1(
     script: str, words: list[str]
 ) -> None:
-    done = call(script, *words, "--address", "192.0.2.77")
+    done = call(script, *words, "192.0.2.77")
     assert done.returncode == 1, done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"{script}: cannot listen on 192.0.2.77")

@@ -234,14 +234,14 @@ def test_an_argument_that_cannot_work_is_refused(options: dict[str, Any]) -> Non
 
 
 def test_port_0_takes_a_free_one(centralized: bool) -> None:
-    with Broker(centralized, address=HOST, port=0) as broker:
+    with Broker(centralized, bind=HOST, port=0) as broker:
         assert broker.port > 0
         assert broker.address == HOST
 
 
 def test_a_port_in_use_is_refused_and_everything_closed(centralized: bool) -> None:
-    with Broker(address=HOST, port=0) as first:
-        other = Broker(centralized, indefinite=True, address=HOST, port=first.port)
+    with Broker(bind=HOST, port=0) as first:
+        other = Broker(centralized, indefinite=True, bind=HOST, port=first.port)
         with pytest.raises(CannotListen, match=f"cannot listen on {HOST}:{first.port}"):
             other.configure()
         other.disconnect()
@@ -249,7 +249,7 @@ def test_a_port_in_use_is_refused_and_everything_closed(centralized: bool) -> No
 
 def test_an_address_of_another_host_is_refused() -> None:
     with pytest.raises(CannotListen, match=r"cannot listen on 192\.0\.2\.1"):
-        Broker(address="192.0.2.1", port=0).configure()
+        Broker(bind="192.0.2.1", port=0).configure()
 
 
 @pytest.mark.parametrize("indefinite", [True, False])
@@ -268,21 +268,21 @@ def test_a_failure_between_two_forwarders_closes_everything(
     monkeypatch.setattr(pool, "bind", fail_on_the_second)
 
     with pytest.raises(CannotListen, match="no free port"):
-        Broker(True, indefinite, address=HOST, port=0, forwarders=3).configure()
+        Broker(True, indefinite, bind=HOST, port=0, forwarders=3).configure()
 
 
 def test_without_a_free_port_there_is_no_forwarder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Broker(address=HOST, port=0) as first:
+    with Broker(bind=HOST, port=0) as first:
         monkeypatch.setattr(Broker, "get_clear_port", lambda _self: first.port)
 
         with pytest.raises(CannotListen, match="no free port"):
-            Broker(True, address=HOST, port=0).configure()
+            Broker(True, bind=HOST, port=0).configure()
 
 
 def test_ending_twice_and_before_the_start_does_nothing(centralized: bool) -> None:
-    broker = Broker(centralized, True, address=HOST, port=0)
+    broker = Broker(centralized, True, bind=HOST, port=0)
     broker.disconnect()
     broker.stop()
     with broker:
@@ -292,7 +292,7 @@ def test_ending_twice_and_before_the_start_does_nothing(centralized: bool) -> No
 
 
 def test_ending_leaves_no_thread(centralized: bool) -> None:
-    with Broker(centralized, True, address=HOST, port=0, forwarders=2):
+    with Broker(centralized, True, bind=HOST, port=0, forwarders=2):
         pass
 
     names = [thread.name for thread in threading.enumerate()]
@@ -300,7 +300,7 @@ def test_ending_leaves_no_thread(centralized: bool) -> None:
 
 
 def test_the_ports_that_are_handed_out_are_all_different() -> None:
-    with Broker(address=HOST, port=0) as broker:
+    with Broker(bind=HOST, port=0) as broker:
         ports = [broker.get_clear_port() for _ in range(50)]
 
     assert len({*ports, broker.port}) == 51
@@ -312,7 +312,7 @@ def test_the_host_address_is_looked_for_when_none_is_given(
     monkeypatch.setattr("pubsub_common.net.addresses.host_address", lambda: "127.0.0.2")
 
     assert Broker().get_host_address() == "127.0.0.2"
-    assert Broker(address=HOST).get_host_address() == HOST
+    assert Broker(bind=HOST).get_host_address() == HOST
     assert Broker(bind=HOST).get_host_address() == HOST
 
 
@@ -326,17 +326,15 @@ def test_only_this_machine_is_served_unless_an_address_is_given(
         assert broker.address == "127.0.0.1"
     with Broker(port=0, bind="127.0.0.3") as broker:
         assert broker.address == "127.0.0.3"
-    with Broker(port=0, address="127.0.0.3", bind="127.0.0.3") as broker:
-        assert broker.address == "127.0.0.3"
 
 
 def test_a_decentralized_broker_has_no_ports_to_send_from() -> None:
-    with Broker(address=HOST, port=0) as broker:
+    with Broker(bind=HOST, port=0) as broker:
         assert broker.update_send_socket() == []
 
 
 def test_a_centralized_broker_has_one_port_per_forwarder() -> None:
-    with Broker(True, address=HOST, port=0, forwarders=3) as broker:
+    with Broker(True, bind=HOST, port=0, forwarders=3) as broker:
         ports = broker.update_send_socket()
 
         assert len(set(ports)) == 3
@@ -344,7 +342,7 @@ def test_a_centralized_broker_has_one_port_per_forwarder() -> None:
 
 
 def test_stopping_from_another_thread_ends_the_loop(centralized: bool) -> None:
-    with Broker(centralized, True, address=HOST, port=0) as broker:
+    with Broker(centralized, True, bind=HOST, port=0) as broker:
         stopper = threading.Timer(0.01, broker.stop)
         stopper.start()
         broker.event_loop()
@@ -352,7 +350,7 @@ def test_stopping_from_another_thread_ends_the_loop(centralized: bool) -> None:
 
 
 def test_stopping_in_a_signal_handler_ends_the_loop(centralized: bool) -> None:
-    with Broker(centralized, True, address=HOST, port=0) as broker:
+    with Broker(centralized, True, bind=HOST, port=0) as broker:
         before = signal.signal(signal.SIGUSR1, lambda *_: broker.stop())
         killer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1))
         try:
@@ -364,7 +362,7 @@ def test_stopping_in_a_signal_handler_ends_the_loop(centralized: bool) -> None:
 
 
 def test_a_loop_that_was_stopped_before_does_not_start() -> None:
-    with Broker(indefinite=True, address=HOST, port=0) as broker:
+    with Broker(indefinite=True, bind=HOST, port=0) as broker:
         broker.stop()
         broker.event_loop()
 
@@ -561,7 +559,7 @@ def test_a_client_that_does_not_read_has_a_bounded_queue(
 ) -> None:
     monkeypatch.setattr(control_socket, "_CONTROL_QUEUE", 10)
     requests = 400
-    with Broker(indefinite=True, address=HOST, port=0) as broker:
+    with Broker(indefinite=True, bind=HOST, port=0) as broker:
         lazy = Peer(context, broker)
         lazy.dealer.rcvhwm = 1
         lazy.dealer.close(linger=0)
@@ -637,7 +635,7 @@ def test_of_many_topics_the_log_names_some(
 def test_clients_are_told_when_the_broker_ends(
     context: zmq.Context[zmq.Socket[bytes]], centralized: bool
 ) -> None:
-    with Broker(centralized, True, address=HOST, port=0) as broker:
+    with Broker(centralized, True, bind=HOST, port=0) as broker:
         loop = threading.Thread(target=broker.event_loop)
         loop.start()
         peer = Peer(context, broker)
@@ -683,7 +681,7 @@ def test_a_limited_registry_ends_after_so_many_arrivals_and_departures(
 def test_a_limited_registry_tells_the_last_news_before_it_ends(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    with Broker(False, False, 2, address=HOST, port=0) as broker:
+    with Broker(False, False, 2, bind=HOST, port=0) as broker:
         loop = threading.Thread(target=broker.event_loop)
         loop.start()
         subscriber, publisher = Peer(context, broker), Peer(context, broker)
@@ -697,7 +695,7 @@ def test_a_limited_registry_tells_the_last_news_before_it_ends(
 def test_a_client_whose_lease_ends_counts_as_one_that_went(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    with Broker(False, False, 2, address=HOST, port=0, lease_s=0.05) as broker:
+    with Broker(False, False, 2, bind=HOST, port=0, lease_s=0.05) as broker:
         peer = Peer(context, broker)
         peer.send(peer.registration("publisher", "A"))
 
@@ -846,9 +844,7 @@ def test_a_limited_broker_forwards_exactly_so_many_events(
     context: zmq.Context[zmq.Socket[bytes]], limit: int, forwarders: int
 ) -> None:
     topics = ["A", "B", "C", "D"]
-    with Broker(
-        True, False, limit, address=HOST, port=0, forwarders=forwarders
-    ) as broker:
+    with Broker(True, False, limit, bind=HOST, port=0, forwarders=forwarders) as broker:
         source = served(broker, lambda: Source(context, broker, *topics))
         sink = served(broker, lambda: Sink(context, broker, *topics))
         served(broker, lambda: source.wait_for(*map(topic_prefix, topics)))
@@ -871,7 +867,7 @@ def test_a_limited_broker_forwards_exactly_so_many_events(
 def test_handshakes_and_nonsense_pass_a_limited_broker_uncounted(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    with Broker(True, False, 2, address=HOST, port=0) as broker:
+    with Broker(True, False, 2, bind=HOST, port=0) as broker:
         source = served(broker, lambda: Source(context, broker, "A"))
         sink = served(broker, lambda: Sink(context, broker, "A"))
         [sub] = sink.subs.values()
@@ -994,7 +990,7 @@ def test_a_broker_that_waits_can_be_stopped(
     context: zmq.Context[zmq.Socket[bytes]], linger_s: float
 ) -> None:
     options: dict[str, Any] = {"overflow": "block", "queue_limit": 10}
-    with Broker(True, True, address=HOST, port=0, linger_s=linger_s, **options) as it:
+    with Broker(True, True, bind=HOST, port=0, linger_s=linger_s, **options) as it:
         loop = threading.Thread(target=it.event_loop)
         loop.start()
         source = Source(context, it, "A")
@@ -1060,7 +1056,7 @@ def test_a_limited_broker_that_waits_forwards_exactly_so_many_events(
 ) -> None:
     limit = 1500
     options: dict[str, Any] = {"overflow": "block", "queue_limit": 10}
-    with Broker(True, False, limit, address=HOST, port=0, **options) as broker:
+    with Broker(True, False, limit, bind=HOST, port=0, **options) as broker:
         source = served(broker, lambda: Source(context, broker, "A"))
         slow = served(broker, lambda: SlowSink(context, broker, "A"))
         served(broker, lambda: source.wait_for(topic_prefix("A")))
@@ -1089,7 +1085,7 @@ def test_a_limited_broker_that_waits_forwards_exactly_so_many_events(
 def test_forwarders_can_look_a_publisher_up_before_it_is_told_to_begin(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Broker(True, True, address=HOST, port=0) as broker:
+    with Broker(True, True, bind=HOST, port=0) as broker:
         book, send = broker._forwarder_pool._publishers, broker._control_socket.send
         known: list[bool] = []
 
@@ -1114,7 +1110,7 @@ def test_a_forwarder_that_fails_ends_the_loop_with_an_error(
 
     for overflow in ("drop", "block"):
         broker = Broker(
-            True, True, address=HOST, port=0, overflow=overflow, lease_s=LONG_LEASE_S
+            True, True, bind=HOST, port=0, overflow=overflow, lease_s=LONG_LEASE_S
         )
         with broker:
             monkeypatch.setattr(broker._forwarder_pool.socket_sets[0], "apply", fail)
@@ -1129,7 +1125,7 @@ def test_an_error_in_a_handler_ends_the_loop_and_is_not_passed_over(
     def fail(*_arguments: Any) -> Any:
         raise ValueError("broken")
 
-    with Broker(indefinite=True, address=HOST, port=0) as broker:
+    with Broker(indefinite=True, bind=HOST, port=0) as broker:
         peer = Peer(context, broker)
         monkeypatch.setattr(broker._core, "heartbeat", fail)
         peer.send(Heartbeat(id=1, session=1))
@@ -1142,21 +1138,21 @@ def test_an_error_in_a_handler_ends_the_loop_and_is_not_passed_over(
 
 
 def test_there_is_nothing_to_register_without_a_request() -> None:
-    with Broker(address=HOST, port=0) as broker:
+    with Broker(bind=HOST, port=0) as broker:
         for method in (broker.register_sub, broker.register_pub):
             with pytest.raises(PubSubError, match="no request"):
                 method()
 
 
 def test_there_is_nothing_to_send_without_an_event() -> None:
-    with Broker(True, address=HOST, port=0) as broker:
+    with Broker(True, bind=HOST, port=0) as broker:
         assert not broker.send("A")
 
 
 def test_a_program_may_forget_a_client(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    with Broker(indefinite=True, address=HOST, port=0) as broker:
+    with Broker(indefinite=True, bind=HOST, port=0) as broker:
         publisher, subscriber = Peer(context, broker), Peer(context, broker)
         served(broker, lambda: publisher.register("publisher", "A"))
         served(broker, lambda: subscriber.register("subscriber", "A"))
@@ -1173,7 +1169,7 @@ def test_a_program_may_hurry_notifications(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pubsub_broker.control.notifications.NOTIFY_DELAY_S", 3600.0)
-    with Broker(indefinite=True, address=HOST, port=0) as broker:
+    with Broker(indefinite=True, bind=HOST, port=0) as broker:
         publisher, subscriber = Peer(context, broker), Peer(context, broker)
         served(broker, lambda: subscriber.register("subscriber", "A"))
         served(broker, lambda: publisher.register("publisher", "A"))

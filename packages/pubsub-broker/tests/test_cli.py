@@ -65,9 +65,8 @@ def test_i_wins_over_m() -> None:
     assert built("-i", "-m", "7").indefinite
 
 
-@pytest.mark.parametrize("option", ["--bind", "--address"])
-def test_an_address_and_a_port_can_be_given(option: str) -> None:
-    broker = built(option, "127.0.0.3", "--port", "1234")
+def test_an_address_and_a_port_can_be_given() -> None:
+    broker = built("--bind", "127.0.0.3", "--port", "1234")
 
     assert broker.get_host_address() == "127.0.0.3"
     assert broker.port == 1234
@@ -93,9 +92,8 @@ def test_an_address_and_a_port_can_be_given(option: str) -> None:
         (["--state", "/no/such/folder/state"], "/no/such/folder"),
         (["--state", "/dev/null"], "/dev/null"),
         (["--state", "/"], "cannot keep state"),
-        (["--address", "localhost"], "localhost"),
+        (["--bind", "localhost"], "localhost"),
         (["--bind", "0.0.0.0"], "0.0.0.0"),
-        (["--bind", "127.0.0.2", "--address", "127.0.0.3"], "--bind and --address"),
     ],
 )
 def test_a_value_that_cannot_work_is_named_and_exits_with_2(
@@ -159,9 +157,9 @@ def test_the_options_of_long_runs_reach_the_broker(tmp_path: Path) -> None:
 
     broker = built("--overflow=block", "--max-clients=7", f"--state={state}")
 
-    assert broker._overflow == "block"
-    assert broker._capacity.clients == 7
-    assert broker._state_path == str(state)
+    assert broker._config.overflow == "block"
+    assert broker._config.max_clients == 7
+    assert broker._config.state == str(state)
 
 
 def test_status_has_a_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,7 +228,7 @@ class Running:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "pubsub_broker"),
-                *("--address", "127.0.0.1", "--port", "0"),
+                *("--bind", "127.0.0.1", "--port", "0"),
                 *words,
             ],
             stdout=subprocess.PIPE,

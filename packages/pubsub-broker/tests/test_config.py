@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from pubsub_broker.config import served_address, warning
+from pubsub_broker import Broker
+from pubsub_broker.config import BrokerConfig, open_access_warning
 from pubsub_common.errors import ConfigError
 
 # In a network of its own, where 10.0.0.1 is this machine's.
@@ -19,22 +23,46 @@ cli.main(["--bind", "10.0.0.1", "--port", "5555"])
 """
 
 
-def test_bind_and_address_are_two_names_for_one_thing() -> None:
-    assert served_address(None, None) is None
-    assert served_address("10.0.0.1", None) == "10.0.0.1"
-    assert served_address(None, "10.0.0.1") == "10.0.0.1"
-    assert served_address("10.0.0.1", "10.0.0.1") == "10.0.0.1"
-    with pytest.raises(ConfigError, match=r"10\.0\.0\.1 or 10\.0\.0\.2"):
-        served_address("10.0.0.1", "10.0.0.2")
-
-
-@pytest.mark.parametrize("host", ["", "localhost", "0.0.0.0", "224.0.0.1"])
-def test_what_is_no_address_of_a_host_is_refused(host: str) -> None:
-    if not host:
-        assert served_address(host, host) is None
-        return
+@pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "224.0.0.1"])
+def test_only_an_address_of_a_host_can_be_served(host: str) -> None:
     with pytest.raises(ConfigError):
-        served_address(host, None)
+        BrokerConfig(bind=host).validate()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"max_clients": 0},
+        {"max_clients_per_address": 0},
+        {"max_registrations_per_second": 0.09},
+        {"max_registrations_per_second": float("inf")},
+        {"max_registrations_per_second": float("nan")},
+        {"max_topics_per_client": 0},
+        {"max_topics_per_client": 10**9},
+        {"max_event_count": 0},
+        {"lease_s": 0.0},
+        {"lease_s": float("nan")},
+        {"forwarders": 0},
+        {"overflow": "wait"},
+        {"port": -1},
+        {"queue_limit": 0},
+    ],
+)
+def test_an_option_that_cannot_work_is_named(option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"^{next(iter(option))}"):
+        BrokerConfig(**option).validate()
+
+
+def test_the_defaults_work() -> None:
+    BrokerConfig().validate()
+
+
+def test_a_constructor_has_the_options_and_their_defaults() -> None:
+    _, *given = inspect.signature(Broker.__init__).parameters.values()
+    fields = dataclasses.fields(BrokerConfig)
+    assert {(each.name, each.default) for each in given} == {
+        (each.name, each.default) for each in fields
+    }
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "127.77.1.1"])
@@ -42,18 +70,18 @@ def test_what_is_no_address_of_a_host_is_refused(host: str) -> None:
 def test_nothing_is_said_where_only_this_machine_reaches(
     host: str, secure: bool
 ) -> None:
-    assert warning(host, 5555, secure=secure) is None
+    assert open_access_warning(host, 5555, secure=secure) is None
 
 
 def test_one_line_says_who_can_come_in_and_how_to_change_that() -> None:
-    line = warning("192.168.7.1", 5555, secure=False)
+    line = open_access_warning("192.168.7.1", 5555, secure=False)
 
     assert line is not None
     assert "\n" not in line
     assert "anyone who reaches 192.168.7.1:5555 can publish and subscribe" in line
     assert "pubsub-broker keygen DIR" in line
     assert "--secure DIR" in line
-    assert warning("192.168.7.1", 5555, secure=True) is None
+    assert open_access_warning("192.168.7.1", 5555, secure=True) is None
 
 
 def test_a_broker_that_others_reach_says_so_once() -> None:

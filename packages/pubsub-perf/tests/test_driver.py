@@ -251,7 +251,7 @@ def test_a_whole_system_from_three_calls(
         return calls[-1]
 
     try:
-        broker = call("--broker", "1", *broker_words, "-i", "--address", host)
+        broker = call("--broker", "1", *broker_words, "-i", "--bind", host)
         client = ("-t", "A", "-b", host, "--address", host, *client_words)
         subscribers = call(
             *("-sub", "3", *client, *model, "-m", "8", "-f", str(latencies))

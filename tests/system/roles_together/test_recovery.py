@@ -83,7 +83,7 @@ def test_a_killed_broker_is_found_again(
     model: Model,
 ) -> None:
     port = free_port()
-    argv = ["--port", port, "--lease", LEASE_S, "--address", "127.0.0.1"]
+    argv = ["--port", port, "--lease", LEASE_S, "--bind", "127.0.0.1"]
     argv += ["-c"] if model == "centralized" else []
     broker = run("pubsub-broker", *argv)
     subscriber = new_subscriber(port, "A")

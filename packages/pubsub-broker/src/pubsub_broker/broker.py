@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import zmq
 
-from pubsub_broker.config import served_address
+from pubsub_broker.config import BrokerConfig, Overflow
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import (
     Attach,
@@ -25,9 +25,9 @@ from pubsub_broker.control.effects import (
     Send,
 )
 from pubsub_broker.forwarding.counted import CountingForwarder
-from pubsub_broker.forwarding.pool import ForwarderPool, Overflow
+from pubsub_broker.forwarding.pool import ForwarderPool
 from pubsub_broker.forwarding.sockets import RETRY_S
-from pubsub_broker.limits.capacity import Capacity, Room
+from pubsub_broker.limits.capacity import Capacity, allocate
 from pubsub_broker.limits.token_bucket import limits_of
 from pubsub_broker.monitoring.event_log import EventLog
 from pubsub_broker.registry.memory import MemoryRegistry
@@ -35,8 +35,8 @@ from pubsub_broker.snapshot_keeper import SnapshotKeeper
 from pubsub_broker.transport.connection_guard import ConnectionGuard
 from pubsub_broker.transport.control_socket import ControlSocket, ReceivedMessage
 from pubsub_broker.transport.request_reader import RequestReader
-from pubsub_common import defaults, validation
-from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common import defaults
+from pubsub_common.errors import PubSubError
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net import addresses
 from pubsub_common.net.sockets import Waker, new_context, terminate_context
@@ -77,7 +77,6 @@ class Broker:
         max_event_count: int = defaults.MAX_EVENT_COUNT,
         *,
         bind: str | None = None,
-        address: str | None = None,
         port: int = defaults.CONTROL_PORT,
         lease_s: float = defaults.LEASE_S,
         forwarders: int = 1,
@@ -92,7 +91,7 @@ class Broker:
         secure: str | Path | None = None,
     ) -> None:
         """``bind`` is the IP address to serve, of one of this host's interfaces; without
-        it, loopback, which only this host reaches. ``address`` is another name for it.
+        it, loopback, which only this host reaches.
         ``port`` 0 takes a free one. Topics are spread over ``forwarders`` threads.
 
         ``overflow`` says what happens to events for a subscriber whose queue of
@@ -113,33 +112,30 @@ class Broker:
         Raises:
             ConfigError: an argument cannot work.
         """
-        validation.at_least("max_event_count", max_event_count)
-        validation.port("port", port, low=0)
-        if not 0 < lease_s < float("inf"):
-            raise ConfigError(f"lease_s must be more than 0 seconds: {lease_s}")
-        validation.at_least("forwarders", forwarders)
-        validation.queue_limit(queue_limit)
-        if overflow not in ("drop", "block"):
-            raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
-        self._capacity = Capacity(
-            max_clients,
-            max_clients_per_address,
-            max_registrations_per_second,
-            max_topics_per_client,
+        self._config = BrokerConfig(
+            centralized=centralized,
+            indefinite=indefinite,
+            max_event_count=max_event_count,
+            bind=bind,
+            port=port,
+            lease_s=lease_s,
+            forwarders=forwarders,
+            queue_limit=queue_limit,
+            linger_s=linger_s,
+            overflow=overflow,
+            max_clients=max_clients,
+            max_clients_per_address=max_clients_per_address,
+            max_registrations_per_second=max_registrations_per_second,
+            max_topics_per_client=max_topics_per_client,
+            state=state,
+            secure=secure,
         )
+        self._config.validate()
         self.centralized = centralized
         self.indefinite = indefinite
         self.max_event_count = max_event_count
         self.port = port
         self.event_count = 0
-        self._given_address = served_address(bind, address)
-        self._lease_s = lease_s
-        self._forwarder_count = forwarders
-        self._queue_limit = queue_limit
-        self._linger_s = linger_s
-        self._overflow: Overflow = overflow
-        self._state_path = state
-        self._secure_path = secure
         self._authenticator: Authenticator | None = None
         self._audit = AuditLog(_log)
         self.address = ""
@@ -163,21 +159,23 @@ class Broker:
             CannotListen: the address is not this host's, or the port is taken.
             ConfigError: the folder of keys or the file of the state cannot be used.
         """
-        self.address = self._given_address or defaults.LOOPBACK
-        self._snapshot_keeper = (
-            SnapshotKeeper(self._state_path) if self._state_path else None
+        config = self._config
+        self.address = config.bind or defaults.LOOPBACK
+        if config.state:
+            self._snapshot_keeper = SnapshotKeeper(config.state)
+        capacity = allocate(
+            config.max_clients,
+            config.max_clients_per_address,
+            forwarders=config.forwarder_count,
+            secure=config.secure is not None,
         )
-        forwarders = self._forwarder_count if self.centralized else 0
-        room = self._capacity.make_room(
-            forwarders=forwarders, secure=self._secure_path is not None
-        )
-        if self._secure_path is not None:
+        if config.secure is not None:
             from pubsub_broker.security.authenticator import Authenticator
 
-            self._authenticator = Authenticator(self._secure_path, self._audit)
+            self._authenticator = Authenticator(config.secure, self._audit)
         self._waker = Waker()
-        self._context = new_context(room.sockets)
-        if forwarders:
+        self._context = new_context(capacity.sockets)
+        if config.forwarder_count:
             self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
         pair = None
         if self._authenticator is not None:
@@ -187,16 +185,18 @@ class Broker:
         self._connection_guard = ConnectionGuard(
             self._control_socket.socket,
             limits_of(
-                room.per_address, self._capacity.registrations_per_s, self._lease_s
+                capacity.per_address,
+                config.max_registrations_per_second,
+                config.lease_s,
             ),
             secure=pair is not None,
         )
         self._forwarder_pool = ForwarderPool(
             self._context,
-            count=forwarders,
+            count=config.forwarder_count,
             threaded=self.indefinite,
-            queue_limit=self._queue_limit,
-            overflow=self._overflow,
+            queue_limit=config.queue_limit,
+            overflow=config.overflow,
             on_failure=self._waker.wake,
             authenticator=self._authenticator,
         )
@@ -204,7 +204,7 @@ class Broker:
         self._counting_forwarder = CountingForwarder(
             self._forwarder_pool, lambda topic: self.send(topic)
         )
-        self._core = self._new_core(room)
+        self._core = self._new_core(capacity)
         self._request_reader = RequestReader(
             self._control_socket, self._connection_guard, self._core, self._perform
         )
@@ -237,27 +237,27 @@ class Broker:
             self._poller.register(monitor.socket, zmq.POLLIN)
         self._counting_forwarder.register(self._poller)
 
-    def _new_core(self, room: Room) -> BrokerCore:
+    def _new_core(self, capacity: Capacity) -> BrokerCore:
         return BrokerCore(
             "centralized" if self.centralized else "decentralized",
-            MemoryRegistry(self._lease_s),
+            MemoryRegistry(self._config.lease_s),
             epoch=_secrets.getrandbits(SESSION_BITS),
-            lease_s=self._lease_s,
+            lease_s=self._config.lease_s,
             new_session=lambda: _secrets.getrandbits(SESSION_BITS),
             ports=self._forwarder_pool.ports_of,
             forwarded=self._forwarded,
             clock_ns=time.time_ns,
             now=time.monotonic(),
-            max_clients=room.clients,
+            max_clients=capacity.clients,
             grants=None if self._authenticator is None else self._authenticator.grants,
-            max_from_origin=room.per_address,
-            max_topics=self._capacity.topics_per_client,
+            max_from_origin=capacity.per_address,
+            max_topics=self._config.max_topics_per_client,
         )
 
     def get_host_address(self) -> str:
         """This host's IP address: the one given, a Mininet host's own, or loopback.
         What is served is `address`: loopback, unless another was given."""
-        return self._given_address or addresses.host_address()
+        return self._config.bind or addresses.host_address()
 
     def get_clear_port(self) -> int:
         """A TCP port of this host that is free and that this broker has not handed
@@ -290,7 +290,7 @@ class Broker:
             self.stop()
             self._loop_ended.wait()
         self._configured = False
-        until = time.monotonic() + self._linger_s
+        until = time.monotonic() + self._config.linger_s
         self._connection_guard.close()
         try:
             self._perform(self._core.farewell())
@@ -301,7 +301,7 @@ class Broker:
             self._control_socket.close(0.0)
             raise
         else:
-            self._control_socket.close(self._linger_s)
+            self._control_socket.close(self._config.linger_s)
             terminate_context(self._context, until - time.monotonic())
         finally:
             self._waker.close()

@@ -43,7 +43,6 @@ Options:
   --bind ADDRESS                  IP address to serve, of one of this host's interfaces;
                                   without it {defaults.LOOPBACK}, which only this host
                                   reaches
-  --address HOST                  the same as --bind
   --port PORT                     control port; 0 takes a free one
                                   [default: {defaults.CONTROL_PORT}]
   --lease SECONDS                 how long a client that is silent stays registered
@@ -75,16 +74,6 @@ Options:
 """
 
 
-def served(options: console_script.Options) -> str | None:
-    """The address to serve; None: nobody has said.
-
-    Raises:
-        ConfigError: it was said twice.
-    """
-    name = console_script.chosen_option(options, "--bind", "--address")
-    return None if name is None else options[name]
-
-
 def build(options: console_script.Options) -> Broker:
     """A broker as the options ask.
 
@@ -102,7 +91,7 @@ def build(options: console_script.Options) -> Broker:
             if limit is not None
             else defaults.MAX_EVENT_COUNT
         ),
-        bind=served(options),
+        bind=options["--bind"],
         port=console_script.port_number(options, "--port", minimum=0),
         lease_s=console_script.seconds(options, "--lease"),
         forwarders=console_script.whole_number(options, "--forwarders"),

@@ -1,32 +1,87 @@
-"""Who can reach a broker, and what to say of it."""
+"""The options of a broker, and their checks."""
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
+from pathlib import Path
+from typing import Literal
 
+from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.endpoints import validate_host
 
+Overflow = Literal["drop", "block"]
 
-def served_address(bind: str | None, address: str | None) -> str | None:
-    """The address to serve, of two names for the same thing; None: neither was given.
 
-    Raises:
-        ConfigError: it is no address of a host, or there are two of them.
-    """
-    hosts = {validate_host(host) for host in (bind, address) if host}
-    if len(hosts) > 1:
-        raise ConfigError(f"bind and address mean the same: {bind} or {address}?")
-    return hosts.pop() if hosts else None
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerConfig:
+    """Options as `Broker` documents them."""
+
+    centralized: bool = False
+    indefinite: bool = False
+    max_event_count: int = defaults.MAX_EVENT_COUNT
+    bind: str | None = None
+    port: int = defaults.CONTROL_PORT
+    lease_s: float = defaults.LEASE_S
+    forwarders: int = 1
+    queue_limit: int = defaults.QUEUE_LIMIT
+    linger_s: float = defaults.LINGER_S
+    overflow: Overflow = "drop"
+    max_clients: int | None = None
+    max_clients_per_address: int | None = None
+    max_registrations_per_second: float = defaults.REGISTRATIONS_PER_SECOND
+    max_topics_per_client: int = defaults.MAX_TOPICS_PER_CLIENT
+    state: str | Path | None = None
+    secure: str | Path | None = None
+
+    def validate(self) -> None:
+        """Raises:
+        ConfigError: an option cannot work.
+        """
+        validation.at_least("max_event_count", self.max_event_count)
+        validation.port("port", self.port, low=0)
+        if self.bind:
+            validate_host(self.bind)
+        if not 0 < self.lease_s < float("inf"):
+            raise ConfigError(f"lease_s must be more than 0 seconds: {self.lease_s}")
+        validation.at_least("forwarders", self.forwarders)
+        validation.queue_limit(self.queue_limit)
+        if self.overflow not in ("drop", "block"):
+            raise ConfigError(f"overflow is 'drop' or 'block', not {self.overflow!r}")
+        self._validate_limits()
+
+    @property
+    def forwarder_count(self) -> int:
+        """How many forwarders it has: none when decentralized."""
+        return self.forwarders if self.centralized else 0
+
+    def _validate_limits(self) -> None:
+        if self.max_clients is not None:
+            validation.at_least("max_clients", self.max_clients)
+        if self.max_clients_per_address is not None:
+            validation.at_least("max_clients_per_address", self.max_clients_per_address)
+        if not 0.1 <= self.max_registrations_per_second < float("inf"):
+            raise ConfigError(
+                "max_registrations_per_second must be at least 0.1: "
+                f"{self.max_registrations_per_second}"
+            )
+        validation.in_range(
+            "max_topics_per_client",
+            self.max_topics_per_client,
+            1,
+            defaults.MAX_TOPICS_PER_CLIENT,
+        )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether only this machine can reach the address."""
     return ipaddress.IPv4Address(host).is_loopback
 
 
-def warning(host: str, port: int, *, secure: bool) -> str | None:
-    """What to say of a broker that serves ``host:port``, ``secure`` or not."""
+def open_access_warning(host: str, port: int, *, secure: bool) -> str | None:
+    """The warning about a broker that other machines can reach without keys; None: it
+    needs none."""
     if secure or is_loopback(host):
         return None
     return (

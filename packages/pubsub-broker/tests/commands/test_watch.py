@@ -358,9 +358,7 @@ COMMANDS = ["status", "check"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize(
-    "way", ["words", "one word", "earlier words", "environment", "file"]
-)
+@pytest.mark.parametrize("way", ["words", "one word", "environment", "file"])
 def test_status_and_check_are_told_the_broker_in_the_same_ways(
     broker_process: Start,
     capsys: pytest.CaptureFixture[str],
@@ -374,7 +372,6 @@ def test_status_and_check_are_told_the_broker_in_the_same_ways(
     words = {
         "words": ["-b", "127.0.0.1", f"--broker-port={port}", "--timeout", "30"],
         "one word": ["-b", f"localhost:{port}", "--timeout", "30"],
-        "earlier words": ["--address", "127.0.0.1", f"--port={port}"],
     }.get(way, [])
     if way == "environment":
         monkeypatch.setenv("PUBSUB_BROKER", f"127.0.0.1:{port}")
@@ -397,7 +394,7 @@ def test_who_names_a_broker_in_words_does_not_mean_that_of_the_environment(
 ) -> None:
     monkeypatch.setenv("PUBSUB_BROKER", "127.0.0.9:7777")
 
-    for option in ("-b", "--address"):
+    for option in ("-b", "--broker-address"):
         words = [option, "127.0.0.8", "--timeout", "0.01"]
         assert main([command, *words]) == console_script.EXIT_FAILED
         said = capsys.readouterr().err
@@ -412,7 +409,7 @@ def test_who_names_a_broker_in_words_does_not_mean_that_of_the_environment(
     "words",
     [
         ["-b", "the/re"],
-        ["-b", "a:1", "--port", "2"],
+        ["-b", "a:1", "--broker-port", "2"],
         ["--broker-port", "x"],
         ["--timeout", "-1"],
         ["--bogus"],

@@ -235,7 +235,7 @@ def test_a_broker_tells_who_is_expected_and_keeps_it(path: Path) -> None:
     path.write_bytes(encode_snapshot(snapshot(5, 6)))
 
     for _ in range(3):
-        with Broker(indefinite=True, address=HOST, port=0, state=path) as broker:
+        with Broker(indefinite=True, bind=HOST, port=0, state=path) as broker:
             assert expected_by(broker) == [5, 6]
         assert len(decode_snapshot(path.read_bytes()).clients) == 2
 
@@ -245,7 +245,7 @@ def test_a_broker_starts_with_a_damaged_file(
 ) -> None:
     path.write_bytes(b"damaged")
 
-    with Broker(indefinite=True, address=HOST, port=0, state=path) as broker:
+    with Broker(indefinite=True, bind=HOST, port=0, state=path) as broker:
         assert expected_by(broker) == []
 
     assert len(errors(caplog)) == 1
@@ -255,8 +255,8 @@ def test_a_broker_starts_with_a_damaged_file(
 def test_a_broker_that_cannot_start_leaves_the_file_alone(path: Path) -> None:
     before = encode_snapshot(snapshot(5))
     path.write_bytes(before)
-    with Broker(address=HOST, port=0) as first:
-        other = Broker(address=HOST, port=first.port, state=path)
+    with Broker(bind=HOST, port=0) as first:
+        other = Broker(bind=HOST, port=first.port, state=path)
         with pytest.raises(CannotListen, match="cannot listen"):
             other.configure()
 
@@ -271,7 +271,7 @@ def test_those_who_do_not_come_back_are_named_in_one_line(
     monkeypatch.setattr("pubsub_broker.registry.snapshot.EXPECTED_MARGIN_S", 0.0)
 
     options: dict[str, Any] = {"lease_s": 0.05, "state": path}
-    with Broker(indefinite=True, address=HOST, port=0, **options) as broker:
+    with Broker(indefinite=True, bind=HOST, port=0, **options) as broker:
         deadline = time.monotonic() + WAIT_S
         while expected_by(broker):
             broker.parse_events(0)

@@ -67,7 +67,7 @@ Options:
 _ROLES: Final = ("publisher", "subscriber", "broker")
 # What each role's own script understands, of the options above.
 _PASSED_ON: Final = {
-    "broker": ("--max-event-count", "--bind", "--address", "--secure", "--config"),
+    "broker": ("--max-event-count", "--bind", "--secure", "--config"),
     "publisher": (
         *("--broker-address", "--broker-port", "--connect-timeout", "--keys"),
         *("--max-event-count", "--sleep", "--bind-port", "--address", "--clock"),
@@ -142,7 +142,7 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
     if count > 1 and by_pipe(options):
         told.pop("--keys", None)
     commands = [words_for(role, told, i, count) for i in range(count)]
-    if role == "broker" and not {"--bind", "--address"} & told.keys():
+    if role == "broker" and "--bind" not in told:
         # As in the seed: others find it at the address of the Mininet host that it is on.
         here = addresses.host_address()
         if here != defaults.LOOPBACK:

@@ -23,13 +23,6 @@ ASK_OPTIONS: Final = f"""\
   --timeout SECONDS               how long to wait for its answer [default: 5]
 {option_texts.KEYS_OPTION}
   --secure DIR                    instead of that: the folder of the broker's own keys"""
-# As these were called first.
-_EARLIER: Final = {
-    "--address": "--broker-address",
-    "--port": "--broker-port",
-    "--connect-timeout": "--timeout",
-}
-
 USAGE = f"""Ask a broker who is there, who is expected back, and who has lost events.
 
 Usage:
@@ -55,11 +48,8 @@ def parse(usage: str, program: str, argv: Sequence[str]) -> console_script.Optio
     """The options of a command that asks a broker; exits as `console_script.parse` does."""
     from pubsub_broker import __version__
 
-    words = [program.partition(" ")[2]]  # is part of the usage
-    for word in argv:
-        name, equals, value = word.partition("=")
-        words.append(f"{_EARLIER.get(name, name)}{equals}{value}")
-    return console_script.parse(usage, words, program, __version__)
+    command = program.partition(" ")[2]  # is part of the usage
+    return console_script.parse(usage, [command, *argv], program, __version__)
 
 
 def place(options: console_script.Options) -> tuple[str, int]:

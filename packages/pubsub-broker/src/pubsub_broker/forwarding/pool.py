@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_broker.config import Overflow
 from pubsub_broker.control.effects import Attach, Detach
 from pubsub_broker.forwarding.draining import MAX_DRAIN_S
 from pubsub_broker.forwarding.interface import Forwarder, ForwarderControl
@@ -25,8 +26,6 @@ from pubsub_common.net.sockets import wait_until_sent
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
-
-Overflow = Literal["drop", "block"]
 
 _BIND_ATTEMPTS: Final = 20
 

@@ -1,4 +1,4 @@
 """How many clients and requests the broker accepts.
 
-Core, except `capacity` and `descriptors`.
+Core, except `capacity`.
 """

@@ -1,69 +1,126 @@
-"""How many clients a broker takes, and how much of each."""
+"""How many clients a broker accepts, and the open files that these need."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+import resource
 from typing import Final
 
-from pubsub_broker.limits.descriptors import room_for_clients, share_of_address
-from pubsub_common import defaults, validation
-from pubsub_common.errors import ConfigError
+from pubsub_common.defaults import (
+    CLIENTS_PER_ADDRESS_SHARE,
+    MAX_CLIENTS,
+    MIN_CLIENTS_PER_ADDRESS,
+)
 
 _log = logging.getLogger(__name__)
 
+# What is open besides clients' connections: libzmq's own, ports, logs, the interpreter's,
+# and people who ask for the status.
+_SPARE: Final = 100
 # Besides those for publishers: ports, monitors, forwarders' own.
 _SPARE_SOCKETS: Final = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Room:
+class Capacity:
     """So many clients may be registered at a time, and so many from one IP address;
-    ``sockets`` is how many there may have to be, None: no more than usual."""
+    ``sockets`` is how many ZeroMQ sockets there may have to be, None: the usual number."""
 
     clients: int
     per_address: int
     sockets: int | None
 
 
+def allocate(
+    clients: int | None, per_address: int | None, *, forwarders: int, secure: bool
+) -> Capacity:
+    """The capacity that was asked for, None where the open files decide. Raises this
+    process's limit of open files as far as needed and possible."""
+    allowed, too_few = clients_allowed(clients, forwarders=forwarders, secure=secure)
+    if too_few is not None:
+        _log.warning("%s", too_few)
+    sockets = None
+    if forwarders and secure:
+        # Each publisher has one at each forwarder.
+        sockets = allowed * forwarders + _SPARE_SOCKETS
+    return Capacity(allowed, clients_per_address(per_address, allowed), sockets)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class Capacity:
-    """What was asked for; None leaves it to what the open files are enough for."""
+class OpenFilesNeed:
+    """Open files for ``clients`` clients with ``each`` connections."""
 
-    clients: int | None
-    per_address: int | None
-    registrations_per_s: float
-    topics_per_client: int
+    clients: int
+    each: int
 
-    def __post_init__(self) -> None:
-        """Raises:
-        ConfigError: a number cannot work.
-        """
-        if self.clients is not None:
-            validation.at_least("max_clients", self.clients)
-        if self.per_address is not None:
-            validation.at_least("max_clients_per_address", self.per_address)
-        if not 0.1 <= self.registrations_per_s < float("inf"):
-            raise ConfigError(
-                "max_registrations_per_second must be at least 0.1: "
-                f"{self.registrations_per_s}"
-            )
-        validation.in_range(
-            "max_topics_per_client",
-            self.topics_per_client,
-            1,
-            defaults.MAX_TOPICS_PER_CLIENT,
-        )
+    @property
+    def files(self) -> int:
+        return self.clients * self.each + _SPARE
 
-    def make_room(self, *, forwarders: int, secure: bool) -> Room:
-        """Allow this process the open files that it takes, as far as may be."""
-        clients, warning = room_for_clients(
-            self.clients, forwarders=forwarders, secure=secure
-        )
-        if warning is not None:
-            _log.warning("%s", warning)
-        sockets = None
-        if forwarders and secure:
-            # Each publisher has one at each forwarder.
-            sockets = clients * forwarders + _SPARE_SOCKETS
-        return Room(clients, share_of_address(self.per_address, clients), sockets)
+    def clients_in(self, files: int) -> int:
+        """For how many clients so many open files are enough."""
+        return max(0, (files - _SPARE) // self.each)
+
+
+def need_of(clients: int, *, forwarders: int, secure: bool = False) -> OpenFilesNeed:
+    """What a broker needs: each client has a control connection, and one to (or from)
+    each forwarder; where that is ``secure``, a publisher has a socket of its own there,
+    which takes a descriptor too."""
+    return OpenFilesNeed(clients, 1 + forwarders * (2 if secure else 1))
+
+
+def soft_limit_for(files: int, soft: int, hard: int) -> int:
+    """The soft limit to set, so that ``files`` can be open as far as the hard limit
+    allows; never less than it is."""
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited or soft >= files:
+        return soft
+    return files if hard == unlimited else max(soft, min(files, hard))
+
+
+def warning(need: OpenFilesNeed, soft: int) -> str | None:
+    """The warning about a soft limit that could not be raised far enough."""
+    if soft == resource.RLIM_INFINITY or soft >= need.files:
+        return None
+    return (
+        f"{soft} open files are enough for {need.clients_in(soft)} clients, not for "
+        f"{need.clients}: raise the hard limit to {need.files} (ulimit -n, or "
+        "LimitNOFILE= of a systemd unit), or lower --max-clients"
+    )
+
+
+def raise_limit(need: OpenFilesNeed) -> int:
+    """Raise this process's limit as far as needed and possible; returns what it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft_limit_for(need.files, soft, hard)
+    if wanted != soft:
+        # Some kernels cap it further down than the hard limit says.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return soft
+
+
+def clients_allowed(
+    asked: int | None, *, forwarders: int, secure: bool = False
+) -> tuple[int, str | None]:
+    """How many clients a broker may accept, and a warning. Without ``asked`` it is the
+    default, or fewer when there are not enough open files: a client that is refused
+    learns why, one that cannot connect does not."""
+    clients = MAX_CLIENTS if asked is None else asked
+    need = need_of(clients, forwarders=forwarders, secure=secure)
+    soft = raise_limit(need)
+    if asked is not None:
+        return asked, warning(need, soft)
+    if soft == resource.RLIM_INFINITY:
+        return need.clients, None
+    return max(1, min(need.clients, need.clients_in(soft))), None
+
+
+def clients_per_address(asked: int | None, clients: int) -> int:
+    """How many of ``clients`` may come from one IP address."""
+    if asked is None:
+        asked = max(MIN_CLIENTS_PER_ADDRESS, round(clients * CLIENTS_PER_ADDRESS_SHARE))
+    return min(asked, clients)

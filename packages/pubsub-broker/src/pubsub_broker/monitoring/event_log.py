@@ -47,7 +47,7 @@ class EventLog:
         """Log what serves here; ``rights`` is who may do what, where it is secure."""
         secure = "" if rights is None else f", secure: {rights}"
         _log.info("%s broker on %s:%d%s", model, address, port, secure)
-        self._warn(config.warning(address, port, secure=rights is not None))
+        self._warn(config.open_access_warning(address, port, secure=rights is not None))
 
     def note(self, effect: Effect, now: float) -> None:
         """Log an effect, if it is for the log."""

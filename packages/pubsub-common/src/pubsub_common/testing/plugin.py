@@ -38,7 +38,7 @@ def pubsub_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     new = _role("pubsub_broker", "Broker")
     from pubsub_common.testing.background import serving
 
-    settings = {"indefinite": True, "address": "127.0.0.1", "port": 0, **options}
+    settings = {"indefinite": True, "bind": "127.0.0.1", "port": 0, **options}
     with serving(new(model == "centralized", **settings)) as broker:
         yield broker
 
