@@ -183,7 +183,7 @@ def run() -> Iterator[Run]:
 
         def start(**options: Any) -> Broker:
             options = {
-                "address": HOST,
+                "bind": HOST,
                 "port": 0,
                 "indefinite": True,
                 "lease_s": LONG_LEASE_S,
@@ -222,10 +222,8 @@ def centralized(request: pytest.FixtureRequest) -> bool:
         {"queue_limit": 2**31},
         {"overflow": "wait"},
         {"max_clients": 0},
-        {"address": "localhost"},
-        {"address": "0.0.0.0"},
+        {"bind": "localhost"},
         {"bind": "0.0.0.0"},
-        {"bind": "127.0.0.1", "address": "127.0.0.2"},
     ],
 )
 def test_an_argument_that_cannot_work_is_refused(options: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from pubsub_broker.forwarding.counted import CountingForwarder
 from pubsub_broker.forwarding.pool import ForwarderPool
 from pubsub_broker.forwarding.sockets import RETRY_S
 from pubsub_broker.limits.capacity import Capacity, allocate
-from pubsub_broker.limits.token_bucket import limits_of
+from pubsub_broker.limits.token_bucket import limits_for
 from pubsub_broker.monitoring.event_log import EventLog
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.snapshot_keeper import SnapshotKeeper
@@ -184,7 +184,7 @@ class Broker:
         self._control_socket = ControlSocket(self._context, pair)
         self._connection_guard = ConnectionGuard(
             self._control_socket.socket,
-            limits_of(
+            limits_for(
                 capacity.per_address,
                 config.max_registrations_per_second,
                 config.lease_s,

@@ -6,20 +6,20 @@ import pytest
 
 from pubsub_broker.limits import address_limiter
 from pubsub_broker.limits.address_limiter import AddressLimiter, Verdict
-from pubsub_broker.limits.token_bucket import LimitKind, limits_of
+from pubsub_broker.limits.token_bucket import LimitKind, limits_for
 from pubsub_common import defaults
 from pubsub_common.defaults import LOG_INTERVAL_S
 
 HOST = "10.0.0.2"
 OTHER = "10.0.0.3"
 PEER = b"\0\1"
-DEFAULTS = limits_of(
+DEFAULTS = limits_for(
     defaults.MAX_CLIENTS // 2, defaults.REGISTRATIONS_PER_SECOND, defaults.LEASE_S
 )
 
 
 def judge(clients: int = 100, registrations_per_s: float = 10) -> AddressLimiter:
-    return AddressLimiter(limits_of(clients, registrations_per_s, 6.0))
+    return AddressLimiter(limits_for(clients, registrations_per_s, 6.0))
 
 
 def register(
@@ -54,7 +54,7 @@ def test_ten_thousand_registrations_of_one_host_at_once_are_served() -> None:
 @pytest.mark.parametrize("lease_s", [0.05, 6.0, 60.0])
 def test_all_clients_of_an_address_may_renew_their_leases(lease_s: float) -> None:
     clients = defaults.MAX_CLIENTS // 2
-    it = AddressLimiter(limits_of(clients, 1000.0, lease_s))
+    it = AddressLimiter(limits_for(clients, 1000.0, lease_s))
     for turn in range(20):
         now = turn * lease_s / defaults.HEARTBEATS_PER_LEASE
         for number in range(clients):
@@ -220,7 +220,7 @@ def test_one_line_names_the_address_what_it_did_and_how_often() -> None:
     assert it.next_deadline() is not None
     [line] = it.tick(0.0)
 
-    assert line == f"{HOST} is beyond its limits: 3 registrations not served"
+    assert line == f"rate limit exceeded by {HOST}: rejected 3 registrations"
 
 
 def test_there_is_one_line_per_interval_for_each_address() -> None:
@@ -237,7 +237,7 @@ def test_there_is_one_line_per_interval_for_each_address() -> None:
 
     [line] = it.tick(LOG_INTERVAL_S)
 
-    assert line.startswith(f"{HOST} is beyond its limits: 99 registrations not served")
+    assert line.startswith(f"rate limit exceeded by {HOST}: rejected 99 registrations")
     assert it.tick(2 * LOG_INTERVAL_S) == []
     assert it.next_deadline() is None
 
@@ -268,10 +268,9 @@ def test_what_is_remembered_of_many_addresses_is_bounded() -> None:
             register(it, 0.0, address=address, peer=b"%d-%d" % (number, n % 2))
 
     assert len(it._addresses) == address_limiter.MAX_ADDRESSES
-    assert len(it._strikes) <= address_limiter.MAX_CONNECTIONS
+    assert len(it._refusals) <= address_limiter.MAX_CONNECTIONS
     assert len(it.tick(0.0)) == address_limiter.MAX_ADDRESSES
-    assert not it._noted
-    assert len(it._throttle) == address_limiter.MAX_ADDRESSES
+    assert not it._unlogged
 
 
 def test_who_is_active_is_not_forgotten_for_others() -> None:

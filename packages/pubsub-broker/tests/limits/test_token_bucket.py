@@ -12,15 +12,15 @@ def test_a_budget_is_a_burst_and_then_a_rate() -> None:
     bucket = TokenBucket(per_s=2.0, burst=3.0)
     empty_at = float("-inf")
     for _ in range(3):
-        after = bucket.spend(empty_at, 10.0)
+        after = bucket.take(empty_at, 10.0)
         assert after is not None
         empty_at = after
 
-    assert bucket.spend(empty_at, 10.4) is None
-    assert bucket.spend(empty_at, 10.5) is not None
+    assert bucket.take(empty_at, 10.4) is None
+    assert bucket.take(empty_at, 10.5) is not None
     # Long after, there is a burst again and not more.
-    assert bucket.spend(empty_at, 100.0, 3.0) is not None
-    assert bucket.spend(empty_at, 100.0, 3.5) is None
+    assert bucket.take(empty_at, 100.0, 3.0) is not None
+    assert bucket.take(empty_at, 100.0, 3.5) is None
 
 
 @given(
@@ -36,7 +36,7 @@ def test_no_more_is_ever_served_than_burst_and_rate_allow(
     served: list[float] = []
     for step in steps:
         now += step
-        after = bucket.spend(empty_at, now)
+        after = bucket.take(empty_at, now)
         if after is not None:
             empty_at = after
             served.append(now)

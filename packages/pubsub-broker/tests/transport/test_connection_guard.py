@@ -144,7 +144,7 @@ def test_registrations_beyond_the_limit_are_postponed_and_named_in_the_log(
         assert good.status().rejected == 2
         until(lambda: bool(caplog.records), "the line in the log")
     [line] = [record.getMessage() for record in caplog.records]
-    assert line.startswith(f"{BAD} is beyond its limits: ")
+    assert line.startswith(f"rate limit exceeded by {BAD}: rejected ")
 
 
 def test_who_goes_on_is_closed_and_others_are_served(

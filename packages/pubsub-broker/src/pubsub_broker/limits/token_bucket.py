@@ -1,4 +1,4 @@
-"""How much one address may do: buckets that refill with time."""
+"""Token buckets, and the limits of one IP address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROUNDING_S: Final = 1e-9
 
 
 class LimitKind(enum.IntEnum):
-    """What there is a bucket of."""
+    """What is limited: each has a bucket."""
 
     CONNECTIONS = 0
     MESSAGES = 1
@@ -34,14 +34,15 @@ class LimitKind(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TokenBucket:
-    """So many at once, and then so many a second."""
+    """``burst`` tokens at once, and then ``per_s`` a second."""
 
     per_s: float
     burst: float
 
-    def spend(self, empty_at: float, now: float, cost: float = 1.0) -> float | None:
-        """The bucket is used up to ``empty_at``, a time: beyond ``now`` by as much as it
-        takes to refill. Its new value; None when there is too little left."""
+    def take(self, empty_at: float, now: float, cost: float = 1.0) -> float | None:
+        """Take tokens for ``cost``. ``empty_at`` is the state of the bucket: the time up to
+        which its tokens are used, which is beyond ``now`` by the time it takes to refill.
+        Returns the new state; None when there are too few tokens."""
         spent_at = max(empty_at, now) + cost / self.per_s
         most_s = self.burst / self.per_s + _ROUNDING_S
         return None if spent_at - now > most_s else spent_at
@@ -55,22 +56,26 @@ class Limits:
     buckets: tuple[TokenBucket, ...]
 
 
-def limits_of(clients: int, registrations_per_s: float, lease_s: float) -> Limits:
+def limits_for(clients: int, registrations_per_s: float, lease_s: float) -> Limits:
     """The limits of an address that may have so many clients, and so many registrations
     a second; the others follow from these."""
-    coming = TokenBucket(registrations_per_s, max(10.0, registrations_per_s * _BURST_S))
+    registrations = TokenBucket(
+        registrations_per_s, max(10.0, registrations_per_s * _BURST_S)
+    )
     # Twice what the heartbeats of all its clients are.
     messages_per_s = max(1000.0, 2 * clients * HEARTBEATS_PER_LEASE / lease_s)
     return Limits(
         # Those that are lost and not yet known to be, and people who ask for the status.
         connections=clients + clients // 4 + 100,
         buckets=(
-            TokenBucket(max(coming.per_s, 100.0), max(coming.burst, 1000.0)),
+            TokenBucket(
+                max(registrations.per_s, 100.0), max(registrations.burst, 1000.0)
+            ),
             TokenBucket(
                 messages_per_s, max(_MESSAGES_BURST, messages_per_s * _BURST_S)
             ),
             TokenBucket(_BYTES_PER_S, _BYTES_BURST),
-            coming,
+            registrations,
             TokenBucket(_STATUS_PER_S, _STATUS_PER_S * _BURST_S),
             TokenBucket(_MALFORMED_PER_S, _MALFORMED_PER_S * _BURST_S),
         ),
