@@ -608,7 +608,7 @@ def test_joins_and_leaves_are_logged_once_each(
     said = [record.getMessage() for record in caplog.records][1:]
     assert said[:3] == [
         f"publisher {HOST}:1 joined: A, B",
-        f"publisher {HOST}:1 is back: A, B",
+        f"publisher {HOST}:1 rejoined: A, B",
         f"publisher {HOST}:1 left",
     ]
     assert said[3].startswith("refused: not a message of this protocol")
@@ -1042,7 +1042,7 @@ def test_it_says_which_subscriber_it_waits_for(
         slow.peer.heartbeat()  # turns of the broker's loop
 
     [line] = said()
-    found = re.search(r"the subscriber at 127\.0\.0\.1:(\d+) does not read", line)
+    found = re.search(r"the subscriber at 127\.0\.0\.1:(\d+) is not reading", line)
     assert found, line
     table = Path("/proc/net/tcp").read_text()
     [port] = slow.ports.values()

@@ -140,7 +140,7 @@ def test_clients_that_are_killed_are_gone_when_their_lease_ends(
 
     wait_until(gone)
     assert max(seen, default=0.0) < lease_s
-    assert broker.said().count("lease ended") == 2
+    assert broker.said().count("lease expired") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

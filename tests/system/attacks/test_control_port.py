@@ -266,9 +266,7 @@ def test_a_policy_that_makes_no_sense_changes_nothing(
     for broken in ('[clients.mallory]\nsubscribe = "#"\n', "[clients", "mallory = 1\n"):
         caplog.clear()
         scene.vault.write_policy(broken)
-        wait_for(
-            lambda: "the policy of before holds on" in caplog.text, "the complaint"
-        )
+        wait_for(lambda: "keeping the previous policy" in caplog.text, "the complaint")
         code = mallory.refused(register("subscriber", ["secret"], HOST))
         assert code == "not_allowed"
     mallory.registered(register("subscriber", ["open/a"], HOST, id=2))

@@ -47,7 +47,7 @@ def test_an_unknown_key(run: Run, tmp_path: Path, role: Sequence[str]) -> None:
         "not enrolled there, or were revoked or have expired (pubsub-broker list tells, "
         "enroll makes new ones)"
     )
-    broker.says("127.0.0.1: turned away an unknown key (")
+    broker.says("127.0.0.1: rejected an unknown key (")
 
 
 def test_revoked_keys(run: Run, tmp_path: Path, role: Sequence[str]) -> None:
@@ -57,7 +57,7 @@ def test_revoked_keys(run: Run, tmp_path: Path, role: Sequence[str]) -> None:
     client = start_client(run, role, port, "--keys", vault.path("bob"))
     assert client.wait() == 1
     assert f"does not let in the keys of {vault.path('bob')}: " in client.complaint
-    broker.says("127.0.0.1: turned away bob, revoked")
+    broker.says("127.0.0.1: rejected bob, revoked")
 
 
 def test_keys_that_are_revoked_while_a_client_runs(
@@ -69,14 +69,14 @@ def test_keys_that_are_revoked_while_a_client_runs(
     broker.says("joined")
     done = run("pubsub-broker", "revoke", "bob", "--secure", vault.folder)
     assert done.wait() == 0
-    assert done.out == "bob is not let in any more\n"
+    assert done.out == "bob is revoked\n"
     assert client.wait() == 1
     assert client.err.splitlines()[-1] == (
         f"{client.name}: the broker ended the registration: this client's keys were "
         "revoked or have expired"
     )
     assert "Traceback" not in client.err
-    broker.says("not allowed any more")
+    broker.says("no longer authorized")
 
 
 def test_no_keys_for_a_secure_broker(
@@ -140,7 +140,7 @@ def test_an_expired_enrolment(run: Run, tmp_path: Path, role: Sequence[str]) -> 
     client = start_client(run, role, port, "--keys", vault.path("bob"))
     assert client.wait() == 1
     assert "have expired" in client.complaint
-    broker.says("127.0.0.1: turned away bob, expired")
+    broker.says("127.0.0.1: rejected bob, expired")
     listed = run("pubsub-broker", "list", "--secure", vault.folder)
     wait_for(lambda: listed.process.poll() == 0, "the list")
     (line,) = [each for each in listed.out.splitlines() if each.startswith("bob ")]

@@ -358,5 +358,5 @@ def test_a_name_cannot_lead_out_of_the_folder_or_into_its_files(
     before = sorted(tmp_path.rglob("*"))
     program = call("pubsub-broker", "enroll", name, "--secure", vault.folder)
     line = complaint_of(program, vault.store.pair().secret)
-    assert "is no name for a client" in line or (not name and "NAME" in line)
+    assert "is not a name for a client" in line or (not name and "NAME" in line)
     assert sorted(tmp_path.rglob("*")) == before

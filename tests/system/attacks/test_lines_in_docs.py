@@ -14,7 +14,7 @@ from support.running_roles import Program, free_port
 Run = Callable[..., Program]
 OPERATIONS = DOCS / "operations.md"
 # An honest program does not do this; `test_subscriptions.py` does, and sees the line.
-BY_HAND = "`…: hung up on …, who may not have …`"
+BY_HAND = "`…: disconnected …: not authorized to subscribe to …`"
 
 
 def explained() -> list[str]:
@@ -57,7 +57,7 @@ def test_each_line_is_said(run: Run, tmp_path: Path) -> None:
     turned_away(second_port, "--keys", stranger)
     turned_away(port, "--keys", other.path("alice"))
     socket.create_connection(("127.0.0.1", port)).close()
-    secure.says("left without having shown keys")
+    secure.says("closed before sending a CURVE key")
     # Something else is said when the client is the first to see that it does not fit,
     # and by a broker that is not secure nothing.
     while "it uses no keys" not in secure.err:
@@ -69,15 +69,15 @@ def test_each_line_is_said(run: Run, tmp_path: Path) -> None:
     alice = run(*publisher, "--broker-port", port, "--keys", vault.path("alice"))
     secure.says("(alice) joined: A")
     vault.write_policy('[clients.bob]\nsubscribe = ["B"]\n')
-    secure.says("(alice) not allowed any more")
+    secure.says("(alice) no longer authorized")
     assert alice.wait() == 1
     turned_away(port, "--keys", vault.path("bob"))
     vault.write_policy("x")
-    secure.says("; the policy of before holds on")
+    secure.says("; keeping the previous policy")
     (vault.folder / "policy.toml").unlink()
-    secure.says("the policy is gone; ")
+    secure.says("the policy file is gone; ")
     (vault.folder / "clients.toml").write_text("x")
-    secure.says("; who was enrolled before is so still")
+    secure.says("; keeping the previously enrolled clients")
 
     said = secure.err + second.err + plain.err
     rows = explained()

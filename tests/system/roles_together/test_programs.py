@@ -173,7 +173,7 @@ def test_a_signal_ends_each_role_in_an_orderly_way(
     assert f"{len(rows(file))} events received, 0 lost" in subscriber.complaint
     assert "publisher" in broker.err
     assert " left\n" in broker.err
-    assert "lease ended" not in broker.err
+    assert "lease expired" not in broker.err
     assert "Traceback" not in broker.err
 
 

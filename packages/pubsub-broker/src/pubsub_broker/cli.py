@@ -25,11 +25,11 @@ Usage:
   {PROGRAM} [options]
 
 Other commands (see {PROGRAM} COMMAND --help):
-  status    ask a broker who is there
+  status    show a broker's clients, topics and losses
   check     ask whether a broker answers
   keygen    make the keys of a secure broker and of its first clients
-  enroll    let in one more client of a secure broker
-  revoke    let a client in no longer
+  enroll    enroll one more client of a secure broker
+  revoke    revoke a client
   list      show the clients of a secure broker
 
 It runs until it is stopped, or for a limited number of events with -m. Publishers
@@ -61,8 +61,8 @@ Options:
                                   [default: {defaults.REGISTRATIONS_PER_SECOND:g}]
   --max-topics-per-client N       how many topics each may have
                                   [default: {defaults.MAX_TOPICS_PER_CLIENT}]
-  --state FILE                    keep in FILE who is there; after a restart the status
-                                  tells who is expected back
+  --state FILE                    keep the clients in FILE; after a restart the status
+                                  shows who is expected back
   --secure DIR                    let in only clients with keys that are enrolled in the
                                   folder DIR (see keygen); all traffic is encrypted
   --http ADDRESS                  serve a page that shows what goes on: PORT, for this

@@ -872,7 +872,7 @@ def test_a_publisher_at_a_known_address_replaces_the_one_that_was_there(
     effects = bench.publisher(b"q", "A", address="10.0.0.1:5556")
 
     assert [effect.reason for effect in of(Departed, effects)] == [
-        "replaced at its address"
+        "replaced by another publisher at its address"
     ]
     if bench.model == "centralized":
         order = [e for e in effects if isinstance(e, Attach | Detach)]
@@ -953,7 +953,7 @@ def test_a_silent_client_is_gone_when_its_lease_ends(bench: Bench) -> None:
     effects = bench.core.tick(LEASE_S)
 
     assert [(e.client.session, e.reason) for e in of(Departed, effects)] == [
-        (bench.sessions[b"p"], "lease ended")
+        (bench.sessions[b"p"], "lease expired")
     ]
     bench.now = LEASE_S
     [push] = bench.pushes(b"s")

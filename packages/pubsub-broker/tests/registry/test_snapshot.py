@@ -87,5 +87,5 @@ def test_another_version_is_named() -> None:
     "data", [b"", b"\0" * 100, b"[" * 100_000, b'{"format":"something else"}', b"null"]
 )
 def test_a_foreign_file_is_refused(data: bytes) -> None:
-    with pytest.raises(SnapshotError, match="no state of a broker"):
+    with pytest.raises(SnapshotError, match="not a broker state file"):
         decode_snapshot(data)

@@ -112,7 +112,7 @@ def test_a_flood_of_changes_is_not_a_flood_of_writes(
     ("content", "reason"),
     [
         (b"", "cut off"),
-        (b"root:x:0:0:root:/root:/bin/bash\n", "no state of a broker"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "not a broker state file"),
         (encode_snapshot(snapshot(1))[:-20], "cut off"),
         (encode_snapshot(snapshot(1)).replace(b"10.0.0.2", b"10.0.0.3"), "checksum"),
     ],
@@ -171,7 +171,7 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(
 
 
 def test_a_device_is_no_place_for_state() -> None:
-    with pytest.raises(ConfigError, match="it is no file"):
+    with pytest.raises(ConfigError, match="it is not a file"):
         SnapshotFile("/dev/null", time.monotonic)
 
 
@@ -279,7 +279,7 @@ def test_those_who_do_not_come_back_are_named_in_one_line(
 
     [said] = errors(caplog)
     assert said == (
-        "of the clients of the run before, 2 did not come back: "
+        "2 clients known before the restart did not reconnect: "
         "subscriber 10.0.0.2, subscriber 10.0.0.2"
     )
     assert decode_snapshot(path.read_bytes()).clients == []

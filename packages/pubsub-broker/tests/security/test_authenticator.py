@@ -87,7 +87,7 @@ def test_a_policy_that_is_gone_opens_nothing(
 
     assert authenticator.look(next(clock)) is None
 
-    assert "the policy is gone" in caplog.text
+    assert "the policy file is gone" in caplog.text
     assert not authenticator.grants.permits(key(store, "alice"), "A")
 
 
@@ -109,4 +109,4 @@ def test_what_holds_is_said(store: KeyStore) -> None:
 
     authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
 
-    assert authenticator.describe() == "1 of 2 clients let in, without a policy"
+    assert authenticator.describe() == "1 of 2 clients allowed, without a policy"

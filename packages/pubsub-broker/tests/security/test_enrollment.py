@@ -156,7 +156,7 @@ def test_who_has_no_policy_may_everything() -> None:
         ("", "consists of tables"),
         ("clients = 1", "consists of tables"),
         ("[client.a]", "consists of tables"),
-        ("[clients]\na = 1", "is no table"),
+        ("[clients]\na = 1", "must be a table"),
         ("[clients.a]\npublishes = []", "unknown key 'publishes'"),
         ("[clients.a]\npublish = 'A'", "list of topics"),
         ("[clients.a]\npublish = [1]", "list of topics"),

@@ -137,7 +137,7 @@ def test_who_was_revoked_can_be_enrolled_with_new_keys(store: KeyStore) -> None:
 
 
 def test_nobody_is_revoked_who_is_not_enrolled(store: KeyStore) -> None:
-    with pytest.raises(PubSubError, match="nobody called bob"):
+    with pytest.raises(PubSubError, match="no client named bob"):
         store.revoke("bob", now=NOW)
 
 
@@ -365,7 +365,7 @@ def test_what_makes_no_sense_is_one_line(
     [
         (["keygen", "{0}"], "is there already"),
         (["enroll", "client", "--secure", "{0}"], "client is enrolled already"),
-        (["revoke", "bob", "--secure", "{0}"], "nobody called bob is enrolled"),
+        (["revoke", "bob", "--secure", "{0}"], "no client named bob is enrolled"),
     ],
 )
 def test_what_the_folder_does_not_allow_is_one_line_and_exit_code_1(

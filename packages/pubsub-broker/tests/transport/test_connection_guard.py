@@ -273,7 +273,7 @@ def test_who_leaves_a_secure_broker_without_having_shown_keys_is_named_in_the_lo
         until(lambda: bool(caplog.records), "the line in the log")
     [line] = caplog.messages  # its address may be gone before it was looked up
     assert line.endswith(
-        ": left without having shown keys: it uses none, or only knocked"
+        ": closed before sending a CURVE key (client without keys, or a port scan)"
     )
 
 
@@ -291,5 +291,5 @@ def test_who_only_knocks_at_a_broker_without_keys_is_not_worth_a_line(
         connection.close()
     [line] = caplog.messages
     assert line.endswith(
-        ": turned away: it uses keys, and this broker has none (--secure)"
+        ": rejected: it uses keys, but this broker is not secure (--secure)"
     )

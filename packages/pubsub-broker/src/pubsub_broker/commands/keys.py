@@ -45,7 +45,7 @@ pubsub-subscriber --keys NAME.keys (or PUBSUB_KEYS=NAME.keys).
 
 Options:
 {end}""",
-    "enroll": """Let in one more client of a secure broker, also of one that runs.
+    "enroll": """Enroll one more client of a secure broker, also of a running one.
 
 Usage:
   {program} NAME [options]
@@ -54,10 +54,10 @@ Its keys are made and put into NAME.keys in the broker's folder, to be moved to 
 client is. With --public they are the client's own, and its secret never leaves it.
 
 Options:
-  --days DAYS                     let it in for so many days, by the broker's clock
+  --days DAYS                     allow it for so many days, by the broker's clock
   --public KEY                    the client's public key, 40 characters
 {end}""",
-    "revoke": """Let a client of a secure broker in no longer. A running broker hangs up on it.
+    "revoke": """Revoke a client of a secure broker. A running broker disconnects it.
 
 Usage:
   {program} NAME [options]
@@ -109,7 +109,7 @@ def _days(text: str | None) -> float | None:
         days = 0.0
     if not 0 < days <= _MOST_DAYS:
         raise ConfigError(
-            f"--days: {text!r} is no number of days, more than 0 and at most {_MOST_DAYS}"
+            f"--days: {text!r} is not a number of days more than 0 and at most {_MOST_DAYS}"
         )
     return days
 
@@ -143,7 +143,9 @@ def _enroll(options: console_script.Options) -> None:
 
     public = options["--public"]
     if public is not None and not is_key(public):
-        raise ConfigError(f"--public: {public!r} is no key of {KEY_LENGTH} characters")
+        raise ConfigError(
+            f"--public: {public!r} is not a key of {KEY_LENGTH} characters"
+        )
     days = _days(options["--days"])
     store = _store(options)
     path = store.enroll(options["NAME"], public=public, days=days, now=_now())
@@ -156,7 +158,7 @@ def _enroll(options: console_script.Options) -> None:
 
 def _revoke(options: console_script.Options) -> None:
     _store(options).revoke(options["NAME"], now=_now())
-    print(f"{options['NAME']} is not let in any more")
+    print(f"{options['NAME']} is revoked")
 
 
 def _list(options: console_script.Options) -> None:

@@ -23,7 +23,7 @@ ASK_OPTIONS: Final = f"""\
   --timeout SECONDS               how long to wait for its answer [default: 5]
 {option_texts.KEYS_OPTION}
   --secure DIR                    instead of that: the folder of the broker's own keys"""
-USAGE = f"""Ask a broker who is there, who is expected back, and who has lost events.
+USAGE = f"""Show a broker's clients, those expected back, and those that lost events.
 
 Usage:
   {PROGRAM} [options]

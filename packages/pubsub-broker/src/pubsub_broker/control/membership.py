@@ -63,7 +63,9 @@ class Membership:
         )
         if previous is not None and not unchanged:
             self._registry.remove(client.session)
-            effects += self._departure(previous, {}, "registered anew", now)
+            effects += self._departure(
+                previous, {}, "registered again with changes", now
+            )
         self._registry.put(client, now)
         self._expected.came(client.session)
         self._departed.pop(client.session, None)
@@ -90,7 +92,7 @@ class Membership:
     def expel(self, client: Client, now: float) -> list[Effect]:
         """A client is no longer allowed what it does."""
         self._registry.remove(client.session)
-        return self._departure(client, {}, "not allowed any more", now, revoked=True)
+        return self._departure(client, {}, "no longer authorized", now, revoked=True)
 
     def revoke_departed(
         self, no_longer_allowed: Callable[[Client], bool], now: float
@@ -116,7 +118,7 @@ class Membership:
         """Leases that ended, and those who are no longer waited for."""
         effects: list[Effect] = []
         for client in self._registry.expire(now):
-            effects += self._departure(client, {}, "lease ended", now)
+            effects += self._departure(client, {}, "lease expired", now)
         given_up = self._expected.give_up(now)
         if given_up:
             self.changes += 1
@@ -142,7 +144,9 @@ class Membership:
         if earlier is None or earlier.session == client.session:
             return []
         self._registry.remove(earlier.session)
-        return self._departure(earlier, {}, "replaced at its address", now)
+        return self._departure(
+            earlier, {}, "replaced by another publisher at its address", now
+        )
 
     def _departure(
         self,

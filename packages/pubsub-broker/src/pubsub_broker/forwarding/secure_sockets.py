@@ -197,8 +197,8 @@ class SecureSockets(ForwarderSockets):
         self._retry_at = now + _RETRY_S
         if self._throttle.allows("without_socket", now):
             _log.error(
-                "events of %s are not forwarded: %s (ulimit -n, --max-clients); "
-                "trying again",
+                "cannot open a socket for publisher %s: %s. Raise `ulimit -n` or lower "
+                "--max-clients; retrying",
                 address,
                 error.strerror,
             )

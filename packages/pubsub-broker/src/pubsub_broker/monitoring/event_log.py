@@ -56,7 +56,7 @@ class EventLog:
                 _log.info(
                     "%s %s: %s",
                     _who(client),
-                    "is back" if again else "joined",
+                    "rejoined" if again else "joined",
                     _some(client.topics, _CLIENT_TOPICS),
                 )
             case Departed(client, reason):
@@ -69,7 +69,7 @@ class EventLog:
             case NotReturned(clients):
                 names = [f"{item.role} {item.address}" for item in clients]
                 _log.warning(
-                    "of the clients of the run before, %d did not come back: %s",
+                    "%d clients known before the restart did not reconnect: %s",
                     len(names),
                     _some(names, _NAMES),
                 )
@@ -86,9 +86,9 @@ class EventLog:
                 continue
             table = tcp_table()
             found = None if table is None else slowest_reader(port, table)
-            who = "a subscriber does not read"
+            who = "a subscriber is not reading"
             if found is not None:
-                who = f"the subscriber at {found[0]} does not read ({found[1]} bytes wait)"
+                who = f"the subscriber at {found[0]} is not reading ({found[1]} bytes are queued)"
             _log.warning("forwarding waits: %s", who)
 
     def _warn(self, line: str | None) -> None:

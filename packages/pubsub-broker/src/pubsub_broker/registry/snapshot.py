@@ -72,7 +72,7 @@ def decode_snapshot(data: bytes) -> Snapshot:
         envelope = _decode_envelope(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(
-            f"it is no state of a broker, or cut off: {error}"
+            f"it is not a broker state file, or it is cut off: {error}"
         ) from error
     if envelope.version != VERSION:
         raise SnapshotError(
@@ -84,7 +84,7 @@ def decode_snapshot(data: bytes) -> Snapshot:
     try:
         return _decode_content(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SnapshotError(f"its content is none of a broker: {error}") from error
+        raise SnapshotError(f"it does not contain broker state: {error}") from error
 
 
 class Expected:

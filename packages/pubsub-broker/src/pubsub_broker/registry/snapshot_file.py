@@ -123,7 +123,7 @@ class SnapshotFile:
 
     def _check(self) -> None:
         if self.path.exists() and not self.path.is_file():
-            raise ConfigError(f"cannot keep state in {self.path}: it is no file")
+            raise ConfigError(f"cannot keep state in {self.path}: it is not a file")
         check_writable(str(self.path))
         # Permissions do not tell all: root has them even where it cannot write.
         target = self.path.resolve()
@@ -147,7 +147,7 @@ class SnapshotFile:
                 f"{error.strerror}"
             ) from error
         _log.error(
-            "the state in %s is of no use, nobody is expected back: %s; it is now %s",
+            "cannot use state file %s: %s. Moved to %s; starting with no known clients",
             self.path,
             reason,
             aside.name,

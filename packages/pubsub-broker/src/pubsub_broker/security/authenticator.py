@@ -87,14 +87,16 @@ class Authenticator:
         if self.grants.allows(key):
             return True
         who = self.grants.describe(key, _now())
-        self._audit.warn(address, "key", f"turned away {who}")
+        self._audit.warn(address, "key", f"rejected {who}")
         return False
 
     def refused(self, key: str, what: str, address: str) -> None:
         """Somebody subscribed to what it may not have, and was hung up on."""
         name = self.grants.describe(key, _now())
         self._audit.warn(
-            address, "topic", f"hung up on {name}, who may not have {what}"
+            address,
+            "topic",
+            f"disconnected {name}: not authorized to subscribe to {what}",
         )
 
     def forged(self, key: str, address: str) -> None:
@@ -103,7 +105,7 @@ class Authenticator:
         self._audit.warn(
             address,
             "name",
-            f"dropped what {name} sent in the name of another publisher",
+            f"dropped a message that {name} sent as another publisher",
         )
 
     def _read_anew(self) -> bool:
@@ -118,16 +120,18 @@ class Authenticator:
         try:
             self._clients = self._store.clients()
         except ConfigError as error:
-            _log.error("%s; who was enrolled before is so still", error)
+            _log.error("%s; keeping the previously enrolled clients", error)
         try:
             policy = self._store.policy()
             if policy is None and self._policy is not None:
-                _log.error("the policy is gone; what it said holds until a restart")
+                _log.error(
+                    "the policy file is gone; keeping the previous policy until a restart"
+                )
             else:
                 self._policy = policy
         except ConfigError as error:
-            _log.error("%s; the policy of before holds on", error)
-        _log.info("read anew: %s", self.describe())
+            _log.error("%s; keeping the previous policy", error)
+        _log.info("reloaded keys and policy: %s", self.describe())
         return True
 
     def _judge(self) -> None:

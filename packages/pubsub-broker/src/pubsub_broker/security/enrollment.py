@@ -46,8 +46,8 @@ def validate_name(name: str) -> str:
         raise ConfigError(f"{name!r} is the broker's own name")
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{name!r} is no name for a client: letters, digits, '.', '_' and '-' are, up "
-            "to 64 of them"
+            f"{name!r} is not a name for a client: up to 64 letters, digits, '.', '_' and "
+            "'-' are"
         )
     return name
 
@@ -64,7 +64,9 @@ def parse(document: Mapping[str, Any], path: str) -> dict[str, EnrolledKey]:
         where = f"{path}: [{name}]"
         validate_name(name)
         if not isinstance(entry, dict) or entry.keys() - _FIELDS:
-            raise ConfigError(f"{where} is no client: {', '.join(sorted(_FIELDS))}")
+            raise ConfigError(
+                f"{where} is not a client; its fields are {', '.join(sorted(_FIELDS))}"
+            )
         public = entry.get("public")
         if not is_key(public):
             raise ConfigError(f"{where}: public is not a key")
@@ -101,7 +103,7 @@ def _time(entry: Mapping[str, Any], field: str, where: str) -> datetime.datetime
     if value is None:
         return None
     if not isinstance(value, datetime.datetime):
-        raise ConfigError(f"{where}: {field} is no time like 2027-01-31T12:00:00Z")
+        raise ConfigError(f"{where}: {field} is not a time like 2027-01-31T12:00:00Z")
     if value.tzinfo is None:
         return value.replace(tzinfo=datetime.UTC)
     return value.astimezone(datetime.UTC)

@@ -196,7 +196,7 @@ class KeyStore:
             clients = self.clients()
             client = clients.get(name)
             if client is None:
-                raise PubSubError(f"nobody called {name} is enrolled")
+                raise PubSubError(f"no client named {name} is enrolled")
             if client.revoked is None:
                 clients[name] = EnrolledKey(
                     name, client.public, client.enrolled, client.expires, now

@@ -75,7 +75,7 @@ def parse(document: Mapping[str, Any], path: str) -> Policy:
         if name != _OTHERS:
             validate_name(name)
         if not isinstance(entry, dict):
-            raise ConfigError(f"{where} is no table")
+            raise ConfigError(f"{where} must be a table")
         unknown = entry.keys() - set(_FIELDS)
         if unknown:
             raise ConfigError(

@@ -23,8 +23,10 @@ _EVENTS: Final = (
 )
 # Comings and goings looked at in a row, before anything else has its turn.
 _BURST: Final = 256
-_GONE: Final = "an address that is gone"
-_SILENT: Final = "left without having shown keys: it uses none, or only knocked"
+_GONE: Final = "an unknown address"
+_SILENT: Final = (
+    "closed before sending a CURVE key (client without keys, or a port scan)"
+)
 _CRYPTOGRAPHIC: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 
@@ -33,13 +35,13 @@ def describe(error: int, *, secure: bool) -> str:
     """What a failed handshake means at a port that is ``secure`` or not."""
     if error == _MISMATCH:
         return (
-            "turned away: it uses no keys"
+            "rejected: it uses no keys"
             if secure
-            else "turned away: it uses keys, and this broker has none (--secure)"
+            else "rejected: it uses keys, but this broker is not secure (--secure)"
         )
     if error == _CRYPTOGRAPHIC:
-        return "turned away: it takes us for a broker with another key"
-    return "hung up on: what it sent is not this protocol"
+        return "rejected: it expects a broker with another key"
+    return "disconnected: it does not use this protocol"
 
 
 class HandshakeMonitor:
