@@ -19,8 +19,7 @@ from pubsub_common.client.aio import EVENTS_PER_YIELD, Asynchronous, with_argume
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher.payloads import json_payload
 from pubsub_publisher.publisher import Publisher as SyncPublisher
-from pubsub_publisher.sending.batching import Item
-from pubsub_publisher.sending.chunks import batches
+from pubsub_publisher.sending.batching import Item, batches
 from pubsub_publisher.topics.topic_state import TopicState
 
 _RETRY_S: Final = 0.001
@@ -107,12 +106,13 @@ class Publisher(Asynchronous[SyncPublisher]):
         inner._check_usable()
         default = inner._topics.default_topic(topic)
         count = 0
-        for chunk in batches(inner._event_socket, events, default, inner._now_ns):
+        topics = inner._event_socket.topics
+        for batch in batches(topics, events, default, inner._now_ns):
             await self._yield_to_loop()
-            batch = chunk.topic, chunk.stamps_ns, chunk.payloads
-            if self._waiting or not self._try_send(*batch):
-                await self._send_in_turn(*batch)
-            count += len(chunk.payloads)
+            args = batch.topic, batch.stamps_ns, batch.payloads
+            if self._waiting or not self._try_send(*args):
+                await self._send_in_turn(*args)
+            count += len(batch.payloads)
         return count
 
     # Waiting for subscribers

@@ -14,8 +14,8 @@ from support.publisher_peers import WAIT_MS, events_of
 from pubsub_common.net.sockets import terminate_context
 from pubsub_common.protocol.batches import is_batch
 from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, ready_topic
-from pubsub_publisher.sending.event_socket import MAX_BATCH_AGE_NS, EventSocket
-from pubsub_publisher.topics.topic_state import TopicState
+from pubsub_publisher.sending.event_socket import EventSocket
+from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
 
 STREAK = 64
 

@@ -1,4 +1,4 @@
 """The data socket: events and batches out, subscriptions in.
 
-Shell.
+Shell, except `batching`.
 """

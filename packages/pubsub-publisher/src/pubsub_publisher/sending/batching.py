@@ -1,29 +1,61 @@
-"""Publishing many events at once. Core, around an event socket.
+"""Cuts many events into batches, and sends them.
 
 A batch is sent when it is full, when its first event is a millisecond old, or when the call
-that fills it ends. The filling thread looks at the clock at each event; while it waits for
-its next event (the iterable may be slow), the control thread looks after the batch. A list
-is cut into batches at once, since it makes nobody wait.
+that fills it ends. A list is cut at once, since it makes nobody wait.
+
+Threads fill the open batch of a topic (`send_all`): the filling thread looks at the clock at
+each event; while it waits for its next event (the iterable may be slow), the control thread
+looks after the batch. For asyncio, which must not wait for room, a batch is a list of its own
+(`batches`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_publisher.payloads import wrong_payload_type
-from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.topics.topic_set import unknown_topic
-from pubsub_publisher.topics.topic_state import BATCH_BYTES, BATCH_EVENTS, TopicState
+from pubsub_publisher.topics.topic_state import (
+    BATCH_BYTES,
+    BATCH_EVENTS,
+    MAX_BATCH_AGE_NS,
+    TopicState,
+)
 
 _STOPPED: Final = "this publisher was stopped before the events could leave"
 
 Item = bytes | tuple[str, bytes]
+Topics = Mapping[str, TopicState]
+
+
+class BatchSocket(Protocol):
+    """The socket, as far as batches need it. What the methods do is told in `EventSocket`."""
+
+    topics: Topics
+
+    def add_to_batch(
+        self, topic: TopicState, payload: bytes, limit: int, size: int
+    ) -> bool: ...
+
+    def send_batch(self, topic: TopicState, payloads: list[bytes]) -> bool: ...
+
+    def flush(self, topic: TopicState) -> bool: ...
+
+
+@dataclasses.dataclass(slots=True)
+class PendingBatch:
+    """Events of one topic that are to be sent in one message."""
+
+    topic: TopicState
+    stamps_ns: list[int]
+    payloads: list[bytes]
 
 
 def send_all(
-    event_socket: EventSocket, items: Iterable[Item], default: TopicState | None
+    socket: BatchSocket, items: Iterable[Item], default: TopicState | None
 ) -> int:
     """Send ``items``: payloads on the topic ``default``, or pairs of topic and payload.
     Returns how many, when all have left.
@@ -31,54 +63,85 @@ def send_all(
     Raises:
         ConfigError: an item is neither, or of a topic that is not ours. Those before it
             have left.
-        PubSubError: the event socket was closed, or stopped while it waited for room.
+        PubSubError: the socket was closed, or stopped while it waited for room.
     """
     used: dict[TopicState, None] = {}
     if default is not None:
         used[default] = None
     try:
         if default is not None and isinstance(items, list | tuple):
-            count = _send_list(event_socket, items, default, used)
+            count = _send_list(socket, items, default, used)
         else:
-            count = _send_each(event_socket, items, default, used)
+            count = _send_each(socket, items, default, used)
     except BaseException:
         for topic in used:
-            event_socket.flush(topic)
+            socket.flush(topic)
         raise
-    if [topic for topic in used if not event_socket.flush(topic)]:
+    if [topic for topic in used if not socket.flush(topic)]:
         raise PubSubError(_STOPPED)
     return count
 
 
+def batches(
+    topics: Topics,
+    items: Iterable[Item],
+    default: TopicState | None,
+    now_ns: Callable[[], int],
+) -> Iterator[PendingBatch]:
+    """``items`` (see `send_all`) in batches.
+
+    Raises:
+        ConfigError: an item is none, or of a topic that is not ours. Those before it
+            are given first, as they are before an error of ``items``.
+    """
+    if default is None or not isinstance(items, list | tuple):
+        yield from _batch_each(topics, items, default, now_ns)
+        return
+    for part, payloads in _slices(items):
+        if payloads:
+            yield PendingBatch(default, [now_ns() for _ in payloads], payloads)
+        else:
+            yield from _batch_each(topics, part, default, now_ns)
+
+
+def _slices(items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], list[bytes]]]:
+    """``items`` in slices of as many as a batch takes; of a slice that is a batch as it
+    stands, also the payloads, else none."""
+    for begin in range(0, len(items), BATCH_EVENTS):
+        part = items[begin : begin + BATCH_EVENTS]
+        payloads = [item for item in part if type(item) is bytes]
+        if len(payloads) < len(part) or sum(map(len, payloads)) > BATCH_BYTES:
+            payloads = []
+        yield part, payloads
+
+
 def _send_list(
-    event_socket: EventSocket,
+    socket: BatchSocket,
     items: Sequence[Item],
     topic: TopicState,
     used: dict[TopicState, None],
 ) -> int:
-    for begin in range(0, len(items), BATCH_EVENTS):
-        chunk = items[begin : begin + BATCH_EVENTS]
-        payloads = [item for item in chunk if type(item) is bytes]
-        if len(payloads) < len(chunk) or sum(map(len, payloads)) > BATCH_BYTES:
-            _send_each(event_socket, chunk, topic, used)
-        elif not event_socket.send_batch(topic, payloads):
+    for part, payloads in _slices(items):
+        if not payloads:
+            _send_each(socket, part, topic, used)
+        elif not socket.send_batch(topic, payloads):
             raise PubSubError(_STOPPED)
     return len(items)
 
 
 def _send_each(
-    event_socket: EventSocket,
+    socket: BatchSocket,
     items: Iterable[Item],
     default: TopicState | None,
     used: dict[TopicState, None],
 ) -> int:
-    add = event_socket.add_to_batch
+    add, topics = socket.add_to_batch, socket.topics
     count = 0
     for item in items:
         if type(item) is bytes and default is not None:
             topic, payload = default, item
         else:
-            topic, payload = topic_and_payload(event_socket, item)
+            topic, payload = _topic_and_payload(topics, item)
             used[topic] = None
         if not add(topic, payload, BATCH_EVENTS, BATCH_BYTES):
             raise PubSubError(_STOPPED)
@@ -86,9 +149,47 @@ def _send_each(
     return count
 
 
-def topic_and_payload(
-    event_socket: EventSocket, item: Item
-) -> tuple[TopicState, bytes]:
+def _batch_each(
+    topics: Topics,
+    items: Iterable[Item],
+    default: TopicState | None,
+    now_ns: Callable[[], int],
+) -> Iterator[PendingBatch]:
+    begun: dict[TopicState, PendingBatch] = {}
+    sizes: dict[TopicState, int] = {}
+    source = iter(items)
+    while True:
+        try:
+            item = next(source)
+            if type(item) is bytes and default is not None:
+                topic, payload = default, item
+            else:
+                topic, payload = _topic_and_payload(topics, item)
+        except StopIteration:
+            yield from begun.values()
+            return
+        except Exception:
+            yield from begun.values()
+            raise
+        stamp_ns = now_ns()
+        batch = begun.get(topic)
+        if batch is not None and (
+            len(batch.payloads) >= BATCH_EVENTS
+            or sizes[topic] >= BATCH_BYTES
+            or stamp_ns - batch.stamps_ns[0] >= MAX_BATCH_AGE_NS
+        ):
+            yield begun.pop(topic)
+            batch = None
+        if batch is None:
+            begun[topic] = PendingBatch(topic, [stamp_ns], [payload])
+            sizes[topic] = len(payload)
+        else:
+            batch.stamps_ns.append(stamp_ns)
+            batch.payloads.append(payload)
+            sizes[topic] += len(payload)
+
+
+def _topic_and_payload(topics: Topics, item: Item) -> tuple[TopicState, bytes]:
     """The topic and the payload of an item that names its topic.
 
     Raises:
@@ -102,7 +203,7 @@ def topic_and_payload(
     name, payload = item
     if not isinstance(payload, bytes):
         raise wrong_payload_type(payload)
-    topic = event_socket.topics.get(name)
+    topic = topics.get(name)
     if topic is None:
-        raise unknown_topic(name, event_socket.topics)
+        raise unknown_topic(name, topics)
     return topic, payload

@@ -33,9 +33,12 @@ import zmq
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import encode_body, encode_large_event
 from pubsub_publisher.sending.xpub_socket import RECHECK_S, Frame, XpubSocket
-from pubsub_publisher.topics.topic_state import TopicState, batch_limit
+from pubsub_publisher.topics.topic_state import (
+    MAX_BATCH_AGE_NS,
+    TopicState,
+    batch_limit,
+)
 
-MAX_BATCH_AGE_NS: Final = 1_000_000
 _MAX_BATCH_AGE_S: Final = MAX_BATCH_AGE_NS / 1e9
 # A blocked send lets go of the socket this often, for the control thread's sake.
 _BLOCKED_MS: Final = 20

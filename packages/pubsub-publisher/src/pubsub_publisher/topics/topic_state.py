@@ -11,6 +11,8 @@ from pubsub_publisher.topics.history import History
 # Large enough that what a message costs does not count, small enough for the caches.
 BATCH_BYTES: Final = 65_536
 BATCH_EVENTS: Final = 256
+# How long the first event of a batch waits for the others.
+MAX_BATCH_AGE_NS: Final = 1_000_000
 
 
 def batch_limit(size: int) -> int:
