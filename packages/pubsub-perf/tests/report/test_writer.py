@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf.plots import Drawing
+from pubsub_perf.plots.output import Drawing
 from pubsub_perf.report.svg_for_page import for_page
 from pubsub_perf.report.writer import Report, write_report
 
