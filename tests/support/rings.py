@@ -39,10 +39,8 @@ _LONG: Final = (
 )
 # Mininet must be there; where it is not, they are skipped, and fail under CI.
 _MININET: Final = ("packages/pubsub-perf/tests/hosts/test_mininet.py",)
-# Sweeps on local hosts: one at a time in a network.
-_SWEEPS: Final = ("packages/pubsub-perf/tests/experiment/test_sweep.py",)
 
-LISTED: Final = (*_SYSTEM, *_CHAOS, *_CORE, *_LONG, *_MININET, *_SWEEPS)
+LISTED: Final = (*_SYSTEM, *_CHAOS, *_CORE, *_LONG, *_MININET)
 
 
 def full_size() -> bool:
@@ -58,8 +56,6 @@ def marks_of(path: Path, fixtures: Iterable[str]) -> list[str]:
         marks.append(LONG)
     if _is_in(name, _MININET):
         marks.append("mininet")
-    if _is_in(name, _SWEEPS):
-        marks.append("sweep")
     return marks
 
 
