@@ -61,8 +61,8 @@ class Authenticator:
         """What holds, for the log."""
         now = _now()
         states = [client.state(now) for client in self._clients.values()]
-        rights = "without a policy" if self._policy is None else "with a policy"
-        return f"{states.count('ok')} of {len(states)} clients let in, {rights}"
+        policy = "without a policy" if self._policy is None else "with a policy"
+        return f"{states.count('ok')} of {len(states)} clients allowed, {policy}"
 
     def look(self, now: float) -> set[str] | None:
         """Take in what has changed, if it is time to; the keys of those that may do

@@ -1,0 +1,222 @@
+"""Each field of a client, from its requests to every place that shows it.
+
+A new field in the wire's client record (`ClientStatus`) fails here until `SHOWN` says where
+it is shown, and as long as it is dropped on the way there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.control.effects import Send
+from pubsub_broker.monitoring import status_page
+from pubsub_broker.monitoring.prometheus import exposition
+from pubsub_broker.monitoring.status_screen import screen
+from pubsub_broker.monitoring.status_text import render
+from pubsub_broker.monitoring.status_view import ShownClient, view_of
+from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_broker.registry.snapshot import decode_snapshot, encode_snapshot
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    ClientDescription,
+    ClientStatus,
+    Heartbeat,
+    Latency,
+    Register,
+    Registered,
+    Status,
+    StatusRequest,
+)
+
+LEASE_S = 60.0
+# What is about the request and not about the client.
+OF_THE_REQUEST = {"id", "version", "model"}
+# What the broker knows of a client and shows nowhere.
+NOT_SHOWN = {"clock", "strengths", "key", "key_name", "origin"}
+# The session is all that one needs to send requests in a client's name; rates are shown at
+# the topics.
+NOT_ON_THE_PAGE = {"session", "rates"}
+
+PUBLISHER = Register(
+    id=1,
+    version=messages.PROTOCOL_VERSION,
+    role="publisher",
+    topics=["walked/topic"],
+    address="10.0.0.76:5556",
+    clock="realtime",
+    strengths={"walked/topic": 3},
+)
+SUBSCRIBER = Register(
+    id=1,
+    version=messages.PROTOCOL_VERSION,
+    role="subscriber",
+    topics=["walked/topic", "other/topic"],
+    address="10.0.0.77",
+    clock="realtime",
+)
+LATENCY = Latency(count=7, p50_ns=1_230_000, p99_ns=45_600_000, max_ns=789_000_000)
+LOST = {"walked/topic": 4711}
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """What each place shows of a field; None: it does not."""
+
+    text: str | None = None
+    screen: str | None = None
+    metrics: str | None = None
+
+
+SHOWN = {
+    "role": Places("publisher 10", "publisher", 'clients{role="publisher"} 1.0'),
+    "session": Places(),
+    "address": Places(" 10.0.0.77:", "10.0.0.77", 'subscriber="10.0.0.77"'),
+    "topics": Places(
+        "walked/topic", "walked/topic, other/topic", 'topic="walked/topic"'
+    ),
+    "idle_s": Places("heard 2.5 s ago", "2.5 s"),
+    "lost": Places("lost 4711 of walked/topic", "4711", "} 4711.0"),
+    "rates": Places("50.0 events/s", "50.0", "second{topic="),
+    "latency": Places("latency p50 1.23 ms", "45.6 ms", 'quantile="1",'),
+}
+
+
+def new_core() -> BrokerCore:
+    sessions = itertools.count(1001)
+    return BrokerCore(
+        "centralized",
+        MemoryRegistry(LEASE_S),
+        epoch=1,
+        lease_s=LEASE_S,
+        new_session=lambda: next(sessions),
+    )
+
+
+def reply_of(core: BrokerCore, peer: bytes, request: Any, now: float) -> Any:
+    """The reply to a request, both as they cross the wire."""
+    effects = core.receive(peer, messages.encode(request), now)
+    [reply] = [effect.message for effect in effects if isinstance(effect, Send)][:1]
+    return messages.decode_reply(messages.encode(reply))
+
+
+@pytest.fixture(scope="module")
+def core() -> BrokerCore:
+    core = new_core()
+    for request in (PUBLISHER, SUBSCRIBER):
+        peer = request.role.encode()
+        registered = reply_of(core, peer, request, 0.0)
+        assert isinstance(registered, Registered)
+        heartbeat = Heartbeat(
+            id=2,
+            session=registered.session,
+            published={"walked/topic": 500} if request is PUBLISHER else None,
+            lost=LOST if request is SUBSCRIBER else {},
+            latency=LATENCY if request is SUBSCRIBER else None,
+        )
+        reply_of(core, peer, heartbeat, 10.0)
+    return core
+
+
+@pytest.fixture(scope="module")
+def status(core: BrokerCore) -> Status:
+    status = reply_of(core, b"someone", StatusRequest(id=3), 12.5)
+    assert isinstance(status, Status)
+    return status
+
+
+def client(status: Status, role: str) -> ClientStatus:
+    [found] = [each for each in status.clients if each.role == role]
+    return found
+
+
+def test_what_a_client_registers_is_kept_or_is_about_the_request() -> None:
+    kept = {field.name for field in dataclasses.fields(Client)}
+    assert set(Register.__struct_fields__) - kept == OF_THE_REQUEST
+    assert kept - set(ClientDescription.__struct_fields__) == NOT_SHOWN
+
+
+@pytest.mark.parametrize("request_", [PUBLISHER, SUBSCRIBER], ids=lambda it: it.role)
+def test_what_a_client_registers_is_in_the_status(
+    status: Status, request_: Register
+) -> None:
+    found = client(status, request_.role)
+    for name in ClientDescription.__struct_fields__:
+        if name != "session":
+            assert getattr(found, name) == getattr(request_, name), name
+    assert found.session > 1000
+
+
+def test_what_a_client_tells_in_its_heartbeats_is_in_the_status(status: Status) -> None:
+    found = client(status, "subscriber")
+    assert (found.lost, found.latency, found.idle_s) == (LOST, LATENCY, 2.5)
+    assert client(status, "publisher").rates == {"walked/topic": 50.0}
+
+
+def test_what_a_client_registers_comes_back_from_the_snapshot(
+    core: BrokerCore, status: Status
+) -> None:
+    data = encode_snapshot(core.snapshot(12.5))
+    later = new_core()
+    later.expect(decode_snapshot(data), 0.0)
+    again = later.snapshot(1.0)
+    assert len(again.clients) == len(status.clients)
+    expected = reply_of(later, b"someone", StatusRequest(id=4), 1.0).expected
+    for places in (expected, again.clients):
+        for found, told in zip(places, status.clients, strict=True):
+            for name in ClientDescription.__struct_fields__:
+                assert getattr(found, name) == getattr(told, name), name
+            assert found.idle_s >= 1.0
+
+
+def on_screen(status: Status) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(screen(status, None, ""))
+    written: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return written
+
+
+VIEWS: dict[str, Callable[[Status], str]] = {
+    "text": render,
+    "screen": on_screen,
+    "metrics": lambda status: exposition(status)[1].decode(),
+}
+
+
+def test_of_each_field_it_is_said_where_it_is_shown() -> None:
+    assert SHOWN.keys() == set(ClientStatus.__struct_fields__)
+
+
+@pytest.mark.parametrize("place", VIEWS)
+@pytest.mark.parametrize("field", SHOWN)
+def test_a_field_is_where_it_is_shown(status: Status, field: str, place: str) -> None:
+    words = getattr(SHOWN[field], place)
+    if words is not None:
+        assert words in VIEWS[place](status)
+
+
+def test_the_page_has_each_field_and_uses_it(status: Status) -> None:
+    script = Path(status_page.__file__).with_name("status_page.html").read_text()
+    fields = set(ClientStatus.__struct_fields__) - NOT_ON_THE_PAGE
+    assert set(ShownClient.__struct_fields__) - {"more_topics"} == fields
+    told = {each.address: each for each in status.clients}
+    for shown in view_of(status).clients:
+        for field in fields:
+            assert getattr(shown, field) == getattr(told[shown.address], field), field
+    for field in ShownClient.__struct_fields__:
+        assert re.search(rf"\b(client|clients\[\w\])\.{field}\b", script), field
+
+
+def test_the_page_shows_rates_at_the_topics(status: Status) -> None:
+    rates = {topic.name: topic.rate for topic in view_of(status).topics}
+    assert rates["walked/topic"] == 50.0
