@@ -424,7 +424,7 @@ def _snapshot(data: bytes) -> object:
     expected = Expected(snapshot, now=5.0, clock_ns=2**62, lease_s=6.0)
     for status in expected.status(6.0):
         assert messages.encode(status)
-    expected.give_up(1e9)
+    expected.expire(1e9)
     return snapshot
 
 

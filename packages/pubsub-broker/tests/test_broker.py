@@ -1184,7 +1184,7 @@ def test_the_end_of_a_with_block_ends_a_loop_in_another_thread() -> None:
     with Broker(indefinite=True, port=0) as broker:
         loop = threading.Thread(target=broker.event_loop)
         loop.start()
-        wait_until(lambda: broker._looping is loop)
+        wait_until(lambda: broker._loop_thread is loop)
 
     loop.join(WAIT_MS / 1000)
     assert not loop.is_alive()

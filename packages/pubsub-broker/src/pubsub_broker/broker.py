@@ -1,4 +1,4 @@
-"""The broker as a program part: sockets around the core."""
+"""The broker's public class."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _log = logging.getLogger(__name__)
 
 # The longest wait in one go. A signal that comes just before a wait does not end it,
 # so a handler that calls `stop` would be run after it.
-_TURN_S: Final = 0.5
+_MAX_WAIT_S: Final = 0.5
 # Who knows a client's session can speak in its name, so nobody may guess the next one.
-_secrets: Final = random.SystemRandom()
+_random: Final = random.SystemRandom()
 
 
 class Broker:
@@ -141,7 +141,7 @@ class Broker:
         self.address = ""
         self._stopping = False
         # The thread of `event_loop`, while there is one.
-        self._looping: threading.Thread | None = None
+        self._loop_thread: threading.Thread | None = None
         self._loop_ended = threading.Event()
         self._configured = False
         self._allocated_ports: set[int] = set()
@@ -241,9 +241,9 @@ class Broker:
         return BrokerCore(
             "centralized" if self.centralized else "decentralized",
             MemoryRegistry(self._config.lease_s),
-            epoch=_secrets.getrandbits(SESSION_BITS),
+            epoch=_random.getrandbits(SESSION_BITS),
             lease_s=self._config.lease_s,
-            new_session=lambda: _secrets.getrandbits(SESSION_BITS),
+            new_session=lambda: _random.getrandbits(SESSION_BITS),
             ports=self._forwarder_pool.ports_of,
             forwarded=self._forwarded,
             clock_ns=time.time_ns,
@@ -286,7 +286,7 @@ class Broker:
         runs in another thread is ended before."""
         if not self._configured:
             return
-        if self._looping not in (None, threading.current_thread()):
+        if self._loop_thread not in (None, threading.current_thread()):
             self.stop()
             self._loop_ended.wait()
         self._configured = False
@@ -326,14 +326,14 @@ class Broker:
         """Serve until `stop`, or until ``max_event_count`` events when not
         ``indefinite``."""
         index = 0
-        self._looping = threading.current_thread()
+        self._loop_thread = threading.current_thread()
         self._loop_ended.clear()
         try:
             while not self._finished():
                 self.parse_events(index)
                 index += 1
         finally:
-            self._looping = None
+            self._loop_thread = None
             self._loop_ended.set()
 
     def parse_events(self, index: int) -> None:
@@ -349,18 +349,18 @@ class Broker:
             self._waker.clear()
         for monitor in self._monitors:
             if monitor.socket in ready:
-                for address, what in monitor.watch(time.monotonic()):
+                for address, what in monitor.read_failures(time.monotonic()):
                     self._audit.warn(address, what, what)
         if self._control_socket.socket in ready:
             for received, request in self._request_reader.requests():
                 _log.debug("event %d: %s", index, type(request).__name__)
-                self._serve(received, request)
+                self._dispatch(received, request)
         for sockets in self._counting_forwarder.socket_sets:
             left = 0 if self._finished() else self.max_event_count - self.event_count
             self.event_count += self._counting_forwarder.forward(sockets, left)
         now = time.monotonic()
         if self._authenticator is not None:
-            self._look_at_the_folder(self._authenticator, now)
+            self._apply_key_changes(self._authenticator, now)
         effects = self._core.tick(now)
         self._count_registration(effects)
         self._perform(effects)
@@ -368,7 +368,7 @@ class Broker:
         self._forwarder_pool.check()
         self._event_log.tick(now)
         self._connection_guard.tick(now)
-        self._event_log.held_up(self._forwarder_pool.held(), now)
+        self._event_log.report_stalled(self._forwarder_pool.held(), now)
         if self._snapshot_keeper is not None:
             self._snapshot_keeper.tick(now)
 
@@ -387,8 +387,8 @@ class Broker:
         ]
         if self._counting_forwarder.held():
             deadlines.append(now + RETRY_S)
-        due = min((at for at in deadlines if at is not None), default=now + _TURN_S)
-        return round(min(max(0.0, due - now), _TURN_S) * 1000) + 1
+        due = min((at for at in deadlines if at is not None), default=now + _MAX_WAIT_S)
+        return round(min(max(0.0, due - now), _MAX_WAIT_S) * 1000) + 1
 
     # Control
 
@@ -404,12 +404,12 @@ class Broker:
 
     def disconnect_sub(self, msg: Disconnect) -> None:
         """Forget the subscriber that says goodbye with ``msg``."""
-        self._say_goodbye(msg)
+        self._disconnect_client(msg)
 
     def disconnect_pub(self, msg: Disconnect) -> None:
         """Forget the publisher that says goodbye with ``msg``, and let the
         subscribers of its topics know."""
-        self._say_goodbye(msg)
+        self._disconnect_client(msg)
 
     def notify_subscribers(
         self,
@@ -426,7 +426,7 @@ class Broker:
         _log.debug("notifying subscribers of %s about %s", topics, pub_address)
         self._perform(self._core.flush(topics, sub_id))
 
-    def _serve(self, received: ReceivedMessage, request: Request) -> None:
+    def _dispatch(self, received: ReceivedMessage, request: Request) -> None:
         """Do what is requested, by the method that programs know for it."""
         self._request = (received, request)
         match request:
@@ -435,12 +435,12 @@ class Broker:
             case Register():
                 self.register_pub()
             case Disconnect():
-                self._goodbye_by_role(request)
+                self._dispatch_disconnect(request)
             case _:
                 self._handle()
         self._request = None
 
-    def _goodbye_by_role(self, request: Disconnect) -> None:
+    def _dispatch_disconnect(self, request: Disconnect) -> None:
         if self._core.role_of(request.session) == "publisher":
             self.disconnect_pub(request)
         else:
@@ -461,7 +461,7 @@ class Broker:
             self._count_registration(effects)
         self._perform(effects)
 
-    def _say_goodbye(self, msg: Disconnect) -> None:
+    def _disconnect_client(self, msg: Disconnect) -> None:
         received = self._request[0] if self._request else ReceivedMessage(b"", b"")
         effects = self._core.disconnect(
             received.peer, msg, time.monotonic(), received.key
@@ -469,14 +469,14 @@ class Broker:
         self._count_registration(effects)
         self._perform(effects)
 
-    def _look_at_the_folder(self, authenticator: Authenticator, now: float) -> None:
+    def _apply_key_changes(self, authenticator: Authenticator, now: float) -> None:
         """Take in who was enrolled or revoked, and be done with those who were."""
-        others = authenticator.look(now)
-        if others is not None:
-            self._perform(self._core.recheck_permissions(others, now))
-            self._forwarder_pool.disconnect_subscribers(others)
-            strangers = {key for key in others if not authenticator.grants.allows(key)}
-            self._control_socket.dismiss(strangers, now)
+        changed = authenticator.poll_changes(now)
+        if changed is not None:
+            self._perform(self._core.recheck_permissions(changed, now))
+            self._forwarder_pool.disconnect_subscribers(changed)
+            removed = {key for key in changed if not authenticator.grants.allows(key)}
+            self._control_socket.disconnect_later(removed, now)
         self._control_socket.tick(now)
 
     def _count_registration(self, effects: Iterable[Effect]) -> None:
@@ -491,10 +491,10 @@ class Broker:
                 case Send(peer, message):
                     self._control_socket.send(peer, message)
                 case Attach() | Detach():
-                    self._forwarder_pool.expect(effect)
+                    self._forwarder_pool.prepare(effect)
                     self._changes.append(effect)
                 case _:
-                    self._event_log.note(effect, time.monotonic())
+                    self._event_log.write(effect, time.monotonic())
 
     # Forwarding (centralized)
 

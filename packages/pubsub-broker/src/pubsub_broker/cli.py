@@ -128,19 +128,24 @@ def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:
     if http is None and metrics is None:
         return None
     from pubsub_broker.config import is_loopback
-    from pubsub_broker.monitoring.http_endpoints import HttpEndpoints, place
-
-    seen = HttpEndpoints(
-        place(http) if http is not None else None,
-        place(metrics, "--metrics-port") if metrics is not None else None,
+    from pubsub_broker.monitoring.http_endpoints import (
+        HttpEndpoints,
+        parse_listen_address,
     )
-    for where in (seen.http, seen.metrics):
+
+    endpoints = HttpEndpoints(
+        parse_listen_address(http) if http is not None else None,
+        parse_listen_address(metrics, "--metrics-port")
+        if metrics is not None
+        else None,
+    )
+    for where in (endpoints.http, endpoints.metrics):
         if options["--secure"] and where is not None and not is_loopback(where.host):
             raise ConfigError(
                 f"{where.host}:{where.port} would tell over plain HTTP what --secure "
                 "hides: name a port only, for this host, and put a proxy with TLS before it"
             )
-    return seen
+    return endpoints
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,14 +179,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             log_format=options["--log-format"],
         )
         broker = build(options)
-        seen = http_endpoints(options)
+        endpoints = http_endpoints(options)
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(console_script.stop_on_signals(broker.stop))
                 stack.enter_context(broker)
-                if seen is not None:
+                if endpoints is not None:
                     stack.enter_context(
-                        seen.serving(broker.address, broker.port, broker.own_keys())
+                        endpoints.serving(
+                            broker.address, broker.port, broker.own_keys()
+                        )
                     )
                 broker.event_loop()
         except (PubSubError, OSError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.endpoints import validate_host
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Overflow = Literal["drop", "block"]
 

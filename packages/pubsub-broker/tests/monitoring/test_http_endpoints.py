@@ -16,7 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pubsub_broker.cli import PROGRAM, USAGE, http_endpoints, main
 from pubsub_broker.monitoring import prometheus
-from pubsub_broker.monitoring.http_endpoints import ListenAddress, StatusCache, place
+from pubsub_broker.monitoring.http_endpoints import (
+    ListenAddress,
+    StatusCache,
+    parse_listen_address,
+)
 from pubsub_broker.monitoring.prometheus import MAX_SUBSCRIBERS, Sample
 from pubsub_broker.monitoring.status_view import topics_of
 from pubsub_common.cli import console_script
@@ -232,8 +236,8 @@ def test_no_answer_is_an_answer_for_as_long() -> None:
 
 
 def test_a_page_is_for_this_host_unless_a_host_is_named() -> None:
-    assert place("8080") == ListenAddress("127.0.0.1", 8080)
-    assert place("10.0.0.1:0") == ListenAddress("10.0.0.1", 0)
+    assert parse_listen_address("8080") == ListenAddress("127.0.0.1", 8080)
+    assert parse_listen_address("10.0.0.1:0") == ListenAddress("10.0.0.1", 0)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +264,7 @@ def test_neither_is_served_where_the_broker_is_unless_that_is_said(
 )
 def test_another_place_is_none(text: str) -> None:
     with pytest.raises(ConfigError):
-        place(text)
+        parse_listen_address(text)
 
 
 @pytest.mark.parametrize(

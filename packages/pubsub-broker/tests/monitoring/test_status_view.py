@@ -7,7 +7,12 @@ import pytest
 from support.broker_reports import client, report
 
 from pubsub_broker.monitoring import status_view
-from pubsub_broker.monitoring.status_view import rate, slow, topics_of, view_of
+from pubsub_broker.monitoring.status_view import (
+    losing_subscribers,
+    rate,
+    topics_of,
+    view_of,
+)
 from pubsub_common.protocol.messages import ClientStatus
 
 
@@ -31,7 +36,7 @@ def test_losses_of_a_topic_are_added_up() -> None:
     )
 
     assert {each.name: each.lost for each in topics_of(status)} == {"A": 7, "B": 1}
-    assert [each.address for each in slow(status)] == ["t", "s"]
+    assert [each.address for each in losing_subscribers(status)] == ["t", "s"]
 
 
 def test_rates_of_a_topic_are_added_up() -> None:

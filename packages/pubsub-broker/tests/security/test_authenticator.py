@@ -48,16 +48,16 @@ def test_who_is_enrolled_just_now_is_let_in(store: KeyStore) -> None:
 
     assert authenticator.allows(key(store, "bob"), "127.0.0.1")
     # Publishers must hear of it.
-    assert authenticator.look(1.0) == set()
+    assert authenticator.poll_changes(1.0) == set()
 
 
 def test_who_is_revoked_is_told_of(store: KeyStore, clock: Iterator[float]) -> None:
     authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
-    assert authenticator.look(next(clock)) is None
+    assert authenticator.poll_changes(next(clock)) is None
 
     store.revoke("alice", now=NOW)
 
-    assert authenticator.look(next(clock)) == {key(store, "alice")}
+    assert authenticator.poll_changes(next(clock)) == {key(store, "alice")}
     assert not authenticator.allows(key(store, "alice"), "127.0.0.1")
 
 
@@ -71,7 +71,7 @@ def test_a_mistake_in_the_policy_does_not_keep_revocations_from_holding(
 
     store.revoke("bob", now=NOW)
 
-    assert authenticator.look(next(clock)) == {key(store, "bob")}
+    assert authenticator.poll_changes(next(clock)) == {key(store, "bob")}
     assert "unknown key 'publsh'" in caplog.text
     grant = authenticator.grants.grant(key(store, "alice"))
     assert grant is not None
@@ -85,7 +85,7 @@ def test_a_policy_that_is_gone_opens_nothing(
     authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
     (store.directory / "policy.toml").unlink()
 
-    assert authenticator.look(next(clock)) is None
+    assert authenticator.poll_changes(next(clock)) is None
 
     assert "the policy file is gone" in caplog.text
     assert not authenticator.grants.permits(key(store, "alice"), "A")
@@ -97,7 +97,7 @@ def test_a_broken_list_of_clients_changes_nothing(
     authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
     (store.directory / "clients.toml").write_text("[alice]\n")
 
-    assert authenticator.look(next(clock)) is None
+    assert authenticator.poll_changes(next(clock)) is None
 
     assert "public is not a key" in caplog.text
     assert authenticator.allows(key(store, "alice"), "127.0.0.1")

@@ -48,13 +48,13 @@ def test_what_is_written_is_read(entries: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("a = 1", "no client"),
+        ("a = 1", "not a client"),
         ("[a]\nenrolled = 2027-01-01T00:00:00Z", "public is not a key"),
         (f"[a]\npublic = '{key(1)}'", "enrolled is missing"),
         (f"[a]\npublic = '{key(1)}'\nenrolled = 'yes'", "is no time"),
         (f"[a]\npublic = '{key(1)}'\nenrolled = 2027-01-01", "is no time"),
-        (f"[a]\npublic = '{key(1)}'\ncolour = 1", "no client"),
-        (f"['a b']\npublic = '{key(1)}'", "no name for a client"),
+        (f"[a]\npublic = '{key(1)}'\ncolour = 1", "not a client"),
+        (f"['a b']\npublic = '{key(1)}'", "not a name for a client"),
         (
             f"[a]\npublic = '{key(1)}'\nenrolled = 2027-01-01T00:00:00Z\n"
             f"[b]\npublic = '{key(1)}'\nenrolled = 2027-01-01T00:00:00Z",
@@ -162,7 +162,7 @@ def test_who_has_no_policy_may_everything() -> None:
         ("[clients.a]\npublish = [1]", "list of topics"),
         ("[clients.a]\npublish = ['a/#/b']", "publish: .*at the end"),
         ("[clients.a]\nstatus = 1", "true or false"),
-        ("[clients.'a b']", "no name"),
+        ("[clients.'a b']", "not a name"),
     ],
 )
 def test_a_policy_that_makes_no_sense(text: str, complaint: str) -> None:

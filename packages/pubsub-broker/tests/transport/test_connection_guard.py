@@ -211,7 +211,7 @@ def test_what_is_not_this_protocol_is_said_at_each_port(
                 with contextlib.suppress(ConnectionError):
                     while stranger.recv(1000):
                         pass
-        until(lambda: "what it sent is not this protocol" in caplog.text, "a line")
+        until(lambda: "it does not use this protocol" in caplog.text, "a line")
 
     # Of each address once; of some the address could not be looked up any more.
     assert len(caplog.messages) == len(set(caplog.messages)) <= 2
@@ -231,18 +231,18 @@ def test_what_the_kernel_has_given_to_others_is_left_alone(
             for fd, address in broker._connection_guard._addresses.items()
             if address == HOST
         ]
-        broker._connection_guard._end(fd, BAD)  # another address
-        broker._connection_guard._end(
+        broker._connection_guard._disconnect(fd, BAD)  # another address
+        broker._connection_guard._disconnect(
             mine.fileno(), HOST
         )  # not a connection of the port
-        broker._connection_guard._end(1 << 20, HOST)  # not open
+        broker._connection_guard._disconnect(1 << 20, HOST)  # not open
         with Path("/dev/null").open() as file:
-            broker._connection_guard._end(file.fileno(), HOST)
+            broker._connection_guard._disconnect(file.fileno(), HOST)
         mine.settimeout(0.05)
         assert not ended(mine)
 
         mine.settimeout(WAIT_S)
-        broker._connection_guard._end(fd, HOST)
+        broker._connection_guard._disconnect(fd, HOST)
         assert ended(mine)
 
 

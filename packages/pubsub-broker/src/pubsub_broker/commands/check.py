@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pubsub_broker.commands.status import ASK_OPTIONS, keys_of, parse, place
+from pubsub_broker.commands.status import ASK_OPTIONS, broker_endpoint, keys_of, parse
 from pubsub_broker.monitoring.status_client import ask
 from pubsub_common.cli import console_script, option_texts
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
     def work() -> None:
         console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
-        host, port = place(options)
+        host, port = broker_endpoint(options)
         status = ask(
             host, port, console_script.seconds(options, "--timeout"), keys_of(options)
         )

@@ -1,4 +1,4 @@
-"""``pubsub-broker status``: ask a broker who is there."""
+"""``pubsub-broker status``: prints the status of a broker."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parse(usage: str, program: str, argv: Sequence[str]) -> console_script.Optio
     return console_script.parse(usage, [command, *argv], program, __version__)
 
 
-def place(options: console_script.Options) -> tuple[str, int]:
+def broker_endpoint(options: console_script.Options) -> tuple[str, int]:
     """Address and port of the broker to ask.
 
     Raises:
@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
         console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
         asking = partial(
             ask,
-            *place(options),
+            *broker_endpoint(options),
             console_script.seconds(options, "--timeout"),
             keys_of(options),
         )

@@ -1,4 +1,4 @@
-"""``pubsub-broker status --watch``: the status again and again."""
+"""``pubsub-broker status --watch``: prints the status again each second."""
 
 from __future__ import annotations
 

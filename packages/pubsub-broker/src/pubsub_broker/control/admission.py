@@ -1,4 +1,4 @@
-"""Which registrations the broker accepts."""
+"""Decides which registrations the broker accepts."""
 
 from __future__ import annotations
 

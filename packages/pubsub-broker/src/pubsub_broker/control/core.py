@@ -1,6 +1,6 @@
 """The broker's decisions: control messages in, effects out.
 
-In what the two models differ is told in `pubsub_broker.control.dissemination`.
+The differences between the two models are in `pubsub_broker.control.dissemination`.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ class BrokerCore:
         if self.model == "decentralized":
             for client in self._registry.clients():
                 if client.role == "publisher":
-                    self._notifications.vouch(
+                    self._notifications.set_vouched(
                         client, self._dissemination.vouched(client), now
                     )
         return effects

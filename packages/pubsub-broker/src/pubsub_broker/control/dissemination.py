@@ -1,4 +1,4 @@
-"""What clients are told of each other: here the two models differ.
+"""What the broker tells clients about each other, which differs between the two models.
 
 Decentralized, a subscriber is told where the publishers of its topics are, and a publisher,
 where the broker is secure, whom to let in. Centralized, a subscriber is told the broker's

@@ -1,4 +1,4 @@
-"""Clients that enter and leave: the registry, and all that follows from it."""
+"""Registers and removes clients and produces the resulting effects."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ class Membership:
                 previous, {}, "registered again with changes", now
             )
         self._registry.put(client, now)
-        self._expected.came(client.session)
+        self._expected.returned(client.session)
         self._departed.pop(client.session, None)
         if not unchanged:
             self.changes += 1
         if client.role == "publisher":
             if not unchanged:
-                effects += self._begin(client, now)
+                effects += self._publisher_joined(client, now)
             elif previous is not None and previous.strengths != client.strengths:
                 self._notifications.changed(client, now)
         return effects
@@ -85,7 +85,7 @@ class Membership:
         client = self._registry.remove(session)
         if client is not None:
             return self._departure(client, next_sequences, "left", now)
-        if self._expected.came(session):
+        if self._expected.returned(session):
             self.changes += 1
         return []
 
@@ -119,10 +119,10 @@ class Membership:
         effects: list[Effect] = []
         for client in self._registry.expire(now):
             effects += self._departure(client, {}, "lease expired", now)
-        given_up = self._expected.give_up(now)
-        if given_up:
+        not_returned = self._expected.expire(now)
+        if not_returned:
             self.changes += 1
-            effects.append(NotReturned(given_up))
+            effects.append(NotReturned(not_returned))
         return effects
 
     def next_deadline(self) -> float | None:
@@ -130,7 +130,7 @@ class Membership:
         times = (self._registry.next_expiry(), self._expected.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
-    def _begin(self, publisher: Client, now: float) -> list[Effect]:
+    def _publisher_joined(self, publisher: Client, now: float) -> list[Effect]:
         self._notifications.joined(publisher, now)
         if not self._attaching:
             return []

@@ -1,7 +1,7 @@
-"""The ways to the clients, and the news that waits on them.
+"""Per-client connection and queued notifications.
 
-News (publishers that came, went or changed) is collected for a moment, so that a crowd
-that starts together costs each subscriber a few messages.
+Notifications (publishers that joined, left or changed) are collected for a short time, so
+that many publishers that start together cost each subscriber a few messages.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ class Notifications:
             news[publisher.session] = self._info(publisher, subscriber)
             self._schedule(subscriber.session, now)
 
-    def vouch(self, publisher: Client, vouched: list[Vouched], now: float) -> None:
+    def set_vouched(
+        self, publisher: Client, vouched: list[Vouched], now: float
+    ) -> None:
         """A publisher is to know whom it may let in."""
         self._connections[publisher.session].vouched = vouched
         self._schedule(publisher.session, now)
@@ -187,7 +189,7 @@ class Notifications:
         if not self._pending:
             self.flush_at = None
         pushes = (
-            self._connections[key].push(self._new_to(key)) for key in sorted(chosen)
+            self._connections[key].push(self._ports_for(key)) for key in sorted(chosen)
         )
         return [push for push in pushes if push is not None]
 
@@ -198,7 +200,7 @@ class Notifications:
             Send(connection.peer, goodbye) for connection in self._connections.values()
         ]
 
-    def _new_to(self, session: int) -> Ports:
+    def _ports_for(self, session: int) -> Ports:
         """Where topics are forwarded, for a subscriber that was not told of them when it
         registered."""
         client = self._registry.get(session)

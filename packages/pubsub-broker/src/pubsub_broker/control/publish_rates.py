@@ -1,4 +1,4 @@
-"""How fast a publisher publishes, by the counts in its heartbeats."""
+"""How fast a publisher publishes, from the counts in its heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forwarding of a limited number of events, which must be counted."""
+"""Forwards a limited number of events, which are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to disconnect from publishers that have left.
+"""Decides when to disconnect from publishers that have left.
 
 What a publisher sent last may still be on its way: in its queue, in the network, in ours;
 disconnecting would drop it. So it is heard for a grace time, and after that for as long as

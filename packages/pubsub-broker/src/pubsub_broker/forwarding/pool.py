@@ -1,4 +1,4 @@
-"""All forwarders of a broker: their ports, their publishers, their state."""
+"""All forwarders of a broker: their ports, publishers and state."""
 
 from __future__ import annotations
 
@@ -96,15 +96,15 @@ class ForwarderPool:
         what is due of that."""
         # Every publisher at every forwarder, though each of its topics goes through
         # one: so it sees the ready topics of a subscriber from all of them.
-        self._forget()
+        self._forget_departed()
         mine = [(isinstance(item, Attach), item.address) for item in changes]
         now = time.monotonic()
-        for served in self._served():
-            due = served.detach_due()
+        for control in self._controls():
+            due = control.detach_due()
             if mine or (due is not None and due <= now):
-                served.apply(mine)
+                control.apply(mine)
 
-    def expect(self, change: Attach | Detach) -> None:
+    def prepare(self, change: Attach | Detach) -> None:
         """This will be applied. Before the publisher is told, as it may then begin: so
         forwarders find it, until they have left it, and one that is not to be heard any
         more not at all."""
@@ -116,7 +116,7 @@ class ForwarderPool:
         else:
             self._left_at[change.address] = time.monotonic()
 
-    def _forget(self) -> None:
+    def _forget_departed(self) -> None:
         """Publishers that left long ago."""
         now = time.monotonic()
         for address, left_at in list(self._left_at.items()):
@@ -128,12 +128,12 @@ class ForwarderPool:
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """End the connections of subscribers with these keys."""
         if unwanted := list(keys):
-            for served in self._served():
-                served.disconnect_subscribers(unwanted)
+            for control in self._controls():
+                control.disconnect_subscribers(unwanted)
 
     def next_deadline(self) -> float | None:
         """When `apply` is needed though there are no changes."""
-        times = [served.detach_due() for served in self._served()]
+        times = [control.detach_due() for control in self._controls()]
         return min((time for time in times if time is not None), default=None)
 
     def forwarded(self) -> int:
@@ -144,8 +144,8 @@ class ForwarderPool:
         """Ports that wait for a subscriber to read, and since when (monotonic
         seconds)."""
         found = []
-        for port, served in zip(self.ports, self._served(), strict=False):
-            since = served.held_since
+        for port, control in zip(self.ports, self._controls(), strict=False):
+            since = control.held_since
             if since is not None:
                 found.append((port, since))
         return found
@@ -183,7 +183,7 @@ class ForwarderPool:
         if errors:
             raise errors[0]
 
-    def _served(self) -> Sequence[ForwarderControl]:
+    def _controls(self) -> Sequence[ForwarderControl]:
         """What applies changes: the threads, else the sockets themselves."""
         return self._forwarders or self.socket_sets
 
@@ -202,8 +202,8 @@ class ForwarderPool:
             pair=self._authenticator.pair,
             publisher_at=self._publishers.get,
             permits=self._authenticator.grants.permits,
-            on_refused=self._authenticator.refused,
-            on_forged=self._authenticator.forged,
+            on_refused=self._authenticator.subscription_refused,
+            on_forged=self._authenticator.message_forged,
         )
 
     def _forwarder(self, sockets: ForwarderSockets, name: str) -> Forwarder:

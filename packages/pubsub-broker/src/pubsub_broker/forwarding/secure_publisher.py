@@ -1,4 +1,4 @@
-"""A publisher as a secure broker sees it: its socket, and what may come by it.
+"""A secure broker's connection to one publisher.
 
 The socket is connected with the publisher's key, and subscribed to what subscribers want of
 what it may publish: libzmq drops whatever else it sends. What it sends in the name of

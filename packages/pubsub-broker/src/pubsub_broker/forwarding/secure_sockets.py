@@ -1,4 +1,4 @@
-"""Forwarding where the broker is secure: what is not allowed does not pass.
+"""The sockets of one forwarder in a secure broker.
 
 Each publisher has a socket of its own (`connection`), by which nothing comes but what it may
 publish; what it sends in the name of another is dropped. Subscribers are judged by

@@ -1,4 +1,4 @@
-"""In whose name a publisher's messages are: a secure broker passes on only its own.
+"""Checks that a publisher sends only under its own address and session.
 
 Whatever a publisher sends, events and answers on private topics, begins with a topic, a
 zero byte, and an array of its address, its session, and more (`pubsub_common.protocol.events`). It

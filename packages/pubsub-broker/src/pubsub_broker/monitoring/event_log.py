@@ -1,4 +1,4 @@
-"""What the broker writes to its log."""
+"""Log lines about clients, rejected messages and forwarding that is held up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pubsub_common.protocol.messages import Model
 _log = logging.getLogger(__name__)
 
 # Forwarding that was held up for a shorter time is nothing to talk about.
-_PATIENCE_S: Final = 1.0
+_STALL_S: Final = 1.0
 # What one line names at most.
 _NAMES: Final = 50
 _TOPICS: Final = 5
@@ -42,25 +42,27 @@ class EventLog:
         self._stalls = LogThrottle()
 
     def started(
-        self, model: Model, address: str, port: int, rights: str | None
+        self, model: Model, address: str, port: int, security: str | None
     ) -> None:
-        """Log what serves here; ``rights`` is who may do what, where it is secure."""
-        secure = "" if rights is None else f", secure: {rights}"
+        """Log what serves here; ``security`` is who may do what, where it is secure."""
+        secure = "" if security is None else f", secure: {security}"
         _log.info("%s broker on %s:%d%s", model, address, port, secure)
-        self._warn(config.open_access_warning(address, port, secure=rights is not None))
+        self._warn(
+            config.open_access_warning(address, port, secure=security is not None)
+        )
 
-    def note(self, effect: Effect, now: float) -> None:
+    def write(self, effect: Effect, now: float) -> None:
         """Log an effect, if it is for the log."""
         match effect:
             case Joined(client, again):
                 _log.info(
                     "%s %s: %s",
-                    _who(client),
+                    _describe(client),
                     "rejoined" if again else "joined",
-                    _some(client.topics, _CLIENT_TOPICS),
+                    _first(client.topics, _CLIENT_TOPICS),
                 )
             case Departed(client, reason):
-                _log.info("%s %s", _who(client), reason)
+                _log.info("%s %s", _describe(client), reason)
             case Rejected(peer, detail):
                 self._warn(self._rejections.rejected(peer, detail, now))
             case EventsLost(client, events):
@@ -71,18 +73,18 @@ class EventLog:
                 _log.warning(
                     "%d clients known before the restart did not reconnect: %s",
                     len(names),
-                    _some(names, _NAMES),
+                    _first(names, _NAMES),
                 )
 
     def tick(self, now: float) -> None:
         """Log what was held back and is due."""
         self._warn(self._rejections.tick(now))
 
-    def held_up(self, held: Iterable[tuple[int, float]], now: float) -> None:
+    def report_stalled(self, held: Iterable[tuple[int, float]], now: float) -> None:
         """Ports from which nothing is forwarded, because a subscriber does not read,
         and since when."""
         for port, since in held:
-            if now - since < _PATIENCE_S or not self._stalls.allows(port, now):
+            if now - since < _STALL_S or not self._stalls.allows(port, now):
                 continue
             table = tcp_table()
             found = None if table is None else slowest_reader(port, table)
@@ -110,11 +112,11 @@ def loss_lines(address: str, events: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _some(names: Sequence[str], most: int) -> str:
+def _first(names: Sequence[str], most: int) -> str:
     rest = len(names) - most
     return ", ".join(names[:most]) + (f", and {rest} more" if rest > 0 else "")
 
 
-def _who(client: Client) -> str:
+def _describe(client: Client) -> str:
     name = f" ({client.key_name})" if client.key_name else ""
     return f"{client.role} {client.address}{name}"

@@ -1,4 +1,4 @@
-"""What others may see of a running broker over HTTP: a page and figures.
+"""The HTTP endpoints of a running broker: its status page and its metrics.
 
 The broker's loop knows nothing of it: it is asked for its status at its control port,
 as by any client, and not more often than `_FRESH_S`, however many look.
@@ -75,9 +75,9 @@ class ListenAddress(NamedTuple):
     port: int
 
 
-def place(text: str, option: str = "--http") -> ListenAddress:
-    """The place that ``PORT`` (of this host only) or ``HOST:PORT`` means, in the words of
-    ``option``.
+def parse_listen_address(text: str, option: str = "--http") -> ListenAddress:
+    """The address that ``PORT`` (of this host only) or ``HOST:PORT`` means; ``option`` is
+    named in errors.
 
     Raises:
         ConfigError: it means none.
@@ -89,13 +89,13 @@ def place(text: str, option: str = "--http") -> ListenAddress:
 
 
 class HttpEndpoints:
-    """A page at ``http``, figures at ``metrics``; None: not that."""
+    """A page at ``http``, metrics at ``metrics``; None: not that."""
 
     def __init__(
         self, http: ListenAddress | None, metrics: ListenAddress | None
     ) -> None:
         """Raises:
-        PubSubError: figures need a library that is not there.
+        PubSubError: metrics need a library that is not installed.
         """
         self.http = http
         self.metrics = metrics
@@ -125,10 +125,10 @@ class HttpEndpoints:
             if self.metrics is not None:
                 from pubsub_broker.monitoring import prometheus
 
-                def figures() -> Response:
+                def metrics_page() -> Response:
                     return Response(*prometheus.exposition(source.get()))
 
-                server = HttpServer(*self.metrics, {"/metrics": figures})
+                server = HttpServer(*self.metrics, {"/metrics": metrics_page})
                 servers.enter_context(server)
                 _log.info(
                     "metrics: http://%s:%d/metrics", self.metrics.host, server.port

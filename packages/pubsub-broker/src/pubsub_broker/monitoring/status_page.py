@@ -1,4 +1,4 @@
-"""The page that shows a broker at work: its parts over HTTP."""
+"""The status page and its data, as HTTP answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A status report as a screen of a terminal; only where rich is installed."""
+"""A status report as a terminal screen; needs rich."""
 
 from __future__ import annotations
 

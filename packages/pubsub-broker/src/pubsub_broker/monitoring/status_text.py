@@ -1,8 +1,14 @@
-"""A status report as text for people."""
+"""A status report as text."""
 
 from __future__ import annotations
 
-from pubsub_broker.monitoring.status_view import Topic, count, in_order, slow, topics_of
+from pubsub_broker.monitoring.status_view import (
+    Topic,
+    count,
+    in_order,
+    losing_subscribers,
+    topics_of,
+)
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_common.protocol.messages import ClientStatus, Status
 
@@ -19,7 +25,7 @@ def render(status: Status, rate: float | None = None) -> str:
     if topics:
         lines.append(f"topics: {len(topics)}")
         lines += [f"  {_topic(topic)}" for topic in topics]
-    losers = slow(status)
+    losers = losing_subscribers(status)
     if losers:
         lines.append(f"slow consumers: {len(losers)}")
         lines += [

@@ -1,4 +1,4 @@
-"""Who publishes and who receives what, by a status report."""
+"""Topics and clients of a status report, prepared for text, page and metrics."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _COPIED: Final = tuple(
 )
 
 
-class View(msgspec.Struct):
+class PageView(msgspec.Struct):
     """A report for a page, with what it draws worked out, and bounded."""
 
     epoch: int
@@ -124,7 +124,7 @@ def published(topics: Iterable[Topic]) -> float | None:
     return sum(rates) if rates else None
 
 
-def slow(status: Status) -> list[ClientStatus]:
+def losing_subscribers(status: Status) -> list[ClientStatus]:
     """Who has lost events, most first."""
     losers = [client for client in status.clients if client.lost]
     return sorted(losers, key=lambda client: -sum(client.lost.values()))
@@ -145,7 +145,7 @@ def in_order(clients: Iterable[ClientStatus]) -> list[ClientStatus]:
     return sorted(clients, key=lambda each: (each.role, each.address, each.session))
 
 
-def view_of(status: Status) -> View:
+def view_of(status: Status) -> PageView:
     """The report for a page. Of too many clients and topics, those with losses are
     shown, then the fastest topics."""
     status = msgspec.structs.replace(status, clients=in_order(status.clients))
@@ -161,7 +161,7 @@ def view_of(status: Status) -> View:
     def places(old: list[int]) -> list[int]:
         return [shown[place] for place in old if place in shown]
 
-    return View(
+    return PageView(
         epoch=status.epoch,
         model=status.model,
         uptime_s=status.uptime_s,

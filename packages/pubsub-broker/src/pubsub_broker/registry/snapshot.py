@@ -1,5 +1,4 @@
-"""Who was there when the broker was last seen: a file's content, and who of them is
-still expected back.
+"""The content of the snapshot file, and the clients of an earlier run that have not returned.
 
 The file is one JSON object: format, version, the SHA-256 of the content's bytes, and
 the content. The checksum finds what was cut off, mixed up or edited.
@@ -106,7 +105,7 @@ class Expected:
             self._away_s = max(0.0, (clock_ns - snapshot.written_ns) / 1e9)
             self._clients = {client.session: client for client in snapshot.clients}
 
-    def came(self, session: int) -> bool:
+    def returned(self, session: int) -> bool:
         """A client registered under this session; whether it was expected."""
         return self._clients.pop(session, None) is not None
 
@@ -118,7 +117,7 @@ class Expected:
             for client in self._clients.values()
         ]
 
-    def give_up(self, now: float) -> tuple[ClientStatus, ...]:
+    def expire(self, now: float) -> tuple[ClientStatus, ...]:
         """Who has not come in time; from now on nobody is expected. Before that time,
         and without any, nobody."""
         if not self._clients or now < self._until:

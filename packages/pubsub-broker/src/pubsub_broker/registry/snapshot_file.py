@@ -1,4 +1,4 @@
-"""The file in which a broker keeps who is there (``--state``)."""
+"""The file in which a broker keeps its clients (``--state``)."""
 
 from __future__ import annotations
 

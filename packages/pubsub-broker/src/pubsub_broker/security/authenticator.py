@@ -1,4 +1,4 @@
-"""At a secure broker's door: its keys, whom it lets in, what it says of others."""
+"""Decides which keys may connect to a secure broker, and logs violations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pubsub_common.security.zap_server import ZapServer
 _log = logging.getLogger(__name__)
 
 # How often the folder is looked at, for clients that were enrolled or revoked.
-_LOOK_S: Final = 0.5
+_POLL_S: Final = 0.5
 
 
 def _now() -> datetime.datetime:
@@ -43,7 +43,7 @@ class Authenticator:
         self._clients = self._store.clients()
         self._policy = self._store.policy()
         self.grants.update(self._clients.values(), self._policy, _now())
-        self._look_at = 0.0
+        self._poll_at = 0.0
         self._audit = audit
         # The loop's thread and that of the handshakes both take in changes.
         self._lock = threading.Lock()
@@ -64,16 +64,16 @@ class Authenticator:
         policy = "without a policy" if self._policy is None else "with a policy"
         return f"{states.count('ok')} of {len(states)} clients allowed, {policy}"
 
-    def look(self, now: float) -> set[str] | None:
+    def poll_changes(self, now: float) -> set[str] | None:
         """Take in what has changed, if it is time to; the keys of those that may do
         something else than before, None when nobody's rights are others. ``now`` is
         monotonic."""
-        if now < self._look_at:
+        if now < self._poll_at:
             return None
-        self._look_at = now + _LOOK_S
+        self._poll_at = now + _POLL_S
         with self._lock:
-            self._read_anew()
-            self._judge()
+            self._reload()
+            self._apply()
             changed, self._changed = self._changed, None
         return changed
 
@@ -82,15 +82,15 @@ class Authenticator:
         if self.grants.allows(key):
             return True
         with self._lock:
-            if self._read_anew():  # it may have been enrolled just now
-                self._judge()
+            if self._reload():  # it may have been enrolled just now
+                self._apply()
         if self.grants.allows(key):
             return True
         who = self.grants.describe(key, _now())
         self._audit.warn(address, "key", f"rejected {who}")
         return False
 
-    def refused(self, key: str, what: str, address: str) -> None:
+    def subscription_refused(self, key: str, what: str, address: str) -> None:
         """Somebody subscribed to what it may not have, and was hung up on."""
         name = self.grants.describe(key, _now())
         self._audit.warn(
@@ -99,7 +99,7 @@ class Authenticator:
             f"disconnected {name}: not authorized to subscribe to {what}",
         )
 
-    def forged(self, key: str, address: str) -> None:
+    def message_forged(self, key: str, address: str) -> None:
         """A publisher sent what is not in its own name, and was dropped."""
         name = self.grants.describe(key, _now())
         self._audit.warn(
@@ -108,7 +108,7 @@ class Authenticator:
             f"dropped a message that {name} sent as another publisher",
         )
 
-    def _read_anew(self) -> bool:
+    def _reload(self) -> bool:
         """Read the folder, if it was changed, and whether it was. The caller holds the
         lock."""
         stamp = self._store.stamp()
@@ -134,7 +134,7 @@ class Authenticator:
         _log.info("reloaded keys and policy: %s", self.describe())
         return True
 
-    def _judge(self) -> None:
+    def _apply(self) -> None:
         """Let hold what was read, at this time. The caller holds the lock."""
         changed = self.grants.update(self._clients.values(), self._policy, _now())
         if changed is not None:

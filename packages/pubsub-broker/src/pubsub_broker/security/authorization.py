@@ -1,4 +1,4 @@
-"""What a client may do: where the broker is secure, what its grant says."""
+"""Checks requests of clients against their grants."""
 
 from __future__ import annotations
 

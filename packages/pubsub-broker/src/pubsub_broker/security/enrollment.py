@@ -1,4 +1,4 @@
-"""Which clients are enrolled: their public keys, and until when they hold."""
+"""The enrolled clients: their public keys, and how long these are valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who else may write where the broker's keys are: nobody.
+"""Checks that nobody else can write where the broker's keys are.
 
 Whoever may write in the folder can enroll itself, though every file in it is for its owner
 only: it may put another file in the place of one.

@@ -1,4 +1,4 @@
-"""Whom the broker trusts with what, at this moment.
+"""What each enrolled key may do, at this moment.
 
 One thread updates it; others (the forwarders', that of the handshakes) ask meanwhile.
 """

@@ -1,10 +1,10 @@
-"""The folder of a secure broker: its keys, its clients, their rights.
+"""The folder of a secure broker: its keys, its enrolled clients and its policy.
 
 ::
 
     DIR/broker.keys     the broker's key pair (secret)
-    DIR/clients.toml    who is enrolled (`keyring`)
-    DIR/policy.toml     who may do what (`policy`); may be missing
+    DIR/clients.toml    the enrolled clients (`enrollment`)
+    DIR/policy.toml     what they may do (`policy`); may be missing
     DIR/NAME.keys       what `enroll NAME` made, to be moved to the client (secret)
 """
 

@@ -1,4 +1,4 @@
-"""Who may publish and subscribe what, where the broker is secure.
+"""The policy of a secure broker: which client may publish and subscribe which topics.
 
 A policy is TOML. Clients by name, ``"*"`` for those that have no table of their own;
 topics may hold wildcards as in subscriptions::

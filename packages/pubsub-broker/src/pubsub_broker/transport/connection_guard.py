@@ -1,4 +1,4 @@
-"""At the control port: limits for each address, and closing connections."""
+"""Limits what each address may do at the control port, and closes its connections."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ConnectionGuard(HandshakeMonitor):
         if address is None:
             return True
         size = len(received.data)
-        return self._obey(
+        return self._apply(
             self._limiter.message(address, received.peer, size, now), received
         )
 
@@ -71,11 +71,11 @@ class ConnectionGuard(HandshakeMonitor):
         """When `tick` is due; None while nothing is."""
         return self._limiter.next_deadline()
 
-    def _came(self, fd: int, address: str, now: float) -> None:
+    def _connected(self, fd: int, address: str, now: float) -> None:
         if not self._limiter.connected(address, now):
-            self._end(fd, address)
+            self._disconnect(fd, address)
 
-    def _left(self, address: str) -> None:
+    def _disconnected(self, address: str) -> None:
         self._limiter.disconnected(address)
 
     def _admits_kind(
@@ -86,13 +86,13 @@ class ConnectionGuard(HandshakeMonitor):
         verdict = self._limiter.request(
             received.address, received.peer, kind, now, clients
         )
-        return self._obey(verdict, received)
+        return self._apply(verdict, received)
 
-    def _obey(self, verdict: Verdict, received: ReceivedMessage) -> bool:
+    def _apply(self, verdict: Verdict, received: ReceivedMessage) -> bool:
         if verdict is Verdict.CLOSE and received.address is not None:
             fd = received.descriptor()
             if fd is not None:
-                self._end(fd, received.address)
+                self._disconnect(fd, received.address)
         if verdict is Verdict.SERVE:
             return True
         self.refused += 1
@@ -103,7 +103,7 @@ class ConnectionGuard(HandshakeMonitor):
         connection = self._connection(fd)
         return None if connection is None else connection.remote[0]
 
-    def _end(self, fd: int, address: str) -> None:
+    def _disconnect(self, fd: int, address: str) -> None:
         """End the connection of ``address`` on ``fd``; libzmq then drops that peer. Should
         it have closed the descriptor and opened it for something else meanwhile, that
         is left alone, unless it is a connection of the same address to our port: limits

@@ -1,4 +1,4 @@
-"""The broker's control port: messages in and out, as bytes."""
+"""The broker's control socket: messages in and out, as bytes."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _FAREWELL_S: Final = 1.0
 _CONTROL_QUEUE: Final = 1000
 # What a connection may have waiting here, in libzmq and in the kernel: a client has a
 # message or two, and the rest of a flood is better left on the other side.
-_WAITING: Final = 100
-_WAITING_BYTES: Final = 128 * 1024
+_RECEIVE_QUEUE: Final = 100
+_RECEIVE_BUFFER_BYTES: Final = 128 * 1024
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
 # Of whom it is remembered whose they are.
 _MAX_CONNECTIONS: Final = 100_000
-# For a client that is to be hung up on to read why.
-_LAST_WORD_S: Final = 0.2
+# For a client that is to be disconnected to read why.
+_DISCONNECT_DELAY_S: Final = 0.2
 # A broker that forwards has two of libzmq's threads, so that events do not wait for what
 # comes in here. Masks, as ZMQ_AFFINITY takes them.
 CONTROL_THREADS: Final = 0b01
@@ -73,14 +73,14 @@ class ControlSocket:
         # Per client. One that does not read loses pushes, which it notices by the
         # next revision, instead of filling the memory.
         self.socket.set_hwm(_CONTROL_QUEUE)
-        self.socket.setsockopt(zmq.RCVHWM, _WAITING)
-        self.socket.setsockopt(zmq.RCVBUF, _WAITING_BYTES)
+        self.socket.setsockopt(zmq.RCVHWM, _RECEIVE_QUEUE)
+        self.socket.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_RECEIVED)
         self._secure = pair is not None
         # Those that something came by, with whose they are.
         self._connections: dict[Connection, str] = {}
         # Whose are to end, and when.
-        self._dismissed: list[tuple[float, set[str]]] = []
+        self._to_disconnect: list[tuple[float, set[str]]] = []
         if pair is not None:
             from pubsub_common.security.keys import configure_curve_server
 
@@ -126,16 +126,16 @@ class ControlSocket:
             self._connections[connection] = key
         return key
 
-    def dismiss(self, keys: set[str], now: float) -> None:
+    def disconnect_later(self, keys: set[str], now: float) -> None:
         """End the connections of clients with these keys, once they have read why."""
-        self._dismissed.append((now + _LAST_WORD_S, keys))
+        self._to_disconnect.append((now + _DISCONNECT_DELAY_S, keys))
 
     def tick(self, now: float) -> None:
         """End connections whose time has come."""
-        while self._dismissed and self._dismissed[0][0] <= now:
-            self._hang_up(self._dismissed.pop(0)[1])
+        while self._to_disconnect and self._to_disconnect[0][0] <= now:
+            self._disconnect(self._to_disconnect.pop(0)[1])
 
-    def _hang_up(self, keys: set[str]) -> None:
+    def _disconnect(self, keys: set[str]) -> None:
         for connection, key in list(self._connections.items()):
             if key in keys:
                 del self._connections[connection]

@@ -1,4 +1,4 @@
-"""Handshakes that fail at a port of the broker, and whose they were.
+"""Watches the handshakes at one port of the broker, and tells whose failed.
 
 libzmq tells the address of a connection only by its descriptor, and only before and after
 the failure: so what was accepted is remembered, and a failure is that of the connection
@@ -23,8 +23,8 @@ _EVENTS: Final = (
 )
 # Comings and goings looked at in a row, before anything else has its turn.
 _BURST: Final = 256
-_GONE: Final = "an unknown address"
-_SILENT: Final = (
+_UNKNOWN_ADDRESS: Final = "an unknown address"
+_NO_KEY_SENT: Final = (
     "closed before sending a CURVE key (client without keys, or a port scan)"
 )
 _CRYPTOGRAPHIC: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
@@ -56,7 +56,7 @@ class HandshakeMonitor:
         self._failed: str | None = None
         self.socket = self._monitor.socket
 
-    def watch(self, now: float) -> list[tuple[str, str]]:
+    def read_failures(self, now: float) -> list[tuple[str, str]]:
         """Take note of connections that came and went; returns those whose handshake
         failed: an IP address and what happened."""
         failures = []
@@ -65,18 +65,18 @@ class HandshakeMonitor:
                 self._failed = describe(value, secure=self._secure)
                 continue
             if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._failed = _SILENT
+                self._failed = _NO_KEY_SENT
                 continue
             before = self._addresses.pop(value, None)
             if before is not None:
-                self._left(before)
+                self._disconnected(before)
             if event == zmq.EVENT_ACCEPTED:
                 address = self._address_of(value)
                 if address is not None:  # else it is gone already
                     self._addresses[value] = address
-                    self._came(value, address, now)
+                    self._connected(value, address, now)
             elif self._failed is not None:
-                failures.append((before or _GONE, self._failed))
+                failures.append((before or _UNKNOWN_ADDRESS, self._failed))
                 self._failed = None
         return failures
 
@@ -89,8 +89,8 @@ class HandshakeMonitor:
         connection = connection_at(fd)
         return None if connection is None else connection.remote[0]
 
-    def _came(self, fd: int, address: str, now: float) -> None:
+    def _connected(self, fd: int, address: str, now: float) -> None:
         """A connection was accepted."""
 
-    def _left(self, address: str) -> None:
+    def _disconnected(self, address: str) -> None:
         """A connection of this address has ended."""
