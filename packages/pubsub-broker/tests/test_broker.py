@@ -1025,7 +1025,7 @@ def test_it_says_which_subscriber_it_waits_for(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(event_log, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(event_log, "_STALL_S", 0.01)
     broker = run(centralized=True, overflow="block", queue_limit=10)
     source = Source(context, broker, "A")
     slow = SlowSink(context, broker, "A")

@@ -282,7 +282,7 @@ def test_a_publisher_that_took_leave_does_not_go_on_for_ever(
     make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Decentralized: should the broker have forgotten it, nobody would revoke it."""
-    monkeypatch.setattr(direct, "_PARTING_S", 0.5)
+    monkeypatch.setattr(direct, "_MAX_DRAIN_S", 0.5)
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")

@@ -51,8 +51,8 @@ def test_what_is_written_is_read(entries: dict[str, Any]) -> None:
         ("a = 1", "not a client"),
         ("[a]\nenrolled = 2027-01-01T00:00:00Z", "public is not a key"),
         (f"[a]\npublic = '{key(1)}'", "enrolled is missing"),
-        (f"[a]\npublic = '{key(1)}'\nenrolled = 'yes'", "is no time"),
-        (f"[a]\npublic = '{key(1)}'\nenrolled = 2027-01-01", "is no time"),
+        (f"[a]\npublic = '{key(1)}'\nenrolled = 'yes'", "is not a time"),
+        (f"[a]\npublic = '{key(1)}'\nenrolled = 2027-01-01", "is not a time"),
         (f"[a]\npublic = '{key(1)}'\ncolour = 1", "not a client"),
         (f"['a b']\npublic = '{key(1)}'", "not a name for a client"),
         (
