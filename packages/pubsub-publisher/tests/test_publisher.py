@@ -802,7 +802,7 @@ def test_a_subscription_whose_wake_up_was_swallowed_is_found_a_little_later(
     publisher = new_publisher("A", "other")
     control = publisher._control
     assert control is not None
-    serve = control._service
+    serve = control._on_wake
     turns, gate = 0, threading.Event()
 
     def serve_and_wait() -> float | None:
@@ -812,7 +812,7 @@ def test_a_subscription_whose_wake_up_was_swallowed_is_found_a_little_later(
         gate.wait(WAIT_S)  # until then the thread does not see the descriptor
         return again_s
 
-    monkeypatch.setattr(control, "_service", serve_and_wait)
+    monkeypatch.setattr(control, "_on_wake", serve_and_wait)
     publisher._event_socket.drain_at_ns = 2**63  # the sending thread does not drain
     publisher.publish_event("other", b"")
     wait_for(lambda: turns, "a turn of the control thread")

@@ -173,7 +173,7 @@ class World:
         if message is None:
             return
         if self.broker is None:
-            member.core.unsent(self.now)
+            member.core.send_failed(self.now)
         else:
             self.to_broker.append((member.peer, messages.encode(message)))
 
@@ -609,7 +609,7 @@ def test_registering_says_who_the_client_is_each_time(world: World) -> None:
     world.start_broker()
     member = world.add("s", "subscriber", "A", "B")
     first, _ = member.core.tick(0.0)
-    member.core.unsent(0.0)
+    member.core.send_failed(0.0)
     second, _ = member.core.tick(1.0)
 
     assert isinstance(first, Register)

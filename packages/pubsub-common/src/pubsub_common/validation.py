@@ -1,4 +1,4 @@
-"""Checks of numbers that roles are made with. Core."""
+"""Checks numbers in the arguments of roles."""
 
 from __future__ import annotations
 

@@ -135,15 +135,15 @@ def connect(
     recorder: Recorder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Connect]:
-    """Makes clients that are closed at the end; these brokers do not say goodbye."""
-    monkeypatch.setattr(control_client, "_LEAVE_ANSWER_S", 0.01)
+    """Makes clients that are closed at the end; these brokers send no farewell."""
+    monkeypatch.setattr(control_client, "_DISCONNECT_REPLY_S", 0.01)
     monkeypatch.setattr(session, "REGISTER_RETRY_S", 0.01)
     clients: list[ControlClient] = []
 
     def make(
         endpoint: str,
         *,
-        service: Callable[[], float | None] = lambda: None,
+        on_wake: Callable[[], float | None] = lambda: None,
         input_fd: int | None = None,
         start: bool = True,
     ) -> ControlClient:
@@ -152,7 +152,7 @@ def connect(
             endpoint,
             IDENTITY,
             recorder,
-            service=service,
+            on_wake=on_wake,
             input_fd=input_fd,
         )
         clients.append(client)
@@ -189,7 +189,6 @@ def test_a_client_registers_and_gets_the_answer(
         None,
     )
     assert reply.session == SESSION
-    assert client.lease_s == LONG_LEASE_S
     assert client.error is None
     assert recorder.wait_for(Accepted) == [Accepted(reply, again=False)]
 
@@ -226,7 +225,7 @@ def test_requests_to_an_absent_broker_do_not_pile_up(
 ) -> None:
     port = free_port()
     turns = threading.Semaphore(0)
-    connect(f"tcp://127.0.0.1:{port}", service=turns.release)
+    connect(f"tcp://127.0.0.1:{port}", on_wake=turns.release)
     for _ in range(20):  # each turn of the thread tries to register
         assert turns.acquire(timeout=WAIT_S)
 
@@ -295,7 +294,7 @@ def test_a_wait_for_the_broker_ends_when_the_client_is_stopped(
     connect: Connect,
 ) -> None:
     stopped = threading.Event()
-    client = connect(f"tcp://127.0.0.1:{free_port()}", service=stopped.set)
+    client = connect(f"tcp://127.0.0.1:{free_port()}", on_wake=stopped.set)
 
     with pytest.raises(NotReady, match="stopped before a broker answered"):
         client.wait_registered(WAIT_S, stopped=stopped.is_set)
@@ -358,20 +357,20 @@ def test_waiting_for_the_broker_is_mentioned_once(
     ]
 
 
-def test_who_leaves_while_the_broker_registers_it_takes_leave_all_the_same(
+def test_a_client_that_leaves_while_the_broker_registers_it_disconnects(
     broker: FakeBroker, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else others would be told of it, and the broker would keep it for a lease."""
     client = connect(broker.endpoint)
-    monkeypatch.setattr(control_client, "_LEAVE_ANSWER_S", WAIT_S)
+    monkeypatch.setattr(control_client, "_DISCONNECT_REPLY_S", WAIT_S)
     begun = threading.Event()
-    take_leave = client._take_leave
+    disconnect = client._disconnect
 
-    def take_leave_now(poller: select.poll) -> None:
+    def disconnect_now(poller: select.poll) -> None:
         begun.set()
-        take_leave(poller)
+        disconnect(poller)
 
-    monkeypatch.setattr(client, "_take_leave", take_leave_now)
+    monkeypatch.setattr(client, "_disconnect", disconnect_now)
     request = broker.receive(Register)
 
     leaving = threading.Thread(target=client.close, args=({},))
@@ -379,9 +378,9 @@ def test_who_leaves_while_the_broker_registers_it_takes_leave_all_the_same(
     assert begun.wait(WAIT_S)
     broker.accept(request)
 
-    farewell = broker.receive(Disconnect)
-    assert farewell.session == SESSION
-    broker.send(Disconnected(id=farewell.id))
+    request = broker.receive(Disconnect)
+    assert request.session == SESSION
+    broker.send(Disconnected(id=request.id))
     leaving.join(WAIT_S)
     assert not leaving.is_alive()
 
@@ -454,7 +453,7 @@ def test_a_silent_broker_is_lost_and_asked_again(
     assert "does not answer" in caplog.text
 
 
-def test_a_goodbye_is_told_and_the_broker_asked_again(
+def test_a_farewell_is_reported_and_the_broker_asked_again(
     broker: FakeBroker,
     connect: Connect,
     recorder: Recorder,
@@ -466,7 +465,7 @@ def test_a_goodbye_is_told_and_the_broker_asked_again(
 
     assert recorder.wait_for(BrokerLost) == [BrokerLost(farewell=True)]
     assert broker.receive(Register).session == SESSION
-    assert "said goodbye" in caplog.text
+    assert "is shutting down" in caplog.text
 
 
 def test_a_push_reaches_the_role(
@@ -483,7 +482,7 @@ def test_a_push_reaches_the_role(
 @pytest.mark.parametrize(
     "nonsense", [b"", b"\xff\0", b"{}", b"[" * 100_000, b'{"type":"heartbeat","id":1}']
 )
-def test_nonsense_from_the_broker_is_passed_over(
+def test_invalid_messages_of_the_broker_are_ignored(
     broker: FakeBroker,
     connect: Connect,
     caplog: pytest.LogCaptureFixture,
@@ -504,15 +503,15 @@ def test_nonsense_from_the_broker_is_passed_over(
     )
 
     assert client.wait_registered(WAIT_S).session == SESSION
-    assert caplog.text.count("what is no reply") == 1
+    assert caplog.text.count("an invalid control message") == 1
 
 
 # Work beside the user's thread
 
 
-def test_a_wake_has_the_service_called(connect: Connect, broker: FakeBroker) -> None:
+def test_a_wake_has_on_wake_called(connect: Connect, broker: FakeBroker) -> None:
     called = threading.Semaphore(0)
-    client = connect(broker.endpoint, service=called.release)
+    client = connect(broker.endpoint, on_wake=called.release)
     broker.register()
     client.wait_registered(WAIT_S)
     while called.acquire(blocking=False):
@@ -532,7 +531,7 @@ def test_the_service_is_called_again_when_it_wants_to_be(
         called.release()
         return 0.001
 
-    connect(broker.endpoint, service=service)
+    connect(broker.endpoint, on_wake=service)
     broker.register()
 
     for _ in range(20):
@@ -554,7 +553,7 @@ def test_a_watched_descriptor_has_the_service_called(
             return
         drained.set()
 
-    client = connect(broker.endpoint, service=service, input_fd=read_fd)
+    client = connect(broker.endpoint, on_wake=service, input_fd=read_fd)
     try:
         broker.register()
         client.wait_registered(WAIT_S)
@@ -578,25 +577,25 @@ def test_leaving_tells_the_broker_how_far_each_topic_went(
 
     client.close({"A": 10})
 
-    goodbye = broker.receive(Disconnect)
-    assert (goodbye.session, goodbye.next_sequences) == (SESSION, {"A": 10})
+    request = broker.receive(Disconnect)
+    assert (request.session, request.next_sequences) == (SESSION, {"A": 10})
 
 
 def test_leaving_ends_with_the_brokers_answer(
     broker: FakeBroker, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control_client, "_LEAVE_ANSWER_S", 10 * WAIT_S)
+    monkeypatch.setattr(control_client, "_DISCONNECT_REPLY_S", 10 * WAIT_S)
     client = connect(broker.endpoint)
     broker.register()
     client.wait_registered(WAIT_S)
     closer = threading.Thread(target=client.close, args=({},))
     closer.start()
 
-    goodbye = broker.receive(Disconnect)
+    request = broker.receive(Disconnect)
     broker.send(b"nonsense")
-    broker.send(Alive(id=goodbye.id, epoch=broker.epoch, known=True))
-    broker.send(Disconnected(id=goodbye.id + 1))
-    broker.send(Disconnected(id=goodbye.id))
+    broker.send(Alive(id=request.id, epoch=broker.epoch, known=True))
+    broker.send(Disconnected(id=request.id + 1))
+    broker.send(Disconnected(id=request.id))
 
     closer.join(WAIT_S)
     assert not closer.is_alive()
@@ -622,7 +621,7 @@ def test_a_client_that_was_not_started_can_be_closed(connect: Connect) -> None:
     connect(f"tcp://127.0.0.1:{free_port()}", start=False).close({})
 
 
-def test_closing_twice_says_goodbye_once(broker: FakeBroker, connect: Connect) -> None:
+def test_closing_twice_disconnects_once(broker: FakeBroker, connect: Connect) -> None:
     client = connect(broker.endpoint)
     broker.register()
     client.wait_registered(WAIT_S)

@@ -10,6 +10,7 @@ from pubsub_common.client.session import (
     Accepted,
     BrokerLost,
     ClientSession,
+    HeartbeatInputs,
     Identity,
     Postponed,
     PublishersUpdated,
@@ -77,9 +78,11 @@ def due_heartbeat(client: ClientSession, now: float) -> Heartbeat:
     return message
 
 
-def joined(now: float = 0.0, **reply: Any) -> ClientSession:
+def joined(
+    now: float = 0.0, heartbeat: HeartbeatInputs | None = None, **reply: Any
+) -> ClientSession:
     """A client that has registered at ``now``."""
-    client = ClientSession(IDENTITY, now)
+    client = ClientSession(IDENTITY, now, heartbeat)
     client.receive(registered(due_register(client, now), **reply), now)
     assert client.registered
     return client
@@ -123,7 +126,7 @@ def test_without_a_connection_it_tries_again_shortly() -> None:
     client = ClientSession(IDENTITY, 0.0)
     due_register(client, 0.0)
 
-    client.unsent(0.0)
+    client.send_failed(0.0)
 
     assert client.next_deadline() == REGISTER_RETRY_S
     assert due_register(client, REGISTER_RETRY_S).session is None
@@ -132,7 +135,7 @@ def test_without_a_connection_it_tries_again_shortly() -> None:
 def test_with_a_connection_what_could_not_be_sent_is_due_at_once() -> None:
     client = ClientSession(IDENTITY, 0.0)
     due_register(client, 0.0)
-    client.unsent(0.0)
+    client.send_failed(0.0)
 
     client.connected(0.1)
 
@@ -143,7 +146,7 @@ def test_with_a_connection_what_could_not_be_sent_is_due_at_once() -> None:
 def test_a_connection_does_not_hurry_what_was_sent() -> None:
     client = ClientSession(IDENTITY, 0.0)
     due_register(client, 0.0)
-    client.unsent(0.0)
+    client.send_failed(0.0)
     client.connected(0.1)
     due_register(client, 0.1)
 
@@ -155,7 +158,7 @@ def test_a_connection_does_not_hurry_what_was_sent() -> None:
 def test_a_retry_that_was_sent_is_not_sent_once_more() -> None:
     client = ClientSession(IDENTITY, 0.0)
     due_register(client, 0.0)
-    client.unsent(0.0)
+    client.send_failed(0.0)
     due_register(client, REGISTER_RETRY_S)  # sent, before `connected` was asked
 
     client.connected(REGISTER_RETRY_S)
@@ -305,36 +308,45 @@ def test_every_request_has_its_own_id() -> None:
     assert len(set(ids)) == 3
 
 
-def told(client: ClientSession, now: float, **numbers: int) -> dict[str, int] | None:
-    """What a heartbeat at ``now`` tells of these next sequence numbers."""
-    message, _ = client.tick(now, published=lambda: numbers)
-    assert isinstance(message, Heartbeat)
-    client.receive(Alive(id=message.id, epoch=EPOCH, known=True), now)
-    return message.published
+class PublisherSession:
+    """A registered client with next sequence numbers."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        inputs = HeartbeatInputs(published=lambda: self._numbers)
+        self.client = joined(0.0, inputs)
+
+    def told(self, now: float, **numbers: int) -> dict[str, int] | None:
+        """What a heartbeat at ``now`` tells of these next sequence numbers."""
+        self._numbers = numbers
+        message = due_heartbeat(self.client, now)
+        self.client.receive(Alive(id=message.id, epoch=EPOCH, known=True), now)
+        return message.published
 
 
 def test_a_heartbeat_tells_the_numbers_that_have_changed() -> None:
-    client = joined(0.0)
-    assert told(client, 2.0, A=10, B=0) == {"A": 10}
-    assert told(client, 4.0, A=10, B=0) == {}
-    assert told(client, 6.0, A=12, B=3) == {"A": 12, "B": 3}
-    assert due_heartbeat(client, 8.0).published is None
+    publisher = PublisherSession()
+    assert publisher.told(2.0, A=10, B=0) == {"A": 10}
+    assert publisher.told(4.0, A=10, B=0) == {}
+    assert publisher.told(6.0, A=12, B=3) == {"A": 12, "B": 3}
+    assert due_heartbeat(joined(), 2.0).published is None
 
 
 def test_numbers_in_a_heartbeat_that_was_not_sent_are_told_again() -> None:
-    client = joined(0.0)
-    assert told(client, 2.0, A=10, B=1) == {"A": 10, "B": 1}
-    assert told(client, 4.0, A=11, B=1) == {"A": 11}
-    client.unsent(4.0)
-    assert told(client, 4.0 + REGISTER_RETRY_S, A=11, B=1) == {"A": 11}
+    publisher = PublisherSession()
+    assert publisher.told(2.0, A=10, B=1) == {"A": 10, "B": 1}
+    assert publisher.told(4.0, A=11, B=1) == {"A": 11}
+    publisher.client.send_failed(4.0)
+    assert publisher.told(4.0 + REGISTER_RETRY_S, A=11, B=1) == {"A": 11}
 
 
 def test_a_broker_that_it_registers_with_again_is_told_all_numbers() -> None:
-    client = joined(0.0)
-    assert told(client, 2.0, A=10, B=1) == {"A": 10, "B": 1}
+    publisher = PublisherSession()
+    client = publisher.client
+    assert publisher.told(2.0, A=10, B=1) == {"A": 10, "B": 1}
     client.receive(Alive(id=9, epoch=EPOCH + 1, known=False), 3.0)
     client.receive(registered(due_register(client, 3.0), epoch=EPOCH + 1), 3.0)
-    assert told(client, 5.0, A=10, B=1) == {"A": 10, "B": 1}
+    assert publisher.told(5.0, A=10, B=1) == {"A": 10, "B": 1}
 
 
 def test_numbers_and_latency_are_asked_for_only_when_they_are_told() -> None:
@@ -349,13 +361,14 @@ def test_numbers_and_latency_are_asked_for_only_when_they_are_told() -> None:
         asked.append("latency")
         return figures
 
-    client = ClientSession(IDENTITY, 0.0)
-    register, _ = client.tick(0.0, published=published, latency=latency)
+    inputs = HeartbeatInputs(published=published, latency=latency)
+    client = ClientSession(IDENTITY, 0.0, inputs)
+    register, _ = client.tick(0.0)
     assert isinstance(register, Register)
     client.receive(registered(register), 0.0)
-    client.tick(0.1, published=published, latency=latency)
+    client.tick(0.1)
     assert asked == []
-    heartbeat, _ = client.tick(2.0, published=published, latency=latency)
+    heartbeat, _ = client.tick(2.0)
     assert isinstance(heartbeat, Heartbeat)
     assert heartbeat.latency == figures
     assert asked == ["published", "latency"]
@@ -529,20 +542,20 @@ def test_a_publisher_that_leaves_tells_how_far_each_topic_went() -> None:
 
 def test_whether_an_answer_is_on_its_way_is_known() -> None:
     client = ClientSession(IDENTITY, 0.0)
-    assert not client.asking
+    assert not client.registering
     due_register(client, 0.0)
-    client.unsent(0.0)
-    assert not client.asking, "nothing was asked"
+    client.send_failed(0.0)
+    assert not client.registering, "nothing was asked"
 
     request = due_register(client, 1.0)
-    assert client.asking
+    assert client.registering
     client.receive(registered(request), 1.1)
-    assert not client.asking
+    assert not client.registering
 
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)
     client.receive(Error(id=request.id, code=messages.TOO_FAST, detail="later"), 0.1)
-    assert not client.asking
+    assert not client.registering
 
 
 def test_one_that_never_registered_leaves_without_a_word() -> None:

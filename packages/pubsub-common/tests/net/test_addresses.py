@@ -17,7 +17,6 @@ from pubsub_common.net.addresses import (
     interface_addresses,
     resolve,
 )
-from pubsub_common.protocol import endpoints
 
 LOOPBACK = {"lo": "127.0.0.1"}
 
@@ -129,11 +128,6 @@ def test_towards_a_peer_the_route_decides(
         assert host_address("10.0.0.1") == source
     assert fake.peer is not None
     assert fake.closed
-
-
-def test_the_parsers_of_addresses_are_found_here_too() -> None:
-    assert addresses.validate_host is endpoints.validate_host
-    assert addresses.parse_address is endpoints.parse_address
 
 
 # Names

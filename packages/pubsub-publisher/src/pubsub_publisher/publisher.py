@@ -20,6 +20,7 @@ from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.session import (
     Accepted,
     GrantsUpdated,
+    HeartbeatInputs,
     Identity,
     Rejected,
     SessionUpdate,
@@ -34,7 +35,7 @@ from pubsub_common.net.sockets import (
     terminate_context,
     wait_until_sent,
 )
-from pubsub_common.protocol.endpoints import broker_endpoint
+from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
 from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.pacing.precise_sleep import sleep_until
 from pubsub_publisher.pacing.schedule import Schedule
@@ -154,7 +155,7 @@ class Publisher:
         self.bind_port = bind_port
         self.address = ""
         self.session = -1
-        self._given_address = addresses.validate_host(address) if address else None
+        self._given_address = validate_host(address) if address else None
         self._clock = clock
         self._now_ns = clock_ns(clock)
         self._connect_timeout_s = connect_timeout_s
@@ -245,10 +246,10 @@ class Publisher:
             endpoint(self._broker_ip, self._broker_port),
             self._identity(),
             self._on_session_update,
-            service=self._serve,
+            on_wake=self._serve,
             input_fd=self._event_socket.fd,
             keys=self._keys,
-            published=self._topics.published,
+            heartbeat=HeartbeatInputs(published=self._topics.published),
         )
         self._event_socket.wake = self._control.wake
         self._control.start()

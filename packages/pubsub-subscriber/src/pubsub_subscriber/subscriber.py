@@ -28,6 +28,7 @@ from pubsub_common.client.clock_offset import SAME_CLOCK
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.session import (
     Accepted,
+    HeartbeatInputs,
     Identity,
     PublishersUpdated,
     Rejected,
@@ -41,7 +42,7 @@ from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.net import addresses
 from pubsub_common.net.sockets import Waker, endpoint, new_context, terminate_context
 from pubsub_common.protocol.batches import Batch
-from pubsub_common.protocol.endpoints import broker_endpoint
+from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
 from pubsub_common.protocol.sequence import Counts, Gap
@@ -155,7 +156,7 @@ class Subscriber:
         self.centralized = centralized
         self.latencies = LatencyHistogram()
         self.session = -1
-        self._given_address = addresses.validate_host(address) if address else None
+        self._given_address = validate_host(address) if address else None
         self._clock = clock
         self._now_ns = clock_ns(clock)
         self._connect_timeout_s = connect_timeout_s
@@ -254,10 +255,11 @@ class Subscriber:
                 "subscriber", self.topics, self.get_host_address(), self._clock, model
             ),
             self._on_session_update,
-            lost=lambda: dict(self._lost),
-            service=self._check_connections,
+            on_wake=self._check_connections,
             keys=self._keys,
-            latency=self._receiver.latency,
+            heartbeat=HeartbeatInputs(
+                lost=lambda: dict(self._lost), latency=self._receiver.latency
+            ),
         )
         self._control.start()
         self._control.wait_registered(

@@ -1,4 +1,4 @@
-"""Scripts that complete a program's options in a shell. Does no input or output.
+"""Shell completion scripts, made from usage texts.
 
 Made from the usage text, so that they never lag behind it.
 """

@@ -1,4 +1,4 @@
-"""Settings in a TOML file, read and written. Shell.
+"""Reads and writes options in a TOML file.
 
 One table for each program, `[publisher]`, `[subscriber]`, `[broker]` and `[driver]`, and
 `[common]` for the options that several programs have, each of which takes what it knows.

@@ -1,4 +1,4 @@
-"""What the console scripts share: options, numbers, logging, exit codes. Shell.
+"""What every console script does: parse options, set up logging, run, and exit with a code.
 
 The usage text of a program is its parser (`pubsub_common.cli.parser`); the option
 lines that several programs have stand here once.

@@ -1,4 +1,4 @@
-"""The lines of usage texts that several console scripts have: options, precedence, exit codes."""
+"""Usage text of the options that several console scripts have."""
 
 from __future__ import annotations
 

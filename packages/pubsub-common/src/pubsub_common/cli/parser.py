@@ -1,4 +1,4 @@
-"""From the words of a command line to options, with where each comes from. Shell.
+"""Parses command lines; adds what the environment and the config file say.
 
 The only user of docopt. Flags go before the environment, the environment before the
 file of settings, and that before the defaults of the usage text.

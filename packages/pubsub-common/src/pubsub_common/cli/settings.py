@@ -1,4 +1,4 @@
-"""A program's options, with where each comes from. Core."""
+"""A program's options, each with the source of its value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end that people ask for: SIGINT and SIGTERM. Shell."""
+"""Stops a program on SIGINT or SIGTERM."""
 
 from __future__ import annotations
 

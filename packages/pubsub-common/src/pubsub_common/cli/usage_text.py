@@ -1,4 +1,4 @@
-"""What a usage text says about its options, as data. Does no input or output.
+"""Parses usage texts into descriptions of their options.
 
 The usage text is the one place where an option is described. docopt reads it to parse
 a command line; files of settings and shell completion need to know more than docopt

@@ -1,4 +1,4 @@
-"""What the asyncio forms of the roles share. Shell.
+"""Base of the asyncio publisher and subscriber.
 
 Both wrap a synchronous object. What waits for the broker (the beginning, the end) runs in a
 thread, once for each object; the rest never blocks, so it runs in the event loop.

@@ -1,4 +1,4 @@
-"""How far this host's clock is from the broker's, and how sure that is. Core.
+"""Estimates the offset between this host's clock and the broker's, and its error.
 
 One exchange has four stamps: sent (client), received and replied (broker), returned
 (client). Whatever the network did, the broker's clock is ahead of the client's by

@@ -1,4 +1,4 @@
-"""How a client stands with its broker: one thread learns it, others wait for it. Shell."""
+"""Registration state of a client, which its control thread updates and others wait for."""
 
 from __future__ import annotations
 

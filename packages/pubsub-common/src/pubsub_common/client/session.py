@@ -1,4 +1,4 @@
-"""The client's half of the control protocol. Core: no socket, no clock.
+"""The client's side of the control protocol, without socket and clock.
 
 Theory of operation
 -------------------
@@ -122,6 +122,20 @@ class Postponed:
     detail: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class HeartbeatInputs:
+    """Where a heartbeat's content comes from; asked only when one is due.
+
+    ``lost`` tells how many events of each topic a subscriber has lost, ``published`` a
+    publisher's next sequence numbers, and ``latency`` that of what a subscriber has
+    received since it was asked last.
+    """
+
+    lost: Callable[[], Mapping[str, int]] = lambda: {}
+    published: Callable[[], Mapping[str, int]] | None = None
+    latency: Callable[[], Latency | None] = lambda: None
+
+
 SessionUpdate = (
     Accepted | PublishersUpdated | GrantsUpdated | Rejected | Postponed | BrokerLost
 )
@@ -130,11 +144,14 @@ SessionUpdate = (
 class ClientSession:
     """State of one client's registration."""
 
-    def __init__(self, identity: Identity, now: float) -> None:
+    def __init__(
+        self, identity: Identity, now: float, heartbeat: HeartbeatInputs | None = None
+    ) -> None:
         self._identity = identity
+        self._inputs = heartbeat or HeartbeatInputs()
         self._next_id = 0
         self._register_id: int | None = None
-        self._asking = False  # and the answer has not come
+        self._registering = False  # and the answer has not come
         self._deadline = now
         self._heard_at = now
         self._registered = False
@@ -153,34 +170,26 @@ class ClientSession:
         return self._registered
 
     @property
-    def asking(self) -> bool:
+    def registering(self) -> bool:
         """Whether the broker was asked to register this client, and has not answered."""
-        return self._asking
+        return self._registering
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None when it never will be (refused)."""
         return None if self._finished else self._deadline
 
     def tick(
-        self,
-        now: float,
-        clock: ClockOffset | None = None,
-        lost: Mapping[str, int] | None = None,
-        published: Callable[[], Mapping[str, int]] | None = None,
-        latency: Callable[[], Latency | None] = lambda: None,
+        self, now: float, clock: ClockOffset | None = None
     ) -> tuple[Register | Heartbeat | None, list[SessionUpdate]]:
         """What is due at ``now``: a message to send, and what the client should know.
-        ``clock`` is what is known of this client's clock, ``lost`` how many events of
-        each topic it has lost. ``published`` and ``latency`` are asked only for a
-        heartbeat: for a publisher's next sequence numbers, and for the latency of what
-        a subscriber has received since it was asked last.
+        ``clock`` is what is known of this client's clock.
 
-        The caller says `unsent` when the message could not be handed to a
+        The caller calls `send_failed` when the message could not be handed to a
         connection; it is then due again shortly.
         """
         if self._finished or now < self._deadline:
             return None, []
-        self._unsent = False  # the caller says so if it is again
+        self._unsent = False
         events: list[SessionUpdate] = []
         if self._registered and now - self._heard_at > self.lease_s:
             self._registered = False
@@ -190,15 +199,16 @@ class ClientSession:
             return self._register(), events
         self._deadline = now + self._heartbeat_s()
         assert self.session is not None
+        published = self._inputs.published
         news = None if published is None else self._changed(published())
         return Heartbeat(
             id=self._take_id(),
             session=self.session,
             revision=self._revision,
             clock=clock,
-            lost=dict(lost or {}),
+            lost=dict(self._inputs.lost()),
             published=news,
-            latency=latency(),
+            latency=self._inputs.latency(),
         ), events
 
     def change(self, identity: Identity, now: float) -> None:
@@ -210,14 +220,14 @@ class ClientSession:
     def finish(self) -> None:
         """This client is done: nothing is due any more."""
         self._finished = True
-        self._registered = self._asking = False
+        self._registered = self._registering = False
 
-    def unsent(self, now: float) -> None:
+    def send_failed(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
         for topic in self._news:
             self._told.pop(topic, None)
         self._unsent = True
-        self._asking = False
+        self._registering = False
         self._deadline = now + REGISTER_RETRY_S
 
     def connected(self, now: float) -> None:
@@ -281,7 +291,7 @@ class ClientSession:
 
     def _register(self) -> Register:
         self._register_id = self._take_id()
-        self._asking = True
+        self._registering = True
         identity = self._identity
         return Register(
             id=self._register_id,
@@ -316,7 +326,7 @@ class ClientSession:
             return []  # the answer to an attempt that was given up
         again = self.session is not None
         self._registered = True
-        self._asking = False
+        self._registering = False
         self.session = reply.session
         self.epoch = reply.epoch
         self.lease_s = reply.lease_s
@@ -341,7 +351,7 @@ class ClientSession:
             self._register_soon(now)
             return []
         asked = error.id == self._register_id and not self._registered
-        self._asking = self._asking and not asked
+        self._registering = self._registering and not asked
         if asked and error.code == messages.TOO_FAST:
             self._deadline = now + REGISTER_LATER_S
             return [Postponed(error.code, error.detail)]

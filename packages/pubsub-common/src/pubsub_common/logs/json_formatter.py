@@ -1,4 +1,4 @@
-"""The log as JSON, one object a line, for programs that collect logs. Shell."""
+"""Formats log records as JSON, one object a line."""
 
 from __future__ import annotations
 

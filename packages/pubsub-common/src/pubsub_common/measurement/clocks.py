@@ -1,4 +1,4 @@
-"""The clocks that stamp events. Shell: the only place that names them.
+"""The clocks that stamp events; no other module names them.
 
 ``realtime`` works across machines as well as they are synchronised.
 ``monotonic`` is shared by all processes and namespaces of one kernel and has no

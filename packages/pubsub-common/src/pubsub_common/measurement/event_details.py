@@ -1,4 +1,4 @@
-"""Measurement details that roles leave behind when asked: a table and a report. Shell.
+"""Writes the files of ``--details`` and ``--report``: a table of events, and a report.
 
 A *details* file is CSV compressed by gzip, one row an event; a *report* is a JSON
 object with counts and figures. Both are made for sweeps, and read by their analysis.

@@ -1,4 +1,4 @@
-"""The latency file that a subscriber writes and the analysis reads. Shell.
+"""Writes the latency file of a subscriber, which the analysis reads.
 
 CSV: a header, then one row per received event in order of receipt::
 

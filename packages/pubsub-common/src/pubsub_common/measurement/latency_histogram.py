@@ -1,4 +1,4 @@
-"""A latency distribution in bounded memory. Core.
+"""A latency histogram in bounded memory.
 
 A log-linear histogram as in HdrHistogram (G. Tene): values below 256 ns are kept
 exactly, larger ones with 8 significant bits, so a percentile is at most 1/128

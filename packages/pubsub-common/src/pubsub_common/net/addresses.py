@@ -1,4 +1,4 @@
-"""Which IP address this host is reached at. Shell: the only user of netifaces.
+"""Finds the IP address of this host; the only user of netifaces.
 
 Asking the resolver for it (``gethostbyname``) fails inside a Mininet host, which shares
 the machine's name and ``/etc/hosts`` but not its interfaces. It is asked for a broker's
@@ -14,16 +14,7 @@ from collections.abc import Mapping
 
 from pubsub_common.defaults import LOOPBACK
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.protocol.endpoints import parse_address, validate_host
-
-__all__ = [
-    "choose_address",
-    "host_address",
-    "interface_addresses",
-    "parse_address",
-    "resolve",
-    "validate_host",
-]
+from pubsub_common.protocol.endpoints import validate_host
 
 # Mininet names a host's interfaces <host>-eth<number>.
 _MININET_INTERFACE = re.compile(r".+-eth\d+\Z")

@@ -1,4 +1,4 @@
-"""A small HTTP server for a page or for figures: answers GET, in threads. Shell.
+"""A small HTTP server that answers GET requests, in threads.
 
 Whoever can reach the port may ask, so everything is bounded: how many ask at a time,
 how long a request may be, and how long asking and answering may take.

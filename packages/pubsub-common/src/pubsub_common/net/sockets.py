@@ -1,4 +1,4 @@
-"""ZeroMQ sockets shared by two threads, and waking a thread that polls. Shell.
+"""ZeroMQ sockets that two threads share, and wakers for threads that poll.
 
 Theory of operation
 -------------------

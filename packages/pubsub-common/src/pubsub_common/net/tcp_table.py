@@ -1,4 +1,4 @@
-"""What Linux tells of TCP connections: reading the text of ``/proc/net/tcp``. Core."""
+"""Parses ``/proc/net/tcp``, Linux's table of TCP connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batch frame: many events of one stream in one ZeroMQ frame. Core.
+"""The batch frame: many events of one stream in one ZeroMQ frame.
 
 One frame::
 

@@ -1,4 +1,4 @@
-"""Hosts and ports as text: what a valid one looks like. Core."""
+"""Validates and parses hosts, ports and addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event frame. Core.
+"""The event frame, and the frames of the ready handshake.
 
 One ZeroMQ frame::
 

@@ -1,4 +1,4 @@
-"""The control messages between clients and the broker. Core.
+"""The control messages between clients and the broker.
 
 One JSON object a message, told apart by ``type``; unknown types and unknown or
 missing fields are errors. A request's ``id`` is repeated by its reply; pushes

@@ -1,4 +1,4 @@
-"""Asking a publisher for events that did not arrive, on the wire. Core.
+"""The frames by which a subscriber requests missing events from a publisher.
 
 A subscriber asks by subscribing to a private topic, as in the ready handshake
 (`pubsub_common.protocol.events`): the question takes the way of its subscriptions, through the

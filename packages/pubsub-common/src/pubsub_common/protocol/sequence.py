@@ -1,4 +1,4 @@
-"""Which events of a stream arrived, and which did not. Core.
+"""Tracks which events of a stream arrived, and which are missing.
 
 A stream is what one publisher session sends on one topic; its events are numbered
 from 0. Arrivals are compared with the highest number seen, not with the last one,

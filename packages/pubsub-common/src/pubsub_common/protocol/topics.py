@@ -1,4 +1,4 @@
-"""Topic names: what one may look like, and how it stands on the wire. Core."""
+"""Validates topic names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subscriptions to many topics at once, by the rules of MQTT (3.1.1, section 4.7). Core.
+"""Subscriptions with wildcards, by the rules of MQTT (3.1.1, section 4.7).
 
 A topic has levels, split by ``/``. In a subscription the level ``+`` stands for any one
 level, and ``#``, as the last one, for any number of levels, none included. A topic that

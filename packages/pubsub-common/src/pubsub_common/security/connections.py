@@ -1,4 +1,4 @@
-"""Which TCP connection a message came by, and ending that connection. Shell.
+"""Finds the TCP connection that a message came by, and closes it.
 
 libzmq has no call to close one peer's connection. But every message tells the file
 descriptor of its connection; once that is shut down, libzmq finds the connection closed

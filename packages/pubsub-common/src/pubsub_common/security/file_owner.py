@@ -1,4 +1,4 @@
-"""Whose the files are that root makes for somebody else's program. Shell.
+"""Gives files created by root to the owner of their folder.
 
 A service has a user of its own, and its folder belongs to that user. What an administrator
 makes there as root must too: nobody but its owner can read a file of keys.

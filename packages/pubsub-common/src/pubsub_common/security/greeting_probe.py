@@ -1,4 +1,4 @@
-"""Whether whoever listens at an address wants keys: asked without libzmq. Shell.
+"""Probes whether a ZeroMQ socket at an address requires keys, without libzmq.
 
 Theory of operation
 -------------------

@@ -1,4 +1,4 @@
-"""Why a connection is not made: what libzmq's socket monitor tells. Core and shell.
+"""Explains why a client's security handshake failed.
 
 Whoever cannot connect because keys are missing, wrong or not wanted sees nothing of that
 on the socket itself: libzmq ends the connection and, at most, tries again. Its monitor

@@ -1,4 +1,4 @@
-"""Key files: who a client is, and which broker it trusts. Shell (reads and writes files).
+"""Key files of clients and broker: reads, writes and checks them.
 
 A pair of CURVE keys is written in Z85, 40 characters each. A client's file is TOML::
 

@@ -1,4 +1,4 @@
-"""What libzmq tells of a socket's connections. Shell."""
+"""Reads libzmq's monitor events of a socket's connections."""
 
 from __future__ import annotations
 

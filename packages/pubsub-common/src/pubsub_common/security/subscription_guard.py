@@ -1,4 +1,4 @@
-"""At a data port: subscriptions pass if their sender may have the topic. Shell.
+"""Lets subscriptions at a data port pass if their sender may have the topic.
 
 Theory of operation
 -------------------

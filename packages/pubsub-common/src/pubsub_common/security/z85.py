@@ -1,4 +1,4 @@
-"""Keys as text. Core.
+"""Checks keys in Z85, their text form.
 
 CURVE keys have 32 bytes and are written in Z85 (https://rfc.zeromq.org/spec/32/):
 5 characters for each 4 bytes.

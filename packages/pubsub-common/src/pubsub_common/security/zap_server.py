@@ -1,4 +1,4 @@
-"""Who may connect: libzmq asks at each handshake. Core (`zap_reply`) and shell.
+"""Answers libzmq's authentication requests (ZAP): which keys may connect.
 
 libzmq asks over its own protocol, ZAP (https://rfc.zeromq.org/spec/27/), at a fixed
 address in the socket's context. The answer's user id goes with every message that the

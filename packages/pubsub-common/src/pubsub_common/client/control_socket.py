@@ -1,0 +1,98 @@
+"""The socket of a client's control connection to the broker."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import zmq
+
+from pubsub_common.errors import ProtocolError
+from pubsub_common.net import sockets
+from pubsub_common.protocol import messages
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
+
+_log = logging.getLogger(__name__)
+
+_RECONNECT_MS: Final = 100
+_RECONNECT_MAX_MS: Final = 1000
+_MAX_MESSAGE_BYTES: Final = 1 << 26
+
+
+class Received(NamedTuple):
+    """A message of the broker, or None for an invalid one, and when it was received
+    (nanoseconds of the realtime clock)."""
+
+    reply: messages.Reply | None
+    at_ns: int
+
+
+class ControlSocket:
+    """A DEALER socket that sends requests and receives replies, without waiting. For one
+    thread."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        keys: ClientKeys | None,
+    ) -> None:
+        self.endpoint = endpoint
+        self._invalid_count = 0
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        sockets.enable_keepalive(self.socket)
+        # Without a connection a request must not queue up: an old registration that
+        # reaches a new broker helps nobody.
+        self.socket.setsockopt(zmq.IMMEDIATE, 1)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
+        if keys is not None:
+            from pubsub_common.security.keys import configure_curve_client
+
+            configure_curve_client(self.socket, keys.pair, keys.broker)
+        self.fd: int = self.socket.FD
+
+    def connect(self) -> None:
+        self.socket.connect(self.endpoint)
+
+    def reconnect(self) -> None:
+        """Connect again, after a failure that libzmq takes for final."""
+        sockets.reconnect(self.socket, self.endpoint)
+
+    def connected(self) -> bool:
+        return bool(int(self.socket.get(zmq.EVENTS)) & zmq.POLLOUT)
+
+    def send(self, request: messages.Request) -> bool:
+        """Send a request; False: there is no connection."""
+        try:
+            self.socket.send(messages.encode(request), zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self) -> Received | None:
+        """The next message; None when there is none. The first invalid one is logged."""
+        try:
+            data = self.socket.recv(zmq.NOBLOCK)
+            at_ns = time.time_ns()
+        except zmq.Again:
+            return None
+        try:
+            return Received(messages.decode_reply(data), at_ns)
+        except ProtocolError as error:
+            self._invalid_count += 1
+            if self._invalid_count == 1:
+                _log.warning(
+                    "%s sent an invalid control message (logged once): %s",
+                    self.endpoint,
+                    error,
+                )
+            return Received(None, at_ns)
+
+    def close(self) -> None:
+        self.socket.close(linger=0)

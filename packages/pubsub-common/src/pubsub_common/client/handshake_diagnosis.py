@@ -1,0 +1,68 @@
+"""Finds out why a client's connection to the broker fails, and when that is final."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pubsub_common.client.control_socket import ControlSocket
+from pubsub_common.security.handshake_failure import (
+    ClientHandshakeMonitor,
+    FailureReason,
+    HandshakeFailure,
+    explain,
+    probe_reason,
+)
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
+
+# How long after a failure that libzmq takes for final the socket connects again.
+_RECONNECT_S: Final = 1.0
+
+
+class Diagnosis(NamedTuple):
+    """Why a handshake failed, for the user. ``final``: trying again does not help."""
+
+    text: str
+    final: bool
+
+
+class HandshakeDiagnosis:
+    """Watches the handshakes of a control socket. For its thread."""
+
+    def __init__(self, socket: ControlSocket, keys: ClientKeys | None) -> None:
+        self._socket = socket
+        self._where = socket.endpoint.removeprefix("tcp://")
+        self._keys_path = None if keys is None else keys.path or "this client"
+        self._monitor = ClientHandshakeMonitor(socket.socket)
+        self._reconnect_at: float | None = None
+        self.fd = self._monitor.fd
+
+    def next_deadline(self) -> float | None:
+        """When `check` is due; None: when `fd` is readable."""
+        return self._reconnect_at
+
+    def check(self, *, registered: bool) -> list[Diagnosis]:
+        """What failed since the last call. ``registered``: the broker has accepted this
+        client before, so it may be another broker now, and not for long."""
+        found = [
+            self._diagnose(failure, registered) for failure in self._monitor.failures()
+        ]
+        if self._reconnect_at is not None and time.monotonic() >= self._reconnect_at:
+            self._reconnect_at = None
+            self._socket.reconnect()
+        return found
+
+    def _diagnose(self, failure: HandshakeFailure, registered: bool) -> Diagnosis:
+        with_keys = self._keys_path is not None
+        failure = probe_reason(failure, self._where, with_keys=with_keys)
+        mismatch = failure.why is FailureReason.MISMATCH and not registered
+        final = failure.why is FailureReason.TURNED_AWAY or mismatch
+        if not final and not failure.retrying:
+            self._reconnect_at = time.monotonic() + _RECONNECT_S
+        return Diagnosis(explain(failure, self._where, self._keys_path), final)
+
+    def close(self) -> None:
+        """Stop watching; before the socket is closed."""
+        self._monitor.close()
