@@ -378,9 +378,9 @@ def test_a_client_that_leaves_while_the_broker_registers_it_disconnects(
     assert begun.wait(WAIT_S)
     broker.accept(request)
 
-    request = broker.receive(Disconnect)
-    assert request.session == SESSION
-    broker.send(Disconnected(id=request.id))
+    leaving_request = broker.receive(Disconnect)
+    assert leaving_request.session == SESSION
+    broker.send(Disconnected(id=leaving_request.id))
     leaving.join(WAIT_S)
     assert not leaving.is_alive()
 
