@@ -15,7 +15,7 @@ from typing import Any, Final
 from peer_systems.registry import PEER_SYSTEMS, READY_S, which
 from pubsub_perf.bench.workload.job import BURST, Found, Job
 from pubsub_perf.bench.workload.ports import wait_for_port
-from pubsub_perf.bench.workload.run import SPIN_NS, Run
+from pubsub_perf.bench.workload.run import SPIN_NS, JobRun
 
 # A subscriber that is slower than the publisher must neither be cut off nor lose any.
 _CONFIG: Final = """\
@@ -45,7 +45,7 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     return [program, "-c", str(config), "-a", "127.0.0.1", "-p", str(ports["broker"])]
 
 
-def publish(job: Job, run: Run) -> Found:
+def publish(job: Job, run: JobRun) -> Found:
     with _runner() as runner:
         client = runner.run(_connect(job))
         runner.run(_wait_for_subscribers(client, job))
@@ -118,7 +118,7 @@ async def _wait_for_subscribers(client: Any, job: Job) -> None:
     await client.flush()
 
 
-def subscribe(job: Job, run: Run) -> Found:
+def subscribe(job: Job, run: JobRun) -> Found:
     with _runner() as runner:
         client = runner.run(_connect(job))
         done = asyncio.Event()

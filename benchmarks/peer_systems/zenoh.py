@@ -17,7 +17,7 @@ from typing import Any, Final
 from peer_systems.registry import PEER_SYSTEMS, READY_S
 from pubsub_perf.bench.workload.job import Found, Job
 from pubsub_perf.bench.workload.ports import wait_for_port
-from pubsub_perf.bench.workload.run import Run
+from pubsub_perf.bench.workload.run import JobRun
 
 WITH_SHARED_MEMORY: Final = "peer_systems.zenoh_shm"
 _POLL_S: Final = 0.02
@@ -39,7 +39,7 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     return [sys.executable, "-m", "peer_systems.zenoh_router", port]
 
 
-def publish(job: Job, run: Run) -> Found:
+def publish(job: Job, run: JobRun) -> Found:
     zenoh: Any = import_module("zenoh")
     with _open(job) as session:
         publisher = session.declare_publisher(
@@ -76,7 +76,7 @@ def publish(job: Job, run: Run) -> Found:
         return found
 
 
-def subscribe(job: Job, run: Run) -> Found:
+def subscribe(job: Job, run: JobRun) -> Found:
     done = threading.Event()
     end = job.end_bytes
     count = first_ns = last_ns = 0

@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 
 from pubsub_perf.plots import style
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.results.cell_summary import Measured, measure
+from pubsub_perf.results.cell_summary import CellSummary, summary_of
 from pubsub_perf.results.dataset import Cell
 from pubsub_perf.results.latency_file_reader import SubscriberData
 
@@ -27,7 +27,7 @@ def cell(
     kind: str = "tree",
     hosts: int | None = 8,
     **fields: Any,
-) -> Measured:
+) -> CellSummary:
     data = SubscriberData(
         "subscriber-0", 0, ("10.0.0.2:5556",), ("A",), np.array(latencies, dtype=float)
     )
@@ -45,7 +45,7 @@ def cell(
         "fidelity": None,
         "fidelity_reason": None,
     }
-    return measure(
+    return summary_of(
         Cell(model=model, network=network, kind=kind, hosts=hosts, **(values | fields))
     )
 
@@ -81,7 +81,7 @@ def texts(drawing: Drawing) -> str:
     return "\n".join(text for text in walk(drawing.figure) if text)
 
 
-def draw(make: Any, cells: Sequence[Measured]) -> Drawing:
+def draw(make: Any, cells: Sequence[CellSummary]) -> Drawing:
     drawing = make(cells)
     assert isinstance(drawing, Drawing)
     return drawing

@@ -20,7 +20,7 @@ from support.synthetic_sweeps import (
 from pubsub_perf import cli
 from pubsub_perf.analysis.cell_samples import load_of
 from pubsub_perf.analysis.sweep_comparison import Comparison, compare_sweeps
-from pubsub_perf.results.cell_summary import measure
+from pubsub_perf.results.cell_summary import summary_of
 from pubsub_perf.results.dataset import read_dataset
 
 SIZES = (5, 9, 17)
@@ -155,7 +155,7 @@ def test_within_a_sweep_secure_cells_are_not_compared_with_plain_ones(
     assert {load_of(c).endswith(", secure") for c in cells if "dec" not in c.model} == {
         True
     }
-    assert {"secure" in measure(c).load for c in cells if "dec" not in c.model} == {
+    assert {"secure" in summary_of(c).load for c in cells if "dec" not in c.model} == {
         True
     }
 

@@ -12,7 +12,7 @@ import zmq
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Register
 from pubsub_perf.bench import flood_client
-from pubsub_perf.bench.flood import BOUND, QUIET, Run, line_of, row
+from pubsub_perf.bench.flood import BOUND, QUIET, FloodRun, line_of, result_of
 from pubsub_perf.bench.flood_client import Done, Flooder
 from pubsub_perf.bench.runner import Figures
 
@@ -27,10 +27,10 @@ FIGURES = Figures(
 )
 
 
-def run(p50_us: float, p99_us: float, missed: int = 0) -> Run:
+def run(p50_us: float, p99_us: float, missed: int = 0) -> FloodRun:
     figures = dataclasses.replace(FIGURES, p50_us=p50_us, p99_us=p99_us)
     done = Done(messages=3000, connections=4, closed=3, cpu_s=1.5)
-    return Run(figures, (1.0, 3.0), missed, done)
+    return FloodRun(figures, (1.0, 3.0), missed, done)
 
 
 QUIET_RUNS = [run(100, 200), run(100, 200), run(200, 400)]
@@ -38,7 +38,7 @@ BUSY_RUNS = [run(100, 400), run(100, 400), run(200, 800)]
 
 
 def test_ratios_are_of_runs_of_the_same_repetition() -> None:
-    found = row(
+    found = result_of(
         "centralized",
         "malformed",
         [run(150, 800), run(110, 400), run(300, 1600)],
@@ -61,14 +61,14 @@ def test_ratios_are_of_runs_of_the_same_repetition() -> None:
 )
 def test_what_is_too_late_or_missing_is_not_met(p99_us: float, missed: int) -> None:
     runs = [run(100, p99_us, missed)]
-    found = row("centralized", "frames", runs, QUIET_RUNS[:1], BUSY_RUNS[:1], 2.0)
+    found = result_of("centralized", "frames", runs, QUIET_RUNS[:1], BUSY_RUNS[:1], 2.0)
 
     assert not found.met
     assert ("NOT registered" in line_of(found)) == bool(missed)
 
 
 def test_what_is_quiet_is_compared_with_nothing() -> None:
-    found = row("centralized", QUIET, QUIET_RUNS, QUIET_RUNS, BUSY_RUNS, 2.0)
+    found = result_of("centralized", QUIET, QUIET_RUNS, QUIET_RUNS, BUSY_RUNS, 2.0)
 
     assert "times" not in line_of(found)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_perf.experiment.cpu_monitor import CpuWatch
-from pubsub_perf.experiment.fidelity import Busy, judge
+from pubsub_perf.experiment.cpu_monitor import CpuMonitor
+from pubsub_perf.experiment.fidelity import MachineLoad, judge
 
 ORDER = ("ok", "strained", "saturated")
 PERCENT = st.floats(0, 100)
@@ -21,20 +21,20 @@ PERCENT = st.floats(0, 100)
 @pytest.mark.parametrize(
     ("busy", "verdict", "said"),
     [
-        (Busy(5.0, 10.0, 20.0), "ok", None),
-        (Busy(None, None, None), None, "the kernel tells neither"),
-        (Busy(None, 10.0, None), "ok", None),
-        (Busy(25.0, 10.0, 20.0), "strained", "lacked a processor 25 %"),
-        (Busy(5.0, 70.0, 20.0), "strained", "70 % busy"),
-        (Busy(5.0, 10.0, 600.0), "strained", "60% of the median"),
-        (Busy(70.0, 10.0, 600.0), "saturated", "lacked a processor 70 %"),
-        (Busy(5.0, 90.0, 20.0), "saturated", "90 % busy"),
+        (MachineLoad(5.0, 10.0, 20.0), "ok", None),
+        (MachineLoad(None, None, None), None, "the kernel tells neither"),
+        (MachineLoad(None, 10.0, None), "ok", None),
+        (MachineLoad(25.0, 10.0, 20.0), "strained", "lacked a processor 25 %"),
+        (MachineLoad(5.0, 70.0, 20.0), "strained", "70 % busy"),
+        (MachineLoad(5.0, 10.0, 600.0), "strained", "60% of the median"),
+        (MachineLoad(70.0, 10.0, 600.0), "saturated", "lacked a processor 70 %"),
+        (MachineLoad(5.0, 90.0, 20.0), "saturated", "90 % busy"),
     ],
 )
 def test_the_verdict_names_what_led_to_it(
-    busy: Busy, verdict: str | None, said: str | None
+    load: MachineLoad, verdict: str | None, said: str | None
 ) -> None:
-    found, reason = judge(busy, median_s=0.001)
+    found, reason = judge(load, median_s=0.001)
     assert found == verdict
     assert reason is None if said is None else said in str(reason)
 
@@ -43,15 +43,15 @@ def test_the_verdict_names_what_led_to_it(
 def test_a_busier_machine_is_never_judged_better(
     pressure: float, more_pressure: float, used: float, more_used: float
 ) -> None:
-    one = judge(Busy(pressure, used, None), None)[0]
-    other = judge(Busy(max(pressure, more_pressure), max(used, more_used), None), None)[
-        0
-    ]
+    one = judge(MachineLoad(pressure, used, None), None)[0]
+    other = judge(
+        MachineLoad(max(pressure, more_pressure), max(used, more_used), None), None
+    )[0]
     assert ORDER.index(one) <= ORDER.index(other)
 
 
 def test_a_wait_without_a_median_judges_nothing() -> None:
-    assert judge(Busy(0.0, 0.0, 1e9), None) == ("ok", None)
+    assert judge(MachineLoad(0.0, 0.0, 1e9), None) == ("ok", None)
 
 
 def test_a_process_that_computes_is_seen_and_one_that_sleeps_is_not() -> None:
@@ -62,24 +62,24 @@ def test_a_process_that_computes_is_seen_and_one_that_sleeps_is_not() -> None:
     sleeping = python("import time; time.sleep(60)")
     try:
         pids = {"working": working.pid, "sleeping": sleeping.pid, "gone": 2**22 - 1}
-        watch = CpuWatch(pids)
-        watch.begin()
+        monitor = CpuMonitor(pids)
+        monitor.begin()
         deadline = time.monotonic() + 30
         worked = 0.0
         while worked < 0.3:  # seconds of a processor, however long they take
             assert time.monotonic() < deadline
-            watch.look()
-            watch.end()
-            worked = watch.cpu_s("working") or 0.0
+            monitor.sample()
+            monitor.end()
+            worked = monitor.cpu_s("working") or 0.0
     finally:
         for process in (working, sleeping):
             process.kill()
             process.wait()
-    watch.end()  # processes that have ended are known as they were seen last
-    assert (watch.cpu_s("working") or 0) >= 0.3
-    assert (watch.cpu_s("sleeping") or 0) < 0.3
-    assert watch.cpu_s("gone") is None
-    busy = watch.busy()
-    assert busy.utilisation_percent is not None
-    assert 0 < busy.utilisation_percent <= 101 * (os.cpu_count() or 1)
-    assert busy.wait_us is not None
+    monitor.end()  # processes that have ended are known as they were seen last
+    assert (monitor.cpu_s("working") or 0) >= 0.3
+    assert (monitor.cpu_s("sleeping") or 0) < 0.3
+    assert monitor.cpu_s("gone") is None
+    load = monitor.load()
+    assert load.utilisation_percent is not None
+    assert 0 < load.utilisation_percent <= 101 * (os.cpu_count() or 1)
+    assert load.wait_us is not None

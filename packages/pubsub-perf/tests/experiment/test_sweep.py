@@ -177,15 +177,6 @@ def test_secure_and_plain_cells_do_not_take_turns(
     secure = cases(SECURE, ("centralized",))
     with pytest.raises(ConfigError, match="secure False there, True asked"):
         run_sweep(secure, "local", tmp_path, Quiet())
-    # A cell from before there were keys is a plain one.
-    path = cell_folder(tmp_path, done.case) / "cell.json"
-    record = json.loads(path.read_text())
-    del record["parameters"]["secure"]
-    path.write_text(json.dumps(record))
-    (again,) = run_sweep(cases(models=("centralized",)), "local", tmp_path, Quiet())
-    assert again.skipped
-    with pytest.raises(ConfigError, match="secure False there, True asked"):
-        run_sweep(secure, "local", tmp_path, Quiet())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -292,7 +283,7 @@ def test_an_interrupt_whose_exception_was_lost_is_found_again(
     monkeypatch.setattr(interrupts, "_noted", None)
     interrupts.check()
     with contextlib.suppress(expected):
-        interrupts._note(number, None)
+        interrupts._handle(number, None)
     with pytest.raises(expected):
         interrupts.check()
 

@@ -30,11 +30,11 @@ from pubsub_perf.plots.registry import (
     SweepFigure,
 )
 from pubsub_perf.plots.text_layout import listed, wrap
-from pubsub_perf.results.cell_summary import Measured, measure
+from pubsub_perf.results.cell_summary import CellSummary, summary_of
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.timeseries import read_series
 
-Make = Callable[[Sequence[Measured]], Drawing | None]
+Make = Callable[[Sequence[CellSummary]], Drawing | None]
 
 NETWORKS = (
     topologies.single_switch(4),
@@ -46,7 +46,7 @@ NETWORKS = (
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> list[Measured]:
+def summary(tmp_path_factory: pytest.TempPathFactory) -> list[CellSummary]:
     folder = tmp_path_factory.mktemp("sweep")
     write_sweep(
         folder,
@@ -56,7 +56,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> list[Measured]:
         lose=3,
         fidelity={("centralized", 64): "saturated", ("decentralized", 64): "strained"},
     )
-    return [measure(cell) for cell in read_dataset(folder).cells]
+    return [summary_of(cell) for cell in read_dataset(folder).cells]
 
 
 def check(drawing: Drawing | None) -> None:
@@ -68,26 +68,26 @@ def check(drawing: Drawing | None) -> None:
 @pytest.mark.parametrize("figure", NETWORK_FIGURES, ids=lambda figure: figure.name)
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 def test_text_of_a_network_stays_in_its_place(
-    measured: list[Measured], network: Network, figure: NetworkFigure
+    summary: list[CellSummary], network: Network, figure: NetworkFigure
 ) -> None:
-    cells = [m for m in measured if m.cell.network == network.name]
+    cells = [m for m in summary if m.cell.network == network.name]
     series = [one for m in cells if (one := read_series(m)[0]) is not None]
     check(figure.draw(NetworkData(cells, series)))
 
 
 @pytest.mark.parametrize("make", [growth_figure, lateness_figure])
 def test_text_over_all_networks_stays_in_its_place(
-    measured: list[Measured], make: Make
+    summary: list[CellSummary], make: Make
 ) -> None:
-    check(make(measured))
+    check(make(summary))
 
 
 @pytest.mark.parametrize("figure", SWEEP_FIGURES, ids=lambda figure: figure.name)
 @pytest.mark.parametrize("kinds", [("tree",), ("dumbbell", "single-switch", "tree")])
 def test_text_of_a_sweep_stays_in_its_place(
-    measured: list[Measured], figure: SweepFigure, kinds: tuple[str, ...]
+    summary: list[CellSummary], figure: SweepFigure, kinds: tuple[str, ...]
 ) -> None:
-    check(figure.draw(SweepData(measured, perf_analysis.analysis(kinds=kinds))))
+    check(figure.draw(SweepData(summary, perf_analysis.analysis(kinds=kinds))))
 
 
 def test_a_long_legend_stays_in_the_figure() -> None:

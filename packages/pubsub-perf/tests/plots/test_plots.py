@@ -22,13 +22,13 @@ from pubsub_perf.plots.box_plot import box_figure
 from pubsub_perf.plots.ecdf import ecdf_figure
 from pubsub_perf.plots.growth import growth_figure
 from pubsub_perf.plots.output import save
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 
 FIGURES = [box_figure, ecdf_figure, growth_figure]
 
 
 @pytest.fixture
-def pair() -> list[Measured]:
+def pair() -> list[CellSummary]:
     return [
         cell(log_normal(600e-6, 396), expected=400, lost=4),
         cell(log_normal(450e-6, 400), model="decentralized", expected=400, lost=0),
@@ -36,7 +36,7 @@ def pair() -> list[Measured]:
 
 
 @pytest.fixture
-def sizes() -> list[Measured]:
+def sizes() -> list[CellSummary]:
     return [
         cell(
             log_normal(1e-4 * hosts),
@@ -57,7 +57,7 @@ def sizes() -> list[Measured]:
 
 
 def test_a_figure_is_a_png_of_150_dpi_and_an_svg(
-    pair: list[Measured], tmp_path: Path
+    pair: list[CellSummary], tmp_path: Path
 ) -> None:
     png, svg = save(draw(box_figure, pair), tmp_path / "tree.v2-box")
     assert (png.name, svg.name) == ("tree.v2-box.png", "tree.v2-box.svg")
@@ -76,7 +76,7 @@ def test_a_figure_is_a_png_of_150_dpi_and_an_svg(
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
-def test_the_same_data_gives_the_same_bytes(pair: list[Measured], kind: str) -> None:
+def test_the_same_data_gives_the_same_bytes(pair: list[CellSummary], kind: str) -> None:
     first, second = (draw(ecdf_figure, pair).render(kind) for _ in range(2))
     assert zlib.crc32(first) == zlib.crc32(second)
     assert b"Matplotlib" not in first
@@ -92,7 +92,7 @@ def test_many_samples_do_not_make_a_huge_svg(make: Any) -> None:
 # What is on them.
 
 
-def test_boxes_state_samples_and_loss_of_both_models(pair: list[Measured]) -> None:
+def test_boxes_state_samples_and_loss_of_both_models(pair: list[CellSummary]) -> None:
     text = texts(draw(box_figure, pair))
     assert "tree-d3f2-8hosts" in text
     assert "8 hosts, 4 publishers to 3 subscribers" in text
@@ -127,15 +127,15 @@ def test_the_unit_follows_the_magnitude(median_s: float, unit: str) -> None:
     assert ax.get_xlabel() == f"one-way latency ({unit}, log scale)"
 
 
-def test_the_distribution_is_exact_where_it_is_marked(pair: list[Measured]) -> None:
+def test_the_distribution_is_exact_where_it_is_marked(pair: list[CellSummary]) -> None:
     drawing = draw(ecdf_figure, pair)
     (ax,) = axes_of(drawing)
     assert ax.get_xscale() == "log"
     marks = [line for line in ax.lines if line.get_marker() in ("o", "s")]
-    for line, measured in zip(marks, pair, strict=True):
+    for line, summary in zip(marks, pair, strict=True):
         assert ys(line) == [0.5, 0.9, 0.99]
         expected = np.percentile(
-            measured.ordered * 1e6, [50, 90, 99], method="inverted_cdf"
+            summary.ordered * 1e6, [50, 90, 99], method="inverted_cdf"
         )
         assert xs(line) == pytest.approx(list(expected))
     text = texts(drawing)
@@ -145,19 +145,19 @@ def test_the_distribution_is_exact_where_it_is_marked(pair: list[Measured]) -> N
 
 
 def test_the_curve_is_the_fraction_of_samples_at_or_below() -> None:
-    measured = cell(log_normal(2e-3, 20_000))
-    (ax,) = axes_of(draw(ecdf_figure, [measured]))
+    summary = cell(log_normal(2e-3, 20_000))
+    (ax,) = axes_of(draw(ecdf_figure, [summary]))
     curve = next(line for line in ax.lines if len(xs(line)) > 10)
     at_or_below = [
-        float((measured.ordered * 1e3 <= x * (1 + 1e-12)).mean()) for x in xs(curve)
+        float((summary.ordered * 1e3 <= x * (1 + 1e-12)).mean()) for x in xs(curve)
     ]
     assert ys(curve) == pytest.approx(at_or_below, abs=1 / 1000)
     assert (ys(curve)[0], ys(curve)[-1]) == (0, 1)
 
 
 def test_values_a_log_axis_cannot_show_are_counted() -> None:
-    measured = cell([-1e-3, 0.0, *log_normal(1e-3, 98)])
-    drawing = draw(ecdf_figure, [measured])
+    summary = cell([-1e-3, 0.0, *log_normal(1e-3, 98)])
+    drawing = draw(ecdf_figure, [summary])
     (ax,) = axes_of(drawing)
     curve = next(line for line in ax.lines if len(xs(line)) > 10)
     assert ys(curve)[0] == pytest.approx(0.02)
@@ -165,7 +165,7 @@ def test_values_a_log_axis_cannot_show_are_counted() -> None:
 
 
 @pytest.mark.parametrize("make", [box_figure, ecdf_figure])
-def test_models_differ_in_more_than_colour(make: Any, pair: list[Measured]) -> None:
+def test_models_differ_in_more_than_colour(make: Any, pair: list[CellSummary]) -> None:
     (ax,) = axes_of(draw(make, pair))
     assert len({line.get_linestyle() for line in ax.lines}) > 2
     if ax.patches:
@@ -205,7 +205,7 @@ def test_high_percentiles_of_few_samples_are_not_drawn() -> None:
 # Over all networks.
 
 
-def test_growth_has_a_line_per_model_and_kind(sizes: list[Measured]) -> None:
+def test_growth_has_a_line_per_model_and_kind(sizes: list[CellSummary]) -> None:
     drawing = draw(growth_figure, sizes)
     median, p99 = axes_of(drawing)
     for ax, field in ((median, "p50_s"), (p99, "p99_s")):
@@ -214,7 +214,7 @@ def test_growth_has_a_line_per_model_and_kind(sizes: list[Measured]) -> None:
         factor = 1e6 if "µs" in ax.get_ylabel() else 1e3
         drawn = {tuple(y / factor for y in ys(line)) for line in lines}
         assert {len(values) for values in drawn} == {3}
-        expected = sorted({getattr(m.summary, field) for m in sizes})
+        expected = sorted({getattr(m.statistics, field) for m in sizes})
         assert sorted({v for line in drawn for v in line}) == pytest.approx(expected)
     assert [tick.get_text() for tick in p99.get_xticklabels()] == ["16", "8", "4"]
     marks = {line.get_marker() for line in median.lines} - {"None"}
@@ -239,13 +239,13 @@ def test_growth_over_a_wide_range_of_hosts_has_log_axes() -> None:
     assert ax.get_xlabel() == "hosts (log scale)"
 
 
-def test_growth_needs_two_host_counts(sizes: list[Measured]) -> None:
+def test_growth_needs_two_host_counts(sizes: list[CellSummary]) -> None:
     assert growth_figure([m for m in sizes if m.cell.hosts == 8]) is None
     assert growth_figure([cell([1.0], hosts=None), cell([1.0], hosts=4)]) is None
     assert growth_figure([]) is None
 
 
-def test_growth_names_what_it_does_not_show(sizes: list[Measured]) -> None:
+def test_growth_names_what_it_does_not_show(sizes: list[CellSummary]) -> None:
     cells = [
         *sizes,
         cell([], hosts=32, network="x-32hosts", outcome="failed"),

@@ -21,7 +21,7 @@ from pubsub_perf.plots.pair_heatmap import pair_heatmap_figure
 from pubsub_perf.plots.publisher_lateness import lateness_figure
 from pubsub_perf.plots.timeline import thinned, timeline_figure
 from pubsub_perf.plots.topology import topology_figure
-from pubsub_perf.results.cell_summary import Measured, measure
+from pubsub_perf.results.cell_summary import CellSummary, summary_of
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.event_details_reader import Details
 from pubsub_perf.results.latency_file_reader import SubscriberData
@@ -36,14 +36,14 @@ KINDS = [
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[Measured]:
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[CellSummary]:
     folder = tmp_path_factory.mktemp("sweep")
     overloaded = {("decentralized", 12): "strained"}
     write_sweep(folder, KINDS, runs=2, events=6, lose=1, fidelity=overloaded)
-    return [measure(found) for found in read_dataset(folder).cells]
+    return [summary_of(found) for found in read_dataset(folder).cells]
 
 
-def on(sweep: Sequence[Measured], hosts: int, kind: str) -> list[Measured]:
+def on(sweep: Sequence[CellSummary], hosts: int, kind: str) -> list[CellSummary]:
     return [m for m in sweep if (m.cell.hosts, m.cell.kind) == (hosts, kind)]
 
 
@@ -52,12 +52,12 @@ def made(drawing: Drawing | None) -> Drawing:
     return drawing
 
 
-def timeline(cells: Sequence[Measured]) -> Drawing | None:
+def timeline(cells: Sequence[CellSummary]) -> Drawing | None:
     found = [read_series(m)[0] for m in cells]
     return timeline_figure([one for one in found if one is not None])
 
 
-EVERY: list[Callable[[Sequence[Measured]], Drawing | None]] = [
+EVERY: list[Callable[[Sequence[CellSummary]], Drawing | None]] = [
     pair_heatmap_figure,
     topology_figure,
     timeline,
@@ -66,7 +66,9 @@ EVERY: list[Callable[[Sequence[Measured]], Drawing | None]] = [
 
 
 @pytest.mark.parametrize("make", EVERY)
-def test_the_same_cells_give_the_same_bytes(sweep: list[Measured], make: Any) -> None:
+def test_the_same_cells_give_the_same_bytes(
+    sweep: list[CellSummary], make: Any
+) -> None:
     cells = on(sweep, 12, "single-switch")
     for kind in ("png", "svg"):
         first, second = (made(make(cells)).render(kind) for _ in range(2))
@@ -75,7 +77,7 @@ def test_the_same_cells_give_the_same_bytes(sweep: list[Measured], make: Any) ->
 
 @pytest.mark.parametrize("make", EVERY)
 def test_an_overloaded_machine_is_said_on_the_figure(
-    sweep: list[Measured], make: Any
+    sweep: list[CellSummary], make: Any
 ) -> None:
     busy = texts(made(make(on(sweep, 12, "single-switch")))).replace("\n", " ")
     assert "Machine strained (decentralized)" in busy
@@ -85,7 +87,9 @@ def test_an_overloaded_machine_is_said_on_the_figure(
 
 
 @pytest.mark.parametrize("make", EVERY[:3])
-def test_counts_and_losses_are_on_the_figure(sweep: list[Measured], make: Any) -> None:
+def test_counts_and_losses_are_on_the_figure(
+    sweep: list[CellSummary], make: Any
+) -> None:
     text = texts(made(make(on(sweep, 9, "tree")))).replace("\n", " ")
     per_run = 16 * (6 + WARMUP)
     runs = 1 if make is timeline else 2
@@ -103,7 +107,7 @@ def test_nothing_is_drawn_of_nothing(make: Any) -> None:
 # Pairs.
 
 
-def table(size: tuple[int, int], median_s: float = 1e-3, **fields: Any) -> Measured:
+def table(size: tuple[int, int], median_s: float = 1e-3, **fields: Any) -> CellSummary:
     """A cell of this many publishers and subscribers, all medians different."""
     publishers, subscribers = size
     files = tuple(
@@ -188,7 +192,9 @@ def test_any_medians_can_be_drawn(rows: int, columns: int, median_s: float) -> N
 
 
 @pytest.mark.parametrize("network", KINDS, ids=lambda network: network.kind)
-def test_every_host_is_drawn_by_its_role(sweep: list[Measured], network: Any) -> None:
+def test_every_host_is_drawn_by_its_role(
+    sweep: list[CellSummary], network: Any
+) -> None:
     drawing = made(topology_figure(on(sweep, len(network.hosts), network.kind)))
     left, right, _bar = axes_of(drawing)
     for ax in (left, right):
@@ -204,7 +210,7 @@ def test_every_host_is_drawn_by_its_role(sweep: list[Measured], network: Any) ->
     assert "median one-way latency (" in text
 
 
-def test_a_limited_trunk_is_thick(sweep: list[Measured]) -> None:
+def test_a_limited_trunk_is_thick(sweep: list[CellSummary]) -> None:
     drawing = made(topology_figure(on(sweep, 10, "dumbbell")))
     assert "link of 5 Mbit/s" in texts(drawing)
     widths = [np.atleast_1d(c.get_linewidth()) for c in axes_of(drawing)[0].collections]
@@ -228,9 +234,9 @@ def series(count: int, *, warmup: int = 0, runs: int = 1, **fields: Any) -> Seri
     latency_ns = random.lognormal(np.log(1e6), 0.2, count).astype(np.int64)
     latency_ns[count // 3] = 77 * 10**6
     details = Details(np.arange(count), published, published + latency_ns)
-    measured = cell(details.latencies, **fields)
+    summary = cell(details.latencies, **fields)
     return Series(
-        measured=measured,
+        summary=summary,
         run=1,
         of_runs=runs,
         details=details,
@@ -308,7 +314,7 @@ def test_odd_times_are_drawn(latency_ns: int) -> None:
 # Lateness.
 
 
-def late(p50: float, p99: float, most: float, **fields: Any) -> Measured:
+def late(p50: float, p99: float, most: float, **fields: Any) -> CellSummary:
     meta = {"lateness_us": {"p50": p50, "p99": p99, "max": most}}
     return cell(log_normal(1e-3), meta=meta, **fields)
 

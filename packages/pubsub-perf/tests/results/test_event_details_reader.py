@@ -10,7 +10,7 @@ import pytest
 from support.perf_sweeps import WARMUP, write_details, write_sweep
 
 from pubsub_perf.plan import topologies
-from pubsub_perf.results.cell_summary import Measured, measure
+from pubsub_perf.results.cell_summary import CellSummary, summary_of
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.event_details_reader import read_details
 from pubsub_perf.results.timeseries import read_series
@@ -64,9 +64,9 @@ def test_a_broken_file_is_left_out_and_named(tmp_path: Path, content: bytes) -> 
     assert problem.startswith("events/subscriber-1.csv.gz: cannot be read")
 
 
-def of(folder: Path) -> Measured:
+def of(folder: Path) -> CellSummary:
     (cell,) = read_dataset(folder).cells
-    return measure(cell)
+    return summary_of(cell)
 
 
 NETWORK = topologies.single_switch(6)
@@ -100,10 +100,10 @@ def test_warm_up_by_mser5_is_what_was_published_first(tmp_path: Path) -> None:
         models=["centralized"],
         warmup={"rule": "mser5"},
     )
-    measured = of(tmp_path)
-    series, _ = read_series(measured)
+    summary = of(tmp_path)
+    series, _ = read_series(summary)
     assert series is not None
-    assert series.warmup.sum() == measured.warmup > 0
+    assert series.warmup.sum() == summary.warmup > 0
     last = series.details.published_ns[series.warmup].max()
     assert (series.details.published_ns[~series.warmup] >= last).all()
 
@@ -122,8 +122,8 @@ def test_without_details_there_is_no_series(tmp_path: Path) -> None:
 
 def test_details_and_data_file_hold_the_same_latencies(tmp_path: Path) -> None:
     write_sweep(tmp_path, [NETWORK], models=["centralized"])
-    measured = of(tmp_path)
-    series, _ = read_series(measured)
+    summary = of(tmp_path)
+    series, _ = read_series(summary)
     assert series is not None
     steady = np.sort(series.details.latencies[~series.warmup])
-    np.testing.assert_allclose(steady, measured.ordered, atol=1e-9)
+    np.testing.assert_allclose(steady, summary.ordered, atol=1e-9)

@@ -13,11 +13,11 @@ from support.perf_figures import cell
 from support.perf_sweeps import WARMUP, write_sweep
 
 from pubsub_perf.plan import topologies
-from pubsub_perf.plots.host_latencies import hosts_of
-from pubsub_perf.results.cell_summary import Measured, measure
+from pubsub_perf.plots.host_latencies import host_latencies
+from pubsub_perf.results.cell_summary import CellSummary, summary_of
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.latency_file_reader import SubscriberData
-from pubsub_perf.results.pair_latencies import pairs
+from pubsub_perf.results.pair_latencies import pair_latencies
 
 
 def subscriber(index: int | None, rows: list[tuple[str, float]]) -> SubscriberData:
@@ -36,12 +36,12 @@ def subscriber(index: int | None, rows: list[tuple[str, float]]) -> SubscriberDa
     )
 
 
-def of(*files: SubscriberData, **fields: Any) -> Measured:
+def of(*files: SubscriberData, **fields: Any) -> CellSummary:
     return cell([0.0], files=files, **fields)
 
 
 def test_the_median_of_a_pair_is_that_of_its_events() -> None:
-    found = pairs(
+    found = pair_latencies(
         of(
             subscriber(0, [("a", 3.0), ("b", 9.0), ("a", 1.0), ("a", 2.0)]),
             subscriber(1, [("b", 5.0), ("b", 7.0)]),
@@ -58,7 +58,7 @@ def test_the_median_of_a_pair_is_that_of_its_events() -> None:
 def test_files_of_several_runs_are_one_column() -> None:
     runs = [subscriber(0, [("a", 1.0)]), subscriber(1, [("a", 5.0)])]
     more = [subscriber(0, [("a", 3.0), ("a", 2.0)]), subscriber(1, [("b", 7.0)])]
-    found = pairs(of(*runs, *more))
+    found = pair_latencies(of(*runs, *more))
     assert found is not None
     assert found.count.tolist() == [[3, 1], [0, 1]]
     assert found.median_s[0].tolist() == [2.0, 5.0]
@@ -75,7 +75,7 @@ def test_files_of_several_runs_are_one_column() -> None:
 def test_publishers_are_in_the_order_of_their_numbers(
     addresses: list[str], shown: tuple[str, ...]
 ) -> None:
-    found = pairs(of(subscriber(0, [(address, 1.0) for address in addresses])))
+    found = pair_latencies(of(subscriber(0, [(address, 1.0) for address in addresses])))
     assert found is not None
     assert found.publishers == shown
 
@@ -91,17 +91,17 @@ def test_hosts_are_named_as_cell_json_names_them() -> None:
         "subscribers": [{"index": 1, "host": "h9"}, {"index": "x"}, None],
     }
     rows = [(f"10.0.0.{n}:5556", 1.0) for n in (2, 3, 4)]
-    found = pairs(of(subscriber(0, rows), subscriber(1, rows), meta=meta))
+    found = pair_latencies(of(subscriber(0, rows), subscriber(1, rows), meta=meta))
     assert found is not None
     assert found.publishers == ("h2", "h3", "10.0.0.4")
     assert found.subscribers == ("0", "h9")
 
 
 def test_publishers_that_nobody_wrote_down_make_no_pairs() -> None:
-    assert pairs(cell([1.0, 2.0])) is None
-    assert pairs(of(subscriber(0, []))) is None
+    assert pair_latencies(cell([1.0, 2.0])) is None
+    assert pair_latencies(of(subscriber(0, []))) is None
     many = [(str(n), 1.0) for n in range(1001)]
-    assert pairs(of(subscriber(0, many))) is None
+    assert pair_latencies(of(subscriber(0, many))) is None
 
 
 values = st.lists(
@@ -111,7 +111,9 @@ values = st.lists(
 
 @given(st.lists(values, min_size=1, max_size=4))
 def test_no_event_is_lost_between_pairs(subscribers: list[Any]) -> None:
-    found = pairs(of(*(subscriber(i, rows) for i, rows in enumerate(subscribers))))
+    found = pair_latencies(
+        of(*(subscriber(i, rows) for i, rows in enumerate(subscribers)))
+    )
     assert found is not None
     assert found.count.sum() == sum(map(len, subscribers))
     assert (np.isnan(found.median_s) == (found.count == 0)).all()
@@ -126,15 +128,15 @@ def test_no_event_is_lost_between_pairs(subscribers: list[Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def dumbbell(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+def dumbbell(tmp_path_factory: pytest.TempPathFactory) -> CellSummary:
     folder = tmp_path_factory.mktemp("sweep")
     write_sweep(folder, [topologies.dumbbell(8)], models=["centralized"], runs=2)
     (found,) = read_dataset(folder).cells
-    return measure(found)
+    return summary_of(found)
 
 
-def test_every_host_has_its_role_and_median(dumbbell: Measured) -> None:
-    found = hosts_of(dumbbell)
+def test_every_host_has_its_role_and_median(dumbbell: CellSummary) -> None:
+    found = host_latencies(dumbbell)
     assert found is not None
     network, hosts = found
     assert network == topologies.dumbbell(8)
@@ -142,7 +144,7 @@ def test_every_host_has_its_role_and_median(dumbbell: Measured) -> None:
     assert [host.role for host in hosts] == roles
     assert [host.host for host in hosts] == [f"h{n}" for n in range(1, 9)]
     assert hosts[0].median_s is None
-    table = pairs(dumbbell)
+    table = pair_latencies(dumbbell)
     assert table is not None
     for host in hosts[1:]:
         assert host.median_s is not None
@@ -155,8 +157,8 @@ def test_every_host_has_its_role_and_median(dumbbell: Measured) -> None:
         assert min(around) <= host.median_s <= max(around)
 
 
-def test_warm_up_is_in_no_median(dumbbell: Measured) -> None:
-    table = pairs(dumbbell)
+def test_warm_up_is_in_no_median(dumbbell: CellSummary) -> None:
+    table = pair_latencies(dumbbell)
     assert table is not None
     assert dumbbell.warmup == 2 * WARMUP * 12
     assert table.count.sum() == len(dumbbell.ordered)
@@ -167,8 +169,8 @@ def test_hosts_are_not_guessed(tmp_path: Path) -> None:
     write_sweep(tmp_path, [topologies.linear(5)], models=["centralized"], events=1)
     (found,) = read_dataset(tmp_path).cells
     meta = dict(found.meta or {})
-    assert hosts_of(measure(found)) is not None
+    assert host_latencies(summary_of(found)) is not None
     changes: list[dict[str, object]] = [{"topology": {}}, {"topology": "linear"}]
     for change in changes:
-        assert hosts_of(cell([1.0], meta=meta | change)) is None
-    assert hosts_of(cell([1.0], meta=meta, publishers=1)) is None
+        assert host_latencies(cell([1.0], meta=meta | change)) is None
+    assert host_latencies(cell([1.0], meta=meta, publishers=1)) is None

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from pubsub_perf import units
 from pubsub_perf.results.summary_statistics import (
-    Summary,
+    SummaryStatistics,
     footnotes,
     nearest_rank,
-    summarise,
+    statistics_of,
 )
 
 finite = st.floats(-1e12, 1e12)
@@ -35,9 +35,9 @@ def by_definition(samples: list[float], percent: Fraction) -> float:
 def test_percentiles_of_1_to_1000_are_their_ranks() -> None:
     samples = [n / 1000 for n in range(1, 1001)]
     random.Random(1).shuffle(samples)
-    summary = summarise(np.array(samples), expected=1004, lost=4)
-    assert summary.mean_s == pytest.approx(0.5005)
-    assert dataclasses.replace(summary, mean_s=None) == Summary(
+    statistics = statistics_of(np.array(samples), expected=1004, lost=4)
+    assert statistics.mean_s == pytest.approx(0.5005)
+    assert dataclasses.replace(statistics, mean_s=None) == SummaryStatistics(
         count=1000,
         not_positive=0,
         expected=1004,
@@ -61,25 +61,27 @@ def test_nearest_rank_is_its_definition(samples: list[float], per_mille: int) ->
 
 @given(st.lists(finite, min_size=1, max_size=200))
 def test_summary_is_ordered_and_trims_nothing(samples: list[float]) -> None:
-    summary = summarise(np.array(samples))
-    assert summary.count == len(samples)
-    assert summary.not_positive == sum(x <= 0 for x in samples)
-    assert summary.min_s == min(samples)
-    assert summary.max_s == max(samples)
+    statistics = statistics_of(np.array(samples))
+    assert statistics.count == len(samples)
+    assert statistics.not_positive == sum(x <= 0 for x in samples)
+    assert statistics.min_s == min(samples)
+    assert statistics.max_s == max(samples)
     stated = [
-        summary.min_s,
-        summary.p25_s,
-        summary.p50_s,
-        summary.p75_s,
-        summary.p90_s,
-        summary.p99_s,
-        summary.p999_s,
-        summary.max_s,
+        statistics.min_s,
+        statistics.p25_s,
+        statistics.p50_s,
+        statistics.p75_s,
+        statistics.p90_s,
+        statistics.p99_s,
+        statistics.p999_s,
+        statistics.max_s,
     ]
     values = [value for value in stated if value is not None]
     assert values == sorted(values)
     assert set(values) <= set(samples)
-    assert summary.mean_s == pytest.approx(math.fsum(samples) / len(samples), abs=1e-3)
+    assert statistics.mean_s == pytest.approx(
+        math.fsum(samples) / len(samples), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,28 +91,28 @@ def test_summary_is_ordered_and_trims_nothing(samples: list[float]) -> None:
 def test_high_percentiles_need_samples_beyond_them(
     count: int, p99: bool, p999: bool
 ) -> None:
-    summary = summarise(np.arange(count, dtype=np.float64))
-    assert (summary.p99_s is not None) is p99
-    assert (summary.p999_s is not None) is p999
-    assert summary.p50_s is not None
-    notes = " ".join(footnotes([summary]))
+    statistics = statistics_of(np.arange(count, dtype=np.float64))
+    assert (statistics.p99_s is not None) is p99
+    assert (statistics.p999_s is not None) is p999
+    assert statistics.p50_s is not None
+    notes = " ".join(footnotes([statistics]))
     assert ("p99 is n/a" in notes) is not p99
     assert ("p99.9 is n/a" in notes) is not p999
 
 
 def test_999_samples_have_no_p999() -> None:
-    assert summarise(np.ones(999)).p999_s is None
+    assert statistics_of(np.ones(999)).p999_s is None
 
 
 def test_no_samples_have_no_statistics_but_a_loss() -> None:
-    summary = summarise(np.empty(0), expected=10, lost=10)
-    assert summary == Summary(0, 0, 10, 10)
-    assert footnotes([summary]) == ["No percentiles where no samples were received."]
+    statistics = statistics_of(np.empty(0), expected=10, lost=10)
+    assert statistics == SummaryStatistics(0, 0, 10, 10)
+    assert footnotes([statistics]) == ["No percentiles where no samples were received."]
 
 
 def test_samples_are_left_as_they_were() -> None:
     samples = np.array([3.0, 1.0, 2.0])
-    summarise(samples)
+    statistics_of(samples)
     assert samples.tolist() == [3.0, 1.0, 2.0]
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_perf.results.cell_summary import measure
+from pubsub_perf.results.cell_summary import summary_of
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.warmup import Steady, mser5, steady
 
@@ -151,7 +151,7 @@ def test_mser5_never_cuts_more_than_half(values: list[float]) -> None:
 def test_statistics_are_of_what_is_left_and_say_so(tmp_path: Path) -> None:
     folder = write_run(tmp_path, FIXED, [0.9, 0.8, 0.2], [0, 1, 2])
     (cell,) = read_dataset(folder).cells
-    measured = measure(cell)
-    assert measured.summary.max_s == 0.2
-    assert (measured.warmup, measured.warmup_rule) == (2, "first 2 of each stream")
+    summary = summary_of(cell)
+    assert summary.statistics.max_s == 0.2
+    assert (summary.warmup, summary.warmup_rule) == (2, "first 2 of each stream")
     assert cell.received == 3

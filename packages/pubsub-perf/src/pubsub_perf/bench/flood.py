@@ -33,7 +33,7 @@ _END_S: Final = 30.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Run:
+class FloodRun:
     """One run beside one kind of flood. ``newcomers_ms`` are the times that new clients
     of another address took to be registered; ``missed`` are those that were not."""
 
@@ -44,7 +44,7 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Row:
+class FloodResult:
     """The medians of one model and kind of flood; the ratios are to a quiet machine, and
     to a busy one, within each repetition."""
 
@@ -144,7 +144,7 @@ def newcomer() -> Register:
     )
 
 
-def run_one(way: str, brokered: bool, seconds: float) -> Run:
+def run_one(way: str, brokered: bool, seconds: float) -> FloodRun:
     """One publisher and one subscriber at 1,000 events/s, beside a flood.
 
     Raises:
@@ -153,10 +153,12 @@ def run_one(way: str, brokered: bool, seconds: float) -> Run:
     cell = Cell("latency", 64, 1, brokered=brokered, rate=RATE_PER_S)
     beside = Beside(way, seconds)
     figures = run_cell(OURS, cell, seconds, beside)
-    return Run(figures, tuple(beside.took_ms), beside.missed, beside.done)
+    return FloodRun(figures, tuple(beside.took_ms), beside.missed, beside.done)
 
 
-def rows(repetitions: int, seconds: float, say: Callable[[str], None]) -> Iterator[Row]:
+def rows(
+    repetitions: int, seconds: float, say: Callable[[str], None]
+) -> Iterator[FloodResult]:
     """Everything, in turn: each repetition has a run of each kind.
 
     Raises:
@@ -164,27 +166,29 @@ def rows(repetitions: int, seconds: float, say: Callable[[str], None]) -> Iterat
     """
     ways = (QUIET, *WAYS)
     for brokered in (False, True):
-        found: dict[str, list[Run]] = {way: [] for way in ways}
+        found: dict[str, list[FloodRun]] = {way: [] for way in ways}
         for number in range(repetitions):
             for way in ways if number % 2 else ways[::-1]:
                 say(f"flood: {way}, {number + 1} of {repetitions}")
                 found[way].append(run_one(way, brokered, seconds))
         model = "centralized" if brokered else "decentralized"
         for way in ways:
-            yield row(model, way, found[way], found[QUIET], found["busy"], seconds)
+            yield result_of(
+                model, way, found[way], found[QUIET], found["busy"], seconds
+            )
 
 
-def row(
+def result_of(
     model: str,
     way: str,
-    runs: Sequence[Run],
-    quiet: Sequence[Run],
-    busy: Sequence[Run],
+    runs: Sequence[FloodRun],
+    quiet: Sequence[FloodRun],
+    busy: Sequence[FloodRun],
     seconds: float,
-) -> Row:
+) -> FloodResult:
     """The medians of the runs of one kind."""
 
-    def ratio(metric: str, others: Sequence[Run]) -> float:
+    def ratio(metric: str, others: Sequence[FloodRun]) -> float:
         pairs = zip(runs, others, strict=True)
         ratios: list[float] = [
             getattr(one.figures, metric) / getattr(other.figures, metric)
@@ -212,7 +216,7 @@ def row(
         "closed": middle([float(one.closed) for one in done]),
         "flooder_cpu": middle([one.cpu_s / span_s for one in done]),
     }
-    return Row(
+    return FloodResult(
         model=model,
         way=way,
         lost=sum(run.figures.lost for run in runs),
@@ -221,7 +225,7 @@ def row(
     )
 
 
-def line_of(it: Row) -> str:
+def line_of(it: FloodResult) -> str:
     """One line for people."""
     kind = f"{it.model}, {it.way}"
     newcomers = f"newcomers {it.newcomer_ms:.1f} ms, at most {it.newcomer_max_ms:.1f}"
@@ -245,7 +249,9 @@ def line_of(it: Row) -> str:
     )
 
 
-def document(found: Sequence[Row], repetitions: int, seconds: float) -> dict[str, Any]:
+def document(
+    found: Sequence[FloodResult], repetitions: int, seconds: float
+) -> dict[str, Any]:
     """Everything, for a JSON file."""
     from pubsub_perf.experiment import environment
 

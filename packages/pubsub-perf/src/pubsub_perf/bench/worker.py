@@ -12,14 +12,14 @@ import msgspec
 
 from pubsub_perf.bench import systems
 from pubsub_perf.bench.workload.job import Job
-from pubsub_perf.bench.workload.run import Run, say
+from pubsub_perf.bench.workload.run import JobRun, say
 
 
 def main() -> None:
     job = msgspec.json.decode(sys.stdin.readline(), type=Job)
     system = systems.load(job.system)
     work = system.publish if job.part == "publisher" else system.subscribe
-    found = work(job, Run(job))
+    found = work(job, JobRun(job))
     say(msgspec.json.encode(found).decode())
 
 

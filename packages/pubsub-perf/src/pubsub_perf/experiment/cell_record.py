@@ -14,30 +14,30 @@ import msgspec
 
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_perf.experiment import role_commands
-from pubsub_perf.experiment.cpu_monitor import CpuWatch
-from pubsub_perf.experiment.fidelity import Busy, judge
+from pubsub_perf.experiment.cpu_monitor import CpuMonitor
+from pubsub_perf.experiment.fidelity import MachineLoad, judge
 from pubsub_perf.plan.cases import Case
 
 _TOTALS = ("expected", "received", "lost", "duplicated", "reordered")
 
 
-def processors(watch: CpuWatch, record: dict[str, Any]) -> None:
+def processors(monitor: CpuMonitor, record: dict[str, Any]) -> None:
     """Put into ``record`` how busy the measured span was."""
-    busy = watch.busy()
+    load = monitor.load()
     names = list(record["commands"])
     by_role = {
-        "broker": watch.cpu_s("broker"),
-        "publishers": _sum(watch, [n for n in names if n.startswith("publisher-")]),
-        "subscribers": _sum(watch, [n for n in names if n.startswith("subscriber-")]),
+        "broker": monitor.cpu_s("broker"),
+        "publishers": _sum(monitor, [n for n in names if n.startswith("publisher-")]),
+        "subscribers": _sum(monitor, [n for n in names if n.startswith("subscriber-")]),
     }
-    record["measured_s"] = round(watch.elapsed_s, 3)
+    record["measured_s"] = round(monitor.elapsed_s, 3)
     record["processors"] = {"roles": by_role}
-    record["cpu_pressure"] = {"some_percent": busy.pressure_percent}
-    record["fidelity"] = msgspec.to_builtins(busy)
+    record["cpu_pressure"] = {"some_percent": load.pressure_percent}
+    record["fidelity"] = msgspec.to_builtins(load)
     record["broker"] = record.get("broker", {}) | {"cpu_s": by_role["broker"]}
 
 
-def collect(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+def counts_of(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """What arrived against what was sent, and how far to trust it."""
     subscribers = [_subscriber(case, i, folder, record) for i in _indexes(case)]
     found: dict[str, Any] = {
@@ -45,9 +45,9 @@ def collect(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     }
     found |= {"subscribers": subscribers} | _publishers(case, folder, record)
     if "fidelity" in record:
-        busy = msgspec.convert(record["fidelity"], Busy)
+        load = msgspec.convert(record["fidelity"], MachineLoad)
         median_ns = latencies(case, folder).percentile_ns(50)
-        verdict, reason = judge(busy, None if median_ns is None else median_ns / 1e9)
+        verdict, reason = judge(load, None if median_ns is None else median_ns / 1e9)
         found["fidelity"] = {"verdict": verdict, "reason": reason} | record["fidelity"]
     if "broker" in record:
         through = case.model == "centralized"
@@ -167,7 +167,7 @@ def read_latencies_ns(path: Path, warmup_events: int) -> list[int]:
     return found
 
 
-def _sum(watch: CpuWatch, names: Sequence[str]) -> float | None:
+def _sum(monitor: CpuMonitor, names: Sequence[str]) -> float | None:
     """None when no process of them is known."""
-    known = [cpu_s for name in names if (cpu_s := watch.cpu_s(name)) is not None]
+    known = [cpu_s for name in names if (cpu_s := monitor.cpu_s(name)) is not None]
     return round(sum(known), 4) if known else None

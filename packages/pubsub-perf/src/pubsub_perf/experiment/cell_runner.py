@@ -18,7 +18,7 @@ import msgspec
 from pubsub_common.files import write_atomically
 from pubsub_perf.experiment import cell_record, environment, role_commands
 from pubsub_perf.experiment.broker_check import Clients, check_broker
-from pubsub_perf.experiment.cpu_monitor import CpuWatch
+from pubsub_perf.experiment.cpu_monitor import CpuMonitor
 from pubsub_perf.experiment.role_keys import RoleKeys
 from pubsub_perf.experiment.role_processes import Processes, Role
 from pubsub_perf.hosts import HostError, Hosts
@@ -73,7 +73,7 @@ def run_cell(
         record |= {"outcome": "ok", "reason": None}
     except (HostError, OSError) as error:
         record |= {"outcome": "failed", "reason": str(error)}
-    record |= cell_record.collect(case, folder, record)
+    record |= cell_record.counts_of(case, folder, record)
     record["duration_s"] = round(time.monotonic() - begin, 3)
     write_record(folder, record)
     return record
@@ -151,15 +151,15 @@ def measure(
             ),
         )
         say("measuring")
-        watch = CpuWatch(processes.pids())
+        monitor = CpuMonitor(processes.pids())
         before = hosts.traffic(0)
-        watch.begin()
-        late = _begin_and_wait(case, processes, publishers, subscribers, watch)
-        watch.end()
+        monitor.begin()
+        late = _begin_and_wait(case, processes, publishers, subscribers, monitor)
+        monitor.end()
         after = hosts.traffic(0)
         if before is not None and after is not None:
             record["broker"] = after.since(before)
-        cell_record.processors(watch, record)
+        cell_record.processors(monitor, record)
         processes.end([*late, *publishers])
         processes.end([broker])
         processes.check()
@@ -170,7 +170,7 @@ def _begin_and_wait(
     processes: Processes,
     publishers: list[Role],
     subscribers: list[Role],
-    watch: CpuWatch,
+    monitor: CpuMonitor,
 ) -> list[Role]:
     """Tell the publishers when to begin, and wait until every subscriber has written
     its file and every publisher has ended. Returns the subscribers that did not
@@ -184,7 +184,7 @@ def _begin_and_wait(
     deadline = start_ns / 1e9 + case.load.deadline_s
 
     def late() -> bool:
-        watch.look()
+        monitor.sample()
         return time.monotonic() > deadline
 
     processes.wait([*subscribers, *publishers], late)

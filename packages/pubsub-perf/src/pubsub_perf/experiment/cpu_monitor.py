@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pubsub_perf.experiment.fidelity import Busy
+from pubsub_perf.experiment.fidelity import MachineLoad
 
 _PROC: Final = Path("/proc")
 # Often, because what a role does after the last look before its end is not seen; but
 # a look at hundreds of processes takes tens of milliseconds.
-_EVERY_S: Final = 0.2
-_EVERY_S_PER_PROCESS: Final = 0.004
+_INTERVAL_S: Final = 0.2
+_INTERVAL_S_PER_PROCESS: Final = 0.004
 
 
 @dataclasses.dataclass(slots=True)
@@ -39,31 +39,31 @@ class _Usage:
         )
 
 
-class CpuWatch:
-    """Between `begin` and `end`, call `look` often: roles that end in between are
+class CpuMonitor:
+    """Between `begin` and `end`, call `sample` often: roles that end in between are
     known as they were seen last."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         """``pids`` are the roles' processes by role name (``subscriber-3``)."""
         self._pids = dict(pids)
-        self._every_s = max(_EVERY_S, _EVERY_S_PER_PROCESS * len(self._pids))
+        self._interval_s = max(_INTERVAL_S, _INTERVAL_S_PER_PROCESS * len(self._pids))
         self._first: dict[str, _Usage] = {}
         self._last: dict[str, _Usage] = {}
-        self._began = self._ended = self._next_look = 0.0
+        self._began = self._ended = self._next_sample = 0.0
         self._stalled_us: tuple[int | None, int | None] = (None, None)
 
     def begin(self) -> None:
         self._first = self._read()
         self._last = dict(self._first)
         self._began = time.monotonic()
-        self._next_look = self._began + self._every_s
+        self._next_sample = self._began + self._interval_s
         self._stalled_us = (_stalled_us(), None)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Look at the processes, if it is time to."""
-        if time.monotonic() >= self._next_look:
+        if time.monotonic() >= self._next_sample:
             self._last |= self._read()
-            self._next_look = time.monotonic() + self._every_s
+            self._next_sample = time.monotonic() + self._interval_s
 
     def end(self) -> None:
         self._last |= self._read()
@@ -75,7 +75,7 @@ class CpuWatch:
         """Length of the measured span."""
         return self._ended - self._began
 
-    def busy(self) -> Busy:
+    def load(self) -> MachineLoad:
         """The figures for `pubsub_perf.experiment.fidelity`."""
         elapsed_s = self.elapsed_s
         before, after = self._stalled_us
@@ -87,7 +87,7 @@ class CpuWatch:
             total = usage.minus(_Usage(-total.ran_ns, -total.waited_ns, -total.slices))
         cpus = os.cpu_count() or 1
         known = bool(self._first) and elapsed_s > 0
-        return Busy(
+        return MachineLoad(
             pressure_percent=None if pressure is None else round(pressure, 2),
             utilisation_percent=(
                 round(total.ran_ns / (elapsed_s * 1e9 * cpus) * 100, 2)

@@ -30,7 +30,7 @@ STRAINED_WAIT_SHARE: Final = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Busy:
+class MachineLoad:
     """What was seen during the measured span. None: the kernel does not tell."""
 
     pressure_percent: float | None
@@ -38,35 +38,37 @@ class Busy:
     wait_us: float | None
 
 
-def judge(busy: Busy, median_s: float | None) -> tuple[Verdict | None, str | None]:
+def judge(
+    load: MachineLoad, median_s: float | None
+) -> tuple[Verdict | None, str | None]:
     """The verdict, and what led to it unless it is ``ok``; None where the kernel tells
     nothing to judge by."""
-    if busy == Busy(None, None, None):
+    if load == MachineLoad(None, None, None):
         return None, "the kernel tells neither pressure nor processor times"
-    saturated = _over(busy, SATURATED_PRESSURE, SATURATED_UTILISATION)
+    saturated = _over(load, SATURATED_PRESSURE, SATURATED_UTILISATION)
     if saturated:
         return "saturated", "; ".join(saturated)
-    strained = _over(busy, STRAINED_PRESSURE, STRAINED_UTILISATION)
-    if busy.wait_us is not None and median_s:
-        share = busy.wait_us / (median_s * 1e6)
+    strained = _over(load, STRAINED_PRESSURE, STRAINED_UTILISATION)
+    if load.wait_us is not None and median_s:
+        share = load.wait_us / (median_s * 1e6)
         if share > STRAINED_WAIT_SHARE:
             strained.append(
-                f"a thread waited {busy.wait_us:.0f} us for a processor each time, "
+                f"a thread waited {load.wait_us:.0f} us for a processor each time, "
                 f"{share:.0%} of the median latency"
             )
     return ("strained", "; ".join(strained)) if strained else ("ok", None)
 
 
-def _over(busy: Busy, pressure: float, utilisation: float) -> list[str]:
+def _over(load: MachineLoad, pressure: float, utilisation: float) -> list[str]:
     found = []
-    if busy.pressure_percent is not None and busy.pressure_percent >= pressure:
+    if load.pressure_percent is not None and load.pressure_percent >= pressure:
         found.append(
-            f"some task lacked a processor {busy.pressure_percent:.0f} % of the time "
+            f"some task lacked a processor {load.pressure_percent:.0f} % of the time "
             f"(limit {pressure:.0f} %)"
         )
-    if busy.utilisation_percent is not None and busy.utilisation_percent >= utilisation:
+    if load.utilisation_percent is not None and load.utilisation_percent >= utilisation:
         found.append(
-            f"processors were {busy.utilisation_percent:.0f} % busy "
+            f"processors were {load.utilisation_percent:.0f} % busy "
             f"(limit {utilisation:.0f} %)"
         )
     return found

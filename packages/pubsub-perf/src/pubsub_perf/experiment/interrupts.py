@@ -11,14 +11,14 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-_noted: int | None = None
+_received: int | None = None
 
 
 def install() -> None:
     """Have SIGINT raise KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit, so
     that what was started is ended."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _note)
+        signal.signal(number, _handle)
 
 
 def check() -> None:
@@ -26,13 +26,13 @@ def check() -> None:
     KeyboardInterrupt: SIGINT came, even if its exception was lost.
     SystemExit: SIGTERM or SIGHUP did.
     """
-    if _noted == signal.SIGINT:
+    if _received == signal.SIGINT:
         raise KeyboardInterrupt
-    if _noted is not None:
-        raise SystemExit(128 + _noted)
+    if _received is not None:
+        raise SystemExit(128 + _received)
 
 
-def _note(number: int, _frame: FrameType | None) -> None:
-    global _noted
-    _noted = number
+def _handle(number: int, _frame: FrameType | None) -> None:
+    global _received
+    _received = number
     check()

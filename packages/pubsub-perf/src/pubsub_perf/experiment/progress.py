@@ -18,7 +18,7 @@ from rich.table import Table
 
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_perf.experiment.cell_record import latencies
-from pubsub_perf.experiment.sweep import Estimate, Result, cell_folder
+from pubsub_perf.experiment.sweep import Result, TimeLeft, cell_folder
 from pubsub_perf.plan.cases import Case
 
 
@@ -28,7 +28,7 @@ class SweepProgress:
 
     def __init__(self, cases: Sequence[Case], console: Console) -> None:
         self._console = console
-        self._estimate = Estimate(cases)
+        self._estimate = TimeLeft(cases)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -65,7 +65,7 @@ class SweepProgress:
     def end(self, result: Result) -> None:
         self._estimate.end(result)
         self._bar.advance(self._task)
-        line = f"{result.case.name}: {_outcome(result)}"
+        line = f"{result.case.name}: {_result_text(result)}"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -96,7 +96,7 @@ def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
     console.print(table)
 
 
-def _outcome(result: Result) -> str:
+def _result_text(result: Result) -> str:
     record = result.record
     if result.failed:
         return f"failed: {record.get('reason')}"

@@ -66,7 +66,7 @@ def run_sweep(
     """
     if not force:
         for case in cases:
-            _check_same(out, case, kind)
+            _check_parameters(out, case, kind)
     there = {} if force else _finished_of(cases, out)
     results = []
     with keys_for(case for case in cases if case not in there) as keys:
@@ -108,15 +108,15 @@ def finished(folder: Path) -> dict[str, Any] | None:
     return record if record is not None and record.get("outcome") == "ok" else None
 
 
-def _check_same(out: Path, case: Case, kind: HostKind) -> None:
+def _check_parameters(out: Path, case: Case, kind: HostKind) -> None:
     """Cells of one sweep are compared with each other, so they must be alike."""
     record = finished(cell_folder(out, case))
     if record is None:
         return
     asked = case.parameters() | {"hosts": kind}
-    # Those of before there were keys are not secure.
-    there = {"secure": False} | record.get("parameters", {})
-    there |= {"hosts": record.get("hosts", {}).get("kind")}
+    there = record.get("parameters", {}) | {
+        "hosts": record.get("hosts", {}).get("kind")
+    }
     # The wait factor bounds a run and does not change it.
     different = [
         f"{key} {there.get(key)} there, {value} asked"
@@ -130,7 +130,7 @@ def _check_same(out: Path, case: Case, kind: HostKind) -> None:
         )
 
 
-class Estimate:
+class TimeLeft:
     """How long the rest of a sweep will take, from the cells so far.
 
     A cell's time is modelled as a constant for the run itself plus a share for each

@@ -15,7 +15,7 @@ from pubsub_perf.plots.axes import Extent, extent, latency_axis
 from pubsub_perf.plots.figure_frame import Words, sheet
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import wrap
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 
 # More single points than this become one picture inside the SVG.
 _VECTOR_POINTS: Final = 1200
@@ -25,7 +25,7 @@ _SLOT_IN: Final = 2.9
 _LABEL_PT: Final = 9.0
 
 
-def box_figure(cells: Sequence[Measured]) -> Drawing | None:
+def box_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     """The cells of one network; None when none of them has samples."""
     drawn = [m for m in cells if len(m.ordered)]
     if not drawn:
@@ -55,16 +55,16 @@ def box_figure(cells: Sequence[Measured]) -> Drawing | None:
     return Drawing(sheet_.figure, _description(drawn))
 
 
-def _draw(ax: Axes, position: int, measured: Measured, shown: Extent) -> str:
-    look = style.of_model(measured.cell.model)
-    summary = measured.summary
-    low, high = _whiskers(measured)
-    inside = (measured.ordered >= low) & (measured.ordered <= high)
+def _draw(ax: Axes, position: int, summary: CellSummary, shown: Extent) -> str:
+    look = style.of_model(summary.cell.model)
+    statistics = summary.statistics
+    low, high = _whiskers(summary)
+    inside = (summary.ordered >= low) & (summary.ordered <= high)
     factor = shown.unit.per_second
     points = {
-        "q1": summary.p25_s,
-        "med": summary.p50_s,
-        "q3": summary.p75_s,
+        "q1": statistics.p25_s,
+        "med": statistics.p50_s,
+        "q3": statistics.p75_s,
         "whislo": low,
         "whishi": high,
     }
@@ -83,12 +83,12 @@ def _draw(ax: Axes, position: int, measured: Measured, shown: Extent) -> str:
         whiskerprops={"color": look.colour, "linewidth": 1.3, "linestyle": look.line},
         capprops={"color": look.colour, "linewidth": 1.3},
     )
-    beyond = measured.ordered[~inside]
+    beyond = summary.ordered[~inside]
     _points(ax, position, shown.scaled(beyond), look)
     lines = [
-        measured.cell.model,
-        *style.sample_count(measured),
-        f"p50 {units.duration(summary.p50_s)}, p99 {units.duration(summary.p99_s)}",
+        summary.cell.model,
+        *style.sample_count(summary),
+        f"p50 {units.duration(statistics.p50_s)}, p99 {units.duration(statistics.p99_s)}",
         f"{len(beyond):,} beyond the whiskers",
     ]
     return "\n".join(wrap(line, _SLOT_IN - 0.15, _LABEL_PT) for line in lines)
@@ -113,21 +113,21 @@ def _points(
     )
 
 
-def _whiskers(measured: Measured) -> tuple[float, float]:
+def _whiskers(summary: CellSummary) -> tuple[float, float]:
     """The outermost samples within Tukey's fences."""
-    summary = measured.summary
-    q1, q3 = summary.p25_s or 0.0, summary.p75_s or 0.0
+    statistics = summary.statistics
+    q1, q3 = statistics.p25_s or 0.0, statistics.p75_s or 0.0
     reach = 1.5 * (q3 - q1)
-    ordered = measured.ordered
+    ordered = summary.ordered
     within = ordered[(ordered >= q1 - reach) & (ordered <= q3 + reach)]
     return float(within[0]), float(within[-1])
 
 
-def _description(cells: Sequence[Measured]) -> str:
+def _description(cells: Sequence[CellSummary]) -> str:
     parts = [
-        f"{m.cell.model}: median {units.duration(m.summary.p50_s)}, "
-        f"p99 {units.duration(m.summary.p99_s)}, maximum "
-        f"{units.duration(m.summary.max_s)}, {', '.join(style.sample_count(m))}"
+        f"{m.cell.model}: median {units.duration(m.statistics.p50_s)}, "
+        f"p99 {units.duration(m.statistics.p99_s)}, maximum "
+        f"{units.duration(m.statistics.max_s)}, {', '.join(style.sample_count(m))}"
         for m in cells
     ]
     network = cells[0].cell.network

@@ -15,7 +15,7 @@ from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
 from pubsub_perf.plots.figure_frame import Words, sheet
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 
 # Steps drawn of a larger sample: finer than a pixel, and both tails in full.
 _STEPS: Final = 1000
@@ -23,7 +23,7 @@ _TAIL: Final = 200
 _MARKED: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
 
 
-def ecdf_figure(cells: Sequence[Measured]) -> Drawing | None:
+def ecdf_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     """The cells of one network; None when none of them has samples."""
     drawn = [m for m in cells if len(m.ordered)]
     if not drawn:
@@ -46,8 +46,8 @@ def ecdf_figure(cells: Sequence[Measured]) -> Drawing | None:
         (ax,) = sheet_.axes
         latency_axis(ax, "x", shown, "one-way latency")
         _percentile_lines(ax)
-        for measured in drawn:
-            _draw(ax, measured, shown)
+        for summary in drawn:
+            _draw(ax, summary, shown)
         ax.set_ylim(-0.01, 1.02)
         ax.set_ylabel("fraction of samples at or below")
         sheet_.fit()
@@ -73,12 +73,12 @@ def _percentile_lines(ax: Axes) -> None:
         )
 
 
-def _draw(ax: Axes, measured: Measured, shown: Extent) -> None:
-    look = style.of_model(measured.cell.model)
-    summary = measured.summary
-    x, y = _steps(measured.ordered, shown, ax.get_xlim())
+def _draw(ax: Axes, summary: CellSummary, shown: Extent) -> None:
+    look = style.of_model(summary.cell.model)
+    statistics = summary.statistics
+    x, y = _steps(summary.ordered, shown, ax.get_xlim())
     ax.step(x, y, where="post", color=look.colour, linestyle=look.line, linewidth=1.7)
-    percentiles = (summary.p50_s, summary.p90_s, summary.p99_s)
+    percentiles = (statistics.p50_s, statistics.p90_s, statistics.p99_s)
     marks = [
         (value * shown.unit.per_second, fraction)
         for value, (fraction, _) in zip(percentiles, _MARKED, strict=True)
@@ -93,15 +93,15 @@ def _draw(ax: Axes, measured: Measured, shown: Extent) -> None:
     )
 
 
-def _handle(measured: Measured) -> Line2D:
-    look = style.of_model(measured.cell.model)
+def _handle(summary: CellSummary) -> Line2D:
+    look = style.of_model(summary.cell.model)
     return Line2D(
         [],
         [],
         color=look.colour,
         linestyle=look.line,
         linewidth=1.7,
-        label=_label(measured),
+        label=_label(summary),
         **style.mark(look, look.marker),
     )
 
@@ -122,14 +122,14 @@ def _steps(
     return x, y
 
 
-def _label(measured: Measured) -> str:
-    summary = measured.summary
+def _label(summary: CellSummary) -> str:
+    statistics = summary.statistics
     return "\n".join(
         [
-            measured.cell.model,
-            *style.sample_count(measured)[:2],
-            f"p50 {units.duration(summary.p50_s)}, p90 {units.duration(summary.p90_s)},"
-            f" p99 {units.duration(summary.p99_s)}",
-            *style.sample_count(measured)[2:],
+            summary.cell.model,
+            *style.sample_count(summary)[:2],
+            f"p50 {units.duration(statistics.p50_s)}, p90 {units.duration(statistics.p90_s)},"
+            f" p99 {units.duration(statistics.p99_s)}",
+            *style.sample_count(summary)[2:],
         ]
     )

@@ -20,20 +20,20 @@ from pubsub_perf.plots.figure_frame import Band, Words, sheet
 from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import shortened
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 
 # Linear axes as long as they serve: on them a straight line is linear growth.
 _LOG_FROM: Final = 50.0
 _MAX_NAME: Final = 20
 
-Pick = Callable[[Measured], float | None]
+Pick = Callable[[CellSummary], float | None]
 _PANELS: Final[tuple[tuple[str, Pick], ...]] = (
-    ("median", lambda measured: measured.summary.p50_s),
-    ("p99", lambda measured: measured.summary.p99_s),
+    ("median", lambda summary: summary.statistics.p50_s),
+    ("p99", lambda summary: summary.statistics.p99_s),
 )
 
 
-def growth_figure(cells: Sequence[Measured], note: str = "") -> Drawing | None:
+def growth_figure(cells: Sequence[CellSummary], note: str = "") -> Drawing | None:
     """None when fewer than two host counts have samples. ``note``: why there are no
     intervals."""
     drawn = [m for m in cells if len(m.ordered) and m.cell.hosts]
@@ -73,21 +73,21 @@ def growth_figure(cells: Sequence[Measured], note: str = "") -> Drawing | None:
     return Drawing(sheet_.figure, _description(drawn, hosts))
 
 
-def _values(cells: Sequence[Measured], pick: Pick) -> NDArray[np.float64]:
+def _values(cells: Sequence[CellSummary], pick: Pick) -> NDArray[np.float64]:
     return np.array([v for v in map(pick, cells) if v is not None], dtype=np.float64)
 
 
 def _draw(
     ax: Axes,
-    cells: Sequence[Measured],
+    cells: Sequence[CellSummary],
     pick: Pick,
     shown: Extent,
     markers: dict[str, str],
 ) -> None:
     lines: dict[tuple[str, str], dict[int, list[float]]] = {}
-    for measured in cells:
-        cell = measured.cell
-        value = pick(measured)
+    for summary in cells:
+        cell = summary.cell
+        value = pick(summary)
         if value is None or (shown.log and value < shown.low_s):
             continue
         value *= shown.unit.per_second
@@ -109,7 +109,7 @@ def _draw(
         )
 
 
-def _legend(cells: Sequence[Measured], markers: dict[str, str]) -> list[Line2D]:
+def _legend(cells: Sequence[CellSummary], markers: dict[str, str]) -> list[Line2D]:
     """Models in the first column, kinds of networks in the second."""
     left = []
     for model in sorted({m.cell.model for m in cells}):
@@ -146,9 +146,9 @@ def _legend(cells: Sequence[Measured], markers: dict[str, str]) -> list[Line2D]:
     return left + right
 
 
-def _total(cells: Sequence[Measured]) -> str:
-    samples = sum(m.summary.count for m in cells)
-    known = [m.summary for m in cells if m.summary.lost is not None]
+def _total(cells: Sequence[CellSummary]) -> str:
+    samples = sum(m.statistics.count for m in cells)
+    known = [m.statistics for m in cells if m.statistics.lost is not None]
     lost = sum(s.lost or 0 for s in known) if known else None
     counted = bool(known) and all(s.expected is not None for s in known)
     expected = sum(s.expected or 0 for s in known) if counted else None
@@ -158,7 +158,7 @@ def _total(cells: Sequence[Measured]) -> str:
     return text
 
 
-def _caption(cells: Sequence[Measured]) -> Iterator[str]:
+def _caption(cells: Sequence[CellSummary]) -> Iterator[str]:
     if all(len(m.cell.pooled) < 2 for m in cells):
         yield "Each mark is one run; a single run is an indication, not a result."
     else:
@@ -168,21 +168,21 @@ def _caption(cells: Sequence[Measured]) -> Iterator[str]:
     places = [(m.cell.model, m.cell.kind, m.cell.hosts) for m in cells]
     if len(set(places)) < len(places):
         yield "A line passes through the middle of several cells with as many hosts."
-    few = sum(m.summary.p99_s is None for m in cells)
+    few = sum(m.statistics.p99_s is None for m in cells)
     if few:
         yield f"No p99 of {units.counted(few, 'cell', 'cells')} with under 100 samples."
 
 
-def _unplaced(cells: Sequence[Measured]) -> Iterator[str]:
+def _unplaced(cells: Sequence[CellSummary]) -> Iterator[str]:
     count = sum(1 for m in cells if len(m.ordered) and not m.cell.hosts)
     if count:
         yield f"{units.counted(count, 'cell', 'cells')} with unknown hosts not shown."
 
 
-def _description(cells: Sequence[Measured], hosts: Sequence[int]) -> str:
+def _description(cells: Sequence[CellSummary], hosts: Sequence[int]) -> str:
     parts = []
     for model in sorted({m.cell.model for m in cells}):
-        medians = [m.summary.p50_s or 0.0 for m in cells if m.cell.model == model]
+        medians = [m.statistics.p50_s or 0.0 for m in cells if m.cell.model == model]
         parts.append(
             f"{model}: medians from {units.duration(min(medians))} to "
             f"{units.duration(max(medians))}"

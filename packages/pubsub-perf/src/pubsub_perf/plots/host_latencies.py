@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pubsub_perf.plan.topologies import Network, Placement
 from pubsub_perf.plots.network_layout import network_of
 from pubsub_perf.results import cell_file
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.summary_statistics import nearest_rank
 
 Role = Literal["broker", "publisher", "subscriber"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class HostView:
+class HostLatency:
     """``median_s``: of the events that a publisher sent or a subscriber received; None
     for the broker, and where there are no samples."""
 
@@ -28,10 +28,12 @@ class HostView:
     median_s: float | None
 
 
-def hosts_of(measured: Measured) -> tuple[Network, tuple[HostView, ...]] | None:
+def host_latencies(
+    summary: CellSummary,
+) -> tuple[Network, tuple[HostLatency, ...]] | None:
     """The network of a cell and its hosts; None where ``cell.json`` does not tell
     which host ran what."""
-    cell = measured.cell
+    cell = summary.cell
     network = network_of(cell.meta)
     if network is None:
         return None
@@ -39,22 +41,22 @@ def hosts_of(measured: Measured) -> tuple[Network, tuple[HostView, ...]] | None:
     counts = cell.publishers, cell.subscribers
     if counts != (len(place.publishers), len(place.subscribers)):
         return None
-    return network, tuple(_views(measured, network, place))
+    return network, tuple(_views(summary, network, place))
 
 
 def _views(
-    measured: Measured, network: Network, place: Placement
-) -> Iterator[HostView]:
-    sent, received = _by_publisher(measured), _by_subscriber(measured)
-    addresses = cell_file.find(measured.cell.meta, "hosts", "publishers")
+    summary: CellSummary, network: Network, place: Placement
+) -> Iterator[HostLatency]:
+    sent, received = _by_publisher(summary), _by_subscriber(summary)
+    addresses = cell_file.find(summary.cell.meta, "hosts", "publishers")
     known = addresses if isinstance(addresses, list) else []
-    yield HostView(network.hosts[0], "broker", None)
+    yield HostLatency(network.hosts[0], "broker", None)
     for number, host in enumerate(place.publishers):
         address = str(known[number]) if number < len(known) else ""
-        yield HostView(network.hosts[host], "publisher", _median(sent.get(address)))
+        yield HostLatency(network.hosts[host], "publisher", _median(sent.get(address)))
     for number, host in enumerate(place.subscribers):
         median_s = _median(received.get(number))
-        yield HostView(network.hosts[host], "subscriber", median_s)
+        yield HostLatency(network.hosts[host], "subscriber", median_s)
 
 
 def _median(latencies: list[NDArray[np.float64]] | None) -> float | None:
@@ -62,18 +64,18 @@ def _median(latencies: list[NDArray[np.float64]] | None) -> float | None:
     return nearest_rank(ordered, 500) if len(ordered) else None
 
 
-def _by_subscriber(measured: Measured) -> dict[int, list[NDArray[np.float64]]]:
+def _by_subscriber(summary: CellSummary) -> dict[int, list[NDArray[np.float64]]]:
     found: dict[int, list[NDArray[np.float64]]] = {}
-    for file in measured.files:
+    for file in summary.files:
         if file.index is not None:
             found.setdefault(file.index, []).append(file.latencies)
     return found
 
 
-def _by_publisher(measured: Measured) -> dict[str, list[NDArray[np.float64]]]:
+def _by_publisher(summary: CellSummary) -> dict[str, list[NDArray[np.float64]]]:
     """By address without port."""
     found: dict[str, list[NDArray[np.float64]]] = {}
-    for file in measured.files:
+    for file in summary.files:
         if len(file.stream_of) != len(file.latencies):
             continue
         for number, (publisher, _) in enumerate(file.streams):

@@ -18,8 +18,8 @@ from pubsub_perf.plots.colour_scale import colour_bar, norm_of
 from pubsub_perf.plots.figure_frame import Band, Words, sheet
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import listed, shortened
-from pubsub_perf.results.cell_summary import Measured
-from pubsub_perf.results.pair_latencies import Pairs, pairs
+from pubsub_perf.results.cell_summary import CellSummary
+from pubsub_perf.results.pair_latencies import PairLatencies, pair_latencies
 from pubsub_perf.units import Unit
 
 # Values are written into the cells of a map of at most this many rows and columns.
@@ -28,12 +28,12 @@ _TICKS: Final = 13
 _MAX_NAME: Final = 12
 _TITLE_IN: Final = 2.9
 
-Map = tuple[Measured, Pairs]
+Map = tuple[CellSummary, PairLatencies]
 
 
-def pair_heatmap_figure(cells: Sequence[Measured]) -> Drawing | None:
+def pair_heatmap_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     """The cells of one network; None when there are no two pairs to compare."""
-    found = [(m, pairs(m)) for m in cells if len(m.ordered)]
+    found = [(m, pair_latencies(m)) for m in cells if len(m.ordered)]
     maps = [(m, p) for m, p in found if p is not None and p.count.size > 1]
     if not maps:
         return None
@@ -54,10 +54,10 @@ def pair_heatmap_figure(cells: Sequence[Measured]) -> Drawing | None:
         width_in = 7.4 if len(maps) > 1 else 5.4
         bands = [Band(len(maps)), Band(height_in=0.15)]
         sheet_ = sheet(width_in, height_in, words, bands=bands)
-        for position, (ax, (measured, table)) in enumerate(
+        for position, (ax, (summary, table)) in enumerate(
             zip(sheet_.bands[0], maps, strict=True)
         ):
-            _draw(ax, measured, table, norm, unit)
+            _draw(ax, summary, table, norm, unit)
             if not position:
                 ax.set_ylabel("publisher")
             elif table.publishers == maps[0][1].publishers:
@@ -68,7 +68,7 @@ def pair_heatmap_figure(cells: Sequence[Measured]) -> Drawing | None:
 
 
 def _draw(
-    ax: Axes, measured: Measured, table: Pairs, norm: Normalize, unit: Unit
+    ax: Axes, summary: CellSummary, table: PairLatencies, norm: Normalize, unit: Unit
 ) -> None:
     rows, columns = table.count.shape
     hatch: dict[str, Any] = {
@@ -88,11 +88,11 @@ def _draw(
     _names(ax, "x", table.subscribers)
     _names(ax, "y", table.publishers)
     ax.set_xlabel("subscriber")
-    counts = listed(style.sample_count(measured), _TITLE_IN, 9.0)
-    ax.set_title(f"{measured.cell.model}\n{counts}", fontsize=9, loc="left")
+    counts = listed(style.sample_count(summary), _TITLE_IN, 9.0)
+    ax.set_title(f"{summary.cell.model}\n{counts}", fontsize=9, loc="left")
     if max(rows, columns) <= _WRITTEN:
         _write(ax, table, norm, unit)
-    if measured.cell.lost:
+    if summary.cell.lost:
         _mark_short(ax, table)
 
 
@@ -109,7 +109,7 @@ def _names(ax: Axes, which: Literal["x", "y"], names: Sequence[str]) -> None:
         ax.tick_params(axis="x", labelrotation=90)
 
 
-def _write(ax: Axes, table: Pairs, norm: Normalize, unit: Unit) -> None:
+def _write(ax: Axes, table: PairLatencies, norm: Normalize, unit: Unit) -> None:
     colours = colormaps[style.SCALE]
     for (row, column), value in np.ndenumerate(table.median_s):
         if np.isnan(value):
@@ -135,7 +135,7 @@ _SHORT: Final[dict[str, Any]] = {
 }
 
 
-def _mark_short(ax: Axes, table: Pairs) -> None:
+def _mark_short(ax: Axes, table: PairLatencies) -> None:
     rows, columns = np.nonzero(table.short)
     side = 0.35 * 200 / max(table.count.shape)
     size = min(5.0, max(1.2, side))
@@ -163,11 +163,11 @@ def _caption(maps: Sequence[Map]) -> list[str]:
 
 def _description(maps: Sequence[Map]) -> str:
     parts = []
-    for measured, table in maps:
+    for summary, table in maps:
         low, high = np.nanmin(table.median_s), np.nanmax(table.median_s)
         rows, columns = table.count.shape
         parts.append(
-            f"{measured.cell.model}: {rows} by {columns}, medians from "
+            f"{summary.cell.model}: {rows} by {columns}, medians from "
             f"{units.duration(float(low))} to {units.duration(float(high))}"
         )
     network = maps[0][0].cell.network

@@ -15,7 +15,7 @@ from pubsub_perf.plots.axes import Extent, extent, latency_axis
 from pubsub_perf.plots.figure_frame import Words, sheet
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import shortened
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.publisher_lateness import Lateness, lateness_of
 
 _SMALLEST_S: Final = 1e-7
@@ -23,7 +23,7 @@ _MAX_NAMES: Final = 24
 _MAX_NAME: Final = 22
 
 
-def lateness_figure(cells: Sequence[Measured]) -> Drawing | None:
+def lateness_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     """None when no cell knows its publishers' lateness, or there is only one."""
     found = lateness_of(m.cell for m in cells)
     if len(found) < 2:

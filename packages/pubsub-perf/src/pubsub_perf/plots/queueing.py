@@ -18,7 +18,7 @@ from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.queueing_captions import alert, caption, description, rates
 from pubsub_perf.plots.text_layout import shortened
 from pubsub_perf.plots.utilisation import LINK, PROCESSOR, Pick, utilisation_panel
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 
 _LOG_FROM: Final = 30.0
 _MAX_NAME: Final = 24
@@ -36,7 +36,7 @@ _PERIODIC: Final[dict[str, Any]] = {
 }
 
 
-def overloaded_networks(cells: Iterable[Measured]) -> set[str]:
+def overloaded_networks(cells: Iterable[CellSummary]) -> set[str]:
     """The networks on which the machine could not keep up with the centralized model."""
     return {
         m.cell.network

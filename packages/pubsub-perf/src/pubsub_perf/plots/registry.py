@@ -21,7 +21,7 @@ from pubsub_perf.plots.residuals import residual_figure
 from pubsub_perf.plots.scaling import hosts_figure
 from pubsub_perf.plots.timeline import timeline_figure
 from pubsub_perf.plots.topology import topology_figure
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.timeseries import Series
 
 
@@ -29,7 +29,7 @@ from pubsub_perf.results.timeseries import Series
 class SweepData:
     """What figures of all networks together are drawn from."""
 
-    cells: Sequence[Measured]
+    cells: Sequence[CellSummary]
     analysis: Analysis
 
 
@@ -38,7 +38,7 @@ class NetworkData:
     """What the figures of one network are drawn from: its cells, and the events of one
     run of each cell, where they were recorded."""
 
-    cells: Sequence[Measured]
+    cells: Sequence[CellSummary]
     series: Sequence[Series] = ()
 
 

@@ -35,7 +35,7 @@ from pubsub_perf.plots.scaling_captions import (
     title,
     total,
 )
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 
 _LOG_FROM: Final = 50.0
 _TICK_DISTANCE: Final = 0.1
@@ -57,7 +57,7 @@ _MEASURES: Final = (
 )
 
 
-def hosts_figure(cells: Sequence[Measured], analysis: Analysis) -> Drawing | None:
+def hosts_figure(cells: Sequence[CellSummary], analysis: Analysis) -> Drawing | None:
     """Latency against hosts: with intervals and curves where the analysis has some, else
     the cells one by one."""
     figure = scaling_figure(analysis, style.common_load(cells))
@@ -96,16 +96,18 @@ def scaling_figure(analysis: Analysis, load: str = "") -> Drawing | None:
         sheet_ = sheet(_WIDTH_IN, height_in, words, bands=bands, handles=handles)
         for band, kind in zip(sheet_.bands, kinds, strict=True):
             of_kind = [cell for cell in cells if cell.kind == kind]
-            for ax, (i, measure), shown in zip(band, _numbered(), extents, strict=True):
-                latency_axis(ax, "y", shown, measure.name, from_zero=True)
+            for ax, (i, summary_of), shown in zip(
+                band, _numbered(), extents, strict=True
+            ):
+                latency_axis(ax, "y", shown, summary_of.name, from_zero=True)
                 hosts = _hosts(cells, kind)
                 last = kind == kinds[-1]
                 hosts_axis(ax, hosts, label=last, tick_distance=_TICK_DISTANCE)
                 if not i:
                     _curves(ax, [f for f in fits if f.kind == kind], shown)
-                _marks(ax, of_kind, measure, shown)
+                _marks(ax, of_kind, summary_of, shown)
                 said = [f for f in fits if f.kind == kind] if not i else []
-                ax.set_title(title(kind, measure.name, said), fontsize=9, loc="left")
+                ax.set_title(title(kind, summary_of.name, said), fontsize=9, loc="left")
         sheet_.fit()
     return Drawing(sheet_.figure, description(cells, fits))
 
@@ -119,34 +121,34 @@ def _hosts(cells: Sequence[CellResult], kind: str) -> list[int]:
 
 
 def _extent(
-    cells: Sequence[CellResult], fits: Sequence[GrowthResult], measure: Measure
+    cells: Sequence[CellResult], fits: Sequence[GrowthResult], summary_of: Measure
 ) -> Extent:
     values: list[float] = []
     for cell in cells:
-        estimate = measure.of_cell(cell)
+        estimate = summary_of.of_cell(cell)
         if estimate is not None:
             ends = (estimate.value, estimate.low, estimate.high)
             values += [value for value in ends if value is not None]
-        values += filter(None, map(measure.of_run, cell.runs))
+        values += filter(None, map(summary_of.of_run, cell.runs))
     for fit in fits:
         values += [point.latency_s for point in chosen(fit).curve]
     return extent([np.array(values or [0.0])], log_from=_LOG_FROM)
 
 
 def _marks(
-    ax: Axes, cells: Sequence[CellResult], measure: Measure, shown: Extent
+    ax: Axes, cells: Sequence[CellResult], summary_of: Measure, shown: Extent
 ) -> None:
     factor = shown.unit.per_second
     for cell in cells:
         look = style.of_model(cell.model)
-        runs = [value for run in cell.runs if (value := measure.of_run(run))]
+        runs = [value for run in cell.runs if (value := summary_of.of_run(run))]
         if len(runs) > 1:
             ax.plot(
                 [cell.hosts or 0] * len(runs),
                 [value * factor for value in runs],
                 **_run(look),
             )
-        estimate = measure.of_cell(cell)
+        estimate = summary_of.of_cell(cell)
         if estimate is None:
             continue
         value = estimate.value * factor

@@ -26,9 +26,9 @@ def chosen(growth: GrowthResult) -> ShapeFit:
     )
 
 
-def title(kind: str, measure: str, fits: Sequence[GrowthResult]) -> str:
+def title(kind: str, summary_of: str, fits: Sequence[GrowthResult]) -> str:
     """Over one panel: what it shows, and which shapes were fitted."""
-    lines = [f"{shortened(kind, _MAX_NAME)}, {measure}"]
+    lines = [f"{shortened(kind, _MAX_NAME)}, {summary_of}"]
     for fit in fits:
         state = "decided" if fit.decided else "best, not decided"
         text = f"{fit.model}: {chosen(fit).name} ({state})"

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import matplotlib
 
 from pubsub_perf import units
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 
 Line = Literal["-", "--", "-."]
 
@@ -144,21 +144,21 @@ def applied() -> Iterator[None]:
         yield
 
 
-def sample_count(measured: Measured) -> list[str]:
+def sample_count(summary: CellSummary) -> list[str]:
     """``n = 396``, ``4 lost of 400``, and whether the machine was overloaded."""
-    summary = measured.summary
-    count = f"n = {summary.count:,}"
-    if len(measured.cell.pooled) > 1:
-        count += f" in {len(measured.cell.pooled)} runs"
-    if measured.warmup:
-        count += f" after {measured.warmup:,} warm-up"
-    lines = [count, units.loss(summary.lost, summary.expected)]
-    if measured.cell.degraded:
-        lines.append(f"\N{WARNING SIGN} machine {measured.cell.fidelity}")
+    statistics = summary.statistics
+    count = f"n = {statistics.count:,}"
+    if len(summary.cell.pooled) > 1:
+        count += f" in {len(summary.cell.pooled)} runs"
+    if summary.warmup:
+        count += f" after {summary.warmup:,} warm-up"
+    lines = [count, units.loss(statistics.lost, statistics.expected)]
+    if summary.cell.degraded:
+        lines.append(f"\N{WARNING SIGN} machine {summary.cell.fidelity}")
     return lines
 
 
-def alert(cells: Iterable[Measured]) -> str:
+def alert(cells: Iterable[CellSummary]) -> str:
     """What the figure says of itself where the machine could not keep up."""
     degraded = [m.cell for m in cells if m.cell.degraded and len(m.ordered)]
     if not degraded:
@@ -177,24 +177,24 @@ def alert(cells: Iterable[Measured]) -> str:
     )
 
 
-def absent(cells: Iterable[Measured]) -> list[str]:
+def absent(cells: Iterable[CellSummary]) -> list[str]:
     """A sentence on the cells that have no samples to draw."""
     names = []
-    for measured in cells:
-        if not len(measured.ordered):
-            cell = measured.cell
+    for summary in cells:
+        if not len(summary.ordered):
+            cell = summary.cell
             why = "failed" if cell.failed else "no samples"
             names.append(f"{cell.model} on {cell.network} ({why})")
     return [f"Not shown: {', '.join(names)}."] if names else []
 
 
-def common_load(cells: Sequence[Measured]) -> str:
+def common_load(cells: Sequence[CellSummary]) -> str:
     """What was sent, in a sentence; that it differs, where it does."""
     loads = {m.load for m in cells}
     return loads.pop() if len(loads) == 1 else "The load differs between cells."
 
 
-def conditions(cells: Sequence[Measured]) -> str:
+def conditions(cells: Sequence[CellSummary]) -> str:
     """What these cells have in common: hosts, roles, load."""
     parts = []
     hosts = {m.cell.hosts for m in cells}

@@ -48,15 +48,15 @@ def timeline_figure(series: Sequence[Series]) -> Drawing | None:
     details."""
     if not series:
         return None
-    measured = [one.measured for one in series]
-    network = measured[0].cell.network
+    summary = [one.summary for one in series]
+    network = summary[0].cell.network
     shown = extent((one.details.latencies for one in series), log_from=20)
     end_s = max(float(one.details.elapsed_s[-1]) for one in series)
     words = Words(
         f"{network}: latency over time",
-        style.conditions(measured),
+        style.conditions(summary),
         [*_caption(series, end_s), *shown.note()],
-        style.alert(measured),
+        style.alert(summary),
     )
     with style.applied():
         height_in = 0.3 + 2.15 * len(series)
@@ -99,7 +99,7 @@ def _draw(ax: Axes, one: Series, shown: Extent, end_s: float) -> None:
         until_s = float(elapsed_s[one.warmup].max())
         ax.axvspan(-end_s or -1.0, until_s, zorder=0, **_WARMUP)
         ax.axvline(until_s, color=style.MUTED, linewidth=0.8)
-    look = style.of_model(one.measured.cell.model)
+    look = style.of_model(one.summary.cell.model)
     if len(latencies) <= _ALL:
         visible = latencies >= shown.low_s
         ax.plot(
@@ -176,8 +176,8 @@ def _legend(series: Sequence[Series]) -> list[Any]:
 
 
 def _explained(one: Series) -> list[Any]:
-    look = style.of_model(one.measured.cell.model)
-    name = one.measured.cell.model
+    look = style.of_model(one.summary.cell.model)
+    name = one.summary.cell.model
     single: dict[str, Any] = {"linestyle": "none", **_mark(look)}
     if len(one.details.latencies) <= _ALL:
         return [Line2D([], [], label=f"{name}: one event", **single)]
@@ -194,9 +194,9 @@ def _explained(one: Series) -> list[Any]:
 
 
 def _title(one: Series) -> str:
-    name = one.measured.cell.model
-    if one.measured.cell.degraded:
-        name += f", \N{WARNING SIGN} machine {one.measured.cell.fidelity}"
+    name = one.summary.cell.model
+    if one.summary.cell.degraded:
+        name += f", \N{WARNING SIGN} machine {one.summary.cell.fidelity}"
     parts = [f"n = {len(one.details.latencies):,}"]
     if one.of_runs > 1:
         parts.insert(0, f"run {one.run} of {one.of_runs}")
@@ -224,7 +224,7 @@ def _description(network: str, series: Sequence[Series]) -> str:
     for one in series:
         highest = int(np.argmax(one.details.latencies))
         parts.append(
-            f"{one.measured.cell.model}: {len(one.details.latencies):,} events in "
+            f"{one.summary.cell.model}: {len(one.details.latencies):,} events in "
             f"{float(one.details.elapsed_s[-1]):.1f} s, the highest latency "
             f"{units.duration(float(one.details.latencies[highest]))} after "
             f"{float(one.details.elapsed_s[highest]):.1f} s"

@@ -19,13 +19,13 @@ from pubsub_perf.plan.topologies import Network
 from pubsub_perf.plots import style
 from pubsub_perf.plots.colour_scale import colour_bar, norm_of
 from pubsub_perf.plots.figure_frame import Band, Words, sheet
-from pubsub_perf.plots.host_latencies import HostView, hosts_of
+from pubsub_perf.plots.host_latencies import HostLatency, host_latencies
 from pubsub_perf.plots.host_markers import SWITCH, host_mark
 from pubsub_perf.plots.network_layout import Layout, layout
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import listed
 from pubsub_perf.results import cell_file
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 
 _MAX_MARK_PT: Final = 15.0
 _MIN_MARK_PT: Final = 3.2
@@ -40,18 +40,18 @@ _NAME_PT: Final = 7.0
 class View:
     """A cell as it is drawn."""
 
-    measured: Measured
+    summary: CellSummary
     network: Network
-    hosts: tuple[HostView, ...]
+    hosts: tuple[HostLatency, ...]
 
 
-def topology_figure(cells: Sequence[Measured]) -> Drawing | None:
+def topology_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     """The cells of one network; None when ``cell.json`` does not tell the network, or
     nothing was received."""
     views = [
         View(m, *found)
         for m in cells
-        if len(m.ordered) and (found := hosts_of(m)) is not None
+        if len(m.ordered) and (found := host_latencies(m)) is not None
     ]
     if not views or len({view.network.name for view in views}) > 1:
         return None
@@ -60,7 +60,7 @@ def topology_figure(cells: Sequence[Measured]) -> Drawing | None:
         return None
     norm = norm_of(np.array(medians))
     unit = units.unit_for(medians)
-    drawn = [view.measured for view in views]
+    drawn = [view.summary for view in views]
     plan = layout(views[0].network)
     name = drawn[0].cell.network
     words = Words(
@@ -75,9 +75,9 @@ def topology_figure(cells: Sequence[Measured]) -> Drawing | None:
         handles = _legend(views[0])
         sheet_ = sheet(width_in, _height(plan), words, bands=bands, handles=handles)
         for ax, view in zip(sheet_.bands[0], views, strict=True):
-            counts = style.sample_count(view.measured)
+            counts = style.sample_count(view.summary)
             title = listed(counts, width_in / len(views) - 0.3, 9.0)
-            title = f"{view.measured.cell.model}\n{title}"
+            title = f"{view.summary.cell.model}\n{title}"
             ax.set_title(title, fontsize=9, loc="left")
             ax.set_axis_off()
         colour_bar(sheet_.bands[1][0], norm, unit, "median one-way latency")
@@ -134,7 +134,7 @@ def _draw(ax: Axes, view: View, plan: Layout, norm: Normalize) -> None:
 
 
 def _links(ax: Axes, view: View, plan: Layout) -> None:
-    limited = cell_file.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
+    limited = cell_file.number(view.summary.cell.meta, "parameters", "bandwidth_mbit")
     for shaped in (False, True):
         links = [link for link in view.network.links if link.shaped is shaped]
         thick = shaped and limited is not None and not all_shaped(view.network)
@@ -189,7 +189,7 @@ def _legend(view: View) -> list[Line2D]:
     count = len(view.network.switches)
     label = units.counted(count, "switch", "switches")
     handles.append(Line2D([], [], label=label, **SWITCH | {"markersize": 6}))
-    limited = cell_file.number(view.measured.cell.meta, "parameters", "bandwidth_mbit")
+    limited = cell_file.number(view.summary.cell.meta, "parameters", "bandwidth_mbit")
     if limited is not None and not all_shaped(view.network):
         label = f"link of {limited:g} Mbit/s"
         handles.append(Line2D([], [], color=style.INK, linewidth=2.4, label=label))
@@ -216,7 +216,7 @@ def _description(views: Sequence[View]) -> str:
             key=lambda host: host.median_s or 0.0,
         )
         parts.append(
-            f"{view.measured.cell.model}: slowest is {worst.role} {worst.host} with a "
+            f"{view.summary.cell.model}: slowest is {worst.role} {worst.host} with a "
             f"median of {units.duration(worst.median_s)}"
         )
     network = views[0].network

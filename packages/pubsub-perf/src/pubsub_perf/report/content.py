@@ -11,7 +11,7 @@ from typing import Final
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.results import cell_file, summary_statistics
-from pubsub_perf.results.cell_summary import Measured, measured_footnotes
+from pubsub_perf.results.cell_summary import CellSummary, sample_footnotes
 from pubsub_perf.results.dataset import Cell, printable
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
@@ -77,9 +77,9 @@ class Content:
     problems: tuple[str, ...]
 
 
-def compose(cells: Sequence[Measured], problems: Sequence[str]) -> Content:
+def compose(cells: Sequence[CellSummary], problems: Sequence[str]) -> Content:
     """Everything to be said about these cells."""
-    medians = [m.summary.p50_s for m in cells if m.summary.p50_s is not None]
+    medians = [m.statistics.p50_s for m in cells if m.statistics.p50_s is not None]
     unit = units.unit_for(medians)
     plain = [m.cell for m in cells]
     return Content(
@@ -108,7 +108,7 @@ def _name(cell: Cell) -> str:
     return f"{cell.model} on {cell.network}"
 
 
-def _summary(cells: Sequence[Measured]) -> Iterator[str]:
+def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
     plain = [m.cell for m in cells]
     finished = [c for c in plain if not c.failed]
     networks = len({c.network for c in plain})
@@ -118,7 +118,7 @@ def _summary(cells: Sequence[Measured]) -> Iterator[str]:
         f"{units.counted(networks, 'network', 'networks')}, "
         f"{f'{failed} failed' if failed else 'none failed'}."
     )
-    samples = sum(m.summary.count for m in cells)
+    samples = sum(m.statistics.count for m in cells)
     counted = [c for c in finished if c.lost is not None and c.expected is not None]
     lost = sum(c.lost or 0 for c in counted)
     expected = sum(c.expected or 0 for c in counted)
@@ -136,8 +136,8 @@ def _summary(cells: Sequence[Measured]) -> Iterator[str]:
         yield f"In {which} the machine was strained or saturated."
 
 
-def _row(measured: Measured, unit: Unit) -> Row:
-    cell, summary = measured.cell, measured.summary
+def _row(summary: CellSummary, unit: Unit) -> Row:
+    cell, statistics = summary.cell, summary.statistics
     pressure = cell_file.number(cell.meta, "cpu_pressure", "some_percent")
     outcome = cell.outcome
     if cell.fidelity and cell.fidelity != "ok":
@@ -150,13 +150,13 @@ def _row(measured: Measured, unit: Unit) -> Row:
         roles=f"{_number(cell.publishers)} / {cell.subscribers}",
         expected=_number(cell.expected),
         received=f"{cell.received:,}",
-        used=f"{summary.count:,}",
+        used=f"{statistics.count:,}",
         lost=_number(cell.lost),
-        p50=_latency(summary.p50_s, unit),
-        p90=_latency(summary.p90_s, unit),
-        p99=_latency(summary.p99_s, unit),
-        p999=_latency(summary.p999_s, unit),
-        max=_latency(summary.max_s, unit),
+        p50=_latency(statistics.p50_s, unit),
+        p90=_latency(statistics.p90_s, unit),
+        p99=_latency(statistics.p99_s, unit),
+        p999=_latency(statistics.p999_s, unit),
+        max=_latency(statistics.max_s, unit),
         outcome=outcome,
         pressure=NOT_AVAILABLE if pressure is None else f"{pressure:.1f} %",
         lossy=bool(cell.lost),
@@ -173,18 +173,18 @@ def _latency(value_s: float | None, unit: Unit) -> str:
     return NOT_AVAILABLE if value_s is None else unit.show(value_s)
 
 
-def _footnotes(cells: Sequence[Measured]) -> Iterator[str]:
+def _footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
     yield (
         f"Percentiles by {summary_statistics.METHOD}: each is a latency that was measured. "
         "The samples of all subscribers of a cell together; nothing is trimmed."
     )
-    yield from measured_footnotes(cells)
-    yield from summary_statistics.footnotes(m.summary for m in cells)
+    yield from sample_footnotes(cells)
+    yield from summary_statistics.footnotes(m.statistics for m in cells)
     if any(m.cell.lost is None for m in cells):
         yield "Lost is n/a where no cell.json says how many events were expected."
-    if any(m.summary.count + m.warmup != m.cell.received for m in cells):
+    if any(m.statistics.count + m.warmup != m.cell.received for m in cells):
         yield "Some received events have a latency that is no number; they are not used."
-    not_positive = sum(m.summary.not_positive for m in cells)
+    not_positive = sum(m.statistics.not_positive for m in cells)
     if not_positive:
         values = units.counted(not_positive, "latency", "latencies")
         yield (

@@ -21,7 +21,7 @@ from pubsub_perf.plots.registry import (
 )
 from pubsub_perf.plots.style import DPI
 from pubsub_perf.report.svg_for_page import as_uri, for_page
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.timeseries import read_series
 
 _MAX_STEM: Final = 100
@@ -64,17 +64,17 @@ class FigureWriter:
     problems: list[str] = dataclasses.field(default_factory=list)
 
     def of_sweep(
-        self, cells: Sequence[Measured], analysis: Analysis
+        self, cells: Sequence[CellSummary], analysis: Analysis
     ) -> tuple[ReportFigure, ...]:
         """The figures of all networks together."""
         data = SweepData(cells, analysis)
         written = (self._add(it.draw(data), it.name) for it in SWEEP_FIGURES)
         return tuple(filter(None, written))
 
-    def by_network(self, cells: Sequence[Measured]) -> Iterator[NetworkSection]:
+    def by_network(self, cells: Sequence[CellSummary]) -> Iterator[NetworkSection]:
         """The figures of each network."""
         stems: set[str] = set()
-        groups = groupby(cells, key=lambda measured: measured.cell.network)
+        groups = groupby(cells, key=lambda summary: summary.cell.network)
         for network, group in groups:
             stem = _stem(network, stems)
             data = self._data(list(group))
@@ -83,10 +83,10 @@ class FigureWriter:
             )
             yield NetworkSection(network, stem, tuple(filter(None, written)))
 
-    def _data(self, cells: Sequence[Measured]) -> NetworkData:
+    def _data(self, cells: Sequence[CellSummary]) -> NetworkData:
         series = []
-        for measured in cells:
-            one, problems = read_series(measured)
+        for summary in cells:
+            one, problems = read_series(summary)
             self.problems += problems
             series += [one] if one is not None else []
         return NetworkData(cells, series)

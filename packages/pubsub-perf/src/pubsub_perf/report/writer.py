@@ -13,7 +13,7 @@ from pubsub_perf.report.content import Content, compose
 from pubsub_perf.report.figures import FigureWriter
 from pubsub_perf.report.findings import find
 from pubsub_perf.report.rendering import render
-from pubsub_perf.results.cell_summary import measure
+from pubsub_perf.results.cell_summary import summary_of
 from pubsub_perf.results.dataset import Dataset, printable, read_dataset
 
 
@@ -43,7 +43,7 @@ def write_report(folder: Path, out: Path | None = None, *, seed: int = 1) -> Rep
 
 
 def _write(dataset: Dataset, out: Path, seed: int) -> Report:
-    cells = [measure(cell) for cell in dataset.cells]
+    cells = [summary_of(cell) for cell in dataset.cells]
     found = analysis.analyse(dataset, seed=seed)
     (out / "plots").mkdir(parents=True, exist_ok=True)
     figure_writer = FigureWriter(out)

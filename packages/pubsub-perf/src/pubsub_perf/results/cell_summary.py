@@ -14,19 +14,19 @@ from pubsub_perf.results import cell_file
 from pubsub_perf.results.dataset import Cell
 from pubsub_perf.results.latency_file_reader import SubscriberData
 from pubsub_perf.results.run import Run
-from pubsub_perf.results.summary_statistics import Summary, summarise
+from pubsub_perf.results.summary_statistics import SummaryStatistics, statistics_of
 from pubsub_perf.results.warmup import NO_RULE, Steady, steady
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class CellSummary:
     """``ordered``: the samples of all subscribers and all runs in seconds, ascending,
     without the ``warmup`` events that ``warmup_rule`` leaves out. ``files`` are the
     cell's, without these as well."""
 
     cell: Cell
     ordered: NDArray[np.float64]
-    summary: Summary
+    statistics: SummaryStatistics
     warmup: int = 0
     warmup_rule: str = NO_RULE
     warmup_notes: tuple[str, ...] = ()
@@ -57,17 +57,17 @@ class Measured:
         return ", ".join(parts)
 
 
-def measure(cell: Cell) -> Measured:
+def summary_of(cell: Cell) -> CellSummary:
     """Sort and summarise the samples of one cell, all runs together, without warm-up."""
     runs = [steady(run) for run in cell.pooled]
     files = [_without_warmup(r, s) for r, s in zip(cell.pooled, runs, strict=True)]
     latencies = [run.latencies for run in runs] or [cell.latencies]
     ordered = np.sort(np.concatenate(latencies))
     rules = dict.fromkeys(run.rule for run in runs if run.rule != NO_RULE)
-    return Measured(
+    return CellSummary(
         cell,
         ordered,
-        summarise(ordered, expected=cell.expected, lost=cell.lost),
+        statistics_of(ordered, expected=cell.expected, lost=cell.lost),
         warmup=sum(run.left_out for run in runs),
         warmup_rule="; ".join(rules) or NO_RULE,
         warmup_notes=tuple(dict.fromkeys(run.note for run in runs if run.note)),
@@ -88,11 +88,11 @@ def _without_warmup(run: Run, left: Steady) -> Iterator[SubscriberData]:
         )
 
 
-def measured_footnotes(cells: Sequence[Measured]) -> Iterator[str]:
+def sample_footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
     """What the samples of these cells are."""
-    if any(len(measured.cell.pooled) > 1 for measured in cells):
+    if any(len(summary.cell.pooled) > 1 for summary in cells):
         yield "All runs of a cell together, without those that failed."
-    left_out = sum(measured.warmup for measured in cells)
+    left_out = sum(summary.warmup for summary in cells)
     if left_out:
         rules = dict.fromkeys(m.warmup_rule for m in cells if m.warmup)
         yield (

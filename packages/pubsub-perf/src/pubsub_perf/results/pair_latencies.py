@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pubsub_perf.results import cell_file
 from pubsub_perf.results.cell_file import Meta
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.dataset import printable
 from pubsub_perf.results.latency_file_reader import SubscriberData
 from pubsub_perf.results.summary_statistics import nearest_rank
@@ -23,7 +23,7 @@ _NUMBERS: Final = re.compile(r"(\d+)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class PairLatencies:
     """``median_s`` and ``count`` by publisher (row) and subscriber (column); NaN where
     there is no sample. Rows and columns are named for people."""
 
@@ -38,10 +38,10 @@ class Pairs:
         return np.asarray(self.count < self.count.max(axis=0, keepdims=True))
 
 
-def pairs(measured: Measured) -> Pairs | None:
+def pair_latencies(summary: CellSummary) -> PairLatencies | None:
     """The pairs of a cell; None where its files do not tell the publishers."""
     by_subscriber: dict[tuple[bool, int, str], list[SubscriberData]] = {}
-    for file in measured.files:
+    for file in summary.files:
         key = (file.index is None, file.index or 0, file.name)
         by_subscriber.setdefault(key, []).append(file)
     found = [_by_publisher(files) for files in by_subscriber.values()]
@@ -56,7 +56,7 @@ def pairs(measured: Measured) -> Pairs | None:
             ordered = np.sort(latencies)
             median_s[row_of[address], column] = nearest_rank(ordered, 500)
             count[row_of[address], column] = len(ordered)
-    meta = measured.cell.meta
+    meta = summary.cell.meta
     hosts = _hosts(meta)
     names = [_name(key, meta) for key in by_subscriber]
     bare = [_without_port(address) for address in addresses]
@@ -65,7 +65,7 @@ def pairs(measured: Measured) -> Pairs | None:
         hosts.get(address) or hosts.get(_without_port(address)) or short
         for address, short in zip(addresses, plain, strict=True)
     )
-    return Pairs(tuple(map(printable, rows)), tuple(names), median_s, count)
+    return PairLatencies(tuple(map(printable, rows)), tuple(names), median_s, count)
 
 
 def _by_publisher(files: Iterable[SubscriberData]) -> dict[str, NDArray[np.float64]]:

@@ -21,7 +21,7 @@ MIN_COUNT_P999: Final = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Summary:
+class SummaryStatistics:
     """Statistics in seconds. None: no samples, or too few for this percentile.
     ``lost`` and ``expected`` are None where nobody counted them."""
 
@@ -39,16 +39,6 @@ class Summary:
     max_s: float | None = None
     mean_s: float | None = None
 
-    @property
-    def p99_note(self) -> str | None:
-        """Why there is no p99."""
-        return _note("p99", MIN_COUNT_P99, self.count)
-
-    @property
-    def p999_note(self) -> str | None:
-        """Why there is no p99.9."""
-        return _note("p99.9", MIN_COUNT_P999, self.count)
-
 
 def nearest_rank(ordered: NDArray[np.float64], per_mille: int) -> float:
     """The percentile (in per mille, 1..1000) of samples in ascending order, at least
@@ -57,18 +47,18 @@ def nearest_rank(ordered: NDArray[np.float64], per_mille: int) -> float:
     return float(ordered[max(rank, 1) - 1])
 
 
-def summarise(
+def statistics_of(
     samples: NDArray[np.float64],
     *,
     expected: int | None = None,
     lost: int | None = None,
-) -> Summary:
+) -> SummaryStatistics:
     """Summarise finite samples in seconds, in any order."""
     count = len(samples)
     if not count:
-        return Summary(0, 0, expected, lost)
+        return SummaryStatistics(0, 0, expected, lost)
     ordered = np.sort(samples)
-    return Summary(
+    return SummaryStatistics(
         count=count,
         not_positive=int(np.count_nonzero(ordered <= 0)),
         expected=expected,
@@ -85,7 +75,7 @@ def summarise(
     )
 
 
-def footnotes(summaries: Iterable[Summary]) -> list[str]:
+def footnotes(summaries: Iterable[SummaryStatistics]) -> list[str]:
     """The reason for each "n/a" in a table of these summaries, once."""
     summaries = list(summaries)
     notes = []
@@ -102,9 +92,3 @@ def footnotes(summaries: Iterable[Summary]) -> list[str]:
     if any(not s.count for s in summaries):
         notes.append("No percentiles where no samples were received.")
     return notes
-
-
-def _note(name: str, minimum: int, count: int) -> str | None:
-    if count >= minimum:
-        return None
-    return f"{name} needs {minimum:,} samples; there are {count:,}"

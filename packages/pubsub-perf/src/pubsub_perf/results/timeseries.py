@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pubsub_perf.results import cell_file
-from pubsub_perf.results.cell_summary import Measured
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.event_details_reader import Details, read_details
 from pubsub_perf.results.run import Run
 from pubsub_perf.results.warmup import steady
@@ -19,7 +19,7 @@ class Series:
     """The events of one run. ``warmup`` marks those kept out of statistics;
     ``of_runs`` is how many runs the cell has."""
 
-    measured: Measured
+    summary: CellSummary
     run: int
     of_runs: int
     details: Details
@@ -28,21 +28,21 @@ class Series:
     expected: int | None
 
 
-def read_series(measured: Measured) -> tuple[Series | None, tuple[str, ...]]:
+def read_series(summary: CellSummary) -> tuple[Series | None, tuple[str, ...]]:
     """The first run of a cell that has details, and what is wrong with details."""
     problems: list[str] = []
-    for run in measured.cell.pooled:
+    for run in summary.cell.pooled:
         details, wrong = read_details(run.folder)
-        name = f"{measured.cell.model}/{measured.cell.network}"
+        name = f"{summary.cell.model}/{summary.cell.network}"
         where = f"{name}/run-{run.number}" if run.number > 1 else name
         problems += [f"{where}/{text}" for text in wrong]
         if details is not None:
             series = Series(
-                measured=measured,
+                summary=summary,
                 run=run.number,
-                of_runs=len(measured.cell.runs),
+                of_runs=len(summary.cell.runs),
                 details=details,
-                warmup=_warmup(measured, run, details),
+                warmup=_warmup(summary, run, details),
                 lost=run.lost,
                 expected=run.expected,
             )
@@ -50,9 +50,9 @@ def read_series(measured: Measured) -> tuple[Series | None, tuple[str, ...]]:
     return None, tuple(problems)
 
 
-def _warmup(measured: Measured, run: Run, details: Details) -> NDArray[np.bool_]:
+def _warmup(summary: CellSummary, run: Run, details: Details) -> NDArray[np.bool_]:
     fixed = cell_file.count(run.meta, "warmup", "events")
-    if not measured.warmup:
+    if not summary.warmup:
         return np.zeros(len(details.sequence), dtype=np.bool_)
     if cell_file.text(run.meta, "warmup", "rule") == "fixed" and fixed is not None:
         return np.asarray(details.sequence < fixed)

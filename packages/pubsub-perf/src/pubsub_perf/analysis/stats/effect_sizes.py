@@ -31,12 +31,6 @@ def shift(sample: Floats, other: Floats) -> Floats:
     return middle
 
 
-def ratio_of_medians(sample: Floats, other: Floats) -> Floats:
-    """The median of ``sample`` over that of ``other``."""
-    ratio: Floats = np.median(sample, axis=-1) / np.median(other, axis=-1)
-    return ratio
-
-
 def cliffs_delta(sample: Floats, other: Floats) -> float:
     """How much more often a value of ``sample`` is the larger one of a pair than the
     smaller one: from -1 to 1; 0 when neither is."""

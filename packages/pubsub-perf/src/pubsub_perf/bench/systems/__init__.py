@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pubsub_perf.bench.workload.job import Found, Job
-    from pubsub_perf.bench.workload.run import Run
+    from pubsub_perf.bench.workload.run import JobRun
 
 OURS: Final = "pubsub"
 OURS_AIO: Final = "pubsub-asyncio"
@@ -42,10 +42,10 @@ class System(Protocol):
         """The command of its broker; None when there is none to run. ``folder`` may
         take a configuration file."""
 
-    def publish(self, job: Job, run: Run) -> Found:
+    def publish(self, job: Job, run: JobRun) -> Found:
         """Do a publisher's job."""
 
-    def subscribe(self, job: Job, run: Run) -> Found:
+    def subscribe(self, job: Job, run: JobRun) -> Found:
         """Do a subscriber's job."""
 
 

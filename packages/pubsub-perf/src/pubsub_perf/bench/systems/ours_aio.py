@@ -12,7 +12,7 @@ from pubsub_perf.bench.systems.ours import broker as broker
 from pubsub_perf.bench.systems.ours import port_names as port_names
 from pubsub_perf.bench.systems.ours import unavailable as unavailable
 from pubsub_perf.bench.workload.job import BURST, Found, Job
-from pubsub_perf.bench.workload.run import Run
+from pubsub_perf.bench.workload.run import JobRun
 from pubsub_publisher.aio import Publisher
 from pubsub_subscriber.aio import Subscriber
 
@@ -20,15 +20,15 @@ _ADDRESS: Final = "127.0.0.1"
 _READY_S: Final = 30.0
 
 
-def publish(job: Job, run: Run) -> Found:
+def publish(job: Job, run: JobRun) -> Found:
     return asyncio.run(_publish(job, run))
 
 
-def subscribe(job: Job, run: Run) -> Found:
+def subscribe(job: Job, run: JobRun) -> Found:
     return asyncio.run(_subscribe(job, run))
 
 
-async def _publish(job: Job, run: Run) -> Found:
+async def _publish(job: Job, run: JobRun) -> Found:
     if job.measure != "throughput" or job.batched:
         raise ConfigError(
             "under asyncio only single events are measured, at full speed"
@@ -60,7 +60,7 @@ async def _publish(job: Job, run: Run) -> Found:
         return run.found(count, first_ns, last_ns)
 
 
-async def _subscribe(job: Job, run: Run) -> Found:
+async def _subscribe(job: Job, run: JobRun) -> Found:
     async with Subscriber(
         None,
         _ADDRESS,

@@ -16,7 +16,7 @@ from pubsub_perf.bench.workload.job import BURST, Found, Job
 SPIN_NS: Final = 60_000
 
 
-class Run:
+class JobRun:
     """The clocks of one process's work, and the barrier at its start."""
 
     def __init__(self, job: Job) -> None:
