@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from peer_systems.registry import PEER_SYSTEMS, load
-from pubsub_perf.bench.runner import Cell, Figures, run_cell
+from pubsub_perf.bench.scenario_runner import Figures, Scenario, run_scenario
 from pubsub_perf.bench.suite import processor
 from pubsub_perf.bench.systems import OURS, RAW
 from pubsub_perf.experiment import environment
@@ -48,13 +48,13 @@ class Row:
     standing: Standing | None
 
 
-def cells() -> Iterator[Cell]:
+def scenarios() -> Iterator[Scenario]:
     """Every cell of the table."""
     for brokered in (False, True):
         for subscribers in SUBSCRIBERS:
             for size in SIZES:
-                yield Cell("throughput", size, subscribers, brokered=brokered)
-                yield Cell(
+                yield Scenario("throughput", size, subscribers, brokered=brokered)
+                yield Scenario(
                     "latency", size, subscribers, brokered=brokered, rate=RATE_PER_S
                 )
 
@@ -73,8 +73,8 @@ def run(console: Console, repetitions: int, seconds: float) -> dict[str, Any]:
     for name, reasons in missing.items():
         console.print(f"{name}: left out: {reasons[0]}", highlight=False)
     rows: list[Row] = []
-    for cell in cells():
-        for row in run_rows(cell, repetitions, seconds):
+    for scenario in scenarios():
+        for row in run_rows(scenario, repetitions, seconds):
             rows.append(row)
             console.print(line_of(row), highlight=False, soft_wrap=True)
     return {
@@ -99,27 +99,29 @@ def _reasons(name: str) -> list[str]:
     return [reason for reason in found if reason is not None]
 
 
-def run_rows(cell: Cell, repetitions: int, seconds: float) -> list[Row]:
+def run_rows(scenario: Scenario, repetitions: int, seconds: float) -> list[Row]:
     """Run one cell, all systems in turn; a row for each metric."""
-    ways: dict[str, tuple[str, Cell]] = {OURS: (OURS, cell)}
-    if cell.measure == "throughput" and cell.payload_bytes < _BATCH_BELOW:
-        ways[BATCHED] = (OURS, dataclasses.replace(cell, batched=True))
-    ways[RAW] = (RAW, cell)
+    ways: dict[str, tuple[str, Scenario]] = {OURS: (OURS, scenario)}
+    if scenario.kind == "throughput" and scenario.payload_bytes < _BATCH_BELOW:
+        ways[BATCHED] = (OURS, dataclasses.replace(scenario, batched=True))
+    ways[RAW] = (RAW, scenario)
     for name in PEER_SYSTEMS:
-        if load(name).unavailable(brokered=cell.brokered) is None:
-            ways[name] = (PEER_SYSTEMS[name].module, cell)
+        if load(name).unavailable(brokered=scenario.brokered) is None:
+            ways[name] = (PEER_SYSTEMS[name].module, scenario)
     figures: dict[str, list[Figures]] = {name: [] for name in ways}
     order = list(ways)
     for repetition in range(repetitions):
         turn = repetition % len(order)
         for name in order[turn:] + order[:turn]:
             system, own = ways[name]
-            figures[name].append(run_cell(system, own, seconds))
-    metrics = ("rate",) if cell.measure == "throughput" else ("p50_us", "p99_us")
-    return [row_of(cell, metric, figures) for metric in metrics]
+            figures[name].append(run_scenario(system, own, seconds))
+    metrics = ("rate",) if scenario.kind == "throughput" else ("p50_us", "p99_us")
+    return [row_of(scenario, metric, figures) for metric in metrics]
 
 
-def row_of(cell: Cell, metric: str, figures: Mapping[str, Sequence[Figures]]) -> Row:
+def row_of(
+    scenario: Scenario, metric: str, figures: Mapping[str, Sequence[Figures]]
+) -> Row:
     """A row from all repetitions."""
     values, spreads = {}, {}
     for name, runs in figures.items():
@@ -135,10 +137,10 @@ def row_of(cell: Cell, metric: str, figures: Mapping[str, Sequence[Figures]]) ->
     if peer is not None:
         lead = ours / others[peer] if more else others[peer] / ours
     return Row(
-        measure=cell.measure,
-        brokered=cell.brokered,
-        payload_bytes=cell.payload_bytes,
-        subscribers=cell.subscribers,
+        measure=scenario.kind,
+        brokered=scenario.brokered,
+        payload_bytes=scenario.payload_bytes,
+        subscribers=scenario.subscribers,
         metric=metric,
         values={name: round(value, 1) for name, value in values.items()},
         spreads=spreads,

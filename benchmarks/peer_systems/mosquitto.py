@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer_systems.registry import PEER_SYSTEMS, READY_S, which
-from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.job import Job, JobResult
+from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_perf.bench.workload.ports import wait_for_port
-from pubsub_perf.bench.workload.run import JobRun
 
 _CONFIG: Final = """\
 listener {port} 127.0.0.1
@@ -44,7 +44,7 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     return [program, "-c", str(config)]
 
 
-def publish(job: Job, run: JobRun) -> Found:
+def publish(job: Job, run: JobRun) -> JobResult:
     client = _client(job)
     there: set[str] = set()
     client.on_message = lambda client, data, message: there.add(message.topic)
@@ -77,11 +77,11 @@ def publish(job: Job, run: JobRun) -> Found:
     return found
 
 
-def subscribe(job: Job, run: JobRun) -> Found:
+def subscribe(job: Job, run: JobRun) -> JobResult:
     client = _client(job)
     end = job.end_bytes
     count = first_ns = last_ns = 0
-    add = run.latencies_ns.append if job.measure == "latency" else None
+    add = run.latencies_ns.append if job.kind == "latency" else None
     now_ns = time.monotonic_ns
 
     def take(client: Any, data: Any, message: Any) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer_systems.registry import PEER_SYSTEMS, READY_S, which
-from pubsub_perf.bench.workload.job import BURST, Found, Job
+from pubsub_perf.bench.workload.job import BURST, Job, JobResult
+from pubsub_perf.bench.workload.job_run import SPIN_NS, JobRun
 from pubsub_perf.bench.workload.ports import wait_for_port
-from pubsub_perf.bench.workload.run import SPIN_NS, JobRun
 
 # A subscriber that is slower than the publisher must neither be cut off nor lose any.
 _CONFIG: Final = """\
@@ -45,12 +45,12 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     return [program, "-c", str(config), "-a", "127.0.0.1", "-p", str(ports["broker"])]
 
 
-def publish(job: Job, run: JobRun) -> Found:
+def publish(job: Job, run: JobRun) -> JobResult:
     with _runner() as runner:
         client = runner.run(_connect(job))
         runner.run(_wait_for_subscribers(client, job))
         run.barrier()
-        send = _send_fast if job.measure == "throughput" else _send_paced
+        send = _send_fast if job.kind == "throughput" else _send_paced
         count, first_ns = runner.run(send(client, job))
         last_ns = time.monotonic_ns()
         runner.run(_send_end(client, job))
@@ -118,13 +118,13 @@ async def _wait_for_subscribers(client: Any, job: Job) -> None:
     await client.flush()
 
 
-def subscribe(job: Job, run: JobRun) -> Found:
+def subscribe(job: Job, run: JobRun) -> JobResult:
     with _runner() as runner:
         client = runner.run(_connect(job))
         done = asyncio.Event()
         end = job.end_bytes
         count = first_ns = last_ns = 0
-        add = run.latencies_ns.append if job.measure == "latency" else None
+        add = run.latencies_ns.append if job.kind == "latency" else None
         now_ns = time.monotonic_ns
 
         async def take(message: Any) -> None:

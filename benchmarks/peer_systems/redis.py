@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer_systems.registry import PEER_SYSTEMS, READY_S, which
-from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.job import Job, JobResult
+from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_perf.bench.workload.ports import wait_for_port
-from pubsub_perf.bench.workload.run import JobRun
 
 # Each plain publish waits for the server's answer; a pipeline waits once for so many.
 _PIPELINE: Final = 100
@@ -34,7 +34,7 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     return [*command, "--client-output-buffer-limit", "pubsub 0 0 0"]
 
 
-def publish(job: Job, run: JobRun) -> Found:
+def publish(job: Job, run: JobRun) -> JobResult:
     client = _client(job)
     topic = job.topic
     while client.pubsub_numsub(topic)[0][1] < job.subscribers:
@@ -65,7 +65,7 @@ def publish(job: Job, run: JobRun) -> Found:
     return found
 
 
-def subscribe(job: Job, run: JobRun) -> Found:
+def subscribe(job: Job, run: JobRun) -> JobResult:
     client = _client(job)
     pubsub = client.pubsub()
     pubsub.subscribe(job.topic)
@@ -73,7 +73,7 @@ def subscribe(job: Job, run: JobRun) -> Found:
     next(messages)  # that it has subscribed
     end = job.end_bytes
     count = first_ns = 0
-    add = run.latencies_ns.append if job.measure == "latency" else None
+    add = run.latencies_ns.append if job.kind == "latency" else None
     now_ns = time.monotonic_ns
     run.barrier()
     for message in messages:

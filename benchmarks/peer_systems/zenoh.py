@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer_systems.registry import PEER_SYSTEMS, READY_S
-from pubsub_perf.bench.workload.job import Found, Job
+from pubsub_perf.bench.workload.job import Job, JobResult
+from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_perf.bench.workload.ports import wait_for_port
-from pubsub_perf.bench.workload.run import JobRun
 
 WITH_SHARED_MEMORY: Final = "peer_systems.zenoh_shm"
 _POLL_S: Final = 0.02
@@ -39,14 +39,14 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     return [sys.executable, "-m", "peer_systems.zenoh_router", port]
 
 
-def publish(job: Job, run: JobRun) -> Found:
+def publish(job: Job, run: JobRun) -> JobResult:
     zenoh: Any = import_module("zenoh")
     with _open(job) as session:
         publisher = session.declare_publisher(
             job.topic,
             reliability=zenoh.Reliability.RELIABLE,
             congestion_control=zenoh.CongestionControl.BLOCK,
-            express=job.measure == "latency",
+            express=job.kind == "latency",
         )
         while _tokens(session, job) < job.subscribers:
             time.sleep(_POLL_S)
@@ -76,11 +76,11 @@ def publish(job: Job, run: JobRun) -> Found:
         return found
 
 
-def subscribe(job: Job, run: JobRun) -> Found:
+def subscribe(job: Job, run: JobRun) -> JobResult:
     done = threading.Event()
     end = job.end_bytes
     count = first_ns = last_ns = 0
-    add = run.latencies_ns.append if job.measure == "latency" else None
+    add = run.latencies_ns.append if job.kind == "latency" else None
     now_ns = time.monotonic_ns
 
     def take(sample: Any) -> None:

@@ -15,7 +15,7 @@ from peer_systems import __main__ as main
 from peer_systems import registry
 from peer_systems.comparison import row_of, standing
 from peer_systems.registry import PEER_SYSTEMS, load
-from pubsub_perf.bench.runner import Cell, Figures, run_cell
+from pubsub_perf.bench.scenario_runner import Figures, Scenario, run_scenario
 
 MODES = [
     pytest.param(name, brokered, id=f"{name}-{'brokered' if brokered else 'direct'}")
@@ -130,7 +130,7 @@ def test_the_version_of_nothing_is_empty(name: str) -> None:
     assert PEER_SYSTEMS[name].version() == ""
 
 
-def needs(name: str, brokered: bool) -> None:
+def targets(name: str, brokered: bool) -> None:
     reason = load(name).unavailable(brokered=brokered)
     if reason is not None:
         pytest.skip(reason)
@@ -138,10 +138,12 @@ def needs(name: str, brokered: bool) -> None:
 
 @pytest.mark.parametrize(("name", "brokered"), MODES)
 def test_a_short_run_of_a_peer_loses_nothing(name: str, brokered: bool) -> None:
-    needs(name, brokered)
+    targets(name, brokered)
 
-    figures = run_cell(
-        PEER_SYSTEMS[name].module, Cell("throughput", 256, 2, brokered=brokered), 0.3
+    figures = run_scenario(
+        PEER_SYSTEMS[name].module,
+        Scenario("throughput", 256, 2, brokered=brokered),
+        0.3,
     )
 
     assert figures.lost == 0
@@ -151,11 +153,11 @@ def test_a_short_run_of_a_peer_loses_nothing(name: str, brokered: bool) -> None:
 
 @pytest.mark.parametrize(("name", "brokered"), MODES)
 def test_a_peer_at_a_steady_rate_has_latencies(name: str, brokered: bool) -> None:
-    needs(name, brokered)
+    targets(name, brokered)
 
-    figures = run_cell(
+    figures = run_scenario(
         PEER_SYSTEMS[name].module,
-        Cell("latency", 64, 2, brokered=brokered, rate=500),
+        Scenario("latency", 64, 2, brokered=brokered, rate=500),
         0.2,
     )
 
@@ -169,7 +171,7 @@ def test_a_peer_at_a_steady_rate_has_latencies(name: str, brokered: bool) -> Non
 
 @pytest.mark.parametrize(("name", "brokered"), MODES)
 def test_a_peer_tells_its_versions(name: str, brokered: bool) -> None:
-    needs(name, brokered)
+    targets(name, brokered)
 
     said = PEER_SYSTEMS[name].version()
 
@@ -244,6 +246,8 @@ def test_a_lead_that_noise_could_make_is_a_tie() -> None:
         "tie",
         "behind",
     ]
-    cell = Cell("throughput", 16)
-    row = row_of(cell, "rate", {"pubsub": rate(300), "nats": rate(200), "raw": rate(1)})
+    scenario = Scenario("throughput", 16)
+    row = row_of(
+        scenario, "rate", {"pubsub": rate(300), "nats": rate(200), "raw": rate(1)}
+    )
     assert (row.best_peer, row.lead, row.standing) == ("nats", 1.5, "ahead")

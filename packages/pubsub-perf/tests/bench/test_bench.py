@@ -16,9 +16,9 @@ import pytest
 from pubsub_perf import cli
 from pubsub_perf.bench import bytecode, security_cost
 from pubsub_perf.bench.regression import Reference
-from pubsub_perf.bench.runner import Cell, Figures, spread, topics_of
+from pubsub_perf.bench.scenario_runner import Figures, Scenario, spread, topics_of
 from pubsub_perf.bench.systems import OURS
-from pubsub_perf.bench.targets import Comparison, Need, comparisons, outcomes
+from pubsub_perf.bench.targets import Comparison, Target, comparisons, results_of
 from pubsub_perf.commands import bench
 
 FIGURES = Figures(
@@ -39,42 +39,42 @@ def rates(*values: float) -> list[Figures]:
 def test_every_bar_that_pairs_of_runs_can_tell_is_compared() -> None:
     found = list(comparisons())
 
-    bars = {need.bar for item in found for need in item.needs}
+    bars = {target.bar for item in found for target in item.targets}
     assert bars == {1, 2, 3, 4, 5, 6, 8, 9}
     assert len({item.name for item in found}) == len(found)
 
 
 def test_the_ratio_is_the_median_of_the_ratios_within_each_repetition() -> None:
-    need = Need(1, "rate", 0.8)
-    cell = Cell("throughput", 64)
-    comparison = Comparison("name", cell, (need,), cell)
+    target = Target(1, "rate", 0.8)
+    scenario = Scenario("throughput", 64)
+    comparison = Comparison("name", scenario, (target,), scenario)
 
     # A machine that slows down changes both figures of a repetition.
-    [outcome] = outcomes(comparison, rates(900, 90, 500), rates(1000, 100, 1000))
+    [result] = results_of(comparison, rates(900, 90, 500), rates(1000, 100, 1000))
 
-    assert (outcome.ratio, outcome.lowest, outcome.highest) == (0.9, 0.5, 0.9)
-    assert (outcome.ours, outcome.other) == (500, 1000)
-    assert outcome.met
+    assert (result.ratio, result.lowest, result.highest) == (0.9, 0.5, 0.9)
+    assert (result.ours, result.other) == (500, 1000)
+    assert result.met
 
 
 @pytest.mark.parametrize(
-    ("need", "ratio", "met"),
+    ("target", "ratio", "met"),
     [
-        (Need(1, "rate", 0.8), 0.8, True),
-        (Need(1, "rate", 0.8), 0.79, False),
-        (Need(5, "p99_us", 1.15), 1.15, True),
-        (Need(5, "p99_us", 1.15), 1.16, False),
+        (Target(1, "rate", 0.8), 0.8, True),
+        (Target(1, "rate", 0.8), 0.79, False),
+        (Target(5, "p99_us", 1.15), 1.15, True),
+        (Target(5, "p99_us", 1.15), 1.16, False),
     ],
 )
 def test_rates_must_reach_a_bound_and_costs_must_not_pass_it(
-    need: Need, ratio: float, met: bool
+    target: Target, ratio: float, met: bool
 ) -> None:
-    assert need.met(ratio) is met
+    assert target.met(ratio) is met
 
 
 def test_worse_is_less_of_a_rate_and_more_of_a_cost() -> None:
-    assert Need(1, "rate", 0.8).worse_by(0.8, 1.0) == pytest.approx(0.25)
-    assert Need(5, "p50_us", 1.15).worse_by(1.25, 1.0) == pytest.approx(0.25)
+    assert Target(1, "rate", 0.8).worse_by(0.8, 1.0) == pytest.approx(0.25)
+    assert Target(5, "p50_us", 1.15).worse_by(1.25, 1.0) == pytest.approx(0.25)
 
 
 def test_topics_of_several_publishers_take_turns_at_the_forwarders() -> None:
@@ -126,10 +126,10 @@ def test_secure_runs_are_compared_with_the_same_plain_ones() -> None:
     found = list(security_cost.comparisons())
     assert len({item.name for item in found}) == len(found) == 32
     for item in found:
-        assert dataclasses.replace(item.cell, secure=False) == item.against
-        assert item.cell.secure
+        assert dataclasses.replace(item.scenario, secure=False) == item.against
+        assert item.scenario.secure
         assert item.ours == item.system
-        assert all(need.met(0.01) for need in item.needs)
+        assert all(target.met(0.01) for target in item.targets)
 
 
 def test_a_ratio_that_got_worse_ends_with_1(
@@ -138,7 +138,7 @@ def test_a_ratio_that_got_worse_ends_with_1(
     from pubsub_perf.bench import suite
 
     def compare(comparison: Comparison, *_: object) -> list[Any]:
-        return outcomes(comparison, rates(800), rates(1000))
+        return results_of(comparison, rates(800), rates(1000))
 
     monkeypatch.setattr(suite, "compare", compare)
     file = tmp_path / "before.json"
@@ -171,14 +171,16 @@ def test_what_is_doubtful_is_run_three_times_as_often(
 ) -> None:
     from pubsub_perf.bench import suite
 
-    cell = Cell("throughput", 64)
-    comparison = Comparison("direct, 64 B", cell, (Need(1, "rate", 0.8),), cell)
+    scenario = Scenario("throughput", 64)
+    comparison = Comparison(
+        "direct, 64 B", scenario, (Target(1, "rate", 0.8),), scenario
+    )
     ours = itertools.cycle(rates(*(1000 * each for each in rates_found)))
 
     def run(system: str, *_: object) -> Figures:
         return next(ours) if system == OURS else FIGURES
 
-    monkeypatch.setattr(suite, "run_cell", run)
+    monkeypatch.setattr(suite, "run_scenario", run)
     ratio = {"bar": 1, "name": comparison.name, "metric": "rate", "ratio": before}
     reference = Reference(None if before is None else {"comparisons": [ratio]})
 
@@ -216,10 +218,12 @@ def test_byte_code_is_where_it_always_is(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_line_tells_the_bar_and_both_figures() -> None:
-    cell = Cell("throughput", 64)
-    comparison = Comparison("direct, 64 B", cell, (Need(1, "rate", 0.8),), cell)
-    [outcome] = outcomes(comparison, rates(700), rates(1000))
+    scenario = Scenario("throughput", 64)
+    comparison = Comparison(
+        "direct, 64 B", scenario, (Target(1, "rate", 0.8),), scenario
+    )
+    [result] = results_of(comparison, rates(700), rates(1000))
 
-    assert bench.line_of(outcome) == (
+    assert bench.line_of(result) == (
         "bar 1 MISS  0.70 (0.70 to 0.70) >= 0.80  direct, 64 B: 700 against 1,000 events/s"
     )

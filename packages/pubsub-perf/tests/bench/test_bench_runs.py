@@ -14,7 +14,7 @@ from support.rings import full_size
 from pubsub_perf import cli
 from pubsub_perf.bench import flood, security_cost
 from pubsub_perf.bench.flood import QUIET, run_one
-from pubsub_perf.bench.runner import Cell, run_cell
+from pubsub_perf.bench.scenario_runner import Scenario, run_scenario
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 from pubsub_perf.commands import bench
 
@@ -24,7 +24,9 @@ LOAD_S = 1.0 if full_size() else 0.1
 @pytest.mark.parametrize("brokered", [False, True])
 @pytest.mark.parametrize("system", [OURS, OURS_AIO, RAW])
 def test_a_run_of_each_system_loses_nothing(system: str, brokered: bool) -> None:
-    figures = run_cell(system, Cell("throughput", 64, 2, brokered=brokered), LOAD_S)
+    figures = run_scenario(
+        system, Scenario("throughput", 64, 2, brokered=brokered), LOAD_S
+    )
 
     assert figures.lost == 0
     assert figures.sent > 0
@@ -35,8 +37,8 @@ def test_a_run_of_each_system_loses_nothing(system: str, brokered: bool) -> None
 @pytest.mark.parametrize("brokered", [False, True])
 @pytest.mark.parametrize("system", [OURS, RAW])
 def test_a_secure_run_loses_nothing(system: str, brokered: bool) -> None:
-    cell = Cell("throughput", 64, 2, brokered=brokered, secure=True)
-    assert run_cell(system, cell, LOAD_S).lost == 0
+    scenario = Scenario("throughput", 64, 2, brokered=brokered, secure=True)
+    assert run_scenario(system, scenario, LOAD_S).lost == 0
 
 
 def test_the_cost_of_security_is_measured_and_written(
@@ -67,20 +69,20 @@ def test_roles_with_keys_are_weighed_against_those_without() -> None:
 
 
 @pytest.mark.parametrize(
-    "cell",
+    "scenario",
     [
-        Cell("throughput", 64, batched=True),
-        Cell("throughput", 64, 2, brokered=True, batched=True),
-        Cell("throughput", 64, 2, brokered=True, publishers=2, forwarders=2),
+        Scenario("throughput", 64, batched=True),
+        Scenario("throughput", 64, 2, brokered=True, batched=True),
+        Scenario("throughput", 64, 2, brokered=True, publishers=2, forwarders=2),
     ],
 )
-def test_batches_and_forwarders_lose_nothing(cell: Cell) -> None:
-    assert run_cell(OURS, cell, LOAD_S).lost == 0
+def test_batches_and_forwarders_lose_nothing(scenario: Scenario) -> None:
+    assert run_scenario(OURS, scenario, LOAD_S).lost == 0
 
 
 @pytest.mark.parametrize("system", [OURS, RAW])
 def test_a_run_at_a_steady_rate_has_latencies(system: str) -> None:
-    figures = run_cell(system, Cell("latency", 64, rate=500.0), LOAD_S)
+    figures = run_scenario(system, Scenario("latency", 64, rate=500.0), LOAD_S)
 
     assert figures.sent == figures.received == round(500 * LOAD_S)
     assert figures.p50_us is not None

@@ -13,8 +13,8 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Register
 from pubsub_perf.bench import flood_client
 from pubsub_perf.bench.flood import BOUND, QUIET, FloodRun, line_of, result_of
-from pubsub_perf.bench.flood_client import Done, Flooder
-from pubsub_perf.bench.runner import Figures
+from pubsub_perf.bench.flood_client import FloodClient, FloodCounts
+from pubsub_perf.bench.scenario_runner import Figures
 
 FIGURES = Figures(
     rate=1000.0,
@@ -29,7 +29,7 @@ FIGURES = Figures(
 
 def run(p50_us: float, p99_us: float, missed: int = 0) -> FloodRun:
     figures = dataclasses.replace(FIGURES, p50_us=p50_us, p99_us=p99_us)
-    done = Done(messages=3000, connections=4, closed=3, cpu_s=1.5)
+    done = FloodCounts(messages=3000, connections=4, closed=3, cpu_s=1.5)
     return FloodRun(figures, (1.0, 3.0), missed, done)
 
 
@@ -79,7 +79,7 @@ def test_the_flooder_speaks_so_that_libzmq_understands(way: str) -> None:
         router.linger = 0
         router.rcvtimeo = 30_000
         port = router.bind_to_random_port("tcp://127.0.0.1")
-        it = Flooder(port, 0.5 if way == "connects" else 60.0)
+        it = FloodClient(port, 0.5 if way == "connects" else 60.0)
         thread = threading.Thread(target=it.flood, args=(way,))
         thread.start()
         try:

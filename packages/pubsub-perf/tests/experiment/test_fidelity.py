@@ -19,7 +19,7 @@ PERCENT = st.floats(0, 100)
 
 
 @pytest.mark.parametrize(
-    ("busy", "verdict", "said"),
+    ("load", "verdict", "said"),
     [
         (MachineLoad(5.0, 10.0, 20.0), "ok", None),
         (MachineLoad(None, None, None), None, "the kernel tells neither"),

@@ -280,7 +280,7 @@ def test_an_interrupt_whose_exception_was_lost_is_found_again(
     expected: type[BaseException],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(interrupts, "_noted", None)
+    monkeypatch.setattr(interrupts, "_received", None)
     interrupts.check()
     with contextlib.suppress(expected):
         interrupts._handle(number, None)

@@ -314,16 +314,16 @@ def test_odd_times_are_drawn(latency_ns: int) -> None:
 # Lateness.
 
 
-def late(p50: float, p99: float, most: float, **fields: Any) -> CellSummary:
+def lateness(p50: float, p99: float, most: float, **fields: Any) -> CellSummary:
     meta = {"lateness_us": {"p50": p50, "p99": p99, "max": most}}
     return cell(log_normal(1e-3), meta=meta, **fields)
 
 
 def test_lateness_is_p50_to_p99_and_the_latest() -> None:
     cells = [
-        late(10, 20, 50, network="a"),
-        late(30, 40, 60, network="a", model="decentralized"),
-        late(12, 22, 52, network="b"),
+        lateness(10, 20, 50, network="a"),
+        lateness(30, 40, 60, network="a", model="decentralized"),
+        lateness(12, 22, 52, network="b"),
     ]
     drawing = made(lateness_figure(cells))
     (ax,) = axes_of(drawing)

@@ -97,10 +97,10 @@ def test_shapes_and_pairs_are_listed() -> None:
         tail_ratio=None,
     )
     bare = GrowthResult("centralized", "linear", (), note="1 sizes; a shape needs 6")
-    findings = found(pair_latencies=(pair,), growth=(*analysis().growth, bare))
-    pair_latencies = table(findings, "Centralized against direct, network by network")
+    findings = found(pairs=(pair,), growth=(*analysis().growth, bare))
+    pairs = table(findings, "Centralized against direct, network by network")
     row = ("tree-8hosts", "8", "1.5 (1.2 to 1.9)", "200 (100 to 300)", "0.02", "0.80")
-    assert pair_latencies.rows == (row,)
+    assert pairs.rows == (row,)
     shapes = table(findings, "Shapes of growth")
     assert len(shapes.rows) == 10
     assert shapes.rows[0][2:] == ("quadratic: a + b", "0.0", "1.000", "decided")

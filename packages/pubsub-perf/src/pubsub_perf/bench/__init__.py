@@ -2,7 +2,8 @@
 do.
 
 `workload` says what one process does, `worker` is that process, `systems` holds one module
-for each system, `runner` starts the processes of one run, `targets` lists what is compared.
+for each system, `scenario_runner` starts the processes of one run, `targets` lists what is
+compared.
 
 Shell.
 """

@@ -18,8 +18,8 @@ import zmq
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register, Registered
-from pubsub_perf.bench.flood_client import WAYS, Done
-from pubsub_perf.bench.runner import Cell, Figures, run_cell
+from pubsub_perf.bench.flood_client import WAYS, FloodCounts
+from pubsub_perf.bench.scenario_runner import Figures, Scenario, run_scenario
 from pubsub_perf.bench.systems import OURS
 from pubsub_perf.bench.targets import RATE_PER_S
 from pubsub_perf.hosts.namespaces import die_with_parent
@@ -40,7 +40,7 @@ class FloodRun:
     figures: Figures
     newcomers_ms: tuple[float, ...]
     missed: int
-    done: Done | None
+    done: FloodCounts | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class FloodResult:
         return max(self.p50_to_busy, self.p99_to_busy) <= BOUND and not self.missed
 
 
-class Beside:
+class Disturbance:
     """What goes on beside the events of one run: a flood, and clients that come."""
 
     def __init__(self, way: str, seconds: float) -> None:
         self.way = way
-        self.done: Done | None = None
+        self.done: FloodCounts | None = None
         self.took_ms: list[float] = []
         self.missed = 0
         self._seconds = seconds
@@ -112,7 +112,7 @@ class Beside:
                     raise PubSubError("the flooder does not end") from None
         if flood is not None:
             try:
-                self.done = msgspec.json.decode(said, type=Done)
+                self.done = msgspec.json.decode(said, type=FloodCounts)
             except msgspec.DecodeError as error:
                 raise PubSubError("the flooder failed") from error
 
@@ -150,10 +150,12 @@ def run_one(way: str, brokered: bool, seconds: float) -> FloodRun:
     Raises:
         PubSubError: a process failed.
     """
-    cell = Cell("latency", 64, 1, brokered=brokered, rate=RATE_PER_S)
-    beside = Beside(way, seconds)
-    figures = run_cell(OURS, cell, seconds, beside)
-    return FloodRun(figures, tuple(beside.took_ms), beside.missed, beside.done)
+    scenario = Scenario("latency", 64, 1, brokered=brokered, rate=RATE_PER_S)
+    disturbance = Disturbance(way, seconds)
+    figures = run_scenario(OURS, scenario, seconds, disturbance)
+    return FloodRun(
+        figures, tuple(disturbance.took_ms), disturbance.missed, disturbance.done
+    )
 
 
 def rows(

@@ -32,7 +32,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 _WAIT_S: Final = 1.0
 
 
-class Done(msgspec.Struct, kw_only=True, frozen=True):
+class FloodCounts(msgspec.Struct, kw_only=True, frozen=True):
     """What it came to: messages written (or turns of ``busy``), connections made, and
     those of them that the broker closed."""
 
@@ -75,7 +75,7 @@ def registrations(begin: int) -> bytes:
     )
 
 
-class Flooder:
+class FloodClient:
     """Counts what it does until its time is over."""
 
     def __init__(self, port: int, seconds: float) -> None:
@@ -136,12 +136,12 @@ class Flooder:
 
 def main() -> None:
     way, port, seconds = sys.argv[1:]
-    flooder = Flooder(int(port), float(seconds))
-    flooder.flood(way)
-    done = Done(
-        messages=flooder.messages,
-        connections=flooder.connections,
-        closed=flooder.closed,
+    flood_client = FloodClient(int(port), float(seconds))
+    flood_client.flood(way)
+    done = FloodCounts(
+        messages=flood_client.messages,
+        connections=flood_client.connections,
+        closed=flood_client.closed,
         cpu_s=time.process_time(),
     )
     sys.stdout.write(msgspec.json.encode(done).decode() + "\n")

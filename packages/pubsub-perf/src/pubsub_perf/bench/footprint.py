@@ -18,7 +18,7 @@ import zmq
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
 from pubsub_perf.bench import bytecode
-from pubsub_perf.bench.runner import cpu_ticks
+from pubsub_perf.bench.scenario_runner import cpu_ticks
 from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
 from pubsub_perf.hosts.interface import script
 from pubsub_perf.hosts.namespaces import die_with_parent
@@ -75,7 +75,7 @@ def idle_memory() -> list[Fact]:
     """Resident memory of idle roles over that of a process that has imported ZeroMQ."""
     idle_kib()  # they may have to write byte code first
     with Process(_IDLE) as plain:
-        _settle([plain])
+        _wait_until_idle([plain])
         base_kib = plain.memory_kib()
     return [
         Fact(
@@ -106,7 +106,7 @@ def idle_kib(broker_words: Sequence[str] = (), *words: str) -> dict[str, int]:
         roles["subscriber"] = stack.enter_context(
             Process([script("pubsub-subscriber"), *common, "-i"])
         )
-        _settle([*roles.values()])
+        _wait_until_idle([*roles.values()])
         return {name: process.memory_kib() for name, process in roles.items()}
 
 
@@ -139,7 +139,7 @@ def register(
     with ExitStack() as stack:
         broker = stack.enter_context(Process([*command, "--bind=127.0.0.1"]))
         wait_for_port(port, _WAIT_S)
-        _settle([broker])
+        _wait_until_idle([broker])
         before_kib = broker.memory_kib()
         context = stack.enter_context(zmq.Context())
         context.set(zmq.MAX_SOCKETS, clients + 10)
@@ -158,7 +158,7 @@ def register(
                     waiting.recv(zmq.NOBLOCK)
                 sockets.clear()
         took_s = time.monotonic() - began
-        _settle([broker])
+        _wait_until_idle([broker])
         return took_s, broker.memory_kib() - before_kib
 
 
@@ -201,7 +201,7 @@ class Process:
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def _settle(processes: Sequence[Process]) -> None:
+def _wait_until_idle(processes: Sequence[Process]) -> None:
     """Wait until none of them has used a processor for a third of a second."""
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pubsub_perf.bench.targets import Need, Outcome
+from pubsub_perf.bench.targets import ComparisonResult, Target
 
 TOLERANCE: Final = 0.15
 
@@ -20,15 +20,15 @@ class Reference:
             for item in (document or {}).get("comparisons", [])
         }
 
-    def worse(self, found: Sequence[Outcome]) -> list[Outcome]:
+    def worse(self, found: Sequence[ComparisonResult]) -> list[ComparisonResult]:
         """Those that are worse by more than the tolerance."""
         return [each for each in found if self._worse_by(each) > TOLERANCE]
 
-    def doubtful(self, found: Sequence[Outcome]) -> bool:
+    def doubtful(self, found: Sequence[ComparisonResult]) -> bool:
         """Whether to look again, longer: one does not meet its bar, or is worse."""
         return bool(self.worse(found)) or not all(each.met for each in found)
 
-    def complaint(self, found: Sequence[Outcome]) -> str | None:
+    def complaint(self, found: Sequence[ComparisonResult]) -> str | None:
         """A line about those that are worse; None if none is."""
         worse = [
             f"{each.name} ({each.metric} {self._ratio(each):.2f} before, "
@@ -39,12 +39,12 @@ class Reference:
             return None
         return f"worse by more than {TOLERANCE:.0%}: {'; '.join(worse)}"
 
-    def _ratio(self, outcome: Outcome) -> float | None:
-        return self._ratios.get((outcome.bar, outcome.name, outcome.metric))
+    def _ratio(self, result: ComparisonResult) -> float | None:
+        return self._ratios.get((result.bar, result.name, result.metric))
 
-    def _worse_by(self, outcome: Outcome) -> float:
-        before = self._ratio(outcome)
+    def _worse_by(self, result: ComparisonResult) -> float:
+        before = self._ratio(result)
         if before is None:
             return 0.0
-        need = Need(outcome.bar, outcome.metric, outcome.bound)
-        return need.worse_by(outcome.ratio, before)
+        target = Target(result.bar, result.metric, result.bound)
+        return target.worse_by(result.ratio, before)

@@ -16,9 +16,9 @@ from typing import Final
 from pubsub_common.security.keys import configure_curve_client, load_client_keys
 from pubsub_perf.bench import bytecode
 from pubsub_perf.bench.footprint import Fact, idle_kib, register
-from pubsub_perf.bench.runner import Cell
+from pubsub_perf.bench.scenario_runner import Scenario
 from pubsub_perf.bench.systems import OURS, RAW
-from pubsub_perf.bench.targets import RATE_PER_S, Comparison, Need
+from pubsub_perf.bench.targets import RATE_PER_S, Comparison, Target
 from pubsub_perf.experiment.role_keys import make_keys
 
 SIZES: Final = (16, 256, 1024, 65_536)
@@ -34,26 +34,28 @@ def comparisons() -> Iterator[Comparison]:
     for brokered in (False, True):
         way = "brokered" if brokered else "direct"
         for size in SIZES:
-            cell = Cell("throughput", size, brokered=brokered)
-            yield _pair(f"{way}, {size} B", cell, OURS)
-            batched = dataclasses.replace(cell, batched=True)
+            scenario = Scenario("throughput", size, brokered=brokered)
+            yield _pair(f"{way}, {size} B", scenario, OURS)
+            batched = dataclasses.replace(scenario, batched=True)
             yield _pair(f"{way}, {size} B, batches", batched, OURS)
-            yield _pair(f"{way}, {size} B, plain pyzmq", cell, RAW)
+            yield _pair(f"{way}, {size} B, plain pyzmq", scenario, RAW)
         for subscribers in (1, 8):
-            cell = Cell("latency", 64, subscribers, brokered=brokered, rate=RATE_PER_S)
+            scenario = Scenario(
+                "latency", 64, subscribers, brokered=brokered, rate=RATE_PER_S
+            )
             name = f"{way}, 64 B, {subscribers} subscribers, 1000 events/s"
-            yield _pair(name, cell, OURS)
-            yield _pair(f"{name}, plain pyzmq", cell, RAW)
+            yield _pair(name, scenario, OURS)
+            yield _pair(f"{name}, plain pyzmq", scenario, RAW)
 
 
-def _pair(name: str, plain: Cell, system: str) -> Comparison:
+def _pair(name: str, plain: Scenario, system: str) -> Comparison:
     bar = OURS_BAR if system == OURS else RAW_BAR
-    if plain.measure == "latency":
-        needs = (Need(bar, "p50_us", None), Need(bar, "p99_us", None))
+    if plain.kind == "latency":
+        targets = (Target(bar, "p50_us", None), Target(bar, "p99_us", None))
     else:
-        needs = (Need(bar, "rate", None), Need(bar, "cpu_s_per_million", None))
+        targets = (Target(bar, "rate", None), Target(bar, "cpu_s_per_million", None))
     secure = dataclasses.replace(plain, secure=True)
-    return Comparison(f"secure/plain: {name}", secure, needs, plain, system, system)
+    return Comparison(f"secure/plain: {name}", secure, targets, plain, system, system)
 
 
 def facts(repetitions: int) -> list[Fact]:

@@ -11,8 +11,8 @@ import msgspec
 
 from pubsub_perf.bench import footprint, pacing, security_cost
 from pubsub_perf.bench.footprint import Fact
-from pubsub_perf.bench.runner import Figures, run_cell
-from pubsub_perf.bench.targets import Comparison, Outcome, outcomes
+from pubsub_perf.bench.scenario_runner import Figures, run_scenario
+from pubsub_perf.bench.targets import Comparison, ComparisonResult, results_of
 from pubsub_perf.experiment import environment
 
 Say = Callable[[str], None]
@@ -25,8 +25,8 @@ def compare(
     repetitions: int,
     seconds: float,
     say: Say,
-    doubtful: Callable[[list[Outcome]], bool] = lambda _found: False,
-) -> list[Outcome]:
+    doubtful: Callable[[list[ComparisonResult]], bool] = lambda _found: False,
+) -> list[ComparisonResult]:
     """Run a comparison; the one that goes first changes at each repetition. If what was found
     is ``doubtful``, go on until there are three times as many; all of them count.
 
@@ -37,18 +37,18 @@ def compare(
     other: list[Figures] = []
 
     def mine() -> None:
-        ours.append(run_cell(comparison.ours, comparison.cell, seconds))
+        ours.append(run_scenario(comparison.ours, comparison.scenario, seconds))
 
     def theirs() -> None:
-        other.append(run_cell(comparison.system, comparison.against, seconds))
+        other.append(run_scenario(comparison.system, comparison.against, seconds))
 
-    found: list[Outcome] = []
+    found: list[ComparisonResult] = []
     for most in (repetitions, _LONGER * repetitions):
         while len(ours) < most:
             say(f"{comparison.name}: {len(ours) + 1} of {most}")
             for run in (mine, theirs) if len(ours) % 2 else (theirs, mine):
                 run()
-        found = outcomes(comparison, ours, other)
+        found = results_of(comparison, ours, other)
         if not doubtful(found):
             break
     return found
@@ -67,7 +67,7 @@ def secure_facts(repetitions: int, say: Say) -> list[Fact]:
 
 
 def document(
-    found: Sequence[Outcome],
+    found: Sequence[ComparisonResult],
     facts_found: Sequence[Fact],
     repetitions: int,
     seconds: float,

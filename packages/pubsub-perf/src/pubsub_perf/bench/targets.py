@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from pubsub_perf.bench.runner import Cell, Figures
+from pubsub_perf.bench.scenario_runner import Figures, Scenario
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 
 Metric = Literal["rate", "p50_us", "p99_us", "cpu_s_per_million"]
@@ -19,7 +19,7 @@ RATE_PER_S: Final = 1000.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Need:
+class Target:
     """The ratio of one metric, ours over the other's, that a bar asks for: at least
     ``bound`` for rates, at most for the others; None: it asks for nothing."""
 
@@ -46,15 +46,15 @@ class Comparison:
     or ours in another way."""
 
     name: str
-    cell: Cell
-    needs: tuple[Need, ...]
-    against: Cell
+    scenario: Scenario
+    targets: tuple[Target, ...]
+    against: Scenario
     system: str = RAW
     ours: str = OURS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
+class ComparisonResult:
     """A metric of a comparison. Figures are medians over its repetitions, and so is the
     ratio, of the ratios within each."""
 
@@ -79,58 +79,62 @@ def comparisons() -> Iterator[Comparison]:
         way = "brokered" if brokered else "direct"
         number, bound = (2, 0.85) if brokered else (1, 0.80)
         for size in SIZES:
-            cell = Cell("throughput", size, brokered=brokered)
-            needs = [Need(number, "rate", bound)]
+            scenario = Scenario("throughput", size, brokered=brokered)
+            targets = [Target(number, "rate", bound)]
             if size in CPU_SIZES:
-                needs.append(Need(6, "cpu_s_per_million", 1.3))
-            yield Comparison(f"{way}, {size} B", cell, tuple(needs), cell)
+                targets.append(Target(6, "cpu_s_per_million", 1.3))
+            yield Comparison(f"{way}, {size} B", scenario, tuple(targets), scenario)
     for brokered in (False, True):
         way = "brokered" if brokered else "direct"
         for subscribers in (4, 16):
-            cell = Cell("throughput", 64, subscribers, brokered=brokered)
-            need = Need(3, "rate", 0.85)
+            scenario = Scenario("throughput", 64, subscribers, brokered=brokered)
+            target = Target(3, "rate", 0.85)
             yield Comparison(
-                f"{way}, 64 B, {subscribers} subscribers", cell, (need,), cell
+                f"{way}, 64 B, {subscribers} subscribers", scenario, (target,), scenario
             )
         for size in SMALL:
-            single = Cell("throughput", size, brokered=brokered)
+            single = Scenario("throughput", size, brokered=brokered)
             batched = dataclasses.replace(single, batched=True)
-            need = Need(4, "rate", 2.5)
+            target = Target(4, "rate", 2.5)
             name = f"{way}, {size} B, batches against single events"
-            yield Comparison(name, batched, (need,), single, OURS)
+            yield Comparison(name, batched, (target,), single, OURS)
         for subscribers in (1, 8):
-            cell = Cell("latency", 64, subscribers, brokered=brokered, rate=RATE_PER_S)
-            latency = (Need(5, "p50_us", 1.15), Need(5, "p99_us", 1.15))
+            scenario = Scenario(
+                "latency", 64, subscribers, brokered=brokered, rate=RATE_PER_S
+            )
+            latency = (Target(5, "p50_us", 1.15), Target(5, "p99_us", 1.15))
             name = f"{way}, 64 B, {subscribers} subscribers, 1000 events/s"
-            yield Comparison(name, cell, latency, cell)
-        aio = Cell("throughput", 64, brokered=brokered)
-        need = Need(9, "rate", 0.5)
+            yield Comparison(name, scenario, latency, scenario)
+        aio = Scenario("throughput", 64, brokered=brokered)
+        target = Target(9, "rate", 0.5)
         name = f"{way}, 64 B, asyncio against threads"
-        yield Comparison(name, aio, (need,), aio, OURS, OURS_AIO)
-    one = Cell("throughput", 256, 2, brokered=True, publishers=2)
+        yield Comparison(name, aio, (target,), aio, OURS, OURS_AIO)
+    one = Scenario("throughput", 256, 2, brokered=True, publishers=2)
     two = dataclasses.replace(one, forwarders=2)
-    need = Need(8, "rate", 1.0)
-    yield Comparison("2 topics, 256 B, 2 forwarders against 1", two, (need,), one, OURS)
+    target = Target(8, "rate", 1.0)
+    yield Comparison(
+        "2 topics, 256 B, 2 forwarders against 1", two, (target,), one, OURS
+    )
 
 
-def outcomes(
+def results_of(
     comparison: Comparison, ours: Sequence[Figures], other: Sequence[Figures]
-) -> list[Outcome]:
+) -> list[ComparisonResult]:
     """What the repetitions of a comparison came to, a line for each metric."""
     found = []
-    for need in comparison.needs:
+    for target in comparison.targets:
         pairs = [
-            (_value(mine, need.metric), _value(theirs, need.metric))
+            (_value(mine, target.metric), _value(theirs, target.metric))
             for mine, theirs in zip(ours, other, strict=True)
         ]
         ratios = [mine / theirs for mine, theirs in pairs]
         ratio = statistics.median(ratios)
         found.append(
-            Outcome(
-                bar=need.bar,
+            ComparisonResult(
+                bar=target.bar,
                 name=comparison.name,
-                metric=need.metric,
-                bound=need.bound,
+                metric=target.metric,
+                bound=target.bound,
                 ratio=round(ratio, 3),
                 lowest=round(min(ratios), 3),
                 highest=round(max(ratios), 3),
@@ -139,7 +143,7 @@ def outcomes(
                 lost=sum(figures.lost for figures in ours),
                 other_lost=sum(figures.lost for figures in other),
                 repetitions=len(ratios),
-                met=need.met(ratio),
+                met=target.met(ratio),
             )
         )
     return found

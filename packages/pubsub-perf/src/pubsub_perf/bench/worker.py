@@ -12,7 +12,7 @@ import msgspec
 
 from pubsub_perf.bench import systems
 from pubsub_perf.bench.workload.job import Job
-from pubsub_perf.bench.workload.run import JobRun, say
+from pubsub_perf.bench.workload.job_run import JobRun, say
 
 
 def main() -> None:

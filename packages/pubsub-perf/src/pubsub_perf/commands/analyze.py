@@ -14,7 +14,7 @@ from pubsub_perf.commands.registry import PROGRAM
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pubsub_perf.report.analysis_page import Written
+    from pubsub_perf.report.analysis_page import WrittenAnalysis
 
 
 USAGE: Final = f"""Decide by the latencies in a folder whether direct dissemination is
@@ -58,7 +58,7 @@ def run(words: Sequence[str]) -> int:
     return console_script.EXIT_OK
 
 
-def _print(written: Written, console: Console) -> None:
+def _print(written: WrittenAnalysis, console: Console) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pubsub_perf.bench.footprint import Fact
     from pubsub_perf.bench.regression import Reference
-    from pubsub_perf.bench.targets import Comparison, Outcome
+    from pubsub_perf.bench.targets import Comparison, ComparisonResult
 
 USAGE: Final = f"""Measure what the roles cost, on loopback with real processes: against
 plain pyzmq that carries the same frames, in turn within one run, so that the ratios hold
@@ -47,13 +47,13 @@ Options:
 """
 
 
-def run(words: Sequence[str]) -> int:
-    """Benchmark as ``words`` ask; the exit code.
+def run(variables: Sequence[str]) -> int:
+    """Benchmark as ``variables`` ask; the exit code.
 
     Raises:
         PubSubError: a run failed, or a ratio got worse.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = console_script.parse(USAGE, variables, PROGRAM, __version__)
     clear_environment()
     console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
     repetitions = console_script.whole_number(options, "--repetitions")
@@ -88,15 +88,15 @@ def _bars(
         if console.is_terminal:
             console.print(what, end="\r", highlight=False)
 
-    outcomes: list[Outcome] = []
+    results: list[ComparisonResult] = []
     for comparison in _chosen(bars, only, secure=options["--secure"]):
         compared = suite.compare(
             comparison, repetitions, seconds, say, reference.doubtful
         )
-        for outcome in compared:
-            if bars is None or outcome.bar in bars:
-                outcomes.append(outcome)
-                console.print(line_of(outcome), highlight=False, soft_wrap=True)
+        for result in compared:
+            if bars is None or result.bar in bars:
+                results.append(result)
+                console.print(line_of(result), highlight=False, soft_wrap=True)
     facts: list[Fact] = []
     if options["--secure"]:
         if not only:
@@ -105,11 +105,11 @@ def _bars(
         facts = suite.facts(repetitions, say)
     for fact in facts:
         console.print(line_of_fact(fact), highlight=False, soft_wrap=True)
-    if not outcomes and not facts:
+    if not results and not facts:
         raise ConfigError("no comparison has such a bar and name")
-    found = suite.document(outcomes, facts, repetitions, seconds)
+    found = suite.document(results, facts, repetitions, seconds)
     _write(options["--out"], found)
-    complaint = reference.complaint(outcomes)
+    complaint = reference.complaint(results)
     if complaint is not None:
         raise PubSubError(complaint)
     if options["--check"]:
@@ -136,23 +136,23 @@ def _flood(
     return console_script.EXIT_OK
 
 
-def line_of(outcome: Outcome) -> str:
+def line_of(result: ComparisonResult) -> str:
     """One line for people."""
     unit = {
         "rate": "events/s",
         "p50_us": "us p50",
         "p99_us": "us p99",
         "cpu_s_per_million": "CPU s per million",
-    }[outcome.metric]
-    digits = 0 if outcome.metric == "rate" else 2
-    sign = ">=" if outcome.metric == "rate" else "<="
-    lost = f", {outcome.lost} lost" if outcome.lost else ""
-    asked = "" if outcome.bound is None else f" {sign} {outcome.bound:.2f}"
+    }[result.metric]
+    digits = 0 if result.metric == "rate" else 2
+    sign = ">=" if result.metric == "rate" else "<="
+    lost = f", {result.lost} lost" if result.lost else ""
+    asked = "" if result.bound is None else f" {sign} {result.bound:.2f}"
     return (
-        f"bar {outcome.bar} {_met(outcome)}"
-        f"{outcome.ratio:5.2f} ({outcome.lowest:.2f} to {outcome.highest:.2f})"
-        f"{asked}  {outcome.name}: "
-        f"{outcome.ours:,.{digits}f} against {outcome.other:,.{digits}f} {unit}{lost}"
+        f"bar {result.bar} {_met(result)}"
+        f"{result.ratio:5.2f} ({result.lowest:.2f} to {result.highest:.2f})"
+        f"{asked}  {result.name}: "
+        f"{result.ours:,.{digits}f} against {result.other:,.{digits}f} {unit}{lost}"
     )
 
 
@@ -164,7 +164,7 @@ def line_of_fact(fact: Fact) -> str:
     )
 
 
-def _met(found: Outcome | Fact) -> str:
+def _met(found: ComparisonResult | Fact) -> str:
     if found.bound is None:
         return ""
     return "met  " if found.met else "MISS "
@@ -178,7 +178,7 @@ def _chosen(bars: set[int] | None, only: str, *, secure: bool) -> list[Compariso
         item
         for item in (security_cost.comparisons() if secure else comparisons())
         if only in item.name
-        and (bars is None or any(need.bar in bars for need in item.needs))
+        and (bars is None or any(target.bar in bars for target in item.targets))
     ]
 
 

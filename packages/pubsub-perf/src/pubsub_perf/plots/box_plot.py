@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.figure_frame import Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, figure_frame
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import wrap
 from pubsub_perf.results.cell_summary import CellSummary
@@ -31,7 +31,7 @@ def box_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     if not drawn:
         return None
     shown = extent(m.ordered for m in drawn)
-    words = Words(
+    texts = FrameTexts(
         f"{drawn[0].cell.network}: latency",
         style.conditions(drawn),
         [
@@ -44,15 +44,15 @@ def box_figure(cells: Sequence[CellSummary]) -> Drawing | None:
         style.alert(drawn),
     )
     with style.applied():
-        sheet_ = sheet(1.0 + _SLOT_IN * max(2, len(drawn)), 4.5, words)
-        (ax,) = sheet_.axes
+        frame = figure_frame(1.0 + _SLOT_IN * max(2, len(drawn)), 4.5, texts)
+        (ax,) = frame.axes
         labels = [_draw(ax, i, m, shown) for i, m in enumerate(drawn)]
         ax.set_xticks(range(len(drawn)), labels, fontsize=_LABEL_PT)
         ax.tick_params(axis="x", length=0, pad=6)
         ax.set_xlim(-0.6, len(drawn) - 0.4)
         latency_axis(ax, "y", shown, "one-way latency")
-        sheet_.fit()
-    return Drawing(sheet_.figure, _description(drawn))
+        frame.fit()
+    return Drawing(frame.figure, _description(drawn))
 
 
 def _draw(ax: Axes, position: int, summary: CellSummary, shown: Extent) -> str:

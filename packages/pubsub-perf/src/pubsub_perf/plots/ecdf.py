@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.figure_frame import Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, figure_frame
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.results.cell_summary import CellSummary
 
@@ -30,7 +30,7 @@ def ecdf_figure(cells: Sequence[CellSummary]) -> Drawing | None:
         return None
     network = drawn[0].cell.network
     shown = extent((m.ordered for m in drawn), log_from=0)
-    words = Words(
+    texts = FrameTexts(
         f"{network}: distribution of latency",
         style.conditions(drawn),
         [
@@ -42,18 +42,18 @@ def ecdf_figure(cells: Sequence[CellSummary]) -> Drawing | None:
         style.alert(drawn),
     )
     with style.applied():
-        sheet_ = sheet(7.0, 3.9, words, handles=[_handle(m) for m in drawn])
-        (ax,) = sheet_.axes
+        frame = figure_frame(7.0, 3.9, texts, handles=[_handle(m) for m in drawn])
+        (ax,) = frame.axes
         latency_axis(ax, "x", shown, "one-way latency")
         _percentile_lines(ax)
         for summary in drawn:
             _draw(ax, summary, shown)
         ax.set_ylim(-0.01, 1.02)
         ax.set_ylabel("fraction of samples at or below")
-        sheet_.fit()
+        frame.fit()
     text = "; ".join(_label(m).replace("\n", ", ") for m in drawn)
     return Drawing(
-        sheet_.figure, f"Distribution of one-way latency on {network}. {text}."
+        frame.figure, f"Distribution of one-way latency on {network}. {text}."
     )
 
 

@@ -33,7 +33,7 @@ _HANDLE_IN: Final = 0.6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Words:
+class FrameTexts:
     """What a figure says beside its axes. ``alert``: what its reader must know before
     believing it."""
 
@@ -44,7 +44,7 @@ class Words:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Band:
+class PanelRow:
     """Axes beside each other; ``height_in`` is what they take without labels, None an
     equal share of what is left."""
 
@@ -53,12 +53,12 @@ class Band:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Sheet:
-    """``bands`` of axes, one below the other, in a part of the figure that is
+class FigureFrame:
+    """``panel_rows`` of axes, one below the other, in a part of the figure that is
     ``plot_in`` high and begins ``top_in`` from the top."""
 
     figure: Figure
-    bands: tuple[tuple[Axes, ...], ...]
+    panel_rows: tuple[tuple[Axes, ...], ...]
     heights_in: tuple[float | None, ...]
     top_in: float
     plot_in: float
@@ -66,7 +66,7 @@ class Sheet:
     @property
     def axes(self) -> tuple[Axes, ...]:
         """All axes, from the top left."""
-        return tuple(ax for band in self.bands for ax in band)
+        return tuple(ax for band in self.panel_rows for ax in band)
 
     def fit(self) -> None:
         """Make the axes fill their part with all that is written around them. To be
@@ -76,10 +76,10 @@ class Sheet:
 
     def _fit(self) -> None:
         width, height = self.figure.get_size_inches()
-        margins = [[self._margins(ax) for ax in band] for band in self.bands]
+        margins = [[self._margins(ax) for ax in band] for band in self.panel_rows]
         heights = self._heights(margins)
         y = height - self.top_in
-        for axes, around, high in zip(self.bands, margins, heights, strict=True):
+        for axes, around, high in zip(self.panel_rows, margins, heights, strict=True):
             y -= max(m.top for m in around) + high
             alike = [other for other in margins if len(other) == len(axes)]
             lefts = [max(m[i].left for m in alike) for i in range(len(axes))]
@@ -124,21 +124,21 @@ class _Margins:
     bottom: float
 
 
-def sheet(
+def figure_frame(
     width_in: float,
     plot_in: float,
-    words: Words,
+    texts: FrameTexts,
     *,
-    bands: Sequence[Band] = (Band(),),
+    panel_rows: Sequence[PanelRow] = (PanelRow(),),
     handles: Sequence[Artist] = (),
-) -> Sheet:
-    """A sheet as high as its parts need. ``handles`` is what the legend explains, in
+) -> FigureFrame:
+    """A frame as high as its parts need. ``handles`` is what the legend explains, in
     two columns where these have the room; each has a label."""
     inside_in = width_in - 2 * _MARGIN_IN
-    title = wrap(words.title, inside_in, _TITLE_PT, "bold")
-    subtitle = wrap(words.subtitle, inside_in, _SUBTITLE_PT)
-    alert = wrap(words.alert, inside_in - _ALERT_INDENT_IN, _ALERT_PT, "bold")
-    caption = wrap(" ".join(words.caption), inside_in, _CAPTION_PT)
+    title = wrap(texts.title, inside_in, _TITLE_PT, "bold")
+    subtitle = wrap(texts.subtitle, inside_in, _SUBTITLE_PT)
+    alert = wrap(texts.alert, inside_in - _ALERT_INDENT_IN, _ALERT_PT, "bold")
+    caption = wrap(" ".join(texts.caption), inside_in, _CAPTION_PT)
     figure = Figure(figsize=(width_in, plot_in), dpi=style.DPI)
     FigureCanvasAgg(figure)
     legend_in = _add_legend(figure, handles, inside_in)
@@ -156,28 +156,28 @@ def sheet(
     left = _MARGIN_IN / width_in
     indent = left + _ALERT_INDENT_IN / width_in
     muted = {"color": style.MUTED}
-    texts: tuple[tuple[str, float, float, dict[str, Any]], ...] = (
+    lines: tuple[tuple[str, float, float, dict[str, Any]], ...] = (
         (title, left, _MARGIN_IN, {"fontsize": _TITLE_PT, "fontweight": "bold"}),
         (subtitle, left, subtitle_in, {"fontsize": _SUBTITLE_PT} | muted),
         (alert, indent, alert_in, {"fontsize": _ALERT_PT} | _ALERT),
         (caption, left, caption_in, {"fontsize": _CAPTION_PT} | muted),
     )
-    for text, x, from_top_in, look in texts:
+    for text, x, from_top_in, look in lines:
         figure.text(x, 1 - from_top_in / height_in, text, va="top", **look)
     if alert:
         _add_bar(figure, alert_in, text_height(alert, _ALERT_PT))
     for legend in figure.legends:
         legend.set_bbox_to_anchor((left, 1 - legend_top_in / height_in))
-    rows = tuple(_add_axes(figure, band.columns) for band in bands)
-    heights = tuple(band.height_in for band in bands)
-    return Sheet(figure, rows, heights, top_in, plot_in)
+    rows = tuple(_add_axes(figure, band.columns) for band in panel_rows)
+    heights = tuple(band.height_in for band in panel_rows)
+    return FigureFrame(figure, rows, heights, top_in, plot_in)
 
 
 _ALERT: Final[dict[str, Any]] = {"fontweight": "bold", "color": style.ALERT}
 
 
 def _add_axes(figure: Figure, columns: int) -> tuple[Axes, ...]:
-    # Where they are is settled by `Sheet.fit`.
+    # Where they are is settled by `FigureFrame.fit`.
     return tuple(figure.add_axes((0.2, 0.2, 0.6, 0.6)) for _ in range(columns))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import shortened
@@ -44,7 +44,7 @@ def growth_figure(cells: Sequence[CellSummary], note: str = "") -> Drawing | Non
     panels = [panel for panel in _PANELS if len(_values(drawn, panel[1]))]
     # One unit and one kind of scale for all panels.
     shown = extent((_values(drawn, pick) for _, pick in panels), log_from=_LOG_FROM)
-    words = Words(
+    texts = FrameTexts(
         "One-way latency against number of hosts",
         style.common_load(drawn),
         [
@@ -59,18 +59,22 @@ def growth_figure(cells: Sequence[CellSummary], note: str = "") -> Drawing | Non
     with style.applied():
         handles = _legend(drawn, markers)
         height_in = 0.4 + 2.8 * len(panels)
-        sheet_ = sheet(
-            6.6, height_in, words, bands=[Band()] * len(panels), handles=handles
+        frame = figure_frame(
+            6.6,
+            height_in,
+            texts,
+            panel_rows=[PanelRow()] * len(panels),
+            handles=handles,
         )
-        for ax, (name, pick) in zip(sheet_.axes, panels, strict=True):
+        for ax, (name, pick) in zip(frame.axes, panels, strict=True):
             log_from = 0 if shown.log else math.inf
             reach = extent([_values(drawn, pick)], log_from=log_from)
             reach = dataclasses.replace(reach, unit=shown.unit)
             _draw(ax, drawn, pick, reach, markers)
             latency_axis(ax, "y", reach, f"{name} latency", from_zero=True)
-            hosts_axis(ax, hosts, label=ax is sheet_.axes[-1])
-        sheet_.fit()
-    return Drawing(sheet_.figure, _description(drawn, hosts))
+            hosts_axis(ax, hosts, label=ax is frame.axes[-1])
+        frame.fit()
+    return Drawing(frame.figure, _description(drawn, hosts))
 
 
 def _values(cells: Sequence[CellSummary], pick: Pick) -> NDArray[np.float64]:

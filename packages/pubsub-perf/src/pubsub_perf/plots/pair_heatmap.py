@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.colour_scale import colour_bar, norm_of
-from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import listed, shortened
 from pubsub_perf.results.cell_summary import CellSummary
@@ -23,7 +23,7 @@ from pubsub_perf.results.pair_latencies import PairLatencies, pair_latencies
 from pubsub_perf.units import Unit
 
 # Values are written into the cells of a map of at most this many rows and columns.
-_WRITTEN: Final = 8
+_MAX_WRITTEN: Final = 8
 _TICKS: Final = 13
 _MAX_NAME: Final = 12
 _TITLE_IN: Final = 2.9
@@ -42,7 +42,7 @@ def pair_heatmap_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     norm = norm_of(medians)
     unit = units.unit_for([float(np.median(medians))])
     drawn = [m for m, _ in maps]
-    words = Words(
+    texts = FrameTexts(
         f"{network}: median latency of each pair",
         style.conditions(drawn),
         [*_caption(maps), *style.absent(cells)],
@@ -52,19 +52,19 @@ def pair_heatmap_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     with style.applied():
         height_in = 1.6 + min(3.6, 0.8 + 0.28 * most)
         width_in = 7.4 if len(maps) > 1 else 5.4
-        bands = [Band(len(maps)), Band(height_in=0.15)]
-        sheet_ = sheet(width_in, height_in, words, bands=bands)
+        panel_rows = [PanelRow(len(maps)), PanelRow(height_in=0.15)]
+        frame = figure_frame(width_in, height_in, texts, panel_rows=panel_rows)
         for position, (ax, (summary, table)) in enumerate(
-            zip(sheet_.bands[0], maps, strict=True)
+            zip(frame.panel_rows[0], maps, strict=True)
         ):
             _draw(ax, summary, table, norm, unit)
             if not position:
                 ax.set_ylabel("publisher")
             elif table.publishers == maps[0][1].publishers:
                 ax.tick_params(axis="y", labelleft=False)
-        colour_bar(sheet_.bands[1][0], norm, unit, "median one-way latency")
-        sheet_.fit()
-    return Drawing(sheet_.figure, _description(maps))
+        colour_bar(frame.panel_rows[1][0], norm, unit, "median one-way latency")
+        frame.fit()
+    return Drawing(frame.figure, _description(maps))
 
 
 def _draw(
@@ -90,7 +90,7 @@ def _draw(
     ax.set_xlabel("subscriber")
     counts = listed(style.sample_count(summary), _TITLE_IN, 9.0)
     ax.set_title(f"{summary.cell.model}\n{counts}", fontsize=9, loc="left")
-    if max(rows, columns) <= _WRITTEN:
+    if max(rows, columns) <= _MAX_WRITTEN:
         _write(ax, table, norm, unit)
     if summary.cell.lost:
         _mark_short(ax, table)
@@ -139,7 +139,7 @@ def _mark_short(ax: Axes, table: PairLatencies) -> None:
     rows, columns = np.nonzero(table.short)
     side = 0.35 * 200 / max(table.count.shape)
     size = min(5.0, max(1.2, side))
-    place = 0.36 if max(table.count.shape) <= _WRITTEN else 0.0
+    place = 0.36 if max(table.count.shape) <= _MAX_WRITTEN else 0.0
     ax.plot(
         columns + place,
         rows - place,

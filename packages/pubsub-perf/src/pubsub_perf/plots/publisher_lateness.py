@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.figure_frame import Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, figure_frame
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import shortened
 from pubsub_perf.results.cell_summary import CellSummary
@@ -28,10 +28,10 @@ def lateness_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     found = lateness_of(m.cell for m in cells)
     if len(found) < 2:
         return None
-    drawn = [m for m in cells if any(late.cell is m.cell for late in found)]
+    drawn = [m for m in cells if any(lateness.cell is m.cell for lateness in found)]
     values = [max(v, _SMALLEST_S) for f in found for v in (f.p50_s, f.p99_s, f.max_s)]
     shown = extent([np.array(values)], log_from=20)
-    words = Words(
+    texts = FrameTexts(
         "How late publishers sent, against their schedule",
         style.common_load(drawn),
         [
@@ -40,13 +40,13 @@ def lateness_figure(cells: Sequence[CellSummary]) -> Drawing | None:
         ],
         style.alert(drawn),
     )
-    networks = list(dict.fromkeys(late.cell.network for late in found))
+    networks = list(dict.fromkeys(lateness.cell.network for lateness in found))
     with style.applied():
-        sheet_ = sheet(7.0, 3.9, words, handles=_legend(found))
-        (ax,) = sheet_.axes
+        frame = figure_frame(7.0, 3.9, texts, handles=_legend(found))
+        (ax,) = frame.axes
         latency_axis(ax, "y", shown, "lateness", from_zero=True)
-        for late in found:
-            _draw(ax, late, networks.index(late.cell.network), shown)
+        for lateness in found:
+            _draw(ax, lateness, networks.index(lateness.cell.network), shown)
         step = -(-len(networks) // _MAX_NAMES)
         at = range(0, len(networks), step)
         names = [networks[i] for i in at]
@@ -54,23 +54,23 @@ def lateness_figure(cells: Sequence[CellSummary]) -> Drawing | None:
             list(at), [shortened(n, _MAX_NAME) for n in names], rotation=90, fontsize=8
         )
         ax.set_xlim(-0.6, len(networks) - 0.4)
-        sheet_.fit()
-    return Drawing(sheet_.figure, _description(found))
+        frame.fit()
+    return Drawing(frame.figure, _description(found))
 
 
-def _draw(ax: Axes, late: Lateness, place: int, shown: Extent) -> None:
-    look = style.of_model(late.cell.model)
-    aside = {"centralized": -0.17, "decentralized": 0.17}.get(late.cell.model, 0.0)
+def _draw(ax: Axes, lateness: Lateness, place: int, shown: Extent) -> None:
+    look = style.of_model(lateness.cell.model)
+    aside = {"centralized": -0.17, "decentralized": 0.17}.get(lateness.cell.model, 0.0)
     x = place + aside
     p50, p99, largest = (
         max(value, shown.low_s) * shown.unit.per_second
-        for value in (late.p50_s, late.p99_s, late.max_s)
+        for value in (lateness.p50_s, lateness.p99_s, lateness.max_s)
     )
     bar: dict[str, Any] = {"color": look.colour, "linewidth": 1.4}
     ax.plot([x, x], [p50, p99], linestyle=look.line, **bar)
     ax.plot([x], [largest], **_largest(look))
     ax.plot([x], [p50], linestyle="none", zorder=3, **_mark(look))
-    if late.cell.degraded:
+    if lateness.cell.degraded:
         ax.plot([x], [p50], **style.RING | {"markersize": 12})
 
 
@@ -90,10 +90,10 @@ def _largest(look: style.ModelStyle) -> dict[str, Any]:
 
 def _legend(found: Sequence[Lateness]) -> list[Line2D]:
     handles = []
-    for model in sorted({late.cell.model for late in found}):
+    for model in sorted({lateness.cell.model for lateness in found}):
         look = style.of_model(model)
-        of_model = [late for late in found if late.cell.model == model]
-        worst = max(late.p99_s for late in of_model)
+        of_model = [lateness for lateness in found if lateness.cell.model == model]
+        worst = max(lateness.p99_s for lateness in of_model)
         handles.append(
             Line2D(
                 [],
@@ -110,8 +110,8 @@ def _legend(found: Sequence[Lateness]) -> list[Line2D]:
 
 def _description(found: Sequence[Lateness]) -> str:
     parts = [
-        f"{late.cell.model} on {late.cell.network}: p50 {units.duration(late.p50_s)}, "
-        f"p99 {units.duration(late.p99_s)}, latest {units.duration(late.max_s)}"
-        for late in found
+        f"{lateness.cell.model} on {lateness.cell.network}: p50 {units.duration(lateness.p50_s)}, "
+        f"p99 {units.duration(lateness.p99_s)}, latest {units.duration(lateness.max_s)}"
+        for lateness in found
     ]
     return f"Lateness of publishers. {'; '.join(parts)}."

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from pubsub_perf.analysis.values.results import QueueingView, QueuePoint
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.queueing_captions import alert, caption, description, rates
@@ -60,27 +60,29 @@ def queueing_figure(
     used = [p for p in points if p.cpu_utilisation or p.link_utilisation]
     markers = style.markers_of(point.kind for point in points)
     shown = _extent(view, points)
-    words = Words(
+    texts = FrameTexts(
         "Centralized broker as a queue: measured and predicted latency",
         rates(view),
         caption(view, points),
         alert(points, overloaded),
     )
     with style.applied():
-        bands = [Band(), *([Band(height_in=1.3)] if used else [])]
+        panel_rows = [PanelRow(), *([PanelRow(height_in=1.3)] if used else [])]
         handles = _legend(points, used, markers, overloaded)
         height_in = 5.4 if used else 3.6
-        sheet_ = sheet(7.0, height_in, words, bands=bands, handles=handles)
-        top = sheet_.axes[0]
+        frame = figure_frame(
+            7.0, height_in, texts, panel_rows=panel_rows, handles=handles
+        )
+        top = frame.axes[0]
         latency_axis(top, "y", shown, "one-way latency", from_zero=True)
         hosts_axis(top, hosts, label=not used)
         _latencies(top, view, points, markers, shown, overloaded)
         if used:
-            utilisation_panel(sheet_.axes[1], used, markers)
-            hosts_axis(sheet_.axes[1], hosts, label=True)
-        _full(sheet_.axes, view)
-        sheet_.fit()
-    return Drawing(sheet_.figure, description(points))
+            utilisation_panel(frame.axes[1], used, markers)
+            hosts_axis(frame.axes[1], hosts, label=True)
+        _full(frame.axes, view)
+        frame.fit()
+    return Drawing(frame.figure, description(points))
 
 
 def _extent(view: QueueingView, points: Sequence[QueuePoint]) -> Extent:

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pubsub_perf.analysis.values.results import Analysis, GrowthResult, ShapeFit
 from pubsub_perf.plots import style
-from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.scaling_captions import chosen
@@ -39,7 +39,7 @@ def residual_figure(analysis: Analysis) -> Drawing | None:
     if not fits:
         return None
     reach = _reach(fits)
-    words = Words(
+    texts = FrameTexts(
         "Residuals of the fitted curves",
         "(measured - fitted) / measured, of the median of each run",
         [
@@ -52,24 +52,24 @@ def residual_figure(analysis: Analysis) -> Drawing | None:
     columns = 2 if len(fits) > 1 else 1
     rows = [fits[i : i + columns] for i in range(0, len(fits), columns)]
     with style.applied():
-        bands = [Band(len(row)) for row in rows]
-        sheet_ = sheet(
+        panel_rows = [PanelRow(len(row)) for row in rows]
+        frame = figure_frame(
             _WIDTH_IN,
             0.2 + 2.4 * len(rows),
-            words,
-            bands=bands,
+            texts,
+            panel_rows=panel_rows,
             handles=_legend(fits),
         )
-        for band, row in zip(sheet_.bands, rows, strict=True):
+        for band, row in zip(frame.panel_rows, rows, strict=True):
             for ax, fit in zip(band, row, strict=True):
                 _draw(ax, fit, reach)
                 if ax is band[0]:
                     ax.set_ylabel("residual")
-            if band is sheet_.bands[-1] or len(row) < columns:
+            if band is frame.panel_rows[-1] or len(row) < columns:
                 for ax in band:
                     ax.set_xlabel("hosts")
-        sheet_.fit()
-    return Drawing(sheet_.figure, _description(fits))
+        frame.fit()
+    return Drawing(frame.figure, _description(fits))
 
 
 def _reach(fits: Sequence[GrowthResult]) -> float:

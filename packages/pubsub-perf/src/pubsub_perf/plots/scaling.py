@@ -21,7 +21,7 @@ from pubsub_perf.analysis.values.results import (
 )
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.growth import growth_figure
 from pubsub_perf.plots.hosts_axis import hosts_axis
 from pubsub_perf.plots.output import Drawing
@@ -43,7 +43,7 @@ _WIDTH_IN: Final = 7.6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Measure:
+class Percentile:
     """One percentile: of a cell, and of one of its runs."""
 
     name: str
@@ -51,9 +51,9 @@ class Measure:
     of_run: Callable[[RunResult], float | None]
 
 
-_MEASURES: Final = (
-    Measure("median", lambda cell: cell.p50_s, lambda run: run.p50_s),
-    Measure("p99", lambda cell: cell.p99_s, lambda run: run.p99_s),
+_PERCENTILES: Final = (
+    Percentile("median", lambda cell: cell.p50_s, lambda run: run.p50_s),
+    Percentile("p99", lambda cell: cell.p99_s, lambda run: run.p99_s),
 )
 
 
@@ -83,18 +83,20 @@ def scaling_figure(analysis: Analysis, load: str = "") -> Drawing | None:
     extents = [_extent(cells, fits if not i else (), m) for i, m in _numbered()]
     # One unit for both, so that they can be compared.
     extents = [dataclasses.replace(e, unit=extents[-1].unit) for e in extents]
-    words = Words(
+    texts = FrameTexts(
         "One-way latency against number of hosts",
         load,
         [*caption(analysis, cells, fits), *alone(every, kinds)],
         alert(cells),
     )
     with style.applied():
-        bands = [Band(2)] * len(kinds)
+        panel_rows = [PanelRow(2)] * len(kinds)
         height_in = 0.3 + 2.9 * len(kinds)
         handles = _legend(cells, fits)
-        sheet_ = sheet(_WIDTH_IN, height_in, words, bands=bands, handles=handles)
-        for band, kind in zip(sheet_.bands, kinds, strict=True):
+        frame = figure_frame(
+            _WIDTH_IN, height_in, texts, panel_rows=panel_rows, handles=handles
+        )
+        for band, kind in zip(frame.panel_rows, kinds, strict=True):
             of_kind = [cell for cell in cells if cell.kind == kind]
             for ax, (i, summary_of), shown in zip(
                 band, _numbered(), extents, strict=True
@@ -108,12 +110,12 @@ def scaling_figure(analysis: Analysis, load: str = "") -> Drawing | None:
                 _marks(ax, of_kind, summary_of, shown)
                 said = [f for f in fits if f.kind == kind] if not i else []
                 ax.set_title(title(kind, summary_of.name, said), fontsize=9, loc="left")
-        sheet_.fit()
-    return Drawing(sheet_.figure, description(cells, fits))
+        frame.fit()
+    return Drawing(frame.figure, description(cells, fits))
 
 
-def _numbered() -> list[tuple[int, Measure]]:
-    return list(enumerate(_MEASURES))
+def _numbered() -> list[tuple[int, Percentile]]:
+    return list(enumerate(_PERCENTILES))
 
 
 def _hosts(cells: Sequence[CellResult], kind: str) -> list[int]:
@@ -121,7 +123,7 @@ def _hosts(cells: Sequence[CellResult], kind: str) -> list[int]:
 
 
 def _extent(
-    cells: Sequence[CellResult], fits: Sequence[GrowthResult], summary_of: Measure
+    cells: Sequence[CellResult], fits: Sequence[GrowthResult], summary_of: Percentile
 ) -> Extent:
     values: list[float] = []
     for cell in cells:
@@ -136,7 +138,7 @@ def _extent(
 
 
 def _marks(
-    ax: Axes, cells: Sequence[CellResult], summary_of: Measure, shown: Extent
+    ax: Axes, cells: Sequence[CellResult], summary_of: Percentile, shown: Extent
 ) -> None:
     factor = shown.unit.per_second
     for cell in cells:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
-from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import listed
 from pubsub_perf.results.summary_statistics import nearest_rank
@@ -52,7 +52,7 @@ def timeline_figure(series: Sequence[Series]) -> Drawing | None:
     network = summary[0].cell.network
     shown = extent((one.details.latencies for one in series), log_from=20)
     end_s = max(float(one.details.elapsed_s[-1]) for one in series)
-    words = Words(
+    texts = FrameTexts(
         f"{network}: latency over time",
         style.conditions(summary),
         [*_caption(series, end_s), *shown.note()],
@@ -60,19 +60,21 @@ def timeline_figure(series: Sequence[Series]) -> Drawing | None:
     )
     with style.applied():
         height_in = 0.3 + 2.15 * len(series)
-        bands = [Band()] * len(series)
+        panel_rows = [PanelRow()] * len(series)
         handles = _legend(series)
-        sheet_ = sheet(_WIDTH_IN, height_in, words, bands=bands, handles=handles)
-        for ax, one in zip(sheet_.axes, series, strict=True):
+        frame = figure_frame(
+            _WIDTH_IN, height_in, texts, panel_rows=panel_rows, handles=handles
+        )
+        for ax, one in zip(frame.axes, series, strict=True):
             latency_axis(ax, "y", shown, "latency", from_zero=True)
             _draw(ax, one, shown, end_s)
             ax.set_xlim(-0.012 * (end_s or 1.0), 1.012 * (end_s or 1.0))
             ax.set_title(_title(one), fontsize=_TITLE_PT, loc="left")
-        for ax in sheet_.axes[:-1]:
+        for ax in frame.axes[:-1]:
             ax.tick_params(axis="x", labelbottom=False)
-        sheet_.axes[-1].set_xlabel("published, since the first event (s)")
-        sheet_.fit()
-    return Drawing(sheet_.figure, _description(network, series))
+        frame.axes[-1].set_xlabel("published, since the first event (s)")
+        frame.fit()
+    return Drawing(frame.figure, _description(network, series))
 
 
 def thinned(

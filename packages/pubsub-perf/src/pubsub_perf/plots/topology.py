@@ -18,7 +18,7 @@ from pubsub_perf import units
 from pubsub_perf.plan.topologies import Network
 from pubsub_perf.plots import style
 from pubsub_perf.plots.colour_scale import colour_bar, norm_of
-from pubsub_perf.plots.figure_frame import Band, Words, sheet
+from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.host_latencies import HostLatency, host_latencies
 from pubsub_perf.plots.host_markers import SWITCH, host_mark
 from pubsub_perf.plots.network_layout import Layout, layout
@@ -37,7 +37,7 @@ _NAME_PT: Final = 7.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class View:
+class NetworkView:
     """A cell as it is drawn."""
 
     summary: CellSummary
@@ -48,43 +48,47 @@ class View:
 def topology_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     """The cells of one network; None when ``cell.json`` does not tell the network, or
     nothing was received."""
-    views = [
-        View(m, *found)
+    network_views = [
+        NetworkView(m, *found)
         for m in cells
         if len(m.ordered) and (found := host_latencies(m)) is not None
     ]
-    if not views or len({view.network.name for view in views}) > 1:
+    if not network_views or len({view.network.name for view in network_views}) > 1:
         return None
-    medians = [h.median_s for v in views for h in v.hosts if h.median_s is not None]
+    medians = [
+        h.median_s for v in network_views for h in v.hosts if h.median_s is not None
+    ]
     if not medians:
         return None
     norm = norm_of(np.array(medians))
     unit = units.unit_for(medians)
-    drawn = [view.summary for view in views]
-    plan = layout(views[0].network)
+    drawn = [view.summary for view in network_views]
+    plan = layout(network_views[0].network)
     name = drawn[0].cell.network
-    words = Words(
+    texts = FrameTexts(
         f"{name}: who sat where",
         style.conditions(drawn),
-        [*_caption(views), *style.absent(cells)],
+        [*_caption(network_views), *style.absent(cells)],
         style.alert(drawn),
     )
     with style.applied():
-        width_in = 7.4 if len(views) > 1 else 5.4
-        bands = [Band(len(views)), Band(height_in=0.15)]
-        handles = _legend(views[0])
-        sheet_ = sheet(width_in, _height(plan), words, bands=bands, handles=handles)
-        for ax, view in zip(sheet_.bands[0], views, strict=True):
+        width_in = 7.4 if len(network_views) > 1 else 5.4
+        panel_rows = [PanelRow(len(network_views)), PanelRow(height_in=0.15)]
+        handles = _legend(network_views[0])
+        frame = figure_frame(
+            width_in, _height(plan), texts, panel_rows=panel_rows, handles=handles
+        )
+        for ax, view in zip(frame.panel_rows[0], network_views, strict=True):
             counts = style.sample_count(view.summary)
-            title = listed(counts, width_in / len(views) - 0.3, 9.0)
+            title = listed(counts, width_in / len(network_views) - 0.3, 9.0)
             title = f"{view.summary.cell.model}\n{title}"
             ax.set_title(title, fontsize=9, loc="left")
             ax.set_axis_off()
-        colour_bar(sheet_.bands[1][0], norm, unit, "median one-way latency")
-        sheet_.fit()
-        for ax, view in zip(sheet_.bands[0], views, strict=True):
+        colour_bar(frame.panel_rows[1][0], norm, unit, "median one-way latency")
+        frame.fit()
+        for ax, view in zip(frame.panel_rows[0], network_views, strict=True):
             _draw(ax, view, plan, norm)
-    return Drawing(sheet_.figure, _description(views))
+    return Drawing(frame.figure, _description(network_views))
 
 
 def _box(plan: Layout) -> tuple[float, float, float, float]:
@@ -109,7 +113,7 @@ def _frame(ax: Axes, plan: Layout) -> None:
     ax.set_ylim((y0 + y1) / 2 - high, (y0 + y1) / 2 + high)
 
 
-def _draw(ax: Axes, view: View, plan: Layout, norm: Normalize) -> None:
+def _draw(ax: Axes, view: NetworkView, plan: Layout, norm: Normalize) -> None:
     _frame(ax, plan)
     low, high = ax.transData.transform([(0, 0), (plan.spacing, 0)])
     apart_pt = float(math.dist(low, high)) * 72 / style.DPI
@@ -133,7 +137,7 @@ def _draw(ax: Axes, view: View, plan: Layout, norm: Normalize) -> None:
         _names(ax, view, plan, size_pt)
 
 
-def _links(ax: Axes, view: View, plan: Layout) -> None:
+def _links(ax: Axes, view: NetworkView, plan: Layout) -> None:
     limited = cell_file.number(view.summary.cell.meta, "parameters", "bandwidth_mbit")
     for shaped in (False, True):
         links = [link for link in view.network.links if link.shaped is shaped]
@@ -154,7 +158,7 @@ def all_shaped(network: Network) -> bool:
     return all(link.shaped for link in network.links)
 
 
-def _names(ax: Axes, view: View, plan: Layout, size_pt: float) -> None:
+def _names(ax: Axes, view: NetworkView, plan: Layout, size_pt: float) -> None:
     above = {link.ends[1]: plan.places[link.ends[0]] for link in view.network.links}
     for host in view.hosts:
         x, y = plan.places[host.host]
@@ -178,7 +182,7 @@ def _names(ax: Axes, view: View, plan: Layout, size_pt: float) -> None:
         )
 
 
-def _legend(view: View) -> list[Line2D]:
+def _legend(view: NetworkView) -> list[Line2D]:
     handles = []
     for role in ("broker", "publisher", "subscriber"):
         count = sum(host.role == role for host in view.hosts)
@@ -196,21 +200,23 @@ def _legend(view: View) -> list[Line2D]:
     return handles
 
 
-def _caption(views: Sequence[View]) -> list[str]:
+def _caption(network_views: Sequence[NetworkView]) -> list[str]:
     lines = [
         "Fill: median latency of the events that a subscriber received, or that were "
         "received of a publisher."
     ]
-    if len(views) > 1:
+    if len(network_views) > 1:
         lines.append("One scale for both.")
-    if any(h.median_s is None for v in views for h in v.hosts if h.role != "broker"):
+    if any(
+        h.median_s is None for v in network_views for h in v.hosts if h.role != "broker"
+    ):
         lines.append("White: no samples.")
     return lines
 
 
-def _description(views: Sequence[View]) -> str:
+def _description(network_views: Sequence[NetworkView]) -> str:
     parts = []
-    for view in views:
+    for view in network_views:
         worst = max(
             (host for host in view.hosts if host.median_s is not None),
             key=lambda host: host.median_s or 0.0,
@@ -219,7 +225,7 @@ def _description(views: Sequence[View]) -> str:
             f"{view.summary.cell.model}: slowest is {worst.role} {worst.host} with a "
             f"median of {units.duration(worst.median_s)}"
         )
-    network = views[0].network
+    network = network_views[0].network
     return (
         f"Drawing of {network.name}: {len(network.hosts)} hosts and "
         f"{units.counted(len(network.switches), 'switch', 'switches')}. "

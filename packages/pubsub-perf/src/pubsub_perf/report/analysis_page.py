@@ -17,7 +17,7 @@ from pubsub_perf.results.dataset import read_dataset
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Written:
+class WrittenAnalysis:
     """``files``: what was written of the ``analysis``."""
 
     analysis: Analysis
@@ -25,7 +25,9 @@ class Written:
     files: tuple[Path, ...]
 
 
-def write_analysis(folder: Path, out: Path | None = None, *, seed: int = 1) -> Written:
+def write_analysis(
+    folder: Path, out: Path | None = None, *, seed: int = 1
+) -> WrittenAnalysis:
     """Analyse ``folder`` and write the files into ``out``, by default the folder.
 
     Raises:
@@ -41,9 +43,9 @@ def write_analysis(folder: Path, out: Path | None = None, *, seed: int = 1) -> W
         ) from error
 
 
-def _write(analysis: Analysis, out: Path) -> Written:
+def _write(analysis: Analysis, out: Path) -> WrittenAnalysis:
     findings = findings_of(analysis)
-    words = {
+    variables = {
         "title": analysis.title,
         "summary": _summary(analysis),
         "findings": findings,
@@ -52,11 +54,11 @@ def _write(analysis: Analysis, out: Path) -> Written:
         "version": __version__,
     }
     made = {"analysis.json": to_json(analysis).encode("utf-8", "replace")}
-    made |= render(("analysis.md", "analysis.html"), words)
+    made |= render(("analysis.md", "analysis.html"), variables)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in made.items():
         write_atomically(out / name, content)
-    return Written(analysis, findings, tuple(out / name for name in made))
+    return WrittenAnalysis(analysis, findings, tuple(out / name for name in made))
 
 
 def _summary(analysis: Analysis) -> str:

@@ -23,7 +23,7 @@ _NOTHING: Final = "none"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Row:
+class ResultRow:
     """One cell in the table of results, as text."""
 
     network: str
@@ -55,7 +55,7 @@ class Fact:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Commands:
+class CellCommands:
     """The command lines of one cell: (role, command line)."""
 
     cell: str
@@ -63,26 +63,26 @@ class Commands:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Content:
+class ReportContent:
     """All that a report says, but for the figures."""
 
     summary: tuple[str, ...]
     unit: Unit
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     footnotes: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
     degraded: tuple[tuple[str, str], ...]
     facts: tuple[Fact, ...]
-    commands: tuple[Commands, ...]
+    commands: tuple[CellCommands, ...]
     problems: tuple[str, ...]
 
 
-def compose(cells: Sequence[CellSummary], problems: Sequence[str]) -> Content:
+def compose(cells: Sequence[CellSummary], problems: Sequence[str]) -> ReportContent:
     """Everything to be said about these cells."""
     medians = [m.statistics.p50_s for m in cells if m.statistics.p50_s is not None]
     unit = units.unit_for(medians)
     plain = [m.cell for m in cells]
-    return Content(
+    return ReportContent(
         summary=tuple(_summary(cells)),
         unit=unit,
         rows=tuple(_row(m, unit) for m in cells),
@@ -136,14 +136,14 @@ def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
         yield f"In {which} the machine was strained or saturated."
 
 
-def _row(summary: CellSummary, unit: Unit) -> Row:
+def _row(summary: CellSummary, unit: Unit) -> ResultRow:
     cell, statistics = summary.cell, summary.statistics
     pressure = cell_file.number(cell.meta, "cpu_pressure", "some_percent")
     outcome = cell.outcome
     if cell.fidelity and cell.fidelity != "ok":
         mark = "\N{WARNING SIGN} " if cell.degraded else ""
         outcome += f", {mark}{cell.fidelity}"
-    return Row(
+    return ResultRow(
         network=cell.network,
         model=cell.model,
         hosts=_number(cell.hosts),
@@ -243,11 +243,11 @@ def _spread(values: Counter[str]) -> str:
     return "; ".join(parts)
 
 
-def _commands(cell: Cell) -> Commands | None:
+def _commands(cell: Cell) -> CellCommands | None:
     lines = []
-    for role, words in cell_file.section(cell.meta, "commands").items():
-        if isinstance(words, list):
-            lines.append((printable(role), printable(shlex.join(map(str, words)))))
-        elif isinstance(words, str):
-            lines.append((printable(role), printable(words)))
-    return Commands(_name(cell), tuple(lines)) if lines else None
+    for role, variables in cell_file.section(cell.meta, "commands").items():
+        if isinstance(variables, list):
+            lines.append((printable(role), printable(shlex.join(map(str, variables)))))
+        elif isinstance(variables, str):
+            lines.append((printable(role), printable(variables)))
+    return CellCommands(_name(cell), tuple(lines)) if lines else None

@@ -15,7 +15,7 @@ from markupsafe import Markup
 _MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~])")
 
 
-def render(names: tuple[str, ...], words: Mapping[str, object]) -> dict[str, bytes]:
+def render(names: tuple[str, ...], variables: Mapping[str, object]) -> dict[str, bytes]:
     """The files ``names``, each made of its template ``<name>.j2``. Pages also get the
     style and script of all pages, and what a content security policy calls them."""
     folder = resources.files("pubsub_perf.report") / "templates"
@@ -44,7 +44,7 @@ def render(names: tuple[str, ...], words: Mapping[str, object]) -> dict[str, byt
     }
     made = {}
     for name in names:
-        text = environment.get_template(f"{name}.j2").render(words, **shared)
+        text = environment.get_template(f"{name}.j2").render(variables, **shared)
         made[name] = text.encode("utf-8", "replace")
     return made
 

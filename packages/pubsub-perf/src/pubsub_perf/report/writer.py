@@ -9,7 +9,7 @@ from pathlib import Path
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
 from pubsub_perf import __version__, analysis
-from pubsub_perf.report.content import Content, compose
+from pubsub_perf.report.content import ReportContent, compose
 from pubsub_perf.report.figures import FigureWriter
 from pubsub_perf.report.findings import find
 from pubsub_perf.report.rendering import render
@@ -50,7 +50,7 @@ def _write(dataset: Dataset, out: Path, seed: int) -> Report:
     overall = figure_writer.of_sweep(cells, found)
     sections = tuple(figure_writer.by_network(cells))
     content = compose(cells, [*dataset.problems, *figure_writer.problems])
-    words = {
+    variables = {
         "title": printable(dataset.folder.resolve().name),
         "content": content,
         "findings": find(found),
@@ -59,13 +59,13 @@ def _write(dataset: Dataset, out: Path, seed: int) -> Report:
         "version": __version__,
     }
     files = figure_writer.files
-    for name, made in render(("report.md", "report.html"), words).items():
+    for name, made in render(("report.md", "report.html"), variables).items():
         write_atomically(out / name, made)
         files.append(out / name)
     return Report(tuple(files), tuple(_warnings(content)))
 
 
-def _warnings(content: Content) -> Iterator[str]:
+def _warnings(content: ReportContent) -> Iterator[str]:
     for name, reason in content.failures:
         yield f"{name} failed: {reason}"
     for name, verdict in content.degraded:

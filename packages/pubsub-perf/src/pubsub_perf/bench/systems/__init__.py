@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pubsub_perf.bench.workload.job import Found, Job
-    from pubsub_perf.bench.workload.run import JobRun
+    from pubsub_perf.bench.workload.job import Job, JobResult
+    from pubsub_perf.bench.workload.job_run import JobRun
 
 OURS: Final = "pubsub"
 OURS_AIO: Final = "pubsub-asyncio"
@@ -42,10 +42,10 @@ class System(Protocol):
         """The command of its broker; None when there is none to run. ``folder`` may
         take a configuration file."""
 
-    def publish(self, job: Job, run: JobRun) -> Found:
+    def publish(self, job: Job, run: JobRun) -> JobResult:
         """Do a publisher's job."""
 
-    def subscribe(self, job: Job, run: JobRun) -> Found:
+    def subscribe(self, job: Job, run: JobRun) -> JobResult:
         """Do a subscriber's job."""
 
 

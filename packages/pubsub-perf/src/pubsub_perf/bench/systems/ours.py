@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pubsub_perf.bench.workload.job import Found, Job
-from pubsub_perf.bench.workload.run import JobRun
+from pubsub_perf.bench.workload.job import Job, JobResult
+from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_perf.hosts.interface import script
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
@@ -35,7 +35,7 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     return [*command, "--centralized"] if brokered else command
 
 
-def publish(job: Job, run: JobRun) -> Found:
+def publish(job: Job, run: JobRun) -> JobResult:
     topic = job.topic
     with Publisher(
         _ADDRESS,
@@ -71,7 +71,7 @@ def publish(job: Job, run: JobRun) -> Found:
         return run.found(count, first_ns, last_ns)
 
 
-def subscribe(job: Job, run: JobRun) -> Found:
+def subscribe(job: Job, run: JobRun) -> JobResult:
     with Subscriber(
         None,
         _ADDRESS,
@@ -88,7 +88,7 @@ def subscribe(job: Job, run: JobRun) -> Found:
             return _subscribe_batches(job, run, subscriber)
         end = job.end_bytes
         count = first_ns = 0
-        add = run.latencies_ns.append if job.measure == "latency" else None
+        add = run.latencies_ns.append if job.kind == "latency" else None
         for event in subscriber:
             if len(event.payload) == end:
                 break
@@ -101,7 +101,7 @@ def subscribe(job: Job, run: JobRun) -> Found:
         return run.found(count, first_ns, last_ns)
 
 
-def _subscribe_batches(job: Job, run: JobRun, subscriber: Subscriber) -> Found:
+def _subscribe_batches(job: Job, run: JobRun, subscriber: Subscriber) -> JobResult:
     end = job.end_bytes
     count = first_ns = 0
     for batch in subscriber.batches():

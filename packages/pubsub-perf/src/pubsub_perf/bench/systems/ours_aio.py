@@ -11,8 +11,8 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.bench.systems.ours import broker as broker
 from pubsub_perf.bench.systems.ours import port_names as port_names
 from pubsub_perf.bench.systems.ours import unavailable as unavailable
-from pubsub_perf.bench.workload.job import BURST, Found, Job
-from pubsub_perf.bench.workload.run import JobRun
+from pubsub_perf.bench.workload.job import BURST, Job, JobResult
+from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_publisher.aio import Publisher
 from pubsub_subscriber.aio import Subscriber
 
@@ -20,16 +20,16 @@ _ADDRESS: Final = "127.0.0.1"
 _READY_S: Final = 30.0
 
 
-def publish(job: Job, run: JobRun) -> Found:
+def publish(job: Job, run: JobRun) -> JobResult:
     return asyncio.run(_publish(job, run))
 
 
-def subscribe(job: Job, run: JobRun) -> Found:
+def subscribe(job: Job, run: JobRun) -> JobResult:
     return asyncio.run(_subscribe(job, run))
 
 
-async def _publish(job: Job, run: JobRun) -> Found:
-    if job.measure != "throughput" or job.batched:
+async def _publish(job: Job, run: JobRun) -> JobResult:
+    if job.kind != "throughput" or job.batched:
         raise ConfigError(
             "under asyncio only single events are measured, at full speed"
         )
@@ -60,7 +60,7 @@ async def _publish(job: Job, run: JobRun) -> Found:
         return run.found(count, first_ns, last_ns)
 
 
-async def _subscribe(job: Job, run: JobRun) -> Found:
+async def _subscribe(job: Job, run: JobRun) -> JobResult:
     async with Subscriber(
         None,
         _ADDRESS,

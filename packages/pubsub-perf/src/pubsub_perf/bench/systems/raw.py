@@ -19,8 +19,8 @@ from pubsub_common.security.keys import (
     configure_curve_server,
     load_client_keys,
 )
-from pubsub_perf.bench.workload.job import TOPIC, Found, Job
-from pubsub_perf.bench.workload.run import JobRun
+from pubsub_perf.bench.workload.job import TOPIC, Job, JobResult
+from pubsub_perf.bench.workload.job_run import JobRun
 
 _QUEUE = 10_000
 # What a frame says besides the topic and the payload is as long as with our roles.
@@ -45,7 +45,7 @@ def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] 
     return [*run, str(ports["publisher"]), str(ports["broker"])]
 
 
-def publish(job: Job, run: JobRun) -> Found:
+def publish(job: Job, run: JobRun) -> JobResult:
     socket = zmq.Context().socket(zmq.XPUB)
     socket.set_hwm(_QUEUE)
     socket.setsockopt(zmq.XPUB_NODROP, 1)
@@ -77,7 +77,7 @@ def publish(job: Job, run: JobRun) -> Found:
     return run.found(count, first_ns, last_ns)
 
 
-def subscribe(job: Job, run: JobRun) -> Found:
+def subscribe(job: Job, run: JobRun) -> JobResult:
     socket = zmq.Context().socket(zmq.SUB)
     socket.set_hwm(_QUEUE)
     if job.keys is not None:
@@ -93,7 +93,7 @@ def subscribe(job: Job, run: JobRun) -> Found:
     first_ns = time.monotonic_ns()
     size = len(first)
     count = 1
-    if job.measure == "latency":
+    if job.kind == "latency":
         add = run.latencies_ns.append
         now_ns = time.monotonic_ns
         begin, end = _STAMP_AT, _STAMP_AT + 8

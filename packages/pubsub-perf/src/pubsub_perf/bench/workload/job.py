@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 Part = Literal["publisher", "subscriber"]
-Measure = Literal["throughput", "latency"]
+JobKind = Literal["throughput", "latency"]
 TOPIC: Final = "bench"
 # Events between two looks at the clock.
 BURST: Final = 64
@@ -26,7 +26,7 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
 
     system: str
     part: Part
-    measure: Measure
+    kind: JobKind
     payload_bytes: int
     seconds: float
     brokered: bool
@@ -49,7 +49,7 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
         return self.topics[self.index % len(self.topics)]
 
 
-class Found(msgspec.Struct, kw_only=True, frozen=True):
+class JobResult(msgspec.Struct, kw_only=True, frozen=True):
     """What a process found. ``first_ns`` and ``last_ns`` are on the monotonic clock: of
     its first and last event, sent or received. ``cpu_s``: processor time meanwhile, all
     threads. Latencies are in microseconds."""

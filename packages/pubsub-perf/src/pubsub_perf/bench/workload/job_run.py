@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable
 from typing import Final
 
-from pubsub_perf.bench.workload.job import BURST, Found, Job
+from pubsub_perf.bench.workload.job import BURST, Job, JobResult
 
 # A sleep ends late; the rest before an event is spun. Less than at a real publisher,
 # since here it must not disturb what is measured.
@@ -40,7 +40,7 @@ class JobRun:
     ) -> tuple[int, int]:
         """A publisher's work: ``burst(n)`` sends n events at once (``size`` of them
         each time), ``one`` sends one. Returns how many were sent, and when the first was."""
-        if self.job.measure == "latency":
+        if self.job.kind == "latency":
             return self._send_paced(one)
         count = 0
         first_ns = time.monotonic_ns()
@@ -64,10 +64,10 @@ class JobRun:
             one()
         return count, first_ns
 
-    def found(self, events: int, first_ns: int, last_ns: int) -> Found:
+    def found(self, events: int, first_ns: int, last_ns: int) -> JobResult:
         """The result, as of now."""
         cpu_s = time.process_time() - self._begin_cpu_s
-        return Found(
+        return JobResult(
             events=events,
             first_ns=first_ns,
             last_ns=last_ns,

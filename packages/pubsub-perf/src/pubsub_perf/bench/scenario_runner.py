@@ -26,7 +26,7 @@ from pubsub_common.protocol.messages import (
     Registered,
 )
 from pubsub_perf.bench import systems
-from pubsub_perf.bench.workload.job import TOPIC, Found, Job, Measure
+from pubsub_perf.bench.workload.job import TOPIC, Job, JobKind, JobResult
 from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
 from pubsub_perf.experiment.role_keys import make_keys
 from pubsub_perf.hosts.namespaces import die_with_parent
@@ -39,11 +39,11 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Cell:
+class Scenario:
     """What a run measures. ``forwarders`` is for our broker only; ``secure`` for ours and
     the yardstick."""
 
-    measure: Measure
+    kind: JobKind
     payload_bytes: int
     subscribers: int = 1
     brokered: bool = False
@@ -69,7 +69,7 @@ class Figures:
     p99_us: float | None
 
 
-class Worker:
+class WorkerProcess:
     """A process that does a job."""
 
     def __init__(self, job: Job, log: Path) -> None:
@@ -118,11 +118,14 @@ class Worker:
 
 
 # What is to go on beside a run while it is measured; it is told the ports.
-Beside = Callable[[dict[str, int]], AbstractContextManager[None]]
+Disturbance = Callable[[dict[str, int]], AbstractContextManager[None]]
 
 
-def run_cell(
-    system: str, cell: Cell, seconds: float, beside: Beside | None = None
+def run_scenario(
+    system: str,
+    scenario: Scenario,
+    seconds: float,
+    disturbance: Disturbance | None = None,
 ) -> Figures:
     """Run one cell on one system.
 
@@ -130,37 +133,42 @@ def run_cell(
         PubSubError: a process failed.
     """
     module = systems.load(system)
-    names = [*module.port_names(), *(f"publisher{i}" for i in range(cell.publishers))]
+    names = [
+        *module.port_names(),
+        *(f"publisher{i}" for i in range(scenario.publishers)),
+    ]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        keys = make_keys(folder / "keys", [_CLIENT]) if cell.secure else None
-        command = module.broker(ports, brokered=cell.brokered, folder=folder)
+        keys = make_keys(folder / "keys", [_CLIENT]) if scenario.secure else None
+        command = module.broker(ports, brokered=scenario.brokered, folder=folder)
         broker = None
         if command is not None:
             if keys is not None:
                 command += keys.broker_words()
-            if cell.forwarders > 1:
-                command.append(f"--forwarders={cell.forwarders}")
+            if scenario.forwarders > 1:
+                command.append(f"--forwarders={scenario.forwarders}")
             broker = stack.enter_context(_broker(command, folder / "broker.log"))
         job = Job(
             system=system,
             part="subscriber",
-            measure=cell.measure,
-            payload_bytes=cell.payload_bytes,
+            kind=scenario.kind,
+            payload_bytes=scenario.payload_bytes,
             seconds=seconds,
-            brokered=cell.brokered,
+            brokered=scenario.brokered,
             ports=ports,
-            subscribers=cell.subscribers // cell.publishers,
-            rate=cell.rate,
-            batched=cell.batched,
-            topics=topics_of(cell.publishers, cell.forwarders, ports.get("control", 0)),
+            subscribers=scenario.subscribers // scenario.publishers,
+            rate=scenario.rate,
+            batched=scenario.batched,
+            topics=topics_of(
+                scenario.publishers, scenario.forwarders, ports.get("control", 0)
+            ),
             keys=None if keys is None else str(keys.client(_CLIENT)),
         )
         workers = []
         for part, count in (
-            ("subscriber", cell.subscribers),
-            ("publisher", cell.publishers),
+            ("subscriber", scenario.subscribers),
+            ("publisher", scenario.publishers),
         ):
             for index in range(count):
                 own = msgspec.structs.replace(
@@ -168,17 +176,17 @@ def run_cell(
                     part=part,
                     index=index,
                     ports=ports | {"publisher": ports[f"publisher{index}"]}
-                    if cell.publishers > 1
+                    if scenario.publishers > 1
                     else ports,
                 )
-                worker = Worker(own, folder / f"{part}-{index}.log")
+                worker = WorkerProcess(own, folder / f"{part}-{index}.log")
                 stack.callback(worker.end)
                 workers.append(worker)
         _wait_ready(workers)
-        if beside is None:
-            return _measure(workers, broker, seconds, cell)
-        with beside(ports):
-            return _measure(workers, broker, seconds, cell)
+        if disturbance is None:
+            return _measure(workers, broker, seconds, scenario)
+        with disturbance(ports):
+            return _measure(workers, broker, seconds, scenario)
 
 
 def topics_of(publishers: int, forwarders: int, control_port: int) -> tuple[str, ...]:
@@ -232,32 +240,32 @@ def _ports_of(topics: Sequence[str], control_port: int) -> Mapping[str, int]:
         return reply.ports
 
 
-def _wait_ready(workers: list[Worker]) -> None:
+def _wait_ready(workers: list[WorkerProcess]) -> None:
     for worker in workers:
         if worker.read(_READY_S) != b"ready":
             raise PubSubError(f"the {worker.job.part} said something else than ready")
 
 
 def _measure(
-    workers: list[Worker],
+    workers: list[WorkerProcess],
     broker: subprocess.Popen[bytes] | None,
     seconds: float,
-    cell: Cell,
+    scenario: Scenario,
 ) -> Figures:
     cpu_s = _cpu_s(broker)
     for worker in workers:  # the subscribers first
         worker.tell(b"go")
     found = [
-        msgspec.json.decode(worker.read(seconds + _EXTRA_S), type=Found)
+        msgspec.json.decode(worker.read(seconds + _EXTRA_S), type=JobResult)
         for worker in workers
     ]
     cpu_s = _cpu_s(broker) - cpu_s
-    receivers, senders = found[: cell.subscribers], found[cell.subscribers :]
+    receivers, senders = found[: scenario.subscribers], found[scenario.subscribers :]
     sent = sum(item.events for item in senders)
     begin_ns = min(item.first_ns for item in senders)
     span_s = (max(item.last_ns for item in receivers) - begin_ns) / 1e9
     received = sum(item.events for item in receivers)
-    each = cell.subscribers // cell.publishers
+    each = scenario.subscribers // scenario.publishers
     return Figures(
         rate=received / each / span_s,
         sent=sent,
