@@ -278,7 +278,7 @@ def test_a_message_that_is_none_is_ignored(
     publisher.get_ready()
     publisher.publish("A")
     assert subscriber.receive(WAIT_S) is not None
-    assert "sent what is no reply" in caplog.text
+    assert "sent an invalid control message" in caplog.text
 
 
 # Connections
