@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import zmq
-from support.publisher_peers import FakeBroker, RawSubscriber, free_port
+from support.fake_broker import FakeBroker
+from support.raw_sockets import RawSubscriber
 
 from pubsub_common.net.sockets import terminate_context
 from pubsub_publisher import Publisher
@@ -30,7 +31,7 @@ def new_publisher(broker: FakeBroker) -> Iterator[Callable[..., Publisher]]:
             options = {
                 "broker_address": "127.0.0.1",
                 "broker_port": broker.port,
-                "bind_port": free_port(),
+                "bind_port": 0,
                 "connect_timeout_s": 30.0,
                 "linger_s": 0.0,
                 "sleep_period": 0.0,

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 import pytest
 import zmq
-from support.publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port
+from support.fake_broker import FakeBroker
+from support.ports import unused_port
+from support.raw_sockets import RawSubscriber
 
 import pubsub_publisher
 from pubsub_common.errors import (
@@ -24,6 +26,7 @@ from pubsub_common.errors import (
     RegistrationRefused,
 )
 from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.testing import WAIT_S
 from pubsub_publisher.aio import Publisher
 
 _T = TypeVar("_T")
@@ -56,7 +59,7 @@ def new(broker: FakeBroker) -> Callable[..., Publisher]:
         options = {
             "broker_address": "127.0.0.1",
             "broker_port": broker.port,
-            "bind_port": free_port(),
+            "bind_port": 0,
             "linger_s": 0.0,
             **options,
         }
@@ -433,8 +436,8 @@ def test_an_unreachable_broker_and_a_refusal_are_errors(
     broker: FakeBroker, new: Callable[..., Publisher]
 ) -> None:
     async def main() -> None:
-        with pytest.raises(BrokerUnreachable):
-            await new(broker_port=free_port(), connect_timeout_s=0.05).configure()
+        with unused_port() as port, pytest.raises(BrokerUnreachable):
+            await new(broker_port=port, connect_timeout_s=0.05).configure()
         broker.refusal = ("clock", "another clock is used here")
         with pytest.raises(RegistrationRefused, match="another clock"):
             await new().configure()

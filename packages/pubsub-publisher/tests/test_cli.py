@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.publisher_peers import (
-    WAIT_S,
-    FakeBroker,
-    RawSubscriber,
-    free_port,
-    wait_for,
-)
+from support.fake_broker import FakeBroker
+from support.ports import unused_port
+from support.raw_sockets import RawSubscriber
 
 from pubsub_common.cli import console_script
 from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher, __version__, cli, publisher
 
 Subscribe = Callable[..., RawSubscriber]
@@ -179,7 +176,7 @@ def test_no_line_of_prose_is_taken_for_an_option() -> None:
         ("-s nan", "--sleep: nan is not a duration of 0 or more seconds"),
         ("-s inf", "--sleep: inf is not a duration of 0 or more seconds"),
         ("-bp x", "--bind-port: 'x' is not a whole number"),
-        ("-bp 0", "--bind-port: 0 is too small; at least 1 is needed"),
+        ("--bind-port=-1", "--bind-port: -1 is too small; at least 0 is needed"),
         ("-bp 65536", "--bind-port: 65536 is no port; ports end at 65535"),
         ("--broker-port 65536", "--broker-port: 65536 is no port"),
         ("--connect-timeout soon", "--connect-timeout: 'soon' is not a number of"),
@@ -270,9 +267,9 @@ def test_the_version_goes_to_standard_output(run: Callable[..., Outcome]) -> Non
 def test_an_unreachable_broker_is_one_line_and_exit_code_1(
     run: Callable[..., Outcome],
 ) -> None:
-    port = str(free_port())
-
-    outcome = run(*MINIMUM, "--broker-port", port, "--connect-timeout", "0.1")
+    with unused_port() as port:
+        argv = (*MINIMUM, "--broker-port", str(port), "--connect-timeout", "0.1")
+        outcome = run(*argv)
 
     assert outcome.code == 1
     assert f"no broker answered at tcp://127.0.0.1:{port}" in outcome.complaint
@@ -305,7 +302,7 @@ def test_the_broker_may_have_a_name_and_its_port_with_it(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
     where = f"localhost:{broker.port}"
-    outcome = run("-t", "A", "-b", where, *("-m", "1", "-bp", str(free_port())))
+    outcome = run("-t", "A", "-b", where, *("-m", "1", "-bp", "0"))
 
     assert (outcome.code, outcome.err) == (0, "")
     assert len(broker.of(Register)) == 1
@@ -315,7 +312,7 @@ def run_options(broker: FakeBroker) -> list[str]:
     return [
         *MINIMUM,
         *("--broker-port", str(broker.port)),
-        *("--bind-port", str(free_port())),
+        *("--bind-port", "0"),
     ]
 
 

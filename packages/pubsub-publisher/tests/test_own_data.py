@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.publisher_peers import WAIT_S, FakeBroker, RawSubscriber, free_port
+from support.fake_broker import FakeBroker
+from support.raw_sockets import RawSubscriber
 
 from pubsub_common.errors import BrokerUnreachable, ConfigError, RegistrationRefused
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.testing import WAIT_S
 from pubsub_publisher import Publisher
 
 Subscribe = Callable[..., RawSubscriber]
@@ -23,7 +25,7 @@ def publisher(broker: FakeBroker) -> Iterator[Publisher]:
     with Publisher(
         "127.0.0.1",
         ["A"],
-        bind_port=free_port(),
+        bind_port=0,
         broker_port=broker.port,
         connect_timeout_s=WAIT_S,
         history=10,
@@ -179,7 +181,7 @@ def test_a_clock_that_is_set_back_does_not_stop_generated_events(
         topics=["A"],
         max_event_count=3,
         sleep_period=0.01,
-        bind_port=free_port(),
+        bind_port=0,
         broker_port=broker.port,
         on_sent=set_back,
     ) as publisher:

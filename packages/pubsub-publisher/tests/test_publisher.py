@@ -19,13 +19,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.publisher_peers import (
-    WAIT_S,
-    FakeBroker,
-    RawSubscriber,
-    free_port,
-    wait_for,
-)
+from support.fake_broker import FakeBroker
+from support.ports import unused_port
+from support.raw_sockets import RawSubscriber
 
 from pubsub_common.errors import (
     BrokerUnreachable,
@@ -39,6 +35,7 @@ from pubsub_common.net import addresses
 from pubsub_common.protocol.events import decode_event, ready_topic
 from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register
 from pubsub_common.protocol.recovery_messages import decode_position, position_prefix
+from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 
 NewPublisher = Callable[..., Publisher]
@@ -128,7 +125,7 @@ def test_a_topic_that_is_given_twice_is_published_once() -> None:
         ({"sleep_period": -0.1}, "sleep_period"),
         ({"sleep_period": float("nan")}, "sleep_period"),
         ({"sleep_period": float("inf")}, "sleep_period"),
-        ({"bind_port": 0}, "bind_port"),
+        ({"bind_port": -1}, "bind_port"),
         ({"bind_port": 65536}, "bind_port"),
         ({"broker_port": 0}, "broker_port"),
         ({"broker_port": 65536}, "broker_port"),
@@ -252,9 +249,7 @@ def test_a_disconnected_publisher_says_so(new_publisher: NewPublisher) -> None:
 def test_it_registers_its_port_topics_and_clock_and_expects_no_model(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
-    port = free_port()
-
-    publisher = new_publisher("A", "é", bind_port=port, clock="monotonic")
+    publisher = new_publisher("A", "é", bind_port=0, clock="monotonic")
 
     (request,) = broker.of(Register)
     assert publisher.address == f"127.0.0.1:{publisher.bind_port}"
@@ -265,6 +260,13 @@ def test_it_registers_its_port_topics_and_clock_and_expects_no_model(
     assert request.model is None
     assert request.session is None
     assert publisher.session == broker.session
+
+
+def test_port_0_takes_any_free_port_and_tells_it(new_publisher: NewPublisher) -> None:
+    first, second = (new_publisher("A", bind_port=0) for _ in range(2))
+
+    assert 0 < first.bind_port != second.bind_port > 0
+    assert first.address == f"127.0.0.1:{first.bind_port}"
 
 
 def test_a_port_in_use_is_passed_over(new_publisher: NewPublisher) -> None:
@@ -301,11 +303,13 @@ def test_an_address_of_another_host_cannot_be_listened_on(broker: FakeBroker) ->
 
 
 def test_an_unreachable_broker_is_named_with_the_time_it_was_given() -> None:
-    port = free_port()
-    publisher = Publisher("127.0.0.1", ["A"], broker_port=port, connect_timeout_s=0.05)
-
-    with pytest.raises(BrokerUnreachable, match=rf"tcp://127.0.0.1:{port} within 0.05"):
-        publisher.configure()
+    with unused_port() as port:
+        publisher = Publisher(
+            "127.0.0.1", ["A"], broker_port=port, connect_timeout_s=0.05
+        )
+        where = rf"tcp://127.0.0.1:{port} within 0.05"
+        with pytest.raises(BrokerUnreachable, match=where):
+            publisher.configure()
 
 
 def test_a_refusal_is_an_error_with_the_brokers_reason(broker: FakeBroker) -> None:
@@ -320,9 +324,6 @@ def test_a_refusal_is_an_error_with_the_brokers_reason(broker: FakeBroker) -> No
 
 
 def test_stop_ends_the_wait_for_a_broker() -> None:
-    publisher = Publisher(
-        "127.0.0.1", ["A"], broker_port=free_port(), connect_timeout_s=3600
-    )
     errors: list[Exception] = []
 
     def configure() -> None:
@@ -331,11 +332,15 @@ def test_stop_ends_the_wait_for_a_broker() -> None:
         except NotReady as error:
             errors.append(error)
 
-    thread = in_thread(configure)
-    wait_for(lambda: publisher.address, "the port")
-    publisher.stop()
+    with unused_port() as port:
+        publisher = Publisher(
+            "127.0.0.1", ["A"], broker_port=port, bind_port=0, connect_timeout_s=3600
+        )
+        thread = in_thread(configure)
+        wait_for(lambda: publisher.address, "the port")
+        publisher.stop()
 
-    assert ended(thread)
+        assert ended(thread)
     assert "stopped before a broker answered" in str(errors[0])
 
 
@@ -363,9 +368,7 @@ def test_another_broker_at_the_port_is_noticed_without_a_goodbye_and_a_heartbeat
     None
 ):
     with FakeBroker() as first:
-        publisher = Publisher(
-            "127.0.0.1", ["A"], broker_port=first.port, bind_port=free_port()
-        )
+        publisher = Publisher("127.0.0.1", ["A"], broker_port=first.port, bind_port=0)
         publisher.configure()
     control = publisher._control
     assert control is not None
@@ -731,9 +734,7 @@ def test_a_subscriber_that_came_before_the_broker_is_answered_after_it(
     broker: FakeBroker, subscribe: Subscribe
 ) -> None:
     broker.silent = True
-    publisher = Publisher(
-        "127.0.0.1", ["A"], broker_port=broker.port, bind_port=free_port()
-    )
+    publisher = Publisher("127.0.0.1", ["A"], broker_port=broker.port, bind_port=0)
     thread = in_thread(publisher.configure)
     wait_for(lambda: publisher.address, "the port")
     subscriber = subscribe(publisher, "A", session=5)

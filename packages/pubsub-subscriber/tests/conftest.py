@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import zmq
-from support.subscriber_peers import FakeBroker, RawPublisher
+from support.fake_broker import FakeBroker
+from support.raw_sockets import RawPublisher
 
 from pubsub_common.net.sockets import terminate_context
 from pubsub_subscriber import Subscriber

@@ -13,13 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from support.subscriber_peers import (
-    WAIT_S,
-    FakeBroker,
-    RawPublisher,
-    free_port,
-    wait_for,
-)
+from support.fake_broker import FakeBroker
+from support.ports import unused_port
+from support.raw_sockets import RawPublisher
 
 import pubsub_subscriber
 from pubsub_common.errors import (
@@ -33,6 +29,7 @@ from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.batches import Batch, encode_batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber.aio import Subscriber
 
 _T = TypeVar("_T")
@@ -556,8 +553,8 @@ def test_an_unreachable_broker_and_a_refusal_are_errors(
     broker: FakeBroker, new: Callable[..., Subscriber]
 ) -> None:
     async def main() -> None:
-        with pytest.raises(BrokerUnreachable):
-            async with new(broker_port=free_port(), connect_timeout_s=0.05):
+        with unused_port() as port, pytest.raises(BrokerUnreachable):
+            async with new(broker_port=port, connect_timeout_s=0.05):
                 pass
         broker.refusal = ("model", "the broker is centralized")
         with pytest.raises(RegistrationRefused, match="centralized"):

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.subscriber_peers import FakeBroker, RawPublisher, free_port, wait_for
+from support.fake_broker import FakeBroker
+from support.ports import unused_port
+from support.raw_sockets import RawPublisher
 
 from pubsub_common.cli import console_script
 from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.messages import Disconnect, Model, Register
+from pubsub_common.testing import wait_for
 from pubsub_subscriber import Subscriber, __version__, cli, subscriber
 
 NewPublisher = Callable[..., RawPublisher]
@@ -238,9 +241,9 @@ def test_the_version_goes_to_standard_output(run: Callable[..., Outcome]) -> Non
 def test_an_unreachable_broker_is_one_line_and_exit_code_1(
     run: Callable[..., Outcome],
 ) -> None:
-    port = str(free_port())
-
-    outcome = run(*MINIMUM, "--broker-port", port, "--connect-timeout", "0.1")
+    with unused_port() as port:
+        argv = (*MINIMUM, "--broker-port", str(port), "--connect-timeout", "0.1")
+        outcome = run(*argv)
 
     assert outcome.code == 1
     assert f"no broker answered at tcp://127.0.0.1:{port}" in outcome.complaint

@@ -12,17 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.subscriber_peers import (
-    BOTH_MODELS,
-    WAIT_S,
-    FakeBroker,
-    RawPublisher,
-    connect,
-    ended,
-    free_port,
-    in_thread,
-    wait_for,
-)
+from support.connected_subscribers import BOTH_MODELS, connect
+from support.fake_broker import FakeBroker
+from support.ports import unused_port
+from support.raw_sockets import RawPublisher
+from support.threads import ended, in_thread
 
 from pubsub_common.errors import (
     BrokerUnreachable,
@@ -51,6 +45,7 @@ from pubsub_common.protocol.messages import (
     Register,
 )
 from pubsub_common.protocol.sequence import Counts, Gap
+from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
@@ -225,11 +220,11 @@ def test_it_registers_its_topics_address_clock_and_the_model_it_expects(
 
 
 def test_an_unreachable_broker_is_named_with_the_time_it_was_given() -> None:
-    port = free_port()
-    subscriber = Subscriber(topics=["A"], broker_port=port, connect_timeout_s=0.05)
-
-    with pytest.raises(BrokerUnreachable, match=rf"tcp://127.0.0.1:{port} within 0.05"):
-        subscriber.configure()
+    with unused_port() as port:
+        subscriber = Subscriber(topics=["A"], broker_port=port, connect_timeout_s=0.05)
+        where = rf"tcp://127.0.0.1:{port} within 0.05"
+        with pytest.raises(BrokerUnreachable, match=where):
+            subscriber.configure()
 
 
 def test_a_refusal_is_an_error_with_the_brokers_reason(broker: FakeBroker) -> None:

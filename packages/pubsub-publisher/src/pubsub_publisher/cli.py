@@ -44,7 +44,8 @@ Options:
   -s SECONDS, --sleep SECONDS     time between events; 0: as fast as possible
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
   --bind-port PORT                port to publish from (also -bp); one in use is
-                                  passed over [default: {defaults.PUBLISHER_PORT}]
+                                  passed over; 0 takes any free one
+                                  [default: {defaults.PUBLISHER_PORT}]
 {option_texts.ADDRESS_OPTION}
   --wait-for N                    publish only when N subscribers are ready
   --hold                          when ready, print "ready" and wait for a line
@@ -93,7 +94,7 @@ def build(
         >= console_script.source_of(options, limit),
         max_event_count=console_script.whole_number(options, limit),
         sleep_period=input_options.period_s(options),
-        bind_port=console_script.port_number(options, "--bind-port"),
+        bind_port=console_script.port_number(options, "--bind-port", minimum=0),
         broker_port=console_script.port_number(options, "--broker-port"),
         address=options["--address"],
         clock=options["--clock"],

@@ -99,7 +99,8 @@ class Publisher:
 
         ``sleep_period`` is in seconds; 0 publishes as fast as possible.
 
-        ``bind_port`` is the first port to try; one in use is passed over.
+        ``bind_port`` is the first port to try; one in use is passed over. 0 takes any free
+        port. `bind_port` and `address` say which it is after `configure`.
         ``address`` is this host's IP address, found by itself when left out.
         ``overflow`` says what happens to events for a connection whose queue of
         ``queue_limit`` messages is full: ``drop`` them, or ``block`` until it is not.
@@ -126,7 +127,7 @@ class Publisher:
         validation.at_least("max_event_count", max_event_count)
         if not 0 <= sleep_period < float("inf"):
             raise ConfigError(f"sleep_period must be 0 or more: {sleep_period}")
-        validation.port("bind_port", bind_port)
+        validation.port("bind_port", bind_port, low=0)
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
         if queue_limit is None:
@@ -215,8 +216,8 @@ class Publisher:
             raise
 
     def setup_port_binding(self) -> None:
-        """Bind the data socket to ``bind_port``, or the first free port after it;
-        `bind_port` and `address` then say where it is.
+        """Bind the data socket to ``bind_port`` (0: any free port), or the first free port
+        after it; `bind_port` and `address` then say where it is.
 
         Raises:
             CannotListen: no port is free, or the address is not this host's.
@@ -228,7 +229,7 @@ class Publisher:
             raise CannotListen(f"cannot listen on {host}: {error.strerror}") from error
         if port is None:
             raise CannotListen(f"no free port on {host} from {self.bind_port} on")
-        if port != self.bind_port:
+        if self.bind_port not in (0, port):
             _log.info("port %d is in use, taking %d", self.bind_port, port)
         self.bind_port = port
         self.address = self._event_socket.address = f"{host}:{port}"

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.publisher_peers import WAIT_S, FakeBroker, RawSubscriber, wait_for
+from support.fake_broker import FakeBroker
+from support.raw_sockets import RawSubscriber
 
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.batches import Batch, decode_batch_body, is_batch
 from pubsub_common.protocol.events import decode_event
 from pubsub_common.protocol.messages import Disconnect
+from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 from pubsub_publisher.topics.topic_state import BATCH_BYTES, BATCH_EVENTS
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import zmq
-from support.publisher_peers import WAIT_MS, events_of
+from support.raw_sockets import events_of
+from support.threads import WAIT_MS
 
 from pubsub_common.net.sockets import terminate_context
 from pubsub_common.protocol.batches import is_batch

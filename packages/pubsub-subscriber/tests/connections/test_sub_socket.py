@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
-from support.subscriber_peers import RawPublisher, free_port, wait_for
+from support.ports import unused_port
+from support.raw_sockets import RawPublisher
 
 from pubsub_common.protocol.events import decode_event, ready_topic
+from pubsub_common.testing import wait_for
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
 NewPublisher = Callable[..., RawPublisher]
@@ -151,11 +153,10 @@ def test_it_can_connect_again(
 def test_a_publisher_that_comes_later_is_found(
     new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:
-    port = free_port()
     sub_socket = new_sub_socket("A")
-    sub_socket.connect(f"127.0.0.1:{port}")
-
-    publisher = new_publisher("A", port=port)
+    with unused_port() as port:
+        sub_socket.connect(f"127.0.0.1:{port}")
+        publisher = new_publisher("A", port=port)
     publisher.wait_for_ready()
     publisher.publish("A", b"late")
 

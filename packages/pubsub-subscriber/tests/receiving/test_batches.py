@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support.subscriber_peers import FakeBroker, RawPublisher, wait_for
+from support.fake_broker import FakeBroker
+from support.raw_sockets import RawPublisher
 
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import topic_prefix
 from pubsub_common.protocol.sequence import Gap
+from pubsub_common.testing import wait_for
 from pubsub_subscriber import Subscriber
 
 NewSubscriber = Callable[..., Subscriber]

@@ -12,19 +12,15 @@ from typing import Any
 
 import pytest
 import zmq
-from support.subscriber_peers import (
-    BOTH_MODELS,
-    WAIT_S,
-    FakeBroker,
-    RawPublisher,
-    connect,
-    ended,
-    wait_for,
-)
+from support.connected_subscribers import BOTH_MODELS, connect
+from support.fake_broker import FakeBroker
+from support.raw_sockets import RawPublisher
+from support.threads import ended
 
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import Event, encode_event, topic_prefix
 from pubsub_common.protocol.messages import Model
+from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
 

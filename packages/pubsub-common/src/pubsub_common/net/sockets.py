@@ -242,7 +242,7 @@ def endpoint(host: str, port: int | str) -> str:
 
 
 def bind_first_free(socket: zmq.Socket[bytes], host: str, port: int) -> int | None:
-    """Bind to the first free port from ``port`` on; None when there is none.
+    """Bind to the first free port from ``port`` on, of 0 to any; None when there is none.
 
     Raises:
         zmq.ZMQError: the host is not one of this machine's.
@@ -254,5 +254,7 @@ def bind_first_free(socket: zmq.Socket[bytes], host: str, port: int) -> int | No
             if error.errno not in (zmq.EADDRINUSE, errno.EACCES):
                 raise
         else:
-            return candidate
+            return candidate or int(
+                socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
+            )
     return None

@@ -1,0 +1,38 @@
+"""Subscribers that are connected to a fake broker or publisher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pubsub_common.protocol.messages import Model
+from pubsub_subscriber import Subscriber
+from support.fake_broker import FakeBroker
+from support.raw_sockets import RawPublisher
+
+NewSubscriber = Callable[..., Subscriber]
+
+BOTH_MODELS = pytest.mark.parametrize("model", ["centralized", "decentralized"])
+
+
+def connect(
+    broker: FakeBroker,
+    model: Model,
+    publisher: RawPublisher,
+    new: NewSubscriber,
+    *topics: str,
+    **options: Any,
+) -> Subscriber:
+    """A subscriber that has told ``publisher`` its topics. In the centralized model
+    ``publisher`` is both the broker's port for events and whoever stands behind."""
+    broker.model = model
+    if model == "centralized":
+        broker.ports = dict.fromkeys(topics or ("A",), publisher.port)
+        broker.publishers = [publisher.hidden_info]
+    else:
+        broker.publishers = [publisher.info]
+    subscriber = new(*topics, **options)
+    publisher.get_ready(len(topics or ("A",)))
+    return subscriber

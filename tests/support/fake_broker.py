@@ -1,0 +1,169 @@
+"""A broker's control port for tests of one client, written by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import zmq
+
+from pubsub_common.errors import ProtocolError
+from pubsub_common.net.sockets import Waker, terminate_context
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import (
+    Alive,
+    Departure,
+    Disconnect,
+    Disconnected,
+    Error,
+    Farewell,
+    Heartbeat,
+    Model,
+    PublisherInfo,
+    PublishersChanged,
+    Register,
+    Registered,
+    Reply,
+    Request,
+)
+from pubsub_common.testing import wait_for
+from support.ports import bound_port
+
+_M = TypeVar("_M", bound=Request)
+
+
+class FakeBroker:
+    """A control port that registers whoever asks, and remembers what was asked.
+
+    Its attributes may be changed at any time; they hold for the next request.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        """``port`` 0: any free one, which `port` then is."""
+        self.requests: list[Request] = []
+        self.malformed = 0
+        self.session = 7
+        self.epoch = 1
+        self.lease_s = 3600.0  # so that no heartbeat heals a missed wake-up
+        self.model: Model = "decentralized"
+        self.ports: dict[str, int] = {}
+        self.publishers: list[PublisherInfo] = []
+        self.silent = False
+        self.knows_sessions = True
+        self.refusal: tuple[str, str] | None = None
+        self._revision = 0
+        self._outbox: list[Reply | bytes] = []
+        self._peer = b""
+        self._stopping = False
+        self._waker = Waker()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self._router.linger = 0
+        self._router.bind(f"tcp://127.0.0.1:{port}")
+        self.port = bound_port(self._router)
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping = True
+        self._waker.wake()
+        self._thread.join()
+        self._router.close(linger=0)
+        terminate_context(self._context)
+        self._waker.close()
+
+    def of(self, kind: type[_M]) -> list[_M]:
+        """The requests of one kind so far."""
+        return [request for request in self.requests if isinstance(request, kind)]
+
+    def send(self, message: Reply | bytes) -> None:
+        """Send ``message`` to the client that spoke last."""
+        self._outbox.append(message)
+        self._waker.wake()
+
+    def tell(
+        self,
+        joined: Iterable[PublisherInfo] = (),
+        left: Iterable[Departure] = (),
+    ) -> None:
+        """Push that publishers came or went."""
+        self._revision += 1
+        self.send(
+            PublishersChanged(
+                revision=self._revision, joined=list(joined), left=list(left)
+            )
+        )
+
+    def restart(self) -> None:
+        """Be another broker at the same port, after a goodbye; return when the client
+        has registered again."""
+        registered = len(self.of(Register))
+        self.epoch += 1
+        self.send(Farewell(epoch=self.epoch - 1))
+        wait_for(lambda: len(self.of(Register)) > registered, "another registration")
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._router, zmq.POLLIN)
+        poller.register(self._waker.fd, zmq.POLLIN)
+        while not self._stopping:
+            ready = dict(poller.poll())
+            self._waker.clear()
+            while self._outbox:
+                self._reply(self._outbox.pop(0))
+            if self._router in ready:
+                self._peer, data = self._router.recv_multipart()
+                self._answer(data)
+
+    def _answer(self, data: bytes) -> None:
+        try:
+            request = messages.decode_request(data)
+        except ProtocolError:
+            self.malformed += 1
+            return
+        self.requests.append(request)
+        reply = None if self.silent else self._reply_to(request)
+        if reply is not None:
+            self._reply(reply)
+
+    def _reply(self, message: Reply | bytes) -> None:
+        data = message if isinstance(message, bytes) else messages.encode(message)
+        self._router.send_multipart([self._peer, data])
+
+    def _reply_to(self, request: Request) -> Reply | None:
+        match request:
+            case Register():
+                if self.refusal is not None:
+                    code, detail = self.refusal
+                    return Error(id=request.id, code=code, detail=detail)
+                self.knows_sessions = True
+                return Registered(
+                    id=request.id,
+                    session=self.session,
+                    epoch=self.epoch,
+                    lease_s=self.lease_s,
+                    model=self.model,
+                    revision=self._revision,
+                    ports=self.ports,
+                    publishers=self.publishers,
+                )
+            case Heartbeat():
+                return Alive(
+                    id=request.id,
+                    epoch=self.epoch,
+                    known=self.knows_sessions,
+                    revision=self._revision,
+                )
+            case Disconnect():
+                return Disconnected(id=request.id)
+        return None

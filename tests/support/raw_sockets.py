@@ -1,0 +1,202 @@
+"""ZeroMQ sockets that stand for a publisher or a subscriber, written by hand."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import zmq
+
+from pubsub_common.protocol.batches import decode_batch_body, is_batch
+from pubsub_common.protocol.events import (
+    Event,
+    decode_event,
+    decode_ready_reply,
+    encode_event,
+    encode_ready_reply,
+    parse_ready_topic,
+    ready_topic,
+)
+from pubsub_common.protocol.messages import Departure, PublisherInfo
+from pubsub_common.testing import WAIT_S
+from support.ports import bound_port
+from support.threads import WAIT_MS
+
+
+class RawPublisher:
+    """An XPUB socket, as a publisher or a broker's forwarder would bind it."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        *topics: str,
+        session: int = 1,
+        port: int = 0,
+    ) -> None:
+        self.socket = context.socket(zmq.XPUB)
+        self.socket.linger = 0
+        self.socket.rcvtimeo = WAIT_MS
+        self.socket.sndhwm = 0
+        self._bind(port)
+        self.port = bound_port(self.socket)
+        self.address = f"127.0.0.1:{self.port}"
+        self.session = session
+        self.topics = topics
+        self.next_sequence = dict.fromkeys(topics, 0)
+
+    def _bind(self, port: int) -> None:
+        """Bind, even to the port of a socket that libzmq is about to close."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while True:
+            try:
+                self.socket.bind(f"tcp://127.0.0.1:{port}")
+            except zmq.ZMQError:
+                if time.monotonic() > deadline:
+                    self.socket.close(linger=0)
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    @property
+    def info(self) -> PublisherInfo:
+        """This publisher as a decentralized broker names it."""
+        return PublisherInfo(
+            session=self.session, topics=list(self.topics), address=self.address
+        )
+
+    @property
+    def hidden_info(self) -> PublisherInfo:
+        """This publisher as a centralized broker names it."""
+        return PublisherInfo(session=self.session, topics=list(self.topics))
+
+    @property
+    def departure(self) -> Departure:
+        """This publisher's orderly leave."""
+        return Departure(session=self.session, next_sequences=dict(self.next_sequence))
+
+    @property
+    def death(self) -> Departure:
+        """This publisher's end without a word."""
+        return Departure(session=self.session)
+
+    def publish(
+        self, topic: str, payload: bytes = b"", *, sequence: int | None = None
+    ) -> None:
+        """Send an event; with a ``sequence``, one out of turn."""
+        if sequence is None:
+            sequence = self.next_sequence[topic]
+            self.next_sequence[topic] += 1
+        self.socket.send(
+            encode_event(
+                topic, self.address, self.session, sequence, time.time_ns(), payload
+            )
+        )
+
+    def next_subscription(self) -> tuple[bool, bytes]:
+        """(whether it begins, topic) of the next subscription that comes in."""
+        message = self.socket.recv()
+        return message[0] == 1, message[1:]
+
+    def wait_for_ready(self, count: int = 1) -> list[tuple[str, int]]:
+        """(topic, subscriber) of the next ``count`` ready subscriptions."""
+        asked: list[tuple[str, int]] = []
+        while len(asked) < count:
+            begins, topic = self.next_subscription()
+            parsed = parse_ready_topic(topic)
+            if begins and parsed is not None:
+                asked.append(parsed)
+        return asked
+
+    def answer(self, topic: str, subscriber: int) -> None:
+        """Answer a ready subscription."""
+        self.socket.send(
+            encode_ready_reply(
+                topic,
+                subscriber,
+                self.address,
+                self.session,
+                self.next_sequence.get(topic, 0),
+            )
+        )
+
+    def get_ready(self, count: int = 1) -> None:
+        """Wait for ``count`` ready subscriptions and answer them."""
+        for topic, subscriber in self.wait_for_ready(count):
+            self.answer(topic, subscriber)
+
+    def wait_until_gone(self, turn: Callable[[], object] = lambda: None) -> None:
+        """Return when the subscriber has disconnected. ``turn`` is called meanwhile: a
+        socket that nobody uses does not get on with disconnecting."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            assert time.monotonic() < deadline, "the subscriber did not disconnect"
+            turn()
+            if self.socket.poll(10) and not self.next_subscription()[0]:
+                return
+
+    def close(self) -> None:
+        self.socket.close(linger=0)
+
+
+def events_of(frame: bytes) -> list[Event]:
+    """The events in a frame, which may be a batch."""
+    topic, _, body = frame.partition(b"\0")
+    if not is_batch(frame, len(topic)):
+        return [decode_event(frame, time.time_ns())]
+    batch = decode_batch_body(body)
+    batch.topic = topic.decode()
+    return batch.events()
+
+
+class RawSubscriber:
+    """A SUB socket, as a subscriber or a broker's forwarder would connect it."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        address: str,
+        *topics: str,
+        session: int | None = None,
+        queue_limit: int | None = None,
+    ) -> None:
+        """With a ``session``, also subscribe to its ready topics."""
+        self._waiting: deque[Event] = deque()  # the rest of a batch
+        self.socket = context.socket(zmq.SUB)
+        self.socket.linger = 0
+        self.socket.rcvtimeo = WAIT_MS
+        if queue_limit is not None:
+            self.socket.rcvhwm = queue_limit
+        for topic in topics:
+            self.socket.subscribe(topic.encode() + b"\0")
+        if session is not None:
+            self.get_ready(session, *topics)
+        self.socket.connect(f"tcp://{address}")
+
+    def get_ready(self, session: int, *topics: str) -> None:
+        """Subscribe to the ready topics of ``session``."""
+        for topic in topics:
+            self.socket.subscribe(ready_topic(topic, session))
+
+    def next_event(self) -> Event:
+        """The next event; answers of the ready handshake are passed over."""
+        while not self._waiting:
+            frame = self.socket.recv()
+            if decode_ready_reply(frame) is None:
+                self._waiting += events_of(frame)
+        return self._waiting.popleft()
+
+    def next_answer(self) -> tuple[str, Event]:
+        """The next answer of the ready handshake; events are passed over."""
+        while True:
+            answer = decode_ready_reply(self.socket.recv())
+            if answer is not None:
+                return answer
+
+    def events(self, count: int) -> list[Event]:
+        """The next ``count`` events."""
+        return [self.next_event() for _ in range(count)]
+
+    def close(self) -> None:
+        self.socket.close(linger=0)
