@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 from chaos_kinds import Kind
 from chaos_logs import PublisherLog, SubscriberLog
 from chaos_parts import Loopback, Place, Publisher, Subscriber
-from chaos_processes import Process, free_port, wait_for, worker
+from chaos_processes import Process, wait_for, worker
+from support.ports import free_port
 
 from pubsub_common.protocol.messages import Model
 
@@ -108,7 +109,7 @@ class Cast:
         more = {"history": HISTORY} if self.recover else {}
         more |= self.kind.publisher(name, self.folder)
         given = {
-            "bind_port": free_port(),
+            "bind_port": 0,
             "rate": 200,
             "topics": self.kind.published(name),
             "wait_for": self._waits_for,

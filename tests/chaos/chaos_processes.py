@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -39,18 +37,6 @@ def wait_for(
         if time.monotonic() >= deadline:
             raise Failed(f"{what}: not within {wait_s:g} s")
         time.sleep(0.02)
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    """A port that is free and that the kernel gives to nobody who does not ask."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((address, port))
-            except OSError:
-                continue
-        return port
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

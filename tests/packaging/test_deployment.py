@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
+from support.ports import free_port
 
 from pubsub_broker.cli import PROGRAM, USAGE, main
 from pubsub_broker.commands.check import USAGE as CHECK_USAGE
@@ -106,9 +106,7 @@ def test_the_unit_gives_no_more_rights_than_needed(name: str, value: str) -> Non
 def test_the_units_commands_start_a_broker_and_see_it_answer(
     tmp_path: Path, secure: bool
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     values = {"PUBSUB_ADDRESS": "127.0.0.1", "PUBSUB_PORT": port}
     if secure:
         assert main(["keygen", str(tmp_path / "keys")]) == 0

@@ -48,9 +48,10 @@ from pubsub_common.security.keys import (
     new_key_pair,
     write_secret,
 )
+from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
-from support.running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
+from support.running_roles import WAIT_S, Receiver, RunningBroker
 
 # Who is enrolled from the start.
 NAMES: Final = ("alice", "bob", "carol", "mallory")
@@ -351,7 +352,7 @@ class Scene:
             **{
                 "broker_port": self.port,
                 "topics": topics,
-                "bind_port": free_port(),
+                "bind_port": 0,
                 "connect_timeout_s": WAIT_S,
                 "linger_s": 0.1,
                 "keys": self.vault.path(name),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections import deque
 from collections.abc import Iterator
+from typing import Final
 
 import zmq
+
+# Far more than a test asks for.
+_KEPT: Final[deque[socket.socket]] = deque(maxlen=64)
 
 
 def bound_port(bound: zmq.Socket[bytes]) -> int:
@@ -22,3 +27,21 @@ def unused_port() -> Iterator[int]:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that nobody else is given, for one that must be known before anything listens.
+
+    A socket stays bound to it, so the kernel gives it to no other socket that asks for any
+    port. It does not listen, and allows its address to be used again: a role that asks for
+    this very port gets it, and until then connections are refused.
+    """
+    if len(_KEPT) == _KEPT.maxlen:
+        _KEPT.popleft().close()
+    keeper = socket.socket()
+    keeper.bind((address, 0))
+    # After `bind`: two keepers must not share a port.
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _KEPT.append(keeper)
+    port: int = keeper.getsockname()[1]
+    return port

@@ -7,14 +7,10 @@ Not tests; imported by those of this folder.
 from __future__ import annotations
 
 import datetime
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,34 +23,13 @@ from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import ClientStatus, Model, Status, StatusRequest
 from pubsub_common.protocol.sequence import Gap
 from pubsub_common.security.keys import configure_curve_client
+from pubsub_common.testing import wait_for
 from pubsub_subscriber import Subscriber
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
 WAIT_S: Final = 40.0
 
 MODELS: Final[tuple[Model, ...]] = ("centralized", "decentralized")
-
-
-def wait_for(
-    condition: Callable[[], object], what: str = "the condition", wait_s: float = WAIT_S
-) -> None:
-    """Return when ``condition`` holds; fail when it does not within ``wait_s``."""
-    deadline = time.monotonic() + wait_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true"
-        time.sleep(0.005)
-
-
-def free_port() -> int:
-    """A port that is free and that the kernel gives to nobody who does not ask."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 class Security:
@@ -96,7 +71,7 @@ class RunningBroker:
                 "centralized": model == "centralized",
                 "indefinite": "max_event_count" not in options,
                 "bind": "127.0.0.1",
-                "port": port or free_port(),
+                "port": port or 0,
                 "linger_s": 1.0,
                 **options,
             }

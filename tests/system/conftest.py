@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from support.ports import free_port
 
 from pubsub_broker import Broker
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
 WAIT_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.005)
 
 
 class System:
@@ -61,7 +46,7 @@ class System:
         return broker
 
     def publisher(self, *topics: str, **options: Any) -> Publisher:
-        options = {"bind_port": free_port()} | options
+        options = {"bind_port": 0} | options
         publisher = Publisher(topics=topics, broker_port=self.port, **options)
         publisher.configure()
         self._stack.callback(publisher.disconnect)

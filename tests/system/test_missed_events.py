@@ -7,10 +7,11 @@ import threading
 import time
 
 from pubsub_common.protocol.sequence import Gap
+from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-from .conftest import WAIT_S, System, wait_for
+from .conftest import WAIT_S, System
 
 # More than the kernel's buffers hold, so that a subscriber which does not read loses some.
 PAYLOAD = b"." * 20_000

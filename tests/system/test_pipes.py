@@ -16,8 +16,11 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
+from support.ports import free_port
 
-from .conftest import WAIT_S, free_port, wait_for
+from pubsub_common.testing import wait_for
+
+from .conftest import WAIT_S
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -66,7 +69,7 @@ def client(start: Start, model: list[str]) -> list[str]:
     """A broker runs; the options that its clients need."""
     port = str(free_port())
     start("pubsub-broker", *model, "--port", port)
-    return ["-t", "logs", "--broker-port", port, "--bind-port", str(free_port())]
+    return ["-t", "logs", "--broker-port", port, "--bind-port", "0"]
 
 
 @pytest.fixture

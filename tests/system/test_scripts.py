@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.ports import free_port
 
-from .conftest import Run, free_port, wait_for
+from pubsub_common.testing import wait_for
+
+from .conftest import Run
 
 PROGRAMS = Path(sys.executable).parent
 CLIENT = ("-t", "A", "-b", "127.0.0.1")

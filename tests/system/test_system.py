@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from pubsub_common import BrokerUnreachable, Event, RegistrationRefused
+from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-from .conftest import WAIT_S, System, wait_for
+from .conftest import WAIT_S, System
 
 
 def take(subscriber: Subscriber, count: int) -> list[Event]:

@@ -47,6 +47,7 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.testing import wait_for
 
 HOST = "127.0.0.1"
 WAIT_MS = 30_000
@@ -908,13 +909,6 @@ class SlowSink(Sink):
         return sub
 
 
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_MS / 1000
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def wait_for_subscription(source: Source, *sinks: Sink) -> None:
     """Until the publisher knows that these subscribers have subscribed: over one
     connection subscriptions come in order, so each adds one that nobody else has."""
@@ -943,7 +937,7 @@ def is_stuck(broker: Broker) -> bool:
 def hold_up(source: Source, broker: Broker) -> int:
     """Publish until the broker waits for a subscriber; returns how many."""
     send_bulk(source)
-    wait_until(lambda: is_stuck(broker))
+    wait_for(lambda: is_stuck(broker))
     return 1500
 
 
@@ -1037,7 +1031,7 @@ def test_it_says_which_subscriber_it_waits_for(
         lines = [record.getMessage() for record in caplog.records]
         return [line for line in lines if line.startswith("forwarding waits")]
 
-    wait_until(said)
+    wait_for(said)
     for _ in range(20):
         slow.peer.heartbeat()  # turns of the broker's loop
 
@@ -1184,7 +1178,7 @@ def test_the_end_of_a_with_block_ends_a_loop_in_another_thread() -> None:
     with Broker(indefinite=True, port=0) as broker:
         loop = threading.Thread(target=broker.event_loop)
         loop.start()
-        wait_until(lambda: broker._loop_thread is loop)
+        wait_for(lambda: broker._loop_thread is loop)
 
     loop.join(WAIT_MS / 1000)
     assert not loop.is_alive()

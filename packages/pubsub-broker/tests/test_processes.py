@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pubsub_broker.monitoring.status_client import ask
 from pubsub_common.cli import console_script
 from pubsub_common.errors import BrokerUnreachable
 from pubsub_common.protocol.messages import ClientStatus, Status
+from pubsub_common.testing import wait_for
 
 HOST = "127.0.0.1"
 WAIT_S = 30
@@ -58,7 +58,7 @@ class Broker:
                 [sys.executable, *what, "--bind", HOST, *words], stderr=file
             )
         self.log = log
-        wait_until(lambda: " broker on " in self.said() or self.process.poll())
+        wait_for(lambda: " broker on " in self.said() or self.process.poll())
         found = re.search(r" broker on 127\.0\.0\.1:(\d+)$", self.said(), re.M)
         assert found, self.said()
         self.port = int(found[1])
@@ -71,13 +71,6 @@ class Broker:
 
     def clients(self, role: str) -> list[ClientStatus]:
         return [client for client in self.status().clients if client.role == role]
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -111,7 +104,7 @@ def join(
         address = HOST if role == "subscriber" else f"{HOST}:1"
         words = [role, f"tcp://{HOST}:{broker.port}", address]
         processes.append(subprocess.Popen([sys.executable, "-c", CLIENT, *words]))
-        wait_until(lambda: broker.clients(role))
+        wait_for(lambda: broker.clients(role))
         return processes[-1]
 
     return run
@@ -138,7 +131,7 @@ def test_clients_that_are_killed_are_gone_when_their_lease_ends(
         seen.extend(client.idle_s for client in clients)
         return not clients
 
-    wait_until(gone)
+    wait_for(gone)
     assert max(seen, default=0.0) < lease_s
     assert broker.said().count("lease expired") == 2
 
@@ -151,7 +144,7 @@ def test_after_a_restart_the_status_shows_who_is_missing(
     words = ["--state", str(state), "--lease", "2"]
     first = start("--port", "0", *words)
     publisher, _ = join(first, "publisher"), join(first, "subscriber")
-    wait_until(lambda: state.exists() and state.read_text().count("session") == 2)
+    wait_for(lambda: state.exists() and state.read_text().count("session") == 2)
     before = {client.session: client.role for client in first.status().clients}
     # It will not come back.
     publisher.kill()
@@ -160,7 +153,7 @@ def test_after_a_restart_the_status_shows_who_is_missing(
     first.process.wait(WAIT_S)
 
     second = start("--port", str(first.port), *words)
-    wait_until(lambda: second.clients("subscriber"))
+    wait_for(lambda: second.clients("subscriber"))
 
     status = second.status()
     [missing] = status.expected

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.ports import free_port
 
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
@@ -218,13 +218,6 @@ def test_bad_input_is_said_and_exits_with_2(words: list[str]) -> None:
     lines = done.stderr.splitlines()
     assert len(lines) == (1 if words[:2] != ["-sub", "2"] else 3)
     assert "Traceback" not in done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "secure"])

@@ -21,11 +21,12 @@ from support.attack_tools import (
     register,
     stranger,
 )
-from support.running_roles import WAIT_S, wait_for
+from support.running_roles import WAIT_S
 
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Registered
 from pubsub_common.security.keys import ClientKeys, KeyPair
+from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 
 A = b"A\0"

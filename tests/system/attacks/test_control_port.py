@@ -16,7 +16,8 @@ from support.attack_tools import (
     publish_and_hear,
     register,
 )
-from support.running_roles import WAIT_S, free_port, wait_for
+from support.ports import free_port
+from support.running_roles import WAIT_S
 
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
@@ -27,6 +28,7 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.testing import wait_for
 
 POLICY = """
 [clients.alice]

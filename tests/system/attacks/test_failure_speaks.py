@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from support.attack_tools import Vault
-from support.running_roles import Program, free_port, wait_for
+from support.ports import free_port
+from support.running_roles import Program
+
+from pubsub_common.testing import wait_for
 
 Run = Callable[..., Program]
 ROLES = {

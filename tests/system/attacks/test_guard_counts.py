@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 import zmq
 from support.attack_tools import HUNG_UP, LET_IN, Wire
-from support.running_roles import wait_for
 
 from pubsub_common.security.keys import configure_curve_server, new_key_pair
 from pubsub_common.security.subscription_guard import SubscriptionGuard
 from pubsub_common.security.zap_server import ZapServer
+from pubsub_common.testing import wait_for
 
 OPEN = b"open\0"
 

@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 from support.attack_tools import Vault
-from support.running_roles import WAIT_S, Program, free_port
+from support.ports import free_port
+from support.running_roles import WAIT_S, Program
 
 import pubsub_broker.cli
 import pubsub_publisher.cli
@@ -198,7 +199,7 @@ def test_keys_may_come_by_a_pipe(run: Run, tmp_path: Path) -> None:
     hearer = by_a_pipe("cat", vault.path("bob"), "pubsub-subscriber", *common)
     teller = by_a_pipe(
         *("cat", vault.path("alice"), "pubsub-publisher", *common),
-        *("--bind-port", free_port(), "-s", 0.01, "--wait-for", 1),
+        *("--bind-port", 0, "-s", 0.01, "--wait-for", 1),
     )
     for program in (teller, hearer):
         said, complaint = program.communicate(timeout=WAIT_S)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from support.attack_tools import Vault
 from support.paths import DOCS
-from support.running_roles import Program, free_port
+from support.ports import free_port
+from support.running_roles import Program
 
 Run = Callable[..., Program]
 OPERATIONS = DOCS / "operations.md"

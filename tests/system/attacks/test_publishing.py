@@ -14,7 +14,8 @@ from support.attack_tools import (
     publish_and_hear,
     register,
 )
-from support.running_roles import Receiver, free_port, wait_for
+from support.ports import free_port
+from support.running_roles import Receiver
 
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import encode_ready_reply, ready_topic, topic_prefix
@@ -23,6 +24,7 @@ from pubsub_common.protocol.recovery_messages import (
     encode_position,
     encode_recovery_reply,
 )
+from pubsub_common.testing import wait_for
 from pubsub_subscriber.connections import direct
 
 POLICY = """

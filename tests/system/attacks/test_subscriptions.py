@@ -14,7 +14,6 @@ from support.attack_tools import (
     publish_until_seen,
     register,
 )
-from support.running_roles import wait_for
 
 from pubsub_common.protocol.events import ready_topic
 from pubsub_common.protocol.recovery_messages import (
@@ -22,6 +21,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
+from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 
 POLICY = """

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.attack_tools import Vault, publish_and_hear
-from support.running_roles import WAIT_S, Receiver, RunningBroker, free_port
+from support.running_roles import WAIT_S, Receiver, RunningBroker
 
 from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher
@@ -144,7 +144,7 @@ def session(
     hearer = Receiver(subscriber)
     stack.callback(hearer.stop)
     publisher = TappedPublisher(
-        bind_port=free_port(), history=10, linger_s=0.1, **options("alice")
+        bind_port=0, history=10, linger_s=0.1, **options("alice")
     )
     publisher.tap = tap
     stack.enter_context(publisher)

@@ -7,17 +7,11 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from support.running_roles import (
-    WAIT_S,
-    Gaps,
-    Receiver,
-    RunningBroker,
-    status,
-    wait_for,
-)
+from support.running_roles import WAIT_S, Gaps, Receiver, RunningBroker, status
 
 from pubsub_common.errors import NotReady, RegistrationRefused
 from pubsub_common.protocol.messages import Model
+from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

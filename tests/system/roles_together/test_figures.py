@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from support.running_roles import Receiver, RunningBroker, registered, wait_for
+from support.running_roles import Receiver, RunningBroker, registered
 
 from pubsub_broker.monitoring import status_view
 from pubsub_common.protocol.messages import Latency, Status
+from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

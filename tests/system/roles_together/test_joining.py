@@ -8,9 +8,11 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from support.running_roles import WAIT_S, Receiver, RunningBroker, free_port, wait_for
+from support.ports import free_port
+from support.running_roles import WAIT_S, Receiver, RunningBroker
 
 from pubsub_common.protocol.messages import Model
+from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 

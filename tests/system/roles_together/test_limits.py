@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.running_roles import WAIT_S, RunningBroker, free_port, status, wait_for
+from support.ports import free_port
+from support.running_roles import WAIT_S, RunningBroker, status
 
 from pubsub_common.client import session
+from pubsub_common.testing import wait_for
 from pubsub_subscriber import Subscriber
 
 RunBroker = Callable[..., RunningBroker]

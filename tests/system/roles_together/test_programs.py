@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import zmq
-from support.running_roles import WAIT_S, Program, free_port, registered, wait_for
+from support.ports import free_port
+from support.running_roles import WAIT_S, Program, registered
 
 from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.events import ready_topic, topic_prefix
 from pubsub_common.protocol.messages import Model
+from pubsub_common.testing import wait_for
 
 Run = Callable[..., Program]
 

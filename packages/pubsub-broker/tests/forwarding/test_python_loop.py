@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import zmq
+from support.ports import free_port
 
 from pubsub_broker.forwarding import draining
 from pubsub_broker.forwarding.python_loop import PythonForwarder
 from pubsub_broker.forwarding.sockets import RETRY_S, PlainSockets
+from pubsub_common.testing import wait_for
 
 WAIT_S = 30
 TOPIC = b"A\0"
 QUEUE = 10
 # Together more than the buffers of sockets and kernel.
 MANY, BULK = 1500, bytes(20_000)
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 class Source:
@@ -77,9 +70,7 @@ class Bench:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.context = context
         self.pair = PlainSockets(context, QUEUE, blocking=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.pair.bind("127.0.0.1", self.port)
         self.failed = threading.Event()
         self.forwarder = PythonForwarder(self.pair, "blocking", self.failed.set)
@@ -103,7 +94,7 @@ class Bench:
         """Send more than all buffers hold, and wait until nothing moves."""
         self.source.send(*range(self.sent, self.sent + MANY), filling=BULK)
         self.sent += MANY
-        wait_until(self.is_stuck)
+        wait_for(self.is_stuck)
 
     def is_stuck(self) -> bool:
         """Whether one message has been held for a while: not because libzmq's thread
@@ -129,7 +120,7 @@ def test_events_are_forwarded_in_order_and_counted(bench: Bench) -> None:
 
     assert sink.numbers(5000) == list(range(5000))
     # The last ones may have arrived before they were counted.
-    wait_until(lambda: bench.forwarder.forwarded() == 5000)
+    wait_for(lambda: bench.forwarder.forwarded() == 5000)
     assert bench.forwarder.held_since is None
 
 
@@ -213,7 +204,7 @@ def test_a_publisher_that_comes_back_while_it_waits_learns_of_subscriptions(
             return True
         return False
 
-    wait_until(bound)
+    wait_for(bound)
 
     assert second.recv() == b"\1" + TOPIC
     assert bench.forwarder.held_since is not None
@@ -227,13 +218,13 @@ def test_what_a_publisher_sent_before_it_left_arrives_however_long_it_waits(
     monkeypatch.setattr(draining, "DETACH_GRACE_S", 0.02)
 
     bench.forwarder.apply([(False, bench.source.address)])
-    wait_until(bench.pair.detach_due)
+    wait_for(bench.pair.detach_due)
     first = bench.pair.detach_due()
     assert first is not None
     # The grace time is over, many times.
-    wait_until(lambda: (bench.pair.detach_due() or 0) > first + 0.2)
+    wait_for(lambda: (bench.pair.detach_due() or 0) > first + 0.2)
     monkeypatch.setattr(draining, "DETACH_GRACE_S", 30.0)
-    wait_until(lambda: (bench.pair.detach_due() or 0) > first + 10)
+    wait_for(lambda: (bench.pair.detach_due() or 0) > first + 10)
 
     assert sink.numbers(bench.sent) == list(range(bench.sent))
 
@@ -290,7 +281,7 @@ def test_it_does_not_spin_while_it_waits(
         return retry()
 
     monkeypatch.setattr(bench.pair, "retry", counting)
-    wait_until(lambda: len(turns) > 25)
+    wait_for(lambda: len(turns) > 25)
 
     # However busy the machine is: so many turns take so long, at least.
     assert turns[-1] - turns[0] > 0.5 * RETRY_S * 25

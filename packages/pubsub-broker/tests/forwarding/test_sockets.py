@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
+from support.ports import free_port
 
 from pubsub_broker.forwarding import draining
 from pubsub_broker.forwarding import zmq_proxy as proxy_module
@@ -20,12 +20,6 @@ from pubsub_common.errors import PubSubError
 WAIT_MS = 30_000
 NO_LIMIT = 0
 TOPIC = b"A\0"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Source:

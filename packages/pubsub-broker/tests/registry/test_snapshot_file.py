@@ -21,6 +21,7 @@ from pubsub_broker.registry.snapshot import (
 from pubsub_broker.registry.snapshot_file import SnapshotFile, free_name
 from pubsub_common.errors import CannotListen, ConfigError
 from pubsub_common.protocol.messages import Status, StatusRequest
+from pubsub_common.testing import wait_for
 
 WAIT_S = 30
 HOST = "127.0.0.1"
@@ -36,13 +37,6 @@ def snapshot(*sessions: int) -> Snapshot:
             for session in sessions
         ],
     )
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -100,7 +94,7 @@ def test_a_flood_of_changes_is_not_a_flood_of_writes(
     )
     file = open_file(interval_s=3600.0)
     file.save(b"first")
-    wait_until(lambda: written)
+    wait_for(lambda: written)
     for number in range(1000):
         file.save(b"%d" % number)
     file.close()
@@ -208,10 +202,10 @@ def test_a_full_disk_is_said_once_and_harms_nothing(
         file = open_file(interval_s=0.0)
         for number in range(5):
             file.save(encode_snapshot(snapshot(number)))
-            wait_until(lambda: len(tries) > number)  # noqa: B023
-        wait_until(lambda: errors(caplog))
+            wait_for(lambda: len(tries) > number)  # noqa: B023
+        wait_for(lambda: errors(caplog))
         file.save(before)
-        wait_until(lambda: len(tries) > 5)
+        wait_for(lambda: len(tries) > 5)
 
     [said] = errors(caplog)
     assert "No space left on device" in said

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
 import zmq
+from support.ports import free_port
 
 from pubsub_common.client import control_client, registration, session
 from pubsub_common.client.control_client import ControlClient
@@ -163,13 +163,6 @@ def connect(
     yield make
     for client in clients:
         client.close({})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 # Registering

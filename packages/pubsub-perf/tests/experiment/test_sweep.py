@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.perf_waiting import wait_for
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.measurement.latency_file import HEADER
+from pubsub_common.testing import wait_for
 from pubsub_perf.experiment import interrupts, sweep
 from pubsub_perf.experiment.sweep import Result, cell_folder, run_sweep
 from pubsub_perf.hosts import HostError

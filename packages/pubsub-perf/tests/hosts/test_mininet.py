@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
-from support.perf_waiting import wait_for
 
+from pubsub_common.testing import wait_for
 from pubsub_perf import CentralizedPerformanceTest, DecentralizedPerformanceTest
 from pubsub_perf.hosts import HostError
 

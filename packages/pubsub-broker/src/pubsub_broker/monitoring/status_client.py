@@ -57,7 +57,9 @@ def ask(
         try:
             reply = messages.decode_reply(dealer.recv())
         except ProtocolError as error:
-            raise PubSubError(f"{where} sent an invalid control message: {error}") from error
+            raise PubSubError(
+                f"{where} sent an invalid control message: {error}"
+            ) from error
     if isinstance(reply, Error):
         raise PubSubError(f"the broker at {address}:{port} says: {reply.detail}")
     if not isinstance(reply, Status):
