@@ -198,7 +198,9 @@ def test_after_a_broker_restart_events_flow_again_and_no_gap_is_claimed(
     first.end()  # type: ignore[attr-defined]
     second = system.broker()
     # Both come back by themselves, under their old sessions.
-    wait_for(lambda: len(list(second._core._registry.clients())) == 2, "their return")
+    wait_for(
+        lambda: len(list(second._loop.core._registry.clients())) == 2, "their return"
+    )
     arrived: list[Event] = []
     with background(lambda: arrived.extend(take(subscriber, 1))):
         # Centralized, what is published before the new broker forwards is lost.
@@ -222,7 +224,7 @@ def test_a_client_that_dies_is_forgotten_when_its_lease_ends(system: System) -> 
     assert publisher._control is not None
     # It dies: nobody renews the lease, nobody says goodbye.
     publisher._control._session.leave({})
-    registry = broker._core._registry
+    registry = broker._loop.core._registry
     wait_for(lambda: len(list(registry.clients())) == 1, "the end of the lease")
     assert next(registry.clients()).session == subscriber.session
 

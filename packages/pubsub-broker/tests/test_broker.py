@@ -572,13 +572,13 @@ def test_a_client_that_does_not_read_has_a_bounded_queue(
         for number in range(requests):
             lazy.send(StatusRequest(id=number))
         handled = []
-        status = broker._core.status
+        status = broker._loop.core.status
 
         def counting(request: StatusRequest, now: float) -> Status:
             handled.append(request.id)
             return status(request, now)
 
-        monkeypatch.setattr(broker._core, "status", counting)
+        monkeypatch.setattr(broker._loop.core, "status", counting)
         while len(handled) < requests:
             broker.parse_events(0)
 
@@ -729,10 +729,10 @@ def test_topics_are_spread_over_forwarders(run: Run) -> None:
     broker = run(centralized=True, forwarders=4)
     topics = [f"topic {number}" for number in range(100)]
 
-    ports = broker._forwarder_pool.ports_of(topics)
+    ports = broker._loop.forwarder_pool.ports_of(topics)
 
     assert set(ports.values()) == set(broker.update_send_socket())
-    assert ports == broker._forwarder_pool.ports_of(topics)
+    assert ports == broker._loop.forwarder_pool.ports_of(topics)
 
 
 def test_a_publisher_that_comes_later_is_heard(
@@ -824,7 +824,7 @@ def drive(broker: Broker, until: Callable[[], bool]) -> None:
         if until():
             return
         # So that it goes round when nothing happens.
-        broker._waker.wake()
+        broker._loop.waker.wake()
         broker.parse_events(index)
 
 
@@ -930,7 +930,7 @@ def send_bulk(source: Source, count: int = 1500) -> None:
 def is_stuck(broker: Broker) -> bool:
     """Whether one message has been held for a while: not because libzmq's thread was
     about to pass on others."""
-    held = broker._forwarder_pool.held()
+    held = broker._loop.forwarder_pool.held()
     return any(time.monotonic() - since > 0.3 for _, since in held)
 
 
@@ -972,7 +972,7 @@ def test_the_broker_serves_its_clients_while_it_waits(
     assert slow.peer.heartbeat().known
     late.send("B", 3)
 
-    assert broker._forwarder_pool.held()
+    assert broker._loop.forwarder_pool.held()
     assert slow.numbers("A", count) == list(range(count))
     assert sink.numbers("B", 3) == [0, 1, 2]
 
@@ -1078,14 +1078,17 @@ def test_forwarders_can_look_a_publisher_up_before_it_is_told_to_begin(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Broker(True, True, bind=HOST, port=0) as broker:
-        book, send = broker._forwarder_pool._publishers, broker._control_socket.send
+        book, send = (
+            broker._loop.forwarder_pool._publishers,
+            broker._loop.control_socket.send,
+        )
         known: list[bool] = []
 
         def spy(peer: bytes, reply: Any) -> None:
             known.append(f"{HOST}:1" in book)
             send(peer, reply)
 
-        monkeypatch.setattr(broker._control_socket, "send", spy)
+        monkeypatch.setattr(broker._loop.control_socket, "send", spy)
         peer = Peer(context, broker)
         peer.send(peer.registration("publisher", "A"))
         while not known:
@@ -1105,8 +1108,10 @@ def test_a_forwarder_that_fails_ends_the_loop_with_an_error(
             True, True, bind=HOST, port=0, overflow=overflow, lease_s=LONG_LEASE_S
         )
         with broker:
-            monkeypatch.setattr(broker._forwarder_pool.socket_sets[0], "apply", fail)
-            broker._changes.append(Attach("127.0.0.1:1", ("A",)))
+            monkeypatch.setattr(
+                broker._loop.forwarder_pool.socket_sets[0], "apply", fail
+            )
+            broker._loop.changes.append(Attach("127.0.0.1:1", ("A",)))
             with pytest.raises(PubSubError, match=r"forwarding has failed.*broken"):
                 broker.event_loop()
 
@@ -1119,7 +1124,7 @@ def test_an_error_in_a_handler_ends_the_loop_and_is_not_passed_over(
 
     with Broker(indefinite=True, bind=HOST, port=0) as broker:
         peer = Peer(context, broker)
-        monkeypatch.setattr(broker._core, "heartbeat", fail)
+        monkeypatch.setattr(broker._loop.core, "heartbeat", fail)
         peer.send(Heartbeat(id=1, session=1))
 
         with pytest.raises(ValueError, match="broken"):

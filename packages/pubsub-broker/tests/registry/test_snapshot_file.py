@@ -220,7 +220,7 @@ def test_a_full_disk_is_said_once_and_harms_nothing(
 
 
 def expected_by(broker: Broker) -> list[int]:
-    status = broker._core.status(StatusRequest(id=1), time.monotonic())
+    status = broker._loop.core.status(StatusRequest(id=1), time.monotonic())
     assert isinstance(status, Status)
     return [client.session for client in status.expected]
 

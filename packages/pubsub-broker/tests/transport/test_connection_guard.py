@@ -177,7 +177,7 @@ def test_connections_that_say_nothing_are_limited_per_address() -> None:
             assert good.recv(10)[:1] == b"\xff"  # the greeting
         for connection in bad[:112]:
             connection.close()
-        until(lambda: not broker._connection_guard._addresses, "their end")
+        until(lambda: not broker._loop.connection_guard._addresses, "their end")
         with connect(broker, BAD) as again:
             assert again.recv(10)[:1] == b"\xff"
 
@@ -204,7 +204,11 @@ def test_what_is_not_this_protocol_is_said_at_each_port(
     port_of: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running(centralized=True) as broker:
-        port = broker.port if port_of == "control" else broker._forwarder_pool.ports[0]
+        port = (
+            broker.port
+            if port_of == "control"
+            else broker._loop.forwarder_pool.ports[0]
+        )
         for _ in range(10):
             with socket.create_connection((HOST, port), WAIT_S) as stranger:
                 stranger.sendall(GREETING + b"\x04\x08nonsense")
@@ -223,26 +227,26 @@ def test_what_the_kernel_has_given_to_others_is_left_alone(
     with running() as broker, connect(broker, HOST) as mine:
         assert mine.recv(10)
         until(
-            lambda: HOST in broker._connection_guard._addresses.values(),
+            lambda: HOST in broker._loop.connection_guard._addresses.values(),
             "the connection",
         )
         [fd] = [
             fd
-            for fd, address in broker._connection_guard._addresses.items()
+            for fd, address in broker._loop.connection_guard._addresses.items()
             if address == HOST
         ]
-        broker._connection_guard._disconnect(fd, BAD)  # another address
-        broker._connection_guard._disconnect(
+        broker._loop.connection_guard._disconnect(fd, BAD)  # another address
+        broker._loop.connection_guard._disconnect(
             mine.fileno(), HOST
         )  # not a connection of the port
-        broker._connection_guard._disconnect(1 << 20, HOST)  # not open
+        broker._loop.connection_guard._disconnect(1 << 20, HOST)  # not open
         with Path("/dev/null").open() as file:
-            broker._connection_guard._disconnect(file.fileno(), HOST)
+            broker._loop.connection_guard._disconnect(file.fileno(), HOST)
         mine.settimeout(0.05)
         assert not ended(mine)
 
         mine.settimeout(WAIT_S)
-        broker._connection_guard._disconnect(fd, HOST)
+        broker._loop.connection_guard._disconnect(fd, HOST)
         assert ended(mine)
 
 
@@ -250,10 +254,10 @@ def test_events_do_not_wait_for_what_comes_in_at_the_control_port() -> None:
     with Broker(centralized=True, indefinite=True, port=0, forwarders=2) as broker:
         events = [
             it.getsockopt(zmq.AFFINITY)
-            for pair in broker._forwarder_pool.socket_sets
+            for pair in broker._loop.forwarder_pool.socket_sets
             for it in (*pair.inputs(), pair.xpub)
         ]
-        control = broker._control_socket.socket.getsockopt(zmq.AFFINITY)
+        control = broker._loop.control_socket.socket.getsockopt(zmq.AFFINITY)
 
     # Each of libzmq's threads has a bit.
     assert set(events) == {0b10}
