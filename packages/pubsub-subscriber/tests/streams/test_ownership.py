@@ -9,6 +9,7 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.ready_replies import receive_ready_reply
 
 from pubsub_common.protocol.events import encode_event
 from pubsub_common.protocol.messages import Departure, PublisherInfo
@@ -137,7 +138,7 @@ def test_an_owner_that_leaves_is_received_to_its_end() -> None:
     streams = StreamTable()
     streams.join(info(1, 1))
     streams.join(info(2, 2))
-    streams.answer(2, "A", 0)
+    receive_ready_reply(streams, 2, "A", 0)
 
     streams.leave(Departure(session=2, next_sequences={"A": 1}), now=0.0)
     assert heard(streams) == [1, 2]
@@ -160,7 +161,7 @@ def test_when_the_last_one_has_gone_nobody_owns_the_topic() -> None:
 def test_what_is_passed_over_is_neither_received_nor_lost() -> None:
     streams = StreamTable()
     streams.join(info(1, 1))
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
     for number in range(3):
         streams.tracker(1, "A").observe(number)
 
@@ -179,7 +180,7 @@ def test_a_publisher_that_is_passed_over_keeps_nobody_waiting_when_it_leaves() -
     streams = StreamTable()
     streams.join(info(1, 1))
     streams.join(info(2, 2))
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
 
     streams.leave(Departure(session=1, next_sequences={"A": 1000}), now=0.0)
     gone, gaps = streams.finish_departed(now=0.0)
@@ -221,14 +222,14 @@ def test_at_any_time_the_owner_is_the_strongest_that_is_there(
 def test_what_was_published_while_a_publisher_was_given_up_is_lost() -> None:
     streams = StreamTable()
     streams.join(info(1))
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
     streams.tracker(1, "A").observe(0)
     streams.leave(Departure(session=1), now=0.0)
     streams.finish_departed(now=0.0)
     assert streams.finish_departed(now=GRACE_S)[0]
 
     streams.join(info(1))
-    gap = streams.answer(1, "A", 5)
+    gap = receive_ready_reply(streams, 1, "A", 5)
 
     assert gap is not None
     assert (gap.first, gap.last) == (1, 4)
@@ -440,7 +441,7 @@ class OwnersMachine(RuleBasedStateMachine):
             if session in self.there and strong:
                 best = max(strong)
                 owners = {each for each, found in self.there.items() if found == best}
-                stays = streams._owners.get("A")
+                stays = streams._ownership.owner("A")
                 assert session in owners or session == stays
         assert not streams.trackers.keys() & streams._passed_over.keys()
 

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from support.ready_replies import receive_ready_reply
 
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import Gap
@@ -44,16 +45,16 @@ def test_each_topic_of_a_publisher_is_awaited_until_it_is_answered() -> None:
     streams.join(info(1, "A", "B"))
     assert streams.awaited() == 2
 
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
     assert streams.awaited() == 1
 
-    streams.answer(1, "B", 0)
+    receive_ready_reply(streams, 1, "B", 0)
     assert streams.awaited() == 0
 
 
 def test_an_answer_before_the_brokers_word_counts() -> None:
     streams = StreamTable()
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
 
     streams.join(info(1, "A", "B"))
 
@@ -64,7 +65,7 @@ def test_an_answer_of_another_publisher_does_not_count() -> None:
     streams = StreamTable()
     streams.join(info(1, "A"))
 
-    streams.answer(2, "A", 0)
+    receive_ready_reply(streams, 2, "A", 0)
 
     assert streams.awaited() == 1
 
@@ -91,7 +92,7 @@ def test_a_topic_that_was_given_up_is_not_awaited() -> None:
 def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
     streams = StreamTable()
     streams.join(info(1, "A"))
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
     streams.leave(left(1), now=0.0)
 
     streams.join(info(1, "A"))
@@ -102,7 +103,7 @@ def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
 def test_a_publisher_that_is_back_after_it_was_finished_must_answer_again() -> None:
     streams = StreamTable()
     streams.join(info(1, "A"))
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
     streams.leave(left(1, A=0), now=0.0)
     streams.finish_departed(now=0.0)
 
@@ -114,7 +115,7 @@ def test_a_publisher_that_is_back_after_it_was_finished_must_answer_again() -> N
 def test_after_a_change_of_route_all_must_answer_again() -> None:
     streams = StreamTable()
     streams.join(info(1, "A"))
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
 
     streams.clear_answers()
     streams.replace([info(1, "A")], now=0.0)
@@ -126,7 +127,7 @@ def test_an_answer_reveals_what_was_lost_before_it() -> None:
     streams = StreamTable()
     receive(streams, 1, "A", 0, 1)
 
-    gap = streams.answer(1, "A", 5)
+    gap = receive_ready_reply(streams, 1, "A", 5)
 
     assert gap == Gap(session=1, topic="A", first=2, last=4)
     assert streams.counts().lost == 3
@@ -135,7 +136,7 @@ def test_an_answer_reveals_what_was_lost_before_it() -> None:
 def test_what_a_publisher_sent_before_the_first_answer_was_not_for_us() -> None:
     streams = StreamTable()
 
-    assert streams.answer(1, "A", 1_000) is None
+    assert receive_ready_reply(streams, 1, "A", 1_000) is None
     receive(streams, 1, "A", 1_000)
 
     counts = streams.counts()
@@ -237,7 +238,7 @@ def test_a_departed_publisher_whose_events_have_all_arrived_is_finished_at_once(
 def test_a_departed_publisher_that_published_nothing_is_finished_at_once() -> None:
     streams = StreamTable()
     streams.join(info(1, "A"))
-    streams.answer(1, "A", 0)
+    receive_ready_reply(streams, 1, "A", 0)
 
     streams.leave(left(1, A=0), now=0.0)
 
@@ -344,7 +345,7 @@ def test_a_finished_publisher_leaves_nothing_in_memory_but_its_counts() -> None:
     streams = StreamTable()
     for session in range(100):
         streams.join(info(session, "A"))
-        streams.answer(session, "A", 0)
+        receive_ready_reply(streams, session, "A", 0)
         receive(streams, session, "A", 0)
         streams.leave(left(session, A=1), now=0.0)
         streams.finish_departed(now=0.0)
@@ -414,7 +415,7 @@ class AnyOrder(RuleBasedStateMachine):
         stream = self.of(session, topic)
         if stream.subscribed_from is None:
             stream.subscribed_from = stream.sent
-        self.note(self.streams.answer(session, topic, stream.sent))
+        self.note(receive_ready_reply(self.streams, session, topic, stream.sent))
 
     @rule(session=SESSIONS, topic=TOPICS, count=st.integers(1, 5))
     def publish(self, session: int, topic: str, count: int) -> None:
@@ -519,7 +520,7 @@ def test_at_the_end_received_and_lost_are_all_that_was_sent(
         streams.join(info(session, "A", "B"))
         ends[session] = {"A": 0, "B": 0}
         for topic in "AB":
-            streams.answer(session, topic, 0)
+            receive_ready_reply(streams, session, topic, 0)
     reported = 0
     for session, topic, arrives in sent:
         sequence = ends[session][topic]

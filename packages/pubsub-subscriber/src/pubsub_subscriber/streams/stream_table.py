@@ -1,10 +1,9 @@
 """The streams of a subscriber: one for each publisher and topic, with its counts.
 
-A topic for which some publisher has an ownership strength is owned by the strongest that
-is there (of several the one with the lowest session). Events of the others are passed
-over: they are neither received nor lost. An owner that leaves in an orderly way is heard
-to its end. One that a broker does not know which was just restarted stays the owner for the
-settling time: it is likely to come back.
+Of a topic that has an owner (`pubsub_subscriber.streams.ownership`), events of the other
+publishers are passed over: they are neither received nor lost. An owner that leaves in an
+orderly way is received to its end. A publisher that a restarted broker does not know stays the
+owner for the grace time: it is likely to come back.
 
 Two threads share it: the control thread tells of joins and departures, the user's
 thread of frames. Each method is one short step under the caller's lock.
@@ -19,6 +18,7 @@ from typing import Final
 
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import Counts, Gap, StreamTracker
+from pubsub_subscriber.streams.ownership import Ownership
 
 # After a publisher has left, events of it may still be under way; when none of them
 # has arrived for this many seconds, what is missing counts as lost. At least one
@@ -55,8 +55,7 @@ class StreamTable:
         self.grace_s = grace_s
         self.trackers: dict[Key, StreamTracker] = {}
         self._passed_over: dict[Key, StreamTracker] = {}
-        self._owned = False  # whether any publisher ever had a strength
-        self._owners: dict[str, int] = {}
+        self._ownership = Ownership()
         self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
         self._closed_counts = Counts()
         self._publishers: dict[int, PublisherInfo] = {}
@@ -75,7 +74,7 @@ class StreamTable:
         before = self._publishers.get(session)
         given_up = set() if before is None else {*before.topics} - {*info.topics}
         self._publishers[session] = info
-        self._owned |= bool(info.strengths)
+        self._ownership.in_use |= bool(info.strengths)
         if given_up:
             self._former_topics.setdefault(session, set()).update(given_up)
             self._awaited -= {(session, topic) for topic in given_up}
@@ -145,14 +144,6 @@ class StreamTable:
 
     # The ready handshake
 
-    def answer(self, session: int, topic: str, next_sequence: int) -> Gap | None:
-        """A publisher's answer: what it publishes from ``next_sequence`` on arrives.
-        Returns the gap that this reveals, after a reconnection for instance."""
-        self.answered(session, topic)
-        if self.pass_over(session, topic, next_sequence):
-            return None
-        return self.tracker(session, topic).expect(next_sequence)
-
     def answered(self, session: int, topic: str) -> None:
         """A publisher has answered."""
         self._awaited.discard((session, topic))
@@ -203,7 +194,7 @@ class StreamTable:
 
     def _is_passed_over(self, key: Key) -> bool:
         session, topic = key
-        owner = self._owners.get(topic)
+        owner = self._ownership.owner(topic)
         if owner is None or owner == session:
             return False
         leaving = self._leaving.get(session)
@@ -216,20 +207,12 @@ class StreamTable:
 
     def _choose_owners(self, topics: Iterable[str]) -> None:
         """Publishers of ``topics`` have come or gone."""
-        for topic in topics if self._owned else ():
-            there = [
-                info
-                for session, info in self._publishers.items()
-                if topic in info.topics and self._may_own(session)
-            ]
-            if any(topic in info.strengths for info in there):
-                strongest = max(
-                    there,
-                    key=lambda info: (info.strengths.get(topic, -1), -info.session),
-                )
-                self._owners[topic] = strongest.session
-            elif self._owners.pop(topic, None) is None:
-                continue
+        if not self._ownership.in_use:
+            return
+        candidates = [
+            info for session, info in self._publishers.items() if self._may_own(session)
+        ]
+        for topic in self._ownership.choose(topics, candidates):
             self._apply_owner(topic)
 
     def _may_own(self, session: int) -> bool:
