@@ -25,7 +25,7 @@ from pubsub_common.security.keys import ClientKeys, configure_curve_server, new_
 
 WAIT_S = 30.0
 IDENTITY = Identity("subscriber", ("A",), "127.0.0.1", "realtime", "decentralized")
-HUNG_UP = HandshakeFailure(FailureReason.HUNG_UP, retrying=True)
+HUNG_UP = HandshakeFailure(FailureReason.DISCONNECTED, retrying=True)
 
 
 def greeting_of(mechanism: bytes, version: int = 3) -> bytes:
@@ -115,11 +115,11 @@ def test_who_does_not_answer_tells_nothing() -> None:
 @pytest.mark.parametrize(
     ("mechanism", "with_keys", "why"),
     [
-        (b"CURVE", False, FailureReason.MISMATCH),
-        (b"NULL", True, FailureReason.MISMATCH),
-        (b"CURVE", True, FailureReason.OTHER_KEY),
-        (b"NULL", False, FailureReason.HUNG_UP),
-        (b"?", True, FailureReason.HUNG_UP),
+        (b"CURVE", False, FailureReason.SECURITY_MISMATCH),
+        (b"NULL", True, FailureReason.SECURITY_MISMATCH),
+        (b"CURVE", True, FailureReason.WRONG_SERVER_KEY),
+        (b"NULL", False, FailureReason.DISCONNECTED),
+        (b"?", True, FailureReason.DISCONNECTED),
     ],
 )
 def test_why_somebody_hangs_up_is_asked(
@@ -130,9 +130,9 @@ def test_why_somebody_hangs_up_is_asked(
 ) -> None:
     where = hangs_up(mechanism).where
 
-    assert probe_reason(HUNG_UP, where, with_keys=with_keys).why is why
+    assert probe_reason(HUNG_UP, where, with_keys=with_keys).reason is why
 
-    turned_away = HandshakeFailure(FailureReason.TURNED_AWAY, retrying=False)
+    turned_away = HandshakeFailure(FailureReason.KEY_REJECTED, retrying=False)
     assert probe_reason(turned_away, where, with_keys=with_keys) == turned_away
 
 

@@ -19,11 +19,11 @@ def test_what_libzmq_does_not_try_again_is_certain() -> None:
     judge = HandshakeFailureDetector()
 
     assert judge.take(int(zmq.EVENT_HANDSHAKE_FAILED_AUTH), 400) == HandshakeFailure(
-        FailureReason.TURNED_AWAY, retrying=False
+        FailureReason.KEY_REJECTED, retrying=False
     )
     assert judge.take(
         int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL), MISMATCH
-    ) == HandshakeFailure(FailureReason.MISMATCH, retrying=False)
+    ) == HandshakeFailure(FailureReason.SECURITY_MISMATCH, retrying=False)
 
 
 def test_a_server_that_hangs_up_once_may_have_ended() -> None:
@@ -33,7 +33,7 @@ def test_a_server_that_hangs_up_once_may_have_ended() -> None:
     assert [judge.take(hung_up, 104) for _ in range(5)] == [
         None,
         None,
-        HandshakeFailure(FailureReason.HUNG_UP, retrying=True),
+        HandshakeFailure(FailureReason.DISCONNECTED, retrying=True),
         None,
         None,
     ]
@@ -50,7 +50,7 @@ def test_each_failure_is_one_line_that_says_what_to_do(
 
     assert "10.0.0.1:5555" in text
     assert "\n" not in text
-    if keys is None and why is not FailureReason.TURNED_AWAY:
+    if keys is None and why is not FailureReason.KEY_REJECTED:
         assert "--keys" in text
     if keys is not None:
         assert keys in text

@@ -147,7 +147,7 @@ def _fish(program: str, lines: Sequence[OptionLine], others: Mapping[str, str]) 
         f"complete -c {program} -f",
     ]
     out += [
-        f"complete -c {program} -n __fish_use_subcommand -a {name} -d {_in_fish(text)}"
+        f"complete -c {program} -n __fish_use_subcommand -a {name} -d {_fish_quoted(text)}"
         for name, text in others.items()
     ]
     for line in lines:
@@ -162,11 +162,11 @@ def _fish(program: str, lines: Sequence[OptionLine], others: Mapping[str, str]) 
             words += ["-x"]
             if choices := CHOICES.get(line.value):
                 words += ["-a", f"'{' '.join(choices)}'"]
-        out.append(" ".join(words) + f" -d {_in_fish(line.text)}")
+        out.append(" ".join(words) + f" -d {_fish_quoted(line.text)}")
     return "\n".join(out)
 
 
-def _in_fish(text: str) -> str:
+def _fish_quoted(text: str) -> str:
     """Text in quotes, between which a backslash and a quote are special."""
     quoted = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{quoted}'"

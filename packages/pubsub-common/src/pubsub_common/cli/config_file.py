@@ -76,7 +76,7 @@ def load(
                 hint = _hint(known, name)
                 raise ConfigError(f"{path}: unknown key {key!r} in [{table}]{hint}")
             if line is not None:
-                converted = _as_words(line, value, f"{path}: {key} in [{table}]")
+                converted = _as_arguments(line, value, f"{path}: {key} in [{table}]")
                 if _line(lines, name) is not None:
                     found[line.long] = converted
     _check_broker(found, path)
@@ -125,7 +125,7 @@ def _hint(lines: Sequence[OptionLine], key: str) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _as_words(line: OptionLine, value: Any, where: str) -> Any:
+def _as_arguments(line: OptionLine, value: Any, where: str) -> Any:
     """A value from the file as docopt would give it.
 
     Raises:
@@ -136,12 +136,12 @@ def _as_words(line: OptionLine, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: true or false is needed, not {value!r}")
         return value
     if not line.repeated:
-        return _as_word(line.value, value, where)
+        return _as_argument(line.value, value, where)
     values = value if isinstance(value, list) else [value]
-    return [_as_word(line.value, item, where) for item in values]
+    return [_as_argument(line.value, item, where) for item in values]
 
 
-def _as_word(kind: str, value: Any, where: str) -> str:
+def _as_argument(kind: str, value: Any, where: str) -> str:
     if kind in WHOLE_NUMBERS:
         fits, what = isinstance(value, int), "a whole number"
     elif kind in NUMBERS:
@@ -171,7 +171,7 @@ def show(settings: Settings, program: str, lines: Sequence[OptionLine]) -> str:
 
 
 def _default(line: OptionLine) -> Any:
-    """A default as `_as_words` would give it."""
+    """A default as `_as_arguments` would give it."""
     if line.repeated:
         return []
     if line.value is None:

@@ -24,7 +24,7 @@ EXIT_USAGE: Final = 2
 Options = Mapping[str, Any]
 
 # Who asks these is to be answered soon.
-_QUESTIONS: Final = {"-h", "--help", "--version", "--completion", "--print-config"}
+_INFORMATIONAL: Final = {"-h", "--help", "--version", "--completion", "--print-config"}
 
 
 def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> Options:
@@ -36,7 +36,7 @@ def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> O
     no sense.
     """
     words = sys.argv[1:] if argv is None else argv
-    if not _QUESTIONS.intersection(words):
+    if not _INFORMATIONAL.intersection(words):
         # Every role needs it, and needs 2 MiB less if it comes before what the parser
         # leaves behind in the memory.
         import msgspec as msgspec
@@ -45,7 +45,7 @@ def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> O
             options = parser.parse_settings(
                 doc, words, program, version, option_texts.SHARED_OPTIONS
             )
-            if text := _asked_for(options, doc, program):
+            if text := _informational_output(options, doc, program):
                 print(text)
                 raise SystemExit(EXIT_OK)
         finally:
@@ -53,12 +53,12 @@ def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> O
     except ConfigError as error:
         raise SystemExit(print_error(program, error, EXIT_USAGE)) from None
     except BrokenPipeError:
-        _leave_broken_pipe()
+        _ignore_broken_pipe()
         raise SystemExit(EXIT_OK) from None
     return options
 
 
-def _asked_for(options: Settings, doc: str, program: str) -> str | None:
+def _informational_output(options: Settings, doc: str, program: str) -> str | None:
     """What is to be printed instead of doing anything.
 
     Raises:
@@ -187,13 +187,13 @@ def run(program: str, work: Callable[[], None]) -> int:
     except PubSubError as error:
         return print_error(program, error, EXIT_FAILED)
     except BrokenPipeError:
-        _leave_broken_pipe()
+        _ignore_broken_pipe()
     except OSError as error:
         return print_error(program, error, EXIT_FAILED)
     return EXIT_OK
 
 
-def _leave_broken_pipe() -> None:
+def _ignore_broken_pipe() -> None:
     """Whoever read our output has left (`| head`): nothing is wrong. But Python would
     complain once more when it flushes standard output at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

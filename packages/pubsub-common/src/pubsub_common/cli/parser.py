@@ -23,7 +23,7 @@ CONFIG_VARIABLE: Final = "PUBSUB_CONFIG"
 KEYS_VARIABLE: Final = "PUBSUB_KEYS"
 
 # The seed's driver spelled some long options with one dash.
-_ONE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
+_SINGLE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
 _LONG: Final = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*)")
 
 
@@ -40,8 +40,8 @@ def normalise_argv(argv: Sequence[str]) -> list[str]:
         name, equals, value = word.lstrip("-").partition("=")
         if word.startswith("--"):
             word = "--" + name.replace("_", "-") + equals + value
-        elif word.startswith("-") and name in _ONE_DASH:
-            word = "--" + _ONE_DASH[name] + equals + value
+        elif word.startswith("-") and name in _SINGLE_DASH:
+            word = "--" + _SINGLE_DASH[name] + equals + value
         out.append(word)
     return out
 
@@ -60,7 +60,7 @@ def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
     try:
         settings = Settings(docopt(doc, argv=words, version=version))
     except DocoptExit as error:
-        reason = _explain(str(error.code), words, doc)
+        reason = _explain_mismatch(str(error.code), words, doc)
         raise ConfigError(reason) from None
     # docopt does not tell a default from the same value in words. Without defaults in
     # the text, whatever has a value was given one.
@@ -154,7 +154,7 @@ def parse_settings(
     return settings
 
 
-def _explain(message: str, words: Sequence[str], doc: str) -> str:
+def _explain_mismatch(message: str, words: Sequence[str], doc: str) -> str:
     """Docopt's complaint in words for people."""
     import difflib  # not for nothing in every role
 
@@ -178,11 +178,11 @@ def _explain(message: str, words: Sequence[str], doc: str) -> str:
         found = [(a if a != "None" else b).strip("'") for a, b in pairs]
         # Of `program command WORD` even the command matches nothing without a word.
         if found[:1] != usage_text.pattern(doc).split()[1:2]:
-            return _unfitting(found, doc)
+            return _explain_unmatched(found, doc)
     return f"something required is missing: {usage_text.pattern(doc)}"
 
 
-def _unfitting(found: Sequence[str], doc: str) -> str:
+def _explain_unmatched(found: Sequence[str], doc: str) -> str:
     """What is wrong with words that have no place in the usage text."""
     lines = usage_text.option_lines(doc)
     text = " ".join(found)

@@ -57,8 +57,8 @@ class HandshakeDiagnosis:
     def _diagnose(self, failure: HandshakeFailure, registered: bool) -> Diagnosis:
         with_keys = self._keys_path is not None
         failure = probe_reason(failure, self._where, with_keys=with_keys)
-        mismatch = failure.why is FailureReason.MISMATCH and not registered
-        final = failure.why is FailureReason.TURNED_AWAY or mismatch
+        mismatch = failure.reason is FailureReason.SECURITY_MISMATCH and not registered
+        final = failure.reason is FailureReason.KEY_REJECTED or mismatch
         if not final and not failure.retrying:
             self._reconnect_at = time.monotonic() + _RECONNECT_S
         return Diagnosis(explain(failure, self._where, self._keys_path), final)

@@ -41,7 +41,7 @@ class RegistrationState:
         self._changed = threading.Condition()
         # To be told to the broker; what is being told; what the broker knows.
         self._identity: Identity | None = None
-        self._telling: Identity = identity
+        self._sent: Identity = identity
         self._told: Identity | None = None
         self._registered: Registered | None = None
         self._postponed: RegistrationRefused | None = None
@@ -113,7 +113,7 @@ class RegistrationState:
         with self._changed:
             identity, self._identity = self._identity, None
         if identity is not None:
-            self._telling = identity
+            self._sent = identity
         return identity
 
     def postponed(self, reason: RegistrationRefused) -> bool:
@@ -127,7 +127,7 @@ class RegistrationState:
         with self._changed:
             self.hint = None
             self._postponed = None
-            self._told = self._telling
+            self._told = self._sent
             if self._registered is None:
                 self._registered = reply
 

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 16
 MAX_HEAD_BYTES: Final = 8192
 TIMEOUT_S: Final = 5.0
-_NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
+_STRICT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Response(NamedTuple):
@@ -34,7 +34,7 @@ class Response(NamedTuple):
 
     content_type: str
     body: bytes
-    policy: str = _NOTHING
+    policy: str = _STRICT_POLICY
 
 
 class Routes(Protocol):
@@ -44,7 +44,7 @@ class Routes(Protocol):
         """What answers a question for ``path``; None: nothing is there."""
 
 
-class _TooLong(Exception):
+class _HeadTooLong(Exception):
     """A request's head has more than `MAX_HEAD_BYTES`."""
 
 
@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     sys_version = ""
     timeout = TIMEOUT_S
-    _policy = _NOTHING
+    _policy = _STRICT_POLICY
 
     def version_string(self) -> str:
         """The program, without versions."""
@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         # of them as long as for all. So it is given a head that is complete.
         try:
             head = _read_head(self.connection)
-        except _TooLong:
+        except _HeadTooLong:
             self.requestline, self.request_version = "", "HTTP/1.0"
             self.command = "GET"
             self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with what the path has to say."""
-        if not self._asked_for_this_host():
+        if not self._host_is_allowed():
             self.send_error(HTTPStatus.FORBIDDEN, "ask by IP address or as localhost")
             return
         route = self.server.routes.get(self.path.partition("?")[0])
@@ -118,10 +118,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are no news."""
         _log.debug(format, *arguments)
 
-    def _asked_for_this_host(self) -> bool:
+    def _host_is_allowed(self) -> bool:
         """A page of somebody else's can make a browser ask this host under a name of
         its own, and read the answer. Where only this host may ask, names are refused."""
-        if not self.server.only_this_host:
+        if not self.server.loopback_only:
             return True
         host = self.headers.get("Host", "localhost").rpartition("]")
         name = f"{host[0]}{host[1]}" or host[2].partition(":")[0]
@@ -140,14 +140,14 @@ def _read_head(connection: socket.socket) -> bytes:
     head = b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head:
         if len(head) > MAX_HEAD_BYTES:
-            raise _TooLong
+            raise _HeadTooLong
         connection.settimeout(max(0.001, until - time.monotonic()))
         piece = connection.recv(MAX_HEAD_BYTES)
         if not piece:
             break
         head += piece
     if len(head) > MAX_HEAD_BYTES:
-        raise _TooLong
+        raise _HeadTooLong
     return head
 
 
@@ -158,19 +158,19 @@ class _Server(socketserver.ThreadingTCPServer):
     def __init__(self, address: tuple[str, int], routes: Routes, program: str) -> None:
         self.routes = routes
         self.program = program
-        self.only_this_host = ipaddress.ip_address(address[0]).is_loopback
-        self._free = threading.Semaphore(MAX_CONNECTIONS)
+        self.loopback_only = ipaddress.ip_address(address[0]).is_loopback
+        self._free_slots = threading.Semaphore(MAX_CONNECTIONS)
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """In a thread, if not too many are at it."""
-        if not self._free.acquire(blocking=False):
+        if not self._free_slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._free.release()
+            self._free_slots.release()
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -178,7 +178,7 @@ class _Server(socketserver.ThreadingTCPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._free_slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Who asks may leave before the answer, which concerns nobody else."""

@@ -38,12 +38,12 @@ _log = logging.getLogger(__name__)
 
 _POLLIN: Final = int(zmq.POLLIN)
 _TCP_TABLE: Final = Path("/proc/net/tcp")
-_QUIET_LOOKS: Final = 2
-_LOOK_AGAIN_S: Final = 0.002
+_EMPTY_READS: Final = 2
+_READ_INTERVAL_S: Final = 0.002
 _STALLED_S: Final = 0.25
-_PROBE_S: Final = 2
-_PROBES: Final = 3
-DEAD_CONNECTION_S: Final = _PROBE_S * (1 + _PROBES)
+_KEEPALIVE_S: Final = 2
+_KEEPALIVE_COUNT: Final = 3
+DEAD_CONNECTION_S: Final = _KEEPALIVE_S * (1 + _KEEPALIVE_COUNT)
 _CONNECT_MS: Final = 2000
 # To end a context takes libzmq less than a millisecond, unless it never does.
 _TERM_S: Final = 3.0
@@ -102,9 +102,9 @@ def enable_keepalive(socket: zmq.Socket[bytes]) -> None:
     (`_input_stopped`). TCP's probes are answered by the kernel.
     """
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _PROBE_S)
-    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _PROBE_S)
-    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _PROBES)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
     # Else one that was begun while the link was down goes on for minutes after it.
     socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
 
@@ -182,7 +182,7 @@ def wait_until_sent(port: int, timeout_s: float) -> None:
     quiet = 0
     before, moved_at = -1, time.monotonic()
     # Twice nothing: in between, libzmq's thread would have written more if it had any.
-    while quiet < _QUIET_LOOKS:
+    while quiet < _EMPTY_READS:
         table = tcp_table()
         if table is None:
             return
@@ -193,7 +193,7 @@ def wait_until_sent(port: int, timeout_s: float) -> None:
         if left and (now >= deadline or now - moved_at >= _STALLED_S):
             return
         quiet = 0 if left else quiet + 1
-        time.sleep(_LOOK_AGAIN_S)
+        time.sleep(_READ_INTERVAL_S)
 
 
 def new_context(sockets: int | None = None) -> zmq.Context[zmq.Socket[bytes]]:

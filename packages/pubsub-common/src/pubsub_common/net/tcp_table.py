@@ -60,7 +60,7 @@ def slowest_reader(port: int, table: str) -> tuple[str, int] | None:
 def still_open(addresses: Iterable[str], table: str) -> set[str]:
     """Those of these ``IP:port`` from whom something may still come: the other side has
     not closed the connection, or we have not read to its end."""
-    wanted = {_as_printed(address): address for address in addresses}
+    wanted = {_kernel_form(address): address for address in addresses}
     return {
         wanted[row.remote]
         for row in connections(table)
@@ -76,7 +76,7 @@ def address_of(text: str) -> str:
     return f"{ipaddress.IPv4Address(packed)}:{int(port, 16)}"
 
 
-def _as_printed(address: str) -> str:
+def _kernel_form(address: str) -> str:
     """The other way round."""
     host, _, port = address.rpartition(":")
     packed = ipaddress.IPv4Address(host).packed

@@ -5,8 +5,8 @@ Theory of operation
 Each side of a ZeroMQ connection begins with a greeting of 64 bytes that names the
 mechanism it uses (https://rfc.zeromq.org/spec/23/). libzmq (4.3.5) reads a greeting
 that arrives at once before it has sent the rest of its own. If the mechanisms differ it
-hangs up then, and the other side never learns why, as often as it tries. Who sends only
-what comes before the mechanism, and waits, is told.
+closes the connection then, and the other side never learns why. A peer that sends only
+what comes before the mechanism, and waits, receives the whole greeting.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Whoever cannot connect because keys are missing, wrong or not wanted sees nothing of that
 on the socket itself: libzmq ends the connection and, at most, tries again. Its monitor
 knows more, but not always all of it: a server that cannot decrypt what a client sends
-just hangs up.
+just closes the connection.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_SUCCEEDED
 )
 # Hung up on once can be a server that ends just then.
-_HUNG_UP_TIMES: Final = 3
+_CERTAIN_AFTER: Final = 3
 
 
 class FailureReason(enum.Enum):
     """Why a handshake failed."""
 
-    TURNED_AWAY = "the other side does not let this key in"
-    MISMATCH = "one side uses keys and the other does not"
-    OTHER_KEY = "the other side has another key than was expected"
-    HUNG_UP = "the other side hung up"
+    KEY_REJECTED = "the other side does not admit this key"
+    SECURITY_MISMATCH = "one side uses keys and the other does not"
+    WRONG_SERVER_KEY = "the other side has another key than was expected"
+    DISCONNECTED = "the other side closed the connection"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandshakeFailure:
     """A handshake that failed. Unless ``retrying``, libzmq will not connect again."""
 
-    why: FailureReason
+    reason: FailureReason
     retrying: bool
 
 
 def probe_reason(
     failure: HandshakeFailure, where: str, *, with_keys: bool
 ) -> HandshakeFailure:
-    """The failure at ``where``, and its reason if the other side only hung up, and its
+    """The failure at ``where``, and its reason if the other side only closed the connection and its
     greeting tells: ours had keys, or not."""
-    if failure.why is not FailureReason.HUNG_UP:
+    if failure.reason is not FailureReason.DISCONNECTED:
         return failure
     wanted = greeting_probe.probe(where)
     if wanted is None:
         return failure
     if wanted is not with_keys:
-        return dataclasses.replace(failure, why=FailureReason.MISMATCH)
+        return dataclasses.replace(failure, reason=FailureReason.SECURITY_MISMATCH)
     return (
-        dataclasses.replace(failure, why=FailureReason.OTHER_KEY)
+        dataclasses.replace(failure, reason=FailureReason.WRONG_SERVER_KEY)
         if with_keys
         else failure
     )
@@ -67,59 +67,61 @@ def probe_reason(
 def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
     """What to tell a user who connects to the broker at ``where``, with the keys in the
     file ``keys``, or without any."""
-    if failure.why is FailureReason.TURNED_AWAY:
+    if failure.reason is FailureReason.KEY_REJECTED:
         return (
             f"the broker at {where} does not let in the keys of {keys}: they are not "
             "enrolled there, or were revoked or have expired "
             "(pubsub-broker list tells, enroll makes new ones)"
         )
-    if failure.why is FailureReason.MISMATCH and keys is None:
+    if failure.reason is FailureReason.SECURITY_MISMATCH and keys is None:
         return (
             f"the broker at {where} wants keys: give this program its file with --keys "
             "FILE or PUBSUB_KEYS (in Python: keys=FILE)"
         )
-    if failure.why is FailureReason.MISMATCH:
+    if failure.reason is FailureReason.SECURITY_MISMATCH:
         return (
             f"the broker at {where} is not secure, and {keys} is for one that is: "
             "start it with --secure, or leave --keys away"
         )
-    if failure.why is FailureReason.OTHER_KEY and keys is not None:
+    if failure.reason is FailureReason.WRONG_SERVER_KEY and keys is not None:
         return (
             f"the broker at {where} has another key than the one in {keys}: that file "
             "is for another broker"
         )
     if keys is None:
         return (
-            f"{where} hangs up: a broker that wants keys (--keys FILE), or no broker "
+            f"{where} closes the connection: a broker that wants keys (--keys FILE), or no broker "
             "at all"
         )
     return (
-        f"{where} hangs up: the broker there has another key than the one in {keys}, "
+        f"{where} closes the connection: the broker there has another key than the one in {keys}, "
         "or it is no broker at all"
     )
 
 
 class HandshakeFailureDetector:
-    """From the monitor's events to failures. Core."""
+    """Turns events of a socket monitor into failures."""
 
     def __init__(self) -> None:
-        self._hung_up = 0
+        self._disconnects = 0
 
     def take(self, event: int, value: int) -> HandshakeFailure | None:
         """One event; the failure that it tells of, if it is certain."""
         match event:
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._hung_up = 0
+                self._disconnects = 0
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                return HandshakeFailure(FailureReason.TURNED_AWAY, retrying=False)
+                return HandshakeFailure(FailureReason.KEY_REJECTED, retrying=False)
             case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 if value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-                    return HandshakeFailure(FailureReason.MISMATCH, retrying=False)
-                return HandshakeFailure(FailureReason.HUNG_UP, retrying=False)
+                    return HandshakeFailure(
+                        FailureReason.SECURITY_MISMATCH, retrying=False
+                    )
+                return HandshakeFailure(FailureReason.DISCONNECTED, retrying=False)
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._hung_up += 1
-                if self._hung_up == _HUNG_UP_TIMES:
-                    return HandshakeFailure(FailureReason.HUNG_UP, retrying=True)
+                self._disconnects += 1
+                if self._disconnects == _CERTAIN_AFTER:
+                    return HandshakeFailure(FailureReason.DISCONNECTED, retrying=True)
         return None
 
 
@@ -127,7 +129,7 @@ class ClientHandshakeMonitor:
     """Watches one socket that connects; as a `SocketMonitor` for threads."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._judge = HandshakeFailureDetector()
+        self._detector = HandshakeFailureDetector()
         self._watched = socket
         self._monitor = SocketMonitor(socket, _EVENTS)
         self.fd = self._monitor.fd
@@ -155,7 +157,7 @@ class ClientHandshakeMonitor:
 
     def failures(self) -> list[HandshakeFailure]:
         """Those since the last call."""
-        judged = [self._judge.take(*event) for event in self._monitor.read()]
+        judged = [self._detector.take(*event) for event in self._monitor.read()]
         return [failure for failure in judged if failure is not None]
 
     def close(self) -> None:

@@ -29,8 +29,8 @@ from pubsub_common.security.file_owner import give_to_folder_owner
 from pubsub_common.security.z85 import KEY_LENGTH, is_key
 
 _MAX_FILE_BYTES: Final = 65_536
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_CHANGE: Final = stat.S_IWGRP | stat.S_IWOTH
+_ACCESSIBLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _PLACE: Final = re.compile(r"at (line \d+, column \d+|end of document)")
 
 
@@ -124,7 +124,7 @@ def read_secret(
             if not (stat.S_ISREG(mode) or (waits and stat.S_ISFIFO(mode))):
                 what = "neither a plain file nor a pipe" if pipe else "not a plain file"
                 raise ConfigError(f"{path} is {what}")
-            if mode & (_CHANGE if public else _OTHERS):
+            if mode & (_WRITABLE_BY_OTHERS if public else _ACCESSIBLE_BY_OTHERS):
                 why = (
                     "says who is let in, and others may change it"
                     if public

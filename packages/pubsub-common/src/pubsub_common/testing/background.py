@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeVar
 _END_S: Final = 30.0
 
 
-class Serving(Protocol):
+class RunnableBroker(Protocol):
     """What a broker can do."""
 
     def configure(self) -> None: ...
@@ -20,11 +20,11 @@ class Serving(Protocol):
     def disconnect(self) -> None: ...
 
 
-_B = TypeVar("_B", bound=Serving)
+_B = TypeVar("_B", bound=RunnableBroker)
 
 
 @contextlib.contextmanager
-def serving(broker: _B) -> Iterator[_B]:
+def running_broker(broker: _B) -> Iterator[_B]:
     """Run a broker's loop in a thread. An error that ends the loop is raised at the end."""
     failed: list[BaseException] = []
 

@@ -36,10 +36,10 @@ def pubsub_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     "centralized"."""
     model, options = _asked(request)
     new = _role("pubsub_broker", "Broker")
-    from pubsub_common.testing.background import serving
+    from pubsub_common.testing.background import running_broker
 
     settings = {"indefinite": True, "bind": "127.0.0.1", "port": 0, **options}
-    with serving(new(model == "centralized", **settings)) as broker:
+    with running_broker(new(model == "centralized", **settings)) as broker:
         yield broker
 
 

@@ -111,7 +111,7 @@ class _PublisherConnection:
     number: int
     sub_socket: SubSocket
     publisher: PublisherInfo
-    handshake_watch: ClientHandshakeMonitor
+    handshake_monitor: ClientHandshakeMonitor
     refusals: int = 0
     retry_at: float | None = None
     retry_s: float = _RETRY_S
@@ -181,7 +181,7 @@ class SecureDirectConnections:
         try:
             sub_socket.restrict_to(publisher.session)
             configure_curve_client(sub_socket.socket, self._pair, key)
-            sub_socket.handshake_watch = handshake_watch = ClientHandshakeMonitor(
+            sub_socket.handshake_monitor = handshake_monitor = ClientHandshakeMonitor(
                 sub_socket.socket
             )
         except BaseException:
@@ -189,7 +189,7 @@ class SecureDirectConnections:
             raise
         number = next(self._numbers)
         self._connections[publisher.session] = _PublisherConnection(
-            number, sub_socket, publisher, handshake_watch
+            number, sub_socket, publisher, handshake_monitor
         )
         sub_socket.connect(address)
         self._sockets.add(number, sub_socket)
@@ -234,13 +234,13 @@ class SecureDirectConnections:
     def check(self) -> float | None:
         now = time.monotonic()
         for connection in self._connections.values():
-            for failure in connection.handshake_watch.failures():
+            for failure in connection.handshake_monitor.failures():
                 connection.refusals += 1
                 if not failure.retrying:
                     connection.retry_at = now + connection.retry_s
                     connection.retry_s = min(2 * connection.retry_s, _RETRY_MAX_S)
                 if connection.refusals == _LOG_AFTER or failure.retrying:
-                    self._log_refusal(connection.publisher, failure.why)
+                    self._log_refusal(connection.publisher, failure.reason)
             if connection.retry_at is not None and now >= connection.retry_at:
                 connection.retry_at = None
                 connection.sub_socket.reconnect(connection.publisher.address or "")

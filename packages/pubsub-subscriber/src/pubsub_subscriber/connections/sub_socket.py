@@ -68,7 +68,7 @@ class SubSocket(DataSocket):
         # The one publisher whose events may come in here; None: any.
         self.only_session: int | None = None
         self.other_sessions: set[int] = set()  # other sessions of it, see `FastPath`
-        self.handshake_watch: ClientHandshakeMonitor | None = None
+        self.handshake_monitor: ClientHandshakeMonitor | None = None
         self._connected: set[str] = set()
         self._session = session
         self._positions = positions
@@ -208,8 +208,8 @@ class SubSocket(DataSocket):
             reconnect(self.socket, f"tcp://{address}")
 
     def close(self, linger_s: float) -> None:
-        if self.handshake_watch is not None:
-            self.handshake_watch.close()
+        if self.handshake_monitor is not None:
+            self.handshake_monitor.close()
         with self._locked(), self._interrupt_lock:
             if self._interrupter is not None:
                 self._interrupter.close()
