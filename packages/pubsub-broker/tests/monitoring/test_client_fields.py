@@ -81,7 +81,7 @@ class Places:
 SHOWN = {
     "role": Places("publisher 10", "publisher", 'clients{role="publisher"} 1.0'),
     "session": Places(),
-    "address": Places(" 10.0.0.77:", "10.0.0.77", 'subscriber="10.0.0.77"'),
+    "address": Places("subscriber 10.0.0.77", "10.0.0.77", 'subscriber="10.0.0.77"'),
     "topics": Places(
         "walked/topic", "walked/topic, other/topic", 'topic="walked/topic"'
     ),

@@ -7,7 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pubsub_broker.monitoring.status_text import headline, printable, traffic
-from pubsub_broker.monitoring.status_view import in_order, rate, topics_of
+from pubsub_broker.monitoring.status_view import (
+    client_title,
+    in_order,
+    rate,
+    topics_of,
+)
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_common.protocol.messages import ClientStatus, Status
 
@@ -73,7 +78,7 @@ def _clients(
     for client in sorted(in_order(clients), key=lambda each: -sum(each.lost.values())):
         lost = sum(client.lost.values())
         table.add_row(
-            _text(client.address),
+            _text(client_title(client)),
             *([client.role] if roles else []),
             _text(", ".join(client.topics)),
             f"{client.idle_s:.1f} s",

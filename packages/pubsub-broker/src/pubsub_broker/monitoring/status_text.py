@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pubsub_broker.monitoring.status_view import (
     Topic,
+    client_title,
     count,
     in_order,
     losing_subscribers,
@@ -29,7 +30,7 @@ def render(status: Status, rate: float | None = None) -> str:
     if losers:
         lines.append(f"slow consumers: {len(losers)}")
         lines += [
-            f"  {client.address}: {sum(client.lost.values())} events lost"
+            f"  {client_title(client)}: {sum(client.lost.values())} events lost"
             for client in losers
         ]
     if status.expected:
@@ -88,7 +89,7 @@ def _topic(topic: Topic) -> str:
 
 def _line(client: ClientStatus, seen: str) -> str:
     line = (
-        f"  {client.role} {client.address}: {', '.join(client.topics)}; "
+        f"  {client.role} {client_title(client)}: {', '.join(client.topics)}; "
         f"{seen} {client.idle_s:.1f} s ago"
     )
     if client.lost:

@@ -139,6 +139,11 @@ def rate(before: Status | None, after: Status) -> float | None:
     return (after.forwarded - before.forwarded) / seconds if seconds > 0 else None
 
 
+def client_title(client: ClientStatus) -> str:
+    """How text and terminal screen call a client."""
+    return client.address
+
+
 def in_order(clients: Iterable[ClientStatus]) -> list[ClientStatus]:
     """Publishers first, then by address. A report has them as they spoke last, so that
     the same client would be somewhere else each time."""

@@ -23,7 +23,9 @@ class SnapshotError(PubSubError):
     """The bytes are no snapshot that this broker can read; the text says why."""
 
 
-class SnapshotClient(ClientDescription, frozen=True, forbid_unknown_fields=False):
+class SnapshotClient(
+    ClientDescription, frozen=True, kw_only=True, forbid_unknown_fields=False
+):
     """One client. ``idle_s`` is how long before the snapshot it was there: 0, but for
     one that was still expected then."""
 

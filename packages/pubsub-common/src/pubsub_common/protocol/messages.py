@@ -253,7 +253,7 @@ class Farewell(_Message, frozen=True, tag="farewell"):
     epoch: int
 
 
-class ClientDescription(_Part, frozen=True):
+class ClientDescription(_Part, frozen=True, kw_only=True):
     """What a broker tells of a client from its registration: in a status report, and in
     the snapshot that it keeps. A field here that `Register` has too is copied by its name,
     from the registration as far as the reports."""
@@ -264,7 +264,7 @@ class ClientDescription(_Part, frozen=True):
     topics: list[str]
 
 
-class ClientStatus(ClientDescription, frozen=True):
+class ClientStatus(ClientDescription, frozen=True, kw_only=True):
     """One client in a status report. ``idle_s`` is the time since it last spoke,
     ``lost`` and ``latency`` what a subscriber said in its last heartbeat. ``rates`` are
     the events a second that a publisher has published of late on each topic, for those
