@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from peer_systems.registry import PEER_SYSTEMS, load
-from pubsub_perf.bench.scenario_runner import Figures, Scenario, run_scenario
+from pubsub_perf.bench.scenario_runner import run_scenario
 from pubsub_perf.bench.suite import processor
 from pubsub_perf.bench.systems import OURS, RAW
+from pubsub_perf.bench.workload.scenario import Figures, Scenario
 from pubsub_perf.experiment import environment
 
 if TYPE_CHECKING:

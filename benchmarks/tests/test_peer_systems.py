@@ -15,7 +15,8 @@ from peer_systems import __main__ as main
 from peer_systems import registry
 from peer_systems.comparison import row_of, standing
 from peer_systems.registry import PEER_SYSTEMS, load
-from pubsub_perf.bench.scenario_runner import Figures, Scenario, run_scenario
+from pubsub_perf.bench.scenario_runner import run_scenario
+from pubsub_perf.bench.workload.scenario import Figures, Scenario
 
 MODES = [
     pytest.param(name, brokered, id=f"{name}-{'brokered' if brokered else 'direct'}")

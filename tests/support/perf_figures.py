@@ -14,9 +14,9 @@ from matplotlib.transforms import Bbox
 
 from pubsub_perf.plots import style
 from pubsub_perf.plots.output import Drawing
-from pubsub_perf.results.cell_summary import CellSummary, summary_of
-from pubsub_perf.results.dataset import Cell
-from pubsub_perf.results.latency_file_reader import SubscriberData
+from pubsub_perf.results.cell_summary import CellSummary
+from pubsub_perf.results.cells import Cell, SubscriberData
+from pubsub_perf.results.summarise_cell import summary_of
 
 
 def cell(

@@ -1,4 +1,4 @@
-"""The console script ``pubsub-driver``: any role, any number of it. Shell.
+"""The console script ``pubsub-driver``: starts any role, any number of times.
 
 The options are those of the role's own script, which is told those that were given; of
 the others it knows itself what the environment and a file of settings say. One role runs

@@ -1,4 +1,4 @@
-"""Latencies and losses as text: one unit for what is compared. Core."""
+"""Latencies and losses as text: one unit for what is compared."""
 
 from __future__ import annotations
 

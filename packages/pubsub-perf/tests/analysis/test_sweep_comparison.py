@@ -20,8 +20,8 @@ from support.synthetic_sweeps import (
 from pubsub_perf import cli
 from pubsub_perf.analysis.cell_samples import load_of
 from pubsub_perf.analysis.sweep_comparison import Comparison, compare_sweeps
-from pubsub_perf.results.cell_summary import summary_of
 from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.summarise_cell import summary_of
 
 SIZES = (5, 9, 17)
 

@@ -14,8 +14,9 @@ from support.rings import full_size
 from pubsub_perf import cli
 from pubsub_perf.bench import flood, security_cost
 from pubsub_perf.bench.flood import QUIET, run_one
-from pubsub_perf.bench.scenario_runner import Scenario, run_scenario
+from pubsub_perf.bench.scenario_runner import run_scenario
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
+from pubsub_perf.bench.workload.scenario import Scenario
 from pubsub_perf.commands import bench
 
 LOAD_S = 1.0 if full_size() else 0.1

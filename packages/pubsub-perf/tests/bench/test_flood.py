@@ -14,7 +14,7 @@ from pubsub_common.protocol.messages import Register
 from pubsub_perf.bench import flood_client
 from pubsub_perf.bench.flood import BOUND, QUIET, FloodRun, line_of, result_of
 from pubsub_perf.bench.flood_client import FloodClient, FloodCounts
-from pubsub_perf.bench.scenario_runner import Figures
+from pubsub_perf.bench.workload.scenario import Figures
 
 FIGURES = Figures(
     rate=1000.0,

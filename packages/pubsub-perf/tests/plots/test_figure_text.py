@@ -30,8 +30,9 @@ from pubsub_perf.plots.registry import (
     SweepFigure,
 )
 from pubsub_perf.plots.text_layout import listed, wrap
-from pubsub_perf.results.cell_summary import CellSummary, summary_of
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.summarise_cell import summary_of
 from pubsub_perf.results.timeseries import read_series
 
 Make = Callable[[Sequence[CellSummary]], Drawing | None]

@@ -21,10 +21,11 @@ from pubsub_perf.plots.pair_heatmap import pair_heatmap_figure
 from pubsub_perf.plots.publisher_lateness import lateness_figure
 from pubsub_perf.plots.timeline import thinned, timeline_figure
 from pubsub_perf.plots.topology import topology_figure
-from pubsub_perf.results.cell_summary import CellSummary, summary_of
+from pubsub_perf.results.cell_summary import CellSummary
+from pubsub_perf.results.cells import SubscriberData
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.event_details_reader import Details
-from pubsub_perf.results.latency_file_reader import SubscriberData
+from pubsub_perf.results.summarise_cell import summary_of
 from pubsub_perf.results.timeseries import Series, read_series
 
 KINDS = [

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.measurement.latency_file import write_latencies
-from pubsub_perf.results.dataset import Cell, read_dataset
-from pubsub_perf.results.latency_file_reader import SubscriberData, read_latencies
+from pubsub_perf.results.cells import Cell, SubscriberData
+from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.latency_file_reader import read_latencies
 
 HEADER = "publisher,topic,latency_seconds\n"
 ROW = "10.0.0.2:5556,A,0.0005\n"

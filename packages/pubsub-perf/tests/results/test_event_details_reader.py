@@ -10,9 +10,10 @@ import pytest
 from support.perf_sweeps import WARMUP, write_details, write_sweep
 
 from pubsub_perf.plan import topologies
-from pubsub_perf.results.cell_summary import CellSummary, summary_of
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.event_details_reader import read_details
+from pubsub_perf.results.summarise_cell import summary_of
 from pubsub_perf.results.timeseries import read_series
 
 HEADER = "publisher,topic,session,sequence,published_ns,received_ns"

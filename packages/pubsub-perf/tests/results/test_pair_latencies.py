@@ -14,10 +14,11 @@ from support.perf_sweeps import WARMUP, write_sweep
 
 from pubsub_perf.plan import topologies
 from pubsub_perf.plots.host_latencies import host_latencies
-from pubsub_perf.results.cell_summary import CellSummary, summary_of
+from pubsub_perf.results.cell_summary import CellSummary
+from pubsub_perf.results.cells import SubscriberData
 from pubsub_perf.results.dataset import read_dataset
-from pubsub_perf.results.latency_file_reader import SubscriberData
 from pubsub_perf.results.pair_latencies import pair_latencies
+from pubsub_perf.results.summarise_cell import summary_of
 
 
 def subscriber(index: int | None, rows: list[tuple[str, float]]) -> SubscriberData:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_perf.results.cell_summary import summary_of
 from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.summarise_cell import summary_of
 from pubsub_perf.results.warmup import Steady, mser5, steady
 
 HEADER = "publisher,topic,latency_seconds\n"

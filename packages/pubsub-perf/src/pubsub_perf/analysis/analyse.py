@@ -1,5 +1,4 @@
-"""The analysis of a folder: cells, pairs, patterns, growth and queue. Shell (its cells
-read files)."""
+"""Analyses a folder: cells, pairs, patterns, growth and queue."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from pubsub_perf.analysis.stats.verdicts import MARGIN
 from pubsub_perf.analysis.values.estimate import MIN_RUNS
 from pubsub_perf.analysis.values.results import Analysis
 from pubsub_perf.analysis.values.samples import CENTRALIZED, cell_name, select
-from pubsub_perf.results.dataset import Dataset, printable
+from pubsub_perf.results.cells import Dataset, printable
 
 
 def analyse(

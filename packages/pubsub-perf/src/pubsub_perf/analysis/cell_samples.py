@@ -1,5 +1,4 @@
-"""From cells on disk to samples and loads: which runs count, and why not. Shell (reads
-the details of warm-up)."""
+"""Turns cells on disk into samples and loads, and says which runs do not count and why."""
 
 from __future__ import annotations
 
@@ -20,10 +19,10 @@ from pubsub_perf.analysis.values.samples import (
     figures,
     make_sample,
 )
-from pubsub_perf.results import cell_file
-from pubsub_perf.results.dataset import MODELS, Cell, printable
-from pubsub_perf.results.run import Run
-from pubsub_perf.results.warmup import NO_RULE, Steady, steady
+from pubsub_perf.plan.cases import MODELS
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cells import NO_RULE, Cell, Run, printable
+from pubsub_perf.results.warmup import Steady, steady
 
 # What makes the load of two cells the same, beside the network.
 _LOAD = (
@@ -86,7 +85,7 @@ def cell_facts(cell: Cell, how: Resampling) -> CellFacts:
 def load_of(cell: Cell) -> str:
     """What was sent and over which links, for people; cells of unlike loads are not
     compared."""
-    parameters = cell_file.section(cell.meta, "parameters")
+    parameters = cell_fields.section(cell.meta, "parameters")
     values = ((text, parameters.get(name)) for name, text in _LOAD)
     known = [text.format(value) for text, value in values if value is not None]
     if is_secure(cell):
@@ -96,7 +95,7 @@ def load_of(cell: Cell) -> str:
 
 def is_secure(cell: Cell) -> bool:
     """Whether its roles had keys."""
-    return cell_file.find(cell.meta, "parameters", "secure") is True
+    return cell_fields.find(cell.meta, "parameters", "secure") is True
 
 
 def but_for_security(load: str) -> str:

@@ -1,4 +1,4 @@
-"""Two sweeps side by side: did a change make it slower? Shell (its cells read files)."""
+"""Compares two sweeps cell by cell: did a change make it slower?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pubsub_perf.analysis.stats.verdicts import MARGIN, negligible, of_ratio
 from pubsub_perf.analysis.values.estimate import MIN_RUNS, Estimate
 from pubsub_perf.analysis.values.results import LeftOut
 from pubsub_perf.analysis.values.samples import Sample
-from pubsub_perf.results.dataset import Dataset
+from pubsub_perf.results.cells import Dataset
 
 Change = Literal["slower", "faster", "same", "undecided"]
 Floats = NDArray[np.float64]

@@ -5,5 +5,5 @@ do.
 for each system, `scenario_runner` starts the processes of one run, `targets` lists what is
 compared.
 
-Shell.
+Shell, except `regression` and `targets`.
 """

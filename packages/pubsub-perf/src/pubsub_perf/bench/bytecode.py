@@ -1,4 +1,4 @@
-"""Roles as they are installed: with their byte code on disk. Shell.
+"""Runs roles as they are installed: with their byte code on disk.
 
 pip compiles what it installs. Where Python is told to write none and the roles are installed
 in another way, each of their starts compiles all modules again, and needs a quarter more

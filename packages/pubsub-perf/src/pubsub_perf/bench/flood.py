@@ -1,4 +1,4 @@
-"""Others' latency while one address floods the broker's control port. Shell."""
+"""Measures the latency of others while one address floods the broker's control port."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register, Registered
 from pubsub_perf.bench.flood_client import WAYS, FloodCounts
-from pubsub_perf.bench.scenario_runner import Figures, Scenario, run_scenario
+from pubsub_perf.bench.scenario_runner import run_scenario
 from pubsub_perf.bench.systems import OURS
 from pubsub_perf.bench.targets import RATE_PER_S
+from pubsub_perf.bench.workload.scenario import Figures, Scenario
 from pubsub_perf.hosts.namespaces import die_with_parent
 
 QUIET: Final = "quiet"

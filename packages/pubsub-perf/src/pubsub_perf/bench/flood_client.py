@@ -1,5 +1,5 @@
-"""A process that floods a broker's control port: ``python -m pubsub_perf.bench.flood_client
-WAY PORT SECONDS``. Shell.
+"""A process that floods a broker's control port: ``python -m
+pubsub_perf.bench.flood_client WAY PORT SECONDS``.
 
 It speaks ZeroMQ's protocol on plain sockets, as libzmq would be slower, from 127.0.0.2,
 and says at the end how often it could do what it does. ``busy`` floods nobody.

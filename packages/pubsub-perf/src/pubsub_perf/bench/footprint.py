@@ -1,4 +1,4 @@
-"""What roles cost before they do anything: start, memory, registrations. Shell."""
+"""Measures what roles cost before they do anything: start, memory, registrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How punctual a publisher is. Shell."""
+"""Measures how punctual a publisher is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether ratios are worse than they were. Core."""
+"""Tells whether ratios are worse than in an earlier benchmark."""
 
 from __future__ import annotations
 

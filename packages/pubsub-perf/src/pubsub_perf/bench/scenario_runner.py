@@ -1,8 +1,7 @@
-"""One run: a broker, a publisher or several, subscribers, as processes. Shell."""
+"""Runs one scenario: a broker, publishers and subscribers, as processes."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import selectors
 import subprocess
@@ -26,8 +25,9 @@ from pubsub_common.protocol.messages import (
     Registered,
 )
 from pubsub_perf.bench import systems
-from pubsub_perf.bench.workload.job import TOPIC, Job, JobKind, JobResult
+from pubsub_perf.bench.workload.job import TOPIC, Job, JobResult
 from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
+from pubsub_perf.bench.workload.scenario import Figures, Scenario
 from pubsub_perf.experiment.role_keys import make_keys
 from pubsub_perf.hosts.namespaces import die_with_parent
 
@@ -36,37 +36,6 @@ _EXTRA_S: Final = 90.0
 _END_S: Final = 10.0
 _CLIENT: Final = "client"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Scenario:
-    """What a run measures. ``forwarders`` is for our broker only; ``secure`` for ours and
-    the yardstick."""
-
-    kind: JobKind
-    payload_bytes: int
-    subscribers: int = 1
-    brokered: bool = False
-    batched: bool = False
-    rate: float = 0.0
-    publishers: int = 1
-    forwarders: int = 1
-    secure: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Figures:
-    """A run's outcome. Rates are events per second of one subscriber, from the first
-    send to the last receipt; latencies in microseconds, of the slowest subscriber.
-    Processor seconds are per million events published."""
-
-    rate: float
-    sent: int
-    received: int
-    lost: int
-    cpu_s_per_million: float
-    p50_us: float | None
-    p99_us: float | None
 
 
 class WorkerProcess:

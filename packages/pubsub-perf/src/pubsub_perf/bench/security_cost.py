@@ -1,4 +1,4 @@
-"""What keys and encryption cost: secure runs against plain ones. Shell (runs processes).
+"""Measures what keys and encryption cost: secure runs against plain ones.
 
 Ours over ours, and the yardstick over the yardstick: that one is what libzmq's encryption
 costs by itself, the floor.
@@ -16,9 +16,9 @@ from typing import Final
 from pubsub_common.security.keys import configure_curve_client, load_client_keys
 from pubsub_perf.bench import bytecode
 from pubsub_perf.bench.footprint import Fact, idle_kib, register
-from pubsub_perf.bench.scenario_runner import Scenario
 from pubsub_perf.bench.systems import OURS, RAW
 from pubsub_perf.bench.targets import RATE_PER_S, Comparison, Target
+from pubsub_perf.bench.workload.scenario import Scenario
 from pubsub_perf.experiment.role_keys import make_keys
 
 SIZES: Final = (16, 256, 1024, 65_536)

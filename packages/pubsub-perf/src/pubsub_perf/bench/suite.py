@@ -1,4 +1,4 @@
-"""A whole benchmark: every comparison, its runs in turn. Shell."""
+"""Runs a whole benchmark: every comparison, its runs in turn."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import msgspec
 
 from pubsub_perf.bench import footprint, pacing, security_cost
 from pubsub_perf.bench.footprint import Fact
-from pubsub_perf.bench.scenario_runner import Figures, run_scenario
+from pubsub_perf.bench.scenario_runner import run_scenario
 from pubsub_perf.bench.targets import Comparison, ComparisonResult, results_of
+from pubsub_perf.bench.workload.scenario import Figures
 from pubsub_perf.experiment import environment
 
 Say = Callable[[str], None]

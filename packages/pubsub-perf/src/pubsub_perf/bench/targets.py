@@ -1,4 +1,4 @@
-"""What is compared with what, and how far apart it may be. Core."""
+"""The comparisons of a benchmark, and the ratio that each must reach."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from pubsub_perf.bench.scenario_runner import Figures, Scenario
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
+from pubsub_perf.bench.workload.scenario import Figures, Scenario
 
 Metric = Literal["rate", "p50_us", "p99_us", "cpu_s_per_million"]
 SIZES: Final = (16, 64, 256, 1024, 4096, 16_384, 65_536)

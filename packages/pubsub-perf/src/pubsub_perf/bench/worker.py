@@ -1,4 +1,4 @@
-"""One process of a benchmark run: ``python -m pubsub_perf.bench.worker``. Shell.
+"""One process of a benchmark run: ``python -m pubsub_perf.bench.worker``.
 
 It reads its job from the first line of standard input, says ``ready``, waits for a second
 line, works, and writes what it found as one line of JSON.

@@ -1,4 +1,4 @@
-"""``pubsub-perf analyze``. Shell."""
+"""``pubsub-perf analyze``."""
 
 from __future__ import annotations
 

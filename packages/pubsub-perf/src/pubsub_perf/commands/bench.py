@@ -1,4 +1,4 @@
-"""``pubsub-perf bench``. Shell."""
+"""``pubsub-perf bench``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pubsub-perf compare``. Shell."""
+"""``pubsub-perf compare``."""
 
 from __future__ import annotations
 

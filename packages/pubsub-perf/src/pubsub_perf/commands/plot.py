@@ -1,4 +1,4 @@
-"""``pubsub-perf plot``. Shell."""
+"""``pubsub-perf plot``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pubsub-perf sweep``. Shell."""
+"""``pubsub-perf sweep``."""
 
 from __future__ import annotations
 

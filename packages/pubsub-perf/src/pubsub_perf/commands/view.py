@@ -1,4 +1,4 @@
-"""``pubsub-perf view``. Shell."""
+"""``pubsub-perf view``."""
 
 from __future__ import annotations
 

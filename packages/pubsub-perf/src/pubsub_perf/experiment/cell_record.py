@@ -1,5 +1,6 @@
-"""What a cell came to: counts, lateness, processors, fidelity; for ``cell.json``. Shell:
-reads the files that its roles left."""
+"""Counts, lateness, processors and fidelity of a cell, from the files that its roles left; for
+``cell.json``.
+"""
 
 from __future__ import annotations
 

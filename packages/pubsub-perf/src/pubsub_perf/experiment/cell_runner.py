@@ -1,6 +1,6 @@
-"""Running one cell: a system of roles on the hosts of one network. Shell.
+"""Runs one cell: a system of roles on the hosts of one network.
 
-The function `measure` reads as the experiment: broker, subscribers, publishers, wait
+The function `run_experiment` reads as the experiment: broker, subscribers, publishers, wait
 until all are attached to all, begin, wait for the files.
 """
 
@@ -68,7 +68,7 @@ def run_cell(
     try:
         say("building the network")
         with hosts:
-            measure(case, hosts, folder, logs, say, record, keys)
+            run_experiment(case, hosts, folder, logs, say, record, keys)
             say("taking the network down")
         record |= {"outcome": "ok", "reason": None}
     except (HostError, OSError) as error:
@@ -91,7 +91,7 @@ def prepare(folder: Path) -> Path:
     return folder / role_commands.LOGS
 
 
-def measure(
+def run_experiment(
     case: Case,
     hosts: Hosts,
     folder: Path,

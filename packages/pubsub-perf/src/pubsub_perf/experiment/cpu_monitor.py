@@ -1,4 +1,4 @@
-"""Watching how busy the processors are while a cell is measured. Shell.
+"""Monitors how busy the processors are while a cell is measured.
 
 Reads ``/proc``: pressure of the machine, and of each role how long its threads ran and
 waited for a processor. Idle percentages of ``/proc/stat`` are not used: tick based

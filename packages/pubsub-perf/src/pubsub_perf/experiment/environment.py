@@ -1,4 +1,4 @@
-"""What a cell ran on: versions, kernel, machine, and how busy it was. Shell."""
+"""The versions, kernel and machine that a cell ran on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Was it the network and the system that were measured, or a busy machine? Core.
+"""Judges whether the network and the system were measured, or a busy machine.
 
 All emulated hosts share one machine's processors. The more they wait for a processor,
 the more a latency is the scheduler's. Three figures of the measured span tell:

@@ -1,4 +1,4 @@
-"""Signals that end a sweep. Shell.
+"""Handles the signals that end a sweep.
 
 An exception that a signal handler raises is lost when the interpreter is just running
 something whose errors it ignores: a destructor, a weak reference's callback, what it calls

@@ -1,4 +1,4 @@
-"""Showing how a sweep goes, and its outcome. Shell: the terminal."""
+"""Shows on the terminal how a sweep proceeds, and its results."""
 
 from __future__ import annotations
 

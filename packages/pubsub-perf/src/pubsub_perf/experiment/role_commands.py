@@ -1,12 +1,14 @@
-"""The command lines of a cell's roles. Core."""
+"""The command lines of a cell's roles."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_perf.experiment.role_keys import RoleKeys
 from pubsub_perf.plan.cases import CLOCK, Case
+
+if TYPE_CHECKING:
+    from pubsub_perf.experiment.role_keys import RoleKeys
 
 # Folders in a cell's folder.
 EVENTS: Final = "events"

@@ -1,4 +1,4 @@
-"""The processes of one cell: started, watched, ended by handle. Shell."""
+"""Starts, watches and ends the processes of one cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep: its cells one after the other, resumable. Shell."""
+"""Runs a sweep: its cells one after the other, resumable."""
 
 from __future__ import annotations
 

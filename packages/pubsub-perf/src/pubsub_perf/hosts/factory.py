@@ -1,4 +1,4 @@
-"""Which kind of hosts to run on."""
+"""Chooses the kind of hosts to run on."""
 
 from __future__ import annotations
 

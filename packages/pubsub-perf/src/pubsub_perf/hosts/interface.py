@@ -1,4 +1,4 @@
-"""What a cell needs of the hosts it runs on."""
+"""What a cell needs of the hosts that it runs on."""
 
 from __future__ import annotations
 

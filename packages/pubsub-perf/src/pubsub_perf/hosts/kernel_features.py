@@ -1,4 +1,4 @@
-"""What this kernel can do for emulated networks. Shell."""
+"""Tells which features for emulated networks this kernel has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts that are Mininet hosts: real namespaces, links and switches. Shell.
+"""Hosts that are Mininet hosts: real namespaces, links and switches.
 
 To be used inside the namespaces of `pubsub_perf.hosts.namespaces`.
 """

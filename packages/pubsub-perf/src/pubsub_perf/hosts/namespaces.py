@@ -1,4 +1,4 @@
-"""Run this program again inside private namespaces. Shell.
+"""Runs this program again inside private namespaces.
 
 Mininet makes interfaces, bridges and processes that outlive a crash. In network, PID
 and mount namespaces of its own, the kernel removes them all when the first process

@@ -1,4 +1,4 @@
-"""What a sweep measures: a list of cases, made from axes. Core."""
+"""The cases that a sweep measures, made from axes."""
 
 from __future__ import annotations
 

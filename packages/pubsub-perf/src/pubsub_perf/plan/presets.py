@@ -1,4 +1,4 @@
-"""Sweeps that have a name: the option words they stand for. Values."""
+"""Sweeps that have a name, and the options that each stands for."""
 
 from __future__ import annotations
 

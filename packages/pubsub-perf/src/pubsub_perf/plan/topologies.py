@@ -1,4 +1,4 @@
-"""Networks as data: hosts, switches, links, and who sits where. Core.
+"""Networks as data: hosts, switches, links, and the placement of roles.
 
 Nothing here knows Mininet; `pubsub_perf.hosts` makes networks of these descriptions.
 """

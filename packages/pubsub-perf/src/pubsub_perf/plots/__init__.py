@@ -2,5 +2,5 @@
 
 `registry` lists the figures; each has a module of its own.
 
-Shell.
+Shell, except `host_latencies` and `network_layout`.
 """

@@ -1,4 +1,4 @@
-"""What each host of a cell did and saw: its role and its median latency. Core."""
+"""The role and the median latency of each host of a cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pubsub_perf.plan.topologies import Network, Placement
 from pubsub_perf.plots.network_layout import network_of
-from pubsub_perf.results import cell_file
+from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.summary_statistics import nearest_rank
 
@@ -48,7 +48,7 @@ def _views(
     summary: CellSummary, network: Network, place: Placement
 ) -> Iterator[HostLatency]:
     sent, received = _by_publisher(summary), _by_subscriber(summary)
-    addresses = cell_file.find(summary.cell.meta, "hosts", "publishers")
+    addresses = cell_fields.find(summary.cell.meta, "hosts", "publishers")
     known = addresses if isinstance(addresses, list) else []
     yield HostLatency(network.hosts[0], "broker", None)
     for number, host in enumerate(place.publishers):

@@ -1,4 +1,4 @@
-"""Where the nodes of a network are drawn. Core.
+"""Places the nodes of a network on a plane.
 
 A tree is drawn from its root down, or, with many hosts, from its root outwards; hosts of
 a single switch stand around it; a line of switches runs back and forth; a dumbbell's
@@ -15,8 +15,8 @@ from typing import Final, NewType
 
 from pubsub_perf.plan import topologies
 from pubsub_perf.plan.topologies import Network
-from pubsub_perf.results import cell_file
-from pubsub_perf.results.cell_file import Meta
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cell_fields import Meta
 
 _RADIAL_FROM: Final = 33
 # From a switch in a line to its host.
@@ -36,11 +36,11 @@ class Layout:
 
 def network_of(meta: Meta | None) -> Network | None:
     """The network that ``cell.json`` describes; None when it is none of ours."""
-    about = cell_file.section(meta, "topology")
-    hosts = cell_file.count(about, "hosts") or 0
-    depth = cell_file.count(about, "depth") or 0
-    fanout = cell_file.count(about, "fanout") or 0
-    kind = cell_file.text(about, "kind")
+    about = cell_fields.section(meta, "topology")
+    hosts = cell_fields.count(about, "hosts") or 0
+    depth = cell_fields.count(about, "depth") or 0
+    fanout = cell_fields.count(about, "fanout") or 0
+    kind = cell_fields.text(about, "kind")
     if not topologies.MIN_HOSTS <= hosts <= topologies.MAX_HOSTS:
         return None
     network: Network | None = None

@@ -24,7 +24,7 @@ from pubsub_perf.plots.host_markers import SWITCH, host_mark
 from pubsub_perf.plots.network_layout import Layout, layout
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import listed
-from pubsub_perf.results import cell_file
+from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_summary import CellSummary
 
 _MAX_MARK_PT: Final = 15.0
@@ -138,7 +138,7 @@ def _draw(ax: Axes, view: NetworkView, plan: Layout, norm: Normalize) -> None:
 
 
 def _links(ax: Axes, view: NetworkView, plan: Layout) -> None:
-    limited = cell_file.number(view.summary.cell.meta, "parameters", "bandwidth_mbit")
+    limited = cell_fields.number(view.summary.cell.meta, "parameters", "bandwidth_mbit")
     for shaped in (False, True):
         links = [link for link in view.network.links if link.shaped is shaped]
         thick = shaped and limited is not None and not all_shaped(view.network)
@@ -193,7 +193,7 @@ def _legend(view: NetworkView) -> list[Line2D]:
     count = len(view.network.switches)
     label = units.counted(count, "switch", "switches")
     handles.append(Line2D([], [], label=label, **SWITCH | {"markersize": 6}))
-    limited = cell_file.number(view.summary.cell.meta, "parameters", "bandwidth_mbit")
+    limited = cell_fields.number(view.summary.cell.meta, "parameters", "bandwidth_mbit")
     if limited is not None and not all_shaped(view.network):
         label = f"link of {limited:g} Mbit/s"
         handles.append(Line2D([], [], color=style.INK, linewidth=2.4, label=label))

@@ -1,4 +1,4 @@
 """The report of a sweep: content, figures, pages.
 
-Shell, except `svg_for_page`.
+Shell, except `content`, `finding_tables`, `findings` and `svg_for_page`.
 """

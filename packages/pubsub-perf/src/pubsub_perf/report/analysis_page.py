@@ -1,4 +1,4 @@
-"""The analysis of a folder as files: ``analysis.json``, ``.md`` and ``.html``. Shell."""
+"""Writes the analysis of a folder: ``analysis.json``, ``.md`` and ``.html``."""
 
 from __future__ import annotations
 

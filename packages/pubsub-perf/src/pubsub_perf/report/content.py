@@ -1,4 +1,4 @@
-"""What a report says, before it is laid out: tables and texts of a dataset. Core."""
+"""The tables and texts of a report, before they are laid out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
-from pubsub_perf.results import cell_file, summary_statistics
+from pubsub_perf.results import cell_fields, summary_statistics
 from pubsub_perf.results.cell_summary import CellSummary, sample_footnotes
-from pubsub_perf.results.dataset import Cell, printable
+from pubsub_perf.results.cells import Cell, printable
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
 # A fact with more different values than this is not listed in full.
@@ -138,7 +138,7 @@ def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
 
 def _row(summary: CellSummary, unit: Unit) -> ResultRow:
     cell, statistics = summary.cell, summary.statistics
-    pressure = cell_file.number(cell.meta, "cpu_pressure", "some_percent")
+    pressure = cell_fields.number(cell.meta, "cpu_pressure", "some_percent")
     outcome = cell.outcome
     if cell.fidelity and cell.fidelity != "ok":
         mark = "\N{WARNING SIGN} " if cell.degraded else ""
@@ -207,19 +207,21 @@ def _facts(cells: Sequence[Cell]) -> Iterator[Fact]:
     known = [meta for meta in metas if meta is not None]
     paths: dict[tuple[str, ...], None] = {("kernel",): None}
     for group in ("versions", "machine", "parameters", "hosts"):
-        sections = [cell_file.section(meta, group) for meta in known]
+        sections = [cell_fields.section(meta, group) for meta in known]
         names = sorted({n for part in sections for n in part if n not in _ROLES})
         paths |= dict.fromkeys((group, name) for name in names)
     for path in paths:
-        values = Counter(_text(cell_file.find(meta, *path)) for meta in known)
+        values = Counter(_text(cell_fields.find(meta, *path)) for meta in known)
         if set(values) - {_NOTHING}:
             name = ": ".join(path).replace("versions: ", "")
             yield Fact(printable(name), _spread(values))
-    started = sorted(filter(None, (cell_file.text(meta, "started") for meta in known)))
+    started = sorted(
+        filter(None, (cell_fields.text(meta, "started") for meta in known))
+    )
     if started:
         span = started[:1] if started[0] == started[-1] else [started[0], started[-1]]
         yield Fact("started", printable(" to ".join(span)))
-    durations = [cell_file.number(meta, "duration_s") for meta in every]
+    durations = [cell_fields.number(meta, "duration_s") for meta in every]
     total_s = sum(value for value in durations if value is not None)
     if total_s:
         yield Fact("duration of all cells", f"{total_s:,.1f} s")
@@ -245,7 +247,7 @@ def _spread(values: Counter[str]) -> str:
 
 def _commands(cell: Cell) -> CellCommands | None:
     lines = []
-    for role, variables in cell_file.section(cell.meta, "commands").items():
+    for role, variables in cell_fields.section(cell.meta, "commands").items():
         if isinstance(variables, list):
             lines.append((printable(role), printable(shlex.join(map(str, variables)))))
         elif isinstance(variables, str):

@@ -1,4 +1,4 @@
-"""The figures of a report: drawn, written as files, and made ready for the page."""
+"""Draws the figures of a report, writes them as files, and makes them ready for the page."""
 
 from __future__ import annotations
 

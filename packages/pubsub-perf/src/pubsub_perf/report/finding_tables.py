@@ -1,4 +1,4 @@
-"""Tables of an analysis, as text. Core."""
+"""Tables of an analysis, as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import Analysis, CellResult, Estimate
-from pubsub_perf.results.run import printable
+from pubsub_perf.results.cells import printable
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
 

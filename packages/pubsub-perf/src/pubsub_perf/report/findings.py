@@ -1,4 +1,4 @@
-"""What a report says of an analysis: verdicts and tables, as text. Core."""
+"""Verdicts and tables of an analysis, as text for a report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import Analysis, Estimate, Part, PatternResult
+from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.report.finding_tables import (
     Table,
     growth_table,
@@ -16,7 +17,7 @@ from pubsub_perf.report.finding_tables import (
     queue_table,
     run_table,
 )
-from pubsub_perf.results.dataset import MODELS, printable
+from pubsub_perf.results.cells import printable
 
 MARKS: Final = {
     "supported": "\N{CHECK MARK}",

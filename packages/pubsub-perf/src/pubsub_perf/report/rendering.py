@@ -1,4 +1,4 @@
-"""The templates of pages and Markdown files. Shell (reads them from the package)."""
+"""Renders the templates of pages and Markdown files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a folder with a report is shown over HTTP. Shell (reads files).
+"""The files of a report that are served over HTTP.
 
 Only names that `plot` and `analyze` give to what they write lead to a file, and only if
 that lies in the folder; so nothing else of the folder, or of the machine, is shown.

@@ -1,4 +1,4 @@
-"""A figure's SVG made ready for a page: small, and in the page's colours. Core.
+"""Makes a figure's SVG ready for a page: small, and in the page's colours.
 
 matplotlib writes each style in full at each element, six decimals and a name for every
 group. Here styles become classes, numbers are rounded to what a screen can show, names

@@ -1,4 +1,4 @@
-"""The report of a sweep folder: figures, Markdown and one HTML page. Shell."""
+"""Writes the report of a sweep folder: figures, Markdown and one HTML page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pubsub_perf.report.content import ReportContent, compose
 from pubsub_perf.report.figures import FigureWriter
 from pubsub_perf.report.findings import find
 from pubsub_perf.report.rendering import render
-from pubsub_perf.results.cell_summary import summary_of
-from pubsub_perf.results.dataset import Dataset, printable, read_dataset
+from pubsub_perf.results.cells import Dataset, printable
+from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.summarise_cell import summary_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
 """Reads a sweep folder: cells, latencies, event details.
 
-Shell, except `summary_statistics`.
+Shell, except `cell_fields`, `cell_summary`, `cells`, `pair_latencies`, `publisher_lateness`
+and `summary_statistics`.
 """

@@ -1,21 +1,18 @@
-"""``cell.json``: what ran in one cell. Shell (reads the file); the rest is values.
+"""Reads ``cell.json``, which says what ran in one cell.
 
-Every field is optional, and one of a wrong type counts as missing: a report must not
-fail on an older or a damaged file.
+A report must not fail on an older or a damaged file: what is wrong with it is told.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from pubsub_perf.results.cell_fields import Meta
+
 NAME: Final = "cell.json"
 FORMAT: Final = 1
-
-Meta = Mapping[str, object]
 
 
 def read_cell_file(path: Path) -> tuple[Meta | None, str | None]:
@@ -34,51 +31,3 @@ def read_cell_file(path: Path) -> tuple[Meta | None, str | None]:
         known = f"is of format {content.get('format')!r}, not {FORMAT}"
         return content, f"{known}: read as far as understood"
     return content, None
-
-
-def find(meta: Meta | None, *path: str) -> object:
-    """The value below these keys; None when there is none."""
-    value: object = meta
-    for key in path:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
-
-
-def section(meta: Meta | None, *path: str) -> Meta:
-    """The object below these keys; empty when there is none."""
-    value = find(meta, *path)
-    return value if isinstance(value, Mapping) else {}
-
-
-def text(meta: Meta | None, *path: str) -> str | None:
-    """The text below these keys, unless it is blank."""
-    value = find(meta, *path)
-    return value if isinstance(value, str) and value.strip() else None
-
-
-def count(meta: Meta | None, *path: str) -> int | None:
-    """The whole number of 0 or more below these keys."""
-    value = find(meta, *path)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return None
-    return value
-
-
-def number(meta: Meta | None, *path: str) -> float | None:
-    """The finite number below these keys."""
-    value = find(meta, *path)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        as_float = float(value)
-    except OverflowError:
-        return None
-    return as_float if math.isfinite(as_float) else None
-
-
-def size(meta: Meta | None, *path: str) -> int | None:
-    """How many elements the list below these keys has."""
-    value = find(meta, *path)
-    return len(value) if isinstance(value, list) else None

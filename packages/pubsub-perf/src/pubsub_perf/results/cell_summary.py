@@ -1,21 +1,17 @@
-"""A cell together with what was computed from its samples. Shell (reads files)."""
+"""A cell together with what was computed from its samples."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pubsub_perf import units
-from pubsub_perf.results import cell_file
-from pubsub_perf.results.dataset import Cell
-from pubsub_perf.results.latency_file_reader import SubscriberData
-from pubsub_perf.results.run import Run
-from pubsub_perf.results.summary_statistics import SummaryStatistics, statistics_of
-from pubsub_perf.results.warmup import NO_RULE, Steady, steady
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cells import NO_RULE, Cell, SubscriberData
+from pubsub_perf.results.summary_statistics import SummaryStatistics
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -35,12 +31,12 @@ class CellSummary:
     @property
     def load(self) -> str:
         """What was sent, for people; empty when nobody wrote it down."""
-        parameters = cell_file.section(self.cell.meta, "parameters")
-        events = cell_file.count(parameters, "events")
-        interval = cell_file.number(parameters, "interval_s")
-        payload = cell_file.count(parameters, "payload_bytes")
-        bandwidth = cell_file.number(parameters, "bandwidth_mbit")
-        delay = cell_file.number(parameters, "delay_ms")
+        parameters = cell_fields.section(self.cell.meta, "parameters")
+        events = cell_fields.count(parameters, "events")
+        interval = cell_fields.number(parameters, "interval_s")
+        payload = cell_fields.count(parameters, "payload_bytes")
+        bandwidth = cell_fields.number(parameters, "bandwidth_mbit")
+        delay = cell_fields.number(parameters, "delay_ms")
         parts = []
         if events is not None:
             sent = units.counted(events, "event", "events")
@@ -55,37 +51,6 @@ class CellSummary:
         if parameters.get("secure") is True:
             parts.append("secure")
         return ", ".join(parts)
-
-
-def summary_of(cell: Cell) -> CellSummary:
-    """Sort and summarise the samples of one cell, all runs together, without warm-up."""
-    runs = [steady(run) for run in cell.pooled]
-    files = [_without_warmup(r, s) for r, s in zip(cell.pooled, runs, strict=True)]
-    latencies = [run.latencies for run in runs] or [cell.latencies]
-    ordered = np.sort(np.concatenate(latencies))
-    rules = dict.fromkeys(run.rule for run in runs if run.rule != NO_RULE)
-    return CellSummary(
-        cell,
-        ordered,
-        statistics_of(ordered, expected=cell.expected, lost=cell.lost),
-        warmup=sum(run.left_out for run in runs),
-        warmup_rule="; ".join(rules) or NO_RULE,
-        warmup_notes=tuple(dict.fromkeys(run.note for run in runs if run.note)),
-        files=tuple(itertools.chain(*files)) if runs else cell.files,
-    )
-
-
-def _without_warmup(run: Run, left: Steady) -> Iterator[SubscriberData]:
-    if not left.kept:
-        yield from run.files
-        return
-    for file, kept in zip(run.files, left.kept, strict=True):
-        yield dataclasses.replace(
-            file,
-            latencies=file.latencies[kept],
-            stream_of=file.stream_of[kept],
-            row_of=file.row_of[kept],
-        )
 
 
 def sample_footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:

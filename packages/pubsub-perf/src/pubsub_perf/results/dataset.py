@@ -1,4 +1,4 @@
-"""A sweep folder, read back: cells, their runs and samples. Shell (reads files).
+"""Reads a sweep folder: cells, their runs and samples.
 
 ``DIR/data/<centralized|decentralized>/<network>/subscriber-<index>.csv`` with
 ``cell.json`` beside. Further runs of a cell are in ``run-<r>`` folders in its folder.
@@ -16,92 +16,30 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pubsub_common.errors import ConfigError
 from pubsub_perf.plan.cases import MODELS
-from pubsub_perf.results import cell_file
-from pubsub_perf.results.cell_file import Meta
-from pubsub_perf.results.latency_file_reader import SubscriberData
-from pubsub_perf.results.run import (
-    DEGRADED,
+from pubsub_perf.results import cell_fields, cell_file
+from pubsub_perf.results.cells import (
     FAILED,
-    UNKNOWN_MODEL,
+    Cell,
+    Dataset,
     Run,
-    labels_of,
     printable,
+    runs_to_pool,
+)
+from pubsub_perf.results.run_reader import (
+    labels_of,
     read_run,
     run_number,
-    runs_to_pool,
     total,
     why_worst,
     worst_of,
 )
 
-__all__ = ["MODELS", "UNKNOWN_MODEL", "Cell", "Dataset", "printable", "read_dataset"]
-
 # DIR/<repetition>/data/<model>/<network>, and no deeper: someone may point at "/".
 _MAX_DEPTH: Final = 4
 _HOSTS: Final = re.compile(r"-(\d{1,6})hosts?\b")
 _SIZE: Final = re.compile(r"(-d\d+f\d+)?-\d+hosts?.*$")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Cell:
-    """One model on one network. Files, counts and verdict are those of all runs that
-    did not fail, taken together (of all runs, where every one failed); ``files`` are
-    ordered by run and subscriber index, and ``meta`` is the first run's. None means
-    that nobody counted it. ``kind`` is the network's kind, such as ``tree``."""
-
-    folder: Path
-    model: str
-    network: str
-    kind: str
-    hosts: int | None
-    publishers: int | None
-    subscribers: int
-    meta: Meta | None
-    files: tuple[SubscriberData, ...]
-    expected: int | None
-    received: int
-    lost: int | None
-    outcome: str
-    reason: str | None
-    fidelity: str | None
-    fidelity_reason: str | None
-    runs: tuple[Run, ...] = ()
-
-    @property
-    def pooled(self) -> tuple[Run, ...]:
-        """The runs whose files and counts the cell has."""
-        return runs_to_pool(self.runs)
-
-    @property
-    def latencies(self) -> NDArray[np.float64]:
-        """The samples of all subscribers in seconds, one file after the other, warm-up
-        included."""
-        if not self.files:
-            return np.empty(0)
-        return np.concatenate([file.latencies for file in self.files])
-
-    @property
-    def failed(self) -> bool:
-        return self.outcome == FAILED
-
-    @property
-    def degraded(self) -> bool:
-        """The emulation could not keep up, so latencies say more about the machine."""
-        return self.fidelity in DEGRADED
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Dataset:
-    """All cells of a folder, by hosts, network and model; and what is wrong."""
-
-    folder: Path
-    cells: tuple[Cell, ...]
-    problems: tuple[str, ...]
 
 
 def read_dataset(folder: Path, purpose: str = "plot") -> Dataset:
@@ -194,16 +132,18 @@ def _cell(folder: Path, runs: Sequence[Run]) -> Cell:
     meta = next((run.meta for run in pooled if run.meta is not None), None)
     model, network = labels_of(folder, meta)
     in_name = _HOSTS.search(network)
-    hosts = cell_file.count(meta, "topology", "hosts")
+    hosts = cell_fields.count(meta, "topology", "hosts")
     senders = {publisher for file in files for publisher in file.publishers}
     worst = worst_of(pooled)
     return Cell(
         folder=folder,
         model=model,
         network=network,
-        kind=printable(cell_file.text(meta, "topology", "kind") or _kind(network)),
+        kind=printable(cell_fields.text(meta, "topology", "kind") or _kind(network)),
         hosts=hosts or (int(in_name[1]) if in_name else None),
-        publishers=cell_file.size(meta, "hosts", "publishers") or len(senders) or None,
+        publishers=cell_fields.size(meta, "hosts", "publishers")
+        or len(senders)
+        or None,
         subscribers=max(run.subscribers for run in pooled),
         meta=meta,
         files=files,
@@ -232,7 +172,7 @@ def _contradictions(cell: Cell) -> Iterator[str]:
             if run.outcome == FAILED:
                 why = run.reason or "no reason recorded"
                 yield f"run {run.number} failed and is left out: {printable(why)}"
-    networks = {cell_file.text(run.meta, "network") for run in cell.runs} - {None}
+    networks = {cell_fields.text(run.meta, "network") for run in cell.runs} - {None}
     if len(networks) > 1:
         yield f"its runs are of {len(networks)} different networks"
 

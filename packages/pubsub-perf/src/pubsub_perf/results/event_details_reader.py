@@ -1,4 +1,4 @@
-"""Per-event details of one run: ``events/subscriber-<i>.csv.gz``, read back. Shell.
+"""Reads the details of every event of one run: ``events/subscriber-<i>.csv.gz``.
 
 Columns publisher, topic, session, sequence, published_ns, received_ns; a row for each
 event, in order of receipt. Cells may lack these files; then nothing here is known.

@@ -1,4 +1,4 @@
-"""One subscriber's latency file, read back. Shell.
+"""Reads one subscriber's latency file.
 
 Written by `pubsub_common.measurement.latency_file`, or by others: the header may be missing or name
 other columns; the third column is seconds in any case. No row is dropped in silence:
@@ -8,100 +8,21 @@ a row without a number is counted by its fault.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Fault = Literal["blank row", "row without latency", "NaN", "infinity", "broken row"]
+from pubsub_perf.results.cells import Fault, Faults, SubscriberData
 
-_PLURAL: Final[dict[Fault, str]] = {
-    "blank row": "blank rows",
-    "row without latency": "rows without latency",
-    "NaN": "NaNs",
-    "infinity": "infinities",
-    "broken row": "broken rows",
-}
 # No clock fault reaches this far (30,000 years); larger numbers are garbage, and axes
 # cannot be drawn for them.
 _MAX_S: Final = 1e12
 _INDEXED: Final = re.compile(r"subscriber-(\d{1,9})")
 _ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+|:\d+$|^\d+$")
-_OTHER_UNIT: Final = re.compile(
-    r"(?:^|[^a-z])(ms|us|\u00b5s|\u03bcs|ns|milli\w*|micro\w*|nano\w*)\b"
-)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Faults:
-    """Rows of one file that are no latency: how many, and where the first one is."""
-
-    fault: Fault
-    rows: int
-    first_line: int
-
-    def __str__(self) -> str:
-        if self.rows == 1:
-            return f"1 {self.fault} (line {self.first_line})"
-        return f"{self.rows} {_PLURAL[self.fault]} (first in line {self.first_line})"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class SubscriberData:
-    """What one subscriber received. ``latencies`` are seconds in order of receipt,
-    all finite, values of 0 or less included. ``index`` is None when the file is not
-    named ``subscriber-<index>``. ``stream_of`` tells for each latency which of the
-    ``streams`` (publisher, topic) it is of, and ``row_of`` which row of the file it is
-    in, header and blank rows not counted; both may be empty where nobody asks."""
-
-    name: str
-    index: int | None
-    publishers: tuple[str, ...]
-    topics: tuple[str, ...]
-    latencies: NDArray[np.float64]
-    faults: tuple[Faults, ...] = ()
-    header: tuple[str, ...] | None = None
-    unreadable: str | None = None
-    streams: tuple[tuple[str, str], ...] = ()
-    stream_of: NDArray[np.int32] = dataclasses.field(
-        default_factory=lambda: np.empty(0, dtype=np.int32)
-    )
-    row_of: NDArray[np.int64] = dataclasses.field(
-        default_factory=lambda: np.empty(0, dtype=np.int64)
-    )
-
-    @property
-    def rows(self) -> int:
-        """Events in the file: rows with or without a usable latency, not blank ones."""
-        unusable = sum(f.rows for f in self.faults if f.fault != "blank row")
-        return len(self.latencies) + unusable
-
-    @property
-    def not_positive(self) -> int:
-        """Latencies of 0 or less: the sign of a clock fault."""
-        return int(np.count_nonzero(self.latencies <= 0))
-
-    def problems(self) -> list[str]:
-        """What a reader of the statistics must know about this file."""
-        found = []
-        if self.unreadable is not None:
-            found.append(f"cannot be read to its end: {self.unreadable}")
-        elif not self.rows:
-            found.append("holds no events")
-        if self.faults:
-            kinds = ", ".join(map(str, self.faults))
-            found.append(f"{kinds}: kept out of the statistics")
-        if self.not_positive:
-            values = "value" if self.not_positive == 1 else "values"
-            found.append(f"{self.not_positive} {values} of 0 s or less: kept")
-        if self.header and len(self.header) > 2 and _OTHER_UNIT.search(self.header[2]):
-            found.append(f"column {self.header[2]!r} is taken as seconds")
-        return found
 
 
 def is_data_name(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Median latency of every publisher to every subscriber of one cell. Core."""
+"""Median latency of every publisher to every subscriber of one cell."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_perf.results import cell_file
-from pubsub_perf.results.cell_file import Meta
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cell_summary import CellSummary
-from pubsub_perf.results.dataset import printable
-from pubsub_perf.results.latency_file_reader import SubscriberData
+from pubsub_perf.results.cells import SubscriberData, printable
 from pubsub_perf.results.summary_statistics import nearest_rank
 
 # More are no publishers: somebody numbered their events in the first column.
@@ -90,10 +89,13 @@ def _natural(address: str) -> list[tuple[int, str]]:
 
 def _hosts(meta: Meta | None) -> Mapping[str, str]:
     """The names of the publishers' hosts, by address with and without port."""
-    listed = cell_file.find(meta, "publishers")
+    listed = cell_fields.find(meta, "publishers")
     hosts: dict[str, str] = {}
     for item in listed if isinstance(listed, list) else []:
-        address, host = cell_file.text(item, "address"), cell_file.text(item, "host")
+        address, host = (
+            cell_fields.text(item, "address"),
+            cell_fields.text(item, "host"),
+        )
         if address and host:
             hosts |= {address: host, _without_port(address): host}
     return hosts
@@ -103,10 +105,10 @@ def _name(key: tuple[bool, int, str], meta: Meta | None) -> str:
     unnumbered, index, name = key
     if unnumbered:
         return printable(name)
-    listed = cell_file.find(meta, "subscribers")
+    listed = cell_fields.find(meta, "subscribers")
     for item in listed if isinstance(listed, list) else []:
-        if cell_file.count(item, "index") == index and cell_file.text(item, "host"):
-            return printable(str(cell_file.text(item, "host")))
+        if cell_fields.count(item, "index") == index and cell_fields.text(item, "host"):
+            return printable(str(cell_fields.text(item, "host")))
     return str(index)
 
 

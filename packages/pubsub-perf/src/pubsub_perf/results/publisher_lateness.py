@@ -1,4 +1,4 @@
-"""How late publishers were against their own schedule, from ``cell.json``. Core."""
+"""How late publishers were against their own schedule, from ``cell.json``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import dataclasses
 import statistics
 from collections.abc import Iterable
 
-from pubsub_perf.results import cell_file
-from pubsub_perf.results.dataset import Cell
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cells import Cell
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def lateness_of(cells: Iterable[Cell]) -> list[Lateness]:
     for cell in cells:
         metas = [run.meta for run in cell.pooled] or [cell.meta]
         parts = [
-            [cell_file.number(meta, "lateness_us", name) for meta in metas]
+            [cell_fields.number(meta, "lateness_us", name) for meta in metas]
             for name in ("p50", "p99", "max")
         ]
         p50, p99, largest = ([v / 1e6 for v in p if v is not None] for p in parts)

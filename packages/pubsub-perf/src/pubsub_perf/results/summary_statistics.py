@@ -1,4 +1,4 @@
-"""Summary of one cell's raw samples. Core.
+"""Statistics of one cell's raw samples.
 
 Percentiles are nearest rank: the smallest sample that at least p % of the samples do
 not exceed. Each is a value that was measured, never one between two; subscribers use

@@ -1,4 +1,4 @@
-"""The run of a cell whose events can be shown over time. Shell (reads details)."""
+"""Selects the run of a cell whose events can be shown over time, and reads them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_perf.results import cell_file
+from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_summary import CellSummary
+from pubsub_perf.results.cells import Run
 from pubsub_perf.results.event_details_reader import Details, read_details
-from pubsub_perf.results.run import Run
 from pubsub_perf.results.warmup import steady
 
 
@@ -51,9 +51,9 @@ def read_series(summary: CellSummary) -> tuple[Series | None, tuple[str, ...]]:
 
 
 def _warmup(summary: CellSummary, run: Run, details: Details) -> NDArray[np.bool_]:
-    fixed = cell_file.count(run.meta, "warmup", "events")
+    fixed = cell_fields.count(run.meta, "warmup", "events")
     if not summary.warmup:
         return np.zeros(len(details.sequence), dtype=np.bool_)
-    if cell_file.text(run.meta, "warmup", "rule") == "fixed" and fixed is not None:
+    if cell_fields.text(run.meta, "warmup", "rule") == "fixed" and fixed is not None:
         return np.asarray(details.sequence < fixed)
     return np.arange(len(details.sequence)) < steady(run).left_out

@@ -1,5 +1,4 @@
-"""Which events of a run are warm-up, and what is left. Shell (reads the details files);
-`mser5` is core.
+"""Decides which events of a run are warm-up, and leaves them out.
 
 The rule is named in ``cell.json``; nothing is ever removed from the files:
 
@@ -20,11 +19,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_perf.results import cell_file, event_details_reader
-from pubsub_perf.results.latency_file_reader import SubscriberData
-from pubsub_perf.results.run import Run
+from pubsub_perf.results import cell_fields, event_details_reader
+from pubsub_perf.results.cells import NO_RULE, Run, SubscriberData
 
-NO_RULE: Final = "none"
 _BATCH: Final = 5
 # A mean of fewer batches than this is too good to be true: MSER's known weakness.
 _MIN_REST: Final = 5
@@ -57,8 +54,8 @@ class Cut:
 def steady(run: Run) -> Steady:
     """The run's latencies without its warm-up, one file after the other."""
     every = [file.latencies for file in run.files]
-    rule = cell_file.text(run.meta, "warmup", "rule") or NO_RULE
-    first = cell_file.count(run.meta, "warmup", "events") or 0
+    rule = cell_fields.text(run.meta, "warmup", "rule") or NO_RULE
+    first = cell_fields.count(run.meta, "warmup", "events") or 0
     if rule == NO_RULE or (rule == "fixed" and not first):
         return Steady(_joined(every), 0, NO_RULE)
     named = f"first {first} of each stream" if rule == "fixed" else rule

@@ -1,4 +1,4 @@
-"""Growth laws of all series of a sweep: each model on each kind of network. Core."""
+"""Growth of latency with hosts for each model on each kind of network."""
 
 from __future__ import annotations
 

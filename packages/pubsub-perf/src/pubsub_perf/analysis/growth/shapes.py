@@ -1,4 +1,4 @@
-"""The shape of growth: which law of latency against hosts the runs speak for. Core.
+"""Finds the shape of growth: the formula of latency against hosts that fits the runs best.
 
 Theory of operation. A shape is ``a + b g(n)``, with a >= 0 (latency of no hosts) and
 b >= 0; what is fitted are the centres of the runs' medians of each cell, by least

@@ -1,4 +1,4 @@
-"""The seed's five patterns, decided by data. Core.
+"""Decides the seed's five patterns from the data.
 
 1. The latency with direct dissemination is in general smaller.
 2. With centralized dissemination there are extra large latencies.

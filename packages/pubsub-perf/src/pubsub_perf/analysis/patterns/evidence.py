@@ -1,4 +1,4 @@
-"""What patterns are decided from, and the form their results take. Core."""
+"""The data that patterns are decided from, and the form of their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patterns 3 to 5: latency and the number of hosts. Core."""
+"""Decides patterns 3 to 5: latency and the number of hosts."""
 
 from __future__ import annotations
 

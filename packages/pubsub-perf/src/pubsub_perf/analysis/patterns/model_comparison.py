@@ -1,4 +1,4 @@
-"""Patterns 1 and 2: the two models on the same networks. Core."""
+"""Decides patterns 1 and 2: the two models on the same networks."""
 
 from __future__ import annotations
 

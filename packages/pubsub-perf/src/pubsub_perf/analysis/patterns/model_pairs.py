@@ -1,4 +1,4 @@
-"""Centralized against decentralized on the same network, under the same load. Core."""
+"""Pairs of a centralized and a decentralized cell of the same network and load."""
 
 from __future__ import annotations
 

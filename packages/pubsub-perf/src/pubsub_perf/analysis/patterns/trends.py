@@ -1,4 +1,4 @@
-"""How latency changes with the number of hosts, over all sizes at once. Core.
+"""Estimates how latency changes with the number of hosts, over all sizes at once.
 
 The logarithm of a cell's centre (Hodges and Lehmann, of its runs' medians) is regressed
 on the logarithm to base 2 of its hosts, with one slope for all kinds of networks and a

@@ -1,4 +1,4 @@
 """Predicts latency from a queueing model of the broker.
 
-Core, except `broker_load` and `prediction`.
+Core.
 """

@@ -1,4 +1,4 @@
-"""What one centralized cell's broker had to do, and what that cost. Core."""
+"""The work of one centralized cell's broker, and what it cost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pubsub_perf.analysis.queueing.stations import Load
-from pubsub_perf.results import cell_file
-from pubsub_perf.results.cell_file import Meta
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cell_fields import Meta
 
 Floats = NDArray[np.float64]
 
@@ -66,8 +66,8 @@ def broker_load(
     known = [meta for meta in known if _positive(meta, "broker", "deliveries")]
     if not known:
         return None
-    events = np.array([cell_file.number(m, "broker", "events") for m in known], float)
-    deliveries = [cell_file.number(m, "broker", "deliveries") or 0.0 for m in known]
+    events = np.array([cell_fields.number(m, "broker", "events") for m in known], float)
+    deliveries = [cell_fields.number(m, "broker", "deliveries") or 0.0 for m in known]
     rate = _rate(known[0], float(events.mean()))
     if rate is None:
         return None
@@ -77,7 +77,7 @@ def broker_load(
         hosts=hosts,
         events_per_s=rate,
         fanout=sum(deliveries) / float(events.sum()),
-        topics=cell_file.count(known[0], "parameters", "topics") or 1,
+        topics=cell_fields.count(known[0], "parameters", "topics") or 1,
         interval_s=_positive(known[0], "parameters", "interval_s"),
         bandwidth_mbit=_positive(known[0], "parameters", "bandwidth_mbit"),
         cpu_s=_per_event(known, "cpu_s", events),
@@ -91,7 +91,7 @@ def broker_load(
 
 def _rate(meta: Meta, events: float) -> float | None:
     """Events a second: as planned, else as counted."""
-    publishers = cell_file.size(meta, "hosts", "publishers") or 0
+    publishers = cell_fields.size(meta, "hosts", "publishers") or 0
     interval_s = _positive(meta, "parameters", "interval_s")
     if publishers and interval_s:
         return publishers / interval_s
@@ -113,5 +113,5 @@ def _per_event(metas: Sequence[Meta], field: str, events: Floats) -> Floats:
 
 
 def _positive(meta: Meta, *path: str) -> float | None:
-    value = cell_file.number(meta, *path)
+    value = cell_fields.number(meta, *path)
     return value if value is not None and value > 0 else None

@@ -1,4 +1,4 @@
-"""What the broker's stations say of other numbers of hosts. Core."""
+"""Predicts from the broker's stations how it does with other numbers of hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queueing view: predictions of a queue for every centralized cell. Core."""
+"""Predicts the latency of every centralized cell from a queueing model."""
 
 from __future__ import annotations
 

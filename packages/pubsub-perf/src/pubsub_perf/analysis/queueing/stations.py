@@ -1,4 +1,4 @@
-"""The broker's two stations, its processor and its link, as queues with batches. Core.
+"""The broker's two stations, its processor and its link, as queues with batches.
 
 One event makes F deliveries, so a station serves it in B = e + d F seconds: e for the
 event, d for each delivery (Menth and Henjes, ICDCS 2006, describe a broker so). With

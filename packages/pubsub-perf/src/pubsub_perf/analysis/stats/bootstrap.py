@@ -1,4 +1,4 @@
-"""Intervals by bootstrap over runs. Core.
+"""Intervals by bootstrap over runs.
 
 Theory of operation. Events of one run are not independent of each other, and two runs
 of one cell differ more than their events do. So the sampling unit is the run: a

@@ -1,4 +1,4 @@
-"""How much one group of runs differs from another, and how sure that is. Core.
+"""Measures how much one group of runs differs from another, and how sure that is.
 
 Functions of samples work along the last axis, so that thousands of bootstrap samples
 are computed at once.

@@ -1,4 +1,4 @@
-"""Least squares of two terms with coefficients that are not negative. Core.
+"""Least squares of two terms with coefficients that are not negative.
 
 Closed form (the solution is the free one, or lies on one of the two axes), so that
 thousands of fits are one operation on arrays.

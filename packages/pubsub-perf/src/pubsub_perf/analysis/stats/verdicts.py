@@ -1,4 +1,4 @@
-"""From intervals to verdicts. Core.
+"""Turns intervals into verdicts.
 
 Every effect is a ratio that is above 1 where a claim is true. A claim is supported when
 the whole interval lies above 1, contradicted when the whole interval lies below

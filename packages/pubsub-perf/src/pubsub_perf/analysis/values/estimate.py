@@ -1,4 +1,4 @@
-"""A number with its interval, and a point of a curve. Values."""
+"""A number with its interval, and a point of a curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The centralized broker as a queue: what was found. Values."""
+"""Results of the queueing model of the centralized broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an analysis found, as values, and as JSON. Values.
+"""Results of an analysis, as values and as JSON.
 
 Latencies are seconds. A cell is named ``<model>/<network>``. Where an `Estimate` has no
 ``low`` and ``high``, no interval could be given.

@@ -1,4 +1,4 @@
-"""What verdicts are computed from: a few numbers a run. Core."""
+"""A few numbers for each run, from which verdicts are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates and verdicts in words. Core."""
+"""Estimates and verdicts in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
 """What a benchmark process is asked to do, and what it measured.
 
-Shell, except `job`.
+Shell, except `job` and `scenario`.
 """

@@ -1,4 +1,4 @@
-"""What one process of a benchmark run does, and what it found. Core."""
+"""The work of one process of a benchmark run, and its result."""
 
 from __future__ import annotations
 

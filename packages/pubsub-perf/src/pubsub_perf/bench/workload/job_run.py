@@ -1,4 +1,4 @@
-"""The work of one process of a benchmark run: its clocks, its pace, its barrier. Shell."""
+"""Does the work of one process of a benchmark run: its clocks, its pace, its barrier."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pubsub_perf.results.dataset import Cell, read_dataset
+from pubsub_perf.results.cells import Cell
+from pubsub_perf.results.dataset import read_dataset
 
 ROW = "10.0.0.2:5556,A,0.0005\n"
 NETWORK = "tree-d2f2-4hosts"

@@ -1,12 +1,10 @@
-"""One run of a cell, read back from its folder: samples, counts and verdicts. Shell
-(reads files).
+"""Reads one run of a cell from its folder: samples, counts and verdicts.
 
 Run 1 is in the cell's folder, run r in ``run-<r>`` below it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,53 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_perf.plan.cases import MODELS
-from pubsub_perf.results import cell_file
-from pubsub_perf.results.cell_file import Meta
-from pubsub_perf.results.latency_file_reader import (
+from pubsub_perf.results import cell_fields, cell_file
+from pubsub_perf.results.cell_fields import Meta
+from pubsub_perf.results.cells import (
+    DEGRADED,
+    UNKNOWN_MODEL,
+    Run,
     SubscriberData,
-    is_data_name,
-    read_latencies,
+    printable,
 )
+from pubsub_perf.results.latency_file_reader import is_data_name, read_latencies
 
-UNKNOWN_MODEL: Final = "data"
-FAILED: Final = "failed"
-DEGRADED: Final = ("strained", "saturated")
 _NAME: Final = re.compile(r"run-([1-9]\d{0,5})")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """What one run left. ``files`` are ordered by subscriber index. None means that
-    nobody counted it."""
-
-    folder: Path
-    number: int
-    meta: Meta | None
-    files: tuple[SubscriberData, ...]
-    expected: int | None
-    received: int
-    lost: int | None
-    outcome: str
-    reason: str | None
-    fidelity: str | None
-    fidelity_reason: str | None
-
-    @property
-    def subscribers(self) -> int:
-        return (
-            cell_file.size(self.meta, "hosts", "subscribers")
-            or cell_file.size(self.meta, "subscribers")
-            or len(self.files)
-        )
-
-    @property
-    def failed(self) -> bool:
-        return self.outcome == FAILED
-
-    @property
-    def degraded(self) -> bool:
-        """The emulation could not keep up, so latencies say more about the machine."""
-        return self.fidelity in DEGRADED
 
 
 def labels_of(folder: Path, meta: Meta | None) -> tuple[str, str]:
@@ -73,13 +36,8 @@ def labels_of(folder: Path, meta: Meta | None) -> tuple[str, str]:
     network = printable(folder.name) or UNKNOWN_MODEL
     if folder.parent.name in MODELS:
         return folder.parent.name, network
-    named = cell_file.text(meta, "model")
+    named = cell_fields.text(meta, "model")
     return named if named in MODELS else UNKNOWN_MODEL, network
-
-
-def runs_to_pool(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The runs that did not fail; all, where every one failed."""
-    return tuple(run for run in runs if not run.failed) or tuple(runs)
 
 
 def total(counts: Sequence[int | None]) -> int | None:
@@ -112,11 +70,6 @@ def run_number(folder: Path) -> int | None:
     """The r of a folder named ``run-<r>``."""
     match = _NAME.fullmatch(folder.name)
     return int(match[1]) if match else None
-
-
-def printable(text: str) -> str:
-    """``text`` on one line that any output can take."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def read_run(
@@ -155,27 +108,27 @@ def _files(
 
 
 def _run(folder: Path, meta: Meta | None, files: tuple[SubscriberData, ...]) -> Run:
-    received = cell_file.count(meta, "received")
+    received = cell_fields.count(meta, "received")
     if received is None:
         received = sum(file.rows for file in files)
-    expected = cell_file.count(meta, "expected")
-    lost = cell_file.count(meta, "lost")
+    expected = cell_fields.count(meta, "expected")
+    lost = cell_fields.count(meta, "lost")
     if lost is None and expected is not None:
         lost = max(0, expected - received)
-    fidelity = cell_file.text(meta, "fidelity", "verdict")
-    fidelity = fidelity or cell_file.text(meta, "fidelity")
+    fidelity = cell_fields.text(meta, "fidelity", "verdict")
+    fidelity = fidelity or cell_fields.text(meta, "fidelity")
     return Run(
         folder=folder,
-        number=run_number(folder) or cell_file.count(meta, "run") or 1,
+        number=run_number(folder) or cell_fields.count(meta, "run") or 1,
         meta=meta,
         files=files,
         expected=expected,
         received=received,
         lost=lost,
-        outcome=printable(cell_file.text(meta, "outcome") or "unknown"),
-        reason=cell_file.text(meta, "reason"),
+        outcome=printable(cell_fields.text(meta, "outcome") or "unknown"),
+        reason=cell_fields.text(meta, "reason"),
         fidelity=printable(fidelity.strip().lower()) if fidelity else None,
-        fidelity_reason=cell_file.text(meta, "fidelity", "reason"),
+        fidelity_reason=cell_fields.text(meta, "fidelity", "reason"),
     )
 
 
@@ -188,7 +141,7 @@ def _contradictions(run: Run) -> Iterator[str]:
         return
     labels = labels_of(run.folder, run.meta)
     for field, label in zip(("model", "network"), labels, strict=True):
-        named = cell_file.text(run.meta, field)
+        named = cell_fields.text(run.meta, field)
         if named is not None and named != label:
             yield f"cell.json says {field} {named!r}; the folder's name {label!r} is used"
     rows = sum(file.rows for file in run.files)

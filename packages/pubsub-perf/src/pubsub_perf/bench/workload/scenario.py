@@ -1,0 +1,38 @@
+"""What one run of a benchmark measures, and the figures that it gives."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pubsub_perf.bench.workload.job import JobKind
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scenario:
+    """What a run measures. ``forwarders`` is for our broker only; ``secure`` for ours and
+    the yardstick."""
+
+    kind: JobKind
+    payload_bytes: int
+    subscribers: int = 1
+    brokered: bool = False
+    batched: bool = False
+    rate: float = 0.0
+    publishers: int = 1
+    forwarders: int = 1
+    secure: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figures:
+    """A run's outcome. Rates are events per second of one subscriber, from the first
+    send to the last receipt; latencies in microseconds, of the slowest subscriber.
+    Processor seconds are per million events published."""
+
+    rate: float
+    sent: int
+    received: int
+    lost: int
+    cpu_s_per_million: float
+    p50_us: float | None
+    p99_us: float | None

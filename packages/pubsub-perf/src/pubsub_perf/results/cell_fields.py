@@ -1,0 +1,56 @@
+"""The fields of a ``cell.json``: each is optional, and one of a wrong type counts as missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+Meta = Mapping[str, object]
+
+
+def find(meta: Meta | None, *path: str) -> object:
+    """The value below these keys; None when there is none."""
+    value: object = meta
+    for key in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def section(meta: Meta | None, *path: str) -> Meta:
+    """The object below these keys; empty when there is none."""
+    value = find(meta, *path)
+    return value if isinstance(value, Mapping) else {}
+
+
+def text(meta: Meta | None, *path: str) -> str | None:
+    """The text below these keys, unless it is blank."""
+    value = find(meta, *path)
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def count(meta: Meta | None, *path: str) -> int | None:
+    """The whole number of 0 or more below these keys."""
+    value = find(meta, *path)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    return value
+
+
+def number(meta: Meta | None, *path: str) -> float | None:
+    """The finite number below these keys."""
+    value = find(meta, *path)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        as_float = float(value)
+    except OverflowError:
+        return None
+    return as_float if math.isfinite(as_float) else None
+
+
+def size(meta: Meta | None, *path: str) -> int | None:
+    """How many elements the list below these keys has."""
+    value = find(meta, *path)
+    return len(value) if isinstance(value, list) else None

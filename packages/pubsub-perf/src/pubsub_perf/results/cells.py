@@ -1,0 +1,204 @@
+"""What a sweep folder holds, as values: cells, their runs, and what subscribers received."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cell_fields import Meta
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNKNOWN_MODEL: Final = "data"
+FAILED: Final = "failed"
+DEGRADED: Final = ("strained", "saturated")
+NO_RULE: Final = "none"
+_OTHER_UNIT: Final = re.compile(
+    r"(?:^|[^a-z])(ms|us|\u00b5s|\u03bcs|ns|milli\w*|micro\w*|nano\w*)\b"
+)
+
+Fault = Literal["blank row", "row without latency", "NaN", "infinity", "broken row"]
+
+_PLURAL: Final[dict[Fault, str]] = {
+    "blank row": "blank rows",
+    "row without latency": "rows without latency",
+    "NaN": "NaNs",
+    "infinity": "infinities",
+    "broken row": "broken rows",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Faults:
+    """Rows of one file that are no latency: how many, and where the first one is."""
+
+    fault: Fault
+    rows: int
+    first_line: int
+
+    def __str__(self) -> str:
+        if self.rows == 1:
+            return f"1 {self.fault} (line {self.first_line})"
+        return f"{self.rows} {_PLURAL[self.fault]} (first in line {self.first_line})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class SubscriberData:
+    """What one subscriber received. ``latencies`` are seconds in order of receipt,
+    all finite, values of 0 or less included. ``index`` is None when the file is not
+    named ``subscriber-<index>``. ``stream_of`` tells for each latency which of the
+    ``streams`` (publisher, topic) it is of, and ``row_of`` which row of the file it is
+    in, header and blank rows not counted; both may be empty where nobody asks."""
+
+    name: str
+    index: int | None
+    publishers: tuple[str, ...]
+    topics: tuple[str, ...]
+    latencies: NDArray[np.float64]
+    faults: tuple[Faults, ...] = ()
+    header: tuple[str, ...] | None = None
+    unreadable: str | None = None
+    streams: tuple[tuple[str, str], ...] = ()
+    stream_of: NDArray[np.int32] = dataclasses.field(
+        default_factory=lambda: np.empty(0, dtype=np.int32)
+    )
+    row_of: NDArray[np.int64] = dataclasses.field(
+        default_factory=lambda: np.empty(0, dtype=np.int64)
+    )
+
+    @property
+    def rows(self) -> int:
+        """Events in the file: rows with or without a usable latency, not blank ones."""
+        unusable = sum(f.rows for f in self.faults if f.fault != "blank row")
+        return len(self.latencies) + unusable
+
+    @property
+    def not_positive(self) -> int:
+        """Latencies of 0 or less: the sign of a clock fault."""
+        return int(np.count_nonzero(self.latencies <= 0))
+
+    def problems(self) -> list[str]:
+        """What a reader of the statistics must know about this file."""
+        found = []
+        if self.unreadable is not None:
+            found.append(f"cannot be read to its end: {self.unreadable}")
+        elif not self.rows:
+            found.append("holds no events")
+        if self.faults:
+            kinds = ", ".join(map(str, self.faults))
+            found.append(f"{kinds}: kept out of the statistics")
+        if self.not_positive:
+            values = "value" if self.not_positive == 1 else "values"
+            found.append(f"{self.not_positive} {values} of 0 s or less: kept")
+        if self.header and len(self.header) > 2 and _OTHER_UNIT.search(self.header[2]):
+            found.append(f"column {self.header[2]!r} is taken as seconds")
+        return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What one run left. ``files`` are ordered by subscriber index. None means that
+    nobody counted it."""
+
+    folder: Path
+    number: int
+    meta: Meta | None
+    files: tuple[SubscriberData, ...]
+    expected: int | None
+    received: int
+    lost: int | None
+    outcome: str
+    reason: str | None
+    fidelity: str | None
+    fidelity_reason: str | None
+
+    @property
+    def subscribers(self) -> int:
+        return (
+            cell_fields.size(self.meta, "hosts", "subscribers")
+            or cell_fields.size(self.meta, "subscribers")
+            or len(self.files)
+        )
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome == FAILED
+
+    @property
+    def degraded(self) -> bool:
+        """The emulation could not keep up, so latencies say more about the machine."""
+        return self.fidelity in DEGRADED
+
+
+def runs_to_pool(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs that did not fail; all, where every one failed."""
+    return tuple(run for run in runs if not run.failed) or tuple(runs)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One model on one network. Files, counts and verdict are those of all runs that
+    did not fail, taken together (of all runs, where every one failed); ``files`` are
+    ordered by run and subscriber index, and ``meta`` is the first run's. None means
+    that nobody counted it. ``kind`` is the network's kind, such as ``tree``."""
+
+    folder: Path
+    model: str
+    network: str
+    kind: str
+    hosts: int | None
+    publishers: int | None
+    subscribers: int
+    meta: Meta | None
+    files: tuple[SubscriberData, ...]
+    expected: int | None
+    received: int
+    lost: int | None
+    outcome: str
+    reason: str | None
+    fidelity: str | None
+    fidelity_reason: str | None
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def pooled(self) -> tuple[Run, ...]:
+        """The runs whose files and counts the cell has."""
+        return runs_to_pool(self.runs)
+
+    @property
+    def latencies(self) -> NDArray[np.float64]:
+        """The samples of all subscribers in seconds, one file after the other, warm-up
+        included."""
+        if not self.files:
+            return np.empty(0)
+        return np.concatenate([file.latencies for file in self.files])
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome == FAILED
+
+    @property
+    def degraded(self) -> bool:
+        """The emulation could not keep up, so latencies say more about the machine."""
+        return self.fidelity in DEGRADED
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """All cells of a folder, by hosts, network and model; and what is wrong."""
+
+    folder: Path
+    cells: tuple[Cell, ...]
+    problems: tuple[str, ...]
+
+
+def printable(text: str) -> str:
+    """``text`` on one line that any output can take."""
+    return "".join(c if c.isprintable() else "?" for c in text)
