@@ -23,23 +23,27 @@ from pubsub_perf.analysis.values.results import PatternResult, Verdict
 from pubsub_perf.analysis.values.samples import select
 from support.synthetic_sweeps import (
     SIZES,
-    Law,
-    Model,
-    Truth,
+    GroundTruth,
+    LatencyByHosts,
+    LatencyModel,
     draw,
 )
 
 
-def _power(fixed_us: float, slope_us: float, power: float = 1.0) -> Law:
+def _power(fixed_us: float, slope_us: float, power: float = 1.0) -> LatencyByHosts:
     return lambda n: (fixed_us + slope_us * n**power) * 1e-6
 
 
-def _queue(fixed_us: float, slope_us: float, full_at: float) -> Law:
+def _queue(fixed_us: float, slope_us: float, full_at: float) -> LatencyByHosts:
     return lambda n: (fixed_us + slope_us * n / (1 - (n / full_at) ** 2)) * 1e-6
 
 
-def _same(law: Law, ratio: float = 1.0, **more: float) -> tuple[Model, Model]:
-    return Model(lambda n: ratio * law(n), **more), Model(law, **more)
+def _same(
+    median_s: LatencyByHosts, ratio: float = 1.0, **more: float
+) -> tuple[LatencyModel, LatencyModel]:
+    return LatencyModel(lambda n: ratio * median_s(n), **more), LatencyModel(
+        median_s, **more
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,61 +53,66 @@ class Scenario:
     pattern: int
     name: str
     expected: Verdict
-    truth: Truth
+    ground_truth: GroundTruth
 
 
 def _scenarios() -> Iterator[Scenario]:
     line = _power(300, 10)
     flat = _power(500, 0)
-    yield Scenario(1, "20 % slower", "supported", Truth(*_same(line, 1.2)))
-    yield Scenario(1, "20 % faster", "contradicted", Truth(*_same(line, 1 / 1.2)))
-    yield Scenario(1, "no difference", "undecided", Truth(*_same(line)))
-    bad = Truth(*_same(line), bad_runs=0.1)
+    yield Scenario(1, "20 % slower", "supported", GroundTruth(*_same(line, 1.2)))
+    yield Scenario(1, "20 % faster", "contradicted", GroundTruth(*_same(line, 1 / 1.2)))
+    yield Scenario(1, "no difference", "undecided", GroundTruth(*_same(line)))
+    bad = GroundTruth(*_same(line), bad_runs=0.1)
     yield Scenario(1, "no difference, bad runs", "undecided", bad)
-    few = Truth(*_same(line, 1.2), runs=2)
+    few = GroundTruth(*_same(line, 1.2), runs=2)
     yield Scenario(1, "20 % slower, 2 runs", "undecided", few)
-    crossing = Truth(Model(_power(900, 2)), Model(_power(300, 20)))
+    crossing = GroundTruth(LatencyModel(_power(900, 2)), LatencyModel(_power(300, 20)))
     yield Scenario(1, "smaller or larger by size", "undecided", crossing)
 
-    heavy, light = Model(line, slow_share=0.03, slow_factor=6), Model(line)
+    heavy, light = (
+        LatencyModel(line, slow_share=0.03, slow_factor=6),
+        LatencyModel(line),
+    )
     for events in (200, 1000):  # p99.9 needs 1,000
-        heavier = Truth(heavy, light, events=events)
+        heavier = GroundTruth(heavy, light, events=events)
         yield Scenario(2, f"heavier tail, {events} events", "supported", heavier)
-    lighter = Truth(light, heavy, events=1000)
+    lighter = GroundTruth(light, heavy, events=1000)
     yield Scenario(2, "lighter tail", "contradicted", lighter)
-    yield Scenario(2, "same tail", "undecided", Truth(light, light, events=1000))
-    slow = Truth(*_same(line, 3.0), events=1000)
+    yield Scenario(2, "same tail", "undecided", GroundTruth(light, light, events=1000))
+    slow = GroundTruth(*_same(line, 3.0), events=1000)
     yield Scenario(2, "same tail, slower", "undecided", slow)
-    few_events = Truth(heavy, light, events=60)
+    few_events = GroundTruth(heavy, light, events=60)
     yield Scenario(2, "heavier tail, 60 events", "undecided", few_events)
 
     falling = _power(200, 3000, -1)
-    yield Scenario(3, "both grow", "supported", Truth(*_same(line, 1.2)))
-    yield Scenario(3, "both fall", "contradicted", Truth(*_same(falling, 1.2)))
-    one_grows = Truth(Model(line), Model(flat))
+    yield Scenario(3, "both grow", "supported", GroundTruth(*_same(line, 1.2)))
+    yield Scenario(3, "both fall", "contradicted", GroundTruth(*_same(falling, 1.2)))
+    one_grows = GroundTruth(LatencyModel(line), LatencyModel(flat))
     yield Scenario(3, "one grows, one is constant", "undecided", one_grows)
-    yield Scenario(3, "both constant", "undecided", Truth(*_same(flat, 1.2)))
-    one_size = Truth(*_same(line, 1.2), sizes=(17,))
+    yield Scenario(3, "both constant", "undecided", GroundTruth(*_same(flat, 1.2)))
+    one_size = GroundTruth(*_same(line, 1.2), sizes=(17,))
     yield Scenario(3, "one size", "undecided", one_size)
 
-    faster, slower = Model(_power(300, 20)), Model(_power(300, 4))
-    yield Scenario(4, "faster", "supported", Truth(faster, slower))
-    yield Scenario(4, "slower", "contradicted", Truth(slower, faster))
-    yield Scenario(4, "the same factor", "undecided", Truth(*_same(line, 1.5)))
-    noisy = Truth(Model(_power(300, 10)), Model(_power(300, 9)), run_noise=0.3)
+    faster, slower = LatencyModel(_power(300, 20)), LatencyModel(_power(300, 4))
+    yield Scenario(4, "faster", "supported", GroundTruth(faster, slower))
+    yield Scenario(4, "slower", "contradicted", GroundTruth(slower, faster))
+    yield Scenario(4, "the same factor", "undecided", GroundTruth(*_same(line, 1.5)))
+    noisy = GroundTruth(
+        LatencyModel(_power(300, 10)), LatencyModel(_power(300, 9)), run_noise=0.3
+    )
     yield Scenario(4, "hardly faster, noisy", "undecided", noisy)
 
     square = _power(300, 1, 2)
-    yield Scenario(5, "quadratic", "supported", Truth(*_same(square, 1.2)))
-    exact = Truth(*_same(line, 1.2), run_noise=0.03)
+    yield Scenario(5, "quadratic", "supported", GroundTruth(*_same(square, 1.2)))
+    exact = GroundTruth(*_same(line, 1.2), run_noise=0.03)
     yield Scenario(5, "linear", "contradicted", exact)
     queue = _queue(300, 30, 75)
-    yield Scenario(5, "saturation", "contradicted", Truth(*_same(queue, 1.2)))
-    exact = Truth(*_same(flat, 1.2), run_noise=0.02)
+    yield Scenario(5, "saturation", "contradicted", GroundTruth(*_same(queue, 1.2)))
+    exact = GroundTruth(*_same(flat, 1.2), run_noise=0.02)
     yield Scenario(5, "constant", "contradicted", exact)
-    five = Truth(*_same(square, 1.2), sizes=SIZES[:5])
+    five = GroundTruth(*_same(square, 1.2), sizes=SIZES[:5])
     yield Scenario(5, "quadratic, 5 sizes", "undecided", five)
-    wild = Truth(*_same(_power(300, 3, 1.3), 1.2), run_noise=0.5)
+    wild = GroundTruth(*_same(_power(300, 3, 1.3), 1.2), run_noise=0.5)
     yield Scenario(5, "slightly curved, noisy", "undecided", wild)
 
 
@@ -113,7 +122,7 @@ SCENARIOS: Final = tuple(_scenarios())
 def judge(scenario: Scenario, seed: int, resamples: int = 200) -> PatternResult:
     """The pattern's result on one draw."""
     how = Resampling(seed, resamples)
-    samples = select(draw(scenario.truth, seed), ())
+    samples = select(draw(scenario.ground_truth, seed), ())
     if scenario.pattern in (1, 2):
         evidence = Evidence.of(samples, how, MARGIN)
     else:  # Decided without a look at single pairs.

@@ -26,30 +26,30 @@ from pubsub_perf.analysis.values.samples import (
 )
 
 Floats = NDArray[np.float64]
-Law = Callable[[float], float]
+LatencyByHosts = Callable[[float], float]
 
 KIND: Final = "single-switch"
 SIZES: Final = (5, 9, 17, 25, 33, 49, 65)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Model:
+class LatencyModel:
     """How latency comes about in one model: the median (s) by hosts, the spread of
     events, and the share of events that are ``factor`` times as slow."""
 
-    law: Law
+    median_s: LatencyByHosts
     spread: float = 0.3
     slow_share: float = 0.02
     slow_factor: float = 3.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """A sweep to be drawn. ``run_noise`` and ``network_noise`` are standard deviations
     of logarithms; a share ``bad_runs`` of runs is half as slow again."""
 
-    centralized: Model
-    decentralized: Model
+    centralized: LatencyModel
+    decentralized: LatencyModel
     sizes: tuple[int, ...] = SIZES
     runs: int = 5
     events: int = 200
@@ -71,18 +71,18 @@ class DrawnCell:
         return f"{KIND}-{self.hosts}hosts"
 
 
-def draw_cells(truth: Truth, seed: int) -> Iterator[DrawnCell]:
+def draw_cells(ground_truth: GroundTruth, seed: int) -> Iterator[DrawnCell]:
     """One sweep of this truth, cell by cell."""
     source = np.random.default_rng(seed)
-    for hosts in truth.sizes:
+    for hosts in ground_truth.sizes:
         for name, model in (
-            (CENTRALIZED, truth.centralized),
-            (DECENTRALIZED, truth.decentralized),
+            (CENTRALIZED, ground_truth.centralized),
+            (DECENTRALIZED, ground_truth.decentralized),
         ):
-            yield DrawnCell(name, hosts, _latencies(truth, model, hosts, source))
+            yield DrawnCell(name, hosts, _latencies(ground_truth, model, hosts, source))
 
 
-def draw(truth: Truth, seed: int) -> list[Sample]:
+def draw(ground_truth: GroundTruth, seed: int) -> list[Sample]:
     """One sweep of this truth, as what verdicts are computed from."""
     return [
         make_sample(
@@ -93,13 +93,13 @@ def draw(truth: Truth, seed: int) -> list[Sample]:
             "synthetic",
             [found for run in cell.latencies if (found := figures(run)) is not None],
         )
-        for cell in draw_cells(truth, seed)
+        for cell in draw_cells(ground_truth, seed)
     ]
 
 
-def write_sweep(folder: Path, truth: Truth, seed: int) -> Path:
+def write_sweep(folder: Path, ground_truth: GroundTruth, seed: int) -> Path:
     """Write one sweep of this truth as the files of a sweep; returns ``folder``."""
-    for cell in draw_cells(truth, seed):
+    for cell in draw_cells(ground_truth, seed):
         for number, latencies in enumerate(cell.latencies, start=1):
             place = folder / "data" / cell.model / cell.network
             place = place if number == 1 else place / f"run-{number}"
@@ -115,8 +115,8 @@ def write_sweep(folder: Path, truth: Truth, seed: int) -> Path:
                 "parameters": {"interval_s": 0.05, "payload_bytes": 64},
                 "run": number,
                 "outcome": "ok",
-                "expected": truth.events,
-                "received": truth.events,
+                "expected": ground_truth.events,
+                "received": ground_truth.events,
                 "lost": 0,
                 "fidelity": {"verdict": "ok", "reason": None},
             }
@@ -125,12 +125,21 @@ def write_sweep(folder: Path, truth: Truth, seed: int) -> Path:
 
 
 def _latencies(
-    truth: Truth, model: Model, hosts: int, source: np.random.Generator
+    ground_truth: GroundTruth,
+    model: LatencyModel,
+    hosts: int,
+    source: np.random.Generator,
 ) -> Floats:
-    middle = math.log(model.law(hosts)) + truth.network_noise * source.normal()
-    runs = middle + truth.run_noise * source.normal(size=(truth.runs, 1))
-    runs += np.log(1.5) * (source.random((truth.runs, 1)) < truth.bad_runs)
-    events = runs + model.spread * source.normal(size=(truth.runs, truth.events))
-    slow = source.random((truth.runs, truth.events)) < model.slow_share
+    middle = (
+        math.log(model.median_s(hosts)) + ground_truth.network_noise * source.normal()
+    )
+    runs = middle + ground_truth.run_noise * source.normal(size=(ground_truth.runs, 1))
+    runs += np.log(1.5) * (
+        source.random((ground_truth.runs, 1)) < ground_truth.bad_runs
+    )
+    events = runs + model.spread * source.normal(
+        size=(ground_truth.runs, ground_truth.events)
+    )
+    slow = source.random((ground_truth.runs, ground_truth.events)) < model.slow_share
     latencies: Floats = np.exp(events) * np.where(slow, model.slow_factor, 1.0)
     return latencies

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from support.synthetic_sweeps import (
     SIZES,
-    Model,
-    Truth,
+    GroundTruth,
+    LatencyModel,
     write_sweep,
 )
 
@@ -24,9 +24,9 @@ from pubsub_perf.analysis import Analysis, analyse, to_json
 from pubsub_perf.analysis.values.results import CellResult
 from pubsub_perf.results.dataset import read_dataset
 
-TRUTH = Truth(
-    Model(lambda n: 3e-4 + 1e-6 * n * n, slow_share=0.03, slow_factor=6),
-    Model(lambda n: 2e-4 + 1e-5 * n),
+TRUTH = GroundTruth(
+    LatencyModel(lambda n: 3e-4 + 1e-6 * n * n, slow_share=0.03, slow_factor=6),
+    LatencyModel(lambda n: 2e-4 + 1e-5 * n),
     run_noise=0.01,
     events=150,
 )

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from support.synthetic_sweeps import (
-    Law,
-    Model,
-    Truth,
+    GroundTruth,
+    LatencyByHosts,
+    LatencyModel,
     write_sweep,
 )
 
@@ -30,12 +30,16 @@ def line(n: float) -> float:
     return 3e-4 + 1e-5 * n
 
 
-def truth(
-    centralized: Law = line, direct: Law = line, *, runs: int = 5, slow: float = 3.0
-) -> Truth:
-    return Truth(
-        Model(centralized, slow_factor=slow),
-        Model(direct, slow_factor=slow),
+def ground_truth(
+    centralized: LatencyByHosts = line,
+    direct: LatencyByHosts = line,
+    *,
+    runs: int = 5,
+    slow: float = 3.0,
+) -> GroundTruth:
+    return GroundTruth(
+        LatencyModel(centralized, slow_factor=slow),
+        LatencyModel(direct, slow_factor=slow),
         sizes=SIZES,
         runs=runs,
         events=150,
@@ -46,7 +50,7 @@ def truth(
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep; to be read only."""
-    return write_sweep(tmp_path_factory.mktemp("before"), truth(), 1)
+    return write_sweep(tmp_path_factory.mktemp("before"), ground_truth(), 1)
 
 
 def compare(before: Path, after: Path) -> Comparison:
@@ -54,7 +58,7 @@ def compare(before: Path, after: Path) -> Comparison:
 
 
 def test_another_draw_is_not_slower(before: Path, tmp_path: Path) -> None:
-    found = compare(before, write_sweep(tmp_path, truth(), 2))
+    found = compare(before, write_sweep(tmp_path, ground_truth(), 2))
     assert found.slower == ()
     assert (len(found.rows), found.tests, found.left_out) == (6, 12, ())
 
@@ -66,7 +70,7 @@ def test_the_same_sweep_is_the_same(before: Path) -> None:
 
 
 def test_a_slower_model_is_found(before: Path, tmp_path: Path) -> None:
-    after = write_sweep(tmp_path, truth(lambda n: 1.6 * line(n)), 2)
+    after = write_sweep(tmp_path, ground_truth(lambda n: 1.6 * line(n)), 2)
     found = compare(before, after)
     assert {row.cell.partition("/")[0] for row in found.slower} == {"centralized"}
     assert len(found.slower) == 3
@@ -76,7 +80,7 @@ def test_a_slower_model_is_found(before: Path, tmp_path: Path) -> None:
 
 
 def test_a_slower_tail_is_found(before: Path, tmp_path: Path) -> None:
-    found = compare(before, write_sweep(tmp_path, truth(slow=12.0), 2))
+    found = compare(before, write_sweep(tmp_path, ground_truth(slow=12.0), 2))
     assert found.slower
     for row in found.slower:
         assert row.p50.low is not None
@@ -87,7 +91,7 @@ def test_a_slower_tail_is_found(before: Path, tmp_path: Path) -> None:
 
 
 def test_seldom_wrong_where_nothing_changed(tmp_path: Path) -> None:
-    sweeps = [write_sweep(tmp_path / str(i), truth(), 10 + i) for i in range(20)]
+    sweeps = [write_sweep(tmp_path / str(i), ground_truth(), 10 + i) for i in range(20)]
     data = [read_dataset(folder) for folder in sweeps]
     alarms = sum(
         bool(compare_sweeps(a, b, margin=0.0, resamples=200).slower)
@@ -166,7 +170,7 @@ def test_within_a_sweep_secure_cells_are_not_compared_with_plain_ones(
 def test_compare_says_slower_by_its_exit_code(
     before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    after = write_sweep(tmp_path, truth(lambda n: 1.6 * line(n)), 2)
+    after = write_sweep(tmp_path, ground_truth(lambda n: 1.6 * line(n)), 2)
     assert cli.main(["compare", str(before), str(after)]) == 1
     shown = capsys.readouterr().out
     assert shown.count("slower") >= 3
@@ -177,8 +181,8 @@ def test_compare_says_slower_by_its_exit_code(
 def test_compare_of_single_runs_decides_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = write_sweep(tmp_path / "a", truth(runs=1), 1)
-    second = write_sweep(tmp_path / "b", truth(lambda n: 9 * line(n), runs=1), 1)
+    first = write_sweep(tmp_path / "a", ground_truth(runs=1), 1)
+    second = write_sweep(tmp_path / "b", ground_truth(lambda n: 9 * line(n), runs=1), 1)
     assert cli.main(["compare", str(first), str(second)]) == 0
     assert "no cell has three runs in both sweeps" in capsys.readouterr().err
 

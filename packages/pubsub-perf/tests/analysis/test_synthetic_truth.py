@@ -39,14 +39,16 @@ def test_the_truth_is_found(scenario: Scenario) -> None:
 
 
 def test_a_seed_decides_a_draw() -> None:
-    truth = SCENARIOS[0].truth
-    first, again, other = (draw(truth, seed)[0].medians for seed in (1, 1, 2))
+    ground_truth = SCENARIOS[0].ground_truth
+    first, again, other = (draw(ground_truth, seed)[0].medians for seed in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()
 
 
 def test_files_of_a_draw_give_the_same_verdict(tmp_path: Path) -> None:
     scenario = SCENARIOS[0]
-    found = analyse(read_dataset(write_sweep(tmp_path, scenario.truth, 1)), seed=1)
+    found = analyse(
+        read_dataset(write_sweep(tmp_path, scenario.ground_truth, 1)), seed=1
+    )
     assert found.patterns[0].verdict == scenarios.judge(scenario, 1).verdict
     assert found.problems == ()
 
