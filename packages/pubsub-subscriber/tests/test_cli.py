@@ -157,7 +157,7 @@ def test_the_brokers_address_may_be_spelled_in_each_way(
         ("-m 0", "--max-event-count: 0 is too small; at least 1 is needed"),
         ("-m -5", "--max-event-count: -5 is too small; at least 1 is needed"),
         ("--max_event_count=-5", "--max-event-count: -5 is too small"),
-        ("--broker-port 65536", "--broker-port: 65536 is no port"),
+        ("--broker-port 65536", "--broker-port: 65536 is not a valid port"),
         ("--broker-port -1", "--broker-port: -1 is too small"),
         ("--connect-timeout soon", "--connect-timeout: 'soon' is not a number of"),
         ("--connect-timeout -1", "--connect-timeout: -1 is not a duration"),

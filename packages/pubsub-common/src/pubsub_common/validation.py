@@ -29,13 +29,13 @@ def in_range(name: str, value: int, low: int, high: int) -> None:
 
 def port(name: str, value: int, low: int = 1) -> None:
     """Raises:
-    ConfigError: ``value`` is no port.
+    ConfigError: ``value`` is not a valid port.
     """
     in_range(name, value, low, MAX_PORT)
 
 
 def queue_limit(value: int) -> None:
     """Raises:
-    ConfigError: ``value`` is no limit that a queue can have.
+    ConfigError: ``value`` is not a valid queue limit.
     """
     in_range("queue_limit", value, 1, _MAX_QUEUE)

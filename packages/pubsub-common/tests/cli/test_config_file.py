@@ -230,7 +230,10 @@ def test_a_default_that_is_written_down_is_not_asked_for(file: Path) -> None:
         ("[publisher]\nhelp = true", "unknown key 'help'"),
         ("[publisher]\nconfig = 'x'", "unknown key 'config'"),
         ("[common]\nrate = 1.0", "unknown key 'rate' in [common]"),
-        ("[publishers]\n", "'publishers' is no table of settings; they are common,"),
+        (
+            "[publishers]\n",
+            "'publishers' is not a table of settings; these are common,",
+        ),
         ("publisher = 1", "'publisher' is not in a table"),
         (
             "[publisher]\ncount = 'many'",

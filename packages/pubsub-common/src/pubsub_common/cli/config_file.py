@@ -57,7 +57,7 @@ def load(
     for name, content in document.items():
         if name not in TABLES:
             raise ConfigError(
-                f"{path}: {name!r} is no table of settings; they are {', '.join(TABLES)}"
+                f"{path}: {name!r} is not a table of settings; these are {', '.join(TABLES)}"
             )
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: {name!r} is not in a table like [{COMMON}]")

@@ -133,7 +133,7 @@ def port_number(options: Options, name: str, minimum: int = 1) -> int:
     """
     value = whole_number(options, name, minimum)
     if value > 65535:
-        raise ConfigError(f"{name}: {value} is no port; ports end at 65535")
+        raise ConfigError(f"{name}: {value} is not a valid port ({minimum}-65535)")
     return value
 
 

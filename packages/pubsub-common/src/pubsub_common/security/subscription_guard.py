@@ -88,7 +88,7 @@ class SubscriptionGuard:
         self._permits = permits
         self._on_refused = on_refused
         self._counts: dict[bytes, int] = {}
-        self._told: set[bytes] = set()
+        self._announced: set[bytes] = set()
         self._peers: dict[int, _Peer] = {}  # by descriptor
 
     def receive(self) -> bytes | None:
@@ -102,12 +102,12 @@ class SubscriptionGuard:
             message = frame.bytes
             begins, subscription = message[:1] == b"\x01", message[1:]
             if begins:
-                told = self._begin(frame, subscription)
+                first_or_last = self._begin(frame, subscription)
             elif message[:1] == b"\0":
-                told = self._end(frame, subscription)
+                first_or_last = self._end(frame, subscription)
             else:
-                told = False  # XPUB sockets also pass on what is no subscription
-            if told:
+                first_or_last = False  # XPUB also passes on what is not a subscription
+            if first_or_last:
                 return message
 
     def recheck(self, users: Iterable[str]) -> None:
@@ -142,9 +142,9 @@ class SubscriptionGuard:
             self._refuse(peer, what)
             return False
         self._socket.setsockopt(zmq.SUBSCRIBE, subscription)
-        if subscription in self._told:
+        if subscription in self._announced:
             return False
-        self._told.add(subscription)
+        self._announced.add(subscription)
         return True
 
     def _end(self, frame: zmq.Frame, subscription: bytes) -> bool:
@@ -164,9 +164,9 @@ class SubscriptionGuard:
             self._counts[subscription] = there
             return False
         self._counts.pop(subscription, None)
-        if subscription not in self._told:
+        if subscription not in self._announced:
             return False
-        self._told.discard(subscription)
+        self._announced.discard(subscription)
         return True
 
     def _subscribed(self, subscription: bytes) -> int:
