@@ -99,7 +99,7 @@ class Page:
 def page(browser: Any, reports: Reports) -> Iterator[Page]:
     browser.resize(1280, 900)
     browser.prefer("light")
-    with HttpServer(HOST, 0, routes(reports.get)) as server:
+    with HttpServer(HOST, 0, routes(reports.get), "pubsub-broker") as server:
         yield Page(browser, f"http://{HOST}:{server.port}/")
         browser.call("Page.navigate", url="about:blank")
 

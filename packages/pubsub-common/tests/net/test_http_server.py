@@ -34,7 +34,7 @@ def routes() -> Routes:
 
 @pytest.fixture
 def server(routes: Routes) -> Iterator[HttpServer]:
-    with HttpServer(HOST, 0, routes) as server:
+    with HttpServer(HOST, 0, routes, "pubsub-broker") as server:
         yield server
 
 
@@ -174,7 +174,7 @@ def test_no_more_than_so_many_are_answered_at_a_time(
         return Response("text/plain", b"slow")
 
     routes["/slow"] = slow
-    with HttpServer(HOST, 0, routes) as server:
+    with HttpServer(HOST, 0, routes, "pubsub-broker") as server:
         first: list[bytes] = []
         thread = threading.Thread(
             target=lambda: first.append(say(server, b"GET /slow HTTP/1.0\r\n\r\n"))
@@ -191,4 +191,4 @@ def test_no_more_than_so_many_are_answered_at_a_time(
 
 def test_a_port_in_use_is_named(server: HttpServer) -> None:
     with pytest.raises(CannotListen, match=f"HTTP on {HOST}:{server.port}: "):
-        HttpServer(HOST, server.port, {})
+        HttpServer(HOST, server.port, {}, "pubsub-broker")

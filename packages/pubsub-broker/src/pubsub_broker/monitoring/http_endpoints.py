@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# The name of the server in responses.
+_PROGRAM: Final = "pubsub-broker"
+
 _FRESH_S: Final = 0.5
 # Less than a page or Prometheus waits.
 _ANSWER_S: Final = 3.0
@@ -119,7 +122,9 @@ class HttpEndpoints:
             if self.http is not None:
                 from pubsub_broker.monitoring import status_page
 
-                server = HttpServer(*self.http, status_page.routes(source.get))
+                server = HttpServer(
+                    *self.http, status_page.routes(source.get), _PROGRAM
+                )
                 servers.enter_context(server)
                 _log.info("page: http://%s:%d/", self.http.host, server.port)
             if self.metrics is not None:
@@ -128,7 +133,7 @@ class HttpEndpoints:
                 def metrics_page() -> Response:
                     return Response(*prometheus.exposition(source.get()))
 
-                server = HttpServer(*self.metrics, {"/metrics": metrics_page})
+                server = HttpServer(*self.metrics, {"/metrics": metrics_page}, _PROGRAM)
                 servers.enter_context(server)
                 _log.info(
                     "metrics: http://%s:%d/metrics", self.metrics.host, server.port

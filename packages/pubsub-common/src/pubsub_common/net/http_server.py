@@ -1,7 +1,7 @@
 """A small HTTP server that answers GET requests, in threads.
 
-Whoever can reach the port may ask, so everything is bounded: how many ask at a time,
-how long a request may be, and how long asking and answering may take.
+Anybody who can reach the port may send requests. So their number at a time, their length,
+and the time that request and response take are bounded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STRICT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Response(NamedTuple):
-    """What a path has to say; ``policy`` is its Content-Security-Policy."""
+    """What is sent for a path; ``policy`` is its Content-Security-Policy."""
 
     content_type: str
     body: bytes
@@ -38,10 +38,10 @@ class Response(NamedTuple):
 
 
 class Routes(Protocol):
-    """What the server has to say, as a mapping of paths has it."""
+    """Maps paths to the functions that make their responses."""
 
     def get(self, path: str, /) -> Callable[[], Response] | None:
-        """What answers a question for ``path``; None: nothing is there."""
+        """The function for ``path``; None: there is nothing at this path."""
 
 
 class _HeadTooLong(Exception):
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.handle_one_request()
 
     def do_GET(self) -> None:
-        """Answer with what the path has to say."""
+        """Send the response of the path."""
         if not self._host_is_allowed():
             self.send_error(HTTPStatus.FORBIDDEN, "ask by IP address or as localhost")
             return
@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = route()
         except PubSubError as error:
             _log.debug("no answer for %s: %s", self.path, error)
-            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "the broker is busy")
+            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "busy; try again")
             return
         self._policy = answer.policy
         self.send_response(HTTPStatus.OK)
@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse
 
     def end_headers(self) -> None:
-        """Errors have the strict headers too."""
+        """Add the strict headers, also to errors."""
         self.send_header("Allow", "GET")
         self.send_header("Cache-Control", "no-store")
         self.send_header("Content-Security-Policy", self._policy)
@@ -115,12 +115,15 @@ class _Handler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Requests are no news."""
+        """Requests are logged for debugging only."""
         _log.debug(format, *arguments)
 
     def _host_is_allowed(self) -> bool:
-        """A page of somebody else's can make a browser ask this host under a name of
-        its own, and read the answer. Where only this host may ask, names are refused."""
+        """Whether the request names this host by address or as localhost.
+
+        A foreign page can make a browser send requests here under a name of its own, and
+        read the response (DNS rebinding). So a server on loopback refuses other names.
+        """
         if not self.server.loopback_only:
             return True
         host = self.headers.get("Host", "localhost").rpartition("]")
@@ -163,7 +166,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """In a thread, if not too many are at it."""
+        """Serve the request in a thread, unless too many are being served."""
         if not self._free_slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
@@ -174,14 +177,14 @@ class _Server(socketserver.ThreadingTCPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """In its thread."""
+        """Serve the request, and free its slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free_slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Who asks may leave before the answer, which concerns nobody else."""
+        """A client may disconnect before the response: a matter of that client alone."""
         _log.debug("a request from %s failed", client_address, exc_info=True)
 
 
@@ -189,13 +192,11 @@ class HttpServer:
     """Serves ``routes`` at ``host:port`` while in a ``with`` block. Port 0 takes a
     free one; ``port`` tells which."""
 
-    def __init__(
-        self, host: str, port: int, routes: Routes, program: str = "pubsub-broker"
-    ) -> None:
-        """Takes the port. Answers name the ``program``.
+    def __init__(self, host: str, port: int, routes: Routes, program: str) -> None:
+        """Binds the port. Responses name the ``program``.
 
         Raises:
-            CannotListen: it cannot be had.
+            CannotListen: the port cannot be bound.
         """
         try:
             self._server = _Server((host, port), routes, program)
