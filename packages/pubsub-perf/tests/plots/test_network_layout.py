@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pubsub_perf.plan import topologies
 from pubsub_perf.plan.topologies import Network
-from pubsub_perf.plots.network_layout import layout, network_of
+from pubsub_perf.plots.network_layout import PLACES, layout, network_of
 
 NETWORKS = [
     topologies.tree(2, 2),
@@ -103,3 +103,7 @@ keys = st.sampled_from(["kind", "hosts", "depth", "fanout", "switches", "links"]
 @given(st.dictionaries(keys, json | st.sampled_from(topologies.KINDS)))
 def test_no_description_is_a_failure(about: dict[str, Any]) -> None:
     network_of({"topology": about})
+
+
+def test_every_kind_of_network_has_a_layout() -> None:
+    assert set(PLACES) == set(topologies.KINDS)

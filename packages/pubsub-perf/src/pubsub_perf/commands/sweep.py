@@ -17,6 +17,7 @@ from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import one_sweep
 from pubsub_perf.plan.cases import WARMUP_EVENTS
 from pubsub_perf.plan.presets import PRESETS
+from pubsub_perf.plan.topologies import KINDS
 
 if TYPE_CHECKING:
     from pubsub_perf.hosts import factory
@@ -37,7 +38,7 @@ Options:
                           where it can run [default: auto]
   --model NAMES           centralized,decentralized or one of them
                           [default: centralized,decentralized]
-  --topology NAMES        of tree,single-switch,linear,dumbbell, on the axes below,
+  --topology NAMES        of {",".join(KINDS)}, on the axes below,
                           and single networks like tree-d3f2,dumbbell-17
                           [default: single-switch,tree]
   --depth RANGE           depths of the trees, like 2..4 or 2,4 [default: 2..3]

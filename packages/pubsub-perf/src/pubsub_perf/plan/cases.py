@@ -147,13 +147,6 @@ class Case:
         return dataclasses.asdict(self.load) | {"clock": CLOCK}
 
 
-_MAKERS: Final = {
-    "single-switch": topologies.single_switch,
-    "linear": topologies.linear,
-    "dumbbell": topologies.dumbbell,
-}
-
-
 def networks(
     names: Sequence[str],
     depths: Iterable[int],
@@ -175,10 +168,10 @@ def networks(
             found += [topologies.tree(d, f) for d in depths for f in fanouts]
         elif tree := re.fullmatch(r"tree-d(\d+)f(\d+)", name):
             found.append(topologies.tree(int(tree[1]), int(tree[2])))
-        elif name in _MAKERS:
-            found += [_MAKERS[name](number) for number in host_counts]
-        elif kind in _MAKERS and count.isdecimal():
-            found.append(_MAKERS[kind](int(count)))
+        elif name in topologies.OF_HOSTS:
+            found += [topologies.OF_HOSTS[name](number) for number in host_counts]
+        elif kind in topologies.OF_HOSTS and count.isdecimal():
+            found.append(topologies.OF_HOSTS[kind](int(count)))
         else:
             raise ConfigError(
                 f"unknown topology {name!r}: choose of {', '.join(topologies.KINDS)}, "

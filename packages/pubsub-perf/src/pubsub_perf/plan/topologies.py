@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from pubsub_common.errors import ConfigError
-
-Kind = Literal["tree", "single-switch", "linear", "dumbbell"]
-KINDS: tuple[Kind, ...] = ("tree", "single-switch", "linear", "dumbbell")
 
 # A broker, a publisher and a subscriber.
 MIN_HOSTS = 3
@@ -33,7 +30,7 @@ class Link:
 class Network:
     """One network: ``hosts`` and ``switches`` by name, and the links between them."""
 
-    kind: Kind
+    kind: str
     name: str
     hosts: tuple[str, ...]
     switches: tuple[str, ...]
@@ -143,6 +140,16 @@ def dumbbell(count: int) -> Network:
     links.append(Link(("s1", "s2")))
     name = f"dumbbell-{count}hosts"
     return Network("dumbbell", name, hosts, ("s1", "s2"), tuple(links))
+
+
+# Networks that a number of hosts decides, by kind. A new kind is added here, and to
+# `pubsub_perf.plots.network_layout`.
+OF_HOSTS: Final[Mapping[str, Callable[[int], Network]]] = {
+    "single-switch": single_switch,
+    "linear": linear,
+    "dumbbell": dumbbell,
+}
+KINDS: Final = ("tree", *OF_HOSTS)
 
 
 def _check(count: int, what: str) -> None:

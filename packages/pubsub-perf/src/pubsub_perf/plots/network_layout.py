@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NewType
 
 from pubsub_perf.plan import topologies
@@ -46,12 +46,8 @@ def network_of(meta: Meta | None) -> Network | None:
     network: Network | None = None
     if kind == "tree" and fanout and 0 < depth <= 10 and fanout**depth == hosts:
         network = topologies.tree(depth, fanout)
-    elif kind == "single-switch":
-        network = topologies.single_switch(hosts)
-    elif kind == "linear":
-        network = topologies.linear(hosts)
-    elif kind == "dumbbell":
-        network = topologies.dumbbell(hosts)
+    elif kind is not None and kind in topologies.OF_HOSTS:
+        network = topologies.OF_HOSTS[kind](hosts)
     if network is None or dict(about) != network.describe():
         return None
     return network
@@ -59,14 +55,7 @@ def network_of(meta: Meta | None) -> Network | None:
 
 def layout(network: Network) -> Layout:
     """A place for each node."""
-    if network.kind == "tree":
-        places = _tree(network)
-    elif network.kind == "single-switch":
-        places = {network.switches[0]: _at(0, 0)} | _ring(network.hosts)
-    elif network.kind == "linear":
-        places = _line(network)
-    else:
-        places = _dumbbell(network)
+    places = PLACES[network.kind](network)
     hosts = [places[host] for host in network.hosts]
     spacing = min(math.dist(a, b) for a, b in itertools.pairwise(hosts))
     if network.kind == "linear":
@@ -141,3 +130,16 @@ def _dumbbell(network: Network) -> dict[str, Point]:
             x, y = _polar(1.0, 0.02 + 0.46 * share)
             places[host] = _at(outwards * (0.5 + x), y)
     return places
+
+
+def _star(network: Network) -> dict[str, Point]:
+    return {network.switches[0]: _at(0, 0)} | _ring(network.hosts)
+
+
+# Where the nodes of each kind of network are.
+PLACES: Final[Mapping[str, Callable[[Network], dict[str, Point]]]] = {
+    "tree": _tree,
+    "single-switch": _star,
+    "linear": _line,
+    "dumbbell": _dumbbell,
+}
