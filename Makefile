@@ -9,10 +9,14 @@ PACKAGES := common broker publisher subscriber perf
 SWEEP ?= default
 ARGS ?=
 OUT ?=
+# `make test` does not even read them.
+WHOLE_SYSTEMS := tests/system tests/docs tests/packaging
 PYTEST_ARGS ?=
 # More processes than cores, because many tests wait.
 JOBS ?= $(shell echo $$((2 * $$(nproc) < 16 ? 2 * $$(nproc) : 16)))
 T ?=
+# `make test` does not even read them.
+WHOLE_SYSTEMS := tests/system tests/docs tests/packaging
 
 POETRY := $(CURDIR)/.tools/bin/poetry
 WHEELS := dist/.built
@@ -27,31 +31,32 @@ run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
 pytest = .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup
 
-.PHONY: help install build test test-system test-long chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
 
 install: .venv/.installed ## set up .venv with all packages, editable, and the tools
 
 test: install ## run the tests of every change, in parallel; PYTEST_ARGS="-k name" for some
-	$(pytest) -m "core or socket" $(PYTEST_ARGS)
+	$(pytest) -m "core or socket" $(WHOLE_SYSTEMS:%=--ignore %) $(PYTEST_ARGS)
 
 test-system: install ## run whole systems: Mininet, browser, packaging, documents
 	$(pytest) -m system $(PYTEST_ARGS)
 
-test-long: install chaos ## run at full size what the others run small, about half an hour
+test-long: install chaos ## run at full size what the others run small, about an hour
 	PUBSUB_TESTS=long $(pytest) -m "long and not chaos" --timeout 1200 $(PYTEST_ARGS)
-	$(MAKE) fuzz soak
+	$(MAKE) fuzz
+	$(MAKE) soak SECONDS=600
 
-$(PACKAGES:%=test-%): test-%: install ## run one package's tests; T=folder for some
+test-common test-broker test-publisher test-subscriber test-perf: test-%: install ## run one package's tests; T=folder for some
 	$(pytest) -m "core or socket" packages/pubsub-$*/tests/$(T) $(PYTEST_ARGS)
 
 chaos: install ## faults at random times, about twenty minutes; OUT=folder for the table
-	PUBSUB_CHAOS=full PUBSUB_CHAOS_OUT="$(OUT)" .venv/bin/python -m pytest -m chaos $(PYTEST_ARGS)
+	PUBSUB_CHAOS=full PUBSUB_CHAOS_OUT="$(OUT)" .venv/bin/python -m pytest tests/chaos -m chaos $(PYTEST_ARGS)
 
 chaos-short: install ## a few of them, once each
-	.venv/bin/python -m pytest -m chaos $(PYTEST_ARGS)
+	.venv/bin/python -m pytest tests/chaos -m chaos $(PYTEST_ARGS)
 
 soak: install ## 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=folder
 	.venv/bin/python scripts/soak.py --seconds "$(or $(SECONDS),1800)" $(if $(OUT),--out "$(OUT)") $(ARGS)

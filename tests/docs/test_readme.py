@@ -15,7 +15,7 @@ PROOF = {
     "make perf": "make perf SWEEP=smoke",
     "make perf SWEEP=full": "make perf SWEEP=smoke",
     "make build": '["make", "build"]',
-    "make test": "make test",
+    "make test": "make test\nmake test-system\n",
 }
 
 
@@ -55,10 +55,12 @@ def test_the_other_commands_are_executed_where_the_table_says(block: str) -> Non
     assert PROOF[first] in (ROOT / ELSEWHERE[first]).read_text()
 
 
-def test_the_targets_that_the_readme_names_exist() -> None:
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_the_targets_that_a_page_names_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"\bmake ([a-z]+)", README.read_text())):
-        assert re.search(rf"^{target}:", makefile, re.M), target
+    for target in set(re.findall(r"\bmake ([a-z-]+)", text)):
+        assert re.search(rf"^([a-z -]+ )?{target}( [a-z -]+)?:", makefile, re.M), target
 
 
 def test_links_lead_somewhere() -> None:
