@@ -48,6 +48,7 @@ from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.publisher_sync import PublisherSync
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
@@ -935,14 +936,14 @@ def test_a_take_over_while_it_disconnects_from_the_predecessor_loses_nothing(
         told.wait(0.2)
         return disconnect(sub_socket, address)
 
-    def connected(subscriber: Subscriber, publishers: Sequence[object]) -> None:
-        connect_to(subscriber, publishers)  # type: ignore[arg-type]
+    def connected(sync: PublisherSync, publishers: Sequence[PublisherInfo]) -> None:
+        connect_to(sync, publishers)
         if publishers:
             told.set()
 
-    connect_to = Subscriber.setup_publisher_direct_connections
+    connect_to = PublisherSync.connect
     monkeypatch.setattr(SubSocket, "disconnect", slow_disconnect)
-    monkeypatch.setattr(Subscriber, "setup_publisher_direct_connections", connected)
+    monkeypatch.setattr(PublisherSync, "connect", connected)
     broker.tell(left=[first.departure])
     received: list[Event] = []
     thread = in_thread(lambda: received.extend(subscriber))

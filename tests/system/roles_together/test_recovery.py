@@ -178,7 +178,7 @@ def test_after_a_restart_a_subscriber_is_not_ready_before_the_new_way_is_open(
 def has_heard_of(subscriber: Subscriber, broker: RunningBroker) -> bool:
     """Whether the subscriber knows a publisher from this broker."""
     streams = subscriber._streams
-    return subscriber._epoch == broker.broker._loop.core.epoch and bool(
+    return subscriber._sync.epoch == broker.broker._loop.core.epoch and bool(
         streams._publishers.keys() - streams._leaving.keys()
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import (
     Callable,
     Iterable,
@@ -44,7 +43,7 @@ from pubsub_common.net.sockets import Waker, endpoint, new_context, terminate_co
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
 from pubsub_common.protocol.events import Event
-from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
+from pubsub_common.protocol.messages import Model, PublisherInfo
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_common.protocol.wildcards import validate_subscriptions
 from pubsub_subscriber.connections.direct import (
@@ -57,12 +56,13 @@ from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.connections.via_broker import BrokerConnections
 from pubsub_subscriber.measurement.latency_recorder import LatencyRecorder
+from pubsub_subscriber.publisher_sync import PublisherSync
 from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.receiver import Receiver
 from pubsub_subscriber.receiving.timers import Timers
 from pubsub_subscriber.streams.publisher_events import PublisherEvents
 from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import GRACE_S, StreamTable
+from pubsub_subscriber.streams.stream_table import StreamTable
 from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
 
 _log = logging.getLogger(__name__)
@@ -163,7 +163,6 @@ class Subscriber:
         self._queue_limit = queue_limit
         self._on_event = on_event
         self._on_gap = on_gap
-        self._publisher_events = PublisherEvents(on_publisher)
         self._recorder = LatencyRecorder()
         self._streams = StreamTable()
         # Guards streams, and that connections follow them. Taken before a socket's.
@@ -183,7 +182,7 @@ class Subscriber:
             self._recovery,
             self._lock,
             self._report_gap,
-            self._disconnect_gone,
+            lambda gone: self._sync.disconnect_gone(gone),
             lambda session, topic: self._connections.socket_for(session, topic),
         )
         self._fast_path = FastPath(
@@ -195,7 +194,6 @@ class Subscriber:
             self._recovery,
             self._timers.send_questions,
         )
-        self._epoch: int | None = None
         self._keys = client_keys(keys)
         self._receiver = Receiver(
             self._fast_path,
@@ -210,7 +208,15 @@ class Subscriber:
             self._sockets, self._new_sub_socket, self._subscribed.total_topics
         )
         self._connections = self._choose_connections()
-        self._notifications: deque[PublishersUpdated] = deque()
+        self._sync = PublisherSync(
+            self._streams,
+            self._subscribed,
+            self._fast_path,
+            self._connections,
+            PublisherEvents(on_publisher),
+            self._lock,
+            self._receiver.wake,
+        )
         self._configured = False
         self._control: ControlClient | None = None
 
@@ -234,6 +240,7 @@ class Subscriber:
         self._configured = True
         try:
             self._broker_ip = addresses.resolve(self.broker_address)
+            self._via_broker.host = self._broker_ip
             self.register_sub()
         except BaseException:
             self.disconnect()
@@ -255,7 +262,7 @@ class Subscriber:
                 "subscriber", self.topics, self.get_host_address(), self._clock, model
             ),
             self._on_session_update,
-            on_wake=self._check_connections,
+            on_wake=self._sync.check_connections,
             keys=self._keys,
             heartbeat=HeartbeatInputs(
                 lost=lambda: dict(self._lost), latency=self._receiver.latency
@@ -271,7 +278,7 @@ class Subscriber:
     ) -> None:
         """Centralized: listen to the broker, with one socket for each port it
         forwards our topics from. ``received_message`` maps topics to ports."""
-        self._via_broker.listen(self._broker_ip, received_message)
+        self._via_broker.listen(received_message)
 
     def setup_notification_polling(self, notify_port: int = 0) -> None:
         """Decentralized: get ready to listen to publishers as the broker names them.
@@ -285,42 +292,15 @@ class Subscriber:
         self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
     ) -> None:
         """Decentralized: connect to the publishers that the broker has named."""
-        for item in notification or ():
-            info = msgspec.convert(item, PublisherInfo, from_attributes=True)
-            if self._connections.connect(info):
-                self._receiver.wake()
+        self._sync.connect(
+            msgspec.convert(item, PublisherInfo, from_attributes=True)
+            for item in notification or ()
+        )
 
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in
         the decentralized model, connect to the new ones."""
-        changes: list[PublishersUpdated] = []
-        with self._lock:
-            while self._notifications:
-                change = self._notifications.popleft()
-                changes.append(change)
-                now = time.monotonic()
-                for departure in change.left:
-                    info = self._streams.publisher(departure.session)
-                    self._streams.leave(departure, now)
-                    if departure.revoked and info is not None and not self.centralized:
-                        self._connections.disconnect(info, address_in_use=False)
-                for info in change.joined:
-                    self._streams.join(info)
-                if self._add_wildcard_topics(change.joined) or change.ports:
-                    if self.centralized:
-                        self.setup_broker_topic_port_connections(
-                            {**self._via_broker.ports, **change.ports}
-                        )
-                    else:
-                        self._connections.subscribe(self._subscribed)
-                if not self.centralized:
-                    self.setup_publisher_direct_connections(change.joined)
-        self._receiver.wake()  # departures have deadlines, joins change readiness
-        for change in changes:
-            # Without the lock, which the user may need for `counts`.
-            self._publisher_events.change(
-                change.joined, [each.session for each in change.left]
-            )
+        self._sync.apply_updates()
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
@@ -512,74 +492,18 @@ class Subscriber:
         if self._on_gap is not None:
             self._on_gap(gap)
 
-    def _disconnect_gone(self, gone: list[PublisherInfo]) -> bool:
-        """End the connections to publishers, and give up topics that were there by a
-        wildcard, if nobody publishes them any more; under the lock. True when events may
-        have arrived meanwhile."""
-        arrived = False
-        for info in gone:
-            if info.address:
-                in_use = self._streams.address_in_use(info.address)
-                arrived |= self._connections.disconnect(info, address_in_use=in_use)
-        if self._connections.may_unsubscribe():
-            for topic in {topic for info in gone for topic in info.topics}:
-                if not self._streams.published(topic) and self._subscribed.remove(
-                    topic
-                ):
-                    self._fast_path.remove(topic)
-                    arrived |= self._connections.unsubscribe(topic)
-        return arrived
-
     # Inside: the control thread
 
     def _on_session_update(self, event: SessionUpdate) -> None:
         match event:
             case Accepted(reply):
-                self._on_registered(reply)
+                self.session = reply.session
+                self._sync.on_registered(reply)
             case PublishersUpdated():
-                self._notifications.append(event)
+                self._sync.updates.append(event)
                 self.parse_notification()
             case Rejected():
                 self._receiver.wake()
-
-    def _on_registered(self, reply: Registered) -> None:
-        self.session = reply.session
-        with self._lock:
-            self._streams.grace_s = max(GRACE_S, reply.lease_s)
-            another = reply.epoch != self._epoch
-            if self.centralized and another:
-                self._streams.clear_answers()  # they came through another broker
-            self._epoch = reply.epoch
-            self._add_wildcard_topics(reply.publishers)
-            if not self.centralized:
-                self.setup_notification_polling()
-            elif another:
-                self._subscribed.replace(reply.ports)
-                self.setup_broker_topic_port_connections(reply.ports)
-            else:
-                # Who is not there at present may come back: a connection that was given
-                # up meanwhile would lose events, and the others count its topics.
-                self.setup_broker_topic_port_connections(
-                    {**self._via_broker.ports, **reply.ports}
-                )
-            new = self._streams.replace(
-                reply.publishers, time.monotonic(), restarted=another
-            )
-            if not self.centralized:
-                self.setup_publisher_direct_connections(new)
-        self._receiver.wake()
-        self._publisher_events.replace(reply.publishers)
-
-    def _check_connections(self) -> float | None:
-        with self._lock:
-            return self._connections.check()
-
-    def _add_wildcard_topics(self, publishers: Iterable[PublisherInfo]) -> bool:
-        """Take in topics that a wildcard of ours stands for; True when one is new."""
-        new = self._subscribed.add_of(publishers)
-        for topic in new:
-            self._fast_path.add(topic)
-        return bool(new)
 
     # Inside: sockets
 

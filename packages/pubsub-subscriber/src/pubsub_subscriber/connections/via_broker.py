@@ -24,10 +24,11 @@ class BrokerConnections:
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
         self._total_topics = total_topics
+        self.host = ""  # of the broker, found when the subscriber is configured
         self.ports: Mapping[str, int] = {}  # by topic
 
-    def listen(self, host: str, ports: Mapping[str, int]) -> None:
-        """Listen to the broker at ``host`` on the `ports` that it forwards topics from, and
+    def listen(self, ports: Mapping[str, int]) -> None:
+        """Listen to the broker at `host` on the `ports` that it forwards topics from, and
         to no others."""
         topics_of: dict[int, list[str]] = {}
         for topic, port in ports.items():
@@ -40,7 +41,7 @@ class BrokerConnections:
             sub_socket = self._sockets.get(port)
             if sub_socket is None:
                 sub_socket = self._new_sub_socket(topics)
-                sub_socket.connect(f"{host}:{port}")
+                sub_socket.connect(f"{self.host}:{port}")
                 self._sockets.add(port, sub_socket)
             else:
                 sub_socket.add(topics, total_topics=self._total_topics(topics))
