@@ -1,4 +1,4 @@
-"""The broker: a forwarder of events, or only a registry of who publishes what.
+"""The broker: a forwarder of events, or only a registry of publishers and subscribers.
 
 Shell, except `config` and `errors`.
 """

@@ -69,7 +69,7 @@ class Broker:
         may come from one IP address, by default half of them, but at least 1,000; and
         from one address ``max_registrations_per_second``, after ten times as many at
         once. Each may have ``max_topics_per_client`` topics. ``state`` is a file in which to
-        keep who is there, so that after a restart the status can tell who is missing.
+        keep the clients, so that after a restart the status shows which are missing.
 
         ``secure`` is a folder of keys as ``pubsub-broker keygen`` makes it: then only
         the clients that are enrolled in it can connect, encrypted, and do what its
@@ -220,12 +220,12 @@ class Broker:
         self._loop.handle()
 
     def disconnect_sub(self, msg: Disconnect) -> None:
-        """Forget the subscriber that says goodbye with ``msg``."""
+        """Remove the subscriber that sent ``msg``."""
         self._loop.disconnect_client(msg)
 
     def disconnect_pub(self, msg: Disconnect) -> None:
-        """Forget the publisher that says goodbye with ``msg``, and let the
-        subscribers of its topics know."""
+        """Remove the publisher that sent ``msg``, and let the subscribers of its topics
+        know."""
         self._loop.disconnect_client(msg)
 
     def notify_subscribers(
@@ -235,7 +235,7 @@ class Broker:
         sub_id: int | None = None,
     ) -> None:
         """Tell the subscribers of ``topics`` now about the publishers that came or
-        went, instead of after the short time in which the broker collects such news.
+        went, instead of after the short time in which the broker collects them.
 
         ``sub_id`` limits it to the subscriber of this session. ``pub_address`` is
         for the log: what a subscriber is told is always all that it does not know.

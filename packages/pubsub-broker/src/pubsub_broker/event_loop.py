@@ -46,7 +46,8 @@ _log = logging.getLogger(__name__)
 # The longest wait in one go. A signal that comes just before a wait does not end it,
 # so a handler that calls `stop` would be run after it.
 _MAX_WAIT_S: Final = 0.5
-# Who knows a client's session can send requests in its name, so nobody may guess it.
+# With a client's session anyone can send requests in its name, so it must not be
+# guessable.
 _random: Final = random.SystemRandom()
 
 

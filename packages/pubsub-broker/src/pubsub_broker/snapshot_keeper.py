@@ -23,7 +23,7 @@ class SnapshotKeeper:
         self._save_at = 0.0
 
     def begin(self, core: BrokerCore, now: float) -> None:
-        """Tell the core who was there when the file was written, and keep it from now
+        """Give the core the clients in the file, and keep the file up to date from now
         on.
 
         Raises:

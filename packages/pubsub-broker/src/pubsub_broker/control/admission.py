@@ -16,7 +16,7 @@ from pubsub_common.protocol.wildcards import (
 
 
 class Admission:
-    """Judges registrations with a broker of one model, whose clients are in
+    """Checks registrations with a broker of one model, whose clients are in
     ``registry``. No more than ``max_clients`` may be there at a time, no more than
     ``max_from_origin`` of them from one IP address, each with no more than
     ``max_topics``."""

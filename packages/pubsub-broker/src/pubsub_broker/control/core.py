@@ -187,7 +187,7 @@ class BrokerCore:
         *,
         origin: str | None = None,
     ) -> list[Effect]:
-        """A publisher or subscriber joins, or says again who it is."""
+        """A publisher or subscriber joins, or registers again."""
         if request.version != messages.PROTOCOL_VERSION:
             return self._reject(
                 peer, messages.wrong_version(request.id, request.version)
@@ -226,7 +226,7 @@ class BrokerCore:
     def heartbeat(
         self, peer: bytes, request: Heartbeat, now: float, key: str | None = None
     ) -> list[Effect]:
-        """A client is alive."""
+        """Renew a client's lease."""
         if not self._authorization.owns(request.session, key):
             return [Send(peer, Alive(id=request.id, epoch=self.epoch, known=False))]
         connection = self._notifications.get(request.session)
@@ -264,7 +264,7 @@ class BrokerCore:
 
     def recheck_permissions(self, keys: Iterable[str], now: float) -> list[Effect]:
         """Check the clients with these public keys again, and expel those that exceed
-        their permissions. Publishers are told whom to let in."""
+        their permissions. Publishers are told which keys to accept."""
         if not self._authorization.limited:
             return []
         effects: list[Effect] = []
@@ -320,8 +320,8 @@ class BrokerCore:
         return [*self._notifications.flush(topics, session)]
 
     def farewell(self) -> list[Effect]:
-        """Say goodbye to every client, after the news that still waits for it: the
-        broker ends, and publishers go on without it."""
+        """Send a farewell to every client, after its queued notifications: the broker
+        ends, and publishers go on without it."""
         return [*self.flush(), *self._notifications.farewell(self.epoch)]
 
     def status(self, request: StatusRequest, now: float) -> Status:
@@ -338,7 +338,7 @@ class BrokerCore:
         )
 
     def snapshot(self, now: float) -> Snapshot:
-        """Who is there and who is expected, for a later run."""
+        """The registered and the expected clients, for a later run."""
         expected = self._membership.expected(now)
         return snapshot_of(self._clients(now), expected, self._clock_ns())
 

@@ -1,7 +1,7 @@
 """What the broker tells clients about each other, which differs between the two models.
 
 Decentralized, a subscriber is told where the publishers of its topics are, and a publisher,
-where the broker is secure, whom to let in. Centralized, a subscriber is told the broker's
+where the broker is secure, which keys to accept. Centralized, a subscriber is told the broker's
 ports, and a publisher nothing.
 """
 
@@ -71,7 +71,7 @@ class Dissemination:
         return self._ports(topics) if self._centralized else {}
 
     def vouched(self, client: Client) -> list[Vouched]:
-        """Whom a publisher may let in; nobody for another client."""
+        """The keys that a publisher may accept; none for another client."""
         if self._grants is None or self._centralized or client.role != "publisher":
             return []
         return self._grants.vouched(client.topics)

@@ -81,7 +81,7 @@ class Membership:
     def leave(
         self, session: int, next_sequences: Mapping[str, int], now: float
     ) -> list[Effect]:
-        """A client says goodbye. One that is not known has left already."""
+        """A client disconnects. One that is not known has left already."""
         client = self._registry.remove(session)
         if client is not None:
             return self._departure(client, next_sequences, "left", now)
@@ -111,11 +111,11 @@ class Membership:
         )
 
     def expected(self, now: float) -> list[ClientStatus]:
-        """Who of them has not come yet."""
+        """Those of them that have not returned yet."""
         return self._expected.status(now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Leases that ended, and those who are no longer waited for."""
+        """Leases that ended, and clients that are no longer expected."""
         effects: list[Effect] = []
         for client in self._registry.expire(now):
             effects += self._departure(client, {}, "lease expired", now)

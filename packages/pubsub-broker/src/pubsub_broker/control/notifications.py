@@ -31,7 +31,7 @@ class ClientConnection:
 
     ``changed`` are publishers that the client knows already: should one of them leave
     before it is told of the change, it must still be told that it left. ``vouched`` is
-    for a publisher: whom it may let in now.
+    for a publisher: the keys that it may accept now.
     """
 
     peer: bytes
@@ -48,13 +48,14 @@ class ClientConnection:
         self.left.clear()
 
     def push(self, ports: Ports) -> Send | None:
-        """The news that waits, as a message; None without any. ``ports`` tells where the
+        """The queued notifications as a message; None without any. ``ports`` tells where the
         topics in it are forwarded, if the client does not know."""
         if self.vouched is not None:
             self.revision += 1
-            news = VouchedChanged(revision=self.revision, vouched=self.vouched)
-            self.vouched = None
-            return Send(self.peer, news)
+            vouched, self.vouched = self.vouched, None
+            return Send(
+                self.peer, VouchedChanged(revision=self.revision, vouched=vouched)
+            )
         if not self.joined and not self.changed and not self.left:
             return None
         self.revision += 1
@@ -114,7 +115,7 @@ class Notifications:
         return self._session_by_peer.get(peer)
 
     def close(self, session: int) -> None:
-        """Forget a client, and the news that waits for it."""
+        """Forget a client, and its queued notifications."""
         connection = self._connections.pop(session, None)
         if (
             connection is not None
@@ -123,26 +124,26 @@ class Notifications:
             del self._session_by_peer[connection.peer]
         self._pending.discard(session)
 
-    # News
+    # Notifications
 
     def joined(self, publisher: Client, now: float) -> None:
-        """The subscribers of a new publisher's topics are to know of it."""
+        """Queue a new publisher for the subscribers of its topics."""
         for subscriber, connection in self._subscribers(publisher):
             connection.joined[publisher.session] = self._info(publisher, subscriber)
             self._schedule(subscriber.session, now)
 
     def changed(self, publisher: Client, now: float) -> None:
-        """They are to know what a publisher says of itself now."""
+        """Queue for them what a publisher has changed."""
         for subscriber, connection in self._subscribers(publisher):
             unseen = publisher.session in connection.joined
-            news = connection.joined if unseen else connection.changed
-            news[publisher.session] = self._info(publisher, subscriber)
+            queue = connection.joined if unseen else connection.changed
+            queue[publisher.session] = self._info(publisher, subscriber)
             self._schedule(subscriber.session, now)
 
     def set_vouched(
         self, publisher: Client, vouched: list[Vouched], now: float
     ) -> None:
-        """A publisher is to know whom it may let in."""
+        """Queue for a publisher which keys it may accept."""
         self._connections[publisher.session].vouched = vouched
         self._schedule(publisher.session, now)
 
@@ -154,7 +155,7 @@ class Notifications:
         *,
         revoked: bool = False,
     ) -> None:
-        """They are to know that a publisher is gone; ``revoked``: and that they must not
+        """Queue for them that a publisher is gone; ``revoked``: and that they must not
         listen to it any more."""
         session = publisher.session
         for subscriber, connection in self._subscribers(publisher):
@@ -165,7 +166,7 @@ class Notifications:
                 if topic in next_sequences
             }
             connection.changed.pop(session, None)
-            # No news is one that came and went since the last push, unless the
+            # A publisher that came and went since the last push is not told of, unless the
             # subscriber knows it from before.
             unseen = connection.joined.pop(session, None) is not None
             if not unseen or session in connection.left:
@@ -177,8 +178,8 @@ class Notifications:
     def flush(
         self, topics: Iterable[str] | None = None, session: int | None = None
     ) -> list[Send]:
-        """The waiting news: all of it, or only that for the subscribers of ``topics``,
-        or only that for ``session``."""
+        """The queued notifications: all, or only those for the subscribers of ``topics``,
+        or only those for ``session``."""
         chosen = set(self._pending)
         if topics is not None:
             matching = self._registry.matching("subscriber", topics)
@@ -194,10 +195,10 @@ class Notifications:
         return [push for push in pushes if push is not None]
 
     def farewell(self, epoch: int) -> list[Send]:
-        """A goodbye to every client."""
-        goodbye = Farewell(epoch=epoch)
+        """A farewell to every client."""
+        farewell = Farewell(epoch=epoch)
         return [
-            Send(connection.peer, goodbye) for connection in self._connections.values()
+            Send(connection.peer, farewell) for connection in self._connections.values()
         ]
 
     def _ports_for(self, session: int) -> Ports:

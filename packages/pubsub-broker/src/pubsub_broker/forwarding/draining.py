@@ -39,7 +39,7 @@ class DrainingPublishers:
         self._departures.pop(address, None)
 
     def addresses(self) -> list[str]:
-        """Who has left and is still heard."""
+        """Publishers that have left and are still received."""
         return list(self._departures)
 
     def next_check(self) -> float | None:

@@ -34,8 +34,8 @@ class ForwarderPool:
     """Topics are spread over ``count`` forwarders; 0: a broker that forwards nothing.
 
     With ``threaded`` each has a thread; else the broker's loop serves ``socket_sets``.
-    ``on_failure`` is called in a forwarder's thread that ends for an error. With a
-    ``authenticator`` it is decided who may send and receive what.
+    ``on_failure`` is called in a forwarder's thread that ends for an error. With an
+    ``authenticator`` only authorized clients send and receive.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ForwarderPool:
     ) -> None:
         self.socket_sets: list[ForwarderSockets] = []
         self.ports: list[int] = []
-        self.monitors: list[HandshakeMonitor] = []  # for who opened this to look at
+        self.monitors: list[HandshakeMonitor] = []  # to be read by the owner
         self.threaded = threaded
         self._context = context
         self._count = count
@@ -60,7 +60,7 @@ class ForwarderPool:
         self._on_failure = on_failure
         self._forwarders: list[Forwarder] = []
         self._authenticator = authenticator
-        # Publishers by address, for threads that look up who is to be there.
+        # Registered publishers by address, looked up by the forwarders' threads.
         self._publishers: dict[str, Attach] = {}
         self._left_at: dict[str, float] = {}
 

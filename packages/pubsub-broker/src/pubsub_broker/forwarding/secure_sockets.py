@@ -1,7 +1,7 @@
 """The sockets of one forwarder in a secure broker.
 
 Each publisher has a socket of its own (`connection`), by which nothing comes but what it may
-publish; what it sends in the name of another is dropped. Subscribers are judged by
+publish; what it sends as another publisher is dropped. Subscriptions are checked by
 `pubsub_common.security.subscription_guard`.
 
 So that an event does not cost a look at every publisher's socket, those that may have one
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# A public key, and the IP address of who has it.
+# A public key, and the IP address of its owner.
 OnForged = Callable[[str, str], None]
 
 # Messages of one publisher before those of another.
@@ -67,7 +67,7 @@ class SecureSockets(ForwarderSockets):
         on_forged: OnForged,
     ) -> None:
         """``polled``: who drives this waits by libzmq's own poll, which takes in the news
-        of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells who is
+        of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells which publisher is
         registered at an address: asked in the thread that drives this. ``permits`` and
         ``on_refused`` are a `SubscriptionGuard`'s. ``on_forged`` is called when a publisher sends
         something in the name of another."""
@@ -128,7 +128,7 @@ class SecureSockets(ForwarderSockets):
                         return message
                     host = connection.address.rpartition(":")[0]
                     self._on_forged(connection.key, host)
-                    return []  # not the next one: whoever floods has a turn, no more
+                    return []  # not the next one: a flooding publisher has one turn, no more
             queue.popleft()
             connection.queued = False
             self._received_in_turn = 0
@@ -276,7 +276,7 @@ class SecureSockets(ForwarderSockets):
         publisher = self._publisher_at(connection.address)
         if publisher is None or publisher.key != connection.key:
             return False
-        assert publisher.session is not None, "who has a key has one"
+        assert publisher.session is not None, "a publisher with a key has one"
         connection.sender_check.renew(publisher.session)
         return connection.is_genuine(frame)
 

@@ -45,7 +45,7 @@ class ForwarderSockets:
     from publishers, subclasses know.
 
     With ``blocking``, a message for which a subscriber's queue has no room is *held*
-    instead of dropped for that subscriber; whoever drives the sockets must then not
+    instead of dropped for that subscriber; the loop that drives the sockets must then not
     offer another before `retry` has let go of it.
 
     One thread at a time uses it. Attaching what is attached, and detaching what is
@@ -183,7 +183,7 @@ class ForwarderSockets:
         self.xpub.close(linger=round(linger_s * 1000))
 
     def _detach_finished(self) -> None:
-        """Disconnect from publishers that have left and from whom nothing more comes."""
+        """Disconnect from publishers that have left and from which nothing more comes."""
         now = time.monotonic()
         if self.held is not None:
             self._draining.postpone(now)

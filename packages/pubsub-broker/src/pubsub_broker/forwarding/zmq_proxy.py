@@ -106,7 +106,7 @@ class ZmqProxyForwarder:
                 self._idle.set()
         except Exception as error:
             self.error = error
-            self._idle.set()  # whoever waits for it is to hear of the error
+            self._idle.set()  # so that the waiting thread sees the error
             self._on_failure()
 
     def _interrupt(self) -> None:

@@ -44,7 +44,8 @@ class EventLog:
     def started(
         self, model: Model, address: str, port: int, security: str | None
     ) -> None:
-        """Log what serves here; ``security`` is who may do what, where it is secure."""
+        """Log what serves here; ``security`` says how many clients are allowed, None: not
+        secure."""
         secure = "" if security is None else f", secure: {security}"
         _log.info("%s broker on %s:%d%s", model, address, port, secure)
         self._warn(
@@ -88,10 +89,11 @@ class EventLog:
                 continue
             table = tcp_table()
             found = None if table is None else slowest_reader(port, table)
-            who = "a subscriber is not reading"
+            cause = "a subscriber is not reading"
             if found is not None:
-                who = f"the subscriber at {found[0]} is not reading ({found[1]} bytes are queued)"
-            _log.warning("forwarding waits: %s", who)
+                address, queued = found
+                cause = f"the subscriber at {address} is not reading ({queued} bytes are queued)"
+            _log.warning("forwarding waits: %s", cause)
 
     def _warn(self, line: str | None) -> None:
         if line is not None:

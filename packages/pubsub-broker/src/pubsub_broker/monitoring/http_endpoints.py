@@ -111,8 +111,8 @@ class HttpEndpoints:
     def serving(
         self, address: str, port: int, keys: ClientKeys | None = None
     ) -> Iterator[None]:
-        """Serve what the broker at ``address:port`` tells who has ``keys``, if it is
-        secure.
+        """Serve what the broker at ``address:port`` answers to status requests; ``keys``
+        are needed if it is secure.
 
         Raises:
             CannotListen: a port cannot be had.

@@ -74,7 +74,7 @@ def _clients(
     headings = ("heard", "lost", *(("p50", "p99", "max") if latency else ()))
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    # Who loses events is what one looks for, and a screen is short.
+    # Subscribers that lose events come first, since a screen is short.
     for client in sorted(in_order(clients), key=lambda each: -sum(each.lost.values())):
         lost = sum(client.lost.values())
         table.add_row(

@@ -72,8 +72,8 @@ def number(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that a terminal only shows: what a stranger's topic may hold besides is
-    replaced."""
+    """The text without characters that could control a terminal: topics come from
+    strangers."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 

@@ -19,7 +19,7 @@ MAX_NAMES: Final = 20
 
 class Topic(msgspec.Struct):
     """A topic with the places of its clients in the report. A subscriber is also one
-    by a wildcard. ``lost`` is what those who are there have lost of it, ``rate`` the
+    by a wildcard. ``lost`` is what the registered subscribers have lost of it, ``rate`` the
     events a second of all its publishers; None: none of them has told."""
 
     name: str
@@ -83,7 +83,7 @@ class PageView(msgspec.Struct):
 
 
 def topics_of(status: Status) -> list[Topic]:
-    """All topics by name: who has them registered, or has lost events of them (whose
+    """All topics by name: registered ones, and those of which events were lost (whose
     publisher may be gone)."""
     found: dict[str, Topic] = {}
     filters: FilterTree[int] = FilterTree()
@@ -125,7 +125,7 @@ def published(topics: Iterable[Topic]) -> float | None:
 
 
 def losing_subscribers(status: Status) -> list[ClientStatus]:
-    """Who has lost events, most first."""
+    """Subscribers that have lost events, the most first."""
     losers = [client for client in status.clients if client.lost]
     return sorted(losers, key=lambda client: -sum(client.lost.values()))
 

@@ -112,7 +112,7 @@ class Expected:
         return self._clients.pop(session, None) is not None
 
     def status(self, now: float) -> list[ClientStatus]:
-        """Who has not come yet."""
+        """The clients that have not returned yet."""
         away_s = self._away_s + (now - self._since)
         return [
             ClientStatus(**_described(client), idle_s=client.idle_s + away_s)
@@ -120,8 +120,8 @@ class Expected:
         ]
 
     def expire(self, now: float) -> tuple[ClientStatus, ...]:
-        """Who has not come in time; from now on nobody is expected. Before that time,
-        and without any, nobody."""
+        """The clients that have not returned in time; from now on none is expected. Before
+        that time none."""
         if not self._clients or now < self._until:
             return ()
         gone = tuple(self.status(now))
@@ -136,7 +136,7 @@ class Expected:
 def snapshot_of(
     clients: Iterable[ClientStatus], expected: Iterable[ClientStatus], clock_ns: int
 ) -> Snapshot:
-    """What to write: who is there, and who was still expected."""
+    """What to write: the registered clients, and those still expected."""
     there = [SnapshotClient(**_described(client)) for client in clients]
     away = [
         SnapshotClient(**_described(client), idle_s=client.idle_s)

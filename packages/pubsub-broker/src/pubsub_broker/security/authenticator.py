@@ -19,7 +19,7 @@ from pubsub_common.security.zap_server import ZapServer
 
 _log = logging.getLogger(__name__)
 
-# How often the folder is looked at, for clients that were enrolled or revoked.
+# How often the folder is checked for clients that were enrolled or revoked.
 _POLL_S: Final = 0.5
 
 
@@ -50,7 +50,7 @@ class Authenticator:
         self._changed: set[str] | None = None
 
     def own_keys(self) -> ClientKeys:
-        """For who asks this broker, in its own process, for its status."""
+        """The keys for status requests from this broker's own process."""
         return self._own_keys
 
     def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
@@ -86,12 +86,12 @@ class Authenticator:
                 self._apply()
         if self.grants.allows(key):
             return True
-        who = self.grants.describe(key, _now())
-        self._audit.warn(address, "key", f"rejected {who}")
+        owner = self.grants.describe(key, _now())
+        self._audit.warn(address, "key", f"rejected {owner}")
         return False
 
     def subscription_refused(self, key: str, what: str, address: str) -> None:
-        """Somebody subscribed to what it may not have, and was hung up on."""
+        """A client subscribed to a topic without permission, and was disconnected."""
         name = self.grants.describe(key, _now())
         self._audit.warn(
             address,

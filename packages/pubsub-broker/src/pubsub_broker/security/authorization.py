@@ -43,7 +43,7 @@ class Authorization:
         previous: Client | None,
     ) -> None:
         """Whether a client may register for ``topics``, and takes nothing that is
-        another's; ``previous`` is who is registered under its session.
+        another's; ``previous`` is the client registered under its session.
 
         Raises:
             Refusal: it may not.
@@ -73,7 +73,7 @@ class Authorization:
         return client is None or client.key == key
 
     def may_ask_status(self, key: str | None) -> bool:
-        """Whether a client may know who is there."""
+        """Whether a client may ask for the status."""
         if self._grants is None:
             return True
         grant = self._grant(key)

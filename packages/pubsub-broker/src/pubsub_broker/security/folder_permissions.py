@@ -1,7 +1,7 @@
 """Checks that nobody else can write where the broker's keys are.
 
-Whoever may write in the folder can enroll itself, though every file in it is for its owner
-only: it may put another file in the place of one.
+A user that may write in the folder can enroll itself, though every file in it is for its
+owner only: it can replace a file.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _ROOT: Final = 0
 
 
 def check_folder(folder: Path) -> None:
-    """Whether the folder belongs to whoever runs this, or to root, and nobody else may
-    write in it, or put another in its place.
+    """Check that the folder belongs to the user that runs this, or to root, and that no
+    other user may write in it, or replace it.
 
     Raises:
         ConfigError: others may, or it cannot be looked at.

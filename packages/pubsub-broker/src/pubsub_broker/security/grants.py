@@ -18,7 +18,7 @@ class Grants:
     """The grants of all clients that may connect, by public key."""
 
     def __init__(self, own: str | None = None) -> None:
-        """``own`` is the broker's public key: who has its keys may ask it for its status,
+        """``own`` is the broker's public key: its owner may ask it for its status,
         and nothing else."""
         self._own = {} if own is None else {own: Grant("the broker", (), ())}
         # Replaced as a whole, never changed.

@@ -103,18 +103,18 @@ class KeyStore:
         return ClientKeys("broker", pair, pair.public, str(self.directory / _BROKER))
 
     def clients(self) -> dict[str, EnrolledKey]:
-        """Who is enrolled, by name.
+        """The enrolled clients, by name.
 
         Raises:
             ConfigError: that cannot be read.
         """
         path = self.directory / _CLIENTS
-        # No secrets are in it, but who may change it decides who is let in.
+        # It holds no secrets, but it decides which clients may connect.
         document = read_secret(path, _MAX_CLIENTS_BYTES, public=True)
         return enrollment.parse(document, str(path))
 
     def policy(self) -> Policy | None:
-        """Who may do what; None without a policy.
+        """The policy; None without one.
 
         Raises:
             ConfigError: it cannot be read, or says what makes no sense.

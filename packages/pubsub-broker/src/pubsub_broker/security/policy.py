@@ -8,7 +8,7 @@ topics may hold wildcards as in subscriptions::
 
     [clients."*"]
     subscribe = ["sensors/+/temperature"]
-    status = true          # may ask the broker who is there
+    status = true          # may ask the broker for its status
 
 What is not granted is refused. Without a policy every enrolled client may do everything.
 """

@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 
 class ConnectionGuard(HandshakeMonitor):
-    """Judges what comes in at a control socket, and who; closes connections of those
-    that go too far. Belongs to the thread of that socket.
+    """Checks messages and connections at a control socket against the limits of their
+    address; closes connections that exceed them too often. Belongs to the thread of that socket.
 
     Connections are seen through libzmq's monitor: also those on which nothing is ever
     said, which would take all open files else.
@@ -99,7 +99,7 @@ class ConnectionGuard(HandshakeMonitor):
         return False
 
     def _address_of(self, fd: int) -> str | None:
-        """Who is at the other end of a connection to our port; None: it is none."""
+        """The IP address at the other end of a connection to our port; None: it is none."""
         connection = self._connection(fd)
         return None if connection is None else connection.remote[0]
 

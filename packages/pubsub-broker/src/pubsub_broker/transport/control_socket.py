@@ -22,7 +22,7 @@ from pubsub_common.security.connections import (
 if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair
 
-# How long a goodbye may take to leave; nobody misses one that does not arrive.
+# How long a farewell may take to leave; one that does not arrive does no harm.
 _FAREWELL_S: Final = 1.0
 _CONTROL_QUEUE: Final = 1000
 # What a connection may have waiting here, in libzmq and in the kernel: a client has a
@@ -32,7 +32,7 @@ _RECEIVE_BUFFER_BYTES: Final = 128 * 1024
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
-# Of whom it is remembered whose they are.
+# Connections of which the key is remembered.
 _MAX_CONNECTIONS: Final = 100_000
 # For a client that is to be disconnected to read why.
 _DISCONNECT_DELAY_S: Final = 0.2
@@ -77,7 +77,7 @@ class ControlSocket:
         self.socket.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_RECEIVED)
         self._secure = pair is not None
-        # Those that something came by, with whose they are.
+        # Connections that have sent something, with the key of each.
         self._connections: dict[Connection, str] = {}
         # Whose are to end, and when.
         self._to_disconnect: list[tuple[float, set[str]]] = []
@@ -147,5 +147,5 @@ class ControlSocket:
             self.socket.send_multipart([peer, messages.encode(message)])
 
     def close(self, linger_s: float) -> None:
-        """Close; goodbyes have a moment to leave."""
+        """Close; farewells have a moment to leave."""
         self.socket.close(linger=round(min(linger_s, _FAREWELL_S) * 1000))

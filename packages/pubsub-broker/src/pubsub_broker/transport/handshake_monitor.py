@@ -4,9 +4,9 @@ libzmq tells the address of a connection only by its descriptor, and only before
 the failure: so what was accepted is remembered, and a failure is that of the connection
 that ends next.
 
-Who has no keys and learns before us that we want some, hangs up first: that is told
-without detail, and looks like somebody who connects and says nothing. At a secure port
-it is reported all the same; elsewhere it says nothing worth a line.
+A client without keys may see first that this port needs some, and disconnects: libzmq
+reports that without detail, as it does for a connection on which nothing was sent. At a
+secure port it is logged all the same; elsewhere it means nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pubsub_common.security.socket_monitor import SocketMonitor
 _EVENTS: Final = (
     zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED
 )
-# Comings and goings looked at in a row, before anything else has its turn.
+# Events that are read in a row, before anything else has its turn.
 _BURST: Final = 256
 _UNKNOWN_ADDRESS: Final = "an unknown address"
 _NO_KEY_SENT: Final = (
@@ -57,8 +57,8 @@ class HandshakeMonitor:
         self.socket = self._monitor.socket
 
     def read_failures(self, now: float) -> list[tuple[str, str]]:
-        """Take note of connections that came and went; returns those whose handshake
-        failed: an IP address and what happened."""
+        """Read the events of connections; returns those whose handshake failed: an IP
+        address and what happened."""
         failures = []
         for event, value in self._monitor.read(_BURST):
             if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
@@ -85,7 +85,7 @@ class HandshakeMonitor:
         self._monitor.close()
 
     def _address_of(self, fd: int) -> str | None:
-        """Who is at the other end of a connection; None: it is none."""
+        """The IP address at the other end of a connection; None: it is closed already."""
         connection = connection_at(fd)
         return None if connection is None else connection.remote[0]
 
