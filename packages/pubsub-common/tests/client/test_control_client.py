@@ -14,10 +14,10 @@ from support.ports import free_port
 
 from pubsub_common.client import control_client, registration, session
 from pubsub_common.client.control_client import ControlClient
-from pubsub_common.client.session import (
+from pubsub_common.client.session import Identity
+from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
-    Identity,
     Postponed,
     PublishersUpdated,
     SessionUpdate,

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from pubsub_common.client.session import (
+from pubsub_common.client.session import ClientSession, HeartbeatInputs, Identity
+from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
-    ClientSession,
-    HeartbeatInputs,
-    Identity,
     Postponed,
     PublishersUpdated,
     Rejected,

@@ -17,11 +17,10 @@ import zmq
 
 from pubsub_common import defaults, validation
 from pubsub_common.client.control_client import ControlClient, client_keys
-from pubsub_common.client.session import (
+from pubsub_common.client.session import HeartbeatInputs, Identity
+from pubsub_common.client.session_updates import (
     Accepted,
     GrantsUpdated,
-    HeartbeatInputs,
-    Identity,
     Rejected,
     SessionUpdate,
 )

@@ -25,10 +25,9 @@ import msgspec
 from pubsub_common import defaults, validation
 from pubsub_common.client.clock_offset import SAME_CLOCK
 from pubsub_common.client.control_client import ControlClient, client_keys
-from pubsub_common.client.session import (
+from pubsub_common.client.session import HeartbeatInputs, Identity
+from pubsub_common.client.session_updates import (
     Accepted,
-    HeartbeatInputs,
-    Identity,
     PublishersUpdated,
     Rejected,
     SessionUpdate,

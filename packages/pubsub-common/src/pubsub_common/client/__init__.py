@@ -1,4 +1,4 @@
 """A client's connection to the broker: registration, heartbeats, clock offset.
 
-Shell, except `clock_offset` and `session`.
+Shell, except `clock_offset`, `session` and `session_updates`.
 """

@@ -19,12 +19,10 @@ from pubsub_common.client.clock_offset import ClockProbes, Offset
 from pubsub_common.client.control_socket import ControlSocket
 from pubsub_common.client.handshake_diagnosis import Diagnosis, HandshakeDiagnosis
 from pubsub_common.client.registration import RegistrationState
-from pubsub_common.client.session import (
+from pubsub_common.client.session import ClientSession, HeartbeatInputs, Identity
+from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
-    ClientSession,
-    HeartbeatInputs,
-    Identity,
     Postponed,
     Rejected,
     SessionUpdate,

@@ -22,9 +22,18 @@ out while this process was stopped) has the same cure.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from pubsub_common.client.session_updates import (
+    Accepted,
+    BrokerLost,
+    GrantsUpdated,
+    Postponed,
+    PublishersUpdated,
+    Rejected,
+    SessionUpdate,
+)
 from pubsub_common.defaults import (
     HEARTBEATS_PER_LEASE,
     LEASE_S,
@@ -36,20 +45,17 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
     ClockOffset,
-    Departure,
     Disconnect,
     Error,
     Farewell,
     Heartbeat,
     Latency,
     Model,
-    PublisherInfo,
     PublishersChanged,
     Register,
     Registered,
     Reply,
     Role,
-    Vouched,
     VouchedChanged,
 )
 
@@ -73,56 +79,6 @@ class Identity:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Accepted:
-    """Registered. ``again`` is true from the second time on. The shell must then
-    bring its connections in line with ``reply.publishers`` and ``reply.ports``."""
-
-    reply: Registered
-    again: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PublishersUpdated:
-    """Publishers of the client's topics came or went."""
-
-    joined: Sequence[PublisherInfo]
-    left: Sequence[Departure]
-    ports: Mapping[str, int] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class GrantsUpdated:
-    """These are whom this publisher may let in, from here on."""
-
-    vouched: Sequence[Vouched]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rejected:
-    """The broker will not have this client, and asking again will not help; ``ended``
-    when it had accepted it before."""
-
-    code: str
-    detail: str
-    ended: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class BrokerLost:
-    """The broker has not been heard for a lease, or said that it ends."""
-
-    farewell: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Postponed:
-    """The broker has no time for this client yet; it will be asked again."""
-
-    code: str
-    detail: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class HeartbeatInputs:
     """Where a heartbeat's content comes from; asked only when one is due.
 
@@ -134,11 +90,6 @@ class HeartbeatInputs:
     lost: Callable[[], Mapping[str, int]] = lambda: {}
     published: Callable[[], Mapping[str, int]] | None = None
     latency: Callable[[], Latency | None] = lambda: None
-
-
-SessionUpdate = (
-    Accepted | PublishersUpdated | GrantsUpdated | Rejected | Postponed | BrokerLost
-)
 
 
 class ClientSession:
