@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from pubsub_common.client.session import PublishersUpdated
+from pubsub_common.client.session_updates import PublishersUpdated
 from pubsub_common.protocol.messages import PublisherInfo, Registered
 from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.via_broker import BrokerConnections
