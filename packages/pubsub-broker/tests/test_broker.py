@@ -1013,7 +1013,7 @@ def test_a_subscriber_that_does_not_read_and_dies_is_not_waited_for(
     assert quick.numbers("A", count) == list(range(count))
 
 
-def test_it_says_which_subscriber_it_waits_for(
+def test_the_log_names_the_subscriber_that_holds_up_forwarding(
     context: zmq.Context[zmq.Socket[bytes]],
     run: Run,
     monkeypatch: pytest.MonkeyPatch,

@@ -73,7 +73,7 @@ def test_nothing_is_said_where_only_this_machine_reaches(
     assert open_access_warning(host, 5555, secure=secure) is None
 
 
-def test_one_line_says_who_can_come_in_and_how_to_change_that() -> None:
+def test_one_line_warns_of_open_access_and_says_how_to_change_that() -> None:
     line = open_access_warning("192.168.7.1", 5555, secure=False)
 
     assert line is not None

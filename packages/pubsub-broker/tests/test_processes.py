@@ -137,7 +137,7 @@ def test_clients_that_are_killed_are_gone_when_their_lease_ends(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_after_a_restart_the_status_shows_who_is_missing(
+def test_after_a_restart_the_status_shows_missing_clients(
     start: Start, join: Any, tmp_path: Path, number: int
 ) -> None:
     state = tmp_path / "state"
@@ -195,7 +195,7 @@ def test_too_few_open_files_are_one_line_of_warning(start: Start) -> None:
 # pubsub-broker status
 
 
-def test_the_status_command_tells_who_is_there(
+def test_the_status_command_lists_the_clients(
     start: Start,
     join: Any,
     capsys: pytest.CaptureFixture[str],

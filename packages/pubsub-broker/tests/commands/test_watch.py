@@ -386,7 +386,7 @@ def test_status_and_check_are_told_the_broker_in_the_same_ways(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_who_names_a_broker_in_words_does_not_mean_that_of_the_environment(
+def test_a_broker_in_the_options_wins_over_the_environment(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     untouched_logging: None,

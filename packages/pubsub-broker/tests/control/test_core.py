@@ -1024,7 +1024,7 @@ def test_a_client_that_was_merely_slow_comes_back_under_its_session(
 # Status and the end
 
 
-def test_the_status_tells_who_is_there(bench: Bench) -> None:
+def test_the_status_lists_the_clients(bench: Bench) -> None:
     bench.publisher(b"p", "A", "B", address="10.0.0.9:1234")
     bench.now = 2.5
     bench.core.receive(b"x", b"nonsense", bench.now)

@@ -84,7 +84,7 @@ def test_publishers_are_told_nothing_of_other_clocks() -> None:
     assert crowd.beat(publisher).publishers_clock is None
 
 
-def test_the_time_is_told_to_anyone_who_asks() -> None:
+def test_any_client_may_ask_for_the_time() -> None:
     crowd = Crowd()
     request = ClockRequest(id=7, sent_ns=-5)
     reply = crowd.reply(crowd.core.handle(b"stranger", request, 0.0))

@@ -93,7 +93,7 @@ models = pytest.mark.parametrize("model", ["centralized", "decentralized"])
 
 
 @models
-def test_who_may_is_registered(model: Model) -> None:
+def test_an_authorized_client_is_registered(model: Model) -> None:
     secure = Secure(model)
 
     assert isinstance(secure.register("alice", "publisher", "a/b", "a")[0], Registered)
@@ -114,7 +114,7 @@ def test_who_may_is_registered(model: Model) -> None:
         ("mallory", "subscriber", "a/b"),
     ],
 )
-def test_who_may_not_is_refused(
+def test_an_unauthorized_client_is_refused(
     model: Model, name: str, role: Role, topic: str
 ) -> None:
     reply, effects = Secure(model).register(name, role, topic)
@@ -144,7 +144,7 @@ def test_the_forwarder_learns_keys_where_it_connects() -> None:
     assert reply.publishers[0].key is None
 
 
-def test_publishers_learn_whom_to_let_in() -> None:
+def test_publishers_are_told_which_keys_to_accept() -> None:
     secure = Secure("decentralized")
 
     reply, _ = secure.register("alice", "publisher", "a/b")
@@ -170,7 +170,7 @@ def test_publishers_learn_of_changes() -> None:
 
 
 @models
-def test_who_is_revoked_is_told_and_out(model: Model) -> None:
+def test_a_revoked_client_is_told_and_expelled(model: Model) -> None:
     secure = Secure(model)
     publisher, _ = secure.register("alice", "publisher", "a/b")
     secure.register("bob", "subscriber", "a/b")
@@ -192,7 +192,7 @@ def test_who_is_revoked_is_told_and_out(model: Model) -> None:
 
 
 @models
-def test_who_may_do_less_is_out_if_it_does_more(model: Model) -> None:
+def test_a_client_that_exceeds_its_new_grant_is_expelled(model: Model) -> None:
     secure = Secure(model)
     publisher, _ = secure.register("alice", "publisher", "a/b")
     other, _ = secure.register("carol", "publisher", "c", address="10.0.0.3:5556")
@@ -241,7 +241,7 @@ def test_nobody_displaces_anothers_publisher(model: Model) -> None:
     assert isinstance(again, Registered)
 
 
-def test_the_status_is_for_whom_it_is_granted() -> None:
+def test_the_status_needs_a_grant() -> None:
     core = Secure("centralized").core
 
     def ask(name: str) -> Any:
@@ -251,7 +251,7 @@ def test_the_status_is_for_whom_it_is_granted() -> None:
     assert ask("alice")[0].code == messages.NOT_ALLOWED
 
 
-def test_without_security_nobody_is_distrusted() -> None:
+def test_without_security_no_client_is_expelled() -> None:
     core = BrokerCore(
         "centralized",
         MemoryRegistry(10.0),

@@ -559,7 +559,7 @@ def test_a_clock_that_was_set_back_makes_nobody_younger_than_now(bench: Bench) -
     assert [client.idle_s for client in bench.status().expected] == [0.0]
 
 
-def test_who_comes_back_is_expected_no_more(bench: Bench) -> None:
+def test_a_client_that_returns_is_no_longer_expected(bench: Bench) -> None:
     bench.core.expect(written(PUBLISHER, SUBSCRIBER), 0.0)
 
     [arrived] = of(Joined, bench.register("publisher", session=11))
@@ -577,7 +577,7 @@ def test_another_client_is_not_taken_for_one_that_is_expected(bench: Bench) -> N
     assert sessions(bench.status().expected) == [11]
 
 
-def test_who_says_goodbye_is_expected_no_more(bench: Bench) -> None:
+def test_a_client_that_disconnects_is_no_longer_expected(bench: Bench) -> None:
     bench.core.expect(written(PUBLISHER, SUBSCRIBER), 0.0)
 
     [reply] = sent(Disconnected, bench.leave(12))
@@ -586,7 +586,7 @@ def test_who_says_goodbye_is_expected_no_more(bench: Bench) -> None:
     assert sessions(bench.status().expected) == [11]
 
 
-def test_who_does_not_come_in_time_is_given_up_in_one_go(bench: Bench) -> None:
+def test_clients_that_do_not_return_in_time_expire_together(bench: Bench) -> None:
     bench.core.expect(written(PUBLISHER, SUBSCRIBER), 0.0)
     end = LEASE_S + EXPECTED_MARGIN_S
 
@@ -600,7 +600,7 @@ def test_who_does_not_come_in_time_is_given_up_in_one_go(bench: Bench) -> None:
     assert bench.core.tick(end + 1) == []
 
 
-def test_a_snapshot_has_who_is_there_and_who_is_expected(bench: Bench) -> None:
+def test_a_snapshot_has_registered_and_expected_clients(bench: Bench) -> None:
     bench.core.expect(written(PUBLISHER, SUBSCRIBER), 0.0)
     bench.joins("publisher", session=11)
     bench.now = 2.0

@@ -91,7 +91,9 @@ def test_new_topics_are_told_as_they_appear(model: Model) -> None:
 
 
 @pytest.mark.parametrize("model", ["centralized", "decentralized"])
-def test_a_publisher_is_told_who_will_have_several_of_its_topics(model: Model) -> None:
+def test_a_publisher_is_told_the_subscribers_of_several_of_its_topics(
+    model: Model,
+) -> None:
     """They may have some of them already, and hear of this publisher only later."""
     core = new_core(model)
     wild = register(core, b"s", "subscriber", ["a/+", "d"])
@@ -119,7 +121,7 @@ def test_a_farewell_tells_where_the_matching_topics_ended() -> None:
     ]
 
 
-def test_who_has_no_wildcard_is_told_its_ports_once() -> None:
+def test_a_subscriber_without_wildcards_is_told_its_ports_once() -> None:
     core = new_core()
     register(core, b"ss", "subscriber", ["a"])
     register(core, b"p", "publisher", ["a"])

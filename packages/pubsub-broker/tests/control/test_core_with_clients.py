@@ -604,7 +604,7 @@ def test_a_publisher_that_was_started_anew_at_its_address_replaces_itself(
     world.check()
 
 
-def test_registering_says_who_the_client_is_each_time(world: World) -> None:
+def test_each_registration_describes_the_client_in_full(world: World) -> None:
     world.start_broker()
     member = world.add("s", "subscriber", "A", "B")
     first, _ = member.core.tick(0.0)

@@ -79,7 +79,7 @@ def test_a_publisher_is_told_neither(model: Model) -> None:
     assert told.vouched(PUBLISHER) == []
 
 
-def test_where_the_broker_is_secure_it_is_told_whom_to_let_in() -> None:
+def test_in_a_secure_broker_a_publisher_is_told_which_keys_to_accept() -> None:
     grants = Grants()
     grants.update([EnrolledKey("alice", "key-2", NOW)], None, NOW)
 

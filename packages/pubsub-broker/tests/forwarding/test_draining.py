@@ -38,7 +38,7 @@ def test_nobody_is_left_before_the_grace_time_is_over() -> None:
     assert leaving.next_check() is None
 
 
-def test_one_from_whom_more_may_come_is_heard_but_not_for_ever() -> None:
+def test_a_publisher_that_may_send_more_is_received_for_a_limited_time() -> None:
     leaving = DrainingPublishers()
     leaving.begin(HERE, 0.0)
 

@@ -207,7 +207,7 @@ def test_a_loop_with_libzmqs_poll_finds_what_that_took_in(
         assert message[0].bytes == sent
 
 
-def test_what_is_in_another_name_is_dropped_and_who_floods_keeps_nobody_out(
+def test_forged_messages_are_dropped_and_a_flood_of_them_holds_up_nobody(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(2)
@@ -234,7 +234,7 @@ def test_what_is_in_another_name_is_dropped_and_who_floods_keeps_nobody_out(
     assert set(bench.forged) == {(CLIENT.public, "127.0.0.1")}
 
 
-def test_who_registers_anew_is_heard_at_once_and_what_it_sent_before_too(
+def test_a_publisher_with_a_new_session_is_received_at_once_and_its_old_messages_too(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(1)
@@ -251,7 +251,7 @@ def test_who_registers_anew_is_heard_at_once_and_what_it_sent_before_too(
     bench.until(lambda: bench.sockets.receive() == [])
 
 
-def test_who_counts_ready_topics_hears_of_all_but_not_what_they_are(
+def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
     make: Callable[..., Bench],
 ) -> None:
     """With several forwarders a publisher waits for as many as a subscriber has, its own

@@ -173,7 +173,7 @@ def test_a_connection_that_nobody_knew_of_may_end() -> None:
     assert it.connected(HOST, 0.0)
 
 
-def test_there_is_less_patience_with_who_comes_again_and_again() -> None:
+def test_an_address_that_reconnects_again_and_again_is_refused_sooner() -> None:
     it = judge()
     needed = []
     for connection in range(20):
@@ -189,7 +189,9 @@ def test_there_is_less_patience_with_who_comes_again_and_again() -> None:
     assert (needed[1], needed[10], needed[-1]) == (26, 5, 3)
 
 
-def test_who_comes_again_and_again_is_not_closed_any_more_but_not_listened_to() -> None:
+def test_connections_of_an_address_that_keeps_reconnecting_are_left_open_and_not_read() -> (
+    None
+):
     it = judge()
 
     def ends(peer: bytes, now: float) -> Verdict:
@@ -273,7 +275,7 @@ def test_what_is_remembered_of_many_addresses_is_bounded() -> None:
     assert not it._unlogged
 
 
-def test_who_is_active_is_not_forgotten_for_others() -> None:
+def test_an_active_address_is_not_forgotten_for_others() -> None:
     it = judge()
     for _ in range(101):
         register(it, 0.0)

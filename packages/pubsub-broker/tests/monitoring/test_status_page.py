@@ -120,7 +120,7 @@ def test_the_policy_names_the_style_and_the_script_and_no_others() -> None:
     assert policy.startswith("default-src 'none'; ")
 
 
-def test_it_shows_who_is_there_and_loads_nothing_from_elsewhere(
+def test_it_shows_the_clients_and_loads_nothing_from_elsewhere(
     page: Page, reports: Reports
 ) -> None:
     show(page, reports, report(*USUAL, forwarded=1234))

@@ -449,7 +449,7 @@ class BrokerMachine(RuleBasedStateMachine):
                 assert program.view == self.expected(program), program.name
 
     @invariant()
-    def those_are_registered_who_are_there(self) -> None:
+    def the_registered_clients_are_those_of_the_model(self) -> None:
         status = self.broker.status(messages.StatusRequest(id=1), self.now)
         listed = {c.session: (c.role, c.address, c.topics) for c in status.clients}
         assert len(status.clients) == len(listed)
@@ -464,7 +464,7 @@ class BrokerMachine(RuleBasedStateMachine):
         assert sorted(self.attached) == sorted(wanted)
 
     @invariant()
-    def nothing_is_kept_of_those_who_are_gone(self) -> None:
+    def nothing_is_kept_of_clients_that_left(self) -> None:
         kept, live = (
             self.broker._notifications,
             {program.session for program in self.live},

@@ -225,7 +225,7 @@ def expected_by(broker: Broker) -> list[int]:
     return [client.session for client in status.expected]
 
 
-def test_a_broker_tells_who_is_expected_and_keeps_it(path: Path) -> None:
+def test_a_broker_lists_expected_clients_and_keeps_them(path: Path) -> None:
     path.write_bytes(encode_snapshot(snapshot(5, 6)))
 
     for _ in range(3):
@@ -258,7 +258,7 @@ def test_a_broker_that_cannot_start_leaves_the_file_alone(path: Path) -> None:
     assert "broker-state" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_those_who_do_not_come_back_are_named_in_one_line(
+def test_clients_that_do_not_reconnect_are_named_in_one_line(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_bytes(encode_snapshot(snapshot(5, 6)))

@@ -41,7 +41,7 @@ def policy(store: KeyStore, text: str) -> None:
     (store.directory / "policy.toml").write_text(text)
 
 
-def test_who_is_enrolled_just_now_is_let_in(store: KeyStore) -> None:
+def test_a_client_enrolled_just_now_may_connect(store: KeyStore) -> None:
     authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
 
     store.enroll("bob", now=NOW)
@@ -51,7 +51,7 @@ def test_who_is_enrolled_just_now_is_let_in(store: KeyStore) -> None:
     assert authenticator.poll_changes(1.0) == set()
 
 
-def test_who_is_revoked_is_told_of(store: KeyStore, clock: Iterator[float]) -> None:
+def test_a_revoked_key_is_reported(store: KeyStore, clock: Iterator[float]) -> None:
     authenticator = Authenticator(store.directory, AuditLog(logging.getLogger("test")))
     assert authenticator.poll_changes(next(clock)) is None
 
@@ -103,7 +103,7 @@ def test_a_broken_list_of_clients_changes_nothing(
     assert authenticator.allows(key(store, "alice"), "127.0.0.1")
 
 
-def test_what_holds_is_said(store: KeyStore) -> None:
+def test_the_description_counts_allowed_clients(store: KeyStore) -> None:
     store.enroll("bob", now=NOW)
     store.revoke("bob", now=NOW)
 

@@ -142,7 +142,7 @@ def test_without_a_table_nothing_is_granted() -> None:
     assert parsed("[clients]").grant("bob") == Grant("bob", (), (), status=False)
 
 
-def test_who_has_no_policy_may_everything() -> None:
+def test_without_a_policy_everything_is_granted() -> None:
     grant = Grant("alice")
 
     assert grant.may_publish("a")
@@ -177,7 +177,7 @@ BOB = EnrolledKey("bob", key(2), NOW - DAY, expires=NOW + DAY)
 GONE = EnrolledKey("gone", key(3), NOW - DAY, revoked=NOW)
 
 
-def test_who_is_enrolled_is_trusted() -> None:
+def test_an_enrolled_key_has_a_grant() -> None:
     grants = Grants()
     assert not grants.allows(key(1))
 
@@ -200,7 +200,7 @@ def test_nothing_new_is_no_change() -> None:
     assert grants.update([ALICE], None, NOW) is None
 
 
-def test_time_ends_trust() -> None:
+def test_a_grant_ends_when_its_key_expires() -> None:
     grants = Grants()
     grants.update([ALICE, BOB], None, NOW)
 
@@ -208,9 +208,7 @@ def test_time_ends_trust() -> None:
     assert not grants.allows(key(2))
 
 
-def test_who_was_revoked_and_whose_rights_changed_are_told_apart_from_the_rest() -> (
-    None
-):
+def test_an_update_returns_the_keys_that_were_revoked_or_have_another_grant() -> None:
     grants = Grants()
     grants.update([ALICE, BOB], None, NOW)
 
@@ -222,7 +220,7 @@ def test_who_was_revoked_and_whose_rights_changed_are_told_apart_from_the_rest()
     assert grants.update([ALICE, BOB], everything, NOW) == set()
 
 
-def test_publishers_are_told_of_those_who_may_have_their_topics() -> None:
+def test_publishers_are_told_the_keys_that_may_subscribe_to_their_topics() -> None:
     grants = Grants()
     rights = policy.parse(
         {"clients": {"alice": {"subscribe": ["a/+", "x"]}, "bob": {"publish": ["#"]}}},
@@ -237,7 +235,9 @@ def test_publishers_are_told_of_those_who_may_have_their_topics() -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "a/+", "#", "b/#", "+/c"]), max_size=3), names)
-def test_who_is_vouched_for_is_who_may(subscribe: list[str], name: str) -> None:
+def test_vouched_keys_are_those_that_may_subscribe(
+    subscribe: list[str], name: str
+) -> None:
     grants = Grants()
     rights = policy.parse({"clients": {"alice": {"subscribe": subscribe}}}, "")
     grants.update([ALICE], rights, NOW)

@@ -82,7 +82,7 @@ def test_keys_that_are_there_are_kept(store: KeyStore) -> None:
     assert store.pair() == before
 
 
-def test_who_is_enrolled_has_keys_for_this_broker(store: KeyStore) -> None:
+def test_an_enrolled_client_has_keys_for_this_broker(store: KeyStore) -> None:
     path = store.enroll("alice", now=NOW)
 
     assert path is not None
@@ -123,7 +123,7 @@ def test_the_brokers_own_key_is_no_clients(store: KeyStore) -> None:
     assert store.clients() == {}
 
 
-def test_who_was_revoked_can_be_enrolled_with_new_keys(store: KeyStore) -> None:
+def test_a_revoked_client_can_be_enrolled_with_new_keys(store: KeyStore) -> None:
     path = store.enroll("alice", now=NOW)
     assert path is not None
     before = load_client_keys(path)
@@ -136,7 +136,7 @@ def test_who_was_revoked_can_be_enrolled_with_new_keys(store: KeyStore) -> None:
     assert store.clients()["alice"].state(NOW) == "ok"
 
 
-def test_nobody_is_revoked_who_is_not_enrolled(store: KeyStore) -> None:
+def test_only_an_enrolled_client_can_be_revoked(store: KeyStore) -> None:
     with pytest.raises(PubSubError, match="no client named bob"):
         store.revoke("bob", now=NOW)
 
@@ -301,7 +301,7 @@ def test_clients_come_and_go(
     assert lines[2][3] == "until"
 
 
-def test_who_brings_a_key_is_told_the_brokers(
+def test_enrolling_a_given_key_prints_the_brokers_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "keys"

@@ -147,7 +147,7 @@ def test_registrations_beyond_the_limit_are_postponed_and_named_in_the_log(
     assert line.startswith(f"rate limit exceeded by {BAD}: rejected ")
 
 
-def test_who_goes_on_is_closed_and_others_are_served(
+def test_a_flooding_connection_is_closed_and_others_are_served(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
     with running(max_registrations_per_second=0.1) as broker:
@@ -200,7 +200,7 @@ def test_nonsense_is_answered_for_a_while(
 
 
 @pytest.mark.parametrize("port_of", ["control", "events"])
-def test_what_is_not_this_protocol_is_said_at_each_port(
+def test_a_connection_that_does_not_use_the_protocol_is_logged_at_each_port(
     port_of: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running(centralized=True) as broker:
@@ -221,7 +221,7 @@ def test_what_is_not_this_protocol_is_said_at_each_port(
     assert len(caplog.messages) == len(set(caplog.messages)) <= 2
 
 
-def test_what_the_kernel_has_given_to_others_is_left_alone(
+def test_a_descriptor_that_the_kernel_has_reused_is_not_closed(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
     with running() as broker, connect(broker, HOST) as mine:
@@ -264,7 +264,7 @@ def test_events_do_not_wait_for_what_comes_in_at_the_control_port() -> None:
     assert control == 0b01
 
 
-def test_who_leaves_a_secure_broker_without_having_shown_keys_is_named_in_the_log(
+def test_a_connection_closed_before_its_key_was_sent_is_logged_by_a_secure_broker(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -281,7 +281,7 @@ def test_who_leaves_a_secure_broker_without_having_shown_keys_is_named_in_the_lo
     )
 
 
-def test_who_only_knocks_at_a_broker_without_keys_is_not_worth_a_line(
+def test_a_port_scan_of_a_broker_without_keys_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING)
