@@ -1,4 +1,4 @@
-"""Names of modules in text resolve: a move that forgets one would not fail loudly.
+"""Names of modules in strings and docs resolve: a move that forgets one would not fail loudly.
 
 Imports are checked by mypy. Strings are not: names that are imported on demand, patched,
 or looked up, references in docstrings, and code that tests run in other processes.
@@ -24,6 +24,9 @@ FILES: Final = sorted(
         "tests/**/*.py",
         "scripts/*.py",
         "benchmarks/**/*.py",
+        "docs/**/*.md",
+        "packages/*/README.md",
+        "*.md",
     )
     for path in ROOT.glob(pattern)
     if path != Path(__file__)
@@ -36,11 +39,16 @@ FROM_IMPORT: Final = re.compile(
 # What looks like a module and is a file.
 _FILES: Final = (".py", ".toml", ".html", ".json", ".md", ".txt", ".cfg")
 # The pytest fixture `pubsub_broker` has the name of a package.
-_OF_FIXTURES: Final = {"pubsub_broker.centralized"}
+_OF_FIXTURES: Final = {"pubsub_broker.centralized", "pubsub_broker.port"}
 
 
-def literals(source: str) -> Iterator[str]:
-    """The string literals of this code, docstrings and parts of f-strings included."""
+def texts(path: Path) -> Iterator[str]:
+    """A page of the docs, or the string literals of code: docstrings and parts of
+    f-strings included."""
+    source = path.read_text("utf-8")
+    if path.suffix == ".md":
+        yield source
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
@@ -77,7 +85,7 @@ def resolves(name: str) -> bool:
 NAMES: Final = {
     name: path.relative_to(ROOT)
     for path in FILES
-    for text in literals(path.read_text("utf-8"))
+    for text in texts(path)
     for name in names_in(text)
 }
 
