@@ -121,19 +121,21 @@ SCENARIOS: Final = tuple(_scenarios())
 
 def judge(scenario: Scenario, seed: int, resamples: int = 200) -> PatternResult:
     """The pattern's result on one draw."""
-    how = Resampling(seed, resamples)
+    resampling = Resampling(seed, resamples)
     samples = select(draw(scenario.ground_truth, seed), ())
     if scenario.pattern in (1, 2):
-        evidence = Evidence.of(samples, how, MARGIN)
+        evidence = Evidence.of(samples, resampling, MARGIN)
     else:  # Decided without a look at single pairs.
         found, alone = pairs_of(samples)
-        evidence = Evidence(samples, found, alone, (), how, MARGIN)
+        evidence = Evidence(samples, found, alone, (), resampling, MARGIN)
     decisions: dict[int, Callable[[], PatternResult]] = {
         1: lambda: model_comparison.direct_is_smaller(evidence),
         2: lambda: model_comparison.centralized_has_extremes(evidence),
         3: lambda: host_scaling.grows_with_hosts(evidence),
         4: lambda: host_scaling.grows_faster_centralized(evidence),
-        5: lambda: host_scaling.is_quadratic(evidence, growth_results(samples, how)),
+        5: lambda: host_scaling.is_quadratic(
+            evidence, growth_results(samples, resampling)
+        ),
     }
     return decisions[scenario.pattern]()
 

@@ -142,17 +142,17 @@ def test_a_secure_sweep_is_compared_with_a_plain_one_and_named(
     assert cli.main(["compare", str(before), str(after)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "The first sweep is plain, the second secure." in said
-    mixed = Path(shutil.copytree(before, tmp_path / "mixed"))
-    make_secure(mixed / "data" / "centralized")
-    assert compare(mixed, after).kinds == ("plain and secure", "secure")
+    opposite_note = Path(shutil.copytree(before, tmp_path / "mixed"))
+    make_secure(opposite_note / "data" / "centralized")
+    assert compare(opposite_note, after).kinds == ("plain and secure", "secure")
 
 
 def test_within_a_sweep_secure_cells_are_not_compared_with_plain_ones(
     before: Path, tmp_path: Path
 ) -> None:
-    mixed = Path(shutil.copytree(before, tmp_path / "mixed"))
-    make_secure(mixed / "data" / "centralized")
-    cells = read_dataset(mixed).cells
+    opposite_note = Path(shutil.copytree(before, tmp_path / "mixed"))
+    make_secure(opposite_note / "data" / "centralized")
+    cells = read_dataset(opposite_note).cells
     assert {load_of(c).endswith(", secure") for c in cells if "dec" in c.model} == {
         False
     }

@@ -61,8 +61,8 @@ def test_local_hosts_have_no_network_to_shape(load: Load, said: str) -> None:
 
 @pytest.mark.usefixtures("poor_kernel")
 def test_what_the_kernel_lacks_is_named_with_what_it_means() -> None:
-    assert factory.lacks("local") == []
-    assert factory.lacks("mininet") == [
+    assert factory.missing_features("local") == []
+    assert factory.missing_features("mininet") == [
         f"{NO_NETEM}: links cannot be delayed",
         f"{NO_OPENVSWITCH}: switches are Linux bridges",
     ]

@@ -27,20 +27,20 @@ def analyse(
 ) -> Analysis:
     """Decide the seed's patterns and compute everything that is shown beside. The same
     dataset and seed give the same analysis."""
-    how = Resampling(seed, resamples)
-    facts = [cell_facts(cell, how) for cell in dataset.cells]
+    resampling = Resampling(seed, resamples)
+    facts = [cell_facts(cell, resampling) for cell in dataset.cells]
     samples = select(
         (fact.sample for fact in facts if fact.sample is not None),
         (fact.left_out for fact in facts if fact.left_out is not None),
     )
-    evidence = Evidence.of(samples, how, margin)
+    evidence = Evidence.of(samples, resampling, margin)
     loads = [fact.load for fact in facts if fact.load is not None]
     overloaded = {
         cell_name(CENTRALIZED, load.network)
         for load in loads
         if prediction.is_overloaded(load)
     }
-    growth = growth_results(samples, how, overloaded)
+    growth = growth_results(samples, resampling, overloaded)
     return Analysis(
         title=printable(dataset.folder.resolve().name),
         seed=seed,
@@ -50,8 +50,8 @@ def analyse(
         pairs=tuple(evidence.compared),
         patterns=decide(evidence, growth),
         growth=tuple(growth),
-        queueing=prediction.queueing_view(loads, how),
-        methods=_methods(how, margin),
+        queueing=prediction.queueing_view(loads, resampling),
+        methods=_methods(resampling, margin),
         problems=(*dataset.problems, *_problems(facts)),
     )
 
@@ -62,10 +62,10 @@ def _problems(facts: Sequence[CellFacts]) -> Iterator[str]:
             yield f"{fact.result.name}: {note}"
 
 
-def _methods(how: Resampling, margin: float) -> tuple[str, ...]:
+def _methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
     return (
         f"The unit is the run: intervals are 95 % intervals by cluster bootstrap over "
-        f"runs ({how.resamples:,} samples, seed {how.seed}), Student's t with the "
+        f"runs ({resampling.resamples:,} samples, seed {resampling.seed}), Student's t with the "
         f"bootstrap's standard error, and need {MIN_RUNS} runs of a cell.",
         "A cell's value is the Hodges-Lehmann centre of its runs' percentiles; "
         "percentiles are nearest rank, without warm-up.",

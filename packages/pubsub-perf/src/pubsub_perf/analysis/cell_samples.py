@@ -51,16 +51,16 @@ class CellFacts:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _MeasuredRun:
+class _RunSamples:
     run: Run
     steady: Steady
     figures: RunFigures | None
     why_not: str | None
 
 
-def cell_facts(cell: Cell, how: Resampling) -> CellFacts:
+def cell_facts(cell: Cell, resampling: Resampling) -> CellFacts:
     """Everything about one cell that an analysis needs."""
-    runs = [_measure(run) for run in cell.runs]
+    runs = [_samples_of(run) for run in cell.runs]
     counted = [m for m in runs if m.why_not is None and m.figures is not None]
     why_not = _why_not(cell, runs, counted)
     load = load_of(cell)
@@ -76,7 +76,7 @@ def cell_facts(cell: Cell, how: Resampling) -> CellFacts:
         )
     shown = counted or [m for m in runs if m.figures is not None]
     return CellFacts(
-        _result(cell, runs, shown, why_not, load, how),
+        _result(cell, runs, shown, why_not, load, resampling),
         sample,
         _broker_load(cell, runs, shown, counted=why_not is None),
     )
@@ -103,10 +103,10 @@ def but_for_security(load: str) -> str:
     return load.removesuffix(_SECURE).removesuffix(", ")
 
 
-def _measure(run: Run) -> _MeasuredRun:
+def _samples_of(run: Run) -> _RunSamples:
     kept = steady(run)
     found = figures(kept.latencies)
-    return _MeasuredRun(run, kept, found, _run_why_not(run, found))
+    return _RunSamples(run, kept, found, _run_why_not(run, found))
 
 
 def _run_why_not(run: Run, found: RunFigures | None) -> str | None:
@@ -123,7 +123,7 @@ def _run_why_not(run: Run, found: RunFigures | None) -> str | None:
 
 
 def _why_not(
-    cell: Cell, runs: Sequence[_MeasuredRun], counted: Sequence[_MeasuredRun]
+    cell: Cell, runs: Sequence[_RunSamples], counted: Sequence[_RunSamples]
 ) -> str | None:
     if cell.model not in MODELS:
         return "neither centralized nor decentralized"
@@ -138,11 +138,11 @@ def _why_not(
 
 def _result(
     cell: Cell,
-    runs: Sequence[_MeasuredRun],
-    shown: Sequence[_MeasuredRun],
+    runs: Sequence[_RunSamples],
+    shown: Sequence[_RunSamples],
     why_not: str | None,
     load: str,
-    how: Resampling,
+    resampling: Resampling,
 ) -> CellResult:
     name = cell_name(cell.model, cell.network)
     known = [m.figures for m in shown if m.figures]
@@ -157,9 +157,9 @@ def _result(
         subscribers=cell.subscribers,
         load=load,
         runs=tuple(map(_run_result, runs)),
-        p50_s=_median([f.p50_s for f in known], how, f"{name}/p50"),
-        p99_s=_median([f.p99_s for f in known], how, f"{name}/p99"),
-        p999_s=_median([f.p999_s for f in known], how, f"{name}/p999"),
+        p50_s=_median([f.p50_s for f in known], resampling, f"{name}/p50"),
+        p99_s=_median([f.p99_s for f in known], resampling, f"{name}/p99"),
+        p999_s=_median([f.p999_s for f in known], resampling, f"{name}/p999"),
         expected=cell.expected,
         lost=cell.lost,
         warmup=sum(m.steady.left_out for m in runs),
@@ -169,7 +169,7 @@ def _result(
     )
 
 
-def _run_result(measured: _MeasuredRun) -> RunResult:
+def _run_result(measured: _RunSamples) -> RunResult:
     run, found = measured.run, measured.figures
     return RunResult(
         number=run.number,
@@ -186,7 +186,7 @@ def _run_result(measured: _MeasuredRun) -> RunResult:
 
 
 def _median(
-    values: Sequence[float | None], how: Resampling, key: str
+    values: Sequence[float | None], resampling: Resampling, key: str
 ) -> Estimate | None:
     """The centre of the runs' values, on their logarithms where that is possible."""
     known = np.array([value for value in values if value is not None])
@@ -196,12 +196,15 @@ def _median(
         return Estimate(float(np.median(known)))
     return bootstrap.exponential(
         bootstrap.interval(
-            [np.log(known)], lambda drawn: effect_sizes.centre(drawn[0]), how, key
+            [np.log(known)],
+            lambda drawn: effect_sizes.centre(drawn[0]),
+            resampling,
+            key,
         )
     )
 
 
-def _notes(cell: Cell, runs: Sequence[_MeasuredRun], why_not: str | None) -> list[str]:
+def _notes(cell: Cell, runs: Sequence[_RunSamples], why_not: str | None) -> list[str]:
     notes = []
     if cell.lost:
         share = f" ({100 * cell.lost / cell.expected:.2g} %)" if cell.expected else ""
@@ -216,8 +219,8 @@ def _notes(cell: Cell, runs: Sequence[_MeasuredRun], why_not: str | None) -> lis
 
 def _broker_load(
     cell: Cell,
-    runs: Sequence[_MeasuredRun],
-    shown: Sequence[_MeasuredRun],
+    runs: Sequence[_RunSamples],
+    shown: Sequence[_RunSamples],
     *,
     counted: bool,
 ) -> BrokerLoad | None:

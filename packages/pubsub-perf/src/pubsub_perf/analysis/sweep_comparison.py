@@ -72,9 +72,9 @@ def compare_sweeps(
     resamples: int = 2000,
 ) -> Comparison:
     """Compare the medians and p99 of all cells that both sweeps have."""
-    how = Resampling(seed, resamples)
-    first = {fact.result.name: fact for fact in _facts(before, how)}
-    second = {fact.result.name: fact for fact in _facts(after, how)}
+    resampling = Resampling(seed, resamples)
+    first = {fact.result.name: fact for fact in _facts(before, resampling)}
+    second = {fact.result.name: fact for fact in _facts(after, resampling)}
     matched: list[tuple[Sample, Sample]] = []
     left_out: list[LeftOut] = []
     for name in dict.fromkeys((*first, *second)):
@@ -85,7 +85,7 @@ def compare_sweeps(
             matched.append(found)
     tests = sum(_tests(a, b) for a, b in matched)
     level = model_pairs.simultaneous(tests)
-    rows = tuple(_row(a, b, how, level, margin) for a, b in matched)
+    rows = tuple(_row(a, b, resampling, level, margin) for a, b in matched)
     kinds = kind_of(before), kind_of(after)
     return Comparison(rows, tuple(left_out), margin, tests, kinds)
 
@@ -99,8 +99,8 @@ def kind_of(dataset: Dataset) -> str:
     return SECURE if True in found else PLAIN
 
 
-def _facts(dataset: Dataset, how: Resampling) -> list[CellFacts]:
-    return [cell_facts(cell, how) for cell in dataset.cells]
+def _facts(dataset: Dataset, resampling: Resampling) -> list[CellFacts]:
+    return [cell_facts(cell, resampling) for cell in dataset.cells]
 
 
 def _match(
@@ -125,15 +125,15 @@ def _tests(first: Sample, second: Sample) -> int:
 
 
 def _row(
-    first: Sample, second: Sample, how: Resampling, level: float, margin: float
+    first: Sample, second: Sample, resampling: Resampling, level: float, margin: float
 ) -> Row:
-    p50 = _ratio(first.medians, second.medians, how, f"p50/{first.name}", level)
+    p50 = _ratio(first.medians, second.medians, resampling, f"p50/{first.name}", level)
     p99 = None
     if first.tail99 is not None and second.tail99 is not None:
         p99 = _ratio(
             first.tail99 * first.medians,
             second.tail99 * second.medians,
-            how,
+            resampling,
             f"p99/{first.name}",
             level,
         )
@@ -143,9 +143,15 @@ def _row(
 
 
 def _ratio(
-    first: Floats, second: Floats, how: Resampling, key: str, level: float = LEVEL
+    first: Floats,
+    second: Floats,
+    resampling: Resampling,
+    key: str,
+    level: float = LEVEL,
 ) -> Estimate:
-    return model_pairs.mean_ratio([(np.log(second), np.log(first))], how, key, level)
+    return model_pairs.mean_ratio(
+        [(np.log(second), np.log(first))], resampling, key, level
+    )
 
 
 def _change(ratios: Sequence[Estimate], margin: float) -> Change:

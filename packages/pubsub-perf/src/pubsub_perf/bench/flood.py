@@ -97,7 +97,9 @@ class Disturbance:
             )
         # Until it is at work.
         time.sleep(_LEAD_S)
-        thread = threading.Thread(target=self._come, args=(ports["control"],))
+        thread = threading.Thread(
+            target=self._register_newcomers, args=(ports["control"],)
+        )
         thread.start()
         try:
             yield
@@ -117,7 +119,7 @@ class Disturbance:
             except msgspec.DecodeError as error:
                 raise PubSubError("the flooder failed") from error
 
-    def _come(self, port: int) -> None:
+    def _register_newcomers(self, port: int) -> None:
         with zmq.Context() as context:
             while not self._stop.wait(_PAUSE_S):
                 with context.socket(zmq.DEALER) as dealer:
@@ -199,25 +201,25 @@ def result_of(
         ]
         return statistics.median(ratios)
 
-    def middle(values: list[float]) -> float:
+    def median_or_zero(values: list[float]) -> float:
         return statistics.median(values) if values else 0.0
 
     took = [ms for run in runs for ms in run.newcomers_ms]
     done = [run.done for run in runs if run.done is not None]
     span_s = seconds + 2 * _LEAD_S
     numbers = {
-        "p50_us": middle([run.figures.p50_us or 0.0 for run in runs]),
-        "p99_us": middle([run.figures.p99_us or 0.0 for run in runs]),
+        "p50_us": median_or_zero([run.figures.p50_us or 0.0 for run in runs]),
+        "p99_us": median_or_zero([run.figures.p99_us or 0.0 for run in runs]),
         "p50_ratio": ratio("p50_us", quiet),
         "p99_ratio": ratio("p99_us", quiet),
         "p50_to_busy": ratio("p50_us", busy),
         "p99_to_busy": ratio("p99_us", busy),
-        "newcomer_ms": middle(took),
+        "newcomer_ms": median_or_zero(took),
         "newcomer_max_ms": max(took, default=0.0),
-        "messages_per_s": middle([one.messages / span_s for one in done]),
-        "connections": middle([float(one.connections) for one in done]),
-        "closed": middle([float(one.closed) for one in done]),
-        "flooder_cpu": middle([one.cpu_s / span_s for one in done]),
+        "messages_per_s": median_or_zero([one.messages / span_s for one in done]),
+        "connections": median_or_zero([float(one.connections) for one in done]),
+        "closed": median_or_zero([float(one.closed) for one in done]),
+        "flooder_cpu": median_or_zero([one.cpu_s / span_s for one in done]),
     }
     return FloodResult(
         model=model,

@@ -153,9 +153,9 @@ def run_scenario(
                 workers.append(worker)
         _wait_ready(workers)
         if disturbance is None:
-            return _measure(workers, broker, seconds, scenario)
+            return _figures_of(workers, broker, seconds, scenario)
         with disturbance(ports):
-            return _measure(workers, broker, seconds, scenario)
+            return _figures_of(workers, broker, seconds, scenario)
 
 
 def topics_of(publishers: int, forwarders: int, control_port: int) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ def _wait_ready(workers: list[WorkerProcess]) -> None:
             raise PubSubError(f"the {worker.job.part} said something else than ready")
 
 
-def _measure(
+def _figures_of(
     workers: list[WorkerProcess],
     broker: subprocess.Popen[bytes] | None,
     seconds: float,

@@ -169,8 +169,8 @@ def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
         namespaces.enter(["-m", "pubsub_perf", *words])
     interrupts.install()
     factory.check_network(kind, load)
-    for lack in factory.lacks(kind):
-        print(f"{PROGRAM}: {lack}", file=sys.stderr)
+    for missing in factory.missing_features(kind):
+        print(f"{PROGRAM}: {missing}", file=sys.stderr)
     return _run(cases, kind, Path(options["--out"]), force=options["--force"])
 
 

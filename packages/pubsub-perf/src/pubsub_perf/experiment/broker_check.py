@@ -88,7 +88,7 @@ def _status(hosts: Hosts, address: str, words: Sequence[str]) -> dict[str, Any]:
     command = ["pubsub-broker", "status", "--json", f"--broker-address={address}"]
     command += [f"--timeout={_ANSWER_S:g}", *words]
     with open(os.devnull, "wb") as log:  # noqa: PTH123
-        process = hosts.spawn(0, command, folder=Path.cwd(), log=log, talk=True)
+        process = hosts.spawn(0, command, folder=Path.cwd(), log=log, piped=True)
     try:
         printed, _ = process.communicate(timeout=2 * _ANSWER_S)
     except subprocess.TimeoutExpired:

@@ -133,7 +133,7 @@ def run_experiment(
             for i, host in enumerate(place.subscribers)
         ]
         publishers = [
-            processes.start(f"publisher-{i}", host, lines[f"publisher-{i}"], talk=True)
+            processes.start(f"publisher-{i}", host, lines[f"publisher-{i}"], piped=True)
             for i, host in enumerate(place.publishers)
         ]
         say("waiting until all are attached")

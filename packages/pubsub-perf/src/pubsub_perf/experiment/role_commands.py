@@ -44,7 +44,7 @@ def publisher(
     return [
         "pubsub-publisher",
         *topics,
-        *_client(address, broker_address, name, keys),
+        *_client_options(address, broker_address, name, keys),
         "--max-event-count",
         str(load.sent),
         "--sleep",
@@ -56,7 +56,7 @@ def publisher(
         "--wait-for",
         str(case.ready_subscribers()),
         "--hold",
-        *_measure(name),
+        *_recording_options(name),
     ]
 
 
@@ -75,13 +75,13 @@ def subscriber(
         "pubsub-subscriber",
         "-t",
         topic,
-        *_client(address, broker_address, name, keys),
+        *_client_options(address, broker_address, name, keys),
         *model,
         "--max-event-count",
         str(case.expected(index)),
         "--filename",
         data_file(index),
-        *_measure(name),
+        *_recording_options(name),
     ]
 
 
@@ -100,11 +100,11 @@ def report_file(role: str) -> str:
     return f"{REPORTS}/{role}.json"
 
 
-def _measure(role: str) -> list[str]:
+def _recording_options(role: str) -> list[str]:
     return ["--details", details_file(role), "--report", report_file(role)]
 
 
-def _client(
+def _client_options(
     address: str, broker_address: str, name: str, keys: RoleKeys | None
 ) -> list[str]:
     return [

@@ -77,16 +77,16 @@ class Processes:
             role.close()
 
     def start(
-        self, name: str, host: int, argv: Sequence[str], *, talk: bool = False
+        self, name: str, host: int, argv: Sequence[str], *, piped: bool = False
     ) -> Role:
-        """Run ``argv`` on host ``host``; ``talk``: with pipes instead of a log for its
+        """Run ``argv`` on host ``host``; ``piped``: with pipes instead of a log for its
         standard output."""
         interrupts.check()
         path = self._logs / f"{name}.log"
         log = path.open("wb")
         try:
             process = self._hosts.spawn(
-                host, argv, folder=self._folder, log=log, talk=talk
+                host, argv, folder=self._folder, log=log, piped=piped
             )
         except BaseException:
             log.close()

@@ -60,11 +60,11 @@ def check_network(kind: HostKind, load: Load) -> None:
         raise HostError(
             f"Open vSwitch cannot be used: {reason}; choose --switch linux-bridge"
         )
-    if load.delay_ms and (lack := kernel_features.netem_unavailable()):
-        raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {lack}")
+    if load.delay_ms and (missing := kernel_features.netem_unavailable()):
+        raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {missing}")
 
 
-def lacks(kind: HostKind) -> list[str]:
+def missing_features(kind: HostKind) -> list[str]:
     """What the kernel has not, and what that means, a line each; for the user to know
     before anything runs. To be called inside the sweep's namespaces."""
     if kind == "local":

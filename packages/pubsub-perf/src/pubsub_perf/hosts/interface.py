@@ -71,10 +71,10 @@ class Hosts(Protocol):
         *,
         folder: Path,
         log: IO[bytes],
-        talk: bool = False,
+        piped: bool = False,
     ) -> subprocess.Popen[bytes]:
         """Run a console script on host ``index`` in ``folder``, with its standard
-        error (and output, unless ``talk``) in ``log``. With ``talk``, standard input
+        error (and output, unless ``piped``) in ``log``. With ``piped``, standard input
         and output are pipes."""
 
     def traffic(self, index: int) -> Traffic | None:
@@ -97,8 +97,8 @@ def script(name: str) -> str:
     return found
 
 
-def pipes(log: IO[bytes], talk: bool) -> dict[str, IO[bytes] | int]:
+def standard_streams(log: IO[bytes], piped: bool) -> dict[str, IO[bytes] | int]:
     """Standard streams for `subprocess.Popen`."""
-    if talk:
+    if piped:
         return {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
     return {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}

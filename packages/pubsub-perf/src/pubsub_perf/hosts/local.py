@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from pubsub_perf.hosts.interface import HostError, Traffic, pipes, script
+from pubsub_perf.hosts.interface import HostError, Traffic, script, standard_streams
 from pubsub_perf.hosts.machine_lock import AlreadyHeld, held
 from pubsub_perf.hosts.namespaces import die_with_parent
 from pubsub_perf.plan.topologies import Network
@@ -63,7 +63,7 @@ class LocalHosts:
         *,
         folder: Path,
         log: IO[bytes],
-        talk: bool = False,
+        piped: bool = False,
     ) -> subprocess.Popen[bytes]:
         process: subprocess.Popen[bytes] = subprocess.Popen(
             [script(argv[0]), *argv[1:]],
@@ -71,7 +71,7 @@ class LocalHosts:
             # Out of the terminal's reach: we pass its Ctrl-C on, once.
             start_new_session=True,
             preexec_fn=die_with_parent,
-            **pipes(log, talk),  # type: ignore[call-overload]
+            **standard_streams(log, piped),  # type: ignore[call-overload]
         )
         return process
 

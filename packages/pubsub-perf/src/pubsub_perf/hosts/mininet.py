@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from pubsub_perf.hosts import kernel_features, mininet_compat
-from pubsub_perf.hosts.interface import HostError, Traffic, pipes, script
+from pubsub_perf.hosts.interface import HostError, Traffic, script, standard_streams
 from pubsub_perf.plan.topologies import Network
 
 _PINGS_AT_ONCE: Final = 16
@@ -115,10 +115,10 @@ class MininetHosts:
         *,
         folder: Path,
         log: IO[bytes],
-        talk: bool = False,
+        piped: bool = False,
     ) -> subprocess.Popen[bytes]:
         process: subprocess.Popen[bytes] = self._nodes[index].popen(
-            [script(argv[0]), *argv[1:]], cwd=folder, **pipes(log, talk)
+            [script(argv[0]), *argv[1:]], cwd=folder, **standard_streams(log, piped)
         )
         return process
 

@@ -150,11 +150,11 @@ def test_pattern_1_is_supported_by_all_networks_together() -> None:
 
 
 def test_pattern_1_depends_on_the_network() -> None:
-    mixed = model_comparison.direct_is_smaller(
+    opposite_note = model_comparison.direct_is_smaller(
         evidence(both({4: 3.0, 8: 3.0, 16: 0.5}))
     )
-    assert mixed.verdict == "undecided"
-    assert "1 by itself shows the opposite" in mixed.sentence
+    assert opposite_note.verdict == "undecided"
+    assert "1 by itself shows the opposite" in opposite_note.sentence
 
 
 def test_pattern_1_needs_mann_whitney_too() -> None:

@@ -55,20 +55,20 @@ def sizes(cells: Sequence[Sample]) -> list[int]:
 
 
 def growth_results(
-    samples: Samples, how: Resampling, overloaded: Collection[str] = ()
+    samples: Samples, resampling: Resampling, overloaded: Collection[str] = ()
 ) -> list[GrowthResult]:
     """The growth of every series. Cells named in ``overloaded`` have no steady state:
     their latency is that of a backlog, and grows with the length of the run."""
     results = []
     for (model, kind, _), cells in series_of(samples.cells).items():
         steady = [cell for cell in cells if cell.name not in overloaded]
-        result = _result(model, kind, steady, how, samples.indicative)
+        result = _result(model, kind, steady, resampling, samples.indicative)
         results.append(result)
     return results
 
 
 def _result(
-    model: str, kind: str, cells: list[Sample], how: Resampling, indicative: bool
+    model: str, kind: str, cells: list[Sample], resampling: Resampling, indicative: bool
 ) -> GrowthResult:
     points = tuple(
         GrowthPoint(cell.network, i + 1, cell.hosts or 0, float(median))
@@ -92,7 +92,9 @@ def _result(
         decided=decided,
         nonlinear="undecided" if indicative else _nonlinear(ranked),
         quadratic=_is_quadratic(decided),
-        exponent=_exponent(cells, hosts, centres, how, f"exponent/{model}/{kind}"),
+        exponent=_exponent(
+            cells, hosts, centres, resampling, f"exponent/{model}/{kind}"
+        ),
         held_out=_held_out(ranked[0], hosts, centres),
         note=note,
     )
@@ -159,7 +161,11 @@ def _held_out(best: Fitted, hosts: Floats, centres: Floats) -> HeldOut | None:
 
 
 def _exponent(
-    cells: Sequence[Sample], hosts: Floats, centres: Floats, how: Resampling, key: str
+    cells: Sequence[Sample],
+    hosts: Floats,
+    centres: Floats,
+    resampling: Resampling,
+    key: str,
 ) -> Estimate:
     """The p of ``a + b n^p``: 1 for a line, 2 for a parabola."""
     terms = (hosts / hosts.max()) ** _EXPONENTS[:, None, None] / centres
@@ -174,4 +180,4 @@ def _exponent(
         return best
 
     strata = [np.log(cell.medians) for cell in cells]
-    return bootstrap.percentile_interval(strata, exponent, how, key)
+    return bootstrap.percentile_interval(strata, exponent, resampling, key)

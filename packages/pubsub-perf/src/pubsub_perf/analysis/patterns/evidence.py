@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pubsub_perf.analysis.patterns import model_pairs
-from pubsub_perf.analysis.patterns.model_pairs import Pair
+from pubsub_perf.analysis.patterns.model_pairs import ModelPair
 from pubsub_perf.analysis.stats.bootstrap import Resampling
 from pubsub_perf.analysis.stats.verdicts import negligible
 from pubsub_perf.analysis.values.results import (
@@ -34,17 +34,17 @@ class Evidence:
     that have no partner."""
 
     samples: Samples
-    pairs: Sequence[Pair]
+    pairs: Sequence[ModelPair]
     alone: Sequence[LeftOut]
     compared: Sequence[PairResult]
-    how: Resampling
+    resampling: Resampling
     margin: float
 
     @staticmethod
-    def of(samples: Samples, how: Resampling, margin: float) -> Evidence:
+    def of(samples: Samples, resampling: Resampling, margin: float) -> Evidence:
         found, alone = model_pairs.pairs_of(samples)
-        compared = model_pairs.compare_pairs(found, how)
-        return Evidence(samples, found, alone, compared, how, margin)
+        compared = model_pairs.compare_pairs(found, resampling)
+        return Evidence(samples, found, alone, compared, resampling, margin)
 
     def paired(self) -> list[Sample]:
         return [
@@ -52,7 +52,7 @@ class Evidence:
         ]
 
 
-def pattern(
+def pattern_result(
     number: int,
     verdict: Verdict,
     effect: str,
@@ -83,7 +83,7 @@ def pattern(
     )
 
 
-def nothing(
+def undecided_result(
     number: int,
     effect: str,
     evidence: Evidence,
@@ -93,17 +93,19 @@ def nothing(
     """Undecided, as there is nothing to decide from."""
     others = evidence.alone if left_out is None else left_out
     sentence = f"Cannot be decided: {why}."
-    return pattern(number, "undecided", effect, None, sentence, evidence, others, ())
+    return pattern_result(
+        number, "undecided", effect, None, sentence, evidence, others, ()
+    )
 
 
-def mixed(against: int) -> str:
+def opposite_note(against: int) -> str:
     """Said where single cells show the opposite of all together."""
     if not against:
         return ""
     return f"; but {against} by itself shows the opposite, so it depends on the network"
 
 
-def small(verdict: Verdict, ratio: Estimate, evidence: Evidence) -> str:
+def negligible_note(verdict: Verdict, ratio: Estimate, evidence: Evidence) -> str:
     """Said where undecided means equal, as far as it matters."""
     if verdict == "undecided" and negligible(ratio, evidence.margin):
         return f"; a difference below {100 * evidence.margin:.3g} %"

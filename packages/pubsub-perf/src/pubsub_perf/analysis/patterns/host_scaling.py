@@ -7,7 +7,12 @@ from collections.abc import Sequence
 
 from pubsub_perf.analysis.growth.shapes import LEAD
 from pubsub_perf.analysis.patterns import trends
-from pubsub_perf.analysis.patterns.evidence import Evidence, nothing, pattern, small
+from pubsub_perf.analysis.patterns.evidence import (
+    Evidence,
+    negligible_note,
+    pattern_result,
+    undecided_result,
+)
 from pubsub_perf.analysis.stats.verdicts import all_of, of_ratio
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import (
@@ -34,16 +39,18 @@ def grows_with_hosts(evidence: Evidence) -> PatternResult:
             parts.append(Part(model, "undecided", effect, None, why))
             continue
         used += cells
-        factor = trends.per_doubling(cells, evidence.how, f"pattern 3/{model}")
+        factor = trends.per_doubling(cells, evidence.resampling, f"pattern 3/{model}")
         verdict = of_ratio(factor, evidence.margin)
         hosts = [cell.hosts for cell in cells if cell.hosts]
         note = f"{min(hosts)} to {max(hosts)} hosts"
-        note += small(verdict, factor, evidence)
+        note += negligible_note(verdict, factor, evidence)
         parts.append(Part(model, verdict, effect, factor, note))
     verdict = all_of([part.verdict for part in parts if part.verdict])
     known = [part for part in parts if part.estimate]
     if not known:
-        return nothing(3, effect, evidence, "no model has cells of two sizes", left_out)
+        return undecided_result(
+            3, effect, evidence, "no model has cells of two sizes", left_out
+        )
     sentence = "For each doubling of hosts: " + "; ".join(
         f"{part.name} {wording.ratio(part.estimate)} times ({part.note})"
         if part.estimate
@@ -51,7 +58,7 @@ def grows_with_hosts(evidence: Evidence) -> PatternResult:
         for part in parts
     )
     smallest = min((p.estimate for p in known if p.estimate), key=lambda e: e.value)
-    result = pattern(
+    result = pattern_result(
         3, verdict, effect, smallest, f"{sentence}.", evidence, left_out, used
     )
     return dataclasses.replace(result, parts=tuple(parts))
@@ -66,9 +73,9 @@ def grows_faster_centralized(evidence: Evidence) -> PatternResult:
     left_out = [*evidence.alone, *others]
     if not found:
         why = "there are no two sizes with both models"
-        return nothing(4, effect, evidence, why, left_out)
-    ratio = trends.ratio_per_doubling(found, evidence.how, "pattern 4")
-    excess = trends.excess_per_host(found, evidence.how, "pattern 4/seconds")
+        return undecided_result(4, effect, evidence, why, left_out)
+    ratio = trends.ratio_per_doubling(found, evidence.resampling, "pattern 4")
+    excess = trends.excess_per_host(found, evidence.resampling, "pattern 4/seconds")
     verdict = of_ratio(ratio, evidence.margin)
     disagrees = (verdict == "supported" and (excess.high or 0) < 0) or (
         verdict == "contradicted" and (excess.low or 0) > 0
@@ -78,14 +85,16 @@ def grows_faster_centralized(evidence: Evidence) -> PatternResult:
         f"Each doubling of hosts multiplies centralized latency "
         f"{wording.ratio(ratio)} times as much as direct latency; each host adds "
         f"{wording.seconds(excess)} more"
-        f"{', which disagrees' if disagrees else ''}{small(verdict, ratio, evidence)}."
+        f"{', which disagrees' if disagrees else ''}{negligible_note(verdict, ratio, evidence)}."
     )
     used = [cell for p in found for cell in (p.centralized, p.decentralized)]
     parts = (
         Part("relative", of_ratio(ratio, evidence.margin), effect, ratio),
         Part("absolute", None, "µs more for each host", _in_us(excess)),
     )
-    result = pattern(4, verdict, effect, ratio, sentence, evidence, left_out, used)
+    result = pattern_result(
+        4, verdict, effect, ratio, sentence, evidence, left_out, used
+    )
     return dataclasses.replace(result, parts=parts)
 
 
@@ -102,7 +111,7 @@ def is_quadratic(evidence: Evidence, growth: Sequence[GrowthResult]) -> PatternR
     if not fitted:
         short = [f"{r.model} on {r.kind}: {r.note}" for r in growth]
         why = "; ".join(short) or "no cells that can be counted"
-        return nothing(5, effect, evidence, why, _short(growth))
+        return undecided_result(5, effect, evidence, why, _short(growth))
     parts = [_shape_part(result, effect) for result in fitted]
     for model in (CENTRALIZED, DECENTRALIZED):
         if not any(result.model == model for result in fitted):
@@ -113,7 +122,7 @@ def is_quadratic(evidence: Evidence, growth: Sequence[GrowthResult]) -> PatternR
     names = {(result.model, p.network) for result in fitted for p in result.points}
     used = [c for c in evidence.samples.cells if (c.model, c.network) in names]
     first = next((p.estimate for p in parts if p.estimate), None)
-    result = pattern(
+    result = pattern_result(
         5, verdict, effect, first, f"{sentence}.", evidence, _short(growth), used
     )
     return dataclasses.replace(result, parts=tuple(parts))

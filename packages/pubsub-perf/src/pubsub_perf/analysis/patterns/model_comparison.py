@@ -9,10 +9,10 @@ from pubsub_perf import units
 from pubsub_perf.analysis.patterns import model_pairs, trends
 from pubsub_perf.analysis.patterns.evidence import (
     Evidence,
-    mixed,
-    nothing,
-    pattern,
-    small,
+    negligible_note,
+    opposite_note,
+    pattern_result,
+    undecided_result,
 )
 from pubsub_perf.analysis.stats import effect_sizes
 from pubsub_perf.analysis.stats.verdicts import SIGNIFICANT, any_of, contrary, of_ratio
@@ -25,9 +25,11 @@ def direct_is_smaller(evidence: Evidence) -> PatternResult:
     """Pattern 1: ratio of medians over all pairs, and Mann and Whitney's test."""
     effect = "median latency, centralized / decentralized"
     if not evidence.pairs:
-        return nothing(1, effect, evidence, "there is no network with both models")
+        return undecided_result(
+            1, effect, evidence, "there is no network with both models"
+        )
     logs = [logs for p in evidence.pairs if (logs := p.logs(model_pairs.medians_of))]
-    ratio = model_pairs.mean_ratio(logs, evidence.how, "pattern 1")
+    ratio = model_pairs.mean_ratio(logs, evidence.resampling, "pattern 1")
     p_value = effect_sizes.stratified_mann_whitney(logs)
     verdict = of_ratio(ratio, evidence.margin)
     against = contrary(verdict, [c.ratio for c in evidence.compared], evidence.margin)
@@ -37,9 +39,9 @@ def direct_is_smaller(evidence: Evidence) -> PatternResult:
     sentence = (
         f"Centralized latency is {wording.ratio(ratio)} times the direct one over {over} "
         f"(Mann-Whitney p = {wording.number(p_value)})"
-        f"{mixed(against)}{small(verdict, ratio, evidence)}."
+        f"{opposite_note(against)}{negligible_note(verdict, ratio, evidence)}."
     )
-    return pattern(1, verdict, effect, ratio, sentence, evidence, evidence.alone)
+    return pattern_result(1, verdict, effect, ratio, sentence, evidence, evidence.alone)
 
 
 def centralized_has_extremes(evidence: Evidence) -> PatternResult:
@@ -57,11 +59,13 @@ def centralized_has_extremes(evidence: Evidence) -> PatternResult:
         why = "there is no network with both models"
         if evidence.pairs:
             why = "no run has the 100 events that p99 needs"
-        return nothing(2, effect, evidence, why)
+        return undecided_result(2, effect, evidence, why)
     level = model_pairs.simultaneous(len(measures))
     parts: list[Part] = []
     for name, pick, logs in measures:
-        ratio = model_pairs.mean_ratio(logs, evidence.how, f"pattern 2/{name}", level)
+        ratio = model_pairs.mean_ratio(
+            logs, evidence.resampling, f"pattern 2/{name}", level
+        )
         p_value = effect_sizes.stratified_mann_whitney(logs)
         verdict = of_ratio(ratio, evidence.margin)
         if p_value > SIGNIFICANT / len(measures):
@@ -78,10 +82,10 @@ def centralized_has_extremes(evidence: Evidence) -> PatternResult:
     verdict = "undecided" if against else verdict
     first = decisive[0].estimate
     told = [f"{part.name} is {wording.ratio(part.estimate)} times" for part in decisive]
-    equal = small(verdict, first, evidence) if first else ""
+    equal = negligible_note(verdict, first, evidence) if first else ""
     sentence = (
         f"Relative to the median, centralized {wording.listing(told)} the direct one"
-        f"{mixed(against)}{equal}."
+        f"{opposite_note(against)}{equal}."
     )
     have = [p for p in evidence.pairs if any(p.logs(pick) for _, pick, _ in measures)]
     cells = [cell for p in have for cell in (p.centralized, p.decentralized)]
@@ -91,7 +95,9 @@ def centralized_has_extremes(evidence: Evidence) -> PatternResult:
         if cell not in cells
     ]
     left_out = [*evidence.alone, *few]
-    result = pattern(2, verdict, effect, first, sentence, evidence, left_out, cells)
+    result = pattern_result(
+        2, verdict, effect, first, sentence, evidence, left_out, cells
+    )
     return dataclasses.replace(result, parts=tuple(parts))
 
 
@@ -107,5 +113,5 @@ def _tails(evidence: Evidence, name: str, pick: model_pairs.Pick) -> Iterable[Pa
             f"{name} / p50, {model}",
             None,
             f"{name} / p50",
-            trends.mean_of(tails, evidence.how, f"tail/{name}/{model}"),
+            trends.mean_of(tails, evidence.resampling, f"tail/{name}/{model}"),
         )

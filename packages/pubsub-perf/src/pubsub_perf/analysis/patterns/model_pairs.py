@@ -23,7 +23,7 @@ Pick = Callable[[Sample], Floats | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Pair:
+class ModelPair:
     """Two cells that differ in the model only."""
 
     centralized: Sample
@@ -41,7 +41,7 @@ class Pair:
         return np.log(first), np.log(second)
 
 
-def pairs_of(samples: Samples) -> tuple[list[Pair], list[LeftOut]]:
+def pairs_of(samples: Samples) -> tuple[list[ModelPair], list[LeftOut]]:
     """The pairs, by hosts, and the cells that have no partner."""
     direct = {cell.network: cell for cell in samples.of(DECENTRALIZED)}
     pairs, alone = [], []
@@ -54,7 +54,7 @@ def pairs_of(samples: Samples) -> tuple[list[Pair], list[LeftOut]]:
             reason = f"loads differ: {cell.load} and {partner.load}"
             alone += [LeftOut(cell.name, reason), LeftOut(partner.name, reason)]
         else:
-            pairs.append(Pair(cell, partner))
+            pairs.append(ModelPair(cell, partner))
     reason = f"no countable {CENTRALIZED} cell on this network"
     alone += [LeftOut(cell.name, reason) for cell in direct.values()]
     return sorted(pairs, key=lambda p: (p.centralized.hosts or 0, p.network)), alone
@@ -62,7 +62,7 @@ def pairs_of(samples: Samples) -> tuple[list[Pair], list[LeftOut]]:
 
 def mean_ratio(
     logs: Sequence[tuple[Floats, Floats]],
-    how: Resampling,
+    resampling: Resampling,
     key: str,
     level: float = LEVEL,
 ) -> Estimate:
@@ -79,7 +79,7 @@ def mean_ratio(
         return mean
 
     return bootstrap.exponential(
-        bootstrap.interval(strata, statistic, how, key, level=level)
+        bootstrap.interval(strata, statistic, resampling, key, level=level)
     )
 
 
@@ -104,7 +104,9 @@ def tail999_of(cell: Sample) -> Floats | None:
     return cell.tail999
 
 
-def compare_pairs(pairs: Sequence[Pair], how: Resampling) -> tuple[PairResult, ...]:
+def compare_pairs(
+    pairs: Sequence[ModelPair], resampling: Resampling
+) -> tuple[PairResult, ...]:
     """Each pair for itself, corrected for there being several."""
     level = simultaneous(len(pairs))
     p_values = [
@@ -113,13 +115,17 @@ def compare_pairs(pairs: Sequence[Pair], how: Resampling) -> tuple[PairResult, .
     ]
     adjusted = effect_sizes.holm(p_values)
     return tuple(
-        _compare(pair, how, level, p_value, of_all)
+        _compare(pair, resampling, level, p_value, of_all)
         for pair, p_value, of_all in zip(pairs, p_values, adjusted, strict=True)
     )
 
 
 def _compare(
-    pair: Pair, how: Resampling, level: float, p_value: float, p_adjusted: float
+    pair: ModelPair,
+    resampling: Resampling,
+    level: float,
+    p_value: float,
+    p_adjusted: float,
 ) -> PairResult:
     first, second = pair.centralized, pair.decentralized
     name = pair.network
@@ -127,7 +133,7 @@ def _compare(
     shift = bootstrap.interval(
         [first.medians, second.medians],
         lambda drawn: effect_sizes.shift(drawn[0], drawn[1]),
-        how,
+        resampling,
         f"shift/{name}",
         level=level,
     )
@@ -136,10 +142,12 @@ def _compare(
         network=name,
         kind=first.kind,
         hosts=first.hosts,
-        ratio=mean_ratio([logs], how, f"ratio/{name}", level),
+        ratio=mean_ratio([logs], resampling, f"ratio/{name}", level),
         shift_s=shift,
         p_value=p_value,
         p_adjusted=p_adjusted,
         cliffs_delta=effect_sizes.cliffs_delta(first.medians, second.medians),
-        tail_ratio=mean_ratio([tails], how, f"tail/{name}", level) if tails else None,
+        tail_ratio=mean_ratio([tails], resampling, f"tail/{name}", level)
+        if tails
+        else None,
     )

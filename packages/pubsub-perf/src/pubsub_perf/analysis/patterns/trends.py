@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pubsub_perf.analysis.growth.series import series_of, sizes
-from pubsub_perf.analysis.patterns.model_pairs import Pair
+from pubsub_perf.analysis.patterns.model_pairs import ModelPair
 from pubsub_perf.analysis.stats import bootstrap, effect_sizes
 from pubsub_perf.analysis.stats.bootstrap import LEVEL, Resampling
 from pubsub_perf.analysis.values.results import Estimate, LeftOut
@@ -43,44 +43,48 @@ def usable(cells: Sequence[Sample]) -> tuple[list[Sample], list[LeftOut]]:
 
 
 def per_doubling(
-    cells: Sequence[Sample], how: Resampling, key: str, level: float = LEVEL
+    cells: Sequence[Sample], resampling: Resampling, key: str, level: float = LEVEL
 ) -> Estimate:
     """The factor of latency for each doubling of hosts. ``cells`` are usable."""
     weights = _weights(cells, logarithmic=True)
     slope = bootstrap.interval(
         [np.log(cell.medians) for cell in cells],
         lambda drawn: _weighted(drawn, weights),
-        how,
+        resampling,
         key,
         level=level,
     )
     return bootstrap.exponential(slope)
 
 
-def ratio_per_doubling(pairs: Sequence[Pair], how: Resampling, key: str) -> Estimate:
+def ratio_per_doubling(
+    pairs: Sequence[ModelPair], resampling: Resampling, key: str
+) -> Estimate:
     """The centralized factor for each doubling over the decentralized one."""
     weights = _weights([pair.centralized for pair in pairs], logarithmic=True)
     difference = bootstrap.interval(
         [np.log(s.medians) for p in pairs for s in (p.centralized, p.decentralized)],
         lambda drawn: _weighted(drawn[::2], weights) - _weighted(drawn[1::2], weights),
-        how,
+        resampling,
         key,
     )
     return bootstrap.exponential(difference)
 
 
-def excess_per_host(pairs: Sequence[Pair], how: Resampling, key: str) -> Estimate:
+def excess_per_host(
+    pairs: Sequence[ModelPair], resampling: Resampling, key: str
+) -> Estimate:
     """By how many seconds more each host raises the centralized latency."""
     weights = _weights([pair.centralized for pair in pairs], logarithmic=False)
     return bootstrap.interval(
         [s.medians for p in pairs for s in (p.centralized, p.decentralized)],
         lambda drawn: _weighted(drawn[::2], weights) - _weighted(drawn[1::2], weights),
-        how,
+        resampling,
         key,
     )
 
 
-def mean_of(samples: Sequence[Floats], how: Resampling, key: str) -> Estimate:
+def mean_of(samples: Sequence[Floats], resampling: Resampling, key: str) -> Estimate:
     """The geometric mean over cells of their centres."""
 
     def statistic(drawn: Sequence[Floats]) -> Floats:
@@ -90,7 +94,7 @@ def mean_of(samples: Sequence[Floats], how: Resampling, key: str) -> Estimate:
         return mean
 
     strata = [np.log(sample) for sample in samples]
-    return bootstrap.exponential(bootstrap.interval(strata, statistic, how, key))
+    return bootstrap.exponential(bootstrap.interval(strata, statistic, resampling, key))
 
 
 def _weights(cells: Sequence[Sample], *, logarithmic: bool) -> Floats:

@@ -33,16 +33,20 @@ _MIN_SPREAD: Final = 1.5
 Floats = NDArray[np.float64]
 
 
-def queueing_view(loads: Sequence[BrokerLoad], how: Resampling) -> QueueingView:
+def queueing_view(loads: Sequence[BrokerLoad], resampling: Resampling) -> QueueingView:
     """From all centralized cells that tell what went through their broker."""
     if not loads:
         return QueueingView(
             missing=("No cell.json says what went through a centralized broker.",)
         )
     loads, missing = _of_one_load(loads)
-    cpu, why = _cost([_cell(load, load.cpu_s) for load in loads], how, "processor")
+    cpu, why = _cost(
+        [_cell(load, load.cpu_s) for load in loads], resampling, "processor"
+    )
     missing += why
-    sent, why = _cost([_cell(load, load.sent_bytes) for load in loads], how, "link")
+    sent, why = _cost(
+        [_cell(load, load.sent_bytes) for load in loads], resampling, "link"
+    )
     missing += why
     first = loads[0]
     bits_per_s = None if first.bandwidth_mbit is None else first.bandwidth_mbit * 1e6
@@ -115,7 +119,7 @@ def _cell(load: BrokerLoad, costs: Floats) -> CellCost:
 
 
 def _cost(
-    cells: Sequence[CellCost], how: Resampling, what: str
+    cells: Sequence[CellCost], resampling: Resampling, what: str
 ) -> tuple[Cost | None, list[str]]:
     known = [cell for cell in cells if len(cell.costs)]
     if not known:
@@ -124,7 +128,7 @@ def _cost(
     if max(fanouts) < _MIN_SPREAD * min(fanouts):
         why = "needs cells of different numbers of subscribers"
         return None, [f"The broker's {what} for an event and a delivery: {why}."]
-    return fit_cost(known, how, what), []
+    return fit_cost(known, resampling, what), []
 
 
 def _points(

@@ -124,7 +124,7 @@ class Cost:
         return Station(self.per_event.value, self.per_delivery.value)
 
 
-def fit_cost(cells: Sequence[CellCost], how: Resampling, key: str) -> Cost:
+def fit_cost(cells: Sequence[CellCost], resampling: Resampling, key: str) -> Cost:
     """Fit cost = e + d F + background x seconds to cells of unlike fanouts; no term is
     negative. Residuals are relative, since larger costs scatter more. Without
     `_MIN_BACKGROUND` cells that tell their seconds there is no background."""
@@ -141,7 +141,9 @@ def fit_cost(cells: Sequence[CellCost], how: Resampling, key: str) -> Cost:
             return np.array([optimize.nnls(matrix, row)[0][index] for row in means])
 
         costs = [cell.costs for cell in cells]
-        return bootstrap.percentile_interval(costs, statistic, how, f"{key}/{index}")
+        return bootstrap.percentile_interval(
+            costs, statistic, resampling, f"{key}/{index}"
+        )
 
     found = [coefficient(index) for index in range(len(terms))]
     return Cost(found[0], found[1], found[2] if len(found) > 2 else None)

@@ -64,7 +64,7 @@ class _Spread:
 def interval(
     strata: Sequence[Floats],
     statistic: Statistic,
-    how: Resampling,
+    resampling: Resampling,
     key: str,
     *,
     level: float = LEVEL,
@@ -74,7 +74,7 @@ def interval(
     value = _value(strata, statistic)
     if min(map(len, strata)) < MIN_RUNS:
         return Estimate(value, level=level)
-    spread = _resample(strata, statistic, how, key)
+    spread = _resample(strata, statistic, resampling, key)
     error = float(spread.replicates.std(ddof=1)) * spread.factor
     quantile = stats.t.ppf((1 + level) / 2, spread.freedom)
     return Estimate(value, value - quantile * error, value + quantile * error, level)
@@ -83,7 +83,7 @@ def interval(
 def percentile_interval(
     strata: Sequence[Floats],
     statistic: Statistic,
-    how: Resampling,
+    resampling: Resampling,
     key: str,
     *,
     level: float = LEVEL,
@@ -93,7 +93,7 @@ def percentile_interval(
     value = _value(strata, statistic)
     if min(map(len, strata)) < MIN_RUNS:
         return Estimate(value, level=level)
-    spread = _resample(strata, statistic, how, key)
+    spread = _resample(strata, statistic, resampling, key)
     quantile = stats.t.ppf((1 + level) / 2, spread.freedom) * spread.factor
     outside = float(stats.norm.sf(quantile))
     low, high = np.quantile(spread.replicates, [outside, 1 - outside])
@@ -121,10 +121,10 @@ def _value(strata: Sequence[Floats], statistic: Statistic) -> float:
 
 
 def _resample(
-    strata: Sequence[Floats], statistic: Statistic, how: Resampling, key: str
+    strata: Sequence[Floats], statistic: Statistic, resampling: Resampling, key: str
 ) -> _Spread:
-    source = how.source(key)
-    replicates = statistic([_draw(s, how.resamples, source) for s in strata])
+    source = resampling.source(key)
+    replicates = statistic([_draw(s, resampling.resamples, source) for s in strata])
     single = [
         np.broadcast_to(s, (_SINGLE * len(strata), len(s))).copy() for s in strata
     ]
