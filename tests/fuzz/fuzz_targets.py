@@ -317,7 +317,7 @@ def _request_handler(data: bytes) -> object:
     handler = RequestHandler(topics, lambda frame, _flags: sent.append(frame))
     for raw in _unframed(data):
         handler.receive(raw)
-    handler.answer(seeds.ADDRESS, seeds.SESSION)
+    handler.send_replies(seeds.ADDRESS, seeds.SESSION)
     handler.send_positions(seeds.ADDRESS, seeds.SESSION, now=1.0)
     assert not handler.pending
     for frame in sent:

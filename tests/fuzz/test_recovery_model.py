@@ -130,7 +130,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         before = self.tracker.expected
         held = {n for s in self.recovery._streams.values() for n in s.held}
         items: list[Event] = []
-        gaps = self.recovery.on_answer(*read, self.now, items)
+        gaps = self.recovery.on_reply(*read, self.now, items)
         if self.tracker.expected > before:
             self.last_answer_at = self.now
         self.took(items, gaps)
@@ -375,7 +375,7 @@ def test_what_is_gone_after_the_first_delivery_is_lost_and_not_passed_over() -> 
     late = encode_recovery_reply(first, ADDRESS, 0, [0, 1, 2], [b"0", b"1", b"2"])
     recovery.poll(1.0, items, idle=True)
     recovery.subscription_changes.clear()
-    recovery.on_answer(*read(late), 1.0, items)
+    recovery.on_reply(*read(late), 1.0, items)
     [second] = [
         parse_recovery_request(ask.raw)
         for ask in recovery.subscription_changes
@@ -388,7 +388,7 @@ def test_what_is_gone_after_the_first_delivery_is_lost_and_not_passed_over() -> 
         second, ADDRESS, *kept.select(second.first, second.last)
     )
 
-    gaps = recovery.on_answer(*read(answer), 1.0, items)
+    gaps = recovery.on_reply(*read(answer), 1.0, items)
 
     assert [event.sequence for event in items] == [0, 1, 2]
     assert gaps == [Gap(SESSION, TOPIC, 3, 3)]
@@ -406,7 +406,7 @@ def test_what_arrived_after_the_question_and_is_held_is_not_lost() -> None:
     assert question is not None
     recovery.on_event(tracker, Event(ADDRESS, SESSION, 1, 1, b"", TOPIC), 0.0, items)
 
-    gaps = recovery.on_answer(
+    gaps = recovery.on_reply(
         *read(encode_recovery_reply(question, ADDRESS, 3, [], [])), 0.0, items
     )
 

@@ -801,7 +801,7 @@ def test_after_another_broker_has_taken_over_everybody_must_answer_again(
     broker.restart()
 
     asked = new.wait_for_ready()
-    wait_for(subscriber._streams.awaited, "the broker's word")
+    wait_for(subscriber._streams.awaited_replies, "the broker's word")
     with pytest.raises(NotReady, match="1 answers are missing"):
         subscriber.wait_until_ready(0.05)
     new.answer(*asked[0])

@@ -41,7 +41,7 @@ class Publisher(Asynchronous[SyncPublisher]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._inner = SyncPublisher(*args, **kwargs)
         self._senders: dict[str, Callable[[bytes], int]] = {}
-        self._turn = asyncio.Lock()
+        self._send_order = asyncio.Lock()
         self._waiting = 0
 
     # The end
@@ -183,7 +183,7 @@ class Publisher(Asynchronous[SyncPublisher]):
         # Counted, because between two holders the lock looks free.
         self._waiting += 1
         try:
-            async with self._turn:
+            async with self._send_order:
                 pause_s = _RETRY_S
                 while not self._try_send(topic, stamps_ns, payloads):
                     await asyncio.sleep(pause_s)

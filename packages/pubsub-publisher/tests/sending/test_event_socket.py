@@ -325,15 +325,16 @@ def test_a_request_during_an_answer_is_answered_too(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer is a send, after which the descriptor may tell of nothing."""
-    event_socket, answer = bench.event_socket, bench.event_socket.requests.answer
+    event_socket = bench.event_socket
+    send_replies = event_socket.requests.send_replies
 
-    def answer_while_another_asks(address: str, session: int) -> None:
-        monkeypatch.setattr(event_socket.requests, "answer", answer)
+    def send_while_another_asks(address: str, session: int) -> None:
+        monkeypatch.setattr(event_socket.requests, "send_replies", send_replies)
         bench.subscriber.subscribe(ready_topic("A", 12))
         assert event_socket.socket.poll(WAIT_MS)
-        answer(address, session)
+        send_replies(address, session)
 
-    monkeypatch.setattr(event_socket.requests, "answer", answer_while_another_asks)
+    monkeypatch.setattr(event_socket.requests, "send_replies", send_while_another_asks)
     bench.subscriber.subscribe(ready_topic("A", 11))
     assert event_socket.socket.poll(WAIT_MS)
     event_socket.serve()

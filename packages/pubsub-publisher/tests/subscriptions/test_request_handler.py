@@ -44,7 +44,7 @@ class Bench:
 
     def ask(self, question: RecoveryRequest) -> None:
         self.requests.receive(BEGINS + recovery_topic(question))
-        self.requests.answer(ADDRESS, SESSION)
+        self.requests.send_replies(ADDRESS, SESSION)
 
     def answers(self) -> list[tuple[int, list[bytes]]]:
         decoded = [decode_recovery_reply(frame) for frame in self.sent]
@@ -57,7 +57,7 @@ def test_events_that_are_asked_for_are_sent() -> None:
     bench.ask(QUESTION)
 
     assert bench.answers() == [(2, [b"2", b"3", b"4"])]
-    assert bench.requests.last_question_at > 0
+    assert bench.requests.last_request_at > 0
 
 
 def test_what_is_gone_is_said_to_be_gone() -> None:
@@ -97,7 +97,7 @@ def test_the_end_of_a_question_is_none() -> None:
     bench = Bench()
 
     bench.requests.receive(ENDS + recovery_topic(QUESTION))
-    bench.requests.answer(ADDRESS, SESSION)
+    bench.requests.send_replies(ADDRESS, SESSION)
 
     assert not bench.sent
 
@@ -110,7 +110,7 @@ def test_answers_wait_for_room_in_order() -> None:
     assert bench.requests.pending
 
     bench.full = False
-    bench.requests.answer(ADDRESS, SESSION)
+    bench.requests.send_replies(ADDRESS, SESSION)
 
     assert bench.answers() == [(2, [b"2", b"3", b"4"]), (5, [b"5"])]
     assert not bench.requests.pending
@@ -125,7 +125,7 @@ def test_a_flood_of_questions_is_cut_off() -> None:
         )
     bench.full = False
 
-    bench.requests.answer(ADDRESS, SESSION)
+    bench.requests.send_replies(ADDRESS, SESSION)
 
     assert len(bench.sent) == 1024
 
@@ -213,7 +213,7 @@ def test_the_ready_handshake_is_answered_beside_it() -> None:
     bench = Bench()
 
     bench.requests.receive(BEGINS + ready_topic("A", 9))
-    bench.requests.answer(ADDRESS, SESSION)
+    bench.requests.send_replies(ADDRESS, SESSION)
 
     answered = decode_ready_reply(bench.sent[0])
     assert answered is not None
@@ -228,7 +228,7 @@ def test_other_subscriptions_are_none_of_ours(message: bytes) -> None:
     bench = Bench()
 
     bench.requests.receive(message)
-    bench.requests.answer(ADDRESS, SESSION)
+    bench.requests.send_replies(ADDRESS, SESSION)
 
     assert not bench.sent
     assert not bench.requests.positions_wanted

@@ -54,7 +54,7 @@ class PublisherSync:
             restarted = reply.epoch != self.epoch
             self.epoch = reply.epoch
             if broker is not None and restarted:
-                self._streams.clear_answers()  # they came through another broker
+                self._streams.clear_replies()  # they came through another broker
             self._add_wildcard_topics(reply.publishers)
             if broker is None:
                 self._connections.subscribe(self._subscribed)

@@ -67,7 +67,7 @@ from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
 _log = logging.getLogger(__name__)
 
 # How often the ready handshake is repeated while answers are missing.
-_ASK_AGAIN_S: Final = 1.0
+_REPEAT_S: Final = 1.0
 
 Start = Literal["now", "history"]
 
@@ -191,7 +191,7 @@ class Subscriber:
             self._now_ns,
             self._report_gap,
             self._recovery,
-            self._timers.send_questions,
+            self._timers.send_requests,
         )
         self._keys = client_keys(keys)
         self._receiver = Receiver(
@@ -434,22 +434,22 @@ class Subscriber:
         not longer than until the given time; None: no need to wait."""
         self._check_usable()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        ask_at = time.monotonic() + _ASK_AGAIN_S
-        while self._streams.awaited():
+        repeat_at = time.monotonic() + _REPEAT_S
+        while self._streams.awaited_replies():
             arrived = self._receiver.fetch(self._receiver.buffered)
-            if not self._streams.awaited():
+            if not self._streams.awaited_replies():
                 return
             now = time.monotonic()
             if self._receiver.stopping or (deadline is not None and now >= deadline):
-                raise NotReady(f"{self._streams.awaited()} answers are missing")
-            if now >= ask_at:
-                ask_at = now + _ASK_AGAIN_S
+                raise NotReady(f"{self._streams.awaited_replies()} answers are missing")
+            if now >= repeat_at:
+                repeat_at = now + _REPEAT_S
                 for sub_socket in self._sockets.open:
-                    arrived |= sub_socket.repeat_ready_questions()
+                    arrived |= sub_socket.repeat_ready_requests()
             if arrived:
                 yield None
             else:
-                yield ask_at if deadline is None else min(deadline, ask_at)
+                yield repeat_at if deadline is None else min(deadline, repeat_at)
 
     def counts(self) -> Counts:
         """How many events were received, lost, duplicated and reordered so far."""

@@ -48,7 +48,7 @@ class Bench:
     def answer(self, question: RecoveryRequest, first: int, *numbers: int) -> list[int]:
         payloads = [b"%d" % number for number in numbers]
         batch = Batch("p", PUBLISHER, first, 0, [0] * len(numbers), payloads, "A")
-        self.gaps += self.recovery.on_answer(question, batch, self.now, self._items)
+        self.gaps += self.recovery.on_reply(question, batch, self.now, self._items)
         return self.delivered()
 
     def poll(self, after_s: float, *, idle: bool = True) -> list[int]:

@@ -37,19 +37,19 @@ def receive(streams: StreamTable, session: int, topic: str, *sequences: int) -> 
 
 
 def test_without_publishers_nothing_is_awaited() -> None:
-    assert StreamTable().awaited() == 0
+    assert StreamTable().awaited_replies() == 0
 
 
 def test_each_topic_of_a_publisher_is_awaited_until_it_is_answered() -> None:
     streams = StreamTable()
     streams.join(info(1, "A", "B"))
-    assert streams.awaited() == 2
+    assert streams.awaited_replies() == 2
 
     receive_ready_reply(streams, 1, "A", 0)
-    assert streams.awaited() == 1
+    assert streams.awaited_replies() == 1
 
     receive_ready_reply(streams, 1, "B", 0)
-    assert streams.awaited() == 0
+    assert streams.awaited_replies() == 0
 
 
 def test_an_answer_before_the_brokers_word_counts() -> None:
@@ -58,7 +58,7 @@ def test_an_answer_before_the_brokers_word_counts() -> None:
 
     streams.join(info(1, "A", "B"))
 
-    assert streams.awaited() == 1
+    assert streams.awaited_replies() == 1
 
 
 def test_an_answer_of_another_publisher_does_not_count() -> None:
@@ -67,7 +67,7 @@ def test_an_answer_of_another_publisher_does_not_count() -> None:
 
     receive_ready_reply(streams, 2, "A", 0)
 
-    assert streams.awaited() == 1
+    assert streams.awaited_replies() == 1
 
 
 def test_a_publisher_that_left_is_not_awaited() -> None:
@@ -77,7 +77,7 @@ def test_a_publisher_that_left_is_not_awaited() -> None:
 
     streams.leave(left(1), now=0.0)
 
-    assert streams.awaited() == 1
+    assert streams.awaited_replies() == 1
 
 
 def test_a_topic_that_was_given_up_is_not_awaited() -> None:
@@ -86,7 +86,7 @@ def test_a_topic_that_was_given_up_is_not_awaited() -> None:
 
     streams.replace([info(1, "B")], now=0.0)
 
-    assert streams.awaited() == 1
+    assert streams.awaited_replies() == 1
 
 
 def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
@@ -97,7 +97,7 @@ def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
 
     streams.join(info(1, "A"))
 
-    assert streams.awaited() == 0
+    assert streams.awaited_replies() == 0
 
 
 def test_a_publisher_that_is_back_after_it_was_finished_must_answer_again() -> None:
@@ -109,7 +109,7 @@ def test_a_publisher_that_is_back_after_it_was_finished_must_answer_again() -> N
 
     streams.join(info(1, "A"))
 
-    assert streams.awaited() == 1
+    assert streams.awaited_replies() == 1
 
 
 def test_after_a_change_of_route_all_must_answer_again() -> None:
@@ -117,10 +117,10 @@ def test_after_a_change_of_route_all_must_answer_again() -> None:
     streams.join(info(1, "A"))
     receive_ready_reply(streams, 1, "A", 0)
 
-    streams.clear_answers()
+    streams.clear_replies()
     streams.replace([info(1, "A")], now=0.0)
 
-    assert streams.awaited() == 1
+    assert streams.awaited_replies() == 1
 
 
 def test_an_answer_reveals_what_was_lost_before_it() -> None:
@@ -152,7 +152,7 @@ def test_the_first_list_is_all_new() -> None:
     new = streams.replace([info(1, "A"), info(2, "B")], now=0.0)
 
     assert [item.session for item in new] == [1, 2]
-    assert streams.awaited() == 2
+    assert streams.awaited_replies() == 2
 
 
 def test_only_those_that_were_not_known_are_new() -> None:
@@ -176,7 +176,7 @@ def test_those_that_are_not_listed_have_left() -> None:
 
     streams.replace([], now=0.0)
 
-    assert streams.awaited() == 0
+    assert streams.awaited_replies() == 0
     assert streams.next_deadline() == GRACE_S
 
 
@@ -351,7 +351,7 @@ def test_a_finished_publisher_leaves_nothing_in_memory_but_its_counts() -> None:
         streams.finish_departed(now=0.0)
 
     assert not streams.trackers
-    assert not streams._answered
+    assert not streams._replied
     assert streams.counts().received == 100
 
 
@@ -503,7 +503,7 @@ class AnyOrder(RuleBasedStateMachine):
     def only_publishers_that_are_there_are_awaited(self) -> None:
         if not hasattr(self, "streams"):
             return
-        assert self.streams.awaited() <= 2 * len(self.alive)
+        assert self.streams.awaited_replies() <= 2 * len(self.alive)
 
 
 AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40)

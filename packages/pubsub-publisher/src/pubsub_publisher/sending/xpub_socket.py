@@ -78,7 +78,7 @@ class XpubSocket(DataSocket):
                 self.requests.receive(message)
             if self.session < 0 or not self.requests.pending:
                 return
-            self.requests.answer(self.address, self.session)
+            self.requests.send_replies(self.address, self.session)
             if self.requests.pending:
                 return  # for room; whoever drains comes again
             # An answer is a send as well, and may have swallowed a wake-up.
@@ -107,7 +107,7 @@ class XpubSocket(DataSocket):
                     return
                 self.requests.send_positions(self.address, self.session, now=now)
                 quiet_at = max(
-                    quiet_at, self.requests.last_question_at + _LAST_REQUEST_S
+                    quiet_at, self.requests.last_request_at + _LAST_REQUEST_S
                 )
             time.sleep(_CHECK_S)
 

@@ -33,9 +33,9 @@ class ReadySubscribers:
         self._listeners: Mapping[int, int] = {}
         self._changed = threading.Condition()
 
-    def update(self, question: ReadyRequest, *, begins: bool) -> None:
+    def update(self, request: ReadyRequest, *, begins: bool) -> None:
         """A subscription to a ready topic begins, or ends."""
-        topic, session, topics = question
+        topic, session, topics = request
         with self._changed:
             subscriber = self._by_session.setdefault(session, _Subscriber())
             seen = subscriber.seen

@@ -36,13 +36,13 @@ _log = logging.getLogger(__name__)
 
 _BEGINS: Final = b"\x01"
 _ENDS: Final = b"\x00"
-# Questions that wait for room. Who asked and got no answer asks again, so those that are
+# Requests that wait for room. Who asked and got no answer asks again, so those that are
 # too many need not be kept.
 _MAX_WAITING: Final = 1024
 
 
 class RequestHandler:
-    """Questions and answers. The caller holds the event socket's lock;
+    """Receives requests and sends replies. The caller holds the event socket's lock;
     `ready_subscribers` is for any thread."""
 
     def __init__(
@@ -51,12 +51,12 @@ class RequestHandler:
         """``send`` takes a frame and flags, and raises `zmq.Again`."""
         self.ready_subscribers = ReadySubscribers(topics)
         self.malformed_count = 0  # messages that were no subscriptions
-        self.last_question_at = 0.0  # when events were asked for last, or were being so
+        self.last_request_at = 0.0  # when events were asked for last, or were being so
         self._topics = topics
         self._send = send
         # What is to be answered, as soon as we have a session to answer with, and room.
-        self._ready_questions: list[ReadyRequest] = []
-        self._questions: deque[RecoveryRequest] = deque()
+        self._ready_requests: list[ReadyRequest] = []
+        self._recovery_requests: deque[RecoveryRequest] = deque()
         # Topics of which somebody wants to know how far we are, and when to tell.
         self._position_topics: dict[str, None] = {}
         self._position_at = 0.0
@@ -64,7 +64,7 @@ class RequestHandler:
     @property
     def pending(self) -> bool:
         """Whether something is still to be answered."""
-        return bool(self._ready_questions or self._questions)
+        return bool(self._ready_requests or self._recovery_requests)
 
     @property
     def positions_wanted(self) -> bool:
@@ -85,16 +85,16 @@ class RequestHandler:
             self.ready_subscribers.update(ready, begins=begins)
             # A broker also passes on what its other publishers are asked.
             if begins and ready.topic in self._topics:
-                self._ready_questions.append(ready)
+                self._ready_requests.append(ready)
             return
-        question = parse_recovery_request(raw)
-        if question is not None:
+        request = parse_recovery_request(raw)
+        if request is not None:
             if (
                 begins
-                and question.topic in self._topics
-                and len(self._questions) < _MAX_WAITING
+                and request.topic in self._topics
+                and len(self._recovery_requests) < _MAX_WAITING
             ):
-                self._questions.append(question)
+                self._recovery_requests.append(request)
             return
         topic = parse_position_prefix(raw)
         if topic is not None and topic in self._topics:
@@ -104,21 +104,21 @@ class RequestHandler:
             else:
                 self._position_topics.pop(topic, None)
 
-    def answer(self, address: str, session: int) -> None:
+    def send_replies(self, address: str, session: int) -> None:
         """Answer what waits, as far as there is room."""
-        if self._ready_questions:
-            self._ready_questions = [
+        if self._ready_requests:
+            self._ready_requests = [
                 ready
-                for ready in self._ready_questions
-                if not self._answer_ready(ready, address, session)
+                for ready in self._ready_requests
+                if not self._reply_to_ready(ready, address, session)
             ]
-        while self._questions:
-            question = self._questions[0]
-            if question.publisher == session:
-                self.last_question_at = time.monotonic()
-                if not self._answer_question(question, address):
+        while self._recovery_requests:
+            request = self._recovery_requests[0]
+            if request.publisher == session:
+                self.last_request_at = time.monotonic()
+                if not self._reply_to_recovery(request, address):
                     return
-            self._questions.popleft()
+            self._recovery_requests.popleft()
 
     def send_positions(self, address: str, session: int, *, now: float) -> float | None:
         """Tell how far we are, if it is time to; the seconds until the next time, None
@@ -141,29 +141,29 @@ class RequestHandler:
         """Positions are due, whenever they were told last. For any thread."""
         self._position_at = 0.0
 
-    def _answer_ready(self, ready: ReadyRequest, address: str, session: int) -> bool:
+    def _reply_to_ready(self, ready: ReadyRequest, address: str, session: int) -> bool:
         """Answer a ready subscription. When the subscriber's queue is full: False under
         the policy "block"; under "drop" the answer is lost, and it asks again."""
         topic, subscriber, topics = ready
         number = self._topics[topic].next_sequence
-        answer = encode_ready_reply(topic, subscriber, address, session, number, topics)
+        reply = encode_ready_reply(topic, subscriber, address, session, number, topics)
         try:
-            self._send(answer, zmq.NOBLOCK)
+            self._send(reply, zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True
 
-    def _answer_question(self, question: RecoveryRequest, address: str) -> bool:
+    def _reply_to_recovery(self, request: RecoveryRequest, address: str) -> bool:
         """Send events that were asked for; False when there is no room."""
-        state = self._topics[question.topic]
+        state = self._topics[request.topic]
         if state.history is None:
             # At once, so that nobody waits for what is not to be had.
-            first = max(question.first, state.next_sequence)
+            first = max(request.first, state.next_sequence)
             part: tuple[int, list[int], list[bytes]] = (first, [], [])
         else:
-            part = state.history.select(question.first, question.last)
+            part = state.history.select(request.first, request.last)
         try:
-            self._send(encode_recovery_reply(question, address, *part), zmq.NOBLOCK)
+            self._send(encode_recovery_reply(request, address, *part), zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True

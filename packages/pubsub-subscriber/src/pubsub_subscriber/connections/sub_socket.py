@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # Messages that nobody wants, before others have their turn.
-_DROPPED_AT_ONCE: Final = 64
+_MAX_DROPPED_AT_ONCE: Final = 64
 
 # What follows a topic of our own in a message that says no more than that somebody rang:
 # a zero byte, as always, and MessagePack's nil.
@@ -90,7 +90,7 @@ class SubSocket(DataSocket):
         receive, more = self.socket.recv, option_reader(self.socket, zmq.RCVMORE)
 
         def receive_whole(flags: int = 0, copy: bool = True) -> Any:
-            for _ in range(_DROPPED_AT_ONCE):
+            for _ in range(_MAX_DROPPED_AT_ONCE):
                 frame = receive(flags, copy)
                 if not more():
                     return frame
@@ -222,17 +222,17 @@ class SubSocket(DataSocket):
         ready = next(iter(self._ready_topics.values()), None)
         self.interrupt_message = b"" if ready is None else ready + _INTERRUPT_MARK
 
-    def ask(self, question: bytes, *, begins: bool) -> bool:
+    def change_subscription(self, topic: bytes, *, begins: bool) -> bool:
         """Subscribe to a private topic, or (``begins`` false) do so no longer. True when
         the receiver must be woken."""
         with self._locked():
             if begins:
-                self.socket.subscribe(question)
+                self.socket.subscribe(topic)
             else:
-                self.socket.unsubscribe(question)
+                self.socket.unsubscribe(topic)
             return self.readable()
 
-    def repeat_ready_questions(self) -> bool:
+    def repeat_ready_requests(self) -> bool:
         """Repeat the ready subscriptions: an answer may have been dropped where a
         queue was full. True when the receiver must be woken."""
         with self._locked():

@@ -88,7 +88,7 @@ def template(text: str, end: bytes) -> Render:
             # By number: names are looked up here, once.
             pieces.append("{:" + (spec or "") + "}")
         apply = "".join(pieces).format
-        _try(apply, getters)
+        _check_format(apply, getters)
     except ValueError as error:
         raise ConfigError(f"--format: {text!r} is no format: {error}") from None
     # Bytes of the command line that are no UTF-8 stay what they are.
@@ -109,7 +109,9 @@ def _unescape(text: str) -> str:
     return "".join(out)
 
 
-def _try(apply: Callable[..., str], getters: list[Callable[[Event], Any]]) -> None:
+def _check_format(
+    apply: Callable[..., str], getters: list[Callable[[Event], Any]]
+) -> None:
     """Raises:
     ValueError: a field is to be formatted as its type cannot be.
     """

@@ -65,9 +65,9 @@ class FastPath:
         now_ns: Callable[[], int],
         on_gap: Callable[[Gap], None],
         recovery: Recovery | None = None,
-        send_questions: Callable[[], object] = lambda: None,
+        send_requests: Callable[[], object] = lambda: None,
     ) -> None:
-        """``send_questions`` is called when ``recovery`` has something to ask."""
+        """``send_requests`` is called when ``recovery`` has something to request."""
         # With the byte that begins an event, so that all others stand out.
         self._event_topics: dict[bytes, str] = {}
         self._batch_topics: dict[bytes, str] = {}
@@ -76,7 +76,7 @@ class FastPath:
         self._streams = streams
         self._now_ns = now_ns
         self._slow_path = SlowPath(
-            self._event_topics, streams, lock, on_gap, recovery, send_questions
+            self._event_topics, streams, lock, on_gap, recovery, send_requests
         )
         # The frame that was taken and that `take_deferred` has yet to look at: when it came,
         # and by which socket.

@@ -45,8 +45,8 @@ _STOP_S: Final = 1.0
 _MAX_POLL_S: Final = 3600.0
 # After so many messages less than that apart, switch from one-at-a-time to burst receive.
 # Fewer may have come in one burst, and one-at-a-time goes on.
-_STREAM: Final = 16
-_STREAM_NS: Final = 20_000
+_BURST_AFTER: Final = 16
+_BURST_GAP_NS: Final = 20_000
 
 
 class Receiver:
@@ -303,12 +303,12 @@ class Receiver:
                     if self._taken > sampler.due:
                         sampler.take(events, self._taken)
                 yield self._burst
-                streak = streak + 1 if received_ns - last_ns < _STREAM_NS else 0
+                streak = streak + 1 if received_ns - last_ns < _BURST_GAP_NS else 0
                 last_ns = received_ns
                 if (
                     self._waiting_in
                     is not sub_socket  # something else was done meanwhile
-                    or streak >= _STREAM
+                    or streak >= _BURST_AFTER
                     or (limit is not None and self._taken >= limit)
                 ):
                     return

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 # Sessions that a publisher may have by one connection, besides the one we were told of: each
 # is remembered, and nobody else bounds them.
-_SESSIONS: Final = 8
+_MAX_SESSIONS: Final = 8
 
 
 class SlowPath:
@@ -50,17 +50,17 @@ class SlowPath:
         lock: threading.Lock,
         on_gap: Callable[[Gap], None],
         recovery: Recovery | None,
-        send_questions: Callable[[], object],
+        send_requests: Callable[[], object],
     ) -> None:
-        """``topics`` are our topics by what their events begin with. ``send_questions`` is called
-        when ``recovery`` has something to ask."""
+        """``topics`` are our topics by what their events begin with. ``send_requests`` is called
+        when ``recovery`` has something to request."""
         self.malformed_count = 0
         self._topics = topics
         self._streams = streams
         self._lock = lock
         self._on_gap = on_gap
         self._recovery = recovery
-        self._send_questions = send_questions
+        self._send_requests = send_requests
 
     def take(
         self,
@@ -92,7 +92,7 @@ class SlowPath:
         except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._count_malformed(error)
         if self._recovery is not None and self._recovery.subscription_changes:
-            self._send_questions()
+            self._send_requests()
 
     def _observe(self, event: Event, items: MutableSequence[Any]) -> None:
         """Count an event that is the first of its stream, or not the expected one; it
@@ -131,7 +131,7 @@ class SlowPath:
             topic, answer = answered
             self._check_sender(answer.session, sub_socket)
             with self._lock:
-                self._streams.answered(answer.session, topic)
+                self._streams.on_ready_reply(answer.session, topic)
             self._reached(answer.session, topic, answer.sequence, items)
             return
         told = None if self._recovery is None else decode_position(frame)
@@ -147,7 +147,7 @@ class SlowPath:
         self._check_sender(batch.session, sub_socket)
         batch.received_ns = received_ns
         with self._lock:
-            gaps = self._recovery.on_answer(question, batch, time.monotonic(), items)
+            gaps = self._recovery.on_reply(question, batch, time.monotonic(), items)
         for gap in gaps:
             self._on_gap(gap)
 
@@ -193,7 +193,7 @@ class SlowPath:
         with self._lock:
             known, expected = map(self._streams.publisher, (session, only))
         if known is None:
-            if len(sub_socket.other_sessions) >= _SESSIONS:
+            if len(sub_socket.other_sessions) >= _MAX_SESSIONS:
                 raise ProtocolError("a publisher sent something in many names")
         elif expected is None or location_of(known) != location_of(expected):
             raise ProtocolError("a publisher sent something in another's name")

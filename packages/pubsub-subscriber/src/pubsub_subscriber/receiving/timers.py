@@ -71,7 +71,7 @@ class Timers:
             arrived = self._disconnect_gone(gone)
         for gap in gaps:
             self._report_gap(gap)
-        return self.send_questions() or arrived or len(items) > waiting
+        return self.send_requests() or arrived or len(items) > waiting
 
     def run_due_while_busy(self, items: MutableSequence[Any]) -> None:
         """Ask again for what is missing, where it is time, while events keep coming."""
@@ -84,9 +84,9 @@ class Timers:
             gaps = recovery.poll(now, items, idle=False)
         for gap in gaps:
             self._report_gap(gap)
-        self.send_questions()
+        self.send_requests()
 
-    def send_questions(self) -> bool:
+    def send_requests(self) -> bool:
         """Ask publishers what recovery wants to know; True when events may have arrived
         meanwhile."""
         arrived = False
@@ -97,5 +97,7 @@ class Timers:
         for change in changes:
             sub_socket = self._socket_for(change.publisher, change.topic)
             if sub_socket is not None:  # else there is no connection at present
-                arrived |= sub_socket.ask(change.raw, begins=change.begins)
+                arrived |= sub_socket.change_subscription(
+                    change.raw, begins=change.begins
+                )
         return arrived

@@ -5,7 +5,7 @@ Theory of operation
 A stream whose next event is missing is held: events that arrive after the gap are buffered
 until those in it have come, or are known to be gone for good. Meanwhile the publisher is
 asked for the gap, part by part (`pubsub_common.protocol.recovery_messages`): each answer
-delivers what it brings, then what was held and follows, and the next question goes out if
+delivers what it brings, then what was held and follows, and the next request goes out if
 there is still a gap. An answer that does not come is asked for again, less and less often. After
 ``timeout_s`` seconds without one the gap counts as lost, and the stream goes on behind it.
 
@@ -66,8 +66,8 @@ class _Stream:
     give_up_at: float
     joining: bool = False
     held: dict[int, Event] = dataclasses.field(default_factory=dict)
-    question: RecoveryRequest | None = None
-    ask_again_at: float = 0.0
+    request: RecoveryRequest | None = None
+    retry_at: float = 0.0
     pause_s: float = _RETRY_S
     # What is none of ours: each the first number, and the one behind the last.
     passed: list[tuple[int, int]] = dataclasses.field(default_factory=list)
@@ -116,7 +116,7 @@ class Recovery:
         """When `poll` has something to do."""
         if not self._streams:
             return None
-        return min(stream.ask_again_at for stream in tuple(self._streams.values()))
+        return min(stream.retry_at for stream in tuple(self._streams.values()))
 
     def on_event(
         self,
@@ -168,28 +168,28 @@ class Recovery:
         stream.target = max(stream.target, sequence)
         self._advance(stream, now, items)
 
-    def on_answer(
+    def on_reply(
         self,
-        question: RecoveryRequest,
-        answer: Batch,
+        request: RecoveryRequest,
+        reply: Batch,
         now: float,
         items: MutableSequence[Any],
     ) -> list[Gap]:
         """A publisher's answer; what it says is lost."""
-        stream = self._streams.get((question.publisher, question.topic))
+        stream = self._streams.get((request.publisher, request.topic))
         if stream is None:
             return []  # it came late, and another one has served
         tracker = stream.tracker
         gaps: list[Gap] = []
         before = tracker.expected
-        if question == stream.question:
+        if request == stream.request:
             # The rest of what was asked for is still to be had.
-            end = min(answer.sequence, question.last + 1)
+            end = min(reply.sequence, request.last + 1)
             while tracker.expected < end:  # but what came by itself meanwhile
                 gaps += self._give_up(stream, min(end, stream.gap_end()))
                 self._release(stream, items)
             stream.joining = False
-        for event in answer.events():
+        for event in reply.events():
             if event.sequence == tracker.expected:
                 tracker.expected += 1
                 tracker.recovered += 1
@@ -198,7 +198,7 @@ class Recovery:
         if tracker.expected > before:
             stream.give_up_at = now + self._timeout_s
             stream.pause_s = _RETRY_S
-            self._withdraw_question(stream)
+            self._withdraw_request(stream)
         self._advance(stream, now, items)
         return gaps
 
@@ -207,14 +207,14 @@ class Recovery:
         that has been received was looked at."""
         gaps = []
         for stream in [*self._streams.values()]:
-            if now < stream.ask_again_at:
+            if now < stream.retry_at:
                 continue
             grace_s = 0.0 if idle else self._timeout_s * (_BUSY_FACTOR - 1)
             if now >= stream.give_up_at + grace_s:
                 gaps += self._give_up(stream, stream.gap_end())
                 stream.give_up_at = now + self._timeout_s
                 stream.pause_s = _RETRY_S
-            self._withdraw_question(stream)
+            self._withdraw_request(stream)
             self._advance(stream, now, items)
         return gaps
 
@@ -272,19 +272,19 @@ class Recovery:
     def _advance(
         self, stream: _Stream, now: float, items: MutableSequence[Any]
     ) -> None:
-        """Deliver what follows; then the stream is whole, or there is a question to
+        """Deliver what follows; then the stream is whole, or there is a request to
         ask."""
         self._release(stream, items)
         tracker = stream.tracker
         if tracker.expected >= stream.target:
             self._close(stream)
             return
-        asked = stream.question
+        asked = stream.request
         if asked is not None and asked.first <= tracker.expected <= asked.last:
             return  # the answer is on the way
-        self._withdraw_question(stream)
+        self._withdraw_request(stream)
         self._attempt += 1
-        question = RecoveryRequest(
+        request = RecoveryRequest(
             tracker.topic,
             tracker.session,
             self._session(),
@@ -292,12 +292,12 @@ class Recovery:
             stream.gap_end() - 1,
             self._attempt % ATTEMPTS,
         )
-        stream.question = question
-        stream.ask_again_at = now + stream.pause_s
+        stream.request = request
+        stream.retry_at = now + stream.pause_s
         stream.pause_s = min(2 * stream.pause_s, _RETRY_MAX_S)
         self.subscription_changes.append(
             SubscriptionChange(
-                question.publisher, tracker.topic, recovery_topic(question), begins=True
+                request.publisher, tracker.topic, recovery_topic(request), begins=True
             )
         )
 
@@ -312,17 +312,15 @@ class Recovery:
         gap = stream.tracker.expect(end)
         return [] if gap is None else [gap]
 
-    def _withdraw_question(self, stream: _Stream) -> None:
-        if stream.question is not None:
-            question = stream.question
-            raw = recovery_topic(question)
+    def _withdraw_request(self, stream: _Stream) -> None:
+        if stream.request is not None:
+            request = stream.request
+            raw = recovery_topic(request)
             self.subscription_changes.append(
-                SubscriptionChange(
-                    question.publisher, question.topic, raw, begins=False
-                )
+                SubscriptionChange(request.publisher, request.topic, raw, begins=False)
             )
-            stream.question = None
+            stream.request = None
 
     def _close(self, stream: _Stream) -> None:
-        self._withdraw_question(stream)
+        self._withdraw_request(stream)
         del self._streams[(stream.tracker.session, stream.tracker.topic)]

@@ -26,7 +26,7 @@ from pubsub_subscriber.streams.ownership import Ownership
 # given up meanwhile.
 GRACE_S: Final = 6.0
 # Answers that come before the broker's word of a join are remembered, up to here.
-_MAX_EARLY_ANSWERS: Final = 65_536
+_MAX_EARLY_REPLIES: Final = 65_536
 # A publisher that was given up may come back under the same session, and what it has
 # published meanwhile is missing. So many streams are remembered for that.
 _MAX_CLOSED: Final = 4096
@@ -62,8 +62,8 @@ class StreamTable:
         # Topics that a publisher has had, of which there may be streams.
         self._former_topics: dict[int, set[str]] = {}
         self._leaving: dict[int, _Departing] = {}
-        self._awaited: set[Key] = set()
-        self._answered: set[Key] = set()
+        self._awaited_replies: set[Key] = set()
+        self._replied: set[Key] = set()
 
     # Joins and departures
 
@@ -77,10 +77,10 @@ class StreamTable:
         self._ownership.in_use |= bool(info.strengths)
         if given_up:
             self._former_topics.setdefault(session, set()).update(given_up)
-            self._awaited -= {(session, topic) for topic in given_up}
+            self._awaited_replies -= {(session, topic) for topic in given_up}
         for topic in info.topics:
-            if (session, topic) not in self._answered:
-                self._awaited.add((session, topic))
+            if (session, topic) not in self._replied:
+                self._awaited_replies.add((session, topic))
         # In a list of all publishers nobody says what one has given up.
         self._choose_owners((*info.topics, *given_up))
 
@@ -103,7 +103,7 @@ class StreamTable:
         info = self._publishers.get(session)
         if info is None:
             return
-        self._awaited -= {(session, topic) for topic in info.topics}
+        self._awaited_replies -= {(session, topic) for topic in info.topics}
         deadline = now + self.grace_s
         leaving = self._leaving[session] = _Departing(departure, deadline)
         leaving.owner_until = deadline if may_return else None
@@ -144,19 +144,19 @@ class StreamTable:
 
     # The ready handshake
 
-    def answered(self, session: int, topic: str) -> None:
+    def on_ready_reply(self, session: int, topic: str) -> None:
         """A publisher has answered."""
-        self._awaited.discard((session, topic))
-        if len(self._answered) < _MAX_EARLY_ANSWERS:
-            self._answered.add((session, topic))
+        self._awaited_replies.discard((session, topic))
+        if len(self._replied) < _MAX_EARLY_REPLIES:
+            self._replied.add((session, topic))
 
-    def clear_answers(self) -> None:
+    def clear_replies(self) -> None:
         """The route that events take has changed: who answered must do so again."""
-        self._answered.clear()
+        self._replied.clear()
 
-    def awaited(self) -> int:
+    def awaited_replies(self) -> int:
         """How many answers are still to come."""
-        return len(self._awaited)
+        return len(self._awaited_replies)
 
     # Events
 
@@ -311,7 +311,7 @@ class StreamTable:
         given_up = self._former_topics.pop(session, ())
         for topic in dict.fromkeys((*info.topics, *given_up)):
             key = (session, topic)
-            self._answered.discard(key)
+            self._replied.discard(key)
             gaps += abandon(key)
             tracker = self.trackers.pop(key, None)
             if tracker is not None:
