@@ -2,7 +2,7 @@
 
 It wraps the synchronous publisher. Under ``overflow="drop"`` a send never waits, so it is
 done at once, in the event loop. Under ``block`` a full queue makes an event wait its turn,
-first come first served, and whoever comes later behind it; the event loop tries again every
+first come first served, and later events wait behind it; the event loop tries again every
 few milliseconds. An event keeps the stamp of its first try: the wait is part of its latency.
 
 A task that is cancelled while its event waits has not published it.

@@ -59,7 +59,7 @@ _MAX_HISTORY: Final = 10**8
 
 
 class Publisher:
-    """Publishes events on its topics to whoever connects: subscribers, or the
+    """Publishes events on its topics to all that connect: subscribers, or the
     broker's forwarder. It is not told which.
 
     `publish` sends generated events, one every ``sleep_period`` seconds, the topics
@@ -103,7 +103,7 @@ class Publisher:
         ``address`` is this host's IP address, found by itself when left out.
         ``overflow`` says what happens to events for a connection whose queue of
         ``queue_limit`` messages is full: ``drop`` them, or ``block`` until it is not.
-        The limit is 10,000 without a word, or 1,000 of who blocks.
+        The limit is 10,000 by default, or 1,000 with ``block``.
         ``payload_bytes`` is the size of generated payloads. ``on_sent`` is called by
         `publish` after each event, with topic, sequence number, the time at which it
         was due and the time at which it was sent, in nanoseconds of the clock; it is
@@ -268,7 +268,7 @@ class Publisher:
         """End `publish` and waits soon. For any thread and for signal handlers."""
         self._stopping = True
         if self._configured and self._overflow == "block":
-            # So that nobody waits for room who has not begun yet.
+            # So that no thread begins to wait for room.
             self._event_socket.refuse_events()
 
     @property

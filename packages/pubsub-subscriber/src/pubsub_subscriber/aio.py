@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 It wraps the synchronous subscriber and does what that one does, except that the event loop
 waits in its place (`pubsub_subscriber.receiving.asyncio_watcher`). What must be done by a
-certain time, like settling and asking again, ends a wait by a timer.
+certain time, like finishing departed publishers and requests, ends a wait by a timer.
 
 An event is taken in the step of the loop that delivers it. So a task that is cancelled while
 it waits has none in hand, and the next call gets it. The burst that a task goes through stays
@@ -206,7 +206,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         return True
 
     async def _pause(self, deadline: float | None) -> None:
-        """Wait for frames, for something to settle, or for the deadline."""
+        """Wait for frames, for something to become due, or for the deadline."""
         self._inner._check_usable()
         timers = self._inner._timers
         if timers.next_deadline() is not None and timers.run_due(

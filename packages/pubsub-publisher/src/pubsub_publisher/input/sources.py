@@ -1,7 +1,7 @@
 """Sources of events for the command line: lines of standard input, files, a text.
 
 Each source is an iterator over lists of payloads. A list is what has come at once, so
-that whoever publishes it can do so in batches when much comes, and at once when little.
+that many events are published in batches, and few at once.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ Sequence numbers are taken under the socket's lock, and a topic's open batch is 
 anything else of the topic, so numbers leave in order. A ready answer promises the first
 number that has not left.
 
-Where a history is kept, every event that leaves is put into it under the same lock, and who
-missed some asks for them (`pubsub_publisher.subscriptions.request_handler`).
+Where a history is kept, every event that leaves is put into it under the same lock. Subscribers
+request missed events from it (`pubsub_publisher.subscriptions.request_handler`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class EventSocket(XpubSocket):
     """The XPUB socket of a publisher. What it sends is for any thread, `serve` for the
     control thread.
 
-    ``address`` and ``session`` go into every event; whoever owns this sets them.
+    ``address`` and ``session`` go into every event; the owner sets them.
     """
 
     def __init__(
@@ -243,7 +243,7 @@ class EventSocket(XpubSocket):
 
     def refuse_events(self) -> None:
         """From here on no event is taken any more. For signal handlers too: the caller
-        need not hold the lock; whoever does has its event sent."""
+        need not hold the lock; the thread that holds it has its event sent."""
         self._accepting = False
 
     @property
@@ -257,7 +257,7 @@ class EventSocket(XpubSocket):
         """Drain subscriptions, and send batches that are old enough. Returns the seconds
         after which it wants to be called again, if it does."""
         # Waiting for the lock would make each release of it a system call, at the cost of
-        # whoever sends at full speed. And who holds it drains and sends batches itself.
+        # senders at full speed. The thread that holds it drains and sends batches itself.
         if not self.lock.acquire(blocking=False):
             time.sleep(_YIELD_S)
             return _MAX_BATCH_AGE_S if self._batches_watched else RECHECK_S

@@ -42,7 +42,7 @@ class XpubSocket(DataSocket):
     """The XPUB socket of a publisher. The class that sends on it
     (`pubsub_publisher.sending.event_socket`) calls `_after_send` then.
 
-    ``address`` and ``session`` go into every answer; whoever owns this sets them.
+    ``address`` and ``session`` go into every reply; the owner sets them.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class XpubSocket(DataSocket):
                 return
             self.requests.send_replies(self.address, self.session)
             if self.requests.pending:
-                return  # for room; whoever drains comes again
+                return  # for room; the next drain tries again
             # An answer is a send as well, and may have swallowed a wake-up.
 
     def disconnect_clients(self, keys: Iterable[str]) -> None:
@@ -111,7 +111,7 @@ class XpubSocket(DataSocket):
                 )
             time.sleep(_CHECK_S)
 
-    # For who sends on it
+    # For the class that sends on it
 
     def _after_send(self, now_ns: int) -> None:
         """See to what a send may have swallowed. The caller holds the lock."""

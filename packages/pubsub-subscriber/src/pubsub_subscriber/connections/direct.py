@@ -41,8 +41,8 @@ _RETRY_S: Final = 0.5
 _RETRY_MAX_S: Final = 4.0
 _LOG_AFTER: Final = 3
 
-# A publisher that left is heard until all that was under way has arrived; but should it
-# go on publishing, only so long: nobody would tell us any more that it is revoked.
+# A publisher that left is received until all that was under way has arrived. Should it go
+# on publishing, it is disconnected after this time: no revocation would reach us any more.
 _MAX_DRAIN_S: Final = 60.0
 
 # Each publisher takes three sockets (its own, and two of the watch on it), and these and
@@ -55,7 +55,7 @@ _MAX_FILES: Final = 4 * _MAX_PUBLISHERS
 def raise_open_file_limit() -> None:
     """Let this process open as many files as that takes, as far as it may: by default it
     is enough for 250 publishers."""
-    import resource  # only who has keys needs it
+    import resource  # needed only with keys
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
@@ -161,7 +161,7 @@ class SecureDirectConnections:
         except zmq.ZMQError as error:
             if error.errno != errno.EMFILE:
                 raise
-            # No reason to leave those who have one.
+            # The publishers that have one stay connected.
             if not self._unconnected:
                 _log.error(
                     "cannot open a socket for publisher %s: %s. Raise `ulimit -n`; retrying",

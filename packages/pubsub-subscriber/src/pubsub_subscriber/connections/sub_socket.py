@@ -63,7 +63,7 @@ class SubSocket(DataSocket):
         # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
         # without a word; how many there are is bounded by the topics.
         self.socket.sndhwm = 0
-        # As pyzmq has it (flags, copy), raises `zmq.Again`: for who holds the lock.
+        # As pyzmq has it (flags, copy), raises `zmq.Again`. The caller holds the lock.
         self.receive_frame: Callable[..., Any] = self.socket.recv
         # The one publisher whose events may come in here; None: any.
         self.only_session: int | None = None

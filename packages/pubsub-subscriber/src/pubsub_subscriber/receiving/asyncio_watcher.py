@@ -65,7 +65,7 @@ class AsyncioWatcher:
             timer.cancel()
 
     def wake_all(self) -> None:
-        """Have everybody who waits look again."""
+        """Have all tasks that wait look again."""
         for waiter in self._waiting:
             _wake(waiter)
 

@@ -11,8 +11,8 @@ cost is the way from the descriptor to the socket. Then this thread waits in the
 itself, with its lock, until it is interrupted (`SubSocket.interrupt`), or something unusual comes.
 
 Events come from the sockets in bursts (`pubsub_subscriber.receiving.fast_path`). A burst is a list
-iterator, which a ``for`` loop goes through without a call per event; whoever leaves the
-loop finds the rest in it, so nothing received is lost on the way to the user. What arrives
+iterator, which a ``for`` loop goes through without a call per event; after the loop is
+left, the rest is still in it, so nothing received is lost on the way to the user. What arrives
 while something else is waited for is buffered for later.
 
 To drop or change delivered events, use ``accept`` (see `Receiver`). Every event passes it in the
@@ -282,7 +282,7 @@ class Receiver:
             self._sampler.take(events, self._taken)
 
     def _bursts_from(self, sub_socket: SubSocket) -> Iterator[Iterator[Event]]:
-        """Bursts by who waits in the socket, until something unusual comes. Few steps:
+        """Bursts from waiting in the socket, until something unusual comes. Few steps:
         each runs with cold caches, once for every event."""
         self._waiting_in = sub_socket
         sampler, limit = self._sampler, self._limit
@@ -409,7 +409,7 @@ class Receiver:
         *,
         batches: bool = False,
     ) -> None:
-        """Wait for frames, for something to settle, or for the deadline; the events that
+        """Wait for frames, for something to become due, or for the deadline; the events that
         come are appended to ``items``."""
         self._check_usable()
         self._empty_now = self._idle = False

@@ -151,7 +151,7 @@ class StreamTable:
             self._replied.add((session, topic))
 
     def clear_replies(self) -> None:
-        """The route that events take has changed: who answered must do so again."""
+        """The route of events has changed: all publishers must reply again."""
         self._replied.clear()
 
     def awaited_replies(self) -> int:
@@ -240,7 +240,7 @@ class StreamTable:
         self, now: float, abandon: Callable[[Key], list[Gap]] = lambda _key: []
     ) -> tuple[list[PublisherInfo], list[Gap]]:
         """Close the books on publishers that left, once all they sent has arrived or
-        nothing has for the settling time. Returns those publishers, and what never
+        nothing has for the grace time. Returns those publishers, and what never
         arrived. ``abandon`` is told of each stream before that, and may know of losses.
 
         To be called when the receiver has taken in all that waited: while it has not,
@@ -285,7 +285,7 @@ class StreamTable:
         )
 
     def _timed_out(self, leaving: _Departing, now: float) -> bool:
-        """Whether nothing of the publisher has arrived for the settling time."""
+        """Whether nothing of the publisher has arrived for the grace time."""
         session = leaving.departure.session
         received = sum(
             tracker.received
