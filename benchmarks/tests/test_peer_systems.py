@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,13 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(registry, "which", lambda program: None)
+    monkeypatch.setattr(shutil, "which", lambda program, path: None)
 
 
 @pytest.fixture
 def all_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.2")
-    monkeypatch.setattr(registry, "which", lambda program: f"/somewhere/{program}")
+    monkeypatch.setattr(shutil, "which", lambda program, path: f"/somewhere/{program}")
 
 
 @pytest.mark.parametrize("name", PEER_SYSTEMS)
@@ -118,7 +119,7 @@ def test_a_way_that_a_peer_does_not_have_is_a_reason(name: str, brokered: bool) 
 def test_only_the_broker_missing_names_only_the_debian_package(
     monkeypatch: pytest.MonkeyPatch, all_installed: None
 ) -> None:
-    monkeypatch.setattr(registry, "which", lambda program: None)
+    monkeypatch.setattr(shutil, "which", lambda program, path: None)
 
     reason = PEER_SYSTEMS["nats"].unavailable(brokered=True)
 
