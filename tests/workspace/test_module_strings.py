@@ -82,17 +82,19 @@ def resolves(name: str) -> bool:
     return False
 
 
-NAMES: Final = {
-    name: path.relative_to(ROOT)
-    for path in FILES
-    for text in texts(path)
-    for name in names_in(text)
-}
+@pytest.fixture(scope="module")
+def names() -> dict[str, Path]:
+    """All dotted names of ours, with a file that has them. Reading them takes seconds."""
+    return {
+        name: path.relative_to(ROOT)
+        for path in FILES
+        for text in texts(path)
+        for name in names_in(text)
+    }
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
-def test_a_name_of_ours_in_a_string_resolves(name: str) -> None:
-    assert resolves(name), f"{name} in {NAMES[name]}"
+def test_names_of_ours_in_strings_resolve(names: dict[str, Path]) -> None:
+    assert {name: path for name, path in names.items() if not resolves(name)} == {}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,6 @@ def test_a_name_that_did_not_follow_a_move_is_found(text: str) -> None:
     assert not all(map(resolves, names_in(text)))
 
 
-def test_names_are_found() -> None:
-    assert len(NAMES) > 20
-    assert "pubsub_common.protocol.events" in NAMES
+def test_names_are_found(names: dict[str, Path]) -> None:
+    assert len(names) > 20
+    assert "pubsub_common.protocol.events" in names
