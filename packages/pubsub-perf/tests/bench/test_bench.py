@@ -15,8 +15,8 @@ import pytest
 
 from pubsub_perf import cli
 from pubsub_perf.bench import bytecode, security_cost
+from pubsub_perf.bench.forwarder_topics import spread, topics_of
 from pubsub_perf.bench.regression import Reference
-from pubsub_perf.bench.scenario_runner import spread, topics_of
 from pubsub_perf.bench.systems import OURS
 from pubsub_perf.bench.targets import Comparison, Target, comparisons, results_of
 from pubsub_perf.bench.workload.scenario import Figures, Scenario
