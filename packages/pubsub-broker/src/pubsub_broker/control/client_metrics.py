@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import Final
 
 from pubsub_broker.control.effects import EventsLost
@@ -20,6 +21,7 @@ from pubsub_common.protocol.messages import (
 )
 
 _DESCRIPTION: Final = ClientDescription.__struct_fields__
+_described: Final = attrgetter(*_DESCRIPTION)
 
 
 @dataclasses.dataclass(slots=True)
@@ -30,7 +32,7 @@ class ClientMetrics:
 
     heard_at: float
     clock_offset: ClockOffset | None = None
-    lost: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    lost: dict[str, int] = dataclasses.field(default_factory=dict)  # never changed
     publish_rates: PublishRates | None = None
     latency: Latency | None = None
 
@@ -76,7 +78,8 @@ class MetricsTable:
             metrics.publish_rates.update(heartbeat.published, client.topics, now)
         if client.role != "subscriber":
             return []
-        metrics.lost = lost = own_losses(client, heartbeat.lost)
+        lost = own_losses(client, heartbeat.lost) if heartbeat.lost else {}
+        metrics.lost = lost
         return self._losses.update(client, lost, now)
 
     def close(self, client: Client) -> list[EventsLost]:
@@ -86,14 +89,14 @@ class MetricsTable:
 
     def status_of(self, client: Client, now: float) -> ClientStatus:
         """A client's entry in a status report."""
-        description = {name: getattr(client, name) for name in _DESCRIPTION}
+        description = dict(zip(_DESCRIPTION, _described(client), strict=False))
         description["topics"] = list(client.topics)
         metrics = self._by_session[client.session]
         rates = metrics.publish_rates
         return ClientStatus(
             **description,
             idle_s=now - metrics.heard_at,
-            lost=dict(metrics.lost),
+            lost=metrics.lost,
             rates=None if rates is None else rates.rates(),
             latency=metrics.latency,
         )

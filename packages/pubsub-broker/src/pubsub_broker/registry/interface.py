@@ -7,15 +7,15 @@ seconds.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from pubsub_common.protocol.messages import Register, Role
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
+class Client(msgspec.Struct, frozen=True, kw_only=True):
     """What one client has registered with. ``address`` is ``IP:port`` of a publisher's data
     port and ``IP`` of a subscriber, ``strengths`` are a publisher's by topic. ``key`` is
     its public key, where the broker is secure, and ``key_name`` the name under which that
@@ -28,7 +28,7 @@ class Client:
     address: str
     topics: tuple[str, ...]
     clock: str
-    strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    strengths: Mapping[str, int] = msgspec.field(default_factory=dict)
     key: str | None = None
     key_name: str = ""
     origin: str | None = None
@@ -41,10 +41,8 @@ class Client:
         return cls(**(taken | given))
 
 
-_TAKEN = tuple(
-    field.name
-    for field in dataclasses.fields(Client)
-    if field.name in Register.__struct_fields__
+_TAKEN: Final = tuple(
+    name for name in Client.__struct_fields__ if name in Register.__struct_fields__
 )
 
 
