@@ -47,7 +47,7 @@ def run(argv: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
     )
 
 
