@@ -185,7 +185,8 @@ class ControlClient:
             self._tick()
             self._receive_all()
             again_s = self._on_wake()
-            poller.poll(self._timeout_ms(again_s))
+            if not self._socket.changed(self._connected):
+                poller.poll(self._timeout_ms(again_s))
             self._waker.clear()
         if self._input_fd is not None:
             poller.unregister(self._input_fd)  # nobody serves it any more

@@ -67,6 +67,13 @@ class ControlSocket:
     def connected(self) -> bool:
         return bool(int(self.socket.get(zmq.EVENTS)) & zmq.POLLOUT)
 
+    def changed(self, connected: bool) -> bool:
+        """Whether a reply can be received, or the connection came or went since it was
+        ``connected``. A send or receive may take in such news, of which the descriptor
+        then does not tell (`pubsub_common.net.sockets`): to be asked before each wait."""
+        events = int(self.socket.get(zmq.EVENTS))
+        return bool(events & zmq.POLLIN) or bool(events & zmq.POLLOUT) != connected
+
     def send(self, request: messages.Request) -> bool:
         """Send a request; False: there is no connection."""
         try:
