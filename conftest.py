@@ -40,6 +40,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     fixtures = getattr(item, "fixturenames", ())
     for mark in rings.marks_of(item.path, fixtures):
         item.add_marker(mark)
+    if group := rings.group_of(item.path, fixtures):
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 _LEVEL = logging.getLogger().level

@@ -40,7 +40,15 @@ _LONG: Final = (
 # Mininet must be there; where it is not, they are skipped, and fail under CI.
 _MININET: Final = ("packages/pubsub-perf/tests/hosts/test_mininet.py",)
 
-LISTED: Final = (*_SYSTEM, *_CHAOS, *_CORE, *_LONG, *_MININET)
+# Share what takes seconds to make, and so run in one process.
+_TOGETHER: Final = (
+    "packages/pubsub-perf/tests/plots/test_figure_text.py",
+    "packages/pubsub-perf/tests/report/test_writer.py",
+    "tests/docs/test_docs_site.py",
+    "tests/packaging/test_wheels.py",
+)
+
+LISTED: Final = (*_SYSTEM, *_CHAOS, *_CORE, *_LONG, *_MININET, *_TOGETHER)
 
 
 def full_size() -> bool:
@@ -57,6 +65,14 @@ def marks_of(path: Path, fixtures: Iterable[str]) -> list[str]:
     if _is_in(name, _MININET):
         marks.append("mininet")
     return marks
+
+
+def group_of(path: Path, fixtures: Iterable[str]) -> str | None:
+    """Tests of a group run in one process of those that run tests in parallel."""
+    name = path.relative_to(ROOT).as_posix()
+    if _is_in(name, _TOGETHER):
+        return name
+    return "browser" if "browser" in fixtures else None
 
 
 def _is_in(name: str, paths: tuple[str, ...]) -> bool:

@@ -40,6 +40,14 @@ def test_what_opens_a_browser_is_a_whole_system() -> None:
     assert rings.marks_of(path, ["browser"]) == ["system"]
 
 
+def test_tests_that_share_what_is_slow_to_make_run_in_one_process() -> None:
+    pages = ROOT / "packages/pubsub-broker/tests/monitoring/test_status_page.py"
+    wheels = ROOT / "tests/packaging/test_wheels.py"
+    assert rings.group_of(pages, ["browser"]) == "browser"
+    assert rings.group_of(pages, []) is None
+    assert rings.group_of(wheels, []) == "tests/packaging/test_wheels.py"
+
+
 def test_pytest_knows_all_marks() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     known = settings["tool"]["pytest"]["ini_options"]["markers"]
