@@ -29,7 +29,7 @@ def judge(out: str, err: str) -> tuple[int, list[str]]:
         return 0, [f"pip-audit: not done, as its service cannot be asked ({last})"]
     asked = [each for each in found if "skip_reason" not in each]
     lines = [
-        f"pip-audit: {each['name']} {each['version']}: {flaw['id']}, mended in "
+        f"pip-audit: {each['name']} {each['version']}: {flaw['id']}, fixed in "
         f"{', '.join(flaw['fix_versions']) or 'no version yet'}"
         for each in asked
         for flaw in each["vulns"]

@@ -106,7 +106,9 @@ def test_what_is_missing_is_named_with_the_command(name: str, brokered: bool) ->
 @pytest.mark.usefixtures("all_installed")
 @pytest.mark.parametrize("brokered", [False, True])
 @pytest.mark.parametrize("name", PEER_SYSTEMS)
-def test_a_way_that_a_peer_does_not_have_is_a_reason(name: str, brokered: bool) -> None:
+def test_a_route_that_a_peer_does_not_have_is_a_reason(
+    name: str, brokered: bool
+) -> None:
     peer = PEER_SYSTEMS[name]
 
     reason = load(name).unavailable(brokered=brokered)

@@ -23,24 +23,24 @@ _ROWS: Final = 1000
 
 def connect_flood(system: System, times: int) -> None:
     """500 connections a second to every port there is, half TCP, half ZeroMQ."""
-    storm(system, what="connects", rate=500, seconds=4.0 * times)
+    flood(system, what="connects", rate=500, seconds=4.0 * times)
 
 
 def random_bytes(system: System, times: int) -> None:
     """Nonsense to every port, while events flow."""
     seed = system.rng.randrange(2**32)
-    storm(system, what="bytes", rounds=100 * times, seed=seed)
+    flood(system, what="bytes", rounds=100 * times, seed=seed)
     if not ask_status(system).rejected:
         raise Failed("nothing of it came through to the broker's control loop")
 
 
-def storm(system: System, **options: Any) -> None:
+def flood(system: System, **options: Any) -> None:
     """Run the worker to its end, and see that all goes on."""
     processes = [system.broker, *(pub.process for pub in system.publishers)]
     ports = [port for process in processes for port in process.listening_ports()]
     words = {"host": system.broker_address, "ports": ports} | options
-    attack = system.start("storm", [*worker("chaos_storm"), json.dumps(words)])
-    system.wait_for(lambda: not attack.alive, "the end of the storm")
+    attack = system.start("flood", [*worker("chaos_flood_worker"), json.dumps(words)])
+    system.wait_for(lambda: not attack.alive, "the end of the flood")
     attack.end_after_term()
     system.wait_flowing()
 

@@ -23,14 +23,14 @@ class Flow:
     ) -> None:
         self._since_ns = since_ns
         self._subscribers = subscribers
-        self._heard = [
+        self._received = [
             (pub, topic)
             for pub in publishers
             for topic in pub.options["topics"]
             if topic not in owned or strongest_on([topic], pub, publishers)
         ]
         self.owners = {
-            topic: pub.log.session for pub, topic in self._heard if topic in owned
+            topic: pub.log.session for pub, topic in self._received if topic in owned
         }
 
     def silent(self) -> list[str]:
@@ -38,7 +38,7 @@ class Flow:
         return [
             f"{sub.process.name} hears {topic} of {pub.process.name}"
             for sub in self._subscribers
-            for pub, topic in self._heard
+            for pub, topic in self._received
             if not self._hears(sub, pub, topic)
         ]
 

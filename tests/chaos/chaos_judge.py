@@ -26,7 +26,7 @@ from chaos_logs import PublisherLog, Run, Stream, SubscriberLog
 from chaos_owners import Owners, Range
 
 # A subscriber that leaves sooner after a publisher may not have settled its account.
-SETTLED_NS = 15_000_000_000
+ACCOUNTED_NS = 15_000_000_000
 _MAX_PROBLEMS = 20
 
 
@@ -139,7 +139,7 @@ def _ends_early(publisher: PublisherLog, subscriber: SubscriberLog) -> bool:
     """Whether the subscriber cannot know how far the publisher went."""
     if publisher.killed or publisher.left_ns is None or subscriber.left_ns is None:
         return publisher.killed or subscriber.left_ns is None
-    return subscriber.left_ns - publisher.left_ns < SETTLED_NS
+    return subscriber.left_ns - publisher.left_ns < ACCOUNTED_NS
 
 
 def _was_there(subscriber: SubscriberLog, publisher: PublisherLog) -> bool:

@@ -24,7 +24,7 @@ Range = tuple[int, int]
 
 @dataclasses.dataclass(slots=True)
 class Tenure:
-    """``until_ns`` None: it lasts. ``to_the_end``: the owner takes leave, and is to be
+    """``until_ns`` None: it lasts. ``to_the_end``: the owner disconnects, and is to be
     heard to its last event. ``told``: subscribers may have heard of changes later than
     ``from_ns``, since nobody could see what was still under way to them; then it begins,
     for each, with the last such word."""
@@ -66,14 +66,14 @@ class Owners:
                 self.tenures.append(Tenure(topic, session, now_ns, told))
 
     def end(
-        self, topics: Collection[str], heard_ns: int, *, leaving: bool = False
+        self, topics: Collection[str], known_ns: int, *, leaving: bool = False
     ) -> None:
         """Owners of ``topics`` may change from here on. What they had published by
-        ``heard_ns`` all subscribers have had; if they are ``leaving`` in good order, they
+        ``known_ns`` all subscribers have had; if they are ``leaving`` in good order, they
         will have all."""
         for tenure in self.tenures:
             if tenure.topic in topics and tenure.until_ns is None:
-                tenure.until_ns = heard_ns
+                tenure.until_ns = known_ns
                 tenure.to_the_end = leaving
 
     def due(

@@ -23,7 +23,7 @@ _LOG_EVERY_NS: Final = 20_000_000
 _READY_S: Final = 60.0
 
 
-class Journal:
+class RangeLog:
     """Writes ranges of published events, at least every `_LOG_EVERY_NS`."""
 
     def __init__(self, log: LogWriter, session: int) -> None:
@@ -53,11 +53,11 @@ def main(options: dict[str, Any]) -> int:
     name, topics = options["name"], options["topics"]
     rate, wait_for = options["rate"], options.get("wait_for", 0)
     generated = options.get("generated", False)
-    journal: Journal | None = None
+    range_log: RangeLog | None = None
 
     def on_sent(topic: str, sequence: int, _due_ns: int, _sent_ns: int) -> None:
-        assert journal is not None
-        journal.add(topic, sequence, 1, now_ns() - _LOG_EVERY_NS)
+        assert range_log is not None
+        range_log.add(topic, sequence, 1, now_ns() - _LOG_EVERY_NS)
 
     publisher = Publisher(
         options["broker"],
@@ -75,12 +75,12 @@ def main(options: dict[str, Any]) -> int:
         with console_script.stop_on_signals(publisher.stop), publisher:
             publisher.wait_for_subscribers(wait_for, _READY_S)
             log.write("S", publisher.session, name, int(wait_for > 0))
-            journal = Journal(log, publisher.session)
+            range_log = RangeLog(log, publisher.session)
             if generated:
                 publisher.publish()
             else:
-                publish(publisher, name, topics, journal, options)
-            journal.write()
+                publish(publisher, name, topics, range_log, options)
+            range_log.write()
             log.write("D", now_ns())
     except NotReady as error:
         if not publisher.stopped:
@@ -94,7 +94,7 @@ def publish(
     publisher: Publisher,
     name: str,
     topics: list[str],
-    journal: Journal,
+    range_log: RangeLog,
     options: dict[str, Any],
 ) -> None:
     """Publish until stopped, ``batch`` events of a topic at once, the topics in turn."""
@@ -122,7 +122,7 @@ def publish(
                 return
             raise
         numbers[topic] = number + batch
-        journal.add(topic, number, batch, at_ns)
+        range_log.add(topic, number, batch, at_ns)
         # Late (it was stopped): go on from now, without catching up, which would
         # make a flood of what is to be a steady stream.
         due = max(due + period_s, time.monotonic() - period_s)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chaos_cast import Cast
 from chaos_flow import Flow, strongest_on
 from chaos_judge import Verdict, judge, unaccounted
 from chaos_kinds import PLAIN, SHARED, Kind
@@ -16,11 +15,12 @@ from chaos_logs import now_ns
 from chaos_owners import Owners
 from chaos_parts import Place, Publisher, Subscriber, UsageWatch
 from chaos_processes import WAIT_S, Failed, Process, wait_for
+from chaos_roles import Roles
 
 from pubsub_common.protocol.messages import Model
 
 
-class System(Cast):
+class System(Roles):
     """Processes with traffic between them, and the time in which faults happen."""
 
     def __init__(
@@ -119,10 +119,10 @@ class System(Cast):
         """What comes next may change who owns a topic: those of which this publisher is
         the strongest, else all. ``leaving``: by its leaving in good order."""
         if self.owners.topics:
-            heard_ns = now_ns()
+            known_ns = now_ns()
             self.wait_flowing()
             topics = strongest_on(self.owners.topics, publisher, self.publishers)
-            self.owners.end(topics, heard_ns, leaving=leaving)
+            self.owners.end(topics, known_ns, leaving=leaving)
 
     def begin(self, publishers: int = 2, subscribers: int = 2) -> None:
         """Start everything, and note what the processes hold when all goes well. Every

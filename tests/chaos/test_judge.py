@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chaos_judge import SETTLED_NS, Verdict, judge, unaccounted
+from chaos_judge import ACCOUNTED_NS, Verdict, judge, unaccounted
 from chaos_logs import LogWriter, PublisherLog, SubscriberLog
 from chaos_owners import Owners
 
@@ -45,7 +45,7 @@ class Logs:
     def gap(self, first: int, last: int) -> None:
         self.subscriber_file.write("G", SESSION, "A", first, last)
 
-    def left(self, left_ns: int = 300 + SETTLED_NS) -> None:
+    def left(self, left_ns: int = 300 + ACCOUNTED_NS) -> None:
         self.subscriber_file.write("X", left_ns)
 
     def refresh(self) -> None:
@@ -217,7 +217,7 @@ def test_more_than_a_killed_publisher_could_write_down_may_arrive(logs: Logs) ->
     assert not verdict.problems
 
 
-@pytest.mark.parametrize("left_ns", [None, 250, 300 + SETTLED_NS - 1])
+@pytest.mark.parametrize("left_ns", [None, 250, 300 + ACCOUNTED_NS - 1])
 def test_a_subscriber_that_left_or_was_killed_answers_for_what_it_had(
     logs: Logs, left_ns: int | None
 ) -> None:
@@ -243,7 +243,7 @@ def test_counts_that_are_not_those_of_the_events_are_a_problem(
     ]
 
 
-def test_a_torn_last_line_is_no_line(logs: Logs, tmp_path: Path) -> None:
+def test_a_torn_last_line_is_ignored(logs: Logs, tmp_path: Path) -> None:
     logs.published()
     logs.began()
     logs.event(0)

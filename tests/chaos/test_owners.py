@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from chaos_flow import Flow
-from chaos_judge import SETTLED_NS, Verdict, judge, unaccounted
+from chaos_judge import ACCOUNTED_NS, Verdict, judge, unaccounted
 from chaos_logs import LogWriter, PublisherLog, SubscriberLog
 from chaos_owners import Owners
 from chaos_parts import Publisher, Subscriber
@@ -42,7 +42,7 @@ class Logs:
             self.write("E", session, "A", number, f"pub{session}", number)
 
     def verdict(self) -> Verdict:
-        self.write("X", LAST_NS + SETTLED_NS)
+        self.write("X", LAST_NS + ACCOUNTED_NS)
         self.refresh()
         return judge([*self.publishers.values()], [self.subscriber], self.owners)
 
@@ -76,7 +76,7 @@ def test_what_is_delivered_of_another_is_a_problem(logs: Logs) -> None:
     assert "2 events delivered" in problem
 
 
-def test_what_was_passed_over_must_not_be_reported_lost(logs: Logs) -> None:
+def test_skipped_events_must_not_be_reported_lost(logs: Logs) -> None:
     logs.events(STRONG, *range(10, 100))
     logs.write("G", WEAK, "A", 20, 22)
     (problem,) = logs.verdict().problems
@@ -102,7 +102,7 @@ def test_nor_twice_while_owners_change(logs: Logs) -> None:
     assert "1 events twice" in logs.verdict().problems[0]
 
 
-def test_who_takes_leave_is_heard_to_the_end(logs: Logs) -> None:
+def test_an_owner_that_disconnects_is_received_to_its_end(logs: Logs) -> None:
     logs.owners.end(["A"], 9000, leaving=True)
     logs.events(STRONG, *range(10, 98))
     logs.events(WEAK, 98, 99)  # which then owns the topic
@@ -141,7 +141,7 @@ def test_what_died_with_an_owner_is_counted_and_with_another_not(logs: Logs) -> 
     assert (verdict.died, verdict.unexplained) == (3, 0)
 
 
-def test_of_an_owned_topic_only_the_strongest_must_be_heard(logs: Logs) -> None:
+def test_of_an_owned_topic_only_the_strongest_must_be_received(logs: Logs) -> None:
     process: Any = SimpleNamespace(name="x")
     publishers = [
         Publisher(process, log, {"topics": ["A"], "more": {"strengths": {"A": each}}})

@@ -382,7 +382,7 @@ def _broker(data: bytes) -> object:
         assert answers == [peer]
         done += _performed(effects)
         done += _performed(core.tick(now))
-    # Everybody who is registered, and nobody else, is said goodbye to.
+    # Every registered client, and no other, is sent `farewell`.
     assert len(core.farewell()) >= registry.count()
     done += _performed(core.farewell())
     core.status(messages.StatusRequest(id=1), now)
@@ -407,9 +407,9 @@ def _client(data: bytes) -> object:
             seen += core.receive(reply, now)
         assert not core.registered or core.session is not None
         now += _STEP_S
-    goodbye = core.leave({"A": 3})
-    if goodbye is not None:
-        assert messages.decode_request(messages.encode(goodbye)) == goodbye
+    disconnect = core.leave({"A": 3})
+    if disconnect is not None:
+        assert messages.decode_request(messages.encode(disconnect)) == disconnect
     return tuple(sorted({type(thing).__name__ for thing in seen}))
 
 

@@ -360,7 +360,7 @@ def test_one_spelling_of_a_question_is_asked_per_attempt() -> None:
     assert first.attempt != second.attempt
 
 
-def test_what_is_gone_after_the_first_delivery_is_lost_and_not_passed_over() -> None:
+def test_events_gone_after_the_first_delivery_are_lost_and_not_skipped() -> None:
     """A stream from its start begins with what is delivered first, even if that came
     with the answer to a question that was asked again meanwhile."""
     tracker = StreamTracker(SESSION, TOPIC)

@@ -58,9 +58,9 @@ NAMES: Final = ("alice", "bob", "carol", "mallory")
 # Nobody renews a lease by hand in these tests.
 LEASE_S: Final = 300.0
 
-HUNG_UP: Final = zmq.EVENT_DISCONNECTED
-LET_IN: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED
-TURNED_AWAY: Final = zmq.EVENT_HANDSHAKE_FAILED_AUTH
+DISCONNECTED: Final = zmq.EVENT_DISCONNECTED
+ADMITTED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED
+KEY_REJECTED: Final = zmq.EVENT_HANDSHAKE_FAILED_AUTH
 MISMATCH: Final = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 NO_ANSWER: Final = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
@@ -125,7 +125,7 @@ class Wire:
             seen = [zmq.Event(each).name for each in self._seen]
             raise AssertionError(f"{what} did not come, but {seen}") from None
 
-    def heard(self) -> list[bytes]:
+    def received(self) -> list[bytes]:
         """The frames that have arrived."""
         frames: list[bytes] = []
         with contextlib.suppress(zmq.Again):
@@ -187,7 +187,7 @@ class Spy(Wire):
 
 
 class RoguePublisher:
-    """A modified publisher: its port lets in everybody, and sends what it is told to."""
+    """A modified publisher: its port admits every client, and it sends whatever the test wants."""
 
     def __init__(self, scene: Scene, keys: ClientKeys, *topics: str) -> None:
         self.keys = keys
@@ -257,14 +257,14 @@ class RoguePublisher:
 
     def connections_ended(self) -> int:
         """How many connections to our port have ended."""
-        return self._monitored(HUNG_UP)
+        return self._monitored(DISCONNECTED)
 
     def handshakes(self) -> int:
         """How many have been made."""
-        return self._monitored(LET_IN)
+        return self._monitored(ADMITTED)
 
     def failed_handshakes(self) -> int:
-        return sum(map(self._monitored, (MISMATCH, NO_ANSWER, TURNED_AWAY)))
+        return sum(map(self._monitored, (MISMATCH, NO_ANSWER, KEY_REJECTED)))
 
     def _monitored(self, event: int) -> int:
         with contextlib.suppress(zmq.Again):
@@ -432,7 +432,7 @@ def publish_until_seen(
     wait_for(arrived, "an event")
 
 
-def publish_and_hear(
+def publish_and_receive(
     publisher: Publisher, topic: str, hearer: Receiver, *payloads: bytes
 ) -> None:
     """Publish, and return when ``hearer`` has it all."""
@@ -447,7 +447,7 @@ def stranger(vault: Vault) -> ClientKeys:
     return ClientKeys("stranger", new_key_pair(), vault.broker)
 
 
-def goodbye(session: int) -> Disconnect:
+def disconnect(session: int) -> Disconnect:
     return Disconnect(id=9, session=session)
 
 

@@ -105,7 +105,7 @@ class FakeBroker:
         )
 
     def restart(self) -> None:
-        """Be another broker at the same port, after a goodbye; return when the client
+        """Be another broker at the same port, after a farewell; return when the client
         has registered again."""
         registered = len(self.of(Register))
         self.epoch += 1

@@ -87,7 +87,7 @@ def draw(make: Any, cells: Sequence[CellSummary]) -> Drawing:
     return drawing
 
 
-def lettering(drawing: Drawing) -> list[tuple[str, Bbox]]:
+def text_boxes(drawing: Drawing) -> list[tuple[str, Bbox]]:
     """Every text that is seen on a figure, and where it is, in pixels."""
 
     def walk(artist: Any) -> Iterator[Text]:
@@ -123,7 +123,7 @@ def outside(drawing: Drawing) -> list[str]:
     page = drawing.figure.bbox
     return [
         text
-        for text, box in lettering(drawing)
+        for text, box in text_boxes(drawing)
         if box.x0 < page.x0 - 0.5
         or box.y0 < page.y0 - 0.5
         or box.x1 > page.x1 + 0.5
@@ -133,7 +133,7 @@ def outside(drawing: Drawing) -> list[str]:
 
 def overlapping(drawing: Drawing) -> list[tuple[str, str]]:
     """Pairs of texts that cover each other by more than a hair."""
-    boxes = lettering(drawing)
+    boxes = text_boxes(drawing)
     found = []
     for i, (text, box) in enumerate(boxes):
         for other, other_box in boxes[i + 1 :]:

@@ -180,7 +180,7 @@ class RawSubscriber:
             self.socket.subscribe(ready_topic(topic, session))
 
     def next_event(self) -> Event:
-        """The next event; answers of the ready handshake are passed over."""
+        """The next event; answers of the ready handshake are skipped."""
         while not self._waiting:
             frame = self.socket.recv()
             if decode_ready_reply(frame) is None:
@@ -188,7 +188,7 @@ class RawSubscriber:
         return self._waiting.popleft()
 
     def next_answer(self) -> tuple[str, Event]:
-        """The next answer of the ready handshake; events are passed over."""
+        """The next answer of the ready handshake; events are skipped."""
         while True:
             answer = decode_ready_reply(self.socket.recv())
             if answer is not None:

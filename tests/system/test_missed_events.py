@@ -70,7 +70,9 @@ def test_what_is_no_longer_kept_is_lost_with_its_exact_range(system: System) -> 
     assert subscriber.counts().lost == len(lost) > 0
 
 
-def test_who_does_not_ask_is_told_what_is_lost(system: System) -> None:
+def test_a_subscriber_that_does_not_recover_is_notified_of_losses(
+    system: System,
+) -> None:
     """The same without recovery: so the losses above are real."""
     gaps: list[Gap] = []
     system.broker(queue_limit=QUEUE)
@@ -90,7 +92,7 @@ def test_who_does_not_ask_is_told_what_is_lost(system: System) -> None:
     assert subscriber.counts().recovered == 0
 
 
-def test_what_was_published_before_is_received_by_who_asks_for_it(
+def test_earlier_events_are_received_by_a_subscriber_that_asks_for_them(
     system: System,
 ) -> None:
     system.broker()
@@ -155,7 +157,7 @@ def test_centralized_what_was_published_while_there_was_no_broker_is_recovered()
         assert gaps == []
 
 
-def test_the_strongest_publisher_is_heard_and_the_next_takes_over(
+def test_the_strongest_publisher_is_received_and_the_next_takes_over(
     system: System,
 ) -> None:
     system.broker(lease_s=1.0)

@@ -60,7 +60,7 @@ def test_a_signal_ends_each_role_in_order_and_files_are_written(
     assert len(rows) > 1
     log = said(tmp_path, "pubsub-broker-0")
     assert log.count(" joined: A") == 3
-    assert log.count(" left") == 3, "they said goodbye"
+    assert log.count(" left") == 3, "they disconnected in an orderly way"
     everything = "".join(p.read_text() for p in tmp_path.glob("*.err"))
     assert "Traceback" not in everything
 

@@ -178,7 +178,7 @@ def test_a_subscriber_is_ready_when_all_publishers_have_answered(
     assert {e.payload.decode() for e in events} == {p.address for p in publishers}
 
 
-def test_a_port_in_use_is_passed_over(system: System) -> None:
+def test_a_port_in_use_is_skipped(system: System) -> None:
     system.broker()
     first = system.publisher("A")
     second = system.publisher("A", bind_port=first.bind_port)
@@ -222,7 +222,7 @@ def test_a_client_that_dies_is_forgotten_when_its_lease_ends(system: System) -> 
     publisher = system.publisher("A")
     publisher.wait_for_subscribers(1, WAIT_S)
     assert publisher._control is not None
-    # It dies: nobody renews the lease, nobody says goodbye.
+    # It dies: nobody renews the lease, no client sends `disconnect`.
     publisher._control._session.leave({})
     registry = broker._loop.core._registry
     wait_for(lambda: len(list(registry.clients())) == 1, "the end of the lease")

@@ -136,7 +136,7 @@ def printed(*dependencies: object) -> str:
 
 def test_a_finding_fails_and_is_named(audit: ModuleType) -> None:
     code, lines = audit.judge(printed(GOOD, BAD, UNKNOWN), "")
-    assert (code, lines) == (1, ["pip-audit: bad 2.0: PYSEC-1, mended in 2.1, 3.0"])
+    assert (code, lines) == (1, ["pip-audit: bad 2.0: PYSEC-1, fixed in 2.1, 3.0"])
 
 
 def test_nothing_found_passes_and_says_of_how_many(audit: ModuleType) -> None:

@@ -74,7 +74,7 @@ class Peer:
         self.dealer.send(data)
 
     def receive(self, kind: type[_M]) -> _M:
-        """The next message of this kind; others are passed over."""
+        """The next message of this kind; others are skipped."""
         while True:
             message = messages.decode_reply(self.dealer.recv())
             if isinstance(message, kind):
@@ -735,7 +735,7 @@ def test_topics_are_spread_over_forwarders(run: Run) -> None:
     assert ports == broker._loop.forwarder_pool.ports_of(topics)
 
 
-def test_a_publisher_that_comes_later_is_heard(
+def test_events_of_a_publisher_that_joins_later_arrive(
     context: zmq.Context[zmq.Socket[bytes]], run: Run
 ) -> None:
     broker = run(centralized=True)
@@ -1116,7 +1116,7 @@ def test_a_forwarder_that_fails_ends_the_loop_with_an_error(
                 broker.event_loop()
 
 
-def test_an_error_in_a_handler_ends_the_loop_and_is_not_passed_over(
+def test_an_error_in_a_handler_ends_the_loop_and_is_raised(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: Any) -> Any:

@@ -193,7 +193,7 @@ def test_help_does_not_load_zeromq() -> None:
 @pytest.mark.parametrize(
     "words", [["--port"], ["--port", "0", "--http"], ["--port", "0", "--metrics-port"]]
 )
-def test_a_port_in_use_is_no_wrong_usage_and_exits_with_1(
+def test_a_port_in_use_is_not_a_usage_error_and_exits_with_1(
     capsys: pytest.CaptureFixture[str], untouched_logging: None, words: list[str]
 ) -> None:
     with socket.socket() as taken:

@@ -111,7 +111,7 @@ def test_a_new_and_an_existing_file_can_be_written(tmp_path: Path) -> None:
     assert not (tmp_path / "new.csv").exists()
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it is a folder"):
         check_writable(str(tmp_path))
 

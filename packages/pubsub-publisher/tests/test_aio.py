@@ -191,7 +191,7 @@ def test_events_before_a_wrong_one_are_published(
     run(main())
 
 
-def test_what_is_no_event_is_named(new: Callable[..., Publisher]) -> None:
+def test_a_malformed_event_is_named(new: Callable[..., Publisher]) -> None:
     async def main() -> None:
         publisher = new()
         with pytest.raises(PubSubError, match="call configure first"):

@@ -446,7 +446,7 @@ def test_a_held_publisher_goes_when_it_is_told(
     assert broker.of(Disconnect)[0].next_sequences == {"A": 3}
 
 
-def test_a_start_time_that_is_no_number_is_one_line_and_exit_code_2(
+def test_an_invalid_start_time_is_one_line_and_exit_code_2(
     run: Callable[..., Outcome], broker: FakeBroker, stdin: int
 ) -> None:
     os.write(stdin, b"now\n")

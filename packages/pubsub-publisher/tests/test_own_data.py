@@ -62,7 +62,7 @@ def test_values_are_sent_as_json(
     assert received == [{"a": [1, None, "é"]}, {"sensor": "t1", "value": 20.5}]
 
 
-def test_what_is_no_json_is_refused(publisher: Publisher) -> None:
+def test_a_payload_that_json_cannot_hold_is_refused(publisher: Publisher) -> None:
     with pytest.raises(ConfigError, match="cannot be written as JSON"):
         publisher.publish_json("A", object())
 

@@ -269,7 +269,7 @@ def test_port_0_takes_any_free_port_and_tells_it(new_publisher: NewPublisher) ->
     assert first.address == f"127.0.0.1:{first.bind_port}"
 
 
-def test_a_port_in_use_is_passed_over(new_publisher: NewPublisher) -> None:
+def test_a_port_in_use_is_skipped(new_publisher: NewPublisher) -> None:
     first = new_publisher("A")
 
     second = new_publisher("A", bind_port=first.bind_port)
@@ -364,7 +364,7 @@ def test_it_keeps_session_and_numbers_when_the_broker_has_forgotten_it(
     assert {event.session for event in events} == {broker.session}
 
 
-def test_another_broker_at_the_port_is_noticed_without_a_goodbye_and_a_heartbeat() -> (
+def test_another_broker_at_the_port_is_noticed_without_a_farewell_and_a_heartbeat() -> (
     None
 ):
     with FakeBroker() as first:
@@ -968,7 +968,7 @@ def test_a_subscriber_that_leaves_no_longer_counts(
     wait_for(lambda: publisher.subscriber_count == 1, "its leaving")
 
 
-def test_a_mere_subscription_is_no_ready_subscriber(
+def test_a_mere_subscription_is_not_a_ready_subscriber(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:
     publisher = new_publisher("A")

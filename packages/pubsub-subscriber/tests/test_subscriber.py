@@ -1463,7 +1463,7 @@ def test_on_publisher_may_ask_for_the_counts(
     assert told[0].received == 0
 
 
-def test_a_callback_that_raises_is_not_passed_over(
+def test_an_error_in_a_callback_is_raised(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:
     def complain(_info: object, _joined: bool) -> None:

@@ -7,13 +7,13 @@ import json
 import pytest
 import zmq
 from support.attack_tools import (
-    HUNG_UP,
-    LET_IN,
-    TURNED_AWAY,
+    ADMITTED,
+    DISCONNECTED,
+    KEY_REJECTED,
     MakeScene,
-    goodbye,
+    disconnect,
     heartbeat,
-    publish_and_hear,
+    publish_and_receive,
     register,
 )
 from support.ports import free_port
@@ -82,7 +82,9 @@ def test_registering_for_more_than_the_policy_grants_is_refused(
     mallory.registered(register(role, ["open/a"], address, id=2))
 
 
-def test_who_has_no_part_in_the_policy_may_do_nothing(make_scene: MakeScene) -> None:
+def test_a_client_that_the_policy_does_not_mention_may_do_nothing(
+    make_scene: MakeScene,
+) -> None:
     scene = make_scene('[clients.alice]\npublish = ["#"]\n')
     bob = scene.talker(scene.vault.keys("bob"))
     assert bob.refused(register("subscriber", ["A"], HOST)) == "not_allowed"
@@ -90,7 +92,7 @@ def test_who_has_no_part_in_the_policy_may_do_nothing(make_scene: MakeScene) -> 
     assert bob.refused(StatusRequest(id=3)) == "not_allowed"
 
 
-def test_the_status_is_for_those_who_may_ask(make_scene: MakeScene) -> None:
+def test_the_status_needs_the_right_to_ask_for_it(make_scene: MakeScene) -> None:
     scene = make_scene(POLICY)
     scene.publisher("alice", "open/a")
     mallory = scene.talker(scene.vault.keys("mallory"))
@@ -111,14 +113,14 @@ def test_the_session_of_another_client_cannot_be_spoken_for(
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "open/a")
     bob = scene.receive("bob", "open/a")
-    publish_and_hear(alice, "open/a", bob, b"1")
+    publish_and_receive(alice, "open/a", bob, b"1")
     mallory = scene.talker(scene.vault.keys("mallory"))
 
     for session in (alice.session, bob.subscriber.session):
         reply = mallory.ask(heartbeat(session))
         assert isinstance(reply, Alive)
         assert not reply.known
-        assert isinstance(mallory.ask(goodbye(session)), Disconnected)
+        assert isinstance(mallory.ask(disconnect(session)), Disconnected)
         roles: tuple[tuple[Role, str], ...] = (
             ("publisher", f"{HOST}:{free_port()}"),
             ("subscriber", HOST),
@@ -127,7 +129,7 @@ def test_the_session_of_another_client_cannot_be_spoken_for(
             request = register(role, ["open/a"], address, id=4, session=session)
             assert mallory.refused(request) == "not_allowed"
 
-    publish_and_hear(alice, "open/a", bob, b"2")
+    publish_and_receive(alice, "open/a", bob, b"2")
     report = scene.talker(scene.vault.keys("bob")).ask(StatusRequest(id=1))
     assert isinstance(report, Status)
     assert {client.session for client in report.clients} == {
@@ -145,7 +147,7 @@ def test_nobody_registers_at_the_address_of_another_clients_publisher(
     mallory = scene.talker(scene.vault.keys("mallory"))
     request = register("publisher", ["open/a"], alice.address)
     assert mallory.refused(request) == "not_allowed"
-    publish_and_hear(alice, "open/a", bob, b"1", b"2")
+    publish_and_receive(alice, "open/a", bob, b"1", b"2")
 
 
 def test_an_identity_of_another_connection_brings_none_of_its_messages(
@@ -164,14 +166,14 @@ def test_an_identity_of_another_connection_brings_none_of_its_messages(
     mallory = scene.wire(zmq.DEALER, theirs.pair, theirs.broker)
     mallory.socket.routing_id = b"bob's"
     mallory.connect(scene.port)
-    mallory.wait_for(LET_IN)
+    mallory.wait_for(ADMITTED)
     mallory.socket.send(messages.encode(register("subscriber", ["open/a"], HOST)))
 
     alice = scene.publisher("alice", "open/a")
     push = messages.decode_reply(bob.next())
     assert isinstance(push, messages.PublishersChanged)
     assert [info.session for info in push.joined] == [alice.session]
-    assert mallory.heard() == []
+    assert mallory.received() == []
 
 
 MALFORMED = {
@@ -215,7 +217,7 @@ def test_malformed_messages_of_an_enrolled_client_are_answered_and_no_more(
     mallory.registered(register("subscriber", ["open/a"], HOST, id=2))
 
 
-def test_a_revoked_client_is_told_and_hung_up_on(make_scene: MakeScene) -> None:
+def test_a_revoked_client_is_notified_and_disconnected(make_scene: MakeScene) -> None:
     scene = make_scene(POLICY)
     mallory = scene.talker(scene.vault.keys("mallory"))
     mallory.registered(register("subscriber", ["open/a"], HOST))
@@ -224,8 +226,8 @@ def test_a_revoked_client_is_told_and_hung_up_on(make_scene: MakeScene) -> None:
     told = messages.decode_reply(mallory.next())
     assert isinstance(told, Error)
     assert (told.id, told.code) == (-1, "revoked")
-    mallory.wait_for(HUNG_UP)
-    mallory.wait_for(TURNED_AWAY)
+    mallory.wait_for(DISCONNECTED)
+    mallory.wait_for(KEY_REJECTED)
     report = scene.talker(scene.vault.keys("bob")).ask(StatusRequest(id=1))
     assert isinstance(report, Status)
     assert report.clients == []
@@ -238,17 +240,19 @@ def test_between_the_revocation_and_the_end_nothing_is_done_for_it(
     it says then is refused."""
     scene = make_scene(POLICY)
     quiet = scene.talker(scene.vault.keys("mallory"))
-    quiet.wait_for(LET_IN)
+    quiet.wait_for(ADMITTED)
     witness = scene.talker(scene.vault.keys("mallory"))
     witness.registered(register("subscriber", ["open/a"], HOST))
     scene.vault.revoke("mallory")
-    witness.wait_for(HUNG_UP)
+    witness.wait_for(DISCONNECTED)
 
     assert quiet.refused(register("subscriber", ["open/a"], HOST)) == "not_allowed"
     assert quiet.refused(StatusRequest(id=3)) == "not_allowed"
 
 
-def test_a_policy_that_grants_less_puts_out_who_has_more(make_scene: MakeScene) -> None:
+def test_a_stricter_policy_removes_clients_that_exceed_it(
+    make_scene: MakeScene,
+) -> None:
     scene = make_scene(POLICY)
     bob = scene.subscriber("bob", "open/#")
     scene.vault.write_policy(
@@ -277,8 +281,8 @@ def test_a_policy_that_makes_no_sense_changes_nothing(
 def test_a_message_that_is_too_long_costs_the_connection(make_scene: MakeScene) -> None:
     scene = make_scene(POLICY)
     mallory = scene.talker(scene.vault.keys("mallory"))
-    mallory.wait_for(LET_IN)
+    mallory.wait_for(ADMITTED)
     mallory.socket.send(b" " * (64 << 20))
-    mallory.wait_for(HUNG_UP)
+    mallory.wait_for(DISCONNECTED)
     bob = scene.receive("bob", "open/a", connect_timeout_s=WAIT_S)
-    publish_and_hear(scene.publisher("alice", "open/a"), "open/a", bob, b"1")
+    publish_and_receive(scene.publisher("alice", "open/a"), "open/a", bob, b"1")

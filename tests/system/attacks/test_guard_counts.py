@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
-from support.attack_tools import HUNG_UP, LET_IN, Wire
+from support.attack_tools import ADMITTED, DISCONNECTED, Wire
 
 from pubsub_common.security.keys import configure_curve_server, new_key_pair
 from pubsub_common.security.subscription_guard import SubscriptionGuard
@@ -46,7 +46,7 @@ class Port:
         wire = Wire(self._clients, zmq.XSUB, new_key_pair(), self.pair.public)
         self._stack.callback(wire.close)
         wire.connect(self.port)
-        wire.wait_for(LET_IN)
+        wire.wait_for(ADMITTED)
         return wire
 
     def read(self) -> None:
@@ -68,7 +68,7 @@ class Port:
                 while True:
                     event = self._monitor.recv_multipart(zmq.NOBLOCK)[0]
                     self._seen.append(int.from_bytes(event[:2], "little"))
-            return self._seen.count(HUNG_UP) >= count
+            return self._seen.count(DISCONNECTED) >= count
 
         wait_for(gone, f"the end of {count} connections")
 
@@ -101,7 +101,7 @@ def port() -> Iterator[Port]:
     ],
     ids=["ends-it", "ends-it-often", "begins-and-ends-it", "begins-it-often", "denied"],
 )
-def test_who_is_gone_before_it_is_read_ends_nothing_of_another(
+def test_a_connection_that_closed_before_it_is_read_ends_no_other_subscription(
     port: Port, says: list[bytes]
 ) -> None:
     victim = port.client()
@@ -120,7 +120,7 @@ def test_who_is_gone_before_it_is_read_ends_nothing_of_another(
     port.wait_until_told(b"\x00" + OPEN)
 
 
-def test_who_comes_back_on_the_same_descriptor_ends_nothing_of_another(
+def test_a_reconnect_on_the_same_descriptor_ends_no_other_subscription(
     port: Port,
 ) -> None:
     victim = port.client()

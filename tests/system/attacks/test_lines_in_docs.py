@@ -46,25 +46,25 @@ def test_each_line_is_said(run: Run, tmp_path: Path) -> None:
         program.says(f"broker on 127.0.0.1:{port}")
         return program, port
 
-    def turned_away(port: int, *words: object) -> None:
+    def rejected(port: int, *words: object) -> None:
         argv = ("-t", "A", "-i", "--broker-port", port, "--connect-timeout", "2")
         assert run("pubsub-subscriber", *argv, *words).wait() == 1
 
     secure, port = broker("--secure", vault.folder)
     second, second_port = broker("--secure", vault.folder)
     plain, plain_port = broker()
-    # In 10 s there is one line on keys that are not let in, of each address.
-    turned_away(port, "--keys", vault.path("carol"))
-    turned_away(second_port, "--keys", stranger)
-    turned_away(port, "--keys", other.path("alice"))
+    # In 10 s there is one line on rejected keys for each address.
+    rejected(port, "--keys", vault.path("carol"))
+    rejected(second_port, "--keys", stranger)
+    rejected(port, "--keys", other.path("alice"))
     socket.create_connection(("127.0.0.1", port)).close()
     secure.says("closed before sending a CURVE key")
     # Something else is said when the client is the first to see that it does not fit,
     # and by a broker that is not secure nothing.
     while "it uses no keys" not in secure.err:
-        turned_away(port)
+        rejected(port)
     while "it uses keys" not in plain.err:
-        turned_away(plain_port, "--keys", vault.path("bob"))
+        rejected(plain_port, "--keys", vault.path("bob"))
 
     publisher = ("pubsub-publisher", "-t", "A", "-i", "-bp", free_port())
     alice = run(*publisher, "--broker-port", port, "--keys", vault.path("alice"))
@@ -72,7 +72,7 @@ def test_each_line_is_said(run: Run, tmp_path: Path) -> None:
     vault.write_policy('[clients.bob]\nsubscribe = ["B"]\n')
     secure.says("(alice) no longer authorized")
     assert alice.wait() == 1
-    turned_away(port, "--keys", vault.path("bob"))
+    rejected(port, "--keys", vault.path("bob"))
     vault.write_policy("x")
     secure.says("; keeping the previous policy")
     (vault.folder / "policy.toml").unlink()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import zmq
 from support.attack_tools import (
-    LET_IN,
+    ADMITTED,
     NO_ANSWER,
     MakeScene,
     RoguePublisher,
     Scene,
-    goodbye,
-    publish_and_hear,
+    disconnect,
+    publish_and_receive,
     register,
 )
 from support.ports import free_port
@@ -39,7 +39,7 @@ publish = ["A", "C"]
 """
 
 
-def hears(mallory: RoguePublisher, bob: Receiver, *payloads: bytes) -> None:
+def receives(mallory: RoguePublisher, bob: Receiver, *payloads: bytes) -> None:
     """Mallory's events of A arrive, and so has all that it sent before."""
     for payload in payloads:
         mallory.send(mallory.frame("A", payload))
@@ -71,14 +71,14 @@ def test_events_of_another_topic_than_registered_do_not_arrive(
     bob = scene.receive("bob", "A", "B", "C")
     # Somebody has the topic, so it is subscribed to.
     alice = scene.publisher("alice", "B", "C")
-    publish_and_hear(alice, "B", bob, b"alice's")
+    publish_and_receive(alice, "B", bob, b"alice's")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
 
     for topic in ("B", "C"):  # C it might have, had it registered for it
         mallory.send(mallory.frame(topic, b"forged"))
         mallory.send(mallory.batch(topic, b"forged", b"forged"))
-    hears(mallory, bob, b"1", b"2")
+    receives(mallory, bob, b"1", b"2")
 
     assert of_topic(bob, "B") == [b"alice's"]
     assert of_topic(bob, "C") == []
@@ -90,10 +90,10 @@ def test_events_behind_one_that_is_allowed_do_not_arrive(make_scene: MakeScene) 
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A", "B")
     alice = scene.publisher("alice", "B")
-    publish_and_hear(alice, "B", bob, b"alice's")
+    publish_and_receive(alice, "B", bob, b"alice's")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
-    hears(mallory, bob, b"0")
+    receives(mallory, bob, b"0")
 
     mallory.send(mallory.frame("A", b"first"), mallory.frame("B", b"forged"))
     mallory.send(mallory.frame("A", b"first"), mallory.batch("B", b"forged", b"x"))
@@ -102,10 +102,10 @@ def test_events_behind_one_that_is_allowed_do_not_arrive(make_scene: MakeScene) 
         mallory.frame("B", b"forged", alice.session),
         mallory.frame("B", b"forged"),
     )
-    hears(mallory, bob, b"1", b"2")
+    receives(mallory, bob, b"1", b"2")
 
     assert of_topic(bob, "B") == [b"alice's"]
-    publish_and_hear(alice, "B", bob, b"still hers")
+    publish_and_receive(alice, "B", bob, b"still hers")
 
 
 def test_private_answers_about_another_topic_do_not_arrive(
@@ -115,7 +115,7 @@ def test_private_answers_about_another_topic_do_not_arrive(
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A", "B", recover=True)
     alice = scene.publisher("alice", "B", history=10)
-    publish_and_hear(alice, "B", bob, b"alice's")
+    publish_and_receive(alice, "B", bob, b"alice's")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
 
@@ -132,11 +132,11 @@ def test_private_answers_about_another_topic_do_not_arrive(
     ]
     for frame in forged:
         mallory.send(frame)
-    hears(mallory, bob, b"1", b"2")
+    receives(mallory, bob, b"1", b"2")
 
     assert of_topic(bob, "B") == [b"alice's"]
     assert bob.subscriber.counts().lost == 0
-    publish_and_hear(alice, "B", bob, b"next")
+    publish_and_receive(alice, "B", bob, b"next")
     assert of_topic(bob, "B") == [b"alice's", b"next"]
     assert bob.subscriber.counts().lost == 0
 
@@ -149,7 +149,7 @@ def test_events_in_the_name_of_another_publisher(
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     alice = scene.publisher("alice", "A")
-    publish_and_hear(alice, "A", bob, b"hers")
+    publish_and_receive(alice, "A", bob, b"hers")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
 
@@ -158,8 +158,8 @@ def test_events_in_the_name_of_another_publisher(
     mallory.send(mallory.frame("A", b"forged", alice.session))
     mallory.send(mallory.frame("A", b"forged" * 10_000, alice.session))
     mallory.send(topic_prefix("A") + encode_batch_body(*hers, 1, [1], [b"forged"]))
-    hears(mallory, bob, b"1", b"2")
-    publish_and_hear(alice, "A", bob, b"hers too")
+    receives(mallory, bob, b"1", b"2")
+    publish_and_receive(alice, "A", bob, b"hers too")
 
     assert set(bob.payloads) == {b"hers", b"1", b"2", b"hers too"}
     assert bob.subscriber.counts().lost == 0
@@ -173,7 +173,7 @@ def test_answers_in_the_name_of_another_publisher(make_scene: MakeScene) -> None
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     alice = scene.publisher("alice", "A", history=10)
-    publish_and_hear(alice, "A", bob, b"hers")
+    publish_and_receive(alice, "A", bob, b"hers")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
 
@@ -193,17 +193,17 @@ def test_answers_in_the_name_of_another_publisher(make_scene: MakeScene) -> None
         wait_for(lambda: mallory.look() >= set(asked), "it")
     for frame in forged:
         mallory.send(frame)
-    hears(mallory, bob, b"1", b"2")
-    publish_and_hear(alice, "A", bob, b"hers too")
+    receives(mallory, bob, b"1", b"2")
+    publish_and_receive(alice, "A", bob, b"hers too")
 
     assert set(bob.payloads) == {b"hers", b"1", b"2", b"hers too"}
     assert bob.subscriber.counts().lost == 0
     if scene.centralized:
-        while not (heard := spy.next()).endswith(b"hers too"):
-            assert heard not in forged
+        while not (frame := spy.next()).endswith(b"hers too"):
+            assert frame not in forged
 
 
-def test_a_publisher_that_is_restarted_at_its_address_is_heard(
+def test_events_of_a_publisher_restarted_at_its_address_arrive(
     make_scene: MakeScene,
 ) -> None:
     """It is another session by the same connection: no forgery."""
@@ -212,7 +212,7 @@ def test_a_publisher_that_is_restarted_at_its_address_is_heard(
     port = free_port()
     for payload in (b"1", b"2", b"3"):
         alice = scene.publisher("alice", "A", bind_port=port)
-        publish_and_hear(alice, "A", bob, payload)
+        publish_and_receive(alice, "A", bob, payload)
         alice.disconnect()
     assert bob.payloads == [b"1", b"2", b"3"]
 
@@ -226,29 +226,29 @@ def revoke(scene: Scene, mallory: RoguePublisher, bob: Receiver) -> None:
     for _ in range(100):
         mallory.send(mallory.frame("A", b"after the revocation"))
     alice = scene.publisher("alice", "A")
-    publish_and_hear(alice, "A", bob, b"alice's")
+    publish_and_receive(alice, "A", bob, b"alice's")
     assert b"after the revocation" not in bob.payloads
 
 
-def test_a_revoked_publisher_that_goes_on_is_not_heard_any_more(
+def test_events_of_a_revoked_publisher_no_longer_arrive(
     make_scene: MakeScene,
 ) -> None:
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
-    hears(mallory, bob, b"1", b"2")
+    receives(mallory, bob, b"1", b"2")
     revoke(scene, mallory, bob)
 
 
-def test_a_publisher_that_is_revoked_while_it_floods_is_not_heard_any_more(
+def test_events_of_a_publisher_revoked_while_it_floods_no_longer_arrive(
     make_scene: MakeScene,
 ) -> None:
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
-    hears(mallory, bob, b"1")
+    receives(mallory, bob, b"1")
     scene.vault.revoke("mallory")
 
     def ended() -> bool:
@@ -258,29 +258,29 @@ def test_a_publisher_that_is_revoked_while_it_floods_is_not_heard_any_more(
 
     wait_for(ended, "the end of the connection")
     alice = scene.publisher("alice", "A")
-    publish_and_hear(alice, "A", bob, b"alice's")
+    publish_and_receive(alice, "A", bob, b"alice's")
     count = len(bob.payloads)
     mallory.send(mallory.frame("A", b"after"))
-    publish_and_hear(alice, "A", bob, b"more")
+    publish_and_receive(alice, "A", bob, b"more")
     assert bob.payloads[count:] == [b"more"]
 
 
-def test_a_publisher_that_took_leave_before_it_was_revoked_is_not_heard_any_more(
+def test_events_of_a_publisher_revoked_after_it_disconnected_no_longer_arrive(
     make_scene: MakeScene,
 ) -> None:
-    """One that said goodbye may have events under way, so it is heard for a while. It
+    """A publisher that disconnected may have events in flight, so it is received for a while. It
     must not go on for ever, least of all when it is revoked."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
-    hears(mallory, bob, b"1")
-    mallory.control.ask(goodbye(mallory.session))
-    hears(mallory, bob, b"2")
+    receives(mallory, bob, b"1")
+    mallory.control.ask(disconnect(mallory.session))
+    receives(mallory, bob, b"2")
     revoke(scene, mallory, bob)
 
 
-def test_a_publisher_that_took_leave_does_not_go_on_for_ever(
+def test_events_of_a_disconnected_publisher_arrive_for_a_limited_time(
     make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Decentralized: should the broker have forgotten it, nobody would revoke it."""
@@ -289,8 +289,8 @@ def test_a_publisher_that_took_leave_does_not_go_on_for_ever(
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
-    hears(mallory, bob, b"1")
-    mallory.control.ask(goodbye(mallory.session))
+    receives(mallory, bob, b"1")
+    mallory.control.ask(disconnect(mallory.session))
 
     def ended() -> bool:
         mallory.send(mallory.frame("A", b"still there"))
@@ -317,7 +317,7 @@ def test_a_topic_that_was_given_up_cannot_be_used_when_it_is_denied(
     mallory.control.registered(again)
     wait_for(lambda: b"C\0" not in mallory.look(), "its end")
     mallory.send(mallory.frame("C", b"denied"))
-    hears(mallory, bob, b"1", b"2")
+    receives(mallory, bob, b"1", b"2")
     assert of_topic(bob, "C") == [b"allowed"]
 
 
@@ -329,7 +329,7 @@ def test_a_policy_that_grants_less_ends_what_a_publisher_does(
     mallory = scene.rogue("mallory", "A", "C")
     mallory.wait_for_subscribers_of("C")
     mallory.wait_for_subscribers_of("A")
-    hears(mallory, bob, b"1")
+    receives(mallory, bob, b"1")
 
     scene.vault.write_policy(POLICY.replace('"A", "C"', '"A"'))
     wait_for(lambda: mallory.connections_ended() >= 1, "the end of the connection")
@@ -345,7 +345,7 @@ def test_a_policy_that_grants_less_ends_what_a_publisher_does(
     mallory.wait_for_subscribers_of("A")
     mallory.send(mallory.frame("C", b"denied"))
     mallory.send(mallory.frame("A", b"x"), mallory.frame("C", b"denied"))
-    hears(mallory, bob, b"2", b"3")
+    receives(mallory, bob, b"2", b"3")
     assert of_topic(bob, "C") == []
 
 
@@ -358,11 +358,11 @@ def test_a_man_in_the_middle_at_a_publishers_address_is_not_talked_to(
     bob = scene.receive("bob", "A")
     middle = scene.rogue("mallory", "A")
     middle.wait_for_subscribers_of("A")
-    hears(middle, bob, b"in its own name")
+    receives(middle, bob, b"in its own name")
     middle.look()
     middle.subscriptions.clear()
     before = middle.handshakes()
-    middle.control.ask(goodbye(middle.session))
+    middle.control.ask(disconnect(middle.session))
 
     hers = scene.talker(scene.vault.keys("alice"))
     session = hers.registered(register("publisher", ["A"], middle.address)).session
@@ -383,24 +383,26 @@ def test_a_man_in_the_middle_at_the_brokers_address_learns_nothing(
     fooled = scene.wire(zmq.DEALER, bob.pair, bob.broker)
     fooled.connect(int(middle.address.split(":")[1]))
     fooled.wait_for(NO_ANSWER, times=2)
-    assert fooled.saw(LET_IN) == 0
+    assert fooled.saw(ADMITTED) == 0
 
 
-def test_a_publisher_with_a_new_session_is_heard_at_once(make_scene: MakeScene) -> None:
+def test_events_of_a_publisher_with_a_new_session_arrive_at_once(
+    make_scene: MakeScene,
+) -> None:
     """The broker did not hear it for a while, and gave it another: its events may arrive
     sooner than the broker's word, by the connection that is there."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
-    hears(mallory, bob, b"before")
+    receives(mallory, bob, b"before")
     connections = mallory.handshakes()
 
     for name in (b"one", b"two", b"three"):
         again = register("publisher", mallory.topics, mallory.address)
         mallory.session = mallory.control.registered(again).session
         mallory.send(mallory.frame("A", name))
-        hears(mallory, bob, name + b" more")
+        receives(mallory, bob, name + b" more")
 
     assert set(bob.payloads) > {b"one", b"two", b"three"}
     assert bob.subscriber.malformed_count == 0
@@ -417,7 +419,7 @@ def test_a_publisher_with_many_names_takes_no_memory(make_scene: MakeScene) -> N
 
     for session in range(1, 100):
         mallory.send(mallory.frame("A", b"%d" % session, session))
-    hears(mallory, bob, b"its own")
+    receives(mallory, bob, b"its own")
 
     assert len(bob.payloads) <= 1 + 8
     assert (bob.subscriber.malformed_count > 0) != scene.centralized

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import zmq
 from support.attack_tools import (
-    HUNG_UP,
-    LET_IN,
-    TURNED_AWAY,
+    ADMITTED,
+    DISCONNECTED,
+    KEY_REJECTED,
     MakeScene,
     Scene,
-    publish_and_hear,
+    publish_and_receive,
     publish_until_seen,
     register,
 )
@@ -71,14 +71,14 @@ def spied_on(
     scene: Scene, alice: Publisher, name: str, *wants: bytes
 ) -> tuple[list[bytes], int]:
     """What a client hears that subscribes to ``wants`` at the data port while somebody
-    else hears all, and how often it was hung up on."""
+    else receives all, and how often it was disconnected."""
     bob = scene.receive("bob", "secret", "open")
     keys = scene.vault.keys(name).pair
     spy = scene.spy(keys, *scene.data_port(alice), *wants)
-    spy.wait_for(HUNG_UP, times=2)
-    publish_and_hear(alice, "secret", bob, b"1", b"2")
-    publish_and_hear(alice, "open", bob, b"3")
-    return spy.heard(), spy.saw(HUNG_UP)
+    spy.wait_for(DISCONNECTED, times=2)
+    publish_and_receive(alice, "secret", bob, b"1", b"2")
+    publish_and_receive(alice, "open", bob, b"3")
+    return spy.received(), spy.saw(DISCONNECTED)
 
 
 @pytest.mark.parametrize("want", FORBIDDEN.values(), ids=FORBIDDEN)
@@ -88,8 +88,8 @@ def test_subscribing_to_what_is_denied_ends_the_connection(
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "secret", "open", history=10)
     # Together with what it may have: that does not come either.
-    heard, _ = spied_on(scene, alice, "mallory", OPEN, want)
-    assert heard == []
+    frames, _ = spied_on(scene, alice, "mallory", OPEN, want)
+    assert frames == []
 
 
 @pytest.mark.parametrize("kind", ["ready", "ready-counted", "recovery", "position"])
@@ -100,14 +100,14 @@ def test_asking_about_a_denied_topic_ends_the_connection(
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "secret", "open", history=10)
     victim = scene.receive("bob", "secret")
-    publish_and_hear(alice, "secret", victim, b"0")
+    publish_and_receive(alice, "secret", victim, b"0")
     session = victim.subscriber.session if whose == "another's" else MINE
     want = private("secret", alice, session)[kind]
-    heard, _ = spied_on(scene, alice, "mallory", want)
-    assert heard == []
+    frames, _ = spied_on(scene, alice, "mallory", want)
+    assert frames == []
 
 
-def test_who_may_do_it_is_heard_so_the_tests_above_can_fail(
+def test_an_authorized_client_receives_so_the_tests_above_can_fail(
     make_scene: MakeScene,
 ) -> None:
     scene = make_scene(POLICY)
@@ -118,21 +118,21 @@ def test_who_may_do_it_is_heard_so_the_tests_above_can_fail(
 
     def all_came() -> bool:
         alice.publish_event("secret", b"1")
-        frames.extend(spy.heard())
+        frames.extend(spy.received())
         return all(any(frame.startswith(want) for frame in frames) for want in wants)
 
     wait_for(all_came, "all answers")
-    assert spy.saw(HUNG_UP) == 0
+    assert spy.saw(DISCONNECTED) == 0
 
 
-def test_everything_is_denied_also_to_who_may_have_every_topic(
+def test_subscribing_to_everything_is_denied_even_with_all_topics_granted(
     make_scene: MakeScene,
 ) -> None:
     """By the prefixes of ZeroMQ it would get the private topics of others too."""
     scene = make_scene()
     alice = scene.publisher("alice", "secret", "open")
-    heard, _ = spied_on(scene, alice, "mallory", b"")
-    assert heard == []
+    frames, _ = spied_on(scene, alice, "mallory", b"")
+    assert frames == []
 
 
 def test_raw_subscription_messages_are_judged_like_others(
@@ -150,20 +150,20 @@ def test_raw_subscription_messages_are_judged_like_others(
     ):
         wire = scene.wire(zmq.XSUB, scene.vault.keys("mallory").pair, server)
         wire.connect(port)
-        wire.wait_for(LET_IN)
+        wire.wait_for(ADMITTED)
         wire.socket.send_multipart(frames)
-        wire.wait_for(HUNG_UP)
-        publish_and_hear(alice, "secret", bob, b"1")
-        assert [each for each in wire.heard() if each.startswith(SECRET)] == []
+        wire.wait_for(DISCONNECTED)
+        publish_and_receive(alice, "secret", bob, b"1")
+        assert [each for each in wire.received() if each.startswith(SECRET)] == []
 
 
-def test_it_is_said_who_was_hung_up_on(
+def test_the_log_names_a_disconnected_client(
     make_scene: MakeScene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "secret", "open")
     mallory = scene.vault.keys("mallory")
-    scene.spy(mallory.pair, *scene.data_port(alice), SECRET).wait_for(HUNG_UP)
+    scene.spy(mallory.pair, *scene.data_port(alice), SECRET).wait_for(DISCONNECTED)
     key = mallory.pair.public
     if scene.centralized:
         line = (
@@ -177,18 +177,18 @@ def test_it_is_said_who_was_hung_up_on(
     wait_for(lambda: line in caplog.text, "a line")
 
 
-def test_who_comes_again_and_again_does_not_fill_the_log(
+def test_a_client_that_reconnects_in_a_loop_does_not_fill_the_log(
     make_scene: MakeScene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "secret", "open")
     port, server = scene.data_port(alice)
     spy = scene.spy(scene.vault.keys("mallory").pair, port, server, SECRET)
-    spy.wait_for(HUNG_UP, times=5)
+    spy.wait_for(DISCONNECTED, times=5)
     assert caplog.text.count("not authorized") == 1  # of the one address
 
 
-def test_a_revoked_subscriber_hears_nothing_more(make_scene: MakeScene) -> None:
+def test_a_revoked_subscriber_receives_nothing_more(make_scene: MakeScene) -> None:
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "open")
     bob = scene.receive("bob", "open")
@@ -196,14 +196,14 @@ def test_a_revoked_subscriber_hears_nothing_more(make_scene: MakeScene) -> None:
     publish_until_seen(alice, "open", b"before", spy)
 
     scene.vault.revoke("mallory")
-    spy.wait_for(HUNG_UP)
-    spy.wait_for(TURNED_AWAY)
-    spy.heard()
-    publish_and_hear(alice, "open", bob, b"after")
-    assert spy.heard() == []
+    spy.wait_for(DISCONNECTED)
+    spy.wait_for(KEY_REJECTED)
+    spy.received()
+    publish_and_receive(alice, "open", bob, b"after")
+    assert spy.received() == []
 
 
-def test_a_topic_that_is_granted_no_longer_is_not_heard_any_more(
+def test_a_topic_that_is_no_longer_granted_is_no_longer_delivered(
     make_scene: MakeScene,
 ) -> None:
     scene = make_scene(POLICY)
@@ -213,14 +213,14 @@ def test_a_topic_that_is_granted_no_longer_is_not_heard_any_more(
     publish_until_seen(alice, "open", b"before", spy)
 
     scene.vault.write_policy(POLICY.replace('"open"', '"other"'))
-    # It may still connect, but is hung up on for its subscription, again and again.
-    spy.wait_for(HUNG_UP, times=3)
-    spy.heard()
-    publish_and_hear(alice, "open", bob, b"after")
-    assert spy.heard() == []
+    # It may still connect, but is disconnected for its subscription each time.
+    spy.wait_for(DISCONNECTED, times=3)
+    spy.received()
+    publish_and_receive(alice, "open", bob, b"after")
+    assert spy.received() == []
 
 
-def test_who_may_have_none_of_its_topics_is_no_guest_of_a_publisher(
+def test_a_client_without_a_right_to_its_topics_cannot_connect_to_a_publisher(
     make_scene: MakeScene,
 ) -> None:
     """At a publisher's own port; the broker's is open to all that are enrolled."""
@@ -232,8 +232,8 @@ def test_who_may_have_none_of_its_topics_is_no_guest_of_a_publisher(
         scene.vault.keys("alice").pair.public,
         OPEN,
     )
-    spy.wait_for(TURNED_AWAY)
-    assert spy.saw(LET_IN) == 0
+    spy.wait_for(KEY_REJECTED)
+    assert spy.saw(ADMITTED) == 0
 
 
 def unsubscriptions(alice: Publisher, victim: int) -> list[bytes]:
@@ -250,12 +250,12 @@ def test_nobody_ends_the_subscription_of_another(
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "open")
     bob = scene.receive("bob", "open")
-    publish_and_hear(alice, "open", bob, b"before")
+    publish_and_receive(alice, "open", bob, b"before")
     port, server = scene.data_port(alice)
     mallory = scene.vault.keys("mallory").pair
     wire = scene.wire(zmq.XSUB, mallory, server)
     wire.connect(port)
-    wire.wait_for(LET_IN)
+    wire.wait_for(ADMITTED)
     ends = unsubscriptions(alice, bob.subscriber.session)
     if subscribes:
         for _ in range(3):
@@ -269,9 +269,9 @@ def test_nobody_ends_the_subscription_of_another(
     publish_until_seen(alice, "open", b"x", wire)
 
     assert alice.subscriber_count >= 1
-    publish_and_hear(alice, "open", bob, b"after")
+    publish_and_receive(alice, "open", bob, b"after")
     wire.close()
-    publish_and_hear(alice, "open", bob, b"after it has gone")
+    publish_and_receive(alice, "open", bob, b"after it has gone")
     assert alice.subscriber_count == 1
 
 
@@ -285,14 +285,14 @@ def test_many_connections_that_come_and_go_leave_nothing_behind(
     for number in range(30):
         wire = scene.wire(zmq.XSUB, keys, server)
         wire.connect(port)
-        wire.wait_for(LET_IN)
+        wire.wait_for(ADMITTED)
         for each in private("open", alice, number).values():
             for _ in range(3):
                 wire.socket.send(b"\x01" + each)
         wire.close()
     wait_for(lambda: alice.subscriber_count == 0, "the end of all")
     bob = scene.receive("bob", "open")
-    publish_and_hear(alice, "open", bob, b"1")
+    publish_and_receive(alice, "open", bob, b"1")
     assert alice.subscriber_count == 1
 
 
@@ -304,7 +304,7 @@ def test_a_subscriber_that_is_not_registered_may_have_what_it_may(
     alice = scene.publisher("alice", "open")
     spy = scene.spy(scene.vault.keys("mallory").pair, *scene.data_port(alice), OPEN)
     publish_until_seen(alice, "open", b"x", spy)
-    assert spy.saw(HUNG_UP) == 0
+    assert spy.saw(DISCONNECTED) == 0
 
 
 def test_reports_of_readiness_are_by_topic(make_scene: MakeScene) -> None:
@@ -318,9 +318,9 @@ def test_reports_of_readiness_are_by_topic(make_scene: MakeScene) -> None:
         *scene.data_port(alice),
         ready_topic("secret", session),
     )
-    spy.wait_for(HUNG_UP, times=2)
+    spy.wait_for(DISCONNECTED, times=2)
     bob = scene.receive("bob", "secret")
-    publish_and_hear(alice, "secret", bob, b"1")
+    publish_and_receive(alice, "secret", bob, b"1")
     assert alice._event_socket.requests.ready_subscribers.subscribers == {
         bob.subscriber.session
     }

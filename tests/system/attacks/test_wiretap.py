@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.attack_tools import Vault, publish_and_hear
+from support.attack_tools import Vault, publish_and_receive
 from support.running_roles import WAIT_S, Receiver, RunningBroker
 
 from pubsub_common.protocol.messages import Model
@@ -148,7 +148,7 @@ def session(
     )
     publisher.tap = tap
     stack.enter_context(publisher)
-    publish_and_hear(publisher, TOPIC, hearer, PAYLOAD, b"another one")
+    publish_and_receive(publisher, TOPIC, hearer, PAYLOAD, b"another one")
     publisher.publish_events([PAYLOAD] * 10)
     hearer.wait_for_events(12)
 

@@ -270,7 +270,7 @@ def test_a_subscriber_of_the_other_model_is_refused_naming_both(
 
 
 @pytest.mark.parametrize("first", ["publisher", "subscriber"])
-def test_whoever_comes_second_with_another_clock_is_refused_naming_both(
+def test_the_second_client_with_another_clock_is_refused_naming_both(
     run_broker: RunBroker,
     new_publisher: NewPublisher,
     new_subscriber: NewSubscriber,

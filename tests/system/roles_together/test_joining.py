@@ -265,7 +265,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_whoever_joins_and_leaves_when_nothing_is_lost_repeated_or_out_of_order(
+def test_joining_and_leaving_loses_repeats_and_reorders_nothing(
     run_broker: RunBroker,
     new_publisher: NewPublisher,
     new_subscriber: NewSubscriber,

@@ -16,7 +16,7 @@ RunBroker = Callable[..., RunningBroker]
 NewSubscriber = Callable[..., Subscriber]
 
 
-def test_who_asks_too_early_is_registered_in_the_end(
+def test_a_client_that_asks_too_early_is_registered_in_the_end(
     run_broker: RunBroker,
     new_subscriber: NewSubscriber,
     monkeypatch: pytest.MonkeyPatch,

@@ -155,7 +155,7 @@ def test_centralized_what_is_published_while_there_is_no_broker_is_a_named_loss(
 
 
 @pytest.mark.parametrize("model", ["centralized"], indirect=True)
-def test_after_a_restart_a_subscriber_is_not_ready_before_the_new_way_is_open(
+def test_after_a_restart_a_subscriber_is_not_ready_before_the_new_connection_is_open(
     run_broker: RunBroker, new_publisher: NewPublisher, new_subscriber: NewSubscriber
 ) -> None:
     broker = run_broker()

@@ -359,7 +359,7 @@ COMMANDS = ["status", "check"]
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("way", ["words", "one word", "environment", "file"])
-def test_status_and_check_are_told_the_broker_in_the_same_ways(
+def test_status_and_check_take_the_broker_from_the_same_sources(
     broker_process: Start,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -133,13 +133,13 @@ class Bench:
         )
         return self.core.disconnect(peer, request, self.now)
 
-    def settle(self) -> list[Effect]:
+    def after_notify_delay(self) -> list[Effect]:
         """Let the time pass for which notifications are collected."""
         self.now += NOTIFY_DELAY_S
         return self.core.tick(self.now)
 
     def pushes(self, peer: bytes) -> list[PublishersChanged]:
-        return sent(PublishersChanged, peer, self.settle())
+        return sent(PublishersChanged, peer, self.after_notify_delay())
 
     def status(self) -> Status:
         return self.core.status(StatusRequest(id=1), self.now)
@@ -570,7 +570,7 @@ def test_a_subscriber_is_told_of_a_publisher_that_comes_later(bench: Bench) -> N
 def test_a_subscriber_is_told_how_far_a_leaving_publisher_went(bench: Bench) -> None:
     bench.subscriber(b"s", "A", "B")
     bench.publisher(b"p", "A", "B", "C")
-    bench.settle()
+    bench.after_notify_delay()
 
     bench.disconnect(b"p", A=10, C=5)
 
@@ -588,7 +588,7 @@ def test_publishers_and_subscribers_of_other_topics_are_not_told(bench: Bench) -
     bench.publisher(b"p", "B")
     bench.disconnect(b"p")
 
-    assert of(Send, bench.settle()) == []
+    assert of(Send, bench.after_notify_delay()) == []
 
 
 def test_news_is_collected_for_a_moment(bench: Bench) -> None:
@@ -610,7 +610,7 @@ def test_news_is_collected_for_a_moment(bench: Bench) -> None:
 def test_news_comes_once(bench: Bench) -> None:
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A")
-    bench.settle()
+    bench.after_notify_delay()
 
     assert bench.pushes(b"s") == []
 
@@ -619,9 +619,9 @@ def test_revisions_count_the_pushes_of_each_subscriber(bench: Bench) -> None:
     bench.subscriber(b"s", "A")
     bench.subscriber(b"t", "A", "B")
     bench.publisher(b"p", "A")
-    bench.settle()
+    bench.after_notify_delay()
     bench.publisher(b"q", "B")
-    effects = bench.settle()
+    effects = bench.after_notify_delay()
 
     assert sent(PublishersChanged, b"s", effects) == []
     assert [p.revision for p in sent(PublishersChanged, b"t", effects)] == [2]
@@ -645,7 +645,7 @@ def test_one_that_goes_and_comes_within_a_moment_is_both_left_and_joined(
 ) -> None:
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A")
-    bench.settle()
+    bench.after_notify_delay()
     bench.disconnect(b"p", A=4)
     bench.publisher(b"p", "A")
 
@@ -660,7 +660,7 @@ def test_of_one_that_goes_and_comes_and_goes_the_last_departure_is_told(
 ) -> None:
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A")
-    bench.settle()
+    bench.after_notify_delay()
     bench.disconnect(b"p", A=4)
     bench.publisher(b"p", "A")
     bench.disconnect(b"p", A=9)
@@ -694,7 +694,7 @@ def test_waiting_news_can_be_sent_at_once_to_the_subscribers_of_a_topic(
 
     assert len(sent(PublishersChanged, b"s", effects)) == 1
     assert sent(PublishersChanged, b"t", effects) == []
-    effects = bench.settle()
+    effects = bench.after_notify_delay()
     assert sent(PublishersChanged, b"s", effects) == []
     assert len(sent(PublishersChanged, b"t", effects)) == 1
 
@@ -722,7 +722,7 @@ def test_news_goes_to_the_connection_that_spoke_last(bench: Bench) -> None:
     bench.heartbeat(b"s, connected anew", bench.sessions[b"s"])
     bench.publisher(b"p", "A")
 
-    assert [effect.peer for effect in of(Send, bench.settle())] == [
+    assert [effect.peer for effect in of(Send, bench.after_notify_delay())] == [
         b"s, connected anew"
     ]
 
@@ -732,7 +732,7 @@ def test_news_goes_to_the_connection_that_registered_last(bench: Bench) -> None:
     bench.subscriber(b"s, connected anew", "A", session=bench.sessions[b"s"])
     bench.publisher(b"p", "A")
 
-    assert [effect.peer for effect in of(Send, bench.settle())] == [
+    assert [effect.peer for effect in of(Send, bench.after_notify_delay())] == [
         b"s, connected anew"
     ]
 
@@ -742,7 +742,7 @@ def test_a_departure_costs_no_more_than_the_subscribers_topics(bench: Bench) -> 
     most = [str(number) for number in range(MAX_TOPICS_PER_CLIENT)]
     bench.subscriber(b"s", *most)
     bench.publisher(b"p", *most)
-    bench.settle()
+    bench.after_notify_delay()
 
     bench.disconnect(b"p", **{f"x{number}": 1 for number in range(100_000)}, **{"7": 9})
 
@@ -756,7 +756,7 @@ def test_a_departure_costs_no_more_than_the_subscribers_topics(bench: Bench) -> 
 def test_registering_again_unchanged_tells_nobody(bench: Bench) -> None:
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A")
-    bench.settle()
+    bench.after_notify_delay()
     session = bench.sessions[b"p"]
 
     effects = bench.publisher(b"p", "A")
@@ -781,7 +781,7 @@ def test_registering_again_renews_the_lease(bench: Bench) -> None:
 def test_a_subscriber_keeps_its_revision_when_it_registers_again(bench: Bench) -> None:
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A")
-    bench.settle()
+    bench.after_notify_delay()
 
     assert bench.subscriber(b"s", "A").revision == 1
 
@@ -798,10 +798,10 @@ def test_a_publisher_with_other_topics_leaves_and_joins(bench: Bench) -> None:
     for peer, topic in ((b"s", "A"), (b"t", "B"), (b"u", "C")):
         bench.subscriber(peer, topic)
     bench.publisher(b"p", "A", "B")
-    bench.settle()
+    bench.after_notify_delay()
 
     changed = bench.publisher(b"p", "B", "C")
-    effects = bench.settle()
+    effects = bench.after_notify_delay()
 
     [to_s] = sent(PublishersChanged, b"s", effects)
     [to_t] = sent(PublishersChanged, b"t", effects)
@@ -844,12 +844,12 @@ def test_a_session_that_changes_its_role_stops_being_what_it_was(
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A")
     bench.register(b"x", first, ["A"], address=_address(first))
-    bench.settle()
+    bench.after_notify_delay()
     second: Role = "subscriber" if first == "publisher" else "publisher"
 
     bench.register(b"x", second, ["A"], address=_address(second))
 
-    [push] = sent(PublishersChanged, b"s", bench.settle())
+    [push] = sent(PublishersChanged, b"s", bench.after_notify_delay())
     assert (len(push.left), len(push.joined)) == (
         (1, 0) if first == "publisher" else (0, 1)
     )
@@ -867,7 +867,7 @@ def test_a_publisher_at_a_known_address_replaces_the_one_that_was_there(
 ) -> None:
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A", address="10.0.0.1:5556")
-    bench.settle()
+    bench.after_notify_delay()
 
     effects = bench.publisher(b"q", "A", address="10.0.0.1:5556")
 
@@ -921,7 +921,7 @@ def test_a_client_that_leaves_is_gone(bench: Bench) -> None:
     assert not bench.heartbeat(b"p").known
 
 
-def test_leaving_twice_is_no_error(bench: Bench) -> None:
+def test_disconnecting_twice_is_not_an_error(bench: Bench) -> None:
     bench.publisher(b"p", "A")
     bench.disconnect(b"p")
 
@@ -936,7 +936,7 @@ def test_a_subscriber_that_left_is_not_told_anything(bench: Bench) -> None:
     bench.publisher(b"p", "A")
     bench.disconnect(b"s")
 
-    assert of(Send, bench.settle()) == []
+    assert of(Send, bench.after_notify_delay()) == []
 
 
 # Leases
@@ -945,7 +945,7 @@ def test_a_subscriber_that_left_is_not_told_anything(bench: Bench) -> None:
 def test_a_silent_client_is_gone_when_its_lease_ends(bench: Bench) -> None:
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A")
-    bench.settle()
+    bench.after_notify_delay()
     bench.now = 5.0
     bench.heartbeat(b"s")
     assert bench.core.next_deadline() == LEASE_S
@@ -999,7 +999,7 @@ def test_publishers_and_subscribers_that_end_at_once_cause_no_push(
     bench.now = 2 * LEASE_S
 
     assert len(of(Departed, bench.core.tick(bench.now))) == 3
-    assert of(Send, bench.settle()) == []
+    assert of(Send, bench.after_notify_delay()) == []
     assert bench.core.next_deadline() is None
 
 
@@ -1077,7 +1077,7 @@ def test_every_client_is_told_when_the_broker_ends(bench: Bench) -> None:
     ]
 
 
-def test_waiting_news_is_told_before_the_goodbye(bench: Bench) -> None:
+def test_queued_notifications_are_sent_before_the_farewell(bench: Bench) -> None:
     bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A")
 

@@ -217,8 +217,8 @@ def test_a_session_belongs_to_its_key(model: Model) -> None:
     heartbeat = Heartbeat(id=2, session=session)
     [alive] = sent(secure.core.heartbeat(b"bob", heartbeat, 1.0, KEYS["bob"]), "bob")
     assert alive == Alive(id=2, epoch=1, known=False)
-    goodbye = Disconnect(id=3, session=session)
-    effects = secure.core.disconnect(b"bob", goodbye, 1.0, KEYS["bob"])
+    disconnect = Disconnect(id=3, session=session)
+    effects = secure.core.disconnect(b"bob", disconnect, 1.0, KEYS["bob"])
     assert not any(isinstance(effect, Departed) for effect in effects)
     assert secure.core.role_of(session) == "publisher"
 

@@ -121,7 +121,7 @@ class Bench:
     def status(self) -> Status:
         return self.core.status(StatusRequest(id=1), self.now)
 
-    def settle(self) -> list[PublishersChanged]:
+    def after_notify_delay(self) -> list[PublishersChanged]:
         self.now += NOTIFY_DELAY_S
         return sent(PublishersChanged, self.core.tick(self.now))
 
@@ -152,7 +152,7 @@ def test_a_subscriber_is_told_the_strengths_of_a_publisher_that_comes_later(
     bench.register("subscriber", "B")
     bench.register("publisher", "A", "B", strengths={"A": 3, "B": 4})
 
-    [push] = bench.settle()
+    [push] = bench.after_notify_delay()
 
     assert strengths_of(push.joined) == [{"B": 4}]
 
@@ -160,11 +160,11 @@ def test_a_subscriber_is_told_the_strengths_of_a_publisher_that_comes_later(
 def test_other_strengths_are_news_and_nobody_has_left(bench: Bench) -> None:
     bench.register("subscriber", "A")
     session = bench.joins("publisher", strengths={"A": 1})
-    bench.settle()
+    bench.after_notify_delay()
 
     effects = bench.register("publisher", session=session, strengths={"A": 2})
 
-    [push] = bench.settle()
+    [push] = bench.after_notify_delay()
     assert [info.session for info in push.joined] == [session]
     assert strengths_of(push.joined) == [{"A": 2}]
     assert push.left == []
@@ -174,22 +174,22 @@ def test_other_strengths_are_news_and_nobody_has_left(bench: Bench) -> None:
 def test_no_strength_any_more_is_news_too(bench: Bench) -> None:
     bench.register("subscriber", "A")
     session = bench.joins("publisher", strengths={"A": 1})
-    bench.settle()
+    bench.after_notify_delay()
 
     bench.register("publisher", session=session)
 
-    [push] = bench.settle()
+    [push] = bench.after_notify_delay()
     assert strengths_of(push.joined) == [{}]
 
 
 def test_the_same_strengths_are_no_news(bench: Bench) -> None:
     bench.register("subscriber", "A")
     session = bench.joins("publisher", strengths={"A": 1})
-    bench.settle()
+    bench.after_notify_delay()
 
     bench.register("publisher", session=session, strengths={"A": 1})
 
-    assert bench.settle() == []
+    assert bench.after_notify_delay() == []
 
 
 def test_a_publisher_that_changes_before_it_is_known_joins_once(bench: Bench) -> None:
@@ -197,7 +197,7 @@ def test_a_publisher_that_changes_before_it_is_known_joins_once(bench: Bench) ->
     session = bench.joins("publisher", strengths={"A": 1})
     bench.register("publisher", session=session, strengths={"A": 2})
 
-    [push] = bench.settle()
+    [push] = bench.after_notify_delay()
 
     assert strengths_of(push.joined) == [{"A": 2}]
     assert push.left == []
@@ -211,17 +211,17 @@ def test_one_that_changes_before_it_is_known_and_leaves_is_no_news(
     bench.register("publisher", session=session, strengths={"A": 2})
     bench.leave(session)
 
-    assert bench.settle() == []
+    assert bench.after_notify_delay() == []
 
 
 def test_one_that_is_known_and_changes_and_leaves_has_left(bench: Bench) -> None:
     bench.register("subscriber", "A")
     session = bench.joins("publisher", strengths={"A": 1})
-    bench.settle()
+    bench.after_notify_delay()
     bench.register("publisher", session=session, strengths={"A": 2})
     bench.leave(session)
 
-    [push] = bench.settle()
+    [push] = bench.after_notify_delay()
 
     assert push.joined == []
     assert [departure.session for departure in push.left] == [session]
@@ -340,7 +340,7 @@ def test_losses_by_a_wildcard_are_its_own(bench: Bench) -> None:
     assert bench.status().clients[0].lost == lost
 
 
-def test_losses_of_what_is_no_topic_are_ignored(bench: Bench) -> None:
+def test_losses_of_invalid_topics_are_ignored(bench: Bench) -> None:
     session = bench.joins("subscriber", "#")
 
     assert bench.beat(session, **{"a\nbroker: all is well": 3, "x" * 256: 1}) == []

@@ -135,9 +135,9 @@ class World:
 
     def leave(self, name: str, **next_sequences: int) -> None:
         member = self.members.pop(name)
-        goodbye = member.core.leave(next_sequences)
-        if goodbye is not None and self.broker is not None:
-            self.to_broker.append((member.peer, messages.encode(goodbye)))
+        disconnect = member.core.leave(next_sequences)
+        if disconnect is not None and self.broker is not None:
+            self.to_broker.append((member.peer, messages.encode(disconnect)))
         self.deliver()
 
     def die(self, name: str) -> None:
@@ -399,7 +399,7 @@ def test_clients_find_the_broker_again_after_any_pause(
     world.check()
 
 
-def test_after_a_goodbye_clients_are_back_at_once_when_the_broker_is(
+def test_after_a_farewell_clients_are_back_as_soon_as_the_broker_is(
     world: World,
 ) -> None:
     world.start_broker()
@@ -471,19 +471,19 @@ def test_a_first_registration_that_was_lost_is_tried_again(
     world.add("s", "subscriber", "A")
     world.add("p", "publisher", "A")
 
-    # One whose answer was lost stays in the books as a second client for one lease.
+    # A client whose reply was lost stays registered as a second client for one lease.
     world.run(2 * LEASE_S)
 
     world.check()
 
 
-def test_while_a_lost_answer_is_in_the_books_views_are_right_all_the_same(
+def test_views_are_right_while_a_client_whose_reply_was_lost_is_still_registered(
     world: World,
 ) -> None:
     world.start_broker()
     world.lose = losing("registered")
     subscriber = world.add("s", "subscriber", "A")
-    world.run(2.5)  # registered by now, and once more in the books
+    world.run(2.5)  # registered by now, and once more under its lost reply
 
     publisher = world.add("p", "publisher", "A")
     world.run(0.1)

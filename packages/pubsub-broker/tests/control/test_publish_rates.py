@@ -58,7 +58,7 @@ def test_two_heartbeats_at_one_time_are_no_division_by_zero() -> None:
     assert published.rates() == {"A": 4.0}
 
 
-def test_a_count_that_falls_is_no_negative_rate() -> None:
+def test_a_count_that_falls_gives_no_negative_rate() -> None:
     published = PublishRates(0.0)
     published.update({"A": 5}, TOPICS, 1.0)
     published.update({"A": 3}, TOPICS, 2.0)

@@ -73,7 +73,7 @@ class Bench:
         self.subscriber.subscribe(SUBSCRIPTION)
         self.subscriber.connect(f"tcp://127.0.0.1:{port}")
 
-    def settle(self) -> None:
+    def wait_until_subscribed(self) -> None:
         """Until every publisher knows of the subscription, and nothing waits."""
         for socket in self.publishers:
             self.until(functools.partial(self._asked, socket))
@@ -116,7 +116,7 @@ def test_each_event_of_many_publishers_wakes_the_loop(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(20)
-    bench.settle()
+    bench.wait_until_subscribed()
     forwarder = PythonForwarder(bench.sockets, "test")
     forwarder.start()
     try:
@@ -138,7 +138,7 @@ def test_an_event_costs_no_look_at_publishers_that_have_none(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(5)
-    bench.settle()
+    bench.wait_until_subscribed()
     busy, *idle = bench.sockets._connections.values()
     looks: list[int] = []
     for source in idle:
@@ -155,7 +155,7 @@ def test_a_busy_publisher_does_not_keep_out_another(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(2)
-    bench.settle()
+    bench.wait_until_subscribed()
     for number in range(1000):
         bench.publishers[0].send(event(f"busy{number}"))
     first = bench.next_message()
@@ -173,7 +173,7 @@ def test_news_that_somebody_else_took_in_are_not_lost(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(3)
-    bench.settle()
+    bench.wait_until_subscribed()
     bench.publishers[1].send(event())
     bench.until(bench.sockets.has_input)
     assert bench.next_message() == event()
@@ -196,7 +196,7 @@ def test_a_loop_with_libzmqs_poll_finds_what_that_took_in(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(3, polled=True)
-    bench.settle()
+    bench.wait_until_subscribed()
     for number in range(20):
         sent = event(number)
         bench.publishers[number % 3].send(sent)
@@ -211,7 +211,7 @@ def test_forged_messages_are_dropped_and_a_flood_of_them_holds_up_nobody(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(2)
-    bench.settle()
+    bench.wait_until_subscribed()
     for _ in range(500):
         bench.publishers[0].send(event("forged", SESSION + 1))
     bench.publishers[0].send(SUBSCRIPTION + b"what is no event")
@@ -238,7 +238,7 @@ def test_a_publisher_with_a_new_session_is_received_at_once_and_its_old_messages
     make: Callable[..., Bench],
 ) -> None:
     bench = make(1)
-    bench.settle()
+    bench.wait_until_subscribed()
     (address,) = bench.known
     # The broker's loop knows, and the forwarder's thread was not told yet.
     bench.known[address] = Attach(address, ("A",), CLIENT.public, SESSION + 1)
@@ -257,25 +257,25 @@ def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
     """With several forwarders a publisher waits for as many as a subscriber has, its own
     or not."""
     bench = make(2)
-    bench.settle()
+    bench.wait_until_subscribed()
     one, other = bench.known
     bench.known[other] = Attach(other, ("B",), CLIENT.public, SESSION)
     bench.sockets.apply([(True, other)])
-    heard: tuple[list[bytes], ...] = ([], [])
+    delivered: tuple[list[bytes], ...] = ([], [])
 
-    def hears(index: int, message: bytes) -> bool:
+    def has_delivered(index: int, message: bytes) -> bool:
         bench.sockets.receive()
-        for socket, messages in zip(bench.publishers, heard, strict=True):
+        for socket, messages in zip(bench.publishers, delivered, strict=True):
             while socket.poll(0):
                 messages.append(socket.recv())
-        return message in heard[index]
+        return message in delivered[index]
 
     alone, counted = ready_topic("A", 9), ready_topic("A", 9, 2)
     bench.subscriber.subscribe(alone)
     bench.subscriber.subscribe(counted)
-    bench.until(lambda: hears(0, b"\x01" + counted) and len(heard[1]) > 1)
-    assert heard[0] == [b"\x01" + alone, b"\x01" + counted]
-    given_up, veil = heard[1]  # A, which it has no longer
+    bench.until(lambda: has_delivered(0, b"\x01" + counted) and len(delivered[1]) > 1)
+    assert delivered[0] == [b"\x01" + alone, b"\x01" + counted]
+    given_up, veil = delivered[1]  # A, which it has no longer
     assert given_up == b"\0" + SUBSCRIPTION
     question = parse_ready_request(veil[1:])
     assert question is not None
@@ -285,21 +285,21 @@ def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
     # It has it again: what is counted is still one.
     bench.known[other] = Attach(other, ("A", "B"), CLIENT.public, SESSION)
     bench.sockets.apply([(True, other)])
-    bench.until(lambda: hears(1, b"\x01" + counted))
-    assert heard[1].index(b"\0" + veil[1:]) < heard[1].index(b"\x01" + counted)
+    bench.until(lambda: has_delivered(1, b"\x01" + counted))
+    assert delivered[1].index(b"\0" + veil[1:]) < delivered[1].index(b"\x01" + counted)
 
     bench.subscriber.unsubscribe(counted)
-    bench.until(lambda: hears(1, b"\0" + counted))
+    bench.until(lambda: has_delivered(1, b"\0" + counted))
     assert one != other
 
 
-def test_a_publisher_for_which_there_is_no_socket_is_heard_when_there_is_one(
+def test_events_of_a_publisher_without_a_socket_arrive_when_there_is_one(
     make: Callable[..., Bench],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = make(2)
-    bench.settle()
+    bench.wait_until_subscribed()
     first, second = bench.known
     bench.sockets.disconnect(second)
     # Else it may hear of the next one sooner than of this end, and so of neither.
@@ -353,7 +353,7 @@ def test_a_broker_that_counts_passes_over_what_is_in_another_name(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(1, polled=True)
-    bench.settle()
+    bench.wait_until_subscribed()
     forwarding: Any = SimpleNamespace(
         threaded=False,
         socket_sets=[bench.sockets],

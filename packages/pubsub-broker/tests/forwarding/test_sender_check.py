@@ -92,7 +92,7 @@ def test_sessions_of_before_are_its_own_too_but_not_for_ever() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\0", b"\0\x95", b"\0\x91\xa1a", b"\0\xc1"])
-def test_what_is_no_message_is_nobodys(body: bytes) -> None:
+def test_a_malformed_message_has_no_sender(body: bytes) -> None:
     sender_check = SenderCheck(ADDRESS, 7)
 
     assert not begins(sender_check, b"A" + body)

@@ -347,7 +347,7 @@ def test_interruptions_under_load_lose_nothing(
     load.join()
 
 
-def test_a_publisher_attached_under_load_is_heard(
+def test_events_of_a_publisher_attached_under_load_arrive(
     context: zmq.Context[zmq.Socket[bytes]],
     proxy: ZmqProxyForwarder,
     port: int,

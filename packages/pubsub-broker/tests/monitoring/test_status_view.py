@@ -71,7 +71,7 @@ def test_a_page_is_told_no_session() -> None:
     assert b"987654321" not in msgspec.json.encode(view_of(status))
 
 
-def test_a_page_has_the_same_order_whoever_spoke_last() -> None:
+def test_a_page_has_the_same_order_whichever_client_spoke_last() -> None:
     clients = [client("subscriber", "s", "A"), client("publisher", "p", "A")]
 
     assert view_of(report(*clients)) == view_of(report(*reversed(clients)))

@@ -164,7 +164,7 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(
         SnapshotFile(tmp_path / name, time.monotonic)
 
 
-def test_a_device_is_no_place_for_state() -> None:
+def test_a_device_cannot_hold_state() -> None:
     with pytest.raises(ConfigError, match="it is not a file"):
         SnapshotFile("/dev/null", time.monotonic)
 

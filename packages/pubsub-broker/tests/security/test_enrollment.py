@@ -193,7 +193,7 @@ def test_an_enrolled_key_has_a_grant() -> None:
     assert not grants.permits(key(3), "A")
 
 
-def test_nothing_new_is_no_change() -> None:
+def test_an_unchanged_folder_is_not_a_change() -> None:
     grants = Grants()
     grants.update([ALICE], None, NOW)
 
@@ -248,7 +248,7 @@ def test_vouched_keys_are_those_that_may_subscribe(
     assert bool(vouched) is any(matches(each, name) for each in subscribe)
 
 
-def test_whose_key_it_is_is_said() -> None:
+def test_the_owner_of_a_key_is_named() -> None:
     grants = Grants()
     grants.update([ALICE, GONE], None, NOW)
 

@@ -116,7 +116,7 @@ def test_neither_name_nor_key_is_enrolled_twice(store: KeyStore) -> None:
     assert list(store.clients()) == ["alice"]
 
 
-def test_the_brokers_own_key_is_no_clients(store: KeyStore) -> None:
+def test_the_brokers_own_key_cannot_be_a_clients(store: KeyStore) -> None:
     with pytest.raises(ConfigError, match="this is the broker's own key"):
         store.enroll("alice", public=store.pair().public, now=NOW)
 
@@ -253,7 +253,7 @@ def test_a_list_of_clients_may_be_read(store: KeyStore) -> None:
     assert store.clients() == {}
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ConfigError, match="is a file"):

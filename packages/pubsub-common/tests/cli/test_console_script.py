@@ -188,7 +188,7 @@ def test_a_whole_number_is_read(value: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "--", "9" * 5000])
-def test_what_is_no_whole_number_is_named(text: str) -> None:
+def test_an_invalid_whole_number_is_named(text: str) -> None:
     with pytest.raises(ConfigError, match=r"-m: .* is not a whole number"):
         console_script.whole_number({"-m": text}, "-m")
 
@@ -205,7 +205,7 @@ def test_a_port_is_read(text: str, minimum: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "http"])
-def test_what_is_no_port_is_refused(text: str) -> None:
+def test_an_invalid_port_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--port"):
         console_script.port_number({"--port": text}, "--port")
 
@@ -216,7 +216,7 @@ def test_seconds_are_read(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "-inf", "1s"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--lease"):
         console_script.seconds({"--lease": text}, "--lease")
 
@@ -296,7 +296,7 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_reader_that_has_left_is_no_error() -> None:
+def test_a_reader_that_has_left_is_not_an_error() -> None:
     code = """
 import sys
 from pubsub_common.cli import console_script, option_texts

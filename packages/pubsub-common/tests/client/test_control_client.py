@@ -62,7 +62,7 @@ class FakeBroker:
         self.epoch = 99
 
     def receive(self, kind: type[_R]) -> _R:
-        """The next request of this kind; other ones are passed over."""
+        """The next request of this kind; other ones are skipped."""
         while True:
             self.peer, data = self.router.recv_multipart()
             request = messages.decode_request(data)
@@ -303,7 +303,7 @@ def test_an_answer_counts_even_if_the_client_was_stopped_meanwhile(
     assert client.wait_registered(WAIT_S, stopped=lambda: True).session == SESSION
 
 
-def test_the_reason_of_a_refusal_is_there_when_the_role_hears_of_it(
+def test_the_reason_of_a_refusal_is_there_when_the_role_is_notified(
     broker: FakeBroker, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
     reasons: list[object] = []

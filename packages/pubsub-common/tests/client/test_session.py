@@ -89,7 +89,7 @@ def joined(
 # Registering
 
 
-def test_a_new_client_registers_at_once_and_says_who_it_is() -> None:
+def test_a_new_client_registers_at_once_with_its_identity() -> None:
     client = ClientSession(IDENTITY, 10.0)
 
     assert client.next_deadline() == 10.0
@@ -240,7 +240,7 @@ def test_a_refusal_is_final(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", [messages.REVOKED, messages.NOT_ALLOWED])
-def test_who_was_accepted_and_is_sent_away_is_finished(code: str) -> None:
+def test_a_client_that_was_accepted_and_is_expelled_is_finished(code: str) -> None:
     client = ClientSession(IDENTITY, 0.0)
     client.receive(registered(due_register(client, 0.0)), 0.1)
 
@@ -250,7 +250,7 @@ def test_who_was_accepted_and_is_sent_away_is_finished(code: str) -> None:
     assert client.next_deadline() is None
 
 
-def test_who_is_told_to_come_later_does() -> None:
+def test_a_client_asked_to_come_later_does() -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)
 
@@ -264,7 +264,7 @@ def test_who_is_told_to_come_later_does() -> None:
     assert client.registered
 
 
-def test_an_error_about_another_request_is_no_refusal() -> None:
+def test_an_error_about_another_request_is_not_a_refusal() -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)
     error = Error(id=request.id + 1, code=messages.MALFORMED, detail="?")
@@ -454,7 +454,7 @@ def test_a_late_answer_of_before_does_not_undo_a_new_registration_for_good() -> 
     due_heartbeat(client, 1002.2)
 
 
-def test_a_broker_that_says_goodbye_is_asked_again_shortly() -> None:
+def test_a_broker_that_sends_farewell_is_asked_again_shortly() -> None:
     client = joined()
 
     assert client.receive(Farewell(epoch=EPOCH), 1.0) == [BrokerLost(farewell=True)]
@@ -466,7 +466,7 @@ def test_a_broker_that_says_goodbye_is_asked_again_shortly() -> None:
 # Pushes
 
 
-def test_a_push_tells_who_came_and_who_left() -> None:
+def test_a_push_names_publishers_that_joined_and_left() -> None:
     client = joined()
     left = [Departure(session=7)]
 
@@ -538,7 +538,7 @@ def test_a_publisher_that_leaves_tells_how_far_each_topic_went() -> None:
     )
 
 
-def test_whether_an_answer_is_on_its_way_is_known() -> None:
+def test_a_request_knows_whether_its_answer_is_pending() -> None:
     client = ClientSession(IDENTITY, 0.0)
     assert not client.registering
     due_register(client, 0.0)

@@ -1,4 +1,4 @@
-"""Lines about addresses that were turned away: each kind is logged, floods are not."""
+"""Log lines about rejected addresses: each kind is logged, floods are not."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ def audit(clock: Clock) -> AuditLog:
 def test_the_first_is_logged_at_once(
     audit: AuditLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    audit.warn("10.0.0.9", "key", "turned away")
+    audit.warn("10.0.0.9", "key", "rejected")
 
     assert caplog.record_tuples == [
-        ("test", logging.WARNING, "10.0.0.9: turned away"),
+        ("test", logging.WARNING, "10.0.0.9: rejected"),
     ]
 
 
 def test_repetitions_are_counted(
     audit: AuditLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for at, text in ((0.0, "turned away"), (1.0, "turned away"), (9.9, "another")):
+    for at, text in ((0.0, "rejected"), (1.0, "rejected"), (9.9, "another")):
         clock.now = at
         audit.warn("10.0.0.9", "key", text)
     clock.now = LOG_INTERVAL_S
-    audit.warn("10.0.0.9", "key", "turned away")
+    audit.warn("10.0.0.9", "key", "rejected")
 
     assert caplog.messages == [
-        "10.0.0.9: turned away",
-        "10.0.0.9: turned away (and 2 more times since the last such line)",
+        "10.0.0.9: rejected",
+        "10.0.0.9: rejected (and 2 more times since the last such line)",
     ]
 
 
 def test_other_addresses_and_other_kinds_are_logged(
     audit: AuditLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    audit.warn("10.0.0.9", "key", "turned away")
-    audit.warn("10.0.0.8", "key", "turned away")
+    audit.warn("10.0.0.9", "key", "rejected")
+    audit.warn("10.0.0.8", "key", "rejected")
     audit.warn("10.0.0.9", "topic", "disconnected")
 
     assert len(caplog.messages) == 3

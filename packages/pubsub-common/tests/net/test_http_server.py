@@ -157,7 +157,7 @@ def test_who_does_not_finish_asking_is_cut_off(
 
 
 @pytest.mark.parametrize("data", [b"\r\n\r\n", b"GET\r\n\r\n", b"\0\xff\r\n\r\n"])
-def test_nonsense_is_no_request(server: HttpServer, data: bytes) -> None:
+def test_nonsense_is_not_a_request(server: HttpServer, data: bytes) -> None:
     assert b"hello" not in say(server, data)
     assert ask(server)[0] == 200
 

@@ -192,7 +192,7 @@ def test_the_first_port_is_taken_when_it_is_free(
     assert found >= port
 
 
-def test_ports_in_use_are_passed_over(
+def test_ports_in_use_are_skipped(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
     taken = context.socket(zmq.XPUB)

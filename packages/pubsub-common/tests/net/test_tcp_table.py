@@ -47,7 +47,7 @@ def test_what_the_kernel_has_not_sent_is_summed_over_a_ports_connections() -> No
     assert unsent_bytes(1, TABLE) == 0
 
 
-def test_what_listens_and_what_is_broken_is_no_connection() -> None:
+def test_listening_and_broken_rows_are_not_connections() -> None:
     assert len(list(connections(TABLE))) == 5
     assert [row.remote for row in connections_of(0x15B4, TABLE)] == [
         f"{HERE}:C001",

@@ -56,7 +56,7 @@ def test_an_accepted_address_has_one_spelling(text: str) -> None:
         "0.0.0.0:5556",
     ],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_address(text)
 
@@ -91,7 +91,7 @@ def test_an_ipv4_address_is_a_host(host: str) -> None:
         "1.1.1." + "1" * 5000,
     ],
 )
-def test_what_is_no_ipv4_address_is_refused(host: str) -> None:
+def test_an_invalid_ipv4_address_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="not an IPv4 address"):
         validate_host(host)
 
@@ -129,7 +129,7 @@ def test_a_broker_has_an_address_or_a_name(
         "a." * 127 + "a",
     ],
 )
-def test_what_is_no_brokers_address_or_name_is_refused(text: str) -> None:
+def test_an_invalid_broker_address_or_name_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_broker_address(text)
 

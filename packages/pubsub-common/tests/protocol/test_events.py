@@ -136,7 +136,7 @@ def test_a_frame_that_was_cut_off_is_refused(length: int) -> None:
         pytest.param(b"A\0\x95" + b"\x91" * 100_000, id="deeply nested"),
     ],
 )
-def test_what_is_no_event_is_a_protocol_error(frame: bytes) -> None:
+def test_a_malformed_event_is_a_protocol_error(frame: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_event(frame)
 
@@ -247,12 +247,12 @@ def test_a_ready_answer_is_decoded_as_it_was_encoded(
 
 
 @given(TOPICS, SESSIONS)
-def test_a_ready_answer_is_no_event(topic: str, session: int) -> None:
+def test_a_ready_answer_is_not_an_event(topic: str, session: int) -> None:
     with pytest.raises(ProtocolError):
         decode_event(encode_ready_reply(topic, session, "p", 1, 2))
 
 
-def test_an_event_is_no_ready_answer() -> None:
+def test_an_event_is_not_a_ready_answer() -> None:
     assert decode_ready_reply(encode_event("A", "p", 1, 2, 3, b"")) is None
 
 

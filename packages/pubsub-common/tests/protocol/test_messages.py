@@ -179,7 +179,7 @@ def test_a_message_is_one_json_object_with_a_type(message: Request | Reply) -> N
 
 
 @given(REPLIES)
-def test_a_reply_is_no_request(reply: Reply) -> None:
+def test_a_reply_is_not_a_request(reply: Reply) -> None:
     with pytest.raises(ProtocolError):
         messages.decode_request(messages.encode(reply))
 

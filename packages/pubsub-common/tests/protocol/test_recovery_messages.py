@@ -122,7 +122,7 @@ def test_any_bytes_are_something_or_a_protocol_error(start: bytes, rest: bytes) 
         b"A\0",
     ],
 )
-def test_what_is_no_question_is_none(raw: bytes) -> None:
+def test_an_invalid_question_is_none(raw: bytes) -> None:
     assert parse_recovery_request(raw) is None
 
 

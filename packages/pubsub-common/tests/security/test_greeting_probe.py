@@ -25,7 +25,7 @@ from pubsub_common.security.keys import ClientKeys, configure_curve_server, new_
 
 WAIT_S = 30.0
 IDENTITY = Identity("subscriber", ("A",), "127.0.0.1", "realtime", "decentralized")
-HUNG_UP = HandshakeFailure(FailureReason.DISCONNECTED, retrying=True)
+DISCONNECTED = HandshakeFailure(FailureReason.DISCONNECTED, retrying=True)
 
 
 def greeting_of(mechanism: bytes, version: int = 3) -> bytes:
@@ -34,7 +34,7 @@ def greeting_of(mechanism: bytes, version: int = 3) -> bytes:
 
 
 class HangsUp:
-    """Hangs up on a libzmq before it has said its mechanism, as a libzmq does to which
+    """Disconnects a libzmq before it has sent its mechanism, as a libzmq does to which
     a greeting comes at once. libzmq begins with a signature of 10 bytes alone."""
 
     def __init__(self, mechanism: bytes) -> None:
@@ -90,7 +90,7 @@ def test_a_greeting_tells_whether_keys_are_wanted(
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_libzmq_tells_its_mechanism_who_waits_for_it(
+def test_libzmq_sends_its_mechanism_to_a_peer_that_waits_for_it(
     context: zmq.Context[zmq.Socket[bytes]], secure: bool
 ) -> None:
     router = context.socket(zmq.ROUTER)
@@ -130,10 +130,10 @@ def test_why_somebody_hangs_up_is_asked(
 ) -> None:
     where = hangs_up(mechanism).where
 
-    assert probe_reason(HUNG_UP, where, with_keys=with_keys).reason is why
+    assert probe_reason(DISCONNECTED, where, with_keys=with_keys).reason is why
 
-    turned_away = HandshakeFailure(FailureReason.KEY_REJECTED, retrying=False)
-    assert probe_reason(turned_away, where, with_keys=with_keys) == turned_away
+    rejected = HandshakeFailure(FailureReason.KEY_REJECTED, retrying=False)
+    assert probe_reason(rejected, where, with_keys=with_keys) == rejected
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def test_what_libzmq_does_not_try_again_is_certain() -> None:
 
 def test_a_server_that_hangs_up_once_may_have_ended() -> None:
     judge = HandshakeFailureDetector()
-    hung_up = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+    disconnected = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 
-    assert [judge.take(hung_up, 104) for _ in range(5)] == [
+    assert [judge.take(disconnected, 104) for _ in range(5)] == [
         None,
         None,
         HandshakeFailure(FailureReason.DISCONNECTED, retrying=True),
@@ -38,7 +38,7 @@ def test_a_server_that_hangs_up_once_may_have_ended() -> None:
         None,
     ]
     judge.take(int(zmq.EVENT_HANDSHAKE_SUCCEEDED), 0)
-    assert judge.take(hung_up, 104) is None
+    assert judge.take(disconnected, 104) is None
 
 
 @pytest.mark.parametrize("why", FailureReason)

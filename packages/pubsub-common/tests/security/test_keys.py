@@ -98,7 +98,7 @@ def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> Non
         ("x" * 70_000, "too large"),
     ],
 )
-def test_what_is_no_file_of_keys(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_key_file(tmp_path: Path, text: str, complaint: str) -> None:
     path = written(tmp_path / "alice.keys", text)
 
     with pytest.raises(ConfigError, match=complaint) as caught:

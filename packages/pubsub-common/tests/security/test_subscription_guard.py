@@ -146,7 +146,9 @@ def test_who_may_gets_events(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("subscription", [b"A\0", b"", b"B", b"\xff", b"A\0B\0"])
-def test_who_may_not_is_hung_up_on(bench: Bench, subscription: bytes) -> None:
+def test_a_subscriber_without_the_right_is_disconnected(
+    bench: Bench, subscription: bytes
+) -> None:
     rogue, honest = bench.connect("b"), bench.connect("a")
     honest.subscribe(b"A\0")
     assert bench.told(1) == [b"\1A\0"]
@@ -204,7 +206,7 @@ def test_nobody_ends_anothers_subscription(bench: Bench) -> None:
     assert honest.recv() == b"A\0event"
 
 
-def test_who_is_hung_up_on_is_judged_anew(
+def test_a_disconnected_subscriber_is_judged_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sub = bench.connect("a")

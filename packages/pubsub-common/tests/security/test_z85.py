@@ -29,5 +29,5 @@ def test_what_libzmq_writes_is_a_key(key: bytes) -> None:
         "#" * KEY_LENGTH,  # more than 4 bytes hold
     ],
 )
-def test_what_is_no_key(text: object) -> None:
+def test_an_invalid_key(text: object) -> None:
     assert not is_key(text)

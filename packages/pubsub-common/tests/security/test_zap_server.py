@@ -13,7 +13,7 @@ PUBLIC = z85.encode(KEY)
 REQUEST = [b"1.0", b"7", b"pubsub", b"10.0.0.9", b"", b"CURVE", KEY]
 
 
-def test_a_key_that_is_allowed_is_let_in_under_its_name() -> None:
+def test_an_allowed_key_is_admitted_under_its_name() -> None:
     asked: list[tuple[str, str]] = []
 
     def allows(key: str, address: str) -> bool:
@@ -24,7 +24,7 @@ def test_a_key_that_is_allowed_is_let_in_under_its_name() -> None:
     assert asked == [(PUBLIC.decode(), "10.0.0.9")]
 
 
-def test_a_key_that_is_not_allowed_is_turned_away() -> None:
+def test_a_key_that_is_not_allowed_is_rejected() -> None:
     reply = zap_reply(REQUEST, lambda _key, _address: False)
 
     assert reply[:3] == [b"1.0", b"7", b"400"]
@@ -36,7 +36,7 @@ def test_a_key_that_is_not_allowed_is_turned_away() -> None:
     st.binary(max_size=40),
     st.booleans(),
 )
-def test_anything_else_is_turned_away(place: int, other: bytes, short: bool) -> None:
+def test_anything_else_is_rejected(place: int, other: bytes, short: bool) -> None:
     request = list(REQUEST)
     if short:
         del request[place]

@@ -121,7 +121,7 @@ def test_a_short_run_gives_figures(way: str, brokered: bool) -> None:
     assert not found.missed
     assert (found.done is None) == (way == QUIET)
     if found.done is not None:
-        assert found.done.messages  # how soon it is hung up on depends on the machine
+        assert found.done.messages  # how soon it is disconnected depends on the machine
 
 
 def test_a_benchmark_of_floods_is_written(

@@ -74,7 +74,7 @@ def test_what_is_quiet_is_compared_with_nothing() -> None:
 
 
 @pytest.mark.parametrize("way", ["registrations", "malformed", "frames", "connects"])
-def test_the_flooder_speaks_so_that_libzmq_understands(way: str) -> None:
+def test_libzmq_understands_the_flood_client(way: str) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.linger = 0
         router.rcvtimeo = 30_000

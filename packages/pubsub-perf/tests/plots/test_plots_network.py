@@ -174,7 +174,7 @@ def test_pairs_without_events_are_hatched_and_short_ones_marked() -> None:
     assert "Hatched" not in texts(made(pair_heatmap_figure([full])))
 
 
-def test_one_pair_is_no_map() -> None:
+def test_one_pair_gives_no_map() -> None:
     assert pair_heatmap_figure([table((1, 1))]) is None
     assert pair_heatmap_figure([cell(log_normal(1e-3))]) is None
 

@@ -130,7 +130,7 @@ def test_names_are_sorted_by_the_numbers_in_them(page: Browser) -> None:
     assert single[::2] == [f"single-switch-{n}hosts" for n in (4, 10)]
 
 
-def test_what_is_no_number_is_sorted_to_the_end(page: Browser) -> None:
+def test_values_that_are_not_numbers_are_sorted_to_the_end(page: Browser) -> None:
     assert "n/a" in column(page, "p99")
     for _ in range(2):
         page.click(select("p99"))

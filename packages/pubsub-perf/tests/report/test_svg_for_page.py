@@ -126,7 +126,7 @@ def test_the_models_differ_without_colour() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "<svg>", "no svg"])
-def test_what_is_no_svg_is_refused(text: str) -> None:
+def test_an_invalid_svg_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no SVG"):
         for_page(text.encode())
 

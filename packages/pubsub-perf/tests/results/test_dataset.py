@@ -75,7 +75,7 @@ def test_the_header_may_be_missing_or_another(tmp_path: Path, first: str) -> Non
     assert data.latencies.tolist() == [0.0005, 0.0005]
 
 
-def test_a_broken_first_event_is_no_header(tmp_path: Path) -> None:
+def test_a_broken_first_event_is_not_a_header(tmp_path: Path) -> None:
     data = read_text(tmp_path, "10.0.0.2:5556,A,oops\n" + ROW)
     assert faults(data) == {"broken row": (1, 1)}
     assert data.header is None

@@ -137,7 +137,7 @@ def test_runs_of_different_networks_are_pointed_out(tmp_path: Path) -> None:
     assert any("its runs are of 2 different networks" in text for text in problems)
 
 
-def test_a_folder_of_sweeps_named_like_runs_is_no_cell(tmp_path: Path) -> None:
+def test_a_folder_of_sweeps_named_like_runs_is_not_a_cell(tmp_path: Path) -> None:
     for name in ("run-1", "run-2"):
         write_run(tmp_path / name / "data/centralized" / NETWORK)
     assert len(read_dataset(tmp_path).cells) == 2

@@ -177,7 +177,7 @@ def test_a_rate_sends_everything_in_order() -> None:
     assert sent == payloads
 
 
-def test_a_publisher_that_was_stopped_while_it_waited_for_room_is_no_error() -> None:
+def test_stopping_a_publisher_that_waits_for_room_is_not_an_error() -> None:
     recorded = Recorded("A")
 
     def stopped() -> None:

@@ -1,4 +1,4 @@
-"""Whom a publisher lets in."""
+"""The clients that a publisher admits."""
 
 from __future__ import annotations
 

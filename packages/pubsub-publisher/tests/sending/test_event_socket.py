@@ -147,7 +147,7 @@ def test_a_streak_is_gathered_and_keeps_numbers_and_stamps(bench: Bench) -> None
     assert [event.payload for event in events] == [b"%d" % n for n in range(1000)]
 
 
-def test_the_time_that_sending_takes_is_no_pause(
+def test_the_time_that_sending_takes_is_not_a_pause(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send = bench.event_socket._send

@@ -82,7 +82,7 @@ def test_without_a_history_the_answer_is_empty_at_once() -> None:
     [QUESTION._replace(publisher=8), QUESTION._replace(topic="C")],
     ids=["session", "topic"],
 )
-def test_a_question_to_another_publisher_is_passed_over(
+def test_a_question_to_another_publisher_is_ignored(
     question: RecoveryRequest,
 ) -> None:
     bench = Bench()
@@ -195,7 +195,7 @@ def test_a_listener_is_ready_with_as_many_topics_as_the_broker_expects() -> None
     assert bench.requests.ready_subscribers.subscribers == {8, 9}
 
 
-def test_what_is_no_subscription_is_counted_said_once_and_ends_none(
+def test_an_invalid_subscription_is_counted_logged_once_and_ends_none(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench()

@@ -68,7 +68,7 @@ def test_a_format_is_filled_in(text: str, line: str) -> None:
     )
 
 
-def test_a_payload_that_is_no_text_is_escaped_in_a_format() -> None:
+def test_a_payload_that_is_not_text_is_escaped_in_a_format() -> None:
     assert formats.template("{payload}", b"")(event(b"\xff\0{x}")) == b"\\xff\0{x}"
 
 
@@ -87,7 +87,7 @@ def test_a_field_that_there_is_not_is_named_with_those_that_there_are(
 
 
 @pytest.mark.parametrize("text", ["{", "}", "{topic", "{topic:d}", "{size:q}"])
-def test_what_is_no_format_is_said_in_one_line(text: str) -> None:
+def test_an_invalid_format_is_reported_in_one_line(text: str) -> None:
     with pytest.raises(ConfigError, match="is no format") as error:
         formats.template(text, b"\n")
 

@@ -101,14 +101,15 @@ def test_each_goes_at_once_to_a_terminal_or_when_asked_for(
     assert written.flushed[-3:] == [b"1", b"12", b"123"]
 
 
-def test_a_listener_hears_of_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_is_called_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout(monkeypatch)
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     assert run(
-        Script([b"1", b"2"], [b"3"]), on_event=lambda event: heard.append(event.payload)
+        Script([b"1", b"2"], [b"3"]),
+        on_event=lambda event: received.append(event.payload),
     )
-    assert heard == [b"1", b"2", b"3"]
+    assert received == [b"1", b"2", b"3"]
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.05])

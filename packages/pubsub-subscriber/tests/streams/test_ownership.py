@@ -32,7 +32,7 @@ def info(session: int, strength: int | None = None, *topics: str) -> PublisherIn
     return PublisherInfo(session=session, topics=names, strengths=strengths)
 
 
-def heard(streams: StreamTable, topic: str = "A", sessions: int = 10) -> list[int]:
+def owners(streams: StreamTable, topic: str = "A", sessions: int = 10) -> list[int]:
     """The sessions whose events would be delivered."""
     return [
         session
@@ -46,20 +46,20 @@ def test_without_strengths_all_are_received() -> None:
     streams.join(info(1))
     streams.join(info(2))
 
-    assert heard(streams) == list(range(10))
+    assert owners(streams) == list(range(10))
 
 
 def test_the_strongest_is_received_and_of_several_the_lowest_session() -> None:
     streams = StreamTable()
     streams.join(info(1))
     streams.join(info(4, 0))
-    assert heard(streams) == [4]
+    assert owners(streams) == [4]
 
     streams.join(info(3, 5))
-    assert heard(streams) == [3]
+    assert owners(streams) == [3]
 
     streams.join(info(2, 5))
-    assert heard(streams) == [2]
+    assert owners(streams) == [2]
 
 
 def test_topics_are_owned_one_by_one() -> None:
@@ -68,8 +68,8 @@ def test_topics_are_owned_one_by_one() -> None:
     streams.join(info(2, 2, "A", "B"))
     streams.join(info(3, None, "C"))
 
-    assert heard(streams, "A") == heard(streams, "B") == [2]
-    assert len(heard(streams, "C")) == 10
+    assert owners(streams, "A") == owners(streams, "B") == [2]
+    assert len(owners(streams, "C")) == 10
 
 
 def test_when_the_owner_dies_the_next_one_is_received() -> None:
@@ -79,7 +79,7 @@ def test_when_the_owner_dies_the_next_one_is_received() -> None:
 
     streams.leave(Departure(session=2), now=0.0)
 
-    assert heard(streams) == [1]
+    assert owners(streams) == [1]
 
 
 def test_when_the_owner_gives_up_a_topic_the_next_one_is_received() -> None:
@@ -89,8 +89,8 @@ def test_when_the_owner_gives_up_a_topic_the_next_one_is_received() -> None:
 
     streams.replace([info(1, 1, "A", "B"), info(2, 2, "B")], now=0.0)
 
-    assert heard(streams, "A") == [1]
-    assert heard(streams, "B") == [2]
+    assert owners(streams, "A") == [1]
+    assert owners(streams, "B") == [2]
 
 
 def test_an_owner_that_a_restarted_broker_does_not_know_yet_stays_the_owner() -> None:
@@ -99,10 +99,10 @@ def test_an_owner_that_a_restarted_broker_does_not_know_yet_stays_the_owner() ->
     streams.replace(both, now=0.0, restarted=True)
 
     streams.replace(both[:1], now=10.0, restarted=True)
-    assert heard(streams) == [2]
+    assert owners(streams) == [2]
     streams.replace(both, now=11.0)
     assert streams.finish_departed(now=10.0 + GRACE_S) == ([], [])
-    assert heard(streams) == [2]
+    assert owners(streams) == [2]
 
 
 def test_an_owner_that_does_not_come_back_to_a_restarted_broker_is_not_waited_for() -> (
@@ -115,11 +115,11 @@ def test_an_owner_that_does_not_come_back_to_a_restarted_broker_is_not_waited_fo
 
     due = streams.next_deadline()
     assert due == 10.0 + GRACE_S
-    # Its events still come, so its books stay open; but the topic is not its own.
+    # Its events still come, so its count is not closed; but the topic is not its own.
     streams.tracker(2, "A").observe(0)
     streams.finish_departed(now=due)
 
-    assert heard(streams) == [1]
+    assert owners(streams) == [1]
     gone, _ = streams.finish_departed(now=due + 2 * GRACE_S)
     assert [each.session for each in gone] == [2]
 
@@ -131,7 +131,7 @@ def test_a_publisher_missing_from_the_list_of_a_running_broker_has_left() -> Non
 
     streams.replace(both[:1], now=10.0)
 
-    assert heard(streams) == [1]
+    assert owners(streams) == [1]
 
 
 def test_an_owner_that_leaves_is_received_to_its_end() -> None:
@@ -141,11 +141,11 @@ def test_an_owner_that_leaves_is_received_to_its_end() -> None:
     receive_ready_reply(streams, 2, "A", 0)
 
     streams.leave(Departure(session=2, next_sequences={"A": 1}), now=0.0)
-    assert heard(streams) == [1, 2]
+    assert owners(streams) == [1, 2]
 
     streams.tracker(2, "A").observe(0)
     streams.finish_departed(now=0.0)
-    assert heard(streams) == [1]
+    assert owners(streams) == [1]
 
 
 def test_when_the_last_one_has_gone_nobody_owns_the_topic() -> None:
@@ -155,10 +155,10 @@ def test_when_the_last_one_has_gone_nobody_owns_the_topic() -> None:
     streams.finish_departed(now=2 * GRACE_S)
     streams.finish_departed(now=4 * GRACE_S)
 
-    assert len(heard(streams)) == 10
+    assert len(owners(streams)) == 10
 
 
-def test_what_is_passed_over_is_neither_received_nor_lost() -> None:
+def test_skipped_events_are_neither_received_nor_lost() -> None:
     streams = StreamTable()
     streams.join(info(1, 1))
     receive_ready_reply(streams, 1, "A", 0)
@@ -176,7 +176,7 @@ def test_what_is_passed_over_is_neither_received_nor_lost() -> None:
     assert (counts.received, counts.lost) == (4, 0)
 
 
-def test_a_publisher_that_is_passed_over_keeps_nobody_waiting_when_it_leaves() -> None:
+def test_a_skipped_publisher_delays_no_end_when_it_leaves() -> None:
     streams = StreamTable()
     streams.join(info(1, 1))
     streams.join(info(2, 2))
@@ -216,7 +216,7 @@ def test_at_any_time_the_owner_is_the_strongest_that_is_there(
             expected = [min(s for s, each in strong.items() if each == best)]
         else:
             expected = list(range(6))
-        assert heard(streams, sessions=6) == expected
+        assert owners(streams, sessions=6) == expected
 
 
 def test_what_was_published_while_a_publisher_was_given_up_is_lost() -> None:
@@ -253,7 +253,7 @@ class Recovering:
             ["A"], self.streams, lock, lambda: 0, self.gaps.append, self.recovery
         )
 
-    def hear(self, *frames: bytes) -> list[tuple[int, int]]:
+    def receive(self, *frames: bytes) -> list[tuple[int, int]]:
         """What of them is delivered: sessions and numbers."""
         items: list[Any] = []
         for frame in frames:
@@ -262,7 +262,7 @@ class Recovering:
         assert not self._fast_path.malformed_count
         return [(event.session, event.sequence) for event in items]
 
-    def settle(self, now: float) -> list[tuple[int, int]]:
+    def run_timers(self, now: float) -> list[tuple[int, int]]:
         """What is delivered when the time for it has come, as a subscriber does it."""
         items: list[Any] = []
         for tracker, end in self.streams.unfinished():
@@ -289,51 +289,49 @@ def event(session: int, number: int) -> bytes:
 def test_a_former_owner_with_missing_events_is_received_up_to_the_change() -> None:
     subscriber = Recovering()
     subscriber.streams.join(info(1, 1))
-    heard = subscriber.hear(*(event(1, number) for number in (0, 1, 4)))
-    assert heard == [(1, 0), (1, 1)]
+    delivered = subscriber.receive(*(event(1, number) for number in (0, 1, 4)))
+    assert delivered == [(1, 0), (1, 1)]
 
     subscriber.streams.join(info(2, 2))
     later = [event(1, 5), event(2, 0), event(1, 6), encode_position("A", "p", 1, 7)]
-    assert subscriber.hear(*later) == [(2, 0)]
+    assert subscriber.receive(*later) == [(2, 0)]
     answer = encode_recovery_reply(subscriber.question(), "p", 2, [0, 0], [b"", b""])
-    assert subscriber.hear(answer) == [(1, 2), (1, 3), (1, 4)]
-    assert subscriber.hear(event(1, 7), event(2, 1)) == [(2, 1)]
+    assert subscriber.receive(answer) == [(1, 2), (1, 3), (1, 4)]
+    assert subscriber.receive(event(1, 7), event(2, 1)) == [(2, 1)]
 
     assert not subscriber.recovery.has_gap((1, "A"))
     assert list(subscriber.streams.trackers) == [(2, "A")]
     subscriber.streams.leave(Departure(session=2), now=0.0)
-    assert subscriber.hear(event(1, 8)) == [(1, 8)]
+    assert subscriber.receive(event(1, 8)) == [(1, 8)]
     assert subscriber.gaps == []
     counts = subscriber.streams.counts()
     assert (counts.received, counts.lost, counts.duplicated) == (8, 0, 0)
 
 
-def test_what_is_passed_over_while_earlier_events_are_missing_is_not_asked_for() -> (
-    None
-):
+def test_events_skipped_while_earlier_ones_are_missing_are_not_requested() -> None:
     """Nor lost, when the owner leaves again before those have come."""
     subscriber = Recovering()
     streams = subscriber.streams
     streams.join(info(1, 1))
-    subscriber.hear(*(event(1, number) for number in (0, 1, 4)))
+    subscriber.receive(*(event(1, number) for number in (0, 1, 4)))
 
     streams.join(info(2, 2))
-    subscriber.hear(event(1, 5), event(2, 0), encode_position("A", "p", 1, 7))
+    subscriber.receive(event(1, 5), event(2, 0), encode_position("A", "p", 1, 7))
     streams.leave(Departure(session=2), now=0.0)
-    assert subscriber.hear(event(1, 7)) == []
+    assert subscriber.receive(event(1, 7)) == []
     streams.join(info(2, 2))
-    subscriber.hear(event(1, 8))
+    subscriber.receive(event(1, 8))
     streams.leave(Departure(session=2), now=0.0)
-    subscriber.hear(event(1, 10))  # 9 is missing, or was passed over: it is asked for
+    subscriber.receive(event(1, 10))  # 9 is missing, or was skipped: it is requested
 
     question = subscriber.question()
     assert (question.first, question.last) == (2, 3)
     answer = encode_recovery_reply(question, "p", 2, [0, 0], [b"", b""])
-    assert subscriber.hear(answer) == [(1, 2), (1, 3), (1, 4), (1, 7)]
+    assert subscriber.receive(answer) == [(1, 2), (1, 3), (1, 4), (1, 7)]
     question = subscriber.question()
     assert (question.first, question.last) == (9, 9)
     answer = encode_recovery_reply(question, "p", 9, [0], [b""])
-    assert subscriber.hear(answer) == [(1, 9), (1, 10)]
+    assert subscriber.receive(answer) == [(1, 9), (1, 10)]
     assert subscriber.gaps == []
     counts = streams.counts()
     assert (counts.received, counts.lost, counts.duplicated) == (9, 0, 0)
@@ -353,8 +351,8 @@ class OwnersMachine(RuleBasedStateMachine):
         self.published = dict.fromkeys(range(1, 4), 0)
         self.delivered: list[tuple[int, int]] = []
 
-    def hear(self, *frames: bytes) -> None:
-        self.delivered += self.subscriber.hear(*frames)
+    def receive(self, *frames: bytes) -> None:
+        self.delivered += self.subscriber.receive(*frames)
 
     @rule(session=sessions, strength=st.none() | st.integers(0, 2))
     def come(self, session: int, strength: int | None) -> None:
@@ -382,11 +380,11 @@ class OwnersMachine(RuleBasedStateMachine):
             number = self.published[session]
             self.published[session] += 1
             if arrives:
-                self.hear(event(session, number))
+                self.receive(event(session, number))
 
     @rule(session=sessions)
     def tell_position(self, session: int) -> None:
-        self.hear(encode_position("A", "p", session, self.published[session]))
+        self.receive(encode_position("A", "p", session, self.published[session]))
 
     @precondition(lambda self: self.subscriber.recovery.subscription_changes)
     @rule(buffered=st.integers(1, 20), comes=st.booleans())
@@ -404,14 +402,14 @@ class OwnersMachine(RuleBasedStateMachine):
             if ask.begins and comes:
                 count = max(0, question.last + 1 - first)
                 payloads = [b""] * count
-                self.hear(
+                self.receive(
                     encode_recovery_reply(question, "p", first, [0] * count, payloads)
                 )
 
     @rule(seconds=st.sampled_from([0.1, 1.0, GRACE_S, 20.0]))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
-        self.delivered += self.subscriber.settle(self.now)
+        self.delivered += self.subscriber.run_timers(self.now)
 
     @invariant()
     def each_stream_rises_and_what_is_lost_was_not_delivered(self) -> None:
@@ -434,7 +432,7 @@ class OwnersMachine(RuleBasedStateMachine):
         assert counts.lost == sum(gap.count for gap in self.subscriber.gaps)
 
     @invariant()
-    def only_streams_that_are_heard_are_among_those_of_the_receive_path(self) -> None:
+    def only_owned_streams_are_among_those_of_the_receive_path(self) -> None:
         streams = self.subscriber.streams
         strong = [each for each in self.there.values() if each is not None]
         for session, _ in streams.trackers:

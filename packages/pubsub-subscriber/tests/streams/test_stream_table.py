@@ -436,7 +436,7 @@ class AnyOrder(RuleBasedStateMachine):
         self, session: int, topic: str, again: bool, data: st.DataObject
     ) -> None:
         stream = self.of(session, topic)
-        if not stream.under_way or session in self.settled:
+        if not stream.under_way or session in self.finished:
             return
         sequence = data.draw(st.sampled_from(stream.under_way))
         if not again:
@@ -465,7 +465,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @precondition(lambda self: self.streams.next_deadline() is not None)
     @rule(wait=st.sampled_from([0.0, GRACE_S / 2, GRACE_S]))
-    def settle(self, wait: float) -> None:
+    def finish_departed(self, wait: float) -> None:
         self.now += wait
         gone, gaps = self.streams.finish_departed(self.now)
         assert {item.session for item in gone} <= self.gone
@@ -473,7 +473,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.note(gap)
 
     @property
-    def settled(self) -> set[int]:
+    def finished(self) -> set[int]:
         return self.gone - self.streams._leaving.keys()
 
     @invariant()

@@ -145,7 +145,7 @@ def test_many_runs_do_not_make_up_for_networks_that_differ() -> None:
     assert sum(shape not in (None, "linear") for shape in decided) <= 4
 
 
-def test_latency_that_falls_is_no_shape_of_growth() -> None:
+def test_latency_that_falls_has_no_shape_of_growth() -> None:
     found = result(cells(lambda n: 1e-3 + 1e-2 / n))
     assert found.shapes[0].name == "constant"
 
@@ -169,7 +169,7 @@ def test_models_kinds_and_loads_are_fitted_apart() -> None:
     assert len(series_of(drawn)) == 3
 
 
-def test_a_small_rise_is_no_growth() -> None:
+def test_a_small_rise_is_not_growth() -> None:
     hosts, centres = np.array([4.0, 48.0]), np.array([1.0, 1.01])
     fitted = shapes.fit_shape(shapes.LINEAR, hosts, centres)
     low, high = fitted.at(hosts)

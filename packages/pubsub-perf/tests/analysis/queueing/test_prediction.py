@@ -159,7 +159,7 @@ def test_without_an_interval_the_rate_is_counted() -> None:
 @pytest.mark.parametrize(
     "broken", [{}, {"events": 0, "deliveries": 0}, {"events": "x", "deliveries": 1}, []]
 )
-def test_a_cell_json_without_counts_is_no_load(broken: Any) -> None:
+def test_a_cell_json_without_counts_gives_no_load(broken: Any) -> None:
     about = meta(9) | {"broker": broken}
     assert broker_load("n", "k", 9, [about], [], [], counted=True) is None
     assert broker_load("n", "k", 9, [], [], [], counted=True) is None

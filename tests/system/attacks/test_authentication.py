@@ -1,4 +1,4 @@
-"""Who has no keys, wrong ones, or old ones does not get in anywhere."""
+"""A client without keys, or with wrong or old ones, is rejected at every port."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 import pytest
 import zmq
 from support.attack_tools import (
-    HUNG_UP,
-    LET_IN,
+    ADMITTED,
+    DISCONNECTED,
+    KEY_REJECTED,
     MISMATCH,
     NO_ANSWER,
-    TURNED_AWAY,
     MakeScene,
     Scene,
     Vault,
     now,
-    publish_and_hear,
+    publish_and_receive,
     register,
     stranger,
 )
@@ -42,40 +42,42 @@ def ports(scene: Scene, publisher: Publisher) -> list[tuple[int, str]]:
     return list(dict.fromkeys(found))
 
 
-def knock(
+def expect_rejection(
     scene: Scene, publisher: Publisher, pair: KeyPair | None, outcome: int
 ) -> None:
-    """At every port a client with these keys is not let in, and hears nothing of what
-    somebody else hears meanwhile."""
+    """At every port a client with these keys is rejected, and receives nothing of what
+    another client receives meanwhile."""
     bob = scene.receive("bob", "A")
-    knocking = []
+    wires = []
     for port, server in ports(scene, publisher):
         kind = zmq.DEALER if port == scene.port else zmq.SUB
         wire = scene.wire(kind, pair, None if pair is None else server)
         if kind == zmq.SUB:
             wire.socket.setsockopt(zmq.SUBSCRIBE, b"")
         wire.connect(port)
-        knocking.append(wire)
-    for wire in knocking:
+        wires.append(wire)
+    for wire in wires:
         wire.wait_for(outcome)
-    publish_and_hear(publisher, "A", bob, b"1", b"2")
-    for wire in knocking:
-        assert wire.saw(LET_IN) == 0
-        assert wire.heard() == []
+    publish_and_receive(publisher, "A", bob, b"1", b"2")
+    for wire in wires:
+        assert wire.saw(ADMITTED) == 0
+        assert wire.received() == []
 
 
-def test_without_keys_no_port_lets_anybody_in(make_scene: MakeScene) -> None:
+def test_a_client_without_keys_is_rejected_at_every_port(make_scene: MakeScene) -> None:
     scene = make_scene()
-    knock(scene, scene.publisher("alice", "A"), None, MISMATCH)
+    expect_rejection(scene, scene.publisher("alice", "A"), None, MISMATCH)
 
 
-def test_keys_that_are_enrolled_nowhere_open_no_port(make_scene: MakeScene) -> None:
+def test_keys_that_are_not_enrolled_are_rejected_at_every_port(
+    make_scene: MakeScene,
+) -> None:
     scene = make_scene()
     pair = stranger(scene.vault).pair
-    knock(scene, scene.publisher("alice", "A"), pair, TURNED_AWAY)
+    expect_rejection(scene, scene.publisher("alice", "A"), pair, KEY_REJECTED)
 
 
-def test_keys_of_another_broker_open_no_port(
+def test_keys_of_another_broker_are_rejected_at_every_port(
     make_scene: MakeScene, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     scene = make_scene()
@@ -87,15 +89,15 @@ def test_keys_of_another_broker_open_no_port(
     wire = scene.wire(zmq.DEALER, alien.pair, alien.broker)
     wire.connect(scene.port)
     wire.wait_for(NO_ANSWER, times=2)
-    assert wire.saw(LET_IN) == 0
+    assert wire.saw(ADMITTED) == 0
     # And with the right ones of these servers it is a stranger.
-    knock(scene, publisher, alien.pair, TURNED_AWAY)
+    expect_rejection(scene, publisher, alien.pair, KEY_REJECTED)
 
 
-def test_revoked_keys_open_no_port(make_scene: MakeScene) -> None:
+def test_revoked_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
     scene = make_scene()
     mallory = scene.vault.keys("mallory")
-    scene.talker(mallory).wait_for(LET_IN)
+    scene.talker(mallory).wait_for(ADMITTED)
     scene.vault.revoke("mallory")
     publisher = scene.publisher("alice", "A")
 
@@ -103,11 +105,11 @@ def test_revoked_keys_open_no_port(make_scene: MakeScene) -> None:
         """A running broker takes a moment to know."""
         wire = scene.wire(zmq.DEALER, mallory.pair, mallory.broker)
         wire.connect(scene.port)
-        wait_for(lambda: wire.saw(LET_IN) or wire.saw(TURNED_AWAY), "an outcome")
-        return bool(wire.saw(TURNED_AWAY))
+        wait_for(lambda: wire.saw(ADMITTED) or wire.saw(KEY_REJECTED), "an outcome")
+        return bool(wire.saw(KEY_REJECTED))
 
     wait_for(out, "the revocation")
-    # The publisher hears of it from the broker.
+    # The broker notifies the publisher.
     wait_for(
         lambda: (
             not publisher._authenticator
@@ -115,13 +117,13 @@ def test_revoked_keys_open_no_port(make_scene: MakeScene) -> None:
         ),
         "the publisher's knowledge",
     )
-    knock(scene, publisher, mallory.pair, TURNED_AWAY)
+    expect_rejection(scene, publisher, mallory.pair, KEY_REJECTED)
 
 
-def test_an_enrolment_that_has_expired_opens_no_port(make_scene: MakeScene) -> None:
+def test_expired_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
     scene = make_scene(before=lambda vault: vault.let_expire("mallory", -1))
     late = scene.vault.keys("mallory")
-    knock(scene, scene.publisher("alice", "A"), late.pair, TURNED_AWAY)
+    expect_rejection(scene, scene.publisher("alice", "A"), late.pair, KEY_REJECTED)
 
 
 def test_an_enrolment_that_expires_ends_connections(make_scene: MakeScene) -> None:
@@ -131,34 +133,34 @@ def test_an_enrolment_that_expires_ends_connections(make_scene: MakeScene) -> No
     at_the_control = scene.talker(brief)
     at_the_control.registered(register("subscriber", ["A"], "127.0.0.1"))
     at_the_data = scene.spy(brief.pair, *scene.data_port(publisher), A)
-    at_the_data.wait_for(LET_IN)
+    at_the_data.wait_for(ADMITTED)
 
     scene.vault.let_expire("mallory", 2)
 
-    at_the_control.wait_for(HUNG_UP)
-    at_the_data.wait_for(HUNG_UP)
+    at_the_control.wait_for(DISCONNECTED)
+    at_the_data.wait_for(DISCONNECTED)
     bob = scene.receive("bob", "A")
-    publish_and_hear(publisher, "A", bob, b"1")
-    assert at_the_data.heard() == []
+    publish_and_receive(publisher, "A", bob, b"1")
+    assert at_the_data.received() == []
 
 
-def test_who_was_enrolled_just_now_is_let_in(make_scene: MakeScene) -> None:
-    """No attack: but the door must not take a newcomer for a stranger."""
+def test_a_client_that_was_just_enrolled_is_admitted(make_scene: MakeScene) -> None:
+    """No attack: the authenticator must not reject a client that has just been enrolled."""
     scene = make_scene()
     scene.vault.store.enroll("newcomer", now=now())
     talker = scene.talker(scene.vault.keys("newcomer"))
     talker.registered(register("subscriber", ["A"], "127.0.0.1"))
-    assert talker.saw(TURNED_AWAY) == 0
+    assert talker.saw(KEY_REJECTED) == 0
 
 
-def test_other_mechanisms_than_curve_are_no_way_in(make_scene: MakeScene) -> None:
+def test_mechanisms_other_than_curve_are_rejected(make_scene: MakeScene) -> None:
     scene = make_scene()
     wire = scene.wire(zmq.DEALER, None, None)
     wire.socket.plain_username = b"bob"
     wire.socket.plain_password = b"secret"
     wire.connect(scene.port)
     wire.wait_for(MISMATCH)
-    assert wire.saw(LET_IN) == 0
+    assert wire.saw(ADMITTED) == 0
 
 
 def greeting(mechanism: bytes = b"CURVE") -> bytes:
@@ -221,10 +223,10 @@ def test_garbage_before_a_handshake_ends_only_its_own_connection(
             except ConnectionError:
                 continue
             assert ends(raw), f"port {port} goes on listening"
-    publish_and_hear(publisher, "A", bob, b"1")
+    publish_and_receive(publisher, "A", bob, b"1")
 
 
-def test_half_a_handshake_keeps_nobody_else_out(make_scene: MakeScene) -> None:
+def test_unfinished_handshakes_keep_no_other_client_out(make_scene: MakeScene) -> None:
     scene = make_scene()
     publisher = scene.publisher("alice", "A")
     begun = []
@@ -242,13 +244,13 @@ def test_half_a_handshake_keeps_nobody_else_out(make_scene: MakeScene) -> None:
                     begun.append(raw)
                     raw.sendall(said)
         bob = scene.receive("bob", "A")
-        publish_and_hear(publisher, "A", bob, b"1")
+        publish_and_receive(publisher, "A", bob, b"1")
     finally:
         for raw in begun:
             raw.close()
 
 
-def test_a_recorded_handshake_says_nothing_the_second_time(
+def test_a_replayed_handshake_has_no_effect(
     make_scene: MakeScene,
 ) -> None:
     """What a client said when it registered is sent again, byte by byte."""

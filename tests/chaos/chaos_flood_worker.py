@@ -1,6 +1,6 @@
 """Worker: connects and disconnects, or sends random bytes, to ports of a host.
 
-python chaos_storm.py '{"what": "connects" | "bytes", "host": ..., "ports": [...], ...}'
+python chaos_flood_worker.py '{"what": "connects" | "bytes", "host": ..., "ports": [...], ...}'
 
 It ends by itself, with 0, whatever the other side does.
 """

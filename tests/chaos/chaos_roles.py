@@ -20,7 +20,7 @@ from pubsub_common.protocol.messages import Model
 HISTORY: Final = 20_000
 
 
-class Cast:
+class Roles:
     """All of them. Leaving the ``with`` block kills what still runs."""
 
     def __init__(
