@@ -162,8 +162,8 @@ def _met(found: Document) -> str:
 
 
 def _cell(row: Document) -> str:
-    way = "brokered" if row["brokered"] else "direct"
-    return f"{way}, {row['payload_bytes']} B, {row['subscribers']} sub."
+    route = "brokered" if row["brokered"] else "direct"
+    return f"{route}, {row['payload_bytes']} B, {row['subscribers']} sub."
 
 
 def _value(value: float | None, metric: str) -> str:

@@ -33,7 +33,7 @@ Standing = Literal["ahead", "tie", "behind"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One cell: the medians of every system, and where ours (the better way of it) stands
+    """One cell: the medians of every system, and where ours (the better mode of it) stands
     against the best peer: ``lead`` is above 1 where ours is better."""
 
     measure: str
@@ -69,7 +69,7 @@ def run(console: Console, repetitions: int, seconds: float) -> dict[str, Any]:
     missing = {
         name: reasons
         for name in PEER_SYSTEMS
-        if (reasons := _reasons(name)) and len(reasons) == 2  # neither way
+        if (reasons := _reasons(name)) and len(reasons) == 2  # neither route
     }
     for name, reasons in missing.items():
         console.print(f"{name}: left out: {reasons[0]}", highlight=False)
@@ -102,19 +102,19 @@ def _reasons(name: str) -> list[str]:
 
 def run_rows(scenario: Scenario, repetitions: int, seconds: float) -> list[Row]:
     """Run one cell, all systems in turn; a row for each metric."""
-    ways: dict[str, tuple[str, Scenario]] = {OURS: (OURS, scenario)}
+    variants: dict[str, tuple[str, Scenario]] = {OURS: (OURS, scenario)}
     if scenario.kind == "throughput" and scenario.payload_bytes < _BATCH_BELOW:
-        ways[BATCHED] = (OURS, dataclasses.replace(scenario, batched=True))
-    ways[RAW] = (RAW, scenario)
+        variants[BATCHED] = (OURS, dataclasses.replace(scenario, batched=True))
+    variants[RAW] = (RAW, scenario)
     for name in PEER_SYSTEMS:
         if load(name).unavailable(brokered=scenario.brokered) is None:
-            ways[name] = (PEER_SYSTEMS[name].module, scenario)
-    figures: dict[str, list[Figures]] = {name: [] for name in ways}
-    order = list(ways)
+            variants[name] = (PEER_SYSTEMS[name].module, scenario)
+    figures: dict[str, list[Figures]] = {name: [] for name in variants}
+    order = list(variants)
     for repetition in range(repetitions):
         turn = repetition % len(order)
         for name in order[turn:] + order[:turn]:
-            system, own = ways[name]
+            system, own = variants[name]
             figures[name].append(run_scenario(system, own, seconds))
     metrics = ("rate",) if scenario.kind == "throughput" else ("p50_us", "p99_us")
     return [row_of(scenario, metric, figures) for metric in metrics]
@@ -161,7 +161,7 @@ def standing(lead: float) -> Standing:
 
 def line_of(row: Row) -> str:
     """One line for people."""
-    way = "brokered" if row.brokered else "direct"
+    route = "brokered" if row.brokered else "direct"
     digits = 0 if row.metric == "rate" else 1
     unit = {"rate": "events/s", "p50_us": "us p50", "p99_us": "us p99"}[row.metric]
     values = ", ".join(
@@ -171,6 +171,6 @@ def line_of(row: Row) -> str:
         f"{row.standing} ({row.lead:.2f} x {row.best_peer})" if row.lead else "no peer"
     )
     return (
-        f"{way}, {row.payload_bytes} B, {row.subscribers} subscribers, {unit}: "
+        f"{route}, {row.payload_bytes} B, {row.subscribers} subscribers, {unit}: "
         f"{verdict}: {values}"
     )

@@ -49,10 +49,10 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
                 if row["subscribers"] == count and row["brokered"] == brokered
             ]
             _panel(axes, chosen)
-            way = "through a broker" if brokered else "direct"
+            route = "through a broker" if brokered else "direct"
             plural = "" if count == 1 else "s"
             axes.set_title(
-                f"{way}, {count} subscriber{plural}", loc="left", fontsize=10
+                f"{route}, {count} subscriber{plural}", loc="left", fontsize=10
             )
     figure.suptitle(
         "Events per second of one subscriber (log scale)", x=0.01, ha="left"

@@ -210,7 +210,7 @@ def test_the_status_command_lists_the_clients(
     assert first.startswith("decentralized broker")
     assert first.endswith("; 0 publishers, 1 subscriber, 1 topic")
     assert second.startswith("events do not pass through this broker")
-    assert third.startswith(f"  subscriber {HOST}: A; heard ")
+    assert third.startswith(f"  subscriber {HOST}: A; last seen ")
     assert topics == ["topics: 1", "  A: 0 publishers, 1 subscriber"]
 
 

@@ -454,7 +454,7 @@ def test_an_invalid_start_time_is_one_line_and_exit_code_2(
     outcome = run(*run_options(broker), "--hold")
 
     assert outcome.code == 2
-    assert outcome.complaint == "--hold: 'now' is no time in nanoseconds"
+    assert outcome.complaint == "--hold: 'now' is not a time in nanoseconds"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

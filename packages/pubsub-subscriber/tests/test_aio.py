@@ -333,7 +333,7 @@ def test_it_is_ready_when_every_publisher_has_answered(
 ) -> None:
     async def main() -> None:
         async with new() as subscriber:
-            with pytest.raises(NotReady, match="1 answers are missing"):
+            with pytest.raises(NotReady, match="1 replies are missing"):
                 await subscriber.wait_until_ready(0.01)
             task = asyncio.create_task(subscriber.wait_until_ready())
             asked = await asyncio.to_thread(publisher.wait_for_ready)

@@ -181,7 +181,10 @@ def test_the_brokers_address_may_be_spelled_in_each_way(
         ("--count none", "--count: 'none' is not a whole number"),
         ("--json --raw", "--json and --raw exclude each other"),
         ("--format x --json", "--format and --json exclude each other"),
-        ("--format {colour}", "--format: {colour} is no field of an event; there are"),
+        (
+            "--format {colour}",
+            "--format: {colour} is not a field of an event; there are",
+        ),
         ("--timeout soon", "--timeout: 'soon' is not a number of seconds"),
         ("-f x.csv --raw", "--raw is for printing, so not with -f"),
         ("-f x.csv --timeout 3", "--timeout is for printing, so not with -f"),

@@ -649,7 +649,7 @@ def test_waiting_ends_when_every_publisher_has_answered_for_every_topic(
     asked = publisher.wait_for_ready(2)
     publisher.answer(*asked[0])
 
-    with pytest.raises(NotReady, match="1 answers are missing"):
+    with pytest.raises(NotReady, match="1 replies are missing"):
         subscriber.wait_until_ready(0.1)
     publisher.answer(*asked[1])
 
@@ -756,7 +756,7 @@ def test_a_flood_of_events_does_not_keep_the_wait_from_ending(
         subscriber.stop()
 
     assert ended(thread)
-    assert "answers are missing" in str(errors[0])
+    assert "replies are missing" in str(errors[0])
 
 
 def flood(
@@ -802,7 +802,7 @@ def test_after_another_broker_has_taken_over_everybody_must_answer_again(
 
     asked = new.wait_for_ready()
     wait_for(subscriber._streams.awaited_replies, "the broker's word")
-    with pytest.raises(NotReady, match="1 answers are missing"):
+    with pytest.raises(NotReady, match="1 replies are missing"):
         subscriber.wait_until_ready(0.05)
     new.answer(*asked[0])
     subscriber.wait_until_ready(WAIT_S)

@@ -46,7 +46,7 @@ def test_an_unknown_key(run: Run, tmp_path: Path, role: Sequence[str]) -> None:
     client = start_client(run, role, port, "--keys", path)
     assert client.wait() == 1
     assert client.complaint == (
-        f"the broker at 127.0.0.1:{port} does not let in the keys of {path}: they are "
+        f"the broker at 127.0.0.1:{port} rejects the keys of {path}: they are "
         "not enrolled there, or were revoked or have expired (pubsub-broker list tells, "
         "enroll makes new ones)"
     )
@@ -59,7 +59,7 @@ def test_revoked_keys(run: Run, tmp_path: Path, role: Sequence[str]) -> None:
     broker, port = start_broker(run, "--secure", vault.folder)
     client = start_client(run, role, port, "--keys", vault.path("bob"))
     assert client.wait() == 1
-    assert f"does not let in the keys of {vault.path('bob')}: " in client.complaint
+    assert f"rejects the keys of {vault.path('bob')}: " in client.complaint
     broker.says("127.0.0.1: rejected bob, revoked")
 
 
@@ -90,7 +90,7 @@ def test_no_keys_for_a_secure_broker(
     client = start_client(run, role, port)
     assert client.wait() == 1
     assert client.complaint == (
-        f"the broker at 127.0.0.1:{port} wants keys: give this program its file with "
+        f"the broker at 127.0.0.1:{port} requires keys: give this program its file with "
         "--keys FILE or PUBSUB_KEYS (in Python: keys=FILE)"
     )
 

@@ -300,7 +300,7 @@ def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
     for words in (("--port", 0), ("enroll", "eve"), ("revoke", "bob")):
         program = call("pubsub-broker", *words, "--secure", vault.folder)
         assert complaint_of(program, secret) == (
-            f"others may write in {vault.folder}, and so let themselves in: "
+            f"others may write in {vault.folder}, and so enroll themselves: "
             f"chmod go-w {vault.folder}"
         )
 

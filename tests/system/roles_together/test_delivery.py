@@ -68,7 +68,7 @@ def test_a_subscriber_is_not_ready_before_a_known_publisher_has_answered(
     publisher = new_publisher(port, "A")
     with publisher._event_socket.lock:  # so it cannot answer
         subscriber = new_subscriber(port, "A")
-        with pytest.raises(NotReady, match="1 answers are missing"):
+        with pytest.raises(NotReady, match="1 replies are missing"):
             subscriber.wait_until_ready(0.2)
 
     subscriber.wait_until_ready(WAIT_S)

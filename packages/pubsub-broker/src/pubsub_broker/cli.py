@@ -63,7 +63,7 @@ Options:
                                   [default: {defaults.MAX_TOPICS_PER_CLIENT}]
   --state FILE                    keep the clients in FILE; after a restart the status
                                   shows who is expected back
-  --secure DIR                    let in only clients with keys that are enrolled in the
+  --secure DIR                    admit only clients with keys enrolled in the
                                   folder DIR (see keygen); all traffic is encrypted
   --http ADDRESS                  serve a page that shows what goes on: PORT, for this
                                   host only, or HOST:PORT
@@ -142,8 +142,8 @@ def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:
     for where in (endpoints.http, endpoints.metrics):
         if options["--secure"] and where is not None and not is_loopback(where.host):
             raise ConfigError(
-                f"{where.host}:{where.port} would tell over plain HTTP what --secure "
-                "hides: name a port only, for this host, and put a proxy with TLS before it"
+                f"{where.host}:{where.port} would serve over plain HTTP what --secure "
+                "protects: give a port only, for this host, and put a TLS proxy in front"
             )
     return endpoints
 
@@ -219,4 +219,4 @@ def unexpected(error: Exception) -> PubSubError:
     for frame in traceback.extract_tb(error.__traceback__)[-1:]:
         where = f" ({Path(frame.filename).name}:{frame.lineno})"
     said = " ".join(f"{type(error).__name__}: {error}".split())
-    return PubSubError(f"internal error{where}, -v tells more: {said}")
+    return PubSubError(f"internal error{where}, use -v for details: {said}")

@@ -128,9 +128,9 @@ def test_at_80_columns_only_topics_are_cut() -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
     table = [cells(line) for line in text.splitlines()]
     assert ["topic", "pubs", "subs", "events/s", "lost", "lost now"] in table
-    assert ["publisher", "topics", "heard", "lost"] in table
-    assert ["subscriber", *["topics", "heard", "lost", "p50", "p99", "max"]] in table
-    assert ["expected back", "role", "topics", "heard", "lost"] in table
+    assert ["publisher", "topics", "seen", "lost"] in table
+    assert ["subscriber", *["topics", "seen", "lost", "p50", "p99", "max"]] in table
+    assert ["expected back", "role", "topics", "seen", "lost"] in table
     of_topic = [line for line in table if line[0].startswith("a/topic/of/some/len")]
     assert of_topic[0][1:] == ["1", "1", "123,456.7", "1234567", "+1234567"]
     ours = [line for line in table if line[0] == "192.168.100.200"]

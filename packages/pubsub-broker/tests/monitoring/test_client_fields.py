@@ -85,7 +85,7 @@ SHOWN = {
     "topics": Places(
         "walked/topic", "walked/topic, other/topic", 'topic="walked/topic"'
     ),
-    "idle_s": Places("heard 2.5 s ago", "2.5 s"),
+    "idle_s": Places("last seen 2.5 s ago", "2.5 s"),
     "lost": Places("lost 4711 of walked/topic", "4711", "} 4711.0"),
     "rates": Places("50.0 events/s", "50.0", "second{topic="),
     "latency": Places("latency p50 1.23 ms", "45.6 ms", 'quantile="1",'),

@@ -47,8 +47,8 @@ def test_each_client_has_a_line_with_what_it_lost() -> None:
         "centralized broker, up for 61 s; 1 publisher, 1 subscriber, 2 topics",
         "1000 messages forwarded, 16.3 a second since its start (all topics together); "
         "3 requests refused",
-        "  publisher 10.0.0.1:5556: A, B; heard 0.5 s ago",
-        "  subscriber 10.0.0.2: A, B; heard 1.0 s ago; lost 12 of A, 1 of B",
+        "  publisher 10.0.0.1:5556: A, B; last seen 0.5 s ago",
+        "  subscriber 10.0.0.2: A, B; last seen 1.0 s ago; lost 12 of A, 1 of B",
         "topics: 2",
         "  A: 1 publisher, 1 subscriber; 12 lost",
         "  B: 1 publisher, 1 subscriber; 1 lost",
@@ -89,8 +89,8 @@ def test_rates_and_latencies_are_told() -> None:
     )
 
     assert render(status).splitlines()[2:6] == [
-        "  publisher 10.0.0.1:5556: A, B; heard 0.5 s ago",
-        "  subscriber 10.0.0.2: A; heard 1.0 s ago; lost 12 of A; "
+        "  publisher 10.0.0.1:5556: A, B; last seen 0.5 s ago",
+        "  subscriber 10.0.0.2: A; last seen 1.0 s ago; lost 12 of A; "
         "latency p50 64.2 us, p99 1.31 ms, max 9 ms of 2469 events",
         "topics: 2",
         "  A: 1 publisher, 1 subscriber; 1,234.6 events/s; 12 lost",
@@ -126,7 +126,7 @@ def test_what_would_control_a_terminal_is_replaced() -> None:
     text = render(status)
 
     assert "\x1b" not in text
-    assert "publisher a: ?[2J; heard" in text
+    assert "publisher a: ?[2J; last seen" in text
 
 
 def test_losses_are_a_line_for_each_topic() -> None:

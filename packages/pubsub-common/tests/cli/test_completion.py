@@ -184,5 +184,5 @@ def test_a_shell_that_is_not_known_is_one_line_and_exit_code_2(
 
     assert end.value.code == console_script.EXIT_USAGE
     assert capsys.readouterr().err == (
-        f"{PROGRAM}: --completion: 'tcsh' is none of bash, zsh, fish\n"
+        f"{PROGRAM}: --completion: 'tcsh' is not one of bash, zsh, fish\n"
     )

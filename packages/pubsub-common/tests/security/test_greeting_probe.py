@@ -138,7 +138,7 @@ def test_why_somebody_hangs_up_is_asked(
 
 @pytest.mark.parametrize(
     ("mechanism", "with_keys", "said"),
-    [(b"CURVE", False, "wants keys: "), (b"NULL", True, "is not secure, and ")],
+    [(b"CURVE", False, "requires keys: "), (b"NULL", True, "is not secure, and ")],
 )
 def test_a_client_gives_the_reason_and_no_guess_before_it(
     hangs_up: Callable[[bytes], HangsUp],

@@ -45,7 +45,7 @@ Options:
 {option_texts.TOPIC_OPTION}
 {option_texts.BROKER_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
-  --secure DIR                    broker: let in only clients with keys that are enrolled
+  --secure DIR                    broker: admit only clients with keys enrolled
                                   in the folder DIR (see pubsub-broker keygen)
   -i, --indefinite                go on until stopped
   -m N, --max-event-count N       stop after N events; without it, publishers and
@@ -54,8 +54,8 @@ Options:
                                   -i; with COUNT > 1 to FILE numbered from 0
   -s SECONDS, --sleep SECONDS     publisher: time between two events
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
-  --bind-port PORT                publisher: port to publish from (also -bp); one in
-                                  use is passed over
+  --bind-port PORT                publisher: port to publish from (also -bp); a
+                                  port in use is skipped
                                   [default: {defaults.PUBLISHER_PORT}]
   --bind ADDRESS                  broker: IP address to serve; without it that of the
                                   Mininet host, else {defaults.LOOPBACK}

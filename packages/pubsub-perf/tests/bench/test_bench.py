@@ -120,7 +120,7 @@ def test_a_check_against_something_else_is_one_line(
         file = tmp_path / "x.json"
         file.write_text(text)
         assert cli.main(["bench", f"--check={file}"]) == 2
-        assert "is no result of bench --out" in capsys.readouterr().err
+        assert "is not a result of bench --out" in capsys.readouterr().err
 
 
 def test_secure_runs_are_compared_with_the_same_plain_ones() -> None:

@@ -111,15 +111,15 @@ def test_the_command_writes_what_it_found_and_checks_it(
 
 
 @pytest.mark.parametrize("brokered", [False, True])
-@pytest.mark.parametrize("way", [QUIET, "registrations"])
-def test_a_short_run_gives_figures(way: str, brokered: bool) -> None:
-    found = run_one(way, brokered, LOAD_S)
+@pytest.mark.parametrize("kind", [QUIET, "registrations"])
+def test_a_short_run_gives_figures(kind: str, brokered: bool) -> None:
+    found = run_one(kind, brokered, LOAD_S)
 
     assert found.figures.received == round(1000 * LOAD_S)
     assert found.figures.p50_us is not None
     assert found.newcomers_ms
     assert not found.missed
-    assert (found.done is None) == (way == QUIET)
+    assert (found.done is None) == (kind == QUIET)
     if found.done is not None:
         assert found.done.messages  # how soon it is disconnected depends on the machine
 
@@ -129,12 +129,12 @@ def test_a_benchmark_of_floods_is_written(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(flood, "WAYS", ("busy",))
+    monkeypatch.setattr(flood, "KINDS", ("busy",))
     out = tmp_path / "flood.json"
 
     words = ["--flood", "--repetitions=1", f"--seconds={LOAD_S}", f"--out={out}"]
     assert cli.main(["bench", *words]) == 0
 
     written = json.loads(out.read_text())
-    assert [item["way"] for item in written["flood"]] == ["quiet", "busy"] * 2
+    assert [item["kind"] for item in written["flood"]] == ["quiet", "busy"] * 2
     assert len(capsys.readouterr().out.splitlines()) == 4

@@ -73,22 +73,22 @@ def test_what_is_quiet_is_compared_with_nothing() -> None:
     assert "times" not in line_of(found)
 
 
-@pytest.mark.parametrize("way", ["registrations", "malformed", "frames", "connects"])
-def test_libzmq_understands_the_flood_client(way: str) -> None:
+@pytest.mark.parametrize("kind", ["registrations", "malformed", "frames", "connects"])
+def test_libzmq_understands_the_flood_client(kind: str) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.linger = 0
         router.rcvtimeo = 30_000
         port = router.bind_to_random_port("tcp://127.0.0.1")
-        it = FloodClient(port, 0.5 if way == "connects" else 60.0)
-        thread = threading.Thread(target=it.flood, args=(way,))
+        it = FloodClient(port, 0.5 if kind == "connects" else 60.0)
+        thread = threading.Thread(target=it.flood, args=(kind,))
         thread.start()
         try:
-            if way != "connects":
+            if kind != "connects":
                 _peer, frame = router.recv_multipart(copy=False)
                 assert frame.get("Peer-Address") == flood_client.ADDRESS
-                if way == "registrations":
+                if kind == "registrations":
                     assert isinstance(messages.decode_request(frame.bytes), Register)
-                elif way == "frames":
+                elif kind == "frames":
                     assert len(frame) == 4 * 1024 * 1024
         finally:
             it._end = min(it._end, time.monotonic() + 0.5)

@@ -22,7 +22,7 @@ PERCENT = st.floats(0, 100)
     ("load", "verdict", "said"),
     [
         (MachineLoad(5.0, 10.0, 20.0), "ok", None),
-        (MachineLoad(None, None, None), None, "the kernel tells neither"),
+        (MachineLoad(None, None, None), None, "the kernel reports neither"),
         (MachineLoad(None, 10.0, None), "ok", None),
         (MachineLoad(25.0, 10.0, 20.0), "strained", "lacked a processor 25 %"),
         (MachineLoad(5.0, 70.0, 20.0), "strained", "70 % busy"),

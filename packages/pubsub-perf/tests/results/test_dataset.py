@@ -284,7 +284,9 @@ def test_cells_of_a_network_are_neighbours(sweep: Path) -> None:
 def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing to plot: .*/gone does not exist$"):
         read_dataset(tmp_path / "gone")
-    with pytest.raises(ConfigError, match=r"nothing to plot: .*/a\.csv is no folder$"):
+    with pytest.raises(
+        ConfigError, match=r"nothing to plot: .*/a\.csv is not a folder$"
+    ):
         read_dataset(write(tmp_path / "a.csv", ROW))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"nothing to plot: no latency files \(CSV\)"):

@@ -43,8 +43,8 @@ Options:
 {option_texts.RUN_OPTIONS}
   -s SECONDS, --sleep SECONDS     time between events; 0: as fast as possible
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
-  --bind-port PORT                port to publish from (also -bp); one in use is
-                                  passed over; 0 takes any free one
+  --bind-port PORT                port to publish from (also -bp); a port in
+                                  use is skipped; 0 takes any free one
                                   [default: {defaults.PUBLISHER_PORT}]
 {option_texts.ADDRESS_OPTION}
   --wait-for N                    publish only when N subscribers are ready
@@ -182,4 +182,4 @@ def _held_start_ns(publisher: Publisher) -> int | None:
     try:
         return int(line)
     except ValueError:
-        raise ConfigError(f"--hold: {line!r} is no time in nanoseconds") from None
+        raise ConfigError(f"--hold: {line!r} is not a time in nanoseconds") from None

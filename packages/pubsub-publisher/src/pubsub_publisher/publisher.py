@@ -98,7 +98,7 @@ class Publisher:
 
         ``sleep_period`` is in seconds; 0 publishes as fast as possible.
 
-        ``bind_port`` is the first port to try; one in use is passed over. 0 takes any free
+        ``bind_port`` is the first port to try; a port in use is skipped. 0 takes any free
         port. `bind_port` and `address` say which it is after `configure`.
         ``address`` is this host's IP address, found by itself when left out.
         ``overflow`` says what happens to events for a connection whose queue of

@@ -41,7 +41,7 @@ Options:
                                   {{received_ns}} {{latency_us}} {{size}} in it, and \\n
                                   \\t \\0 \\\\
   --json                          print each event as an object of JSON; a payload that
-                                  is no UTF-8 as "payload_base64"
+                                  is not UTF-8 as "payload_base64"
   --raw                           print payloads as they are
   -0, --null                      end each in a zero byte instead of a new line
   --flush                         let each event go at once, also when more are waiting

@@ -66,7 +66,7 @@ from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
 
 _log = logging.getLogger(__name__)
 
-# How often the ready handshake is repeated while answers are missing.
+# How often the ready handshake is repeated while replies are missing.
 _REPEAT_S: Final = 1.0
 
 Start = Literal["now", "history"]
@@ -441,7 +441,7 @@ class Subscriber:
                 return
             now = time.monotonic()
             if self._receiver.stopping or (deadline is not None and now >= deadline):
-                raise NotReady(f"{self._streams.awaited_replies()} answers are missing")
+                raise NotReady(f"{self._streams.awaited_replies()} replies are missing")
             if now >= repeat_at:
                 repeat_at = now + _REPEAT_S
                 for sub_socket in self._sockets.open:

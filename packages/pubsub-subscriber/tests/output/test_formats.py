@@ -88,7 +88,7 @@ def test_a_field_that_there_is_not_is_named_with_those_that_there_are(
 
 @pytest.mark.parametrize("text", ["{", "}", "{topic", "{topic:d}", "{size:q}"])
 def test_an_invalid_format_is_reported_in_one_line(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no format") as error:
+    with pytest.raises(ConfigError, match="is not a format") as error:
         formats.template(text, b"\n")
 
     assert "\n" not in str(error.value)

@@ -26,11 +26,11 @@ _described: Final = attrgetter(*_DESCRIPTION)
 
 @dataclasses.dataclass(slots=True)
 class ClientMetrics:
-    """What one client has told. ``heard_at`` is when it last registered or sent a
+    """What one client has reported. ``last_seen_at`` is when it last registered or sent a
     heartbeat, ``clock_offset`` what it knows of its clock. ``lost`` and ``latency`` are a
     subscriber's, ``publish_rates`` a publisher's."""
 
-    heard_at: float
+    last_seen_at: float
     clock_offset: ClockOffset | None = None
     lost: dict[str, int] = dataclasses.field(default_factory=dict)  # never changed
     publish_rates: PublishRates | None = None
@@ -71,7 +71,7 @@ class MetricsTable:
         """A client sent a heartbeat; returns the losses in it that are due to be
         reported."""
         metrics = self._by_session[client.session]
-        metrics.heard_at = now
+        metrics.last_seen_at = now
         metrics.clock_offset = heartbeat.clock
         metrics.latency = heartbeat.latency
         if metrics.publish_rates is not None and heartbeat.published is not None:
@@ -95,7 +95,7 @@ class MetricsTable:
         rates = metrics.publish_rates
         return ClientStatus(
             **description,
-            idle_s=now - metrics.heard_at,
+            idle_s=now - metrics.last_seen_at,
             lost=metrics.lost,
             rates=None if rates is None else rates.rates(),
             latency=metrics.latency,

@@ -81,14 +81,14 @@ def metrics_of(status: Status) -> list[Metric]:
         Metric(
             "lost_events",
             "counter",
-            "Events that subscribers who are there have lost; the largest "
+            "Events that registered subscribers have lost; the largest "
             f"{MAX_LOSSES} pairs.",
             losses,
         ),
         Metric(
             "topic_events_per_second",
             "gauge",
-            "Events that publishers have published of late; the highest "
+            "Events a second that publishers published recently; the highest "
             f"{MAX_TOPICS} topics.",
             rates,
         ),
@@ -106,16 +106,16 @@ def metrics_of(status: Status) -> list[Metric]:
             "Events a second of all other topics.",
             other_rates,
         ),
-        _gauge("topics", "Topics of clients that are there.", len(topics)),
+        _gauge("topics", "Topics of registered clients.", len(topics)),
         _gauge(
             "expected_clients",
-            "Clients of an earlier run that have not come back.",
+            "Clients of an earlier run that have not reconnected.",
             len(status.expected),
         ),
         _gauge("uptime_seconds", "Time since the broker's start.", status.uptime_s),
         _gauge("epoch", "A number that changes with every start.", status.epoch),
         _counter("forwarded_messages", "Messages from publishers.", status.forwarded),
-        _counter("rejected_requests", "Control messages refused.", status.rejected),
+        _counter("rejected_requests", "Control messages rejected.", status.rejected),
     ]
 
 

@@ -71,7 +71,7 @@ def _clients(
     if roles:
         table.add_column("role", no_wrap=True)
     table.add_column("topics", ratio=1)
-    headings = ("heard", "lost", *(("p50", "p99", "max") if latency else ()))
+    headings = ("seen", "lost", *(("p50", "p99", "max") if latency else ()))
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     # Subscribers that lose events come first, since a screen is short.

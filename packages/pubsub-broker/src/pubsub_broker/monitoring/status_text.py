@@ -22,7 +22,7 @@ def render(status: Status, rate: float | None = None) -> str:
     """
     topics = topics_of(status)
     lines = [headline(status, len(topics)), traffic(status, rate)]
-    lines += [_line(client, "heard") for client in in_order(status.clients)]
+    lines += [_line(client, "last seen") for client in in_order(status.clients)]
     if topics:
         lines.append(f"topics: {len(topics)}")
         lines += [f"  {_topic(topic)}" for topic in topics]

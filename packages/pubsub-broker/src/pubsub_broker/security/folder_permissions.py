@@ -35,13 +35,13 @@ def check_folder(folder: Path) -> None:
     if found.st_mode & _CHANGE:
         # Also where it is sticky, as one file more can be a policy.
         raise ConfigError(
-            f"others may write in {folder}, and so let themselves in: "
+            f"others may write in {folder}, and so enroll themselves: "
             f"chmod go-w {quote(str(folder))}"
         )
     user = os.geteuid()
     if found.st_uid not in (_ROOT, user) and user != _ROOT:
         raise ConfigError(
-            f"{folder} belongs to another user, who can let anybody in: "
+            f"{folder} belongs to another user, who can enroll any client: "
             f"sudo chown -R {user} {quote(str(folder))}"
         )
     if above:

@@ -37,7 +37,7 @@ def script(program: str, doc: str, shell: str) -> str:
         "fish": _fish,
     }
     if shell not in makers:
-        raise ConfigError(f"--completion: {shell!r} is none of {', '.join(makers)}")
+        raise ConfigError(f"--completion: {shell!r} is not one of {', '.join(makers)}")
     return makers[shell](program, option_lines(doc), commands(doc))
 
 

@@ -104,7 +104,7 @@ class ClientSession:
         self._register_id: int | None = None
         self._registering = False  # and the answer has not come
         self._deadline = now
-        self._heard_at = now
+        self._last_reply_at = now
         self._registered = False
         self._finished = False
         self._unsent = False
@@ -142,7 +142,7 @@ class ClientSession:
             return None, []
         self._unsent = False
         events: list[SessionUpdate] = []
-        if self._registered and now - self._heard_at > self.lease_s:
+        if self._registered and now - self._last_reply_at > self.lease_s:
             self._registered = False
             events.append(BrokerLost(farewell=False))
         if not self._registered:
@@ -197,7 +197,7 @@ class ClientSession:
         """What a broker's message means for this client."""
         if self._finished:
             return []
-        self._heard_at = now
+        self._last_reply_at = now
         match reply:
             case Registered():
                 return self._on_registered(reply, now)

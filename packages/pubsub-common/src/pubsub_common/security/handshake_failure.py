@@ -31,7 +31,7 @@ _CERTAIN_AFTER: Final = 3
 class FailureReason(enum.Enum):
     """Why a handshake failed."""
 
-    KEY_REJECTED = "the other side does not admit this key"
+    KEY_REJECTED = "the other side rejects this key"
     SECURITY_MISMATCH = "one side uses keys and the other does not"
     WRONG_SERVER_KEY = "the other side has another key than was expected"
     DISCONNECTED = "the other side closed the connection"
@@ -69,13 +69,13 @@ def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
     file ``keys``, or without any."""
     if failure.reason is FailureReason.KEY_REJECTED:
         return (
-            f"the broker at {where} does not let in the keys of {keys}: they are not "
+            f"the broker at {where} rejects the keys of {keys}: they are not "
             "enrolled there, or were revoked or have expired "
             "(pubsub-broker list tells, enroll makes new ones)"
         )
     if failure.reason is FailureReason.SECURITY_MISMATCH and keys is None:
         return (
-            f"the broker at {where} wants keys: give this program its file with --keys "
+            f"the broker at {where} requires keys: give this program its file with --keys "
             "FILE or PUBSUB_KEYS (in Python: keys=FILE)"
         )
     if failure.reason is FailureReason.SECURITY_MISMATCH:
@@ -90,12 +90,12 @@ def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
         )
     if keys is None:
         return (
-            f"{where} closes the connection: a broker that wants keys (--keys FILE), or no broker "
-            "at all"
+            f"{where} closes the connection: a broker that requires keys (--keys FILE), "
+            "or not a broker"
         )
     return (
         f"{where} closes the connection: the broker there has another key than the one in {keys}, "
-        "or it is no broker at all"
+        "or it is not a broker"
     )
 
 

@@ -126,7 +126,7 @@ def read_secret(
                 raise ConfigError(f"{path} is {what}")
             if mode & (_WRITABLE_BY_OTHERS if public else _ACCESSIBLE_BY_OTHERS):
                 why = (
-                    "says who is let in, and others may change it"
+                    "lists the enrolled clients, and others may change it"
                     if public
                     else "holds secrets, and others may read or change it"
                 )

@@ -26,7 +26,7 @@ def zap_reply(request: Sequence[bytes], allows: Allows) -> list[bytes]:
     """The answer to a request of libzmq's. Anything but CURVE with a known key is
     turned away."""
     number = request[1] if len(request) > 1 else b""
-    no = [_VERSION, number, b"400", b"not let in", b"", b""]
+    no = [_VERSION, number, b"400", b"rejected", b"", b""]
     if len(request) != 7 or request[0] != _VERSION or request[5] != b"CURVE":
         return no
     address, key = request[3].decode("latin-1"), request[6]

@@ -18,7 +18,7 @@ import zmq
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register, Registered
-from pubsub_perf.bench.flood_client import WAYS, FloodCounts
+from pubsub_perf.bench.flood_client import KINDS, FloodCounts
 from pubsub_perf.bench.scenario_runner import run_scenario
 from pubsub_perf.bench.systems import OURS
 from pubsub_perf.bench.targets import RATE_PER_S
@@ -50,7 +50,7 @@ class FloodResult:
     to a busy one, within each repetition."""
 
     model: str
-    way: str
+    kind: str
     p50_us: float
     p99_us: float
     p50_ratio: float
@@ -75,8 +75,8 @@ class FloodResult:
 class Disturbance:
     """What goes on beside the events of one run: a flood, and clients that come."""
 
-    def __init__(self, way: str, seconds: float) -> None:
-        self.way = way
+    def __init__(self, kind: str, seconds: float) -> None:
+        self.kind = kind
         self.done: FloodCounts | None = None
         self.took_ms: list[float] = []
         self.missed = 0
@@ -86,10 +86,15 @@ class Disturbance:
     @contextmanager
     def __call__(self, ports: dict[str, int]) -> Iterator[None]:
         flood = None
-        if self.way != QUIET:
+        if self.kind != QUIET:
             flood = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "pubsub_perf.bench.flood_client", self.way),
+                    *(
+                        sys.executable,
+                        "-m",
+                        "pubsub_perf.bench.flood_client",
+                        self.kind,
+                    ),
                     *(str(ports["control"]), str(self._seconds + 2 * _LEAD_S)),
                 ],
                 stdout=subprocess.PIPE,
@@ -112,12 +117,12 @@ class Disturbance:
                 except subprocess.TimeoutExpired:
                     flood.kill()
                     flood.communicate()
-                    raise PubSubError("the flooder does not end") from None
+                    raise PubSubError("the flood client does not end") from None
         if flood is not None:
             try:
                 self.done = msgspec.json.decode(said, type=FloodCounts)
             except msgspec.DecodeError as error:
-                raise PubSubError("the flooder failed") from error
+                raise PubSubError("the flood client failed") from error
 
     def _register_newcomers(self, port: int) -> None:
         with zmq.Context() as context:
@@ -147,14 +152,14 @@ def newcomer() -> Register:
     )
 
 
-def run_one(way: str, brokered: bool, seconds: float) -> FloodRun:
+def run_one(kind: str, brokered: bool, seconds: float) -> FloodRun:
     """One publisher and one subscriber at 1,000 events/s, beside a flood.
 
     Raises:
         PubSubError: a process failed.
     """
     scenario = Scenario("latency", 64, 1, brokered=brokered, rate=RATE_PER_S)
-    disturbance = Disturbance(way, seconds)
+    disturbance = Disturbance(kind, seconds)
     figures = run_scenario(OURS, scenario, seconds, disturbance)
     return FloodRun(
         figures, tuple(disturbance.took_ms), disturbance.missed, disturbance.done
@@ -169,23 +174,23 @@ def rows(
     Raises:
         PubSubError: a run failed.
     """
-    ways = (QUIET, *WAYS)
+    kinds = (QUIET, *KINDS)
     for brokered in (False, True):
-        found: dict[str, list[FloodRun]] = {way: [] for way in ways}
+        found: dict[str, list[FloodRun]] = {kind: [] for kind in kinds}
         for number in range(repetitions):
-            for way in ways if number % 2 else ways[::-1]:
-                say(f"flood: {way}, {number + 1} of {repetitions}")
-                found[way].append(run_one(way, brokered, seconds))
+            for kind in kinds if number % 2 else kinds[::-1]:
+                say(f"flood: {kind}, {number + 1} of {repetitions}")
+                found[kind].append(run_one(kind, brokered, seconds))
         model = "centralized" if brokered else "decentralized"
-        for way in ways:
+        for kind in kinds:
             yield result_of(
-                model, way, found[way], found[QUIET], found["busy"], seconds
+                model, kind, found[kind], found[QUIET], found["busy"], seconds
             )
 
 
 def result_of(
     model: str,
-    way: str,
+    kind: str,
     runs: Sequence[FloodRun],
     quiet: Sequence[FloodRun],
     busy: Sequence[FloodRun],
@@ -223,7 +228,7 @@ def result_of(
     }
     return FloodResult(
         model=model,
-        way=way,
+        kind=kind,
         lost=sum(run.figures.lost for run in runs),
         missed=sum(run.missed for run in runs),
         **{name: round(value, 2) for name, value in numbers.items()},
@@ -232,24 +237,24 @@ def result_of(
 
 def line_of(it: FloodResult) -> str:
     """One line for people."""
-    kind = f"{it.model}, {it.way}"
+    label = f"{it.model}, {it.kind}"
     newcomers = f"newcomers {it.newcomer_ms:.1f} ms, at most {it.newcomer_max_ms:.1f}"
     missed = f", {it.missed} NOT registered" if it.missed else ""
     against = ""
-    if it.way != QUIET:
+    if it.kind != QUIET:
         against = (
             f"; {it.p50_ratio:.2f} and {it.p99_ratio:.2f} times quiet, "
             f"{it.p50_to_busy:.2f} and {it.p99_to_busy:.2f} times busy"
         )
     flood = ""
-    if it.way not in (QUIET, "busy"):
+    if it.kind not in (QUIET, "busy"):
         flood = (
             f"; {it.messages_per_s:,.0f} messages/s, {it.connections:,.0f} connections, "
             f"{it.closed:,.0f} closed, {it.flooder_cpu:.0%} of a processor"
         )
     lost = f"; {it.lost} lost" if it.lost else ""
     return (
-        f"{kind:<30} p50 {it.p50_us:.0f} us, p99 {it.p99_us:.0f} us{against}; "
+        f"{label:<30} p50 {it.p50_us:.0f} us, p99 {it.p99_us:.0f} us{against}; "
         f"{newcomers}{missed}{flood}{lost}"
     )
 

@@ -1,5 +1,5 @@
 """A process that floods a broker's control port: ``python -m
-pubsub_perf.bench.flood_client WAY PORT SECONDS``.
+pubsub_perf.bench.flood_client KIND PORT SECONDS``.
 
 It speaks ZeroMQ's protocol on plain sockets, as libzmq would be slower, from 127.0.0.2,
 and says at the end how often it could do what it does. ``busy`` floods nobody.
@@ -22,7 +22,7 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
 
 ADDRESS: Final = "127.0.0.2"
-WAYS: Final = ("busy", "registrations", "malformed", "connects", "frames")
+KINDS: Final = ("busy", "registrations", "malformed", "connects", "frames")
 _GREETING: Final = (
     b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 )
@@ -83,24 +83,24 @@ class FloodClient:
         self._end = time.monotonic() + seconds
         self.messages = self.connections = self.closed = 0
 
-    def flood(self, way: str) -> None:
-        if way == "busy":
+    def flood(self, kind: str) -> None:
+        if kind == "busy":
             while self._on():
                 self.messages += sum(range(1000)) > 0
-        elif way == "connects":
+        elif kind == "connects":
             while self._on():
                 with contextlib.suppress(OSError), self._connected() as it:
                     # Without TIME_WAIT, which would use up all ports.
                     it.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     it.sendall(_GREETING)
-        elif way == "registrations":
+        elif kind == "registrations":
             parts = [registrations(n * _AT_ONCE) for n in range(256)]
             self._blast(lambda n: parts[n % len(parts)], _AT_ONCE)
         else:
             nonsense = frame(b"nonsense") * _AT_ONCE
             body = b'{"type":"status","id":7,"x":"'.ljust(_FRAME - 2, b"x") + b'"}'
             part, count = (
-                (nonsense, _AT_ONCE) if way == "malformed" else (frame(body), 1)
+                (nonsense, _AT_ONCE) if kind == "malformed" else (frame(body), 1)
             )
             self._blast(lambda _n: part, count)
 
@@ -135,9 +135,9 @@ class FloodClient:
 
 
 def main() -> None:
-    way, port, seconds = sys.argv[1:]
+    kind, port, seconds = sys.argv[1:]
     flood_client = FloodClient(int(port), float(seconds))
-    flood_client.flood(way)
+    flood_client.flood(kind)
     done = FloodCounts(
         messages=flood_client.messages,
         connections=flood_client.connections,

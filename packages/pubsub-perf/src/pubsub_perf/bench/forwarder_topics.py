@@ -26,7 +26,7 @@ def topics_of(publishers: int, forwarders: int, control_port: int) -> tuple[str,
     """A topic for each publisher; with several forwarders, topics of different ones.
 
     Raises:
-        PubSubError: the broker does not tell its ports.
+        PubSubError: the broker did not report its ports.
     """
     if publishers == 1:
         return (TOPIC,)
@@ -67,7 +67,7 @@ def _ports_of(topics: Sequence[str], control_port: int) -> Mapping[str, int]:
             raise PubSubError("the broker does not answer")
         reply = messages.decode_reply(dealer.recv())
         if not isinstance(reply, Registered):
-            raise PubSubError(f"the broker does not tell its ports: {reply}")
+            raise PubSubError(f"the broker did not report its ports: {reply}")
         dealer.send(messages.encode(Disconnect(id=2, session=reply.session)))
         dealer.poll(round(_READY_S * 1000))
         return reply.ports

@@ -32,18 +32,18 @@ _AT_ONCE: Final = 50
 def comparisons() -> Iterator[Comparison]:
     """All pairs of runs, a secure one and a plain one."""
     for brokered in (False, True):
-        way = "brokered" if brokered else "direct"
+        route = "brokered" if brokered else "direct"
         for size in SIZES:
             scenario = Scenario("throughput", size, brokered=brokered)
-            yield _pair(f"{way}, {size} B", scenario, OURS)
+            yield _pair(f"{route}, {size} B", scenario, OURS)
             batched = dataclasses.replace(scenario, batched=True)
-            yield _pair(f"{way}, {size} B, batches", batched, OURS)
-            yield _pair(f"{way}, {size} B, plain pyzmq", scenario, RAW)
+            yield _pair(f"{route}, {size} B, batches", batched, OURS)
+            yield _pair(f"{route}, {size} B, plain pyzmq", scenario, RAW)
         for subscribers in (1, 8):
             scenario = Scenario(
                 "latency", 64, subscribers, brokered=brokered, rate=RATE_PER_S
             )
-            name = f"{way}, 64 B, {subscribers} subscribers, 1000 events/s"
+            name = f"{route}, 64 B, {subscribers} subscribers, 1000 events/s"
             yield _pair(name, scenario, OURS)
             yield _pair(f"{name}, plain pyzmq", scenario, RAW)
 

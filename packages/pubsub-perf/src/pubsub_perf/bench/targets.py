@@ -43,7 +43,7 @@ class Target:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Comparison:
     """Two cells, run in turn: ours (``ours`` says which form of it) and another system's,
-    or ours in another way."""
+    or ours in another configuration."""
 
     name: str
     scenario: Scenario
@@ -76,38 +76,41 @@ class ComparisonResult:
 def comparisons() -> Iterator[Comparison]:
     """All that pairs of runs can tell."""
     for brokered in (False, True):
-        way = "brokered" if brokered else "direct"
+        route = "brokered" if brokered else "direct"
         number, bound = (2, 0.85) if brokered else (1, 0.80)
         for size in SIZES:
             scenario = Scenario("throughput", size, brokered=brokered)
             targets = [Target(number, "rate", bound)]
             if size in CPU_SIZES:
                 targets.append(Target(6, "cpu_s_per_million", 1.3))
-            yield Comparison(f"{way}, {size} B", scenario, tuple(targets), scenario)
+            yield Comparison(f"{route}, {size} B", scenario, tuple(targets), scenario)
     for brokered in (False, True):
-        way = "brokered" if brokered else "direct"
+        route = "brokered" if brokered else "direct"
         for subscribers in (4, 16):
             scenario = Scenario("throughput", 64, subscribers, brokered=brokered)
             target = Target(3, "rate", 0.85)
             yield Comparison(
-                f"{way}, 64 B, {subscribers} subscribers", scenario, (target,), scenario
+                f"{route}, 64 B, {subscribers} subscribers",
+                scenario,
+                (target,),
+                scenario,
             )
         for size in SMALL:
             single = Scenario("throughput", size, brokered=brokered)
             batched = dataclasses.replace(single, batched=True)
             target = Target(4, "rate", 2.5)
-            name = f"{way}, {size} B, batches against single events"
+            name = f"{route}, {size} B, batches against single events"
             yield Comparison(name, batched, (target,), single, OURS)
         for subscribers in (1, 8):
             scenario = Scenario(
                 "latency", 64, subscribers, brokered=brokered, rate=RATE_PER_S
             )
             latency = (Target(5, "p50_us", 1.15), Target(5, "p99_us", 1.15))
-            name = f"{way}, 64 B, {subscribers} subscribers, 1000 events/s"
+            name = f"{route}, 64 B, {subscribers} subscribers, 1000 events/s"
             yield Comparison(name, scenario, latency, scenario)
         aio = Scenario("throughput", 64, brokered=brokered)
         target = Target(9, "rate", 0.5)
-        name = f"{way}, 64 B, asyncio against threads"
+        name = f"{route}, 64 B, asyncio against threads"
         yield Comparison(name, aio, (target,), aio, OURS, OURS_AIO)
     one = Scenario("throughput", 256, 2, brokered=True, publishers=2)
     two = dataclasses.replace(one, forwarders=2)

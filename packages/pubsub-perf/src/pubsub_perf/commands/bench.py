@@ -204,9 +204,9 @@ def _read(name: str | None, key: str) -> dict[str, Any] | None:
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise ConfigError(f"{name} is no result of bench --out: {error}") from error
+        raise ConfigError(f"{name} is not a result of bench --out: {error}") from error
     if not isinstance(found, dict) or key not in found:
-        raise ConfigError(f"{name} is no result of bench --out")
+        raise ConfigError(f"{name} is not a result of bench --out")
     return found
 
 

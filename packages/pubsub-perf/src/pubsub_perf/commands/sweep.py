@@ -96,11 +96,11 @@ def numbers(text: str, name: str) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", part.strip())
         if match is None:
-            raise ConfigError(f"{name}: {part!r} is no number or range like 2..4")
+            raise ConfigError(f"{name}: {part!r} is not a number or a range like 2..4")
         first = int(match[1])
         last = int(match[2] or match[1])
         if not 1 <= first <= last:
-            raise ConfigError(f"{name}: {part!r} is no range upwards from 1")
+            raise ConfigError(f"{name}: {part!r} is not a range upwards from 1")
         found += range(first, last + 1)
     return list(dict.fromkeys(found))
 

@@ -98,7 +98,7 @@ def _status(hosts: Hosts, address: str, words: Sequence[str]) -> dict[str, Any]:
     try:
         status: dict[str, Any] = msgspec.json.decode(printed)
     except msgspec.DecodeError:
-        raise HostError(f"the broker at {address} does not tell its status") from None
+        raise HostError(f"the broker at {address} did not report its status") from None
     return status
 
 

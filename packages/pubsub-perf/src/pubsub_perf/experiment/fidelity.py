@@ -44,7 +44,7 @@ def judge(
     """The verdict, and what led to it unless it is ``ok``; None where the kernel tells
     nothing to judge by."""
     if load == MachineLoad(None, None, None):
-        return None, "the kernel tells neither pressure nor processor times"
+        return None, "the kernel reports neither pressure nor processor times"
     saturated = _over(load, SATURATED_PRESSURE, SATURATED_UTILISATION)
     if saturated:
         return "saturated", "; ".join(saturated)

@@ -183,7 +183,7 @@ def _footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
     if any(m.cell.lost is None for m in cells):
         yield "Lost is n/a where no cell.json says how many events were expected."
     if any(m.statistics.count + m.warmup != m.cell.received for m in cells):
-        yield "Some received events have a latency that is no number; they are not used."
+        yield "Some received events have a latency that is not a number; they are not used."
     not_positive = sum(m.statistics.not_positive for m in cells)
     if not_positive:
         values = units.counted(not_positive, "latency", "latencies")

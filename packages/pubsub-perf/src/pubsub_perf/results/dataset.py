@@ -49,7 +49,7 @@ def read_dataset(folder: Path, purpose: str = "plot") -> Dataset:
         ConfigError: there is no such folder, or nothing in it that could be shown.
     """
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "does not exist"
+        what = "is not a folder" if folder.exists() else "does not exist"
         raise ConfigError(f"nothing to {purpose}: {folder} {what}")
     data = folder / "data"
     start = data if data.is_dir() else folder

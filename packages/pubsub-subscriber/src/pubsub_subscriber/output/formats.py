@@ -46,7 +46,7 @@ def raw(end: bytes) -> Render:
 
 
 def json(end: bytes) -> Render:
-    """An object on a line. A payload that is no UTF-8 is in base64."""
+    """An object on a line. A payload that is not UTF-8 is in base64."""
     from base64 import b64encode
 
     from msgspec.json import Encoder
@@ -82,7 +82,7 @@ def template(text: str, end: bytes) -> Render:
             if name not in FIELDS or conversion or "{" in (spec or ""):
                 known = " ".join(f"{{{field}}}" for field in FIELDS)
                 raise ConfigError(
-                    f"--format: {{{name}}} is no field of an event; there are {known}"
+                    f"--format: {{{name}}} is not a field of an event; there are {known}"
                 )
             getters.append(FIELDS[name])
             # By number: names are looked up here, once.
@@ -90,7 +90,7 @@ def template(text: str, end: bytes) -> Render:
         apply = "".join(pieces).format
         _check_format(apply, getters)
     except ValueError as error:
-        raise ConfigError(f"--format: {text!r} is no format: {error}") from None
+        raise ConfigError(f"--format: {text!r} is not a format: {error}") from None
     # Bytes of the command line that are no UTF-8 stay what they are.
     return lambda event: (
         apply(*[get(event) for get in getters]).encode(errors="surrogateescape") + end

@@ -194,7 +194,9 @@ class SlowPath:
             known, expected = map(self._streams.publisher, (session, only))
         if known is None:
             if len(sub_socket.other_sessions) >= _MAX_SESSIONS:
-                raise ProtocolError("a publisher sent something in many names")
+                raise ProtocolError("a publisher sent messages under too many sessions")
         elif expected is None or location_of(known) != location_of(expected):
-            raise ProtocolError("a publisher sent something in another's name")
+            raise ProtocolError(
+                "a publisher sent a message under another publisher's session"
+            )
         sub_socket.other_sessions.add(session)
