@@ -64,7 +64,7 @@ def judge(
             if session not in by_session:
                 verdict.say(f"{subscriber.name}: unknown session {session} on {topic}")
         for publisher in publishers:
-            for topic in publisher.chunks:
+            for topic in publisher.event_ranges:
                 _judge_stream(publisher, topic, subscriber, owners, verdict)
         _check_counts(subscriber, verdict)
     return verdict
@@ -144,7 +144,7 @@ def _ends_early(publisher: PublisherLog, subscriber: SubscriberLog) -> bool:
 
 def _was_there(subscriber: SubscriberLog, publisher: PublisherLog) -> bool:
     """Whether the subscriber was ready, and outlived the publisher."""
-    end_ns = max((c[-1].at_ns for c in publisher.chunks.values()), default=0)
+    end_ns = max((c[-1].at_ns for c in publisher.event_ranges.values()), default=0)
     return subscriber.ready_ns is not None and (
         subscriber.left_ns is not None and subscriber.left_ns > end_ns
     )
@@ -232,7 +232,7 @@ def unaccounted(
         for publisher in publishers:
             if publisher.killed or publisher.left_ns is None:
                 continue
-            for topic in publisher.chunks:
+            for topic in publisher.event_ranges:
                 stream: Stream = (publisher.session, topic)
                 union = _union(subscriber.runs.get(stream, []))
                 missing += [

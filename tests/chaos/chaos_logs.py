@@ -68,7 +68,7 @@ class _Tail:
 
 
 @dataclasses.dataclass(slots=True)
-class Chunk:
+class EventRange:
     """Events ``first`` to ``last``, published from ``at_ns`` on."""
 
     at_ns: int
@@ -76,8 +76,8 @@ class Chunk:
     last: int
 
 
-def _begin_of(chunk: Chunk) -> int:
-    return chunk.at_ns
+def _begin_of(event_range: EventRange) -> int:
+    return event_range.at_ns
 
 
 class PublisherLog:
@@ -89,7 +89,7 @@ class PublisherLog:
         self.waited = False
         self.left_ns: int | None = None
         self.killed = False  # whoever killed it says so
-        self.chunks: dict[str, list[Chunk]] = {}
+        self.event_ranges: dict[str, list[EventRange]] = {}
         self._tail = _Tail(path)
 
     def refresh(self) -> None:
@@ -102,35 +102,39 @@ class PublisherLog:
                     self.waited = words[2] == "1"
                 case "P":
                     at_ns, _, topic, first, last = words
-                    chunk = Chunk(int(at_ns), int(first), int(last))
-                    self.chunks.setdefault(topic, []).append(chunk)
+                    event_range = EventRange(int(at_ns), int(first), int(last))
+                    self.event_ranges.setdefault(topic, []).append(event_range)
                 case "D":
                     self.left_ns = int(words[0])
 
     def last(self, topic: str) -> int:
         """The number of the last event of a topic; -1 before the first."""
-        chunks = self.chunks.get(topic)
-        return chunks[-1].last if chunks else -1
+        event_ranges = self.event_ranges.get(topic)
+        return event_ranges[-1].last if event_ranges else -1
 
     def first_since(self, topic: str, at_ns: int) -> int:
         """The first event that was certainly published after a time."""
-        chunks = self.chunks.get(topic, [])
-        index = bisect.bisect_left(chunks, at_ns, key=_begin_of)
-        return chunks[index].first if index < len(chunks) else self.last(topic) + 1
+        event_ranges = self.event_ranges.get(topic, [])
+        index = bisect.bisect_left(event_ranges, at_ns, key=_begin_of)
+        return (
+            event_ranges[index].first
+            if index < len(event_ranges)
+            else self.last(topic) + 1
+        )
 
     def last_before(self, topic: str, at_ns: int) -> int:
         """The last event that was certainly published before a time; -1: none was. A
-        chunk was complete when the next one began."""
+        event_range was complete when the next one began."""
         if self.left_ns is not None and self.left_ns <= at_ns:
             return self.last(topic)
-        chunks = self.chunks.get(topic, [])
-        begun = bisect.bisect_right(chunks, at_ns, key=_begin_of)
-        return chunks[begun - 2].last if begun > 1 else -1
+        event_ranges = self.event_ranges.get(topic, [])
+        begun = bisect.bisect_right(event_ranges, at_ns, key=_begin_of)
+        return event_ranges[begun - 2].last if begun > 1 else -1
 
     @property
     def published(self) -> int:
         """How many events, of all topics."""
-        return sum(self.last(topic) + 1 for topic in self.chunks)
+        return sum(self.last(topic) + 1 for topic in self.event_ranges)
 
 
 @dataclasses.dataclass(slots=True)

@@ -74,7 +74,7 @@ class Subscriber:
         self.process.kill()
 
 
-class UsageWatch:
+class UsageCheck:
     """What processes held when all went well, to compare with."""
 
     def __init__(self, processes: Iterable[Process]) -> None:

@@ -13,7 +13,7 @@ from chaos_judge import Verdict, judge, unaccounted
 from chaos_kinds import PLAIN, SHARED, Kind
 from chaos_logs import now_ns
 from chaos_owners import Owners
-from chaos_parts import Place, Publisher, Subscriber, UsageWatch
+from chaos_parts import Place, Publisher, Subscriber, UsageCheck
 from chaos_processes import WAIT_S, Failed, Process, wait_for
 from chaos_roles import Roles
 
@@ -50,7 +50,7 @@ class System(Roles):
         )
         self.rng = rng
         self.owners = Owners(SHARED if kind.strengths else ())
-        self.usage = UsageWatch([])
+        self.usage = UsageCheck([])
 
     # Time
 
@@ -137,7 +137,7 @@ class System(Roles):
     def note_usage(self) -> None:
         """The system goes as it should: what it holds now, it may hold."""
         self.wait_flowing()
-        self.usage = UsageWatch([self.broker, *(p.process for p in self.parts())])
+        self.usage = UsageCheck([self.broker, *(p.process for p in self.parts())])
 
     # The end
 

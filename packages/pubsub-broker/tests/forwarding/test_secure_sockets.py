@@ -349,7 +349,7 @@ def test_one_that_leaves_before_there_is_a_socket_gets_none(
     assert bench.sockets.detach_due() is None
 
 
-def test_a_broker_that_counts_passes_over_what_is_in_another_name(
+def test_a_broker_that_counts_skips_messages_in_another_name(
     make: Callable[..., Bench],
 ) -> None:
     bench = make(1, polled=True)

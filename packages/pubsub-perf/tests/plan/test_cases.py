@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf.experiment import role_commands
+from pubsub_perf.experiment import role_command_lines
 from pubsub_perf.plan import cases, topologies
 from pubsub_perf.plan.cases import Case, Load
 from pubsub_perf.plan.presets import PRESETS
@@ -39,7 +39,7 @@ def test_the_warm_up_comes_on_top_for_every_publisher_and_topic() -> None:
     measured = case(events=10, topics=2, warmup_events=5)
     assert measured.load.sent == 20
     assert measured.expected(0) == 4 * 10
-    words = role_commands.publisher(measured, 0, "10.0.0.2", "10.0.0.1")
+    words = role_command_lines.publisher(measured, 0, "10.0.0.2", "10.0.0.1")
     assert words[words.index("--max-event-count") + 1] == "20"
 
 
@@ -130,9 +130,9 @@ def test_unknown_names_are_refused() -> None:
 def test_command_lines_are_of_console_scripts_and_hold_no_path() -> None:
     measured = case(topics=2)
     lines = [
-        role_commands.broker(measured, "10.0.0.1"),
-        role_commands.publisher(measured, 0, "10.0.0.2", "10.0.0.1"),
-        role_commands.subscriber(measured, 1, "10.0.0.8", "10.0.0.1"),
+        role_command_lines.broker(measured, "10.0.0.1"),
+        role_command_lines.publisher(measured, 0, "10.0.0.2", "10.0.0.1"),
+        role_command_lines.subscriber(measured, 1, "10.0.0.8", "10.0.0.1"),
     ]
     assert [line[0] for line in lines] == [
         "pubsub-broker",
@@ -159,6 +159,6 @@ def test_the_full_preset_covers_the_seeds_trees_and_256_hosts() -> None:
 def test_leases_are_longer_where_one_machine_plays_many_hosts(
     network: topologies.Network, lease: list[str]
 ) -> None:
-    words = role_commands.broker(Case("centralized", network, Load()), "10.0.0.1")
+    words = role_command_lines.broker(Case("centralized", network, Load()), "10.0.0.1")
 
     assert [word for word in words if word.startswith("--lease")] == lease

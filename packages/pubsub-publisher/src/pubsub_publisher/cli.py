@@ -167,7 +167,7 @@ def _held_start_ns(publisher: Publisher) -> int | None:
     """Say that we are ready; the start time that standard input then names.
 
     Raises:
-        ConfigError: the line is no number.
+        ConfigError: the line is not a number.
     """
     from pubsub_common.errors import ConfigError
 

@@ -117,7 +117,7 @@ class Publisher:
         no other.
 
         ``keys`` is the file of this client's keys, for a secure broker: then only
-        clients that the broker vouches for can connect here, encrypted. Nothing is taken
+        clients that the broker admits can connect here, encrypted. Nothing is taken
         from the environment: ``PUBSUB_KEYS`` and ``PUBSUB_BROKER`` are for the programs.
 
         Raises:

@@ -172,7 +172,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
 
     @property
     def malformed_count(self) -> int:
-        """How many messages were no events."""
+        """How many messages were not events."""
         return self._inner.malformed_count
 
     @property

@@ -347,7 +347,7 @@ class Subscriber:
 
     @property
     def malformed_count(self) -> int:
-        """How many messages were no events."""
+        """How many messages were not events."""
         return self._fast_path.malformed_count
 
     def __iter__(self) -> Iterator[Event]:

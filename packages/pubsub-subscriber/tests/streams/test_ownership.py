@@ -35,9 +35,7 @@ def info(session: int, strength: int | None = None, *topics: str) -> PublisherIn
 def owners(streams: StreamTable, topic: str = "A", sessions: int = 10) -> list[int]:
     """The sessions whose events would be delivered."""
     return [
-        session
-        for session in range(sessions)
-        if not streams.pass_over(session, topic, 0)
+        session for session in range(sessions) if not streams.skip(session, topic, 0)
     ]
 
 
@@ -166,11 +164,11 @@ def test_skipped_events_are_neither_received_nor_lost() -> None:
         streams.tracker(1, "A").observe(number)
 
     streams.join(info(2, 2))
-    assert streams.pass_over(1, "A", 3 + 1)  # its number 3
-    assert streams.pass_over(1, "A", 8 + 1)  # 4 to 7 were dropped on the way
+    assert streams.skip(1, "A", 3 + 1)  # its number 3
+    assert streams.skip(1, "A", 8 + 1)  # 4 to 7 were dropped on the way
     streams.leave(Departure(session=2), now=0.0)
 
-    assert not streams.pass_over(1, "A", 9 + 1)
+    assert not streams.skip(1, "A", 9 + 1)
     assert streams.tracker(1, "A").observe(9) is None
     counts = streams.counts()
     assert (counts.received, counts.lost) == (4, 0)
@@ -441,7 +439,7 @@ class OwnersMachine(RuleBasedStateMachine):
                 owners = {each for each, found in self.there.items() if found == best}
                 stays = streams._ownership.owner("A")
                 assert session in owners or session == stays
-        assert not streams.trackers.keys() & streams._passed_over.keys()
+        assert not streams.trackers.keys() & streams._skipped.keys()
 
 
 OwnersMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)

@@ -263,8 +263,8 @@ class BrokerCore:
         return [*effects, Send(peer, Disconnected(id=request.id))]
 
     def recheck_permissions(self, keys: Iterable[str], now: float) -> list[Effect]:
-        """Check the clients with these public keys again, and expel those that exceed
-        their permissions. Publishers are told which keys to accept."""
+        """Re-check the permissions of the clients with these public keys, and expel
+        clients that exceed them. Notifies publishers of the keys to accept."""
         if not self._authorization.limited:
             return []
         effects: list[Effect] = []

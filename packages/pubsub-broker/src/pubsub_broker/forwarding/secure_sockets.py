@@ -190,7 +190,7 @@ class SecureSockets(ForwarderSockets):
         return self._retry_at if due is None else min(due, self._retry_at)
 
     def _retry_later(self, address: str, error: zmq.ZMQError) -> None:
-        """All files or sockets are taken; that is no reason to leave those who have
+        """All files or sockets are taken; that is not a reason to leave those who have
         one."""
         now = time.monotonic()
         self._without_socket[address] = None

@@ -9,7 +9,7 @@ from typing import Final
 from pubsub_common.defaults import HEARTBEATS_PER_LEASE
 
 # Bursts are what a bucket brings in so many seconds: clients that all come at once, at
-# the start or after the broker was away, are no flood.
+# the start or after the broker was away, are not a flood.
 _BURST_S: Final = 10.0
 _MESSAGES_BURST: Final = 20_000
 _BYTES_PER_S: Final = 8 * 1024 * 1024

@@ -24,7 +24,7 @@ def ask(
     Raises:
         BrokerUnreachable: no answer came within ``timeout_s`` seconds.
         HandshakeFailed: the broker wants other keys, or none.
-        PubSubError: the answer was no status.
+        PubSubError: the answer was not a status.
     """
     import zmq
 

@@ -19,7 +19,7 @@ from pubsub_common.protocol.messages import ClientStatus, Status
 
 def screen(status: Status, before: Status | None, trouble: str) -> RenderableType:
     """What to show. ``before`` is the report a second ago; ``trouble`` says why there
-    is no newer one."""
+    is not a newer one."""
     topics = topics_of(status)
     earlier = {topic.name: topic.lost for topic in topics_of(before)} if before else {}
     same = before is not None and before.epoch == status.epoch

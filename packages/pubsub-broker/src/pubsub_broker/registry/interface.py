@@ -63,7 +63,7 @@ class Registry(Protocol):
         """Extend a lease; False when there is no such session."""
 
     def remove(self, session: int) -> Client | None:
-        """Forget a client; returns it. Forgetting an unknown one is no error."""
+        """Forget a client; returns it. Forgetting an unknown one is not an error."""
 
     def expire(self, now: float) -> list[Client]:
         """Forget the clients whose lease has ended; returns them."""

@@ -20,7 +20,7 @@ VERSION: Final = 1
 
 
 class SnapshotError(PubSubError):
-    """The bytes are no snapshot that this broker can read; the text says why."""
+    """This broker cannot read the bytes as a snapshot; the text says why."""
 
 
 class SnapshotClient(

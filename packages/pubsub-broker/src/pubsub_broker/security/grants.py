@@ -66,7 +66,7 @@ class Grants:
         return f"{client.name}" if state == "ok" else f"{client.name}, {state}"
 
     def vouched(self, topics: Iterable[str]) -> list[Vouched]:
-        """Whom a publisher of ``topics`` may let in."""
+        """The clients that a publisher of ``topics`` may admit."""
         names = tuple(topics)
         found = []
         for key, grant in self._by_key.items():

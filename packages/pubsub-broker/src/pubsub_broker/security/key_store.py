@@ -147,7 +147,7 @@ class KeyStore:
         days: float | None = None,
         now: datetime.datetime,
     ) -> Path | None:
-        """Enroll a client, for ``days`` or for good. Without ``public``, its public key,
+        """Enroll a client, for ``days`` or without an end. Without ``public``, its public key,
         keys are made for it; returns the file that they are in.
 
         Raises:

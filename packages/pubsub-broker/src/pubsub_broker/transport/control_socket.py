@@ -65,7 +65,7 @@ class ControlSocket:
     def __init__(
         self, context: zmq.Context[zmq.Socket[bytes]], pair: KeyPair | None = None
     ) -> None:
-        """With ``pair``, the broker's keys, only clients with keys are let in."""
+        """With ``pair``, the broker's keys, only clients with keys are admitted."""
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
         self.socket.setsockopt(zmq.AFFINITY, CONTROL_THREADS)

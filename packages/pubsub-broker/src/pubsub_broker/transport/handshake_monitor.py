@@ -48,7 +48,7 @@ class HandshakeMonitor:
     """Watches one socket that is bound."""
 
     def __init__(self, watched: zmq.Socket[bytes], *, secure: bool) -> None:
-        """``secure`` when only clients with keys are let in."""
+        """``secure`` when only clients with keys are admitted."""
         events = _EVENTS | (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if secure else 0)
         self._monitor = SocketMonitor(watched, events)
         self._secure = secure

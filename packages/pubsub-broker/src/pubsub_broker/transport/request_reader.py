@@ -44,7 +44,7 @@ class RequestReader:
         self._paused_until = 0.0
 
     def update(self, poller: zmq.Poller, now: float) -> None:
-        """Before each wait: in a pause, what comes in is no reason to end it."""
+        """Before each wait: in a pause, an incoming message is not a reason to end it."""
         listening = now >= self._paused_until
         poller.register(self._control_socket.socket, zmq.POLLIN if listening else 0)
 

@@ -51,7 +51,7 @@ def load(
     HOST:PORT is left so, without a ``--broker-port`` besides.
 
     Raises:
-        ConfigError: it cannot be read, is no TOML, or says what makes no sense.
+        ConfigError: it cannot be read, is not TOML, or has settings that make no sense.
     """
     document = _read(path)
     for name, content in document.items():

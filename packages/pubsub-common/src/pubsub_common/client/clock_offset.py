@@ -78,7 +78,7 @@ class OffsetEstimator:
     @staticmethod
     def _bound_ns(exchange: _Exchange, now_ns: int) -> int:
         age_ns = abs(now_ns - exchange.at_ns)
-        # Rounded up: a bound is no estimate.
+        # Rounded up: a bound is not an estimate.
         return (exchange.delay_ns + 1) // 2 + age_ns * DRIFT_PPM // 1_000_000 + 1
 
 

@@ -166,7 +166,7 @@ class ControlClient:
     def _run(self) -> None:
         try:
             self._serve()
-        except Exception as error:  # of a callback, or ours: not to be passed over
+        except Exception as error:  # of a callback, or ours: it must be raised
             _log.exception("the control thread of this client ends")
             self._fail(
                 PubSubError(f"the connection to the broker ended: {error!r}"),

@@ -189,7 +189,7 @@ class ClientSession:
 
     def reconnected(self, now: float) -> None:
         """The connection was lost and is there again: what was asked before will not
-        be answered, and it may be another broker, whose predecessor's goodbye was lost
+        be answered, and it may be another broker, whose predecessor's farewell was lost
         with the connection."""
         self._deadline = min(self._deadline, now)
 
@@ -222,7 +222,7 @@ class ClientSession:
         return []
 
     def leave(self, next_sequences: Mapping[str, int]) -> Disconnect | None:
-        """The message that takes leave; None when the broker does not know us."""
+        """The `Disconnect` message; None when the broker does not know us."""
         self._finished = True
         if not self._registered or self.session is None:
             return None

@@ -33,7 +33,7 @@ class PublishersUpdated:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GrantsUpdated:
-    """These are whom this publisher may let in, from here on."""
+    """The clients that this publisher may admit from here on."""
 
     vouched: Sequence[Vouched]
 

@@ -1,4 +1,4 @@
-"""Log lines about addresses that were turned away: one of each kind per interval."""
+"""Log lines about rejected addresses: one of each kind per interval."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 def connections(table: str) -> Iterator[Row]:
-    """The table's rows but those of ports that only listen; broken lines are passed over."""
+    """The table's rows but those of ports that only listen; broken lines are skipped."""
     for line in table.splitlines()[1:]:
         fields = line.split()
         if len(fields) < 5:

@@ -140,7 +140,7 @@ def decode_event(frame: bytes, received_ns: int = 0) -> Event:
     """An event from a frame.
 
     Raises:
-        ProtocolError: the frame is no event.
+        ProtocolError: the frame is not an event.
     """
     end = split_frame(frame)
     try:

@@ -167,7 +167,7 @@ class PublisherInfo(_Part, frozen=True):
 
 
 class Vouched(_Part, frozen=True):
-    """A client that a publisher may let in: its public key, and which topics it may have,
+    """A client that a publisher may admit: its public key, and which topics it may have,
     as topics and filters; None: all."""
 
     key: str
@@ -186,8 +186,8 @@ class Departure(_Part, frozen=True):
 class Registered(_Message, frozen=True, tag="registered"):
     """The answer to Register. ``epoch`` changes when the broker restarts;
     ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
-    secure decentralized broker is told whom to let in by ``vouched``. ``listeners`` are for
-    a publisher: the subscribers with wildcards that are to have several of its topics, and
+    secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
+    a publisher: the wildcard subscribers that match two or more of its topics, and
     how many. They hear of it only after this, and may be subscribed to some before."""
 
     id: int
@@ -241,7 +241,7 @@ class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
 
 
 class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
-    """Push to a publisher: these are now all whom it may let in."""
+    """Push to a publisher: all clients that it may admit from here on."""
 
     revision: int
     vouched: list[Vouched] = []

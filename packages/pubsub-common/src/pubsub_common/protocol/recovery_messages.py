@@ -12,7 +12,7 @@ neither side learns who the other is. The private topic::
 asks for the events ``first`` to ``last`` of a stream. The publisher answers on it with an
 array of 6 as of a batch (`pubsub_common.protocol.batches`), whose events are as many as it will
 send at once, and whose ``sequence`` is the number of the first that it still has: what was
-asked for and lies before it is gone for good. Without any events, ``sequence`` is where the
+asked for and lies before it is lost. Without any events, ``sequence`` is where the
 first could be that it has or will have. The subscriber then asks for the rest, so it is
 never sent more than it can take.
 

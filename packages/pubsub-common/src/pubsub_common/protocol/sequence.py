@@ -52,7 +52,7 @@ class StreamTracker:
 
     ``expected`` is public because the receive path compares and advances it in
     place when a number is the expected one; every other case goes to `observe`.
-    ``passed_over`` says that what arrives now is none of ours.
+    ``skipped`` says that what arrives now is none of ours.
     """
 
     __slots__ = (
@@ -61,10 +61,10 @@ class StreamTracker:
         "duplicated",
         "expected",
         "lost",
-        "passed_over",
         "recovered",
         "reordered",
         "session",
+        "skipped",
         "topic",
     )
 
@@ -78,7 +78,7 @@ class StreamTracker:
         self.duplicated = 0
         self.reordered = 0
         self.recovered = 0
-        self.passed_over = False
+        self.skipped = False
         self._open: list[tuple[int, int]] = []
 
     @property

@@ -24,7 +24,7 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_SUCCEEDED
 )
-# Hung up on once can be a server that ends just then.
+# One closed connection can be a server that ends just then.
 _CERTAIN_AFTER: Final = 3
 
 

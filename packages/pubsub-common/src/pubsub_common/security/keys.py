@@ -72,7 +72,7 @@ def load_client_keys(path: str | Path) -> ClientKeys:
     that is read to its end, and can be read only once.
 
     Raises:
-        ConfigError: it cannot be read, others can read it, or it is no such file.
+        ConfigError: it cannot be read, others can read it, or it is not such a file.
     """
     document = read_secret(path, pipe=True)
     pair = pair_in(document, path)
@@ -111,7 +111,7 @@ def read_secret(
     ``public``, change; of at most so many bytes. It may be a ``pipe``, if that is said.
 
     Raises:
-        ConfigError: it cannot be read, others can use it, or it is no TOML.
+        ConfigError: it cannot be read, others can use it, or it is not TOML.
     """
     try:
         # A pipe that is none of ours would have us wait.
@@ -214,8 +214,8 @@ def configure_curve_client(
 
 
 def configure_curve_server(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
-    """Have ``socket``, which is not bound yet, let in whom the context's `ZapServer`
-    lets in."""
+    """Have ``socket``, which is not bound yet, admit the clients that the context's `ZapServer`
+    admits."""
     # With a limit of 1, libzmq 4.3.5 hears nothing of whom it has asked ZAP about.
     if socket.rcvhwm == 1:
         socket.rcvhwm = 2

@@ -18,13 +18,13 @@ _ENDPOINT: Final = "inproc://zeromq.zap.01"
 _VERSION: Final = b"1.0"
 _KEY_BYTES: Final = 32
 
-# A public key in Z85 and the IP address that it comes from; whether it is let in.
+# A public key in Z85 and the IP address that it comes from; whether it is admitted.
 Allows = Callable[[str, str], bool]
 
 
 def zap_reply(request: Sequence[bytes], allows: Allows) -> list[bytes]:
     """The answer to a request of libzmq's. Anything but CURVE with a known key is
-    turned away."""
+    rejected."""
     number = request[1] if len(request) > 1 else b""
     no = [_VERSION, number, b"400", b"rejected", b"", b""]
     if len(request) != 7 or request[0] != _VERSION or request[5] != b"CURVE":

@@ -91,7 +91,7 @@ def compare_sweeps(
 
 
 def kind_of(dataset: Dataset) -> str:
-    """Plain, secure, or both: whether roles had keys. It is no part of the load here: what
+    """Plain, secure, or both: whether roles had keys. It is not a part of the load here: what
     security costs is a question that two sweeps can answer."""
     found = {is_secure(cell) for cell in dataset.cells}
     if len(found) > 1:

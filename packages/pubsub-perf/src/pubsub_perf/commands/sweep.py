@@ -55,7 +55,7 @@ Options:
   --switch KIND           linux-bridge, or openvswitch where it can run
                           [default: linux-bridge]
   --secure                with keys, which are made for it: everything is encrypted,
-                          and the broker lets in only its roles
+                          and the broker admits only its roles
   --warmup N              events of each publisher and topic, before the others, that
                           are kept out of statistics [default: {WARMUP_EVENTS}]
   --repeats N             whole runs of each cell; intervals need at least 3

@@ -1,4 +1,4 @@
 """Runs sweeps: cells, roles, CPU monitor, records.
 
-Shell, except `fidelity` and `role_commands`.
+Shell, except `fidelity` and `role_command_lines`.
 """

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
-from pubsub_perf.experiment import role_commands
+from pubsub_perf.experiment import role_command_lines
 from pubsub_perf.experiment.cpu_monitor import CpuMonitor
 from pubsub_perf.experiment.fidelity import MachineLoad, judge
 from pubsub_perf.plan.cases import Case
@@ -39,7 +39,7 @@ def processors(monitor: CpuMonitor, record: dict[str, Any]) -> None:
 
 
 def counts_of(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """What arrived against what was sent, and how far to trust it."""
+    """What arrived against what was sent, and how reliable it is."""
     subscribers = [_subscriber(case, i, folder, record) for i in _indexes(case)]
     found: dict[str, Any] = {
         key: sum(item[key] for item in subscribers) for key in _TOTALS
@@ -65,7 +65,7 @@ def _indexes(case: Case) -> range:
 
 def latencies(case: Case, folder: Path) -> LatencyHistogram:
     """All latencies of a cell we have just run, without its warm-up."""
-    files = (folder / role_commands.data_file(i) for i in _indexes(case))
+    files = (folder / role_command_lines.data_file(i) for i in _indexes(case))
     warmup = case.load.warmup_events
     return LatencyHistogram(
         chain.from_iterable(read_latencies_ns(file, warmup) for file in files)
@@ -76,7 +76,7 @@ def _subscriber(
     case: Case, index: int, folder: Path, record: dict[str, Any]
 ) -> dict[str, Any]:
     expected = case.expected(index)
-    received = len(read_latencies_ns(folder / role_commands.data_file(index), 0))
+    received = len(read_latencies_ns(folder / role_command_lines.data_file(index), 0))
     report = _report(folder, f"subscriber-{index}")
     return {
         "index": index,
@@ -109,7 +109,7 @@ def _publishers(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, A
             }
         )
         for late_ns in _lateness_ns(
-            folder / role_commands.details_file(f"publisher-{index}")
+            folder / role_command_lines.details_file(f"publisher-{index}")
         ):
             lateness.add(late_ns)
     return {"publishers": publishers, "lateness_us": _in_us(lateness.summary_ns())}
@@ -132,7 +132,7 @@ def _report(folder: Path, role: str) -> dict[str, Any]:
     """A role's report; empty when it left none (it failed)."""
     try:
         found = msgspec.json.decode(
-            (folder / role_commands.report_file(role)).read_bytes()
+            (folder / role_command_lines.report_file(role)).read_bytes()
         )
     except (OSError, msgspec.DecodeError):
         return {}

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from pubsub_common.files import write_atomically
-from pubsub_perf.experiment import cell_record, environment, role_commands
+from pubsub_perf.experiment import cell_record, environment, role_command_lines
 from pubsub_perf.experiment.broker_check import Clients, check_broker
 from pubsub_perf.experiment.cpu_monitor import CpuMonitor
 from pubsub_perf.experiment.role_keys import RoleKeys
@@ -29,9 +29,9 @@ RECORD: Final = "cell.json"
 _LEFTOVERS: Final = (
     "subscriber-*.csv",
     RECORD,
-    f"{role_commands.LOGS}/*.log",
-    f"{role_commands.EVENTS}/*.csv.gz",
-    f"{role_commands.REPORTS}/*.json",
+    f"{role_command_lines.LOGS}/*.log",
+    f"{role_command_lines.EVENTS}/*.csv.gz",
+    f"{role_command_lines.REPORTS}/*.json",
 )
 # From "all are ready" to the first event: the time to tell every publisher.
 _LEAD_NS: Final = 200_000_000
@@ -82,13 +82,17 @@ def run_cell(
 def prepare(folder: Path) -> Path:
     """An empty cell folder: what an earlier run of this cell left is removed. Returns
     the folder for logs."""
-    for name in (role_commands.LOGS, role_commands.EVENTS, role_commands.REPORTS):
+    for name in (
+        role_command_lines.LOGS,
+        role_command_lines.EVENTS,
+        role_command_lines.REPORTS,
+    ):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for pattern in _LEFTOVERS:
         for path in folder.glob(pattern):
             if path.is_file():
                 path.unlink()
-    return folder / role_commands.LOGS
+    return folder / role_command_lines.LOGS
 
 
 def run_experiment(
@@ -116,12 +120,12 @@ def run_experiment(
     }
     say("checking the network")
     record["probes"] = hosts.check(_pairs(case))
-    lines = {"broker": role_commands.broker(case, broker_at, keys)}
+    lines = {"broker": role_command_lines.broker(case, broker_at, keys)}
     for i, address in enumerate(publishers_at):
-        line = role_commands.publisher(case, i, address, broker_at, keys)
+        line = role_command_lines.publisher(case, i, address, broker_at, keys)
         lines[f"publisher-{i}"] = line
     for i, address in enumerate(subscribers_at):
-        line = role_commands.subscriber(case, i, address, broker_at, keys)
+        line = role_command_lines.subscriber(case, i, address, broker_at, keys)
         lines[f"subscriber-{i}"] = line
     record["commands"] = lines
 

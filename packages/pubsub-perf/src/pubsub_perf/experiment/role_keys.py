@@ -1,6 +1,6 @@
 """Keys for measurements: a broker's, and one pair for each role.
 
-Each role process is a client of its own, as in a real system: a broker then vouches for
+Each role process is a client of its own, as in a real system: a broker then names to publishers
 as many keys as there are subscribers, which one key for all would hide.
 """
 

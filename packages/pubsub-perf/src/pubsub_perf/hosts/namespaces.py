@@ -76,7 +76,7 @@ def enter(argv: Sequence[str]) -> None:
     it and exit as it did.
 
     Raises:
-        PubSubError: there can be no namespaces here.
+        PubSubError: namespaces are not available here.
     """
     if inside():
         _set_up_inside()

@@ -25,7 +25,7 @@ from pubsub_perf.units import Unit
 
 # On a linear axis of a wider range, a few outliers press the box into a line.
 _LOG_FROM: Final = 10.0
-# A log axis cannot show 0; anything below a picosecond is no latency either.
+# A log axis cannot show 0; anything below a picosecond is not a latency either.
 _SMALLEST_S: Final = 1e-12
 
 

@@ -177,7 +177,7 @@ _ALERT: Final[dict[str, Any]] = {"fontweight": "bold", "color": style.ALERT}
 
 
 def _add_axes(figure: Figure, columns: int) -> tuple[Axes, ...]:
-    # Where they are is settled by `FigureFrame.fit`.
+    # `FigureFrame.fit` decides where they are.
     return tuple(figure.add_axes((0.2, 0.2, 0.6, 0.6)) for _ in range(columns))
 
 

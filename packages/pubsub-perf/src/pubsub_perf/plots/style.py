@@ -137,7 +137,7 @@ def mark(look: ModelStyle, marker: str) -> dict[str, Any]:
 def applied() -> Iterator[None]:
     """Draw in this style, whatever the user's matplotlibrc says."""
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # A name in a script that the font lacks becomes boxes, and is no failure.
+        # A name in a script that the font lacks becomes boxes, and is not a failure.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)

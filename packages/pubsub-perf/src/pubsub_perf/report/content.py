@@ -55,7 +55,7 @@ class Fact:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class CellCommands:
+class CellCommandLines:
     """The command lines of one cell: (role, command line)."""
 
     cell: str
@@ -73,7 +73,7 @@ class ReportContent:
     failures: tuple[tuple[str, str], ...]
     degraded: tuple[tuple[str, str], ...]
     facts: tuple[Fact, ...]
-    commands: tuple[CellCommands, ...]
+    command_lines: tuple[CellCommandLines, ...]
     problems: tuple[str, ...]
 
 
@@ -96,7 +96,7 @@ def compose(cells: Sequence[CellSummary], problems: Sequence[str]) -> ReportCont
             if c.degraded
         ),
         facts=tuple(_facts(plain)),
-        commands=tuple(filter(None, map(_commands, plain))),
+        command_lines=tuple(filter(None, map(_command_lines, plain))),
         problems=(
             *problems,
             *(f"{_name(m.cell)}: {note}" for m in cells for note in m.warmup_notes),
@@ -245,11 +245,11 @@ def _spread(values: Counter[str]) -> str:
     return "; ".join(parts)
 
 
-def _commands(cell: Cell) -> CellCommands | None:
+def _command_lines(cell: Cell) -> CellCommandLines | None:
     lines = []
     for role, variables in cell_fields.section(cell.meta, "commands").items():
         if isinstance(variables, list):
             lines.append((printable(role), printable(shlex.join(map(str, variables)))))
         elif isinstance(variables, str):
             lines.append((printable(role), printable(variables)))
-    return CellCommands(_name(cell), tuple(lines)) if lines else None
+    return CellCommandLines(_name(cell), tuple(lines)) if lines else None

@@ -52,7 +52,7 @@ def for_page(svg: bytes) -> bytes:
     """The figure as an SVG image for a page.
 
     Raises:
-        ValueError: this is no SVG.
+        ValueError: this is not an SVG.
     """
     try:
         # Of what matplotlib has drawn just now.

@@ -37,7 +37,7 @@ _PLURAL: Final[dict[Fault, str]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Faults:
-    """Rows of one file that are no latency: how many, and where the first one is."""
+    """Rows of one file that are not latencies: how many, and where the first one is."""
 
     fault: Fault
     rows: int

@@ -16,7 +16,7 @@ from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.cells import SubscriberData, printable
 from pubsub_perf.results.summary_statistics import nearest_rank
 
-# More are no publishers: somebody numbered their events in the first column.
+# More are not publishers: somebody numbered their events in the first column.
 _MAX_PUBLISHERS: Final = 1000
 _NUMBERS: Final = re.compile(r"(\d+)")
 

@@ -30,7 +30,7 @@ def rate(options: console_script.Options) -> float | None:
     """How many events a second there may be; None: no limit.
 
     Raises:
-        ConfigError: it is no such number.
+        ConfigError: it is not such a number.
     """
     text = options["--rate"]
     if text is None:

@@ -30,7 +30,7 @@ _FIRST_GRANTS_S: Final = 2.0
 
 
 class Authenticator:
-    """Accepts the clients that the broker vouches for, and no others."""
+    """Accepts the clients that the broker has named, and no others."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The clients that a publisher accepts, and the topics that each may receive.
 
-The broker vouches for clients by their keys (decentralized; it tells of changes at once),
-and is itself let in (centralized, its forwarders connect here). A publisher knows nobody
+The broker names the clients to admit by their keys (decentralized; it sends changes at once),
+and is itself admitted (centralized, its forwarders connect here). A publisher knows nobody
 else.
 """
 
@@ -35,8 +35,8 @@ class Grants:
         return topics is None or any(matches(each, topic) for each in topics)
 
     def update(self, vouched: Iterable[Vouched]) -> set[str]:
-        """The broker vouches for these from here on; the keys of those that it no longer
-        vouches for as it did, whose connections must end."""
+        """The broker has named these clients; returns the keys of removed clients, and of those
+        with other topics, whose connections must end."""
         before = self._vouched
         self._vouched = {
             each.key: None if each.topics is None else tuple(each.topics)

@@ -136,7 +136,7 @@ class EventSocket(XpubSocket):
                         self._open_batch(topic)
                         limit = batch_limit(len(payload))
                         stamps_ns = topic.stamps_ns
-                        # Our own work is no pause, and what was waited for room is no
+                        # Our own work is not a pause, and the wait for room is no
                         # reason to send the next batch early.
                         begun_ns = last_ns = now_ns()
                     elif len(payload) >= _LARGE_BYTES:
@@ -157,7 +157,7 @@ class EventSocket(XpubSocket):
                     history.add(stamp_ns, payload)
                 if stamp_ns >= self.drain_at_ns or not self._drain_due:
                     self._after_send(stamp_ns)
-                last_ns = now_ns()  # our own work is no pause
+                last_ns = now_ns()  # our own work is not a pause
                 return stamp_ns
             except full:
                 pass

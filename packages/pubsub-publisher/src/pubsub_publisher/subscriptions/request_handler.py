@@ -50,7 +50,7 @@ class RequestHandler:
     ) -> None:
         """``send`` takes a frame and flags, and raises `zmq.Again`."""
         self.ready_subscribers = ReadySubscribers(topics)
-        self.malformed_count = 0  # messages that were no subscriptions
+        self.malformed_count = 0  # messages that were not subscriptions
         self.last_request_at = 0.0  # when events were asked for last, or were being so
         self._topics = topics
         self._send = send

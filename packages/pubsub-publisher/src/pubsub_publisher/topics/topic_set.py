@@ -116,7 +116,7 @@ def _strengths(given: Strengths, topics: tuple[str, ...]) -> dict[str, int]:
     """The strength of each topic that has one.
 
     Raises:
-        ConfigError: a topic is not one of ``topics``, or a strength is no such number.
+        ConfigError: a topic is not one of ``topics``, or a strength is not such a number.
     """
     if given is None:
         return {}

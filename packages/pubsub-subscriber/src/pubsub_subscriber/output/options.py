@@ -21,7 +21,7 @@ def event_limit(options: console_script.Options) -> int | None:
     """How many events there are to be; None: it goes on until stopped.
 
     Raises:
-        ConfigError: the options contradict each other, or it is no number.
+        ConfigError: the options contradict each other, or it is not a number.
     """
     asked = console_script.chosen_option(options, "--count", "--max-event-count")
     name = asked or "--max-event-count"

@@ -65,7 +65,7 @@ def _pipe_of_stdout() -> select.poll | None:
         fd = sys.stdout.fileno()
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
             return None
-    except (OSError, ValueError):  # it is no file at all
+    except (OSError, ValueError):  # it is not a file
         return None
     poller = select.poll()
     poller.register(fd, 0)  # an error is told of without being asked for

@@ -89,7 +89,7 @@ class FastPath:
 
     @property
     def malformed_count(self) -> int:
-        """How many messages were no events."""
+        """How many messages were not events."""
         return self._slow_path.malformed_count
 
     def add(self, topic: str) -> None:

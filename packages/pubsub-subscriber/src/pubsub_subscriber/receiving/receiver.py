@@ -8,7 +8,8 @@ may have swallowed the news of an event (`pubsub_common.net.sockets`).
 
 Where all events come by one socket, and wake-ups bring one event each, most of an event's
 cost is the way from the descriptor to the socket. Then this thread waits in the socket
-itself, with its lock, until it is interrupted (`SubSocket.interrupt`), or something unusual comes.
+itself, with its lock, until it is interrupted (`SubSocket.interrupt`), or the slow path has to
+take a frame.
 
 Events come from the sockets in bursts (`pubsub_subscriber.receiving.fast_path`). A burst is a list
 iterator, which a ``for`` loop goes through without a call per event; after the loop is
@@ -282,8 +283,8 @@ class Receiver:
             self._sampler.take(events, self._taken)
 
     def _bursts_from(self, sub_socket: SubSocket) -> Iterator[Iterator[Event]]:
-        """Bursts from waiting in the socket, until something unusual comes. Few steps:
-        each runs with cold caches, once for every event."""
+        """Bursts from waiting in the socket, until the slow path has to take a
+        frame. Few steps: each runs with cold caches, once for every event."""
         self._waiting_in = sub_socket
         sampler, limit = self._sampler, self._limit
         at_once = 1 if self._accept is None else 0

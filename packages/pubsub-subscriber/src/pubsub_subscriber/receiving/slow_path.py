@@ -103,7 +103,7 @@ class SlowPath:
         gap = None
         with self._lock:
             recovering = recovery is not None and recovery.has_gap((session, topic))
-            if not recovering and self._streams.pass_over(session, topic, number + 1):
+            if not recovering and self._streams.skip(session, topic, number + 1):
                 return
             tracker = self._streams.tracker(session, topic)
             if recovery is None:
@@ -160,7 +160,7 @@ class SlowPath:
         gap = None
         with self._lock:
             recovering = recovery is not None and recovery.has_gap((session, topic))
-            if not recovering and self._streams.pass_over(session, topic, sequence):
+            if not recovering and self._streams.skip(session, topic, sequence):
                 return
             tracker = self._streams.tracker(session, topic)
             if recovery is None:

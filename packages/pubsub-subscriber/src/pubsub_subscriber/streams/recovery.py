@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 A stream whose next event is missing is held: events that arrive after the gap are buffered
-until those in it have come, or are known to be gone for good. Meanwhile the publisher is
+until those in it have come, or are known to be lost. Meanwhile the publisher is
 asked for the gap, part by part (`pubsub_common.protocol.recovery_messages`): each answer
 delivers what it brings, then what was held and follows, and the next request goes out if
 there is still a gap. An answer that does not come is asked for again, less and less often. After
@@ -18,7 +18,7 @@ What it no longer has was never ours, so it is not lost.
 
 When another publisher takes over the topic (`pubsub_subscriber.streams.stream_table`), a
 stream that is held still gets what was published before that, and nothing more: what comes
-then is passed over, also if the stream is still held when the topic is its own again.
+then is skipped, also if the stream is still held when the topic is its own again.
 
 All times are seconds of one monotonic clock.
 """
@@ -72,7 +72,7 @@ class _Stream:
     # What is none of ours: each the first number, and the one behind the last.
     passed: list[tuple[int, int]] = dataclasses.field(default_factory=list)
 
-    def pass_over(self, end: int) -> None:
+    def skip(self, end: int) -> None:
         """From the target on to number ``end``. The target stays while this goes on."""
         if self.passed and self.passed[-1][0] == self.target:
             end = max(end, self.passed.pop()[1])
@@ -133,8 +133,8 @@ class Recovery:
         if number < tracker.expected:
             tracker.duplicated += 1
             return
-        if tracker.passed_over and stream is not None and number >= stream.target:
-            stream.pass_over(number + 1)
+        if tracker.skipped and stream is not None and number >= stream.target:
+            stream.skip(number + 1)
             return
         if stream is None:
             if number == tracker.expected:
@@ -159,9 +159,9 @@ class Recovery:
             stream = self._begin(tracker, sequence, now)
         if sequence <= tracker.expected:
             return
-        if tracker.passed_over:
+        if tracker.skipped:
             if stream is not None and sequence > stream.target:
-                stream.pass_over(sequence)
+                stream.skip(sequence)
             return
         if stream is None:
             stream = self._open_gap(tracker, now)
@@ -259,7 +259,7 @@ class Recovery:
             stream.held[event.sequence] = event
 
     def _release(self, stream: _Stream, items: MutableSequence[Any]) -> None:
-        """Deliver what is held and follows, behind what is passed over."""
+        """Deliver what is held and follows, behind what is skipped."""
         tracker = stream.tracker
         while True:
             while (event := stream.held.pop(tracker.expected, None)) is not None:

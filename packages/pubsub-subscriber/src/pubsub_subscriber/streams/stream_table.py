@@ -1,7 +1,7 @@
 """The streams of a subscriber: one for each publisher and topic, with its counts.
 
 Of a topic that has an owner (`pubsub_subscriber.streams.ownership`), events of the other
-publishers are passed over: they are neither received nor lost. An owner that leaves in an
+publishers are skipped: they are neither received nor lost. An owner that leaves in an
 orderly way is received to its end. A publisher that a restarted broker does not know stays the
 owner for the grace time: it is likely to come back.
 
@@ -54,7 +54,7 @@ class StreamTable:
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self.grace_s = grace_s
         self.trackers: dict[Key, StreamTracker] = {}
-        self._passed_over: dict[Key, StreamTracker] = {}
+        self._skipped: dict[Key, StreamTracker] = {}
         self._ownership = Ownership()
         self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
         self._closed_counts = Counts()
@@ -163,42 +163,42 @@ class StreamTable:
     def tracker(self, session: int, topic: str) -> StreamTracker:
         """The tracker of a stream; a new one if need be."""
         key = (session, topic)
-        tracker = self.trackers.get(key) or self._passed_over.get(key)
+        tracker = self.trackers.get(key) or self._skipped.get(key)
         if tracker is None:
             tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
             self.trackers[key] = tracker
         return tracker
 
-    def pass_over(self, session: int, topic: str, sequence: int) -> bool:
+    def skip(self, session: int, topic: str, sequence: int) -> bool:
         """Whether another publisher owns the topic; then events below ``sequence`` are
         none of ours."""
         key = (session, topic)
-        if not self._is_passed_over(key):
+        if not self._is_skipped(key):
             return False
-        tracker = self._passed_over.get(key)
+        tracker = self._skipped.get(key)
         if tracker is None:
             tracker = self._closed.pop(key, None) or StreamTracker(session, topic)
-            self._move_to_passed_over(key, tracker)
+            self._move_to_skipped(key, tracker)
         tracker.begin(sequence)
         return True
 
     def counts(self) -> Counts:
         """What became of all events so far."""
         total = dataclasses.replace(self._closed_counts)
-        for trackers in (self.trackers, self._passed_over, self._closed):
+        for trackers in (self.trackers, self._skipped, self._closed):
             for tracker in trackers.values():
                 total.add(tracker)
         return total
 
     # Owners
 
-    def _is_passed_over(self, key: Key) -> bool:
+    def _is_skipped(self, key: Key) -> bool:
         session, topic = key
         owner = self._ownership.owner(topic)
         if owner is None or owner == session:
             return False
         leaving = self._leaving.get(session)
-        # Only an owner has a stream here that is not passed over.
+        # Only an owner has a stream here that is not skipped.
         return not (
             leaving is not None
             and leaving.departure.next_sequences
@@ -223,23 +223,23 @@ class StreamTable:
         """Have the streams of a topic where they belong, now that its owner has
         changed."""
         for key in [key for key in self.trackers if key[1] == topic]:
-            if self._is_passed_over(key):
-                self._move_to_passed_over(key, self.trackers.pop(key))
-        for key in [key for key in self._passed_over if key[1] == topic]:
-            if not self._is_passed_over(key):
-                tracker = self.trackers[key] = self._passed_over.pop(key)
-                tracker.passed_over = False
+            if self._is_skipped(key):
+                self._move_to_skipped(key, self.trackers.pop(key))
+        for key in [key for key in self._skipped if key[1] == topic]:
+            if not self._is_skipped(key):
+                tracker = self.trackers[key] = self._skipped.pop(key)
+                tracker.skipped = False
 
-    def _move_to_passed_over(self, key: Key, tracker: StreamTracker) -> None:
-        tracker.passed_over = True
-        self._passed_over[key] = tracker
+    def _move_to_skipped(self, key: Key, tracker: StreamTracker) -> None:
+        tracker.skipped = True
+        self._skipped[key] = tracker
 
     # Ends of streams
 
     def finish_departed(
         self, now: float, abandon: Callable[[Key], list[Gap]] = lambda _key: []
     ) -> tuple[list[PublisherInfo], list[Gap]]:
-        """Close the books on publishers that left, once all they sent has arrived or
+        """Finish publishers that left, once all they sent has arrived or
         nothing has for the grace time. Returns those publishers, and what never
         arrived. ``abandon`` is told of each stream before that, and may know of losses.
 
@@ -298,7 +298,7 @@ class StreamTable:
         return now >= leaving.deadline
 
     def _reached(self, session: int, topic: str, end: int) -> bool:
-        if (session, topic) in self._passed_over:
+        if (session, topic) in self._skipped:
             return True
         tracker = self.trackers.get((session, topic))
         return tracker is not None and tracker.expected >= end
@@ -319,13 +319,13 @@ class StreamTable:
                 if gap is not None:
                     gaps.append(gap)
             else:
-                tracker = self._passed_over.pop(key, None)
+                tracker = self._skipped.pop(key, None)
             if tracker is not None:
                 self._keep_closed(key, tracker)
         return gaps
 
     def _keep_closed(self, key: Key, tracker: StreamTracker) -> None:
-        tracker.passed_over = False
+        tracker.skipped = False
         self._closed[key] = tracker
         if len(self._closed) > _MAX_CLOSED:
             self._closed_counts.add(self._closed.popitem(last=False)[1])

@@ -3,7 +3,7 @@
 Every effect is a ratio that is above 1 where a claim is true. A claim is supported when
 the whole interval lies above 1, contradicted when the whole interval lies below
 1 / (1 + margin), and undecided otherwise: an opposite effect must be of a size that
-matters, and no effect at all is no contradiction (the sentence says so).
+matters, and no effect at all is not a contradiction (the sentence says so).
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ class Analysis:
 
 
 def to_json(analysis: Analysis) -> str:
-    """The analysis as JSON text; what is no number becomes null."""
+    """The analysis as JSON text; values that are not numbers become null."""
     content = {"format": FORMAT} | dataclasses.asdict(analysis)
     return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
 

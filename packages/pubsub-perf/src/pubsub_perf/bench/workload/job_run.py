@@ -1,4 +1,4 @@
-"""Does the work of one process of a benchmark run: its clocks, its pace, its barrier."""
+"""Does the work of one process of a benchmark run: its clocks, its rate, its barrier."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ for (const table of document.querySelectorAll("table.data")) {
         body.append(...original);
         return;
       }
-      // What is no number ("n/a") comes last, up or down.
+      // Values that are not numbers ("n/a") come last, up or down.
       const direction = order === "ascending" ? 1 : -1;
       const by = compare(column, numeric);
       const known = (row) => !numeric || !isNaN(value(row, column)[1]);
