@@ -5,7 +5,7 @@ msgspec is compiled, and its lines cannot be seen; but its errors say what it di
 like, and where. So the text of an error counts too, without the values in it, and so
 does the kind of a result. That is why this is not atheris, which is faster but sees no
 more of msgspec than that it was called: with 50,000 inputs it got 37 kinds of answer out
-of `decode_answer`, this one 63, and the error that was there.
+of `decode_reply`, this one 63, and the error that was there.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Coverage:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._steps: set[tuple[int, int, int]] = set()
-        self._ways: set[object] = set()
+        self._outcomes: set[object] = set()
         self._traced: dict[CodeType, int] = {}
         self._now: set[tuple[int, int, int]] = set()
         self.declared = 0
@@ -79,17 +79,17 @@ class Coverage:
             result = self._target.run(data)
         except self._target.declared as error:
             self.declared += 1
-            way: object = _VALUES.sub("#", str(error))
+            outcome: object = _VALUES.sub("#", str(error))
         else:
-            way = result if _is_words(result) else type(result)
+            outcome = result if _is_words(result) else type(result)
         finally:
             sys.settrace(before)
             signal.alarm(0)
         steps = not self._now <= self._steps
         self._steps |= self._now
-        ways = way not in self._ways
-        self._ways.add(way)
-        return steps, steps or ways
+        new = outcome not in self._outcomes
+        self._outcomes.add(outcome)
+        return steps, steps or new
 
     def _enter(self, frame: FrameType, _event: str, _arg: Any) -> Any:
         code = frame.f_code

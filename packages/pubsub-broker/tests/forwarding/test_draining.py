@@ -1,4 +1,4 @@
-"""How long publishers that have left are heard."""
+"""How long publishers that have left are received."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Program:
     revision: int = 0
     view: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
     ended: dict[int, dict[str, int]] = dataclasses.field(default_factory=dict)
-    # Its connection broke, and the broker has not heard from it since.
+    # Its connection broke, and the broker has received nothing from it since.
     unreachable: bool = False
 
     @property
@@ -182,7 +182,7 @@ class BrokerMachine(RuleBasedStateMachine):
             assert push.revision == program.revision + 1
             program.revision = push.revision
             for departure in push.left:
-                # Nobody is told of the end of one that it never heard of.
+                # No client is notified of the end of a client that it never knew.
                 del program.view[departure.session]
                 program.ended[departure.session] = dict(departure.next_sequences)
             for info in push.joined:

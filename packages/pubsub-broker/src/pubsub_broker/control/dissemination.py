@@ -79,7 +79,7 @@ class Dissemination:
     def listeners(self, client: Client) -> dict[int, int]:
         """Subscribers that are to have several of a publisher's topics, and how many, where
         one topic does not bring the others: those with wildcards may have some of them
-        already, since others publish them too, and subscribe to the rest when they hear of
+        already, since others publish them too, and subscribe to the rest when they learn of
         this one. None for another client."""
         if client.role != "publisher" or len(client.topics) == 1:
             return {}

@@ -1,7 +1,7 @@
 """Decides when to disconnect from publishers that have left.
 
 What a publisher sent last may still be on its way: in its queue, in the network, in ours;
-disconnecting would drop it. So it is heard for a grace time, and after that for as long as
+disconnecting would drop it. So it is received for a grace time, and after that for as long as
 more may come, when it waits for a slow reader; but not for ever, since nobody could bound
 how many such connections there are.
 """
@@ -35,7 +35,7 @@ class DrainingPublishers:
         self._departures[address] = _Departure(now + DETACH_GRACE_S, now + MAX_DRAIN_S)
 
     def cancel(self, address: str) -> None:
-        """It is back, or not to be heard any more."""
+        """It is back, or must not be received any more."""
         self._departures.pop(address, None)
 
     def addresses(self) -> list[str]:

@@ -106,7 +106,7 @@ class ForwarderPool:
 
     def prepare(self, change: Attach | Detach) -> None:
         """This will be applied. Before the publisher is told, as it may then begin: so
-        forwarders find it, until they have left it, and one that is not to be heard any
+        forwarders find it, until they have left it, and one that must not be received any
         more not at all."""
         self._left_at.pop(change.address, None)
         if isinstance(change, Attach):

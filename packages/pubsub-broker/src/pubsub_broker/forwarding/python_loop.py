@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-libzmq's proxy cannot wait: with XPUB_NODROP its send waits inside C, where it hears
+libzmq's proxy cannot wait: with XPUB_NODROP its send waits inside C, where it receives
 neither commands nor the stop. Nor can it judge subscriptions, as a secure broker must. So
 this is a loop in Python. It reads from publishers in
 bursts; the message that finds a queue full is held, and nothing is read until it has

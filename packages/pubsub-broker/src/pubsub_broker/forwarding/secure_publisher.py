@@ -30,7 +30,7 @@ def masked(subscription: bytes) -> bytes | None:
     nothing.
 
     Where a subscriber's topics come from several forwarders a publisher counts its ready
-    topics, so it must hear of all. But of the others not what they are, and nothing that
+    topics, so it must see all. But of the others not what they are, and nothing that
     would let it answer on them: no topic has a name like this one.
     """
     ready = parse_ready_request(subscription)

@@ -252,7 +252,7 @@ class SecureSockets(ForwarderSockets):
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         unwanted = set(keys)
         self._guard.recheck(unwanted)
-        # Publishers that left are heard for a while, but not if they may do less now.
+        # Publishers that left are received for a while, but not if they may do less now.
         for address in self._draining.addresses():
             connection = self._connections.get(address)
             if connection is not None and connection.key in unwanted:

@@ -129,7 +129,7 @@ class Expected:
         return gone
 
     def next_deadline(self) -> float | None:
-        """When `give_up` is due; None while nobody is expected."""
+        """When `expire` is due; None while no client is expected."""
         return self._until if self._clients else None
 
 

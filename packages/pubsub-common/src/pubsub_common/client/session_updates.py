@@ -50,7 +50,7 @@ class Rejected:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BrokerLost:
-    """The broker has not been heard for a lease, or said that it ends."""
+    """The broker has sent nothing for a lease, or has sent `farewell`."""
 
     farewell: bool
 

@@ -216,7 +216,7 @@ def configure_curve_client(
 def configure_curve_server(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
     """Have ``socket``, which is not bound yet, admit the clients that the context's `ZapServer`
     admits."""
-    # With a limit of 1, libzmq 4.3.5 hears nothing of whom it has asked ZAP about.
+    # With a limit of 1, libzmq 4.3.5 gets no answers to its ZAP requests.
     if socket.rcvhwm == 1:
         socket.rcvhwm = 2
     socket.curve_server = True

@@ -58,7 +58,7 @@ class Authenticator:
         """In the thread of handshakes."""
         if self.grants.may_connect(key, address):
             return True
-        # A subscriber may have heard of us sooner than we have heard of it.
+        # A subscriber may know us sooner than we know it.
         return self._granted.wait(_FIRST_GRANTS_S) and self.grants.may_connect(
             key, address
         )

@@ -50,7 +50,7 @@ class ReadySubscribers:
             self._changed.notify_all()
 
     def expect(self, listeners: Mapping[int, int]) -> None:
-        """These subscribers are to have so many of our topics, and may have heard only of
+        """These subscribers are to have so many of our topics, and may know only
         some yet: others publish those too."""
         with self._changed:
             before, self._listeners = self._listeners, listeners

@@ -59,7 +59,7 @@ class BrokerConnections:
 
     def may_unsubscribe(self) -> bool:
         # Publishers count ours, over all connections. They would take one that we
-        # have just given up for another that they have not heard of yet.
+        # have just given up for another that they do not know yet.
         return len(self._sockets.open) <= 1
 
     def unsubscribe(self, topic: str) -> bool:

@@ -181,7 +181,7 @@ class SlowPath:
     def _check_sender(self, session: int, sub_socket: SubSocket) -> None:
         """Whether what came by a socket of one publisher may be of this session: its own,
         or one that nobody else is known to have. It may have another one than we were
-        told, when the broker did not hear it for a while; its events arrive sooner than
+        told, when the broker had nothing from it for a while; its events arrive sooner than
         the broker's word, and it counts on us.
 
         Raises:

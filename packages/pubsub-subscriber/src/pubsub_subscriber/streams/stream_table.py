@@ -44,7 +44,7 @@ class _Departing:
 
 def location_of(publisher: PublisherInfo) -> tuple[str | None, str | None]:
     """Where a publisher is, and with which key: two sessions of one place are of one
-    publisher, which the broker did not hear for a while, or which was started again."""
+    publisher, from which the broker had nothing for a while, or which was started again."""
     return publisher.address, publisher.key
 
 
