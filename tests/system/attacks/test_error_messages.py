@@ -47,7 +47,7 @@ def test_an_unknown_key(run: Run, tmp_path: Path, role: Sequence[str]) -> None:
     assert client.wait() == 1
     assert client.complaint == (
         f"the broker at 127.0.0.1:{port} rejects the keys of {path}: they are "
-        "not enrolled there, or were revoked or have expired (pubsub-broker list tells, "
+        "not enrolled there, or were revoked or have expired (pubsub-broker list shows it, "
         "enroll makes new ones)"
     )
     broker.says("127.0.0.1: rejected an unknown key (")

@@ -62,7 +62,7 @@ Options:
   --max-topics-per-client N       how many topics each may have
                                   [default: {defaults.MAX_TOPICS_PER_CLIENT}]
   --state FILE                    keep the clients in FILE; after a restart the status
-                                  shows who is expected back
+                                  names the clients that are missing
   --secure DIR                    admit only clients with keys enrolled in the
                                   folder DIR (see keygen); all traffic is encrypted
   --http ADDRESS                  serve a page that shows what goes on: PORT, for this

@@ -188,7 +188,8 @@ class Registered(_Message, frozen=True, tag="registered"):
     ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
     secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
     a publisher: the wildcard subscribers that match two or more of its topics, and
-    how many. Subscribers learn of the publisher only after this, and may be subscribed to some before."""
+    how many. Those learn of the publisher only after this, and may be subscribed to
+    some of its topics before."""
 
     id: int
     session: Session

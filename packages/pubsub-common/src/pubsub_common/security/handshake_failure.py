@@ -71,7 +71,7 @@ def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
         return (
             f"the broker at {where} rejects the keys of {keys}: they are not "
             "enrolled there, or were revoked or have expired "
-            "(pubsub-broker list tells, enroll makes new ones)"
+            "(pubsub-broker list shows it, enroll makes new ones)"
         )
     if failure.reason is FailureReason.SECURITY_MISMATCH and keys is None:
         return (

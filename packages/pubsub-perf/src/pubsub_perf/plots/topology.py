@@ -66,7 +66,7 @@ def topology_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     plan = layout(network_views[0].network)
     name = drawn[0].cell.network
     texts = FrameTexts(
-        f"{name}: who sat where",
+        f"{name}: hosts and their roles",
         style.conditions(drawn),
         [*_caption(network_views), *style.absent(cells)],
         style.alert(drawn),
