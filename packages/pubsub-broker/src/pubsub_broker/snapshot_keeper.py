@@ -27,7 +27,7 @@ class SnapshotKeeper:
         on.
 
         Raises:
-            ConfigError: the file is of no use and could not be set aside.
+            ConfigError: the file cannot be used and could not be set aside.
         """
         snapshot = self._file.load()
         if snapshot is not None:

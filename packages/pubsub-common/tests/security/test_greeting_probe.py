@@ -86,7 +86,7 @@ def hangs_up() -> Iterator[Callable[[bytes], HangsUp]]:
 def test_a_greeting_tells_whether_keys_are_wanted(
     said: bytes, wanted: bool | None
 ) -> None:
-    assert greeting_probe.wants_keys(said) is wanted
+    assert greeting_probe.requires_keys(said) is wanted
 
 
 @pytest.mark.parametrize("secure", [True, False])

@@ -66,7 +66,7 @@ class SecureSockets(ForwarderSockets):
         on_refused: OnRefused,
         on_forged: OnForged,
     ) -> None:
-        """``polled``: who drives this waits by libzmq's own poll, which takes in the news
+        """``polled``: the caller waits by libzmq's own poll, which takes in the news
         of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells which publisher is
         registered at an address: asked in the thread that drives this. ``permits`` and
         ``on_refused`` are a `SubscriptionGuard`'s. ``on_forged`` is called when a publisher sends
@@ -190,8 +190,8 @@ class SecureSockets(ForwarderSockets):
         return self._retry_at if due is None else min(due, self._retry_at)
 
     def _retry_later(self, address: str, error: zmq.ZMQError) -> None:
-        """All files or sockets are taken; that is not a reason to leave those who have
-        one."""
+        """All files or sockets are taken; that is not a reason to leave publishers
+        that have one."""
         now = time.monotonic()
         self._without_socket[address] = None
         self._retry_at = now + _RETRY_S

@@ -44,7 +44,7 @@ EVENT_THREADS: Final = 0b10
 
 class ReceivedMessage(NamedTuple):
     """A message, the connection that it came on, that one's other end (an IP address),
-    and whose it is (a public key, where the broker is secure); None for what is not
+    and its owner's public key, where the broker is secure; None for what is not
     known."""
 
     peer: bytes

@@ -1,4 +1,4 @@
-"""Watches the handshakes at one port of the broker, and tells whose failed.
+"""Watches the handshakes at one port of the broker, and reports the failed ones.
 
 libzmq tells the address of a connection only by its descriptor, and only before and after
 the failure: so what was accepted is remembered, and a failure is that of the connection

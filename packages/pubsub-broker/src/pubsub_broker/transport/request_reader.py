@@ -20,8 +20,8 @@ from pubsub_common.protocol.messages import Request
 _BURST: Final = 256
 # After so many refused messages the control socket is not read for a while: its queues fill
 # up, and then the senders'. Both are short, so that a turn is over before the processor is
-# missed by somebody else (it is given away for milliseconds at a time), and so that whoever
-# comes meanwhile does not wait long.
+# missed by somebody else (it is given away for milliseconds at a time), and so that a client
+# that comes meanwhile does not wait long.
 _FLOOD: Final = 10
 _PAUSE_S: Final = 0.005
 

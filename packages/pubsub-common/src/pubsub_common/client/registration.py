@@ -132,6 +132,6 @@ class RegistrationState:
                 self._registered = reply
 
     def notify(self) -> None:
-        """Have those who wait look again."""
+        """Have the waiting threads look again."""
         with self._changed:
             self._changed.notify_all()

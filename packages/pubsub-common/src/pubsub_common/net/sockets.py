@@ -8,7 +8,7 @@ sockets are not thread safe; a lock with its memory fence makes them so.
 
 Waiting must not hold that lock, hence threads wait on the socket's file descriptor
 (``ZMQ_FD``). It is edge triggered: it becomes readable when libzmq has news for the
-socket, and *any* operation on the socket may take the news away. So whoever has
+socket, and *any* operation on the socket may take the news away. So a thread that has
 operated on a socket that another thread waits for must, before letting go of the
 lock, either leave nothing to read or wake the other thread.
 
@@ -171,7 +171,7 @@ def tcp_table() -> str | None:
 
 def wait_until_sent(port: int, timeout_s: float) -> None:
     """Wait until all that was written to the connections of a local TCP port has reached
-    the other side, but not longer than ``timeout_s`` seconds, and not for who does not
+    the other side, but not longer than ``timeout_s`` seconds, and not for a peer that does not
     read.
 
     To be called before a data socket is closed. Should something come in just then (a

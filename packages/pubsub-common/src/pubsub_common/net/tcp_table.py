@@ -49,8 +49,8 @@ def unsent_bytes(port: int, table: str) -> int:
 
 def slowest_reader(port: int, table: str) -> tuple[str, int] | None:
     """``IP:port`` of the peer of local TCP port ``port`` for which the kernel holds most
-    bytes, and how many; None when there are none: who does not read, if somebody does
-    not."""
+    bytes, and how many; None when there are none: the peer that does not read, if there
+    is one."""
     slowest = max(connections_of(port, table), key=lambda row: row.unsent, default=None)
     if slowest is None or not slowest.unsent:
         return None
@@ -58,7 +58,7 @@ def slowest_reader(port: int, table: str) -> tuple[str, int] | None:
 
 
 def still_open(addresses: Iterable[str], table: str) -> set[str]:
-    """Those of these ``IP:port`` from whom something may still come: the other side has
+    """Those of these ``IP:port`` from which something may still come: the other side has
     not closed the connection, or we have not read to its end."""
     wanted = {_kernel_form(address): address for address in addresses}
     return {

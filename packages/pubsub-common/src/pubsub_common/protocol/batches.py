@@ -8,7 +8,7 @@ One frame::
 
 It stands for ``len(payloads)`` events with the sequence numbers ``sequence``,
 ``sequence + 1``, …; event i was published at ``published_ns + offsets_ns[i]``. The
-array's size (0x96 against 0x95) tells it from a single event, so whoever reads one
+array's size (0x96 against 0x95) tells it from a single event, so a receiver that reads one
 reads the other, and the broker forwards both alike.
 """
 

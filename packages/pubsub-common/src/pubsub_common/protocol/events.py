@@ -16,7 +16,7 @@ The ready handshake uses the same frame under a private topic::
 
 0xFF never occurs in UTF-8, so no event topic can collide with it, and it sorts
 behind all of them: libzmq sends subscriptions to a new peer in byte order, hence
-whoever sees the ready subscription has seen the topics' subscriptions before it.
+a publisher that sees the ready subscription has seen the topics' subscriptions before it.
 A publisher answers it with an event whose ``sequence`` is the next one of the
 topic and whose payload is empty.
 """
@@ -164,7 +164,7 @@ class ReadyRequest(NamedTuple):
 def ready_topic(topic: str, subscriber_session: int, topics: int = 0) -> bytes:
     """The private topic on which publishers answer this subscriber about ``topic``.
 
-    Over one connection, whoever sees one ready topic has seen all event topics. Over
+    Over one connection, a publisher that sees one ready topic has seen all event topics. Over
     several (a broker with several forwarders) this says nothing about the others, so
     there ``topics`` tells how many ready topics to wait for.
     """

@@ -66,7 +66,7 @@ class _Part(
 
 
 class Register(_Message, frozen=True, tag="register"):
-    """A client joins, or says again who it is after the broker forgot it.
+    """A client joins, or identifies itself again after the broker forgot it.
 
     ``session`` is None the first time and the earlier session afterwards.
     ``model`` is what a subscriber expects the broker to be; publishers leave it out.

@@ -17,7 +17,7 @@ first could be that it has or will have. The subscriber then asks for the rest, 
 never sent more than it can take.
 
 Losses at the end of a stream are not seen until the next event. Therefore a publisher
-tells every `POSITION_INTERVAL_S` seconds how far each topic went, to who subscribes to::
+tells every `POSITION_INTERVAL_S` seconds how far each topic went, to subscribers of::
 
     0xFD | topic in UTF-8 | 0x00
 

@@ -139,8 +139,8 @@ class FilterTree(Generic[_K]):
             del parent.below[level]
 
     def matching(self, topic: str) -> Iterator[_K]:
-        """Everybody with a filter that stands for ``topic``; who has several such
-        filters, as often."""
+        """Every subscriber with a filter that stands for ``topic``, once for each
+        such filter."""
         names = topic.split("/")
         nodes = [self._root]
         for index, name in enumerate(names):

@@ -36,7 +36,7 @@ def frame_property(frame: zmq.Frame, name: str) -> str | None:
 
 
 def user_of(frame: zmq.Frame) -> str | None:
-    """The public key of who sent a message, on a socket that acts as a server. None for
+    """The public key of the sender of a message, on a socket that acts as a server. None for
     what libzmq says itself: the end of a peer's subscriptions when it is gone."""
     return frame_property(frame, "User-Id")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 
 def give_to_folder_owner(descriptor: int, folder: Path) -> None:
-    """Give what is open as ``descriptor``, and was just made in ``folder``, to whom the
-    folder belongs. Only root can, and others need not."""
+    """Give what is open as ``descriptor``, and was just made in ``folder``, to the
+    owner of the folder. Only root can, and others need not."""
     if os.geteuid() == 0:
         owner = folder.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -23,8 +23,8 @@ _MECHANISM: Final = slice(12, 32)
 _WAIT_S: Final = 0.5
 
 
-def wants_keys(greeting: bytes) -> bool | None:
-    """Whether a greeting is of a socket that wants keys; None: it tells nothing."""
+def requires_keys(greeting: bytes) -> bool | None:
+    """Whether a greeting is of a socket that requires keys; None: it does not say."""
     if len(greeting) != _LENGTH or greeting[0] != 0xFF or greeting[10] < 3:
         return None
     mechanism = greeting[_MECHANISM].rstrip(b"\0")
@@ -32,7 +32,7 @@ def wants_keys(greeting: bytes) -> bool | None:
 
 
 def probe(where: str, wait_s: float = _WAIT_S) -> bool | None:
-    """Whether who listens at ``where`` (``host:port``) wants keys; None when that does
+    """Whether the listener at ``where`` (``host:port``) requires keys; None when that does
     not become clear within ``wait_s`` seconds."""
     host, _, port = where.rpartition(":")
     until = time.monotonic() + wait_s
@@ -48,4 +48,4 @@ def probe(where: str, wait_s: float = _WAIT_S) -> bool | None:
             if not piece:
                 break
             greeting += piece
-    return wants_keys(greeting)
+    return requires_keys(greeting)

@@ -206,8 +206,8 @@ def client_file_text(keys: ClientKeys) -> str:
 def configure_curve_client(
     socket: zmq.Socket[bytes], pair: KeyPair, server_public: str
 ) -> None:
-    """Have ``socket`` show ``pair`` where it connects from here on, and talk only to who
-    has ``server_public``."""
+    """Have ``socket`` show ``pair`` where it connects from here on, and talk only to the owner
+    of ``server_public``."""
     socket.curve_publickey = pair.public.encode()
     socket.curve_secretkey = pair.secret.encode()
     socket.curve_serverkey = server_public.encode()

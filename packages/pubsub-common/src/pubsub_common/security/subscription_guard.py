@@ -9,12 +9,12 @@ client that subscribes to something else than it registered for gets nothing.
 In that mode subscriptions come one by one, without being added up; `SubscriptionGuard.receive` adds
 them up again: like a usual XPUB socket, it tells of the first subscription to something
 and of the end of the last one. When a peer is gone libzmq ends all its subscriptions,
-also those that were not agreed to, and does not say whose they were. Therefore refused
+also those that were not agreed to, and does not say of which peer they were. Therefore refused
 ones count as well; what is never told is their beginning.
 
 What comes from a connection that is gone before it is read cannot be told from what
 somebody makes up to end another's subscription. So the count alone ends nothing: before an
-end is told, those who are there are asked whether one of them is still subscribed.
+end is told, the connected peers are asked whether one of them is still subscribed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Peer:
 
 
 class SubscriptionGuard:
-    """Decides about the subscriptions at one XPUB socket. For who may use the socket."""
+    """Decides about the subscriptions at one XPUB socket. For the thread that uses the socket."""
 
     def __init__(
         self,
@@ -121,8 +121,8 @@ class SubscriptionGuard:
                 close_connection(peer.connection)
 
     def _all_granted(self, peer: _Peer) -> bool:
-        """Whether it has subscribed at all, and only to what it may have. Who may not
-        even connect any more may have nothing."""
+        """Whether it has subscribed at all, and only to what it may have. A client that
+        may no longer connect may have nothing."""
         topics = [topic_of(subscription) for subscription in peer.subscriptions]
         return bool(topics) and all(
             topic is not None and self._permits(peer.user, topic) for topic in topics
@@ -170,7 +170,7 @@ class SubscriptionGuard:
         return True
 
     def _subscribed(self, subscription: bytes) -> int:
-        """How many of those who are there are subscribed to this."""
+        """How many of the connected peers are subscribed to this."""
         return sum(
             subscription in peer.subscriptions and connection_at(fd) == peer.connection
             for fd, peer in self._peers.items()

@@ -1,6 +1,6 @@
 """The pytest plugin: a broker, publishers and subscribers that end with the test.
 
-pytest loads this in every run of whoever has installed us. So it imports nothing but pytest
+pytest loads this in every run of everyone who has installed us. So it imports nothing but pytest
 until one of its fixtures is used. The roles are imported by name then: this package does not
 depend on theirs.
 """

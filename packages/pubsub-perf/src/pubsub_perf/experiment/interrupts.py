@@ -2,8 +2,8 @@
 
 An exception that a signal handler raises is lost when the interpreter is just running
 something whose errors it ignores: a destructor, a weak reference's callback, what it calls
-around a fork (and starting a role forks). So the handler also leaves a note, and whoever
-waits for roles looks at it.
+around a fork (and starting a role forks). So the handler also leaves a note, and the code
+that waits for roles looks at it.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def keys_for(cases: Iterable[Case]) -> Iterator[RoleKeys | None]:
     if not names:
         yield None
         return
-    # An absolute path: roles run in the folders of their cells. The files belong to who
+    # An absolute path: roles run in the folders of their cells. The files belong to the user who
     # runs the sweep, and so do the roles, in private namespaces too.
     with tempfile.TemporaryDirectory(prefix="pubsub-perf-keys-") as folder:
         yield make_keys(Path(folder).resolve(), names)

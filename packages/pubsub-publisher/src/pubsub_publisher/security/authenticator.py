@@ -41,7 +41,7 @@ class Authenticator:
         """To be made before ``event_socket`` is bound."""
         self.grants = Grants(keys.broker)
         self._event_socket = event_socket
-        self._granted = threading.Event()  # the broker has told whom to accept
+        self._granted = threading.Event()  # the broker has named the clients to accept
         self._audit = AuditLog(_log)
         ZapServer(context, self._allows)
         configure_curve_server(event_socket.socket, keys.pair)

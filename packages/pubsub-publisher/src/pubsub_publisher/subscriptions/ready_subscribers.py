@@ -22,8 +22,8 @@ class _Subscriber:
 
 
 class ReadySubscribers:
-    """Who has asked on all its ready topics (`pubsub_common.protocol.events`), one of ``ours``
-    among them. `subscribers` are the sessions of those who have."""
+    """Subscribers that have asked on all their ready topics, one of ``ours`` among them
+    (`pubsub_common.protocol.events`). `subscribers` are their sessions."""
 
     def __init__(self, ours: Collection[str]) -> None:
         self.subscribers: set[int] = set()
