@@ -15,8 +15,6 @@ PYTEST_ARGS ?=
 # More processes than cores, because many tests wait.
 JOBS ?= $(shell echo $$((2 * $$(nproc) < 16 ? 2 * $$(nproc) : 16)))
 T ?=
-# `make test` does not even read them.
-WHOLE_SYSTEMS := tests/system tests/docs tests/packaging
 
 POETRY := $(CURDIR)/.tools/bin/poetry
 WHEELS := dist/.built

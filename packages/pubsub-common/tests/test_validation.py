@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -21,6 +22,8 @@ from pubsub_common.errors import ConfigError
         lambda: validation.port("p", 0, low=0),
         lambda: validation.queue_limit(1),
         lambda: validation.queue_limit(2**31 - 1),
+        lambda: validation.seconds("s", 0),
+        lambda: validation.seconds("s", 1e-9, zero=False),
     ],
 )
 def test_what_can_work_passes(check: Callable[[], None]) -> None:
@@ -37,6 +40,17 @@ def test_what_can_work_passes(check: Callable[[], None]) -> None:
         (
             lambda: validation.queue_limit(2**31),
             r"queue_limit must be in 1\.\.2147483647: 2147483648",
+        ),
+        (lambda: validation.seconds("s", -0.5), r"s must be 0 seconds or more: -0\.5"),
+        (lambda: validation.seconds("s", math.inf), "s must be 0 seconds or more: inf"),
+        (lambda: validation.seconds("s", math.nan), "s must be 0 seconds or more: nan"),
+        (
+            lambda: validation.seconds("s", 0, zero=False),
+            "s must be more than 0 seconds: 0",
+        ),
+        (
+            lambda: validation.seconds("s", math.nan, zero=False),
+            "s must be more than 0 seconds: nan",
         ),
     ],
 )

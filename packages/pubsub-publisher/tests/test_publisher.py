@@ -33,7 +33,12 @@ from pubsub_common.errors import (
 )
 from pubsub_common.net import addresses
 from pubsub_common.protocol.events import decode_event, ready_topic
-from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register
+from pubsub_common.protocol.messages import (
+    PROTOCOL_VERSION,
+    Disconnect,
+    Heartbeat,
+    Register,
+)
 from pubsub_common.protocol.recovery_messages import decode_position, position_prefix
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
@@ -246,19 +251,26 @@ def test_a_disconnected_publisher_says_so(new_publisher: NewPublisher) -> None:
 # Registration
 
 
-def test_it_registers_its_port_topics_and_clock_and_expects_no_model(
+def test_it_registers_its_port_topics_clock_and_strengths_and_expects_no_model(
     broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
-    publisher = new_publisher("A", "é", bind_port=0, clock="monotonic")
+    publisher = new_publisher(
+        "A", "é", bind_port=0, clock="monotonic", strengths={"A": 3}
+    )
 
     (request,) = broker.of(Register)
     assert publisher.address == f"127.0.0.1:{publisher.bind_port}"
-    assert request.role == "publisher"
-    assert request.address == publisher.address
-    assert request.topics == ["A", "é"]
-    assert request.clock == "monotonic"
-    assert request.model is None
-    assert request.session is None
+    assert msgspec.structs.asdict(request) == {
+        "id": request.id,
+        "version": PROTOCOL_VERSION,
+        "role": "publisher",
+        "topics": ["A", "é"],
+        "address": publisher.address,
+        "clock": "monotonic",
+        "model": None,
+        "session": None,
+        "strengths": {"A": 3},
+    }
     assert publisher.session == broker.session
 
 

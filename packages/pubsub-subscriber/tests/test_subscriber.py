@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.connected_subscribers import BOTH_MODELS, connect
 from support.fake_broker import FakeBroker
@@ -35,6 +36,7 @@ from pubsub_common.protocol.events import (
     ready_topic,
 )
 from pubsub_common.protocol.messages import (
+    PROTOCOL_VERSION,
     Departure,
     Disconnect,
     Error,
@@ -211,12 +213,17 @@ def test_it_registers_its_topics_address_clock_and_the_model_it_expects(
     subscriber = new_subscriber("A", "é", clock="monotonic", address="127.0.0.9")
 
     (request,) = broker.of(Register)
-    assert request.role == "subscriber"
-    assert request.topics == ["A", "é"]
-    assert request.address == "127.0.0.9"
-    assert request.clock == "monotonic"
-    assert request.model == model
-    assert request.session is None
+    assert msgspec.structs.asdict(request) == {
+        "id": request.id,
+        "version": PROTOCOL_VERSION,
+        "role": "subscriber",
+        "topics": ["A", "é"],
+        "address": "127.0.0.9",
+        "clock": "monotonic",
+        "model": model,
+        "session": None,
+        "strengths": {},
+    }
     assert subscriber.session == broker.session
 
 

@@ -45,8 +45,7 @@ class BrokerConfig:
         validation.port("port", self.port, low=0)
         if self.bind:
             validate_host(self.bind)
-        if not 0 < self.lease_s < float("inf"):
-            raise ConfigError(f"lease_s must be more than 0 seconds: {self.lease_s}")
+        validation.seconds("lease_s", self.lease_s, zero=False)
         validation.at_least("forwarders", self.forwarders)
         validation.queue_limit(self.queue_limit)
         if self.overflow not in ("drop", "block"):

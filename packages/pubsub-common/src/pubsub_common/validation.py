@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from pubsub_common.errors import ConfigError
@@ -25,6 +26,16 @@ def in_range(name: str, value: int, low: int, high: int) -> None:
     """
     if not low <= value <= high:
         raise ConfigError(f"{name} must be in {low}..{high}: {value}")
+
+
+def seconds(name: str, value: float, *, zero: bool = True) -> None:
+    """Raises:
+    ConfigError: ``value`` is not a duration, or 0 where ``zero`` is not allowed.
+    """
+    if zero and not 0 <= value < math.inf:
+        raise ConfigError(f"{name} must be 0 seconds or more: {value}")
+    if not zero and not 0 < value < math.inf:
+        raise ConfigError(f"{name} must be more than 0 seconds: {value}")
 
 
 def port(name: str, value: int, low: int = 1) -> None:

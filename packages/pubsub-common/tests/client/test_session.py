@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from pubsub_common.client.session import ClientSession, HeartbeatInputs, Identity
@@ -103,6 +105,36 @@ def test_a_new_client_registers_at_once_with_its_identity() -> None:
         model="decentralized",
         session=None,
     )
+
+
+def test_a_registration_says_all_of_the_identity_and_nothing_else() -> None:
+    of_the_request = {"id", "version", "session"}
+    fields = {field.name for field in dataclasses.fields(Identity)}
+    assert fields == set(Register.__struct_fields__) - of_the_request
+
+
+def test_each_field_of_the_identity_is_in_the_registration() -> None:
+    identity = Identity(
+        role="publisher",
+        topics=("A", "B"),
+        address="10.0.0.1:5556",
+        clock="monotonic",
+        model="centralized",
+        strengths={"A": 3},
+    )
+    unset = Identity("subscriber", (), "", "")
+
+    request = due_register(ClientSession(identity, 0.0), 0.0)
+
+    for field in dataclasses.fields(Identity):
+        name, value = field.name, getattr(identity, field.name)
+        assert value != getattr(unset, name), (
+            f"give {name} another value than its default"
+        )
+        # A list is as good as a tuple.
+        assert msgspec.to_builtins(getattr(request, name)) == (
+            list(value) if isinstance(value, tuple) else value
+        ), name
 
 
 def test_nothing_is_due_before_its_time() -> None:

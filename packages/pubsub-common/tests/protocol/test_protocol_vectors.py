@@ -261,6 +261,8 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "client": messages.ClientStatus,
     "clock offset": messages.ClockOffset,
     "clock range": messages.ClockRange,
+    "latency": messages.Latency,
+    "vouched": messages.Vouched,
 }
 
 

@@ -124,8 +124,7 @@ class Publisher:
             ConfigError: an argument cannot work.
         """
         validation.at_least("max_event_count", max_event_count)
-        if not 0 <= sleep_period < float("inf"):
-            raise ConfigError(f"sleep_period must be 0 or more: {sleep_period}")
+        validation.seconds("sleep_period", sleep_period)
         validation.port("bind_port", bind_port, low=0)
         if overflow not in ("drop", "block"):
             raise ConfigError(f"overflow is 'drop' or 'block', not {overflow!r}")
@@ -540,10 +539,10 @@ class Publisher:
         check_s = self._stall_log.check(published, self.bind_port, time.monotonic())
         return check_s if again_s is None else min(again_s, check_s)
 
-    def _on_session_update(self, event: SessionUpdate) -> None:
+    def _on_session_update(self, update: SessionUpdate) -> None:
         """In the control thread. A publisher keeps its session and numbers when it
         registers again, so there is nothing to change."""
-        match event:
+        match update:
             case Accepted(reply):
                 self._update_grants(reply.vouched)
                 self._event_socket.requests.ready_subscribers.expect(reply.listeners)

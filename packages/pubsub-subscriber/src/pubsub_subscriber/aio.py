@@ -91,7 +91,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         while True:
             if self._since_yield >= EVENTS_PER_YIELD:
                 await self._yield_to_loop()
-            burst = self._at_hand(receiver.burst)
+            burst = self._take_without_waiting(receiver.burst)
             if burst is not None:
                 self._since_yield += min(length_hint(burst), EVENTS_PER_YIELD)
                 for event in islice(burst, EVENTS_PER_YIELD):
@@ -110,7 +110,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         if self._since_yield >= EVENTS_PER_YIELD:
             await self._yield_to_loop()
         self._since_yield += 1
-        while (burst := self._at_hand(self._receiver.burst)) is None:
+        while (burst := self._take_without_waiting(self._receiver.burst)) is None:
             if not await self._wait(deadline):
                 return None
         return next(burst)
@@ -121,7 +121,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         while True:
             if self._since_yield >= EVENTS_PER_YIELD:
                 await self._yield_to_loop()
-            batch = self._at_hand(lambda: self._receiver.next_batch(0.0))
+            batch = self._take_without_waiting(lambda: self._receiver.next_batch(0.0))
             if batch is not None:
                 self._since_yield += len(batch)
                 yield batch
@@ -186,7 +186,7 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         if self._leaving:
             raise PubSubError("this subscriber is disconnecting")
 
-    def _at_hand(self, take: Callable[[], _T | None]) -> _T | None:
+    def _take_without_waiting(self, take: Callable[[], _T | None]) -> _T | None:
         """What ``take`` takes from the sockets without waiting."""
         if self._leaving and self._receiver.stopping:
             return None

@@ -138,10 +138,7 @@ class Subscriber:
         validation.queue_limit(queue_limit)
         if start not in ("now", "history"):
             raise ConfigError(f"start is 'now' or 'history', not {start!r}")
-        if not 0 < recover_timeout_s < float("inf"):
-            raise ConfigError(
-                f"recover_timeout_s must be more than 0 seconds: {recover_timeout_s}"
-            )
+        validation.seconds("recover_timeout_s", recover_timeout_s, zero=False)
         if filename is not None:
             check_writable(filename)
         self.filename = filename
@@ -493,13 +490,13 @@ class Subscriber:
 
     # Inside: the control thread
 
-    def _on_session_update(self, event: SessionUpdate) -> None:
-        match event:
+    def _on_session_update(self, update: SessionUpdate) -> None:
+        match update:
             case Accepted(reply):
                 self.session = reply.session
                 self._sync.on_registered(reply)
             case PublishersUpdated():
-                self._sync.updates.append(event)
+                self._sync.updates.append(update)
                 self.parse_notification()
             case Rejected():
                 self._receiver.wake()

@@ -36,7 +36,7 @@ class Admission:
         self._max_from_origin = max_from_origin
         self._max_topics = max_topics
 
-    def topics_of(self, request: Register) -> tuple[str, ...]:
+    def validated_topics(self, request: Register) -> tuple[str, ...]:
         """The topics of a registration that makes sense here.
 
         Raises:

@@ -198,7 +198,7 @@ class BrokerCore:
             session = self._session_of(peer, request)
         previous = None if session is None else self._registry.get(session)
         try:
-            topics = self._admission.topics_of(request)
+            topics = self._admission.validated_topics(request)
             self._authorization.check(request, topics, key, previous)
             if previous is None:
                 self._admission.check_room(request, origin)

@@ -56,7 +56,7 @@ class ShownClient(msgspec.Struct, omit_defaults=True, kw_only=True):
     latency: Latency | None = None
 
 
-_COPIED: Final = tuple(
+_COPIED_FIELDS: Final = tuple(
     name
     for name in ShownClient.__struct_fields__
     if name in ClientStatus.__struct_fields__
@@ -196,7 +196,7 @@ def view_of(status: Status) -> PageView:
 
 
 def _shown(client: ClientStatus) -> ShownClient:
-    copied = {name: getattr(client, name) for name in _COPIED}
+    copied = {name: getattr(client, name) for name in _COPIED_FIELDS}
     return ShownClient(
         **copied
         | {

@@ -37,11 +37,11 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, request: Register, **given: Any) -> Client:
         """The client that a registration describes; fields in ``given`` are not taken
         from it."""
-        taken = {name: getattr(request, name) for name in _TAKEN}
-        return cls(**(taken | given))
+        copied = {name: getattr(request, name) for name in _COPIED_FIELDS}
+        return cls(**(copied | given))
 
 
-_TAKEN: Final = tuple(
+_COPIED_FIELDS: Final = tuple(
     name for name in Client.__struct_fields__ if name in Register.__struct_fields__
 )
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from pubsub_common.client.session_updates import (
     Accepted,
@@ -68,7 +68,7 @@ _MIN_HEARTBEAT_S: Final = 0.02
 class Identity:
     """What a client says of itself. ``address`` is ``IP:port`` for a publisher and
     ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for
-    a subscriber."""
+    a subscriber. `Register` takes each field by its name."""
 
     role: Role
     topics: tuple[str, ...]
@@ -76,6 +76,9 @@ class Identity:
     clock: str
     model: Model | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+_COPIED_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Identity))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,9 +112,9 @@ class ClientSession:
         self._finished = False
         self._unsent = False
         self._revision = 0
-        # Next sequence numbers as the broker knows them, and what of it was told last.
-        self._told: dict[str, int] = {}
-        self._news: dict[str, int] = {}
+        # Next sequence numbers as the broker knows them, and those of the last heartbeat.
+        self._reported_numbers: dict[str, int] = {}
+        self._changed_numbers: dict[str, int] = {}
         self.session: int | None = None
         self.epoch: int | None = None
         self.lease_s = LEASE_S
@@ -141,26 +144,26 @@ class ClientSession:
         if self._finished or now < self._deadline:
             return None, []
         self._unsent = False
-        events: list[SessionUpdate] = []
+        updates: list[SessionUpdate] = []
         if self._registered and now - self._last_reply_at > self.lease_s:
             self._registered = False
-            events.append(BrokerLost(farewell=False))
+            updates.append(BrokerLost(farewell=False))
         if not self._registered:
             self._deadline = now + REGISTER_ANSWER_S
-            return self._register(), events
+            return self._register(), updates
         self._deadline = now + self._heartbeat_s()
         assert self.session is not None
         published = self._inputs.published
-        news = None if published is None else self._changed(published())
+        changed = None if published is None else self._changed(published())
         return Heartbeat(
             id=self._take_id(),
             session=self.session,
             revision=self._revision,
             clock=clock,
             lost=dict(self._inputs.lost()),
-            published=news,
+            published=changed,
             latency=self._inputs.latency(),
-        ), events
+        ), updates
 
     def change(self, identity: Identity, now: float) -> None:
         """From here on this client is ``identity``; the broker is told at once."""
@@ -175,8 +178,8 @@ class ClientSession:
 
     def send_failed(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
-        for topic in self._news:
-            self._told.pop(topic, None)
+        for topic in self._changed_numbers:
+            self._reported_numbers.pop(topic, None)
         self._unsent = True
         self._registering = False
         self._deadline = now + REGISTER_RETRY_S
@@ -244,29 +247,28 @@ class ClientSession:
         self._register_id = self._take_id()
         self._registering = True
         identity = self._identity
+        copied: dict[str, Any] = {
+            name: getattr(identity, name) for name in _COPIED_FIELDS
+        }
+        own = {"topics": list(identity.topics), "strengths": dict(identity.strengths)}
         return Register(
             id=self._register_id,
             version=messages.PROTOCOL_VERSION,
-            role=identity.role,
-            topics=list(identity.topics),
-            address=identity.address,
-            clock=identity.clock,
-            model=identity.model,
             session=self.session,
-            strengths=dict(identity.strengths),
+            **(copied | own),
         )
 
     def _changed(self, numbers: Mapping[str, int]) -> dict[str, int]:
         """Of these next sequence numbers those that the broker does not know. What it
         was told nothing of is 0 for it."""
-        told = self._told
-        self._news = {
+        reported = self._reported_numbers
+        self._changed_numbers = {
             topic: number
             for topic, number in numbers.items()
-            if number != told.get(topic, 0)
+            if number != reported.get(topic, 0)
         }
-        told.update(self._news)
-        return self._news
+        reported.update(self._changed_numbers)
+        return self._changed_numbers
 
     def _register_soon(self, now: float) -> None:
         self._registered = False
@@ -282,7 +284,7 @@ class ClientSession:
         self.epoch = reply.epoch
         self.lease_s = reply.lease_s
         self._revision = reply.revision
-        self._told.clear()  # it may be another broker
+        self._reported_numbers.clear()  # it may be another broker
         self._deadline = now + self._heartbeat_s()
         return [Accepted(reply, again)]
 

@@ -52,14 +52,14 @@ class _Message(
     """Base of all control messages."""
 
 
-class _Part(
+class _MessagePart(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
     forbid_unknown_fields=True,
     omit_defaults=True,
 ):
-    """Base of what messages hold several of."""
+    """Base of the objects inside messages."""
 
 
 # Requests
@@ -84,21 +84,21 @@ class Register(_Message, frozen=True, tag="register"):
     strengths: dict[str, Strength] = {}
 
 
-class ClockOffset(_Part, frozen=True):
+class ClockOffset(_MessagePart, frozen=True):
     """The broker's clock minus the client's: ``offset_ns``, give or take ``bound_ns``."""
 
     offset_ns: Nanoseconds
     bound_ns: Uncertainty
 
 
-class ClockRange(_Part, frozen=True):
+class ClockRange(_MessagePart, frozen=True):
     """The broker's clock minus that of any of several clients lies within this."""
 
     low_ns: int
     high_ns: int
 
 
-class Latency(_Part, frozen=True):
+class Latency(_MessagePart, frozen=True):
     """The one-way latency of ``count`` events, by a sample of them. Not clipped: what is
     negative is a clock's fault."""
 
@@ -153,7 +153,7 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 # Replies and pushes
 
 
-class PublisherInfo(_Part, frozen=True):
+class PublisherInfo(_MessagePart, frozen=True):
     """One publisher as told to a subscriber. In the centralized model ``address``
     is left out: the subscriber needs the session to know who must answer its
     ready handshake, and nothing more. ``strengths`` are as in Register; ``key`` is the
@@ -166,7 +166,7 @@ class PublisherInfo(_Part, frozen=True):
     key: str | None = None
 
 
-class Vouched(_Part, frozen=True):
+class Vouched(_MessagePart, frozen=True):
     """A client that a publisher may admit: its public key, and which topics it may have,
     as topics and filters; None: all."""
 
@@ -174,7 +174,7 @@ class Vouched(_Part, frozen=True):
     topics: list[str] | None = None
 
 
-class Departure(_Part, frozen=True):
+class Departure(_MessagePart, frozen=True):
     """One publisher that left. ``next_sequences`` is empty when it died. When it was
     ``revoked``, nothing more is to be taken from it."""
 
@@ -254,7 +254,7 @@ class Farewell(_Message, frozen=True, tag="farewell"):
     epoch: int
 
 
-class ClientDescription(_Part, frozen=True, kw_only=True):
+class ClientDescription(_MessagePart, frozen=True, kw_only=True):
     """What a broker tells of a client from its registration: in a status report, and in
     the snapshot that it keeps. A field here that `Register` has too is copied by its name,
     from the registration as far as the reports."""

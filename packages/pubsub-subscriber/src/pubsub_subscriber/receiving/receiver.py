@@ -287,7 +287,7 @@ class Receiver:
         frame. Few steps: each runs with cold caches, once for every event."""
         self._waiting_in = sub_socket
         sampler, limit = self._sampler, self._limit
-        at_once = 1 if self._accept is None else 0
+        direct_count = 1 if self._accept is None else 0
         last_ns = streak = 0
         try:
             if self._wake_token is not self._seen_wake_token or not self._wanted():
@@ -296,7 +296,7 @@ class Receiver:
                 received_ns = events[0].received_ns
                 # One event is delivered as `_deliver` does it, but without a call; so every
                 # event passes either this place or that one.
-                if len(events) > at_once:
+                if len(events) > direct_count:
                     self._deliver(events, self._wanted())
                 else:
                     self._burst = iter(events)
