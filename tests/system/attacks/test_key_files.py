@@ -173,14 +173,14 @@ def test_a_program_says_one_line_and_ends_with_2(
 
 
 def by_a_pipe(
-    source: str, file: Path, name: str, *argv: object, way: str = "words"
+    source: str, file: Path, name: str, *argv: object, given_by: str = "words"
 ) -> subprocess.Popen[str]:
     """A console script with keys that a shell has it read from a command."""
     script = Path(sys.executable).with_name(name)
     line = {
         "words": 'exec "$@" --keys <($source "$file")',
         "environment": 'PUBSUB_KEYS=<($source "$file") exec "$@"',
-    }[way]
+    }[given_by]
     return subprocess.Popen(
         ["bash", "-c", line, "bash", script, *map(str, argv)],
         env={**os.environ, "source": source, "file": str(file)},
@@ -207,16 +207,18 @@ def test_keys_may_come_by_a_pipe(run: Run, tmp_path: Path) -> None:
     assert "2 events received, 0 lost" in said + complaint
 
 
-@pytest.mark.parametrize("way", ["words", "environment"])
+@pytest.mark.parametrize("given_by", ["words", "environment"])
 def test_the_driver_hands_keys_from_a_pipe_on_to_all_that_it_starts(
-    run: Run, tmp_path: Path, way: str
+    run: Run, tmp_path: Path, given_by: str
 ) -> None:
     vault = Vault(tmp_path / "secure")
     port = free_port()
     broker = run("pubsub-broker", "--port", port, "--secure", vault.folder)
     broker.says("broker on")
     words = ("-pub", 2, "-t", "A", "--broker-port", port, "-m", 1)
-    driver = by_a_pipe("cat", vault.path("alice"), "pubsub-driver", *words, way=way)
+    driver = by_a_pipe(
+        "cat", vault.path("alice"), "pubsub-driver", *words, given_by=given_by
+    )
 
     said, complaint = driver.communicate(timeout=WAIT_S)
     assert (driver.returncode, said, complaint) == (0, "", "")

@@ -358,7 +358,7 @@ COMMANDS = ["status", "check"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("way", ["words", "one word", "environment", "file"])
+@pytest.mark.parametrize("given_by", ["words", "one word", "environment", "file"])
 def test_status_and_check_take_the_broker_from_the_same_sources(
     broker_process: Start,
     capsys: pytest.CaptureFixture[str],
@@ -366,16 +366,16 @@ def test_status_and_check_take_the_broker_from_the_same_sources(
     tmp_path: Path,
     untouched_logging: None,
     command: str,
-    way: str,
+    given_by: str,
 ) -> None:
     port = broker_process("-c").port
     words = {
         "words": ["-b", "127.0.0.1", f"--broker-port={port}", "--timeout", "30"],
         "one word": ["-b", f"localhost:{port}", "--timeout", "30"],
-    }.get(way, [])
-    if way == "environment":
+    }.get(given_by, [])
+    if given_by == "environment":
         monkeypatch.setenv("PUBSUB_BROKER", f"127.0.0.1:{port}")
-    elif way == "file":
+    elif given_by == "file":
         settings = f'[common]\nbroker-address = "127.0.0.1"\nbroker-port = {port}\n'
         (tmp_path / "settings.toml").write_text(settings)
         monkeypatch.setenv("PUBSUB_CONFIG", str(tmp_path / "settings.toml"))

@@ -162,7 +162,7 @@ def test_a_flooding_connection_is_closed_and_others_are_served(
 
         good = Peer(context, broker)
         assert isinstance(good.register(), Registered)
-        # By itself ZeroMQ connects again: the address is not locked out for good.
+        # By itself ZeroMQ connects again: the address is not locked out permanently.
         assert isinstance(Peer(context, broker, BAD).status(), Status)
 
 

@@ -27,7 +27,7 @@ Ports = Callable[[Iterable[str]], Mapping[str, int]]
 
 @dataclasses.dataclass(slots=True)
 class ClientConnection:
-    """The way to one client: its connection, the pushes sent, and what waits.
+    """Connection to one client: its peer id, the pushes sent, and what waits.
 
     ``changed`` are publishers that the client knows already: should one of them leave
     before it is told of the change, it must still be told that it left. ``vouched`` is

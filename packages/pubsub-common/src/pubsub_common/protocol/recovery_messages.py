@@ -1,8 +1,8 @@
 """The frames by which a subscriber requests missing events from a publisher.
 
 A subscriber asks by subscribing to a private topic, as in the ready handshake
-(`pubsub_common.protocol.events`): the question takes the way of its subscriptions, through the
-broker or not, and the answer the way of events. So recovery needs no further port, and
+(`pubsub_common.protocol.events`): the question takes the path of its subscriptions, through the
+broker or not, and the answer the path of events. So recovery needs no further port, and
 neither side learns who the other is. The private topic::
 
     0xFE | topic in UTF-8 | 0xFE | publisher session, 14 hexadecimal digits

@@ -17,7 +17,7 @@ left, the rest is still in it, so nothing received is lost on the way to the use
 while something else is waited for is buffered for later.
 
 To drop or change delivered events, use ``accept`` (see `Receiver`). Every event passes it in the
-step that delivers it, whatever way it took before: usual, in a batch, recovered, held, or taken
+step that delivers it, whatever path it took before: usual, in a batch, recovered, held, or taken
 out of a socket that is about to be closed. The steps before that must not drop events.
 """
 
