@@ -24,6 +24,7 @@ _SYSTEM: Final = (
     "tests/docs",
     "tests/packaging",
     "packages/pubsub-perf/tests/bench/test_bench_runs.py",
+    "packages/pubsub-perf/tests/experiment/test_sweep.py",
     "packages/pubsub-perf/tests/hosts/test_mininet.py",
 )
 _CHAOS: Final = ("tests/chaos/test_chaos.py",)
@@ -46,6 +47,7 @@ _TOGETHER: Final = (
     "packages/pubsub-perf/tests/report/test_writer.py",
     "tests/docs/test_docs_site.py",
     "tests/packaging/test_wheels.py",
+    "tests/workspace/test_module_strings.py",
 )
 
 LISTED: Final = (*_SYSTEM, *_CHAOS, *_CORE, *_LONG, *_MININET, *_TOGETHER)

@@ -126,7 +126,8 @@ def import_first(
 ) -> dict[str, set[str]]:
     """Import each module in a process of its own, forked from one that has nothing of
     ours, only ``libraries``; which of the ``watched`` modules each loads."""
-    byte_code = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    kept = os.environ.get("PYTHONPYCACHEPREFIX", str(tmp_path))
+    byte_code = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": kept}
     words = [",".join(libraries), ",".join(watched), *names]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", IMPORT_FIRST, *words],
