@@ -14,12 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
-from pubsub_broker.monitoring import status_page
+from pubsub_broker.monitoring import (
+    status_page,
+    status_screen,
+    status_text,
+    status_view,
+)
 from pubsub_broker.monitoring.prometheus import exposition
 from pubsub_broker.monitoring.status_screen import screen
 from pubsub_broker.monitoring.status_text import render
@@ -47,6 +53,8 @@ NOT_SHOWN = {"clock", "strengths", "key", "key_name", "origin"}
 # The session is all that one needs to send requests in a client's name; rates are shown at
 # the topics.
 NOT_ON_THE_PAGE = {"session", "rates"}
+# What the page has besides: its own words for a client, and how many topics were cut.
+ONLY_ON_THE_PAGE = {"title", "more_topics"}
 
 PUBLISHER = Register(
     id=1,
@@ -208,13 +216,28 @@ def test_a_field_is_where_it_is_shown(status: Status, field: str, place: str) ->
 def test_the_page_has_each_field_and_uses_it(status: Status) -> None:
     script = Path(status_page.__file__).with_name("status_page.html").read_text()
     fields = set(ClientStatus.__struct_fields__) - NOT_ON_THE_PAGE
-    assert set(ShownClient.__struct_fields__) - {"more_topics"} == fields
+    assert set(ShownClient.__struct_fields__) - ONLY_ON_THE_PAGE == fields
     told = {each.address: each for each in status.clients}
     for shown in view_of(status).clients:
         for field in fields:
             assert getattr(shown, field) == getattr(told[shown.address], field), field
-    for field in ShownClient.__struct_fields__:
+    # The page shows the address as part of the title.
+    for field in set(ShownClient.__struct_fields__) - {"address"}:
         assert re.search(rf"\b(client|clients\[\w\])\.{field}\b", script), field
+
+
+def test_text_screen_and_page_call_a_client_by_the_same_title(
+    status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (status_view, status_text, status_screen):
+        monkeypatch.setattr(module, "client_title", lambda each: f"a {each.role}")
+    status = msgspec.structs.replace(status, expected=status.clients)
+
+    view = view_of(status)
+    for shown in (view.clients, view.expected):
+        assert {each.title for each in shown} == {"a publisher", "a subscriber"}
+    assert "a subscriber" in render(status)
+    assert "a subscriber" in on_screen(status)
 
 
 def test_the_page_shows_rates_at_the_topics(status: Status) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from support.broker_reports import client, report
 
+from pubsub_broker.monitoring import status_view
 from pubsub_broker.monitoring.status_page import policy_of, routes
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.http_server import HttpServer
@@ -228,6 +229,19 @@ def test_nothing_is_subtracted_from_another_brokers_counts(
         "There is no topic.",
         "There is no subscriber.",
     ]
+
+
+def test_it_calls_clients_by_their_title(
+    page: Page, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_view, "client_title", lambda each: f"the {each.address}")
+    expected = client("publisher", "10.0.0.9:5556", "weather")
+    usual = report(*USUAL)
+    show(page, reports, msgspec.structs.replace(usual, expected=[expected]))
+
+    assert page.texts(".publisher li b") == ["the 10.0.0.1:5556", "the 10.0.0.2:5556"]
+    assert page.texts(".subscriber li b") == ["the 10.0.0.3", "the 10.0.0.4"]
+    assert page.texts("#expected li b") == ["the 10.0.0.9:5556"]
 
 
 def test_it_says_when_the_broker_does_not_answer_and_when_it_does_again(

@@ -44,11 +44,12 @@ class ShownTopic(msgspec.Struct):
 
 class ShownClient(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A client on a page: without its session, which is all that one needs to send
-    requests in its name. A field that `ClientStatus` has too is copied by its name, the
-    long ones cut."""
+    requests in its name. ``title`` is how the page calls it. A field that `ClientStatus`
+    has too is copied by its name, the long ones cut."""
 
     role: Role
     address: str
+    title: str
     topics: list[str]
     idle_s: float
     lost: dict[str, int]
@@ -140,7 +141,7 @@ def rate(before: Status | None, after: Status) -> float | None:
 
 
 def client_title(client: ClientStatus) -> str:
-    """How text and terminal screen call a client."""
+    """How text, terminal screen and page call a client."""
     return client.address
 
 
@@ -200,6 +201,7 @@ def _shown(client: ClientStatus) -> ShownClient:
     return ShownClient(
         **copied
         | {
+            "title": client_title(client),
             "topics": client.topics[:MAX_NAMES],
             "lost": dict(islice(client.lost.items(), MAX_NAMES)),
             "more_topics": max(0, len(client.topics) - MAX_NAMES),
