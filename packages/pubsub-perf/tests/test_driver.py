@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.ports import free_port
 
-from pubsub_common.cli import console_script
+from pubsub_common.cli import console_script, option_texts, usage_text
 from pubsub_common.errors import ConfigError
 from pubsub_perf import driver
 from pubsub_perf.experiment.role_keys import make_keys
@@ -32,9 +32,18 @@ def test_the_seeds_spelling_is_understood() -> None:
     )
     assert role == "publisher"
     assert words == [
-        *("--verbose", "-t", "A", "-t", "B", "--broker-address", "10.0.0.1"),
+        *("--topic", "A", "--topic", "B", "--broker-address", "10.0.0.1"),
         *("--max-event-count", "7", "--sleep", "0.5", "--bind-port", "6000"),
+        "--verbose",
     ]
+
+
+@pytest.mark.parametrize("role", ["-pub", "-sub"])
+def test_a_client_is_told_all_options_that_clients_have_alike(role: str) -> None:
+    options = usage_text.option_lines(option_texts.CLIENT_OPTIONS)
+    given = [word for option in options for word in (option.long, "7")]
+    _, (words,) = plan(role, "1", *given)
+    assert words == given
 
 
 @pytest.mark.parametrize("spelling", ["-sub", "--subscriber"])
@@ -55,8 +64,8 @@ def test_ports_of_several_publishers_are_numbered() -> None:
 
 
 def test_what_was_not_given_is_left_to_the_role() -> None:
-    assert plan("-pub", "2", "-t", "A") == ("publisher", [["-t", "A"]] * 2)
-    assert plan("-sub", "1", "-t", "A") == ("subscriber", [["-t", "A"]])
+    assert plan("-pub", "2", "-t", "A") == ("publisher", [["--topic", "A"]] * 2)
+    assert plan("-sub", "1", "-t", "A") == ("subscriber", [["--topic", "A"]])
     # A default that was given is given.
     assert plan("-sub", "1", "--clock", "realtime")[1] == [["--clock", "realtime"]]
 
@@ -89,13 +98,13 @@ def settings(tmp_path: Path) -> str:
 def test_of_a_file_the_role_is_told_what_is_the_drivers_alone(
     settings: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["-t", "driven", "--sleep", "0.25", "--clock", "monotonic"]
+    words = ["--topic", "driven", "--clock", "monotonic", "--sleep", "0.25"]
     told = [*words, "--config", settings]
     assert plan("-pub", "2", "--config", settings) == ("publisher", [told] * 2)
     monkeypatch.setenv("PUBSUB_CONFIG", settings)
     assert plan("-pub", "1") == ("publisher", [words])
     _, (words,) = plan("-pub", "1", "-s", "2", "-t", "said")
-    assert words == ["-t", "said", "--sleep", "2", "--clock", "monotonic"]
+    assert words == ["--topic", "said", "--clock", "monotonic", "--sleep", "2"]
 
 
 def test_the_roles_own_settings_hold(settings: str) -> None:
@@ -119,7 +128,7 @@ def test_the_environment_names_the_broker_to_the_role(
 ) -> None:
     monkeypatch.setenv("PUBSUB_BROKER", "10.0.0.9:7777")
     _, (words,) = plan("-sub", "1", "-t", "A")
-    assert words == ["-t", "A"]
+    assert words == ["--topic", "A"]
     parsed = console_script.parse(subscriber_cli.USAGE, words, "pubsub-subscriber", "0")
     assert (parsed["--broker-address"], parsed["--broker-port"]) == ("10.0.0.9", "7777")
     _, (words,) = plan("-sub", "1", "-t", "A", "-b", "10.0.0.8")

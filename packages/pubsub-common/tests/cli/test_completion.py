@@ -25,8 +25,7 @@ Other commands:
 
 Options:
 {option_texts.TOPIC_OPTION}
-{option_texts.BROKER_OPTIONS}
-{option_texts.CLOCK_OPTION}
+{option_texts.CLIENT_OPTIONS}
   --overflow POLICY               it's [a] "choice": drop or \\ block; $HOME `x`
   -0, --null                      end in zero
   --secure DIR                    a folder

@@ -21,7 +21,7 @@ Usage:
 
 Options:
 {option_texts.TOPIC_OPTION}
-{option_texts.BROKER_OPTIONS}
+{option_texts.CLIENT_OPTIONS}
 {option_texts.RUN_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
   --file FILE                     a file

@@ -27,11 +27,9 @@ Usage:
 
 Options:
 {option_texts.TOPIC_OPTION}
-{option_texts.BROKER_OPTIONS}
+{option_texts.CLIENT_OPTIONS}
 {option_texts.RUN_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
-{option_texts.ADDRESS_OPTION}
-{option_texts.CLOCK_OPTION}
 {option_texts.QUEUE_OPTION}
 {option_texts.COMMON_OPTIONS}
 """

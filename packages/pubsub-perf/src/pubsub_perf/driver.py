@@ -9,12 +9,13 @@ to and waits for.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ Options:
   --subscriber COUNT              create COUNT subscribers (also -sub COUNT)
   --broker COUNT                  create a broker; COUNT must be 1
 {option_texts.TOPIC_OPTION}
-{option_texts.BROKER_OPTIONS}
+{option_texts.CLIENT_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
   --secure DIR                    broker: admit only clients with keys enrolled
                                   in the folder DIR (see pubsub-broker keygen)
@@ -59,30 +60,10 @@ Options:
                                   [default: {defaults.PUBLISHER_PORT}]
   --bind ADDRESS                  broker: IP address to serve; without it that of the
                                   Mininet host, else {defaults.LOOPBACK}
-{option_texts.ADDRESS_OPTION}
-{option_texts.CLOCK_OPTION}
 {option_texts.COMMON_OPTIONS}
 """
 
 _ROLES: Final = ("publisher", "subscriber", "broker")
-# What each role's own script understands, of the options above.
-_PASSED_ON: Final = {
-    "broker": ("--max-event-count", "--bind", "--secure", "--config"),
-    "publisher": (
-        *("--broker-address", "--broker-port", "--connect-timeout", "--keys"),
-        *("--max-event-count", "--sleep", "--bind-port", "--address", "--clock"),
-        "--config",
-    ),
-    "subscriber": (
-        *("--broker-address", "--broker-port", "--connect-timeout", "--keys"),
-        *("--max-event-count", "--filename", "--address", "--clock", "--config"),
-    ),
-}
-_FLAGS: Final = {
-    "broker": ("--centralized", "--indefinite", "--verbose"),
-    "publisher": ("--indefinite", "--verbose"),
-    "subscriber": ("--centralized", "--indefinite", "--verbose"),
-}
 _POLL_S: Final = 0.05
 
 Process = subprocess.Popen[bytes]
@@ -99,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         return console_script.print_error(PROGRAM, error, console_script.EXIT_USAGE)
     if len(commands) == 1:
-        return role_main(role)(commands[0])
+        code: int = role_cli(role).main(commands[0])
+        return code
     return console_script.run(PROGRAM, lambda: run_together(role, commands, keys))
 
 
@@ -193,19 +175,20 @@ def words_for(
 ) -> list[str]:
     """The words for instance ``index`` of ``count`` of a role's script, which is to be
     told ``options``."""
-    words = [flag for flag in _FLAGS[role] if options.get(flag)]
-    if role != "broker":
-        topics = options.get("--topic", ())
-        words += [word for topic in topics for word in ("-t", topic)]
-    for name in _PASSED_ON[role]:
-        value = options.get(name)
-        if value is None:
+    words: list[str] = []
+    for option in passed_on(role):
+        name, value = option.long, options.get(option.long)
+        if value in (None, False):
+            continue
+        if option.value is None:
+            words.append(name)
             continue
         if count > 1 and name == "--filename":
             value = numbered(value, index)
         elif count > 1 and name == "--bind-port":
             value = str(console_script.port_number(options, name) + index)
-        words += [name, value]
+        for each in value if option.repeated else [value]:
+            words += [name, each]
     return words
 
 
@@ -215,19 +198,16 @@ def numbered(filename: str, index: int) -> str:
     return str(path.with_name(f"{path.stem}-{index}{path.suffix}"))
 
 
-def role_main(role: str) -> Callable[[Sequence[str]], int]:
-    """The main function of a role's script."""
-    if role == "broker":
-        from pubsub_broker import cli as broker_cli
+def passed_on(role: str) -> list[usage_text.OptionLine]:
+    """The options of this program that the role's own script understands too."""
+    known = {option.long for option in usage_text.option_lines(USAGE)}
+    options = usage_text.option_lines(role_cli(role).USAGE)
+    return [option for option in options if option.long in known]
 
-        return broker_cli.main
-    if role == "publisher":
-        from pubsub_publisher import cli as publisher_cli
 
-        return publisher_cli.main
-    from pubsub_subscriber import cli as subscriber_cli
-
-    return subscriber_cli.main
+def role_cli(role: str) -> Any:
+    """The module of a role's script: its usage text ``USAGE``, and ``main``."""
+    return importlib.import_module(f"pubsub_{role}.cli")
 
 
 def start(role: str, words: Sequence[str], keys: bytes | None) -> Process:

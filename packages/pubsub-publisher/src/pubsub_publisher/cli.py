@@ -39,14 +39,13 @@ Options:
   -l TEXT, --literal TEXT         publish TEXT, --count times or once
   --count N                       stop after N events
   --rate RATE                     publish at most RATE events a second
-{option_texts.BROKER_OPTIONS}
+{option_texts.CLIENT_OPTIONS}
 {option_texts.RUN_OPTIONS}
   -s SECONDS, --sleep SECONDS     time between events; 0: as fast as possible
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
   --bind-port PORT                port to publish from (also -bp); a port in
                                   use is skipped; 0 takes any free one
                                   [default: {defaults.PUBLISHER_PORT}]
-{option_texts.ADDRESS_OPTION}
   --wait-for N                    publish only when N subscribers are ready
   --hold                          when ready, print "ready" and wait for a line
                                   on standard input: the time of the first event,
@@ -61,7 +60,6 @@ Options:
                                   subscribers that missed them [default: 0]
   --strength N                    of publishers with one topic, subscribers are
                                   given the events of the strongest only
-{option_texts.CLOCK_OPTION}
 {option_texts.MEASUREMENT_OPTIONS}
 {option_texts.LOG_OPTION}
 {option_texts.COMMON_OPTIONS}
@@ -87,18 +85,13 @@ def build(
         # Who pipes a file in wants it to arrive, and can wait.
         overflow = "block" if input_options.source(options) else "drop"
     return Publisher(
-        broker_address=console_script.required(options, "--broker-address", "-b HOST"),
-        topics=console_script.required(options, "--topic", "-t TOPIC"),
+        **console_script.client_arguments(options),
         indefinite=options["--indefinite"]
         and console_script.source_of(options, "--indefinite")
         >= console_script.source_of(options, limit),
         max_event_count=console_script.whole_number(options, limit),
         sleep_period=input_options.period_s(options),
         bind_port=console_script.port_number(options, "--bind-port", minimum=0),
-        broker_port=console_script.port_number(options, "--broker-port"),
-        address=options["--address"],
-        clock=options["--clock"],
-        connect_timeout_s=console_script.seconds(options, "--connect-timeout"),
         overflow=overflow,
         queue_limit=None
         if options["--queue-limit"] is None
@@ -109,7 +102,6 @@ def build(
         strengths=console_script.whole_number(options, "--strength", minimum=0)
         if options["--strength"] is not None
         else None,
-        keys=options["--keys"],
     )
 
 

@@ -30,7 +30,7 @@ events goes to standard error at the end.
 
 Options:
 {option_texts.TOPIC_OPTION}
-{option_texts.BROKER_OPTIONS}
+{option_texts.CLIENT_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
 {option_texts.RUN_OPTIONS}
   --count N                       the same as -m
@@ -48,13 +48,11 @@ Options:
                                   and nobody looks on (a pipe or file)
   -q, --quiet                     no summary
   -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
-{option_texts.ADDRESS_OPTION}
 {option_texts.QUEUE_OPTION}
   --recover                       ask publishers that keep a history for events that
                                   are missing, and deliver all in order
   --start WHEN                    "now", or "history" for what publishers still have
                                   from before (implies --recover) [default: now]
-{option_texts.CLOCK_OPTION}
 {option_texts.MEASUREMENT_OPTIONS}
 {option_texts.LOG_OPTION}
 {option_texts.COMMON_OPTIONS}
@@ -76,17 +74,11 @@ def build(
 
     limit = output_options.event_limit(options)
     return Subscriber(
+        **console_script.client_arguments(options),
         filename=filename or options["--filename"],
-        broker_address=console_script.required(options, "--broker-address", "-b HOST"),
-        topics=console_script.required(options, "--topic", "-t TOPIC"),
         indefinite=limit is None,
         max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit,
         centralized=options["--centralized"],
-        broker_port=console_script.port_number(options, "--broker-port"),
-        address=options["--address"],
-        clock=options["--clock"],
-        connect_timeout_s=console_script.seconds(options, "--connect-timeout"),
-        keys=options["--keys"],
         queue_limit=console_script.whole_number(options, "--queue-limit"),
         on_event=on_event,
         recover=options["--recover"],

@@ -153,6 +153,23 @@ def seconds(options: Options, name: str) -> float:
     return value
 
 
+def client_arguments(options: Options) -> dict[str, Any]:
+    """The arguments that publishers and subscribers have alike, as the options ask.
+
+    Raises:
+        ConfigError: they ask for something that cannot be.
+    """
+    return {
+        "broker_address": required(options, "--broker-address", "-b HOST"),
+        "topics": required(options, "--topic", "-t TOPIC"),
+        "broker_port": port_number(options, "--broker-port"),
+        "address": options["--address"],
+        "clock": options["--clock"],
+        "connect_timeout_s": seconds(options, "--connect-timeout"),
+        "keys": options["--keys"],
+    }
+
+
 def set_up_logging(
     program: str, *, verbose: bool, default: str = "WARNING", log_format: str = "text"
 ) -> None:

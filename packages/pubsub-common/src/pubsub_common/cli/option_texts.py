@@ -11,25 +11,24 @@ TOPIC_OPTION: Final = """\
 KEYS_OPTION: Final = """\
   --keys FILE                     this client's keys, for a secure broker; else the
                                   file that PUBSUB_KEYS names"""
-BROKER_OPTIONS: Final = f"""\
+# What publishers and subscribers have alike (`console_script.client_arguments`).
+CLIENT_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to try to reach the broker
                                   [default: {defaults.CONNECT_TIMEOUT_S:g}]
-{KEYS_OPTION}"""
+{KEYS_OPTION}
+  --address HOST                  this host's own IP address, instead of looking
+                                  for it
+  --clock NAME                    clock of the time stamps, realtime or monotonic
+                                  (one machine only) [default: realtime]"""
 RUN_OPTIONS: Final = f"""\
   -i, --indefinite                go on until stopped
   -m N, --max-event-count N       stop after N events [default: {defaults.MAX_EVENT_COUNT}]"""
 CENTRALIZED_OPTION: Final = """\
   -c, --centralized               events go through the broker; without it the
                                   broker is only a registry"""
-ADDRESS_OPTION: Final = """\
-  --address HOST                  this host's own IP address, instead of looking
-                                  for it"""
-CLOCK_OPTION: Final = """\
-  --clock NAME                    clock of the time stamps, realtime or monotonic
-                                  (one machine only) [default: realtime]"""
 QUEUE_OPTION: Final = f"""\
   --queue-limit N                 events kept for a connection that is slow
                                   [default: {defaults.QUEUE_LIMIT}]"""
@@ -76,8 +75,8 @@ SERVER_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{PRECEDENCE}\n\n{EXITS}"
 SHARED_OPTIONS: Final = "\n".join(
     (
         "Usage: [-t TOPIC]...",
-        *(TOPIC_OPTION, BROKER_OPTIONS, RUN_OPTIONS, CENTRALIZED_OPTION),
-        *(ADDRESS_OPTION, CLOCK_OPTION, QUEUE_OPTION, MEASUREMENT_OPTIONS, LOG_OPTION),
+        *(TOPIC_OPTION, CLIENT_OPTIONS, RUN_OPTIONS, CENTRALIZED_OPTION),
+        *(QUEUE_OPTION, MEASUREMENT_OPTIONS, LOG_OPTION),
         COMMON_OPTIONS,
     )
 )
