@@ -17,6 +17,7 @@ import pytest
 
 from pubsub_common.errors import ConfigError
 from pubsub_perf.plots.output import Drawing
+from pubsub_perf.plots.registry import NETWORK_FIGURES, SWEEP_FIGURES
 from pubsub_perf.report.svg_for_page import for_page
 from pubsub_perf.report.writer import Report, write_report
 
@@ -161,10 +162,14 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_sweep_has_figures_markdown_and_a_page(reported: Path) -> None:
     names = {path.name for path in (reported / "plots").iterdir()}
-    stems = ["hosts"]
+    drawn = {name.rpartition(".")[0] for name in names}
+    assert names == {f"{stem}.{kind}" for stem in drawn for kind in ("png", "svg")}
+    listed = {figure.name for figure in SWEEP_FIGURES}
+    needed = {"hosts"}  # as they need nothing but latencies
     for network in ("tree-d2f2-4hosts", "linear-16hosts"):
-        stems += [f"{network}-{figure}" for figure in ("box", "ecdf", "pairs")]
-    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
+        listed |= {f"{network}-{figure.name}" for figure in NETWORK_FIGURES}
+        needed |= {f"{network}-{name}" for name in ("box", "ecdf", "pairs")}
+    assert needed <= drawn <= listed
 
 
 def test_the_numbers_of_a_cell_are_those_of_its_samples(reported: Path) -> None:

@@ -207,6 +207,9 @@ def delivered(
     found = [(event.session, event.sequence) for event in method(bench)]
     assert not bench.socket.frames
     assert bench.receiver.event_count == len(found)
+    # Dropped events have arrived, so they are among the received ones.
+    received = bench.streams.counts().received
+    assert bench.receiver.dropped_count == received - len(found)
     if path is socket_closing:
         assert bench.socket.closed
     assert bench.receiver.waker is not None

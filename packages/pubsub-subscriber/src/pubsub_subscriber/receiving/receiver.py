@@ -74,7 +74,8 @@ class Receiver:
         thread: an event for which it is False is not delivered and not counted in
         ``limit``. It may change the event. It may be asked again about an event that it
         accepted but that was not yet wanted. With it, a batch has one event. None: all
-        events are delivered."""
+        events are delivered. `dropped_count` is how many were not accepted; `Subscriber.counts`
+        counts them as received, since they did arrive."""
         self.sockets = SocketSet(self._sockets_changed)
         self.waker: Waker | None = None
         self.stopping = False
@@ -85,6 +86,7 @@ class Receiver:
         self._next_deadline = next_deadline
         self._run_due_while_busy = run_due_while_busy
         self._accept = accept
+        self.dropped_count = 0  # by `accept`
         self._sampler = LatencySampler()
         # The burst that is being delivered, and how many events were in all bursts.
         self._burst: Iterator[Event] = iter(())
@@ -187,7 +189,7 @@ class Receiver:
                     item, *rest = item
                     for later in reversed(rest):
                         self.buffered.insert(index, later)
-                if self._accept is None or self._accept(item):
+                if self._accept is None or self._accepted([item]):
                     self._count([item])
                     return item
             if not self.fetch(self.buffered):
@@ -218,7 +220,7 @@ class Receiver:
             item = self.buffered.popleft()
             batch = item if isinstance(item, Batch) else Batch.of(item)
             if self._accept is not None:
-                accepted = [event for event in batch if self._accept(event)]
+                accepted = self._accepted(list(batch))
                 if not accepted:
                     continue
                 self.buffered.extendleft(reversed(accepted[1:]))
@@ -267,7 +269,7 @@ class Receiver:
         """Make a burst of the events that are accepted, as many as are wanted; the others
         are buffered."""
         if self._accept is not None:
-            events = [event for event in events if self._accept(event)]
+            events = self._accepted(events)
         if len(events) > wanted:
             self.buffered.extendleft(reversed(events[wanted:]))
             del events[wanted:]
@@ -275,6 +277,13 @@ class Receiver:
         self._taken += len(events)
         if self._taken > self._sampler.due:
             self._sampler.take(events, self._taken)
+
+    def _accepted(self, events: list[Event]) -> list[Event]:
+        """Those of the events that ``accept`` accepts; the others are dropped."""
+        assert self._accept is not None
+        accepted = [event for event in events if self._accept(event)]
+        self.dropped_count += len(events) - len(accepted)
+        return accepted
 
     def _count(self, events: list[Event] | Batch) -> None:
         """These are delivered."""
