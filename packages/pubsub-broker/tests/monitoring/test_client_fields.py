@@ -21,6 +21,7 @@ from rich.console import Console
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
 from pubsub_broker.monitoring import (
+    prometheus,
     status_page,
     status_screen,
     status_text,
@@ -226,18 +227,18 @@ def test_the_page_has_each_field_and_uses_it(status: Status) -> None:
         assert re.search(rf"\b(client|clients\[\w\])\.{field}\b", script), field
 
 
-def test_text_screen_and_page_call_a_client_by_the_same_title(
+def test_all_places_call_a_client_by_the_same_title(
     status: Status, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (status_view, status_text, status_screen):
+    for module in (status_view, status_text, status_screen, prometheus):
         monkeypatch.setattr(module, "client_title", lambda each: f"a {each.role}")
     status = msgspec.structs.replace(status, expected=status.clients)
 
     view = view_of(status)
     for shown in (view.clients, view.expected):
         assert {each.title for each in shown} == {"a publisher", "a subscriber"}
-    assert "a subscriber" in render(status)
-    assert "a subscriber" in on_screen(status)
+    for view_as_text in VIEWS.values():
+        assert "a subscriber" in view_as_text(status)
 
 
 def test_the_page_shows_rates_at_the_topics(status: Status) -> None:

@@ -7,7 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
-from pubsub_broker.monitoring.status_view import Topic, count, topics_of
+from pubsub_broker.monitoring.status_view import (
+    Topic,
+    client_title,
+    count,
+    topics_of,
+)
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.messages import Latency, Status
 
@@ -120,16 +125,16 @@ def metrics_of(status: Status) -> list[Metric]:
 
 
 def losses_of(status: Status) -> tuple[list[Sample], int]:
-    """The largest losses, and the sum of all others. Subscribers of one address count as
+    """The largest losses, and the sum of all others. Subscribers with one title count as
     one."""
     lost: Counter[tuple[str, str]] = Counter()
     for client in status.clients:
         for topic, events in client.lost.items():
-            lost[topic, client.address] += events
+            lost[topic, client_title(client)] += events
     most = sorted(lost.items(), key=lambda item: (-item[1], item[0]))
     named = [
-        Sample(events, {"topic": topic, "subscriber": address})
-        for (topic, address), events in most[:MAX_LOSSES]
+        Sample(events, {"topic": topic, "subscriber": title})
+        for (topic, title), events in most[:MAX_LOSSES]
     ]
     return named, sum(events for _, events in most[MAX_LOSSES:])
 
@@ -143,17 +148,18 @@ def rates_of(topics: Iterable[Topic]) -> tuple[list[Sample], float]:
 
 
 def latencies_of(status: Status) -> list[Sample]:
-    """Of the subscribers with the highest p99; of several at one address, the one with
+    """Of the subscribers with the highest p99; of several with one title, the one with
     the highest."""
     worst: dict[str, Latency] = {}
     for client in status.clients:
-        latency, before = client.latency, worst.get(client.address)
+        title, latency = client_title(client), client.latency
+        before = worst.get(title)
         if latency and (before is None or latency.p99_ns > before.p99_ns):
-            worst[client.address] = latency
+            worst[title] = latency
     ordered = sorted(worst.items(), key=lambda item: (-item[1].p99_ns, item[0]))
     return [
-        Sample(ns / 1e9, {"subscriber": address, "quantile": quantile})
-        for address, each in ordered[:MAX_SUBSCRIBERS]
+        Sample(ns / 1e9, {"subscriber": title, "quantile": quantile})
+        for title, each in ordered[:MAX_SUBSCRIBERS]
         for quantile, ns in (
             ("0.5", each.p50_ns),
             ("0.99", each.p99_ns),

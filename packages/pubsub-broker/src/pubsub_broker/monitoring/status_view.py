@@ -141,7 +141,7 @@ def rate(before: Status | None, after: Status) -> float | None:
 
 
 def client_title(client: ClientStatus) -> str:
-    """How text, terminal screen and page call a client."""
+    """How text, terminal screen, page and metrics call a client."""
     return client.address
 
 
