@@ -44,7 +44,7 @@ class Member:
         self.publishers: dict[int, PublisherInfo] = {}
         self.ends: dict[int, dict[str, int]] = {}
         self.ports: dict[str, int] = {}
-        self.events: list[SessionUpdate] = []
+        self.updates: list[SessionUpdate] = []
         self.stopped = False  # as by SIGSTOP
         self.connection = 0
 
@@ -58,10 +58,10 @@ class Member:
         assert self.core.session is not None
         return self.core.session
 
-    def take(self, events: list[SessionUpdate]) -> None:
-        self.events += events
-        for event in events:
-            match event:
+    def take(self, updates: list[SessionUpdate]) -> None:
+        self.updates += updates
+        for update in updates:
+            match update:
                 case Accepted(reply):
                     self.publishers = {info.session: info for info in reply.publishers}
                     self.ports = dict(reply.ports)
@@ -72,7 +72,7 @@ class Member:
                     self.publishers.update({info.session: info for info in joined})
 
     def seen(self, kind: type[SessionUpdate]) -> list[SessionUpdate]:
-        return [event for event in self.events if isinstance(event, kind)]
+        return [update for update in self.updates if isinstance(update, kind)]
 
 
 class World:
@@ -167,8 +167,8 @@ class World:
     def tick(self, member: Member) -> None:
         if self.broker is not None:
             member.core.connected(self.now)
-        message, events = member.core.tick(self.now)
-        member.take(events)
+        message, updates = member.core.tick(self.now)
+        member.take(updates)
         if message is None:
             return
         if self.broker is None:

@@ -95,13 +95,13 @@ class Recorder:
     """What the control thread reports, for the test's thread to wait for."""
 
     def __init__(self) -> None:
-        self.events: list[SessionUpdate] = []
+        self.updates: list[SessionUpdate] = []
         self.threads: set[str] = set()
         self._changed = threading.Condition()
 
-    def __call__(self, event: SessionUpdate) -> None:
+    def __call__(self, update: SessionUpdate) -> None:
         with self._changed:
-            self.events.append(event)
+            self.updates.append(update)
             self.threads.add(threading.current_thread().name)
             self._changed.notify_all()
 
@@ -109,7 +109,7 @@ class Recorder:
         self, kind: type[SessionUpdate], count: int = 1
     ) -> list[SessionUpdate]:
         def found() -> list[SessionUpdate]:
-            return [event for event in self.events if isinstance(event, kind)]
+            return [update for update in self.updates if isinstance(update, kind)]
 
         with self._changed:
             assert self._changed.wait_for(lambda: len(found()) >= count, WAIT_S)

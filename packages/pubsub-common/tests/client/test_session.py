@@ -60,9 +60,9 @@ def registered(request: Register, **changes: Any) -> Registered:
 
 def due(client: ClientSession, now: float) -> Register | Heartbeat:
     """The message that is due at ``now``; that one is, and nothing else to tell."""
-    message, events = client.tick(now)
+    message, updates = client.tick(now)
     assert message is not None
-    assert events == []
+    assert updates == []
     return message
 
 
@@ -210,10 +210,10 @@ def test_after_a_broken_connection_it_asks_at_once_whether_it_is_known() -> None
     client.receive(registered(due_register(client, 0.0)), 0.0)
 
     client.reconnected(0.1)
-    request, events = client.tick(0.1)
+    request, updates = client.tick(0.1)
 
     assert isinstance(request, Heartbeat)
-    assert events == []
+    assert updates == []
     assert client.next_deadline() == 0.1 + client.lease_s / HEARTBEATS_PER_LEASE
 
 
@@ -262,9 +262,9 @@ def test_a_refusal_is_final(code: str) -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)
 
-    events = client.receive(Error(id=request.id, code=code, detail="no"), 0.1)
+    updates = client.receive(Error(id=request.id, code=code, detail="no"), 0.1)
 
-    assert events == [Rejected(code, "no")]
+    assert updates == [Rejected(code, "no")]
     assert client.next_deadline() is None
     assert client.tick(1e9) == (None, [])
     assert client.receive(registered(request), 0.2) == []
@@ -276,9 +276,9 @@ def test_a_client_that_was_accepted_and_is_expelled_is_finished(code: str) -> No
     client = ClientSession(IDENTITY, 0.0)
     client.receive(registered(due_register(client, 0.0)), 0.1)
 
-    events = client.receive(Error(id=-1, code=code, detail="no"), 0.2)
+    updates = client.receive(Error(id=-1, code=code, detail="no"), 0.2)
 
-    assert events == [Rejected(code, "no", ended=True)]
+    assert updates == [Rejected(code, "no", ended=True)]
     assert client.next_deadline() is None
 
 
@@ -287,9 +287,9 @@ def test_a_client_asked_to_come_later_does() -> None:
     request = due_register(client, 0.0)
 
     later = Error(id=request.id, code=messages.TOO_FAST, detail="later")
-    events = client.receive(later, 0.1)
+    updates = client.receive(later, 0.1)
 
-    assert events == [Postponed(messages.TOO_FAST, "later")]
+    assert updates == [Postponed(messages.TOO_FAST, "later")]
     assert client.tick(0.1 + REGISTER_LATER_S - 0.01) == (None, [])
     again = due_register(client, 0.1 + REGISTER_LATER_S)
     assert client.receive(registered(again), 2.0) != []
@@ -442,9 +442,9 @@ def test_a_broker_that_is_silent_for_a_lease_is_lost() -> None:
     for at in (2.0, 4.0, 6.0):
         due_heartbeat(client, at)
 
-    message, events = client.tick(8.0)
+    message, updates = client.tick(8.0)
 
-    assert events == [BrokerLost(farewell=False)]
+    assert updates == [BrokerLost(farewell=False)]
     assert isinstance(message, Register)
     assert message.session == SESSION
     assert not client.registered
@@ -467,10 +467,10 @@ def test_whatever_the_broker_says_shows_that_it_is_there() -> None:
 def test_a_client_that_was_stopped_for_longer_than_its_lease_registers_again() -> None:
     client = joined(lease_s=6.0)
 
-    message, events = client.tick(1000.0)
+    message, updates = client.tick(1000.0)
 
     assert isinstance(message, Register)
-    assert events == [BrokerLost(farewell=False)]
+    assert updates == [BrokerLost(farewell=False)]
 
 
 def test_a_late_answer_of_before_does_not_undo_a_new_registration_for_good() -> None:
@@ -502,11 +502,11 @@ def test_a_push_names_publishers_that_joined_and_left() -> None:
     client = joined()
     left = [Departure(session=7)]
 
-    events = client.receive(
+    updates = client.receive(
         PublishersChanged(revision=1, joined=[PUBLISHER], left=left), 1.0
     )
 
-    assert events == [PublishersUpdated([PUBLISHER], left)]
+    assert updates == [PublishersUpdated([PUBLISHER], left)]
 
 
 def test_the_heartbeat_names_the_last_push_that_was_seen() -> None:
