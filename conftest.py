@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -40,8 +41,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     fixtures = getattr(item, "fixturenames", ())
     for mark in rings.marks_of(item.path, fixtures):
         item.add_marker(mark)
-    if group := rings.group_of(item.path, fixtures):
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each test to any process that is free, but those of some files to one. The
+    groups of pytest-xdist 3.8 (``--dist loadgroup``) have no effect under pytest 9."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return rings.group_of(nodeid) or nodeid
+
+    return Scheduling(config, log)
 
 
 _LEVEL = logging.getLogger().level

@@ -44,6 +44,8 @@ _MININET: Final = ("packages/pubsub-perf/tests/hosts/test_mininet.py",)
 # Share what takes seconds to make, and so run in one process.
 _TOGETHER: Final = (
     "packages/pubsub-perf/tests/plots/test_figure_text.py",
+    "packages/pubsub-perf/tests/report/test_browser.py",
+    "packages/pubsub-perf/tests/report/test_browser_analysis.py",
     "packages/pubsub-perf/tests/report/test_writer.py",
     "tests/docs/test_docs_site.py",
     "tests/packaging/test_wheels.py",
@@ -69,12 +71,10 @@ def marks_of(path: Path, fixtures: Iterable[str]) -> list[str]:
     return marks
 
 
-def group_of(path: Path, fixtures: Iterable[str]) -> str | None:
+def group_of(nodeid: str) -> str | None:
     """Tests of a group run in one process of those that run tests in parallel."""
-    name = path.relative_to(ROOT).as_posix()
-    if _is_in(name, _TOGETHER):
-        return name
-    return "browser" if "browser" in fixtures else None
+    name = nodeid.partition("::")[0]
+    return name if _is_in(name, _TOGETHER) else None
 
 
 def _is_in(name: str, paths: tuple[str, ...]) -> bool:

@@ -41,11 +41,9 @@ def test_what_opens_a_browser_is_a_whole_system() -> None:
 
 
 def test_tests_that_share_what_is_slow_to_make_run_in_one_process() -> None:
-    pages = ROOT / "packages/pubsub-broker/tests/monitoring/test_status_page.py"
-    wheels = ROOT / "tests/packaging/test_wheels.py"
-    assert rings.group_of(pages, ["browser"]) == "browser"
-    assert rings.group_of(pages, []) is None
-    assert rings.group_of(wheels, []) == "tests/packaging/test_wheels.py"
+    wheels = "tests/packaging/test_wheels.py"
+    assert rings.group_of(f"{wheels}::test_it[broker]") == wheels
+    assert rings.group_of("packages/pubsub-broker/tests/test_cli.py::test_it") is None
 
 
 def test_pytest_knows_all_marks() -> None:
