@@ -81,6 +81,7 @@ format: install ## put the code into shape
 
 types: install $(PACKAGES:%=types-%) ## check types
 	.venv/bin/mypy tests scripts benchmarks
+	.venv/bin/mypy conftest.py
 
 types-%: install
 	.venv/bin/mypy packages/pubsub-$*/src packages/pubsub-$*/tests
