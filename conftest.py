@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import zmq
 from hypothesis import HealthCheck, Phase, settings
 from support import rings
 from support.broker_process import BrokerProcess
+from support.keeping_context import KeepingContext
 from support.perf_browser import Browser, find_browser
 
+from pubsub_common.net.sockets import terminate_context
 from pubsub_perf.experiment import one_sweep
 from pubsub_perf.hosts import namespaces
 
@@ -122,3 +125,24 @@ def broker_process() -> Iterator[Callable[..., BrokerProcess]]:
     for each in started:
         each.process.kill()
         each.process.communicate()
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    """A ZeroMQ context that is gone after the test, with all its sockets."""
+    context = KeepingContext()
+    yield context
+    for socket in context.kept:
+        socket.close(linger=0)
+    terminate_context(context)
+
+
+@pytest.fixture
+def untouched_logging() -> Iterator[None]:
+    """The root logger as it was, after a program has set up logging."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    yield
+    root.handlers = handlers
+    root.setLevel(level)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.documents import own_network
 from support.paths import ROOT
 from support.ports import free_port
 
@@ -297,18 +298,6 @@ def test_the_dashboard_shows_figures_that_exist() -> None:
 
 def shell_blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", OPERATIONS.read_text(), re.M | re.S)
-
-
-def own_network() -> list[str]:
-    """A network namespace of its own: the commands use default ports."""
-    user = [] if os.geteuid() == 0 else ["--map-root-user"]
-    command = ["unshare", "--net", *user, "--"]
-    up = ["sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin ip link set lo up && exec "$@"', "-"]
-    try:
-        done = subprocess.run([*command, *up, "true"], capture_output=True, timeout=20)
-    except FileNotFoundError:
-        return []
-    return [*command, *up] if done.returncode == 0 else []
 
 
 @pytest.mark.parametrize("block", shell_blocks())

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from support.fake_broker import FakeBroker
 from support.ports import unused_port
 from support.raw_sockets import RawSubscriber
+from support.threads import ended, in_thread
 
 from pubsub_common.errors import (
     BrokerUnreachable,
@@ -45,19 +46,6 @@ from pubsub_publisher import Publisher
 
 NewPublisher = Callable[..., Publisher]
 Subscribe = Callable[..., RawSubscriber]
-
-
-def in_thread(work: Callable[[], object]) -> threading.Thread:
-    """Run ``work`` in a thread that a failing test does not have to wait for."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
-
-
-def ended(thread: threading.Thread) -> bool:
-    """Whether the thread ends in good time."""
-    thread.join(WAIT_S)
-    return not thread.is_alive()
 
 
 # Arguments

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,6 @@ import zmq
 from support.fake_broker import FakeBroker
 from support.raw_sockets import RawPublisher
 
-from pubsub_common.net.sockets import terminate_context
 from pubsub_subscriber import Subscriber
 
 
@@ -42,14 +40,6 @@ def new_subscriber(broker: FakeBroker) -> Iterator[Callable[..., Subscriber]]:
 
 
 @pytest.fixture
-def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
-    """A ZeroMQ context whose sockets the test closes."""
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    yield context
-    terminate_context(context)
-
-
-@pytest.fixture
 def new_publisher(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> Iterator[Callable[..., RawPublisher]]:
@@ -65,13 +55,3 @@ def new_publisher(
     yield make
     for publisher in opened:
         publisher.close()
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """A program's `main` sets logging up for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)

@@ -252,16 +252,6 @@ def test_a_programming_error_is_not_hidden() -> None:
         console_script.run(PROGRAM, lambda: fail(ZeroDivisionError()))
 
 
-@pytest.fixture
-def untouched_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers = []
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-
-
 @pytest.mark.usefixtures("untouched_logging")
 @pytest.mark.parametrize(
     ("verbose", "default", "level"),

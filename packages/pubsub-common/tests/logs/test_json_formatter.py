@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -12,15 +11,7 @@ import pytest
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError, PubSubError
 
-
-@pytest.fixture(autouse=True)
-def _untouched_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers = []
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("untouched_logging")
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:

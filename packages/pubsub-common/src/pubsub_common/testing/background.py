@@ -1,9 +1,8 @@
-"""A broker beside the test, and ports."""
+"""A broker beside the test."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from collections.abc import Iterator
 from typing import Final, Protocol, TypeVar
@@ -45,11 +44,3 @@ def running_broker(broker: _B) -> Iterator[_B]:
         broker.disconnect()
     if failed:
         raise failed[0]
-
-
-def free_port() -> int:
-    """A TCP port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -47,12 +47,10 @@ def pubsub_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def pubsub_publisher(pubsub_broker: Broker) -> Iterator[NewPublisher]:
     """Makes publishers that are connected to the fixture ``pubsub_broker``."""
     new = _role("pubsub_publisher", "Publisher")
-    from pubsub_common.testing.background import free_port
-
     with contextlib.ExitStack() as stack:
 
         def make(*topics: str, **options: Any) -> Any:
-            settings = _settings(pubsub_broker, {"bind_port": free_port()}, options)
+            settings = _settings(pubsub_broker, {"bind_port": 0}, options)
             return stack.enter_context(new(topics=topics, **settings))
 
         yield make

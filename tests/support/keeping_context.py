@@ -1,14 +1,10 @@
-"""Settings and fixtures of this package's tests."""
+"""A ZeroMQ context that knows its sockets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import zmq
-
-from pubsub_common.net.sockets import terminate_context
 
 
 class KeepingContext(zmq.Context[zmq.Socket[bytes]]):
@@ -21,13 +17,3 @@ class KeepingContext(zmq.Context[zmq.Socket[bytes]]):
         socket = super().socket(*args, **options)
         self.kept += (socket,)
         return socket
-
-
-@pytest.fixture
-def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
-    """A ZeroMQ context that is gone after the test, with all its sockets."""
-    context = KeepingContext()
-    yield context
-    for socket in context.kept:
-        socket.close(linger=0)
-    terminate_context(context)
