@@ -1,11 +1,18 @@
-"""Checks numbers in the arguments of roles."""
+"""Checks the arguments of roles: first their types, then their values.
+
+Each function takes the argument's name first, which its `ConfigError` begins with.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 from pubsub_common.errors import ConfigError
+
+if TYPE_CHECKING:
+    import os
 
 MAX_PORT: Final = 65535
 # libzmq takes its high-water marks as C ints.
@@ -14,28 +21,36 @@ _MAX_QUEUE: Final = 2**31 - 1
 
 def at_least(name: str, value: int, minimum: int = 1) -> None:
     """Raises:
-    ConfigError: ``value`` is smaller than ``minimum``.
+    ConfigError: ``value`` is no whole number, or smaller than ``minimum``.
     """
+    _whole_number(name, value)
     if value < minimum:
         raise ConfigError(f"{name} must be at least {minimum}: {value}")
 
 
 def in_range(name: str, value: int, low: int, high: int) -> None:
     """Raises:
-    ConfigError: ``value`` is not in ``low..high``.
+    ConfigError: ``value`` is no whole number in ``low..high``.
     """
+    _whole_number(name, value)
     if not low <= value <= high:
         raise ConfigError(f"{name} must be in {low}..{high}: {value}")
 
 
-def seconds(name: str, value: float, *, zero: bool = True) -> None:
+def seconds(
+    name: str, value: float, *, zero: bool = True, infinite: bool = False
+) -> None:
     """Raises:
-    ConfigError: ``value`` is not a duration, or 0 where ``zero`` is not allowed.
+    ConfigError: ``value`` is not a duration, or 0 where ``zero`` is not allowed, or
+        infinity where that is not.
     """
-    if zero and not 0 <= value < math.inf:
-        raise ConfigError(f"{name} must be 0 seconds or more: {value}")
-    if not zero and not 0 < value < math.inf:
-        raise ConfigError(f"{name} must be more than 0 seconds: {value}")
+    if not _is_number(value):
+        raise ConfigError(f"{name} must be a number of seconds: {value!r}")
+    few_enough = value < math.inf or (infinite and value == math.inf)
+    if zero and not (value >= 0 and few_enough):
+        raise ConfigError(f"{name} must be 0 seconds or more{_but(value)}: {value}")
+    if not zero and not (value > 0 and few_enough):
+        raise ConfigError(f"{name} must be more than 0 seconds{_but(value)}: {value}")
 
 
 def port(name: str, value: int, low: int = 1) -> None:
@@ -50,3 +65,82 @@ def queue_limit(value: int) -> None:
     ConfigError: ``value`` is not a valid queue limit.
     """
     in_range("queue_limit", value, 1, _MAX_QUEUE)
+
+
+def flag(name: str, value: bool) -> None:
+    """Raises:
+    ConfigError: ``value`` is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False: {value!r}")
+
+
+def text(name: str, value: str | None, *, optional: bool = False) -> None:
+    """Raises:
+    ConfigError: ``value`` is no text, nor None where it is ``optional``.
+    """
+    if not (isinstance(value, str) or (optional and value is None)):
+        raise ConfigError(f"{name} must be a text: {value!r}")
+
+
+def path(
+    name: str, value: str | os.PathLike[str] | None, *, optional: bool = True
+) -> None:
+    """Raises:
+    ConfigError: ``value`` is no path, nor None where it is ``optional``.
+    """
+    if optional and value is None:
+        return
+    if not (isinstance(value, str) and value) and not hasattr(value, "__fspath__"):
+        raise ConfigError(f"{name} must be the path of a file: {value!r}")
+
+
+def callback(
+    name: str, value: Callable[..., Any] | None, *, optional: bool = True
+) -> None:
+    """Raises:
+    ConfigError: ``value`` cannot be called, and is not None where it is ``optional``.
+    """
+    if not (callable(value) or (optional and value is None)):
+        raise ConfigError(f"{name} must be a function: {value!r}")
+
+
+def choice(name: str, value: object, options: Collection[object]) -> None:
+    """Raises:
+    ConfigError: ``value`` is none of ``options``.
+    """
+    # Not `in`: 1 equals True, and what is compared may be any object.
+    if not any(type(value) is type(each) and value == each for each in options):
+        allowed = " or ".join(repr(each) for each in options)
+        raise ConfigError(f"{name} must be {allowed}: {value!r}")
+
+
+def names(name: str, value: Iterable[str]) -> tuple[str, ...]:
+    """The texts of a list.
+
+    Raises:
+        ConfigError: ``value`` is no list of texts.
+    """
+    if isinstance(value, str):
+        raise ConfigError(f"{name} is a list of texts, not a text: {value!r}")
+    try:
+        values = tuple(value)
+    except TypeError:
+        raise ConfigError(f"{name} must be a list of texts: {value!r}") from None
+    for each in values:
+        if not isinstance(each, str):
+            raise ConfigError(f"{name} must have texts only: {each!r}")
+    return values
+
+
+def _whole_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{name} must be a whole number: {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _but(value: float) -> str:
+    return ", but not infinite" if value == math.inf else ""

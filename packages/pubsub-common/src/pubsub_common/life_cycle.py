@@ -1,0 +1,199 @@
+"""The one life of a publisher, a subscriber or a broker, and its end when nobody ends it.
+
+Theory of operation
+-------------------
+A public object (what the user holds) delegates to a runtime (sockets, threads). Threads
+and what is here know the runtime alone, so that an object that its user drops is collected:
+
+- dropped while it is configured: a `ResourceWarning`, and a thread of its own closes the
+  runtime. The garbage collector runs in anybody's thread, which must not wait for that;
+- still there when the interpreter ends: closed by ``atexit``, in that thread;
+- in a forked child: nothing. Threads and connections are the parent's.
+
+Nothing here takes a lock, for `close` may be called by a signal handler that has
+interrupted any of it: whoever pops the only item of a list is the first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Final, Literal
+
+from pubsub_common.errors import PubSubError
+from pubsub_common.net.changed import Changed
+from pubsub_common.uninterrupted import start_detached
+
+_log = logging.getLogger(__name__)
+
+State = Literal["made", "configuring", "configured", "closed"]
+
+
+class LifeCycle:
+    """Made, configuring, configured, closed: each once. For any thread and for signal
+    handlers.
+
+    ``what`` is what messages call the object ("publisher"). ``on_fork`` is called in a
+    forked child; other threads do not exist there, and their locks may be taken, so it may
+    only cut off paths that do not ask here each time.
+    """
+
+    def __init__(self, what: str, on_fork: Callable[[], object] = lambda: None) -> None:
+        self.what = what
+        self.on_fork = on_fork
+        # Whether this process is a child of the one that it was made in.
+        self.forked = False
+        self._may_begin = [True]
+        self._may_close = [True]
+        self._configured = False
+        key = id(self)
+        _lives[key] = weakref.ref(self, lambda _: _lives.pop(key, None))
+
+    @property
+    def state(self) -> State:
+        if not self._may_close:
+            return "closed"
+        if self._configured:
+            return "configured"
+        return "made" if self._may_begin else "configuring"
+
+    def begin(self) -> None:
+        """Made, and now configuring.
+
+        Raises:
+            PubSubError: it is not just made, or was made in another process.
+        """
+        if self.forked or self.state == "closed":
+            raise self._unusable()
+        if not _first(self._may_begin):
+            raise PubSubError(f"this {self.what} has been configured already")
+
+    def configured(self) -> None:
+        """Configuring is done. One that was closed meanwhile stays closed."""
+        self._configured = True
+
+    def check_usable(self) -> None:
+        """Raises:
+        PubSubError: it is not configured, or no longer, or in another process.
+        """
+        if self.forked or self.state != "configured":
+            raise self._unusable()
+
+    def close(self) -> bool:
+        """Closed from here on. True for the caller that is the first, which has to clean
+        up; False for all others and in a forked child, where nothing is to be done."""
+        return not self.forked and _first(self._may_close)
+
+    def close_when_dropped(self, owner: object, close: Callable[[], object]) -> None:
+        """Call ``close`` when ``owner`` is dropped, or the interpreter ends, before
+        `close` of this class was called; to be called once, when there is nothing to close
+        yet. ``close`` must not refer to ``owner``, and not wait for ever."""
+        ending = _Ending(self, close)
+        _endings[id(ending)] = ending
+        weakref.finalize(owner, ending.owner_dropped).atexit = False
+
+    def _unusable(self) -> PubSubError:
+        if self.forked:
+            why = "was made in another process (fork); make one in this process"
+        elif self.state == "closed":
+            why = "was disconnected; make a new one"
+        else:
+            why = "is not connected: call configure first"
+        return PubSubError(f"this {self.what} {why}")
+
+
+class _Ending:
+    """What is done for an object that its user did not close."""
+
+    def __init__(self, life: LifeCycle, close: Callable[[], object]) -> None:
+        self._life = life
+        self._close = close
+
+    def owner_dropped(self) -> None:
+        """In any thread, by the garbage collector."""
+        if not self._due():
+            _endings.pop(id(self), None)
+        else:
+            # If that cannot be, or is cut short by an exception of a signal handler,
+            # `_close_all` finds it among the endings.
+            start_detached(self._close_dropped, f"pubsub-close-{self._life.what}")
+            self._warn()
+
+    def close_now(self) -> None:
+        """At the end of the interpreter. Does nothing where a thread is closing it."""
+        if self._due():
+            try:
+                self._close()
+            finally:
+                self._warn()
+
+    def _due(self) -> bool:
+        return not self._life.forked and self._life.state not in ("made", "closed")
+
+    def _close_dropped(self) -> None:
+        _closing[id(self)] = self  # first, for `_close_all`
+        try:
+            self._close()
+        except Exception:
+            _log.exception("a %s that was dropped did not close", self._life.what)
+        finally:
+            _endings.pop(id(self), None)
+            _closing.pop(id(self), None)
+            _closed.notify()
+
+    def _warn(self) -> None:
+        what = self._life.what
+        warnings.warn(
+            f"a {what} was not disconnected: call disconnect, or use it in `with`",
+            ResourceWarning,
+            stacklevel=2,
+        )
+
+
+# By id, as the methods of a dict with such keys are atomic; those of a WeakSet are not.
+_lives: Final[dict[int, weakref.ref[LifeCycle]]] = {}
+_endings: Final[dict[int, _Ending]] = {}
+# Those that a thread of ours is closing.
+_closing: Final[dict[int, _Ending]] = {}
+_closed: Final = Changed()
+
+
+def _first(ticket: list[bool]) -> bool:
+    """Whether this is the first call with this ticket, of those of all threads."""
+    try:
+        return ticket.pop()
+    except IndexError:
+        return False
+
+
+def _close_all() -> None:
+    """The interpreter ends: close what is left, the newest first, for they may need the
+    older ones."""
+    for ending in reversed(list(_endings.values())):
+        try:
+            ending.close_now()
+        except Exception:
+            _log.exception("did not close at the end of the program")
+    _closed.wait_for(lambda: not _closing)
+
+
+def _after_fork_in_child() -> None:
+    lives = [life for life in (ref() for ref in list(_lives.values())) if life]
+    for life in lives:
+        life.forked = True
+    _endings.clear()
+    _closing.clear()
+    for life in lives:
+        try:
+            life.on_fork()
+        except Exception:  # the others come first; the lock of the log may be taken
+            sys.excepthook(*sys.exc_info())
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_after_fork_in_child)

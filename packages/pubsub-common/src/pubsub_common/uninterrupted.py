@@ -1,0 +1,118 @@
+"""Work that an exception of a signal handler does not cut into pieces.
+
+Python runs signal handlers in the main thread, between any two of its steps. Where that
+thread only waits, and another one works, an exception of a handler (Ctrl-C, a timeout)
+ends the wait and leaves the work whole.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextvars
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from pubsub_common.errors import PubSubError
+from pubsub_common.net.changed import Changed
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_NAME: Final = "pubsub-work"
+
+
+def run_uninterrupted(
+    work: Callable[[], _T], hurry: Callable[[], object] | None = None
+) -> _T:
+    """Run ``work`` to its end, whatever signal handlers raise meanwhile; its result. Raises
+    what it raises.
+
+    In the main thread it runs in another one. When the wait for it is interrupted, either
+    the work has not begun and never will, or it goes on by itself and has to leave a clean
+    state alone. ``hurry`` is then called, which should have it end soon, and should do
+    nothing where it has ended just now. In any other thread, and where no thread can be
+    started (at the end of the interpreter), this is a plain call.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        return work()
+    task = _Task(work)
+    try:
+        started = start_detached(task.run, _NAME)
+        if started:
+            task.changed.wait_for(task.ended)
+    except BaseException:
+        if not task.cancel() and not task.ended() and hurry is not None:
+            hurry()
+        raise
+    if not started:
+        return work()
+    return task.result()
+
+
+def start_detached(work: Callable[[], object], name: str) -> bool:
+    """Run ``work`` in a daemon thread of this name that nobody waits for. False: there
+    can be no more threads.
+
+    For signal handlers and finalizers too: takes none of the locks of `threading`, which
+    the thread that was interrupted may hold. An exception inside this call leaves the
+    thread running or not there.
+    """
+
+    # `threading.Thread.start` waits for the thread, with such locks; here it does so in a
+    # thread that no handler interrupts. Without it, the thread would have no name in logs.
+    def launch() -> None:
+        try:
+            threading.Thread(target=work, name=name, daemon=True).start()
+        except RuntimeError:  # the interpreter ends just now
+            work()
+
+    try:
+        _thread.start_new_thread(contextvars.copy_context().run, (launch,))
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Task(Generic[_T]):
+    """Work in another thread, and how it ended."""
+
+    def __init__(self, work: Callable[[], _T]) -> None:
+        self.changed = Changed()
+        self._work = work
+        # Whoever takes it decides whether the work is done; `list.pop` is atomic.
+        self._ticket = [True]
+        self._results: list[_T] = []
+        self._errors: list[BaseException] = []
+        self._abandoned = False
+
+    def run(self) -> None:
+        if not self._take_ticket():
+            return
+        try:
+            self._results.append(self._work())
+        except BaseException as error:
+            if self._abandoned and not isinstance(error, PubSubError):
+                _log.exception("failed after its caller was interrupted")
+            self._errors.append(error)
+        self.changed.notify()
+
+    def ended(self) -> bool:
+        return bool(self._results or self._errors)
+
+    def cancel(self) -> bool:
+        """Nobody waits any more. Whether the work will not be done at all."""
+        self._abandoned = True
+        return self._take_ticket()
+
+    def result(self) -> _T:
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+    def _take_ticket(self) -> bool:
+        try:
+            return self._ticket.pop()
+        except IndexError:
+            return False

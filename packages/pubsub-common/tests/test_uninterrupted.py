@@ -1,0 +1,164 @@
+"""Work goes on where its caller is interrupted, and never begins half."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+from support.threads import ended, in_thread
+
+from pubsub_common import uninterrupted
+from pubsub_common.errors import NotReady
+from pubsub_common.testing import WAIT_S, wait_for
+from pubsub_common.uninterrupted import run_uninterrupted, start_detached
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Raises `Interrupted` in the main thread."""
+
+    def handle(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    main = threading.main_thread().ident or 0
+    yield lambda: signal.pthread_kill(main, signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_the_result_and_the_error_come_back() -> None:
+    assert run_uninterrupted(lambda: 5) == 5
+
+    def fails() -> None:
+        raise NotReady("no")
+
+    with pytest.raises(NotReady, match="no"):
+        run_uninterrupted(fails)
+
+
+def test_the_main_thread_lets_another_one_work() -> None:
+    main = threading.current_thread()
+    assert run_uninterrupted(threading.current_thread) is not main
+
+
+def test_another_thread_works_itself() -> None:
+    found: list[bool] = []
+
+    def both() -> None:
+        here = threading.current_thread()
+        found.append(run_uninterrupted(threading.current_thread) is here)
+
+    assert ended(in_thread(both))
+    assert found == [True]
+
+
+def test_without_a_thread_it_is_a_plain_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uninterrupted, "start_detached", lambda *_: False)
+    here = threading.current_thread()
+    assert run_uninterrupted(threading.current_thread) is here
+
+
+def test_an_interrupted_caller_hurries_the_work_which_goes_on(
+    interrupt: Callable[[], None],
+) -> None:
+    hurried = threading.Event()
+    done = threading.Event()
+
+    def work() -> None:
+        interrupt()
+        hurried.wait(WAIT_S)
+        done.set()
+
+    with pytest.raises(Interrupted):
+        run_uninterrupted(work, hurried.set)
+    assert done.wait(WAIT_S)
+    assert hurried.is_set()
+
+
+def test_an_error_that_nobody_waits_for_is_logged(
+    interrupt: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    hurried = threading.Event()
+
+    def work() -> None:
+        interrupt()
+        hurried.wait(WAIT_S)
+        raise ValueError("a fault")
+
+    with pytest.raises(Interrupted):
+        run_uninterrupted(work, hurried.set)
+    wait_for(lambda: "a fault" in caplog.text)
+
+
+def lines_of_the_call(work: Callable[[], object]) -> int:
+    """How many lines of the module run in this thread."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename != uninterrupted.__file__:
+            return None
+        count += event == "line"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        run_uninterrupted(work)
+    finally:
+        sys.settrace(None)
+    return count
+
+
+def test_raised_at_any_line_the_work_is_done_whole_or_not_at_all() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        done.append("begun")
+        done.append("ended")
+
+    lines = lines_of_the_call(work)
+    assert lines > 10
+    for raised_at in range(1, lines + 1):
+        done.clear()
+        seen = 0
+
+        def trace(frame: FrameType, event: str, _: Any, at: int = raised_at) -> Any:
+            nonlocal seen
+            if frame.f_code.co_filename != uninterrupted.__file__:
+                return None
+            seen += event == "line"
+            if event == "line" and seen == at:
+                raise Interrupted
+            return trace
+
+        sys.settrace(trace)
+        try:
+            run_uninterrupted(work)
+        except Interrupted:
+            pass
+        finally:
+            sys.settrace(None)
+        # A thread that was started before has its turn, then this one.
+        wait_for(lambda: done in ([], ["begun", "ended"]))
+        assert run_uninterrupted(lambda: 1) == 1
+
+
+def test_a_detached_thread_has_its_name_and_is_a_daemon() -> None:
+    found: list[tuple[str, bool]] = []
+
+    def look() -> None:
+        thread = threading.current_thread()
+        found.append((thread.name, thread.daemon))
+
+    assert start_detached(look, "pubsub-look")
+    wait_for(lambda: bool(found))
+    assert found == [("pubsub-look", True)]
