@@ -34,7 +34,7 @@ def said(tmp_path: Path, name: str) -> str:
     return (tmp_path / f"{name}.err").read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("model", [["-c"], []], ids=["centralized", "decentralized"])
 def test_a_signal_ends_each_role_in_order_and_files_are_written(
     run: Run, tmp_path: Path, model: list[str], number: int

@@ -148,6 +148,7 @@ def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:
     return endpoints
 
 
+@console_script.entry_point(PROGRAM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_broker import __version__

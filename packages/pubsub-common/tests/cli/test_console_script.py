@@ -292,7 +292,10 @@ def work():
     sys.stdin.readline()
     for _ in range(100_000):
         print("line")
-sys.exit(console_script.run("x", work))
+@console_script.entry_point("x")
+def main():
+    return console_script.run("x", work)
+sys.exit(main())
 """
     with python(code) as process:
         assert process.stdout is not None
@@ -304,16 +307,18 @@ sys.exit(console_script.run("x", work))
         assert (process.stderr.read(), process.wait(30)) == ("", 0)
 
 
-def test_the_first_signal_stops_and_handlers_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_stops_and_handlers_are_put_back(number: int) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
     stopped = threading.Event()
 
     with console_script.stop_on_signals(stopped.set):
         assert not stopped.is_set()
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
         assert stopped.wait(30)
 
-    after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    after = [signal.getsignal(number) for number in numbers]
     assert after == before
 
 
@@ -341,6 +346,34 @@ def test_other_signals_do_not_stop() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_under_nohup_a_closed_terminal_stops_nothing() -> None:
+    stopped = threading.Event()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with console_script.stop_on_signals(stopped.set):
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert not stopped.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_says_twice_that_it_is_closed_stops_once() -> None:
+    stops: list[None] = []
+    stopped = threading.Event()
+
+    def stop() -> None:
+        stops.append(None)
+        stopped.set()
+
+    with console_script.stop_on_signals(stop):
+        signal.raise_signal(signal.SIGHUP)
+        assert stopped.wait(30)
+        signal.raise_signal(signal.SIGHUP)
+
+    assert len(stops) == 1
+
+
 def test_no_thread_or_descriptor_is_left_behind() -> None:
     def state() -> tuple[set[str], int]:
         descriptors = {path.name for path in Path("/proc/self/fd").iterdir()}
@@ -362,12 +395,16 @@ def test_handlers_are_put_back_after_an_error_too() -> None:
     assert signal.getsignal(signal.SIGINT) == before
 
 
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_ends_the_process_at_once(first: int) -> None:
-    code = """
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("hangs", ["", "threading.Event().wait(60)"])
+def test_a_second_signal_ends_the_process_at_once(first: int, hangs: str) -> None:
+    code = f"""
 import threading
 from pubsub_common.cli import console_script, option_texts
-with console_script.stop_on_signals(lambda: print("stopping", flush=True)):
+def stop():
+    print("stopping", flush=True)
+    {hangs}
+with console_script.stop_on_signals(stop):
     print("ready", flush=True)
     while True:
         threading.Event().wait(60)

@@ -9,8 +9,6 @@ from typing import Final
 from pubsub_common.cli import console_script
 from pubsub_perf.commands.registry import PROGRAM, SUBCOMMANDS
 
-EXIT_INTERRUPTED: Final = 130
-
 _WIDTH: Final = max(len(each.name) for each in SUBCOMMANDS)
 _SUMMARIES: Final = "\n".join(
     f"  {each.name:<{_WIDTH}}  {each.summary}" for each in SUBCOMMANDS
@@ -29,6 +27,7 @@ Commands:
 """
 
 
+@console_script.entry_point(PROGRAM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_perf import __version__
@@ -38,10 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] not in by_name:
         if words and not words[0].startswith("-"):
             known = ", ".join(by_name)
-            print(
-                f"{PROGRAM}: unknown command {words[0]}; try {known}", file=sys.stderr
+            return console_script.print_error(
+                PROGRAM,
+                f"unknown command {words[0]}; try {known}",
+                console_script.EXIT_USAGE,
             )
-            return console_script.EXIT_USAGE
         console_script.parse(USAGE, words, PROGRAM, __version__)
         return console_script.EXIT_OK
     run = by_name[words[0]].load()
@@ -51,7 +51,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         nonlocal exit_code
         exit_code = run(words)
 
-    try:
-        return console_script.run(PROGRAM, work) or exit_code
-    except KeyboardInterrupt:
-        return console_script.print_error(PROGRAM, "interrupted", EXIT_INTERRUPTED)
+    return console_script.run(PROGRAM, work) or exit_code

@@ -8,13 +8,8 @@ to and waits for.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +18,9 @@ from pubsub_common import defaults
 from pubsub_common.cli import config_file, console_script, option_texts, usage_text
 from pubsub_common.cli.parser import CONFIG_VARIABLE
 from pubsub_common.cli.settings import Source, split_broker_address
-from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.errors import ConfigError
 from pubsub_common.net import addresses
+from pubsub_perf.driver_processes import run_together
 
 PROGRAM: Final = "pubsub-driver"
 # One machine runs hundreds of roles, not tens of thousands by a slip of the finger.
@@ -64,11 +60,9 @@ Options:
 """
 
 _ROLES: Final = ("publisher", "subscriber", "broker")
-_POLL_S: Final = 0.05
-
-Process = subprocess.Popen[bytes]
 
 
+@console_script.entry_point(PROGRAM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_perf import __version__
@@ -208,59 +202,3 @@ def passed_on(role: str) -> list[usage_text.OptionLine]:
 def role_cli(role: str) -> Any:
     """The module of a role's script: its usage text ``USAGE``, and ``main``."""
     return importlib.import_module(f"pubsub_{role}.cli")
-
-
-def start(role: str, words: Sequence[str], keys: bytes | None) -> Process:
-    """A process of a role's script; it has ``keys``, if any, by a pipe of its own."""
-    with contextlib.ExitStack() as stack:
-        inherited = []
-        if keys is not None:
-            read_fd, write_fd = os.pipe()
-            stack.callback(os.close, read_fd)
-            os.write(write_fd, keys)  # a pipe holds more than that
-            os.close(write_fd)
-            inherited.append(read_fd)
-            words = [*words, "--keys", f"/dev/fd/{read_fd}"]
-        # In a session of its own, so that the terminal's Ctrl-C does not reach it as
-        # well: a second signal ends a role at once.
-        return subprocess.Popen(
-            [sys.executable, "-m", f"pubsub_{role}", *words],
-            start_new_session=True,
-            pass_fds=inherited,
-        )
-
-
-def run_together(
-    role: str, commands: Sequence[Sequence[str]], keys: bytes | None = None
-) -> None:
-    """Run a role's script once for each of ``commands``, all at once, until all have
-    ended; see `start` for ``keys``. A signal goes on to each of them.
-
-    Raises:
-        PubSubError: some ended badly.
-    """
-    processes: list[Process] = []
-
-    def pass_on(number: int, _frame: object) -> None:
-        for process in processes:
-            process.send_signal(number)
-
-    before = {
-        number: signal.signal(number, pass_on)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        for words in commands:
-            processes.append(start(role, words, keys))
-        while any(process.poll() is None for process in processes):
-            time.sleep(_POLL_S)
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    bad = [process.returncode for process in processes if process.returncode]
-    if bad:
-        raise PubSubError(f"{len(bad)} of {len(processes)} {role}s ended with an error")

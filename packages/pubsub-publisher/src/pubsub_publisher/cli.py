@@ -105,6 +105,7 @@ def build(
     )
 
 
+@console_script.entry_point(PROGRAM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_publisher import __version__

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from pubsub_common.cli.standard_streams import ReaderLeft
 from pubsub_common.protocol.events import Event
 from pubsub_subscriber.output import stdout_writer
 from pubsub_subscriber.output.stdout_writer import StdoutWriter, print_events
@@ -136,5 +137,5 @@ def test_a_reader_that_has_left_is_noticed_while_nothing_comes(
         shown = StdoutWriter(payload)
         shown.check()
         os.close(read_fd)
-        with pytest.raises(BrokenPipeError):
+        with pytest.raises(ReaderLeft):
             print_events(cast(Subscriber, script), shown)

@@ -24,7 +24,7 @@ _MISSING: Final = (
 
 
 def watch(ask: Callable[[], Status], program: str, *, as_json: bool) -> None:
-    """Show the status each second until SIGINT or SIGTERM: on one live screen where
+    """Show the status each second until a signal ends it: on one live screen where
     standard output is a terminal that can, else one after the other.
 
     Raises:

@@ -6,25 +6,51 @@ lines that several programs have stand here once.
 
 from __future__ import annotations
 
-import os
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, ParamSpec
 
-from pubsub_common.cli import option_texts, parser, usage_text
+from pubsub_common.cli import option_texts, parser, standard_streams, usage_text
 from pubsub_common.cli.parser import normalise_argv as normalise_argv
 from pubsub_common.cli.settings import Settings
 from pubsub_common.cli.signals import stop_on_signals as stop_on_signals
+from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
 from pubsub_common.errors import ConfigError, PubSubError
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
 
 Options = Mapping[str, Any]
+_Words = ParamSpec("_Words")
 
 # Who asks these is to be answered soon.
 _INFORMATIONAL: Final = {"-h", "--help", "--version", "--completion", "--print-config"}
+
+
+def entry_point(
+    program: str,
+) -> Callable[[Callable[_Words, int]], Callable[_Words, int]]:
+    """What is around the ``main`` of each console script, from its first moment to its
+    last: standard streams that are closed or broken do no harm, and a Ctrl-C that nothing
+    else handles is one line."""
+
+    def around(main: Callable[_Words, int]) -> Callable[_Words, int]:
+        @functools.wraps(main)
+        def guarded(*args: _Words.args, **kwargs: _Words.kwargs) -> int:
+            standard_streams.open_standard_streams()
+            try:
+                return main(*args, **kwargs)
+            except KeyboardInterrupt:
+                return print_error(program, "interrupted", EXIT_INTERRUPTED)
+            finally:
+                standard_streams.settle()
+
+        return guarded
+
+    return around
 
 
 def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> Options:
@@ -52,9 +78,10 @@ def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> O
             sys.stdout.flush()
     except ConfigError as error:
         raise SystemExit(print_error(program, error, EXIT_USAGE)) from None
-    except BrokenPipeError:
-        _ignore_broken_pipe()
+    except ReaderLeft:
         raise SystemExit(EXIT_OK) from None
+    except OutputFailed as error:
+        raise SystemExit(print_error(program, error, EXIT_FAILED)) from None
     return options
 
 
@@ -199,21 +226,13 @@ def run(program: str, work: Callable[[], None]) -> int:
     try:
         work()
         sys.stdout.flush()
+    except ReaderLeft:
+        return EXIT_OK
     except ConfigError as error:
         return print_error(program, error, EXIT_USAGE)
-    except PubSubError as error:
-        return print_error(program, error, EXIT_FAILED)
-    except BrokenPipeError:
-        _ignore_broken_pipe()
-    except OSError as error:
+    except (PubSubError, OSError) as error:
         return print_error(program, error, EXIT_FAILED)
     return EXIT_OK
-
-
-def _ignore_broken_pipe() -> None:
-    """Whoever read our output has left (`| head`): nothing is wrong. But Python would
-    complain once more when it flushes standard output at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_error(program: str, error: Exception | str, code: int) -> int:

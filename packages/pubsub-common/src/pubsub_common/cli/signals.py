@@ -1,4 +1,4 @@
-"""Stops a program on SIGINT or SIGTERM."""
+"""Stops a program on SIGINT, SIGTERM or SIGHUP."""
 
 from __future__ import annotations
 
@@ -9,27 +9,40 @@ import threading
 from collections.abc import Callable, Iterator
 
 
+def ending_signals() -> tuple[int, ...]:
+    """The signals that end a program. SIGHUP, which a terminal sends when it is closed, is
+    not one of them where it is ignored already: that is what ``nohup`` asks for."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return signal.SIGINT, signal.SIGTERM
+    return signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
 @contextlib.contextmanager
 def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls ``stop``; a second one ends the process.
+    """The first SIGINT, SIGTERM or SIGHUP calls ``stop``; a second SIGINT or SIGTERM ends
+    the process. A second SIGHUP does not: a terminal that is closed may send it twice.
 
     They do so in a thread. Python runs signal handlers between two instructions of
     the main thread, and one that comes just before that thread begins to wait for
-    something would be handled after the wait.
+    something would be handled after the wait. ``stop`` has a thread of its own, so that a
+    second signal is noticed whatever ``stop`` waits for.
     """
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = ending_signals()
+    stopping = threading.Thread(target=stop, name="stop", daemon=True)
+    was_started = False
     read_fd, write_fd = os.pipe()
     os.set_blocking(write_fd, False)
 
     def watch() -> None:
-        stopping = False
+        nonlocal was_started
         while number := os.read(read_fd, 1):
             if number[0] not in numbers:
                 continue
-            if stopping:
+            if not was_started:
+                was_started = True
+                stopping.start()
+            elif number[0] != signal.SIGHUP:
                 os._exit(128 + number[0])
-            stopping = True
-            stop()
 
     thread = threading.Thread(target=watch, name="signals", daemon=True)
     thread.start()
@@ -44,3 +57,5 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         os.close(write_fd)
         thread.join()
         os.close(read_fd)
+        if was_started:
+            stopping.join()

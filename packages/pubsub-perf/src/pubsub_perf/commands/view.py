@@ -30,7 +30,7 @@ Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Serve as ``words`` ask, until SIGINT or SIGTERM; the exit code.
+    """Serve as ``words`` ask, until a signal ends it; the exit code.
 
     Raises:
         ConfigError: there is no report.

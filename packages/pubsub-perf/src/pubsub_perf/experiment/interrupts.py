@@ -11,13 +11,15 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from pubsub_common.cli.signals import ending_signals
+
 _received: int | None = None
 
 
 def install() -> None:
     """Have SIGINT raise KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit, so
-    that what was started is ended."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    that what was started is ended. Under ``nohup`` SIGHUP stays ignored."""
+    for number in ending_signals():
         signal.signal(number, _handle)
 
 

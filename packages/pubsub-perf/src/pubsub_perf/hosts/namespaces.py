@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from pubsub_common.cli.signals import ending_signals
 from pubsub_common.errors import PubSubError
 
 _MARK: Final = "PUBSUB_PERF_ISOLATED"
@@ -100,7 +101,7 @@ def enter(argv: Sequence[str]) -> None:
         if not inner:
             outer.kill()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ending_signals():
         signal.signal(number, forward)
     code = outer.wait()
     raise SystemExit(code if code >= 0 else 128 - code)

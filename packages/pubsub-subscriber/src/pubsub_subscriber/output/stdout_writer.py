@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from pubsub_common.cli.standard_streams import ReaderLeft
+
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
     from pubsub_subscriber.subscriber import Subscriber
@@ -37,7 +39,8 @@ class StdoutWriter:
 
     def write(self, event: Event) -> None:
         """Raises:
-        BrokenPipeError: nobody reads any more.
+        ReaderLeft: nobody reads any more.
+        OutputFailed: standard output is closed, or full.
         """
         self._file.write(self._render(event))
         if self._at_once:
@@ -45,7 +48,8 @@ class StdoutWriter:
 
     def flush(self) -> None:
         """Raises:
-        BrokenPipeError: nobody reads any more.
+        ReaderLeft: nobody reads any more.
+        OutputFailed: standard output is closed, or full.
         """
         self._file.flush()
 
@@ -53,10 +57,10 @@ class StdoutWriter:
         """Find out without writing whether somebody still reads.
 
         Raises:
-            BrokenPipeError: nobody does.
+            ReaderLeft: nobody does.
         """
         if self._pipe is not None and self._pipe.poll(0):
-            raise BrokenPipeError
+            raise ReaderLeft("the reader of standard output has left")
 
 
 def _pipe_of_stdout() -> select.poll | None:
@@ -83,7 +87,8 @@ def print_events(
     is stopped, or has received none for ``timeout_s`` seconds. False when that ended it.
 
     Raises:
-        BrokenPipeError: nobody reads any more.
+        ReaderLeft: nobody reads any more.
+        OutputFailed: standard output is closed, or full.
         PubSubError: the broker refuses the subscriber.
     """
     receive, write = subscriber.receive, output.write

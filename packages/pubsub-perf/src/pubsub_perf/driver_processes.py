@@ -1,0 +1,81 @@
+"""Processes of one role that `pubsub-driver` starts, passes signals on to and waits for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from pubsub_common.cli.signals import ending_signals
+from pubsub_common.errors import PubSubError
+
+_POLL_S: Final = 0.05
+
+Process = subprocess.Popen[bytes]
+
+
+def run_together(
+    role: str, commands: Sequence[Sequence[str]], keys: bytes | None = None
+) -> None:
+    """Run a role's script once for each of ``commands``, all at once, until all have
+    ended; see `start` for ``keys``. A signal goes on to each of them.
+
+    Raises:
+        PubSubError: some ended badly.
+    """
+    processes: list[Process] = []
+    received: list[int] = []
+
+    before = {
+        number: signal.signal(number, lambda number, _frame: received.append(number))
+        for number in ending_signals()
+    }
+    try:
+        for words in commands:
+            if received:
+                break
+            processes.append(start(role, words, keys))
+        passed_on = 0
+        while any(process.poll() is None for process in processes):
+            for number in received[passed_on:]:
+                passed_on += 1
+                for process in processes:
+                    process.send_signal(number)
+            time.sleep(_POLL_S)
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    # One that had not begun to listen to signals is ended by them.
+    fine = {0, *(-number for number in received)}
+    bad = [process for process in processes if process.returncode not in fine]
+    if bad:
+        raise PubSubError(f"{len(bad)} of {len(processes)} {role}s ended with an error")
+
+
+def start(role: str, words: Sequence[str], keys: bytes | None) -> Process:
+    """A process of a role's script; it has ``keys``, if any, by a pipe of its own."""
+    with contextlib.ExitStack() as stack:
+        inherited = []
+        if keys is not None:
+            read_fd, write_fd = os.pipe()
+            stack.callback(os.close, read_fd)
+            os.write(write_fd, keys)  # a pipe holds more than that
+            os.close(write_fd)
+            inherited.append(read_fd)
+            words = [*words, "--keys", f"/dev/fd/{read_fd}"]
+        # In a session of its own, so that the terminal's Ctrl-C does not reach it as
+        # well: a second signal ends a role at once.
+        return subprocess.Popen(
+            [sys.executable, "-m", f"pubsub_{role}", *words],
+            start_new_session=True,
+            pass_fds=inherited,
+        )
