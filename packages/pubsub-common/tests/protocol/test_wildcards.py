@@ -12,6 +12,7 @@ from pubsub_common.protocol.wildcards import (
     covers,
     is_filter,
     matches,
+    matching_topics,
     validate_publisher_topics,
     validate_subscriptions,
 )
@@ -117,6 +118,15 @@ def test_a_publisher_has_no_wildcards(topic: str) -> None:
 def test_ordinary_topics_are_both() -> None:
     assert validate_publisher_topics(["A", "C#", "A"]) == ("A", "C#")
     assert validate_subscriptions(["A", "C#", "a/+/#"]) == ("A", "C#", "a/+/#")
+
+
+@given(st.lists(TOPICS.filter(bool)), st.lists(SUBSCRIPTIONS))
+def test_the_topics_that_many_subscriptions_match(
+    topics: list[str], subscriptions: list[str]
+) -> None:
+    assert matching_topics(topics, subscriptions) == [
+        topic for topic in topics if any(matches(each, topic) for each in subscriptions)
+    ]
 
 
 # One that stands for all that another one does

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pubsub_broker.registry.interface import Client
 from pubsub_common.protocol.messages import Role
-from pubsub_common.protocol.wildcards import FilterTree, is_filter, matches
+from pubsub_common.protocol.wildcards import FilterTree, is_filter
 
 
 class MemoryRegistry:
@@ -24,6 +24,7 @@ class MemoryRegistry:
         self._renewed_at: dict[int, float] = {}
         self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
         self._filters: FilterTree[int] = FilterTree()
+        self._publishers: dict[int, None] = {}
         self._by_address: dict[str, int] = {}
         self._by_origin: dict[str, int] = {}
 
@@ -37,6 +38,7 @@ class MemoryRegistry:
             if client.role == "subscriber" and is_filter(topic):
                 self._filters.add(topic, client.session)
         if client.role == "publisher":
+            self._publishers[client.session] = None
             self._by_address[client.address] = client.session
         if client.origin is not None:
             self._by_origin[client.origin] = self.count_from(client.origin) + 1
@@ -65,6 +67,7 @@ class MemoryRegistry:
                 del self._by_topic[key]
             if client.role == "subscriber" and is_filter(topic):
                 self._filters.discard(topic, session)
+        self._publishers.pop(session, None)
         if self._by_address.get(client.address) == session:
             del self._by_address[client.address]
         if client.origin is not None:
@@ -88,14 +91,20 @@ class MemoryRegistry:
 
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
         sessions: dict[int, None] = {}
-        for topic in topics:
+        wanted = tuple(topics)
+        for topic in wanted:
             sessions.update(self._by_topic.get((role, topic), {}))
             if role == "subscriber":
                 sessions.update(dict.fromkeys(self._filters.matching(topic)))
-            elif is_filter(topic):
-                for (other, name), found in self._by_topic.items():
-                    if other == role and matches(topic, name):
-                        sessions.update(found)
+        if role == "publisher" and any(map(is_filter, wanted)):
+            # One look at each topic, however many filters there are: the product of the
+            # two is minutes for clients that have thousands.
+            tree = FilterTree.of(wanted)
+            for session in self._publishers:
+                if session not in sessions and any(
+                    map(tree.covers, self._clients[session].topics)
+                ):
+                    sessions[session] = None
         return (self._clients[session] for session in sessions)
 
     def publisher_at(self, address: str) -> Client | None:

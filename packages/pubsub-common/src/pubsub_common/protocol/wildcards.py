@@ -100,12 +100,8 @@ def covers(wide: str, narrow: str) -> bool:
 def matching_topics(topics: Iterable[str], subscriptions: Iterable[str]) -> list[str]:
     """Those of ``topics`` that one of ``subscriptions`` stands for, in their order."""
     exact = set(subscriptions)
-    filters = [each for each in exact if is_filter(each)]
-    return [
-        topic
-        for topic in topics
-        if topic in exact or any(matches(each, topic) for each in filters)
-    ]
+    tree = FilterTree.of(exact)
+    return [topic for topic in topics if topic in exact or tree.covers(topic)]
 
 
 class FilterTree(Generic[_K]):
@@ -114,6 +110,19 @@ class FilterTree(Generic[_K]):
 
     def __init__(self) -> None:
         self._root: _Node[_K] = _Node()
+
+    @classmethod
+    def of(cls, subscriptions: Iterable[str]) -> FilterTree[str]:
+        """The filters among ``subscriptions``, each under itself."""
+        tree: FilterTree[str] = FilterTree()
+        for each in subscriptions:
+            if is_filter(each):
+                tree.add(each, each)
+        return tree
+
+    def covers(self, topic: str) -> bool:
+        """Whether any filter stands for ``topic``."""
+        return bool(self._root.below) and any(True for _ in self.matching(topic))
 
     def add(self, subscription: str, key: _K) -> None:
         """``key`` has this filter."""
