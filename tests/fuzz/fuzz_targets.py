@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 import fuzz_seeds as seeds
 import msgspec
 import zmq
+from support.core_steps import RecordedRequests, new_performer
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Effect, Send
@@ -62,10 +63,9 @@ from pubsub_common.protocol.recovery_messages import (
 from pubsub_publisher.subscriptions.request_handler import RequestHandler
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
+from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.fast_path import FastPath
-from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import StreamTable
 
 # A request or reply is answered within this, or was lost.
 _STEP_S: Final = 1.7
@@ -202,15 +202,11 @@ def _receive_path(data: bytes) -> object:
     plain = _taken_in(data, _fetch)
     assert _taken_in(data, _fetch_batches) == plain
     assert _taken_in(data, _stream) == plain
-    recovery = Recovery(lambda: seeds.SESSION, 1.0, max_held=4)
-    stamps, _, _ = _taken_in(data, _fetch, recovery)
-    recovery_too = Recovery(lambda: seeds.SESSION, 1.0, max_held=4)
-    assert _taken_in(data, _stream, recovery_too)[0] == stamps
+    stamps, _, _ = _taken_in(data, _fetch, recovering=True)
+    assert _taken_in(data, _stream, recovering=True)[0] == stamps
     for stream in {(session, topic) for session, topic, _ in stamps}:
         numbers = [number for *its, number in stamps if tuple(its) == stream]
         assert numbers == sorted(set(numbers))
-    for ask in recovery.subscription_changes:
-        assert parse_recovery_request(ask.raw) is not None
     return type(stamps)
 
 
@@ -236,19 +232,25 @@ def _stream(fast_path: FastPath, sub_socket: SubSocket, items: list[Any]) -> Non
 
 
 def _taken_in(
-    data: bytes, take: Take, recovery: Recovery | None = None
+    data: bytes, take: Take, *, recovering: bool = False
 ) -> tuple[list[tuple[int, str, int]], list[object], int]:
     gaps: list[object] = []
-    streams = StreamTable()
-    now_ns = itertools.count().__next__
-    fast_path = FastPath(
-        seeds.TOPICS, streams, threading.Lock(), now_ns, gaps.append, recovery
+    performer = new_performer(
+        *seeds.TOPICS,
+        on_gap=gaps.append,
+        recover_timeout_s=1.0 if recovering else None,
+        max_held=4,
     )
+    performer.core.session = seeds.SESSION
+    asked = RecordedRequests()
+    performer.use(cast(Connections, asked))
+    fast_path = FastPath(performer, itertools.count().__next__)
     frames = _unframed(data)
     sub_socket = cast(SubSocket, _Frames(frames))
     items: list[Any] = []
     for _ in range(2 * len(frames) + 1):
         fast_path.take_deferred(items)
+        performer.report()
         take(fast_path, sub_socket, items)
         if not sub_socket.events() and not fast_path.deferred:
             break
@@ -259,8 +261,10 @@ def _taken_in(
     ]
     stamps = [(event.session, event.topic, event.sequence) for event in events]
     assert len(stamps) == len(set(stamps))
-    assert streams.counts().received == len(events)
-    return stamps, gaps, fast_path.malformed_count
+    assert performer.counts().received == len(events)
+    for raw in asked.subscribed:
+        assert parse_recovery_request(raw) is not None
+    return stamps, gaps, performer.core.malformed_count
 
 
 # Recovery

@@ -32,6 +32,7 @@ from pubsub_common.protocol.recovery_messages import (
 from pubsub_common.protocol.sequence import Gap, StreamTracker
 from pubsub_publisher.topics import history
 from pubsub_publisher.topics.history import History
+from pubsub_subscriber.streams.effects import NoHistory, Request
 from pubsub_subscriber.streams.recovery import Recovery
 
 SESSION, TOPIC, ADDRESS = 7, "A", "10.0.0.2:5556"
@@ -97,13 +98,12 @@ class RecoveryMachine(RuleBasedStateMachine):
             assert event.published_ns == event.sequence
             assert not self.delivered or event.sequence > self.delivered[-1]
             self.delivered.append(event.sequence)
-        asks, self.recovery.subscription_changes = (
-            self.recovery.subscription_changes,
-            [],
-        )
+        asks, self.recovery.effects = self.recovery.effects, []
         for ask in asks:
             assert ask.topic == TOPIC
-            if ask.begins:
+            if isinstance(ask, NoHistory):
+                continue
+            if isinstance(ask, Request):
                 assert ask.raw not in self.subscribed
                 self.subscribed.append(ask.raw)
                 self.asked.append(ask.raw)
@@ -143,7 +143,6 @@ class RecoveryMachine(RuleBasedStateMachine):
         gaps = self.recovery.poll(self.now, items, idle=idle)
         if gaps:
             assert self.now >= self.last_answer_at + TIMEOUT_S
-            self.last_answer_at = self.now
         self.took(items, gaps)
 
     # What the publisher and the channel do
@@ -347,11 +346,7 @@ def test_one_spelling_of_a_question_is_asked_per_attempt() -> None:
     recovery.on_position(tracker, 5, 0.0, items)
     recovery.poll(1.0, items, idle=True)
 
-    questions = [
-        parse_recovery_request(ask.raw)
-        for ask in recovery.subscription_changes
-        if ask.begins
-    ]
+    questions = requests_of(recovery)
 
     first, second = questions
     assert isinstance(first, RecoveryRequest)
@@ -370,17 +365,13 @@ def test_events_gone_after_the_first_delivery_are_lost_and_not_skipped() -> None
     for number in range(4):
         kept.add(number, payload_of(number))
     recovery.on_position(tracker, 4, 0.0, items)
-    [first] = [parse_recovery_request(ask.raw) for ask in recovery.subscription_changes]
+    [first] = requests_of(recovery)
     assert first is not None
     late = encode_recovery_reply(first, ADDRESS, 0, [0, 1, 2], [b"0", b"1", b"2"])
     recovery.poll(1.0, items, idle=True)
-    recovery.subscription_changes.clear()
+    recovery.effects.clear()
     recovery.on_reply(*read(late), 1.0, items)
-    [second] = [
-        parse_recovery_request(ask.raw)
-        for ask in recovery.subscription_changes
-        if ask.begins
-    ]
+    [second] = requests_of(recovery)
     assert second is not None
     for number in range(4, 20):
         kept.add(number, payload_of(number))
@@ -400,9 +391,7 @@ def test_what_arrived_after_the_question_and_is_held_is_not_lost() -> None:
     recovery = Recovery(lambda: ME, TIMEOUT_S, max_held=4)
     items: list[Event] = []
     recovery.on_position(tracker, 3, 0.0, items)
-    [question] = [
-        parse_recovery_request(ask.raw) for ask in recovery.subscription_changes
-    ]
+    [question] = requests_of(recovery)
     assert question is not None
     recovery.on_event(tracker, Event(ADDRESS, SESSION, 1, 1, b"", TOPIC), 0.0, items)
 
@@ -412,6 +401,15 @@ def test_what_arrived_after_the_question_and_is_held_is_not_lost() -> None:
 
     assert [event.sequence for event in items] == [1]
     assert gaps == [Gap(SESSION, TOPIC, 0, 0), Gap(SESSION, TOPIC, 2, 2)]
+
+
+def requests_of(recovery: Recovery) -> list[RecoveryRequest | None]:
+    """What was asked since the effects were taken away."""
+    return [
+        parse_recovery_request(effect.raw)
+        for effect in recovery.effects
+        if isinstance(effect, Request)
+    ]
 
 
 def read(frame: bytes) -> tuple[RecoveryRequest, Batch]:

@@ -20,7 +20,7 @@ class FakeSubSocket:
     """As much of `SubSocket` as the receiving thread uses. A wait for more frames than
     there are is interrupted."""
 
-    only_session = None
+    only_session: int | None = None
     interrupt_message = INTERRUPT
 
     def __init__(self, fd: int, frames: Iterable[bytes]) -> None:

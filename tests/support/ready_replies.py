@@ -1,14 +1,11 @@
-"""Ready replies of publishers, as the receiving thread takes them in."""
+"""Ready replies of publishers, as a subscriber's core takes them in."""
 
 from __future__ import annotations
 
-import threading
-from typing import cast
-
 from pubsub_common.protocol.events import encode_ready_reply
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.connections.sub_socket import SubSocket
-from pubsub_subscriber.receiving.slow_path import SlowPath
+from pubsub_subscriber.core import SubscriberCore
+from pubsub_subscriber.streams.effects import Lost
 from pubsub_subscriber.streams.stream_table import StreamTable
 from support.fake_sub_socket import SUBSCRIBER, FakeSubSocket
 
@@ -18,9 +15,10 @@ def receive_ready_reply(
 ) -> Gap | None:
     """What a publisher publishes from ``next_sequence`` on arrives. Returns the gap that
     this reveals, after a reconnection for instance."""
-    gaps: list[Gap] = []
-    slow_path = SlowPath({}, streams, threading.Lock(), gaps.append, None, lambda: None)
+    core = SubscriberCore()
+    core.streams = streams
     frame = encode_ready_reply(topic, SUBSCRIBER, "p", session, next_sequence)
-    slow_path.take(frame, 0, cast(SubSocket, FakeSubSocket(0, [])), [])
-    assert not slow_path.malformed_count
+    effects = core.receive(frame, FakeSubSocket(0, []), 0, now=0.0)
+    assert not core.malformed_count
+    gaps = [effect.gap for effect in effects if isinstance(effect, Lost)]
     return gaps[0] if gaps else None

@@ -315,7 +315,7 @@ def test_a_loss_is_named_while_somebody_waits(
             publisher.publish("A")
             assert await subscriber.receive() is not None
             publisher.next_sequence["A"] += 3  # published, it says
-            subscriber._inner._streams.grace_s = 0.05
+            subscriber._inner._core.streams.departures.grace_s = 0.05
             broker.tell(left=[publisher.departure])
             task = asyncio.create_task(subscriber.receive())
             await happens(lambda: lost)

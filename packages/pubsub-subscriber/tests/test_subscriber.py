@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,8 @@ from pubsub_common.protocol.messages import (
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
+from pubsub_subscriber.connections.direct import DirectConnections
 from pubsub_subscriber.connections.sub_socket import SubSocket
-from pubsub_subscriber.publisher_sync import PublisherSync
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
@@ -697,7 +697,7 @@ def test_an_answer_before_the_brokers_word_counts(
     broker.tell(joined=[newcomer.info])
     broker.tell(joined=[])
 
-    wait_for(lambda: 2 in subscriber._streams._publishers, "the brokers word")
+    wait_for(lambda: 2 in subscriber._core.streams._publishers, "the brokers word")
     subscriber.wait_until_ready(0)
 
 
@@ -808,7 +808,7 @@ def test_after_another_broker_has_taken_over_everybody_must_answer_again(
     broker.restart()
 
     asked = new.wait_for_ready()
-    wait_for(subscriber._streams.awaited_replies, "the broker's word")
+    wait_for(subscriber._performer.awaited_replies, "the broker's word")
     with pytest.raises(NotReady, match="1 replies are missing"):
         subscriber.wait_until_ready(0.05)
     new.answer(*asked[0])
@@ -867,7 +867,7 @@ def test_events_lost_at_the_end_of_a_publisher_are_counted_and_named(
     gaps: list[Gap] = []
     publisher = new_publisher("A")
     subscriber = connect(broker, model, publisher, new_subscriber, on_gap=gaps.append)
-    subscriber._streams.grace_s = 0.05
+    subscriber._core.streams.departures.grace_s = 0.05
     publisher.publish("A")
     publisher.next_sequence["A"] = 5  # four more that get lost on the way
     broker.tell(left=[publisher.departure])
@@ -887,12 +887,12 @@ def test_a_backlog_outlives_the_publisher_it_came_from(
     publisher = new_publisher("A")
     subscriber = connect(broker, "decentralized", publisher, new_subscriber)
     # Not 0: a fast receiver sees its socket empty while the rest is on the way.
-    subscriber._streams.grace_s = 0.5
+    subscriber._core.streams.departures.grace_s = 0.5
     for _ in range(1000):
         publisher.publish("A", bytes(1000))
     broker.tell(left=[publisher.departure])
-    wait_for(lambda: subscriber._streams._leaving, "the news")
-    deadline = subscriber._streams.next_deadline()
+    wait_for(lambda: subscriber._core.streams.departures._departing, "the news")
+    deadline = subscriber._core.streams.departures.next_deadline()
     assert deadline is not None
     wait_for(lambda: time.monotonic() > deadline, "the end of the settling time")
 
@@ -943,14 +943,14 @@ def test_a_take_over_while_it_disconnects_from_the_predecessor_loses_nothing(
         told.wait(0.2)
         return disconnect(sub_socket, address)
 
-    def connected(sync: PublisherSync, publishers: Sequence[PublisherInfo]) -> None:
-        connect_to(sync, publishers)
-        if publishers:
-            told.set()
+    def connected(connections: DirectConnections, publisher: PublisherInfo) -> bool:
+        arrived = connect_to(connections, publisher)
+        told.set()
+        return arrived
 
-    connect_to = PublisherSync.connect
+    connect_to = DirectConnections.connect
     monkeypatch.setattr(SubSocket, "disconnect", slow_disconnect)
-    monkeypatch.setattr(PublisherSync, "connect", connected)
+    monkeypatch.setattr(DirectConnections, "connect", connected)
     broker.tell(left=[first.departure])
     received: list[Event] = []
     thread = in_thread(lambda: received.extend(subscriber))
@@ -1001,10 +1001,10 @@ def test_the_grace_time_is_at_least_the_brokers_lease(
     broker: FakeBroker, new_subscriber: NewSubscriber
 ) -> None:
     broker.lease_s = 60.0
-    assert new_subscriber("A")._streams.grace_s == 60.0
+    assert new_subscriber("A")._core.streams.departures.grace_s == 60.0
 
     broker.lease_s = 1.0
-    assert new_subscriber("A")._streams.grace_s == 6.0
+    assert new_subscriber("A")._core.streams.departures.grace_s == 6.0
 
 
 # The end
@@ -1514,7 +1514,7 @@ def test_after_the_brokers_restart_a_topic_has_the_owner_that_it_had(
     assert_next(subscriber, 1, 0)
     broker.publishers = [weak]
     broker.restart()
-    wait_for(lambda: subscriber._streams.has_left(1), "the new broker's list")
+    wait_for(lambda: 1 in subscriber._core.streams.departures, "the new broker's list")
     publish(1)
     broker.tell(joined=[strong])
     publish(2)
@@ -1585,7 +1585,7 @@ def test_with_several_ports_the_count_of_topics_never_falls(
     wait_for(
         lambda: (
             subscriber.receive(0.01) is None
-            and subscriber._streams.publisher(1) is None
+            and subscriber._core.streams.publisher(1) is None
         ),
         "the end of the publisher",
     )
@@ -1641,4 +1641,4 @@ def test_a_topic_that_nobody_publishes_any_more_is_given_up(
 
     assert given_up == {b"a/y\0", ready_topic("a/y", subscriber.session)}
     assert ended(thread)
-    assert sorted(subscriber._fast_path._event_topics.values()) == ["a/x", "b"]
+    assert sorted(subscriber._core.topics.by_event.values()) == ["a/x", "b"]

@@ -1,6 +1,6 @@
 """The subscriber: receives events of its topics and records their latency.
 
-Shell.
+Shell, except `core`.
 """
 
 from typing import TYPE_CHECKING, Any

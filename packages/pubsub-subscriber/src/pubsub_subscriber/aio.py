@@ -208,12 +208,10 @@ class Subscriber(Asynchronous[SyncSubscriber]):
     async def _pause(self, deadline: float | None) -> None:
         """Wait for frames, for something to become due, or for the deadline."""
         self._inner._check_usable()
-        timers = self._inner._timers
-        if timers.next_deadline() is not None and timers.run_due(
-            self._receiver.buffered
-        ):
+        performer = self._inner._performer
+        if performer.tick(self._receiver.buffered, idle=True):
             return
-        due = [at for at in (deadline, timers.next_deadline()) if at is not None]
+        due = [at for at in (deadline, performer.due_at) if at is not None]
         timeout_s = min(due, default=float("inf")) - time.monotonic()
         self._since_yield = 0
         await self._watcher.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))

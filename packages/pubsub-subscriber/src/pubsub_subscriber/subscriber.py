@@ -7,7 +7,6 @@ publishers and connects the sockets to them, under each socket's lock.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import (
     Callable,
@@ -52,17 +51,14 @@ from pubsub_subscriber.connections.direct import (
     raise_open_file_limit,
 )
 from pubsub_subscriber.connections.interface import Connections
+from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.connections.via_broker import BrokerConnections
+from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.measurement.latency_recorder import LatencyRecorder
-from pubsub_subscriber.publisher_sync import PublisherSync
 from pubsub_subscriber.receiving.fast_path import FastPath
+from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.receiver import Receiver
-from pubsub_subscriber.receiving.timers import Timers
-from pubsub_subscriber.streams.publisher_events import PublisherEvents
-from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import StreamTable
-from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
 
 _log = logging.getLogger(__name__)
 
@@ -160,58 +156,29 @@ class Subscriber:
         self._on_event = on_event
         self._on_gap = on_gap
         self._recorder = LatencyRecorder()
-        self._streams = StreamTable()
-        # Guards streams, and that connections follow them. Taken before a socket's.
-        self._lock = threading.Lock()
-        self._recovery: Recovery | None = None
-        if recover or start == "history":
-            self._recovery = Recovery(
-                lambda: self.session,
-                recover_timeout_s,
-                max_held=queue_limit,
-                from_start=start == "history",
-            )
-        self._lost: dict[str, int] = {}  # by topic
-        self._subscribed = SubscribedTopics(self.topics)
-        self._timers = Timers(
-            self._streams,
-            self._recovery,
-            self._lock,
-            self._report_gap,
-            lambda gone: self._sync.disconnect_gone(gone),
-            lambda session, topic: self._connections.socket_for(session, topic),
+        recovering = recover or start == "history"
+        self._core = SubscriberCore(
+            self.topics,
+            recover_timeout_s=recover_timeout_s if recovering else None,
+            max_held=queue_limit,
+            from_start=start == "history",
         )
-        self._fast_path = FastPath(
-            self._subscribed,
-            self._streams,
-            self._lock,
-            self._now_ns,
-            self._report_gap,
-            self._recovery,
-            self._timers.send_requests,
-        )
+        self._recovering = recovering
         self._keys = client_keys(keys)
+        self._sockets = SocketSet()
+        self._performer = Performer(
+            self._core,
+            self._sockets,
+            self._new_connections,
+            on_gap=on_gap,
+            on_publisher=on_publisher,
+        )
+        self._fast_path = FastPath(self._performer, self._now_ns)
         self._receiver = Receiver(
             self._fast_path,
+            self._performer,
             None if indefinite else max_event_count,
             self._check_usable,
-            self._timers.run_due,
-            self._timers.next_deadline,
-            None if self._recovery is None else self._timers.run_due_while_busy,
-        )
-        self._sockets = self._receiver.sockets
-        self._via_broker = BrokerConnections(
-            self._sockets, self._new_sub_socket, self._subscribed.total_topics
-        )
-        self._connections = self._choose_connections()
-        self._sync = PublisherSync(
-            self._streams,
-            self._subscribed,
-            self._fast_path,
-            self._connections,
-            PublisherEvents(on_publisher),
-            self._lock,
-            self._receiver.wake,
         )
         self._configured = False
         self._control: ControlClient | None = None
@@ -236,7 +203,6 @@ class Subscriber:
         self._configured = True
         try:
             self._broker_ip = addresses.resolve(self.broker_address)
-            self._via_broker.host = self._broker_ip
             self.register_sub()
         except BaseException:
             self.disconnect()
@@ -258,10 +224,10 @@ class Subscriber:
                 "subscriber", self.topics, self.get_host_address(), self._clock, model
             ),
             self._on_session_update,
-            on_wake=self._sync.check_connections,
+            on_wake=self._performer.check_connections,
             keys=self._keys,
             heartbeat=HeartbeatInputs(
-                lost=lambda: dict(self._lost), latency=self._receiver.latency
+                lost=self._performer.lost, latency=self._receiver.latency
             ),
         )
         self._control.start()
@@ -274,7 +240,7 @@ class Subscriber:
     ) -> None:
         """Centralized: listen to the broker, with one socket for each port it
         forwards our topics from. ``received_message`` maps topics to ports."""
-        self._via_broker.listen(received_message)
+        self._performer.listen(received_message)
 
     def setup_notification_polling(self, notify_port: int = 0) -> None:
         """Decentralized: get ready to listen to publishers as the broker names them.
@@ -282,13 +248,13 @@ class Subscriber:
         Its notifications come on the control connection, so ``notify_port``, a
         separate port in earlier versions, is not used.
         """
-        self._connections.subscribe(self._subscribed)
+        self._performer.subscribe()
 
     def setup_publisher_direct_connections(
         self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
     ) -> None:
         """Decentralized: connect to the publishers that the broker has named."""
-        self._sync.connect(
+        self._performer.connect(
             msgspec.convert(item, PublisherInfo, from_attributes=True)
             for item in notification or ()
         )
@@ -296,7 +262,7 @@ class Subscriber:
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in
         the decentralized model, connect to the new ones."""
-        self._sync.apply_updates()
+        self._performer.apply_updates()
 
     def get_host_address(self) -> str:
         """This host's IP address as the broker sees it."""
@@ -345,7 +311,7 @@ class Subscriber:
     @property
     def malformed_count(self) -> int:
         """How many messages were not events."""
-        return self._fast_path.malformed_count
+        return self._core.malformed_count
 
     def __iter__(self) -> Iterator[Event]:
         """Events as they arrive, until ``max_event_count`` or, when ``indefinite``,
@@ -425,6 +391,7 @@ class Subscriber:
         for until in self._ready_steps(timeout_s):
             if until is not None:
                 self._receiver.wait(until, self._receiver.buffered)
+        self._performer.report()
 
     def _ready_steps(self, timeout_s: float | None) -> Iterator[float | None]:
         """The steps of `wait_until_ready`: at each the caller is to wait for frames, but
@@ -432,17 +399,18 @@ class Subscriber:
         self._check_usable()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         repeat_at = time.monotonic() + _REPEAT_S
-        while self._streams.awaited_replies():
+        while self._performer.awaited_replies():
             arrived = self._receiver.fetch(self._receiver.buffered)
-            if not self._streams.awaited_replies():
+            if not self._performer.awaited_replies():
                 return
             now = time.monotonic()
             if self._receiver.stopping or (deadline is not None and now >= deadline):
-                raise NotReady(f"{self._streams.awaited_replies()} replies are missing")
+                raise NotReady(
+                    f"{self._performer.awaited_replies()} replies are missing"
+                )
             if now >= repeat_at:
                 repeat_at = now + _REPEAT_S
-                for sub_socket in self._sockets.open:
-                    arrived |= sub_socket.repeat_ready_requests()
+                arrived |= self._performer.repeat_ready_requests()
             if arrived:
                 yield None
             else:
@@ -450,8 +418,7 @@ class Subscriber:
 
     def counts(self) -> Counts:
         """How many events were received, lost, duplicated and reordered so far."""
-        with self._lock:
-            counts = self._streams.counts()
+        counts = self._performer.counts()
         counts.received -= self._receiver.buffered_count()
         return counts
 
@@ -480,50 +447,42 @@ class Subscriber:
         if not self._configured:
             raise PubSubError("this subscriber is not connected: call configure first")
 
-    def _report_gap(self, gap: Gap) -> None:
-        _log.info(
-            "lost %d events of %s (%d to %d)", gap.count, gap.topic, gap.first, gap.last
-        )
-        self._lost[gap.topic] = self._lost.get(gap.topic, 0) + gap.count
-        if self._on_gap is not None:
-            self._on_gap(gap)
-
     # Inside: the control thread
 
     def _on_session_update(self, update: SessionUpdate) -> None:
         match update:
             case Accepted(reply):
                 self.session = reply.session
-                self._sync.on_registered(reply)
+                self._performer.register(reply)
             case PublishersUpdated():
-                self._sync.updates.append(update)
+                self._performer.update(update)
                 self.parse_notification()
             case Rejected():
                 self._receiver.wake()
 
     # Inside: sockets
 
-    def _choose_connections(self) -> Connections:
-        if self.centralized:
-            return self._via_broker
+    def _new_connections(self, model: Model) -> Connections:
+        if model == "centralized":
+            return BrokerConnections(
+                self._sockets, self._new_sub_socket, self._broker_ip
+            )
         if self._keys is None:
             return DirectConnections(self._sockets, self._new_sub_socket)
-        has_left = self._streams.has_left
         return SecureDirectConnections(
-            self._sockets, self._new_sub_socket, self._keys.pair, has_left
+            self._sockets,
+            self._new_sub_socket,
+            self._keys.pair,
+            lambda session: session in self._core.streams.departures,
         )
 
     def _new_sub_socket(self, topics: Iterable[str]) -> SubSocket:
-        topics = tuple(topics)
-        # Of several publishers each answers for its own topics.
-        total_topics = self._subscribed.total_topics(topics) if self.centralized else 0
         sub_socket = SubSocket(
             self._context,
-            topics,
+            tuple(topics),
             self.session,
             self._queue_limit,
-            total_topics=total_topics,
-            positions=self._recovery is not None,
+            positions=self._recovering,
         )
         if self.centralized and self._keys is not None:
             from pubsub_common.security.keys import configure_curve_client

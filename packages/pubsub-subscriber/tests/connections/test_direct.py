@@ -32,7 +32,7 @@ class Bench:
     publisher, which takes three."""
 
     def __init__(self) -> None:
-        self.sockets = SocketSet(lambda: None)
+        self.sockets = SocketSet()
         self.left: set[int] = set()
         self._context = new_context(2)
         self.connections = SecureDirectConnections(

@@ -21,7 +21,16 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
 
 def test_a_change_is_seen_and_told(context: zmq.Context[zmq.Socket[bytes]]) -> None:
     told: list[object] = []
-    sockets = SocketSet(lambda: told.append(sockets.open))
+    sockets = SocketSet()
+
+    class Receiving:
+        def watch_anew(self) -> None:
+            told.append(sockets.open)
+
+        def wake(self) -> None:
+            raise AssertionError("sockets have changed")
+
+    sockets.receiving = Receiving()
     first, second = (SubSocket(context, ["A"], 5, 10) for _ in range(2))
 
     sockets.add(7, first)
@@ -41,7 +50,7 @@ def test_a_change_is_seen_and_told(context: zmq.Context[zmq.Socket[bytes]]) -> N
 def test_what_is_gone_through_does_not_change(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    sockets = SocketSet(lambda: None)
+    sockets = SocketSet()
     for number in range(3):
         sockets.add(number, SubSocket(context, ["A"], 5, 10))
 

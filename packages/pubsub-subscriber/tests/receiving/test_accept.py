@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from support.fake_sub_socket import SUBSCRIBER, FakeSubSocket
+from support.core_steps import new_performer
+from support.fake_sub_socket import FakeSubSocket
 
 from pubsub_common.net.sockets import Waker
 from pubsub_common.protocol.batches import encode_batch_body
@@ -17,12 +17,10 @@ from pubsub_common.protocol.recovery_messages import (
     encode_recovery_reply,
     parse_recovery_request,
 )
+from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.fast_path import BURST, FastPath
 from pubsub_subscriber.receiving.receiver import Receiver
-from pubsub_subscriber.receiving.timers import Timers
-from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import StreamTable
 
 Accept = Callable[[Event], bool]
 Key = tuple[int, int]
@@ -42,55 +40,38 @@ class Bench:
     """A receiver with recovery, one socket, and a publisher that answers requests."""
 
     def __init__(self, accept: Accept | None, *, answers: bool = True) -> None:
-        self.streams = StreamTable(grace_s=0.0)
-        self.recovery = Recovery(lambda: SUBSCRIBER, 10.0, max_held=100)
         self.answers = answers
-        lock = threading.Lock()
-        timers = Timers(
-            self.streams,
-            self.recovery,
-            lock,
-            lambda _gap: None,
-            lambda _gone: False,
-            lambda _session, _topic: None,
+        self.performer = new_performer(
+            "A", recover_timeout_s=10.0, max_held=100, grace_s=0.0
         )
-        fast_path = FastPath(
-            ["A"],
-            self.streams,
-            lock,
-            lambda: 5,
-            lambda _gap: None,
-            self.recovery,
-            self._answer,
-        )
+        self.performer.use(cast(Connections, self))
+        self.streams = self.performer.core.streams
         self.receiver = Receiver(
-            fast_path,
+            FastPath(self.performer, lambda: 5),
+            self.performer,
             None,
             lambda: None,
-            timers.run_due,
-            timers.next_deadline,
-            timers.run_due_while_busy,
             accept,
         )
-        self.timers = timers
         self.receiver.waker = Waker()
         self.socket = FakeSubSocket(0, [])
         self.receiver.sockets.add(0, cast(SubSocket, self.socket))
 
-    def _answer(self) -> None:
-        changes, self.recovery.subscription_changes = (
-            self.recovery.subscription_changes,
-            [],
-        )
-        for change in changes if self.answers else ():
-            request = parse_recovery_request(change.raw)
-            if change.begins and request is not None:
-                count = request.last + 1 - request.first
-                self.socket.frames.append(
-                    encode_recovery_reply(
-                        request, "p", request.first, [1] * count, [b"x"] * count
-                    )
+    # The only connection
+
+    def socket_for(self, _session: int, _topic: str) -> Bench:
+        return self
+
+    def change_subscription(self, raw: bytes, *, begins: bool) -> bool:
+        request = parse_recovery_request(raw)
+        if begins and request is not None and self.answers:
+            count = request.last + 1 - request.first
+            self.socket.frames.append(
+                encode_recovery_reply(
+                    request, "p", request.first, [1] * count, [b"x"] * count
                 )
+            )
+        return False
 
 
 def usual(bench: Bench) -> None:
@@ -141,7 +122,7 @@ def departed(bench: Bench) -> None:
         pass
     bench.streams.leave(Departure(session=FIRST), 0.0)
     while bench.streams.publisher(FIRST) is not None:
-        bench.timers.run_due(bench.receiver.buffered)
+        bench.performer.tick(bench.receiver.buffered, idle=True)
 
 
 def one_by_one(bench: Bench) -> Iterator[Event]:
@@ -181,7 +162,7 @@ def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
         yield event
         while bench.socket.frames and sub_socket in receiver.sockets.open:
             receiver._seen_wake_token = receiver._wake_token
-            if receiver._fast_path.deferred is not None or receiver.buffered_count():
+            if receiver.fast_path.deferred is not None or receiver.buffered_count():
                 break
             for burst in receiver._bursts_from(sub_socket):
                 yield from burst

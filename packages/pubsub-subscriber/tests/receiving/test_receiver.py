@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, cast
 
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
+from support.core_steps import new_performer
 from support.fake_sub_socket import INTERRUPT, SUBSCRIBER, FakeSubSocket
 
 from pubsub_common.net.sockets import Waker
@@ -20,7 +20,6 @@ from pubsub_common.protocol.events import (
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.receiver import Receiver
-from pubsub_subscriber.streams.stream_table import StreamTable
 
 PUBLISHER = 7
 
@@ -31,9 +30,8 @@ FRAMES = st.lists(st.sampled_from(["answer", "event", "large", "garbage"]), max_
 def test_fetching_until_nothing_waits_yields_all(
     kinds: tuple[list[str], ...],
 ) -> None:
-    streams = StreamTable()
-    fast_path = FastPath(["A"], streams, threading.Lock(), lambda: 5, lambda _gap: None)
-    receiver = Receiver(fast_path, None, lambda: None, lambda _: False, lambda: None)
+    receiver = new_receiver("A")
+    fast_path = receiver.fast_path
     receiver.waker = Waker()
     sent = 0
     for number, one in enumerate(kinds):
@@ -89,8 +87,10 @@ def frames_of(kinds: list[str]) -> list[bytes]:
     return frames
 
 
-def new_fast_path(streams: StreamTable) -> FastPath:
-    return FastPath(["A", "B"], streams, threading.Lock(), lambda: 5, lambda _gap: None)
+def new_receiver(*topics: str) -> Receiver:
+    """A receiver without connections."""
+    performer = new_performer(*topics)
+    return Receiver(FastPath(performer, lambda: 5), performer, None, lambda: None)
 
 
 @given(st.lists(st.sampled_from(KINDS), max_size=20))
@@ -99,18 +99,15 @@ def test_waiting_in_the_socket_receives_what_fetching_receives(
 ) -> None:
     frames = frames_of(kinds)
     fetched: list[Any] = []
-    others = StreamTable()
-    receiver = Receiver(
-        new_fast_path(others), None, lambda: None, lambda _: False, lambda: None
-    )
+    receiver = new_receiver("A", "B")
     receiver.waker = Waker()
     receiver.sockets.add(0, cast(SubSocket, FakeSubSocket(0, frames)))
     while receiver.fetch(fetched):
         pass
     receiver.waker.close()
 
-    streams = StreamTable()
-    fast_path = new_fast_path(streams)
+    performer = new_performer("A", "B")
+    fast_path = FastPath(performer, lambda: 5)
     sub_socket = FakeSubSocket(0, frames)
     received: list[Any] = []
     while sub_socket.frames or (
@@ -122,8 +119,8 @@ def test_waiting_in_the_socket_receives_what_fetching_receives(
 
     assert not any(isinstance(item, Batch) for item in received)
     assert received == fetched
-    assert streams.counts() == others.counts()
-    assert fast_path.malformed_count == kinds.count("garbage")
+    assert performer.counts() == receiver.performer.counts()
+    assert performer.core.malformed_count == kinds.count("garbage")
 
 
 def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
@@ -133,8 +130,8 @@ def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
                 return super().receive_frame(flags, copy)
             raise zmq.Again  # as `SubSocket.restrict_to` has it
 
-    streams = StreamTable()
-    fast_path = new_fast_path(streams)
+    performer = new_performer("A", "B")
+    fast_path = FastPath(performer, lambda: 5)
     sub_socket = Flooded(0, frames_of(["event", "event", "event"]))
     received: list[Any] = []
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from types import SimpleNamespace
-from typing import Any, cast
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.fake_sub_socket import FakeSubSocket
 from support.ready_replies import receive_ready_reply
 
 from pubsub_common.protocol.events import encode_event
@@ -20,10 +17,16 @@ from pubsub_common.protocol.recovery_messages import (
     parse_recovery_request,
 )
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.connections.sub_socket import SubSocket
-from pubsub_subscriber.receiving.fast_path import FastPath
-from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import GRACE_S, StreamTable
+from pubsub_subscriber.core import SubscriberCore
+from pubsub_subscriber.streams.departures import GRACE_S
+from pubsub_subscriber.streams.effects import (
+    Deliver,
+    Effect,
+    Lost,
+    Request,
+    Withdraw,
+)
+from pubsub_subscriber.streams.stream_table import StreamTable
 
 
 def info(session: int, strength: int | None = None, *topics: str) -> PublisherInfo:
@@ -111,7 +114,7 @@ def test_an_owner_that_does_not_come_back_to_a_restarted_broker_is_not_waited_fo
     streams.replace(both, now=0.0, restarted=True)
     streams.replace(both[:1], now=10.0, restarted=True)
 
-    due = streams.next_deadline()
+    due = streams.departures.next_deadline()
     assert due == 10.0 + GRACE_S
     # Its events still come, so its count is not closed; but the topic is not its own.
     streams.tracker(2, "A").observe(0)
@@ -239,42 +242,48 @@ class Recovering:
     """A subscriber to A that recovers, without sockets."""
 
     def __init__(self) -> None:
-        self.streams = StreamTable()
+        self.core = SubscriberCore(["A"], recover_timeout_s=10.0, max_held=100)
+        self.core.session = 9
+        self.streams = self.core.streams
         self.gaps: list[Gap] = []
-        self.recovery = Recovery(lambda: 9, 10.0, max_held=100)
-        lock, sub_socket = (
-            threading.Lock(),
-            SimpleNamespace(only_session=None, other_sessions=set()),
-        )
-        self._sub_socket = cast(SubSocket, sub_socket)
-        self._fast_path = FastPath(
-            ["A"], self.streams, lock, lambda: 0, self.gaps.append, self.recovery
-        )
+        self.asks: list[Request | Withdraw] = []
+        self.now = 100.0
+        self._connection = FakeSubSocket(0, [])
 
     def receive(self, *frames: bytes) -> list[tuple[int, int]]:
         """What of them is delivered: sessions and numbers."""
-        items: list[Any] = []
+        delivered = []
         for frame in frames:
-            self._fast_path.deferred = frame, 0, self._sub_socket
-            self._fast_path.take_deferred(items)
-        assert not self._fast_path.malformed_count
-        return [(event.session, event.sequence) for event in items]
+            effects = self.core.receive(frame, self._connection, 0, self.now)
+            delivered += self._perform(effects)
+        assert not self.core.malformed_count
+        return delivered
 
     def run_timers(self, now: float) -> list[tuple[int, int]]:
         """What is delivered when the time for it has come, as a subscriber does it."""
-        items: list[Any] = []
-        for tracker, end in self.streams.unfinished():
-            self.recovery.on_position(tracker, end, now, items)
-        self.gaps += self.recovery.poll(now, items, idle=True)
-        _, gaps = self.streams.finish_departed(
-            now, lambda key: self.recovery.abandon(key, items)
-        )
-        self.gaps += gaps
-        return [(event.session, event.sequence) for event in items]
+        self.now = now
+        return self._perform(self.core.tick(now, idle=True))
+
+    def _perform(self, effects: list[Effect]) -> list[tuple[int, int]]:
+        delivered = []
+        for effect in effects:
+            match effect:
+                case Deliver(events):
+                    delivered += [(each.session, each.sequence) for each in events]
+                case Lost(gap):
+                    self.gaps.append(gap)
+                case Request() | Withdraw():
+                    self.asks.append(effect)
+        return delivered
+
+    def has_gap(self, session: int) -> bool:
+        """Whether events of topic A are missing."""
+        recovery = self.core._recovery
+        return recovery is not None and recovery.has_gap((session, "A"))
 
     def question(self) -> RecoveryRequest:
         """The one that is open."""
-        raw = [ask.raw for ask in self.recovery.subscription_changes if ask.begins][-1]
+        raw = [ask.raw for ask in self.asks if isinstance(ask, Request)][-1]
         question = parse_recovery_request(raw)
         assert question is not None
         return question
@@ -297,7 +306,7 @@ def test_a_former_owner_with_missing_events_is_received_up_to_the_change() -> No
     assert subscriber.receive(answer) == [(1, 2), (1, 3), (1, 4)]
     assert subscriber.receive(event(1, 7), event(2, 1)) == [(2, 1)]
 
-    assert not subscriber.recovery.has_gap((1, "A"))
+    assert not subscriber.has_gap(1)
     assert list(subscriber.streams.trackers) == [(2, "A")]
     subscriber.streams.leave(Departure(session=2), now=0.0)
     assert subscriber.receive(event(1, 8)) == [(1, 8)]
@@ -384,20 +393,17 @@ class OwnersMachine(RuleBasedStateMachine):
     def tell_position(self, session: int) -> None:
         self.receive(encode_position("A", "p", session, self.published[session]))
 
-    @precondition(lambda self: self.subscriber.recovery.subscription_changes)
+    @precondition(lambda self: self.subscriber.asks)
     @rule(buffered=st.integers(1, 20), comes=st.booleans())
     def be_asked(self, buffered: int, comes: bool) -> None:
-        asks, self.subscriber.recovery.subscription_changes = (
-            self.subscriber.recovery.subscription_changes,
-            [],
-        )
+        asks, self.subscriber.asks = self.subscriber.asks, []
         for ask in asks:
             question = parse_recovery_request(ask.raw)
             assert question is not None
             end = self.published[question.publisher]
             assert question.last < end
             first = max(question.first, end - buffered)
-            if ask.begins and comes:
+            if isinstance(ask, Request) and comes:
                 count = max(0, question.last + 1 - first)
                 payloads = [b""] * count
                 self.receive(
@@ -439,7 +445,7 @@ class OwnersMachine(RuleBasedStateMachine):
                 owners = {each for each, found in self.there.items() if found == best}
                 stays = streams._ownership.owner("A")
                 assert session in owners or session == stays
-        assert not streams.trackers.keys() & streams._skipped.keys()
+        assert not streams.trackers.keys() & streams._trackers._skipped.keys()
 
 
 OwnersMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)

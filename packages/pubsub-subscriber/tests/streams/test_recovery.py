@@ -11,6 +11,7 @@ from pubsub_common.protocol.recovery_messages import (
     parse_recovery_request,
 )
 from pubsub_common.protocol.sequence import Gap, StreamTracker
+from pubsub_subscriber.streams.effects import NoHistory, Request
 from pubsub_subscriber.streams.recovery import Recovery
 
 PUBLISHER, SUBSCRIBER = 7, 9
@@ -34,6 +35,7 @@ class Bench:
         self.now = 0.0
         self.gaps: list[Gap] = []
         self._items: list[Event] = []
+        self.told_no_history = 0
         self.open_questions: list[RecoveryRequest] = []
 
     def on_event(self, *numbers: int) -> list[int]:
@@ -66,16 +68,16 @@ class Bench:
 
     def asked(self) -> tuple[int, int] | None:
         """The question that is open now, after all that was to be done."""
-        asks, self.recovery.subscription_changes = (
-            self.recovery.subscription_changes,
-            [],
-        )
+        asks, self.recovery.effects = self.recovery.effects, []
         for ask in asks:
             assert ask.topic == "A"
+            if isinstance(ask, NoHistory):
+                self.told_no_history += 1
+                continue
             question = parse_recovery_request(ask.raw)
             assert question is not None
             assert (question.publisher, question.subscriber) == (PUBLISHER, SUBSCRIBER)
-            if ask.begins:
+            if isinstance(ask, Request):
                 assert question not in self.open_questions
                 self.open_questions.append(question)
             else:

@@ -17,7 +17,8 @@ from support.ready_replies import receive_ready_reply
 
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import Gap
-from pubsub_subscriber.streams.stream_table import GRACE_S, StreamTable
+from pubsub_subscriber.streams.departures import GRACE_S
+from pubsub_subscriber.streams.stream_table import StreamTable
 
 
 def info(session: int, *topics: str, address: str | None = None) -> PublisherInfo:
@@ -37,19 +38,19 @@ def receive(streams: StreamTable, session: int, topic: str, *sequences: int) -> 
 
 
 def test_without_publishers_nothing_is_awaited() -> None:
-    assert StreamTable().awaited_replies() == 0
+    assert StreamTable().ready.awaited() == 0
 
 
 def test_each_topic_of_a_publisher_is_awaited_until_it_is_answered() -> None:
     streams = StreamTable()
     streams.join(info(1, "A", "B"))
-    assert streams.awaited_replies() == 2
+    assert streams.ready.awaited() == 2
 
     receive_ready_reply(streams, 1, "A", 0)
-    assert streams.awaited_replies() == 1
+    assert streams.ready.awaited() == 1
 
     receive_ready_reply(streams, 1, "B", 0)
-    assert streams.awaited_replies() == 0
+    assert streams.ready.awaited() == 0
 
 
 def test_an_answer_before_the_brokers_word_counts() -> None:
@@ -58,7 +59,7 @@ def test_an_answer_before_the_brokers_word_counts() -> None:
 
     streams.join(info(1, "A", "B"))
 
-    assert streams.awaited_replies() == 1
+    assert streams.ready.awaited() == 1
 
 
 def test_an_answer_of_another_publisher_does_not_count() -> None:
@@ -67,7 +68,7 @@ def test_an_answer_of_another_publisher_does_not_count() -> None:
 
     receive_ready_reply(streams, 2, "A", 0)
 
-    assert streams.awaited_replies() == 1
+    assert streams.ready.awaited() == 1
 
 
 def test_a_publisher_that_left_is_not_awaited() -> None:
@@ -77,7 +78,7 @@ def test_a_publisher_that_left_is_not_awaited() -> None:
 
     streams.leave(left(1), now=0.0)
 
-    assert streams.awaited_replies() == 1
+    assert streams.ready.awaited() == 1
 
 
 def test_a_topic_that_was_given_up_is_not_awaited() -> None:
@@ -86,7 +87,7 @@ def test_a_topic_that_was_given_up_is_not_awaited() -> None:
 
     streams.replace([info(1, "B")], now=0.0)
 
-    assert streams.awaited_replies() == 1
+    assert streams.ready.awaited() == 1
 
 
 def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
@@ -97,7 +98,7 @@ def test_a_publisher_that_is_back_needs_no_second_answer() -> None:
 
     streams.join(info(1, "A"))
 
-    assert streams.awaited_replies() == 0
+    assert streams.ready.awaited() == 0
 
 
 def test_a_publisher_that_is_back_after_it_was_finished_must_answer_again() -> None:
@@ -109,7 +110,7 @@ def test_a_publisher_that_is_back_after_it_was_finished_must_answer_again() -> N
 
     streams.join(info(1, "A"))
 
-    assert streams.awaited_replies() == 1
+    assert streams.ready.awaited() == 1
 
 
 def test_after_a_change_of_route_all_must_answer_again() -> None:
@@ -117,10 +118,10 @@ def test_after_a_change_of_route_all_must_answer_again() -> None:
     streams.join(info(1, "A"))
     receive_ready_reply(streams, 1, "A", 0)
 
-    streams.clear_replies()
+    streams.ready.forget_all()
     streams.replace([info(1, "A")], now=0.0)
 
-    assert streams.awaited_replies() == 1
+    assert streams.ready.awaited() == 1
 
 
 def test_an_answer_reveals_what_was_lost_before_it() -> None:
@@ -152,7 +153,7 @@ def test_the_first_list_is_all_new() -> None:
     new = streams.replace([info(1, "A"), info(2, "B")], now=0.0)
 
     assert [item.session for item in new] == [1, 2]
-    assert streams.awaited_replies() == 2
+    assert streams.ready.awaited() == 2
 
 
 def test_only_those_that_were_not_known_are_new() -> None:
@@ -176,8 +177,8 @@ def test_those_that_are_not_listed_have_left() -> None:
 
     streams.replace([], now=0.0)
 
-    assert streams.awaited_replies() == 0
-    assert streams.next_deadline() == GRACE_S
+    assert streams.ready.awaited() == 0
+    assert streams.departures.next_deadline() == GRACE_S
 
 
 def test_a_list_does_not_take_back_what_a_leaving_publisher_said() -> None:
@@ -231,7 +232,7 @@ def test_a_departed_publisher_whose_events_have_all_arrived_is_finished_at_once(
     streams.leave(left(1, A=2, B=1), now=0.0)
 
     assert streams.finish_departed(now=0.0) == ([info(1, "A", "B")], [])
-    assert streams.next_deadline() is None
+    assert streams.departures.next_deadline() is None
     assert streams.counts().received == 3
 
 
@@ -279,7 +280,7 @@ def test_time_before_the_receiver_looked_proves_nothing() -> None:
     streams.leave(left(1, A=3), now=0.0)
 
     assert streams.finish_departed(now=3600.0) == ([], [])
-    assert streams.next_deadline() == 3600.0 + GRACE_S
+    assert streams.departures.next_deadline() == 3600.0 + GRACE_S
 
 
 def test_a_publisher_is_not_given_up_while_its_backlog_comes_in() -> None:
@@ -307,8 +308,7 @@ def test_a_publisher_that_died_is_finished_when_it_is_quiet_and_loses_nothing() 
 
 
 def test_the_grace_time_can_be_longer() -> None:
-    streams = StreamTable()
-    streams.grace_s = 60.0
+    streams = StreamTable(60.0)
     streams.join(info(1, "A"))
     streams.leave(left(1), now=0.0)
     streams.finish_departed(now=0.0)
@@ -327,7 +327,7 @@ def test_a_publisher_that_is_back_in_time_goes_on_as_if_nothing_had_been() -> No
     receive(streams, 1, "A", 1)
 
     assert streams.finish_departed(now=2 * GRACE_S) == ([], [])
-    assert streams.next_deadline() is None
+    assert streams.departures.next_deadline() is None
     counts = streams.counts()
     assert (counts.received, counts.lost, counts.duplicated) == (2, 0, 0)
 
@@ -337,7 +337,7 @@ def test_the_leave_of_an_unknown_publisher_means_nothing() -> None:
 
     streams.leave(left(1, A=5), now=0.0)
 
-    assert streams.next_deadline() is None
+    assert streams.departures.next_deadline() is None
     assert streams.finish_departed(now=2 * GRACE_S) == ([], [])
 
 
@@ -351,7 +351,7 @@ def test_a_finished_publisher_leaves_nothing_in_memory_but_its_counts() -> None:
         streams.finish_departed(now=0.0)
 
     assert not streams.trackers
-    assert not streams._replied
+    assert not streams.ready._received
     assert streams.counts().received == 100
 
 
@@ -463,7 +463,7 @@ class AnyOrder(RuleBasedStateMachine):
         ]
         assert self.streams.replace(listed, self.now) == []
 
-    @precondition(lambda self: self.streams.next_deadline() is not None)
+    @precondition(lambda self: self.streams.departures.next_deadline() is not None)
     @rule(wait=st.sampled_from([0.0, GRACE_S / 2, GRACE_S]))
     def finish_departed(self, wait: float) -> None:
         self.now += wait
@@ -474,7 +474,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @property
     def finished(self) -> set[int]:
-        return self.gone - self.streams._leaving.keys()
+        return self.gone - self.streams.departures._departing.keys()
 
     @invariant()
     def what_arrived_was_received_once(self) -> None:
@@ -503,7 +503,7 @@ class AnyOrder(RuleBasedStateMachine):
     def only_publishers_that_are_there_are_awaited(self) -> None:
         if not hasattr(self, "streams"):
             return
-        assert self.streams.awaited_replies() <= 2 * len(self.alive)
+        assert self.streams.ready.awaited() <= 2 * len(self.alive)
 
 
 AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40)

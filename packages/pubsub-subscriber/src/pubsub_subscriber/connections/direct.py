@@ -14,7 +14,7 @@ import errno
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import zmq
@@ -78,6 +78,9 @@ class DirectConnections:
         else:
             sub_socket.add(topics)
 
+    def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
+        """Publishers are connected to, one by one."""
+
     def connect(self, publisher: PublisherInfo) -> bool:
         if publisher.address is None:
             return False
@@ -89,9 +92,6 @@ class DirectConnections:
             return False
         sub_socket = self._sockets.get(0)
         return sub_socket is not None and sub_socket.disconnect(publisher.address)
-
-    def may_unsubscribe(self) -> bool:
-        return True
 
     def unsubscribe(self, topic: str) -> bool:
         sub_socket = self._sockets.get(0)
@@ -141,6 +141,9 @@ class SecureDirectConnections:
 
     def subscribe(self, topics: Iterable[str]) -> None:
         """Each publisher's topics come with it."""
+
+    def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
+        """Publishers are connected to, one by one."""
 
     def connect(self, publisher: PublisherInfo) -> bool:
         if publisher.address is None or publisher.key is None:
@@ -216,9 +219,6 @@ class SecureDirectConnections:
         # What still waits is not wanted, and one that floods would go on for ever.
         connection.sub_socket.disconnect(connection.publisher.address or "")
         self._retire(connection)
-        return True
-
-    def may_unsubscribe(self) -> bool:
         return True
 
     def unsubscribe(self, topic: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from pubsub_common.protocol.messages import PublisherInfo
@@ -19,15 +19,15 @@ class Connections(Protocol):
     def subscribe(self, topics: Iterable[str]) -> None:
         """We want these topics."""
 
+    def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
+        """The broker forwards our topics, ``topic_count`` in all, from these ports."""
+
     def connect(self, publisher: PublisherInfo) -> bool:
         """Connect to a publisher; True when the receiver must be woken."""
 
     def disconnect(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
         """Disconnect from a publisher that is gone; ``address_in_use`` when another has
         taken its address over. True when the receiver must be woken."""
-
-    def may_unsubscribe(self) -> bool:
-        """Whether a topic can be given up."""
 
     def unsubscribe(self, topic: str) -> bool:
         """We want this topic no longer. True when the receiver must be woken."""

@@ -8,22 +8,42 @@ A signal handler never needs the lock.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from typing import Protocol
 
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
 
-class SocketSet:
-    """Sockets by number. `changed` has the receiving thread look at all of them again."""
+class ReceivingThread(Protocol):
+    """What receives from the sockets. For any thread."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.changed = changed
+    def watch_anew(self) -> None:
+        """There are other sockets now: look at all of them again."""
+
+    def wake(self) -> None:
+        """Look at everything again."""
+
+
+class SocketSet:
+    """Sockets by number. ``receiving`` receives from them, if anything does."""
+
+    def __init__(self) -> None:
+        self.receiving: ReceivingThread | None = None
         self.open: tuple[SubSocket, ...] = ()
         # Disconnected from their publishers. The receiving thread takes out what they still
         # hold, and closes them.
         self.retired: list[SubSocket] = []
         self._by_number: dict[int, SubSocket] = {}
         self._lock = threading.Lock()
+
+    def changed(self) -> None:
+        """Have the receiving thread watch all sockets anew."""
+        if self.receiving is not None:
+            self.receiving.watch_anew()
+
+    def wake(self) -> None:
+        """Have the receiving thread look at everything again."""
+        if self.receiving is not None:
+            self.receiving.wake()
 
     def get(self, number: int) -> SubSocket | None:
         """The open socket of this number."""

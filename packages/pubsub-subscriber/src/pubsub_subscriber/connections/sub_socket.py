@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
@@ -232,11 +232,14 @@ class SubSocket(DataSocket):
                 self.socket.unsubscribe(topic)
             return self.readable()
 
-    def repeat_ready_requests(self) -> bool:
-        """Repeat the ready subscriptions: an answer may have been dropped where a
-        queue was full. True when the receiver must be woken."""
+    def repeat_ready_requests(self, topics: Collection[str]) -> bool:
+        """Repeat the ready subscriptions of these topics, as far as they are here: an answer
+        may have been dropped where a queue was full. True when the receiver must be woken."""
         with self._locked():
-            for ready in self._ready_topics.values():
+            for topic in topics:
+                ready = self._ready_topics.get(topic)
+                if ready is None:
+                    continue
                 self.socket.unsubscribe(ready)
                 self.socket.subscribe(ready)
             return self.readable()

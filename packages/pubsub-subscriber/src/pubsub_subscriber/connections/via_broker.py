@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_subscriber.connections.interface import NewSubSocket
@@ -17,19 +17,15 @@ class BrokerConnections:
         self,
         sockets: SocketSet,
         new_sub_socket: NewSubSocket,
-        total_topics: Callable[[Sequence[str]], int],
+        host: str,
     ) -> None:
-        """``total_topics`` is how many topics we have, if those of one port are not all; else
-        0."""
+        """``host`` is the broker's."""
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
-        self._total_topics = total_topics
-        self.host = ""  # of the broker, found when the subscriber is configured
-        self.ports: Mapping[str, int] = {}  # by topic
+        self._host = host
+        self._ports: dict[str, int] = {}  # by topic
 
-    def listen(self, ports: Mapping[str, int]) -> None:
-        """Listen to the broker at `host` on the `ports` that it forwards topics from, and
-        to no others."""
+    def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
         topics_of: dict[int, list[str]] = {}
         for topic, port in ports.items():
             topics_of.setdefault(port, []).append(topic)
@@ -40,12 +36,14 @@ class BrokerConnections:
         for port, topics in topics_of.items():
             sub_socket = self._sockets.get(port)
             if sub_socket is None:
-                sub_socket = self._new_sub_socket(topics)
-                sub_socket.connect(f"{self.host}:{port}")
+                sub_socket = self._new_sub_socket(())
+            # A publisher counts us ready by all ports from which we have its topics.
+            total = topic_count if len(topics) < topic_count else 0
+            sub_socket.add(topics, total_topics=total)
+            if self._sockets.get(port) is None:
+                sub_socket.connect(f"{self._host}:{port}")
                 self._sockets.add(port, sub_socket)
-            else:
-                sub_socket.add(topics, total_topics=self._total_topics(topics))
-        self.ports = dict(ports)
+        self._ports = dict(ports)
         self._sockets.changed()
 
     def subscribe(self, topics: Iterable[str]) -> None:
@@ -57,18 +55,13 @@ class BrokerConnections:
     def disconnect(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
         return False
 
-    def may_unsubscribe(self) -> bool:
-        # Publishers count ours, over all connections. They would take one that we
-        # have just given up for another that they do not know yet.
-        return len(self._sockets.open) <= 1
-
     def unsubscribe(self, topic: str) -> bool:
         sub_socket = self.socket_for(0, topic)
-        self.ports = {name: self.ports[name] for name in self.ports if name != topic}
+        self._ports.pop(topic, None)
         return sub_socket is not None and sub_socket.remove([topic])
 
     def socket_for(self, session: int, topic: str) -> SubSocket | None:
-        return self._sockets.get(self.ports.get(topic, 0))
+        return self._sockets.get(self._ports.get(topic, 0))
 
     def check(self) -> float | None:
         return None

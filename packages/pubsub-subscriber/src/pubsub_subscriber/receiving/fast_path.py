@@ -14,26 +14,17 @@ A burst is bounded because its first event waits for its last.
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence
 from typing import Any, Final
 
 import msgspec
 import zmq
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.batches import BATCH_MARK, Batch, decode_batch_body
-from pubsub_common.protocol.events import (
-    EVENT_MARK,
-    Event,
-    decode_body,
-    topic_prefix,
-)
-from pubsub_common.protocol.sequence import Gap
+from pubsub_common.protocol.batches import Batch, decode_batch_body
+from pubsub_common.protocol.events import Event, decode_body
 from pubsub_subscriber.connections.sub_socket import SubSocket
-from pubsub_subscriber.receiving.slow_path import SlowPath
-from pubsub_subscriber.streams.recovery import Recovery
-from pubsub_subscriber.streams.stream_table import StreamTable
+from pubsub_subscriber.receiving.performer import Performer
 
 # Frames taken from a socket in one go.
 BURST: Final = 64
@@ -57,27 +48,15 @@ Item = Event | Batch
 class FastPath:
     """Decodes frames and counts the events of streams. For the user's thread."""
 
-    def __init__(
-        self,
-        topics: Iterable[str],
-        streams: StreamTable,
-        lock: threading.Lock,
-        now_ns: Callable[[], int],
-        on_gap: Callable[[Gap], None],
-        recovery: Recovery | None = None,
-        send_requests: Callable[[], object] = lambda: None,
-    ) -> None:
-        """``send_requests`` is called when ``recovery`` has something to request."""
+    def __init__(self, performer: Performer, now_ns: Callable[[], int]) -> None:
+        """``performer`` has the core, which takes what is not as usual."""
+        core = performer.core
         # With the byte that begins an event, so that all others stand out.
-        self._event_topics: dict[bytes, str] = {}
-        self._batch_topics: dict[bytes, str] = {}
-        for topic in topics:
-            self.add(topic)
-        self._streams = streams
+        self._event_topics = core.topics.by_event
+        self._batch_topics = core.topics.by_batch
+        self._trackers = core.trackers
         self._now_ns = now_ns
-        self._slow_path = SlowPath(
-            self._event_topics, streams, lock, on_gap, recovery, send_requests
-        )
+        self._performer = performer
         # The frame that was taken and that `take_deferred` has yet to look at: when it came,
         # and by which socket.
         self.deferred: tuple[bytes, int, SubSocket] | None = None
@@ -87,27 +66,12 @@ class FastPath:
             iter(self._event_topics.items()), (_NO_PREFIX, "")
         )
 
-    @property
-    def malformed_count(self) -> int:
-        """How many messages were not events."""
-        return self._slow_path.malformed_count
-
-    def add(self, topic: str) -> None:
-        """Events of this topic are for us too. For any thread."""
-        self._event_topics[topic_prefix(topic) + EVENT_MARK] = topic
-        self._batch_topics[topic_prefix(topic) + BATCH_MARK] = topic
-
-    def remove(self, topic: str) -> None:
-        """Events of this topic are not for us any more, and none waits."""
-        self._event_topics.pop(topic_prefix(topic) + EVENT_MARK, None)
-        self._batch_topics.pop(topic_prefix(topic) + BATCH_MARK, None)
-
     def take_deferred(self, items: MutableSequence[Any]) -> None:
         """Append the events of the frame that ended the last burst to ``items``, one by
         one."""
         if self.deferred is not None:
             (frame, received_ns, sub_socket), self.deferred = self.deferred, None
-            self._slow_path.take(frame, received_ns, sub_socket, items)
+            self._performer.take(frame, received_ns, sub_socket, items)
 
     def take(
         self, sub_socket: SubSocket, items: MutableSequence[Any], batches: bool
@@ -131,7 +95,7 @@ class FastPath:
             # The first frame before anything else: it is its time that is measured.
             frame = receive(_NOBLOCK)
             received_ns = now_ns()
-            decode, put, trackers = decode_body, items.append, self._streams.trackers
+            decode, put, trackers = decode_body, items.append, self._trackers
             prefix, topic = self._prefix, self._topic
             start = len(prefix) - 1  # where the array is
             session = -1
@@ -211,7 +175,7 @@ class FastPath:
             self._now_ns,
             sub_socket.only_session,
         )
-        decode, trackers = decode_body, self._streams.trackers
+        decode, trackers = decode_body, self._trackers
         while True:
             large, prefix, topic = self._large, self._prefix, self._topic
             acquire()
@@ -298,7 +262,7 @@ class FastPath:
             pass
         else:
             session, only = event.session, sub_socket.only_session
-            tracker = self._streams.trackers.get((session, topic))
+            tracker = self._trackers.get((session, topic))
             if (
                 tracker is not None
                 and tracker.expected == event.sequence
@@ -330,7 +294,7 @@ class FastPath:
             batch = decode_batch_body(memoryview(frame)[len(begin) - 1 :])
         except ProtocolError:
             return False  # which will be counted
-        tracker = self._streams.trackers.get((batch.session, topic))
+        tracker = self._trackers.get((batch.session, topic))
         if tracker is None or tracker.expected != batch.sequence:
             return False
         if only is not None and batch.session != only:

@@ -35,10 +35,10 @@ from pubsub_common.net.sockets import Waker
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Latency
-from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.measurement.latency_sampler import LatencySampler
 from pubsub_subscriber.receiving.fast_path import BURST, FastPath, Item
+from pubsub_subscriber.receiving.performer import Performer
 
 # How long after `stop` frames are still taken from the sockets: without a limit, a
 # publisher that is faster than this subscriber would keep it from ending.
@@ -57,18 +57,13 @@ class Receiver:
     def __init__(
         self,
         fast_path: FastPath,
+        performer: Performer,
         limit: int | None,
         check_usable: Callable[[], None],
-        run_due: Callable[[MutableSequence[Any]], bool],
-        next_deadline: Callable[[], float | None],
-        run_due_while_busy: Callable[[MutableSequence[Any]], None] | None = None,
         accept: Callable[[Event], bool] | None = None,
     ) -> None:
         """At most ``limit`` events are delivered. ``check_usable`` raises when there is
-        no use in waiting. ``run_due`` does what is due by ``next_deadline``, and appends
-        events that this frees to what it is given; True when there are some, or some may
-        have arrived meanwhile. ``run_due_while_busy`` does what cannot wait until all that
-        arrived was looked at.
+        no use in waiting. ``performer`` does what is due at some time.
 
         ``accept`` is asked about each event right before it is delivered, in the user's
         thread: an event for which it is False is not delivered and not counted in
@@ -76,15 +71,14 @@ class Receiver:
         accepted but that was not yet wanted. With it, a batch has one event. None: all
         events are delivered. `dropped_count` is how many were not accepted; `Subscriber.counts`
         counts them as received, since they did arrive."""
-        self.sockets = SocketSet(self._sockets_changed)
+        self.sockets = performer.sockets
+        self.sockets.receiving = self
         self.waker: Waker | None = None
         self.stopping = False
-        self._fast_path = fast_path
+        self.fast_path = fast_path
         self._limit = limit
         self._check_usable = check_usable
-        self._run_due = run_due
-        self._next_deadline = next_deadline
-        self._run_due_while_busy = run_due_while_busy
+        self.performer = performer
         self._accept = accept
         self.dropped_count = 0  # by `accept`
         self._sampler = LatencySampler()
@@ -128,7 +122,7 @@ class Receiver:
         if waker is not None:
             waker.wake()
 
-    def _sockets_changed(self) -> None:
+    def watch_anew(self) -> None:
         """Have the receiving thread watch the sockets anew."""
         self._poller = None
         self.wake()
@@ -192,7 +186,9 @@ class Receiver:
                 if self._accept is None or self._accepted([item]):
                     self._count([item])
                     return item
-            if not self.fetch(self.buffered):
+            arrived = self.fetch(self.buffered)
+            self.performer.report()
+            if not arrived:
                 return None
 
     def burst(self) -> Iterator[Event] | None:
@@ -213,7 +209,9 @@ class Receiver:
                     self._may_wait(deadline)
                     or not self.fetch(self.buffered, batches=True)
                 ) and not self._wait_on(deadline, self.buffered, batches=True):
+                    self.performer.report()
                     return None
+                self.performer.report()
             wanted = self._wanted()
             if not wanted:
                 return None
@@ -255,8 +253,11 @@ class Receiver:
                 # Nearly always, unless there is much to do.
                 if self._idle and deadline is None and not self.buffered:
                     self._poll(None, events)
-                elif not self._gather(events, wanted, deadline):
-                    return False
+                else:
+                    waiting = self._gather(events, wanted, deadline)
+                    self.performer.report()  # a gap, before the event behind it
+                    if not waiting:
+                        return False
             except BaseException:  # what has arrived is not lost with it
                 self.buffered.extend(events)
                 raise
@@ -301,7 +302,7 @@ class Receiver:
         try:
             if self._wake_token is not self._seen_wake_token or not self._wanted():
                 return
-            for events in self._fast_path.receive_waiting(sub_socket):
+            for events in self.fast_path.receive_waiting(sub_socket):
                 received_ns = events[0].received_ns
                 # One event is delivered as `_deliver` does it, but without a call; so every
                 # event passes either this place or that one.
@@ -378,13 +379,12 @@ class Receiver:
         self._waiting_in = None
         if self.waker is None or (self.stopping and time.monotonic() >= self._stop_at):
             return False
-        fast_path, sockets = self._fast_path, self.sockets
+        fast_path, sockets = self.fast_path, self.sockets
         before = len(items)
         while sockets.retired:
             self._drain_and_close(sockets.retired.pop(), items, batches=batches)
         waited = fast_path.deferred is not None
-        if self._run_due_while_busy is not None:
-            self._run_due_while_busy(items)
+        self.performer.tick(items, idle=False)
         empty = True
         sub_sockets = sockets.open
         several = len(sub_sockets) > 1
@@ -397,6 +397,13 @@ class Receiver:
                 continue  # hundreds may be empty, and to find out by `take` costs more
             empty &= fast_path.take(sub_socket, items, batches)
         self._empty_now = empty
+        if (
+            empty
+            and fast_path.deferred is None
+            and self.performer.tick(items, idle=True)
+        ):
+            self._empty_now = False
+            return True
         # What was looked at need not have been an event, and more may wait behind it.
         return waited or not empty or len(items) > before
 
@@ -404,7 +411,7 @@ class Receiver:
         self, sub_socket: SubSocket, items: MutableSequence[Any], *, batches: bool
     ) -> None:
         """Take all that a socket still has, and close it."""
-        fast_path = self._fast_path
+        fast_path = self.fast_path
         empty = False
         while not empty or fast_path.deferred is not None:
             fast_path.take_deferred(items)
@@ -432,9 +439,9 @@ class Receiver:
             if self.fetch(items, batches=batches):
                 return
             self._empty_now = False
-        due_at = self._next_deadline()
-        if due_at is not None and self._run_due(self.buffered):
+        if self.performer.tick(self.buffered, idle=True):
             return
+        due_at = self.performer.due_at
         self._idle = due_at is None
         self._poll(_timeout_ms(deadline, due_at), items, batches)
 
@@ -446,7 +453,7 @@ class Receiver:
     ) -> None:
         """Wait for the descriptors, and append the events that come to ``items``. The
         shortest way from there to the socket: it is part of every latency."""
-        poller, waker, fast_path = self._poller, self.waker, self._fast_path
+        poller, waker, fast_path = self._poller, self.waker, self.fast_path
         # Should this be cut short, the sockets must be looked at.
         quiet, self._idle, self._empty_now = self._idle, False, False
         if poller is None or waker is None:  # another thread has just seen to that

@@ -6,7 +6,7 @@ session. A topic for which nobody has a strength has no owner.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from pubsub_common.protocol.messages import PublisherInfo
 
@@ -22,21 +22,14 @@ class Ownership:
         """The session of the publisher that owns a topic."""
         return self._owners.get(topic)
 
-    def choose(
-        self, topics: Iterable[str], publishers: Collection[PublisherInfo]
-    ) -> list[str]:
-        """Choose the owners of ``topics`` among ``publishers``. Returns the topics that
-        have an owner, or have none any more."""
-        owned = []
-        for topic in topics:
-            there = [info for info in publishers if topic in info.topics]
-            if any(topic in info.strengths for info in there):
-                strongest = max(
-                    there,
-                    key=lambda info: (info.strengths.get(topic, -1), -info.session),
-                )
-                self._owners[topic] = strongest.session
-            elif self._owners.pop(topic, None) is None:
-                continue
-            owned.append(topic)
-        return owned
+    def choose(self, topic: str, publishers: Collection[PublisherInfo]) -> bool:
+        """Choose the owner of ``topic`` among its ``publishers``. Whether it has one, or
+        has none any more."""
+        if any(topic in info.strengths for info in publishers):
+            strongest = max(
+                publishers,
+                key=lambda info: (info.strengths.get(topic, -1), -info.session),
+            )
+            self._owners[topic] = strongest.session
+            return True
+        return self._owners.pop(topic, None) is not None

@@ -6,8 +6,9 @@ A stream whose next event is missing is held: events that arrive after the gap a
 until those in it have come, or are known to be lost. Meanwhile the publisher is
 asked for the gap, part by part (`pubsub_common.protocol.recovery_messages`): each answer
 delivers what it brings, then what was held and follows, and the next request goes out if
-there is still a gap. An answer that does not come is asked for again, less and less often. After
-``timeout_s`` seconds without one the gap counts as lost, and the stream goes on behind it.
+there is still a gap. An answer that does not come is asked for again, less and less often.
+What has been missing for ``timeout_s`` seconds, in which no answer has brought anything, counts
+as lost, and the stream goes on behind it (`pubsub_subscriber.streams.held_stream`).
 
 A stream's tracker says which event is next, as it does without recovery; events that are
 held are not yet counted. What cannot be held is dropped and will be asked for like what
@@ -25,7 +26,8 @@ All times are seconds of one monotonic clock.
 
 from __future__ import annotations
 
-import dataclasses
+import heapq
+import itertools
 from collections.abc import Callable, MutableSequence
 from typing import Any, Final
 
@@ -37,58 +39,16 @@ from pubsub_common.protocol.recovery_messages import (
     recovery_topic,
 )
 from pubsub_common.protocol.sequence import Gap, StreamTracker
+from pubsub_subscriber.streams.effects import NoHistory, Request, Withdraw
+from pubsub_subscriber.streams.held_stream import RETRY_S, HeldStream
 
-_RETRY_S: Final = 0.5
 _RETRY_MAX_S: Final = 4.0
-# While more is received than can be looked at, an answer may be among it.
-_BUSY_FACTOR: Final = 3.0
 
 Key = tuple[int, str]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SubscriptionChange:
-    """Subscribe to ``raw``, or (``begins`` false) do so no longer, where events of
-    ``publisher`` (its session) and ``topic`` come from."""
-
-    publisher: int
-    topic: str
-    raw: bytes
-    begins: bool
-
-
-@dataclasses.dataclass(slots=True)
-class _Stream:
-    """A stream with a gap: all below ``target`` has been published."""
-
-    tracker: StreamTracker
-    target: int
-    give_up_at: float
-    joining: bool = False
-    held: dict[int, Event] = dataclasses.field(default_factory=dict)
-    request: RecoveryRequest | None = None
-    retry_at: float = 0.0
-    pause_s: float = _RETRY_S
-    # What is none of ours: each the first number, and the one behind the last.
-    passed: list[tuple[int, int]] = dataclasses.field(default_factory=list)
-
-    def skip(self, end: int) -> None:
-        """From the target on to number ``end``. The target stays while this goes on."""
-        if self.passed and self.passed[-1][0] == self.target:
-            end = max(end, self.passed.pop()[1])
-        self.passed.append((self.target, end))
-
-    def gap_end(self) -> int:
-        """The number behind the gap that comes next."""
-        expected = self.tracker.expected
-        for number in [number for number in self.held if number < expected]:
-            del self.held[number]  # what was late has overtaken it
-        ends = [self.target, *self.held, *(first for first, _ in self.passed)]
-        return min(ends)
-
-
 class Recovery:
-    """The streams with gaps. The caller carries out ``subscription_changes``, in order."""
+    """The streams with gaps. The caller takes ``effects`` away, and performs them in order."""
 
     def __init__(
         self,
@@ -100,23 +60,27 @@ class Recovery:
     ) -> None:
         """``session`` is this subscriber's; at most ``max_held`` events of a stream are
         held."""
-        self.subscription_changes: list[SubscriptionChange] = []
+        self.effects: list[Request | Withdraw | NoHistory] = []
         self._session = session
         self._timeout_s = timeout_s
         self._max_held = max_held
         self._from_start = from_start
-        self._streams: dict[Key, _Stream] = {}
+        self._streams: dict[Key, HeldStream] = {}
         self._attempt = 0
+        # When to look at a stream: no later than it is due. What is no stream's
+        # ``scheduled_at`` any more is stale.
+        self._schedule: list[tuple[float, int, HeldStream]] = []
+        self._order = itertools.count()
 
     def has_gap(self, key: Key) -> bool:
         """Whether a stream has a gap."""
         return key in self._streams
 
     def next_deadline(self) -> float | None:
-        """When `poll` has something to do."""
+        """When `poll` may have something to do."""
         if not self._streams:
-            return None
-        return min(stream.retry_at for stream in tuple(self._streams.values()))
+            self._schedule.clear()
+        return self._schedule[0][0] if self._schedule else None
 
     def on_event(
         self,
@@ -141,8 +105,8 @@ class Recovery:
                 tracker.expected += 1
                 items.append(event)
                 return
-            stream = self._open_gap(tracker, now)
-        self._hold(stream, event)
+            stream = self._open_gap(tracker)
+        stream.hold(event, now)
         self._advance(stream, now, items)
 
     def on_position(
@@ -164,8 +128,8 @@ class Recovery:
                 stream.skip(sequence)
             return
         if stream is None:
-            stream = self._open_gap(tracker, now)
-        stream.target = max(stream.target, sequence)
+            stream = self._open_gap(tracker)
+        stream.extend(sequence, now)
         self._advance(stream, now, items)
 
     def on_reply(
@@ -183,11 +147,13 @@ class Recovery:
         gaps: list[Gap] = []
         before = tracker.expected
         if request == stream.request:
+            if stream.joining and before == 0 and not len(reply):
+                self.effects.append(NoHistory(request.publisher, request.topic))
             # The rest of what was asked for is still to be had.
             end = min(reply.sequence, request.last + 1)
             while tracker.expected < end:  # but what came by itself meanwhile
                 gaps += self._give_up(stream, min(end, stream.gap_end()))
-                self._release(stream, items)
+                stream.release(items)
             stream.joining = False
         for event in reply.events():
             if event.sequence == tracker.expected:
@@ -196,8 +162,7 @@ class Recovery:
                 stream.held.pop(event.sequence, None)
                 items.append(event)
         if tracker.expected > before:
-            stream.give_up_at = now + self._timeout_s
-            stream.pause_s = _RETRY_S
+            stream.made_progress(now)
             self._withdraw_request(stream)
         self._advance(stream, now, items)
         return gaps
@@ -206,14 +171,21 @@ class Recovery:
         """Ask again, or give up, where it is time; what is lost thereby. ``idle``: all
         that has been received was looked at."""
         gaps = []
-        for stream in [*self._streams.values()]:
-            if now < stream.retry_at:
+        due = []
+        while self._schedule and self._schedule[0][0] <= now:
+            at, _, stream = heapq.heappop(self._schedule)
+            if stream.scheduled_at == at:
+                stream.scheduled_at = None
+                due.append(stream)
+        for stream in due:
+            end = stream.overdue(now, self._timeout_s, idle=idle)
+            if end is None and now < stream.retry_at:
+                self._reschedule(stream)
                 continue
-            grace_s = 0.0 if idle else self._timeout_s * (_BUSY_FACTOR - 1)
-            if now >= stream.give_up_at + grace_s:
-                gaps += self._give_up(stream, stream.gap_end())
-                stream.give_up_at = now + self._timeout_s
-                stream.pause_s = _RETRY_S
+            while end is not None and stream.tracker.expected < end:
+                gaps += self._give_up(stream, min(end, stream.gap_end()))
+                stream.release(items)
+                stream.pause_s = RETRY_S
             self._withdraw_request(stream)
             self._advance(stream, now, items)
         return gaps
@@ -224,63 +196,45 @@ class Recovery:
         gaps = []
         while (stream := self._streams.get(key)) is not None:
             gaps += self._give_up(stream, stream.gap_end())
-            self._release(stream, items)
+            stream.release(items)
             if stream.tracker.expected >= stream.target:
                 self._close(stream)
         return gaps
 
     # Inside
 
-    def _begin(self, tracker: StreamTracker, number: int, now: float) -> _Stream | None:
+    def _begin(
+        self, tracker: StreamTracker, number: int, now: float
+    ) -> HeldStream | None:
         """The first word of a stream: its event ``number`` is next, or has come."""
         if not self._from_start or number == 0:
             tracker.begin(number)
             return None
         tracker.begin(0)
-        stream = self._open_gap(tracker, now)
+        stream = self._open_gap(tracker)
         stream.joining = True
-        stream.target = number
+        stream.extend(number, now)
         return stream
 
-    def _open_gap(self, tracker: StreamTracker, now: float) -> _Stream:
+    def _open_gap(self, tracker: StreamTracker) -> HeldStream:
         key = (tracker.session, tracker.topic)
-        stream = _Stream(tracker, tracker.expected, now + self._timeout_s)
+        stream = HeldStream(tracker, tracker.expected, self._max_held)
         self._streams[key] = stream
         return stream
 
-    def _hold(self, stream: _Stream, event: Event) -> None:
-        stream.target = max(stream.target, event.sequence + 1)
-        if event.sequence in stream.held:
-            stream.tracker.duplicated += 1
-        elif (
-            len(stream.held) < self._max_held
-            or event.sequence == stream.tracker.expected
-        ):
-            stream.held[event.sequence] = event
-
-    def _release(self, stream: _Stream, items: MutableSequence[Any]) -> None:
-        """Deliver what is held and follows, behind what is skipped."""
-        tracker = stream.tracker
-        while True:
-            while (event := stream.held.pop(tracker.expected, None)) is not None:
-                tracker.expected += 1
-                items.append(event)
-            if not stream.passed or stream.passed[0][0] > tracker.expected:
-                return
-            tracker.begin(stream.passed.pop(0)[1])
-
     def _advance(
-        self, stream: _Stream, now: float, items: MutableSequence[Any]
+        self, stream: HeldStream, now: float, items: MutableSequence[Any]
     ) -> None:
         """Deliver what follows; then the stream is whole, or there is a request to
         ask."""
-        self._release(stream, items)
+        stream.release(items)
         tracker = stream.tracker
         if tracker.expected >= stream.target:
             self._close(stream)
             return
         asked = stream.request
         if asked is not None and asked.first <= tracker.expected <= asked.last:
+            self._reschedule(stream)
             return  # the answer is on the way
         self._withdraw_request(stream)
         self._attempt += 1
@@ -295,13 +249,12 @@ class Recovery:
         stream.request = request
         stream.retry_at = now + stream.pause_s
         stream.pause_s = min(2 * stream.pause_s, _RETRY_MAX_S)
-        self.subscription_changes.append(
-            SubscriptionChange(
-                request.publisher, tracker.topic, recovery_topic(request), begins=True
-            )
+        self._reschedule(stream)
+        self.effects.append(
+            Request(request.publisher, tracker.topic, recovery_topic(request))
         )
 
-    def _give_up(self, stream: _Stream, end: int) -> list[Gap]:
+    def _give_up(self, stream: HeldStream, end: int) -> list[Gap]:
         """What is next and lies before number ``end`` will not come."""
         # Once something was delivered, what is missing is missing.
         joining = stream.joining and stream.tracker.expected == 0
@@ -312,15 +265,21 @@ class Recovery:
         gap = stream.tracker.expect(end)
         return [] if gap is None else [gap]
 
-    def _withdraw_request(self, stream: _Stream) -> None:
+    def _withdraw_request(self, stream: HeldStream) -> None:
         if stream.request is not None:
             request = stream.request
             raw = recovery_topic(request)
-            self.subscription_changes.append(
-                SubscriptionChange(request.publisher, request.topic, raw, begins=False)
-            )
+            self.effects.append(Withdraw(request.publisher, request.topic, raw))
             stream.request = None
 
-    def _close(self, stream: _Stream) -> None:
+    def _reschedule(self, stream: HeldStream) -> None:
+        """See to it that a stream is looked at in time."""
+        at = min(stream.retry_at, stream.give_up_at(self._timeout_s))
+        if stream.scheduled_at is None or at < stream.scheduled_at:
+            stream.scheduled_at = at
+            heapq.heappush(self._schedule, (at, next(self._order), stream))
+
+    def _close(self, stream: HeldStream) -> None:
         self._withdraw_request(stream)
+        stream.scheduled_at = None
         del self._streams[(stream.tracker.session, stream.tracker.topic)]

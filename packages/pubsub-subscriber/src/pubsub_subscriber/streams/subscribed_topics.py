@@ -4,43 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from pubsub_common.protocol.batches import BATCH_MARK
+from pubsub_common.protocol.events import EVENT_MARK, topic_prefix
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.wildcards import is_filter
 
 
 class SubscribedTopics:
-    """Its own topics, and those of publishers that a wildcard of its own stands for."""
+    """Its own topics, and those of publishers that a wildcard of its own stands for.
+
+    ``by_event`` and ``by_batch`` are the topics by what a frame of an event, or of a batch,
+    begins with. The receiving thread reads them without a lock, for each frame: a key is
+    only ever looked up in them.
+    """
 
     def __init__(self, own: Sequence[str]) -> None:
         """``own`` are topics and wildcards."""
+        self.by_event: dict[bytes, str] = {}
+        self.by_batch: dict[bytes, str] = {}
         self._own = frozenset(own)
-        self._topics = dict.fromkeys(topic for topic in own if not is_filter(topic))
+        self._topics: dict[str, None] = {}
+        self._add(topic for topic in own if not is_filter(topic))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._topics)
 
-    def replace(self, topics: Iterable[str]) -> None:
-        """These and no others, says the broker."""
-        self._topics = dict.fromkeys(topics)
+    def __len__(self) -> int:
+        return len(self._topics)
 
-    def add_of(self, publishers: Iterable[PublisherInfo]) -> list[str]:
-        """The topics of publishers belong to them from now on; those that are new."""
-        new = {
-            topic: None
-            for info in publishers
-            for topic in info.topics
-            if topic not in self._topics
-        }
-        self._topics.update(new)
-        return list(new)
+    def replace(self, topics: Iterable[str]) -> None:
+        """These and no others, says the broker. Events of the others may still wait."""
+        self._topics = {}
+        self._add(topics)
+
+    def add_of(self, publishers: Iterable[PublisherInfo]) -> bool:
+        """The topics of publishers belong to them from now on; whether any is new."""
+        before = len(self._topics)
+        for info in publishers:
+            self._add(topic for topic in info.topics if topic not in self._topics)
+        return len(self._topics) > before
 
     def remove(self, topic: str) -> bool:
-        """A topic that nobody publishes; False when it is one of our own, and stays."""
+        """A topic that nobody publishes, and of which no event waits; False when it is one
+        of our own, and stays."""
         if topic in self._own:
             return False
         self._topics.pop(topic, None)
+        self.by_event.pop(topic_prefix(topic) + EVENT_MARK, None)
+        self.by_batch.pop(topic_prefix(topic) + BATCH_MARK, None)
         return True
 
-    def total_topics(self, part: Sequence[str]) -> int:
-        """How many there are, if ``part``, those of one connection, are not all; else 0."""
-        return len(self._topics) if len(part) < len(self._topics) else 0
+    def _add(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            self._topics[topic] = None
+            self.by_event[topic_prefix(topic) + EVENT_MARK] = topic
+            self.by_batch[topic_prefix(topic) + BATCH_MARK] = topic

@@ -1,0 +1,329 @@
+"""The subscriber's core: frames, news of the broker and times in, effects out.
+
+Theory of operation
+-------------------
+Most frames are the next event of a stream that is known. The receiving thread decodes those by
+itself (`pubsub_subscriber.receiving.fast_path`): it looks their topic up in `topics`, their stream
+in `trackers`, and advances the number that the tracker expects. Every other frame it hands to
+`receive`: the first event of a stream, one that comes too soon or again, an answer of a
+publisher, garbage.
+
+What the broker tells goes to `register` and `change_publishers`. What is due at some time is
+done by `tick`. All of them return effects (`pubsub_subscriber.streams.effects`), which the shell
+performs in order before it calls again. The caller sees to it that one thread at a time calls.
+
+The core has no socket, thread, lock or clock. Times are seconds of one monotonic clock, but
+those in events, which are nanoseconds of the clock that was named at the registration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from pubsub_common.client.session_updates import PublishersUpdated
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol.batches import decode_batch_body, is_batch
+from pubsub_common.protocol.events import (
+    EVENT_MARK,
+    Event,
+    decode_body,
+    decode_ready_reply,
+    split_frame,
+)
+from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
+from pubsub_common.protocol.recovery_messages import (
+    decode_position,
+    decode_recovery_reply,
+)
+from pubsub_common.protocol.sequence import Gap
+from pubsub_subscriber.streams.connection import Connection, check_sender
+from pubsub_subscriber.streams.departures import GRACE_S
+from pubsub_subscriber.streams.effects import (
+    Connect,
+    Deliver,
+    Disconnect,
+    Effect,
+    Listen,
+    Lost,
+    Malformed,
+    Subscribe,
+    Unsubscribe,
+)
+from pubsub_subscriber.streams.present_publishers import PresentPublishers
+from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.stream_table import StreamTable
+from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
+
+
+class SubscriberCore:
+    """Everything a subscriber decides.
+
+    ``session`` is its own, -1 before it has one. ``model`` is its broker's, None before it is
+    known. ``lost`` counts lost events by topic, ``malformed_count`` frames that were ignored.
+    """
+
+    def __init__(
+        self,
+        topics: Sequence[str] = (),
+        *,
+        recover_timeout_s: float | None = None,
+        max_held: int = 1,
+        from_start: bool = False,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        """``topics`` are topics and wildcards. Missing events are asked for if there is a
+        ``recover_timeout_s``, the time after which they count as lost; then at most
+        ``max_held`` events of a stream wait for those before them, and ``from_start`` says that
+        streams begin with the oldest event that their publisher has."""
+        self.session = -1
+        self.model: Model | None = None
+        self.lost: dict[str, int] = {}
+        self.malformed_count = 0
+        self.topics = SubscribedTopics(topics)
+        self.streams = StreamTable(grace_s)
+        self.trackers = self.streams.trackers
+        self._ports: dict[str, int] = {}  # of the broker, by topic
+        self._epoch: int | None = None
+        self._present = PresentPublishers()
+        self._recovery: Recovery | None = None
+        if recover_timeout_s is not None:
+            self._recovery = Recovery(
+                lambda: self.session,
+                recover_timeout_s,
+                max_held=max_held,
+                from_start=from_start,
+            )
+
+    # Frames
+
+    def receive(
+        self, frame: bytes, connection: Connection, received_ns: int, now: float
+    ) -> list[Effect]:
+        """A frame that came by ``connection`` at ``received_ns``."""
+        items: list[Event] = []
+        try:
+            gaps = self._receive(frame, connection, received_ns, now, items)
+        except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self.malformed_count += 1
+            return [*self._effects(items, []), Malformed(str(error))]
+        return self._effects(items, gaps)
+
+    def _receive(
+        self,
+        frame: bytes,
+        connection: Connection,
+        received_ns: int,
+        now: float,
+        items: list[Event],
+    ) -> list[Gap]:
+        end = frame.find(b"\0")
+        topic = self.topics.by_event.get(frame[: end + 1] + EVENT_MARK)
+        if topic is None:
+            return self._receive_private(frame, connection, received_ns, now, items)
+        body = memoryview(frame)[end + 1 :]
+        if is_batch(frame, end):
+            batch = decode_batch_body(body)
+            batch.topic = topic
+            batch.received_ns = received_ns
+            check_sender(batch.session, connection, self.streams)
+            gaps: list[Gap] = []
+            for event in batch:
+                gaps += self._observe(event, now, items)
+            return gaps
+        split_frame(frame)
+        event = decode_body(body)
+        event.topic = topic
+        event.received_ns = received_ns
+        check_sender(event.session, connection, self.streams)
+        return self._observe(event, now, items)
+
+    def _observe(self, event: Event, now: float, items: list[Event]) -> list[Gap]:
+        """Count an event; it is to be delivered unless it is a duplicate, must wait for
+        those before it, or is not ours to have."""
+        session, topic, number = event.session, event.topic, event.sequence
+        if self._is_skipped(session, topic, number + 1):
+            return []
+        tracker = self.streams.tracker(session, topic)
+        if self._recovery is not None:
+            self._recovery.on_event(tracker, event, now, items)
+            return []
+        before = tracker.duplicated
+        gap = tracker.observe(number)
+        if tracker.duplicated == before:
+            items.append(event)
+        return [] if gap is None else [gap]
+
+    def _receive_private(
+        self,
+        frame: bytes,
+        connection: Connection,
+        received_ns: int,
+        now: float,
+        items: list[Event],
+    ) -> list[Gap]:
+        """A frame that is addressed to this subscriber."""
+        answered = decode_ready_reply(frame)
+        if answered is not None:
+            topic, answer = answered
+            check_sender(answer.session, connection, self.streams)
+            self.streams.ready.receive(answer.session, topic)
+            return self._reach(answer.session, topic, answer.sequence, now, items)
+        recovery = self._recovery
+        told = None if recovery is None else decode_position(frame)
+        if told is not None:
+            topic, position = told
+            check_sender(position.session, connection, self.streams)
+            return self._reach(position.session, topic, position.sequence, now, items)
+        recovered = None if recovery is None else decode_recovery_reply(frame)
+        if recovered is None or recovery is None:
+            raise ProtocolError("an event of a topic that was not subscribed")
+        request, batch = recovered
+        check_sender(batch.session, connection, self.streams)
+        batch.received_ns = received_ns
+        return recovery.on_reply(request, batch, now, items)
+
+    def _reach(
+        self, session: int, topic: str, sequence: int, now: float, items: list[Event]
+    ) -> list[Gap]:
+        """A publisher's next event is number ``sequence``, and all before it have been
+        sent here."""
+        if self._is_skipped(session, topic, sequence):
+            return []
+        tracker = self.streams.tracker(session, topic)
+        if self._recovery is not None:
+            self._recovery.on_position(tracker, sequence, now, items)
+            return []
+        gap = tracker.expect(sequence)
+        return [] if gap is None else [gap]
+
+    def _is_skipped(self, session: int, topic: str, sequence: int) -> bool:
+        recovery = self._recovery
+        if recovery is not None and recovery.has_gap((session, topic)):
+            return False
+        return self.streams.skip(session, topic, sequence)
+
+    # Time
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do at the latest."""
+        deadlines = [self.streams.departures.next_deadline()]
+        if self._recovery is not None:
+            deadlines.append(self._recovery.next_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def urgent_deadline(self) -> float | None:
+        """The same, while not all that arrived was looked at."""
+        return None if self._recovery is None else self._recovery.next_deadline()
+
+    def tick(self, now: float, *, idle: bool) -> list[Effect]:
+        """What is due. ``idle``: all that arrived was looked at; while it was not, time
+        proves little, but what is missing is asked for again, and given up in the end."""
+        recovery = self._recovery
+        items: list[Event] = []
+        if not idle:
+            gaps = [] if recovery is None else recovery.poll(now, items, idle=False)
+            return self._effects(items, gaps)
+        gone: list[PublisherInfo] = []
+        if recovery is None:
+            gone, gaps = self.streams.finish_departed(now)
+        else:
+            for tracker, end in self.streams.departures.unfinished():
+                recovery.on_position(tracker, end, now, items)
+            gaps = recovery.poll(now, items, idle=True)
+            gone, lost = self.streams.finish_departed(
+                now, lambda key: recovery.abandon(key, items)
+            )
+            gaps += lost
+        return [*self._effects(items, gaps), *self._disconnect(gone)]
+
+    def _disconnect(self, gone: list[PublisherInfo]) -> list[Effect]:
+        """End the connections to publishers that are gone, and give up topics that were
+        there by a wildcard, if nobody publishes them any more."""
+        effects: list[Effect] = []
+        for info in gone:
+            if info.address:
+                in_use = self.streams.address_in_use(info.address)
+                effects.append(Disconnect(info, in_use))
+        # Publishers count ours, over all connections to the broker. They would take one that
+        # we have just given up for another that they do not know yet.
+        if len(set(self._ports.values())) <= 1:
+            for topic in dict.fromkeys(topic for info in gone for topic in info.topics):
+                if not self.streams.published(topic) and self.topics.remove(topic):
+                    self._ports.pop(topic, None)
+                    effects.append(Unsubscribe(topic))
+        return effects
+
+    # What the broker tells
+
+    def register(self, reply: Registered, now: float) -> list[Effect]:
+        """The broker's full state, at each registration."""
+        self.session = reply.session
+        self.model = reply.model
+        self.streams.departures.grace_s = max(GRACE_S, reply.lease_s)
+        restarted = reply.epoch != self._epoch
+        self._epoch = reply.epoch
+        effects: list[Effect] = []
+        if reply.model == "centralized" and restarted:
+            self.streams.ready.forget_all()  # they came through another broker
+        self.topics.add_of(reply.publishers)
+        if reply.model == "decentralized":
+            effects.append(self.subscribe())
+        elif restarted:
+            self.topics.replace(reply.ports)
+            effects.append(self.listen(reply.ports))
+        else:
+            # A publisher that is not there at present may come back: a connection that
+            # was given up meanwhile would lose events, and the others count its topics.
+            effects.append(self.listen({**self._ports, **reply.ports}))
+        new = self.streams.replace(reply.publishers, now, restarted=restarted)
+        if reply.model == "decentralized":
+            effects += map(Connect, new)
+        return effects + self._present.replace(reply.publishers)
+
+    def change_publishers(self, update: PublishersUpdated, now: float) -> list[Effect]:
+        """The broker tells who came and who left since the last time."""
+        direct = self.model == "decentralized"
+        effects: list[Effect] = []
+        for departure in update.left:
+            info = self.streams.publisher(departure.session)
+            self.streams.leave(departure, now)
+            if departure.revoked and info is not None and direct:
+                effects.append(Disconnect(info))
+        for info in update.joined:
+            self.streams.join(info)
+        if self.topics.add_of(update.joined) or update.ports:
+            if direct:
+                effects.append(self.subscribe())
+            else:
+                effects.append(self.listen({**self._ports, **update.ports}))
+        if direct:
+            effects += map(Connect, update.joined)
+        left = [each.session for each in update.left]
+        return effects + self._present.change(update.joined, left)
+
+    def subscribe(self) -> Subscribe:
+        """We want our topics of the publishers."""
+        return Subscribe(tuple(self.topics))
+
+    def listen(self, ports: dict[str, int]) -> Listen:
+        """The broker forwards our topics from these ports, and no others."""
+        self._ports = dict(ports)
+        return Listen(dict(ports), len(self.topics))
+
+    # Inside
+
+    def _effects(self, items: list[Event], gaps: Iterable[Gap]) -> list[Effect]:
+        """What is lost, what is to be delivered, and what is to be asked."""
+        effects: list[Effect] = []
+        for gap in gaps:
+            self.lost[gap.topic] = self.lost.get(gap.topic, 0) + gap.count
+            effects.append(Lost(gap))
+        if items:
+            effects.append(Deliver(items))
+        recovery = self._recovery
+        if recovery is not None and recovery.effects:
+            effects += recovery.effects
+            recovery.effects = []
+        return effects

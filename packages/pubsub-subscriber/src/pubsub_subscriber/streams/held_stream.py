@@ -1,0 +1,122 @@
+"""One stream with a gap: the events that wait behind it, and since when each is missing.
+
+All times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import MutableSequence
+from typing import Any, Final
+
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.recovery_messages import RecoveryRequest
+from pubsub_common.protocol.sequence import StreamTracker
+
+RETRY_S: Final = 0.5
+# What becomes missing within this time after something else counts as missing since then.
+_SAME_TIME_S: Final = 0.1
+# Time is up, but there are frames that were not looked at, with the answer perhaps among
+# them: that long they are looked at, and no longer.
+_LAST_LOOK_S: Final = 0.25
+
+
+@dataclasses.dataclass(slots=True)
+class HeldStream:
+    """A stream with a gap: all below ``target`` has been published."""
+
+    tracker: StreamTracker
+    target: int
+    max_held: int
+    joining: bool = False
+    held: dict[int, Event] = dataclasses.field(default_factory=dict)
+    request: RecoveryRequest | None = None
+    retry_at: float = 0.0
+    pause_s: float = RETRY_S
+    scheduled_at: float | None = None  # when it is looked at next
+    # What is none of ours: each the first number, and the one behind the last.
+    passed: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    # What is missing below a number is so since a time, of several the first.
+    _missing: deque[tuple[int, float]] = dataclasses.field(default_factory=deque)
+    _progress_at: float = float("-inf")
+    _overdue_at: float | None = None
+
+    def skip(self, end: int) -> None:
+        """From the target on to number ``end``. The target stays while this goes on."""
+        if self.passed and self.passed[-1][0] == self.target:
+            end = max(end, self.passed.pop()[1])
+        self.passed.append((self.target, end))
+
+    def gap_end(self) -> int:
+        """The number behind the gap that comes next."""
+        expected = self.tracker.expected
+        for number in [number for number in self.held if number < expected]:
+            del self.held[number]  # what was late has overtaken it
+        ends = [self.target, *self.held, *(first for first, _ in self.passed)]
+        return min(ends)
+
+    def extend(self, target: int, now: float) -> None:
+        """All below ``target`` has been published; what of it is new is missing from now
+        on."""
+        if target <= self.target:
+            return
+        self.target = target
+        if self._missing and now - self._missing[-1][1] < _SAME_TIME_S:
+            self._missing[-1] = (target, self._missing[-1][1])
+        else:
+            self._missing.append((target, now))
+
+    def hold(self, event: Event, now: float) -> None:
+        """Keep an event until those before it have come, if there is room."""
+        number = event.sequence
+        if number in self.held:
+            self.tracker.duplicated += 1
+        elif len(self.held) < self.max_held or number == self.tracker.expected:
+            self.held[number] = event
+            self.extend(number, now)
+            self.target = max(self.target, number + 1)
+        else:  # it will be asked for like what never arrived
+            self.extend(number + 1, now)
+
+    def release(self, items: MutableSequence[Any]) -> None:
+        """Deliver what is held and follows, behind what is skipped."""
+        tracker = self.tracker
+        while True:
+            while (event := self.held.pop(tracker.expected, None)) is not None:
+                tracker.expected += 1
+                items.append(event)
+            if not self.passed or self.passed[0][0] > tracker.expected:
+                return
+            tracker.begin(self.passed.pop(0)[1])
+
+    # Time
+
+    def made_progress(self, now: float) -> None:
+        """An answer has brought something: the next one has as much time."""
+        self._progress_at = now
+        self._overdue_at = None
+        self.pause_s = RETRY_S
+
+    def give_up_at(self, timeout_s: float) -> float:
+        """When something has been missing for ``timeout_s`` seconds."""
+        if self._overdue_at is not None:
+            return self._overdue_at + _LAST_LOOK_S
+        while self._missing and self._missing[0][0] <= self.tracker.expected:
+            self._missing.popleft()
+        since = self._missing[0][1] if self._missing else self._progress_at
+        return max(since, self._progress_at) + timeout_s
+
+    def overdue(self, now: float, timeout_s: float, *, idle: bool) -> int | None:
+        """The number below which what is missing will not come; None: it still may.
+        ``idle``: all frames that arrived were looked at."""
+        if now < self.give_up_at(timeout_s):
+            return None
+        if not idle and self._overdue_at is None:
+            self._overdue_at = now
+            return None
+        self._overdue_at = None
+        end = self.tracker.expected
+        while self._missing and self._missing[0][1] + timeout_s <= now:
+            end = self._missing.popleft()[0]
+        return max(end, self.tracker.expected + 1)

@@ -1,0 +1,99 @@
+"""The trackers of all streams: those whose events are delivered, skipped, or over.
+
+``active`` is read by the receiving thread without a lock, for each frame: a key is only ever
+looked up in it. All else is done under the caller's lock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from pubsub_common.protocol.sequence import Counts, StreamTracker
+
+# A publisher that was given up may come back under the same session, and what it has
+# published meanwhile is missing. So many streams are remembered for that.
+_MAX_CLOSED: Final = 4096
+
+Key = tuple[int, str]
+
+
+class Trackers:
+    """A tracker for each stream, by session and topic."""
+
+    def __init__(self) -> None:
+        self.active: dict[Key, StreamTracker] = {}
+        self._skipped: dict[Key, StreamTracker] = {}
+        self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
+        self._closed_counts = Counts()
+        # Of which publishers there are streams that are not over, by topic.
+        self._sessions: dict[str, set[int]] = {}
+
+    def of(self, session: int, topic: str) -> StreamTracker:
+        """The tracker of a stream; a new one if need be."""
+        key = session, topic
+        tracker = self.active.get(key) or self._skipped.get(key)
+        if tracker is None:
+            tracker = self.active[key] = self._open(key)
+        return tracker
+
+    def skipped(self, session: int, topic: str) -> StreamTracker:
+        """The tracker of a stream that is skipped from here on, if it was not before."""
+        key = session, topic
+        tracker = self._skipped.get(key)
+        if tracker is None:
+            tracker = self.active.pop(key, None)
+            if tracker is None:
+                tracker = self._open(key)
+            self._skipped[key] = tracker
+            tracker.skipped = True
+        return tracker
+
+    def sort(self, topic: str, is_skipped: Callable[[Key], bool]) -> None:
+        """Have the streams of a topic where they belong."""
+        for session in tuple(self._sessions.get(topic, ())):
+            key = session, topic
+            if key in self.active:
+                if is_skipped(key):
+                    self.skipped(session, topic)
+            elif not is_skipped(key):
+                tracker = self.active[key] = self._skipped.pop(key)
+                tracker.skipped = False
+
+    def reached(self, key: Key, end: int) -> bool:
+        """Whether all events of a stream below number ``end`` have arrived, or are none
+        of ours."""
+        if key in self._skipped:
+            return True
+        tracker = self.active.get(key)
+        return tracker is not None and tracker.expected >= end
+
+    def close(self, key: Key) -> None:
+        """A stream is over."""
+        tracker = self.active.pop(key, None) or self._skipped.pop(key, None)
+        if tracker is None:
+            return
+        session, topic = key
+        sessions = self._sessions[topic]
+        sessions.discard(session)
+        if not sessions:
+            del self._sessions[topic]
+        tracker.skipped = False
+        self._closed[key] = tracker
+        if len(self._closed) > _MAX_CLOSED:
+            self._closed_counts.add(self._closed.popitem(last=False)[1])
+
+    def counts(self) -> Counts:
+        """What became of all events so far."""
+        total = dataclasses.replace(self._closed_counts)
+        for trackers in (self.active, self._skipped, self._closed):
+            for tracker in trackers.values():
+                total.add(tracker)
+        return total
+
+    def _open(self, key: Key) -> StreamTracker:
+        session, topic = key
+        self._sessions.setdefault(topic, set()).add(session)
+        return self._closed.pop(key, None) or StreamTracker(session, topic)
