@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.wildcards import (
     FilterTree,
+    asterisk_warning,
     covers,
     is_filter,
     matches,
@@ -116,8 +119,37 @@ def test_a_publisher_has_no_wildcards(topic: str) -> None:
 
 
 def test_ordinary_topics_are_both() -> None:
-    assert validate_publisher_topics(["A", "C#", "A"]) == ("A", "C#")
-    assert validate_subscriptions(["A", "C#", "a/+/#"]) == ("A", "C#", "a/+/#")
+    assert validate_publisher_topics(["A", "b/*", "A"]) == ("A", "b/*")
+    assert validate_subscriptions(["A", "b/*", "a/+/#"]) == ("A", "b/*", "a/+/#")
+
+
+@pytest.mark.parametrize(
+    "topic", ["sensors/temp#", "a/b+", "C#", "a/+b/c", "##", "+/x#"]
+)
+@pytest.mark.parametrize(
+    "validate", [validate_subscriptions, validate_publisher_topics]
+)
+def test_a_wildcard_is_a_whole_level(
+    validate: Callable[[list[str]], tuple[str, ...]], topic: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        validate(["A", topic])
+    said = str(error.value)
+    assert "\n" not in said
+    if validate is validate_subscriptions or topic != "+/x#":  # which is a filter
+        assert said == (
+            f"{topic!r}: + and # stand only for whole levels, as in "
+            "'sensors/+/temp' and 'sensors/#'"
+        )
+
+
+def test_an_asterisk_is_warned_about() -> None:
+    assert asterisk_warning(["a", "b/+", "#"]) is None
+    one, more = asterisk_warning(["a", "b/*"]), asterisk_warning(["b*", "c", "*"])
+    assert one is not None
+    assert one.startswith("subscription 'b/*': * is no wildcard")
+    assert more is not None
+    assert more.startswith("subscription 'b*' and 1 more: ")
 
 
 @given(st.lists(TOPICS.filter(bool)), st.lists(SUBSCRIPTIONS))

@@ -5,8 +5,8 @@ level, and ``#``, as the last one, for any number of levels, none included. A to
 begins with ``$`` is not matched by a subscription that begins with ``+`` or ``#``. A
 subscription with such a level is a *filter*.
 
-``+`` and ``#`` beside other characters of a level are ordinary ones here (``C#`` is a
-topic), where MQTT forbids them.
+``+`` and ``#`` beside other characters of a level (``temp#``) are refused, in topics too:
+their author expects a wildcard, and would get silence.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def validate_subscriptions(subscriptions: Iterable[str]) -> tuple[str, ...]:
     """
     valid = validate_topics(subscriptions)
     for each in valid:
+        _refuse_within_level(each)
         if _REST in each.split("/")[:-1]:
             raise ConfigError(
                 f"{each!r}: # stands for all further levels, so at the end"
@@ -60,7 +61,32 @@ def validate_publisher_topics(topics: Iterable[str]) -> tuple[str, ...]:
                 f"{each!r}: + and # as levels are for subscriptions; events have a "
                 "topic of their own"
             )
+        _refuse_within_level(each)
     return valid
+
+
+def asterisk_warning(subscriptions: Iterable[str]) -> str | None:
+    """What to tell a user whose topics or filters have a ``*``, which is no wildcard here;
+    None: there is none."""
+    found = [each for each in subscriptions if "*" in each]
+    if not found:
+        return None
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return (
+        f"subscription {found[0]!r}{more}: * is no wildcard but an ordinary character "
+        "here; + stands for one level between slashes, # for all further levels"
+    )
+
+
+def _refuse_within_level(subscription: str) -> None:
+    if _ONE not in subscription and _REST not in subscription:
+        return
+    for level in subscription.split("/"):
+        if len(level) > 1 and (_ONE in level or _REST in level):
+            raise ConfigError(
+                f"{subscription!r}: + and # stand only for whole levels, as in "
+                "'sensors/+/temp' and 'sensors/#'"
+            )
 
 
 def matches(subscription: str, topic: str) -> bool:
