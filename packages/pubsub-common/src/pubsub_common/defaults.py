@@ -19,6 +19,9 @@ PAYLOAD_BYTES: Final = 64
 # the lock of the condition that they would have to notify; so waiting threads look again.
 WAIT_SLICE_S: Final = 0.2
 CONNECT_TIMEOUT_S: Final = 30.0
+# How long a role that joins waits for those that are there already, so that its first events
+# reach them, or theirs reach it.
+ATTACH_TIMEOUT_S: Final = 1.0
 LINGER_S: Final = 5.0
 LEASE_S: Final = 6.0
 HEARTBEATS_PER_LEASE: Final = 3

@@ -1,6 +1,6 @@
 """The subscriber: receives events of its topics and records their latency.
 
-Shell, except `core`.
+Shell, except `config` and `core`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -108,6 +108,11 @@ class Performer:
             arrived = self._perform(self.core.tick(now, idle=idle), items)
         return arrived or len(items) > before or bool(self._news)
 
+    @property
+    def has_reports(self) -> bool:
+        """Whether `report` has something to tell."""
+        return bool(self._news)
+
     def report(self) -> None:
         """Tell the user what was lost, and the log what else was found, since the last
         call. Calls the user's function, which may raise."""

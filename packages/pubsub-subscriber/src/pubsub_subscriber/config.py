@@ -1,0 +1,101 @@
+"""The options of a subscriber, and their checks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal
+
+from pubsub_common import defaults, validation
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
+from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.protocol.sequence import Gap
+from pubsub_common.protocol.wildcards import validate_subscriptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Start = Literal["now", "history"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SubscriberConfig:
+    """Options as `Subscriber` documents them."""
+
+    filename: str | None = None
+    broker_address: str = defaults.LOOPBACK
+    topics: Iterable[str] = ()
+    indefinite: bool = False
+    max_event_count: int | None = None
+    centralized: bool | None = None
+    _: dataclasses.KW_ONLY
+    broker_port: int | None = None
+    address: str | None = None
+    clock: str = "realtime"
+    connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S
+    attach_timeout_s: float = defaults.ATTACH_TIMEOUT_S
+    queue_limit: int = defaults.QUEUE_LIMIT
+    on_event: Callable[[Event], None] | None = None
+    on_gap: Callable[[Gap], None] | None = None
+    recover: bool = False
+    start: Start = "now"
+    recover_timeout_s: float = defaults.RECOVER_TIMEOUT_S
+    on_publisher: Callable[[PublisherInfo, bool], None] | None = None
+    keys: str | Path | None = None
+
+    def validate(self) -> None:
+        """Raises:
+        ConfigError: an option cannot work.
+        """
+        validation.path("filename", self.filename)
+        validation.text("broker_address", self.broker_address)
+        if self.broker_port is not None:
+            validation.port("broker_port", self.broker_port)
+        broker_endpoint(self.broker_address, self.broker_port)
+        validate_subscriptions(validation.names("topics", self.topics))
+        validation.flag("indefinite", self.indefinite)
+        if self.max_event_count is not None:
+            validation.at_least("max_event_count", self.max_event_count)
+        if self.centralized is not None:
+            validation.flag("centralized", self.centralized)
+        if self.filename is not None and self.indefinite:
+            raise ConfigError(
+                "a file is written when all events have arrived, which never happens "
+                "to an indefinite subscriber: give it a max_event_count or no file"
+            )
+        validation.text("address", self.address, optional=True)
+        if self.address:
+            validate_host(self.address)
+        validation.choice("clock", self.clock, defaults.CLOCKS)
+        validation.queue_limit(self.queue_limit)
+        self._validate_times()
+        validation.flag("recover", self.recover)
+        validation.choice("start", self.start, ("now", "history"))
+        validation.callback("on_event", self.on_event)
+        validation.callback("on_gap", self.on_gap)
+        validation.callback("on_publisher", self.on_publisher)
+        validation.path("keys", self.keys)
+
+    @property
+    def recovers(self) -> bool:
+        """Whether missing events are asked for."""
+        return self.recover or self.start == "history"
+
+    @property
+    def event_limit(self) -> int | None:
+        """After how many events iteration ends; None: after none."""
+        return None if self.indefinite else self.max_event_count
+
+    @property
+    def notify_limit(self) -> int | None:
+        """After how many events `notify` ends; None: after none."""
+        if self.indefinite or self.max_event_count is not None:
+            return self.event_limit
+        return defaults.MAX_EVENT_COUNT
+
+    def _validate_times(self) -> None:
+        validation.seconds("connect_timeout_s", self.connect_timeout_s, infinite=True)
+        validation.seconds("attach_timeout_s", self.attach_timeout_s)
+        validation.seconds("recover_timeout_s", self.recover_timeout_s, zero=False)
