@@ -42,8 +42,8 @@ def test_the_seeds_spelling_is_understood() -> None:
 def test_a_client_is_told_all_options_that_clients_have_alike(role: str) -> None:
     options = usage_text.option_lines(option_texts.CLIENT_OPTIONS)
     given = [word for option in options for word in (option.long, "7")]
-    _, (words,) = plan(role, "1", *given)
-    assert words == given
+    _, (words,) = plan(role, "1", *given, "-i")
+    assert words == [*given, "--indefinite"]
 
 
 @pytest.mark.parametrize("spelling", ["-sub", "--subscriber"])
@@ -65,9 +65,34 @@ def test_ports_of_several_publishers_are_numbered() -> None:
 
 def test_what_was_not_given_is_left_to_the_role() -> None:
     assert plan("-pub", "2", "-t", "A") == ("publisher", [["--topic", "A"]] * 2)
-    assert plan("-sub", "1", "-t", "A") == ("subscriber", [["--topic", "A"]])
+    assert plan("-sub", "1", "-t", "A", "-i") == (
+        "subscriber",
+        [["--topic", "A", "--indefinite"]],
+    )
     # A default that was given is given.
-    assert plan("-sub", "1", "--clock", "realtime")[1] == [["--clock", "realtime"]]
+    assert plan("-pub", "1", "--clock", "realtime")[1] == [["--clock", "realtime"]]
+
+
+@pytest.mark.parametrize("words", [[], ["-f", "latency.csv"], ["-c"]])
+def test_a_subscriber_has_the_seeds_limit(words: list[str]) -> None:
+    _, commands = plan("-sub", "2", "-t", "A", *words)
+    for told in commands:
+        assert told[told.index("--max-event-count") + 1] == "15"
+
+
+@pytest.mark.parametrize(
+    "word", ["count = 3", "max-event-count = 3", "indefinite = true"]
+)
+@pytest.mark.parametrize("table", ["subscriber", "common"])
+def test_a_subscriber_has_the_limit_of_its_own_settings(
+    tmp_path: Path, word: str, table: str
+) -> None:
+    if (table, word) == ("common", "count = 3"):  # is not of all roles
+        return
+    path = tmp_path / "settings.toml"
+    path.write_text(f"[{table}]\n{word}\n")
+    _, (words,) = plan("-sub", "1", "-t", "A", "--config", str(path))
+    assert "--max-event-count" not in words
 
 
 SETTINGS = """
@@ -127,8 +152,8 @@ def test_the_environment_names_the_broker_to_the_role(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PUBSUB_BROKER", "10.0.0.9:7777")
-    _, (words,) = plan("-sub", "1", "-t", "A")
-    assert words == ["--topic", "A"]
+    _, (words,) = plan("-sub", "1", "-t", "A", "-i")
+    assert words == ["--topic", "A", "--indefinite"]
     parsed = console_script.parse(subscriber_cli.USAGE, words, "pubsub-subscriber", "0")
     assert (parsed["--broker-address"], parsed["--broker-port"]) == ("10.0.0.9", "7777")
     _, (words,) = plan("-sub", "1", "-t", "A", "-b", "10.0.0.8")
@@ -138,7 +163,7 @@ def test_the_environment_names_the_broker_to_the_role(
 
 def test_a_broker_is_named_with_its_port(tmp_path: Path) -> None:
     def place(*more: str) -> list[str]:
-        _, (words,) = plan("-sub", "1", "-t", "A", *more)
+        _, (words,) = plan("-pub", "1", "-t", "A", *more)
         return words[2:6]
 
     there = ["--broker-address", "there", "--broker-port", "6001"]

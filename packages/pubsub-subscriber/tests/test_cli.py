@@ -85,8 +85,9 @@ def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
     arguments = built(*MINIMUM)
 
     by_default = Subscriber(topics=arguments["topics"])
-    for name in ("filename", "indefinite", "max_event_count", "centralized"):
+    for name in ("filename", "max_event_count", "centralized"):
         assert arguments[name] == getattr(by_default, name)
+    assert arguments["indefinite"]  # it prints, and that has no limit
     for name in ("broker_port", "clock", "connect_timeout_s", "queue_limit"):
         assert arguments[name] == getattr(by_default, f"_{name}")
 
@@ -120,7 +121,10 @@ def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
         ("--format x", "indefinite", True),
         ("--raw -m 15", "indefinite", False),
         ("--raw --count 7", "max_event_count", 7),
-        ("--timeout 1", "indefinite", False),
+        ("--timeout 1", "indefinite", True),
+        ("--timeout 1 --count 7", "indefinite", False),
+        ("-f latencies.csv", "indefinite", False),
+        ("-f latencies.csv", "max_event_count", 15),
     ],
 )
 def test_an_option_becomes_an_argument(
@@ -317,7 +321,9 @@ def test_events_are_printed_and_summed_up(
         ("A", publisher.address, "é"),
         ("A", publisher.address, "\\xff\0"),
     ]
-    assert outcome.complaint.startswith("3 events received, 0 lost; latency min ")
+    ended, summary = outcome.err.splitlines()
+    assert ended == "pubsub-subscriber: ended after 3 events (--max-event-count)"
+    assert "3 events received, 0 lost; latency min " in summary
     assert len(broker.of(Disconnect)) == 1
 
 
@@ -360,7 +366,9 @@ def test_a_silence_ends_it_with_exit_code_0_after_an_event(
     assert outcome.code == 0
     assert outcome.out.count("\n") == 1
     assert '"payload":"hello"' in outcome.out
-    assert outcome.complaint.startswith("1 events received")
+    ended, summary = outcome.err.splitlines()
+    assert ended == "pubsub-subscriber: ended, as no event came for 1 s (--timeout)"
+    assert summary.startswith("pubsub-subscriber: 1 events received")
 
 
 def test_a_silence_ends_it_with_exit_code_1_without_any_event(

@@ -68,9 +68,54 @@ def test_a_whole_run_ends_by_itself_and_leaves_a_file(
     assert subscriber.wait() == 0
     assert (publisher.out, publisher.err) == ("", "")
     assert subscriber.out == ""
-    assert subscriber.complaint.startswith("30 events received, 0 lost; latency min ")
+    ended, summary = subscriber.err.splitlines()
+    assert ended == "pubsub-subscriber: ended after 30 events (--max-event-count)"
+    assert "30 events received, 0 lost; latency min " in summary
     assert [row[:2] for row in rows(file)] == [[f"127.0.0.1:{bind_port}", "A"]] * 30
     assert all(float(row[2]) > 0 for row in rows(file))
+
+
+def test_without_a_limit_only_a_file_has_the_seeds(
+    run: Run, model: Model, tmp_path: Path
+) -> None:
+    _, port = start_broker(run, *flag(model))
+    printing = [
+        run("pubsub-subscriber", *client(port), *flag(model), *form)
+        for form in ([], ["--raw"], ["--json", "--quiet"])
+    ]
+    file = tmp_path / "latency.csv"
+    writing = run("pubsub-subscriber", *client(port), *flag(model), "-f", file)
+    publisher = run(
+        "pubsub-publisher",
+        *client(port),
+        *("--wait-for", "4", "-m", "40", "-s", "0", "-bp", free_port()),
+    )
+
+    assert publisher.wait() == 0
+    assert writing.wait() == 0
+    said, _ = writing.err.splitlines()
+    assert said == (
+        "pubsub-subscriber: ended after 15 events (--count, by default with -f)"
+    )
+    assert len(rows(file)) == 15
+    wait_for(lambda: all(program.out.count("\n") == 40 for program in printing))
+    for program in printing:
+        program.send(signal.SIGTERM)
+        assert program.wait() == 0
+        assert "ended" not in program.err
+
+
+def test_a_publisher_whose_limit_is_the_default_says_so(run: Run) -> None:
+    _, port = start_broker(run)
+    words = (*client(port), "-s", "0", "-bp", free_port())
+
+    by_default = run("pubsub-publisher", *words)
+    assert by_default.wait() == 0
+    assert by_default.complaint == (
+        "ended after 15 events (--max-event-count, by default; -i goes on until stopped)"
+    )
+    asked = run("pubsub-publisher", *words, "-m", "15")
+    assert (asked.wait(), asked.err) == (0, "")
 
 
 def test_with_a_log_in_json_all_that_is_said_is_json(run: Run, model: Model) -> None:
@@ -138,8 +183,9 @@ def test_clients_that_were_first_say_so_once_and_find_the_broker(
     assert publisher.wait() == 0
     assert subscriber.wait() == 0
     assert publisher.complaint == waiting
-    assert len(subscriber.err.splitlines()) == 2
-    assert "3 events received, 0 lost" in subscriber.err
+    _, ended, summary = subscriber.err.splitlines()
+    assert ended == "pubsub-subscriber: ended after 3 events (--max-event-count)"
+    assert "3 events received, 0 lost" in summary
     assert subscriber.out.count("\n") == 3
 
 

@@ -117,6 +117,8 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
     told = given(options)
     if count > 1 and by_pipe(options):
         told.pop("--keys", None)
+    if role == "subscriber":
+        told |= seeds_limit(options, told)
     commands = [words_for(role, told, i, count) for i in range(count)]
     if role == "broker" and "--bind" not in told:
         # As in the seed: others find it at the address of the Mininet host that it is on.
@@ -129,11 +131,7 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
 def given(options: console_script.Options) -> dict[str, Any]:
     """The options that were given to the driver itself: in words, or in its own table
     of a file of settings. Those of the other tables the role finds in the same file."""
-    path = options["--config"] or os.environ.get(CONFIG_VARIABLE)
-    found = {}
-    if path:
-        lines = usage_text.option_lines(USAGE)
-        found = config_file.load(path, PROGRAM, lines, None)
+    found = in_file(options, PROGRAM, USAGE, None)
     words = {
         name: value
         for name, value in options.items()
@@ -143,6 +141,34 @@ def given(options: console_script.Options) -> dict[str, Any]:
         found.pop("--broker-address", None)
     split_broker_address(found)
     return {**found, **words}
+
+
+def in_file(
+    options: console_script.Options, program: str, usage: str, shared: str | None
+) -> dict[str, Any]:
+    """What the file of settings, if there is one, says to ``program``.
+
+    Raises:
+        ConfigError: it cannot be read, or says what makes no sense.
+    """
+    path = options["--config"] or os.environ.get(CONFIG_VARIABLE)
+    if not path:
+        return {}
+    of_all = None if shared is None else usage_text.option_lines(shared)
+    return config_file.load(path, program, usage_text.option_lines(usage), of_all)
+
+
+def seeds_limit(
+    options: console_script.Options, told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The limit of a subscriber that has none: here it is the seed's, whatever it does
+    with its events."""
+    usage = role_cli("subscriber").USAGE
+    known = in_file(options, "pubsub-subscriber", usage, option_texts.SHARED_OPTIONS)
+    for name in ("--indefinite", "--max-event-count", "--count"):
+        if told.get(name) or known.get(name):
+            return {}
+    return {"--max-event-count": str(defaults.MAX_EVENT_COUNT)}
 
 
 def by_pipe(options: console_script.Options) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import select
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts
@@ -125,11 +125,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = PublisherFiles(options["--details"], options["--report"])
         publisher = build(options, on_sent=files.listener())
         try:
-            run(publisher, wait_for=wait_for, hold=options["--hold"], publish=publish)
+            count = run(
+                publisher, wait_for=wait_for, hold=options["--hold"], publish=publish
+            )
+            if count == publisher.max_event_count and not _limit_asked(options):
+                console_script.print_message(
+                    PROGRAM,
+                    f"ended after {count} events "
+                    "(--max-event-count, by default; -i goes on until stopped)",
+                )
         finally:
             files.write(publisher)
 
     return console_script.run(PROGRAM, work)
+
+
+def _limit_asked(options: console_script.Options) -> bool:
+    names = ("--count", "--max-event-count", "--indefinite")
+    return any(console_script.source_of(options, name) for name in names)
 
 
 def run(
@@ -138,9 +151,9 @@ def run(
     wait_for: int = 0,
     hold: bool = False,
     publish: Callable[[Publisher], object] | None = None,
-) -> None:
+) -> int:
     """Publish what the publisher is made for, or what ``publish`` publishes with it, from
-    its registration to its leave.
+    its registration to its leave. Returns how many generated events were published.
 
     A signal ends every part of it in an orderly way.
     """
@@ -153,23 +166,29 @@ def run(
         if publish is not None:
             publish(publisher)
         else:
-            publisher.publish(start_ns=_held_start_ns(publisher) if hold else None)
+            return publisher.publish(
+                start_ns=_held_start_ns(publisher) if hold else None
+            )
+    return 0
 
 
 def _held_start_ns(publisher: Publisher) -> int | None:
     """Say that we are ready; the start time that standard input then names.
 
     Raises:
-        ConfigError: the line is not a number.
+        ConfigError: the line is not a number, or standard input is closed.
     """
     from pubsub_common.errors import ConfigError
 
+    stdin: TextIO | None = sys.stdin
+    if stdin is None:
+        raise ConfigError("--hold: standard input is closed")
     print("ready", flush=True)
     # In turns: a signal does not end a read.
-    while not select.select([sys.stdin], [], [], 0.2)[0]:
+    while not select.select([stdin], [], [], 0.2)[0]:
         if publisher.stopped:
             return None
-    line = sys.stdin.readline().strip()
+    line = stdin.readline().strip()
     if not line:
         return None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts
@@ -17,22 +17,26 @@ if TYPE_CHECKING:
 
 PROGRAM = "pubsub-subscriber"
 
+_FILE_EVENTS: Final = defaults.MAX_EVENT_COUNT
+
 USAGE = f"""Subscribe to one or more topics.
 
 Usage:
   {PROGRAM} [-t TOPIC]... [options]
 
 Each event is printed on a line: topic, publisher, latency, payload. Other forms are
-asked for with --format, --json or --raw; then it goes on until stopped, unless there is
-a limit: -m, --count or --timeout. With -f nothing is printed, and the latencies are
-written to a file when all events have arrived. A summary of the latencies and of lost
-events goes to standard error at the end.
+asked for with --format, --json or --raw. It goes on until stopped, unless there is a
+limit: -m, --count or --timeout. With -f nothing is printed, and the latencies are
+written to a file when all events have arrived. What ended it, and a summary of the
+latencies and of lost events, goes to standard error at the end.
 
 Options:
 {option_texts.TOPIC_OPTION}
 {option_texts.CLIENT_OPTIONS}
-{option_texts.CENTRALIZED_OPTION}
-{option_texts.RUN_OPTIONS}
+  -c, --centralized               events go through the broker; without it they go
+                                  as the broker says
+  -i, --indefinite                go on until stopped (as it does without a limit)
+  -m N, --max-event-count N       stop after N events; without it, after {_FILE_EVENTS} with -f
   --count N                       the same as -m
   --timeout SECONDS               stop when none has come for SECONDS; exit with 1 if
                                   none has come at all
@@ -46,7 +50,7 @@ Options:
   -0, --null                      end each in a zero byte instead of a new line
   --flush                         let each event go at once, also when more are waiting
                                   and nobody looks on (a pipe or file)
-  -q, --quiet                     no summary
+  -q, --quiet                     do not say what ended it, and no summary
   -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
 {option_texts.QUEUE_OPTION}
   --recover                       ask publishers that keep a history for events that
@@ -77,7 +81,7 @@ def build(
         **console_script.client_arguments(options),
         filename=filename or options["--filename"],
         indefinite=limit is None,
-        max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit,
+        max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit.events,
         centralized=options["--centralized"],
         queue_limit=console_script.whole_number(options, "--queue-limit"),
         on_event=on_event,
@@ -99,24 +103,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         files = SubscriberFiles(options["--details"], options["--report"])
         listen = files.listener(None)
-        print_events = output_options.event_printer(options, listen)
+        say = _say_nothing if options["--quiet"] else _say
+        print_events = output_options.event_printer(options, listen, say)
+        limit = output_options.event_limit(options)
         subscriber = build(options, on_event=listen)
         try:
-            run(subscriber, print_events=print_events, quiet=options["--quiet"])
+            run(subscriber, print_events=print_events, limit=limit, say=say)
         finally:
             files.write(subscriber)
 
     return console_script.run(PROGRAM, work)
 
 
+def _say(text: str) -> None:
+    console_script.print_message(PROGRAM, text)
+
+
+def _say_nothing(text: str) -> None:
+    pass
+
+
 def run(
     subscriber: Subscriber,
     *,
     print_events: Callable[[Subscriber], object] | None = None,
-    quiet: bool = False,
+    limit: output_options.EventLimit | None = None,
+    say: Callable[[str], None] = _say,
 ) -> None:
-    """Receive what the subscriber is made for, as `print_events` does or by `notify`, and sum
-    up at the end unless ``quiet``."""
+    """Receive what the subscriber is made for, as `print_events` does or by `notify`. ``say``
+    tells the user at the end what ended it, and sums up."""
     from pubsub_common.errors import NotReady
 
     with (
@@ -133,8 +148,9 @@ def run(
             else:
                 subscriber.notify()
         finally:
-            if not quiet:
-                console_script.print_message(PROGRAM, summary(subscriber))
+            if limit is not None and (ended := limit.ended(subscriber.event_count)):
+                say(ended)
+            say(summary(subscriber))
 
 
 def summary(subscriber: Subscriber) -> str:
