@@ -19,7 +19,7 @@ from support.broker_process import BrokerProcess
 from support.keeping_context import KeepingContext
 from support.perf_browser import Browser, find_browser
 
-from pubsub_common.net.sockets import terminate_context
+from pubsub_common.net.contexts import terminate_context
 from pubsub_perf.experiment import one_sweep
 from pubsub_perf.hosts import namespaces
 

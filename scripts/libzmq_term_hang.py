@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that libzmq may never end a context, which `pubsub_common.net.sockets.terminate_context`
+"""Shows that libzmq may never end a context, which `pubsub_common.net.contexts.terminate_context`
 allows for.
 
 An XPUB socket has messages waiting for a peer that does not read. The peer's process ends,

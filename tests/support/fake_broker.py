@@ -10,7 +10,8 @@ from typing import Self, TypeVar
 import zmq
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.net.sockets import Waker, terminate_context
+from pubsub_common.net.contexts import terminate_context
+from pubsub_common.net.waker import Waker
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,

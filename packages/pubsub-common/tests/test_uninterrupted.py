@@ -15,7 +15,7 @@ from support.threads import ended, in_thread
 from pubsub_common import uninterrupted
 from pubsub_common.errors import NotReady
 from pubsub_common.testing import WAIT_S, wait_for
-from pubsub_common.uninterrupted import run_uninterrupted, start_detached
+from pubsub_common.uninterrupted import run_uninterrupted
 
 
 class Interrupted(Exception):
@@ -150,15 +150,3 @@ def test_raised_at_any_line_the_work_is_done_whole_or_not_at_all() -> None:
         # A thread that was started before has its turn, then this one.
         wait_for(lambda: done in ([], ["begun", "ended"]))
         assert run_uninterrupted(lambda: 1) == 1
-
-
-def test_a_detached_thread_has_its_name_and_is_a_daemon() -> None:
-    found: list[tuple[str, bool]] = []
-
-    def look() -> None:
-        thread = threading.current_thread()
-        found.append((thread.name, thread.daemon))
-
-    assert start_detached(look, "pubsub-look")
-    wait_for(lambda: bool(found))
-    assert found == [("pubsub-look", True)]

@@ -11,7 +11,7 @@ import zmq
 from support.fake_broker import FakeBroker
 from support.raw_sockets import RawSubscriber
 
-from pubsub_common.net.sockets import terminate_context
+from pubsub_common.net.contexts import terminate_context
 from pubsub_publisher import Publisher
 
 

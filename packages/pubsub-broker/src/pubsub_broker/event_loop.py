@@ -33,7 +33,8 @@ from pubsub_broker.transport.control_socket import ControlSocket, ReceivedMessag
 from pubsub_broker.transport.request_reader import RequestReader
 from pubsub_common.errors import PubSubError
 from pubsub_common.logs.audit_log import AuditLog
-from pubsub_common.net.sockets import Waker, new_context, terminate_context
+from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.events import SESSION_BITS
 from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register, Request
 

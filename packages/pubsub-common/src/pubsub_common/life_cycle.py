@@ -27,7 +27,7 @@ from typing import Final, Literal
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.changed import Changed
-from pubsub_common.uninterrupted import start_detached
+from pubsub_common.net.detached import start_detached
 
 _log = logging.getLogger(__name__)
 

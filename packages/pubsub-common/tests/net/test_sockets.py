@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import threading
-from collections.abc import Iterator
-from typing import cast
 
 import pytest
 import zmq
 
-from pubsub_common.net import sockets
 from pubsub_common.net.sockets import (
     DataSocket,
-    Waker,
     bind_first_free,
     endpoint,
     has_input,
-    new_context,
     tcp_table,
-    terminate_context,
     wait_until_sent,
 )
 from pubsub_common.net.tcp_table import unsent_bytes
@@ -37,144 +30,9 @@ def readable(fd: int, timeout_ms: int = 0) -> bool:
     return bool(poller.poll(timeout_ms))
 
 
-@pytest.fixture
-def waker() -> Iterator[Waker]:
-    waker = Waker()
-    yield waker
-    waker.close()
-
-
-def test_a_wake_makes_the_descriptor_readable_until_cleared(waker: Waker) -> None:
-    assert not readable(waker.fd)
-    waker.wake()
-    assert readable(waker.fd)
-    waker.clear()
-    assert not readable(waker.fd)
-
-
-def test_many_wakes_do_not_block_and_are_cleared_at_once(waker: Waker) -> None:
-    for _ in range(100_000):
-        waker.wake()
-
-    waker.clear()
-
-    assert not readable(waker.fd)
-
-
-def test_clearing_without_a_wake_does_nothing(waker: Waker) -> None:
-    waker.clear()
-
-    assert not readable(waker.fd)
-
-
-def test_another_thread_can_wake(waker: Waker) -> None:
-    thread = threading.Thread(target=waker.wake)
-    thread.start()
-
-    assert readable(waker.fd, WAIT_MS)
-    thread.join()
-
-
-def test_a_signal_handler_may_wake_while_its_own_thread_is_waking(
-    waker: Waker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write = os.write
-    calls: list[int] = []
-
-    def interrupted(fd: int, data: bytes) -> int:
-        calls.append(fd)
-        if len(calls) == 1:
-            waker.wake()  # as a handler would, between two instructions
-        return write(fd, data)
-
-    monkeypatch.setattr(os, "write", interrupted)
-    waker.wake()
-
-    assert len(calls) == 2
-
-
-def test_a_wake_after_closing_does_nothing() -> None:
-    waker = Waker()
-    waker.close()
-
-    waker.wake()
-    waker.close()
-
-
-def test_closing_gives_the_descriptors_back() -> None:
-    waker = Waker()
-    fd = waker.fd
-    waker.close()
-
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(fd)
-
-
-def test_the_descriptor_stays_open_while_another_thread_is_waking(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    waker = Waker()
-    closer = threading.Thread(target=waker.close)
-    write = os.write
-
-    def slow_write(fd: int, data: bytes) -> int:
-        closer.start()
-        closer.join(0.05)  # it must wait for us; without a lock it would be done
-        os.fstat(fd)
-        return write(fd, data)
-
-    monkeypatch.setattr(os, "write", slow_write)
-    waker.wake()
-
-    closer.join()
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(waker.fd)
-
-
 def test_an_endpoint_is_written_as_zeromq_wants_it() -> None:
     assert endpoint("10.0.0.1", 5555) == "tcp://10.0.0.1:5555"
     assert endpoint("10.0.0.1", "*") == "tcp://10.0.0.1:*"
-
-
-def test_each_context_is_its_own() -> None:
-    first, second = new_context(), new_context()
-    first.term()
-
-    assert not second.closed
-    second.term()
-
-
-def test_ending_a_context_lets_out_what_its_sockets_have_to_send(
-    context: zmq.Context[zmq.Socket[bytes]],
-) -> None:
-    receiver = context.socket(zmq.PULL)
-    receiver.rcvtimeo = WAIT_MS
-    port = receiver.bind_to_random_port("tcp://127.0.0.1")
-    ours = new_context()
-    with ours.socket(zmq.PUSH) as sender:
-        sender.connect(f"tcp://127.0.0.1:{port}")
-        for _ in range(500):
-            sender.send(b"event")
-        sender.linger = WAIT_MS
-
-    assert terminate_context(ours, WAIT_MS / 1000)
-
-    assert ours.closed
-    assert [receiver.recv() for _ in range(500)] == [b"event"] * 500
-
-
-def test_a_context_that_never_ends_is_left_behind(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sockets, "_TERM_S", 0.0)
-    released = threading.Event()
-
-    class Stuck:
-        def term(self) -> None:
-            released.wait()
-
-    assert not terminate_context(cast("zmq.Context[zmq.Socket[bytes]]", Stuck()))
-    released.set()
 
 
 def test_the_first_port_is_taken_when_it_is_free(

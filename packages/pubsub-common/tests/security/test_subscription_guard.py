@@ -11,7 +11,7 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.net.sockets import new_context, terminate_context
+from pubsub_common.net.contexts import new_context, terminate_context
 from pubsub_common.protocol.events import ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import (
     RecoveryRequest,

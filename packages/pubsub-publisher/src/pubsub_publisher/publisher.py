@@ -27,13 +27,8 @@ from pubsub_common.client.session_updates import (
 from pubsub_common.errors import CannotListen, ConfigError, PubSubError
 from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.net import addresses
-from pubsub_common.net.sockets import (
-    bind_first_free,
-    endpoint,
-    new_context,
-    terminate_context,
-    wait_until_sent,
-)
+from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.net.sockets import bind_first_free, endpoint, wait_until_sent
 from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
 from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.pacing.precise_sleep import sleep_until

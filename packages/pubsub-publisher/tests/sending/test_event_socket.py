@@ -12,7 +12,7 @@ import zmq
 from support.raw_sockets import events_of
 from support.threads import WAIT_MS
 
-from pubsub_common.net.sockets import terminate_context
+from pubsub_common.net.contexts import terminate_context
 from pubsub_common.protocol.batches import is_batch
 from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, ready_topic
 from pubsub_publisher.sending.event_socket import EventSocket

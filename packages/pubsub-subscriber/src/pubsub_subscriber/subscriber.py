@@ -37,7 +37,9 @@ from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.measurement.latency_file import write_latencies
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.net import addresses
-from pubsub_common.net.sockets import Waker, endpoint, new_context, terminate_context
+from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.net.sockets import endpoint
+from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
 from pubsub_common.protocol.events import Event

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 import zmq
 
-from pubsub_common.net.sockets import new_context
+from pubsub_common.net.contexts import new_context
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.keys import new_key_pair
 from pubsub_subscriber.connections.direct import (

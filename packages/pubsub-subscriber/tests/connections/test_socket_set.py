@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from pubsub_common.net.sockets import new_context
+from pubsub_common.net.contexts import new_context
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
 

@@ -9,7 +9,7 @@ import pytest
 from support.core_steps import new_performer
 from support.fake_sub_socket import FakeSubSocket
 
-from pubsub_common.net.sockets import Waker
+from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import Event, encode_event, topic_prefix
 from pubsub_common.protocol.messages import Departure, PublisherInfo

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.core_steps import new_performer
 from support.fake_sub_socket import INTERRUPT, SUBSCRIBER, FakeSubSocket
 
-from pubsub_common.net.sockets import Waker
+from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.batches import Batch, encode_batch_body
 from pubsub_common.protocol.events import (
     encode_event,

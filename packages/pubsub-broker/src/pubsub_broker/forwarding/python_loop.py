@@ -27,7 +27,7 @@ from typing import Final
 import zmq
 
 from pubsub_broker.forwarding.sockets import RETRY_S, ForwarderSockets
-from pubsub_common.net.sockets import Waker
+from pubsub_common.net.waker import Waker
 
 # Messages forwarded before anything else has its turn.
 _BURST: Final = 256

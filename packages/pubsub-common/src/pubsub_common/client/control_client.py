@@ -28,7 +28,7 @@ from pubsub_common.client.session_updates import (
     SessionUpdate,
 )
 from pubsub_common.errors import HandshakeFailed, PubSubError, RegistrationRefused
-from pubsub_common.net.sockets import Waker
+from pubsub_common.net.waker import Waker
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,

@@ -1,4 +1,4 @@
-"""ZeroMQ sockets that two threads share, and wakers for threads that poll.
+"""ZeroMQ sockets that two threads share.
 
 Theory of operation
 -------------------
@@ -21,8 +21,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -34,8 +32,6 @@ import zmq
 from pubsub_common.defaults import MAX_PAYLOAD_BYTES, MAX_SUBSCRIPTION_BYTES
 from pubsub_common.net.tcp_table import unsent_bytes
 
-_log = logging.getLogger(__name__)
-
 _POLLIN: Final = int(zmq.POLLIN)
 _TCP_TABLE: Final = Path("/proc/net/tcp")
 _EMPTY_READS: Final = 2
@@ -45,10 +41,6 @@ _KEEPALIVE_S: Final = 2
 _KEEPALIVE_COUNT: Final = 3
 DEAD_CONNECTION_S: Final = _KEEPALIVE_S * (1 + _KEEPALIVE_COUNT)
 _CONNECT_MS: Final = 2000
-# To end a context takes libzmq less than a millisecond, unless it never does.
-_TERM_S: Final = 3.0
-# See `new_context`.
-_FREED_BYTES: Final = 8 * 2**20
 
 
 # A frame is a topic, some numbers and the payload.
@@ -60,36 +52,6 @@ def limit_received(socket: zmq.Socket[bytes], *, subscriptions: bool = False) ->
     event, or, with ``subscriptions``, what comes in where subscribers connect."""
     limit = MAX_SUBSCRIPTION_BYTES if subscriptions else _MAX_FRAME_BYTES
     socket.setsockopt(zmq.MAXMSGSIZE, limit)
-
-
-class Waker:
-    """A file descriptor that any thread (or a signal handler) can make readable."""
-
-    def __init__(self) -> None:
-        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # Between another thread's look at the descriptor and its write, `close`
-        # must not come. Reentrant, for the sake of signal handlers.
-        self._lock = threading.RLock()
-
-    def wake(self) -> None:
-        """Make `fd` readable until `clear`. A wake after `close` does nothing."""
-        # Blocking is when it is full, hence already readable.
-        with self._lock, contextlib.suppress(BlockingIOError):
-            if self._write_fd >= 0:
-                os.write(self._write_fd, b"\0")
-
-    def clear(self) -> None:
-        """Make `fd` unreadable again."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self.fd, 4096):
-                pass
-
-    def close(self) -> None:
-        with self._lock:
-            write_fd, self._write_fd = self._write_fd, -1
-        if write_fd >= 0:
-            os.close(write_fd)
-            os.close(self.fd)
 
 
 def enable_keepalive(socket: zmq.Socket[bytes]) -> None:
@@ -194,41 +156,6 @@ def wait_until_sent(port: int, timeout_s: float) -> None:
             return
         quiet = 0 if left else quiet + 1
         time.sleep(_READ_INTERVAL_S)
-
-
-def new_context(sockets: int | None = None) -> zmq.Context[zmq.Socket[bytes]]:
-    """A ZeroMQ context of our own, so that ending one role never ends another. It has room
-    for so many ``sockets``, or for 1023.
-
-    From here on glibc keeps up to 16 MiB that are freed at the end of a heap, not 128 KiB.
-    Otherwise each large message is in pages that the kernel took back after the last one,
-    and has to clear again. The limit is twice the largest block that was mapped and freed
-    so far (mallopt(3), M_TRIM_THRESHOLD). Nothing is ever written to this one.
-    """
-    bytes(_FREED_BYTES)
-    context = zmq.Context()
-    if sockets is not None:
-        context.set(zmq.MAX_SOCKETS, min(sockets, int(context.get(zmq.SOCKET_LIMIT))))
-    return context
-
-
-def terminate_context(
-    context: zmq.Context[zmq.Socket[bytes]], lingering_s: float = 0.0
-) -> bool:
-    """Terminate ``context``, waiting for what its sockets, which are closed, have to send
-    for at most ``lingering_s`` seconds yet. False when it did not end, and is left behind.
-
-    In a thread, because a signal would cut the wait short in the main thread, and because
-    libzmq 4.3.5 sometimes never ends it: a socket with messages waiting that is closed
-    just when its peer disconnects is not always let go of, whatever its linger time
-    (`scripts/libzmq_term_hang.py` shows it).
-    """
-    thread = threading.Thread(target=context.term, name="pubsub-term", daemon=True)
-    thread.start()
-    thread.join(max(0.0, lingering_s) + _TERM_S)
-    if thread.is_alive():
-        _log.info("libzmq does not end; its thread is left behind")
-    return not thread.is_alive()
 
 
 def has_input(socket: zmq.Socket[bytes]) -> bool:

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import select
 
-from pubsub_common.net.sockets import Waker
+from pubsub_common.net.waker import Waker
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.receiver import Receiver
 

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, MutableSequence
 from operator import length_hint
 from typing import Any, Final
 
-from pubsub_common.net.sockets import Waker
+from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Latency

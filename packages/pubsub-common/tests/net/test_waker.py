@@ -1,0 +1,242 @@
+"""Wakers: from any thread, from signal handlers, interrupted anywhere, and after a fork."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+from support.threads import WAIT_MS, ended, in_thread
+
+from pubsub_common.net import waker as module
+from pubsub_common.net.waker import Waker
+
+
+class Interrupted(Exception):
+    pass
+
+
+def readable(fd: int, timeout_ms: int = 0) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(timeout_ms))
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def waker() -> Iterator[Waker]:
+    waker = Waker()
+    yield waker
+    waker.close()
+
+
+def test_a_wake_makes_the_descriptor_readable_until_cleared(waker: Waker) -> None:
+    assert not readable(waker.fd)
+    waker.wake()
+    assert readable(waker.fd)
+    waker.clear()
+    assert not readable(waker.fd)
+
+
+def test_many_wakes_do_not_block_and_are_cleared_at_once(waker: Waker) -> None:
+    for _ in range(100_000):
+        waker.wake()
+
+    waker.clear()
+
+    assert not readable(waker.fd)
+
+
+def test_clearing_without_a_wake_does_nothing(waker: Waker) -> None:
+    waker.clear()
+
+    assert not readable(waker.fd)
+
+
+def test_another_thread_can_wake(waker: Waker) -> None:
+    thread = threading.Thread(target=waker.wake)
+    thread.start()
+
+    assert readable(waker.fd, WAIT_MS)
+    thread.join()
+
+
+def test_a_signal_handler_may_wake_while_its_own_thread_is_waking(
+    waker: Waker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    calls: list[int] = []
+
+    def interrupted(fd: int, data: bytes) -> int:
+        calls.append(fd)
+        if len(calls) == 1:
+            waker.wake()  # as a handler would, between two instructions
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", interrupted)
+    waker.wake()
+
+    assert len(calls) == 2
+
+
+def test_a_wake_after_closing_does_nothing() -> None:
+    waker = Waker()
+    waker.close()
+
+    waker.wake()
+    waker.close()
+
+
+def test_closing_gives_the_descriptors_back() -> None:
+    waker = Waker()
+    fd = waker.fd
+    waker.close()
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+def test_the_descriptor_stays_open_while_another_thread_is_waking(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waker = Waker()
+    write = os.write
+    open_then: list[bool] = []
+
+    def slow_write(fd: int, data: bytes) -> int:
+        assert ended(in_thread(waker.close))  # nobody waits for us
+        open_then.append(is_open(fd))
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", slow_write)
+    waker.wake()
+
+    assert open_then == [True]
+    assert not is_open(waker.fd)
+
+
+def test_many_threads_wake_while_one_closes() -> None:
+    for _ in range(100):
+        waker = Waker()
+        together = threading.Barrier(4)
+
+        def wake(waker: Waker = waker, together: threading.Barrier = together) -> None:
+            together.wait()
+            for _ in range(50):
+                waker.wake()
+
+        def close(waker: Waker = waker, together: threading.Barrier = together) -> None:
+            together.wait()
+            waker.close()
+
+        threads = [in_thread(wake), in_thread(wake), in_thread(close), in_thread(close)]
+        assert all(ended(thread) for thread in threads)
+        assert not is_open(waker.fd)
+
+
+def test_one_that_is_dropped_gives_the_descriptors_back() -> None:
+    waker: Waker | None = Waker()
+    assert waker is not None
+    fd = waker.fd
+    waker = None
+    gc.collect()
+    assert not is_open(fd)
+
+
+def interrupt_at(line: int) -> Any:
+    """A trace function that raises at the ``line``-th line of the module."""
+    seen = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal seen
+        if frame.f_code.co_filename != module.__file__:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                raise Interrupted
+        return trace
+
+    return trace
+
+
+@pytest.mark.parametrize("line", range(1, 9))
+def test_raised_at_any_line_of_a_wake_nothing_stays_taken(line: int) -> None:
+    waker = Waker()
+    sys.settrace(interrupt_at(line))
+    try:
+        waker.wake()
+    except Interrupted:
+        pass
+    finally:
+        sys.settrace(None)
+    waker.clear()
+
+    def use(waker: Waker) -> None:
+        waker.wake()
+        assert readable(waker.fd)
+        waker.close()
+
+    assert ended(in_thread(functools.partial(use, waker)))
+    fd = waker.fd
+    del waker
+    gc.collect()
+    assert not is_open(fd)
+
+
+def test_signals_that_wake_and_raise_at_any_time_leave_it_whole() -> None:
+    waker = Waker()
+
+    def handle(*_: object) -> None:
+        waker.wake()
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        for _ in range(300):
+            signal.setitimer(signal.ITIMER_REAL, 0.0003)
+            try:
+                while True:
+                    waker.wake()
+                    waker.clear()
+            except Interrupted:
+                pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    waker.wake()
+    assert readable(waker.fd)
+    waker.close()
+
+
+def test_a_forked_child_leaves_its_parents_waker_alone(waker: Waker) -> None:
+    child = os.fork()
+    if child == 0:
+        waker.wake()
+        waker.clear()
+        waker.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert not readable(waker.fd)
+    waker.wake()
+    child = os.fork()
+    if child == 0:
+        waker.clear()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert readable(waker.fd)
