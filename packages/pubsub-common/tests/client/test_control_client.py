@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import select
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import zmq
 from support.ports import free_port
+from support.threads import ended, in_thread
 
-from pubsub_common.client import control_client, registration, session
+from pubsub_common.client import control_client, control_loop, registration, session
 from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.session import Identity
 from pubsub_common.client.session_updates import (
@@ -20,9 +24,15 @@ from pubsub_common.client.session_updates import (
     BrokerLost,
     Postponed,
     PublishersUpdated,
+    Rejected,
     SessionUpdate,
 )
-from pubsub_common.errors import BrokerUnreachable, NotReady, RegistrationRefused
+from pubsub_common.errors import (
+    BrokerUnreachable,
+    NotReady,
+    PubSubError,
+    RegistrationRefused,
+)
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
@@ -38,6 +48,7 @@ from pubsub_common.protocol.messages import (
     Reply,
     Request,
 )
+from pubsub_common.testing import wait_for
 
 WAIT_S = 30.0
 LONG_LEASE_S = 600.0
@@ -136,7 +147,7 @@ def connect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Connect]:
     """Makes clients that are closed at the end; these brokers send no farewell."""
-    monkeypatch.setattr(control_client, "_DISCONNECT_REPLY_S", 0.01)
+    monkeypatch.setattr(control_loop, "DISCONNECT_REPLY_S", 0.01)
     monkeypatch.setattr(session, "REGISTER_RETRY_S", 0.01)
     clients: list[ControlClient] = []
 
@@ -146,12 +157,13 @@ def connect(
         on_wake: Callable[[], float | None] = lambda: None,
         input_fd: int | None = None,
         start: bool = True,
+        on_update: Callable[[SessionUpdate], None] = recorder,
     ) -> ControlClient:
         client = ControlClient(
             context,
             endpoint,
             IDENTITY,
-            recorder,
+            on_update,
             on_wake=on_wake,
             input_fd=input_fd,
         )
@@ -355,15 +367,15 @@ def test_a_client_that_leaves_while_the_broker_registers_it_disconnects(
 ) -> None:
     """Else others would be told of it, and the broker would keep it for a lease."""
     client = connect(broker.endpoint)
-    monkeypatch.setattr(control_client, "_DISCONNECT_REPLY_S", WAIT_S)
+    monkeypatch.setattr(control_loop, "DISCONNECT_REPLY_S", WAIT_S)
     begun = threading.Event()
-    disconnect = client._disconnect
+    disconnect = client._loop._disconnect
 
     def disconnect_now(poller: select.poll) -> None:
         begun.set()
         disconnect(poller)
 
-    monkeypatch.setattr(client, "_disconnect", disconnect_now)
+    monkeypatch.setattr(client._loop, "_disconnect", disconnect_now)
     request = broker.receive(Register)
 
     leaving = threading.Thread(target=client.close, args=({},))
@@ -558,6 +570,111 @@ def test_a_watched_descriptor_has_the_service_called(
         os.close(write_fd)
 
 
+# Changing what the client is
+
+
+def identity_with(topic: str) -> Identity:
+    return dataclasses.replace(IDENTITY, topics=("A", topic))
+
+
+def test_a_change_is_told_under_the_same_session(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+    thread = in_thread(lambda: client.change(identity_with("B"), WAIT_S))
+
+    request = broker.register()
+
+    assert (request.topics, request.session) == (["A", "B"], SESSION)
+    assert ended(thread)
+
+
+def test_changes_while_the_broker_is_asked_are_told_after_its_answer(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+    first = client.submit(identity_with("B"))
+    request = broker.receive(Register)
+    second = client.submit(identity_with("C"))
+    third = client.submit(identity_with("D"))
+
+    broker.accept(request)
+    client.wait_told(first, WAIT_S)
+    with pytest.raises(BrokerUnreachable):
+        client.wait_told(second, 0)
+
+    assert broker.register().topics == ["A", "D"]
+    client.wait_told(third, WAIT_S)
+    client.wait_told(second, 0)
+
+
+def test_many_threads_change_it_and_all_return_when_the_broker_knows(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+    lock = threading.Lock()
+    topics: list[str] = []
+    known: list[str] = []
+    missing: list[str] = []
+
+    def add(topic: str) -> None:
+        with lock:
+            topics.append(topic)
+            number = client.submit(dataclasses.replace(IDENTITY, topics=tuple(topics)))
+        client.wait_told(number, WAIT_S)
+        if topic not in known:
+            missing.append(topic)
+
+    threads = [in_thread(partial(add, f"T{number}")) for number in range(8)]
+    while len(known) < 8:
+        request = broker.receive(Register)
+        known = list(request.topics)
+        broker.accept(request)
+
+    assert all(ended(thread) for thread in threads)
+    assert missing == []
+
+
+def test_a_change_that_is_refused_finishes_the_client(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+    number = client.submit(identity_with("B"))
+    request = broker.receive(Register)
+    broker.send(Error(id=request.id, code=messages.BAD_TOPIC, detail="no"))
+
+    with pytest.raises(RegistrationRefused, match="no"):
+        client.wait_told(number, WAIT_S)
+
+
+def test_closing_ends_the_waits_of_others(connect: Connect) -> None:
+    client = connect(f"tcp://127.0.0.1:{free_port()}")
+    errors: list[BaseException] = []
+
+    def wait(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except NotReady as error:
+            errors.append(error)
+
+    threads = [
+        in_thread(partial(wait, lambda: client.change(identity_with("B"), WAIT_S))),
+        in_thread(partial(wait, lambda: client.wait_registered(WAIT_S))),
+    ]
+    client.close({})
+
+    assert all(ended(thread) for thread in threads)
+    assert len(errors) == 2
+
+
 # Leaving
 
 
@@ -577,7 +694,7 @@ def test_leaving_tells_the_broker_how_far_each_topic_went(
 def test_leaving_ends_with_the_brokers_answer(
     broker: FakeBroker, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control_client, "_DISCONNECT_REPLY_S", 10 * WAIT_S)
+    monkeypatch.setattr(control_loop, "DISCONNECT_REPLY_S", 10 * WAIT_S)
     client = connect(broker.endpoint)
     broker.register()
     client.wait_registered(WAIT_S)
@@ -633,6 +750,129 @@ def test_a_wake_after_closing_does_nothing(connect: Connect) -> None:
     client.close({})
 
     client.wake()
+
+
+def open_files() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_no_descriptors_stay(
+    broker: FakeBroker, context: zmq.Context[zmq.Socket[bytes]], recorder: Recorder
+) -> None:
+    context.socket(zmq.DEALER).close()  # libzmq's own threads are there
+    before = open_files()
+    for start in (True, False):
+        client = ControlClient(context, broker.endpoint, IDENTITY, recorder)
+        if start:
+            client.start()
+            broker.register()
+            client.wait_registered(WAIT_S)
+        assert client.close({})
+        assert client.close({})
+        client.start()  # too late
+    # libzmq closes a connection's in its own thread.
+    wait_for(lambda: len(open_files() - before) <= 1)  # the broker's side of it
+
+
+def test_threads_that_close_it_together_all_return(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+
+    threads = [in_thread(lambda: client.close({"A": 1})) for _ in range(4)]
+
+    assert all(ended(thread) for thread in threads)
+    assert broker.receive(Disconnect).next_sequences == {"A": 1}
+
+
+def test_a_callback_may_close_it(broker: FakeBroker, connect: Connect) -> None:
+    closed: list[tuple[bool, bool]] = []
+
+    def close(update: SessionUpdate) -> None:
+        closed.append((client.own_thread, client.close({"A": 5})))
+
+    client = connect(broker.endpoint, on_update=close)
+    broker.register()
+
+    assert broker.receive(Disconnect).next_sequences == {"A": 5}
+    assert client.close({})
+    assert closed == [(True, False)]
+    assert not client.own_thread
+
+
+def test_a_callback_that_does_not_return_is_left_behind(
+    broker: FakeBroker,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(control_client, "_CLOSE_S", 0.01)
+    release = threading.Event()
+    client = connect(broker.endpoint, on_update=lambda _: release.wait(WAIT_S))
+    broker.register()
+
+    assert not client.close({})
+
+    assert "does not return" in caplog.text
+    release.set()
+    monkeypatch.setattr(control_client, "_CLOSE_S", WAIT_S)
+    assert client.close({})
+
+
+def test_a_callback_that_raises_finishes_it_with_one_error(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    mistake = ValueError("a mistake of the user")
+    updates: list[SessionUpdate] = []
+
+    def fail(update: SessionUpdate) -> None:
+        updates.append(update)
+        raise mistake  # when it is told of the end, too
+
+    client = connect(broker.endpoint, on_update=fail)
+    broker.register()
+
+    with pytest.raises(PubSubError, match="a mistake of the user") as failure:
+        client.wait_registered(WAIT_S)
+
+    assert client.error is failure.value
+    assert failure.value.__cause__ is mistake
+    assert client.close({"A": 3})
+    assert [type(update) for update in updates] == [Accepted, Rejected]
+    # The others need not wait for the end of its lease.
+    assert broker.receive(Disconnect).next_sequences == {"A": 3}
+
+
+def test_a_wake_up_call_that_raises_or_exits_finishes_it_too(
+    broker: FakeBroker, connect: Connect, recorder: Recorder
+) -> None:
+    def leave() -> None:
+        raise SystemExit(1)
+
+    client = connect(broker.endpoint, on_wake=leave)
+
+    recorder.wait_for(Rejected)
+    assert client.close({})
+
+
+def test_a_forked_child_does_not_wake_or_disturb_its_parents_client(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    client = connect(broker.endpoint)
+    broker.register()
+    client.wait_registered(WAIT_S)
+    child = os.fork()
+    if child == 0:
+        client.wake()
+        client._waker.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+    client.close({"A": 1})
+
+    assert broker.receive(Disconnect).next_sequences == {"A": 1}
 
 
 def test_closing_ends_the_thread(broker: FakeBroker, connect: Connect) -> None:

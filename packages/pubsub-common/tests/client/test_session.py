@@ -603,3 +603,60 @@ def test_after_leaving_nothing_is_due_and_nothing_matters() -> None:
     assert client.tick(1e9) == (None, [])
     assert client.receive(Disconnected(id=2), 1.0) == []
     assert client.receive(PublishersChanged(revision=1), 1.0) == []
+
+
+# Changing what it is
+
+
+def changed(*topics: str) -> Identity:
+    return dataclasses.replace(IDENTITY, topics=topics)
+
+
+def test_a_change_is_told_at_once_and_known_with_the_answer() -> None:
+    client = joined()
+    client.change(changed("C"), 1.0, 1)
+
+    request = due_register(client, 1.0)
+    assert (request.topics, client.told_change) == (["C"], 0)
+    client.receive(registered(request), 1.1)
+
+    assert client.told_change == 1
+    assert client.registered
+
+
+def test_a_change_during_a_registration_is_told_after_its_answer() -> None:
+    client = joined()
+    client.change(changed("C"), 1.0, 1)
+    request = due_register(client, 1.0)
+    client.change(changed("C", "D"), 1.0, 2)
+
+    assert client.tick(1.0) == (None, [])
+    client.receive(registered(request), 1.1)
+    assert client.told_change == 1
+
+    request = due_register(client, 1.1)
+    assert request.topics == ["C", "D"]
+    client.receive(registered(request), 1.2)
+    assert client.told_change == 2
+
+
+def test_a_change_before_the_first_answer_is_told_after_it() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+    client.change(changed("C"), 0.1, 1)
+    client.receive(registered(request), 0.2)
+
+    assert due_register(client, 0.2).topics == ["C"]
+
+
+def test_a_change_that_could_not_be_sent_is_told_later() -> None:
+    client = joined()
+    client.change(changed("C"), 1.0, 1)
+    due_register(client, 1.0)
+    client.send_failed(1.0)
+    client.change(changed("D"), 1.0, 2)
+
+    request = due_register(client, 1.0 + REGISTER_RETRY_S)
+    assert request.topics == ["D"]
+    client.receive(registered(request), 2.0)
+    assert client.told_change == 2

@@ -1,4 +1,4 @@
 """A client's connection to the broker: registration, heartbeats, clock offset.
 
-Shell, except `clock_offset`, `session` and `session_updates`.
+Shell, except `clock_offset`, `reported_numbers`, `session` and `session_updates`.
 """

@@ -1,15 +1,18 @@
-"""Registration state of a client, which its control thread updates and others wait for."""
+"""Registration state of a client, which its control thread updates and others wait for.
+
+Without a lock: each attribute is stored whole, by the control thread alone, and what is
+waited for is stored before `notify`. Changes come from any thread through a queue.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
-import threading
-import time
+from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from pubsub_common.client.session import Identity
-from pubsub_common.defaults import WAIT_SLICE_S
 from pubsub_common.errors import (
     BrokerUnreachable,
     HandshakeFailed,
@@ -17,6 +20,7 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
+from pubsub_common.net.changed import Changed
 from pubsub_common.protocol.messages import Registered
 
 _log = logging.getLogger(__name__)
@@ -26,23 +30,30 @@ _log = logging.getLogger(__name__)
 _MENTION_AFTER_S: Final = 1.0
 
 
+class Change(NamedTuple):
+    """What this client is from now on; the ``number`` is greater than those before."""
+
+    number: int
+    identity: Identity
+
+
 class RegistrationState:
-    """`wait_registered` and `change` are for any thread, what is below them for the
-    control thread.
+    """Methods are for any thread or for the control thread, as they are grouped.
 
     ``error`` is why this client is finished, ``hint`` why there may be no connection; None
     while there is no such thing.
     """
 
     def __init__(self, endpoint: str, identity: Identity) -> None:
+        self.endpoint = endpoint
+        self.identity = identity
         self.error: PubSubError | None = None
         self.hint: str | None = None
-        self._endpoint = endpoint
-        self._changed = threading.Condition()
-        # To be told to the broker; what is being told; what the broker knows.
-        self._identity: Identity | None = None
-        self._sent: Identity = identity
-        self._told: Identity | None = None
+        self._changed = Changed()
+        self._numbers = itertools.count(1)
+        self._submitted: deque[Change] = deque()
+        self._told = 0  # the last change that the broker knows
+        self._closed = False
         self._registered: Registered | None = None
         self._postponed: RegistrationRefused | None = None
 
@@ -57,64 +68,67 @@ class RegistrationState:
         self, timeout_s: float, *, stopped: Callable[[], bool]
     ) -> Registered:
         """As `ControlClient.wait_registered`."""
+
+        def ended() -> bool:
+            known = self.registered or self.error is not None
+            return known or self._closed or stopped()
+
         mention = min(_MENTION_AFTER_S, timeout_s)
-        if not self._wait(mention, stopped) and timeout_s > mention:
+        if not self._changed.wait_for(ended, mention) and timeout_s > mention:
             if self.hint is None:  # else something has been said
                 _log.warning(
-                    "no broker at %s yet; trying for %g s", self._endpoint, timeout_s
+                    "no broker at %s yet; trying for %g s", self.endpoint, timeout_s
                 )
-            self._wait(timeout_s - mention, stopped)
-        with self._changed:
-            if self.error is not None:
-                raise self.error
-            if self._registered is not None:
-                return self._registered
-            if self._postponed is not None and not stopped():
-                raise self._postponed
-        if stopped():
-            raise NotReady(f"stopped before a broker answered at {self._endpoint}")
+            self._changed.wait_for(ended, timeout_s - mention)
+        if self.error is not None:
+            raise self.error
+        if self._registered is not None:
+            return self._registered
+        if self._closed or stopped():
+            raise NotReady(f"stopped before a broker answered at {self.endpoint}")
+        if self._postponed is not None:
+            raise self._postponed
         if self.hint is not None:
-            where = self._endpoint.removeprefix("tcp://")
+            where = self.endpoint.removeprefix("tcp://")
             gave_up = f"gave up on the broker at {where} after {timeout_s:g} s"
             raise HandshakeFailed(self.hint, gave_up)
-        raise BrokerUnreachable(self._endpoint, timeout_s)
+        raise BrokerUnreachable(self.endpoint, timeout_s)
 
-    def change(
-        self, identity: Identity, timeout_s: float, wake: Callable[[], None]
-    ) -> None:
-        """As `ControlClient.change`; ``wake`` wakes the control thread."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            self._identity = identity
-            wake()
-            while self._identity is not None or self._told is not identity:
-                if self.error is not None:
-                    raise self.error
-                left_s = deadline - time.monotonic()
-                if left_s <= 0:
-                    raise BrokerUnreachable(self._endpoint, timeout_s)
-                self._changed.wait(min(left_s, WAIT_SLICE_S))
+    def submit(self, identity: Identity) -> int:
+        """As `ControlClient.submit`, without waking the control thread."""
+        change = Change(next(self._numbers), identity)
+        self._submitted.append(change)
+        return change.number
 
-    def _wait(self, timeout_s: float, stopped: Callable[[], bool]) -> bool:
-        """Whether there was an answer, or no need for one, before the time was up."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            while self._registered is None and self.error is None and not stopped():
-                left_s = deadline - time.monotonic()
-                if left_s <= 0:
-                    return False
-                self._changed.wait(min(left_s, WAIT_SLICE_S))
-        return True
+    def wait_told(self, number: int, timeout_s: float) -> None:
+        """As `ControlClient.wait_told`."""
+        self._changed.wait_for(
+            lambda: self._told >= number or self.error is not None or self._closed,
+            timeout_s,
+        )
+        if self._told >= number:
+            return
+        if self.error is not None:
+            raise self.error
+        if self._closed:
+            raise NotReady("disconnected before the broker answered")
+        raise BrokerUnreachable(self.endpoint, timeout_s)
+
+    def close(self) -> None:
+        """The broker will be told nothing any more; whoever waits for it need not."""
+        self._closed = True
+        self._changed.notify()
 
     # For the control thread
 
-    def take_change(self) -> Identity | None:
+    def take_change(self) -> Change | None:
         """What is to be told to the broker, if it is something else than before."""
-        with self._changed:
-            identity, self._identity = self._identity, None
-        if identity is not None:
-            self._sent = identity
-        return identity
+        newest = None
+        while self._submitted:
+            change = self._submitted.popleft()
+            if newest is None or change.number > newest.number:
+                newest = change
+        return newest
 
     def postponed(self, reason: RegistrationRefused) -> bool:
         """The broker wants to be asked again later. Whether this is news."""
@@ -122,16 +136,14 @@ class RegistrationState:
         self._postponed = reason
         return is_news
 
-    def joined(self, reply: Registered) -> None:
-        """The broker knows what it was told."""
-        with self._changed:
-            self.hint = None
-            self._postponed = None
-            self._told = self._sent
-            if self._registered is None:
-                self._registered = reply
+    def joined(self, reply: Registered, told: int) -> None:
+        """The broker has accepted this client as of change ``told``."""
+        self.hint = None
+        self._postponed = None
+        self._told = told
+        if self._registered is None:
+            self._registered = reply
 
     def notify(self) -> None:
         """Have the waiting threads look again."""
-        with self._changed:
-            self._changed.notify_all()
+        self._changed.notify()

@@ -25,6 +25,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pubsub_common.client.reported_numbers import ReportedNumbers
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
@@ -42,22 +43,6 @@ from pubsub_common.defaults import (
     REGISTER_RETRY_S,
 )
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import (
-    Alive,
-    ClockOffset,
-    Disconnect,
-    Error,
-    Farewell,
-    Heartbeat,
-    Latency,
-    Model,
-    PublishersChanged,
-    Register,
-    Registered,
-    Reply,
-    Role,
-    VouchedChanged,
-)
 
 # Codes of errors that the broker sends without having been asked.
 _EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
@@ -70,11 +55,11 @@ class Identity:
     ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for
     a subscriber. `Register` takes each field by its name."""
 
-    role: Role
+    role: messages.Role
     topics: tuple[str, ...]
     address: str
     clock: str
-    model: Model | None = None
+    model: messages.Model | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
@@ -92,7 +77,7 @@ class HeartbeatInputs:
 
     lost: Callable[[], Mapping[str, int]] = lambda: {}
     published: Callable[[], Mapping[str, int]] | None = None
-    latency: Callable[[], Latency | None] = lambda: None
+    latency: Callable[[], messages.Latency | None] = lambda: None
 
 
 class ClientSession:
@@ -112,9 +97,9 @@ class ClientSession:
         self._finished = False
         self._unsent = False
         self._revision = 0
-        # Next sequence numbers as the broker knows them, and those of the last heartbeat.
-        self._reported_numbers: dict[str, int] = {}
-        self._changed_numbers: dict[str, int] = {}
+        # The number of the identity, of the one that was sent, and that the broker knows.
+        self._change = self._sent_change = self.told_change = 0
+        self._numbers = ReportedNumbers()
         self.session: int | None = None
         self.epoch: int | None = None
         self.lease_s = LEASE_S
@@ -133,8 +118,8 @@ class ClientSession:
         return None if self._finished else self._deadline
 
     def tick(
-        self, now: float, clock: ClockOffset | None = None
-    ) -> tuple[Register | Heartbeat | None, list[SessionUpdate]]:
+        self, now: float, clock: messages.ClockOffset | None = None
+    ) -> tuple[messages.Register | messages.Heartbeat | None, list[SessionUpdate]]:
         """What is due at ``now``: a message to send, and what the client should know.
         ``clock`` is what is known of this client's clock.
 
@@ -154,8 +139,8 @@ class ClientSession:
         self._deadline = now + self._heartbeat_s()
         assert self.session is not None
         published = self._inputs.published
-        changed = None if published is None else self._changed(published())
-        return Heartbeat(
+        changed = None if published is None else self._numbers.changed(published())
+        return messages.Heartbeat(
             id=self._take_id(),
             session=self.session,
             revision=self._revision,
@@ -165,9 +150,11 @@ class ClientSession:
             latency=self._inputs.latency(),
         ), updates
 
-    def change(self, identity: Identity, now: float) -> None:
-        """From here on this client is ``identity``; the broker is told at once."""
+    def change(self, identity: Identity, now: float, number: int) -> None:
+        """From here on this client is ``identity``; the broker is told at once, or as soon
+        as it has answered what it was asked before. Then ``number`` is `told_change`."""
         self._identity = identity
+        self._change = number
         if self._registered:
             self._register_soon(now)
 
@@ -178,8 +165,7 @@ class ClientSession:
 
     def send_failed(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
-        for topic in self._changed_numbers:
-            self._reported_numbers.pop(topic, None)
+        self._numbers.not_sent()
         self._unsent = True
         self._registering = False
         self._deadline = now + REGISTER_RETRY_S
@@ -196,40 +182,40 @@ class ClientSession:
         with the connection."""
         self._deadline = min(self._deadline, now)
 
-    def receive(self, reply: Reply, now: float) -> list[SessionUpdate]:
+    def receive(self, reply: messages.Reply, now: float) -> list[SessionUpdate]:
         """What a broker's message means for this client."""
         if self._finished:
             return []
         self._last_reply_at = now
         match reply:
-            case Registered():
+            case messages.Registered():
                 return self._on_registered(reply, now)
-            case Alive():
+            case messages.Alive():
                 if not reply.known or reply.epoch != self.epoch:
                     self._register_soon(now)
                 elif reply.revision > self._revision:
                     # On one connection a push overtakes no reply, so it is lost.
                     self._register_soon(now)
-            case PublishersChanged():
+            case messages.PublishersChanged():
                 news = PublishersUpdated(reply.joined, reply.left, reply.ports)
                 return self._on_push(reply.revision, news, now)
-            case VouchedChanged():
+            case messages.VouchedChanged():
                 return self._on_push(reply.revision, GrantsUpdated(reply.vouched), now)
-            case Farewell():
+            case messages.Farewell():
                 if self._registered:
                     self._registered = False
                     self._deadline = now + REGISTER_RETRY_S
                     return [BrokerLost(farewell=True)]
-            case Error():
+            case messages.Error():
                 return self._on_error(reply, now)
         return []
 
-    def leave(self, next_sequences: Mapping[str, int]) -> Disconnect | None:
+    def leave(self, next_sequences: Mapping[str, int]) -> messages.Disconnect | None:
         """The `Disconnect` message; None when the broker does not know us."""
         self._finished = True
         if not self._registered or self.session is None:
             return None
-        return Disconnect(
+        return messages.Disconnect(
             id=self._take_id(),
             session=self.session,
             next_sequences=dict(next_sequences),
@@ -243,38 +229,29 @@ class ClientSession:
         self._next_id += 1
         return self._next_id
 
-    def _register(self) -> Register:
+    def _register(self) -> messages.Register:
         self._register_id = self._take_id()
         self._registering = True
+        self._sent_change = self._change
         identity = self._identity
         copied: dict[str, Any] = {
             name: getattr(identity, name) for name in _COPIED_FIELDS
         }
         own = {"topics": list(identity.topics), "strengths": dict(identity.strengths)}
-        return Register(
+        return messages.Register(
             id=self._register_id,
             version=messages.PROTOCOL_VERSION,
             session=self.session,
             **(copied | own),
         )
 
-    def _changed(self, numbers: Mapping[str, int]) -> dict[str, int]:
-        """Of these next sequence numbers those that the broker does not know. What it
-        was told nothing of is 0 for it."""
-        reported = self._reported_numbers
-        self._changed_numbers = {
-            topic: number
-            for topic, number in numbers.items()
-            if number != reported.get(topic, 0)
-        }
-        reported.update(self._changed_numbers)
-        return self._changed_numbers
-
     def _register_soon(self, now: float) -> None:
         self._registered = False
         self._deadline = now
 
-    def _on_registered(self, reply: Registered, now: float) -> list[SessionUpdate]:
+    def _on_registered(
+        self, reply: messages.Registered, now: float
+    ) -> list[SessionUpdate]:
         if reply.id != self._register_id:
             return []  # the answer to an attempt that was given up
         again = self.session is not None
@@ -284,8 +261,11 @@ class ClientSession:
         self.epoch = reply.epoch
         self.lease_s = reply.lease_s
         self._revision = reply.revision
-        self._reported_numbers.clear()  # it may be another broker
+        self._numbers.clear()  # it may be another broker
+        self.told_change = self._sent_change
         self._deadline = now + self._heartbeat_s()
+        if self.told_change != self._change:
+            self._register_soon(now)
         return [Accepted(reply, again)]
 
     def _on_push(
@@ -299,7 +279,7 @@ class ClientSession:
         self._revision = revision
         return [news]
 
-    def _on_error(self, error: Error, now: float) -> list[SessionUpdate]:
+    def _on_error(self, error: messages.Error, now: float) -> list[SessionUpdate]:
         if error.code == messages.UNKNOWN_SESSION:
             self._register_soon(now)
             return []
