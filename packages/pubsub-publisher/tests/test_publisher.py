@@ -372,7 +372,7 @@ def test_another_broker_at_the_port_is_noticed_without_a_farewell_and_a_heartbea
         publisher.configure()
     control = publisher._control
     assert control is not None
-    wait_for(lambda: not control._connected, "the end of the connection")
+    wait_for(lambda: not control._loop._connected, "the end of the connection")
 
     with FakeBroker(port=first.port) as second:
         second.knows_sessions = False
@@ -803,7 +803,7 @@ def test_a_subscription_whose_wake_up_was_swallowed_is_found_a_little_later(
     publisher = new_publisher("A", "other")
     control = publisher._control
     assert control is not None
-    serve = control._on_wake
+    serve = control._loop._on_wake
     turns, gate = 0, threading.Event()
 
     def serve_and_wait() -> float | None:
@@ -813,7 +813,7 @@ def test_a_subscription_whose_wake_up_was_swallowed_is_found_a_little_later(
         gate.wait(WAIT_S)  # until then the thread does not see the descriptor
         return again_s
 
-    monkeypatch.setattr(control, "_on_wake", serve_and_wait)
+    monkeypatch.setattr(control._loop, "_on_wake", serve_and_wait)
     publisher._event_socket.drain_at_ns = 2**63  # the sending thread does not drain
     publisher.publish_event("other", b"")
     wait_for(lambda: turns, "a turn of the control thread")
