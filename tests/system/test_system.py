@@ -223,7 +223,7 @@ def test_a_client_that_dies_is_forgotten_when_its_lease_ends(system: System) -> 
     publisher.wait_for_subscribers(1, WAIT_S)
     assert publisher._control is not None
     # It dies: nobody renews the lease, no client sends `disconnect`.
-    publisher._control._session.leave({})
+    publisher._control._loop._session.leave({})
     registry = broker._loop.core._registry
     wait_for(lambda: len(list(registry.clients())) == 1, "the end of the lease")
     assert next(registry.clients()).session == subscriber.session
