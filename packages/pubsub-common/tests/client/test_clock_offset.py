@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.threads import ended, in_thread
 
 from pubsub_common.client.clock_offset import (
     MIN_EXCHANGES,
@@ -133,3 +135,20 @@ def test_a_client_asks_quickly_at_first_and_then_now_and_then() -> None:
     found = probes.offset(0)
     assert found is not None
     assert found.offset_ns == 5
+
+
+def test_one_thread_may_ask_while_another_one_adds() -> None:
+    estimator = OffsetEstimator()
+    for number in range(WINDOW):
+        estimator.add(number, number, number, number)
+    stopping = threading.Event()
+
+    def add() -> None:
+        while not stopping.is_set():
+            estimator.add(0, 0, 0, 0)
+
+    thread = in_thread(add)
+    for _ in range(5_000):
+        assert estimator.estimate(0) is not None
+    stopping.set()
+    assert ended(thread)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 from zmq.utils import z85
 
-from pubsub_common.security.zap_server import zap_reply
+from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.security.zap_server import ZapServer, zap_reply
 
 KEY = bytes(range(32))
 PUBLIC = z85.encode(KEY)
@@ -52,3 +55,11 @@ def test_anything_else_is_rejected(place: int, other: bytes, short: bool) -> Non
 
     assert (reply[2] == b"200") is fits
     assert len(reply) == 6
+
+
+def test_a_second_one_in_a_context_leaves_no_socket_behind() -> None:
+    context = new_context()
+    ZapServer(context, lambda _key, _address: True)
+    with pytest.raises(zmq.ZMQError):
+        ZapServer(context, lambda _key, _address: True)
+    assert terminate_context(context)

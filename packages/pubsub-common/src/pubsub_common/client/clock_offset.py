@@ -16,7 +16,6 @@ exchange ages, the clocks may drift apart, by at most `DRIFT_PPM` of its age.
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
 from typing import Final
 
 # The first estimate is given from this many exchanges on.
@@ -49,10 +48,12 @@ class _Exchange:
 
 
 class OffsetEstimator:
-    """Collects exchanges; all times in nanoseconds of the clocks concerned."""
+    """Collects exchanges, in one thread; any may ask for the estimate. All times are in
+    nanoseconds of the clocks concerned."""
 
     def __init__(self) -> None:
-        self._exchanges: deque[_Exchange] = deque(maxlen=WINDOW)
+        # Replaced, never changed: another thread may be looking at it.
+        self._exchanges: tuple[_Exchange, ...] = ()
 
     def add(
         self, sent_ns: int, received_ns: int, replied_ns: int, returned_ns: int
@@ -61,17 +62,19 @@ class OffsetEstimator:
         all before it, which belong to another clock, in effect."""
         delay_ns = (returned_ns - sent_ns) - (replied_ns - received_ns)
         if delay_ns < 0:
-            self._exchanges.clear()
+            self._exchanges = ()
             return
         offset_ns = ((received_ns - sent_ns) + (replied_ns - returned_ns)) // 2
-        self._exchanges.append(_Exchange(offset_ns, delay_ns, returned_ns))
+        exchange = _Exchange(offset_ns, delay_ns, returned_ns)
+        self._exchanges = (*self._exchanges[1 - WINDOW :], exchange)
 
     def estimate(self, now_ns: int) -> Offset | None:
         """The offset at ``now_ns`` of our clock; None before there are `MIN_EXCHANGES`
         exchanges."""
-        if len(self._exchanges) < MIN_EXCHANGES:
+        exchanges = self._exchanges
+        if len(exchanges) < MIN_EXCHANGES:
             return None
-        bounds = [(self._bound_ns(item, now_ns), item) for item in self._exchanges]
+        bounds = [(self._bound_ns(item, now_ns), item) for item in exchanges]
         bound_ns, best = min(bounds, key=lambda pair: pair[0])
         return Offset(best.offset_ns, bound_ns)
 

@@ -3,6 +3,9 @@
 One JSON object a message, told apart by ``type``; unknown types and unknown or
 missing fields are errors. A request's ``id`` is repeated by its reply; pushes
 carry no id. Field meanings for other languages: ``docs/protocol.md``.
+
+The module is longer than others, because the two decoders below name every message, and
+whoever changes one looks for all of them in one place.
 """
 
 from __future__ import annotations

@@ -49,9 +49,13 @@ class ZapServer:
         self._allows = allows
         self._socket = context.socket(zmq.REP)
         self._socket.linger = 0
-        self._socket.bind(_ENDPOINT)
-        self._thread = threading.Thread(target=self._run, name="zap", daemon=True)
-        self._thread.start()
+        try:
+            self._socket.bind(_ENDPOINT)
+            thread = threading.Thread(target=self._run, name="zap", daemon=True)
+            thread.start()
+        except BaseException:
+            self._socket.close(linger=0)  # else the context never ends
+            raise
 
     def _run(self) -> None:
         try:
