@@ -31,7 +31,7 @@ def new_subscriber(broker: FakeBroker) -> Iterator[Callable[..., Subscriber]]:
                 "broker_address": "127.0.0.1",
                 "broker_port": broker.port,
                 "indefinite": "max_event_count" not in options,
-                "centralized": broker.model == "centralized",
+                "attach_timeout_s": 0,  # raw publishers answer later, if at all
                 **options,
             }
             return stack.enter_context(Subscriber(topics=topics or ("A",), **options))

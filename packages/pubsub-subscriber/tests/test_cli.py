@@ -21,6 +21,7 @@ from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.messages import Disconnect, Model, Register
 from pubsub_common.testing import wait_for
 from pubsub_subscriber import Subscriber, __version__, cli, subscriber
+from pubsub_subscriber.config import SubscriberConfig
 
 NewPublisher = Callable[..., RawPublisher]
 
@@ -84,12 +85,13 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
 def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
     arguments = built(*MINIMUM)
 
-    by_default = Subscriber(topics=arguments["topics"])
-    for name in ("filename", "max_event_count", "centralized"):
-        assert arguments[name] == getattr(by_default, name)
+    by_default = SubscriberConfig()
+    for name in (
+        *("filename", "max_event_count", "centralized"),
+        *("clock", "connect_timeout_s", "queue_limit"),
+    ):
+        assert arguments[name] == getattr(by_default, name), name
     assert arguments["indefinite"]  # it prints, and that has no limit
-    for name in ("broker_port", "clock", "connect_timeout_s", "queue_limit"):
-        assert arguments[name] == getattr(by_default, f"_{name}")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_the_brokers_address_may_be_spelled_in_each_way(
         ("--connect-timeout -1", "--connect-timeout: -1 is not a duration"),
         ("--queue-limit 0", "--queue-limit: 0 is too small; at least 1 is needed"),
         ("--queue-limit 99999999999", "queue_limit must be in 1..2147483647"),
-        ("--clock sundial", "unknown clock 'sundial': choose one of realtime,"),
+        ("--clock sundial", "clock must be 'realtime' or 'monotonic': 'sundial'"),
         ("--address nowhere", "'nowhere' is not an IPv4 address"),
         ("-i -f latencies.csv", "a file is written when all events have arrived"),
         ("-f /nowhere/file.csv", "cannot write /nowhere/file.csv: there is no folder"),

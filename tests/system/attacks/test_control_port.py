@@ -258,9 +258,12 @@ def test_a_stricter_policy_removes_clients_that_exceed_it(
     scene.vault.write_policy(
         POLICY.replace('subscribe = ["#"]', 'subscribe = ["open/b"]')
     )
-    wait_for(lambda: bob._control is not None and bob._control.error, "the refusal")
-    assert bob._control is not None
-    assert "does not let bob subscribe to 'open/#'" in str(bob._control.error)
+    wait_for(
+        lambda: bob._runtime.control is not None and bob._runtime.control.error,
+        "the refusal",
+    )
+    assert bob._runtime.control is not None
+    assert "does not let bob subscribe to 'open/#'" in str(bob._runtime.control.error)
 
 
 def test_a_policy_that_makes_no_sense_changes_nothing(

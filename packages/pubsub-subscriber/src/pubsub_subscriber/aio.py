@@ -2,9 +2,9 @@
 
 Theory of operation
 -------------------
-It wraps the synchronous subscriber and does what that one does, except that the event loop
-waits in its place (`pubsub_subscriber.receiving.asyncio_watcher`). What must be done by a
-certain time, like finishing departed publishers and requests, ends a wait by a timer.
+The event loop waits (`pubsub_subscriber.receiving.asyncio_watcher`) where a thread would. What
+must be done by a certain time, like finishing departed publishers and requests, ends a wait by a
+timer. What waits for the broker (the beginning, the end) runs in a thread.
 
 An event is taken in the step of the loop that delivers it. So a task that is cancelled while
 it waits has none in hand, and the next call gets it. The burst that a task goes through stays
@@ -13,57 +13,63 @@ the receiver's: the next call finds the rest.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from operator import length_hint
-from typing import Any, Final, TypeVar
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
 
 from pubsub_common.client.aio import (
     EVENTS_PER_YIELD,
-    Asynchronous,
     run_to_completion,
     with_arguments_of,
 )
 from pubsub_common.errors import PubSubError
-from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
-from pubsub_common.protocol.sequence import Counts
+from pubsub_subscriber.config import SubscriberConfig
+from pubsub_subscriber.readings import SubscriberReadings
+from pubsub_subscriber.ready_wait import ready_steps
 from pubsub_subscriber.receiving.asyncio_watcher import AsyncioWatcher
-from pubsub_subscriber.subscriber import Subscriber as SyncSubscriber
 
 _MAX_WAIT_S: Final = 3600.0
 
 _T = TypeVar("_T")
 
 
-class Subscriber(Asynchronous[SyncSubscriber]):
+class Subscriber(SubscriberReadings):
     """`pubsub_subscriber.Subscriber` for asyncio: the same arguments, and the same
-    methods as coroutines.
+    methods; those that may wait are coroutines.
 
     Use ``async with``, or `configure`, receive, `disconnect`. All methods belong to the
     event loop in which `configure` was called, except `stop`. Several tasks may receive;
-    each event goes to one of them.
+    each event goes to one of them. It lives once, as the other one.
     """
 
-    @with_arguments_of(SyncSubscriber)
+    @with_arguments_of(SubscriberConfig)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._inner = SyncSubscriber(*args, **kwargs)
-        self._receiver = self._inner._receiver
+        self._live(SubscriberConfig(*args, **kwargs))
+
+    def _live(self, config: SubscriberConfig) -> None:
+        super()._live(config)
+        self._receiver = self._runtime.receiver
         self._watcher = AsyncioWatcher(self._receiver)
         self._leaving = False
+        self._since_yield = 0  # events since other tasks could run
 
     # Set-up and end
 
     async def configure(self) -> None:
         """Register with the broker and connect to it or to the publishers. Raises what
-        the synchronous one does."""
-        await super().configure()
+        the synchronous one does. When this is cancelled, nothing is left of it."""
+        runtime = self._runtime
         try:
+            await run_to_completion(runtime.open, runtime.abort)
             self._watcher.start()
-        except BaseException:
-            await self.disconnect()
+        except asyncio.CancelledError:
+            await self.disconnect()  # it may have been too late to end it
             raise
 
     async def disconnect(self) -> None:
@@ -73,29 +79,42 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         self._leaving = True  # a thread has the sockets now
         try:
             self._watcher.stop()
-            await super().disconnect()
+            if self._runtime.life.state != "made":
+                await run_to_completion(self._runtime.close)
         finally:
             self._leaving = False
+
+    async def __aenter__(self) -> Self:
+        if self._runtime.life.state != "configured":
+            await self.configure()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.disconnect()
 
     # Receiving
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """Events as they arrive, until ``max_event_count`` or, when ``indefinite``,
-        until `stop`.
+        """Events as they arrive, until `stop`, or ``max_event_count`` if there is one.
 
         Raises:
             PubSubError: this subscriber is not connected, or the broker refuses it
                 since it restarted.
         """
-        receiver = self._receiver
         while True:
             if self._since_yield >= EVENTS_PER_YIELD:
                 await self._yield_to_loop()
-            burst = self._take_without_waiting(receiver.burst)
+            burst = self._take_without_waiting(self._receiver.burst)
             if burst is not None:
                 self._since_yield += min(length_hint(burst), EVENTS_PER_YIELD)
-                for event in islice(burst, EVENTS_PER_YIELD):
-                    yield event
+                # In one line: between two, an exception of a signal handler would lose an
+                # event.
+                for event in islice(burst, EVENTS_PER_YIELD): yield event  # noqa: E701 # fmt: skip
             elif not await self._wait(None):
                 return
 
@@ -110,10 +129,19 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         if self._since_yield >= EVENTS_PER_YIELD:
             await self._yield_to_loop()
         self._since_yield += 1
-        while (burst := self._take_without_waiting(self._receiver.burst)) is None:
-            if not await self._wait(deadline):
-                return None
-        return next(burst)
+        while True:
+            burst = self._take_without_waiting(self._receiver.burst)
+            if burst is None:
+                if not await self._wait(deadline):
+                    return None
+            else:
+                for event in burst: return event  # noqa: E701 # fmt: skip
+
+    def parse_publish_event(self, topic: str = "") -> Event | None:
+        """The next event that has arrived, of ``topic`` if one is named, without
+        waiting; None when there is none. Events of other topics stay for later."""
+        self._check_ours()
+        return self._receiver.next_arrived(topic)
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Events as iteration gives them, but those that were published together
@@ -129,19 +157,28 @@ class Subscriber(Asynchronous[SyncSubscriber]):
                 return
 
     async def notify(self) -> None:
-        """Receive events until there are ``max_event_count``, or until `stop`; write
-        their latencies to ``filename`` at the end, whatever ended it. Raises what the
-        synchronous one does."""
-        inner = self._inner
+        """Receive events until there are ``max_event_count`` (15 if none was given), or
+        until `stop`; write their latencies to ``filename`` at the end, whatever ended it.
+        Raises what the synchronous one does."""
+        recording = self._runtime.recording
         try:
-            async for event in self:
-                if inner.filename is not None:
-                    inner._recorder.add(event)
-                inner.latencies.add(event.latency_ns)
-                if inner._on_event is not None:
-                    inner._on_event(event)
+            if recording.wanted():
+                async for event in self:
+                    recording.add(event)
+                    if not recording.wanted():
+                        break
+            recording.log_limit()
         finally:
-            await run_to_completion(inner.write_stored_messages)
+            await self.write_stored_messages()
+
+    async def write_stored_messages(self) -> None:
+        """Write the latencies that `notify` recorded to ``filename``; without one, do
+        nothing.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        await run_to_completion(self._runtime.recording.write)
 
     async def wait_until_ready(self, timeout_s: float | None = None) -> None:
         """Wait until every publisher of our topics that the broker knows has answered:
@@ -153,32 +190,14 @@ class Subscriber(Asynchronous[SyncSubscriber]):
             PubSubError: as iteration does.
         """
         self._check_ours()
-        for until in self._inner._ready_steps(timeout_s):
+        self._runtime.check_usable()
+        for until in ready_steps(self._receiver, timeout_s, self._runtime.stopped):
             if until is None:
                 self._watcher.wake_all()  # what was buffered is theirs
                 await self._yield_to_loop()
             else:
                 await self._pause(until)
             self._check_ours()
-
-    def counts(self) -> Counts:
-        """How many events were received, lost, duplicated and reordered so far."""
-        return self._inner.counts()
-
-    @property
-    def event_count(self) -> int:
-        """How many events were delivered."""
-        return self._inner.event_count
-
-    @property
-    def malformed_count(self) -> int:
-        """How many messages were not events."""
-        return self._inner.malformed_count
-
-    @property
-    def latencies(self) -> LatencyHistogram:
-        """Of the events that `notify` has received."""
-        return self._inner.latencies
 
     # Inside
 
@@ -206,12 +225,16 @@ class Subscriber(Asynchronous[SyncSubscriber]):
         return True
 
     async def _pause(self, deadline: float | None) -> None:
-        """Wait for frames, for something to become due, or for the deadline."""
-        self._inner._check_usable()
-        performer = self._inner._performer
-        if performer.tick(self._receiver.buffered, idle=True):
-            return
-        due = [at for at in (deadline, performer.due_at) if at is not None]
+        """Wait for frames, for something to become due, or for the deadline. All that has
+        arrived was looked at, and what is due was done."""
+        self._runtime.check_usable()
+        due_at = self._runtime.performer.due_at
+        due = [at for at in (deadline, due_at) if at is not None]
         timeout_s = min(due, default=float("inf")) - time.monotonic()
         self._since_yield = 0
         await self._watcher.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))
+
+    async def _yield_to_loop(self) -> None:
+        """Let other tasks run. Nobody has half an event in hand meanwhile."""
+        self._since_yield = 0
+        await asyncio.sleep(0)

@@ -45,6 +45,12 @@ class SubscriberConfig:
     on_publisher: Callable[[PublisherInfo, bool], None] | None = None
     keys: str | Path | None = None
 
+    def __post_init__(self) -> None:
+        """Raises:
+        ConfigError: ``topics`` is no list of texts.
+        """
+        object.__setattr__(self, "topics", validation.names("topics", self.topics))
+
     def validate(self) -> None:
         """Raises:
         ConfigError: an option cannot work.
@@ -54,7 +60,7 @@ class SubscriberConfig:
         if self.broker_port is not None:
             validation.port("broker_port", self.broker_port)
         broker_endpoint(self.broker_address, self.broker_port)
-        validate_subscriptions(validation.names("topics", self.topics))
+        validate_subscriptions(self.topics)
         validation.flag("indefinite", self.indefinite)
         if self.max_event_count is not None:
             validation.at_least("max_event_count", self.max_event_count)

@@ -19,7 +19,7 @@ from pubsub_common.protocol.recovery_messages import (
 )
 from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.sub_socket import SubSocket
-from pubsub_subscriber.receiving.fast_path import BURST, FastPath
+from pubsub_subscriber.receiving.fast_path import BURST
 from pubsub_subscriber.receiving.receiver import Receiver
 
 Accept = Callable[[Event], bool]
@@ -47,8 +47,8 @@ class Bench:
         self.performer.use(cast(Connections, self))
         self.streams = self.performer.core.streams
         self.receiver = Receiver(
-            FastPath(self.performer, lambda: 5),
             self.performer,
+            lambda: 5,
             None,
             lambda: None,
             accept,

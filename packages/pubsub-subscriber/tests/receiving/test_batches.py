@@ -220,7 +220,7 @@ def test_an_exception_while_it_waits_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     subscriber = connect(publisher, new_subscriber, indefinite=True)
-    wait = subscriber._receiver.wait
+    wait = subscriber._runtime.receiver.wait
 
     def interrupted(
         deadline: float | None, items: list[object], **options: bool
@@ -229,7 +229,7 @@ def test_an_exception_while_it_waits_loses_nothing(
             wait(deadline, items, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subscriber._receiver, "wait", interrupted)
+    monkeypatch.setattr(subscriber._runtime.receiver, "wait", interrupted)
     publisher.publish("A", b"0")
     with pytest.raises(KeyboardInterrupt):
         subscriber.receive()

@@ -90,7 +90,7 @@ def frames_of(kinds: list[str]) -> list[bytes]:
 def new_receiver(*topics: str) -> Receiver:
     """A receiver without connections."""
     performer = new_performer(*topics)
-    return Receiver(FastPath(performer, lambda: 5), performer, None, lambda: None)
+    return Receiver(performer, lambda: 5, None, lambda: None)
 
 
 @given(st.lists(st.sampled_from(KINDS), max_size=20))

@@ -36,7 +36,7 @@ class Listener:
         self.subscriber = subscriber
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
-        while subscriber._receiver._waiting_in is None:
+        while subscriber._runtime.receiver._waiting_in is None:
             self.publish(publisher)
 
     def publish(self, publisher: RawPublisher) -> None:
@@ -121,7 +121,7 @@ def test_what_others_do_with_the_socket_does_not_wait_for_an_event(
     listening: Listening,
 ) -> None:
     listener, publisher = listening
-    (sub_socket,) = listener.subscriber._sockets.open
+    (sub_socket,) = listener.subscriber._runtime.performer.sockets.open
     done = threading.Event()
 
     def work() -> None:
@@ -141,7 +141,7 @@ def test_without_a_topic_it_does_not_wait_in_the_socket(
     listening: Listening,
 ) -> None:
     listener, _ = listening
-    (sub_socket,) = listener.subscriber._sockets.open
+    (sub_socket,) = listener.subscriber._runtime.performer.sockets.open
 
     sub_socket.remove(["A"])
 
@@ -203,7 +203,7 @@ def test_after_leaving_the_loop_within_a_batch_the_rest_is_delivered(
 
     while len(found) < 120:
         for event in subscriber:
-            waited |= subscriber._receiver._waiting_in is not None
+            waited |= subscriber._runtime.receiver._waiting_in is not None
             found.append(event.payload)
             if len(found) % 2 or len(found) == 120:
                 break
@@ -254,7 +254,7 @@ def test_at_the_limit_it_does_not_wait_for_more(
     thread.start()
 
     for number in range(count):
-        wait_for(lambda: subscriber._receiver._poller is not None, "it to wait")
+        wait_for(lambda: subscriber._runtime.receiver._poller is not None, "it to wait")
         publisher.publish("A", b"x")
         wait_for(lambda: subscriber.event_count > number, "the event")  # noqa: B023
 
@@ -270,7 +270,7 @@ def test_a_signal_handler_may_stop_a_wait_in_the_socket(
 
     def stop_it_once_it_waits() -> None:
         pause = threading.Event()
-        while subscriber._receiver._waiting_in is None:
+        while subscriber._runtime.receiver._waiting_in is None:
             publisher.publish("A", b"x")
             pause.wait(0.002)
         pause.wait(0.05)  # until it is in the socket, most probably
@@ -308,7 +308,7 @@ def test_without_an_interrupter_events_come_by_the_descriptor(
         publisher.publish("A", b"x")
         wait_for(lambda: subscriber.event_count > number, "the event")  # noqa: B023
 
-    assert subscriber._receiver._waiting_in is None
+    assert subscriber._runtime.receiver._waiting_in is None
     subscriber.stop()
     assert ended(thread)
     assert len(received) == 20

@@ -56,8 +56,8 @@ class Receiver:
 
     def __init__(
         self,
-        fast_path: FastPath,
         performer: Performer,
+        now_ns: Callable[[], int],
         limit: int | None,
         check_usable: Callable[[], None],
         accept: Callable[[Event], bool] | None = None,
@@ -75,7 +75,7 @@ class Receiver:
         self.sockets.receiving = self
         self.waker: Waker | None = None
         self.stopping = False
-        self.fast_path = fast_path
+        self.fast_path = FastPath(performer, now_ns)
         self._limit = limit
         self._check_usable = check_usable
         self.performer = performer
@@ -100,6 +100,24 @@ class Receiver:
         # A new one each time that somebody wakes us, and the one that we know of.
         self._wake_token = self._seen_wake_token = object()
         self._stop_at = 0.0
+
+    def open(self) -> None:
+        """Get ready to receive."""
+        self.waker = Waker()
+
+    def close(self) -> None:
+        """Close all sockets; what they hold is lost. Again: does nothing."""
+        self.sockets.close_all()
+        waker, self.waker = self.waker, None
+        if waker is not None:
+            waker.close()
+
+    def cut_off(self) -> None:
+        """In a forked child."""
+
+    def is_inside(self) -> bool:
+        """Whether the calling thread is inside a receive call."""
+        return False
 
     # For any thread
 
@@ -372,9 +390,13 @@ class Receiver:
         self.wait(deadline, items, batches=batches)
         return True
 
-    def fetch(self, items: MutableSequence[Any], *, batches: bool = False) -> bool:
+    def fetch(
+        self, items: MutableSequence[Any] | None = None, *, batches: bool = False
+    ) -> bool:
         """Append the events that wait at the sockets, about a burst, to ``items``; False
         when nothing waits. They are whole batches only if ``batches`` says so."""
+        if items is None:
+            items = self.buffered
         self._idle = False
         self._waiting_in = None
         if self.waker is None or (self.stopping and time.monotonic() >= self._stop_at):
@@ -422,12 +444,14 @@ class Receiver:
     def wait(
         self,
         deadline: float | None,
-        items: MutableSequence[Any],
+        items: MutableSequence[Any] | None = None,
         *,
         batches: bool = False,
     ) -> None:
         """Wait for frames, for something to become due, or for the deadline; the events that
         come are appended to ``items``."""
+        if items is None:
+            items = self.buffered
         self._check_usable()
         self._empty_now = self._idle = False
         self._seen_wake_token = self._wake_token

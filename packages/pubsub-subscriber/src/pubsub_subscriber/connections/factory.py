@@ -1,0 +1,91 @@
+"""Makes the connections of a subscriber, as its broker's model and its keys ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import zmq
+
+from pubsub_common.net.contexts import new_context
+from pubsub_common.protocol.messages import Model
+from pubsub_subscriber.connections.direct import (
+    MAX_SOCKETS,
+    DirectConnections,
+    SecureDirectConnections,
+    raise_open_file_limit,
+)
+from pubsub_subscriber.connections.interface import Connections
+from pubsub_subscriber.connections.socket_set import SocketSet
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.connections.via_broker import BrokerConnections
+from pubsub_subscriber.core import SubscriberCore
+
+if TYPE_CHECKING:
+    from pubsub_common.security.keys import ClientKeys
+
+
+class ConnectionFactory:
+    """Makes connections whose sockets are in ``sockets``."""
+
+    def __init__(
+        self,
+        core: SubscriberCore,
+        sockets: SocketSet,
+        keys: ClientKeys | None,
+        queue_limit: int,
+        *,
+        positions: bool,
+    ) -> None:
+        """``positions``: publishers are asked how far they are."""
+        self._core = core
+        self._sockets = sockets
+        self._keys = keys
+        self._queue_limit = queue_limit
+        self._positions = positions
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._broker_host = ""
+
+    def open(
+        self, broker_host: str, *, centralized: bool | None
+    ) -> zmq.Context[zmq.Socket[bytes]]:
+        """Make the context of all sockets. ``centralized`` as far as it is known."""
+        self._broker_host = broker_host
+        # With keys each publisher has sockets of its own.
+        separate = self._keys is not None and centralized is not True
+        if separate:
+            raise_open_file_limit()
+        self._context = new_context(MAX_SOCKETS if separate else None)
+        return self._context
+
+    def connections(self, model: Model) -> Connections:
+        """Connections for a broker of this model."""
+        if model == "centralized":
+            return BrokerConnections(
+                self._sockets, self._new_sub_socket, self._broker_host
+            )
+        if self._keys is None:
+            return DirectConnections(self._sockets, self._new_sub_socket)
+        return SecureDirectConnections(
+            self._sockets,
+            self._new_sub_socket,
+            self._keys.pair,
+            self._core.streams.departures.__contains__,
+        )
+
+    def _new_sub_socket(self, topics: Iterable[str]) -> SubSocket:
+        assert self._context is not None, "it is open"
+        sub_socket = SubSocket(
+            self._context,
+            tuple(topics),
+            self._core.session,
+            self._queue_limit,
+            positions=self._positions,
+        )
+        if self._core.model == "centralized" and self._keys is not None:
+            from pubsub_common.security.keys import configure_curve_client
+
+            configure_curve_client(
+                sub_socket.socket, self._keys.pair, self._keys.broker
+            )
+        return sub_socket

@@ -1,0 +1,109 @@
+"""What a subscriber tells of itself, in both shells, and how it is made and stopped."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pubsub_common.measurement.latency_histogram import LatencyHistogram
+from pubsub_common.protocol.sequence import Counts
+from pubsub_subscriber.config import SubscriberConfig
+from pubsub_subscriber.runtime import SubscriberRuntime
+
+
+class SubscriberReadings:
+    """Whatever may be asked at any time, also after the end. For any thread."""
+
+    _runtime: SubscriberRuntime
+
+    @classmethod
+    def from_config(cls, config: SubscriberConfig) -> Self:
+        """A subscriber with these options.
+
+        Raises:
+            ConfigError: they cannot work.
+        """
+        self = cls.__new__(cls)
+        self._live(config)
+        return self
+
+    def _live(self, config: SubscriberConfig) -> None:
+        self._runtime = runtime = SubscriberRuntime(config)
+        runtime.life.close_when_dropped(self, runtime.close)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._runtime.description()}>"
+
+    def stop(self) -> None:
+        """End iterations, `notify` and waits soon; what has arrived until then is
+        still delivered, as far as it can be within a second. For any thread and for
+        signal handlers."""
+        self._runtime.receiver.stop()
+
+    @property
+    def config(self) -> SubscriberConfig:
+        """Its options."""
+        return self._runtime.config
+
+    @property
+    def filename(self) -> str | None:
+        """Where `notify` writes latencies."""
+        return self._runtime.config.filename
+
+    @property
+    def broker_address(self) -> str:
+        """The broker's address or name, without port."""
+        return self._runtime.broker_address
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Topics and wildcards, without repetitions."""
+        return self._runtime.topics
+
+    @property
+    def indefinite(self) -> bool:
+        """Whether no number of events ends it."""
+        return self._runtime.config.indefinite
+
+    @property
+    def max_event_count(self) -> int | None:
+        """The number of events that ends it, if one was given."""
+        return self._runtime.config.max_event_count
+
+    @property
+    def centralized(self) -> bool | None:
+        """Whether the broker forwards events; None while that is not known."""
+        return self._runtime.centralized
+
+    @property
+    def session(self) -> int:
+        """The session that the broker has given us; -1 before."""
+        return self._runtime.core.session
+
+    def get_host_address(self) -> str:
+        """This host's IP address as the broker sees it."""
+        return self._runtime.host_address()
+
+    @property
+    def event_count(self) -> int:
+        """How many events were delivered."""
+        return self._runtime.receiver.event_count
+
+    @property
+    def malformed_count(self) -> int:
+        """How many messages were not events."""
+        return self._runtime.core.malformed_count
+
+    @property
+    def latencies(self) -> LatencyHistogram:
+        """Of the events that `notify` has received."""
+        return self._runtime.recording.latencies
+
+    def counts(self) -> Counts:
+        """How many events were received, lost, duplicated and reordered so far."""
+        return self._runtime.counts()
+
+    def latency_error_ns(self) -> tuple[int, int] | None:
+        """How far the clocks of this host and of the publishers are apart: the true
+        latency is the measured one plus something from this range, in nanoseconds.
+        (0, 0) where all have one clock; None while it is not known."""
+        return self._runtime.latency_error_ns()

@@ -1,0 +1,63 @@
+"""Receives events for `notify`: records their latencies, and ends after a number of them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from pubsub_common.measurement.latency_file import write_latencies
+from pubsub_common.measurement.latency_histogram import LatencyHistogram
+from pubsub_common.protocol.events import Event
+from pubsub_subscriber.config import SubscriberConfig
+from pubsub_subscriber.measurement.latency_recorder import LatencyRecorder
+from pubsub_subscriber.receiving.receiver import Receiver
+
+_log = logging.getLogger(__name__)
+
+
+class Recording:
+    """``latencies`` are those of all events, the recorder keeps each one for the file."""
+
+    def __init__(self, config: SubscriberConfig, receiver: Receiver) -> None:
+        self.latencies = LatencyHistogram()
+        self._config = config
+        self._receiver = receiver
+        self._recorder = LatencyRecorder()
+
+    def wanted(self) -> int:
+        """How many events are still to be received."""
+        limit = self._config.notify_limit
+        if limit is None:
+            return sys.maxsize
+        return max(0, limit - self._receiver.event_count)
+
+    def limited(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The events of an iteration, as many as are wanted."""
+        return islice(events, self.wanted())
+
+    def add(self, event: Event) -> None:
+        """Record an event, and call the user's ``on_event``."""
+        if self._config.filename is not None:
+            self._recorder.add(event)
+        self.latencies.add(event.latency_ns)
+        if self._config.on_event is not None:
+            self._config.on_event(event)
+
+    def log_limit(self) -> None:
+        """Say it if the number of events has ended the reception."""
+        if not self.wanted():
+            _log.info(
+                "received all of %d events (max_event_count)", self._config.notify_limit
+            )
+
+    def write(self) -> None:
+        """Write the latencies to the file, if there is one.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        if self._config.filename is not None:
+            write_latencies(Path(self._config.filename), self._recorder.rows())

@@ -1,0 +1,320 @@
+"""What a subscriber is made of, from its set-up to its end: sockets, control client, core.
+
+Both shells, `pubsub_subscriber.subscriber` for threads and `pubsub_subscriber.aio`, work with it.
+The control thread and the finalizer know it, and not the object that the user holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from typing import Final
+
+import zmq
+
+from pubsub_common.client.clock_offset import SAME_CLOCK
+from pubsub_common.client.control_client import ControlClient, client_keys
+from pubsub_common.client.session import HeartbeatInputs, Identity
+from pubsub_common.client.session_updates import (
+    Accepted,
+    PublishersUpdated,
+    Rejected,
+    SessionUpdate,
+)
+from pubsub_common.errors import NotReady
+from pubsub_common.files import check_writable
+from pubsub_common.life_cycle import LifeCycle
+from pubsub_common.measurement.clocks import clock_ns
+from pubsub_common.net import addresses
+from pubsub_common.net.contexts import terminate_context
+from pubsub_common.net.detached import start_detached
+from pubsub_common.net.sockets import endpoint
+from pubsub_common.protocol.endpoints import broker_endpoint
+from pubsub_common.protocol.messages import Model
+from pubsub_common.protocol.sequence import Counts
+from pubsub_common.protocol.wildcards import asterisk_warning, validate_subscriptions
+from pubsub_common.uninterrupted import run_uninterrupted
+from pubsub_subscriber.config import SubscriberConfig
+from pubsub_subscriber.connections.factory import ConnectionFactory
+from pubsub_subscriber.connections.socket_set import SocketSet
+from pubsub_subscriber.core import SubscriberCore
+from pubsub_subscriber.file_claim import FileClaim
+from pubsub_subscriber.ready_wait import wait_until_ready
+from pubsub_subscriber.receiving.performer import Performer
+from pubsub_subscriber.receiving.receiver import Receiver
+from pubsub_subscriber.recording import Recording
+
+_log = logging.getLogger(__name__)
+
+# Of publishers that are missing, so many are named.
+_MAX_NAMED: Final = 5
+
+
+class SubscriberRuntime:
+    """One subscriber. `life` is where it is in its life."""
+
+    def __init__(self, config: SubscriberConfig) -> None:
+        """Raises:
+        ConfigError: the options cannot work.
+        """
+        config.validate()
+        self.config = config
+        self.topics = validate_subscriptions(config.topics)
+        self.broker_address, self.broker_port = broker_endpoint(
+            config.broker_address, config.broker_port
+        )
+        self._claim: FileClaim | None = None
+        if config.filename is not None:
+            check_writable(config.filename)
+            self._claim = FileClaim(config.filename)
+            self._claim.check()
+        self._keys = client_keys(config.keys)
+        warning = asterisk_warning(self.topics)
+        if warning is not None:
+            _log.warning("%s", warning)
+        self.core = SubscriberCore(
+            self.topics,
+            recover_timeout_s=config.recover_timeout_s if config.recovers else None,
+            max_held=config.queue_limit,
+            from_start=config.start == "history",
+        )
+        sockets = SocketSet()
+        self._factory = ConnectionFactory(
+            self.core,
+            sockets,
+            self._keys,
+            config.queue_limit,
+            positions=config.recovers,
+        )
+        self.performer = Performer(
+            self.core,
+            sockets,
+            self._factory.connections,
+            on_gap=config.on_gap,
+            on_publisher=config.on_publisher,
+        )
+        self.receiver = Receiver(
+            self.performer,
+            clock_ns(config.clock),
+            config.event_limit,
+            self.check_usable,
+        )
+        self.recording = Recording(config, self.receiver)
+        self.life = LifeCycle("subscriber", self._cut_off)
+        # One thread at a time sets up or takes down.
+        self._turn = threading.Lock()
+        self._opening_thread: int | None = None
+        self._control_thread: int | None = None
+        self._aborting = False
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._broker_ip = ""  # found by `open`
+        self.control: ControlClient | None = None
+
+    # Set-up and end
+
+    def open(self) -> None:
+        """Register with the broker, connect, and wait for the publishers that are there.
+        When this fails, all of it is taken down again. Not for the main thread, where
+        signal handlers could cut it short."""
+        with self._turn:
+            self.life.begin()
+            self._opening_thread = threading.get_ident()
+            try:
+                self._set_up()
+                self._attach()
+                self.life.configured()
+                self._opening_thread = None
+                self.check_usable()
+            except BaseException:
+                self._opening_thread = None
+                # Else another thread has closed it, and waits for its turn.
+                if self.life.close():
+                    self._take_down()
+                raise
+
+    def abort(self) -> None:
+        """Have `open` fail soon, if it has not ended. For any thread."""
+        if self.life.state == "configuring":
+            self._hurry()
+
+    def disconnect(self) -> None:
+        """Close it: for any thread, signal handlers, callbacks and finalizers. Where the
+        thread that would be waited for is this one, another one does it."""
+        if self.life.state == "made":
+            return
+        here = threading.get_ident()
+        if here in (self._control_thread, self._opening_thread) or (
+            self.receiver.is_inside()
+        ):
+            if self.life.close():
+                self._hurry()
+                start_detached(self._finish, "pubsub-close-subscriber")
+        else:
+            run_uninterrupted(self.close)
+
+    def close(self) -> None:
+        """Close it, in this thread, which nobody interrupts and nobody waits for. Again:
+        does nothing."""
+        if self.life.close():
+            self._hurry()
+            self._finish()
+
+    @property
+    def centralized(self) -> bool | None:
+        """Whether the broker forwards events; None while that is not known."""
+        model = self.core.model
+        return self.config.centralized if model is None else model == "centralized"
+
+    def description(self) -> str:
+        """For a ``repr``: topics, broker, state."""
+        topics = ", ".join(map(repr, self.topics[:_MAX_NAMED]))
+        more = ", ..." if len(self.topics) > _MAX_NAMED else ""
+        return (
+            f"of [{topics}{more}] at {self.broker_address}:{self.broker_port}, "
+            f"{self.life.state}"
+        )
+
+    def host_address(self) -> str:
+        """This host's IP address as the broker sees it."""
+        return self.config.address or addresses.host_address(
+            self._broker_ip or addresses.resolve(self.broker_address)
+        )
+
+    def check_usable(self) -> None:
+        """Raises:
+        PubSubError: it is not connected, or the broker does not have it any more.
+        """
+        if self.control is not None and self.control.error is not None:
+            raise self.control.error
+        if self._opening_thread != threading.get_ident():
+            self.life.check_usable()
+
+    def _set_up(self) -> None:
+        if self._claim is not None:
+            self._claim.take()
+        self.receiver.open()
+        self._broker_ip = addresses.resolve(self.broker_address)
+        self._context = self._factory.open(
+            self._broker_ip, centralized=self.config.centralized
+        )
+        model: Model | None = None
+        if self.config.centralized is not None:
+            model = "centralized" if self.config.centralized else "decentralized"
+        self.control = ControlClient(
+            self._context,
+            endpoint(self._broker_ip, self.broker_port),
+            Identity(
+                "subscriber",
+                self.topics,
+                self.host_address(),
+                self.config.clock,
+                model,
+            ),
+            self._on_session_update,
+            on_wake=self.performer.check_connections,
+            keys=self._keys,
+            heartbeat=HeartbeatInputs(
+                lost=self.performer.lost, latency=self.receiver.latency
+            ),
+        )
+        self.control.start()
+        self.control.wait_registered(
+            self.config.connect_timeout_s, stopped=self.stopped
+        )
+
+    def _attach(self) -> None:
+        """Wait for the publishers that are there; those that do not answer in time are
+        named."""
+        timeout_s = self.config.attach_timeout_s
+        if timeout_s <= 0:
+            return
+        try:
+            self.wait_until_ready(timeout_s)
+        except NotReady:
+            missing = self.performer.awaited_publishers()
+            if missing and not self.stopped():
+                more = len(missing) - _MAX_NAMED
+                _log.warning(
+                    "no answer within %g s from publisher %s%s: the next events of it may "
+                    "not arrive",
+                    *(timeout_s, ", ".join(missing[:_MAX_NAMED])),
+                    f" and {more} more" if more > 0 else "",
+                )
+        if self._aborting:
+            raise NotReady("interrupted")
+
+    def _hurry(self) -> None:
+        self._aborting = True
+        self.receiver.wake()
+
+    def _finish(self) -> None:
+        with self._turn:
+            self._take_down()
+
+    def _take_down(self) -> None:
+        with contextlib.ExitStack() as stack:
+            if self._claim is not None:
+                stack.callback(self._claim.release)
+            if self._context is not None:
+                stack.callback(terminate_context, self._context)
+            stack.callback(self.receiver.close)
+            if self.control is not None:
+                stack.callback(self.control.close, {})
+            self.performer.close()
+
+    def _cut_off(self) -> None:
+        """In a forked child."""
+        self.receiver.cut_off()
+        if self._claim is not None:
+            self._claim.abandon()
+
+    def stopped(self) -> bool:
+        """Whether `stop` was called, or `open` is to end."""
+        return self._aborting or self.receiver.stopping
+
+    # Receiving
+
+    def wait_until_ready(self, timeout_s: float | None) -> None:
+        """Wait until all publishers have answered.
+
+        Raises:
+            NotReady: some had not after ``timeout_s`` seconds, or `stop` was called.
+            PubSubError: it is not connected, or the broker does not have it any more.
+        """
+        self.check_usable()
+        wait_until_ready(self.receiver, timeout_s, self.stopped)
+
+    def counts(self) -> Counts:
+        """What became of all events so far."""
+        counts = self.performer.counts()
+        counts.received -= self.receiver.buffered_count()
+        return counts
+
+    def latency_error_ns(self) -> tuple[int, int] | None:
+        """As `Subscriber.latency_error_ns`."""
+        if self.control is None:
+            return None
+        ours = self.control.clock_offset()
+        if ours == SAME_CLOCK:
+            return 0, 0
+        theirs = self.control.publishers_clock()
+        if ours is None or theirs is None:
+            return None
+        return (
+            ours.offset_ns - ours.bound_ns - theirs.high_ns,
+            ours.offset_ns + ours.bound_ns - theirs.low_ns,
+        )
+
+    # For the control thread
+
+    def _on_session_update(self, update: SessionUpdate) -> None:
+        self._control_thread = threading.get_ident()
+        match update:
+            case Accepted(reply):
+                self.performer.register(reply)
+            case PublishersUpdated():
+                self.performer.update(update)
+                self.performer.apply_updates()
+            case Rejected():
+                self.receiver.wake()
