@@ -139,7 +139,7 @@ def test_several_forwarders_lose_and_repeat_nothing(
     receivers[1].wait_for_events(2 * 2000 * 3 // 8)
     for receiver in receivers:
         receiver.check_order()
-    assert len(subscribers[0]._sockets.open) == 2
+    assert len(subscribers[0]._runtime.performer.sockets.open) == 2
 
 
 @pytest.mark.parametrize("model", ["centralized"], indirect=True)
