@@ -17,6 +17,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, 
 EVENTS_PER_YIELD: Final = 256
 
 _P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Synchronous(Protocol):
@@ -106,14 +107,14 @@ def with_arguments_of(
 
 
 async def run_to_completion(
-    work: Callable[[], object], hurry: Callable[[], object] = lambda: None
-) -> None:
-    """Run ``work`` in a thread. When this is cancelled, ``hurry`` is called, which should
-    have it end soon, and the end is waited for all the same: nobody may use what a thread
-    still works on."""
+    work: Callable[[], _T], hurry: Callable[[], object] = lambda: None
+) -> _T:
+    """Run ``work`` in a thread; its result. When this is cancelled, ``hurry`` is called,
+    which should have it end soon, and the end is waited for all the same: nobody may use
+    what a thread still works on."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        await asyncio.shield(running)
+        return await asyncio.shield(running)
     except asyncio.CancelledError:
         hurry()
         while not running.done():
