@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from support.broker_parts import parts_of
 
 from pubsub_common import BrokerUnreachable, Event, RegistrationRefused
 from pubsub_common.testing import wait_for
@@ -199,7 +200,8 @@ def test_after_a_broker_restart_events_flow_again_and_no_gap_is_claimed(
     second = system.broker()
     # Both come back by themselves, under their old sessions.
     wait_for(
-        lambda: len(list(second._loop.core._registry.clients())) == 2, "their return"
+        lambda: len(list(parts_of(second).core._registry.clients())) == 2,
+        "their return",
     )
     arrived: list[Event] = []
     with background(lambda: arrived.extend(take(subscriber, 1))):
@@ -224,7 +226,7 @@ def test_a_client_that_dies_is_forgotten_when_its_lease_ends(system: System) -> 
     assert publisher._control is not None
     # It dies: nobody renews the lease, no client sends `disconnect`.
     publisher._control._loop._session.leave({})
-    registry = broker._loop.core._registry
+    registry = parts_of(broker).core._registry
     wait_for(lambda: len(list(registry.clients())) == 1, "the end of the lease")
     assert next(registry.clients()).session == subscriber.session
 

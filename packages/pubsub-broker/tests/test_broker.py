@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 import pytest
 import zmq
+from support.broker_parts import parts_of
 
 from pubsub_broker import Broker
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding import pool
+from pubsub_broker.forwarding.clear_ports import ClearPorts
 from pubsub_broker.monitoring import event_log
 from pubsub_broker.transport import control_socket
 from pubsub_common import defaults
@@ -274,7 +276,7 @@ def test_without_a_free_port_there_is_no_forwarder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with Broker(bind=HOST, port=0) as first:
-        monkeypatch.setattr(Broker, "get_clear_port", lambda _self: first.port)
+        monkeypatch.setattr(ClearPorts, "take", lambda _self, _host: first.port)
 
         with pytest.raises(CannotListen, match="no free port"):
             Broker(True, bind=HOST, port=0).configure()
@@ -572,13 +574,13 @@ def test_a_client_that_does_not_read_has_a_bounded_queue(
         for number in range(requests):
             lazy.send(StatusRequest(id=number))
         handled = []
-        status = broker._loop.core.status
+        status = parts_of(broker).core.status
 
         def counting(request: StatusRequest, now: float) -> Status:
             handled.append(request.id)
             return status(request, now)
 
-        monkeypatch.setattr(broker._loop.core, "status", counting)
+        monkeypatch.setattr(parts_of(broker).core, "status", counting)
         while len(handled) < requests:
             broker.parse_events(0)
 
@@ -729,10 +731,10 @@ def test_topics_are_spread_over_forwarders(run: Run) -> None:
     broker = run(centralized=True, forwarders=4)
     topics = [f"topic {number}" for number in range(100)]
 
-    ports = broker._loop.forwarder_pool.ports_of(topics)
+    ports = parts_of(broker).forwarder_pool.ports_of(topics)
 
     assert set(ports.values()) == set(broker.update_send_socket())
-    assert ports == broker._loop.forwarder_pool.ports_of(topics)
+    assert ports == parts_of(broker).forwarder_pool.ports_of(topics)
 
 
 def test_events_of_a_publisher_that_joins_later_arrive(
@@ -824,7 +826,7 @@ def drive(broker: Broker, until: Callable[[], bool]) -> None:
         if until():
             return
         # So that it goes round when nothing happens.
-        broker._loop.waker.wake()
+        parts_of(broker).waker.wake()
         broker.parse_events(index)
 
 
@@ -930,7 +932,7 @@ def send_bulk(source: Source, count: int = 1500) -> None:
 def is_stuck(broker: Broker) -> bool:
     """Whether one message has been held for a while: not because libzmq's thread was
     about to pass on others."""
-    held = broker._loop.forwarder_pool.held()
+    held = parts_of(broker).forwarder_pool.held()
     return any(time.monotonic() - since > 0.3 for _, since in held)
 
 
@@ -972,7 +974,7 @@ def test_the_broker_serves_its_clients_while_it_waits(
     assert slow.peer.heartbeat().known
     late.send("B", 3)
 
-    assert broker._loop.forwarder_pool.held()
+    assert parts_of(broker).forwarder_pool.held()
     assert slow.numbers("A", count) == list(range(count))
     assert sink.numbers("B", 3) == [0, 1, 2]
 
@@ -1079,16 +1081,16 @@ def test_forwarders_can_look_a_publisher_up_before_it_is_told_to_begin(
 ) -> None:
     with Broker(True, True, bind=HOST, port=0) as broker:
         book, send = (
-            broker._loop.forwarder_pool._publishers,
-            broker._loop.control_socket.send,
+            parts_of(broker).forwarder_pool._publishers,
+            parts_of(broker).control_socket.send,
         )
         known: list[bool] = []
 
         def spy(peer: bytes, reply: Any) -> None:
-            known.append(f"{HOST}:1" in book)
+            known.append(book.get(f"{HOST}:1") is not None)
             send(peer, reply)
 
-        monkeypatch.setattr(broker._loop.control_socket, "send", spy)
+        monkeypatch.setattr(parts_of(broker).control_socket, "send", spy)
         peer = Peer(context, broker)
         peer.send(peer.registration("publisher", "A"))
         while not known:
@@ -1109,9 +1111,9 @@ def test_a_forwarder_that_fails_ends_the_loop_with_an_error(
         )
         with broker:
             monkeypatch.setattr(
-                broker._loop.forwarder_pool.socket_sets[0], "apply", fail
+                parts_of(broker).forwarder_pool.socket_sets[0], "apply", fail
             )
-            broker._loop.changes.append(Attach("127.0.0.1:1", ("A",)))
+            parts_of(broker).forwarder_pool.expect(Attach("127.0.0.1:1", ("A",)))
             with pytest.raises(PubSubError, match=r"forwarding has failed.*broken"):
                 broker.event_loop()
 
@@ -1124,7 +1126,7 @@ def test_an_error_in_a_handler_ends_the_loop_and_is_raised(
 
     with Broker(indefinite=True, bind=HOST, port=0) as broker:
         peer = Peer(context, broker)
-        monkeypatch.setattr(broker._loop.core, "heartbeat", fail)
+        monkeypatch.setattr(parts_of(broker).core, "heartbeat", fail)
         peer.send(Heartbeat(id=1, session=1))
 
         with pytest.raises(ValueError, match="broken"):
@@ -1183,7 +1185,7 @@ def test_the_end_of_a_with_block_ends_a_loop_in_another_thread() -> None:
     with Broker(indefinite=True, port=0) as broker:
         loop = threading.Thread(target=broker.event_loop)
         loop.start()
-        wait_for(lambda: broker._loop_thread is loop)
+        wait_for(lambda: broker._runtime._thread == loop.ident)
 
     loop.join(WAIT_MS / 1000)
     assert not loop.is_alive()

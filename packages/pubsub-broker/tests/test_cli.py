@@ -307,4 +307,6 @@ def test_it_ends_by_itself_after_the_events_it_was_given(
     assert isinstance(reply, Registered)
     code, out, err = running.end()
     assert (code, out) == (0, "")
-    assert err == f"{PROGRAM}: publisher 127.0.0.1:1 joined: A\n"
+    joined, ended = err.splitlines()
+    assert joined == f"{PROGRAM}: publisher 127.0.0.1:1 joined: A"
+    assert "max_event_count" in ended

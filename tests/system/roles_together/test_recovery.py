@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from support.broker_parts import parts_of
 from support.ports import free_port
 from support.running_roles import (
     WAIT_S,
@@ -178,7 +179,9 @@ def test_after_a_restart_a_subscriber_is_not_ready_before_the_new_connection_is_
 def has_heard_of(subscriber: Subscriber, broker: RunningBroker) -> bool:
     """Whether the subscriber knows a publisher from this broker."""
     streams = subscriber._runtime.core.streams
-    return subscriber._runtime.core._epoch == broker.broker._loop.core.epoch and bool(
+    return subscriber._runtime.core._epoch == parts_of(
+        broker.broker
+    ).core.epoch and bool(
         streams._publishers.keys() - streams.departures._departing.keys()
     )
 

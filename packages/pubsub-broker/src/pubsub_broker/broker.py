@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import socket
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pubsub_broker.config import BrokerConfig, Overflow
-from pubsub_broker.event_loop import EventLoop
+from pubsub_broker.runtime import BrokerRuntime
+from pubsub_broker.transport.control_socket import ReceivedMessage
 from pubsub_common import defaults
+from pubsub_common.errors import PubSubError
 from pubsub_common.net import addresses
-from pubsub_common.protocol.messages import Disconnect
+from pubsub_common.protocol.messages import Disconnect, Register, Request, Role
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
@@ -33,7 +33,9 @@ class Broker:
     that; clients that came or went when decentralized.
 
     Use `configure`, `event_loop`, `disconnect`, or a ``with`` block around the loop.
-    All methods belong to one thread, except `stop` and `disconnect`.
+    `stop` and `disconnect` are for any thread and for signal handlers; the others for one
+    thread at a time, and not while `event_loop` runs: then they raise `PubSubError`.
+    It has one life: after `disconnect`, and in a forked child, they raise it too.
     """
 
     def __init__(
@@ -78,41 +80,81 @@ class Broker:
         Raises:
             ConfigError: an argument cannot work.
         """
-        self._config = BrokerConfig(
-            centralized=centralized,
-            indefinite=indefinite,
-            max_event_count=max_event_count,
-            bind=bind,
-            port=port,
-            lease_s=lease_s,
-            forwarders=forwarders,
-            queue_limit=queue_limit,
-            linger_s=linger_s,
-            overflow=overflow,
-            max_clients=max_clients,
-            max_clients_per_address=max_clients_per_address,
-            max_registrations_per_second=max_registrations_per_second,
-            max_topics_per_client=max_topics_per_client,
-            state=state,
-            secure=secure,
+        self._set_up(
+            BrokerConfig(
+                centralized=centralized,
+                indefinite=indefinite,
+                max_event_count=max_event_count,
+                bind=bind,
+                port=port,
+                lease_s=lease_s,
+                forwarders=forwarders,
+                queue_limit=queue_limit,
+                linger_s=linger_s,
+                overflow=overflow,
+                max_clients=max_clients,
+                max_clients_per_address=max_clients_per_address,
+                max_registrations_per_second=max_registrations_per_second,
+                max_topics_per_client=max_topics_per_client,
+                state=state,
+                secure=secure,
+            )
         )
-        self._config.validate()
-        self.centralized = centralized
-        self.indefinite = indefinite
-        self.max_event_count = max_event_count
-        self.port = port
-        self.address = ""
-        self._loop = EventLoop(self._config, self)
-        # The thread of `event_loop`, while there is one.
-        self._loop_thread: threading.Thread | None = None
-        self._loop_ended = threading.Event()
-        self._configured = False
-        self._allocated_ports: set[int] = set()
+
+    @classmethod
+    def from_config(cls, config: BrokerConfig) -> Self:
+        """A broker with these options.
+
+        Raises:
+            ConfigError: an option cannot work.
+        """
+        broker = cls.__new__(cls)
+        broker._set_up(config)
+        return broker
+
+    def _set_up(self, config: BrokerConfig) -> None:
+        config.validate()
+        self._config = config
+        self._runtime = runtime = BrokerRuntime(config)
+        runtime.life.close_when_dropped(self, runtime.close)
+
+    def __repr__(self) -> str:
+        model = "centralized" if self.centralized else "decentralized"
+        address = self.address or self._config.bind or defaults.LOOPBACK
+        state = self._runtime.life.state
+        return f"<Broker model={model} address={address}:{self.port} state={state}>"
+
+    # What it is
+
+    @property
+    def centralized(self) -> bool:
+        """Whether it forwards events."""
+        return self._config.centralized
+
+    @property
+    def indefinite(self) -> bool:
+        """Whether it goes on until `stop`."""
+        return self._config.indefinite
+
+    @property
+    def max_event_count(self) -> int:
+        """After how many events it ends, when not `indefinite`."""
+        return self._config.max_event_count
+
+    @property
+    def address(self) -> str:
+        """The IP address that is served; empty before `configure`."""
+        return self._runtime.address
+
+    @property
+    def port(self) -> int:
+        """The control port: the one given, and after `configure` the one that is served."""
+        return self._runtime.port
 
     @property
     def event_count(self) -> int:
         """How many events there were, of the kind that ``max_event_count`` limits."""
-        return self._loop.event_count
+        return self._runtime.event_count
 
     # Set-up and end
 
@@ -122,18 +164,9 @@ class Broker:
         Raises:
             CannotListen: the address is not this host's, or the port is taken.
             ConfigError: the folder of keys or the file of the state cannot be used.
+            PubSubError: it was configured before.
         """
-        self.address = self._config.bind or defaults.LOOPBACK
-        self._loop.open()
-        self._configured = True
-        try:
-            self.port = self._loop.bind(self.address, self.port)
-            self._allocated_ports.add(self.port)
-            self.update_send_socket()
-            self._loop.begin(self.address, self.port)
-        except BaseException:
-            self.disconnect()
-            raise
+        self._runtime.configure()
 
     def get_host_address(self) -> str:
         """This host's IP address: the one given, a Mininet host's own, or loopback.
@@ -143,36 +176,26 @@ class Broker:
     def get_clear_port(self) -> int:
         """A TCP port of this host that is free and that this broker has not handed
         out before."""
-        while True:
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-                probe.bind((self.address or self.get_host_address(), 0))
-                port: int = probe.getsockname()[1]
-            if port not in self._allocated_ports:
-                self._allocated_ports.add(port)
-                return port
+        return self._runtime.clear_ports.take(self.address or self.get_host_address())
 
     def own_keys(self) -> ClientKeys | None:
         """What to ask this broker for its status with; None: it is not secure."""
-        return self._loop.own_keys()
+        return self._runtime.own_keys()
 
     def stop(self) -> None:
         """End `event_loop` soon. For any thread and for signal handlers."""
-        self._loop.stop()
+        self._runtime.stop()
 
     def disconnect(self) -> None:
         """Send a farewell to clients, let accepted events go out within the linger time,
-        and close everything. Calling it again does nothing. An `event_loop` that still
-        runs in another thread is ended before."""
-        if not self._configured:
-            return
-        if self._loop_thread not in (None, threading.current_thread()):
-            self.stop()
-            self._loop_ended.wait()
-        self._configured = False
-        self._loop.close()
+        and close everything. Before `configure`, and when called again, it does nothing. An
+        `event_loop` that still runs in another thread is ended before; called by the
+        thread of the loop itself, this is done when the loop has ended."""
+        self._runtime.close()
 
     def __enter__(self) -> Self:
-        self.configure()
+        if self._runtime.life.state != "configured":
+            self.configure()
         return self
 
     def __exit__(
@@ -187,46 +210,50 @@ class Broker:
 
     def event_loop(self) -> None:
         """Serve until `stop`, or until ``max_event_count`` events when not
-        ``indefinite``."""
-        index = 0
-        self._loop_thread = threading.current_thread()
-        self._loop_ended.clear()
-        try:
-            while not self._loop.finished:
-                self.parse_events(index)
-                index += 1
-        finally:
-            self._loop_thread = None
-            self._loop_ended.set()
+        ``indefinite``. An exception of a signal handler ends it; it may then be called
+        again.
+
+        Raises:
+            PubSubError: forwarding has failed, or another thread serves this broker.
+        """
+        self._runtime.serve()
 
     def parse_events(self, index: int) -> None:
-        """Wait for something to do and do it: control messages, due leases and
-        notifications, and events when this broker forwards a limited number.
+        """Wait for something to do, half a second at most, and do it: control messages, due
+        leases and notifications, and events when this broker forwards a limited number.
 
         ``index`` numbers the call, for the debug log.
         """
-        self._loop.turn(index)
+        self._runtime.turn(index)
 
-    # Control
+    # Control: what the loop does for clients by itself, for programs
 
-    def register_sub(self) -> None:
-        """Register the subscriber whose request is being handled: answer it with
-        the topic ports (centralized) or the publishers of its topics."""
-        self._loop.handle()
+    def register_sub(self, msg: Register | None = None) -> None:
+        """Register the subscriber that ``msg`` describes, for as long as a lease; nobody is
+        answered. (Those that send a request are registered by the loop.)
 
-    def register_pub(self) -> None:
-        """Register the publisher whose request is being handled, and let the
-        subscribers of its topics know."""
-        self._loop.handle()
+        Raises:
+            PubSubError: there is no request, or it is not a subscriber's.
+        """
+        self._register(msg, "subscriber")
+
+    def register_pub(self, msg: Register | None = None) -> None:
+        """Register the publisher that ``msg`` describes, as `register_sub` does, and let the
+        subscribers of its topics know.
+
+        Raises:
+            PubSubError: there is no request, or it is not a publisher's.
+        """
+        self._register(msg, "publisher")
 
     def disconnect_sub(self, msg: Disconnect) -> None:
-        """Remove the subscriber that sent ``msg``."""
-        self._loop.disconnect_client(msg)
+        """Remove the subscriber of the session in ``msg``."""
+        self._serve(msg)
 
     def disconnect_pub(self, msg: Disconnect) -> None:
-        """Remove the publisher that sent ``msg``, and let the subscribers of its topics
-        know."""
-        self._loop.disconnect_client(msg)
+        """Remove the publisher of the session in ``msg``, and let the subscribers of its
+        topics know."""
+        self._serve(msg)
 
     def notify_subscribers(
         self,
@@ -241,26 +268,31 @@ class Broker:
         for the log: what a subscriber is told is always all that it does not know.
         """
         _log.debug("notifying subscribers of %s about %s", topics, pub_address)
-        self._loop.perform(self._loop.core.flush(topics, sub_id))
+        self._runtime.do(lambda loop: loop.notify(topics, sub_id))
 
     # Forwarding (centralized)
 
     def update_send_socket(self) -> list[int]:
-        """Set up the sockets from which events are forwarded, if this broker
-        forwards and has not done so; returns their ports.
-
-        Raises:
-            ConfigError: no port could be bound.
-        """
-        return self._loop.open_forwarders(self.address, self.get_clear_port)
+        """The ports of the sockets from which events are forwarded, if this broker
+        forwards; `configure` has set them up."""
+        return self._runtime.forwarding_ports()
 
     def update_receive_socket(self) -> None:
         """Connect to publishers that registered and disconnect from those that left
         (after a grace time, so that what they sent last still arrives)."""
-        self._loop.apply_changes()
+        self._runtime.do(lambda loop: loop.apply_changes())
 
     def send(self, topic: str) -> bool:
-        """Forward the event at hand to the subscribers of ``topic``; False when no
-        event of this topic is at hand. Only a broker with an event limit has events
-        at hand: else libzmq's proxy forwards them in C, faster and uncounted."""
-        return self._loop.send(topic)
+        """Forward the next event that waits, if it is of ``topic``; whether it was. Only a
+        broker with an event limit has events at hand: else libzmq's proxy forwards them in
+        C, faster and uncounted."""
+        return self._runtime.do(lambda loop: loop.forward_one(topic))
+
+    def _register(self, msg: Register | None, role: Role) -> None:
+        if msg is None or msg.role != role:
+            raise PubSubError(f"no request of a {role} to register")
+        self._serve(msg)
+
+    def _serve(self, request: Request) -> None:
+        nobody = ReceivedMessage(b"", b"")
+        self._runtime.do(lambda loop: loop.serve(nobody, request))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+from support.broker_parts import role_of
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Attach, Departed, Detach, Effect, Send
@@ -183,7 +184,7 @@ def test_a_revoked_client_is_told_and_expelled(model: Model) -> None:
     assert [(each.session, each.revoked) for each in push.left] == [
         (publisher.session, True)
     ]
-    assert secure.core.role_of(publisher.session) is None
+    assert role_of(secure.core, publisher.session) is None
     detached = [effect for effect in effects if isinstance(effect, Detach)]
     assert detached == (
         [Detach("10.0.0.1:5556", at_once=True)] if model == "centralized" else []
@@ -202,8 +203,8 @@ def test_a_client_that_exceeds_its_new_grant_is_expelled(model: Model) -> None:
 
     [error] = [each for each in sent(effects, "alice") if isinstance(each, Error)]
     assert (error.id, error.code) == (-1, messages.NOT_ALLOWED)
-    assert secure.core.role_of(publisher.session) is None
-    assert secure.core.role_of(other.session) == "publisher"
+    assert role_of(secure.core, publisher.session) is None
+    assert role_of(secure.core, other.session) == "publisher"
 
 
 @models
@@ -220,7 +221,7 @@ def test_a_session_belongs_to_its_key(model: Model) -> None:
     disconnect = Disconnect(id=3, session=session)
     effects = secure.core.disconnect(b"bob", disconnect, 1.0, KEYS["bob"])
     assert not any(isinstance(effect, Departed) for effect in effects)
-    assert secure.core.role_of(session) == "publisher"
+    assert role_of(secure.core, session) == "publisher"
 
     [alive] = sent(
         secure.core.heartbeat(b"alice", heartbeat, 1.0, KEYS["alice"]), "alice"
@@ -235,7 +236,7 @@ def test_nobody_displaces_anothers_publisher(model: Model) -> None:
 
     reply, _ = secure.register("bob", "publisher", "a/b")
     assert isinstance(reply, Error)
-    assert secure.core.role_of(first.session) == "publisher"
+    assert role_of(secure.core, first.session) == "publisher"
 
     again, _ = secure.register("alice", "publisher", "a/b")
     assert isinstance(again, Registered)

@@ -448,7 +448,7 @@ def test_clients_may_be_allowed_fewer_topics() -> None:
 def test_what_is_postponed_is_counted_and_not_served(bench: Bench) -> None:
     request = messages.StatusRequest(id=7)
 
-    [error] = sent(Error, bench.core.postpone(b"x", request))
+    [error] = sent(Error, bench.core.refusals.too_fast(b"x", request))
 
     assert (error.id, error.code) == (7, messages.TOO_FAST)
     assert bench.status().rejected == 1

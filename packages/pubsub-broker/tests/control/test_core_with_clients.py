@@ -518,7 +518,7 @@ def test_a_client_that_was_stopped_for_a_lease_comes_back(world: World) -> None:
     world.add("q", "publisher", "A")
     world.run(0.1)
     assert world.broker is not None
-    assert world.broker.role_of(session) is None
+    assert world.broker._registry.get(session) is None
 
     subscriber.stopped = False
     world.run(1.0)
@@ -581,7 +581,7 @@ def test_a_subscriber_of_the_other_model_is_told_so_and_gives_up(world: World) -
     assert isinstance(refused, Rejected)
     assert refused.code == messages.WRONG_MODEL
     assert world.broker is not None
-    assert world.broker.rejected == 1
+    assert world.broker.refusals.count == 1
 
 
 def test_a_publisher_that_was_started_anew_at_its_address_replaces_itself(

@@ -12,8 +12,9 @@ import zmq
 from support.ports import free_port
 
 from pubsub_broker.forwarding import draining
+from pubsub_broker.forwarding.event_output import RETRY_S
 from pubsub_broker.forwarding.python_loop import PythonForwarder
-from pubsub_broker.forwarding.sockets import RETRY_S, PlainSockets
+from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.testing import wait_for
 
 WAIT_S = 30

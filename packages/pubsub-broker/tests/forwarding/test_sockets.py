@@ -14,7 +14,7 @@ from support.ports import free_port
 from pubsub_broker.forwarding import draining
 from pubsub_broker.forwarding import zmq_proxy as proxy_module
 from pubsub_broker.forwarding.sockets import PlainSockets
-from pubsub_broker.forwarding.zmq_proxy import ZmqProxyForwarder
+from pubsub_broker.forwarding.zmq_proxy import ANSWER_S, ZmqProxyForwarder
 from pubsub_common.errors import PubSubError
 
 WAIT_MS = 30_000
@@ -284,13 +284,19 @@ def test_a_port_in_use_is_an_error(
 # The proxy
 
 
+def change(proxy: ZmqProxyForwarder, changes: list[tuple[bool, str]]) -> None:
+    """Have it apply these changes, and wait until it has."""
+    proxy.apply(changes)
+    proxy.wait_applied(time.monotonic() + ANSWER_S)
+
+
 def test_events_are_forwarded_in_order(
     context: zmq.Context[zmq.Socket[bytes]],
     proxy: ZmqProxyForwarder,
     port: int,
     source: Source,
 ) -> None:
-    proxy.apply([(True, source.address)])
+    change(proxy, [(True, source.address)])
     sink = Sink(context, port)
     source.wait_for(b"\1" + TOPIC)
 
@@ -306,7 +312,7 @@ def test_what_has_gone_on_before_an_interruption_is_counted_once(
     port: int,
     source: Source,
 ) -> None:
-    proxy.apply([(True, source.address)])
+    change(proxy, [(True, source.address)])
     sink = Sink(context, port)
     source.wait_for(b"\1" + TOPIC)
     counts = []
@@ -314,7 +320,7 @@ def test_what_has_gone_on_before_an_interruption_is_counted_once(
         source.send(*range(10))
         sink.numbers(10)
         counts.append(proxy.forwarded())
-        proxy.apply([])
+        change(proxy, [])
         assert proxy.forwarded() == counts[turn]
 
     assert counts == [10, 20, 30, 40, 50]
@@ -328,7 +334,7 @@ def test_interruptions_under_load_lose_nothing(
 ) -> None:
     count = 30_000
     others = [Source(context) for _ in range(10)]
-    proxy.apply([(True, source.address)])
+    change(proxy, [(True, source.address)])
     sink = Sink(context, port)
     source.wait_for(b"\1" + TOPIC)
     load = threading.Thread(target=source.send, args=range(count))
@@ -337,7 +343,7 @@ def test_interruptions_under_load_lose_nothing(
     interruptions = 0
     while load.is_alive() or interruptions < 20:
         other = others[interruptions % len(others)].address
-        proxy.apply([(interruptions % 20 < 10, other)])
+        change(proxy, [(interruptions % 20 < 10, other)])
         interruptions += 1
 
     assert sink.numbers(count) == list(range(count))
@@ -354,7 +360,7 @@ def test_events_of_a_publisher_attached_under_load_arrive(
     source: Source,
 ) -> None:
     stop = threading.Event()
-    proxy.apply([(True, source.address)])
+    change(proxy, [(True, source.address)])
     sink = Sink(context, port)
     source.wait_for(b"\1" + TOPIC)
 
@@ -367,7 +373,7 @@ def test_events_of_a_publisher_attached_under_load_arrive(
     load.start()
     try:
         late = Source(context)
-        proxy.apply([(True, late.address)])
+        change(proxy, [(True, late.address)])
         late.wait_for(b"\1" + TOPIC)
         late.send(2)
         while sink.numbers(1) != [2]:
@@ -385,7 +391,7 @@ def test_closing_lets_out_what_was_accepted(
 ) -> None:
     proxy = ZmqProxyForwarder(context, pair, "closing")
     proxy.start()
-    proxy.apply([(True, source.address)])
+    change(proxy, [(True, source.address)])
     sink = Sink(context, port, receive_limit=1)
     source.wait_for(b"\1" + TOPIC)
     count, filling = 2000, bytes(10_000)  # more than the kernel buffers
@@ -422,7 +428,7 @@ def test_a_forwarder_whose_thread_died_is_an_error_and_not_silence(
     proxy.start()
 
     with pytest.raises(PubSubError, match="forwarding has failed"):
-        proxy.apply([(True, "this is no address")])
+        change(proxy, [(True, "this is no address")])
     assert told.wait(WAIT_MS / 1000)
     with pytest.raises(PubSubError, match="forwarding has failed"):
         proxy.forwarded()
@@ -435,7 +441,7 @@ def test_a_proxy_that_does_not_answer_is_an_error_and_not_a_wait(
     pair: PlainSockets,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(proxy_module, "_ANSWER_S", 0.1)
+    monkeypatch.setattr(proxy_module, "ANSWER_S", 0.1)
     proxy = ZmqProxyForwarder(context, pair, "never-started")
 
     with pytest.raises(PubSubError, match="does not answer"):

@@ -421,7 +421,7 @@ class BrokerMachine(RuleBasedStateMachine):
         assert isinstance(first.message, Error)
         assert (first.peer, first.message.code) == (peer, code)
         assert isinstance(second, Rejected)
-        assert self.broker.rejected == self.refused
+        assert self.broker.refusals.count == self.refused
 
     # What subscribers know
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.broker_parts import parts_of
 
 from pubsub_broker import Broker
 from pubsub_broker.registry.snapshot import (
@@ -220,7 +221,7 @@ def test_a_full_disk_is_said_once_and_harms_nothing(
 
 
 def expected_by(broker: Broker) -> list[int]:
-    status = broker._loop.core.status(StatusRequest(id=1), time.monotonic())
+    status = parts_of(broker).core.status(StatusRequest(id=1), time.monotonic())
     assert isinstance(status, Status)
     return [client.session for client in status.expected]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import zmq
+from support.broker_parts import parts_of
 
 from pubsub_broker import Broker
 from pubsub_broker.security.key_store import KeyStore
@@ -177,7 +178,7 @@ def test_connections_that_say_nothing_are_limited_per_address() -> None:
             assert good.recv(10)[:1] == b"\xff"  # the greeting
         for connection in bad[:112]:
             connection.close()
-        until(lambda: not broker._loop.connection_guard._addresses, "their end")
+        until(lambda: not parts_of(broker).connection_guard._addresses, "their end")
         with connect(broker, BAD) as again:
             assert again.recv(10)[:1] == b"\xff"
 
@@ -207,7 +208,7 @@ def test_a_connection_that_does_not_use_the_protocol_is_logged_at_each_port(
         port = (
             broker.port
             if port_of == "control"
-            else broker._loop.forwarder_pool.ports[0]
+            else parts_of(broker).forwarder_pool.ports[0]
         )
         for _ in range(10):
             with socket.create_connection((HOST, port), WAIT_S) as stranger:
@@ -227,26 +228,26 @@ def test_a_descriptor_that_the_kernel_has_reused_is_not_closed(
     with running() as broker, connect(broker, HOST) as mine:
         assert mine.recv(10)
         until(
-            lambda: HOST in broker._loop.connection_guard._addresses.values(),
+            lambda: HOST in parts_of(broker).connection_guard._addresses.values(),
             "the connection",
         )
         [fd] = [
             fd
-            for fd, address in broker._loop.connection_guard._addresses.items()
+            for fd, address in parts_of(broker).connection_guard._addresses.items()
             if address == HOST
         ]
-        broker._loop.connection_guard._disconnect(fd, BAD)  # another address
-        broker._loop.connection_guard._disconnect(
+        parts_of(broker).connection_guard._disconnect(fd, BAD)  # another address
+        parts_of(broker).connection_guard._disconnect(
             mine.fileno(), HOST
         )  # not a connection of the port
-        broker._loop.connection_guard._disconnect(1 << 20, HOST)  # not open
+        parts_of(broker).connection_guard._disconnect(1 << 20, HOST)  # not open
         with Path("/dev/null").open() as file:
-            broker._loop.connection_guard._disconnect(file.fileno(), HOST)
+            parts_of(broker).connection_guard._disconnect(file.fileno(), HOST)
         mine.settimeout(0.05)
         assert not ended(mine)
 
         mine.settimeout(WAIT_S)
-        broker._loop.connection_guard._disconnect(fd, HOST)
+        parts_of(broker).connection_guard._disconnect(fd, HOST)
         assert ended(mine)
 
 
@@ -254,10 +255,10 @@ def test_events_do_not_wait_for_what_comes_in_at_the_control_port() -> None:
     with Broker(centralized=True, indefinite=True, port=0, forwarders=2) as broker:
         events = [
             it.getsockopt(zmq.AFFINITY)
-            for pair in broker._loop.forwarder_pool.socket_sets
+            for pair in parts_of(broker).forwarder_pool.socket_sets
             for it in (*pair.inputs(), pair.xpub)
         ]
-        control = broker._loop.control_socket.socket.getsockopt(zmq.AFFINITY)
+        control = parts_of(broker).control_socket.socket.getsockopt(zmq.AFFINITY)
 
     # Each of libzmq's threads has a bit.
     assert set(events) == {0b10}

@@ -1,28 +1,29 @@
 """The broker's decisions: control messages in, effects out.
 
-The differences between the two models are in `pubsub_broker.control.dissemination`.
+A request is dispatched once, by `BrokerCore.handle`; what it asks for is done by the part of
+the core that it concerns: `registration`, `membership`, `revocation`, …. The differences
+between the two models are in `dissemination`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pubsub_broker.control.admission import Admission
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.dissemination import Dissemination
-from pubsub_broker.control.effects import Effect, Joined, Rejected, Send
+from pubsub_broker.control.effects import Effect, Send
 from pubsub_broker.control.membership import Membership
-from pubsub_broker.control.notifications import ClientConnection, Notifications
+from pubsub_broker.control.notifications import Notifications
+from pubsub_broker.control.refusals import Refusals, decode_request
+from pubsub_broker.control.registration import Registration, refusal_reply
+from pubsub_broker.control.revocation import Revocation
 from pubsub_broker.errors import Refusal
-from pubsub_broker.registry.interface import Client, Registry
+from pubsub_broker.registry.interface import Registry
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
 from pubsub_broker.security.authorization import Authorization
-from pubsub_common.defaults import (
-    MAX_CLIENTS,
-    MAX_CONTROL_BYTES,
-    MAX_TOPICS_PER_CLIENT,
-)
+from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
@@ -36,17 +37,13 @@ from pubsub_common.protocol.messages import (
     Heartbeat,
     Model,
     Register,
-    Registered,
     Request,
-    Role,
     Status,
     StatusRequest,
 )
 
 if TYPE_CHECKING:
     from pubsub_broker.security.grants import Grants
-
-_MAX_DETAIL: Final = 500
 
 
 class BrokerCore:
@@ -77,20 +74,11 @@ class BrokerCore:
         what follows, and may do what these say."""
         self.model = model
         self.epoch = epoch
-        self.rejected = 0
+        self.refusals = Refusals()
         self._registry = registry
-        self._lease_s = lease_s
-        self._new_session = new_session
         self._forwarded = forwarded
         self._clock_ns = clock_ns
         self._started_at = now
-        self._admission = Admission(
-            model,
-            registry,
-            max_clients=max_clients,
-            max_from_origin=max_from_origin,
-            max_topics=max_topics,
-        )
         self._authorization = Authorization(grants, registry)
         self._dissemination = Dissemination(model, registry, ports, grants)
         self._notifications = Notifications(
@@ -104,6 +92,34 @@ class BrokerCore:
             self._metrics,
             lease_s=lease_s,
             now=now,
+        )
+        admission = Admission(
+            model,
+            registry,
+            max_clients=max_clients,
+            max_from_origin=max_from_origin,
+            max_topics=max_topics,
+        )
+        self._registration = Registration(
+            model,
+            registry,
+            admission,
+            self._authorization,
+            self._membership,
+            self._notifications,
+            self._metrics,
+            self._dissemination,
+            epoch=epoch,
+            lease_s=lease_s,
+            new_session=new_session,
+        )
+        self._revocation = Revocation(
+            model,
+            registry,
+            self._authorization,
+            self._membership,
+            self._notifications,
+            self._dissemination,
         )
 
     @property
@@ -123,34 +139,10 @@ class BrokerCore:
     ) -> list[Effect]:
         """Handle whatever came from ``peer``; never raises for what a peer sent."""
         try:
-            request = self.decode(data)
+            request = decode_request(data)
         except ProtocolError as error:
-            return self.undecodable(peer, data, error)
+            return self.refusals.undecodable(peer, data, error)
         return self.handle(peer, request, now, key)
-
-    def decode(self, data: bytes) -> Request:
-        """A client's message.
-
-        Raises:
-            ProtocolError: it is none, or too long for one.
-        """
-        if len(data) > MAX_CONTROL_BYTES:
-            raise ProtocolError(
-                f"{len(data)} bytes are too many; at most {MAX_CONTROL_BYTES} are allowed"
-            )
-        return messages.decode_request(data)
-
-    def undecodable(
-        self, peer: bytes, data: bytes, error: ProtocolError
-    ) -> list[Effect]:
-        """Answer what could not be decoded."""
-        return self._reject(peer, messages.explain_undecodable(data, error))
-
-    def postpone(self, peer: bytes, request: Request) -> list[Effect]:
-        """Answer a request that its sender's address may not make so soon."""
-        self.rejected += 1
-        detail = "too many from this address at once; try again later"
-        return [Send(peer, Error(id=request.id, code=messages.TOO_FAST, detail=detail))]
 
     def handle(
         self,
@@ -172,7 +164,7 @@ class BrokerCore:
                 return self.disconnect(peer, request, now, key)
             case StatusRequest():
                 if not self._authorization.may_ask_status(key):
-                    return self._reject(peer, _no_status(request.id))
+                    return self.refusals.refuse(peer, _no_status(request.id))
                 # First what is due, so that nobody is listed whose lease has ended.
                 return [*self.tick(now), Send(peer, self.status(request, now))]
             case ClockRequest():
@@ -188,40 +180,10 @@ class BrokerCore:
         origin: str | None = None,
     ) -> list[Effect]:
         """A publisher or subscriber joins, or registers again."""
-        if request.version != messages.PROTOCOL_VERSION:
-            return self._reject(
-                peer, messages.wrong_version(request.id, request.version)
-            )
-        session = request.session
-        if session is None:
-            # A client that asks twice, because the first answer was late, is one client.
-            session = self._session_of(peer, request)
-        previous = None if session is None else self._registry.get(session)
         try:
-            topics = self._admission.validated_topics(request)
-            self._authorization.check(request, topics, key, previous)
-            if previous is None:
-                self._admission.check_room(request, origin)
+            return self._registration.register(peer, request, now, key, origin)
         except Refusal as refusal:
-            reply = Error(id=request.id, code=refusal.code, detail=refusal.detail)
-            return self._reject(peer, reply)
-        client = Client.of(
-            request,
-            session=self._new_session() if session is None else session,
-            topics=topics,
-            key=key,
-            key_name=self._authorization.key_name_of(key),
-            origin=origin,
-        )
-        earlier = self._metrics.get(client.session)
-        effects = self._membership.enter(client, previous, now)
-        self._metrics.open(client, earlier, now, new=request.session is None)
-        connection = self._notifications.update_peer(client.session, peer)
-        connection.forget_pending()
-        again = previous is not None or request.session is not None
-        effects.append(Send(peer, self._registered(request, client, connection)))
-        effects.append(Joined(client, again))
-        return effects
+            return self.refusals.refuse(peer, refusal_reply(request, refusal))
 
     def heartbeat(
         self, peer: bytes, request: Heartbeat, now: float, key: str | None = None
@@ -265,28 +227,7 @@ class BrokerCore:
     def recheck_permissions(self, keys: Iterable[str], now: float) -> list[Effect]:
         """Re-check the permissions of the clients with these public keys, and expel
         clients that exceed them. Notifies publishers of the keys to accept."""
-        if not self._authorization.limited:
-            return []
-        effects: list[Effect] = []
-        changed = set(keys)
-        for client in list(self._registry.clients()):
-            if client.key in changed:
-                effects += self._recheck(client, now)
-
-        def no_longer_allowed(client: Client) -> bool:
-            return (
-                client.key in changed
-                and self._authorization.refusal(client) is not None
-            )
-
-        self._membership.revoke_departed(no_longer_allowed, now)
-        if self.model == "decentralized":
-            for client in self._registry.clients():
-                if client.role == "publisher":
-                    self._notifications.set_vouched(
-                        client, self._dissemination.vouched(client), now
-                    )
-        return effects
+        return self._revocation.recheck(keys, now)
 
     def expect(self, snapshot: Snapshot, now: float) -> None:
         """The clients of an earlier run are likely to come back."""
@@ -306,11 +247,6 @@ class BrokerCore:
         return min((time for time in times if time is not None), default=None)
 
     # Output
-
-    def role_of(self, session: int) -> Role | None:
-        """The role of a registered client; None when there is none."""
-        client = self._registry.get(session)
-        return None if client is None else client.role
 
     def flush(
         self, topics: Iterable[str] | None = None, session: int | None = None
@@ -334,7 +270,7 @@ class BrokerCore:
             clients=self._clients(now),
             expected=self._membership.expected(now),
             forwarded=self._forwarded(),
-            rejected=self.rejected,
+            rejected=self.refusals.count,
         )
 
     def snapshot(self, now: float) -> Snapshot:
@@ -349,37 +285,6 @@ class BrokerCore:
             self._metrics.status_of(client, now) for client in self._registry.clients()
         ]
 
-    def _reject(self, peer: bytes, error: Error) -> list[Effect]:
-        self.rejected += 1
-        # Details quote the peer, who may have sent megabytes or line breaks.
-        detail = "".join(
-            char if char.isprintable() else "?" for char in error.detail[:_MAX_DETAIL]
-        )
-        error = Error(id=error.id, code=error.code, detail=detail)
-        return [Send(peer, error), Rejected(peer, detail)]
-
-    def _recheck(self, client: Client, now: float) -> list[Effect]:
-        refusal = self._authorization.refusal(client)
-        if refusal is None:
-            return []
-        effects: list[Effect] = []
-        connection = self._notifications.get(client.session)
-        if connection is not None:
-            why = Error(id=-1, code=refusal.code, detail=refusal.detail)
-            effects.append(Send(connection.peer, why))
-        return effects + self._membership.expel(client, now)
-
-    def _session_of(self, peer: bytes, request: Register) -> int | None:
-        """The session of a client that has just said the same on this connection."""
-        session = self._notifications.session_at(peer)
-        client = None if session is None else self._registry.get(session)
-        if client is None or (client.role, client.address) != (
-            request.role,
-            request.address,
-        ):
-            return None
-        return session
-
     def _time(self, request: ClockRequest) -> ClockReply:
         received_ns = self._clock_ns()
         return ClockReply(
@@ -387,23 +292,6 @@ class BrokerCore:
             sent_ns=request.sent_ns,
             received_ns=received_ns,
             replied_ns=self._clock_ns(),
-        )
-
-    def _registered(
-        self, request: Register, client: Client, connection: ClientConnection
-    ) -> Registered:
-        publishers = self._dissemination.publishers_of(client)
-        return Registered(
-            id=request.id,
-            session=client.session,
-            epoch=self.epoch,
-            lease_s=self._lease_s,
-            model=self.model,
-            revision=connection.revision,
-            ports=self._dissemination.ports_of(client, publishers),
-            publishers=publishers,
-            vouched=self._dissemination.vouched(client),
-            listeners=self._dissemination.listeners(client),
         )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import zmq
 
+from pubsub_broker.forwarding.event_output import Message
 from pubsub_broker.forwarding.pool import ForwarderPool
 from pubsub_broker.forwarding.sockets import ForwarderSockets
 from pubsub_common.errors import ProtocolError
@@ -18,15 +19,17 @@ _BURST: Final = 256
 
 
 class CountingForwarder:
-    """Serves the sockets of ``forwarding`` in the broker's own loop, where no thread
-    does. Each event goes through ``send``, the broker's method, which leads to ours."""
+    """Serves the sockets of ``pool`` in the broker's own loop, where no thread does, until
+    ``limit`` events were forwarded."""
 
-    def __init__(self, pool: ForwarderPool, send: Callable[[str], bool]) -> None:
-        self._pool = pool
-        self._send = send
-        self._event: bytes | None = None
+    def __init__(self, pool: ForwarderPool, limit: int) -> None:
+        self.forwarded = 0
         self.socket_sets: Sequence[ForwarderSockets] = ()
+        self._pool = pool
+        self._limit = limit
         self._watched: list[zmq.Socket[bytes]] = []
+        # What `forward_one` has taken in, and was not asked for.
+        self._taken: dict[ForwarderSockets, Message] = {}
 
     def register(self, poller: zmq.Poller) -> None:
         """Begin: have the loop woken for these sockets."""
@@ -42,47 +45,56 @@ class CountingForwarder:
             poller.register(socket, 0)  # which takes it out
         self._watched.clear()
         for sockets in self.socket_sets:
-            if not sockets.held:
+            if sockets.output.held is None:
                 self._watched.extend(sockets.inputs())
         for socket in self._watched:
             poller.register(socket, zmq.POLLIN)
 
-    def held(self) -> bool:
+    def waits(self) -> bool:
         """Whether a message waits for a subscriber to read."""
-        return any(sockets.held for sockets in self.socket_sets)
+        return any(sockets.output.held is not None for sockets in self.socket_sets)
 
-    def forward(self, sockets: ForwarderSockets, limit: int) -> int:
-        """Forward what waits, up to so many events, and all subscriptions; a batch
-        beyond the limit is cut. Answers of the ready handshake pass and do not count.
-        Returns how many events did."""
-        sockets.forward_subscriptions()
-        passed = 0
-        if not sockets.retry():
-            return passed
-        for _ in range(_BURST):
-            if passed >= limit or sockets.held:
-                break
-            message = sockets.receive()
-            if message is None:
-                break
-            if not message:
+    def forward(self) -> None:
+        """Forward what waits, or a burst of it, and all subscriptions; a batch beyond the
+        limit is cut. Answers of the ready handshake pass and do not count."""
+        for sockets in self.socket_sets:
+            sockets.forward_subscriptions()
+            if not sockets.retry():
                 continue
-            frame = message[0].bytes
-            try:
-                topic, self._event, count = cut_to_limit(frame, limit - passed)
-            except ProtocolError:
-                sockets.offer(message)
-                continue
-            if self._send(topic):
-                passed += count
-        return passed
+            for _ in range(_BURST):
+                if self.forwarded >= self._limit or sockets.output.held is not None:
+                    break
+                message = self._take(sockets)
+                if message is None:
+                    break
+                if message:
+                    self._offer(sockets, message)
 
-    def send(self, topic: str) -> bool:
-        """Forward the event at hand to the subscribers of ``topic``; False when no
-        event of this topic is at hand."""
-        event = self._event
-        if event is None or not event.startswith(topic_prefix(topic)):
+    def forward_one(self, topic: str) -> bool:
+        """Forward the next message, if it is of this topic; whether it was."""
+        if not self.socket_sets or self.forwarded >= self._limit:
             return False
-        self._pool.sockets_of(topic).offer([zmq.Frame(event)])
-        self._event = None
+        sockets = self._pool.sockets_of(topic)
+        message = self._take(sockets) if sockets.retry() else None
+        if not message:
+            return False
+        if not message[0].bytes.startswith(topic_prefix(topic)):
+            self._taken[sockets] = message
+            return False
+        self._offer(sockets, message)
         return True
+
+    def _take(self, sockets: ForwarderSockets) -> Message | None:
+        if sockets in self._taken:
+            return self._taken.pop(sockets)
+        return sockets.receive()
+
+    def _offer(self, sockets: ForwarderSockets, message: Message) -> None:
+        left = self._limit - self.forwarded
+        try:
+            _, event, count = cut_to_limit(message[0].bytes, left)
+        except ProtocolError:
+            sockets.output.offer(message)
+        else:
+            sockets.output.offer([zmq.Frame(event)])
+            self.forwarded += count

@@ -15,7 +15,15 @@ class ForwarderControl(Protocol):
         one."""
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`ForwarderSockets.apply`."""
+        """`ForwarderSockets.apply`. A thread is only told."""
+
+    def wait_applied(self, until: float) -> None:
+        """Wait, where the one who controls a thread must, until it has done what `apply`
+        told it, at most until ``until`` (monotonic seconds).
+
+        Raises:
+            PubSubError: it does not answer, or has ended for an error.
+        """
 
     def detach_due(self) -> float | None:
         """`ForwarderSockets.detach_due`; None for a thread that looks after it."""

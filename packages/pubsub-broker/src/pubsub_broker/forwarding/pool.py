@@ -10,15 +10,15 @@ import zmq
 
 from pubsub_broker.config import Overflow
 from pubsub_broker.control.effects import Attach, Detach
-from pubsub_broker.forwarding.draining import MAX_DRAIN_S
 from pubsub_broker.forwarding.interface import Forwarder, ForwarderControl
+from pubsub_broker.forwarding.publisher_book import PublisherBook
 from pubsub_broker.forwarding.python_loop import PythonForwarder
 from pubsub_broker.forwarding.sockets import (
     ForwarderSockets,
     PlainSockets,
     forwarder_of,
 )
-from pubsub_broker.forwarding.zmq_proxy import ZmqProxyForwarder
+from pubsub_broker.forwarding.zmq_proxy import ANSWER_S, ZmqProxyForwarder
 from pubsub_broker.transport.control_socket import EVENT_THREADS
 from pubsub_broker.transport.handshake_monitor import HandshakeMonitor
 from pubsub_common.errors import CannotListen, PubSubError
@@ -60,9 +60,9 @@ class ForwarderPool:
         self._on_failure = on_failure
         self._forwarders: list[Forwarder] = []
         self._authenticator = authenticator
-        # Registered publishers by address, looked up by the forwarders' threads.
-        self._publishers: dict[str, Attach] = {}
-        self._left_at: dict[str, float] = {}
+        self._publishers = PublisherBook()
+        # What `expect` was told, until `apply_changes`.
+        self._changes: list[tuple[bool, str]] = []
 
     def open(self, host: str, clear_port: Callable[[], int]) -> None:
         """Bind and start those that are missing, each on a port of ``clear_port``.
@@ -91,39 +91,32 @@ class ForwarderPool:
         """The sockets through which a topic goes."""
         return self.socket_sets[forwarder_of(topic, self._count)]
 
-    def apply(self, changes: Sequence[Attach | Detach]) -> None:
-        """Connect to publishers and disconnect from them, as was told to `expect`, and do
-        what is due of that."""
+    def expect(self, change: Attach | Detach) -> None:
+        """Connect to a publisher, or disconnect from it, at the next `apply_changes`. Before
+        the publisher is told, as it may then begin: so forwarders find it at once."""
+        self._publishers.note(change, time.monotonic())
+        self._changes.append((isinstance(change, Attach), change.address))
+
+    def apply_changes(self) -> None:
+        """Connect to publishers and disconnect from them, and do what is due of that. All
+        forwarders are told first, and then waited for, `ANSWER_S` seconds together.
+
+        Raises:
+            PubSubError: a forwarder has failed.
+        """
         # Every publisher at every forwarder, though each of its topics goes through
         # one: so it sees the ready topics of a subscriber from all of them.
-        self._forget_departed()
-        mine = [(isinstance(item, Attach), item.address) for item in changes]
         now = time.monotonic()
+        self._publishers.forget_departed(now)
+        changes, self._changes = self._changes, []
+        told = []
         for control in self._controls():
             due = control.detach_due()
-            if mine or (due is not None and due <= now):
-                control.apply(mine)
-
-    def prepare(self, change: Attach | Detach) -> None:
-        """This will be applied. Before the publisher is told, as it may then begin: so
-        forwarders find it, until they have left it, and one that must not be received any
-        more not at all."""
-        self._left_at.pop(change.address, None)
-        if isinstance(change, Attach):
-            self._publishers[change.address] = change
-        elif change.at_once:
-            self._publishers.pop(change.address, None)
-        else:
-            self._left_at[change.address] = time.monotonic()
-
-    def _forget_departed(self) -> None:
-        """Publishers that left long ago."""
-        now = time.monotonic()
-        for address, left_at in list(self._left_at.items()):
-            if now - left_at < MAX_DRAIN_S:
-                break
-            del self._left_at[address]
-            self._publishers.pop(address, None)
+            if changes or (due is not None and due <= now):
+                control.apply(changes)
+                told.append(control)
+        for control in told:
+            control.wait_applied(now + ANSWER_S)
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """End the connections of subscribers with these keys."""
@@ -132,7 +125,7 @@ class ForwarderPool:
                 control.disconnect_subscribers(unwanted)
 
     def next_deadline(self) -> float | None:
-        """When `apply` is needed though there are no changes."""
+        """When `apply_changes` is needed though there are no changes."""
         times = [control.detach_due() for control in self._controls()]
         return min((time for time in times if time is not None), default=None)
 
@@ -176,7 +169,7 @@ class ForwarderPool:
         # Those without a thread: all of a broker with an event limit, and one whose
         # set-up failed between the two.
         for sockets in self.socket_sets[len(self._forwarders) :]:
-            sockets.flush_held(until)
+            sockets.output.flush(until)
             sockets.close(max(0.0, until - time.monotonic()))
         for monitor in self.monitors:
             monitor.close()

@@ -26,7 +26,8 @@ from typing import Final
 
 import zmq
 
-from pubsub_broker.forwarding.sockets import RETRY_S, ForwarderSockets
+from pubsub_broker.forwarding.event_output import RETRY_S
+from pubsub_broker.forwarding.sockets import ForwarderSockets
 from pubsub_common.net.waker import Waker
 
 # Messages forwarded before anything else has its turn.
@@ -59,6 +60,9 @@ class PythonForwarder:
     def apply(self, changes: list[tuple[bool, str]]) -> None:
         self._changes.extend(changes)
         self._waker.wake()
+
+    def wait_applied(self, until: float) -> None:
+        """Its thread connects when it comes to it."""
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         self._unwanted.extend(keys)
@@ -93,7 +97,7 @@ class PythonForwarder:
         try:
             while self._until is None:
                 self._turn()
-            sockets.flush_held(self._until)
+            sockets.output.flush(self._until)
         except Exception as error:
             self.error = error
             self._on_failure()
@@ -109,7 +113,7 @@ class PythonForwarder:
         sockets = self._sockets
         self._apply_changes()
         moved = sockets.forward_subscriptions()
-        if sockets.held is not None:
+        if sockets.output.held is not None:
             # They may have to tell a publisher that came back what is subscribed.
             sockets.has_input()
             if not sockets.retry():
@@ -117,7 +121,7 @@ class PythonForwarder:
                 self._waker.clear()
                 return
         moved = self._forward_burst() or moved
-        if not moved and sockets.held is None:
+        if not moved and sockets.output.held is None:
             self._watch(sockets.inputs())
             self._idle_poller.poll(self._timeout_ms())
             self._waker.clear()
@@ -130,7 +134,7 @@ class PythonForwarder:
 
     def _forward_burst(self) -> bool:
         """Forward what waits, or a burst of it; whether anything waited."""
-        take, offer = self._sockets.receive, self._sockets.offer
+        take, offer = self._sockets.receive, self._sockets.output.offer
         count = 0
         while count < _BURST:
             message = take()

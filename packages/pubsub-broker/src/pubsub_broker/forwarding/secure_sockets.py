@@ -13,7 +13,6 @@ the socket may take that news away (see `pubsub_common.net.sockets`), and puts i
 from __future__ import annotations
 
 import errno
-import logging
 import select
 import time
 from collections import deque
@@ -23,9 +22,10 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from pubsub_broker.control.effects import Attach
+from pubsub_broker.forwarding.event_output import Message
 from pubsub_broker.forwarding.secure_publisher import PublisherConnection, masked
-from pubsub_broker.forwarding.sockets import ForwarderSockets, Message, receive
-from pubsub_common.logs.throttle import LogThrottle
+from pubsub_broker.forwarding.socket_retries import SocketRetries
+from pubsub_broker.forwarding.sockets import ForwarderSockets, receive
 from pubsub_common.security.keys import configure_curve_server
 from pubsub_common.security.subscription_guard import (
     OnRefused,
@@ -38,16 +38,12 @@ if TYPE_CHECKING:
     from pubsub_common.security.keys import KeyPair
 
 
-_log = logging.getLogger(__name__)
-
 # A public key, and the IP address of its owner.
 OnForged = Callable[[str, str], None]
 
 # Messages of one publisher before those of another.
 _TURN: Final = 64
 _POLLIN: Final = int(zmq.POLLIN)
-# How soon it is tried again to get a socket, when there are no more.
-_RETRY_S: Final = 1.0
 
 
 class SecureSockets(ForwarderSockets):
@@ -71,7 +67,7 @@ class SecureSockets(ForwarderSockets):
         registered at an address: asked in the thread that drives this. ``permits`` and
         ``on_refused`` are a `SubscriptionGuard`'s. ``on_forged`` is called when a publisher sends
         something in the name of another."""
-        super().__init__(context, queue_limit, blocking=blocking)
+        super().__init__(context, queue_limit, blocking=blocking, single_frames=True)
         self._context = context
         self._queue_limit = queue_limit
         self._pair = pair
@@ -90,10 +86,7 @@ class SecureSockets(ForwarderSockets):
         self._by_fd: dict[int, PublisherConnection] = {}
         self._epoll = select.epoll()
         self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
-        # Publishers for which there was no socket, and when to look for one again.
-        self._without_socket: dict[str, None] = {}
-        self._retry_at = 0.0
-        self._throttle = LogThrottle()
+        self._retries = SocketRetries()
 
     def pin(self, threads: int) -> None:
         super().pin(threads)
@@ -146,11 +139,6 @@ class SecureSockets(ForwarderSockets):
         super().close(linger_s)
         self._epoll.close()
 
-    def offer(self, message: Message) -> bool:
-        # libzmq looks only at the first part of a message, behind which any topic could
-        # hide. No publisher of ours sends more parts.
-        return len(message) != 1 or super().offer(message)
-
     def attached(self, address: str) -> bool:
         return address in self._connections
 
@@ -168,7 +156,7 @@ class SecureSockets(ForwarderSockets):
             except zmq.ZMQError as error:
                 if error.errno != errno.EMFILE:
                     raise
-                self._retry_later(address, error)
+                self._retries.add(address, error, time.monotonic())
                 return
             self._connections[address] = connection
             self._by_fd[connection.fd] = connection
@@ -180,31 +168,17 @@ class SecureSockets(ForwarderSockets):
             connection.follow(publisher, self._wanted)
 
     def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
-        without_socket, self._without_socket = self._without_socket, {}
-        super().apply([*((True, address) for address in without_socket), *changes])
+        again = [(True, address) for address in self._retries.take()]
+        super().apply([*again, *changes])
 
     def detach_due(self) -> float | None:
-        due = super().detach_due()
-        if not self._without_socket:
-            return due
-        return self._retry_at if due is None else min(due, self._retry_at)
-
-    def _retry_later(self, address: str, error: zmq.ZMQError) -> None:
-        """All files or sockets are taken; that is not a reason to leave publishers
-        that have one."""
-        now = time.monotonic()
-        self._without_socket[address] = None
-        self._retry_at = now + _RETRY_S
-        if self._throttle.allows("without_socket", now):
-            _log.error(
-                "cannot open a socket for publisher %s: %s. Raise `ulimit -n` or lower "
-                "--max-clients; retrying",
-                address,
-                error.strerror,
-            )
+        due, retry_at = super().detach_due(), self._retries.due()
+        if due is None or retry_at is None:
+            return retry_at if due is None else due
+        return min(due, retry_at)
 
     def detach(self, address: str) -> None:
-        self._without_socket.pop(address, None)
+        self._retries.cancel(address)
         if self._publisher_at(address) is None and self.attached(address):
             self._draining.cancel(address)
             self.disconnect(address)

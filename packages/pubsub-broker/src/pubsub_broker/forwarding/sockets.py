@@ -8,15 +8,14 @@ secure broker `python_loop` serves `secure_sockets.SecureSockets` instead.
 from __future__ import annotations
 
 import contextlib
-import select
 import time
 import zlib
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
 
 import zmq
 
 from pubsub_broker.forwarding.draining import DrainingPublishers
+from pubsub_broker.forwarding.event_output import EventOutput, Message
 from pubsub_common.net.sockets import (
     enable_keepalive,
     endpoint,
@@ -26,27 +25,18 @@ from pubsub_common.net.sockets import (
 )
 from pubsub_common.net.tcp_table import still_open
 
-# How long a held message waits for a subscriber to say that it has made room, before it
-# is tried anyway: what says so may have come between two looks.
-RETRY_S: Final = 0.02
-
 
 def forwarder_of(topic: str, count: int) -> int:
     """Which of ``count`` forwarders has a topic."""
     return zlib.crc32(topic.encode()) % count
 
 
-# One message: a frame, or what a stranger sends, several. No frame: what must not pass.
-Message = list[zmq.Frame]
-
-
 class ForwarderSockets:
     """XPUB towards subscribers, and when to leave publishers that have left. What comes
     from publishers, subclasses know.
 
-    With ``blocking``, a message for which a subscriber's queue has no room is *held*
-    instead of dropped for that subscriber; the loop that drives the sockets must then not
-    offer another before `retry` has let go of it.
+    What is to be sent goes through `output` (`EventOutput`, which explains ``blocking`` and
+    ``single_frames``), but `retry` is ours.
 
     One thread at a time uses it. Attaching what is attached, and detaching what is
     not, does nothing.
@@ -58,17 +48,12 @@ class ForwarderSockets:
         queue_limit: int,
         *,
         blocking: bool = False,
+        single_frames: bool = False,
     ) -> None:
-        self.xpub = context.socket(zmq.XPUB)
-        self.xpub.set_hwm(queue_limit)
-        enable_keepalive(self.xpub)
-        limit_received(self.xpub, subscriptions=True)
-        if blocking:
-            # All or nothing: libzmq looks for room in every queue that wants the
-            # message before it puts it into any.
-            self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
-        self.held: Message | None = None
-        self.held_since: float | None = None
+        self.output = EventOutput(
+            context, queue_limit, blocking=blocking, single_frames=single_frames
+        )
+        self.xpub = self.output.xpub
         self._draining = DrainingPublishers()
 
     def bind(self, host: str, port: int) -> None:
@@ -129,6 +114,9 @@ class ForwarderSockets:
                 self.detach(address)
         self._detach_finished()
 
+    def wait_applied(self, until: float) -> None:
+        """Nothing is left to another thread."""
+
     def detach_due(self) -> float | None:
         """When `apply` is needed for the sake of earlier detachments."""
         return self._draining.next_check()
@@ -142,39 +130,21 @@ class ForwarderSockets:
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """End the connections of subscribers with these keys."""
 
-    def offer(self, message: Message) -> bool:
-        """Send a message to its subscribers; False when it is held. Nothing is held
-        now."""
-        try:
-            self._send(message)
-        except zmq.Again:
-            self.held, self.held_since = message, time.monotonic()
-            return False
-        return True
+    @property
+    def held_since(self) -> float | None:
+        """Since when a message has waited for room (monotonic seconds); None without
+        one."""
+        return self.output.held_since
 
     def retry(self) -> bool:
         """Send what is held, if anything; False when it still has no room."""
-        if self.held is None:
+        if self.output.held is None:
             return True
-        # A subscriber that has made room says so by a command, which a send would look
-        # at only now and then.
-        self.xpub.get(zmq.EVENTS)
-        try:
-            self._send(self.held)
-        except zmq.Again:
+        if not self.output.retry():
             return False
-        self.held = self.held_since = None
         # What publishers that left had sent before comes in only now.
         self._draining.postpone(time.monotonic())
         return True
-
-    def flush_held(self, until: float) -> None:
-        """Send what is held, or drop it at ``until`` (monotonic seconds)."""
-        poller = select.poll()
-        poller.register(self.xpub.FD, select.POLLIN)
-        while not self.retry() and time.monotonic() < until:
-            left_s = max(0.0, until - time.monotonic())
-            poller.poll(min(RETRY_S, left_s) * 1000)
 
     def close(self, linger_s: float) -> None:
         """Close all; events already accepted have ``linger_s`` to reach subscribers."""
@@ -185,7 +155,7 @@ class ForwarderSockets:
     def _detach_finished(self) -> None:
         """Disconnect from publishers that have left and from which nothing more comes."""
         now = time.monotonic()
-        if self.held is not None:
+        if self.output.held is not None:
             self._draining.postpone(now)
         for address in self._draining.finish(now, self._may_send_more):
             self.disconnect(address)
@@ -196,14 +166,6 @@ class ForwarderSockets:
             return addresses
         table = tcp_table()
         return () if table is None else still_open(addresses, table)
-
-    def _send(self, message: Message) -> None:
-        """Raises:
-        zmq.Again: a subscriber has no room. (Not after the first frame.)
-        """
-        for frame in message[:-1]:
-            self.xpub.send(frame, zmq.NOBLOCK | zmq.SNDMORE, copy=False)
-        self.xpub.send(message[-1], zmq.NOBLOCK, copy=False)
 
 
 class PlainSockets(ForwarderSockets):

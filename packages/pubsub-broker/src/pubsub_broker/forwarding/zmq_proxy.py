@@ -13,8 +13,9 @@ import zmq
 from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.errors import PubSubError
 
-# The proxy answers between two bursts of at most 1000 messages.
-_ANSWER_S: Final = 10.0
+# How long the proxy may take to answer: it does between two bursts of at most 1000
+# messages.
+ANSWER_S: Final = 10.0
 
 _STATISTICS: Final = b"STATISTICS"
 _TERMINATE: Final = b"TERMINATE"
@@ -48,7 +49,6 @@ class ZmqProxyForwarder:
         self._proxy_end = context.socket(zmq.REP)
         for socket in (self._control, self._proxy_end):
             socket.linger = 0
-        self._control.rcvtimeo = round(_ANSWER_S * 1000)
         self._control.bind(f"inproc://{name}")
         self._proxy_end.connect(f"inproc://{name}")
         self._idle = threading.Event()
@@ -58,9 +58,22 @@ class ZmqProxyForwarder:
         self._thread.start()
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`PlainSockets.apply` in the forwarder's thread."""
+        """`PlainSockets.apply` in the forwarder's thread. Have it leave the proxy; it applies
+        the changes and enters the proxy again. The proxy is asked for its counts in the
+        same breath. (As of libzmq 4.3.5, PAUSE would not stop one that is busy.)"""
         self._changes = changes
-        self._interrupt()
+        self._idle.clear()
+        self._send(_STATISTICS)
+        self._send(_TERMINATE)
+
+    def wait_applied(self, until: float) -> None:
+        """The sockets are the thread's until it has left the proxy, and in between ours: so
+        whoever looks at `detach_due` waits for this first."""
+        self._counted += self._received_count(self._receive(until))
+        self._receive(until)
+        if not self._idle.wait(max(0.0, until - time.monotonic())):
+            raise PubSubError("the forwarder's thread does not answer")
+        self._check()
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """Here nobody is known by a key."""
@@ -86,7 +99,8 @@ class ZmqProxyForwarder:
         self._stopping = True
         try:
             if self.error is None:
-                self._interrupt()
+                self.apply([])
+                self.wait_applied(time.monotonic() + ANSWER_S)
         finally:
             # A thread that does not answer is left behind, with the sockets it uses.
             if self.error is not None or self._idle.is_set():
@@ -109,22 +123,9 @@ class ZmqProxyForwarder:
             self._idle.set()  # so that the waiting thread sees the error
             self._on_failure()
 
-    def _interrupt(self) -> None:
-        """Have the thread leave the proxy, apply changes and enter it again; returns
-        when the changes are applied. The proxy is asked for its counts in the same
-        breath. (As of libzmq 4.3.5, PAUSE would not stop one that is busy.)"""
-        self._idle.clear()
-        self._send(_STATISTICS)
-        self._send(_TERMINATE)
-        self._counted += self._received_count(self._receive())
-        self._receive()
-        if not self._idle.wait(_ANSWER_S):
-            raise PubSubError("the forwarder's thread does not answer")
-        self._check()
-
     def _statistics(self) -> int:
         self._send(_STATISTICS)
-        return self._received_count(self._receive())
+        return self._received_count(self._receive(time.monotonic() + ANSWER_S))
 
     @staticmethod
     def _received_count(statistics: list[bytes]) -> int:
@@ -140,8 +141,8 @@ class ZmqProxyForwarder:
         self._check()
         self._control.send_multipart([b"", command])
 
-    def _receive(self) -> list[bytes]:
-        try:
-            return self._control.recv_multipart()[1:]
-        except zmq.Again:
-            raise PubSubError("the forwarder's proxy does not answer") from None
+    def _receive(self, until: float) -> list[bytes]:
+        left_ms = round(max(0.0, until - time.monotonic()) * 1000)
+        if not self._control.poll(left_ms):
+            raise PubSubError("the forwarder's proxy does not answer")
+        return self._control.recv_multipart()[1:]

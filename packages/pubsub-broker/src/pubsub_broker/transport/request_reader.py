@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 import zmq
 
-from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Effect
+from pubsub_broker.control.refusals import Refusals, decode_request
 from pubsub_broker.transport.connection_guard import ConnectionGuard
 from pubsub_broker.transport.control_socket import ControlSocket, ReceivedMessage
 from pubsub_common.errors import ProtocolError
@@ -26,21 +26,33 @@ _FLOOD: Final = 10
 _PAUSE_S: Final = 0.005
 
 
+class ServedRequest(NamedTuple):
+    """A request to serve, and the message that it came in."""
+
+    received: ReceivedMessage
+    request: Request
+
+
+# What to do about a message that is not served.
+Refused = list[Effect]
+
+
 class RequestReader:
-    """Yields the requests to serve. The connection guard decides which these are; the
-    core answers the others, by effects that ``perform`` carries out."""
+    """Reads messages, and says of each what is to be done: a request to serve, or the
+    answer to what is refused. The connection guard decides which these are."""
 
     def __init__(
         self,
         control_socket: ControlSocket,
         guard: ConnectionGuard,
-        core: BrokerCore,
-        perform: Callable[[Iterable[Effect]], None],
+        refusals: Refusals,
+        client_count: Callable[[], int],
     ) -> None:
+        """``client_count`` tells how many clients are registered now."""
         self._control_socket = control_socket
         self._guard = guard
-        self._core = core
-        self._perform = perform
+        self._refusals = refusals
+        self._client_count = client_count
         self._paused_until = 0.0
 
     def update(self, poller: zmq.Poller, now: float) -> None:
@@ -52,33 +64,28 @@ class RequestReader:
         """When a pause ends; None: there is none."""
         return self._paused_until if self._paused_until > now else None
 
-    def requests(self) -> Iterator[tuple[ReceivedMessage, Request]]:
+    def requests(self) -> Iterator[ServedRequest | Refused]:
         """Those that wait, each to be served before the next one is taken in."""
         refused = self._guard.refused
         for _ in range(_BURST):
             received = self._control_socket.receive()
             if received is None:
                 return
-            request = self._read(received, time.monotonic())
-            if request is not None:
-                yield received, request
+            yield self._read(received, time.monotonic())
             if self._guard.refused - refused >= _FLOOD:
                 self._paused_until = time.monotonic() + _PAUSE_S
                 return
 
-    def _read(self, received: ReceivedMessage, now: float) -> Request | None:
+    def _read(self, received: ReceivedMessage, now: float) -> ServedRequest | Refused:
         """The request in a message, if it is to be served."""
         if not self._guard.admits(received, now):
-            return None
-        peer, data = received.peer, received.data
+            return []
         try:
-            request = self._core.decode(data)
+            request = decode_request(received.data)
         except ProtocolError as error:
-            if self._guard.admits_malformed(received, now):
-                self._perform(self._core.undecodable(peer, data, error))
-            return None
-        clients = self._core.client_count
-        if not self._guard.admits_request(received, request, now, clients):
-            self._perform(self._core.postpone(peer, request))
-            return None
-        return request
+            if not self._guard.admits_malformed(received, now):
+                return []
+            return self._refusals.undecodable(received.peer, received.data, error)
+        if not self._guard.admits_request(received, request, now, self._client_count()):
+            return self._refusals.too_fast(received.peer, request)
+        return ServedRequest(received, request)

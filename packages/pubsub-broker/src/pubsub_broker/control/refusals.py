@@ -1,0 +1,55 @@
+"""Answers to messages that the broker does not serve, and their count."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pubsub_broker.control.effects import Effect, Rejected, Send
+from pubsub_common.defaults import MAX_CONTROL_BYTES
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Error, Request
+
+_MAX_DETAIL: Final = 500
+
+
+def decode_request(data: bytes) -> Request:
+    """A client's message.
+
+    Raises:
+        ProtocolError: it is none, or too long for one.
+    """
+    if len(data) > MAX_CONTROL_BYTES:
+        raise ProtocolError(
+            f"{len(data)} bytes are too many; at most {MAX_CONTROL_BYTES} are allowed"
+        )
+    return messages.decode_request(data)
+
+
+class Refusals:
+    """Counts the messages that were refused."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def undecodable(
+        self, peer: bytes, data: bytes, error: ProtocolError
+    ) -> list[Effect]:
+        """Answer what could not be decoded."""
+        return self.refuse(peer, messages.explain_undecodable(data, error))
+
+    def too_fast(self, peer: bytes, request: Request) -> list[Effect]:
+        """Answer a request that its sender's address may not make so soon."""
+        self.count += 1
+        detail = "too many from this address at once; try again later"
+        return [Send(peer, Error(id=request.id, code=messages.TOO_FAST, detail=detail))]
+
+    def refuse(self, peer: bytes, error: Error) -> list[Effect]:
+        """Answer with an error, and have it logged."""
+        self.count += 1
+        # Details quote the peer, who may have sent megabytes or line breaks.
+        detail = "".join(
+            char if char.isprintable() else "?" for char in error.detail[:_MAX_DETAIL]
+        )
+        error = Error(id=error.id, code=error.code, detail=detail)
+        return [Send(peer, error), Rejected(peer, detail)]

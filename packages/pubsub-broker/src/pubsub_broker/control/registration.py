@@ -1,0 +1,124 @@
+"""Takes in a registration: checks it, enters the client and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pubsub_broker.control.admission import Admission
+from pubsub_broker.control.client_metrics import MetricsTable
+from pubsub_broker.control.dissemination import Dissemination
+from pubsub_broker.control.effects import Effect, Joined, Send
+from pubsub_broker.control.membership import Membership
+from pubsub_broker.control.notifications import ClientConnection, Notifications
+from pubsub_broker.errors import Refusal
+from pubsub_broker.registry.interface import Client, Registry
+from pubsub_broker.security.authorization import Authorization
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Error, Model, Register, Registered
+
+
+class Registration:
+    """What a registration asks of the other parts of the broker, and the reply to it."""
+
+    def __init__(
+        self,
+        model: Model,
+        registry: Registry,
+        admission: Admission,
+        authorization: Authorization,
+        membership: Membership,
+        notifications: Notifications,
+        metrics: MetricsTable,
+        dissemination: Dissemination,
+        *,
+        epoch: int,
+        lease_s: float,
+        new_session: Callable[[], int],
+    ) -> None:
+        self._model = model
+        self._registry = registry
+        self._admission = admission
+        self._authorization = authorization
+        self._membership = membership
+        self._notifications = notifications
+        self._metrics = metrics
+        self._dissemination = dissemination
+        self._epoch = epoch
+        self._lease_s = lease_s
+        self._new_session = new_session
+
+    def register(
+        self,
+        peer: bytes,
+        request: Register,
+        now: float,
+        key: str | None,
+        origin: str | None,
+    ) -> list[Effect]:
+        """A publisher or subscriber joins, or registers again.
+
+        Raises:
+            Refusal: it may not, or there is no room for it.
+        """
+        if request.version != messages.PROTOCOL_VERSION:
+            error = messages.wrong_version(request.id, request.version)
+            raise Refusal(error.code, error.detail)
+        session = request.session
+        if session is None:
+            # A client that asks twice, because the first answer was late, is one client.
+            session = self._session_of(peer, request)
+        previous = None if session is None else self._registry.get(session)
+        topics = self._admission.validated_topics(request)
+        self._authorization.check(request, topics, key, previous)
+        if previous is None:
+            self._admission.check_room(request, origin)
+        client = Client.of(
+            request,
+            session=self._new_session() if session is None else session,
+            topics=topics,
+            key=key,
+            key_name=self._authorization.key_name_of(key),
+            origin=origin,
+        )
+        earlier = self._metrics.get(client.session)
+        effects = self._membership.enter(client, previous, now)
+        self._metrics.open(client, earlier, now, new=request.session is None)
+        connection = self._notifications.update_peer(client.session, peer)
+        connection.forget_pending()
+        again = previous is not None or request.session is not None
+        effects.append(Send(peer, self._reply(request, client, connection)))
+        effects.append(Joined(client, again))
+        return effects
+
+    def _session_of(self, peer: bytes, request: Register) -> int | None:
+        """The session of a client that has just said the same on this connection."""
+        session = self._notifications.session_at(peer)
+        client = None if session is None else self._registry.get(session)
+        if client is None or (client.role, client.address) != (
+            request.role,
+            request.address,
+        ):
+            return None
+        return session
+
+    def _reply(
+        self, request: Register, client: Client, connection: ClientConnection
+    ) -> Registered:
+        publishers = self._dissemination.publishers_of(client)
+        return Registered(
+            id=request.id,
+            session=client.session,
+            epoch=self._epoch,
+            lease_s=self._lease_s,
+            model=self._model,
+            revision=connection.revision,
+            ports=self._dissemination.ports_of(client, publishers),
+            publishers=publishers,
+            vouched=self._dissemination.vouched(client),
+            listeners=self._dissemination.listeners(client),
+        )
+
+
+def refusal_reply(request: Register, refusal: Refusal) -> Error:
+    """The answer to a registration that is refused."""
+    return Error(id=request.id, code=refusal.code, detail=refusal.detail)

@@ -1,0 +1,22 @@
+"""Free TCP ports of this host."""
+
+from __future__ import annotations
+
+import socket
+
+
+class ClearPorts:
+    """Free ports of an IP address, each handed out once."""
+
+    def __init__(self) -> None:
+        self.taken: set[int] = set()
+
+    def take(self, host: str) -> int:
+        """A port of ``host`` that is free and was not handed out before."""
+        while True:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.bind((host, 0))
+                port: int = probe.getsockname()[1]
+            if port not in self.taken:
+                self.taken.add(port)
+                return port

@@ -1,0 +1,179 @@
+"""The parts of a running broker: made together, and closed together."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import zmq
+
+from pubsub_broker.config import BrokerConfig
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.forwarding.counted import CountingForwarder
+from pubsub_broker.forwarding.pool import ForwarderPool
+from pubsub_broker.limits.capacity import Capacity, allocate
+from pubsub_broker.limits.token_bucket import limits_for
+from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_broker.snapshot_keeper import SnapshotKeeper
+from pubsub_broker.transport.connection_guard import ConnectionGuard
+from pubsub_broker.transport.control_socket import ControlSocket
+from pubsub_broker.transport.request_reader import RequestReader
+from pubsub_common.logs.audit_log import AuditLog
+from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.net.waker import Waker
+from pubsub_common.protocol.events import SESSION_BITS
+from pubsub_common.protocol.messages import Model
+
+if TYPE_CHECKING:
+    from pubsub_broker.security.authenticator import Authenticator
+
+_log = logging.getLogger(__name__)
+
+# With a client's session anyone can send requests in its name, so it must not be
+# guessable.
+_random: Final = random.SystemRandom()
+
+
+class BrokerParts:
+    """Sockets, forwarders and core. Whoever makes it closes it."""
+
+    def __init__(self, config: BrokerConfig) -> None:
+        """Raises:
+        ConfigError: the folder of keys or the file of the state cannot be used.
+        """
+        self.config = config
+        self.audit = AuditLog(_log)
+        self.snapshot_keeper = SnapshotKeeper(config.state) if config.state else None
+        self.authenticator = self._authenticator()
+        capacity = allocate(
+            config.max_clients,
+            config.max_clients_per_address,
+            forwarders=config.forwarder_count,
+            secure=config.secure is not None,
+        )
+        self.waker = Waker()
+        self._context = new_context(capacity.sockets)
+        if config.forwarder_count:
+            self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
+        self._make_control(capacity)
+        self.forwarder_pool = ForwarderPool(
+            self._context,
+            count=config.forwarder_count,
+            threaded=config.indefinite,
+            queue_limit=config.queue_limit,
+            overflow=config.overflow,
+            on_failure=self.waker.wake,
+            authenticator=self.authenticator,
+        )
+        self.counting_forwarder = CountingForwarder(
+            self.forwarder_pool, config.max_event_count
+        )
+        self.core = self._core(capacity)
+        self.request_reader = RequestReader(
+            self.control_socket,
+            self.connection_guard,
+            self.core.refusals,
+            lambda: self.core.client_count,
+        )
+
+    def bind(self, host: str, port: int) -> int:
+        """Bind the control port; returns it.
+
+        Raises:
+            CannotListen: the address is not this host's, or the port is taken.
+        """
+        self.connection_guard.port = self.control_socket.bind(host, port)
+        return self.connection_guard.port
+
+    def open_forwarders(self, host: str, clear_port: Callable[[], int]) -> list[int]:
+        """Bind and start the forwarders that are missing; returns the ports of all.
+
+        Raises:
+            CannotListen: no port could be bound.
+        """
+        self.forwarder_pool.open(host, clear_port)
+        return list(self.forwarder_pool.ports)
+
+    def load_snapshot(self) -> None:
+        """Read the clients of an earlier run, and keep the file from now on; after the
+        ports are bound: another broker with these options is still there if they are
+        not, and the file is that one's.
+
+        Raises:
+            ConfigError: the file cannot be used and could not be set aside.
+        """
+        if self.snapshot_keeper is not None:
+            self.snapshot_keeper.begin(self.core, time.monotonic())
+
+    def close(self, until: float) -> None:
+        """Let what was sent and accepted go out until ``until`` (monotonic seconds), and
+        close everything.
+
+        Raises:
+            PubSubError: a forwarder does not end; what can be closed is.
+        """
+        self.connection_guard.close()
+        try:
+            self.forwarder_pool.close(until)
+        except BaseException:
+            # A thread that does not answer has sockets that nobody can close; ending
+            # their context would wait for them for ever.
+            self.control_socket.close(0.0)
+            raise
+        else:
+            self.control_socket.close(self.config.linger_s)
+            terminate_context(self._context, until - time.monotonic())
+        finally:
+            self.waker.close()
+            if self.snapshot_keeper is not None:
+                self.snapshot_keeper.close(time.monotonic())
+
+    def _authenticator(self) -> Authenticator | None:
+        if self.config.secure is None:
+            return None
+        from pubsub_broker.security.authenticator import Authenticator
+
+        return Authenticator(self.config.secure, self.audit)
+
+    def _make_control(self, capacity: Capacity) -> None:
+        """The control port, and what guards it."""
+        pair = None
+        if self.authenticator is not None:
+            self.authenticator.open(self._context)
+            pair = self.authenticator.pair
+        self.control_socket = ControlSocket(self._context, pair)
+        limits = limits_for(
+            capacity.per_address,
+            self.config.max_registrations_per_second,
+            self.config.lease_s,
+        )
+        self.connection_guard = ConnectionGuard(
+            self.control_socket.socket, limits, secure=pair is not None
+        )
+
+    def _core(self, capacity: Capacity) -> BrokerCore:
+        config = self.config
+        model: Model = "centralized" if config.centralized else "decentralized"
+        return BrokerCore(
+            model,
+            MemoryRegistry(config.lease_s),
+            epoch=_random.getrandbits(SESSION_BITS),
+            lease_s=config.lease_s,
+            new_session=lambda: _random.getrandbits(SESSION_BITS),
+            ports=self.forwarder_pool.ports_of,
+            forwarded=self._forwarded,
+            clock_ns=time.time_ns,
+            now=time.monotonic(),
+            max_clients=capacity.clients,
+            grants=None if self.authenticator is None else self.authenticator.grants,
+            max_from_origin=capacity.per_address,
+            max_topics=config.max_topics_per_client,
+        )
+
+    def _forwarded(self) -> int:
+        if self.forwarder_pool.threaded:
+            return self.forwarder_pool.forwarded()
+        return self.counting_forwarder.forwarded
