@@ -209,8 +209,8 @@ def test_signals_that_wake_and_raise_at_any_time_leave_it_whole() -> None:
     before = signal.signal(signal.SIGALRM, handle)
     try:
         for _ in range(300):
-            signal.setitimer(signal.ITIMER_REAL, 0.0003)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0003)
                 while True:
                     waker.wake()
                     waker.clear()

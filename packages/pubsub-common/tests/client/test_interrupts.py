@@ -1,0 +1,140 @@
+"""Exceptions of signal handlers, and raised at any line, leave a client whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType, ModuleType
+from typing import Any, Final
+
+import pytest
+import zmq
+from support.fake_broker import FakeBroker
+from support.threads import ended, in_thread
+
+from pubsub_common.client import control_client, registration
+from pubsub_common.client.control_client import ControlClient
+from pubsub_common.client.session import Identity
+from pubsub_common.net import changed, waker
+from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.testing import WAIT_S
+
+IDENTITY: Final = Identity(
+    "subscriber", ("A",), "127.0.0.1", "realtime", "decentralized"
+)
+MODULES: Final = (control_client, registration, changed, waker)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def broker() -> Iterator[FakeBroker]:
+    with FakeBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    """One that ends only when all its sockets are closed."""
+    context = new_context()
+    yield context
+    assert terminate_context(context)
+
+
+@pytest.fixture
+def client(
+    broker: FakeBroker, own_context: zmq.Context[zmq.Socket[bytes]]
+) -> Iterator[ControlClient]:
+    endpoint = f"tcp://127.0.0.1:{broker.port}"
+    client = ControlClient(own_context, endpoint, IDENTITY, lambda _: None)
+    client.start()
+    client.wait_registered(WAIT_S)
+    yield client
+    assert ended(in_thread(lambda: client.close({})))
+    assert len(broker.of(Disconnect)) == 1
+
+
+def change(client: ControlClient, number: int) -> None:
+    identity = dataclasses.replace(IDENTITY, topics=("A", f"T{number}"))
+    client.change(identity, WAIT_S)
+
+
+def raise_at(line: int, modules: tuple[ModuleType, ...]) -> Any:
+    """A trace function that raises at the ``line``-th line that runs in ``modules``."""
+    files = {module.__file__ for module in modules}
+    seen = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal seen
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                raise Interrupted
+        return trace
+
+    return trace
+
+
+def traced(call: Callable[[], object], line: int) -> bool:
+    """Whether ``call`` was interrupted, before so many lines were over."""
+    sys.settrace(raise_at(line, MODULES))
+    try:
+        call()
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+def test_raised_at_any_line_of_a_change_all_later_ones_are_told(
+    client: ControlClient, broker: FakeBroker
+) -> None:
+    line = 0
+    while traced(lambda: change(client, 0), line := line + 1):
+        assert ended(in_thread(lambda: change(client, line)))
+        assert broker.of(Register)[-1].topics == ["A", f"T{line}"]
+    assert line > 20
+
+
+def test_raised_at_any_line_of_a_wake_up_the_next_one_works(
+    client: ControlClient,
+) -> None:
+    line = 0
+    while traced(client.wake, line := line + 1):
+        assert ended(in_thread(lambda: change(client, line)))
+    assert line > 3
+
+
+def test_hundreds_of_signals_during_changes_leave_it_whole(
+    client: ControlClient, broker: FakeBroker
+) -> None:
+    def handle(*_: object) -> None:
+        client.wake()
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, handle)
+    numbers = iter(range(10**9))
+    interrupts = 0
+    try:
+        while interrupts < 300:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
+                while True:
+                    change(client, next(numbers))
+            except Interrupted:
+                interrupts += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    last = next(numbers)
+    assert ended(in_thread(lambda: change(client, last)))
+    assert broker.of(Register)[-1].topics == ["A", f"T{last}"]
