@@ -46,11 +46,47 @@ def test_only_an_address_of_a_host_can_be_served(host: str) -> None:
         {"overflow": "wait"},
         {"port": -1},
         {"queue_limit": 0},
+        # Of another type
+        {"centralized": 1},
+        {"indefinite": None},
+        {"max_event_count": "5"},
+        {"max_event_count": None},
+        {"max_event_count": True},
+        {"bind": 5},
+        {"port": "5555"},
+        {"port": 5555.0},
+        {"lease_s": "6"},
+        {"lease_s": None},
+        {"forwarders": "1"},
+        {"linger_s": None},
+        {"linger_s": float("inf")},
+        {"linger_s": "1"},
+        {"linger_s": -1},
+        {"overflow": None},
+        {"queue_limit": "100"},
+        {"max_clients": "5"},
+        {"max_clients_per_address": 5.0},
+        {"max_registrations_per_second": "5"},
+        {"max_registrations_per_second": True},
+        {"max_topics_per_client": "5"},
+        {"state": 5},
+        {"secure": 5},
+        {"secure": True},
     ],
 )
 def test_an_option_that_cannot_work_is_named(option: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"^{next(iter(option))}"):
         BrokerConfig(**option).validate()
+
+
+def test_a_broker_is_made_from_its_options() -> None:
+    config = BrokerConfig(centralized=True, port=0, max_event_count=7)
+
+    broker = Broker.from_config(config)
+
+    assert (broker.centralized, broker.port, broker.max_event_count) == (True, 0, 7)
+    with pytest.raises(ConfigError, match=r"^forwarders"):
+        Broker.from_config(BrokerConfig(forwarders=0))
 
 
 def test_the_defaults_work() -> None:

@@ -41,15 +41,20 @@ class BrokerConfig:
         """Raises:
         ConfigError: an option cannot work.
         """
+        validation.flag("centralized", self.centralized)
+        validation.flag("indefinite", self.indefinite)
         validation.at_least("max_event_count", self.max_event_count)
+        validation.text("bind", self.bind, optional=True)
         validation.port("port", self.port, low=0)
         if self.bind:
             validate_host(self.bind)
         validation.seconds("lease_s", self.lease_s, zero=False)
         validation.at_least("forwarders", self.forwarders)
         validation.queue_limit(self.queue_limit)
-        if self.overflow not in ("drop", "block"):
-            raise ConfigError(f"overflow is 'drop' or 'block', not {self.overflow!r}")
+        validation.seconds("linger_s", self.linger_s)
+        validation.choice("overflow", self.overflow, ("drop", "block"))
+        validation.path("state", self.state)
+        validation.path("secure", self.secure)
         self._validate_limits()
 
     @property
@@ -62,10 +67,11 @@ class BrokerConfig:
             validation.at_least("max_clients", self.max_clients)
         if self.max_clients_per_address is not None:
             validation.at_least("max_clients_per_address", self.max_clients_per_address)
-        if not 0.1 <= self.max_registrations_per_second < float("inf"):
+        rate = self.max_registrations_per_second
+        is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if not (is_number and 0.1 <= rate < float("inf")):
             raise ConfigError(
-                "max_registrations_per_second must be at least 0.1: "
-                f"{self.max_registrations_per_second}"
+                f"max_registrations_per_second must be at least 0.1: {rate!r}"
             )
         validation.in_range(
             "max_topics_per_client",
