@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -150,3 +151,41 @@ def test_raised_at_any_line_the_work_is_done_whole_or_not_at_all() -> None:
         # A thread that was started before has its turn, then this one.
         wait_for(lambda: done in ([], ["begun", "ended"]))
         assert run_uninterrupted(lambda: 1) == 1
+
+
+PROGRAM = """
+import signal, threading, time
+from pubsub_common.uninterrupted import run_uninterrupted
+
+def handle(*_):
+    raise TimeoutError
+
+signal.signal(signal.SIGUSR1, handle)
+hurried = threading.Event()
+
+def work():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+    hurried.wait()
+    time.sleep(0.2)
+    print("done", flush=True)
+
+calls = []
+
+def hurry():
+    calls.append(1)
+    if len(calls) == 1:
+        raise TimeoutError  # a second signal, just then
+    hurried.set()
+
+try:
+    run_uninterrupted(work, hurry)
+except TimeoutError:
+    print("interrupted", flush=True)
+"""
+
+
+def test_the_end_of_the_program_hurries_and_waits_for_what_was_interrupted() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=WAIT_S
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\ndone\n", "")

@@ -7,10 +7,12 @@ ends the wait and leaves the work whole.
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import threading
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.changed import Changed
@@ -30,20 +32,20 @@ def run_uninterrupted(
 
     In the main thread it runs in another one. When the wait for it is interrupted, either
     the work has not begun and never will, or it goes on by itself and has to leave a clean
-    state alone. ``hurry`` is then called, which should have it end soon, and should do
-    nothing where it has ended just now. In any other thread, and where no thread can be
+    state alone. ``hurry`` is then called, which should have it end soon; it should do
+    nothing where the work has ended just now, and may be called again, at the end of the
+    program, which waits for the work. In any other thread, and where no thread can be
     started (at the end of the interpreter), this is a plain call.
     """
     if threading.get_ident() != threading.main_thread().ident:
         return work()
-    task = _Task(work)
+    task = _Task(work, hurry)
     try:
         started = start_detached(task.run, _NAME)
         if started:
             task.changed.wait_for(task.ended)
     except BaseException:
-        if not task.cancel() and not task.ended() and hurry is not None:
-            hurry()
+        task.abandon()
         raise
     if not started:
         return work()
@@ -53,9 +55,12 @@ def run_uninterrupted(
 class _Task(Generic[_T]):
     """Work in another thread, and how it ended."""
 
-    def __init__(self, work: Callable[[], _T]) -> None:
+    def __init__(
+        self, work: Callable[[], _T], hurry: Callable[[], object] | None
+    ) -> None:
         self.changed = Changed()
         self._work = work
+        self._hurry = hurry
         # Whoever takes it decides whether the work is done; `list.pop` is atomic.
         self._ticket = [True]
         self._results: list[_T] = []
@@ -63,23 +68,30 @@ class _Task(Generic[_T]):
         self._abandoned = False
 
     def run(self) -> None:
-        if not self._take_ticket():
-            return
+        _running[id(self)] = self  # first, for `_end_all`
         try:
-            self._results.append(self._work())
+            if self._take_ticket():
+                self._results.append(self._work())
         except BaseException as error:
             if self._abandoned and not isinstance(error, PubSubError):
                 _log.exception("failed after its caller was interrupted")
             self._errors.append(error)
-        self.changed.notify()
+        finally:
+            _running.pop(id(self), None)
+            self.changed.notify()
 
     def ended(self) -> bool:
         return bool(self._results or self._errors)
 
-    def cancel(self) -> bool:
-        """Nobody waits any more. Whether the work will not be done at all."""
+    def abandon(self) -> None:
+        """Nobody waits any more: the work is not done at all, or ends soon."""
         self._abandoned = True
-        return self._take_ticket()
+        if not self._take_ticket():
+            self.hurry()
+
+    def hurry(self) -> None:
+        if self._hurry is not None and not self.ended():
+            self._hurry()
 
     def result(self) -> _T:
         if self._errors:
@@ -91,3 +103,19 @@ class _Task(Generic[_T]):
             return self._ticket.pop()
         except IndexError:
             return False
+
+
+# Work that is being done now, by id; the methods of a dict with such keys are atomic.
+_running: Final[dict[int, _Task[Any]]] = {}
+
+
+def _end_all() -> None:
+    """The program ends; the threads would be cut off. Only work that nobody waits for is
+    left now, such as a `disconnect` that a signal handler interrupted."""
+    for task in list(_running.values()):
+        task.hurry()
+        task.changed.wait_for(lambda task=task: id(task) not in _running)  # type: ignore[misc]
+
+
+atexit.register(_end_all)
+os.register_at_fork(after_in_child=_running.clear)
