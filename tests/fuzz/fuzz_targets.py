@@ -60,7 +60,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
-from pubsub_publisher.subscriptions.request_handler import RequestHandler
+from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
 from pubsub_subscriber.connections.interface import Connections
@@ -311,19 +311,19 @@ def _recovery_answer(frame: bytes) -> object:
     return read
 
 
-def _request_handler(data: bytes) -> object:
+def _publisher_core(data: bytes) -> object:
     """A publisher that hears subscriptions, and answers some."""
     sent: list[bytes] = []
     topics = {name: TopicState(name, History(4, 100)) for name in seeds.TOPICS}
     for state in topics.values():
-        state.mark_sent(list(range(6)), [b"x" * 9] * 6)
+        state.commit(0, [(number, b"x" * 9) for number in range(6)])
     topics[seeds.TOPICS[1]].history = None
-    handler = RequestHandler(topics, lambda frame, _flags: sent.append(frame))
+    core = PublisherCore(topics)
+    core.address, core.session = seeds.ADDRESS, seeds.SESSION
     for raw in _unframed(data):
-        handler.receive(raw)
-    handler.send_replies(seeds.ADDRESS, seeds.SESSION)
-    handler.send_positions(seeds.ADDRESS, seeds.SESSION, now=1.0)
-    assert not handler.pending
+        core.receive(raw, 1.0)
+    while (due_at := core.next_deadline()) is not None and due_at <= 1.0:
+        sent += [send.frame for send in core.tick(1.0)]
     for frame in sent:
         read = decode_ready_reply(frame) or decode_position(frame)
         assert read or decode_recovery_reply(frame)
@@ -449,7 +449,7 @@ TARGETS: Final = (
     Target("parse_position_prefix", _position_prefix, seeds.PREFIX_SEEDS, ()),
     Target("decode_position", _position, seeds.POSITION_SEEDS),
     Target("decode_recovery_reply", _recovery_answer, seeds.RECOVERED_SEEDS),
-    Target("request_handler", _request_handler, seeds.SUBSCRIPTION_SEEDS, ()),
+    Target("publisher_core", _publisher_core, seeds.SUBSCRIPTION_SEEDS, ()),
     Target("decode_request", _request, seeds.REQUEST_SEEDS),
     Target("decode_reply", _reply, seeds.REPLY_SEEDS),
     Target("explain_undecodable", _explain, seeds.REQUEST_SEEDS, ()),

@@ -84,7 +84,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         )
         self.history = History(ALL if self.fair else kept, ALL)
         for number in range(before):
-            self.history.add(number, payload_of(number))
+            self.history.add(number, [(number, payload_of(number))])
 
     # What the subscriber does
 
@@ -166,7 +166,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     def publish(self, fates: list[str], usual: bool) -> None:
         for fate in fates:
             number = self.history.end
-            self.history.add(number, payload_of(number))
+            self.history.add(number, [(number, payload_of(number))])
             if fate == "arrives":
                 self.receive(number, usual=usual)
             elif fate == "is late":
@@ -319,7 +319,7 @@ def test_a_history_keeps_the_last_events_and_answers_with_them(
 ) -> None:
     kept, model = History(limit, limit_bytes), Kept(limit, limit_bytes)
     for number, size in enumerate(sizes):
-        kept.add(number, b"x" * size)
+        kept.add(number, [(number, b"x" * size)])
         model.payloads.append(b"x" * size)
         assert [*range(kept.first, kept.end)] == model.numbers()
     last = first + count - 1
@@ -363,7 +363,7 @@ def test_events_gone_after_the_first_delivery_are_lost_and_not_skipped() -> None
     items: list[Event] = []
     kept = History(4, ALL)
     for number in range(4):
-        kept.add(number, payload_of(number))
+        kept.add(number, [(number, payload_of(number))])
     recovery.on_position(tracker, 4, 0.0, items)
     [first] = requests_of(recovery)
     assert first is not None
@@ -374,7 +374,7 @@ def test_events_gone_after_the_first_delivery_are_lost_and_not_skipped() -> None
     [second] = requests_of(recovery)
     assert second is not None
     for number in range(4, 20):
-        kept.add(number, payload_of(number))
+        kept.add(number, [(number, payload_of(number))])
     answer = encode_recovery_reply(
         second, ADDRESS, *kept.select(second.first, second.last)
     )

@@ -386,8 +386,8 @@ class Scene:
         if self.centralized:
             (port,) = self.broker.broker.update_send_socket()
             return port, self.vault.broker
-        assert publisher._keys is not None
-        return publisher.bind_port, publisher._keys.pair.public
+        assert publisher._runtime._keys is not None
+        return publisher.bind_port, publisher._runtime._keys.pair.public
 
     # Attackers
 

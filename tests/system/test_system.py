@@ -223,9 +223,9 @@ def test_a_client_that_dies_is_forgotten_when_its_lease_ends(system: System) -> 
     subscriber = system.subscriber("A")
     publisher = system.publisher("A")
     publisher.wait_for_subscribers(1, WAIT_S)
-    assert publisher._control is not None
+    assert publisher._runtime._control is not None
     # It dies: nobody renews the lease, no client sends `disconnect`.
-    publisher._control._loop._session.leave({})
+    publisher._runtime._control._loop._session.leave({})
     registry = parts_of(broker).core._registry
     wait_for(lambda: len(list(registry.clients())) == 1, "the end of the lease")
     assert next(registry.clients()).session == subscriber.session

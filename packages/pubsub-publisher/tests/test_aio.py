@@ -81,7 +81,8 @@ async def payloads(subscriber: RawSubscriber, count: int) -> list[bytes]:
 
 
 def test_it_takes_the_arguments_of_the_synchronous_one() -> None:
-    assert inspect.signature(Publisher) == inspect.signature(pubsub_publisher.Publisher)
+    ours, other = map(inspect.signature, (Publisher, pubsub_publisher.Publisher))
+    assert ours.parameters == other.parameters
     assert Publisher(topics=["A"]).topics == ("A",)
     with pytest.raises(ConfigError, match="at least one topic"):
         Publisher()
@@ -202,11 +203,11 @@ def test_a_malformed_event_is_named(new: Callable[..., Publisher]) -> None:
             with pytest.raises(ConfigError, match="is not one of this publisher's"):
                 await publisher.publish_event("B", b"")
             payload: Any = 7
-            with pytest.raises(ConfigError, match="the payload is bytes"):
+            with pytest.raises(ConfigError, match="the payload is bytes or text"):
                 await publisher.publish_event("A", payload)
             with pytest.raises(ConfigError, match="JSON"):
                 await publisher.publish_json("A", object())
-        with pytest.raises(PubSubError, match="call configure first"):
+        with pytest.raises(PubSubError, match="was disconnected"):
             await publisher.publish_event("A", b"")
 
     run(main())
@@ -243,7 +244,7 @@ class Queue:
 
     def __init__(self, publisher: Publisher) -> None:
         self.full = False
-        event_socket = publisher._inner._event_socket
+        event_socket = publisher._runtime.events
         send = event_socket._send
 
         def send_if_room(frame: bytes | bytearray, flags: int) -> object:
@@ -298,7 +299,7 @@ def test_an_event_that_waited_keeps_its_stamp(
             queue.full = True
             first = await waits(publisher, b"first", 1)
             second = await waits(publisher, b"second", 2)
-            now_ns = publisher._inner._now_ns()
+            now_ns = publisher._runtime.now_ns()
             queue.full = False
             for event in await asyncio.to_thread(subscriber.events, 2):
                 assert event.published_ns < now_ns
@@ -405,7 +406,7 @@ def test_a_cancelled_block_leaves_in_an_orderly_way(
                 await publisher.wait_for_subscribers(1)
 
         task = asyncio.create_task(publish())
-        await happens(lambda: publisher._inner._topics.states["A"].next_number)
+        await happens(lambda: publisher._runtime.topics.states["A"].next_number)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()

@@ -88,13 +88,13 @@ def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
     for name in ("indefinite", "max_event_count", "sleep_period", "bind_port"):
         assert arguments[name] == getattr(by_default, name)
     for name in (
-        "broker_port",
         "clock",
         "connect_timeout_s",
         "overflow",
         "payload_bytes",
     ):
-        assert arguments[name] == getattr(by_default, f"_{name}")
+        assert arguments[name] == getattr(by_default._runtime.config, name)
+    assert arguments["broker_port"] == by_default._runtime.config.broker()[1]
     assert arguments["queue_limit"] is None, "which depends on the policy"
 
 
@@ -187,8 +187,8 @@ def test_no_line_of_prose_is_taken_for_an_option() -> None:
         ("--queue-limit 99999999999", "queue_limit must be in 1..2147483647"),
         ("--wait-for 0", "--wait-for: 0 is too small; at least 1 is needed"),
         ("--wait-for all", "--wait-for: 'all' is not a whole number"),
-        ("--overflow wait", "overflow is 'drop' or 'block', not 'wait'"),
-        ("--clock sundial", "unknown clock 'sundial': choose one of realtime,"),
+        ("--overflow wait", "overflow must be 'drop' or 'block': 'wait'"),
+        ("--clock sundial", "clock must be 'realtime' or 'monotonic': 'sundial'"),
         ("--address nowhere", "'nowhere' is not an IPv4 address"),
         ("--colour", "unknown option --colour; try pubsub-publisher --help"),
         ("--maxevents 5", "unknown option --maxevents"),

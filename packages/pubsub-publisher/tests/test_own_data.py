@@ -156,7 +156,8 @@ def test_a_broker_that_does_not_answer_is_named(
     broker: FakeBroker, publisher: Publisher
 ) -> None:
     broker.silent = True
-    publisher._connect_timeout_s = 0.2
+    config = dataclasses.replace(publisher._runtime.config, connect_timeout_s=0.2)
+    publisher._runtime.config = config
 
     with pytest.raises(BrokerUnreachable):
         publisher.add_topics(["B"])
@@ -176,7 +177,7 @@ def test_a_clock_that_is_set_back_does_not_stop_generated_events(
         nonlocal back_ns
         back_ns += 3600 * 10**9
 
-    monkeypatch.setattr("pubsub_publisher.publisher.clock_ns", clock)
+    monkeypatch.setattr("pubsub_publisher.runtime.clock_ns", clock)
     with Publisher(
         topics=["A"],
         max_event_count=3,

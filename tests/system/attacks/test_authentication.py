@@ -112,8 +112,10 @@ def test_revoked_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
     # The broker notifies the publisher.
     wait_for(
         lambda: (
-            not publisher._authenticator
-            or not publisher._authenticator.grants.may_connect(mallory.pair.public)
+            not publisher._runtime._authenticator
+            or not publisher._runtime._authenticator.grants.may_connect(
+                mallory.pair.public
+            )
         ),
         "the publisher's knowledge",
     )

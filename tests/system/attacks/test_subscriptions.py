@@ -321,6 +321,4 @@ def test_reports_of_readiness_are_by_topic(make_scene: MakeScene) -> None:
     spy.wait_for(DISCONNECTED, times=2)
     bob = scene.receive("bob", "secret")
     publish_and_receive(alice, "secret", bob, b"1")
-    assert alice._event_socket.requests.ready_subscribers.subscribers == {
-        bob.subscriber.session
-    }
+    assert alice._runtime.core.ready.sessions == {bob.subscriber.session}

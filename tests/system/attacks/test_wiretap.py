@@ -99,7 +99,7 @@ class TappedPublisher(Publisher):
     def setup_port_binding(self) -> None:
         super().setup_port_binding()
         port = self.tap.listen(TAPPED, 0, to=("127.0.0.1", self.bind_port))
-        self.address = self._event_socket.address = f"{TAPPED}:{port}"
+        self._runtime.core.address = f"{TAPPED}:{port}"
 
 
 @pytest.fixture

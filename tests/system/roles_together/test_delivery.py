@@ -66,7 +66,7 @@ def test_a_subscriber_is_not_ready_before_a_known_publisher_has_answered(
 ) -> None:
     port = run_broker().port
     publisher = new_publisher(port, "A")
-    with publisher._event_socket.lock:  # so it cannot answer
+    with publisher._runtime.events.lock:  # so it cannot answer
         subscriber = new_subscriber(port, "A")
         with pytest.raises(NotReady, match="1 replies are missing"):
             subscriber.wait_until_ready(0.2)

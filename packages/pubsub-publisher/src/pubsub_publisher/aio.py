@@ -1,9 +1,10 @@
 """The publisher class for asyncio.
 
-It wraps the synchronous publisher. Under ``overflow="drop"`` a send never waits, so it is
-done at once, in the event loop. Under ``block`` a full queue makes an event wait its turn,
-first come first served, and later events wait behind it; the event loop tries again every
-few milliseconds. An event keeps the stamp of its first try: the wait is part of its latency.
+It stands beside the one for threads, over the same runtime. Under ``overflow="drop"`` a send
+never waits, so it is done at once, in the event loop. Under ``block`` a full queue makes an event
+wait its turn, first come first served, and later events wait behind it; the event loop tries
+again every few milliseconds. An event keeps the stamp of its first try: the wait is part of its
+latency.
 
 A task that is cancelled while its event waits has not published it.
 """
@@ -12,15 +13,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Final, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self
 
-from pubsub_common.client.aio import EVENTS_PER_YIELD, Asynchronous, with_arguments_of
+from pubsub_common.client.aio import (
+    EVENTS_PER_YIELD,
+    run_to_completion,
+    with_arguments_of,
+)
 from pubsub_common.errors import NotReady, PubSubError
-from pubsub_publisher.payloads import json_payload
-from pubsub_publisher.publisher import Publisher as SyncPublisher
+from pubsub_publisher.config import PublisherConfig
+from pubsub_publisher.generated_events import Pace, reserved_frame
+from pubsub_publisher.payloads import Payload, json_payload
+from pubsub_publisher.runtime import PublisherRuntime
 from pubsub_publisher.sending.batching import Item, batches
-from pubsub_publisher.topics.topic_state import TopicState
+from pubsub_publisher.sending.event_socket import STOPPED
+from pubsub_publisher.topics.topic_state import Stamped, TopicState
 
 _RETRY_S: Final = 0.001
 _RETRY_MAX_S: Final = 0.01
@@ -28,35 +37,119 @@ _CHECK_S: Final = 0.002
 _CHECK_MAX_S: Final = 0.05
 
 
-class Publisher(Asynchronous[SyncPublisher]):
-    """`pubsub_publisher.Publisher` for asyncio: the same arguments, and the same methods
-    as coroutines, except `publish`, which generates events.
+class Publisher:
+    """`pubsub_publisher.Publisher` for asyncio: the same arguments, and the same methods,
+    as coroutines where they may wait.
 
     Use ``async with``, or `configure`, publish, `disconnect`. All methods belong to the
     event loop in which `configure` was called, except `stop`. Events that one task
     publishes leave in order.
     """
 
-    @with_arguments_of(SyncPublisher)
+    @with_arguments_of(PublisherConfig)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._inner = SyncPublisher(*args, **kwargs)
-        self._senders: dict[str, Callable[[bytes], int]] = {}
+        """The arguments are those of `pubsub_publisher.Publisher`.
+
+        Raises:
+            ConfigError: an argument cannot work.
+        """
+        config = PublisherConfig(*args, **kwargs)
+        self._runtime = PublisherRuntime(config, waiting=False)
+        self._senders = self._runtime.senders  # the same dictionary
         self._send_order = asyncio.Lock()
         self._waiting = 0
+        self._since_yield = 0  # events since other tasks could run
+        self._runtime.life.close_when_dropped(self, self._runtime.close)
 
-    # The end
+    @classmethod
+    def from_config(cls, config: PublisherConfig) -> Self:
+        """A publisher with these options.
+
+        Raises:
+            ConfigError: an option cannot work.
+        """
+        return cls(**config.arguments())
+
+    def __repr__(self) -> str:
+        return self._runtime.describe()
+
+    # Set-up and end
+
+    async def configure(self) -> None:
+        """Bind the data port, register with the broker, and wait for the subscribers that
+        are there, as the synchronous publisher does. Raises what that does. When this is
+        cancelled, nothing is left of it."""
+        runtime = self._runtime
+        try:
+            await run_to_completion(runtime.open, runtime.stop)
+        except asyncio.CancelledError:
+            # It may have been too late to stop it.
+            await run_to_completion(runtime.close)
+            raise
+
+    def stop(self) -> None:
+        """End `publish` and waits soon. For any thread and for signal handlers."""
+        self._runtime.stop()
 
     async def disconnect(self) -> None:
         """Leave the system: tell the broker how far each topic went, and let what
         was published go out within the linger time. Again: does nothing."""
-        self._senders = {}
-        await super().disconnect()
+        await run_to_completion(self._runtime.close)
+
+    async def __aenter__(self) -> Self:
+        if self._runtime.life.state == "configured":
+            self._runtime.check_usable()
+        else:
+            await self.configure()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.disconnect()
 
     # Publishing
 
-    async def publish_event(self, topic: str, payload: bytes | str) -> None:
-        """Publish ``payload`` on ``topic``, one of this publisher's topics. Text is sent
-        as UTF-8.
+    async def publish(self, start_ns: int | None = None) -> int:
+        """Publish generated events, as the synchronous publisher does: what they are, what
+        is returned and what is raised. The event loop's timers are less exact than its
+        sleep: an event may leave some milliseconds late."""
+        runtime, config = self._runtime, self._runtime.config
+        runtime.check_usable()
+        limit = None if config.indefinite else config.max_event_count
+        pace = Pace(config.sleep_period, limit)
+        schedule = pace.schedule(runtime.now_ns() if start_ns is None else start_ns)
+        ahead_ns = time.monotonic_ns() - runtime.now_ns()
+        count = 0
+        while count != limit and not runtime.ended():
+            due_ns = schedule.due_ns(count)
+            await self._sleep_until(due_ns + ahead_ns)
+            if runtime.ended():
+                break
+            topic, payload = runtime.generated(count)
+            stamp_ns = runtime.now_ns()
+            try:
+                await self.publish_event(topic.name, payload)
+            except PubSubError:
+                if runtime.stopping:
+                    break
+                raise
+            if config.on_sent is not None:
+                number = runtime.events.last_number(topic)
+                config.on_sent(topic.name, number, due_ns, stamp_ns)
+            count += 1
+        return count
+
+    def generate_publish_event(self, iteration: int = 0) -> bytes:
+        """As of the synchronous publisher: the frame of a generated event."""
+        return reserved_frame(self._runtime, iteration)
+
+    async def publish_event(self, topic: str, payload: Payload | str) -> None:
+        """Publish ``payload``, any bytes-like object, on ``topic``, one of this publisher's
+        topics. Text is sent as UTF-8.
 
         Raises:
             ConfigError: the topic is not one of them, or the payload is something else.
@@ -67,21 +160,16 @@ class Publisher(Asynchronous[SyncPublisher]):
         self._since_yield += 1
         if self._since_yield >= EVENTS_PER_YIELD:
             await self._yield_to_loop()
-        send = self._senders.get(topic) or self._sender(topic, payload)
-        if not isinstance(payload, bytes):
-            if not isinstance(payload, str):
-                self._inner._topics.raise_invalid(topic, payload)
-            payload = payload.encode()
-        if self._waiting:
-            stamp_ns = -self._inner._now_ns()
-        else:
-            stamp_ns = send(payload)
-            if stamp_ns > 0:
-                return
+        send = self._senders.get(topic)
+        if send is None or type(payload) is not bytes:
+            send, payload = self._runtime.checked(topic, payload)
+        stamp_ns = -self._runtime.now_ns() if self._waiting else send(payload)
+        if stamp_ns > 0:
+            return
         if not stamp_ns:
             self._refuse()
-        state = self._inner._topics.states[topic]
-        await self._send_in_turn(state, [-stamp_ns], [payload])
+        state = self._runtime.topics.states[topic]
+        await self._send_in_turn(state, [(-stamp_ns, payload)])
 
     async def publish_json(self, topic: str, value: Any) -> None:
         """Publish ``value`` as JSON. What it may be, and what is raised, is as of the
@@ -102,18 +190,42 @@ class Publisher(Asynchronous[SyncPublisher]):
                 publisher's. The events before it were published.
             PubSubError: as `publish_event`; some events then were not published.
         """
-        inner = self._inner
-        inner._check_usable()
-        default = inner._topics.default_topic(topic)
+        topics = self._runtime.events.topics
+        default = self._runtime.topics.default_topic(topic)
         count = 0
-        topics = inner._event_socket.topics
-        for batch in batches(topics, events, default, inner._now_ns):
+        for batch in batches(topics, events, default, self._runtime.now_ns):
             await self._yield_to_loop()
-            args = batch.topic, batch.stamps_ns, batch.payloads
-            if self._waiting or not self._try_send(*args):
-                await self._send_in_turn(*args)
-            count += len(batch.payloads)
+            if self._waiting or not self._try_send(batch.topic, batch.events):
+                await self._send_in_turn(batch.topic, batch.events)
+            count += len(batch.events)
         return count
+
+    # Topics
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """This publisher's topics."""
+        return self._runtime.topics.names
+
+    @property
+    def strengths(self) -> dict[str, int]:
+        """The ownership strengths of those topics that have one."""
+        return self._runtime.topics.strengths
+
+    async def add_topics(
+        self,
+        topics: Iterable[str],
+        *,
+        strengths: Mapping[str, int] | int | None = None,
+    ) -> None:
+        """Publish on these topics too. When this returns, the broker knows. Raises what the
+        synchronous publisher's does."""
+        await asyncio.to_thread(self._runtime.add_topics, topics, strengths)
+
+    async def remove_topics(self, topics: Iterable[str]) -> None:
+        """Publish on these topics no longer; one that is added again goes on with its
+        next number. At least one must be left. Raises as `add_topics` does."""
+        await asyncio.to_thread(self._runtime.remove_topics, topics)
 
     # Waiting for subscribers
 
@@ -132,49 +244,56 @@ class Publisher(Asynchronous[SyncPublisher]):
         while True:
             late = deadline is not None and time.monotonic() >= deadline
             try:
-                return self._inner.wait_for_subscribers(count, 0.0)
+                return self._runtime.wait_for_subscribers(count, 0.0)
             except NotReady:
-                if late or self._inner.stopped:
+                if late or self.stopped:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _CHECK_MAX_S)
 
+    # State
+
     @property
     def subscriber_count(self) -> int:
-        """How many subscribers are ready at present."""
-        return self._inner.subscriber_count
+        """How many subscribers are ready at present; after `disconnect`, how many were."""
+        return self._runtime.subscriber_count
 
     @property
     def stopped(self) -> bool:
         """Whether `stop` was called."""
-        return self._inner.stopped
+        return self._runtime.stopping
 
     @property
     def address(self) -> str:
         """``IP:port`` where subscribers connect; empty before `configure`."""
-        return self._inner.address
+        return self._runtime.address
+
+    @property
+    def bind_port(self) -> int:
+        """The port of `address`; before `configure` the first one to try."""
+        return self._runtime.bind_port
+
+    @property
+    def session(self) -> int:
+        """The session that the broker has given us; -1 before."""
+        return self._runtime.session
 
     # Inside
 
-    def _sender(self, topic: str, payload: object) -> Callable[[bytes], int]:
-        """What sends events of ``topic`` without waiting; made at the first one.
+    async def _yield_to_loop(self) -> None:
+        """Let other tasks run. Nobody has half an event in hand meanwhile."""
+        self._since_yield = 0
+        await asyncio.sleep(0)
 
-        Raises:
-            ConfigError: the topic is not one of ours.
-            PubSubError: this publisher is not connected, or the broker refuses it.
-        """
-        inner = self._inner
-        inner._check_usable()
-        if topic not in inner._senders:
-            inner._topics.raise_invalid(topic, payload)
-        state = inner._topics.states[topic]
-        sender = inner._event_socket.sender(state, waiting=False)
-        self._senders[topic] = sender
-        return sender
+    async def _sleep_until(self, due_ns: int) -> None:
+        """Sleep until the monotonic clock shows ``due_ns``, or `stop`."""
+        await asyncio.sleep(0)
+        while (left_s := (due_ns - time.monotonic_ns()) / 1e9) > 0:
+            await asyncio.sleep(min(left_s, _CHECK_MAX_S))
+            if self._runtime.ended():
+                return
 
-    async def _send_in_turn(
-        self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
-    ) -> None:
+    async def _send_in_turn(self, topic: TopicState, events: Sequence[Stamped]) -> None:
         """Send events behind those that wait, when there is room.
 
         Raises:
@@ -185,21 +304,19 @@ class Publisher(Asynchronous[SyncPublisher]):
         try:
             async with self._send_order:
                 pause_s = _RETRY_S
-                while not self._try_send(topic, stamps_ns, payloads):
+                while not self._try_send(topic, events):
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, _RETRY_MAX_S)
         finally:
             self._waiting -= 1
 
-    def _try_send(
-        self, topic: TopicState, stamps_ns: list[int], payloads: list[bytes]
-    ) -> bool:
+    def _try_send(self, topic: TopicState, events: Sequence[Stamped]) -> bool:
         """Send events; False when there is no room.
 
         Raises:
             PubSubError: this publisher was stopped, or the broker refuses it.
         """
-        sent = self._inner._event_socket.try_send(topic, stamps_ns, payloads)
+        sent = self._runtime.events.try_send(topic, events)
         if sent is False or (sent is None and self.stopped):
             self._refuse()
         return sent is True
@@ -208,5 +325,5 @@ class Publisher(Asynchronous[SyncPublisher]):
         """Raises:
         PubSubError: always; why nothing is published any more.
         """
-        self._inner._check_not_refused()
-        raise PubSubError("this publisher was stopped before the event could leave")
+        self._runtime.check_not_refused()
+        raise PubSubError(STOPPED)

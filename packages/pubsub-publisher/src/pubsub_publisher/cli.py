@@ -14,7 +14,8 @@ from pubsub_publisher.input import options as input_options
 from pubsub_publisher.measurement_files import PublisherFiles
 
 if TYPE_CHECKING:
-    from pubsub_publisher.publisher import OnSent, Publisher
+    from pubsub_publisher.config import OnSent
+    from pubsub_publisher.publisher import Publisher
 
 PROGRAM = "pubsub-publisher"
 

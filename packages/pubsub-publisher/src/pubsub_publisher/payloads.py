@@ -6,6 +6,32 @@ from typing import Any
 
 from pubsub_common.errors import ConfigError
 
+# What is sent as it stands. Any other object with the buffer protocol works as well; types
+# have no name for all of them before Python 3.12.
+Payload = bytes | bytearray | memoryview
+
+
+def bytes_payload(payload: object, *, text: bool = False) -> bytes:
+    """The bytes of a bytes-like object, or with ``text`` of a text, as UTF-8.
+
+    Raises:
+        ConfigError: it is something else, or a text that cannot be written as UTF-8.
+    """
+    if type(payload) is bytes:
+        return payload
+    if text and isinstance(payload, str):
+        try:
+            return payload.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"the payload is not UTF-8 text: {error}") from None
+    try:
+        view = memoryview(payload)  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        raise wrong_payload_type(
+            payload, "bytes or text" if text else "bytes"
+        ) from None
+    return view.tobytes()
+
 
 def json_payload(value: Any) -> bytes:
     """``value`` as JSON.
@@ -13,12 +39,21 @@ def json_payload(value: Any) -> bytes:
     Raises:
         ConfigError: it cannot be written as JSON.
     """
+    import json
+
     import msgspec
 
     try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError) as error:
+        payload = msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"this cannot be written as JSON: {error}") from error
+    # JSON has no numbers that are not finite; msgspec makes null of them.
+    if b"null" in payload:
+        try:
+            json.dumps(msgspec.to_builtins(value, str_keys=True), allow_nan=False)
+        except ValueError as error:
+            raise ConfigError(f"this cannot be written as JSON: {error}") from None
+    return payload
 
 
 def generated_payload(number: int, address: str, size: int) -> bytes:

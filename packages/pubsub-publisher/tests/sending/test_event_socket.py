@@ -15,6 +15,7 @@ from support.threads import WAIT_MS
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.protocol.batches import is_batch
 from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, ready_topic
+from pubsub_publisher.core import PublisherCore, Send
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
 
@@ -47,16 +48,18 @@ class Bench:
         self.steady = Clock()
         self.topic = TopicState("A")
         self.woken = 0
+        self.core = PublisherCore({"A": self.topic})
         self.event_socket = EventSocket(
             context,
             {"A": self.topic},
+            self.core,
             self.clock,
             queue_limit,
             blocking=blocking,
             stopped=lambda: False,
             monotonic_ns=self.steady,
         )
-        self.event_socket.address, self.event_socket.session = "127.0.0.1:1", 7
+        self.core.address, self.core.session = "127.0.0.1:1", 7
         self.event_socket.wake = self._wake
         port = self.event_socket.socket.bind_to_random_port("tcp://127.0.0.1")
         self.subscriber = context.socket(zmq.SUB)
@@ -75,7 +78,7 @@ class Bench:
         self.subscriber.subscribe(ready_topic("A", session))
         while True:
             self.event_socket.socket.poll(10)
-            self.event_socket.serve()
+            self.event_socket.serve([])
             if self.subscriber.poll(10):
                 answered = decode_ready_reply(self.subscriber.recv())
                 if answered is not None:
@@ -174,15 +177,15 @@ def test_the_rest_of_a_streak_leaves_when_it_is_old_enough(bench: Bench) -> None
         bench.send(b"x")
     bench.frames(STREAK + 1)  # the first one came after a pause
 
-    again_s = bench.event_socket.serve()
+    again_s = bench.event_socket.serve([])
 
     assert again_s == MAX_BATCH_AGE_NS / 1e9
     assert not bench.subscriber.poll(50)
     bench.clock.now_ns -= 3600 * 10**9  # somebody sets it
     bench.steady.now_ns += MAX_BATCH_AGE_NS
-    bench.event_socket.serve()
+    bench.event_socket.serve([])
     assert numbers(bench.frames(9))[0] == STREAK + 1
-    assert bench.event_socket.serve() != MAX_BATCH_AGE_NS / 1e9
+    assert bench.event_socket.serve([]) != MAX_BATCH_AGE_NS / 1e9
 
 
 def test_an_open_batch_wakes_the_control_thread_once(bench: Bench) -> None:
@@ -193,7 +196,7 @@ def test_an_open_batch_wakes_the_control_thread_once(bench: Bench) -> None:
         bench.send(b"x")
 
     assert bench.woken == before
-    assert bench.topic.stamps_ns
+    assert bench.topic.gathered
 
 
 def test_events_of_some_kilobytes_are_gathered_too(bench: Bench) -> None:
@@ -219,7 +222,11 @@ def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
 
     def work() -> None:
         for size in sizes:
-            assert bench.send(bytes(size))
+            stamp_ns = bench.send(bytes(size))
+            if stamp_ns < 0:
+                event = -stamp_ns, bytes(size)
+                assert bench.event_socket.send_in_turn(bench.topic, [event])
+            assert stamp_ns
         bench.event_socket.flush(bench.topic)
 
     thread = threading.Thread(target=work, daemon=True)
@@ -261,7 +268,7 @@ def test_the_control_thread_rarely_checks_a_socket_that_is_sending(
     with bench.event_socket.lock:
         found = []
         thread = threading.Thread(
-            target=lambda: found.append(bench.event_socket.serve())
+            target=lambda: found.append(bench.event_socket.serve([]))
         )
         thread.start()
         thread.join()
@@ -269,7 +276,7 @@ def test_the_control_thread_rarely_checks_a_socket_that_is_sending(
         bench.send(b"x")
     with bench.event_socket.lock:
         thread = threading.Thread(
-            target=lambda: found.append(bench.event_socket.serve())
+            target=lambda: found.append(bench.event_socket.serve([]))
         )
         thread.start()
         thread.join()
@@ -303,7 +310,7 @@ def test_a_ready_answer_promises_events_that_still_wait(bench: Bench) -> None:
     for _ in range(STREAK + 11):
         bench.send(b"x")
     bench.frames(STREAK + 1)
-    waiting = len(bench.topic.stamps_ns)
+    waiting = len(bench.topic.gathered)
     assert waiting
 
     assert bench.ask(6) == STREAK + 11 - waiting
@@ -318,26 +325,26 @@ def test_at_the_end_all_that_waits_is_sent(bench: Bench) -> None:
     bench.event_socket.flush_all(1.0)
 
     assert numbers(bench.frames(STREAK + 10)) == list(range(STREAK + 10))
-    assert not bench.topic.stamps_ns
+    assert not bench.topic.gathered
 
 
 def test_a_request_during_an_answer_is_answered_too(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer is a send, after which the descriptor may tell of nothing."""
-    event_socket = bench.event_socket
-    send_replies = event_socket.requests.send_replies
+    event_socket, tick = bench.event_socket, bench.core.tick
 
-    def send_while_another_asks(address: str, session: int) -> None:
-        monkeypatch.setattr(event_socket.requests, "send_replies", send_replies)
+    def tick_while_another_asks(now: float) -> list[Send]:
+        monkeypatch.setattr(bench.core, "tick", tick)
         bench.subscriber.subscribe(ready_topic("A", 12))
         assert event_socket.socket.poll(WAIT_MS)
-        send_replies(address, session)
+        return tick(now)
 
-    monkeypatch.setattr(event_socket.requests, "send_replies", send_while_another_asks)
+    monkeypatch.setattr(bench.core, "tick", tick_while_another_asks)
     bench.subscriber.subscribe(ready_topic("A", 11))
     assert event_socket.socket.poll(WAIT_MS)
-    event_socket.serve()
+    assert event_socket.serve([]) == 0.0
+    event_socket.serve([])
 
     for session in (11, 12):
         assert bench.subscriber.recv().startswith(ready_topic("A", session))

@@ -21,7 +21,7 @@ def test_the_last_events_are_kept_within_both_limits(
     sent = []
     for number, size in enumerate(sizes):
         sent.append((number, b"x" * size))
-        history.add(number, b"x" * size)
+        history.add(number, [(number, b"x" * size)])
 
     # The longest end of what was sent that fits, but at least one event.
     kept = sent[-limit:]
@@ -39,7 +39,7 @@ def test_a_part_is_what_is_kept_of_what_is_asked_for(
 ) -> None:
     history = History(limit, 2**30)
     for number in range(sent):
-        history.add(number, b"%d" % number)
+        history.add(number, [(number, b"%d" % number)])
 
     start, stamps_ns, payloads = history.select(first, first + more)
 
@@ -56,10 +56,10 @@ def test_a_part_is_what_is_kept_of_what_is_asked_for(
 def test_a_part_has_so_many_events_and_bytes_at_most() -> None:
     small, large, huge = (History(10**6, 2**30) for _ in range(3))
     for number in range(1000):
-        small.add(number, b"")
+        small.add(number, [(number, b"")])
     for number in range(3):
-        large.add(number, bytes(REPLY_MAX_BYTES // 2))
-        huge.add(number, bytes(REPLY_MAX_BYTES + 1))
+        large.add(number, [(number, bytes(REPLY_MAX_BYTES // 2))])
+        huge.add(number, [(number, bytes(REPLY_MAX_BYTES + 1))])
 
     assert small.select(10, 999) == (
         10,
@@ -68,3 +68,24 @@ def test_a_part_has_so_many_events_and_bytes_at_most() -> None:
     )
     assert large.select(0, 2)[1] == [0, 1]
     assert huge.select(1, 2)[1] == [1]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=5), max_size=8),
+    st.integers(1, 6),
+    st.integers(1, 60),
+)
+def test_adding_again_changes_nothing(
+    sizes: list[list[int]], limit: int, limit_bytes: int
+) -> None:
+    once, twice = History(limit, limit_bytes), History(limit, limit_bytes)
+    number = 0
+    for part in sizes:
+        events = [(number, b"x" * size) for size in part]
+        once.add(number, events)
+        twice.add(number, events)
+        twice.add(number, events)
+        number += len(events)
+
+    assert twice.select(0, number) == once.select(0, number)
+    assert len(twice) == len(once)

@@ -37,7 +37,7 @@ def test_one_strength_for_added_topics_is_not_for_the_others() -> None:
 def test_a_topic_that_left_is_remembered_without_its_strength() -> None:
     topics = book("A", "B", strengths=1)
     state = topics.states["B"]
-    state.mark_sent([1], [b""])
+    state.commit(0, [(1, b"")])
 
     topics.retain(topics.excluding(["B"]))
 
@@ -81,7 +81,7 @@ def test_only_one_topic_goes_without_saying() -> None:
 def test_each_topic_has_a_history_of_its_own() -> None:
     topics = TopicSet(["A", "B"], None, lambda: History(10, 100))
 
-    topics.states["A"].mark_sent([1], [b"x"])
+    topics.states["A"].commit(0, [(1, b"x")])
 
     assert [len(state.history or ()) for state in topics.states.values()] == [1, 0]
 
@@ -90,6 +90,16 @@ def test_what_is_wrong_with_an_event_is_said() -> None:
     topics = book("A")
 
     with pytest.raises(ConfigError, match="'B' is not one of"):
-        topics.raise_invalid("B", b"")
-    with pytest.raises(ConfigError, match="bytes or text, not int"):
-        topics.raise_invalid("A", 5)
+        topics.raise_unknown("B")
+    with pytest.raises(ConfigError, match="control character"):
+        topics.raise_unknown("B\n")
+
+
+def test_a_text_is_no_list_of_topics() -> None:
+    topics = book("A")
+
+    with pytest.raises(ConfigError, match="topics is a list of texts, not a text"):
+        topics.add("news", None)
+    with pytest.raises(ConfigError, match="topics is a list of texts, not a text"):
+        topics.excluding("A")
+    assert topics.names == ("A",)

@@ -14,6 +14,7 @@ reads the other, and the broker forwards both alike.
 
 from __future__ import annotations
 
+from collections import abc
 from collections.abc import Iterator
 from typing import Final
 
@@ -104,8 +105,8 @@ def encode_batch_body(
     publisher: str,
     session: int,
     sequence: int,
-    stamps_ns: list[int],
-    payloads: list[bytes],
+    stamps_ns: abc.Sequence[int],
+    payloads: abc.Sequence[bytes],
 ) -> bytes:
     """What follows the topic. ``stamps_ns`` are the times of publication, at least
     one, one for each payload."""

@@ -3,9 +3,9 @@
 A batch is sent when it is full, when its first event is a millisecond old, or when the call
 that fills it ends. A list is cut at once, since it makes nobody wait.
 
-Threads fill the open batch of a topic (`send_all`): the filling thread looks at the clock at
+Threads gather events in the topic (`send_all`): the gathering thread looks at the clock at
 each event; while it waits for its next event (the iterable may be slow), the control thread
-looks after the batch. For asyncio, which must not wait for room, a batch is a list of its own
+looks after them. For asyncio, which must not wait for room, a batch is a list of its own
 (`batches`).
 """
 
@@ -16,18 +16,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_publisher.payloads import wrong_payload_type
+from pubsub_publisher.payloads import Payload, bytes_payload
 from pubsub_publisher.topics.topic_set import unknown_topic
 from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
     BATCH_EVENTS,
     MAX_BATCH_AGE_NS,
+    Stamped,
     TopicState,
 )
 
 _STOPPED: Final = "this publisher was stopped before the events could leave"
 
-Item = bytes | tuple[str, bytes]
+Item = Payload | tuple[str, Payload]
 Topics = Mapping[str, TopicState]
 
 
@@ -36,11 +37,9 @@ class BatchSocket(Protocol):
 
     topics: Topics
 
-    def add_to_batch(
-        self, topic: TopicState, payload: bytes, limit: int, size: int
-    ) -> bool: ...
+    def gather(self, topic: TopicState, payload: bytes) -> bool: ...
 
-    def send_batch(self, topic: TopicState, payloads: list[bytes]) -> bool: ...
+    def send_batch(self, topic: TopicState, payloads: Sequence[bytes]) -> bool: ...
 
     def flush(self, topic: TopicState) -> bool: ...
 
@@ -50,8 +49,7 @@ class PendingBatch:
     """Events of one topic that are to be sent in one message."""
 
     topic: TopicState
-    stamps_ns: list[int]
-    payloads: list[bytes]
+    events: list[Stamped]
 
 
 def send_all(
@@ -73,7 +71,9 @@ def send_all(
             count = _send_list(socket, items, default, used)
         else:
             count = _send_each(socket, items, default, used)
-    except BaseException:
+    except Exception:
+        # Those before it have left when this is raised. After any other exception, as of
+        # Ctrl-C, the control thread sends them, at once as well.
         for topic in used:
             socket.flush(topic)
         raise
@@ -99,7 +99,7 @@ def batches(
         return
     for part, payloads in _slices(items):
         if payloads:
-            yield PendingBatch(default, [now_ns() for _ in payloads], payloads)
+            yield PendingBatch(default, [(now_ns(), each) for each in payloads])
         else:
             yield from _batch_each(topics, part, default, now_ns)
 
@@ -135,15 +135,15 @@ def _send_each(
     default: TopicState | None,
     used: dict[TopicState, None],
 ) -> int:
-    add, topics = socket.add_to_batch, socket.topics
+    gather, topics = socket.gather, socket.topics
     count = 0
     for item in items:
         if type(item) is bytes and default is not None:
             topic, payload = default, item
         else:
-            topic, payload = _topic_and_payload(topics, item)
+            topic, payload = _topic_and_payload(topics, item, default)
             used[topic] = None
-        if not add(topic, payload, BATCH_EVENTS, BATCH_BYTES):
+        if not gather(topic, payload):
             raise PubSubError(_STOPPED)
         count += 1
     return count
@@ -164,7 +164,7 @@ def _batch_each(
             if type(item) is bytes and default is not None:
                 topic, payload = default, item
             else:
-                topic, payload = _topic_and_payload(topics, item)
+                topic, payload = _topic_and_payload(topics, item, default)
         except StopIteration:
             yield from begun.values()
             return
@@ -174,36 +174,40 @@ def _batch_each(
         stamp_ns = now_ns()
         batch = begun.get(topic)
         if batch is not None and (
-            len(batch.payloads) >= BATCH_EVENTS
+            len(batch.events) >= BATCH_EVENTS
             or sizes[topic] >= BATCH_BYTES
-            or stamp_ns - batch.stamps_ns[0] >= MAX_BATCH_AGE_NS
+            or stamp_ns - batch.events[0][0] >= MAX_BATCH_AGE_NS
         ):
             yield begun.pop(topic)
             batch = None
         if batch is None:
-            begun[topic] = PendingBatch(topic, [stamp_ns], [payload])
+            begun[topic] = PendingBatch(topic, [(stamp_ns, payload)])
             sizes[topic] = len(payload)
         else:
-            batch.stamps_ns.append(stamp_ns)
-            batch.payloads.append(payload)
+            batch.events.append((stamp_ns, payload))
             sizes[topic] += len(payload)
 
 
-def _topic_and_payload(topics: Topics, item: Item) -> tuple[TopicState, bytes]:
-    """The topic and the payload of an item that names its topic.
+def _topic_and_payload(
+    topics: Topics, item: Item, default: TopicState | None
+) -> tuple[TopicState, bytes]:
+    """The topic and the payload of an item that names its topic, or is bytes-like.
 
     Raises:
         ConfigError: it does not, or not rightly.
     """
+    if default is not None and not isinstance(item, tuple):
+        try:
+            return default, bytes_payload(item)
+        except ConfigError:
+            pass  # what an event is, is said below
     if not isinstance(item, tuple) or len(item) != 2:
         raise ConfigError(
             "an event is a payload (bytes) where the topic is clear, else a pair "
             f"of topic and payload; not {item!r:.60}"
         )
     name, payload = item
-    if not isinstance(payload, bytes):
-        raise wrong_payload_type(payload)
     topic = topics.get(name)
     if topic is None:
         raise unknown_topic(name, topics)
-    return topic, payload
+    return topic, bytes_payload(payload)

@@ -1,95 +1,123 @@
-"""The XPUB socket of a publisher: receives subscriptions and answers requests.
+"""The XPUB socket of a publisher: who may use it, and what comes in on it.
 
 Theory of operation
 -------------------
-What comes in on an XPUB socket are subscriptions, among them the ready subscriptions of the
-handshake (see `pubsub_common.protocol.events`), which must be answered even while nothing is
-published. So the control thread waits for the socket's file descriptor, and looks.
+**One at a time.** libzmq's sockets are not thread safe, so whoever uses this one holds its
+lock. An exception from outside (Ctrl-C, a timeout by SIGALRM: a signal handler that raises)
+may come at any bytecode in between. Therefore
 
-A send may swallow the wake-up of the file descriptor (see `pubsub_common.net.sockets`).
-Therefore the sending thread drains too: after a send, if it has not done so for a
-millisecond. Within that millisecond it leaves a note, and the control thread looks
-after at most `RECHECK_S`, again and again while there are new notes. A slow publisher
-thus never wakes its control thread, and a fast one has it look 50 times a second,
-whatever its rate.
+* the lock is only taken by ``with``, on one line with all that is done under it. Nothing can
+  come between the lock and the body of the ``with``, nor, on one line, between its last step
+  and the release, not even the exception of a trace function.
+* whoever holds the lock sets `inside` first and clears it last. Who finds it set on entering
+  knows that the one before was cut short, and repairs what that may have left half done
+  (`_repair`). So no cleanup is relied on.
+
+A signal handler, a finalizer or a logging handler may come in between as well, and publish. Its
+thread then holds the lock already, so it must not wait for it: `nested` looks at the stack, only
+when `inside` is set.
+
+**What comes in** on an XPUB socket are subscriptions, among them the requests of subscribers
+(`pubsub_publisher.core`), which must be answered even while nothing is published. The control
+thread receives them: the main thread must not, because an exception from outside may lose what
+was just received. It waits for the socket's file descriptor, whose wake-up a send may swallow
+(see `pubsub_common.net.sockets`). So the sending thread looks after a send, if it has not done
+so for half a millisecond. If something has come in, it wakes the control thread and, at its
+next event, pauses for a moment to let it have the lock. Within that half millisecond it leaves
+a note, and the control thread looks after at most `RECHECK_S`, again and again while there are new
+notes. A slow publisher thus never wakes its control thread, and a fast one has it look 50
+times a second, whatever its rate.
+
+The control thread takes in a portion of messages at a time and lets go of the lock in between:
+thousands of subscriptions hold up no event for longer than a portion takes.
 """
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import zmq
 
+from pubsub_common.errors import PubSubError
 from pubsub_common.net.sockets import DataSocket
-from pubsub_publisher.subscriptions.request_handler import RequestHandler
+from pubsub_publisher.core import Effect, PublisherCore
 from pubsub_publisher.topics.topic_state import TopicState
 
 if TYPE_CHECKING:
     from pubsub_common.security.subscription_guard import SubscriptionGuard
 
-DRAIN_EVERY_NS: Final = 500_000
+LOOK_EVERY_NS: Final = 500_000
 RECHECK_S: Final = 0.02
+# Messages that are taken in before others may have the lock.
+_PORTION: Final = 64
 # Who lacks events when we leave, asks for them within this time of the last answer.
 _LAST_REQUEST_S: Final = 1.0
 _CHECK_S: Final = 0.005
+# How long a sender stands back when the control thread wants the lock.
+_STAND_BACK_S: Final = 0.0001
 
 Frame = bytes | bytearray
+_R = TypeVar("_R")
 
 
 class XpubSocket(DataSocket):
     """The XPUB socket of a publisher. The class that sends on it
-    (`pubsub_publisher.sending.event_socket`) calls `_after_send` then.
-
-    ``address`` and ``session`` go into every reply; the owner sets them.
-    """
+    (`pubsub_publisher.sending.event_socket`) has `_repair`, and calls `_after_send`."""
 
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
         topics: Mapping[str, TopicState],
+        core: PublisherCore,
         queue_limit: int,
     ) -> None:
         super().__init__(context, zmq.XPUB, queue_limit)
         self.topics = topics
-        self.address = ""
-        self.session = -1
+        # Somebody uses the socket, or was cut short.
+        self.inside = False
+        # Something waits for the control thread, which cannot get the lock: senders
+        # stand back.
+        self.attention = False
         # Called to have the control thread look soon.
         self.wake: Callable[[], None] = lambda: None
-        self.drain_at_ns = 0
+        self.look_at_ns = 0
         # Without pyzmq's wrapper for draft options, a third of the time of a send.
         backend: Any = zmq.backend.Socket
         self._send: Callable[[Frame, int], Any] = backend.send.__get__(self.socket)
-        # Under the lock: a send was not followed by a drain; the control thread will
+        # Under the lock: a send was not followed by a look; the control thread will
         # look within `RECHECK_S`.
-        self._drain_due = False
+        self._look_due = False
         self._recheck_due = False
-        self.requests = RequestHandler(topics, self._send)
+        # Used by the control thread, and after its end by the one that closes.
+        self._core = core
         # What decides about subscriptions, where not everybody may have everything.
         self.guard: SubscriptionGuard | None = None
 
-    def drain(self) -> None:
-        """Take in subscriptions and answer those that ask. The caller holds the
-        lock."""
-        receive = self.receive if self.guard is None else self.guard.receive
-        while True:
-            while (message := receive()) is not None:
-                self.requests.receive(message)
-            if self.session < 0 or not self.requests.pending:
-                return
-            self.requests.send_replies(self.address, self.session)
-            if self.requests.pending:
-                return  # for room; the next drain tries again
-            # An answer is a send as well, and may have swallowed a wake-up.
+    def nested(self) -> bool:
+        """Whether the calling thread came here from a signal handler (or finalizer, or
+        logging handler) that interrupted its own use of the socket. It may say so wrongly
+        while another thread is inside."""
+        if not self.inside:
+            return False
+        frame = inspect.currentframe()
+        while frame is not None and frame.f_code.co_filename in _SECTIONS:
+            frame = frame.f_back  # the present call
+        while frame is not None:
+            if frame.f_code.co_filename in _SECTIONS:
+                return True
+            frame = frame.f_back
+        return False
 
     def disconnect_clients(self, keys: Iterable[str]) -> None:
         """End the connections of the clients with these keys."""
         if self.guard is not None:
-            with self.lock:
-                self.guard.recheck(keys)
+            self._enter(self.guard.recheck, keys)
 
-    def serve_last_requests(self, timeout_s: float) -> None:
+    def serve_last_requests(self, timeout_s: float) -> list[Effect]:
         """After deregistration and before this closes, answer requests for missed events, at
         most ``timeout_s`` seconds. No other thread uses the socket any more.
 
@@ -97,53 +125,104 @@ class XpubSocket(DataSocket):
         once more. Those that are connected here leave when they have it all; behind a broker
         nobody is seen to leave, so the time since the last question counts.
         """
-        self.requests.send_positions_soon()
-        deadline = time.monotonic() + timeout_s
-        quiet_at = time.monotonic() + _LAST_REQUEST_S
-        while (now := time.monotonic()) < min(deadline, quiet_at):
-            with self.lock:
-                self.drain()
-                if not self.requests.positions_wanted:
-                    return
-                self.requests.send_positions(self.address, self.session, now=now)
-                quiet_at = max(
-                    quiet_at, self.requests.last_request_at + _LAST_REQUEST_S
-                )
+        effects: list[Effect] = []
+        begun_at = now = time.monotonic()
+        self._core.tell_positions(now)
+        while now < min(
+            begun_at + timeout_s,
+            max(begun_at, self._core.last_request_at) + _LAST_REQUEST_S,
+        ):
+            # So that those who leave have left before they are looked for.
+            while self._enter(self._take_in, effects):
+                pass
+            if not self._core.positions_wanted:
+                break
             time.sleep(_CHECK_S)
+            now = time.monotonic()
+        return effects
 
     # For the class that sends on it
 
+    def _repair(self) -> None:
+        """Complete what the one before was cut short in. The caller holds the lock."""
+        raise NotImplementedError
+
+    def _enter(self, work: Callable[..., _R], *args: Any) -> _R:
+        """Do ``work`` under the lock.
+
+        Raises:
+            PubSubError: the calling thread is in the midst of using the socket.
+            zmq.Again: there is no room for what must be sent first.
+        """
+        if self.inside and self.nested():
+            raise PubSubError(
+                "not from a signal handler, finalizer or logging handler that interrupts "
+                "this publisher's own work: call it in another thread"
+            )
+        with self.lock: left, self.inside = self.inside, True; done = self._work(left, work, args); self.inside = False  # noqa: E501, E701, E702  # fmt: skip
+        return done
+
+    def _work(self, left: bool, work: Callable[..., _R], args: tuple[Any, ...]) -> _R:
+        if left:
+            self._repair()
+        return work(*args)
+
+    def _stand_back(self) -> None:
+        """Let the control thread have the lock, which it has asked for."""
+        self.attention = False
+        time.sleep(_STAND_BACK_S)
+
     def _after_send(self, now_ns: int) -> None:
-        """See to what a send may have swallowed. The caller holds the lock."""
-        if now_ns >= self.drain_at_ns:
-            self.drain_at_ns = now_ns + DRAIN_EVERY_NS
-            self.drain()
+        """See to what a send may have swallowed. The caller holds the lock. A thread is
+        woken before that is noted: it may be woken twice, but not forgotten."""
+        if now_ns >= self.look_at_ns:
+            self.look_at_ns = now_ns + LOOK_EVERY_NS
+            if self.readable():
+                self.wake()
+                self.attention = True
             return
-        self._drain_due = True
+        self._look_due = True
         if not self._recheck_due:
-            self._recheck_due = True
             self.wake()
+            self._recheck_due = True
 
     # In the control thread, which holds the lock
 
-    def _check_socket(self) -> None:
-        """Drain, and see whether to look again."""
-        self.drain()
-        self._recheck_due = self._drain_due or self.requests.pending
-        self._drain_due = False
+    def _take_in(self, effects: list[Effect]) -> bool:
+        """Take in a portion of what came in, and send a portion of the replies; whether
+        there is more to do at once. Effects for others are added to ``effects``."""
+        core, now = self._core, time.monotonic()
+        receive = self.receive if self.guard is None else self.guard.receive
+        for _ in range(_PORTION):
+            message = receive()
+            if message is None:
+                break
+            effects += core.receive(message, now)
+        replies = core.tick(now)
+        for number, reply in enumerate(replies):
+            try:
+                self._send(reply.frame, zmq.NOBLOCK)
+            except zmq.Again:
+                core.no_room(replies[number:], now)
+                break
+        due_at = core.next_deadline()
+        return self.readable() or (due_at is not None and due_at <= now)
 
-    def _send_positions(self) -> float | None:
-        """Tell how far we are, if it is time to; the seconds until the next time, None
-        while nobody wants to know."""
-        if self.session < 0:
-            return None
-        return self.requests.send_positions(
-            self.address, self.session, now=time.monotonic()
-        )
 
-    def _next_check_s(self, position_s: float | None) -> float | None:
-        """The seconds after which to look again, if at all; after ``position_s``, if that
-        is not None, to tell positions."""
-        if self.readable():
-            return 0.0  # what was sent here swallowed the wake-up
-        return RECHECK_S if self._recheck_due else position_s
+def on_stack(code: CodeType) -> bool:
+    """Whether the calling thread executes this code at present."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_SECTIONS: Final = {XpubSocket.nested.__code__.co_filename}
+
+
+def uses_sections(cls: type[XpubSocket]) -> type[XpubSocket]:
+    """Have `XpubSocket.nested` know the module of a class that uses the socket too."""
+    _SECTIONS.add(cls.__init__.__code__.co_filename)
+    return cls

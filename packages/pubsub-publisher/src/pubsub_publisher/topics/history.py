@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES, REPLY_MAX_EVENTS
+
+
+class _Kept(NamedTuple):
+    """An event, and the bytes of payload up to its end, counted from an earlier event."""
+
+    stamp_ns: int
+    payload: bytes
+    bytes_so_far: int
 
 
 class History:
     """Keeps the last ``limit`` events of a stream, and of those no more than
     ``limit_bytes`` of payload, but always the last event. They are numbered without a
-    gap."""
+    gap.
 
-    __slots__ = ("_bytes", "_events", "_limit", "_limit_bytes", "end", "first")
+    `add` may be cut short by an exception anywhere; adding the same events again then
+    completes it. Therefore no counter is kept beside the events.
+    """
+
+    __slots__ = ("_events", "_limit", "_limit_bytes", "end", "first")
 
     def __init__(self, limit: int, limit_bytes: int) -> None:
         self.first = 0  # the number of the oldest event that is kept
         self.end = 0  # the number of the next event
         self._limit = limit
         self._limit_bytes = limit_bytes
-        self._bytes = 0
-        self._events: dict[int, tuple[int, bytes]] = {}
+        self._events: dict[int, _Kept] = {}
 
     def __len__(self) -> int:
         return self.end - self.first
 
-    def add(self, stamp_ns: int, payload: bytes) -> None:
-        """Keep the next event."""
-        self._events[self.end] = stamp_ns, payload
-        self._bytes += len(payload)
-        self.end += 1
-        while len(self) > self._limit or (
-            self._bytes > self._limit_bytes and len(self) > 1
-        ):
-            self._bytes -= len(self._events.pop(self.first)[1])
-            self.first += 1
+    def add(self, first: int, events: Sequence[tuple[int, bytes]]) -> None:
+        """Keep these events, time stamps and payloads, numbered from ``first`` on. Those
+        that are kept already are not changed."""
+        for number, (stamp_ns, payload) in enumerate(events, first):
+            if number < self.end:
+                continue
+            before = self._events.get(number - 1)
+            so_far = len(payload) + (0 if before is None else before.bytes_so_far)
+            self._events[number] = _Kept(stamp_ns, payload, so_far)
+            self.end = number + 1
+            self._trim()
+        self._trim()
 
     def select(self, first: int, last: int) -> tuple[int, list[int], list[bytes]]:
         """As many of the events ``first`` to ``last`` as one answer takes: the number of
@@ -43,10 +59,23 @@ class History:
         payloads: list[bytes] = []
         size = 0
         for number in range(start, min(last + 1, self.end, start + REPLY_MAX_EVENTS)):
-            stamp_ns, payload = self._events[number]
+            stamp_ns, payload, _ = self._events[number]
             size += len(payload)
             if payloads and size > REPLY_MAX_BYTES:
                 break
             stamps_ns.append(stamp_ns)
             payloads.append(payload)
         return start if payloads else max(start, self.end), stamps_ns, payloads
+
+    def _trim(self) -> None:
+        """Forget the oldest events while there are too many."""
+        while len(self) > 1 and self._exceeds():
+            self._events.pop(self.first, None)
+            self.first += 1
+
+    def _exceeds(self) -> bool:
+        oldest = self._events.get(self.first)
+        if oldest is None or len(self) > self._limit:
+            return True  # it was forgotten already, or there are too many
+        kept = self._events[self.end - 1].bytes_so_far - oldest.bytes_so_far
+        return kept + len(oldest.payload) > self._limit_bytes

@@ -9,7 +9,6 @@ from pubsub_common import validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.protocol.wildcards import validate_publisher_topics
-from pubsub_publisher.payloads import wrong_payload_type
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
 
@@ -45,7 +44,8 @@ class TopicSet:
         Raises:
             ConfigError: a topic or strength is not valid.
         """
-        names = validate_publisher_topics((*self.names, *topics))
+        added_names = validation.names("topics", topics)
+        names = validate_publisher_topics((*self.names, *added_names))
         added = _strengths(strengths, names[len(self.names) :])
         self._replace(names, {**self.strengths, **added})
 
@@ -55,7 +55,7 @@ class TopicSet:
         Raises:
             ConfigError: one is not among ours, or there are no others.
         """
-        leaving = set(validate_publisher_topics(topics))
+        leaving = set(validate_publisher_topics(validation.names("topics", topics)))
         for topic in leaving - set(self.names):
             raise unknown_topic(topic, self.names)
         return validate_publisher_topics(
@@ -77,7 +77,7 @@ class TopicSet:
             return self.states[self.names[0]] if len(self.names) == 1 else None
         state = self.states.get(topic)
         if state is None:
-            self.raise_invalid(topic, b"")
+            self.raise_unknown(topic)
         return state
 
     def published(self) -> dict[str, int]:
@@ -89,14 +89,12 @@ class TopicSet:
         """The number of the next event of each topic that there ever was."""
         return {name: state.next_number for name, state in self.states.items()}
 
-    def raise_invalid(self, topic: str, payload: object) -> NoReturn:
+    def raise_unknown(self, topic: str) -> NoReturn:
         """Raises:
-        ConfigError: always; it says what is wrong with an event.
+        ConfigError: always; it says what is wrong with this topic of an event.
         """
-        if topic not in self.names:
-            validate_topic(topic)
-            raise unknown_topic(topic, self.names)
-        raise wrong_payload_type(payload, "bytes or text")
+        validate_topic(topic)
+        raise unknown_topic(topic, self.names)
 
     def _replace(self, names: tuple[str, ...], strengths: dict[str, int]) -> None:
         for name in names:

@@ -1,4 +1,4 @@
-"""The state of one topic of a publisher: sequence numbers, open batch, history."""
+"""The state of one topic of a publisher: sequence numbers, gathered events, history."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ BATCH_EVENTS: Final = 256
 # How long the first event of a batch waits for the others.
 MAX_BATCH_AGE_NS: Final = 1_000_000
 
+# Gathered events of more bytes than this leave one by one.
+_MESSAGE_BYTES: Final = 16 * 2**20
+
+# When an event was published, in nanoseconds, and its payload.
+Stamped = tuple[int, bytes]
+
 
 def batch_limit(size: int) -> int:
     """How many events make a batch full, if their payloads have ``size`` bytes each."""
@@ -21,20 +27,27 @@ def batch_limit(size: int) -> int:
 
 
 class TopicState:
-    """What one topic needs at every event, ready made, and its open batch.
+    """What one topic needs at every event, ready made, and the events that are gathered
+    for its next message.
 
-    ``next_sequence`` is the number of the first event that has not been sent, which is
-    the first of the open batch, if there is one. ``history`` holds those that were."""
+    ``next_sequence`` is the number of the first event that has not left, which is the
+    first of ``gathered``, if there are any. Any thread appends to ``gathered``, without a
+    lock: to append is one step, and what was appended is accepted. Only the thread that
+    holds the lock of the data socket takes events out. ``watched`` says that the control
+    thread looks after them; a thread that appends looks at it afterwards. ``history`` holds
+    events that have left.
+    """
 
     __slots__ = (
-        "batch_begun_ns",
-        "batch_bytes",
+        "begun_at_ns",
+        "begun_ns",
+        "gathered",
+        "gathered_bytes",
         "history",
         "name",
         "next_sequence",
-        "payloads",
         "prefix",
-        "stamps_ns",
+        "watched",
     )
 
     def __init__(self, name: str, history: History | None = None) -> None:
@@ -42,23 +55,34 @@ class TopicState:
         self.prefix = topic_prefix(name)
         self.next_sequence = 0
         self.history = history
-        self.batch_begun_ns = 0  # when the open batch was begun, monotonic
-        self.clear_batch()
+        self.gathered: list[Stamped] = []
+        # Of payload, at least of the large ones; threads may count some twice.
+        self.gathered_bytes = 0
+        self.watched = False
+        # When the gathering began: on the publisher's clock, and monotonic.
+        self.begun_ns = 0
+        self.begun_at_ns = 0
 
     @property
     def next_number(self) -> int:
         """The number of the next event that is published."""
-        return self.next_sequence + len(self.stamps_ns)
+        return self.next_sequence + len(self.gathered)
 
-    def clear_batch(self) -> None:
-        """Begin a new batch."""
-        self.stamps_ns: list[int] = []
-        self.payloads: list[bytes] = []
-        self.batch_bytes = 0
+    def next_part(self, limit: int) -> list[Stamped]:
+        """The first of the gathered events, no more than ``limit``: as many as make one
+        message."""
+        if self.gathered_bytes > _MESSAGE_BYTES:
+            limit = 1
+        return self.gathered[: min(limit, BATCH_EVENTS)]
 
-    def mark_sent(self, stamps_ns: Sequence[int], payloads: Sequence[bytes]) -> None:
-        """The next events have left."""
-        self.next_sequence += len(payloads)
+    def commit(self, first: int, events: Sequence[Stamped]) -> None:
+        """These events, numbered from ``first`` on, have left. It may be cut short by an
+        exception anywhere; again, it completes what is missing."""
         if self.history is not None:
-            for stamp_ns, payload in zip(stamps_ns, payloads, strict=True):
-                self.history.add(stamp_ns, payload)
+            self.history.add(first, events)
+        self.next_sequence = first + len(events)
+        gathered = self.gathered
+        if gathered and gathered[0] is events[0]:
+            del gathered[: len(events)]
+        if not gathered:
+            self.gathered_bytes = 0

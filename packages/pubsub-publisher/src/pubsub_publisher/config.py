@@ -1,0 +1,108 @@
+"""The options of a publisher, and their checks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pubsub_common import defaults, validation
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
+from pubsub_common.protocol.wildcards import validate_publisher_topics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Overflow = Literal["drop", "block"]
+OnSent = Callable[[str, int, int, int], None]
+
+_MAX_HISTORY: Final = 10**8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PublisherConfig:
+    """Options as `Publisher` documents them, in the order of its arguments."""
+
+    broker_address: str = defaults.LOOPBACK
+    topics: Iterable[str] = ()
+    indefinite: bool = False
+    max_event_count: int = defaults.MAX_EVENT_COUNT
+    sleep_period: float = defaults.SLEEP_PERIOD_S
+    bind_port: int = defaults.PUBLISHER_PORT
+    _: dataclasses.KW_ONLY
+    broker_port: int | None = None
+    address: str | None = None
+    clock: str = "realtime"
+    connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S
+    attach_timeout_s: float = defaults.ATTACH_TIMEOUT_S
+    overflow: Overflow = "drop"
+    queue_limit: int | None = None
+    payload_bytes: int = defaults.PAYLOAD_BYTES
+    linger_s: float = defaults.LINGER_S
+    on_sent: OnSent | None = None
+    history: int = 0
+    history_bytes: int = defaults.HISTORY_BYTES
+    strengths: Mapping[str, int] | int | None = None
+    keys: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        # Once: it may be a generator.
+        names = validation.names("topics", self.topics)
+        object.__setattr__(self, "topics", names)
+
+    def validate(self) -> None:
+        """Raises:
+        ConfigError: an option cannot work.
+        """
+        validation.text("broker_address", self.broker_address)
+        validate_publisher_topics(self.topics)
+        validation.flag("indefinite", self.indefinite)
+        validation.at_least("max_event_count", self.max_event_count)
+        validation.seconds("sleep_period", self.sleep_period)
+        validation.port("bind_port", self.bind_port, low=0)
+        if self.broker_port is not None:
+            validation.port("broker_port", self.broker_port)
+        self.broker()
+        validation.text("address", self.address, optional=True)
+        if self.address:
+            validate_host(self.address)
+        validation.choice("clock", self.clock, defaults.CLOCKS)
+        validation.seconds("connect_timeout_s", self.connect_timeout_s)
+        validation.seconds("attach_timeout_s", self.attach_timeout_s)
+        validation.choice("overflow", self.overflow, ("drop", "block"))
+        if self.queue_limit is not None:
+            validation.queue_limit(self.queue_limit)
+        most = defaults.MAX_PAYLOAD_BYTES
+        validation.in_range("payload_bytes", self.payload_bytes, 0, most)
+        validation.seconds("linger_s", self.linger_s)
+        validation.callback("on_sent", self.on_sent)
+        validation.in_range("history", self.history, 0, _MAX_HISTORY)
+        validation.at_least("history_bytes", self.history_bytes)
+        if not isinstance(self.strengths, Mapping | int | None):
+            raise ConfigError(
+                "strengths must be a number, or numbers by topic: "
+                f"{self.strengths!r:.60}"
+            )
+        validation.path("keys", self.keys)
+
+    def broker(self) -> tuple[str, int]:
+        """The broker's address or name, and its port.
+
+        Raises:
+            ConfigError: they make no sense, or contradict each other.
+        """
+        return broker_endpoint(self.broker_address, self.broker_port)
+
+    @property
+    def messages_queued(self) -> int:
+        """How many messages are kept for a slow connection."""
+        if self.queue_limit is not None:
+            return self.queue_limit
+        blocks = self.overflow == "block"
+        return defaults.BLOCKING_QUEUE_LIMIT if blocks else defaults.QUEUE_LIMIT
+
+    def arguments(self) -> dict[str, Any]:
+        """These options as arguments of `Publisher`."""
+        names = (field.name for field in dataclasses.fields(self))
+        return {name: getattr(self, name) for name in names}

@@ -1,0 +1,84 @@
+"""Generated events: when each is due, and what is published."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+from pubsub_common.errors import PubSubError
+from pubsub_common.protocol.events import encode_event
+from pubsub_publisher.pacing.precise_sleep import sleep_until
+from pubsub_publisher.pacing.schedule import Schedule
+from pubsub_publisher.sending.event_socket import STOPPED
+
+if TYPE_CHECKING:
+    from pubsub_publisher.runtime import PublisherRuntime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pace:
+    """``period_s`` seconds from one event to the next, up to ``limit`` events (None: no
+    limit)."""
+
+    period_s: float
+    limit: int | None
+
+    def schedule(self, start_ns: int) -> Schedule:
+        """When the events are due, in nanoseconds of the clock of ``start_ns``."""
+        return Schedule(start_ns, round(self.period_s * 1e9))
+
+
+def publish_generated(
+    runtime: PublisherRuntime, pace: Pace, start_ns: int | None
+) -> int:
+    """As `Publisher.publish`."""
+    runtime.check_usable()
+    schedule = pace.schedule(runtime.now_ns() if start_ns is None else start_ns)
+    # Waiting goes by a clock that nobody sets: one that was set back would stop us.
+    ahead_ns = time.monotonic_ns() - runtime.now_ns()
+    count = 0
+    while count != pace.limit and not runtime.ended():
+        due_ns = schedule.due_ns(count)
+        if not sleep_until(due_ns + ahead_ns, runtime.ended) or runtime.stopping:
+            break
+        if not publish_one(runtime, count, due_ns):
+            break
+        count += 1
+    return count
+
+
+def publish_one(runtime: PublisherRuntime, count: int, due_ns: int) -> bool:
+    """Publish a generated event, and tell the listener of the options; False when this was
+    stopped or closed first."""
+    topic, payload = runtime.generated(count)
+    send = runtime.senders.get(topic.name)
+    if send is None:
+        return False
+    stamp_ns = send(payload)
+    if stamp_ns <= 0:
+        try:
+            runtime.send_in_turn(topic.name, stamp_ns, payload)
+        except PubSubError:
+            if runtime.stopping:
+                return False
+            raise
+    if runtime.config.on_sent is not None:
+        number = runtime.events.last_number(topic)
+        runtime.config.on_sent(topic.name, number, due_ns, abs(stamp_ns))
+    return True
+
+
+def reserved_frame(runtime: PublisherRuntime, iteration: int) -> bytes:
+    """As `Publisher.generate_publish_event`."""
+    topic, payload = runtime.generated(iteration)
+    stamp_ns = runtime.now_ns()
+    if runtime.life.state == "configured":
+        number = runtime.events.reserve_number(topic, stamp_ns, payload)
+        if number < 0:
+            raise PubSubError(STOPPED)
+    else:
+        number = topic.next_sequence
+        topic.commit(number, [(stamp_ns, payload)])
+    start = runtime.address, runtime.session, number
+    return encode_event(topic.name, *start, stamp_ns, payload)

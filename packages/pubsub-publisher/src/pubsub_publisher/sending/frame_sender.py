@@ -1,0 +1,216 @@
+"""What is done under the lock of a publisher's data socket: frames are made and sent.
+
+Each step may be cut short by an exception from outside. What takes effect in several stores is in
+doubt until the last one, and `_repair` does them again (`sending/event_socket.py` tells why).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import zmq
+
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import encode_body, encode_large_event
+from pubsub_publisher.core import PublisherCore
+from pubsub_publisher.sending.xpub_socket import Frame, XpubSocket, uses_sections
+from pubsub_publisher.topics.topic_state import Stamped, TopicState
+
+# From here on a copy of a payload costs more than the work that avoids it.
+LARGE_BYTES: Final = 4096
+NOBLOCK: Final = int(zmq.NOBLOCK)
+
+# A topic, the number of the first of these events of it, the events, and their frame
+# (None: somebody else sends it).
+_InDoubt = tuple[TopicState, int, Sequence[Stamped], Frame | None]
+
+
+@uses_sections
+class FrameSender(XpubSocket):
+    """An XPUB socket that numbers events and sends them. The caller of each method holds
+    the lock."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        topics: Mapping[str, TopicState],
+        core: PublisherCore,
+        queue_limit: int,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """The age of gathered events goes by ``monotonic_ns``, as the clock of the stamps
+        may be set."""
+        super().__init__(context, topics, core, queue_limit)
+        self._monotonic_ns = monotonic_ns
+        self._accepting = True
+        # Topics with gathered events; the control thread looks after them, and knows.
+        self._gathering: set[TopicState] = set()
+        self._batches_watched = False
+        # Topics with events that signal handlers have gathered; any thread appends.
+        self._overlooked: list[TopicState] = []
+        self._in_doubt: _InDoubt | None = None
+
+    def _repair(self) -> None:
+        """Send what is in doubt once more, with the same numbers, and count it.
+
+        Raises:
+            zmq.Again: there is no room.
+        """
+        if self._in_doubt is not None:
+            topic, first, events, frame = self._in_doubt
+            if frame is not None:
+                self._send(frame, NOBLOCK)
+            topic.commit(first, events)
+            self._in_doubt = None
+
+    def _send_one(
+        self,
+        topic: TopicState,
+        stamp_ns: int,
+        payload: bytes,
+        flags: int,
+        gathers: bool,
+        left: bool,
+    ) -> int:
+        """Send an event, or begin to gather a batch with it (``gathers``), after those that
+        are gathered. Its stamp; 0 when this is closed, and negative when there is no
+        room. ``left``: the one before was cut short."""
+        try:
+            if left:
+                self._repair()
+            if not self._accepting:
+                return 0
+            if topic.gathered:
+                self._flush(topic, flags)
+            if not gathers:
+                self._transmit(topic, ((stamp_ns, payload),), flags)
+                return stamp_ns
+        except zmq.Again:
+            return -stamp_ns
+        topic.begun_ns = stamp_ns
+        self._look_after(topic)
+        topic.gathered_bytes += len(payload)
+        topic.gathered.append((stamp_ns, payload))
+        return stamp_ns
+
+    def _send_all(
+        self, topic: TopicState, events: Sequence[Stamped], flags: int
+    ) -> bool:
+        """Send these events, in one message, after those that are gathered; False when
+        this is closed.
+
+        Raises:
+            zmq.Again: there is no room. Some of those that are gathered may have left.
+        """
+        if not self._accepting:
+            return False
+        self._flush(topic, flags)
+        if events:
+            self._transmit(topic, events, flags)
+        return True
+
+    def _reserve(self, topic: TopicState, event: Stamped) -> int:
+        """The number of an event that somebody else sends; -1 when others of its topic
+        must be sent first."""
+        if topic.gathered:
+            return -1
+        first, events = topic.next_sequence, (event,)
+        self._in_doubt = topic, first, events, None
+        topic.commit(first, events)
+        self._in_doubt = None
+        return first
+
+    def _look_after(self, topic: TopicState) -> None:
+        """Have the control thread look after a topic's gathered events. It is woken before
+        that is noted: it may be woken twice, but not forgotten."""
+        topic.begun_at_ns = self._monotonic_ns()
+        self._gathering.add(topic)
+        if not self._batches_watched:
+            self.wake()
+            self._batches_watched = True
+        topic.watched = True
+
+    def _look_after_or_withdraw(
+        self, topic: TopicState, stamp_ns: int, payload: bytes
+    ) -> int:
+        """Nobody looked after the topic when this event was gathered, or this was closed
+        just then. The stamp; 0 when it is withdrawn."""
+        gathered = topic.gathered
+        if not self._accepting:
+            for index in reversed(range(len(gathered))):
+                if gathered[index][0] == stamp_ns and gathered[index][1] is payload:
+                    del gathered[index]
+                    return 0
+        elif gathered:
+            self._look_after(topic)
+        return stamp_ns
+
+    def _flush(self, topic: TopicState, flags: int) -> None:
+        """Send what is gathered for a topic.
+
+        Raises:
+            zmq.Again: there is no room; some of it may have left.
+        """
+        # First, so that a thread that gathers an event meanwhile sees to it itself.
+        topic.watched = False
+        left = len(topic.gathered)
+        while left > 0:
+            part = topic.next_part(left)
+            self._transmit(topic, part, flags)
+            left -= len(part)
+        if topic.gathered:
+            self._look_after(topic)
+        else:
+            self._gathering.discard(topic)
+
+    def _flush_old(self, age_ns: int) -> bool:
+        """Send what has been gathered for at least so long, where there is room; whether
+        nothing is left."""
+        while self._overlooked:
+            self._overlooked[0].begun_at_ns = 0
+            self._gathering.add(self._overlooked[0])
+            del self._overlooked[0]
+        begun_at_ns = self._monotonic_ns() - age_ns
+        for topic in tuple(self._gathering):
+            if topic.begun_at_ns <= begun_at_ns:
+                try:
+                    self._flush(topic, NOBLOCK)
+                except zmq.Again:
+                    continue
+        self._batches_watched = bool(self._gathering)
+        return not self._gathering
+
+    def _transmit(
+        self, topic: TopicState, events: Sequence[Stamped], flags: int
+    ) -> None:
+        """Send the topic's next events in one message.
+
+        Raises:
+            zmq.Again: there is no room; nothing has changed.
+            ConfigError: a payload is larger than subscribers take.
+        """
+        first = topic.next_sequence
+        frame = self._encode(topic, first, events)
+        self._in_doubt = topic, first, events, frame
+        try:
+            self._send(frame, flags)
+        except zmq.Again:
+            self._in_doubt = None
+            raise
+        topic.commit(first, events)
+        self._in_doubt = None
+        self._after_send(events[-1][0])
+
+    def _encode(
+        self, topic: TopicState, first: int, events: Sequence[Stamped]
+    ) -> Frame:
+        start = self._core.address, self._core.session, first
+        if len(events) > 1:
+            stamps_ns, payloads = zip(*events, strict=True)
+            return topic.prefix + encode_batch_body(*start, stamps_ns, payloads)
+        stamp_ns, payload = events[0]
+        if len(payload) < LARGE_BYTES:
+            return topic.prefix + encode_body((*start, stamp_ns, payload))
+        return encode_large_event(topic.prefix, *start, stamp_ns, payload)

@@ -1,4 +1,0 @@
-"""What subscribers ask of a publisher: readiness, missed events, positions.
-
-Shell.
-"""
