@@ -33,13 +33,14 @@ from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.readings import SubscriberReadings
 from pubsub_subscriber.ready_wait import ready_steps
 from pubsub_subscriber.receiving.asyncio_watcher import AsyncioWatcher
+from pubsub_subscriber.seed_methods import SeedMethods
 
 _MAX_WAIT_S: Final = 3600.0
 
 _T = TypeVar("_T")
 
 
-class Subscriber(SubscriberReadings):
+class Subscriber(SubscriberReadings, SeedMethods):
     """`pubsub_subscriber.Subscriber` for asyncio: the same arguments, and the same
     methods; those that may wait are coroutines.
 

@@ -20,23 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from pubsub_common.client.session_updates import PublishersUpdated
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.batches import decode_batch_body, is_batch
-from pubsub_common.protocol.events import (
-    EVENT_MARK,
-    Event,
-    decode_body,
-    decode_ready_reply,
-    split_frame,
-)
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
-from pubsub_common.protocol.recovery_messages import (
-    decode_position,
-    decode_recovery_reply,
-)
 from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.streams.connection import Connection, check_sender
 from pubsub_subscriber.streams.departures import GRACE_S
@@ -50,6 +38,12 @@ from pubsub_subscriber.streams.effects import (
     Malformed,
     Subscribe,
     Unsubscribe,
+)
+from pubsub_subscriber.streams.frames import (
+    Frame,
+    Position,
+    RecoveryReply,
+    read_frame,
 )
 from pubsub_subscriber.streams.present_publishers import PresentPublishers
 from pubsub_subscriber.streams.recovery import Recovery
@@ -104,40 +98,33 @@ class SubscriberCore:
         """A frame that came by ``connection`` at ``received_ns``."""
         items: list[Event] = []
         try:
-            gaps = self._receive(frame, connection, received_ns, now, items)
-        except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            found = read_frame(
+                frame,
+                self.topics.by_event,
+                received_ns,
+                recovering=self._recovery is not None,
+            )
+            check_sender(found.session, connection, self.streams)
+        except ProtocolError as error:
             self.malformed_count += 1
-            return [*self._effects(items, []), Malformed(str(error))]
-        return self._effects(items, gaps)
+            return [Malformed(str(error))]
+        return self._effects(items, self._take(found, now, items))
 
-    def _receive(
-        self,
-        frame: bytes,
-        connection: Connection,
-        received_ns: int,
-        now: float,
-        items: list[Event],
-    ) -> list[Gap]:
-        end = frame.find(b"\0")
-        topic = self.topics.by_event.get(frame[: end + 1] + EVENT_MARK)
-        if topic is None:
-            return self._receive_private(frame, connection, received_ns, now, items)
-        body = memoryview(frame)[end + 1 :]
-        if is_batch(frame, end):
-            batch = decode_batch_body(body)
-            batch.topic = topic
-            batch.received_ns = received_ns
-            check_sender(batch.session, connection, self.streams)
-            gaps: list[Gap] = []
-            for event in batch:
-                gaps += self._observe(event, now, items)
-            return gaps
-        split_frame(frame)
-        event = decode_body(body)
-        event.topic = topic
-        event.received_ns = received_ns
-        check_sender(event.session, connection, self.streams)
-        return self._observe(event, now, items)
+    def _take(self, found: Frame, now: float, items: list[Event]) -> list[Gap]:
+        match found:
+            case Event():
+                return self._observe(found, now, items)
+            case Batch():
+                return [
+                    gap for event in found for gap in self._observe(event, now, items)
+                ]
+            case Position():
+                if found.ready:
+                    self.streams.ready.receive(found.session, found.topic)
+                return self._reach(found, now, items)
+            case RecoveryReply(request, batch):
+                assert self._recovery is not None, "only then it is read"
+                return self._recovery.on_reply(request, batch, now, items)
 
     def _observe(self, event: Event, now: float, items: list[Event]) -> list[Gap]:
         """Count an event; it is to be delivered unless it is a duplicate, must wait for
@@ -155,40 +142,9 @@ class SubscriberCore:
             items.append(event)
         return [] if gap is None else [gap]
 
-    def _receive_private(
-        self,
-        frame: bytes,
-        connection: Connection,
-        received_ns: int,
-        now: float,
-        items: list[Event],
-    ) -> list[Gap]:
-        """A frame that is addressed to this subscriber."""
-        answered = decode_ready_reply(frame)
-        if answered is not None:
-            topic, answer = answered
-            check_sender(answer.session, connection, self.streams)
-            self.streams.ready.receive(answer.session, topic)
-            return self._reach(answer.session, topic, answer.sequence, now, items)
-        recovery = self._recovery
-        told = None if recovery is None else decode_position(frame)
-        if told is not None:
-            topic, position = told
-            check_sender(position.session, connection, self.streams)
-            return self._reach(position.session, topic, position.sequence, now, items)
-        recovered = None if recovery is None else decode_recovery_reply(frame)
-        if recovered is None or recovery is None:
-            raise ProtocolError("an event of a topic that was not subscribed")
-        request, batch = recovered
-        check_sender(batch.session, connection, self.streams)
-        batch.received_ns = received_ns
-        return recovery.on_reply(request, batch, now, items)
-
-    def _reach(
-        self, session: int, topic: str, sequence: int, now: float, items: list[Event]
-    ) -> list[Gap]:
-        """A publisher's next event is number ``sequence``, and all before it have been
-        sent here."""
+    def _reach(self, position: Position, now: float, items: list[Event]) -> list[Gap]:
+        """How far a publisher is."""
+        session, topic, sequence = position.session, position.topic, position.sequence
         if self._is_skipped(session, topic, sequence):
             return []
         tracker = self.streams.tracker(session, topic)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
+from pubsub_common.client.clock_offset import SAME_CLOCK
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.protocol.sequence import Counts
 from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.runtime import SubscriberRuntime
+
+# A ``repr`` shows so many topics.
+_MAX_SHOWN: Final = 5
 
 
 class SubscriberReadings:
@@ -31,7 +35,12 @@ class SubscriberReadings:
         runtime.life.close_when_dropped(self, runtime.close)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._runtime.description()}>"
+        runtime = self._runtime
+        topics = ", ".join(map(repr, runtime.topics[:_MAX_SHOWN]))
+        more = ", ..." if len(runtime.topics) > _MAX_SHOWN else ""
+        broker = f"{runtime.broker_address}:{runtime.broker_port}"
+        state = runtime.life.state
+        return f"<{type(self).__name__} of [{topics}{more}] at {broker}, {state}>"
 
     def stop(self) -> None:
         """End iterations, `notify` and waits soon; what has arrived until then is
@@ -106,4 +115,16 @@ class SubscriberReadings:
         """How far the clocks of this host and of the publishers are apart: the true
         latency is the measured one plus something from this range, in nanoseconds.
         (0, 0) where all have one clock; None while it is not known."""
-        return self._runtime.latency_error_ns()
+        control = self._runtime.control
+        if control is None:
+            return None
+        ours = control.clock_offset()
+        if ours == SAME_CLOCK:
+            return 0, 0
+        theirs = control.publishers_clock()
+        if ours is None or theirs is None:
+            return None
+        return (
+            ours.offset_ns - ours.bound_ns - theirs.high_ns,
+            ours.offset_ns + ours.bound_ns - theirs.low_ns,
+        )

@@ -13,7 +13,6 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.client.clock_offset import SAME_CLOCK
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.session import HeartbeatInputs, Identity
 from pubsub_common.client.session_updates import (
@@ -166,15 +165,6 @@ class SubscriberRuntime:
         model = self.core.model
         return self.config.centralized if model is None else model == "centralized"
 
-    def description(self) -> str:
-        """For a ``repr``: topics, broker, state."""
-        topics = ", ".join(map(repr, self.topics[:_MAX_NAMED]))
-        more = ", ..." if len(self.topics) > _MAX_NAMED else ""
-        return (
-            f"of [{topics}{more}] at {self.broker_address}:{self.broker_port}, "
-            f"{self.life.state}"
-        )
-
     def host_address(self) -> str:
         """This host's IP address as the broker sees it."""
         return self.config.address or addresses.host_address(
@@ -234,12 +224,12 @@ class SubscriberRuntime:
         except NotReady:
             missing = self.performer.awaited_publishers()
             if missing and not self.stopped():
-                more = len(missing) - _MAX_NAMED
+                names = ", ".join(missing[:_MAX_NAMED])
                 _log.warning(
-                    "no answer within %g s from publisher %s%s: the next events of it may "
-                    "not arrive",
-                    *(timeout_s, ", ".join(missing[:_MAX_NAMED])),
-                    f" and {more} more" if more > 0 else "",
+                    "no answer within %g s from %d of the publishers (%s%s): their next "
+                    "events may not arrive",
+                    *(timeout_s, len(missing), names),
+                    ", ..." if len(missing) > _MAX_NAMED else "",
                 )
         if self._aborting:
             raise NotReady("interrupted")
@@ -290,21 +280,6 @@ class SubscriberRuntime:
         counts = self.performer.counts()
         counts.received -= self.receiver.buffered_count()
         return counts
-
-    def latency_error_ns(self) -> tuple[int, int] | None:
-        """As `Subscriber.latency_error_ns`."""
-        if self.control is None:
-            return None
-        ours = self.control.clock_offset()
-        if ours == SAME_CLOCK:
-            return 0, 0
-        theirs = self.control.publishers_clock()
-        if ours is None or theirs is None:
-            return None
-        return (
-            ours.offset_ns - ours.bound_ns - theirs.high_ns,
-            ours.offset_ns + ours.bound_ns - theirs.low_ns,
-        )
 
     # For the control thread
 

@@ -9,13 +9,11 @@ handler may raise at any moment (`pubsub_common.uninterrupted`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-import msgspec
+from typing import Self
 
 from pubsub_common import defaults
 from pubsub_common.protocol.batches import Batch
@@ -25,9 +23,10 @@ from pubsub_common.protocol.sequence import Gap
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.config import Start, SubscriberConfig
 from pubsub_subscriber.readings import SubscriberReadings
+from pubsub_subscriber.seed_methods import SeedMethods
 
 
-class Subscriber(SubscriberReadings):
+class Subscriber(SubscriberReadings, SeedMethods):
     """Receives the events of its topics, from the broker or from the publishers.
 
     Iterate over it for events, or call `notify`, which receives until
@@ -138,60 +137,6 @@ class Subscriber(SubscriberReadings):
             NotReady: `stop` was called before the broker answered.
         """
         run_uninterrupted(self._runtime.open, self._runtime.abort)
-
-    def register_sub(self) -> None:
-        """See to it that this subscriber is registered with the broker, as `configure`
-        has done it.
-
-        Raises:
-            PubSubError: it is not connected, or the broker refuses it since it restarted.
-        """
-        self._runtime.check_usable()
-
-    def setup_broker_topic_port_connections(
-        self, received_message: Mapping[str, int]
-    ) -> None:
-        """Centralized: listen to the broker, with one socket for each port it
-        forwards our topics from. ``received_message`` maps topics to ports.
-
-        Raises:
-            PubSubError: this subscriber is not connected.
-        """
-        self._runtime.check_usable()
-        run_uninterrupted(lambda: self._runtime.performer.listen(received_message))
-
-    def setup_notification_polling(self, notify_port: int = 0) -> None:
-        """Decentralized: get ready to listen to publishers as the broker names them.
-
-        Its notifications come on the control connection, so ``notify_port``, a
-        separate port in earlier versions, is not used.
-
-        Raises:
-            PubSubError: this subscriber is not connected.
-        """
-        self._runtime.check_usable()
-        run_uninterrupted(self._runtime.performer.subscribe)
-
-    def setup_publisher_direct_connections(
-        self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
-    ) -> None:
-        """Decentralized: connect to the publishers that the broker has named.
-
-        Raises:
-            PubSubError: this subscriber is not connected.
-        """
-        self._runtime.check_usable()
-        publishers = [
-            msgspec.convert(item, PublisherInfo, from_attributes=True)
-            for item in notification or ()
-        ]
-        run_uninterrupted(lambda: self._runtime.performer.connect(publishers))
-
-    def parse_notification(self) -> None:
-        """Take in what the broker has told about publishers since the last call; in
-        the decentralized model, connect to the new ones. The control thread does so by
-        itself."""
-        run_uninterrupted(self._runtime.performer.apply_updates)
 
     def disconnect(self) -> None:
         """Leave the system, telling the broker. Before `configure`, and again: does

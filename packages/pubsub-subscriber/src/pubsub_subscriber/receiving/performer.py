@@ -133,7 +133,7 @@ class Performer:
                     )
                 case NoHistory(publisher, topic):
                     _log.warning(
-                        "publisher %s has nothing from before of topic %r: it keeps no "
+                        "publisher (%s) has nothing from before of topic %r: it keeps no "
                         "history, or too short a one (pubsub-publisher --history); this is "
                         "not said again",
                         *(self._address_of(publisher), topic),
@@ -301,7 +301,7 @@ class Performer:
     def _address_of(self, session: int) -> str:
         info = self.core.streams.publisher(session)
         known = None if info is None else info.address
-        return known or f"of session {session}"
+        return known or f"session {session}"
 
     def _wake(self) -> None:
         self.sockets.wake()

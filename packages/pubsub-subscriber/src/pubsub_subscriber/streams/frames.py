@@ -1,0 +1,98 @@
+"""Reads frames of every kind that a subscriber receives."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import msgspec
+
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol.batches import Batch, decode_batch_body, is_batch
+from pubsub_common.protocol.events import (
+    EVENT_MARK,
+    Event,
+    decode_body,
+    decode_ready_reply,
+    split_frame,
+)
+from pubsub_common.protocol.recovery_messages import (
+    RecoveryRequest,
+    decode_position,
+    decode_recovery_reply,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Position:
+    """A publisher's next event of a topic is number ``sequence``, and all before it have
+    been sent here; ``ready`` when it answers the ready handshake."""
+
+    session: int
+    topic: str
+    sequence: int
+    ready: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecoveryReply:
+    """A publisher's answer to ``request``."""
+
+    request: RecoveryRequest
+    batch: Batch
+
+    @property
+    def session(self) -> int:
+        """The publisher's."""
+        return self.batch.session
+
+
+Frame = Event | Batch | Position | RecoveryReply
+
+
+def read_frame(
+    frame: bytes, topics: Mapping[bytes, str], received_ns: int, *, recovering: bool
+) -> Frame:
+    """What a frame says that was received at ``received_ns``. ``topics`` are ours, by what
+    events of them begin with; positions and recovered events are for a ``recovering``
+    subscriber only.
+
+    Raises:
+        ProtocolError: nothing that is for us.
+    """
+    try:
+        end = frame.find(b"\0")
+        topic = topics.get(frame[: end + 1] + EVENT_MARK)
+        if topic is None:
+            return _read_private(frame, received_ns, recovering=recovering)
+        body = memoryview(frame)[end + 1 :]
+        found: Event | Batch
+        if is_batch(frame, end):
+            found = decode_batch_body(body)
+        else:
+            split_frame(frame)
+            found = decode_body(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(str(error)) from error
+    found.topic = topic
+    found.received_ns = received_ns
+    return found
+
+
+def _read_private(frame: bytes, received_ns: int, *, recovering: bool) -> Frame:
+    """A frame that is addressed to this subscriber."""
+    answered = decode_ready_reply(frame)
+    if answered is not None:
+        topic, answer = answered
+        return Position(answer.session, topic, answer.sequence, ready=True)
+    if recovering:
+        told = decode_position(frame)
+        if told is not None:
+            topic, position = told
+            return Position(position.session, topic, position.sequence, ready=False)
+        recovered = decode_recovery_reply(frame)
+        if recovered is not None:
+            request, batch = recovered
+            batch.received_ns = received_ns
+            return RecoveryReply(request, batch)
+    raise ProtocolError("an event of a topic that was not subscribed")
