@@ -91,18 +91,22 @@ def test_new_topics_are_told_as_they_appear(model: Model) -> None:
 
 
 @pytest.mark.parametrize("model", ["centralized", "decentralized"])
-def test_a_publisher_is_told_the_subscribers_of_several_of_its_topics(
+def test_a_publisher_is_told_its_subscribers_and_how_many_topics_they_match(
     model: Model,
 ) -> None:
-    """They may have some of them already, and hear of this publisher only later."""
+    """Those with wildcards may have some of them already, and hear of this publisher only
+    later."""
     core = new_core(model)
     wild = register(core, b"s", "subscriber", ["a/+", "d"])
-    register(core, b"ss", "subscriber", ["a/b", "a/c"])  # by name: all at once
-    register(core, b"sss", "subscriber", ["d/#"])
+    named = register(core, b"ss", "subscriber", ["a/b", "a/c"])  # by name: all at once
+    single = register(core, b"sss", "subscriber", ["d/#"])
+    register(core, b"other", "subscriber", ["e"])
 
     publisher = register(core, b"p", "publisher", ["a/b", "a/c", "d"])
-    assert publisher.listeners == {wild.session: 3}
-    assert register(core, b"pp", "publisher", ["d"]).listeners == {}
+    subscribers = {wild.session: 3, named.session: 1, single.session: 1}
+    assert publisher.listeners == subscribers
+    other = register(core, b"pp", "publisher", ["d"], session=None)
+    assert other.listeners == {wild.session: 1, single.session: 1}
     assert register(core, b"ssss", "subscriber", ["#"]).listeners == {}
 
 

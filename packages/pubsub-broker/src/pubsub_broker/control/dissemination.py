@@ -77,16 +77,16 @@ class Dissemination:
         return self._grants.vouched(client.topics)
 
     def listeners(self, client: Client) -> dict[int, int]:
-        """Subscribers that are to have several of a publisher's topics, and how many, where
-        one topic does not bring the others: those with wildcards may have some of them
-        already, since others publish them too, and subscribe to the rest when they learn of
-        this one. None for another client."""
-        if client.role != "publisher" or len(client.topics) == 1:
+        """The subscribers of a publisher's topics, and how many of its topics each is to
+        have before it has all: one, where one topic brings the others. But those with
+        wildcards may have some of them already, since others publish them too, and subscribe
+        to the rest when they learn of this one. None for another client."""
+        if client.role != "publisher":
             return {}
         found = {}
         for subscriber in self._registry.matching("subscriber", client.topics):
+            count = 1
             if any(map(is_filter, subscriber.topics)):
                 count = len(matching_topics(client.topics, subscriber.topics))
-                if count > 1:
-                    found[subscriber.session] = count
+            found[subscriber.session] = count
         return found

@@ -190,9 +190,9 @@ class Registered(_Message, frozen=True, tag="registered"):
     """The answer to Register. ``epoch`` changes when the broker restarts;
     ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
     secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
-    a publisher: the wildcard subscribers that match two or more of its topics, and
-    how many. Those learn of the publisher only after this, and may be subscribed to
-    some of its topics before."""
+    a publisher: the subscribers of its topics, and how many of them those with wildcards
+    match, the others 1. Those with wildcards learn of the publisher only after this, and
+    may be subscribed to some of its topics before."""
 
     id: int
     session: Session
