@@ -26,8 +26,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from pubsub_common.errors import PubSubError
-from pubsub_common.net.changed import Changed
-from pubsub_common.net.detached import start_detached
+from pubsub_common.net.detached import start_awaited
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +120,7 @@ class _Ending:
         else:
             # If that cannot be, or is cut short by an exception of a signal handler,
             # `_close_all` finds it among the endings.
-            start_detached(self._close_dropped, f"pubsub-close-{self._life.what}")
+            start_awaited(self._close_dropped, f"pubsub-close-{self._life.what}")
             self._warn()
 
     def close_now(self) -> None:
@@ -136,15 +135,10 @@ class _Ending:
         return not self._life.forked and self._life.state not in ("made", "closed")
 
     def _close_dropped(self) -> None:
-        _closing[id(self)] = self  # first, for `_close_all`
         try:
             self._close()
-        except Exception:
-            _log.exception("a %s that was dropped did not close", self._life.what)
         finally:
             _endings.pop(id(self), None)
-            _closing.pop(id(self), None)
-            _closed.notify()
 
     def _warn(self) -> None:
         what = self._life.what
@@ -158,9 +152,6 @@ class _Ending:
 # By id, as the methods of a dict with such keys are atomic; those of a WeakSet are not.
 _lives: Final[dict[int, weakref.ref[LifeCycle]]] = {}
 _endings: Final[dict[int, _Ending]] = {}
-# Those that a thread of ours is closing.
-_closing: Final[dict[int, _Ending]] = {}
-_closed: Final = Changed()
 
 
 def _first(ticket: list[bool]) -> bool:
@@ -179,7 +170,6 @@ def _close_all() -> None:
             ending.close_now()
         except Exception:
             _log.exception("did not close at the end of the program")
-    _closed.wait_for(lambda: not _closing)
 
 
 def _after_fork_in_child() -> None:
@@ -187,7 +177,6 @@ def _after_fork_in_child() -> None:
     for life in lives:
         life.forked = True
     _endings.clear()
-    _closing.clear()
     for life in lives:
         try:
             life.on_fork()

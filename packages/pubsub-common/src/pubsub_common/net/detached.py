@@ -1,11 +1,19 @@
-"""Threads that nobody waits for, started from anywhere."""
+"""Threads that their starters do not wait for, started from anywhere."""
 
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextvars
+import logging
+import os
 import threading
 from collections.abc import Callable
+from typing import Final
+
+from pubsub_common.net.changed import Changed
+
+_log = logging.getLogger(__name__)
 
 
 def start_detached(work: Callable[[], object], name: str) -> bool:
@@ -30,3 +38,54 @@ def start_detached(work: Callable[[], object], name: str) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def start_awaited(work: Callable[[], object], name: str) -> bool:
+    """As `start_detached`, but the end of the program waits for ``work``, which must end,
+    or does it itself where its thread has not begun. An exception of ``work`` is logged."""
+    task = _Awaited(work, name)
+    _awaited[id(task)] = task
+    if start_detached(task.run, name):
+        return True
+    _awaited.pop(id(task), None)
+    return False
+
+
+class _Awaited:
+    """Work that is done once, in its thread or at the end of the program."""
+
+    def __init__(self, work: Callable[[], object], name: str) -> None:
+        self._work = work
+        self._name = name
+        self._ticket = [True]  # whoever takes it does the work; `list.pop` is atomic
+        self._ended = Changed()
+
+    def run(self) -> None:
+        try:
+            self._ticket.pop()
+        except IndexError:
+            return
+        try:
+            self._work()
+        except Exception:
+            _log.exception("%s failed", self._name)
+        finally:
+            _awaited.pop(id(self), None)
+            self._ended.notify()
+
+    def wait(self) -> None:
+        self._ended.wait_for(lambda: id(self) not in _awaited)
+
+
+# By id; the methods of a dict with such keys are atomic.
+_awaited: Final[dict[int, _Awaited]] = {}
+
+
+def _end_all() -> None:
+    for task in list(_awaited.values()):
+        task.run()
+        task.wait()
+
+
+atexit.register(_end_all)
+os.register_at_fork(after_in_child=_awaited.clear)
