@@ -16,9 +16,8 @@ import pytest
 import zmq
 
 import pubsub_broker
-from pubsub_broker import Broker
-from pubsub_broker.cli import PROGRAM, USAGE, build, main
-from pubsub_common import defaults
+from pubsub_broker.cli import PROGRAM, USAGE, config_of, main
+from pubsub_broker.config import BrokerConfig
 from pubsub_common.cli import console_script
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Registered, Status, StatusRequest
@@ -26,50 +25,38 @@ from pubsub_common.protocol.messages import Registered, Status, StatusRequest
 WAIT_S = 30
 
 
-def built(*words: str) -> Broker:
-    return build(console_script.parse(USAGE, words, PROGRAM, "1"))
-
-
-def settings(broker: Broker) -> dict[str, Any]:
-    return {
-        "centralized": broker.centralized,
-        "indefinite": broker.indefinite,
-        "port": broker.port,
-    }
+def config(*words: str) -> BrokerConfig:
+    """What a command line asks of the broker."""
+    return config_of(console_script.parse(USAGE, words, PROGRAM, "1"))
 
 
 def test_without_options_it_is_a_registry_that_runs_until_stopped() -> None:
-    assert settings(built()) == {
-        "centralized": False,
-        "indefinite": True,
-        "port": defaults.CONTROL_PORT,
-    }
+    assert config() == BrokerConfig(indefinite=True)
 
 
 @pytest.mark.parametrize("words", [["-c"], ["--centralized"]])
 def test_c_makes_it_forward(words: list[str]) -> None:
-    assert built(*words).centralized
+    assert config(*words).centralized
 
 
 @pytest.mark.parametrize(
     "words", [["-m", "7"], ["--max-event-count", "7"], ["--max_event_count=7"]]
 )
 def test_m_makes_it_end(words: list[str]) -> None:
-    broker = built(*words)
+    found = config(*words)
 
-    assert not broker.indefinite
-    assert broker.max_event_count == 7
+    assert not found.indefinite
+    assert found.max_event_count == 7
 
 
 def test_i_wins_over_m() -> None:
-    assert built("-i", "-m", "7").indefinite
+    assert config("-i", "-m", "7").indefinite
 
 
 def test_an_address_and_a_port_can_be_given() -> None:
-    broker = built("--bind", "127.0.0.3", "--port", "1234")
+    found = config("--bind", "127.0.0.3", "--port", "1234")
 
-    assert broker.get_host_address() == "127.0.0.3"
-    assert broker.port == 1234
+    assert (found.bind, found.port) == ("127.0.0.3", 1234)
 
 
 @pytest.mark.parametrize(
@@ -79,16 +66,16 @@ def test_an_address_and_a_port_can_be_given() -> None:
         (["-m", "x"], "--max-event-count"),
         (["--port", "65536"], "--port"),
         (["--port", "-1"], "--port"),
-        (["--lease", "0"], "lease"),
+        (["--lease", "0"], "--lease"),
         (["--lease", "nan"], "--lease"),
         (["--forwarders", "0"], "--forwarders"),
         (["--queue-limit", "0"], "--queue-limit"),
-        (["--queue-limit", "99999999999"], "queue_limit"),
-        (["--overflow", "wait"], "overflow"),
+        (["--queue-limit", "99999999999"], "--queue-limit"),
+        (["--overflow", "wait"], "--overflow"),
         (["--max-clients", "0"], "--max-clients"),
         (["--max-clients-per-address", "0"], "--max-clients-per-address"),
         (["--max-registrations-per-second", "0"], "--max-registrations-per-second"),
-        (["--max-topics-per-client", "4097"], "max_topics_per_client"),
+        (["--max-topics-per-client", "4097"], "--max-topics-per-client"),
         (["--state", "/no/such/folder/state"], "/no/such/folder"),
         (["--state", "/dev/null"], "/dev/null"),
         (["--state", "/"], "cannot keep state"),
@@ -155,11 +142,10 @@ def test_help_names_every_option_and_exits_with_0(
 def test_the_options_of_long_runs_reach_the_broker(tmp_path: Path) -> None:
     state = tmp_path / "state"
 
-    broker = built("--overflow=block", "--max-clients=7", f"--state={state}")
+    found = config("--overflow=block", "--max-clients=7", f"--state={state}")
 
-    assert broker._config.overflow == "block"
-    assert broker._config.max_clients == 7
-    assert broker._config.state == str(state)
+    assert (found.overflow, found.max_clients) == ("block", 7)
+    assert found.state == str(state)
 
 
 def test_status_has_a_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

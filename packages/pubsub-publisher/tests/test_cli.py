@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.fake_broker import FakeBroker
@@ -19,7 +18,8 @@ from support.raw_sockets import RawSubscriber
 from pubsub_common.cli import console_script
 from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_common.testing import WAIT_S, wait_for
-from pubsub_publisher import Publisher, __version__, cli, publisher
+from pubsub_publisher import __version__, cli
+from pubsub_publisher.config import PublisherConfig
 
 Subscribe = Callable[..., RawSubscriber]
 
@@ -58,52 +58,29 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     return run
 
 
-@pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """The arguments with which a command line makes a `Publisher`."""
-
-    def build(*argv: str) -> dict[str, Any]:
-        arguments: dict[str, Any] = {}
-
-        class Recorded(Publisher):
-            def __init__(self, *args: Any, **options: Any) -> None:
-                super().__init__(*args, **options)
-                arguments.update(options)
-
-        monkeypatch.setattr(publisher, "Publisher", Recorded)
-        options = console_script.parse(cli.USAGE, argv, cli.PROGRAM, "0")
-        cli.build(options)
-        return arguments
-
-    return build
+def config(*argv: str) -> PublisherConfig:
+    """What a command line asks of the publisher."""
+    return cli.config_of(console_script.parse(cli.USAGE, argv, cli.PROGRAM, "0"))
 
 
 # Options
 
 
-def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
-    arguments = built(*MINIMUM)
-
-    by_default = Publisher(**{key: arguments[key] for key in ("topics",)})
-    for name in ("indefinite", "max_event_count", "sleep_period", "bind_port"):
-        assert arguments[name] == getattr(by_default, name)
-    for name in (
-        "clock",
-        "connect_timeout_s",
-        "overflow",
-        "payload_bytes",
-    ):
-        assert arguments[name] == getattr(by_default._runtime.config, name)
-    assert arguments["broker_port"] == by_default._runtime.config.broker()[1]
-    assert arguments["queue_limit"] is None, "which depends on the policy"
+def test_the_defaults_are_those_of_the_class() -> None:
+    by_default = PublisherConfig(topics=("A",), broker_port=5555)
+    assert config(*MINIMUM) == by_default
 
 
 @pytest.mark.parametrize(
     ("words", "name", "value"),
     [
-        ("-t B", "topics", ["A", "B"]),
-        ("--topic B --topic C", "topics", ["A", "B", "C"]),
-        ("--topic my_topic", "topics", ["A", "my_topic"]),
+        ("-t B", "topics", ("A", "B")),
+        ("--topic B --topic C", "topics", ("A", "B", "C")),
+        ("--topic my_topic", "topics", ("A", "my_topic")),
+        ("--attach-timeout 0.5", "attach_timeout_s", 0.5),
+        ("--wait-for 1", "attach_timeout_s", 0.0),
+        ("--hold", "attach_timeout_s", 0.0),
+        ("--wait-for 1 --attach-timeout 2", "attach_timeout_s", 2.0),
         ("-m 7", "max_event_count", 7),
         ("--max-event-count 7", "max_event_count", 7),
         ("--max_event_count 7", "max_event_count", 7),
@@ -130,17 +107,13 @@ def test_the_defaults_are_those_of_the_class(built: Callable[..., Any]) -> None:
         ("-l x --overflow drop", "overflow", "drop"),
     ],
 )
-def test_an_option_becomes_an_argument(
-    built: Callable[..., Any], words: str, name: str, value: object
-) -> None:
-    assert built(*MINIMUM, *words.split())[name] == value
+def test_an_option_becomes_an_argument(words: str, name: str, value: object) -> None:
+    assert getattr(config(*MINIMUM, *words.split()), name) == value
 
 
 @pytest.mark.parametrize("option", ["-b", "--broker-address", "--broker_address"])
-def test_the_brokers_address_may_be_spelled_in_each_way(
-    built: Callable[..., Any], option: str
-) -> None:
-    assert built("-t", "A", option, "10.0.0.1")["broker_address"] == "10.0.0.1"
+def test_the_brokers_address_may_be_spelled_in_each_way(option: str) -> None:
+    assert config("-t", "A", option, "10.0.0.1").broker_address == "10.0.0.1"
 
 
 def test_no_line_of_prose_is_taken_for_an_option() -> None:
@@ -182,9 +155,9 @@ def test_no_line_of_prose_is_taken_for_an_option() -> None:
         ("--connect-timeout soon", "--connect-timeout: 'soon' is not a number of"),
         ("--connect-timeout -1", "--connect-timeout: -1 is not a duration"),
         ("--payload-size -1", "--payload-size: -1 is too small; at least 0"),
-        ("--payload-size 99999999999", "payload_bytes must be in 0..1073741824"),
+        ("--payload-size 99999999999", "--payload-size must be in 0..1073741824"),
         ("--queue-limit 0", "--queue-limit: 0 is too small; at least 1 is needed"),
-        ("--queue-limit 99999999999", "queue_limit must be in 1..2147483647"),
+        ("--queue-limit 99999999999", "--queue-limit must be in 1..2147483647"),
         ("--wait-for 0", "--wait-for: 0 is too small; at least 1 is needed"),
         ("--wait-for all", "--wait-for: 'all' is not a whole number"),
         ("--overflow wait", "overflow must be 'drop' or 'block': 'wait'"),

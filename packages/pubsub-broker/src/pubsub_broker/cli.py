@@ -13,7 +13,7 @@ from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
-    from pubsub_broker.broker import Broker
+    from pubsub_broker.config import BrokerConfig
     from pubsub_broker.monitoring.http_endpoints import HttpEndpoints
 
 PROGRAM = "pubsub-broker"
@@ -74,39 +74,34 @@ Options:
 """
 
 
-def build(options: console_script.Options) -> Broker:
-    """A broker as the options ask.
+def config_of(options: console_script.Options) -> BrokerConfig:
+    """What the options ask of a broker.
 
     Raises:
         ConfigError: they ask for something that cannot be.
     """
-    from pubsub_broker.broker import Broker
+    from pubsub_broker.config import BrokerConfig
 
-    limit = options["--max-event-count"]
-    return Broker(
+    def number(name: str) -> int | None:
+        return (
+            None
+            if options[name] is None
+            else console_script.whole_number(options, name)
+        )
+
+    limit = number("--max-event-count")
+    config = BrokerConfig(
         centralized=options["--centralized"],
         indefinite=options["--indefinite"] or limit is None,
-        max_event_count=(
-            console_script.whole_number(options, "--max-event-count")
-            if limit is not None
-            else defaults.MAX_EVENT_COUNT
-        ),
-        bind=options["--bind"],
+        max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit,
+        bind=console_script.host(options, "--bind"),
         port=console_script.port_number(options, "--port", minimum=0),
         lease_s=console_script.seconds(options, "--lease"),
         forwarders=console_script.whole_number(options, "--forwarders"),
         queue_limit=console_script.whole_number(options, "--queue-limit"),
         overflow=options["--overflow"],
-        max_clients=(
-            console_script.whole_number(options, "--max-clients")
-            if options["--max-clients"] is not None
-            else None
-        ),
-        max_clients_per_address=(
-            console_script.whole_number(options, "--max-clients-per-address")
-            if options["--max-clients-per-address"] is not None
-            else None
-        ),
+        max_clients=number("--max-clients"),
+        max_clients_per_address=number("--max-clients-per-address"),
         max_registrations_per_second=console_script.whole_number(
             options, "--max-registrations-per-second"
         ),
@@ -116,6 +111,7 @@ def build(options: console_script.Options) -> Broker:
         state=options["--state"],
         secure=options["--secure"],
     )
+    return console_script.validated(config, USAGE)
 
 
 def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:
@@ -173,13 +169,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
 
     def work() -> None:
+        from pubsub_broker.broker import Broker
+
         console_script.set_up_logging(
             PROGRAM,
             verbose=options["--verbose"],
             default="INFO",
             log_format=options["--log-format"],
         )
-        broker = build(options)
+        broker = Broker.from_config(config_of(options))
         endpoints = http_endpoints(options)
         try:
             with contextlib.ExitStack() as stack:

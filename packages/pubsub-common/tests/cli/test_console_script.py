@@ -83,6 +83,7 @@ def test_the_shared_options_are_parsed_with_their_defaults() -> None:
         "--broker-address": "127.0.0.1",
         "--broker-port": "5555",
         "--connect-timeout": "30",
+        "--attach-timeout": "1",
         "--keys": None,
         "--indefinite": False,
         "--max-event-count": "15",

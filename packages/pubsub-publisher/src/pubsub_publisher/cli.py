@@ -14,11 +14,18 @@ from pubsub_publisher.input import options as input_options
 from pubsub_publisher.measurement_files import PublisherFiles
 
 if TYPE_CHECKING:
-    from pubsub_publisher.config import OnSent
+    from pubsub_publisher.config import OnSent, PublisherConfig
     from pubsub_publisher.publisher import Publisher
 
 PROGRAM = "pubsub-publisher"
 
+# Options that are called otherwise than their arguments.
+_RENAMED: Final = {
+    "topics": "--topic",
+    "sleep_period": "--sleep",
+    "payload_bytes": "--payload-size",
+    "strengths": "--strength",
+}
 _BLOCKING: Final = defaults.BLOCKING_QUEUE_LIMIT
 USAGE = f"""Publish events on one or more topics: lines, files, a text, or generated ones.
 
@@ -67,15 +74,15 @@ Options:
 """
 
 
-def build(
+def config_of(
     options: console_script.Options, *, on_sent: OnSent | None = None
-) -> Publisher:
-    """A publisher as the options ask.
+) -> PublisherConfig:
+    """What the options ask of a publisher.
 
     Raises:
         ConfigError: they ask for something that cannot be.
     """
-    from pubsub_publisher.publisher import Publisher
+    from pubsub_publisher.config import PublisherConfig
 
     limit = (
         console_script.chosen_option(options, "--count", "--max-event-count")
@@ -85,8 +92,14 @@ def build(
     if overflow is None:
         # Who pipes a file in wants it to arrive, and can wait.
         overflow = "block" if input_options.source(options) else "drop"
-    return Publisher(
-        **console_script.client_arguments(options),
+    arguments = console_script.client_arguments(options)
+    if not console_script.source_of(options, "--attach-timeout") and (
+        options["--wait-for"] or options["--hold"]
+    ):
+        # These have a rule of their own of whom to wait for, and how long.
+        arguments["attach_timeout_s"] = 0.0
+    config = PublisherConfig(
+        **arguments,
         indefinite=options["--indefinite"]
         and console_script.source_of(options, "--indefinite")
         >= console_script.source_of(options, limit),
@@ -104,6 +117,7 @@ def build(
         if options["--strength"] is not None
         else None,
     )
+    return console_script.validated(config, USAGE, _RENAMED)
 
 
 @console_script.entry_point(PROGRAM)
@@ -114,6 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = console_script.parse(USAGE, argv, PROGRAM, __version__)
 
     def work() -> None:
+        from pubsub_publisher.publisher import Publisher
+
         console_script.set_up_logging(
             PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
         )
@@ -124,19 +140,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         publish = input_options.source_publisher(options)
         files = PublisherFiles(options["--details"], options["--report"])
-        publisher = build(options, on_sent=files.listener())
-        try:
-            count = run(
-                publisher, wait_for=wait_for, hold=options["--hold"], publish=publish
-            )
-            if count == publisher.max_event_count and not _limit_asked(options):
-                console_script.print_message(
-                    PROGRAM,
-                    f"ended after {count} events "
-                    "(--max-event-count, by default; -i goes on until stopped)",
+        config = config_of(options, on_sent=files.listener())
+        publisher = Publisher.from_config(config)
+        with console_script.stop_on_signals(publisher.stop):
+            try:
+                count = run(
+                    publisher,
+                    wait_for=wait_for,
+                    hold=options["--hold"],
+                    publish=publish,
                 )
-        finally:
-            files.write(publisher)
+            finally:
+                files.write(publisher)
+        if count == config.max_event_count and not _limit_asked(options):
+            console_script.print_message(
+                PROGRAM,
+                f"ended after {count} events "
+                "(--max-event-count, by default; -i goes on until stopped)",
+            )
 
     return console_script.run(PROGRAM, work)
 
@@ -162,7 +183,7 @@ def run(
 
     # Waits without a time limit: only a signal makes them end like this.
     ended_by_signal = contextlib.suppress(NotReady)
-    with console_script.stop_on_signals(publisher.stop), ended_by_signal, publisher:
+    with ended_by_signal, publisher:
         publisher.wait_for_subscribers(wait_for)
         if publish is not None:
             publish(publisher)

@@ -13,6 +13,7 @@ from pubsub_subscriber.output import options as output_options
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
+    from pubsub_subscriber.config import SubscriberConfig
     from pubsub_subscriber.subscriber import Subscriber
 
 PROGRAM = "pubsub-subscriber"
@@ -63,31 +64,32 @@ Options:
 """
 
 
-def build(
+def config_of(
     options: console_script.Options,
     *,
-    filename: str | None = None,
     on_event: Callable[[Event], None] | None = None,
-) -> Subscriber:
-    """A subscriber as the options ask. ``filename`` goes before the option.
+) -> SubscriberConfig:
+    """What the options ask of a subscriber.
 
     Raises:
         ConfigError: they ask for something that cannot be.
     """
-    from pubsub_subscriber.subscriber import Subscriber
+    from pubsub_subscriber.config import SubscriberConfig
 
     limit = output_options.event_limit(options)
-    return Subscriber(
+    told_the_model = console_script.source_of(options, "--centralized")
+    config = SubscriberConfig(
         **console_script.client_arguments(options),
-        filename=filename or options["--filename"],
+        filename=options["--filename"],
         indefinite=limit is None,
         max_event_count=None if limit is None else limit.events,
-        centralized=options["--centralized"] or None,
+        centralized=options["--centralized"] if told_the_model else None,
         queue_limit=console_script.whole_number(options, "--queue-limit"),
         on_event=on_event,
         recover=options["--recover"],
         start=options["--start"],
     )
+    return console_script.validated(config, USAGE, {"topics": "--topic"})
 
 
 @console_script.entry_point(PROGRAM)
@@ -98,6 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = console_script.parse(USAGE, argv, PROGRAM, __version__)
 
     def work() -> None:
+        from pubsub_subscriber.subscriber import Subscriber
+
         console_script.set_up_logging(
             PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
         )
@@ -106,11 +110,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         say = _say_nothing if options["--quiet"] else _say
         print_events = output_options.event_printer(options, listen, say)
         limit = output_options.event_limit(options)
-        subscriber = build(options, on_event=listen)
-        try:
-            run(subscriber, print_events=print_events, limit=limit, say=say)
-        finally:
-            files.write(subscriber)
+        subscriber = Subscriber.from_config(config_of(options, on_event=listen))
+        with console_script.stop_on_signals(subscriber.stop):
+            try:
+                run(subscriber, print_events=print_events, limit=limit, say=say)
+            finally:
+                files.write(subscriber)
 
     return console_script.run(PROGRAM, work)
 
@@ -134,10 +139,7 @@ def run(
     tells the user at the end what ended it, and sums up."""
     from pubsub_common.errors import NotReady
 
-    with (
-        console_script.stop_on_signals(subscriber.stop),
-        contextlib.ExitStack() as stack,
-    ):
+    with contextlib.ExitStack() as stack:
         # Stopped by a signal before there was a broker: nothing to receive, but the
         # file is written all the same.
         with contextlib.suppress(NotReady):

@@ -18,6 +18,9 @@ CLIENT_OPTIONS: Final = f"""\
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to try to reach the broker
                                   [default: {defaults.CONNECT_TIMEOUT_S:g}]
+  --attach-timeout SECONDS        how long to wait at the start for the publishers and
+                                  subscribers that are there already; 0: not at all
+                                  [default: {defaults.ATTACH_TIMEOUT_S:g}]
 {KEYS_OPTION}
   --address HOST                  this host's own IP address, instead of looking
                                   for it

@@ -116,5 +116,8 @@ def _client_options(
         CLOCK,
         "--connect-timeout",
         "120",
+        # The sweep itself waits until all are ready, and for longer.
+        "--attach-timeout",
+        "0",
         *([] if keys is None else keys.client_words(name)),
     ]

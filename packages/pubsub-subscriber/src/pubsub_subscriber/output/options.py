@@ -65,6 +65,8 @@ def event_printer(
         ConfigError: they contradict each other, or make no sense.
     """
     if options["--filename"]:
+        if event_limit(options) is None:
+            raise ConfigError("-f needs a limited number of events, so not with -i")
         for name in _PRINTING_ONLY:
             if options[name]:
                 raise ConfigError(f"{name} is for printing, so not with -f")
