@@ -27,7 +27,7 @@ from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.net import addresses
 from pubsub_common.net.contexts import terminate_context
-from pubsub_common.net.detached import start_detached
+from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.sockets import endpoint
 from pubsub_common.protocol.endpoints import broker_endpoint
 from pubsub_common.protocol.messages import Model
@@ -148,7 +148,7 @@ class SubscriberRuntime:
         ):
             if self.life.close():
                 self._hurry()
-                start_detached(self._finish, "pubsub-close-subscriber")
+                start_awaited(self._finish, "pubsub-close-subscriber")
         else:
             run_uninterrupted(self.close)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
@@ -195,12 +197,84 @@ def test_after_the_timeout_the_gap_is_lost_and_the_stream_goes_on() -> None:
     assert bench.on_event(3) == [3]
 
 
-def test_while_much_is_to_be_looked_at_the_timeout_is_longer() -> None:
+def test_while_much_is_to_be_looked_at_the_timeout_is_a_quarter_second_longer() -> None:
     bench = Bench()
     bench.on_event(0, 2)
 
-    assert bench.poll(2 * TIMEOUT_S, idle=False) == []
-    assert bench.poll(2 * TIMEOUT_S, idle=False) == [2]
+    assert bench.poll(TIMEOUT_S, idle=False) == []
+    assert bench.poll(0.2, idle=False) == []
+    assert bench.poll(0.1, idle=False) == [2]
+
+
+def test_an_answer_among_what_was_not_looked_at_is_in_time() -> None:
+    """A user who was long away finds it in the socket, behind other events."""
+    bench = Bench()
+    bench.on_event(0, 2)
+    question = bench.question
+    assert bench.poll(5 * TIMEOUT_S, idle=False) == []
+
+    assert bench.answer(question, 1, 1) == [1, 2]
+    assert bench.poll(1.0, idle=False) == []
+    assert not bench.gaps
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 2.0), st.integers(0, 3), st.booleans()), max_size=60
+    )
+)
+def test_each_event_is_given_up_when_its_time_is_over_whatever_else_comes(
+    steps: list[tuple[float, int, bool]],
+) -> None:
+    """A publisher that never answers: each gap is reported within half a second of its
+    timeout, if somebody looks each 0.1 seconds, busy or not."""
+    bench = Bench(max_held=10)
+    bench.on_event(0)
+    missing_since: dict[int, float] = {}
+    number = 1
+    reported = 0
+    for seconds, lost, busy in steps:
+        for each in range(number, number + lost):
+            missing_since[each] = bench.now
+        number += lost
+        bench.on_event(number)
+        if len(bench.recovery._streams) and bench.tracker.expected <= number:
+            missing_since.setdefault(number, bench.now)  # it may not have been held
+        number += 1
+        for _ in range(round(seconds * 10)):
+            bench.poll(0.1, idle=not busy)
+            for gap in bench.gaps[reported:]:
+                for each in range(gap.first, gap.last + 1):
+                    late_s = bench.now - missing_since[each] - TIMEOUT_S
+                    assert -0.2 < late_s < 0.5
+            reported = len(bench.gaps)
+            due = bench.recovery.next_deadline()
+            assert due is None or due <= bench.now + TIMEOUT_S
+
+
+def test_the_deadline_is_that_of_the_timeout_too() -> None:
+    """Not only that of the next request, which is seconds apart in the end."""
+    bench = Bench()
+    bench.on_event(0, 2)
+    while bench.now < TIMEOUT_S:
+        due = bench.recovery.next_deadline()
+        assert due is not None
+        assert bench.now < due <= TIMEOUT_S
+        assert not bench.gaps
+        bench.poll(due - bench.now)
+
+    assert bench.lost() == [(1, 1)]
+
+
+def test_nothing_from_before_is_said_once_for_a_stream() -> None:
+    bench = Bench(expected=-1, from_start=True)
+    bench.on_event(5)
+
+    assert bench.answer(bench.question, 5) == [5]
+    bench.asked()
+
+    assert bench.told_no_history == 1
+    assert not bench.gaps
 
 
 def test_progress_begins_the_timeout_anew() -> None:
