@@ -26,6 +26,14 @@ Subscribe = Callable[..., RawSubscriber]
 MINIMUM = ["-t", "A", "-b", "127.0.0.1"]
 
 
+def nobody(topics: str) -> str:
+    """What is said when nobody has subscribed to ``topics``."""
+    return (
+        f"pubsub-publisher: nobody subscribed to {topics}; what nobody subscribes to is "
+        "dropped (--wait-for N waits for N subscribers)\n"
+    )
+
+
 class Outcome:
     """What a program left behind."""
 
@@ -277,7 +285,7 @@ def test_the_broker_may_have_a_name_and_its_port_with_it(
     where = f"localhost:{broker.port}"
     outcome = run("-t", "A", "-b", where, *("-m", "1", "-bp", "0"))
 
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, nobody("A"))
     assert len(broker.of(Register)) == 1
 
 
@@ -382,7 +390,7 @@ def test_it_publishes_files_to_each_topic(
 
     outcome = run(*run_options(broker), "-t", "B", "--wait-for", "1", *words)
 
-    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", nobody("B"))
     assert reception.ended
     assert reception.payloads == contents
     assert broker.of(Disconnect)[0].next_sequences == {"A": 2, "B": 2}
@@ -415,7 +423,7 @@ def test_a_held_publisher_goes_when_it_is_told(
 
     outcome = run(*run_options(broker), "-s", "0", "-m", "3", "--hold")
 
-    assert (outcome.code, outcome.out, outcome.err) == (0, "ready\n", "")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "ready\n", nobody("A"))
     assert broker.of(Disconnect)[0].next_sequences == {"A": 3}
 
 
@@ -461,7 +469,8 @@ def test_a_signal_ends_whatever_it_is_doing_with_exit_code_0(
     outcome = run(*run_options(broker), *waiting)
     thread.join()
 
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
+    assert outcome.err in ("", nobody("A"))
     assert len(broker.of(Disconnect)) == 1
     assert handlers == [
         signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
@@ -507,3 +516,12 @@ def test_the_installed_program_says_its_version_and_complains_in_one_line(
     assert version.stdout == f"pubsub-publisher {__version__}\n"
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr == "pubsub-publisher: no topic given; add -t TOPIC\n"
+
+
+def test_of_many_topics_that_nobody_subscribed_to_some_are_named(
+    run: Callable[..., Outcome], broker: FakeBroker
+) -> None:
+    topics = [word for name in "BCDEFGH" for word in ("-t", name)]
+    outcome = run(*run_options(broker), *topics, "-l", "x")
+
+    assert (outcome.code, outcome.err) == (0, nobody("A, B, C, D, E and 3 more"))

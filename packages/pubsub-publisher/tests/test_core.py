@@ -10,7 +10,12 @@ from pubsub_common.client.session_updates import (
     GrantsUpdated,
     Rejected,
 )
-from pubsub_common.protocol.events import decode_ready_reply, ready_topic
+from pubsub_common.protocol.events import (
+    EVENT_MARK,
+    decode_ready_reply,
+    ready_topic,
+    topic_prefix,
+)
 from pubsub_common.protocol.messages import Registered, Vouched
 from pubsub_common.protocol.recovery_messages import (
     POSITION_INTERVAL_S,
@@ -340,3 +345,25 @@ def test_other_subscriptions_are_none_of_ours(message: bytes) -> None:
 
     assert not bench.sent
     assert not bench.core.positions_wanted
+
+
+@pytest.mark.parametrize(
+    ("subscription", "found"),
+    [
+        (ready_topic("A", 5, 1), {"A"}),
+        (topic_prefix("A"), {"A"}),
+        (topic_prefix("A") + EVENT_MARK, {"A"}),
+        (b"B", {"B"}),
+        (b"", {"A", "B"}),
+        (topic_prefix("C"), set()),
+        (b"\xfe\0", set()),
+    ],
+)
+def test_it_knows_which_topics_anybody_has_subscribed_to(
+    subscription: bytes, found: set[str]
+) -> None:
+    bench = Bench()
+    bench.receive(BEGINS + subscription)
+    assert bench.core.subscribed == found
+    bench.receive(ENDS + subscription)
+    assert bench.core.subscribed == found

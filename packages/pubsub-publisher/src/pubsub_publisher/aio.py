@@ -259,6 +259,11 @@ class Publisher:
         return self._runtime.subscriber_count
 
     @property
+    def unsubscribed_topics(self) -> tuple[str, ...]:
+        """This publisher's topics that nobody has subscribed to so far, ready or not."""
+        return self._runtime.unsubscribed_topics
+
+    @property
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._runtime.stopping

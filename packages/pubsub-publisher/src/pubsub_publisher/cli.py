@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher
 
 PROGRAM = "pubsub-publisher"
+# Topics that a line names; it has the number of the others.
+_MOST_NAMES: Final = 5
 
 # Options that are called otherwise than their arguments.
 _RENAMED: Final = {
@@ -152,7 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
             finally:
                 files.write(publisher)
-        if count == config.max_event_count and not _limit_asked(options):
+        if count and (nobody := _nobody_subscribed(publisher)):
+            console_script.print_message(PROGRAM, nobody)
+        generated_all = publish is None and count == config.max_event_count
+        if generated_all and not _limit_asked(options):
             console_script.print_message(
                 PROGRAM,
                 f"ended after {count} events "
@@ -160,6 +165,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
 
     return console_script.run(PROGRAM, work)
+
+
+def _nobody_subscribed(publisher: Publisher) -> str | None:
+    """What to say of topics whose events went nowhere; None: nothing."""
+    topics = publisher.unsubscribed_topics
+    if not topics:
+        return None
+    names = ", ".join(topics[:_MOST_NAMES])
+    more = len(topics) - _MOST_NAMES
+    more_text = f" and {more} more" if more > 0 else ""
+    return (
+        f"nobody subscribed to {names}{more_text}; what nobody subscribes to is dropped "
+        "(--wait-for N waits for N subscribers)"
+    )
 
 
 def _limit_asked(options: console_script.Options) -> bool:
@@ -172,12 +191,12 @@ def run(
     *,
     wait_for: int = 0,
     hold: bool = False,
-    publish: Callable[[Publisher], object] | None = None,
+    publish: Callable[[Publisher], int] | None = None,
 ) -> int:
     """Publish what the publisher is made for, or what ``publish`` publishes with it, from
-    its registration to its leave. Returns how many generated events were published.
+    its registration to its leave. Returns how many events.
 
-    A signal ends every part of it in an orderly way.
+    `Publisher.stop` ends every part of it in an orderly way.
     """
     from pubsub_common.errors import NotReady
 
@@ -186,11 +205,8 @@ def run(
     with ended_by_signal, publisher:
         publisher.wait_for_subscribers(wait_for)
         if publish is not None:
-            publish(publisher)
-        else:
-            return publisher.publish(
-                start_ns=_held_start_ns(publisher) if hold else None
-            )
+            return publish(publisher)
+        return publisher.publish(start_ns=_held_start_ns(publisher) if hold else None)
     return 0
 
 

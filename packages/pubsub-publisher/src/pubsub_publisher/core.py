@@ -99,6 +99,8 @@ class PublisherCore:
         # Subscribers of our topics that the broker knows, by session.
         self.listeners: Mapping[int, int] = {}
         self.invalid_count = 0  # messages that were no subscriptions
+        # Our topics that somebody has subscribed to, even if only for a while.
+        self.subscribed: set[str] = set()
         self.last_request_at = 0.0  # when events were asked for last, or were being so
         self._topics = topics
         # What is to be replied to, as soon as we have a session to reply with, and room.
@@ -145,6 +147,7 @@ class PublisherCore:
             # A broker also passes on what its other publishers are asked.
             if begins and ready.topic in self._topics:
                 self._requests.append(ready)
+                self.subscribed.add(ready.topic)
             changed = self.ready.update(ready, begins=begins)
             return [ReadyChanged()] if changed else []
         request = parse_recovery_request(raw)
@@ -164,6 +167,8 @@ class PublisherCore:
                 self._position_at = min(self._position_at, now)
             else:
                 self._position_topics.pop(topic, None)
+        elif begins:
+            self._note_subscription(raw)
         return []
 
     def tick(self, now: float) -> list[Send]:
@@ -208,6 +213,15 @@ class PublisherCore:
     def tell_positions(self, now: float) -> None:
         """Positions are due, whenever they were told last."""
         self._position_at = now
+
+    def _note_subscription(self, raw: bytes) -> None:
+        """A plain SUB socket may also subscribe to all, or leave out the zero byte."""
+        if not raw:
+            self.subscribed.update(self._topics)
+            return
+        topic = raw.partition(b"\0")[0].decode(errors="replace")
+        if topic in self._topics:
+            self.subscribed.add(topic)
 
     def _reply(self, request: Request, now: float) -> Send | None:
         state = self._topics[request.topic]

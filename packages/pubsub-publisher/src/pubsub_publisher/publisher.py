@@ -349,6 +349,11 @@ class Publisher:
         return self._runtime.subscriber_count
 
     @property
+    def unsubscribed_topics(self) -> tuple[str, ...]:
+        """This publisher's topics that nobody has subscribed to so far, ready or not."""
+        return self._runtime.unsubscribed_topics
+
+    @property
     def broker_address(self) -> str:
         """The broker's address or name."""
         return self._runtime.config.broker()[0]

@@ -263,6 +263,12 @@ class PublisherRuntime:
         """How many subscribers are ready at present; at the end, how many were."""
         return len(self.core.ready.sessions)
 
+    @property
+    def unsubscribed_topics(self) -> tuple[str, ...]:
+        """The topics that nobody has subscribed to so far."""
+        subscribed = self.core.subscribed
+        return tuple(name for name in self.topics.names if name not in subscribed)
+
     def check_not_refused(self) -> None:
         """Raises:
         PubSubError: the broker refuses this publisher.

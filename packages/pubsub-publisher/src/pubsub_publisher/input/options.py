@@ -60,8 +60,9 @@ def period_s(options: console_script.Options) -> float:
 
 def source_publisher(
     options: console_script.Options,
-) -> Callable[[Publisher], object] | None:
-    """What publishes the events of the source that is asked for; None: none is.
+) -> Callable[[Publisher], int] | None:
+    """What publishes the events of the source that is asked for, and returns how many;
+    None: none is.
 
     Raises:
         ConfigError: the options contradict each other, or a file cannot be read.
@@ -83,11 +84,11 @@ def source_publisher(
 
         check_files(options["--file"])
 
-    def work(publisher: Publisher) -> None:
+    def work(publisher: Publisher) -> int:
         from pubsub_publisher.input.publish_input import publish_source
 
         events = _events(options, name, limit, lambda: publisher.stopped)
-        publish_source(publisher, events, limit=limit, rate=per_second)
+        return publish_source(publisher, events, limit=limit, rate=per_second)
 
     return work
 
