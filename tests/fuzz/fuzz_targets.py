@@ -241,7 +241,7 @@ def _taken_in(
         recover_timeout_s=1.0 if recovering else None,
         max_held=4,
     )
-    performer.core.session = seeds.SESSION
+    performer.core.use_session(seeds.SESSION)
     asked = RecordedRequests()
     performer.use(cast(Connections, asked))
     fast_path = FastPath(performer, itertools.count().__next__)

@@ -80,7 +80,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.joins_at_start = from_start if self.from_start is None else self.from_start
         timeout_s = 1e9 if self.fair else TIMEOUT_S
         self.recovery = Recovery(
-            lambda: ME, timeout_s, max_held=max_held, from_start=self.joins_at_start
+            ME, timeout_s, max_held=max_held, from_start=self.joins_at_start
         )
         self.history = History(ALL if self.fair else kept, ALL)
         for number in range(before):
@@ -341,7 +341,7 @@ def test_a_history_keeps_the_last_events_and_answers_with_them(
 def test_one_spelling_of_a_question_is_asked_per_attempt() -> None:
     """So that the answer to an earlier attempt is told from that to the last one."""
     tracker = StreamTracker(SESSION, TOPIC, 0)
-    recovery = Recovery(lambda: ME, TIMEOUT_S, max_held=4)
+    recovery = Recovery(ME, TIMEOUT_S, max_held=4)
     items: list[Event] = []
     recovery.on_position(tracker, 5, 0.0, items)
     recovery.poll(1.0, items, idle=True)
@@ -359,7 +359,7 @@ def test_events_gone_after_the_first_delivery_are_lost_and_not_skipped() -> None
     """A stream from its start begins with what is delivered first, even if that came
     with the answer to a question that was asked again meanwhile."""
     tracker = StreamTracker(SESSION, TOPIC)
-    recovery = Recovery(lambda: ME, TIMEOUT_S, max_held=4, from_start=True)
+    recovery = Recovery(ME, TIMEOUT_S, max_held=4, from_start=True)
     items: list[Event] = []
     kept = History(4, ALL)
     for number in range(4):
@@ -388,7 +388,7 @@ def test_events_gone_after_the_first_delivery_are_lost_and_not_skipped() -> None
 def test_what_arrived_after_the_question_and_is_held_is_not_lost() -> None:
     """The publisher no longer has it, but we do."""
     tracker = StreamTracker(SESSION, TOPIC, 0)
-    recovery = Recovery(lambda: ME, TIMEOUT_S, max_held=4)
+    recovery = Recovery(ME, TIMEOUT_S, max_held=4)
     items: list[Event] = []
     recovery.on_position(tracker, 3, 0.0, items)
     [question] = requests_of(recovery)

@@ -25,7 +25,7 @@ def new_performer(
     """The shell of a core for these topics, which has no connections; ``options`` are the
     core's."""
     core = SubscriberCore(topics, **options)
-    core.session = SUBSCRIBER
+    core.use_session(SUBSCRIBER)
     return Performer(core, SocketSet(), no_connections, on_gap=on_gap)
 
 

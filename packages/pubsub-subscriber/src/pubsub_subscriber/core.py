@@ -84,7 +84,7 @@ class SubscriberCore:
         self._recovery: Recovery | None = None
         if recover_timeout_s is not None:
             self._recovery = Recovery(
-                lambda: self.session,
+                self.session,
                 recover_timeout_s,
                 max_held=max_held,
                 from_start=from_start,
@@ -215,7 +215,7 @@ class SubscriberCore:
 
     def register(self, reply: Registered, now: float) -> list[Effect]:
         """The broker's full state, at each registration."""
-        self.session = reply.session
+        self.use_session(reply.session)
         self.model = reply.model
         self.streams.departures.grace_s = max(GRACE_S, reply.lease_s)
         restarted = reply.epoch != self._epoch
@@ -237,6 +237,12 @@ class SubscriberCore:
         if reply.model == "decentralized":
             effects += map(Connect, new)
         return effects + self._present.replace(reply.publishers)
+
+    def use_session(self, session: int) -> None:
+        """This subscriber has this session, by which publishers answer it."""
+        self.session = session
+        if self._recovery is not None:
+            self._recovery.session = session
 
     def change_publishers(self, update: PublishersUpdated, now: float) -> list[Effect]:
         """The broker tells who came and who left since the last time."""

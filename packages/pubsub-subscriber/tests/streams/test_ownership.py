@@ -243,7 +243,7 @@ class Recovering:
 
     def __init__(self) -> None:
         self.core = SubscriberCore(["A"], recover_timeout_s=10.0, max_held=100)
-        self.core.session = 9
+        self.core.use_session(9)
         self.streams = self.core.streams
         self.gaps: list[Gap] = []
         self.asks: list[Request | Withdraw] = []

@@ -31,7 +31,7 @@ class Bench:
         self, *, expected: int = 0, max_held: int = 100, from_start: bool = False
     ):
         self.recovery = Recovery(
-            lambda: SUBSCRIBER, TIMEOUT_S, max_held=max_held, from_start=from_start
+            SUBSCRIBER, TIMEOUT_S, max_held=max_held, from_start=from_start
         )
         self.tracker = StreamTracker(PUBLISHER, "A", expected)
         self.now = 0.0

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, MutableSequence
+from collections.abc import MutableSequence
 from typing import Any, Final
 
 from pubsub_common.protocol.batches import Batch
@@ -52,16 +52,16 @@ class Recovery:
 
     def __init__(
         self,
-        session: Callable[[], int],
+        session: int,
         timeout_s: float,
         *,
         max_held: int,
         from_start: bool = False,
     ) -> None:
-        """``session`` is this subscriber's; at most ``max_held`` events of a stream are
-        held."""
+        """``session`` is this subscriber's, which may change; at most ``max_held`` events
+        of a stream are held."""
         self.effects: list[Request | Withdraw | NoHistory] = []
-        self._session = session
+        self.session = session
         self._timeout_s = timeout_s
         self._max_held = max_held
         self._from_start = from_start
@@ -241,7 +241,7 @@ class Recovery:
         request = RecoveryRequest(
             tracker.topic,
             tracker.session,
-            self._session(),
+            self.session,
             tracker.expected,
             stream.gap_end() - 1,
             self._attempt % ATTEMPTS,
