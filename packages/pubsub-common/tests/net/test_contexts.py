@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import subprocess
 import sys
 import threading
@@ -56,6 +57,20 @@ def test_a_context_that_never_ends_is_left_behind(
 
     assert not terminate_context(cast("zmq.Context[zmq.Socket[bytes]]", Stuck()))
     released.set()
+
+
+def test_signals_do_not_cut_it_short() -> None:
+    blocked: list[set[int]] = []
+
+    class Ending:
+        def term(self) -> None:
+            blocked.append(
+                {int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+            )
+
+    assert terminate_context(cast("zmq.Context[zmq.Socket[bytes]]", Ending()))
+    assert {signal.SIGALRM, signal.SIGINT, signal.SIGTERM} <= blocked[0]
+    assert signal.SIGALRM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_one_that_is_left_behind_is_not_waited_for_by_the_garbage_collector() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from typing import Final
 
 import zmq
@@ -46,8 +47,8 @@ def terminate_context(
     """Terminate ``context``, waiting for what its sockets, which are closed, have to send
     for at most ``lingering_s`` seconds yet. False when it did not end, and is left behind.
 
-    In a thread, because a signal would cut the wait short in the main thread, and because
-    libzmq 4.3.5 sometimes never ends it: a socket with messages waiting that is closed
+    In a thread, because a signal would cut it short, which pyzmq takes for its end, and
+    because libzmq 4.3.5 sometimes never ends it: a socket with messages waiting that is closed
     just when its peer disconnects is not always let go of, whatever its linger time
     (`scripts/libzmq_term_hang.py` shows it). While the interpreter ends, early releases
     of Python 3.12 start no more threads; there it is done in this one.
@@ -55,13 +56,18 @@ def terminate_context(
     changed = Changed()
     ended: list[bool] = []
 
+    def terminate_alone() -> None:
+        # The kernel gives the main thread's signals to others while that one has some.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        terminate()
+
     def terminate() -> None:
         context.term()
         ended.append(True)
         _contexts.pop(id(context), None)
         changed.notify()
 
-    if not start_detached(terminate, "pubsub-term"):
+    if not start_detached(terminate_alone, "pubsub-term"):
         terminate()
         return True
     if not changed.wait_for(lambda: bool(ended), max(0.0, lingering_s) + _TERM_S):

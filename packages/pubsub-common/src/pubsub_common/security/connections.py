@@ -51,19 +51,21 @@ def connection_of(frame: zmq.Frame) -> Connection | None:
 
 def connection_at(fd: int) -> Connection | None:
     """The TCP connection that has this descriptor; None when none has."""
-    try:
-        with socket.socket(fileno=os.dup(fd)) as copy:
+    copy = _copy(fd)
+    if copy is None:
+        return None
+    with copy:
+        try:
             host, port = copy.getpeername()[:2]
             return Connection(fd, (host, port), copy.getsockname()[1])
-    except (OSError, ValueError, IndexError):
-        return None
+        except (OSError, ValueError, IndexError):
+            return None
 
 
 def close_connection(connection: Connection) -> bool:
     """End this connection; False when it is gone already."""
-    try:
-        copy = socket.socket(fileno=os.dup(connection.fd))
-    except OSError:
+    copy = _copy(connection.fd)
+    if copy is None:
         return False
     with copy, contextlib.suppress(OSError):
         # Of the copy: had the number been used again since, it would be another's.
@@ -71,3 +73,17 @@ def close_connection(connection: Connection) -> bool:
             copy.shutdown(socket.SHUT_RDWR)
             return True
     return False
+
+
+def _copy(fd: int) -> socket.socket | None:
+    """A copy of a descriptor as a socket, which the caller closes; None when it is none
+    any more: libzmq may have closed it, and its number may be of something else."""
+    try:
+        copy = os.dup(fd)
+    except OSError:
+        return None
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return None

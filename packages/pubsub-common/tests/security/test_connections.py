@@ -1,0 +1,78 @@
+"""TCP connections by their descriptors, whose numbers may be of something else by now."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pubsub_common.security.connections import (
+    Connection,
+    close_connection,
+    connection_at,
+)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a TCP connection."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as near,
+    ):
+        far, _ = server.accept()
+        with far:
+            yield near, far
+
+
+def open_files() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+def test_a_connection_is_found_and_closed(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = pair
+    before = open_files()
+    connection = connection_at(near.fileno())
+
+    host, port = far.getsockname()
+    assert connection == Connection(near.fileno(), (host, port), near.getsockname()[1])
+    assert close_connection(connection)
+    assert far.recv(1) == b""
+    assert open_files() == before
+
+
+def test_another_connection_with_its_number_is_left_alone(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = pair
+    assert not close_connection(Connection(near.fileno(), ("127.0.0.1", 1), 5))
+    near.send(b"x")
+    assert far.recv(1) == b"x"
+
+
+def test_what_is_no_socket_is_none_and_leaves_no_descriptor() -> None:
+    read_fd, write_fd = os.pipe()
+    try:
+        before = open_files()
+        for _ in range(10):
+            assert connection_at(read_fd) is None
+            assert not close_connection(Connection(read_fd, ("127.0.0.1", 1), 5))
+        assert open_files() == before
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
+    assert connection_at(read_fd) is None
+    assert not close_connection(Connection(read_fd, ("127.0.0.1", 1), 5))
+
+
+def test_a_socket_without_a_peer_is_no_connection() -> None:
+    with socket.socket() as alone:
+        assert connection_at(alone.fileno()) is None
+    local, other = socket.socketpair()
+    with local, other:
+        assert connection_at(local.fileno()) is None
