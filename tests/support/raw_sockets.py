@@ -19,6 +19,10 @@ from pubsub_common.protocol.events import (
     ready_topic,
 )
 from pubsub_common.protocol.messages import Departure, PublisherInfo
+from pubsub_common.protocol.recovery_messages import (
+    encode_recovery_reply,
+    parse_recovery_request,
+)
 from pubsub_common.testing import WAIT_S
 from support.ports import bound_port
 from support.threads import WAIT_MS
@@ -125,6 +129,16 @@ class RawPublisher:
         """Wait for ``count`` ready subscriptions and answer them."""
         for topic, subscriber in self.wait_for_ready(count):
             self.answer(topic, subscriber)
+
+    def refuse_recovery(self) -> None:
+        """Wait for a question for missing events, and answer as one without a history."""
+        while True:
+            begins, topic = self.next_subscription()
+            request = parse_recovery_request(topic)
+            if begins and request is not None:
+                break
+        first = max(request.first, self.next_sequence[request.topic])
+        self.socket.send(encode_recovery_reply(request, self.address, first, [], []))
 
     def wait_until_gone(self, turn: Callable[[], object] = lambda: None) -> None:
         """Return when the subscriber has disconnected. ``turn`` is called meanwhile: a

@@ -255,11 +255,11 @@ class SubscriberCore:
                 effects.append(Disconnect(info))
         for info in update.joined:
             self.streams.join(info)
-        if self.topics.add_of(update.joined) or update.ports:
-            if direct:
-                effects.append(self.subscribe())
-            else:
-                effects.append(self.listen({**self._ports, **update.ports}))
+        new_topics = self.topics.add_of(update.joined)
+        if direct and new_topics:
+            effects.append(Subscribe(new_topics))
+        elif not direct and (new_topics or update.ports):
+            effects.append(self.listen({**self._ports, **update.ports}))
         if direct:
             effects += map(Connect, update.joined)
         left = [each.session for each in update.left]

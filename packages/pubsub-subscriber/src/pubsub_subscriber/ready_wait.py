@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pubsub_common.errors import NotReady
+from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.receiving.receiver import Receiver
 
 # How often publishers are asked again while nothing comes: at first and at last.
@@ -52,7 +53,7 @@ def ready_steps(
         elif now >= repeat_at:
             pause_s = min(2 * pause_s, _REPEAT_MAX_S)
             repeat_at = now + pause_s
-            arrived |= performer.repeat_ready_requests()
+            arrived |= run_uninterrupted(performer.repeat_ready_requests)
         if arrived:
             yield None
         else:

@@ -48,9 +48,18 @@ class Recording:
 
     def log_limit(self) -> None:
         """Say it if the number of events has ended the reception."""
-        if not self.wanted():
+        if self.wanted():
+            return
+        if self._config.max_event_count is None:  # nobody asked for it
+            _log.warning(
+                "notify ended after %d events, as always without a max_event_count; with "
+                "indefinite=True it goes on",
+                self._config.notify_limit,
+            )
+        else:
             _log.info(
-                "received all of %d events (max_event_count)", self._config.notify_limit
+                "notify ended after %d events (max_event_count)",
+                self._config.notify_limit,
             )
 
     def write(self) -> None:

@@ -220,7 +220,7 @@ class SubscriberRuntime:
         if timeout_s <= 0:
             return
         try:
-            self.wait_until_ready(timeout_s)
+            wait_until_ready(self.receiver, timeout_s, self.stopped)
         except NotReady:
             missing = self.performer.awaited_publishers()
             if missing and not self.stopped():
@@ -274,10 +274,13 @@ class SubscriberRuntime:
         """
         self.check_usable()
         wait_until_ready(self.receiver, timeout_s, self.stopped)
+        self.performer.report()
 
     def counts(self) -> Counts:
         """What became of all events so far."""
-        counts = self.performer.counts()
+        # The main thread never has the performer's lock: a signal handler there may
+        # disconnect, which waits for it.
+        counts = run_uninterrupted(self.performer.counts)
         counts.received -= self.receiver.buffered_count()
         return counts
 

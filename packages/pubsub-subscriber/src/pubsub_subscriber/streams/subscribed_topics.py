@@ -37,12 +37,16 @@ class SubscribedTopics:
         self._topics = {}
         self._add(topics)
 
-    def add_of(self, publishers: Iterable[PublisherInfo]) -> bool:
-        """The topics of publishers belong to them from now on; whether any is new."""
-        before = len(self._topics)
-        for info in publishers:
-            self._add(topic for topic in info.topics if topic not in self._topics)
-        return len(self._topics) > before
+    def add_of(self, publishers: Iterable[PublisherInfo]) -> tuple[str, ...]:
+        """The topics of publishers belong to them from now on; those that are new."""
+        new = {
+            topic: None
+            for info in publishers
+            for topic in info.topics
+            if topic not in self._topics
+        }
+        self._add(new)
+        return tuple(new)
 
     def remove(self, topic: str) -> bool:
         """A topic that nobody publishes, and of which no event waits; False when it is one
