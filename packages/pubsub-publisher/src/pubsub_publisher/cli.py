@@ -36,9 +36,10 @@ Usage:
 
 Events from --stdin, --file and -l go to each of the topics. Generated ones go through
 the topics in turn, and the options -m, -i, -s, --hold, --payload-size, --details and
-also --report are only for them. Subscribers that are not there yet miss what is
-published before: see --wait-for. The publisher works the same in both dissemination
-models; it is the broker and the subscribers that are told which.
+also --report are only for them. Subscribers that are there already get the first event
+(see --attach-timeout); those that are not yet there miss what is published before they
+come (see --wait-for). The publisher works the same in both dissemination models; it is
+the broker that is told which.
 
 Options:
 {option_texts.TOPIC_OPTION}
