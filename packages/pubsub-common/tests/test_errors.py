@@ -60,3 +60,26 @@ def test_a_reason_that_was_said_before_is_not_said_again_but_is_there() -> None:
 
     assert (str(error), error.reason) == ("gave up", "no keys")
     assert error.__notes__ == ["no keys"]  # which a traceback shows
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotReady("not yet"),
+        BrokerUnreachable("tcp://127.0.0.1:1", 2.5),
+        RegistrationRefused("bad_topic", "no", ended=True),
+        HandshakeFailed("no keys"),
+        HandshakeFailed("no keys", "gave up"),
+    ],
+)
+def test_a_copy_says_the_same_and_has_been_raised_nowhere(error: PubSubError) -> None:
+    error.__cause__ = ValueError()
+    try:
+        raise error
+    except PubSubError:
+        copy = errors.copy_of(error)
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)
+    assert copy.__cause__ is error.__cause__
+    assert copy.__traceback__ is None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -44,6 +47,27 @@ def test_the_result_and_the_error_come_back() -> None:
 
     with pytest.raises(NotReady, match="no"):
         run_uninterrupted(fails)
+
+
+def test_an_error_leaves_no_cycle_behind() -> None:
+    class Role:
+        def configure(self) -> None:
+            run_uninterrupted(self.fail)
+
+        def fail(self) -> None:
+            raise NotReady("no")
+
+    role: Role | None = Role()
+    assert role is not None
+    gone = weakref.ref(role)
+    gc.disable()
+    try:
+        with contextlib.suppress(NotReady):
+            role.configure()
+        role = None
+        wait_for(lambda: gone() is None)
+    finally:
+        gc.enable()
 
 
 def test_the_main_thread_lets_another_one_work() -> None:

@@ -14,9 +14,22 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+_E = TypeVar("_E", bound="PubSubError")
+
 
 class PubSubError(Exception):
     """Base of all errors of this project."""
+
+
+def copy_of(error: _E) -> _E:
+    """The same error once more, to be raised. One that is kept and raised again and again
+    would gather the frames of all that called, and keep alive what they refer to."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(error.__dict__)
+    copy.__cause__ = error.__cause__
+    return copy
 
 
 class ConfigError(PubSubError):

@@ -94,9 +94,16 @@ class _Task(Generic[_T]):
             self._hurry()
 
     def result(self) -> _T:
-        if self._errors:
-            raise self._errors[0]
-        return self._results[0]
+        """To be asked for once."""
+        if self._results:
+            return self._results[0]
+        # It must not be kept here: it will refer to the frames that it is raised in, and
+        # these to this.
+        error = self._errors.pop()
+        try:
+            raise error
+        finally:
+            del error
 
     def _take_ticket(self) -> bool:
         try:

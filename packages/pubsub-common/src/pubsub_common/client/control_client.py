@@ -97,7 +97,7 @@ class ControlClient:
 
     @property
     def error(self) -> PubSubError | None:
-        """Why this client is finished; None while it is not."""
+        """Why this client is finished, to be raised; None while it is not."""
         return self._registration.error
 
     @property

@@ -178,7 +178,7 @@ class ControlLoop:
     def _fail(self, error: PubSubError, code: str) -> None:
         """This client is finished."""
         # Before the role is told, so that the threads that it wakes find the reason.
-        self._registration.error = error
+        self._registration.fail(error)
         self._on_update(Rejected(code, str(error)))
         self._registration.notify()
 

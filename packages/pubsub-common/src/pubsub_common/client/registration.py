@@ -19,6 +19,7 @@ from pubsub_common.errors import (
     NotReady,
     PubSubError,
     RegistrationRefused,
+    copy_of,
 )
 from pubsub_common.net.changed import Changed
 from pubsub_common.protocol.messages import Registered
@@ -40,20 +41,19 @@ class Change(NamedTuple):
 class RegistrationState:
     """Methods are for any thread or for the control thread, as they are grouped.
 
-    ``error`` is why this client is finished, ``hint`` why there may be no connection; None
-    while there is no such thing.
+    ``hint`` is why there may be no connection; None while there is no such thing.
     """
 
     def __init__(self, endpoint: str, identity: Identity) -> None:
         self.endpoint = endpoint
         self.identity = identity
-        self.error: PubSubError | None = None
         self.hint: str | None = None
         self._changed = Changed()
         self._numbers = itertools.count(1)
         self._submitted: deque[Change] = deque()
         self._told = 0  # the last change that the broker knows
         self._closed = False
+        self._error: PubSubError | None = None
         self._registered: Registered | None = None
         self._postponed: RegistrationRefused | None = None
 
@@ -64,13 +64,19 @@ class RegistrationState:
         """Whether the broker has ever accepted this client."""
         return self._registered is not None
 
+    @property
+    def error(self) -> PubSubError | None:
+        """Why this client is finished, to be raised; None while it is not."""
+        error = self._error
+        return None if error is None else copy_of(error)
+
     def wait_registered(
         self, timeout_s: float, *, stopped: Callable[[], bool]
     ) -> Registered:
         """As `ControlClient.wait_registered`."""
 
         def ended() -> bool:
-            known = self.registered or self.error is not None
+            known = self.registered or self._error is not None
             return known or self._closed or stopped()
 
         mention = min(_MENTION_AFTER_S, timeout_s)
@@ -80,14 +86,14 @@ class RegistrationState:
                     "no broker at %s yet; trying for %g s", self.endpoint, timeout_s
                 )
             self._changed.wait_for(ended, timeout_s - mention)
-        if self.error is not None:
-            raise self.error
+        if self._error is not None:
+            raise copy_of(self._error)
         if self._registered is not None:
             return self._registered
         if self._closed or stopped():
             raise NotReady(f"stopped before a broker answered at {self.endpoint}")
         if self._postponed is not None:
-            raise self._postponed
+            raise copy_of(self._postponed)
         if self.hint is not None:
             where = self.endpoint.removeprefix("tcp://")
             gave_up = f"gave up on the broker at {where} after {timeout_s:g} s"
@@ -103,13 +109,13 @@ class RegistrationState:
     def wait_told(self, number: int, timeout_s: float) -> None:
         """As `ControlClient.wait_told`."""
         self._changed.wait_for(
-            lambda: self._told >= number or self.error is not None or self._closed,
+            lambda: self._told >= number or self._error is not None or self._closed,
             timeout_s,
         )
         if self._told >= number:
             return
-        if self.error is not None:
-            raise self.error
+        if self._error is not None:
+            raise copy_of(self._error)
         if self._closed:
             raise NotReady("disconnected before the broker answered")
         raise BrokerUnreachable(self.endpoint, timeout_s)
@@ -143,6 +149,10 @@ class RegistrationState:
         self._told = told
         if self._registered is None:
             self._registered = reply
+
+    def fail(self, error: PubSubError) -> None:
+        """This client is finished."""
+        self._error = error
 
     def notify(self) -> None:
         """Have the waiting threads look again."""
