@@ -91,11 +91,14 @@ class BrokerRuntime:
         """End everything: a farewell to clients, and accepted events have the linger time to
         go out. For any thread; the first call closes, and returns when all is closed. Called
         by the thread that serves, it is done when that has ended its turn."""
-        if self.life.state == "made" or not self.life.close():
+        if self.life.state in ("made", "closed"):
             return
-        self.stop()
-        if self._thread != threading.get_ident():
-            run_uninterrupted(self._close_after_turn)
+        if self._thread == threading.get_ident():
+            self.life.close()
+            self.stop()
+        else:
+            # Closed where no exception can come between this and the rest.
+            run_uninterrupted(self._close)
 
     # Work on the parts, by one thread
 
@@ -216,9 +219,11 @@ class BrokerRuntime:
             limit = self.config.max_event_count
             _log.info("ending: max_event_count is %d, and so many there were", limit)
 
-    def _close_after_turn(self) -> None:
-        with self._turns:
-            self._close_parts()
+    def _close(self) -> None:
+        if self.life.close():
+            self.stop()
+            with self._turns:
+                self._close_parts()
 
     def _close_parts(self) -> None:
         """Close what is open. The caller holds `_turns`."""
