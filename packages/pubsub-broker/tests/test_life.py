@@ -1,0 +1,431 @@
+"""The one life of a broker, whatever is called in it, in whatever thread and state."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import pytest
+import zmq
+from support.threads import WAIT_MS, ended, in_thread
+
+from pubsub_broker import Broker
+from pubsub_broker.forwarding.clear_ports import ClearPorts
+from pubsub_common.errors import CannotListen, PubSubError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Farewell, Register, Registered
+from pubsub_common.testing import wait_for
+from pubsub_publisher import Publisher
+
+# Calls that need a broker that is configured.
+CALLS: Final[list[Callable[[Broker], object]]] = [
+    lambda broker: broker.event_loop(),
+    lambda broker: broker.parse_events(0),
+    lambda broker: broker.update_receive_socket(),
+    lambda broker: broker.update_send_socket(),
+    lambda broker: broker.send("A"),
+    lambda broker: broker.notify_subscribers(["A"]),
+    lambda broker: broker.disconnect_pub(messages.Disconnect(id=1, session=1)),
+]
+# A program that forks with a broker of its parent.
+FORKS: Final = """
+import gc, os, sys, threading
+from pubsub_broker import Broker
+from pubsub_broker.monitoring.status_client import ask
+from pubsub_common.errors import PubSubError
+
+broker = Broker(centralized=True, indefinite=True, port=0)
+broker.configure()
+loop = threading.Thread(target=broker.event_loop)
+loop.start()
+if os.fork() == 0:
+    for call in (broker.event_loop, broker.configure, lambda: broker.send("A")):
+        try:
+            call()
+        except PubSubError as error:
+            assert "another process" in str(error), error
+        else:
+            os._exit(1)
+    broker.stop()
+    broker.disconnect()
+    del broker
+    gc.collect()
+    sys.exit(0)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+assert ask("127.0.0.1", broker.port, 10.0, None).clients == []
+broker.disconnect()
+loop.join()
+"""
+# A program that ends without `disconnect`, when a line comes in.
+ENDS: Final = """
+import sys, threading
+from pubsub_broker import Broker
+
+broker = Broker(indefinite=True, port=0)
+broker.configure()
+threading.Thread(target=broker.event_loop, daemon=True).start()
+print(broker.port, flush=True)
+sys.stdin.readline()
+"""
+
+
+class Interrupted(Exception):
+    """What a signal handler raises."""
+
+
+@pytest.fixture(params=[False, True], ids=["decentralized", "centralized"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    broker = Broker(request.param, True, port=0, linger_s=0.2)
+    yield broker
+    broker.disconnect()
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Sets what the handler of the next alarm calls, in the main thread, and a moment."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def set_up(work: Callable[[], object], after_s: float = 0.01) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: work())
+        signal.setitimer(signal.ITIMER_REAL, after_s)
+
+    yield set_up
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def interrupt() -> None:
+    raise Interrupted
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def serving(broker: Broker) -> threading.Thread:
+    """A thread that runs the loop of a configured broker by now."""
+    thread = in_thread(broker.event_loop)
+    wait_for(lambda: broker._runtime._thread == thread.ident)
+    return thread
+
+
+# Twice, again, elsewhere
+
+
+def test_a_broker_is_configured_once(broker: Broker) -> None:
+    broker.configure()
+
+    with pytest.raises(PubSubError, match="configured already"):
+        broker.configure()
+    with broker as same:
+        assert same is broker
+        assert "state=configured" in repr(broker)
+    assert "state=closed" in repr(broker)
+    for enter in (broker.configure, broker.__enter__):
+        with pytest.raises(PubSubError, match="was disconnected"):
+            enter()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_each_call_needs_a_broker_that_is_configured(
+    broker: Broker, call: Callable[[Broker], object]
+) -> None:
+    with pytest.raises(PubSubError, match="not connected"):
+        call(broker)
+    broker.configure()
+    broker.disconnect()
+    with pytest.raises(PubSubError, match="was disconnected"):
+        call(broker)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call is not CALLS[3]])
+def test_one_thread_serves(broker: Broker, call: Callable[[Broker], object]) -> None:
+    broker.configure()
+    loop = serving(broker)
+
+    with pytest.raises(PubSubError, match="another thread"):
+        call(broker)
+
+    broker.stop()
+    assert ended(loop)
+
+
+def test_another_thread_ends_the_loop_of_the_main_thread(broker: Broker) -> None:
+    broker.configure()
+    files = open_files()
+
+    def end() -> None:
+        wait_for(lambda: broker._runtime._thread is not None)
+        broker.disconnect()
+
+    other = in_thread(end)
+    broker.event_loop()
+
+    assert ended(other)
+    assert open_files() < files
+
+
+def test_a_configure_that_fails_leaves_nothing_open(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Broker(port=0) as first:
+        files = open_files()
+        monkeypatch.setattr(ClearPorts, "take", lambda _self, _host: first.port)
+        other = Broker(True, True, port=0 if broker.centralized else first.port)
+        with pytest.raises(CannotListen):
+            other.configure()
+        assert open_files() == files
+        assert "state=closed" in repr(other)
+
+
+# Signal handlers
+
+
+@pytest.mark.parametrize("what", ["stop", "disconnect"])
+def test_a_signal_handler_ends_the_loop(broker: Broker, what: str, alarm: Any) -> None:
+    broker.configure()
+    alarm(getattr(broker, what))
+
+    broker.event_loop()
+
+    assert (broker._runtime.parts is None) == (what == "disconnect")
+
+
+def test_a_loop_that_was_interrupted_goes_on_when_it_is_called_again(
+    broker: Broker, alarm: Any, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    broker.configure()
+    for calls in range(40):
+        alarm(interrupt, 0.001 + 0.0005 * (calls % 7))
+        with pytest.raises(Interrupted):
+            broker.event_loop() if calls % 2 else poll_for_ever(broker)
+
+    loop = serving(broker)
+    assert register(context, broker).epoch > 0
+    broker.stop()
+    assert ended(loop)
+
+
+def poll_for_ever(broker: Broker) -> None:
+    while True:
+        broker.parse_events(0)
+
+
+def register(context: zmq.Context[zmq.Socket[bytes]], broker: Broker) -> Registered:
+    with context.socket(zmq.DEALER) as dealer:
+        dealer.linger, dealer.rcvtimeo = 0, WAIT_MS
+        dealer.connect(f"tcp://127.0.0.1:{broker.port}")
+        dealer.send(messages.encode(publisher("A")))
+        reply = messages.decode_reply(dealer.recv())
+    assert isinstance(reply, Registered)
+    return reply
+
+
+def publisher(*topics: str) -> Register:
+    return Register(
+        id=1,
+        version=messages.PROTOCOL_VERSION,
+        role="publisher",
+        topics=list(topics),
+        address="127.0.0.1:1",
+        clock="realtime",
+    )
+
+
+class RaisesAt:
+    """A tracer that raises at one line of our code in the main thread: the one of this
+    number, of those that it comes by."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        if "pubsub" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise Interrupted
+        return self
+
+
+@pytest.mark.parametrize("what", ["configure", "parse_events", "disconnect"])
+def test_an_exception_at_any_line_leaves_a_broker_that_can_be_closed(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Broker(True, True, port=0):
+        pass  # what is loaded and opened once
+    files, threads = open_files(), threading.active_count()
+    for number in range(1, 1000):
+        broker = Broker(True, True, port=0, linger_s=0.2)
+        if what != "configure":
+            broker.configure()
+            broker._runtime.parts.waker.wake()  # type: ignore[union-attr]
+        calls: dict[str, Callable[[], object]] = {
+            "configure": broker.configure,
+            "parse_events": functools.partial(broker.parse_events, 0),
+            "disconnect": broker.disconnect,
+        }
+        tracer = RaisesAt(number)
+        sys.settrace(tracer)
+        try:
+            calls[what]()
+        except Interrupted:
+            pass
+        except PubSubError:  # its caller gave up when it was nearly done
+            assert what == "configure"
+        finally:
+            sys.settrace(None)
+        broker.disconnect()
+        if tracer.left > 0:
+            break
+    else:
+        raise AssertionError("it never comes to its end")
+
+    assert number > 20, "it went through our code"
+    wait_for(lambda: open_files() <= files)
+    wait_for(lambda: threading.active_count() <= threads)
+
+
+# Log handlers
+
+
+class Handler(logging.Handler):
+    def __init__(self, work: Callable[[logging.LogRecord], object]) -> None:
+        super().__init__()
+        self.emit = work  # type: ignore[method-assign, assignment]
+
+
+@pytest.fixture
+def log() -> Iterator[Callable[[Callable[[logging.LogRecord], object]], None]]:
+    """Has a handler called for each line of the broker's log."""
+    logger = logging.getLogger("pubsub_broker")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    handlers: list[Handler] = []
+
+    def add(work: Callable[[logging.LogRecord], object]) -> None:
+        handlers.append(Handler(work))
+        logger.addHandler(handlers[-1])
+
+    yield add
+    for handler in handlers:
+        logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_a_log_handler_may_end_the_broker_that_logs(
+    broker: Broker, log: Any, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    broker.configure()
+    loop = serving(broker)
+    log(lambda _record: broker.disconnect())
+
+    register(context, broker)
+
+    assert ended(loop)
+    wait_for(lambda: broker._runtime.parts is None)
+
+
+def test_a_log_handler_that_ends_the_broker_while_it_begins(
+    broker: Broker, log: Any
+) -> None:
+    log(lambda _record: broker.disconnect())
+
+    with pytest.raises(PubSubError, match="was disconnected"):
+        broker.configure()
+    assert broker._runtime.parts is None
+
+
+def test_a_log_handler_may_publish_to_the_broker_that_logs(
+    broker: Broker, log: Any, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    broker.configure()
+    loop = serving(broker)
+    logged = []
+    with Publisher(
+        topics=["log"], broker_port=broker.port, bind_port=0, attach_timeout_s=0
+    ) as logs:
+
+        def publish(record: logging.LogRecord) -> None:
+            logs.publish_event("log", record.getMessage().encode())
+            logged.append(record)
+
+        log(publish)
+        register(context, broker)
+        wait_for(lambda: bool(logged))
+        logging.getLogger("pubsub_broker").handlers.clear()
+
+    broker.stop()
+    assert ended(loop)
+
+
+# Another process, and the end of this one
+
+
+def test_a_forked_child_does_nothing_to_the_broker_of_its_parent() -> None:
+    program = [sys.executable, "-W", "error", "-c", FORKS]
+    done = subprocess.run(
+        program, capture_output=True, text=True, timeout=WAIT_MS / 1000
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_program_that_ends_says_goodbye_to_clients(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        with context.socket(zmq.DEALER) as client:
+            client.linger, client.rcvtimeo = 0, WAIT_MS
+            client.connect(f"tcp://127.0.0.1:{int(program.stdout.readline())}")
+            client.send(messages.encode(publisher("A")))
+            assert isinstance(messages.decode_reply(client.recv()), Registered)
+            program.stdin.write("\n")
+            program.stdin.close()
+            assert isinstance(messages.decode_reply(client.recv()), Farewell)
+        assert program.wait(WAIT_MS / 1000) == 0
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_broker_that_is_dropped_is_closed(ran: bool) -> None:
+    with Broker(True, True, port=0):
+        pass
+    files, threads = open_files(), threading.active_count()
+    broker = Broker(True, True, port=0, linger_s=0.2)
+    broker.configure()
+    if ran:
+        broker.stop()
+        broker.event_loop()
+
+    held = [broker]
+    del broker
+    with pytest.warns(ResourceWarning, match="broker was not disconnected"):
+        held.clear()
+
+    wait_for(lambda: open_files() <= files)
+    wait_for(lambda: threading.active_count() <= threads)
+
+
+def test_a_broker_that_was_never_configured_is_dropped_without_a_word() -> None:
+    broker = Broker(port=0)
+    broker.stop()
+
+    del broker
+    gc.collect()
