@@ -6,7 +6,6 @@ was read can be written again, and reads the same.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import threading
@@ -65,6 +64,7 @@ from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
 from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import FastPath
 
 # A request or reply is answered within this, or was lost.
@@ -177,11 +177,23 @@ class _Frames:
         self.other_sessions: set[int] = set()
         self.waiting = deque(frames)
 
-    def receive_frame(self, _flags: int, copy: bool = True) -> Any:
+    def receive_into(self, buffer: memoryview, *, flags: int = 0) -> int:
         if not self.waiting:
             raise zmq.Again
         frame = self.waiting.popleft()
-        return frame if copy else zmq.Frame(frame)
+        buffer[: len(frame)] = frame
+        return len(frame)
+
+    def receive_frame(self, _flags: int) -> Any:
+        if not self.waiting:
+            raise zmq.Again
+        return zmq.Frame(self.waiting.popleft())
+
+    def receive_waiting(self, buffer: memoryview) -> int:
+        return self.receive_into(buffer)
+
+    def drop_parts(self, _buffer: memoryview) -> bool:
+        return False
 
     def events(self) -> int:
         return zmq.POLLIN if self.waiting else 0
@@ -210,25 +222,23 @@ def _receive_path(data: bytes) -> object:
     return type(stamps)
 
 
-# Moves what waits at a socket to a list, a part of it at a time.
-Take = Callable[[FastPath, SubSocket, list[Any]], object]
+# Moves what waits at a socket to the queue, a part of it at a time.
+Take = Callable[[FastPath, SubSocket], object]
 
 
-def _fetch(fast_path: FastPath, sub_socket: SubSocket, items: list[Any]) -> None:
-    fast_path.take(sub_socket, items, batches=False)
+def _fetch(fast_path: FastPath, sub_socket: SubSocket) -> None:
+    fast_path.take(sub_socket, batches=False)
 
 
-def _fetch_batches(
-    fast_path: FastPath, sub_socket: SubSocket, items: list[Any]
-) -> None:
-    fast_path.take(sub_socket, items, batches=True)
+def _fetch_batches(fast_path: FastPath, sub_socket: SubSocket) -> None:
+    fast_path.take(sub_socket, batches=True)
 
 
-def _stream(fast_path: FastPath, sub_socket: SubSocket, items: list[Any]) -> None:
-    with contextlib.suppress(zmq.Again):  # where a thread would wait
-        for events in fast_path.receive_waiting(sub_socket):
-            assert events
-            items += events
+def _stream(fast_path: FastPath, sub_socket: SubSocket) -> None:
+    while fast_path.is_ready() and fast_path.take_next(sub_socket):
+        assert fast_path.has_events
+    if fast_path.large:
+        fast_path.take(sub_socket, batches=False)
 
 
 def _taken_in(
@@ -244,14 +254,17 @@ def _taken_in(
     performer.core.use_session(seeds.SESSION)
     asked = RecordedRequests()
     performer.use(cast(Connections, asked))
-    fast_path = FastPath(performer, itertools.count().__next__)
+    queue = EventQueue(None, None)
+    fast_path = FastPath(performer.core, queue, itertools.count().__next__)
     frames = _unframed(data)
     sub_socket = cast(SubSocket, _Frames(frames))
-    items: list[Any] = []
+    items = queue.incoming
     for _ in range(2 * len(frames) + 1):
-        fast_path.take_deferred(items)
+        if fast_path.deferred is not None:
+            performer.take(*fast_path.deferred, items)
+            fast_path.deferred = None
         performer.report()
-        take(fast_path, sub_socket, items)
+        take(fast_path, sub_socket)
         if not sub_socket.events() and not fast_path.deferred:
             break
     assert not sub_socket.events()

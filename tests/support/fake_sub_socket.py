@@ -30,13 +30,25 @@ class FakeSubSocket:
         self.frames = deque(frames)
         self.closed = False
 
-    def receive_frame(self, flags: int, copy: bool = True) -> Any:
+    def receive_into(self, buffer: memoryview, *, flags: int = 0) -> int:
         if not self.frames:
-            if flags == 0:
-                return INTERRUPT if copy else zmq.Frame(INTERRUPT)
-            raise zmq.Again
+            if flags:
+                raise zmq.Again
+            self.frames.append(INTERRUPT)
         frame = self.frames.popleft()
-        return frame if copy else zmq.Frame(frame)
+        buffer[: len(frame)] = frame
+        return len(frame)
+
+    def receive_waiting(self, buffer: memoryview) -> int:
+        return self.receive_into(buffer)
+
+    def receive_frame(self, _flags: int) -> Any:
+        if not self.frames:
+            raise zmq.Again
+        return zmq.Frame(self.frames.popleft())
+
+    def drop_parts(self, _buffer: memoryview) -> bool:
+        return False
 
     def events(self) -> int:
         return zmq.POLLIN if self.frames else 0

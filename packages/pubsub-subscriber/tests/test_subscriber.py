@@ -466,7 +466,7 @@ def test_events_can_be_taken_by_topic_and_the_others_stay(
     for topic in "ABBAB":
         publisher.publish(topic, topic.encode())
     wait_for(
-        lambda: len(subscriber._runtime.receiver.buffered) >= 5 or fetch(subscriber),
+        lambda: subscriber._runtime.receiver.buffered_count() >= 5 or fetch(subscriber),
         "five frames",
     )
 
@@ -483,7 +483,7 @@ def test_events_can_be_taken_by_topic_and_the_others_stay(
 
 
 def fetch(subscriber: Subscriber) -> bool:
-    subscriber._runtime.receiver.fetch(subscriber._runtime.receiver.buffered)
+    subscriber._runtime.receiver.fetch()
     return False
 
 
@@ -767,7 +767,7 @@ def test_a_flood_of_events_does_not_keep_the_wait_from_ending(
 
     thread = in_thread(wait)
     if end == "stop":
-        wait_for(lambda: subscriber._runtime.receiver.buffered, "an event")
+        wait_for(subscriber._runtime.receiver.buffered_count, "an event")
         subscriber.stop()
 
     assert ended(thread)
@@ -780,13 +780,14 @@ def flood(
     """From here on there is always one more event, however fast they are taken."""
     numbers = itertools.count(publisher.next_sequence["A"])
 
-    def receive(_flags: int) -> bytes:
-        return encode_event(
-            "A", publisher.address, publisher.session, next(numbers), 0, b""
-        )
+    def receive(buffer: memoryview, *, flags: int = 0) -> int:
+        place = (publisher.address, publisher.session)
+        frame = encode_event("A", *place, next(numbers), 0, b"")
+        buffer[: len(frame)] = frame
+        return len(frame)
 
     for sub_socket in subscriber._runtime.performer.sockets.open:
-        monkeypatch.setattr(sub_socket, "receive_frame", receive)
+        monkeypatch.setattr(sub_socket, "receive_into", receive)
 
 
 def test_a_missing_answer_is_asked_for_again(
@@ -1055,8 +1056,8 @@ def test_what_has_arrived_before_stop_is_delivered(
 
 def waiting(subscriber: Subscriber, payload: bytes) -> bool:
     """Whether an event with this payload waits in the subscriber's queue."""
-    subscriber._runtime.receiver.fetch(subscriber._runtime.receiver.buffered)
-    buffered = subscriber._runtime.receiver.buffered
+    subscriber._runtime.receiver.fetch()
+    buffered = subscriber._runtime.receiver._queue._buffered
     return (
         bool(buffered)
         and isinstance(buffered[-1], Event)
@@ -1277,8 +1278,8 @@ def test_centralized_it_moves_to_the_new_port_and_keeps_what_the_old_one_sent(
 
 def readable(subscriber: Subscriber) -> bool:
     """Whether 300 events have arrived, which then are in the subscriber's queue."""
-    subscriber._runtime.receiver.fetch(subscriber._runtime.receiver.buffered)
-    return len(subscriber._runtime.receiver.buffered) >= 300
+    subscriber._runtime.receiver.fetch()
+    return subscriber._runtime.receiver.buffered_count() >= 300
 
 
 def test_a_receiver_that_waits_is_moved_to_the_new_port(

@@ -49,7 +49,7 @@ class Bench:
 
     def close(self) -> None:
         self.sockets.close_all()
-        self.sockets.retired.clear()
+        self.sockets.retired = ()
         self._context.term()
 
 

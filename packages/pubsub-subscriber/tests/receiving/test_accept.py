@@ -9,7 +9,6 @@ import pytest
 from support.core_steps import new_performer
 from support.fake_sub_socket import FakeSubSocket
 
-from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import Event, encode_event, topic_prefix
 from pubsub_common.protocol.messages import Departure, PublisherInfo
@@ -53,7 +52,7 @@ class Bench:
             lambda: None,
             accept,
         )
-        self.receiver.waker = Waker()
+        self.receiver.open()
         self.socket = FakeSubSocket(0, [])
         self.receiver.sockets.add(0, cast(SubSocket, self.socket))
 
@@ -118,11 +117,11 @@ def departed(bench: Bench) -> None:
     bench.streams.join(PublisherInfo(session=FIRST, topics=["A"]))
     for number in (0, 2, 3, 7):
         bench.socket.frames.append(frame(number))
-    while bench.receiver.fetch(bench.receiver.buffered):
+    while bench.receiver.fetch():
         pass
     bench.streams.leave(Departure(session=FIRST), 0.0)
     while bench.streams.publisher(FIRST) is not None:
-        bench.performer.tick(bench.receiver.buffered, idle=True)
+        bench.performer.tick(bench.receiver._queue.incoming, idle=True)
 
 
 def one_by_one(bench: Bench) -> Iterator[Event]:
@@ -158,14 +157,17 @@ def mixed(bench: Bench) -> Iterator[Event]:
 
 def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
     receiver, sub_socket = bench.receiver, cast(SubSocket, bench.socket)
+    turns = receiver._turns
     while (event := receiver.receive(0.0)) is not None:
         yield event
         while bench.socket.frames and sub_socket in receiver.sockets.open:
-            receiver._seen_wake_token = receiver._wake_token
-            if receiver.fast_path.deferred is not None or receiver.buffered_count():
+            if not turns.fast_path.is_ready() or receiver.buffered_count():
                 break
-            for burst in receiver._bursts_from(sub_socket):
-                yield from burst
+            turns.poller._seen_wake_token = turns.poller._wake_token
+            assert turns.poller.enter(sub_socket)
+            turns._streak = 0
+            while turns.wait_in_socket():
+                yield from receiver._queue.burst
 
 
 PATHS = [usual, batches, large, recovered, owner_changed, socket_closing, departed]
@@ -193,8 +195,7 @@ def delivered(
     assert bench.receiver.dropped_count == received - len(found)
     if path is socket_closing:
         assert bench.socket.closed
-    assert bench.receiver.waker is not None
-    bench.receiver.waker.close()
+    bench.receiver.close()
     return found
 
 
@@ -216,7 +217,7 @@ def test_no_path_bypasses_accept_and_nothing_else_is_dropped(
 
 def test_the_limit_counts_accepted_events_only() -> None:
     bench = Bench(lambda event: event.sequence % 2 == 1)
-    bench.receiver._limit = 5
+    bench.receiver._queue._limit = 5
     usual(bench)
 
     assert [event.sequence for event in one_by_one(bench)] == [1, 3, 5, 7, 9]

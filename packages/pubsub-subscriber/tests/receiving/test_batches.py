@@ -220,16 +220,15 @@ def test_an_exception_while_it_waits_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     subscriber = connect(publisher, new_subscriber, indefinite=True)
-    wait = subscriber._runtime.receiver.wait
+    poller = subscriber._runtime.receiver._turns.poller
+    look = poller.look
 
-    def interrupted(
-        deadline: float | None, items: list[object], **options: bool
-    ) -> None:
-        while not items:
-            wait(deadline, items, **options)
+    def interrupted(batches: bool) -> bool:
+        while not look(batches):
+            pass
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subscriber._runtime.receiver, "wait", interrupted)
+    monkeypatch.setattr(poller, "look", interrupted)
     publisher.publish("A", b"0")
     with pytest.raises(KeyboardInterrupt):
         subscriber.receive()

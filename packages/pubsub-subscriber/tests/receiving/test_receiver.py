@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 from support.core_steps import new_performer
-from support.fake_sub_socket import INTERRUPT, SUBSCRIBER, FakeSubSocket
+from support.fake_sub_socket import SUBSCRIBER, FakeSubSocket
 
-from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.batches import Batch, encode_batch_body
 from pubsub_common.protocol.events import (
+    Event,
     encode_event,
     encode_ready_reply,
     topic_prefix,
 )
 from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import FastPath
+from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.receiver import Receiver
 
 PUBLISHER = 7
@@ -31,8 +33,6 @@ def test_fetching_until_nothing_waits_yields_all(
     kinds: tuple[list[str], ...],
 ) -> None:
     receiver = new_receiver("A")
-    fast_path = receiver.fast_path
-    receiver.waker = Waker()
     sent = 0
     for number, one in enumerate(kinds):
         frames = []
@@ -48,14 +48,13 @@ def test_fetching_until_nothing_waits_yields_all(
             )
         receiver.sockets.add(number, cast(SubSocket, FakeSubSocket(number, frames)))
 
-    items: list[Any] = []
-    while receiver.fetch(items):
+    while receiver.fetch():
         pass
-    receiver.waker.close()
 
-    assert len(items) == sent
-    assert not fast_path.deferred
+    assert receiver.buffered_count() == sent
+    assert len(all_of(receiver)) == sent
     assert not any(sub_socket.events() for sub_socket in receiver.sockets.open)
+    receiver.close()
 
 
 KINDS = ["event", "large", "other topic", "batch", "gap", "again", "garbage", "answer"]
@@ -88,9 +87,14 @@ def frames_of(kinds: list[str]) -> list[bytes]:
 
 
 def new_receiver(*topics: str) -> Receiver:
-    """A receiver without connections."""
-    performer = new_performer(*topics)
-    return Receiver(performer, lambda: 5, None, lambda: None)
+    receiver = Receiver(new_performer(*topics), lambda: 5, None, lambda: None)
+    receiver.open()
+    return receiver
+
+
+def all_of(receiver: Receiver) -> list[Event]:
+    """All events that have arrived."""
+    return list(iter(lambda: receiver.receive(0.0), None))
 
 
 @given(st.lists(st.sampled_from(KINDS), max_size=20))
@@ -98,47 +102,48 @@ def test_waiting_in_the_socket_receives_what_fetching_receives(
     kinds: list[str],
 ) -> None:
     frames = frames_of(kinds)
-    fetched: list[Any] = []
     receiver = new_receiver("A", "B")
-    receiver.waker = Waker()
     receiver.sockets.add(0, cast(SubSocket, FakeSubSocket(0, frames)))
-    while receiver.fetch(fetched):
+    while receiver.fetch():
         pass
-    receiver.waker.close()
+    fetched = all_of(receiver)
+    receiver.close()
 
-    performer = new_performer("A", "B")
-    fast_path = FastPath(performer, lambda: 5)
-    sub_socket = FakeSubSocket(0, frames)
-    received: list[Any] = []
-    while sub_socket.frames or (
-        fast_path.deferred and fast_path.deferred[0] != INTERRUPT
-    ):
-        fast_path.take_deferred(received)
-        for events in fast_path.receive_waiting(sub_socket):  # type: ignore[arg-type]
-            received += events
+    performer, queue = new_performer("A", "B"), EventQueue(None, None)
+    fast_path = FastPath(performer.core, queue, lambda: 5)
+    sub_socket = cast(SubSocket, FakeSubSocket(0, frames))
+    waiting_in(sub_socket, fast_path, performer, queue)
 
-    assert not any(isinstance(item, Batch) for item in received)
-    assert received == fetched
+    assert not any(isinstance(item, Batch) for item in queue.incoming)
+    assert queue.incoming == fetched
     assert performer.counts() == receiver.performer.counts()
     assert performer.core.malformed_count == kinds.count("garbage")
 
 
+def waiting_in(
+    sub_socket: SubSocket, fast_path: FastPath, performer: Performer, queue: EventQueue
+) -> None:
+    """Take all that comes by waiting in the socket."""
+    while sub_socket.events() or fast_path.deferred is not None:
+        if fast_path.deferred is not None:
+            performer.take(*fast_path.deferred, queue.incoming)
+            fast_path.deferred = None
+        while fast_path.take_next(sub_socket):
+            assert fast_path.is_ready()
+
+
 def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
     class Flooded(FakeSubSocket):
-        def receive_frame(self, flags: int, copy: bool = True) -> Any:
+        def receive_into(self, buffer: memoryview, *, flags: int = 0) -> int:
             if self.frames:
-                return super().receive_frame(flags, copy)
+                return super().receive_into(buffer, flags=flags)
             raise zmq.Again  # as `SubSocket.restrict_to` has it
 
-    performer = new_performer("A", "B")
-    fast_path = FastPath(performer, lambda: 5)
-    sub_socket = Flooded(0, frames_of(["event", "event", "event"]))
-    received: list[Any] = []
+    performer, queue = new_performer("A", "B"), EventQueue(None, None)
+    fast_path = FastPath(performer.core, queue, lambda: 5)
+    flooded = Flooded(0, frames_of(["event", "event", "event"]))
 
-    fast_path.take(sub_socket, received, batches=False)  # type: ignore[arg-type]
-    fast_path.take_deferred(received)
-    for events in fast_path.receive_waiting(sub_socket):  # type: ignore[arg-type]
-        received += events
+    waiting_in(cast(SubSocket, flooded), fast_path, performer, queue)
 
-    assert [event.sequence for event in received] == [0, 1, 2]
-    assert sub_socket.lock.acquire(blocking=False)
+    assert [event.sequence for event in queue.incoming] == [0, 1, 2]
+    assert flooded.lock.acquire(blocking=False)

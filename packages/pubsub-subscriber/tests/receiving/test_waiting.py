@@ -36,7 +36,7 @@ class Listener:
         self.subscriber = subscriber
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
-        while subscriber._runtime.receiver._waiting_in is None:
+        while subscriber._runtime.receiver._turns.poller.waiting_in is None:
             self.publish(publisher)
 
     def publish(self, publisher: RawPublisher) -> None:
@@ -203,7 +203,7 @@ def test_after_leaving_the_loop_within_a_batch_the_rest_is_delivered(
 
     while len(found) < 120:
         for event in subscriber:
-            waited |= subscriber._runtime.receiver._waiting_in is not None
+            waited |= subscriber._runtime.receiver._turns.poller.waiting_in is not None
             found.append(event.payload)
             if len(found) % 2 or len(found) == 120:
                 break
@@ -254,7 +254,10 @@ def test_at_the_limit_it_does_not_wait_for_more(
     thread.start()
 
     for number in range(count):
-        wait_for(lambda: subscriber._runtime.receiver._poller is not None, "it to wait")
+        wait_for(
+            lambda: subscriber._runtime.receiver._turns.poller._watched_open,
+            "it to wait",
+        )
         publisher.publish("A", b"x")
         wait_for(lambda: subscriber.event_count > number, "the event")  # noqa: B023
 
@@ -270,7 +273,7 @@ def test_a_signal_handler_may_stop_a_wait_in_the_socket(
 
     def stop_it_once_it_waits() -> None:
         pause = threading.Event()
-        while subscriber._runtime.receiver._waiting_in is None:
+        while subscriber._runtime.receiver._turns.poller.waiting_in is None:
             publisher.publish("A", b"x")
             pause.wait(0.002)
         pause.wait(0.05)  # until it is in the socket, most probably
@@ -308,7 +311,7 @@ def test_without_an_interrupter_events_come_by_the_descriptor(
         publisher.publish("A", b"x")
         wait_for(lambda: subscriber.event_count > number, "the event")  # noqa: B023
 
-    assert subscriber._runtime.receiver._waiting_in is None
+    assert subscriber._runtime.receiver._turns.poller.waiting_in is None
     subscriber.stop()
     assert ended(thread)
     assert len(received) == 20
@@ -320,12 +323,14 @@ def test_closing_a_socket_does_not_wait_for_an_event(
     sub_socket = SubSocket(context, ["A"], 5, 1000)
     sub_socket.enable_interrupt()
     frames: list[bytes] = []
+    buffer = memoryview(bytearray(1000))
     waiting = threading.Event()
 
     def wait() -> None:
         with sub_socket.lock:
             waiting.set()
-            frames.append(sub_socket.receive_frame(0))
+            size = sub_socket.receive_waiting(buffer)
+            frames.append(bytes(buffer[:size]))
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()

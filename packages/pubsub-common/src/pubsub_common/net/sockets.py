@@ -44,13 +44,13 @@ _CONNECT_MS: Final = 2000
 
 
 # A frame is a topic, some numbers and the payload.
-_MAX_FRAME_BYTES: Final = MAX_PAYLOAD_BYTES + 4096
+MAX_FRAME_BYTES: Final = MAX_PAYLOAD_BYTES + 4096
 
 
 def limit_received(socket: zmq.Socket[bytes], *, subscriptions: bool = False) -> None:
     """Close the connection of a peer that sends a longer message than is possible: an
     event, or, with ``subscriptions``, what comes in where subscribers connect."""
-    limit = MAX_SUBSCRIPTION_BYTES if subscriptions else _MAX_FRAME_BYTES
+    limit = MAX_SUBSCRIPTION_BYTES if subscriptions else MAX_FRAME_BYTES
     socket.setsockopt(zmq.MAXMSGSIZE, limit)
 
 

@@ -28,26 +28,32 @@ _FIXED: Final = {
 _COUNTED: Final = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 
 
-def frame_length(buffer: bytes | bytearray, start: int = 0) -> int | None:
+def frame_length(
+    buffer: bytes | bytearray, start: int = 0, *, most_objects: int | None = None
+) -> int | None:
     """How many bytes the frame has that begins at ``start``, if one does; None when what
-    is there is no frame, or does not end in the buffer.
+    is there is no frame, or does not end in the buffer, or has more than ``most_objects``
+    numbers, texts and the like.
 
-    The time it takes is bounded by the length of the buffer.
+    The time it takes is bounded by that number, and by the length of the buffer.
     """
     topic_end = buffer.find(b"\0", start)
     if topic_end < 0:
         return None
-    end = _object_end(buffer, topic_end + 1)
+    end = _object_end(buffer, topic_end + 1, most_objects or len(buffer))
     return None if end is None else end - start
 
 
-def _object_end(buffer: bytes | bytearray, position: int) -> int | None:
+def _object_end(
+    buffer: bytes | bytearray, position: int, most_objects: int
+) -> int | None:
     """Where the object at ``position`` ends."""
     size = len(buffer)
     missing = 1  # objects to step over; in one count, however deep they are nested
     while missing:
-        if position >= size:
+        if position >= size or not most_objects:
             return None
+        most_objects -= 1
         first = buffer[position]
         position += 1
         missing -= 1

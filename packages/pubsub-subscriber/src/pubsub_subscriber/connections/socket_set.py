@@ -1,8 +1,8 @@
 """The open sockets of a subscriber, and those that are about to be closed.
 
 The control thread opens and retires sockets while the receiving thread goes through them.
-The lock guards changes; `open` is a tuple that a change replaces, so reading it takes no lock.
-A signal handler never needs the lock.
+The lock guards changes; `open` and `retired` are tuples that a change replaces, so reading them
+takes no lock, and another `open` is another object. A signal handler never needs the lock.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from pubsub_subscriber.connections.sub_socket import SubSocket
 class ReceivingThread(Protocol):
     """What receives from the sockets. For any thread."""
 
-    def watch_anew(self) -> None:
-        """There are other sockets now: look at all of them again."""
-
     def wake(self) -> None:
         """Look at everything again."""
 
@@ -31,14 +28,9 @@ class SocketSet:
         self.open: tuple[SubSocket, ...] = ()
         # Disconnected from their publishers. The receiving thread takes out what they still
         # hold, and closes them.
-        self.retired: list[SubSocket] = []
+        self.retired: tuple[SubSocket, ...] = ()
         self._by_number: dict[int, SubSocket] = {}
         self._lock = threading.Lock()
-
-    def changed(self) -> None:
-        """Have the receiving thread watch all sockets anew."""
-        if self.receiving is not None:
-            self.receiving.watch_anew()
 
     def wake(self) -> None:
         """Have the receiving thread look at everything again."""
@@ -59,7 +51,7 @@ class SocketSet:
         with self._lock:
             self._by_number[number] = socket
             self.open = tuple(self._by_number.values())
-        self.changed()
+        self.wake()
 
     def retire(self, number: int) -> None:
         """Deliver what the socket of this number still holds, then close it."""
@@ -67,8 +59,13 @@ class SocketSet:
             socket = self._by_number.pop(number, None)
             self.open = tuple(self._by_number.values())
             if socket is not None:
-                self.retired.append(socket)
-        self.changed()
+                self.retired = (*self.retired, socket)
+        self.wake()
+
+    def forget(self, socket: SubSocket) -> None:
+        """A retired socket was closed."""
+        with self._lock:
+            self.retired = tuple(each for each in self.retired if each is not socket)
 
     def close_all(self) -> None:
         """Close all sockets at once. What they hold is lost."""

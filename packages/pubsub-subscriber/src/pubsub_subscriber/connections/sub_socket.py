@@ -7,6 +7,7 @@ wait: it sends a message from a socket of its own, over a connection inside this
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -17,6 +18,7 @@ import zmq
 from pubsub_common.net.sockets import DataSocket, option_reader, reconnect
 from pubsub_common.protocol.events import PRIVATE_MARK, ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import position_prefix
+from pubsub_subscriber.connections.frame_buffer import FREE
 
 if TYPE_CHECKING:
     from pubsub_common.security.handshake_failure import ClientHandshakeMonitor
@@ -60,14 +62,25 @@ class SubSocket(DataSocket):
         many topics the subscriber has in all its sockets, if it has several.
         ``positions``: also to how far the publishers are."""
         super().__init__(context, zmq.SUB, queue_limit)
+        # Reentrant, like the others: a signal handler, or what the garbage collector calls,
+        # may come to a socket that its own thread is working with.
+        self.lock = threading.RLock()  # type: ignore[assignment]
         # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
         # without a word; how many there are is bounded by the topics.
         self.socket.sndhwm = 0
-        # As pyzmq has it (flags, copy), raises `zmq.Again`. The caller holds the lock.
-        self.receive_frame: Callable[..., Any] = self.socket.recv
+        # As pyzmq's `recv_into` (buffer, flags) and `recv` (flags; a frame without a copy),
+        # raise `zmq.Again`. The caller holds the lock.
+        self.receive_into: Callable[..., int] = self.socket.recv_into
+        self.receive_frame: Callable[[int], Any] = functools.partial(
+            self.socket.recv, copy=False
+        )
+        self._more: Callable[[], int] | None = None
+        self._dropping = False
         # The one publisher whose events may come in here; None: any.
         self.only_session: int | None = None
-        self.other_sessions: set[int] = set()  # other sessions of it, see `FastPath`
+        self.other_sessions: set[int] = (
+            set()
+        )  # other sessions of it, see `streams.connection`
         self.handshake_monitor: ClientHandshakeMonitor | None = None
         self._connected: set[str] = set()
         self._session = session
@@ -78,27 +91,50 @@ class SubSocket(DataSocket):
         # What the interrupter sends. Without it nobody can interrupt, so nobody may wait in
         # the socket. The lock guards it.
         self.interrupt_message = b""
-        # For signal handlers too, hence reentrant.
         self._interrupt_lock = threading.RLock()
-        self._change_lock = threading.Lock()
+        self._change_lock = threading.RLock()
         self.add(topics, total_topics=total_topics)
 
     def restrict_to(self, session: int) -> None:
         """Take only what is of this publisher from here on, and no message of several
         parts: libzmq looks only at the first, behind which any topic could hide."""
         self.only_session = session
-        receive, more = self.socket.recv, option_reader(self.socket, zmq.RCVMORE)
+        receive_into, receive_frame = self.receive_into, self.receive_frame
+        self._more = option_reader(self.socket, zmq.RCVMORE)
 
-        def receive_whole(flags: int = 0, copy: bool = True) -> Any:
+        def receive_whole(buffer: memoryview, flags: int = 0) -> int:
             for _ in range(_MAX_DROPPED_AT_ONCE):
-                frame = receive(flags, copy)
-                if not more():
-                    return frame
-                while more():
-                    receive()  # all of a message is there when its first part is
+                size = receive_into(buffer, flags=flags)
+                if not self.drop_parts(buffer):
+                    return size
             raise zmq.Again  # it must not keep us from the others
 
-        self.receive_frame = receive_whole
+        def receive_whole_frame(flags: int) -> Any:
+            for _ in range(_MAX_DROPPED_AT_ONCE):
+                frame = receive_frame(flags)
+                if not self.drop_parts(bytearray(1)):
+                    return frame
+            raise zmq.Again
+
+        self.receive_into, self.receive_frame = receive_whole, receive_whole_frame
+
+    def drop_parts(self, buffer: memoryview | bytearray) -> bool:
+        """Drop what is left of a message of several parts, where none is wanted; whether what
+        was received last, into ``buffer``, is such. The caller holds the lock. After an
+        exception in here it is to be called again, before anything else is received."""
+        more = self._more
+        if more is None or self.closed or not (self._dropping or more()):
+            return False
+        self._dropping = True
+        while more():
+            self.socket.recv()  # all of a message is there when its first part is
+        buffer[0] = FREE; self._dropping = False  # noqa: E702  # fmt: skip
+        return True
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can be used no more."""
+        return bool(self.socket.closed)
 
     # Waiting in the socket
 
@@ -113,6 +149,18 @@ class SubSocket(DataSocket):
                 self._interrupter_failed = True
                 _log.info("cannot wait in the socket: %s", error.strerror)
         return self._interrupter is not None
+
+    @property
+    def may_wait(self) -> bool | None:
+        """What `enable_interrupt` said; None: it was not asked yet."""
+        if self._interrupter_failed:
+            return False
+        return None if self._interrupter is None else True
+
+    def receive_waiting(self, buffer: memoryview) -> int:
+        """Wait for a message; its size. -1 when nobody could interrupt that. The caller holds
+        the lock, and `interrupt` makes it let go of it."""
+        return self.receive_into(buffer) if self.interrupt_message else -1
 
     def _new_interrupter(self) -> zmq.Socket[bytes]:
         interrupter: zmq.Socket[bytes] = self.socket.context.socket(zmq.PUB)

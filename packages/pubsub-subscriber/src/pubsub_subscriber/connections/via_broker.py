@@ -44,7 +44,7 @@ class BrokerConnections:
                 sub_socket.connect(f"{self._host}:{port}")
                 self._sockets.add(port, sub_socket)
         self._ports = dict(ports)
-        self._sockets.changed()
+        self._sockets.wake()
 
     def subscribe(self, topics: Iterable[str]) -> None:
         """The broker tells the ports of topics."""

@@ -9,6 +9,9 @@ The descriptors are edge triggered (`pubsub_common.net.sockets`): before a wait 
 be looked at, in the same step of the loop. They are registered with EPOLLET, hence one look
 at the epoll object makes it quiet, whether or not somebody takes the events. So a task that
 is slow to take them costs the loop nothing.
+
+An exception of a signal handler may end a step of the loop anywhere. So tasks are woken before
+the epoll object is made quiet, and each wait sees to it that the sockets there are are watched.
 """
 
 from __future__ import annotations
@@ -29,16 +32,17 @@ class AsyncioWatcher:
         self._receiver = receiver
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waker: Waker | None = None
-        self._sub_sockets: dict[int, SubSocket] = {}
+        self._watched: dict[int, SubSocket] = {}
+        self._watched_open: tuple[SubSocket, ...] | None = None
         self._waiting: set[asyncio.Future[None]] = set()
 
     def start(self) -> None:
-        """Have the running loop watch from here on. The receiver is connected."""
+        """Have the running loop watch from here on. The receiver is open."""
         self._waker = self._receiver.waker
-        assert self._waker is not None, "connected"
+        assert self._waker is not None, "open"
         self._epoll = select.epoll()
         self._epoll.register(self._waker.fd, select.EPOLLIN | select.EPOLLET)
-        self._update_sockets()
+        self._watch_sockets()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._epoll.fileno(), self._on_readable)
         self._loop = loop
@@ -49,12 +53,16 @@ class AsyncioWatcher:
         if loop is not None:
             loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
-            self._sub_sockets = {}
+            self._watched = {}
             self.wake_all()
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until something was to be seen, or for ``timeout_s`` seconds."""
+        """Wait until something was to be seen, or for ``timeout_s`` seconds. Everything
+        that has arrived was looked at in this step of the loop."""
         assert self._loop is not None, "it has begun"
+        if self._watched_open is not self._receiver.sockets.open:
+            self._watch_sockets()
+            return  # a frame may have come before its descriptor was watched
         waiter = self._loop.create_future()
         self._waiting.add(waiter)
         timer = self._loop.call_later(timeout_s, _wake, waiter)
@@ -71,27 +79,27 @@ class AsyncioWatcher:
 
     def _on_readable(self) -> None:
         """Something is to be seen."""
-        for fd, _ in self._epoll.poll(0):
-            if self._waker is not None and fd == self._waker.fd:
-                self._waker.clear()
-                self._update_sockets()
         self.wake_all()
+        self._epoll.poll(0)
+        if self._waker is not None:
+            self._waker.clear()
 
-    def _update_sockets(self) -> None:
+    def _watch_sockets(self) -> None:
         """Watch the sockets that there are. The control thread opens them, and then
         wakes us."""
-        sub_sockets = {
-            sub_socket.fd: sub_socket for sub_socket in self._receiver.sockets.open
-        }
-        for fd, sub_socket in self._sub_sockets.items():
-            if sub_sockets.get(fd) is not sub_socket:
+        sub_sockets = self._receiver.sockets.open
+        there = {sub_socket.fd: sub_socket for sub_socket in sub_sockets}
+        for fd, sub_socket in self._watched.items():
+            if there.get(fd) is not sub_socket:
                 # It may have been closed, and the number may be another's by now.
                 with contextlib.suppress(OSError):
                     self._epoll.unregister(fd)
-        for fd, sub_socket in sub_sockets.items():
-            if self._sub_sockets.get(fd) is not sub_socket:
-                self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
-        self._sub_sockets = sub_sockets
+        for fd, sub_socket in there.items():
+            if self._watched.get(fd) is not sub_socket:
+                # It is registered already after an exception in here.
+                with contextlib.suppress(FileExistsError):
+                    self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
+        self._watched, self._watched_open = there, sub_sockets
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -5,305 +5,338 @@ Theory of operation
 Frames are taken from a socket in bursts and decoded at once, in one loop that does
 nothing but the usual: an event of a stream that we know, with the number that we expect.
 Whatever else comes (another number, a new stream, an answer of the handshake, garbage)
-ends the burst and is buffered for the next one, which begins with it. So all that came before
-has been delivered when a gap is reported, and the loop stays short.
+ends the burst and is *deferred* to the cold path, which the next burst begins with. So all that
+came before has been delivered when a gap is reported, and the loop stays short.
 
 A burst is bounded because its first event waits for its last.
+
+An exception of a signal handler or a tracer may come at each step, and loses nothing. A frame
+is in the buffer until the first byte says that it is not (`FrameBuffer`). Before that it is done
+with in this order: append the event (one call in C), store the number that is expected next,
+free the buffer. What an exception leaves in the buffer is *in doubt*; `settle` sees how far
+it came, and goes on from there. Nothing else is received before that.
+
+The exception to this are large events, which are decoded out of libzmq's memory: what runs
+in the main thread must not take them (`large`).
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, MutableSequence
-from typing import Any, Final
+import threading
+from collections.abc import Callable
+from typing import Final
 
-import msgspec
 import zmq
 
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import Batch, decode_batch_body
-from pubsub_common.protocol.events import Event, decode_body
-from pubsub_subscriber.connections.sub_socket import SubSocket
-from pubsub_subscriber.receiving.performer import Performer
+from pubsub_common.protocol.events import PRIVATE_MARK, Event, decode_body
+from pubsub_common.protocol.sequence import StreamTracker
+from pubsub_subscriber.connections.frame_buffer import FREE, FrameBuffer
+from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
+from pubsub_subscriber.core import SubscriberCore
+from pubsub_subscriber.receiving.decoding import (
+    MALFORMED,
+    decode_item,
+    finish,
+    tracker_of,
+)
+from pubsub_subscriber.receiving.event_queue import EventQueue
 
 # Frames taken from a socket in one go.
 BURST: Final = 64
 # With so many events a burst ends: more would not stay in the processor's cache until they are
 # delivered. And of large ones.
-_BURST_EVENTS: Final = 512
+BURST_EVENTS: Final = 512
 _LARGE_BURST: Final = 4
-# From here on a copy of a frame costs more than a view of it; and from here on, more than
-# pyzmq's object that gives a view of libzmq's memory.
-_VIEW_BYTES: Final = 16_384
+# From here on a copy of a frame costs more than a view of it; from here on it counts; and from
+# here on, more than pyzmq's object that gives a view of libzmq's memory.
+_VIEW_BYTES: Final = 512
+_MEDIUM_BYTES: Final = 16_384
 _LARGE_BYTES: Final = 131_072
 
 # What no frame begins with.
 _NO_PREFIX: Final = b"\xff\xff"
+_NO_STREAM: Final = StreamTracker(-1, "")
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _POLLIN: Final = int(zmq.POLLIN)
+_PRIVATE: Final = PRIVATE_MARK[0]
 
-Item = Event | Batch
+Deferred = tuple[bytes, int, SubSocket]
 
 
 class FastPath:
-    """Decodes frames and counts the events of streams. For the user's thread."""
+    """Decodes frames and counts the events of streams. For the receiving thread, and for one
+    at a time."""
 
-    def __init__(self, performer: Performer, now_ns: Callable[[], int]) -> None:
-        """``performer`` has the core, which takes what is not as usual."""
-        core = performer.core
-        # With the byte that begins an event, so that all others stand out.
-        self._event_topics = core.topics.by_event
-        self._batch_topics = core.topics.by_batch
-        self._trackers = core.trackers
+    def __init__(
+        self, core: SubscriberCore, queue: EventQueue, now_ns: Callable[[], int]
+    ) -> None:
+        self._core = core
+        self._queue = queue
         self._now_ns = now_ns
-        self._performer = performer
-        # The frame that was taken and that `take_deferred` has yet to look at: when it came,
+        self._buffer = FrameBuffer()
+        self._memory = self._buffer.memory
+        # Where the frame in the buffer comes from.
+        self._source: SubSocket | None = None
+        # The frame that was taken and that the cold path has yet to look at: when it came,
         # and by which socket.
-        self.deferred: tuple[bytes, int, SubSocket] | None = None
-        self._large = False  # the last event was
+        self.deferred: Deferred | None = None
+        # The last event was, so the next one probably is. Then `take` is not to be called in
+        # the main thread, where an exception would lose an event.
+        self.large = False
         # The topic of the last frame, which is likely that of the next one.
-        self._prefix, self._topic = next(
-            iter(self._event_topics.items()), (_NO_PREFIX, "")
-        )
+        self._prefix, self._topic = _NO_PREFIX, ""
 
-    def take_deferred(self, items: MutableSequence[Any]) -> None:
-        """Append the events of the frame that ended the last burst to ``items``, one by
-        one."""
-        if self.deferred is not None:
-            (frame, received_ns, sub_socket), self.deferred = self.deferred, None
-            self._performer.take(frame, received_ns, sub_socket, items)
+    @property
+    def in_doubt(self) -> bool:
+        """Whether an exception came while a frame was taken; see `settle`."""
+        return self._memory[0] != FREE
 
-    def take(
-        self, sub_socket: SubSocket, items: MutableSequence[Any], batches: bool
-    ) -> bool:
-        """Append the usual events that wait at ``sub_socket`` to ``items``, those of at most
-        a burst of messages; True when nothing is left there. Nothing may be deferred.
+    @property
+    def has_events(self) -> bool:
+        """Whether events were taken that nobody has made a burst of."""
+        return bool(self._queue.incoming)
 
-        Most of it is one loop, for speed's sake: a call costs as much as a step of it.
+    def may_take(self) -> bool:
+        """Whether `take` may be called in this thread: it loses no event."""
+        return not self.large or threading.get_ident() != threading.main_thread().ident
+
+    def is_ready(self) -> bool:
+        """Whether `take_next` may be called."""
+        return self._memory[0] == FREE and self.deferred is None and not self.large
+
+    def take(self, sub_socket: SubSocket, batches: bool) -> bool:
+        """Append the usual events that wait at ``sub_socket`` to the queue, those of at most
+        a burst of messages; True when nothing is left there. Nothing may be deferred or in
+        doubt.
         """
-        if self._large:
-            return self._take_large(sub_socket, items)
-        receive, now_ns, only = (
-            sub_socket.receive_frame,
-            self._now_ns,
-            sub_socket.only_session,
-        )
-        frame, tracker, expected = b"", None, -1
+        take = self._take_large if self.large else self._take_burst
+        with sub_socket.lock: return take(sub_socket, batches)  # noqa: E701  # fmt: skip
+
+    def _take_burst(self, sub_socket: SubSocket, batches: bool) -> bool:
+        """Most of it is one loop, for speed's sake: a call costs as much as a step of it."""
+        receive, now_ns, memory = sub_socket.receive_into, self._now_ns, self._memory
+        view = self._buffer.view
+        self._source = sub_socket
+        size = 0
         received_ns = 0
-        sub_socket.lock.acquire()
         try:
             # The first frame before anything else: it is its time that is measured.
-            frame = receive(_NOBLOCK)
+            size = receive(view, flags=_NOBLOCK)
             received_ns = now_ns()
-            decode, put, trackers = decode_body, items.append, self._trackers
+            only, trackers = sub_socket.only_session, self._core.trackers
+            topics = self._core.topics
+            decode, incoming = decode_body, self._queue.incoming
+            put = incoming.append
             prefix, topic = self._prefix, self._topic
-            start = len(prefix) - 1  # where the array is
-            session = -1
-            enough = False
+            width = len(prefix)
+            start = width - 1  # where the array is
+            session, expected, tracker = -1, -1, _NO_STREAM
             for number in range(BURST):
                 if number:
                     # Mostly only one waits; an exception is a slow way to learn it.
                     if number == 1 and not sub_socket.events() & _POLLIN:
                         return True
-                    frame = receive(_NOBLOCK)
+                    size = receive(view, flags=_NOBLOCK)
                     received_ns = now_ns()
-                if not frame.startswith(prefix):
-                    begin = frame[: frame.find(b"\0") + 2]
-                    found = self._event_topics.get(begin)
+                if memory[:width] != prefix:
+                    begin = memory[: memory.find(b"\0", 0, size) + 2]
+                    found = topics.by_event.get(begin)
+                    session = -1
                     if found is None:
-                        if tracker is not None:
-                            tracker.expected = expected
-                        session, tracker = -1, None
-                        if self._take_batch(
-                            frame, begin, received_ns, only, items, batches
-                        ):
-                            if len(items) >= _BURST_EVENTS:
+                        if self._take_other(begin, size, received_ns, batches):
+                            if len(incoming) >= BURST_EVENTS:
                                 return False
                             continue
-                        self.deferred = (frame, received_ns, sub_socket)
                         return False
-                    prefix = begin
-                    self._prefix, self._topic = prefix, found
-                    if tracker is not None:
-                        tracker.expected = expected
-                    topic, start, session, tracker = found, len(prefix) - 1, -1, None
-                size = len(frame)
+                    prefix, topic = begin, found
+                    self._prefix, self._topic = prefix, topic
+                    width = len(prefix)
+                    start = width - 1
                 if size < _VIEW_BYTES:
-                    event = decode(frame[start:])
+                    event = decode(memory[start:size])
                 else:
-                    event = decode(memoryview(frame)[start:])
-                    self._large = size >= _LARGE_BYTES
-                    enough = self._large or number + 1 >= _LARGE_BURST
+                    event = decode(view[start:size])
                 if event.session != session:
                     if only is not None and event.session != only:
-                        self.deferred = (frame, received_ns, sub_socket)
-                        return False
-                    if tracker is not None:
-                        tracker.expected = expected
+                        return self._defer(size, received_ns)
                     session = event.session
-                    tracker = trackers.get((session, topic))
-                    expected = -1 if tracker is None else tracker.expected
+                    tracker = trackers.get((session, topic), _NO_STREAM)
+                    expected = tracker.expected
                 if event.sequence != expected:
-                    self.deferred = (frame, received_ns, sub_socket)
-                    return False
+                    return self._defer(size, received_ns)
                 expected += 1
                 event.topic = topic
                 event.received_ns = received_ns
                 put(event)
-                if enough:
+                tracker.expected = expected
+                memory[0] = FREE
+                if size >= _MEDIUM_BYTES and self._is_enough(size, number):
                     return False
         except zmq.Again:
             return True
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            self.deferred = (frame, received_ns, sub_socket)
-        finally:
-            if tracker is not None:
-                tracker.expected = expected
-            sub_socket.lock.release()
+        except zmq.ZMQError:
+            # Another thread has closed it.
+            if not sub_socket.closed:
+                raise
+            return True
+        except MALFORMED:
+            return self._defer(size, received_ns)
         return False
 
-    def receive_waiting(self, sub_socket: SubSocket) -> Iterator[list[Event]]:
-        """The events of one message after the other. This waits in the socket for each, until
-        one is not as usual, which is deferred, or another thread interrupts. The socket must
-        be one that can be interrupted. Nothing may be deferred.
+    def take_next(self, sub_socket: SubSocket) -> bool:
+        """Wait in the socket for one message, and append its events to the queue. False when
+        it is none of the usual ones, or another thread interrupts. The socket must be one
+        that can be interrupted. Nothing may be deferred or in doubt.
 
         The shortest way from a message to the user, for one event at a time.
         """
-        acquire, release = sub_socket.lock.acquire, sub_socket.lock.release
-        receive, now_ns, only = (
-            sub_socket.receive_frame,
-            self._now_ns,
-            sub_socket.only_session,
-        )
-        decode, trackers = decode_body, self._trackers
-        while True:
-            large, prefix, topic = self._large, self._prefix, self._topic
-            acquire()
-            try:
-                if not sub_socket.interrupt_message:
-                    return
-                frame = receive(0, not large)
-                received_ns = now_ns()
-            except zmq.Again:
-                return  # a flood of what nobody wants, see `SubSocket.restrict_to`
-            finally:
-                release()
-            if large:
-                frame = frame.buffer
-            elif len(frame) < _VIEW_BYTES and frame.startswith(prefix):
-                try:
-                    event = decode(frame[len(prefix) - 1 :])
-                except (msgspec.MsgspecError, UnicodeDecodeError):
-                    tracker = None
-                else:
-                    tracker = trackers.get((event.session, topic))
-                if (
-                    tracker is not None
-                    and event.sequence == tracker.expected
-                    and (only is None or event.session == only)
-                ):
-                    tracker.expected += 1
-                    event.topic = topic
-                    event.received_ns = received_ns
-                    yield [event]
-                    continue
-            items: list[Event] = []
-            if not self._take_frame(frame, received_ns, sub_socket, items):
-                return
-            yield items
+        memory = self._memory
+        self._source = sub_socket
+        try:
+            with sub_socket.lock: size = sub_socket.receive_waiting(self._buffer.view)  # noqa: E701  # fmt: skip
+        except zmq.Again:  # a flood of what nobody wants, see `SubSocket.restrict_to`
+            return False
+        except zmq.ZMQError:
+            if not sub_socket.closed:
+                raise
+            return False
+        received_ns = self._now_ns()
+        prefix, topic = self._prefix, self._topic
+        width = len(prefix)
+        if memory[:width] != prefix:
+            if size < 0:
+                return False
+            begin = memory[: memory.find(b"\0", 0, size) + 2]
+            found = self._core.topics.by_event.get(begin)
+            if found is None:
+                return self._take_other(begin, size, received_ns, False)
+            self._prefix, self._topic = prefix, topic = begin, found
+            width = len(prefix)
+        try:
+            if size < _VIEW_BYTES:
+                event = decode_body(memory[width - 1 : size])
+            else:
+                event = decode_body(self._buffer.view[width - 1 : size])
+        except MALFORMED:
+            return self._defer(size, received_ns)
+        session, only = event.session, sub_socket.only_session
+        tracker = self._core.trackers.get((session, topic), _NO_STREAM)
+        expected = tracker.expected
+        if event.sequence != expected or (only is not None and session != only):
+            return self._defer(size, received_ns)
+        expected += 1
+        event.topic = topic
+        event.received_ns = received_ns
+        self._queue.incoming.append(event)
+        tracker.expected = expected
+        memory[0] = FREE
+        if size >= _MEDIUM_BYTES:
+            self._is_enough(size, 0)
+        return True
 
-    def _take_large(self, sub_socket: SubSocket, items: MutableSequence[Any]) -> bool:
-        """As `take`, while events are large: they are decoded out of libzmq's memory.
-        A frame as bytes would be one copy more, and memory that is trimmed and taken
-        again for each."""
-        receive, now_ns = sub_socket.receive_frame, self._now_ns
-        with sub_socket.lock, contextlib.suppress(zmq.Again):
+    def settle(self) -> None:
+        """Finish what an exception has cut short. Not where another one can come."""
+        if not self.in_doubt:
+            return
+        source = self._source
+        if self.deferred is None and source is not None:
+            frame = self._buffer.frame()
+            if source.drop_parts(
+                self._buffer.view
+            ):  # of several parts, hence not wanted
+                pass
+            elif not finish(frame, self._queue.incoming, self._core):
+                self.deferred = (frame, self._now_ns(), source)
+        self._memory[0] = FREE
+
+    # Inside
+
+    def _defer(self, size: int, received_ns: int) -> bool:
+        """The frame in the buffer is for the cold path. Always False."""
+        source = self._source
+        assert source is not None, "it was received"
+        frame = self._memory[:size]
+        self.deferred = (frame, received_ns, source); self._memory[0] = FREE  # noqa: E702  # fmt: skip
+        return False
+
+    def _is_enough(self, size: int, number: int) -> bool:
+        """An event of a frame of ``size`` bytes was taken: whether it ends the burst."""
+        self.large = size >= _LARGE_BYTES
+        self._buffer.give_back(size)
+        return self.large or number + 1 >= _LARGE_BURST
+
+    def _take_other(
+        self, begin: bytes, size: int, received_ns: int, whole: bool
+    ) -> bool:
+        """Append the events of the frame in the buffer if it is a batch of a stream we know,
+        with the number that we expect; else it is deferred, and this is False."""
+        memory = self._memory
+        topic = self._core.topics.by_batch.get(begin)
+        if topic is None:
+            if memory[0] == _PRIVATE and is_interrupt(memory[:size]):
+                memory[0] = FREE
+                return False
+            return self._defer(size, received_ns)
+        batch = self._decode_batch(topic, self._buffer.view[len(begin) - 1 : size])
+        source = self._source
+        only = None if source is None else source.only_session
+        if batch is None or (only is not None and batch.session != only):
+            return self._defer(size, received_ns)
+        tracker = self._core.trackers.get((batch.session, topic), _NO_STREAM)
+        if tracker.expected != batch.sequence:
+            return self._defer(size, received_ns)
+        batch.received_ns = received_ns
+        expected = batch.sequence + len(batch)
+        if whole:
+            self._queue.incoming.append(batch)
+        else:
+            self._queue.incoming.extend(batch.events())
+        tracker.expected = expected
+        memory[0] = FREE
+        return True
+
+    def _decode_batch(self, topic: str, body: memoryview) -> Batch | None:
+        try:
+            batch = decode_batch_body(body)
+        except ProtocolError:
+            return None  # which will be counted
+        batch.topic = topic
+        return batch
+
+    def _take_large(self, sub_socket: SubSocket, _batches: bool) -> bool:
+        """As `_take_burst`, while events are large: they are decoded out of libzmq's memory.
+        A frame in our buffer would be one copy more."""
+        try:
             for number in range(_LARGE_BURST):
                 if number == 1 and not sub_socket.events() & _POLLIN:
                     return True
-                view = receive(_NOBLOCK, False).buffer
-                if (
-                    not self._take_frame(view, now_ns(), sub_socket, items)
-                    or not self._large
-                ):
+                view = sub_socket.receive_frame(_NOBLOCK).buffer
+                received_ns = self._now_ns()
+                if not self._take_view(view, received_ns, sub_socket) or not self.large:
                     break
-            return False
-        return True
-
-    def _take_frame(
-        self,
-        frame: bytes | memoryview,
-        received_ns: int,
-        sub_socket: SubSocket,
-        items: MutableSequence[Any],
-    ) -> bool:
-        """Append the events of one frame to ``items``, as `take` does; else it is deferred,
-        and this is False."""
-        prefix = self._prefix
-        size = len(frame)
-        self._large = size >= _LARGE_BYTES
-        if frame[: len(prefix)] != prefix:
-            frame = bytes(frame)
-            begin = frame[: frame.find(b"\0") + 2]
-            found = self._event_topics.get(begin)
-            if found is None:
-                only = sub_socket.only_session
-                if self._take_batch(frame, begin, received_ns, only, items, False):
-                    return True
-                self.deferred = (frame, received_ns, sub_socket)
-                return False
-            prefix, self._prefix, self._topic = begin, begin, found
-        if size >= _VIEW_BYTES:
-            frame = memoryview(frame)
-        topic = self._topic
-        try:
-            event = decode_body(frame[len(prefix) - 1 :])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            pass
-        else:
-            session, only = event.session, sub_socket.only_session
-            tracker = self._trackers.get((session, topic))
-            if (
-                tracker is not None
-                and tracker.expected == event.sequence
-                and (only is None or only == session)
-            ):
-                tracker.expected += 1
-                event.topic = topic
-                event.received_ns = received_ns
-                items.append(event)
-                return True
-        self.deferred = (bytes(frame), received_ns, sub_socket)
+        except zmq.Again:
+            return True
+        except zmq.ZMQError:
+            if not sub_socket.closed:
+                raise
+            return True
         return False
 
-    def _take_batch(
-        self,
-        frame: bytes,
-        begin: bytes,
-        received_ns: int,
-        only: int | None,
-        items: MutableSequence[Any],
-        whole: bool,
+    def _take_view(
+        self, view: memoryview, received_ns: int, sub_socket: SubSocket
     ) -> bool:
-        """Append the events of a frame that is a batch of a stream we know, with the
-        number that we expect; else False."""
-        topic = self._batch_topics.get(begin)
-        if topic is None:
-            return False
-        try:
-            batch = decode_batch_body(memoryview(frame)[len(begin) - 1 :])
-        except ProtocolError:
-            return False  # which will be counted
-        tracker = self._trackers.get((batch.session, topic))
-        if tracker is None or tracker.expected != batch.sequence:
-            return False
-        if only is not None and batch.session != only:
-            return False
-        batch.topic = topic
-        batch.received_ns = received_ns
-        tracker.expected += len(batch)
-        if whole:
-            items.append(batch)
-        else:
-            items.extend(batch.events())
-        return True
+        """Append the event of one frame to the queue, if it is a usual one; else it is
+        deferred, and this is False."""
+        self.large = len(view) >= _LARGE_BYTES
+        event, only = decode_item(view, self._core), sub_socket.only_session
+        if isinstance(event, Event) and (only is None or only == event.session):
+            tracker = tracker_of(event, self._core)
+            if tracker is not None and tracker.expected == event.sequence:
+                event.received_ns = received_ns
+                self._queue.incoming.append(event)
+                tracker.expected = event.sequence + 1
+                return True
+        self.deferred = (bytes(view), received_ns, sub_socket)
+        return False

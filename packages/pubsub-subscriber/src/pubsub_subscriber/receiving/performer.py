@@ -46,8 +46,9 @@ OnPublisher = Callable[[PublisherInfo, bool], None]
 class Performer:
     """The core of a subscriber, with its lock and its connections.
 
-    ``due_at`` is when `tick` has something to do at the latest (time.monotonic); None:
-    never. Any thread may read it.
+    ``due_at`` is when `tick` has something to do at the latest (time.monotonic), None:
+    never; ``urgent_at`` the same while not all that arrived was looked at. Any thread may
+    read them.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Performer:
     ) -> None:
         self.core = core
         self.due_at: float | None = None
-        self._urgent_at: float | None = None  # also while more waits to be looked at
+        self.urgent_at: float | None = None
         self._lock = threading.Lock()
         self.sockets = sockets
         self._new_connections = new_connections
@@ -100,7 +101,7 @@ class Performer:
         may have arrived meanwhile, of which the descriptors may then not tell. Must not be cut
         short."""
         now = time.monotonic()
-        at = self.due_at if idle else self._urgent_at
+        at = self.due_at if idle else self.urgent_at
         if at is None or (not idle and now < at):
             return False
         before = len(items)
@@ -262,7 +263,7 @@ class Performer:
                     if self._connections is not None:
                         arrived |= self._change(self._connections, effect)
         self.due_at = self.core.next_deadline()
-        self._urgent_at = self.core.urgent_deadline()
+        self.urgent_at = self.core.urgent_deadline()
         return arrived
 
     def _change(self, connections: Connections, effect: Effect) -> bool:

@@ -1,0 +1,266 @@
+"""The events between the sockets and the user.
+
+Theory of operation
+-------------------
+Events are decoded into `incoming`. From there they go to the user as a *burst*, a list
+iterator, which a ``for`` loop goes through without a call per event; or to `buffered`, where
+they wait behind the burst while something else is waited for. After a loop is left, the rest is
+still in the burst.
+
+An exception of a signal handler can come behind each call and at each turn of a loop,
+and one of a tracer at each line. So whatever moves events from one place to another is
+one line without a call, which has all its values ready: events are in one place before it, and in
+another one after it. Events leave by ``for event in burst: return event``, on one line: a
+loop over a list takes an event out and stores it with nothing in between, whereas behind a
+call of ``next`` an exception can come.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from operator import length_hint
+from typing import Any, Final
+
+from pubsub_common.protocol.batches import Batch
+from pubsub_common.protocol.events import Event
+from pubsub_subscriber.measurement.latency_sampler import LatencySampler
+
+Item = Event | Batch
+
+# So many buffered items become a burst at once.
+_CHUNK: Final = 512
+
+
+class EventQueue:
+    """Bursts and batches out of what arrives. For the receiving thread.
+
+    ``burst`` is the events that are delivered next, ``ready`` a batch that is. What comes
+    is appended to ``incoming``; all of it is single events unless ``has_batches`` says that
+    there may be whole batches.
+    """
+
+    def __init__(
+        self, limit: int | None, accept: Callable[[Event], bool] | None
+    ) -> None:
+        """At most ``limit`` events are delivered, of those that ``accept`` accepts."""
+        self.incoming: list[Any] = []
+        self.has_batches = False
+        self.burst: Iterator[Event] = iter([])
+        self.ready: Iterator[Batch] = iter([])
+        self.dropped_count = 0  # by `accept`
+        self.sampler = LatencySampler()
+        self._limit = limit
+        self._accept = accept
+        # What the burst and ``ready`` go through.
+        self._events: list[Event] = []
+        self._batches: list[Batch] = []
+        self._buffered: list[Item] = []
+        self._taken = 0  # events of all bursts and ready batches
+
+    # Counts
+
+    @property
+    def event_count(self) -> int:
+        """How many events were delivered."""
+        count = self._taken - length_hint(self.burst)
+        return count - len(self._batches[0]) if length_hint(self.ready) else count
+
+    @property
+    def taken(self) -> int:
+        """How many events have been made ready, of all that have come."""
+        return self._taken
+
+    def count(self) -> int:
+        """How many events are still to be delivered, of those that have come."""
+        waiting = [*self._buffered, *self.incoming]
+        if length_hint(self.ready):
+            waiting += self._batches
+        items = sum(len(item) if isinstance(item, Batch) else 1 for item in waiting)
+        return items + length_hint(self.burst)
+
+    def wanted(self) -> int:
+        """How many events may still be made ready."""
+        if self._limit is None:
+            return sys.maxsize
+        return max(0, self._limit - self._taken)
+
+    def waits(self) -> bool:
+        """Whether any event is still to be delivered."""
+        if self.incoming or self._buffered:
+            return True
+        return bool(length_hint(self.burst) or length_hint(self.ready))
+
+    # Bursts
+
+    def start_burst(self) -> bool:
+        """Make a burst of what has come, unless there is one; whether there is."""
+        if length_hint(self.burst):
+            return True
+        if length_hint(self.ready):
+            self._put_back_batch()
+        events = self.incoming
+        if not self._buffered and not self.has_batches and self._accept is None:
+            if not events:
+                return False
+            taken = self._taken + len(events)
+            if self._limit is None or taken <= self._limit:
+                # Most of all events pass here.
+                fresh: list[Any] = []
+                after = (events, iter(events), taken, fresh)
+                self._events, self.burst, self._taken, self.incoming = after
+                if taken > self.sampler.due:
+                    self.sampler.take(events, taken)
+                return True
+        self.buffer_incoming()
+        return self._start_buffered()
+
+    def buffer_incoming(self) -> None:
+        """What has come waits for later."""
+        self._buffered += self.incoming; self.incoming = []; self.has_batches = False  # noqa: E702  # fmt: skip
+
+    def _start_buffered(self) -> bool:
+        buffered = self._buffered
+        while buffered and (wanted := self.wanted()):
+            chunk = buffered[:_CHUNK]
+            count = len(chunk)
+            found = _single_events(chunk)
+            accepted = self._accepted(found)
+            dropped = self.dropped_count + len(found) - len(accepted)
+            events, rest = accepted[:wanted], accepted[wanted:]
+            taken = self._taken + len(events)
+            after = (events, iter(events), taken, dropped, rest)
+            # fmt: off
+            self._events, self.burst, self._taken, self.dropped_count, buffered[:count] = after
+            # fmt: on
+            if events:
+                if taken > self.sampler.due:
+                    self.sampler.take(events, taken)
+                return True
+        return False
+
+    def start_burst_of(self, topic: str) -> bool:
+        """Have the next event that has come, of ``topic`` if one is named, first in the
+        burst; False when none has come."""
+        if length_hint(self.ready):
+            self._put_back_batch()
+        events = self._events
+        start = len(events) - length_hint(self.burst)
+        for place in range(start, len(events)):
+            if topic in ("", events[place].topic):
+                before = events[start:place]
+                before.insert(0, events[place])
+                end = place + 1
+                events[start:end] = before
+                return True
+        self.buffer_incoming()
+        return self._pick_buffered(topic)
+
+    def _pick_buffered(self, topic: str) -> bool:
+        place, buffered = 0, self._buffered
+        while place < len(buffered):
+            item = buffered[place]
+            end = place + 1
+            if topic not in ("", item.topic):
+                place += 1
+            elif isinstance(item, Batch):
+                rest = item.events()
+                buffered[place:end] = rest
+            elif not self._accepted([item]):
+                del buffered[place]; self.dropped_count += 1  # noqa: E702  # fmt: skip
+            else:
+                events = self._events
+                start = len(events) - length_hint(self.burst)
+                # The old list may have a loop that goes through it and is to go on.
+                if start == len(events):
+                    events, start = [], 0
+                burst = self.burst if events else iter(events)
+                after, gone = (
+                    (events, burst, self._taken + 1, [item], ()),
+                    slice(place, end),
+                )
+                # fmt: off
+                self._events, self.burst, self._taken, events[start:start], buffered[gone] = after
+                # fmt: on
+                return True
+        return False
+
+    # Batches
+
+    def start_batch(self) -> bool:
+        """Have the next batch in ``ready``; whether there is one."""
+        if length_hint(self.ready):
+            return True
+        self._put_back_burst()
+        self.buffer_incoming()
+        while self._buffered and (wanted := self.wanted()):
+            item = self._buffered[0]
+            batch = item if isinstance(item, Batch) else Batch.of(item)
+            rest: list[Event] = []
+            if self._accept is not None:
+                found = batch.events()
+                accepted = self._accepted(found)
+                dropped = self.dropped_count + len(found) - len(accepted)
+                if not accepted:
+                    self.dropped_count = dropped; del self._buffered[0]  # noqa: E702  # fmt: skip
+                    continue
+                self.dropped_count, self._buffered[:1] = dropped, accepted  # fmt: skip
+                batch, rest = Batch.of(accepted[0]), accepted[1:]
+            elif len(batch) > wanted:
+                batch, rest = batch.first(wanted), batch.events()[wanted:]
+            taken, batches = self._taken + len(batch), [batch]
+            count = 1 + len(rest) if self._accept is not None else 1
+            after = (batches, iter(batches), taken, rest)
+            self._batches, self.ready, self._taken, self._buffered[:count] = after
+            if taken > self.sampler.due:
+                self.sampler.take(batch, taken)
+            return True
+        return False
+
+    def put_back(self) -> None:
+        """What was ready and not taken waits for later: a loop that goes through the burst
+        ends."""
+        if length_hint(self.ready):
+            self._put_back_batch()
+        self._put_back_burst()
+
+    def empty(self) -> None:
+        """Deliver nothing any more."""
+        self.incoming = []
+        self._buffered = []
+        del self._events[:]
+        del self._batches[:]
+
+    # Inside
+
+    def _put_back_burst(self) -> None:
+        """End the burst; what is left of it waits for later. A loop that goes through it
+        finds no more."""
+        events = self._events
+        start = len(events) - length_hint(self.burst)
+        rest = events[start:]
+        taken = self._taken - len(rest)
+        self._buffered[:0] = rest; self._taken = taken; del events[start:]  # noqa: E702  # fmt: skip
+
+    def _put_back_batch(self) -> None:
+        """The batch that was ready was not taken: an exception came in between."""
+        batches = self._batches
+        taken = self._taken - len(batches[0])
+        self._buffered[:0] = batches; self._taken = taken; del batches[:]  # noqa: E702  # fmt: skip
+
+    def _accepted(self, events: list[Event]) -> list[Event]:
+        """Those of the events that ``accept`` accepts."""
+        accept = self._accept
+        if accept is None:
+            return events
+        return [event for event in events if accept(event)]
+
+
+def _single_events(items: list[Item]) -> list[Event]:
+    events: list[Event] = []
+    for item in items:
+        if isinstance(item, Batch):
+            events += item.events()
+        else:
+            events.append(item)
+    return events

@@ -1,0 +1,338 @@
+"""Who may receive, and the steps of it.
+
+Theory of operation
+-------------------
+One thread at a time receives: it has the *turn*, a lock. Each step with it ends with what comes
+next, and lets go of it. What comes next is told to the caller (a burst is ready, nothing more
+will come) or done without the turn: a report, which calls functions of the user's; or *cold*
+work.
+
+Cold work is everything that an exception of a signal handler must not cut short: frames that are
+not as usual, what is due, the ends of sockets, large events, and whatever an earlier exception
+has left undone. In the main thread another one does it, and takes the turn
+for that (`pubsub_common.uninterrupted`). So when the wait for it is interrupted, the next receive
+call waits for its end, and finds all in order.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from operator import length_hint
+from typing import Any, Final
+
+from pubsub_common.errors import PubSubError
+from pubsub_common.uninterrupted import run_uninterrupted
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.event_queue import EventQueue
+from pubsub_subscriber.receiving.fast_path import BURST_EVENTS, FastPath
+from pubsub_subscriber.receiving.performer import Performer
+from pubsub_subscriber.receiving.socket_poller import SocketPoller
+
+# What a step ends with.
+_AGAIN, _READY, _END, _COLD, _REPORT = range(5)
+
+# How long after `stop` frames are still taken from the sockets: without a limit, a
+# publisher that is faster than this subscriber would keep it from ending.
+_STOP_S: Final = 1.0
+# Frames of the cold path at once: they keep others from the turn.
+_COLD_FRAMES: Final = 1024
+# So often at most what is due is done, should it still be due afterwards.
+_TICK_S: Final = 0.05
+# After so many messages less than that apart, switch from one-at-a-time to burst receive.
+# Fewer may have come in one burst, and one-at-a-time goes on.
+_BURST_AFTER: Final = 16
+_BURST_GAP_NS: Final = 20_000
+
+
+class Turns:
+    """Fills the queue. For the receiving thread, except `stop` and `wake`."""
+
+    def __init__(
+        self,
+        queue: EventQueue,
+        performer: Performer,
+        fast_path: FastPath,
+        check_usable: Callable[[], None],
+    ) -> None:
+        self.queue = queue
+        self.performer = performer
+        self.fast_path = fast_path
+        self.poller = SocketPoller(performer.sockets, fast_path)
+        self.stopping = False
+        self.closed = False
+        self._check_usable = check_usable
+        self._turn: Any = threading.RLock()
+        self._stop_at = 0.0
+        # When and for what there was a tick last; and a look at large events found none.
+        self._ticked_at = 0.0
+        self._ticked_for: tuple[int, float | None] | None = None
+        self._looked = False
+        # Messages in a row that came soon after the one before.
+        self._streak = 0
+        self._last_ns = 0
+
+    # For any thread
+
+    def stop(self) -> None:
+        """Deliver what has arrived, for a second at most, then nothing more."""
+        if not self.stopping:
+            self._stop_at = time.monotonic() + _STOP_S
+            self.stopping = True
+        self.poller.wake()
+
+    def is_inside(self) -> bool:
+        """Whether the calling thread has the turn: what calls is a signal handler or the
+        garbage collector, inside a receive call."""
+        return bool(self._turn._is_owned())
+
+    def due_at(self) -> float | None:
+        """When there is something to be done, whether or not anything arrives."""
+        due_at = self.performer.due_at
+        return None if due_at is None else max(due_at, self._ticked_at + _TICK_S)
+
+    def close(self, close: Callable[[], None], timeout_s: float) -> None:
+        """End the receive calls of other threads; call ``close`` when nobody receives, but
+        in ``timeout_s`` seconds at the latest. Not inside a receive call."""
+        self.closed = True
+        deadline = time.monotonic() + timeout_s
+        ours = False
+        while not ours and time.monotonic() < deadline:
+            self.poller.wake()
+            ours = self._turn.acquire(timeout=_TICK_S)
+        try:
+            if ours:
+                self.queue.put_back()
+            close()
+        finally:
+            if ours:
+                self._turn.release()
+
+    # For the receiving thread
+
+    def advance(
+        self,
+        prepare: Callable[[], bool],
+        deadline: float | None,
+        *,
+        batches: bool = False,
+        limited: bool = True,
+    ) -> bool:
+        """Receive until ``prepare`` says that it has got what it wants out of the queue; False
+        when there will be no more: the limit is reached, `stop` was called, or the deadline
+        has passed.
+
+        Raises:
+            PubSubError: the subscriber is not connected, or this is called inside a
+                receive call.
+        """
+        self._check_outside()
+        while True:
+            if (
+                self.closed
+            ):  # also in a forked child, where the turn may be taken for ever
+                self._check_usable()
+                return False
+            with self._turn: step = self._step(prepare, deadline, batches, limited)  # noqa: E701  # fmt: skip
+            if step == _READY:
+                return True
+            if step == _END:
+                return False
+            if step == _COLD:
+                run_uninterrupted(functools.partial(self._cold, batches))
+            elif step == _REPORT:
+                self.performer.report()
+
+    def fetch(self) -> bool:
+        """Take in what waits, and do what is due; events wait in the queue. False when
+        nothing waited."""
+        self._check_outside()
+        return run_uninterrupted(self._fetch)
+
+    def wait(self, deadline: float | None) -> None:
+        """Wait for frames, for something to become due, or for the deadline."""
+        self._check_outside()
+        self._check_usable()
+        with self._turn: self.poller.wait(deadline, self.due_at())  # noqa: E701  # fmt: skip
+
+    def enter_socket(self) -> bool:
+        """Whether to go on by `wait_in_socket`: nothing else is to be waited for."""
+        poller = self.poller
+        sub_socket = poller.only_socket
+        if not poller.idle or sub_socket is None or self.queue.waits():
+            return False
+        may_wait = sub_socket.may_wait
+        if may_wait is None:
+            poller.idle = False
+            may_wait = run_uninterrupted(sub_socket.enable_interrupt)
+        if not may_wait or self.is_inside():
+            return False
+        self._streak = 0
+        with self._turn: return poller.enter(sub_socket)  # noqa: E701  # fmt: skip
+
+    def wait_in_socket(self) -> bool:
+        """Wait in the socket for one message: whether its events are in the burst. Else
+        everything is to be looked at anew."""
+        with self._turn: return self._step_in_socket()  # noqa: E701  # fmt: skip
+
+    def _check_outside(self) -> None:
+        if self.is_inside():
+            raise PubSubError("a receive call inside a receive call of this subscriber")
+
+    # Inside, with the turn. Few steps: each runs with cold caches, once for every event.
+
+    def _step_in_socket(self) -> bool:
+        queue, fast_path, sub_socket = (
+            self.queue,
+            self.fast_path,
+            self.poller.waiting_in,
+        )
+        while sub_socket is not None and not queue.waits() and queue.wanted():
+            if self._streak >= _BURST_AFTER or not fast_path.is_ready():
+                break
+            if not fast_path.take_next(sub_socket):
+                break
+            received_ns = queue.incoming[0].received_ns
+            soon = received_ns - self._last_ns < _BURST_GAP_NS
+            self._streak = self._streak + 1 if soon else 0
+            self._last_ns = received_ns
+            if queue.start_burst():
+                return True
+        self.poller.waiting_in = None
+        return False
+
+    def _step(
+        self,
+        prepare: Callable[[], bool],
+        deadline: float | None,
+        batches: bool,
+        limited: bool,
+    ) -> int:
+        queue, poller = self.queue, self.poller
+        if self.performer.has_reports and not length_hint(queue.burst):
+            return _REPORT
+        if self.fast_path.in_doubt:
+            return _COLD
+        step = _AGAIN
+        while not prepare():
+            if step != _AGAIN:
+                return step
+            queue.has_batches |= batches
+            if not queue.wanted() if limited else poller.waker is None:
+                return _END
+            if self.fast_path.deferred is not None:
+                return _COLD
+            # Nearly always, unless there is much to do.
+            if poller.idle and deadline is None:
+                poller.poll(None, batches)
+            else:
+                step = self._look_or_wait(deadline, batches)
+        return _READY
+
+    def _look_or_wait(self, deadline: float | None, batches: bool) -> int:
+        poller, performer = self.poller, self.performer
+        now = time.monotonic()
+        if poller.waker is None or self.closed:
+            self._check_usable()
+            return _END
+        if self.stopping and now >= self._stop_at:
+            return _END
+        if poller.sockets.retired:
+            return _COLD
+        # Who would not wait (any more) must look.
+        if not poller.empty_now or deadline is not None or self.stopping:
+            at = performer.urgent_at
+            if at is not None and now >= max(at, self._ticked_at + _TICK_S):
+                return _COLD
+            if self.fast_path.may_take():
+                if poller.look(batches):
+                    return _AGAIN
+            elif not self._looked:
+                return _COLD
+            self._looked = False
+        if self.stopping:
+            return _END
+        due_at = self.due_at()
+        if due_at is not None and (
+            now >= due_at or self._ticked_for != (self.queue.taken, performer.due_at)
+        ):
+            return _COLD
+        self._check_usable()
+        if deadline is not None and time.monotonic() >= deadline:
+            return _END
+        poller.wait(deadline, due_at, batches)
+        return _AGAIN
+
+    # Inside, where it cannot be cut short
+
+    def _cold(self, batches: bool) -> None:
+        with self._turn:
+            self.queue.has_batches |= batches
+            self._work(batches)
+
+    def _fetch(self) -> bool:
+        with self._turn:
+            if self.closed or self.poller.waker is None:
+                return False
+            if self.stopping and time.monotonic() >= self._stop_at:
+                return False
+            self.fast_path.settle()
+            found = self.fast_path.deferred is not None
+            self.queue.buffer_incoming()
+            self._work(False)
+            self.queue.buffer_incoming()
+            found |= self.fast_path.deferred is not None or self.poller.look(False)
+            if self.fast_path.deferred is None:
+                found |= self.fast_path.has_events
+                self.queue.buffer_incoming()
+            return found
+
+    def _work(self, batches: bool) -> None:
+        """Whatever is to be done that is not usual."""
+        queue, fast_path, performer = self.queue, self.fast_path, self.performer
+        fast_path.settle()
+        for _ in range(_COLD_FRAMES):
+            deferred = fast_path.deferred
+            if deferred is None:
+                break
+            if queue.incoming:
+                return  # those before it are delivered first
+            self._take_deferred(*deferred)
+            if performer.has_reports or len(queue.incoming) >= BURST_EVENTS:
+                return
+            fast_path.take(deferred[2], batches)
+        if fast_path.deferred is None and not self._close_retired(batches):
+            self._do_due(batches)
+
+    def _take_deferred(
+        self, frame: bytes, received_ns: int, sub_socket: SubSocket
+    ) -> None:
+        self.performer.take(frame, received_ns, sub_socket, self.queue.incoming)
+        self.fast_path.deferred = None
+
+    def _close_retired(self, batches: bool) -> bool:
+        """Take all that retired sockets still have, and close them. True when there is
+        something to be done before that."""
+        sockets = self.poller.sockets
+        for sub_socket in sockets.retired:
+            while not self.fast_path.take(sub_socket, batches):
+                if self.fast_path.deferred is not None:
+                    return True
+            sub_socket.close(0)
+            sockets.forget(sub_socket)
+        return False
+
+    def _do_due(self, batches: bool) -> None:
+        performer, queue = self.performer, self.queue
+        if performer.due_at is None and not self.fast_path.large:
+            return
+        found = self.poller.look(batches)
+        self._looked = not found
+        if self.fast_path.deferred is not None or performer.due_at is None:
+            return
+        if performer.tick(queue.incoming, idle=not found):
+            self.poller.empty_now = False
+        self._ticked_at = time.monotonic()
+        self._ticked_for = (queue.taken, performer.due_at)
