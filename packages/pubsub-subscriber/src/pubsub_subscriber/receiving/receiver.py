@@ -97,8 +97,10 @@ class Receiver:
             waker.close()
 
     def cut_off(self) -> None:
-        """In a forked child: nothing is delivered any more. Takes no lock."""
+        """In a forked child: nothing is delivered any more, and no socket touched. Takes no
+        lock."""
         self._turns.closed = True
+        self._turns.poller.cut_off = True
         self._queue.empty()
 
     # For any thread

@@ -42,6 +42,7 @@ class SocketPoller:
     def __init__(self, sockets: SocketSet, fast_path: FastPath) -> None:
         self.sockets = sockets
         self.waker: Waker | None = None
+        self.cut_off = False  # in a forked child
         self.empty_now = False
         self.idle = False
         self.only_socket: SubSocket | None = None
@@ -60,6 +61,8 @@ class SocketPoller:
 
     def wake(self) -> None:
         """Have the receiving thread look at everything anew. For any thread."""
+        if self.cut_off:
+            return
         with self._wake_lock:
             self._wake_token = object()
             sub_socket = self.waiting_in

@@ -130,11 +130,9 @@ class Turns:
         """
         self._check_outside()
         while True:
-            if (
-                self.closed
-            ):  # also in a forked child, where the turn may be taken for ever
-                self._check_usable()
-                return False
+            # Also in a forked child, where the turn may be taken for ever.
+            if self.closed:
+                return self._has_ended()
             with self._turn: step = self._step(prepare, deadline, batches, limited)  # noqa: E701  # fmt: skip
             if step == _READY:
                 return True
@@ -149,7 +147,7 @@ class Turns:
         """Take in what waits, and do what is due; events wait in the queue. False when
         nothing waited."""
         self._check_outside()
-        return run_uninterrupted(self._fetch)
+        return self._has_ended() if self.closed else run_uninterrupted(self._fetch)
 
     def wait(self, deadline: float | None) -> None:
         """Wait for frames, for something to become due, or for the deadline."""
@@ -161,7 +159,7 @@ class Turns:
         """Whether to go on by `wait_in_socket`: nothing else is to be waited for."""
         poller = self.poller
         sub_socket = poller.only_socket
-        if not poller.idle or sub_socket is None or self.queue.waits():
+        if self.closed or not poller.idle or sub_socket is None or self.queue.waits():
             return False
         may_wait = sub_socket.may_wait
         if may_wait is None:
@@ -175,7 +173,15 @@ class Turns:
     def wait_in_socket(self) -> bool:
         """Wait in the socket for one message: whether its events are in the burst. Else
         everything is to be looked at anew."""
+        if self.closed:
+            return False
         with self._turn: return self._step_in_socket()  # noqa: E701  # fmt: skip
+
+    def _has_ended(self) -> bool:
+        """Nothing can be received. Always False."""
+        if not self.stopping:
+            self._check_usable()
+        return False
 
     def _check_outside(self) -> None:
         if self.is_inside():
@@ -235,7 +241,7 @@ class Turns:
         poller, performer = self.poller, self.performer
         now = time.monotonic()
         if poller.waker is None or self.closed:
-            self._check_usable()
+            self._has_ended()
             return _END
         if self.stopping and now >= self._stop_at:
             return _END
