@@ -24,7 +24,7 @@ class MemoryRegistry:
         self._renewed_at: dict[int, float] = {}
         self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
         self._filters: FilterTree[int] = FilterTree()
-        self._publishers: dict[int, None] = {}
+        self._by_role: dict[Role, dict[int, None]] = {"publisher": {}, "subscriber": {}}
         self._by_address: dict[str, int] = {}
         self._by_origin: dict[str, int] = {}
 
@@ -37,8 +37,8 @@ class MemoryRegistry:
             self._by_topic.setdefault(key, {})[client.session] = None
             if client.role == "subscriber" and is_filter(topic):
                 self._filters.add(topic, client.session)
+        self._by_role[client.role][client.session] = None
         if client.role == "publisher":
-            self._publishers[client.session] = None
             self._by_address[client.address] = client.session
         if client.origin is not None:
             self._by_origin[client.origin] = self.count_from(client.origin) + 1
@@ -67,7 +67,7 @@ class MemoryRegistry:
                 del self._by_topic[key]
             if client.role == "subscriber" and is_filter(topic):
                 self._filters.discard(topic, session)
-        self._publishers.pop(session, None)
+        del self._by_role[client.role][session]
         if self._by_address.get(client.address) == session:
             del self._by_address[client.address]
         if client.origin is not None:
@@ -92,7 +92,10 @@ class MemoryRegistry:
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
         sessions: dict[int, None] = {}
         wanted = tuple(topics)
+        everybody = self._by_role[role]
         for topic in wanted:
+            if len(sessions) == len(everybody):
+                break  # as with a subscriber of all topics, and a publisher of thousands
             sessions.update(self._by_topic.get((role, topic), {}))
             if role == "subscriber":
                 sessions.update(dict.fromkeys(self._filters.matching(topic)))
@@ -100,7 +103,7 @@ class MemoryRegistry:
             # One look at each topic, however many filters there are: the product of the
             # two is minutes for clients that have thousands.
             tree = FilterTree.of(wanted)
-            for session in self._publishers:
+            for session in everybody:
                 if session not in sessions and any(
                     map(tree.covers, self._clients[session].topics)
                 ):
