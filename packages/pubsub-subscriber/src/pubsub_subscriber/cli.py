@@ -140,12 +140,16 @@ def run(
     from pubsub_common.errors import NotReady
 
     with contextlib.ExitStack() as stack:
-        # Stopped by a signal before there was a broker: nothing to receive, but the
-        # file is written all the same.
+        registered = False
         with contextlib.suppress(NotReady):
             stack.enter_context(subscriber)
+            registered = True
         try:
-            if print_events is not None:
+            if not registered:
+                # Stopped by a signal before there was a broker: nothing to receive, but
+                # the file is written all the same.
+                subscriber.write_stored_messages()
+            elif print_events is not None:
                 print_events(subscriber)
             else:
                 subscriber.notify()
