@@ -658,6 +658,25 @@ def test_a_change_that_is_refused_finishes_the_client(
         client.wait_told(number, WAIT_S)
 
 
+def test_a_callback_cannot_wait_until_it_is_told(
+    broker: FakeBroker, connect: Connect
+) -> None:
+    errors: list[PubSubError] = []
+
+    def change(_: SessionUpdate) -> None:
+        if not errors:
+            try:
+                client.change(identity_with("B"), WAIT_S)
+            except PubSubError as error:
+                errors.append(error)
+
+    client = connect(broker.endpoint, on_update=change)
+    broker.register()
+
+    assert broker.register().topics == ["A", "B"]  # told all the same
+    assert "a callback cannot wait" in str(errors[0])
+
+
 def test_closing_ends_the_waits_of_others(connect: Connect) -> None:
     client = connect(f"tcp://127.0.0.1:{free_port()}")
     errors: list[BaseException] = []

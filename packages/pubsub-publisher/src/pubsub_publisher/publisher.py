@@ -192,7 +192,7 @@ class Publisher:
     def disconnect(self) -> None:
         """Leave the system: tell the broker how far each topic went, and let what
         was published go out within the linger time. Again: does nothing."""
-        run_uninterrupted(self._runtime.close)
+        self._runtime.disconnect()
 
     def __enter__(self) -> Self:
         if self._runtime.life.state == "configured":
@@ -313,13 +313,16 @@ class Publisher:
             BrokerUnreachable: the broker did not answer in time; it will be told as soon
                 as it does.
             RegistrationRefused: the broker will not have it.
-            PubSubError: this publisher was disconnected.
+            PubSubError: this publisher was disconnected, or a signal handler has interrupted
+                a call that is in the midst of publishing.
         """
+        self._runtime.check_may_wait()
         run_uninterrupted(lambda: self._runtime.add_topics(topics, strengths))
 
     def remove_topics(self, topics: Iterable[str]) -> None:
         """Publish on these topics no longer; one that is added again goes on with its
         next number. At least one must be left. Raises as `add_topics` does."""
+        self._runtime.check_may_wait()
         run_uninterrupted(lambda: self._runtime.remove_topics(topics))
 
     # Waiting for subscribers

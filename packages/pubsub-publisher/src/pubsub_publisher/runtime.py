@@ -23,7 +23,9 @@ from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.net import addresses
 from pubsub_common.net.changed import Changed
 from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.sockets import bind_first_free, endpoint, wait_until_sent
+from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.core import (
     AcceptClients,
     Effect,
@@ -187,25 +189,22 @@ class PublisherRuntime:
             self._events.refuse_events()
         self._changed.notify()
 
+    def disconnect(self) -> None:
+        """`close`, from wherever it is called. Where the thread that would be waited for is
+        this one (the control thread, or one that has interrupted its own use of the socket,
+        in a signal handler), another one does it, for which the program waits at its end."""
+        events, control = self._events, self._control
+        if not self.life.forked and (
+            (control is not None and control.own_thread)
+            or (events is not None and events.occupied())
+        ):
+            start_awaited(self.close, "pubsub-close-publisher")
+        else:
+            run_uninterrupted(self.close)
+
     def close(self) -> None:
         """Tell the broker how far each topic went, and let what was published go out within
-        the linger time. Again, and in a forked child: does nothing.
-
-        A thread that has interrupted its own use of the socket (in a signal handler), or is
-        the control thread, cannot wait for itself: it leaves this to another one, for
-        which the interpreter waits at its end.
-        """
-        if self.life.forked:
-            return
-        events, control = self._events, self._control
-        if (control is not None and control.own_thread) or (
-            events is not None and events.occupied()
-        ):
-            threading.Thread(target=self._close, name="pubsub-close").start()
-        else:
-            self._close()
-
-    def _close(self) -> None:
+        the linger time. Again, and in a forked child: does nothing."""
         if not self.life.close():
             return
         self.stopping = True
@@ -283,6 +282,13 @@ class PublisherRuntime:
         if not self.life.forked:
             self.check_not_refused()
         self.life.check_usable()
+
+    def check_may_wait(self) -> None:
+        """Raises:
+        PubSubError: the caller has interrupted, in a signal handler, what it waits for.
+        """
+        if self._events is not None and self._events.occupied():
+            raise PubSubError("a signal handler cannot wait for what it interrupts")
 
     def ended(self) -> bool:
         """Whether `stop` was called.
@@ -369,8 +375,8 @@ class PublisherRuntime:
 
     def wait_for_subscribers(self, count: int, timeout_s: float | None) -> None:
         """As `Publisher.wait_for_subscribers`."""
-        if self.events.occupied():
-            raise PubSubError("a signal handler cannot wait for what it interrupts")
+        self.check_usable()
+        self.check_may_wait()
         sessions = self.core.ready.sessions
         self._changed.wait_for(
             lambda: len(sessions) >= count or self.ended(), timeout_s

@@ -156,7 +156,11 @@ class ControlClient:
                 be told as soon as it does.
             RegistrationRefused: it will not have this; the client is finished.
             NotReady: the client was closed meanwhile.
+            PubSubError: the caller is a callback of the control thread, which tells the
+                broker after it has returned.
         """
+        if self.own_thread:
+            raise PubSubError("a callback cannot wait until the broker is told")
         self._registration.wait_told(number, timeout_s)
 
     def change(self, identity: Identity, timeout_s: float) -> None:
