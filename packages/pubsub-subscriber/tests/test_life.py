@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -278,6 +279,39 @@ def test_a_dropped_subscriber_is_closed_by_a_thread_of_its_own(
     wait_for(lambda: descriptors() == before, "the end")
     assert [warning.category for warning in caught] == [ResourceWarning]
     assert "a subscriber was not disconnected" in str(caught[0].message)
+
+
+def test_a_forked_child_can_do_nothing_with_it_and_nothing_to_it(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    uses: list[Callable[[], object]] = [
+        lambda: subscriber.receive(0),
+        lambda: subscriber.receive(),
+        lambda: next(iter(subscriber)),
+        subscriber.wait_until_ready,
+        subscriber.notify,
+    ]
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            for use in uses:
+                with pytest.raises(PubSubError, match="another process"):
+                    use()
+            subscriber.stop()
+            subscriber.disconnect()
+            del subscriber, uses
+            gc.collect()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+    assert not broker.of(Disconnect)
+    publisher.publish("A")
+    assert subscriber.receive(WAIT_S)
 
 
 # First events
