@@ -18,6 +18,7 @@ from pubsub_broker.control.membership import Membership
 from pubsub_broker.control.notifications import Notifications
 from pubsub_broker.control.refusals import Refusals, decode_request
 from pubsub_broker.control.registration import Registration, refusal_reply
+from pubsub_broker.control.renewal import Renewal
 from pubsub_broker.control.revocation import Revocation
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Registry
@@ -27,7 +28,6 @@ from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
-    Alive,
     ClientStatus,
     ClockReply,
     ClockRequest,
@@ -113,6 +113,13 @@ class BrokerCore:
             lease_s=lease_s,
             new_session=new_session,
         )
+        self._renewal = Renewal(
+            registry,
+            self._authorization,
+            self._notifications,
+            self._metrics,
+            epoch=epoch,
+        )
         self._revocation = Revocation(
             model,
             registry,
@@ -189,31 +196,7 @@ class BrokerCore:
         self, peer: bytes, request: Heartbeat, now: float, key: str | None = None
     ) -> list[Effect]:
         """Renew a client's lease."""
-        if not self._authorization.owns(request.session, key):
-            return [Send(peer, Alive(id=request.id, epoch=self.epoch, known=False))]
-        connection = self._notifications.get(request.session)
-        known = self._registry.renew(request.session, now) and connection is not None
-        revision = 0
-        if connection is not None:
-            # A client whose TCP connection broke comes back under another peer id.
-            self._notifications.update_peer(request.session, peer)
-            revision = connection.revision
-        client = self._registry.get(request.session)
-        clocks = None
-        effects: list[Effect] = []
-        if client is not None:
-            effects += self._metrics.update(client, request, now)
-            if client.role == "subscriber":
-                publishers = self._registry.matching("publisher", client.topics)
-                clocks = self._metrics.clock_range(publishers)
-        alive = Alive(
-            id=request.id,
-            epoch=self.epoch,
-            known=known,
-            revision=revision,
-            publishers_clock=clocks,
-        )
-        return [Send(peer, alive), *effects]
+        return self._renewal.renew(peer, request, now, key)
 
     def disconnect(
         self, peer: bytes, request: Disconnect, now: float, key: str | None = None

@@ -1,0 +1,59 @@
+"""Takes in a heartbeat: renews the lease, keeps what it tells, answers."""
+
+from __future__ import annotations
+
+from pubsub_broker.control.client_metrics import MetricsTable
+from pubsub_broker.control.effects import Effect, Send
+from pubsub_broker.control.notifications import Notifications
+from pubsub_broker.registry.interface import Registry
+from pubsub_broker.security.authorization import Authorization
+from pubsub_common.protocol.messages import Alive, Heartbeat
+
+
+class Renewal:
+    """Leases of registered clients. ``now`` is seconds of one monotonic clock."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        authorization: Authorization,
+        notifications: Notifications,
+        metrics: MetricsTable,
+        *,
+        epoch: int,
+    ) -> None:
+        self._registry = registry
+        self._authorization = authorization
+        self._notifications = notifications
+        self._metrics = metrics
+        self._epoch = epoch
+
+    def renew(
+        self, peer: bytes, request: Heartbeat, now: float, key: str | None
+    ) -> list[Effect]:
+        """A client that is known stays registered for another lease."""
+        if not self._authorization.owns(request.session, key):
+            return [Send(peer, Alive(id=request.id, epoch=self._epoch, known=False))]
+        connection = self._notifications.get(request.session)
+        known = self._registry.renew(request.session, now) and connection is not None
+        revision = 0
+        if connection is not None:
+            # A client whose TCP connection broke comes back under another peer id.
+            self._notifications.update_peer(request.session, peer)
+            revision = connection.revision
+        client = self._registry.get(request.session)
+        clocks = None
+        effects: list[Effect] = []
+        if client is not None:
+            effects += self._metrics.update(client, request, now)
+            if client.role == "subscriber":
+                publishers = self._registry.matching("publisher", client.topics)
+                clocks = self._metrics.clock_range(publishers)
+        alive = Alive(
+            id=request.id,
+            epoch=self._epoch,
+            known=known,
+            revision=revision,
+            publishers_clock=clocks,
+        )
+        return [Send(peer, alive), *effects]
