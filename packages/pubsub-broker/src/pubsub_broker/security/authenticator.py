@@ -27,6 +27,10 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+# A level of the log, and a text.
+_Line = tuple[int, str]
+
+
 class Authenticator:
     """Knows the folder of a secure broker. `allows`, `refused` and `forged` are for any
     thread."""
@@ -72,9 +76,10 @@ class Authenticator:
             return None
         self._poll_at = now + _POLL_S
         with self._lock:
-            self._reload()
+            said = self._reload()
             self._apply()
             changed, self._changed = self._changed, None
+        _write(said)
         return changed
 
     def allows(self, key: str, address: str) -> bool:
@@ -82,8 +87,10 @@ class Authenticator:
         if self.grants.allows(key):
             return True
         with self._lock:
-            if self._reload():  # it may have been enrolled just now
+            said = self._reload()
+            if said:  # it may have been enrolled just now
                 self._apply()
+        _write(said)
         if self.grants.allows(key):
             return True
         owner = self.grants.describe(key, _now())
@@ -108,34 +115,43 @@ class Authenticator:
             f"dropped a message that {name} sent as another publisher",
         )
 
-    def _reload(self) -> bool:
-        """Read the folder, if it was changed, and whether it was. The caller holds the
-        lock."""
+    def _reload(self) -> list[_Line]:
+        """Read the folder, if it was changed; what to say of that in the log, once the lock
+        is free: a handler of the log may need it. The caller holds the lock."""
         stamp = self._store.stamp()
         if stamp == self._stamp:
-            return False
+            return []
         self._stamp = stamp
+        said: list[_Line] = []
         # Each on its own: a mistake in one must not keep the other from holding. What
         # has one stays as it was, rather than open, or shut, to everybody.
         try:
             self._clients = self._store.clients()
         except ConfigError as error:
-            _log.error("%s; keeping the previously enrolled clients", error)
+            said.append(
+                (logging.ERROR, f"{error}; keeping the previously enrolled clients")
+            )
         try:
             policy = self._store.policy()
+        except ConfigError as error:
+            said.append((logging.ERROR, f"{error}; keeping the previous policy"))
+        else:
             if policy is None and self._policy is not None:
-                _log.error(
-                    "the policy file is gone; keeping the previous policy until a restart"
-                )
+                gone = "the policy file is gone"
+                line = f"{gone}; keeping the previous policy until a restart"
+                said.append((logging.ERROR, line))
             else:
                 self._policy = policy
-        except ConfigError as error:
-            _log.error("%s; keeping the previous policy", error)
-        _log.info("reloaded keys and policy: %s", self.describe())
-        return True
+        said.append((logging.INFO, f"reloaded keys and policy: {self.describe()}"))
+        return said
 
     def _apply(self) -> None:
         """Let hold what was read, at this time. The caller holds the lock."""
         changed = self.grants.update(self._clients.values(), self._policy, _now())
         if changed is not None:
             self._changed = (self._changed or set()) | changed
+
+
+def _write(lines: list[_Line]) -> None:
+    for level, text in lines:
+        _log.log(level, "%s", text)
