@@ -1143,9 +1143,51 @@ def test_there_is_nothing_to_register_without_a_request() -> None:
                 method()
 
 
+def test_a_program_may_register_clients(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    with Broker(bind=HOST, port=0) as broker:
+        peer = Peer(context, broker)
+        publisher = peer.registration("publisher", "A")
+        subscriber = peer.registration("subscriber", "A")
+        for method, other in (
+            (broker.register_sub, publisher),
+            (broker.register_pub, subscriber),
+        ):
+            with pytest.raises(PubSubError, match="no request"):
+                method(other)
+
+        broker.register_sub(subscriber)
+        broker.register_pub(publisher)
+
+        clients = served(broker, peer.status).clients
+        assert [client.role for client in clients] == ["subscriber", "publisher"]
+
+
 def test_there_is_nothing_to_send_without_an_event() -> None:
-    with Broker(True, bind=HOST, port=0) as broker:
-        assert not broker.send("A")
+    for options in ({}, {"indefinite": True}):
+        with Broker(True, bind=HOST, port=0, **options) as broker:
+            assert not broker.send("A")
+
+
+def test_a_program_may_forward_one_event(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    with Broker(True, False, 2, bind=HOST, port=0) as broker:
+        source = served(broker, lambda: Source(context, broker, "A", "B"))
+        sink = served(broker, lambda: Sink(context, broker, "A", "B"))
+        served(broker, lambda: source.wait_for(topic_prefix("A"), topic_prefix("B")))
+        for topic in ("A", "B", "A"):
+            source.send(topic)
+
+        wait_for(lambda: broker.send("A"))
+        assert broker.event_count == 1
+        wait_for(lambda: not broker.send("A") and broker.send("B"))
+
+        assert not broker.send("A"), "as many as there may be were forwarded"
+        assert broker.event_count == 2
+        assert sink.numbers("A", 1) == [0]
+        assert sink.numbers("B", 1) == [1]
 
 
 def test_a_program_may_forget_a_client(
