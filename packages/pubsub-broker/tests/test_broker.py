@@ -1165,8 +1165,8 @@ def test_a_program_may_register_clients(
 
 
 def test_there_is_nothing_to_send_without_an_event() -> None:
-    for options in ({}, {"indefinite": True}):
-        with Broker(True, bind=HOST, port=0, **options) as broker:
+    for indefinite in (False, True):
+        with Broker(True, indefinite, bind=HOST, port=0) as broker:
             assert not broker.send("A")
 
 

@@ -20,6 +20,7 @@ from support.threads import WAIT_MS, ended, in_thread
 
 from pubsub_broker import Broker
 from pubsub_broker.forwarding.clear_ports import ClearPorts
+from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Farewell, Register, Registered
@@ -367,6 +368,26 @@ def test_a_log_handler_may_publish_to_the_broker_that_logs(
 
     broker.stop()
     assert ended(loop)
+
+
+def test_a_thread_of_the_broker_may_end_it(
+    context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a handler of the log does, in the thread that forwards."""
+    apply = PlainSockets.apply
+
+    def end(sockets: PlainSockets, changes: Any) -> None:
+        ending.disconnect()
+        apply(sockets, changes)
+
+    monkeypatch.setattr(PlainSockets, "apply", end)
+    ending = Broker(True, True, port=0, linger_s=0.2)
+    ending.configure()
+    loop = serving(ending)
+    register(context, ending)
+
+    assert ended(loop)
+    wait_for(lambda: ending._runtime.parts is None)
 
 
 # Another process, and the end of this one

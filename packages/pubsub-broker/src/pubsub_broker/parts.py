@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -107,6 +108,12 @@ class BrokerParts:
         """
         if self.snapshot_keeper is not None:
             self.snapshot_keeper.begin(self.core, time.monotonic())
+
+    def threads(self) -> list[threading.Thread]:
+        """Those that `close` waits for."""
+        keeper = self.snapshot_keeper
+        writers = [] if keeper is None else keeper.threads()
+        return [*self.forwarder_pool.threads(), *writers]
 
     def close(self, until: float) -> None:
         """Let what was sent and accepted go out until ``until`` (monotonic seconds), and

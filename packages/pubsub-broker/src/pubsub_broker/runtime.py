@@ -27,6 +27,7 @@ from pubsub_broker.parts import BrokerParts
 from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.life_cycle import LifeCycle
+from pubsub_common.net.detached import start_awaited
 from pubsub_common.uninterrupted import run_uninterrupted
 
 if TYPE_CHECKING:
@@ -90,12 +91,17 @@ class BrokerRuntime:
     def close(self) -> None:
         """End everything: a farewell to clients, and accepted events have the linger time to
         go out. For any thread; the first call closes, and returns when all is closed. Called
-        by the thread that serves, it is done when that has ended its turn."""
+        by the thread that serves, or another one of this broker, it is done when that
+        has ended its turn."""
         if self.life.state in ("made", "closed"):
             return
+        parts = self.parts
         if self._thread == threading.get_ident():
             self.life.close()
             self.stop()
+        elif parts is not None and threading.current_thread() in parts.threads():
+            # It logs, say, and a handler of the log is tired of this broker.
+            start_awaited(self._close, "pubsub-close-broker")
         else:
             # Closed where no exception can come between this and the rest.
             run_uninterrupted(self._close)

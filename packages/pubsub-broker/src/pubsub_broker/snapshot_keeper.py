@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -43,6 +44,10 @@ class SnapshotKeeper:
             return
         self._saved, self._save_at = core.changes, now + MIN_INTERVAL_S
         self._file.save(encode_snapshot(core.snapshot(now)))
+
+    def threads(self) -> list[threading.Thread]:
+        """The one that writes the file, if there is one."""
+        return [] if self._file.thread is None else [self._file.thread]
 
     def close(self, now: float) -> None:
         """Write the file for the last time, unless nothing was ever started."""

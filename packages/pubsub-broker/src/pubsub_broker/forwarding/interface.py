@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -40,6 +41,7 @@ class Forwarder(ForwarderControl, Protocol):
     """
 
     error: BaseException | None
+    thread: threading.Thread
 
     def start(self) -> None:
         """Start the thread."""

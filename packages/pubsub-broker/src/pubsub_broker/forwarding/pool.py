@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
@@ -128,6 +129,10 @@ class ForwarderPool:
         """When `apply_changes` is needed though there are no changes."""
         times = [control.detach_due() for control in self._controls()]
         return min((time for time in times if time is not None), default=None)
+
+    def threads(self) -> list[threading.Thread]:
+        """Those of the forwarders."""
+        return [forwarder.thread for forwarder in self._forwarders]
 
     def forwarded(self) -> int:
         """How many messages the threads have received from publishers."""

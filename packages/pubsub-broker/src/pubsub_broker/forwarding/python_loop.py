@@ -52,10 +52,10 @@ class PythonForwarder:
         self._inputs: Sequence[zmq.Socket[bytes]] | None = None  # watched
         self._until: float | None = None
         self._counted = 0
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
         self._changes.extend(changes)
@@ -85,7 +85,7 @@ class PythonForwarder:
 
     def close(self, until: float) -> None:
         self.begin_close(until)
-        self._thread.join()
+        self.thread.join()
         self._sockets.close(max(0.0, until - time.monotonic()))
         self._waker.close()
 

@@ -52,10 +52,10 @@ class ZmqProxyForwarder:
         self._control.bind(f"inproc://{name}")
         self._proxy_end.connect(f"inproc://{name}")
         self._idle = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
         """`PlainSockets.apply` in the forwarder's thread. Have it leave the proxy; it applies
@@ -104,7 +104,7 @@ class ZmqProxyForwarder:
         finally:
             # A thread that does not answer is left behind, with the sockets it uses.
             if self.error is not None or self._idle.is_set():
-                self._thread.join()
+                self.thread.join()
                 self._sockets.close(max(0.0, until - time.monotonic()))
                 self._control.close(linger=0)
                 self._proxy_end.close(linger=0)

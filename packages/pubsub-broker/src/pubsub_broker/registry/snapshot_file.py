@@ -51,7 +51,7 @@ class SnapshotFile:
         self._changed = threading.Condition()
         self._waiting: bytes | None = None
         self._closing = False
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
         self._check()
 
     def load(self) -> Snapshot | None:
@@ -76,10 +76,10 @@ class SnapshotFile:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(
+        self.thread = threading.Thread(
             target=self._run, name="broker-state", daemon=True
         )
-        self._thread.start()
+        self.thread.start()
 
     def save(self, data: bytes) -> None:
         """Write this soon. Returns at once; an earlier one that waits is forgotten."""
@@ -92,8 +92,8 @@ class SnapshotFile:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
+        if self.thread is not None:
+            self.thread.join()
 
     def _run(self) -> None:
         while True:
