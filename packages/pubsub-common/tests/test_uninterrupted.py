@@ -10,20 +10,15 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import Any
 
 import pytest
+from support.interrupted_calls import Interrupted, call_with, raise_interrupted
 from support.threads import ended, in_thread
 
 from pubsub_common import uninterrupted
 from pubsub_common.errors import NotReady
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_common.uninterrupted import run_uninterrupted
-
-
-class Interrupted(Exception):
-    pass
 
 
 @pytest.fixture
@@ -124,25 +119,6 @@ def test_an_error_that_nobody_waits_for_is_logged(
     wait_for(lambda: "a fault" in caplog.text)
 
 
-def lines_of_the_call(work: Callable[[], object]) -> int:
-    """How many lines of the module run in this thread."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal count
-        if frame.f_code.co_filename != uninterrupted.__file__:
-            return None
-        count += event == "line"
-        return trace
-
-    sys.settrace(trace)
-    try:
-        run_uninterrupted(work)
-    finally:
-        sys.settrace(None)
-    return count
-
-
 def test_raised_at_any_line_the_work_is_done_whole_or_not_at_all() -> None:
     done: list[str] = []
 
@@ -150,31 +126,16 @@ def test_raised_at_any_line_the_work_is_done_whole_or_not_at_all() -> None:
         done.append("begun")
         done.append("ended")
 
-    lines = lines_of_the_call(work)
-    assert lines > 10
-    for raised_at in range(1, lines + 1):
-        done.clear()
-        seen = 0
-
-        def trace(frame: FrameType, event: str, _: Any, at: int = raised_at) -> Any:
-            nonlocal seen
-            if frame.f_code.co_filename != uninterrupted.__file__:
-                return None
-            seen += event == "line"
-            if event == "line" and seen == at:
-                raise Interrupted
-            return trace
-
-        sys.settrace(trace)
-        try:
-            run_uninterrupted(work)
-        except Interrupted:
-            pass
-        finally:
-            sys.settrace(None)
-        # A thread that was started before has its turn, then this one.
-        wait_for(lambda: done in ([], ["begun", "ended"]))
+    line = 1
+    while call_with(
+        raise_interrupted, line, lambda: run_uninterrupted(work), uninterrupted.__file__
+    ):
+        line += 1
+        wait_for(lambda: not uninterrupted._running)
+        assert done in ([], ["begun", "ended"])
         assert run_uninterrupted(lambda: 1) == 1
+        done.clear()
+    assert line > 10
 
 
 PROGRAM = """

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import random
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from types import FrameType, ModuleType
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import pytest
 import zmq
 from support.fake_broker import FakeBroker
+from support.interrupted_calls import Interrupted, call_with, raise_interrupted
 from support.threads import ended, in_thread
 
 from pubsub_common.client import control_client, registration
@@ -26,11 +25,9 @@ from pubsub_common.testing import WAIT_S
 IDENTITY: Final = Identity(
     "subscriber", ("A",), "127.0.0.1", "realtime", "decentralized"
 )
-MODULES: Final = (control_client, registration, changed, waker)
-
-
-class Interrupted(Exception):
-    pass
+FILES: Final = [
+    str(module.__file__) for module in (control_client, registration, changed, waker)
+]
 
 
 @pytest.fixture
@@ -65,41 +62,13 @@ def change(client: ControlClient, number: int) -> None:
     client.change(identity, WAIT_S)
 
 
-def raise_at(line: int, modules: tuple[ModuleType, ...]) -> Any:
-    """A trace function that raises at the ``line``-th line that runs in ``modules``."""
-    files = {module.__file__ for module in modules}
-    seen = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal seen
-        if frame.f_code.co_filename not in files:
-            return None
-        if event == "line":
-            seen += 1
-            if seen == line:
-                raise Interrupted
-        return trace
-
-    return trace
-
-
-def traced(call: Callable[[], object], line: int) -> bool:
-    """Whether ``call`` was interrupted, before so many lines were over."""
-    sys.settrace(raise_at(line, MODULES))
-    try:
-        call()
-    except Interrupted:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
-
-
 def test_raised_at_any_line_of_a_change_all_later_ones_are_told(
     client: ControlClient, broker: FakeBroker
 ) -> None:
     line = 0
-    while traced(lambda: change(client, 0), line := line + 1):
+    while call_with(
+        raise_interrupted, line := line + 1, lambda: change(client, 0), *FILES
+    ):
         assert ended(in_thread(lambda: change(client, line)))
         assert broker.of(Register)[-1].topics == ["A", f"T{line}"]
     assert line > 20
@@ -109,7 +78,7 @@ def test_raised_at_any_line_of_a_wake_up_the_next_one_works(
     client: ControlClient,
 ) -> None:
     line = 0
-    while traced(client.wake, line := line + 1):
+    while call_with(raise_interrupted, line := line + 1, client.wake, *FILES):
         assert ended(in_thread(lambda: change(client, line)))
     assert line > 3
 

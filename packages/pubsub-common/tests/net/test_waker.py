@@ -7,21 +7,15 @@ import gc
 import os
 import select
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from types import FrameType
-from typing import Any
 
 import pytest
+from support.interrupted_calls import Interrupted, call_with, raise_interrupted
 from support.threads import WAIT_MS, ended, in_thread
 
 from pubsub_common.net import waker as module
 from pubsub_common.net.waker import Waker
-
-
-class Interrupted(Exception):
-    pass
 
 
 def readable(fd: int, timeout_ms: int = 0) -> bool:
@@ -158,33 +152,10 @@ def test_one_that_is_dropped_gives_the_descriptors_back() -> None:
     assert not is_open(fd)
 
 
-def interrupt_at(line: int) -> Any:
-    """A trace function that raises at the ``line``-th line of the module."""
-    seen = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal seen
-        if frame.f_code.co_filename != module.__file__:
-            return None
-        if event == "line":
-            seen += 1
-            if seen == line:
-                raise Interrupted
-        return trace
-
-    return trace
-
-
 @pytest.mark.parametrize("line", range(1, 9))
 def test_raised_at_any_line_of_a_wake_nothing_stays_taken(line: int) -> None:
     waker = Waker()
-    sys.settrace(interrupt_at(line))
-    try:
-        waker.wake()
-    except Interrupted:
-        pass
-    finally:
-        sys.settrace(None)
+    call_with(raise_interrupted, line, waker.wake, module.__file__)
     waker.clear()
 
     def use(waker: Waker) -> None:
