@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_common.cli import console_script, option_texts
+from pubsub_common.cli import console_script, option_texts, role_config
 from pubsub_common.errors import ConfigError, PubSubError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def config_of(options: console_script.Options) -> BrokerConfig:
         centralized=options["--centralized"],
         indefinite=options["--indefinite"] or limit is None,
         max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit,
-        bind=console_script.host(options, "--bind"),
+        bind=role_config.host(options, "--bind"),
         port=console_script.port_number(options, "--port", minimum=0),
         lease_s=console_script.seconds(options, "--lease"),
         forwarders=console_script.whole_number(options, "--forwarders"),
@@ -111,7 +111,7 @@ def config_of(options: console_script.Options) -> BrokerConfig:
         state=options["--state"],
         secure=options["--secure"],
     )
-    return console_script.validated(config, USAGE)
+    return role_config.validated(config, USAGE)
 
 
 def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:

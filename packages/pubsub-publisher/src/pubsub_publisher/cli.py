@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
 from pubsub_common import defaults
-from pubsub_common.cli import console_script, option_texts
+from pubsub_common.cli import console_script, option_texts, role_config
 from pubsub_publisher.input import options as input_options
 from pubsub_publisher.measurement_files import PublisherFiles
 
@@ -95,7 +95,7 @@ def config_of(
     if overflow is None:
         # Who pipes a file in wants it to arrive, and can wait.
         overflow = "block" if input_options.source(options) else "drop"
-    arguments = console_script.client_arguments(options)
+    arguments = role_config.client_arguments(options)
     if not console_script.source_of(options, "--attach-timeout") and (
         options["--wait-for"] or options["--hold"]
     ):
@@ -120,7 +120,7 @@ def config_of(
         if options["--strength"] is not None
         else None,
     )
-    return console_script.validated(config, USAGE, _RENAMED)
+    return role_config.validated(config, USAGE, _RENAMED)
 
 
 @console_script.entry_point(PROGRAM)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_common.cli import console_script, option_texts
+from pubsub_common.cli import console_script, option_texts, role_config
 from pubsub_subscriber.measurement_files import SubscriberFiles
 from pubsub_subscriber.output import options as output_options
 
@@ -79,7 +79,7 @@ def config_of(
     limit = output_options.event_limit(options)
     told_the_model = console_script.source_of(options, "--centralized")
     config = SubscriberConfig(
-        **console_script.client_arguments(options),
+        **role_config.client_arguments(options),
         filename=options["--filename"],
         indefinite=limit is None,
         max_event_count=None if limit is None else limit.events,
@@ -89,7 +89,7 @@ def config_of(
         recover=options["--recover"],
         start=options["--start"],
     )
-    return console_script.validated(config, USAGE, {"topics": "--topic"})
+    return role_config.validated(config, USAGE, {"topics": "--topic"})
 
 
 @console_script.entry_point(PROGRAM)

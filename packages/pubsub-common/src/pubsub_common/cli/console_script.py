@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec
 
 from pubsub_common.cli import option_texts, parser, standard_streams, usage_text
 from pubsub_common.cli.parser import normalise_argv as normalise_argv
@@ -178,69 +178,6 @@ def seconds(options: Options, name: str) -> float:
     if not 0 <= value < float("inf"):
         raise ConfigError(f"{name}: {text} is not a duration of 0 or more seconds")
     return value
-
-
-def host(options: Options, name: str) -> str | None:
-    """Option ``name`` as the IP address of one host; None where it was not given.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    from pubsub_common.protocol.endpoints import validate_host
-
-    try:
-        return validate_host(options[name]) if options[name] else None
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from None
-
-
-def client_arguments(options: Options) -> dict[str, Any]:
-    """The arguments that publishers and subscribers have alike, as the options ask.
-
-    Raises:
-        ConfigError: they ask for something that cannot be.
-    """
-    return {
-        "broker_address": required(options, "--broker-address", "-b HOST"),
-        "topics": tuple(required(options, "--topic", "-t TOPIC")),
-        "broker_port": port_number(options, "--broker-port"),
-        "address": host(options, "--address"),
-        "clock": options["--clock"],
-        "connect_timeout_s": seconds(options, "--connect-timeout"),
-        "attach_timeout_s": seconds(options, "--attach-timeout"),
-        "keys": options["--keys"],
-    }
-
-
-class Config(Protocol):
-    """What the options of a role become, and its class is made from."""
-
-    def validate(self) -> None: ...
-
-
-_Config = TypeVar("_Config", bound=Config)
-
-
-def validated(
-    config: _Config, usage: str, renamed: Mapping[str, str] | None = None
-) -> _Config:
-    """``config``, when its own checks have found nothing. What they complain about gets
-    the name that it has in ``usage``: ``renamed`` has the options whose names do not
-    follow from their arguments'.
-
-    Raises:
-        ConfigError: an option cannot work.
-    """
-    try:
-        config.validate()
-    except ConfigError as error:
-        argument, _, complaint = str(error).partition(" ")
-        by_rule = "--" + argument.removesuffix("_s").replace("_", "-")
-        option = (renamed or {}).get(argument, by_rule)
-        if option not in {line.long for line in usage_text.option_lines(usage)}:
-            raise
-        raise ConfigError(f"{option} {complaint}") from None
-    return config
 
 
 def set_up_logging(

@@ -11,7 +11,7 @@ TOPIC_OPTION: Final = """\
 KEYS_OPTION: Final = """\
   --keys FILE                     this client's keys, for a secure broker; else the
                                   file that PUBSUB_KEYS names"""
-# What publishers and subscribers have alike (`console_script.client_arguments`).
+# What publishers and subscribers have alike (`role_config.client_arguments`).
 CLIENT_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
                                   [default: {defaults.LOOPBACK}]

@@ -1,0 +1,84 @@
+"""What the options of a console script become: the config of its role."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+from pubsub_common.cli import console_script, usage_text
+from pubsub_common.errors import ConfigError
+
+
+def host(options: console_script.Options, name: str) -> str | None:
+    """Option ``name`` as the IP address of one host; None where it was not given.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    from pubsub_common.protocol.endpoints import validate_host
+
+    with _naming(name):
+        return validate_host(options[name]) if options[name] else None
+
+
+def client_arguments(options: console_script.Options) -> dict[str, Any]:
+    """The arguments that publishers and subscribers have alike, as the options ask.
+
+    Raises:
+        ConfigError: they ask for something that cannot be.
+    """
+    from pubsub_common.protocol.endpoints import parse_broker_address
+
+    broker = console_script.required(options, "--broker-address", "-b HOST")
+    with _naming("--broker-address"):
+        parse_broker_address(broker)
+    return {
+        "broker_address": broker,
+        "topics": tuple(console_script.required(options, "--topic", "-t TOPIC")),
+        "broker_port": console_script.port_number(options, "--broker-port"),
+        "address": host(options, "--address"),
+        "clock": options["--clock"],
+        "connect_timeout_s": console_script.seconds(options, "--connect-timeout"),
+        "attach_timeout_s": console_script.seconds(options, "--attach-timeout"),
+        "keys": options["--keys"],
+    }
+
+
+class Config(Protocol):
+    """What the options of a role become, and its class is made from."""
+
+    def validate(self) -> None: ...
+
+
+_Config = TypeVar("_Config", bound=Config)
+
+
+def validated(
+    config: _Config, usage: str, renamed: Mapping[str, str] | None = None
+) -> _Config:
+    """``config``, when its own checks have found nothing. What they complain about gets
+    the name that it has in ``usage``: ``renamed`` has the options whose names do not
+    follow from their arguments'.
+
+    Raises:
+        ConfigError: an option cannot work.
+    """
+    try:
+        config.validate()
+    except ConfigError as error:
+        argument, _, complaint = str(error).partition(" ")
+        by_rule = "--" + argument.removesuffix("_s").replace("_", "-")
+        option = (renamed or {}).get(argument, by_rule)
+        if option not in {line.long for line in usage_text.option_lines(usage)}:
+            raise
+        raise ConfigError(f"{option} {complaint}") from None
+    return config
+
+
+@contextlib.contextmanager
+def _naming(option: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from None
