@@ -24,11 +24,12 @@ from pubsub_common.client.aio import (
 )
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher.config import PublisherConfig
-from pubsub_publisher.generated_events import Pace, reserved_frame
+from pubsub_publisher.generated_events import Pace
 from pubsub_publisher.payloads import Payload, json_payload
-from pubsub_publisher.runtime import PublisherRuntime
+from pubsub_publisher.publishing import checked, generated
+from pubsub_publisher.readings import PublisherReadings
 from pubsub_publisher.sending.batching import Item, batches
-from pubsub_publisher.sending.event_socket import STOPPED
+from pubsub_publisher.sending.frame_sender import STOPPED
 from pubsub_publisher.topics.topic_state import Stamped, TopicState
 
 _RETRY_S: Final = 0.001
@@ -37,7 +38,7 @@ _CHECK_S: Final = 0.002
 _CHECK_MAX_S: Final = 0.05
 
 
-class Publisher:
+class Publisher(PublisherReadings):
     """`pubsub_publisher.Publisher` for asyncio: the same arguments, and the same methods,
     as coroutines where they may wait.
 
@@ -46,6 +47,8 @@ class Publisher:
     publishes leave in order.
     """
 
+    _sends_wait = False
+
     @with_arguments_of(PublisherConfig)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """The arguments are those of `pubsub_publisher.Publisher`.
@@ -53,25 +56,14 @@ class Publisher:
         Raises:
             ConfigError: an argument cannot work.
         """
-        config = PublisherConfig(*args, **kwargs)
-        self._runtime = PublisherRuntime(config, waiting=False)
+        self._live(PublisherConfig(*args, **kwargs))
+
+    def _live(self, config: PublisherConfig) -> None:
+        super()._live(config)
         self._senders = self._runtime.senders  # the same dictionary
         self._send_order = asyncio.Lock()
         self._waiting = 0
         self._since_yield = 0  # events since other tasks could run
-        self._runtime.life.close_when_dropped(self, self._runtime.close)
-
-    @classmethod
-    def from_config(cls, config: PublisherConfig) -> Self:
-        """A publisher with these options.
-
-        Raises:
-            ConfigError: an option cannot work.
-        """
-        return cls(**config.arguments())
-
-    def __repr__(self) -> str:
-        return self._runtime.describe()
 
     # Set-up and end
 
@@ -87,14 +79,11 @@ class Publisher:
             await run_to_completion(runtime.close)
             raise
 
-    def stop(self) -> None:
-        """End `publish` and waits soon. For any thread and for signal handlers."""
-        self._runtime.stop()
-
     async def disconnect(self) -> None:
         """Leave the system: tell the broker how far each topic went, and let what
         was published go out within the linger time. Again: does nothing."""
-        await run_to_completion(self._runtime.close)
+        if self._runtime.life.state != "made":
+            await run_to_completion(self._runtime.close)
 
     async def __aenter__(self) -> Self:
         if self._runtime.life.state == "configured":
@@ -129,7 +118,7 @@ class Publisher:
             await self._sleep_until(due_ns + ahead_ns)
             if runtime.ended():
                 break
-            topic, payload = runtime.generated(count)
+            topic, payload = generated(runtime, count)
             stamp_ns = runtime.now_ns()
             try:
                 await self.publish_event(topic.name, payload)
@@ -142,10 +131,6 @@ class Publisher:
                 config.on_sent(topic.name, number, due_ns, stamp_ns)
             count += 1
         return count
-
-    def generate_publish_event(self, iteration: int = 0) -> bytes:
-        """As of the synchronous publisher: the frame of a generated event."""
-        return reserved_frame(self._runtime, iteration)
 
     async def publish_event(self, topic: str, payload: Payload | str) -> None:
         """Publish ``payload``, any bytes-like object, on ``topic``, one of this publisher's
@@ -162,7 +147,7 @@ class Publisher:
             await self._yield_to_loop()
         send = self._senders.get(topic)
         if send is None or type(payload) is not bytes:
-            send, payload = self._runtime.checked(topic, payload)
+            send, payload = checked(self._runtime, topic, payload)
         stamp_ns = -self._runtime.now_ns() if self._waiting else send(payload)
         if stamp_ns > 0:
             return
@@ -202,16 +187,6 @@ class Publisher:
 
     # Topics
 
-    @property
-    def topics(self) -> tuple[str, ...]:
-        """This publisher's topics."""
-        return self._runtime.topics.names
-
-    @property
-    def strengths(self) -> dict[str, int]:
-        """The ownership strengths of those topics that have one."""
-        return self._runtime.topics.strengths
-
     async def add_topics(
         self,
         topics: Iterable[str],
@@ -250,38 +225,6 @@ class Publisher:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _CHECK_MAX_S)
-
-    # State
-
-    @property
-    def subscriber_count(self) -> int:
-        """How many subscribers are ready at present; after `disconnect`, how many were."""
-        return self._runtime.subscriber_count
-
-    @property
-    def unsubscribed_topics(self) -> tuple[str, ...]:
-        """This publisher's topics that nobody has subscribed to so far, ready or not."""
-        return self._runtime.unsubscribed_topics
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._runtime.stopping
-
-    @property
-    def address(self) -> str:
-        """``IP:port`` where subscribers connect; empty before `configure`."""
-        return self._runtime.address
-
-    @property
-    def bind_port(self) -> int:
-        """The port of `address`; before `configure` the first one to try."""
-        return self._runtime.bind_port
-
-    @property
-    def session(self) -> int:
-        """The session that the broker has given us; -1 before."""
-        return self._runtime.session
 
     # Inside
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
@@ -101,8 +101,3 @@ class PublisherConfig:
             return self.queue_limit
         blocks = self.overflow == "block"
         return defaults.BLOCKING_QUEUE_LIMIT if blocks else defaults.QUEUE_LIMIT
-
-    def arguments(self) -> dict[str, Any]:
-        """These options as arguments of `Publisher`."""
-        names = (field.name for field in dataclasses.fields(self))
-        return {name: getattr(self, name) for name in names}

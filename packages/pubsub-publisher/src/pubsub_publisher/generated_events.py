@@ -10,7 +10,8 @@ from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.pacing.precise_sleep import sleep_until
 from pubsub_publisher.pacing.schedule import Schedule
-from pubsub_publisher.sending.event_socket import STOPPED
+from pubsub_publisher.publishing import generated, send_in_turn
+from pubsub_publisher.sending.frame_sender import STOPPED
 
 if TYPE_CHECKING:
     from pubsub_publisher.runtime import PublisherRuntime
@@ -51,14 +52,14 @@ def publish_generated(
 def publish_one(runtime: PublisherRuntime, count: int, due_ns: int) -> bool:
     """Publish a generated event, and tell the listener of the options; False when this was
     stopped or closed first."""
-    topic, payload = runtime.generated(count)
+    topic, payload = generated(runtime, count)
     send = runtime.senders.get(topic.name)
     if send is None:
         return False
     stamp_ns = send(payload)
     if stamp_ns <= 0:
         try:
-            runtime.send_in_turn(topic.name, stamp_ns, payload)
+            send_in_turn(runtime, topic.name, stamp_ns, payload)
         except PubSubError:
             if runtime.stopping:
                 return False
@@ -71,7 +72,7 @@ def publish_one(runtime: PublisherRuntime, count: int, due_ns: int) -> bool:
 
 def reserved_frame(runtime: PublisherRuntime, iteration: int) -> bytes:
     """As `Publisher.generate_publish_event`."""
-    topic, payload = runtime.generated(iteration)
+    topic, payload = generated(runtime, iteration)
     stamp_ns = runtime.now_ns()
     if runtime.life.state == "configured":
         number = runtime.events.reserve_number(topic, stamp_ns, payload)

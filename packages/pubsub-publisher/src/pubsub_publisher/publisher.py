@@ -16,13 +16,14 @@ from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.config import OnSent, Overflow, PublisherConfig
-from pubsub_publisher.generated_events import Pace, publish_generated, reserved_frame
+from pubsub_publisher.generated_events import Pace, publish_generated
 from pubsub_publisher.payloads import Payload, json_payload
-from pubsub_publisher.runtime import PublisherRuntime
+from pubsub_publisher.publishing import checked, send_in_turn
+from pubsub_publisher.readings import PublisherReadings
 from pubsub_publisher.sending.batching import Item, send_all
 
 
-class Publisher:
+class Publisher(PublisherReadings):
     """Publishes events on its topics to all that connect: subscribers, or the
     broker's forwarder. It is not told which.
 
@@ -94,7 +95,7 @@ class Publisher:
         Raises:
             ConfigError: an argument cannot work.
         """
-        self._runtime = PublisherRuntime(
+        self._live(
             PublisherConfig(
                 broker_address,
                 topics,
@@ -116,27 +117,16 @@ class Publisher:
                 history_bytes=history_bytes,
                 strengths=strengths,
                 keys=keys,
-            ),
-            waiting=True,
+            )
         )
-        self.indefinite = indefinite
-        self.max_event_count = max_event_count
-        self.sleep_period = sleep_period
+
+    def _live(self, config: PublisherConfig) -> None:
+        super()._live(config)
+        self.indefinite = config.indefinite
+        self.max_event_count = config.max_event_count
+        self.sleep_period = config.sleep_period
         # The same dictionary: looked up at every event.
         self._senders = self._runtime.senders
-        self._runtime.life.close_when_dropped(self, self._runtime.close)
-
-    @classmethod
-    def from_config(cls, config: PublisherConfig) -> Self:
-        """A publisher with these options.
-
-        Raises:
-            ConfigError: an option cannot work.
-        """
-        return cls(**config.arguments())
-
-    def __repr__(self) -> str:
-        return self._runtime.describe()
 
     # Set-up and end
 
@@ -181,14 +171,6 @@ class Publisher:
         """
         self._runtime.register()
 
-    def get_host_address(self) -> str:
-        """This host's IP address as the broker and subscribers reach it."""
-        return self._runtime.host_address()
-
-    def stop(self) -> None:
-        """End `publish` and waits soon. For any thread and for signal handlers."""
-        self._runtime.stop()
-
     def disconnect(self) -> None:
         """Leave the system: tell the broker how far each topic went, and let what
         was published go out within the linger time. Again: does nothing."""
@@ -227,15 +209,6 @@ class Publisher:
         )
         return publish_generated(self._runtime, pace, start_ns)
 
-    def generate_publish_event(self, iteration: int = 0) -> bytes:
-        """The frame of a generated event, stamped now. ``iteration`` chooses the
-        topic: number ``iteration % len(topics)``.
-
-        It takes the topic's next sequence number, so a frame that is not sent is a
-        loss to subscribers.
-        """
-        return reserved_frame(self._runtime, iteration)
-
     def publish_event(self, topic: str, payload: Payload | str) -> None:
         """Publish ``payload``, any bytes-like object, on ``topic``, one of this publisher's
         topics. Text is sent as UTF-8. In a signal handler that interrupts a send, another
@@ -249,10 +222,10 @@ class Publisher:
         """
         send = self._senders.get(topic)
         if send is None or type(payload) is not bytes:
-            send, payload = self._runtime.checked(topic, payload)
+            send, payload = checked(self._runtime, topic, payload)
         stamp_ns = send(payload)
         if stamp_ns <= 0:
-            self._runtime.send_in_turn(topic, stamp_ns, payload)
+            send_in_turn(self._runtime, topic, stamp_ns, payload)
 
     def publish_json(self, topic: str, value: Any) -> None:
         """Publish ``value`` as JSON: what `msgspec.json.encode` takes, which is what
@@ -289,16 +262,6 @@ class Publisher:
 
     # Topics
 
-    @property
-    def topics(self) -> tuple[str, ...]:
-        """This publisher's topics."""
-        return self._runtime.topics.names
-
-    @property
-    def strengths(self) -> dict[str, int]:
-        """The ownership strengths of those topics that have one."""
-        return self._runtime.topics.strengths
-
     def add_topics(
         self,
         topics: Iterable[str],
@@ -316,14 +279,12 @@ class Publisher:
             PubSubError: this publisher was disconnected, or a signal handler has interrupted
                 a call that is in the midst of publishing.
         """
-        self._runtime.check_may_wait()
-        run_uninterrupted(lambda: self._runtime.add_topics(topics, strengths))
+        self._runtime.add_topics(topics, strengths)
 
     def remove_topics(self, topics: Iterable[str]) -> None:
         """Publish on these topics no longer; one that is added again goes on with its
         next number. At least one must be left. Raises as `add_topics` does."""
-        self._runtime.check_may_wait()
-        run_uninterrupted(lambda: self._runtime.remove_topics(topics))
+        self._runtime.remove_topics(topics)
 
     # Waiting for subscribers
 
@@ -338,40 +299,3 @@ class Publisher:
             PubSubError: this publisher is not connected, or the broker refuses it.
         """
         self._runtime.wait_for_subscribers(count, timeout_s)
-
-    # State
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._runtime.stopping
-
-    @property
-    def subscriber_count(self) -> int:
-        """How many subscribers are ready at present; after `disconnect`, how many were."""
-        return self._runtime.subscriber_count
-
-    @property
-    def unsubscribed_topics(self) -> tuple[str, ...]:
-        """This publisher's topics that nobody has subscribed to so far, ready or not."""
-        return self._runtime.unsubscribed_topics
-
-    @property
-    def broker_address(self) -> str:
-        """The broker's address or name."""
-        return self._runtime.config.broker()[0]
-
-    @property
-    def address(self) -> str:
-        """``IP:port`` where subscribers connect; empty before `configure`."""
-        return self._runtime.address
-
-    @property
-    def bind_port(self) -> int:
-        """The port of `address`; before `configure` the first one to try."""
-        return self._runtime.bind_port
-
-    @property
-    def session(self) -> int:
-        """The session that the broker has given us; -1 before."""
-        return self._runtime.session

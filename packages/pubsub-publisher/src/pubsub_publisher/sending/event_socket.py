@@ -37,11 +37,19 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.defaults import MAX_PAYLOAD_BYTES
-from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_publisher.core import Effect, PublisherCore
-from pubsub_publisher.sending.frame_sender import LARGE_BYTES, NOBLOCK, FrameSender
-from pubsub_publisher.sending.xpub_socket import RECHECK_S, on_stack, uses_sections
+from pubsub_common.errors import PubSubError
+from pubsub_publisher.core import PublisherCore
+from pubsub_publisher.sending.frame_sender import (
+    LARGE_BYTES,
+    NOBLOCK,
+    FrameSender,
+    check_size,
+)
+from pubsub_publisher.sending.xpub_socket import (
+    OCCUPIED,
+    on_stack,
+    uses_sections,
+)
 from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
     BATCH_EVENTS,
@@ -51,18 +59,13 @@ from pubsub_publisher.topics.topic_state import (
     batch_limit,
 )
 
-_MAX_BATCH_AGE_S: Final = MAX_BATCH_AGE_NS / 1e9
 # A blocked send lets go of the socket this often, for the control thread's sake.
 _BLOCKED_MS: Final = 20
 _YIELD_S: Final = 0.0005
-# How long the control thread waits for senders to stand back.
-_PATIENCE_S: Final = 0.005
 # From here on a message of its own costs little beside the payload.
 _UNBATCHED_BYTES: Final = 32_768
 _PAUSE_NS: Final = 20_000
 _STREAK: Final = 64
-
-STOPPED: Final = "this publisher was stopped before the event could leave"
 
 
 @uses_sections
@@ -95,10 +98,6 @@ class EventSocket(FrameSender):
         if blocking:
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
             self.socket.sndtimeo = _BLOCKED_MS
-        # In the control thread: more has come in than one portion.
-        self._more_to_do = False
-        # The last events are being sent.
-        self._ended = False
         # Under block a waiting event lets go of the socket; this keeps waiting ones in
         # order.
         self._waiting_order = threading.Lock()
@@ -148,7 +147,7 @@ class EventSocket(FrameSender):
                 topic, stamp_ns, payload
             ):
                 return stamp_ns
-            with lock: left, self.inside = self.inside, True; sent = send_one(topic, stamp_ns, payload, flags, gathers, left); self.inside = False  # noqa: E501, E701, E702  # fmt: skip
+            with lock: left, self.inside = self.inside, True; sent = send_one(topic, stamp_ns, payload, flags, gathers, left); self.inside = self._in_doubt is not None  # noqa: E501, E701, E702  # fmt: skip
             # Our own work is not a pause, and the wait for room is no reason to send the
             # next batch early.
             last_ns = now_ns()
@@ -181,7 +180,7 @@ class EventSocket(FrameSender):
             return topic.watched or self._watch(topic, stamp_ns, payload) > 0
         if (self.inside or self.attention) and self._entering(topic, stamp_ns, payload):
             return True
-        with self.lock: left, self.inside = self.inside, True; sent = self._send_one(topic, stamp_ns, payload, 0, True, left); self.inside = False  # noqa: E501, E701, E702  # fmt: skip
+        with self.lock: left, self.inside = self.inside, True; sent = self._send_one(topic, stamp_ns, payload, 0, True, left); self.inside = self._in_doubt is not None  # noqa: E501, E701, E702  # fmt: skip
         if sent < 0:
             return self.send_in_turn(topic, [(stamp_ns, payload)])
         return sent > 0
@@ -262,106 +261,26 @@ class EventSocket(FrameSender):
             self._waiting_order.locked() and on_stack(_WAIT)
         )
 
+    def check_free(self) -> None:
+        """Raises:
+        PubSubError: the calling thread is in the midst of using this socket, so it must
+            not wait for others that need it.
+        """
+        if self.occupied():
+            raise PubSubError(OCCUPIED)
+
     @property
     def waiting(self) -> bool:
         """Whether a sender waits for room. For any thread."""
         return self._waiting_order.locked()
 
-    # In the control thread
-
-    def serve(self, effects: list[Effect]) -> float | None:
-        """Take in subscriptions, and send batches that are old enough. Adds what others
-        are to do to ``effects``. Returns the seconds after which it wants to be called
-        again, if it does."""
-        wanted = self.attention or self._more_to_do
-        if self._more_to_do:
-            time.sleep(_YIELD_S)  # Python's locks are not fair
-        if wanted:
-            self.attention = True
-            got = self.lock.acquire(timeout=_PATIENCE_S)
-        else:
-            # Waiting for the lock would make each release of it a system call, at the cost
-            # of senders at full speed.
-            got = self.lock.acquire(blocking=False)
-        if not got:
-            if not wanted:
-                time.sleep(_YIELD_S)
-            soon = wanted or self._batches_watched or bool(self._overlooked)
-            return _MAX_BATCH_AGE_S if soon else RECHECK_S
-        try:
-            left, self.inside = self.inside, True
-            again_s = self._work(left, self._serve, (effects,))
-            self.inside = False
-            return again_s
-        except zmq.Again:
-            return RECHECK_S
-        finally:
-            self.lock.release()
-
     # Inside
-
-    def _serve(self, effects: list[Effect]) -> float | None:
-        self.attention = False
-        self._more_to_do = self._take_in(effects)
-        self._flush_old(MAX_BATCH_AGE_NS)
-        self._recheck_due, self._look_due = self._look_due, False
-        if self._more_to_do:
-            return 0.0
-        if self._batches_watched:
-            return _MAX_BATCH_AGE_S
-        due_at = self._core.next_deadline()
-        left_s = None if due_at is None else max(0.0, due_at - time.monotonic())
-        if self._recheck_due:
-            return RECHECK_S if left_s is None else min(RECHECK_S, left_s)
-        return left_s
 
     def _flushed(self) -> bool:
         try:
             return self._enter(self._flush_old, 0)
         except zmq.Again:
             return False
-
-    def _entering(self, topic: TopicState, stamp_ns: int, payload: bytes) -> bool:
-        """Before a thread waits for the lock, which may be taken or wanted. Whether it must
-        not wait, since it has the lock already; then the event is gathered."""
-        if self.inside and self.nested():
-            return self._leave_to_control(topic, stamp_ns, payload)
-        if self.attention:
-            self._stand_back()
-        return False
-
-    def _leave_to_control(
-        self, topic: TopicState, stamp_ns: int, payload: bytes
-    ) -> bool:
-        """Gather an event, and have the control thread send it at once.
-
-        Raises:
-            ConfigError: the payload is larger than subscribers take.
-            PubSubError: this is closed.
-        """
-        check_size(payload)
-        if self._accepting:
-            topic.gathered_bytes += len(payload)
-            topic.gathered.append((stamp_ns, payload))
-            self._overlooked.append(topic)
-            self.wake()
-            if not self._ended:
-                return True
-        raise PubSubError(STOPPED)
-
-    def _watch(self, topic: TopicState, stamp_ns: int, payload: bytes) -> int:
-        """An event was gathered for a topic that nobody looks after, or this was closed
-        meanwhile. Its stamp; 0 when it is withdrawn."""
-        if not (self.inside and self.nested()):
-            try:
-                return self._enter(
-                    self._look_after_or_withdraw, topic, stamp_ns, payload
-                )
-            except zmq.Again:
-                pass  # of what the one before left behind
-        self._overlooked.append(topic)
-        self.wake()
-        return stamp_ns
 
     def _send_when_room(self, topic: TopicState, events: Sequence[Stamped]) -> bool:
         while True:
@@ -372,17 +291,6 @@ class EventSocket(FrameSender):
                 return False
             # Python's locks are not fair: give the control thread its turn.
             time.sleep(_YIELD_S)
-
-
-def check_size(payload: bytes) -> None:
-    """Raises:
-    ConfigError: the payload is larger than subscribers take.
-    """
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise ConfigError(
-            f"a payload of {len(payload)} bytes is too large; "
-            f"{MAX_PAYLOAD_BYTES} is the most"
-        )
 
 
 _WAIT: Final = EventSocket._send_when_room.__code__

@@ -12,6 +12,8 @@ from typing import Final
 
 import zmq
 
+from pubsub_common.defaults import MAX_PAYLOAD_BYTES
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import encode_body, encode_large_event
 from pubsub_publisher.core import PublisherCore
@@ -22,6 +24,8 @@ from pubsub_publisher.topics.topic_state import Stamped, TopicState
 LARGE_BYTES: Final = 4096
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
+STOPPED: Final = "this publisher was stopped before the event could leave"
+
 # A topic, the number of the first of these events of it, the events, and their frame
 # (None: somebody else sends it).
 _InDoubt = tuple[TopicState, int, Sequence[Stamped], Frame | None]
@@ -29,8 +33,7 @@ _InDoubt = tuple[TopicState, int, Sequence[Stamped], Frame | None]
 
 @uses_sections
 class FrameSender(XpubSocket):
-    """An XPUB socket that numbers events and sends them. The caller of each method holds
-    the lock."""
+    """An XPUB socket that numbers events and sends them."""
 
     def __init__(
         self,
@@ -47,10 +50,13 @@ class FrameSender(XpubSocket):
         self._accepting = True
         # Topics with gathered events; the control thread looks after them, and knows.
         self._gathering: set[TopicState] = set()
-        self._batches_watched = False
         # Topics with events that signal handlers have gathered; any thread appends.
         self._overlooked: list[TopicState] = []
         self._in_doubt: _InDoubt | None = None
+        # The last events are being sent.
+        self._ended = False
+
+    # Under the lock
 
     def _repair(self) -> None:
         """Send what is in doubt once more, with the same numbers, and count it.
@@ -214,3 +220,60 @@ class FrameSender(XpubSocket):
         if len(payload) < LARGE_BYTES:
             return topic.prefix + encode_body((*start, stamp_ns, payload))
         return encode_large_event(topic.prefix, *start, stamp_ns, payload)
+
+    # For threads that do not hold the lock
+
+    def _entering(self, topic: TopicState, stamp_ns: int, payload: bytes) -> bool:
+        """Before a thread waits for the lock, which may be taken or wanted. Whether it must
+        not wait, since it has the lock already; then the event is gathered."""
+        if self.inside and self.nested():
+            return self._leave_to_control(topic, stamp_ns, payload)
+        if self.attention:
+            self._stand_back()
+        return False
+
+    def _leave_to_control(
+        self, topic: TopicState, stamp_ns: int, payload: bytes
+    ) -> bool:
+        """Gather an event, and have the control thread send it at once.
+
+        Raises:
+            ConfigError: the payload is larger than subscribers take.
+            PubSubError: this is closed.
+        """
+        check_size(payload)
+        if self._accepting:
+            topic.gathered_bytes += len(payload)
+            topic.gathered.append((stamp_ns, payload))
+            self._overlooked.append(topic)
+            self.attention = True
+            self.wake()
+            if not self._ended:
+                return True
+        raise PubSubError(STOPPED)
+
+    def _watch(self, topic: TopicState, stamp_ns: int, payload: bytes) -> int:
+        """An event was gathered for a topic that nobody looks after, or this was closed
+        meanwhile. Its stamp; 0 when it is withdrawn."""
+        if not (self.inside and self.nested()):
+            try:
+                return self._enter(
+                    self._look_after_or_withdraw, topic, stamp_ns, payload
+                )
+            except zmq.Again:
+                pass  # of what the one before left behind
+        self._overlooked.append(topic)
+        self.attention = True
+        self.wake()
+        return stamp_ns
+
+
+def check_size(payload: bytes) -> None:
+    """Raises:
+    ConfigError: the payload is larger than subscribers take.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ConfigError(
+            f"a payload of {len(payload)} bytes is too large; "
+            f"{MAX_PAYLOAD_BYTES} is the most"
+        )

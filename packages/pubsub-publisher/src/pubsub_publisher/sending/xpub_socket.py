@@ -45,11 +45,15 @@ import zmq
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.sockets import DataSocket
 from pubsub_publisher.core import Effect, PublisherCore
-from pubsub_publisher.topics.topic_state import TopicState
+from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
 
 if TYPE_CHECKING:
     from pubsub_common.security.subscription_guard import SubscriptionGuard
 
+_MAX_BATCH_AGE_S: Final = MAX_BATCH_AGE_NS / 1e9
+_YIELD_S: Final = 0.0005
+# How long the control thread waits for senders to stand back.
+_PATIENCE_S: Final = 0.005
 LOOK_EVERY_NS: Final = 500_000
 RECHECK_S: Final = 0.02
 # Messages that are taken in before others may have the lock.
@@ -59,6 +63,11 @@ _LAST_REQUEST_S: Final = 1.0
 _CHECK_S: Final = 0.005
 # How long a sender stands back when the control thread wants the lock.
 _STAND_BACK_S: Final = 0.0001
+
+OCCUPIED: Final = (
+    "not in a signal handler, finalizer or logging handler that interrupts this "
+    "publisher's own work: call it in another thread"
+)
 
 Frame = bytes | bytearray
 _R = TypeVar("_R")
@@ -82,6 +91,7 @@ class XpubSocket(DataSocket):
         # Something waits for the control thread, which cannot get the lock: senders
         # stand back.
         self.attention = False
+        self.port = 0  # where it is bound; the owner sets it
         # Called to have the control thread look soon.
         self.wake: Callable[[], None] = lambda: None
         self.look_at_ns = 0
@@ -92,10 +102,19 @@ class XpubSocket(DataSocket):
         # look within `RECHECK_S`.
         self._look_due = False
         self._recheck_due = False
+        # Topics have gathered events, and the control thread knows.
+        self._batches_watched = False
+        # In the control thread: more has come in than one portion.
+        self._more_to_do = False
         # Used by the control thread, and after its end by the one that closes.
         self._core = core
         # What decides about subscriptions, where not everybody may have everything.
         self.guard: SubscriptionGuard | None = None
+
+    @property
+    def registered(self) -> bool:
+        """Whether there is a session to reply with."""
+        return self._core.session >= 0
 
     def nested(self) -> bool:
         """Whether the calling thread came here from a signal handler (or finalizer, or
@@ -141,10 +160,46 @@ class XpubSocket(DataSocket):
             now = time.monotonic()
         return effects
 
+    # In the control thread
+
+    def serve(self, effects: list[Effect]) -> float | None:
+        """Take in subscriptions, and send batches that are old enough. Adds what others
+        are to do to ``effects``. Returns the seconds after which it wants to be called
+        again, if it does."""
+        wanted = self.attention or self._more_to_do
+        if self._more_to_do:
+            time.sleep(_YIELD_S)  # Python's locks are not fair
+        if wanted:
+            self.attention = True
+            got = self.lock.acquire(timeout=_PATIENCE_S)
+        else:
+            # Waiting for the lock would make each release of it a system call, at the cost
+            # of senders at full speed.
+            got = self.lock.acquire(blocking=False)
+        if not got:
+            if not wanted:
+                time.sleep(_YIELD_S)
+            soon = wanted or self._batches_watched
+            return _MAX_BATCH_AGE_S if soon else RECHECK_S
+        try:
+            left, self.inside = self.inside, True
+            again_s = self._work(left, self._serve, (effects,))
+            self.inside = False
+            return again_s
+        except zmq.Again:
+            return RECHECK_S
+        finally:
+            self.lock.release()
+
     # For the class that sends on it
 
     def _repair(self) -> None:
         """Complete what the one before was cut short in. The caller holds the lock."""
+        raise NotImplementedError
+
+    def _flush_old(self, age_ns: int) -> bool:
+        """Send what has been gathered for at least so long, where there is room; whether
+        nothing is left. The caller holds the lock."""
         raise NotImplementedError
 
     def _enter(self, work: Callable[..., _R], *args: Any) -> _R:
@@ -155,10 +210,7 @@ class XpubSocket(DataSocket):
             zmq.Again: there is no room for what must be sent first.
         """
         if self.inside and self.nested():
-            raise PubSubError(
-                "not from a signal handler, finalizer or logging handler that interrupts "
-                "this publisher's own work: call it in another thread"
-            )
+            raise PubSubError(OCCUPIED)
         with self.lock: left, self.inside = self.inside, True; done = self._work(left, work, args); self.inside = False  # noqa: E501, E701, E702  # fmt: skip
         return done
 
@@ -187,6 +239,21 @@ class XpubSocket(DataSocket):
             self._recheck_due = True
 
     # In the control thread, which holds the lock
+
+    def _serve(self, effects: list[Effect]) -> float | None:
+        self.attention = False
+        self._more_to_do = self._take_in(effects)
+        self._flush_old(MAX_BATCH_AGE_NS)
+        self._recheck_due, self._look_due = self._look_due, False
+        if self._more_to_do:
+            return 0.0
+        if self._batches_watched:
+            return _MAX_BATCH_AGE_S
+        due_at = self._core.next_deadline()
+        left_s = None if due_at is None else max(0.0, due_at - time.monotonic())
+        if self._recheck_due:
+            return RECHECK_S if left_s is None else min(RECHECK_S, left_s)
+        return left_s
 
     def _take_in(self, effects: list[Effect]) -> bool:
         """Take in a portion of what came in, and send a portion of the replies; whether

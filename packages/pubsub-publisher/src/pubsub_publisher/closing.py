@@ -1,0 +1,49 @@
+"""The end of a publisher that was opened."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import zmq
+
+from pubsub_common.net.contexts import terminate_context
+from pubsub_common.net.sockets import wait_until_sent
+
+if TYPE_CHECKING:
+    from pubsub_common.client.control_client import ControlClient
+    from pubsub_publisher.sending.event_socket import EventSocket
+
+_log = logging.getLogger(__name__)
+
+
+def close_down(
+    context: zmq.Context[zmq.Socket[bytes]],
+    events: EventSocket,
+    control: ControlClient | None,
+    next_numbers: Callable[[], Mapping[str, int]],
+    linger_s: float,
+) -> None:
+    """Send what was accepted, tell the broker how far each topic went (``next_numbers``),
+    answer who lacks events, and close all sockets, within ``linger_s`` seconds, where
+    subscribers read."""
+    until = time.monotonic() + linger_s
+    events.flush_all(linger_s)
+    if control is not None:
+        control.close(next_numbers())
+        if events.registered:
+            events.serve_last_requests(until - time.monotonic())
+    # What a thread gathered while it was not seen that this closes.
+    unsent = events.flush_all(0.0)
+    if unsent:
+        _log.warning(
+            "%d events were not sent within %g s: a subscriber is not reading",
+            unsent,
+            linger_s,
+        )
+    if events.port:
+        wait_until_sent(events.port, until - time.monotonic())
+    events.close(max(0.0, until - time.monotonic()))
+    terminate_context(context, until - time.monotonic())

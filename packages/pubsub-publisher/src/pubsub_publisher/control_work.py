@@ -1,0 +1,79 @@
+"""What a publisher's control thread does beside the control connection: it serves the data
+socket, and performs what the core decides."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from pubsub_publisher.core import (
+    AcceptClients,
+    Effect,
+    InvalidSubscription,
+    PublisherCore,
+    ReadyChanged,
+    RefuseEvents,
+)
+from pubsub_publisher.sending.stall_log import StallLog
+
+if TYPE_CHECKING:
+    from pubsub_common.client.session_updates import SessionUpdate
+    from pubsub_publisher.security.authenticator import Authenticator
+    from pubsub_publisher.sending.event_socket import EventSocket
+    from pubsub_publisher.topics.topic_set import TopicSet
+
+_log = logging.getLogger(__name__)
+
+
+class ControlWork:
+    """For the control thread. ``ready_changed`` is called when waits are to look again. No
+    lock is held while anything is logged or others are called."""
+
+    def __init__(
+        self,
+        core: PublisherCore,
+        events: EventSocket,
+        authenticator: Authenticator | None,
+        topics: TopicSet,
+        ready_changed: Callable[[], None],
+    ) -> None:
+        self._core = core
+        self._events = events
+        self._authenticator = authenticator
+        self._topics = topics
+        self._ready_changed = ready_changed
+        self._stall_log = StallLog()
+
+    def serve(self) -> float | None:
+        """Serve the data socket, and log a stall; the seconds until the next time."""
+        effects: list[Effect] = []
+        again_s = self._events.serve(effects)
+        self._perform(effects)
+        if not self._events.waiting:
+            return again_s
+        published = sum(self._topics.published().values())
+        check_s = self._stall_log.check(published, self._events.port, time.monotonic())
+        return check_s if again_s is None else min(again_s, check_s)
+
+    def update(self, update: SessionUpdate) -> None:
+        """News of the broker."""
+        self._perform(self._core.update(update))
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        changed = False
+        for effect in effects:
+            match effect:
+                case ReadyChanged():
+                    changed = True
+                case AcceptClients(vouched):
+                    if self._authenticator is not None:
+                        self._authenticator.update(vouched)
+                case RefuseEvents():
+                    self._events.refuse_events()
+                    changed = True
+                case InvalidSubscription():
+                    _log.warning("ignoring invalid subscription message (logged once)")
+        if changed:
+            self._ready_changed()

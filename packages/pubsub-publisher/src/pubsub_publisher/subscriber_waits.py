@@ -1,0 +1,63 @@
+"""Waits until subscribers are ready."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pubsub_common.errors import NotReady
+from pubsub_common.net.changed import Changed
+from pubsub_publisher.topic_list import name_list
+
+if TYPE_CHECKING:
+    from pubsub_publisher.core import PublisherCore
+
+_log = logging.getLogger(__name__)
+
+
+class SubscriberWaits:
+    """For any thread. ``ended`` says whether a wait is to end early, or raises what it is
+    to raise; whoever changes that calls `notify`, as does the control thread when other
+    subscribers than before are ready."""
+
+    def __init__(self, core: PublisherCore, ended: Callable[[], bool]) -> None:
+        self._core = core
+        self._ended = ended
+        self._changed = Changed()
+
+    def notify(self) -> None:
+        """Have those who wait look again. For signal handlers too."""
+        self._changed.notify()
+
+    def wait_for(self, count: int, timeout_s: float | None) -> None:
+        """Wait until ``count`` subscribers are ready.
+
+        Raises:
+            NotReady: fewer were after ``timeout_s`` seconds, or at the early end.
+        """
+        sessions = self._core.ready.sessions
+        self._changed.wait_for(
+            lambda: len(sessions) >= count or self._ended(), timeout_s
+        )
+        if len(sessions) < count:
+            raise NotReady(f"{len(sessions)} of {count} subscribers are ready")
+
+    def wait_attached(self, timeout_s: float) -> None:
+        """Wait until the subscribers are ready that the broker named, ``timeout_s`` seconds
+        at most; log who is missing then."""
+        missing, ready = list(self._core.listeners), self._core.ready.sessions
+
+        def attached() -> bool:
+            # Each is looked for until it is found, once.
+            while missing and missing[-1] in ready:
+                missing.pop()
+            return not missing or self._ended()
+
+        if timeout_s and not self._changed.wait_for(attached, timeout_s):
+            absent = [f"{each:x}" for each in missing if each not in ready]
+            _log.warning(
+                "not connected within %g s: subscribers with the sessions %s",
+                timeout_s,
+                name_list(absent),
+            )

@@ -1,0 +1,53 @@
+"""Exceptions that come from outside, as of a signal handler, at places of our choice."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+
+class Interrupted(Exception):
+    """What a signal handler raises."""
+
+
+def raise_it() -> None:
+    raise Interrupted
+
+
+def interrupted_at(
+    line: int,
+    call: Callable[[], object],
+    *packages: ModuleType,
+    handler: Callable[[], object] = raise_it,
+) -> bool:
+    """Whether ``call`` was interrupted at the ``line``-th line that it executed of these
+    packages, in this thread; False: it ran to its end. ``handler`` is what is called
+    there, as a signal handler is."""
+    folders = tuple(
+        str(Path(package.__file__ or "").parent) + os.sep for package in packages
+    )
+    left = line
+
+    def trace(frame: FrameType, event: str, _arg: object) -> Any:
+        nonlocal left
+        if not frame.f_code.co_filename.startswith(folders):
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                handler()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(None)
+    return left <= 0
