@@ -263,7 +263,7 @@ def _taken_in(
         if fast_path.deferred is not None:
             performer.take(*fast_path.deferred, items)
             fast_path.deferred = None
-        performer.report()
+        performer.reports.tell()
         take(fast_path, sub_socket)
         if not sub_socket.events() and not fast_path.deferred:
             break

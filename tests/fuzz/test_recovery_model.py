@@ -32,7 +32,7 @@ from pubsub_common.protocol.recovery_messages import (
 from pubsub_common.protocol.sequence import Gap, StreamTracker
 from pubsub_publisher.topics import history
 from pubsub_publisher.topics.history import History
-from pubsub_subscriber.streams.effects import NoHistory, Request
+from pubsub_subscriber.streams.effects import Request
 from pubsub_subscriber.streams.recovery import Recovery
 
 SESSION, TOPIC, ADDRESS = 7, "A", "10.0.0.2:5556"
@@ -101,8 +101,6 @@ class RecoveryMachine(RuleBasedStateMachine):
         asks, self.recovery.effects = self.recovery.effects, []
         for ask in asks:
             assert ask.topic == TOPIC
-            if isinstance(ask, NoHistory):
-                continue
             if isinstance(ask, Request):
                 assert ask.raw not in self.subscribed
                 self.subscribed.append(ask.raw)

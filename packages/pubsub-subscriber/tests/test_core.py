@@ -193,7 +193,10 @@ def test_a_publisher_without_history_is_told_of_if_its_beginning_was_wanted() ->
 
     effects = steps.receive(encode_recovery_reply(question, "p", 4, [], []))
 
-    assert effects == [NoHistory(1, "A"), Withdraw(1, "A", request.raw)]
+    assert effects == [
+        Withdraw(1, "A", request.raw),
+        NoHistory("session 1", "A"),
+    ]
     assert delivered(steps.event(4)) == [4]
 
 

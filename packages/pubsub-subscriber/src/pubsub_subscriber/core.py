@@ -36,6 +36,7 @@ from pubsub_subscriber.streams.effects import (
     Listen,
     Lost,
     Malformed,
+    NoHistory,
     Subscribe,
     Unsubscribe,
 )
@@ -288,4 +289,7 @@ class SubscriberCore:
         if recovery is not None and recovery.effects:
             effects += recovery.effects
             recovery.effects = []
+        while recovery is not None and recovery.without_history:
+            session, topic = recovery.without_history.pop()
+            effects.append(NoHistory(self.streams.name_of(session), topic))
         return effects

@@ -274,7 +274,7 @@ class SubscriberRuntime:
         """
         self.check_usable()
         wait_until_ready(self.receiver, timeout_s, self.stopped)
-        self.performer.report()
+        self.performer.reports.tell()
 
     def counts(self) -> Counts:
         """What became of all events so far."""

@@ -13,6 +13,7 @@ import msgspec
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.runtime import SubscriberRuntime
+from pubsub_subscriber.streams.effects import Connect
 
 
 class SeedMethods:
@@ -39,7 +40,11 @@ class SeedMethods:
             PubSubError: this subscriber is not connected.
         """
         self._runtime.check_usable()
-        run_uninterrupted(lambda: self._runtime.performer.listen(received_message))
+        run_uninterrupted(
+            lambda: self._runtime.performer.perform(
+                lambda core: [core.listen(dict(received_message))]
+            )
+        )
 
     def setup_notification_polling(self, notify_port: int = 0) -> None:
         """Decentralized: get ready to listen to publishers as the broker names them.
@@ -51,7 +56,9 @@ class SeedMethods:
             PubSubError: this subscriber is not connected.
         """
         self._runtime.check_usable()
-        run_uninterrupted(self._runtime.performer.subscribe)
+        run_uninterrupted(
+            lambda: self._runtime.performer.perform(lambda core: [core.subscribe()])
+        )
 
     def setup_publisher_direct_connections(
         self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
@@ -66,7 +73,9 @@ class SeedMethods:
             msgspec.convert(item, PublisherInfo, from_attributes=True)
             for item in notification or ()
         ]
-        run_uninterrupted(lambda: self._runtime.performer.connect(publishers))
+        run_uninterrupted(
+            lambda: self._runtime.performer.perform(lambda _: map(Connect, publishers))
+        )
 
     def parse_notification(self) -> None:
         """Take in what the broker has told about publishers since the last call; in

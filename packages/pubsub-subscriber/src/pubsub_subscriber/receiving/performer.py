@@ -2,45 +2,36 @@
 
 The control thread and the user's share this, and the core behind it. One lock guards both, and
 that connections follow what the core knows. It is taken before a socket's. No call of the user's
-and no log call is made while it is held: losses wait in a queue until `report`.
+and no log call is made while it is held: what is for them waits in `reports`. The main thread,
+where signal handlers run, never holds it (`pubsub_common.uninterrupted`).
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, MutableSequence
+from collections.abc import Callable, Iterable, MutableSequence
 from typing import Any
 
 from pubsub_common.client.session_updates import PublishersUpdated
 from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
 from pubsub_common.protocol.sequence import Counts, Gap
+from pubsub_subscriber.connections.changes import change
 from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
 from pubsub_subscriber.core import SubscriberCore
+from pubsub_subscriber.receiving.reports import PublisherReports, ReceptionReports
 from pubsub_subscriber.streams.effects import (
-    Connect,
     Deliver,
-    Disconnect,
     Effect,
-    Listen,
     Lost,
     Malformed,
     NoHistory,
     PublisherJoined,
     PublisherLeft,
-    Request,
-    Subscribe,
-    Unsubscribe,
-    Withdraw,
 )
-
-_log = logging.getLogger(__name__)
-
-OnPublisher = Callable[[PublisherInfo, bool], None]
 
 
 class Performer:
@@ -58,7 +49,7 @@ class Performer:
         new_connections: Callable[[Model], Connections],
         *,
         on_gap: Callable[[Gap], None] | None = None,
-        on_publisher: OnPublisher | None = None,
+        on_publisher: Callable[[PublisherInfo, bool], None] | None = None,
     ) -> None:
         self.core = core
         self.due_at: float | None = None
@@ -68,14 +59,9 @@ class Performer:
         self._new_connections = new_connections
         self._connections: Connections | None = None
         self._model: Model | None = None
-        self._on_gap = on_gap
-        self._on_publisher = on_publisher
         self._updates: deque[PublishersUpdated] = deque()
-        # What users and logs are told without the lock: by the control thread, and by the
-        # user's.
-        self._publisher_news: deque[PublisherJoined | PublisherLeft] = deque()
-        self._news: deque[Lost | Malformed | NoHistory] = deque()
-        self._told_malformed = self._told_no_history = False
+        self.reports = ReceptionReports(on_gap)
+        self._publisher_reports = PublisherReports(on_publisher)
 
     # For the user's thread, or for one that works in its place
 
@@ -97,7 +83,7 @@ class Performer:
 
     def tick(self, items: MutableSequence[Any], *, idle: bool) -> bool:
         """Do what is due, and append the events that this frees to ``items``. ``idle``: all
-        that arrived was looked at. True when there are some, or something to `report`, or some
+        that arrived was looked at. True when there are some, or some `reports`, or some
         may have arrived meanwhile, of which the descriptors may then not tell. Must not be cut
         short."""
         now = time.monotonic()
@@ -107,38 +93,7 @@ class Performer:
         before = len(items)
         with self._lock:
             arrived = self._perform(self.core.tick(now, idle=idle), items)
-        return arrived or len(items) > before or bool(self._news)
-
-    @property
-    def has_reports(self) -> bool:
-        """Whether `report` has something to tell."""
-        return bool(self._news)
-
-    def report(self) -> None:
-        """Tell the user what was lost, and the log what else was found, since the last
-        call. Calls the user's function, which may raise."""
-        while self._news:
-            match self._news.popleft():
-                case Lost(gap):
-                    _log.info(
-                        "lost %d events of %s (%d to %d)",
-                        *(gap.count, gap.topic, gap.first, gap.last),
-                    )
-                    if self._on_gap is not None:
-                        self._on_gap(gap)
-                case Malformed(detail):
-                    _log.warning(
-                        "ignoring malformed event frame (further ones are counted, not "
-                        "logged): %s",
-                        detail,
-                    )
-                case NoHistory(publisher, topic):
-                    _log.warning(
-                        "publisher (%s) has nothing from before of topic %r: it keeps no "
-                        "history, or too short a one (pubsub-publisher --history); this is "
-                        "not said again",
-                        *(self._address_of(publisher), topic),
-                    )
+        return arrived or len(items) > before or bool(self.reports)
 
     # For the control thread
 
@@ -149,8 +104,8 @@ class Performer:
             if reply.model != self._model:
                 self._connect_by(reply.model)
             self._perform(self.core.register(reply, time.monotonic()), [])
-        self._wake()
-        self._tell_publishers()
+        self.sockets.wake()
+        self._publisher_reports.tell()
 
     def update(self, update: PublishersUpdated) -> None:
         """The broker tells which publishers came and went: for `apply_updates`."""
@@ -164,8 +119,8 @@ class Performer:
                 update = self._updates.popleft()
                 effects = self.core.change_publishers(update, time.monotonic())
                 self._perform(effects, [])
-        self._wake()  # departures have deadlines, joins change readiness
-        self._tell_publishers()
+        self.sockets.wake()  # departures have deadlines, joins change readiness
+        self._publisher_reports.tell()
 
     def check_connections(self) -> float | None:
         """Retry connections where it is time; the seconds after which to call again."""
@@ -197,7 +152,7 @@ class Performer:
         """The publishers of which an answer is still to come, by address or session."""
         with self._lock:
             sessions = self.core.streams.ready.awaited_sessions()
-            return sorted(map(self._address_of, sessions))
+            return sorted(map(self.core.streams.name_of, sessions))
 
     def repeat_ready_requests(self) -> bool:
         """Ask again where an answer is still to come: it may have been dropped where a
@@ -209,21 +164,11 @@ class Performer:
             arrived |= sub_socket.repeat_ready_requests(topics)
         return arrived
 
-    def subscribe(self) -> None:
-        """Subscribe to our topics, at publishers."""
+    def perform(self, effects: Callable[[SubscriberCore], Iterable[Effect]]) -> None:
+        """Perform what ``effects`` asks of the core. Must not be cut short."""
         with self._lock:
-            self._perform([self.core.subscribe()], [])
-
-    def listen(self, ports: Mapping[str, int]) -> None:
-        """Listen to the broker on these ports, by topic."""
-        with self._lock:
-            self._perform([self.core.listen(dict(ports))], [])
-
-    def connect(self, publishers: Iterable[PublisherInfo]) -> None:
-        """Connect to publishers."""
-        with self._lock:
-            self._perform(list(map(Connect, publishers)), [])
-        self._wake()
+            self._perform(effects(self.core), [])
+        self.sockets.wake()
 
     def close(self) -> None:
         """Perform nothing any more: the sockets are about to be closed."""
@@ -247,62 +192,13 @@ class Performer:
             match effect:
                 case Deliver(events):
                     items.extend(events)
-                case Lost():
-                    self._news.append(effect)
-                case Malformed():
-                    if not self._told_malformed:
-                        self._told_malformed = True
-                        self._news.append(effect)
-                case NoHistory():
-                    if not self._told_no_history:
-                        self._told_no_history = True
-                        self._news.append(effect)
+                case Lost() | Malformed() | NoHistory():
+                    self.reports.add(effect)
                 case PublisherJoined() | PublisherLeft():
-                    self._publisher_news.append(effect)
+                    self._publisher_reports.add(effect)
                 case _:
                     if self._connections is not None:
-                        arrived |= self._change(self._connections, effect)
+                        arrived |= change(self._connections, effect)
         self.due_at = self.core.next_deadline()
         self.urgent_at = self.core.urgent_deadline()
         return arrived
-
-    def _change(self, connections: Connections, effect: Effect) -> bool:
-        """Change connections and subscriptions."""
-        match effect:
-            case Request(publisher, topic, raw):
-                sub_socket = connections.socket_for(publisher, topic)
-                # Without a connection it is asked again.
-                return sub_socket is not None and sub_socket.change_subscription(
-                    raw, begins=True
-                )
-            case Withdraw(publisher, topic, raw):
-                sub_socket = connections.socket_for(publisher, topic)
-                return sub_socket is not None and sub_socket.change_subscription(
-                    raw, begins=False
-                )
-            case Connect(publisher):
-                return connections.connect(publisher)
-            case Disconnect(publisher, in_use):
-                return connections.disconnect(publisher, address_in_use=in_use)
-            case Subscribe(topics):
-                connections.subscribe(topics)
-            case Unsubscribe(topic):
-                return connections.unsubscribe(topic)
-            case Listen(ports, topic_count):
-                connections.listen(ports, topic_count)
-        return False
-
-    def _tell_publishers(self) -> None:
-        while self._publisher_news:
-            news = self._publisher_news.popleft()
-            if self._on_publisher is not None:
-                joined = isinstance(news, PublisherJoined)
-                self._on_publisher(news.publisher, joined)
-
-    def _address_of(self, session: int) -> str:
-        info = self.core.streams.publisher(session)
-        known = None if info is None else info.address
-        return known or f"session {session}"
-
-    def _wake(self) -> None:
-        self.sockets.wake()

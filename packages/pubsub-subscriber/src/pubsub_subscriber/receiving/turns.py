@@ -141,7 +141,7 @@ class Turns:
             if step == _COLD:
                 run_uninterrupted(functools.partial(self._cold, batches))
             elif step == _REPORT:
-                self.performer.report()
+                self.performer.reports.tell()
 
     def fetch(self) -> bool:
         """Take in what waits, and do what is due; events wait in the queue. False when
@@ -217,7 +217,7 @@ class Turns:
         limited: bool,
     ) -> int:
         queue, poller = self.queue, self.poller
-        if self.performer.has_reports and not length_hint(queue.burst):
+        if self.performer.reports and not length_hint(queue.burst):
             return _REPORT
         if self.fast_path.in_doubt:
             return _COLD
@@ -306,7 +306,7 @@ class Turns:
             if queue.incoming:
                 return  # those before it are delivered first
             self._take_deferred(*deferred)
-            if performer.has_reports or len(queue.incoming) >= BURST_EVENTS:
+            if performer.reports or len(queue.incoming) >= BURST_EVENTS:
                 return
             fast_path.take(deferred[2], batches)
         if fast_path.deferred is None and not self._close_retired(batches):

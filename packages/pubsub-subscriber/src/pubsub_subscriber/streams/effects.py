@@ -108,7 +108,7 @@ class NoHistory:
     """A publisher keeps no history, though the beginning of its stream was wanted. For
     the log."""
 
-    publisher: int
+    publisher: str
     topic: str
 
 

@@ -39,7 +39,7 @@ from pubsub_common.protocol.recovery_messages import (
     recovery_topic,
 )
 from pubsub_common.protocol.sequence import Gap, StreamTracker
-from pubsub_subscriber.streams.effects import NoHistory, Request, Withdraw
+from pubsub_subscriber.streams.effects import Request, Withdraw
 from pubsub_subscriber.streams.held_stream import RETRY_S, HeldStream
 
 _RETRY_MAX_S: Final = 4.0
@@ -60,7 +60,9 @@ class Recovery:
     ) -> None:
         """``session`` is this subscriber's, which may change; at most ``max_held`` events
         of a stream are held."""
-        self.effects: list[Request | Withdraw | NoHistory] = []
+        self.effects: list[Request | Withdraw] = []
+        # Publishers that have nothing from before, with the topic, where that was wanted.
+        self.without_history: list[Key] = []
         self.session = session
         self._timeout_s = timeout_s
         self._max_held = max_held
@@ -148,7 +150,7 @@ class Recovery:
         before = tracker.expected
         if request == stream.request:
             if stream.joining and before == 0 and not len(reply):
-                self.effects.append(NoHistory(request.publisher, request.topic))
+                self.without_history.append((request.publisher, request.topic))
             # The rest of what was asked for is still to be had.
             end = min(reply.sequence, request.last + 1)
             while tracker.expected < end:  # but what came by itself meanwhile

@@ -63,6 +63,12 @@ class StreamTable:
         """What is known of a publisher, also while it is leaving."""
         return self._publishers.get(session)
 
+    def name_of(self, session: int) -> str:
+        """What people are told of a publisher: its address, if it is known."""
+        info = self._publishers.get(session)
+        known = None if info is None else info.address
+        return known or f"session {session}"
+
     def leave(
         self, departure: Departure, now: float, *, may_return: bool = False
     ) -> None:

@@ -1,0 +1,38 @@
+"""Changes connections and subscriptions as the core asks."""
+
+from __future__ import annotations
+
+from pubsub_subscriber.connections.interface import Connections
+from pubsub_subscriber.streams.effects import (
+    Connect,
+    Disconnect,
+    Listen,
+    Request,
+    Subscribe,
+    Unsubscribe,
+    Withdraw,
+)
+
+Change = Request | Withdraw | Connect | Disconnect | Subscribe | Unsubscribe | Listen
+
+
+def change(connections: Connections, effect: Change) -> bool:
+    """Perform one effect. Whether events may have arrived meanwhile."""
+    match effect:
+        case Request(publisher, topic, raw) | Withdraw(publisher, topic, raw):
+            sub_socket = connections.socket_for(publisher, topic)
+            # Without a connection it is asked again.
+            return sub_socket is not None and sub_socket.change_subscription(
+                raw, begins=isinstance(effect, Request)
+            )
+        case Connect(info):
+            return connections.connect(info)
+        case Disconnect(info, in_use):
+            return connections.disconnect(info, address_in_use=in_use)
+        case Subscribe(topics):
+            connections.subscribe(topics)
+        case Unsubscribe(topic):
+            return connections.unsubscribe(topic)
+        case Listen(ports, topic_count):
+            connections.listen(ports, topic_count)
+    return False
