@@ -254,12 +254,16 @@ def test_bad_input_is_said_and_exits_with_2(words: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "secure"])
+@pytest.mark.parametrize(
+    ("secure", "number"),
+    [(False, signal.SIGINT), (False, signal.SIGHUP), (True, signal.SIGINT)],
+    ids=["plain", "closed terminal", "secure"],
+)
 @pytest.mark.parametrize("model", [["-c"], []], ids=["centralized", "decentralized"])
 def test_a_whole_system_from_three_calls(
-    tmp_path: Path, model: list[str], secure: bool
+    tmp_path: Path, model: list[str], secure: bool, number: int
 ) -> None:
-    """And one Ctrl-C stops all processes of a call cleanly."""
+    """And one signal stops all processes of a call cleanly."""
     broker_words, client_words = list(model), []
     if secure:
         keys = make_keys(tmp_path / "keys", ["client"])
@@ -290,7 +294,7 @@ def test_a_whole_system_from_three_calls(
             with (tmp_path / f"latency-{index}.csv").open(newline="") as file:
                 assert len(list(csv.reader(file))) == 9
         for process in (publishers, broker):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             _, said = process.communicate(timeout=30)
             assert process.returncode == 0, said
             assert "Traceback" not in said
