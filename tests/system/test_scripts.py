@@ -201,8 +201,7 @@ def test_a_reader_that_leaves_ends_the_subscriber_quietly(
     subscriber.stdout.readline()
     subscriber.stdout.close()
     assert subscriber.wait(30) == 0
-    assert "Traceback" not in said(tmp_path, "pubsub-subscriber-2")
-    assert "BrokenPipe" not in said(tmp_path, "pubsub-subscriber-2")
+    assert said(tmp_path, "pubsub-subscriber-2") == ""
     subscriber.stdout = None  # so that the end of the test does not read it
 
 

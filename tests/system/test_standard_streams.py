@@ -234,7 +234,7 @@ def test_an_event_that_cannot_be_printed_ends_the_subscriber(
         [
             "sh",
             "-c",
-            f'exec "$0" {where} -c -q {streams}',
+            f'exec "$0" {where} -c {streams}',
             PROGRAMS / "pubsub-subscriber",
         ],
         stdout=subprocess.PIPE,

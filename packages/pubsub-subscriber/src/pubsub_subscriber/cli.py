@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts, role_config
+from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
 from pubsub_subscriber.measurement_files import SubscriberFiles
 from pubsub_subscriber.output import options as output_options
 
@@ -153,6 +154,9 @@ def run(
                 print_events(subscriber)
             else:
                 subscriber.notify()
+        except (OutputFailed, ReaderLeft):
+            say = _say_nothing  # beside that, the rest is of no interest
+            raise
         finally:
             if limit is not None and (ended := limit.ended(subscriber.event_count)):
                 say(ended)
