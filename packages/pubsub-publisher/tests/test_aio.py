@@ -459,3 +459,56 @@ def test_another_loop_may_have_another_publisher(
 
     run(main())
     run(main())
+
+
+def test_topics_come_and_go(broker: FakeBroker, new: Callable[..., Publisher]) -> None:
+    async def main() -> None:
+        async with new(strengths=3) as publisher:
+            await publisher.add_topics(["B"], strengths=5)
+            assert broker.of(Register)[-1].strengths == {"A": 3, "B": 5}
+            assert publisher.strengths == {"A": 3, "B": 5}
+            await publisher.publish_event("B", b"x")
+            await publisher.remove_topics(["A"])
+            assert publisher.topics == ("B",)
+            with pytest.raises(ConfigError, match="is not one of this publisher's"):
+                await publisher.publish_event("A", b"x")
+            with pytest.raises(ConfigError, match="topics is a list of texts"):
+                await publisher.add_topics("news")
+
+    run(main())
+
+
+def test_generated_events(new: Callable[..., Publisher]) -> None:
+    sent: list[tuple[str, int]] = []
+
+    async def main() -> None:
+        publisher = new(
+            "A",
+            "B",
+            max_event_count=6,
+            sleep_period=0.001,
+            on_sent=lambda topic, number, _due_ns, _sent_ns: sent.append(
+                (topic, number)
+            ),
+        )
+        async with publisher:
+            assert await publisher.publish() == 6
+            assert publisher.generate_publish_event().startswith(b"A\0")
+
+    run(main())
+    assert sent == [(topic, number) for number in range(3) for topic in "AB"]
+
+
+def test_stop_ends_generated_events(new: Callable[..., Publisher]) -> None:
+    async def main() -> None:
+        async with new(indefinite=True, sleep_period=3600) as publisher:
+            publishing = asyncio.create_task(publisher.publish())
+            await asyncio.sleep(0)
+            publisher.stop()
+            assert await publishing <= 1
+
+    run(main())
+
+
+def test_it_says_what_it_is(new: Callable[..., Publisher]) -> None:
+    assert repr(new()).startswith("<Publisher topics=A broker=127.0.0.1:")
