@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts, role_config
-from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
+from pubsub_common.cli.standard_streams import OutputFailed
 from pubsub_subscriber.measurement_files import SubscriberFiles
 from pubsub_subscriber.output import options as output_options
 
@@ -154,8 +154,8 @@ def run(
                 print_events(subscriber)
             else:
                 subscriber.notify()
-        except (OutputFailed, ReaderLeft):
-            say = _say_nothing  # beside that, the rest is of no interest
+        except OutputFailed:
+            say = _say_nothing  # the one line that says so is what matters
             raise
         finally:
             if limit is not None and (ended := limit.ended(subscriber.event_count)):
