@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.wildcards import (
-    FilterTree,
     asterisk_warning,
     covers,
     is_filter,
     matches,
-    matching_topics,
     validate_publisher_topics,
     validate_subscriptions,
 )
@@ -75,37 +73,6 @@ def test_a_filter_has_a_level_that_is_a_wildcard(
     assert is_filter(subscription) is expected
 
 
-@given(st.lists(SUBSCRIPTIONS, max_size=8), st.data())
-def test_the_tree_finds_what_matches_one_by_one(
-    subscriptions: list[str], data: st.DataObject
-) -> None:
-    tree: FilterTree[int] = FilterTree()
-    for key, subscription in enumerate(subscriptions):
-        tree.add(subscription, key)
-    gone = set(data.draw(st.lists(st.integers(0, 7), max_size=8)))
-    for key in gone & set(range(len(subscriptions))):
-        tree.discard(subscriptions[key], key)
-    topic = data.draw(TOPICS.filter(bool))
-
-    assert sorted(tree.matching(topic)) == [
-        key
-        for key, subscription in enumerate(subscriptions)
-        if key not in gone and matches(subscription, topic)
-    ]
-
-
-@given(st.lists(SUBSCRIPTIONS, max_size=8))
-def test_an_empty_tree_keeps_nothing(subscriptions: list[str]) -> None:
-    tree: FilterTree[int] = FilterTree()
-    for key, subscription in enumerate(subscriptions):
-        tree.add(subscription, key)
-    for key, subscription in enumerate(subscriptions):
-        tree.discard(subscription, key)
-        tree.discard(subscription, key)
-
-    assert not tree._root.below
-
-
 @pytest.mark.parametrize("subscription", ["a/#/b", "#/a", "#/#"])
 def test_the_rest_comes_last(subscription: str) -> None:
     with pytest.raises(ConfigError, match="at the end"):
@@ -150,15 +117,6 @@ def test_an_asterisk_is_warned_about() -> None:
     assert one.startswith("subscription 'b/*': * is no wildcard")
     assert more is not None
     assert more.startswith("subscription 'b*' and 1 more: ")
-
-
-@given(st.lists(TOPICS.filter(bool)), st.lists(SUBSCRIPTIONS))
-def test_the_topics_that_many_subscriptions_match(
-    topics: list[str], subscriptions: list[str]
-) -> None:
-    assert matching_topics(topics, subscriptions) == [
-        topic for topic in topics if any(matches(each, topic) for each in subscriptions)
-    ]
 
 
 # One that stands for all that another one does

@@ -35,6 +35,10 @@ class ClientMetrics:
     lost: dict[str, int] = dataclasses.field(default_factory=dict)  # never changed
     publish_rates: PublishRates | None = None
     latency: Latency | None = None
+    # Of a subscriber: the sessions of the publishers of its topics, and after how many
+    # changes of the set of clients they were looked for.
+    publishers: tuple[int, ...] = ()
+    changes: int = -1
 
 
 class MetricsTable:
@@ -101,13 +105,13 @@ class MetricsTable:
             latency=metrics.latency,
         )
 
-    def clock_range(self, publishers: Iterable[Client]) -> ClockRange | None:
-        """Where the clocks of these publishers are; None when one is not known, or there
-        is none."""
+    def clock_range(self, publishers: Iterable[int]) -> ClockRange | None:
+        """Where the clocks of the publishers with these sessions are; None when one is not
+        known, or there is none."""
         low_ns: int | None = None
         high_ns: int | None = None
-        for publisher in publishers:
-            offset = self._by_session[publisher.session].clock_offset
+        for session in publishers:
+            offset = self._by_session[session].clock_offset
             if offset is None:
                 return None
             low = offset.offset_ns - offset.bound_ns

@@ -118,6 +118,7 @@ class BrokerCore:
             self._authorization,
             self._notifications,
             self._metrics,
+            lambda: self.changes,
             epoch=epoch,
         )
         self._revocation = Revocation(

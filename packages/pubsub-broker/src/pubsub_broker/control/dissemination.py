@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pubsub_broker.registry.interface import Client, Registry
+from pubsub_common.protocol.filter_tree import matching_topics
 from pubsub_common.protocol.messages import Model, PublisherInfo, Vouched
-from pubsub_common.protocol.wildcards import is_filter, matching_topics
+from pubsub_common.protocol.wildcards import is_filter
 
 if TYPE_CHECKING:
     from pubsub_broker.security.grants import Grants

@@ -13,8 +13,8 @@ from pubsub_broker.registry.interface import Client
 from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.throttle import LogThrottle
+from pubsub_common.protocol.filter_tree import matching_topics
 from pubsub_common.protocol.topics import validate_topic
-from pubsub_common.protocol.wildcards import matching_topics
 
 # A subscriber whose lease ended may come back and count on. So many are remembered.
 _MAX_REMEMBERED: Final = 1000

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pubsub_broker.control.effects import Send
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.defaults import NOTIFY_DELAY_S
+from pubsub_common.protocol.filter_tree import matching_topics
 from pubsub_common.protocol.messages import (
     Departure,
     Farewell,
@@ -20,7 +21,7 @@ from pubsub_common.protocol.messages import (
     Vouched,
     VouchedChanged,
 )
-from pubsub_common.protocol.wildcards import is_filter, matching_topics
+from pubsub_common.protocol.wildcards import is_filter
 
 Ports = Callable[[Iterable[str]], Mapping[str, int]]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.effects import Effect, Send
 from pubsub_broker.control.notifications import Notifications
-from pubsub_broker.registry.interface import Registry
+from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.security.authorization import Authorization
 from pubsub_common.protocol.messages import Alive, Heartbeat
 
@@ -19,13 +21,16 @@ class Renewal:
         authorization: Authorization,
         notifications: Notifications,
         metrics: MetricsTable,
+        changes: Callable[[], int],
         *,
         epoch: int,
     ) -> None:
+        """``changes`` tells how often the set of clients has changed."""
         self._registry = registry
         self._authorization = authorization
         self._notifications = notifications
         self._metrics = metrics
+        self._changes = changes
         self._epoch = epoch
 
     def renew(
@@ -47,8 +52,7 @@ class Renewal:
         if client is not None:
             effects += self._metrics.update(client, request, now)
             if client.role == "subscriber":
-                publishers = self._registry.matching("publisher", client.topics)
-                clocks = self._metrics.clock_range(publishers)
+                clocks = self._metrics.clock_range(self._publishers_of(client))
         alive = Alive(
             id=request.id,
             epoch=self._epoch,
@@ -57,3 +61,15 @@ class Renewal:
             publishers_clock=clocks,
         )
         return [Send(peer, alive), *effects]
+
+    def _publishers_of(self, subscriber: Client) -> tuple[int, ...]:
+        """The sessions of the publishers of its topics. They are looked for when clients
+        have come or gone, as that takes long where there are thousands of topics."""
+        metrics, changes = self._metrics.get(subscriber.session), self._changes()
+        if metrics is None:
+            return ()
+        if metrics.changes != changes:
+            matching = self._registry.matching("publisher", subscriber.topics)
+            metrics.publishers = tuple(client.session for client in matching)
+            metrics.changes = changes
+        return metrics.publishers

@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
+from pubsub_common.protocol.filter_tree import FilterTree
 from pubsub_common.protocol.messages import ClientStatus, Latency, Model, Role, Status
-from pubsub_common.protocol.wildcards import FilterTree, is_filter
+from pubsub_common.protocol.wildcards import is_filter
 
 # What one page shows at most, so that a crowd costs neither the broker nor a reader's
 # browser more than this; of the rest it tells the number.

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from pubsub_broker.registry.interface import Client
+from pubsub_common.protocol.filter_tree import FilterTree
 from pubsub_common.protocol.messages import Role
-from pubsub_common.protocol.wildcards import FilterTree, is_filter
+from pubsub_common.protocol.wildcards import is_filter
+
+# Topics for which a matcher, which looks at many filters first, is not worth it.
+_FEW: Final = 16
 
 
 class MemoryRegistry:
@@ -93,19 +98,25 @@ class MemoryRegistry:
         sessions: dict[int, None] = {}
         wanted = tuple(topics)
         everybody = self._by_role[role]
+        matcher = self._filters.matcher() if len(wanted) > _FEW else None
         for topic in wanted:
             if len(sessions) == len(everybody):
                 break  # as with a subscriber of all topics, and a publisher of thousands
             sessions.update(self._by_topic.get((role, topic), {}))
-            if role == "subscriber":
+            if role == "publisher":
+                continue
+            if matcher is None:
                 sessions.update(dict.fromkeys(self._filters.matching(topic)))
+            else:
+                for found in matcher.keys(topic):
+                    sessions.update(found)
         if role == "publisher" and any(map(is_filter, wanted)):
             # One look at each topic, however many filters there are: the product of the
             # two is minutes for clients that have thousands.
-            tree = FilterTree.of(wanted)
+            covers = FilterTree.of(wanted).matcher().matches
             for session in everybody:
                 if session not in sessions and any(
-                    map(tree.covers, self._clients[session].topics)
+                    map(covers, self._clients[session].topics)
                 ):
                     sessions[session] = None
         return (self._clients[session] for session in sessions)

@@ -11,16 +11,14 @@ their author expects a wildcard, and would get silence.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterable
+from typing import Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.topics import validate_topics
 
 _ONE: Final = "+"
 _REST: Final = "#"
-
-_K = TypeVar("_K", bound=Hashable)
 
 
 def is_filter(subscription: str) -> bool:
@@ -121,86 +119,3 @@ def covers(wide: str, narrow: str) -> bool:
         if level not in (_ONE, others[index]):
             return False
     return len(levels) == len(others)
-
-
-def matching_topics(topics: Iterable[str], subscriptions: Iterable[str]) -> list[str]:
-    """Those of ``topics`` that one of ``subscriptions`` stands for, in their order."""
-    exact = set(subscriptions)
-    tree = FilterTree.of(exact)
-    return [topic for topic in topics if topic in exact or tree.covers(topic)]
-
-
-class FilterTree(Generic[_K]):
-    """Who has which filters: a tree of levels, so that a topic's match does not look at
-    all of them."""
-
-    def __init__(self) -> None:
-        self._root: _Node[_K] = _Node()
-
-    @classmethod
-    def of(cls, subscriptions: Iterable[str]) -> FilterTree[str]:
-        """The filters among ``subscriptions``, each under itself."""
-        tree: FilterTree[str] = FilterTree()
-        for each in subscriptions:
-            if is_filter(each):
-                tree.add(each, each)
-        return tree
-
-    def covers(self, topic: str) -> bool:
-        """Whether any filter stands for ``topic``."""
-        below = self._root.below
-        if _REST in below and not topic.startswith("$"):
-            return True  # so mostly where there are thousands of topics
-        return bool(below) and any(True for _ in self.matching(topic))
-
-    def add(self, subscription: str, key: _K) -> None:
-        """``key`` has this filter."""
-        node = self._root
-        for level in subscription.split("/"):
-            node = node.below.setdefault(level, _Node())
-        node.keys[key] = None
-
-    def discard(self, subscription: str, key: _K) -> None:
-        """``key`` has this filter no longer."""
-        path: list[tuple[_Node[_K], str]] = []
-        node = self._root
-        for level in subscription.split("/"):
-            path.append((node, level))
-            if level not in node.below:
-                return
-            node = node.below[level]
-        node.keys.pop(key, None)
-        for parent, level in reversed(path):
-            child = parent.below[level]
-            if child.keys or child.below:
-                return
-            del parent.below[level]
-
-    def matching(self, topic: str) -> Iterator[_K]:
-        """Every subscriber with a filter that stands for ``topic``, once for each
-        such filter."""
-        names = topic.split("/")
-        nodes = [self._root]
-        for index, name in enumerate(names):
-            wild = index > 0 or not topic.startswith("$")
-            following: list[_Node[_K]] = []
-            for node in nodes:
-                if wild and _REST in node.below:
-                    yield from node.below[_REST].keys
-                for level in {name, _ONE} if wild else {name}:
-                    # A name may look like a wildcard where others wrote the protocol.
-                    if level in node.below and level != _REST:
-                        following.append(node.below[level])
-            nodes = following
-        for node in nodes:
-            yield from node.keys
-            if _REST in node.below:
-                yield from node.below[_REST].keys
-
-
-class _Node(Generic[_K]):
-    __slots__ = ("below", "keys")
-
-    def __init__(self) -> None:
-        self.below: dict[str, _Node[_K]] = {}
-        self.keys: dict[_K, None] = {}
