@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import gc
 import logging
 import signal
@@ -11,13 +11,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import pytest
 import zmq
+from support.broker_parts import parts_of
+from support.interrupted_calls import Interrupted, call_with, raise_interrupted
 from support.threads import WAIT_MS, ended, in_thread
 
+import pubsub_broker
+import pubsub_common
 from pubsub_broker import Broker
 from pubsub_broker.forwarding.clear_ports import ClearPorts
 from pubsub_broker.forwarding.sockets import PlainSockets
@@ -27,6 +30,7 @@ from pubsub_common.protocol.messages import Farewell, Register, Registered
 from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 
+OURS: Final = (pubsub_broker, pubsub_common)
 # Calls that need a broker that is configured.
 CALLS: Final[list[Callable[[Broker], object]]] = [
     lambda broker: broker.event_loop(),
@@ -79,10 +83,6 @@ sys.stdin.readline()
 """
 
 
-class Interrupted(Exception):
-    """What a signal handler raises."""
-
-
 @pytest.fixture(params=[False, True], ids=["decentralized", "centralized"])
 def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     broker = Broker(request.param, True, port=0, linger_s=0.2)
@@ -102,10 +102,6 @@ def alarm() -> Iterator[Callable[[Callable[[], object]], None]]:
     yield set_up
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
-
-
-def interrupt() -> None:
-    raise Interrupted
 
 
 def open_files() -> int:
@@ -206,7 +202,7 @@ def test_a_loop_that_was_interrupted_goes_on_when_it_is_called_again(
 ) -> None:
     broker.configure()
     for calls in range(40):
-        alarm(interrupt, 0.001 + 0.0005 * (calls % 7))
+        alarm(raise_interrupted, 0.001 + 0.0005 * (calls % 7))
         with pytest.raises(Interrupted):
             broker.event_loop() if calls % 2 else poll_for_ever(broker)
 
@@ -242,57 +238,58 @@ def publisher(*topics: str) -> Register:
     )
 
 
-class RaisesAt:
-    """A tracer that raises at one line of our code in the main thread: the one of this
-    number, of those that it comes by."""
+# What is interrupted, and what a handler does then.
+INTERRUPTED: Final[dict[str, Callable[[Broker], object]]] = {
+    "configure": lambda broker: broker.configure(),
+    "parse_events": lambda broker: broker.parse_events(0),
+    # One that was stopped before ends at once.
+    "event_loop": lambda broker: serve_stopped(broker),
+    "disconnect": lambda broker: broker.disconnect(),
+}
+IN_HANDLERS: Final[dict[str, Callable[[Broker], object]]] = {
+    "raise": lambda broker: raise_interrupted(),
+    "stop": lambda broker: broker.stop(),
+    "disconnect": lambda broker: broker.disconnect(),
+    "another": lambda broker: broker.notify_subscribers(["A"]),
+}
 
-    def __init__(self, number: int) -> None:
-        self.left = number
 
-    def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if "pubsub" not in frame.f_code.co_filename:
-            return None
-        if event == "line":
-            self.left -= 1
-            if self.left == 0:
-                raise Interrupted
-        return self
+def serve_stopped(broker: Broker) -> None:
+    broker.stop()
+    broker.event_loop()
 
 
-@pytest.mark.parametrize("what", ["configure", "parse_events", "disconnect"])
-def test_an_exception_at_any_line_leaves_a_broker_that_can_be_closed(
-    what: str, monkeypatch: pytest.MonkeyPatch
+# Where the garbage collector has called what is interrupted, Python says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("in_handler", IN_HANDLERS)
+@pytest.mark.parametrize("call", INTERRUPTED)
+def test_whatever_a_handler_does_at_any_line_a_broker_can_be_closed(
+    call: str, in_handler: str
 ) -> None:
+    paths = [module.__path__[0] for module in OURS]
     with Broker(True, True, port=0):
         pass  # what is loaded and opened once
     files, threads = open_files(), threading.active_count()
-    for number in range(1, 1000):
+    line, more = 1, True
+    while more:
         broker = Broker(True, True, port=0, linger_s=0.2)
-        if what != "configure":
+        if call != "configure":
             broker.configure()
-            broker._runtime.parts.waker.wake()  # type: ignore[union-attr]
-        calls: dict[str, Callable[[], object]] = {
-            "configure": broker.configure,
-            "parse_events": functools.partial(broker.parse_events, 0),
-            "disconnect": broker.disconnect,
-        }
-        tracer = RaisesAt(number)
-        sys.settrace(tracer)
-        try:
-            calls[what]()
-        except Interrupted:
-            pass
-        except PubSubError:  # its caller gave up when it was nearly done
-            assert what == "configure"
-        finally:
-            sys.settrace(None)
-        broker.disconnect()
-        if tracer.left > 0:
-            break
-    else:
-        raise AssertionError("it never comes to its end")
+            parts_of(broker).waker.wake()
 
-    assert number > 20, "it went through our code"
+        def handle(broker: Broker = broker) -> None:
+            with contextlib.suppress(PubSubError):
+                IN_HANDLERS[in_handler](broker)
+
+        def make_call(broker: Broker = broker) -> None:
+            with contextlib.suppress(PubSubError):  # such as: it was disconnected
+                INTERRUPTED[call](broker)
+
+        more = call_with(handle, line, make_call, *paths)
+        assert ended(in_thread(broker.disconnect))
+        line += 1
+
+    assert line > 20, "it went through our code"
     wait_for(lambda: open_files() <= files)
     wait_for(lambda: threading.active_count() <= threads)
 
