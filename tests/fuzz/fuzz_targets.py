@@ -222,23 +222,29 @@ def _receive_path(data: bytes) -> object:
     return type(stamps)
 
 
-# Moves what waits at a socket to the queue, a part of it at a time.
-Take = Callable[[FastPath, SubSocket], object]
+# Takes what waits at a socket, a part of it at a time.
+Take = Callable[[FastPath, SubSocket, EventQueue], list[Any]]
 
 
-def _fetch(fast_path: FastPath, sub_socket: SubSocket) -> None:
+def _fetch(fast_path: FastPath, sub_socket: SubSocket, queue: EventQueue) -> list[Any]:
     fast_path.take(sub_socket, batches=False)
+    items, queue.incoming = queue.incoming, []
+    return items
 
 
-def _fetch_batches(fast_path: FastPath, sub_socket: SubSocket) -> None:
+def _fetch_batches(
+    fast_path: FastPath, sub_socket: SubSocket, queue: EventQueue
+) -> list[Any]:
     fast_path.take(sub_socket, batches=True)
+    items, queue.incoming = queue.incoming, []
+    return items
 
 
-def _stream(fast_path: FastPath, sub_socket: SubSocket) -> None:
+def _stream(fast_path: FastPath, sub_socket: SubSocket, queue: EventQueue) -> list[Any]:
+    items: list[Any] = []
     while fast_path.is_ready() and fast_path.take_next(sub_socket):
-        assert fast_path.has_events
-    if fast_path.large:
-        fast_path.take(sub_socket, batches=False)
+        items += queue.burst
+    return items + _fetch(fast_path, sub_socket, queue) if fast_path.large else items
 
 
 def _taken_in(
@@ -258,13 +264,13 @@ def _taken_in(
     fast_path = FastPath(performer.core, queue, itertools.count().__next__)
     frames = _unframed(data)
     sub_socket = cast(SubSocket, _Frames(frames))
-    items = queue.incoming
+    items: list[Any] = []
     for _ in range(2 * len(frames) + 1):
         if fast_path.deferred is not None:
             performer.take(*fast_path.deferred, items)
             fast_path.deferred = None
         performer.reports.tell()
-        take(fast_path, sub_socket)
+        items += take(fast_path, sub_socket, queue)
         if not sub_socket.events() and not fast_path.deferred:
             break
     assert not sub_socket.events()

@@ -165,9 +165,8 @@ def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
                 break
             turns.poller._seen_wake_token = turns.poller._wake_token
             assert turns.poller.enter(sub_socket)
-            turns._streak = 0
-            while turns.wait_in_socket():
-                yield from receiver._queue.burst
+            for burst in turns.bursts_in_socket():
+                yield from burst
 
 
 PATHS = [usual, batches, large, recovered, owner_changed, socket_closing, departed]

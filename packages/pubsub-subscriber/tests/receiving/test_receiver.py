@@ -112,24 +112,27 @@ def test_waiting_in_the_socket_receives_what_fetching_receives(
     performer, queue = new_performer("A", "B"), EventQueue(None, None)
     fast_path = FastPath(performer.core, queue, lambda: 5)
     sub_socket = cast(SubSocket, FakeSubSocket(0, frames))
-    waiting_in(sub_socket, fast_path, performer, queue)
+    received = waiting_in(sub_socket, fast_path, performer, queue)
 
-    assert not any(isinstance(item, Batch) for item in queue.incoming)
-    assert queue.incoming == fetched
+    assert not any(isinstance(item, Batch) for item in received)
+    assert received == fetched
     assert performer.counts() == receiver.performer.counts()
     assert performer.core.malformed_count == kinds.count("garbage")
 
 
 def waiting_in(
     sub_socket: SubSocket, fast_path: FastPath, performer: Performer, queue: EventQueue
-) -> None:
-    """Take all that comes by waiting in the socket."""
+) -> list[Event]:
+    """All events that come by waiting in the socket."""
+    received: list[Event] = []
     while sub_socket.events() or fast_path.deferred is not None:
         if fast_path.deferred is not None:
-            performer.take(*fast_path.deferred, queue.incoming)
+            performer.take(*fast_path.deferred, received)
             fast_path.deferred = None
         while fast_path.take_next(sub_socket):
             assert fast_path.is_ready()
+            received += queue.burst
+    return received
 
 
 def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
@@ -143,7 +146,7 @@ def test_a_flood_of_what_nobody_wants_ends_the_wait_in_the_socket() -> None:
     fast_path = FastPath(performer.core, queue, lambda: 5)
     flooded = Flooded(0, frames_of(["event", "event", "event"]))
 
-    waiting_in(cast(SubSocket, flooded), fast_path, performer, queue)
+    received = waiting_in(cast(SubSocket, flooded), fast_path, performer, queue)
 
-    assert [event.sequence for event in queue.incoming] == [0, 1, 2]
+    assert [event.sequence for event in received] == [0, 1, 2]
     assert flooded.lock.acquire(blocking=False)

@@ -35,9 +35,9 @@ _CHUNK: Final = 512
 class EventQueue:
     """Bursts and batches out of what arrives. For the receiving thread.
 
-    ``burst`` is the events that are delivered next, ``ready`` a batch that is. What comes
-    is appended to ``incoming``; all of it is single events unless ``has_batches`` says that
-    there may be whole batches.
+    ``burst`` is the events that are delivered next, ``ready`` the batches that are; at most
+    one of them has any. What comes is appended to ``incoming``; all of it is single events
+    unless ``has_batches`` says that there may be whole batches.
     """
 
     def __init__(
@@ -52,30 +52,26 @@ class EventQueue:
         self.sampler = LatencySampler()
         self._limit = limit
         self._accept = accept
-        # What the burst and ``ready`` go through.
-        self._events: list[Event] = []
+        # What the burst and ``ready`` go through, and how many events have been in them.
+        self.events: list[Event] = []
         self._batches: list[Batch] = []
+        self.taken = 0
+        # Bursts are what has come, no more and no less.
+        self.is_plain = limit is None and accept is None
         self._buffered: list[Item] = []
-        self._taken = 0  # events of all bursts and ready batches
 
     # Counts
 
     @property
     def event_count(self) -> int:
         """How many events were delivered."""
-        count = self._taken - length_hint(self.burst)
-        return count - len(self._batches[0]) if length_hint(self.ready) else count
-
-    @property
-    def taken(self) -> int:
-        """How many events have been made ready, of all that have come."""
-        return self._taken
+        batches = self._batches[len(self._batches) - length_hint(self.ready) :]
+        return self.taken - length_hint(self.burst) - sum(map(len, batches))
 
     def count(self) -> int:
         """How many events are still to be delivered, of those that have come."""
-        waiting = [*self._buffered, *self.incoming]
-        if length_hint(self.ready):
-            waiting += self._batches
+        batches = self._batches[len(self._batches) - length_hint(self.ready) :]
+        waiting = [*self._buffered, *self.incoming, *batches]
         items = sum(len(item) if isinstance(item, Batch) else 1 for item in waiting)
         return items + length_hint(self.burst)
 
@@ -83,7 +79,7 @@ class EventQueue:
         """How many events may still be made ready."""
         if self._limit is None:
             return sys.maxsize
-        return max(0, self._limit - self._taken)
+        return max(0, self._limit - self.taken)
 
     def waits(self) -> bool:
         """Whether any event is still to be delivered."""
@@ -103,12 +99,12 @@ class EventQueue:
         if not self._buffered and not self.has_batches and self._accept is None:
             if not events:
                 return False
-            taken = self._taken + len(events)
+            taken = self.taken + len(events)
             if self._limit is None or taken <= self._limit:
                 # Most of all events pass here.
                 fresh: list[Any] = []
                 after = (events, iter(events), taken, fresh)
-                self._events, self.burst, self._taken, self.incoming = after
+                self.events, self.burst, self.taken, self.incoming = after
                 if taken > self.sampler.due:
                     self.sampler.take(events, taken)
                 return True
@@ -128,10 +124,10 @@ class EventQueue:
             accepted = self._accepted(found)
             dropped = self.dropped_count + len(found) - len(accepted)
             events, rest = accepted[:wanted], accepted[wanted:]
-            taken = self._taken + len(events)
+            taken = self.taken + len(events)
             after = (events, iter(events), taken, dropped, rest)
             # fmt: off
-            self._events, self.burst, self._taken, self.dropped_count, buffered[:count] = after
+            self.events, self.burst, self.taken, self.dropped_count, buffered[:count] = after
             # fmt: on
             if events:
                 if taken > self.sampler.due:
@@ -144,7 +140,7 @@ class EventQueue:
         burst; False when none has come."""
         if length_hint(self.ready):
             self._put_back_batch()
-        events = self._events
+        events = self.events
         start = len(events) - length_hint(self.burst)
         for place in range(start, len(events)):
             if topic in ("", events[place].topic):
@@ -169,18 +165,18 @@ class EventQueue:
             elif not self._accepted([item]):
                 del buffered[place]; self.dropped_count += 1  # noqa: E702  # fmt: skip
             else:
-                events = self._events
+                events = self.events
                 start = len(events) - length_hint(self.burst)
                 # The old list may have a loop that goes through it and is to go on.
                 if start == len(events):
                     events, start = [], 0
                 burst = self.burst if events else iter(events)
                 after, gone = (
-                    (events, burst, self._taken + 1, [item], ()),
+                    (events, burst, self.taken + 1, [item], ()),
                     slice(place, end),
                 )
                 # fmt: off
-                self._events, self.burst, self._taken, events[start:start], buffered[gone] = after
+                self.events, self.burst, self.taken, events[start:start], buffered[gone] = after
                 # fmt: on
                 return True
         return False
@@ -188,33 +184,31 @@ class EventQueue:
     # Batches
 
     def start_batch(self) -> bool:
-        """Have the next batch in ``ready``; whether there is one."""
+        """Have the next batches in ``ready``; whether there are any."""
         if length_hint(self.ready):
             return True
-        self._put_back_burst()
+        if length_hint(self.burst):
+            self._put_back_burst()
         self.buffer_incoming()
         while self._buffered and (wanted := self.wanted()):
-            item = self._buffered[0]
-            batch = item if isinstance(item, Batch) else Batch.of(item)
-            rest: list[Event] = []
-            if self._accept is not None:
-                found = batch.events()
-                accepted = self._accepted(found)
-                dropped = self.dropped_count + len(found) - len(accepted)
-                if not accepted:
-                    self.dropped_count = dropped; del self._buffered[0]  # noqa: E702  # fmt: skip
-                    continue
-                self.dropped_count, self._buffered[:1] = dropped, accepted  # fmt: skip
-                batch, rest = Batch.of(accepted[0]), accepted[1:]
-            elif len(batch) > wanted:
-                batch, rest = batch.first(wanted), batch.events()[wanted:]
-            taken, batches = self._taken + len(batch), [batch]
-            count = 1 + len(rest) if self._accept is not None else 1
-            after = (batches, iter(batches), taken, rest)
-            self._batches, self.ready, self._taken, self._buffered[:count] = after
-            if taken > self.sampler.due:
-                self.sampler.take(batch, taken)
-            return True
+            count = len(self._buffered) if self.is_plain else 1
+            found = [_batch_of(item) for item in self._buffered[:count]]
+            if self._accept is None:
+                batches = [_first(batch, wanted) for batch in found]
+                rest = [event for batch in found for event in _after(batch, wanted)]
+                dropped = self.dropped_count
+            else:
+                events = found[0].events()
+                accepted = self._accepted(events)
+                batches, rest = [Batch.of(each) for each in accepted[:1]], accepted[1:]
+                dropped = self.dropped_count + len(events) - len(accepted)
+            taken = self.taken + sum(map(len, batches))
+            after = (batches, iter(batches), taken, dropped)
+            self._batches, self.ready, self.taken, self.dropped_count = after; self._buffered[:count] = rest  # noqa: E501, E702  # fmt: skip
+            if batches:
+                if taken > self.sampler.due:
+                    self.sampler.take(batches[-1], taken)
+                return True
         return False
 
     def put_back(self) -> None:
@@ -228,7 +222,7 @@ class EventQueue:
         """Deliver nothing any more."""
         self.incoming = []
         self._buffered = []
-        del self._events[:]
+        del self.events[:]
         del self._batches[:]
 
     # Inside
@@ -236,17 +230,19 @@ class EventQueue:
     def _put_back_burst(self) -> None:
         """End the burst; what is left of it waits for later. A loop that goes through it
         finds no more."""
-        events = self._events
+        events = self.events
         start = len(events) - length_hint(self.burst)
         rest = events[start:]
-        taken = self._taken - len(rest)
-        self._buffered[:0] = rest; self._taken = taken; del events[start:]  # noqa: E702  # fmt: skip
+        taken = self.taken - len(rest)
+        self._buffered[:0] = rest; self.taken = taken; del events[start:]  # noqa: E702  # fmt: skip
 
     def _put_back_batch(self) -> None:
-        """The batch that was ready was not taken: an exception came in between."""
+        """What is left of the batches that were ready waits for later."""
         batches = self._batches
-        taken = self._taken - len(batches[0])
-        self._buffered[:0] = batches; self._taken = taken; del batches[:]  # noqa: E702  # fmt: skip
+        start = len(batches) - length_hint(self.ready)
+        rest = batches[start:]
+        taken = self.taken - sum(map(len, rest))
+        self._buffered[:0] = rest; self.taken = taken; del batches[start:]  # noqa: E702  # fmt: skip
 
     def _accepted(self, events: list[Event]) -> list[Event]:
         """Those of the events that ``accept`` accepts."""
@@ -254,6 +250,18 @@ class EventQueue:
         if accept is None:
             return events
         return [event for event in events if accept(event)]
+
+
+def _batch_of(item: Item) -> Batch:
+    return item if isinstance(item, Batch) else Batch.of(item)
+
+
+def _first(batch: Batch, count: int) -> Batch:
+    return batch if len(batch) <= count else batch.first(count)
+
+
+def _after(batch: Batch, count: int) -> list[Event]:
+    return batch.events()[count:] if len(batch) > count else []
 
 
 def _single_events(items: list[Item]) -> list[Event]:

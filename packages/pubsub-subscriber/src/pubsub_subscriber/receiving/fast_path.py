@@ -11,10 +11,10 @@ came before has been delivered when a gap is reported, and the loop stays short.
 A burst is bounded because its first event waits for its last.
 
 An exception of a signal handler or a tracer may come at each step, and loses nothing. A frame
-is in the buffer until the first byte says that it is not (`FrameBuffer`). Before that it is done
-with in this order: append the event (one call in C), store the number that is expected next,
-free the buffer. What an exception leaves in the buffer is *in doubt*; `settle` sees how far
-it came, and goes on from there. Nothing else is received before that.
+is in the buffer until the first byte says that it is not (`FrameBuffer`). Before the next one it
+is done with in this order: append the event (one call in C), store the number that is expected
+next. What an exception leaves in the buffer is *in doubt*; `settle` sees how far it came, and
+goes on from there. Nothing else is received before that.
 
 The exception to this are large events, which are decoded out of libzmq's memory: what runs
 in the main thread must not take them (`large`).
@@ -45,9 +45,10 @@ from pubsub_subscriber.receiving.event_queue import EventQueue
 
 # Frames taken from a socket in one go.
 BURST: Final = 64
-# With so many events a burst ends: more would not stay in the processor's cache until they are
-# delivered. And of large ones.
+# With so many events or bytes a burst ends: more would not stay in the processor's cache until
+# they are delivered. And with so many of the large ones.
 BURST_EVENTS: Final = 512
+_BURST_BYTES: Final = 262_144
 _LARGE_BURST: Final = 4
 # From here on a copy of a frame costs more than a view of it; from here on it counts; and from
 # here on, more than pyzmq's object that gives a view of libzmq's memory.
@@ -112,7 +113,9 @@ class FastPath:
         doubt.
         """
         take = self._take_large if self.large else self._take_burst
-        with sub_socket.lock: return take(sub_socket, batches)  # noqa: E701  # fmt: skip
+        with sub_socket.lock: empty = take(sub_socket, batches)  # noqa: E701  # fmt: skip
+        self._memory[0] = FREE
+        return empty
 
     def _take_burst(self, sub_socket: SubSocket, batches: bool) -> bool:
         """Most of it is one loop, for speed's sake: a call costs as much as a step of it."""
@@ -130,8 +133,7 @@ class FastPath:
             decode, incoming = decode_body, self._queue.incoming
             put = incoming.append
             prefix, topic = self._prefix, self._topic
-            width = len(prefix)
-            start = width - 1  # where the array is
+            head, start = slice(len(prefix)), len(prefix) - 1  # where the array is
             session, expected, tracker = -1, -1, _NO_STREAM
             for number in range(BURST):
                 if number:
@@ -140,7 +142,7 @@ class FastPath:
                         return True
                     size = receive(view, flags=_NOBLOCK)
                     received_ns = now_ns()
-                if memory[:width] != prefix:
+                if memory[head] != prefix:
                     begin = memory[: memory.find(b"\0", 0, size) + 2]
                     found = topics.by_event.get(begin)
                     session = -1
@@ -152,8 +154,7 @@ class FastPath:
                         return False
                     prefix, topic = begin, found
                     self._prefix, self._topic = prefix, topic
-                    width = len(prefix)
-                    start = width - 1
+                    head, start = slice(len(prefix)), len(prefix) - 1
                 if size < _VIEW_BYTES:
                     event = decode(memory[start:size])
                 else:
@@ -171,8 +172,7 @@ class FastPath:
                 event.received_ns = received_ns
                 put(event)
                 tracker.expected = expected
-                memory[0] = FREE
-                if size >= _MEDIUM_BYTES and self._is_enough(size, number):
+                if size >= _MEDIUM_BYTES and self._is_enough(size, number + 1):
                     return False
         except zmq.Again:
             return True
@@ -186,16 +186,18 @@ class FastPath:
         return False
 
     def take_next(self, sub_socket: SubSocket) -> bool:
-        """Wait in the socket for one message, and append its events to the queue. False when
-        it is none of the usual ones, or another thread interrupts. The socket must be one
-        that can be interrupted. Nothing may be deferred or in doubt.
+        """Wait in the socket for one message, and make a burst of its events. False when
+        it is none of the usual ones, or another thread interrupts, or none of its events
+        is to be delivered. The socket must be one that can be interrupted. Nothing may be
+        deferred or in doubt, or wait in the queue.
 
         The shortest way from a message to the user, for one event at a time.
         """
-        memory = self._memory
+        memory, view, queue = self._memory, self._buffer.view, self._queue
+        receive = sub_socket.receive_into
         self._source = sub_socket
         try:
-            with sub_socket.lock: size = sub_socket.receive_waiting(self._buffer.view)  # noqa: E701  # fmt: skip
+            with sub_socket.lock: size = receive(view) if sub_socket.interrupt_message else -1  # noqa: E701  # fmt: skip
         except zmq.Again:  # a flood of what nobody wants, see `SubSocket.restrict_to`
             return False
         except zmq.ZMQError:
@@ -204,21 +206,21 @@ class FastPath:
             return False
         received_ns = self._now_ns()
         prefix, topic = self._prefix, self._topic
-        width = len(prefix)
-        if memory[:width] != prefix:
+        if memory[: len(prefix)] != prefix:
             if size < 0:
                 return False
             begin = memory[: memory.find(b"\0", 0, size) + 2]
             found = self._core.topics.by_event.get(begin)
             if found is None:
-                return self._take_other(begin, size, received_ns, False)
+                usual = self._take_other(begin, size, received_ns, False)
+                return usual and queue.start_burst()
             self._prefix, self._topic = prefix, topic = begin, found
-            width = len(prefix)
+        start = len(prefix) - 1
         try:
             if size < _VIEW_BYTES:
-                event = decode_body(memory[width - 1 : size])
+                event = decode_body(memory[start:size])
             else:
-                event = decode_body(self._buffer.view[width - 1 : size])
+                event = decode_body(view[start:size])
         except MALFORMED:
             return self._defer(size, received_ns)
         session, only = event.session, sub_socket.only_session
@@ -229,11 +231,19 @@ class FastPath:
         expected += 1
         event.topic = topic
         event.received_ns = received_ns
-        self._queue.incoming.append(event)
-        tracker.expected = expected
-        memory[0] = FREE
+        if not queue.is_plain:
+            queue.incoming.append(event)
+            tracker.expected = expected
+            memory[0] = FREE
+            return queue.start_burst()
+        # As `EventQueue.start_burst` does it, but without a call.
+        events, taken = [event], queue.taken + 1
+        burst = iter(events)
+        queue.events, queue.burst, queue.taken = events, burst, taken; tracker.expected = expected; memory[0] = FREE  # noqa: E501, E702  # fmt: skip
+        if taken > queue.sampler.due:
+            queue.sampler.take(events, taken)
         if size >= _MEDIUM_BYTES:
-            self._is_enough(size, 0)
+            self._is_enough(size, 1)
         return True
 
     def settle(self) -> None:
@@ -261,11 +271,14 @@ class FastPath:
         self.deferred = (frame, received_ns, source); self._memory[0] = FREE  # noqa: E702  # fmt: skip
         return False
 
-    def _is_enough(self, size: int, number: int) -> bool:
-        """An event of a frame of ``size`` bytes was taken: whether it ends the burst."""
-        self.large = size >= _LARGE_BYTES
+    def _is_enough(self, size: int, count: int) -> bool:
+        """An event of a frame of ``size`` bytes was taken, the last of ``count``: whether the
+        burst ends."""
+        if size < _LARGE_BYTES:
+            return count * size >= _BURST_BYTES
+        self.large = True
         self._buffer.give_back(size)
-        return self.large or number + 1 >= _LARGE_BURST
+        return True
 
     def _take_other(
         self, begin: bytes, size: int, received_ns: int, whole: bool

@@ -147,8 +147,7 @@ class Receiver:
         while turns.advance(queue.start_burst, None):
             yield queue.burst
             if turns.enter_socket():
-                while turns.wait_in_socket():
-                    yield queue.burst
+                yield from turns.bursts_in_socket()
 
     def receive(self, deadline: float | None) -> Event | None:
         """The next event; None when there will be none, or not before the deadline."""
@@ -176,6 +175,7 @@ class Receiver:
 
     def next_batch(self, deadline: float | None) -> Batch | None:
         """The next batch; None when there will be none, or not before the deadline."""
-        while self._turns.advance(self._queue.start_batch, deadline, batches=True):
+        while True:
             for batch in self._queue.ready: return batch  # noqa: E701  # fmt: skip
-        return None
+            if not self._turns.advance(self._queue.start_batch, deadline, batches=True):
+                return None

@@ -19,11 +19,12 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import length_hint
 from typing import Any, Final
 
 from pubsub_common.errors import PubSubError
+from pubsub_common.protocol.events import Event
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.event_queue import EventQueue
@@ -70,9 +71,6 @@ class Turns:
         self._ticked_at = 0.0
         self._ticked_for: tuple[int, float | None] | None = None
         self._looked = False
-        # Messages in a row that came soon after the one before.
-        self._streak = 0
-        self._last_ns = 0
 
     # For any thread
 
@@ -156,7 +154,7 @@ class Turns:
         with self._turn: self.poller.wait(deadline, self.due_at())  # noqa: E701  # fmt: skip
 
     def enter_socket(self) -> bool:
-        """Whether to go on by `wait_in_socket`: nothing else is to be waited for."""
+        """Whether to go on by `bursts_in_socket`: nothing else is to be waited for."""
         poller = self.poller
         sub_socket = poller.only_socket
         if self.closed or not poller.idle or sub_socket is None or self.queue.waits():
@@ -167,15 +165,30 @@ class Turns:
             may_wait = run_uninterrupted(sub_socket.enable_interrupt)
         if not may_wait or self.is_inside():
             return False
-        self._streak = 0
         with self._turn: return poller.enter(sub_socket)  # noqa: E701  # fmt: skip
 
-    def wait_in_socket(self) -> bool:
-        """Wait in the socket for one message: whether its events are in the burst. Else
-        everything is to be looked at anew."""
-        if self.closed:
-            return False
-        with self._turn: return self._step_in_socket()  # noqa: E701  # fmt: skip
+    def bursts_in_socket(self) -> Iterator[Iterator[Event]]:
+        """Wait in the socket for one message after the other: the bursts of their events,
+        until everything is to be looked at anew. After `enter_socket`."""
+        queue, poller = self.queue, self.poller
+        fast_path, turn = self.fast_path, self._turn
+        sub_socket = poller.waiting_in
+        streak = last_ns = 0
+        while (
+            sub_socket is not None
+            and poller.waiting_in is sub_socket  # else something was done meanwhile
+            and streak < _BURST_AFTER
+            and not fast_path.large
+            and (queue.is_plain or queue.wanted())
+        ):
+            with turn: ready = fast_path.take_next(sub_socket)  # noqa: E701  # fmt: skip
+            if not ready:
+                break
+            received_ns = queue.events[0].received_ns
+            streak = streak + 1 if received_ns - last_ns < _BURST_GAP_NS else 0
+            last_ns = received_ns
+            yield queue.burst
+        poller.waiting_in = None
 
     def _has_ended(self) -> bool:
         """Nothing can be received. Always False."""
@@ -188,26 +201,6 @@ class Turns:
             raise PubSubError("a receive call inside a receive call of this subscriber")
 
     # Inside, with the turn. Few steps: each runs with cold caches, once for every event.
-
-    def _step_in_socket(self) -> bool:
-        queue, fast_path, sub_socket = (
-            self.queue,
-            self.fast_path,
-            self.poller.waiting_in,
-        )
-        while sub_socket is not None and not queue.waits() and queue.wanted():
-            if self._streak >= _BURST_AFTER or not fast_path.is_ready():
-                break
-            if not fast_path.take_next(sub_socket):
-                break
-            received_ns = queue.incoming[0].received_ns
-            soon = received_ns - self._last_ns < _BURST_GAP_NS
-            self._streak = self._streak + 1 if soon else 0
-            self._last_ns = received_ns
-            if queue.start_burst():
-                return True
-        self.poller.waiting_in = None
-        return False
 
     def _step(
         self,
@@ -284,6 +277,7 @@ class Turns:
                 return False
             if self.stopping and time.monotonic() >= self._stop_at:
                 return False
+            self.poller.waiting_in = None
             self.fast_path.settle()
             found = self.fast_path.deferred is not None
             self.queue.buffer_incoming()
