@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -32,6 +33,31 @@ def call(script: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 def said(tmp_path: Path, name: str) -> str:
     return (tmp_path / f"{name}.err").read_text()
+
+
+@pytest.mark.parametrize("role", ["subscriber", "publisher"])
+def test_a_role_takes_leave_when_its_terminal_is_closed(
+    run: Run, tmp_path: Path, role: str
+) -> None:
+    port = str(free_port())
+    run("pubsub-broker", "--port", port)
+    script = PROGRAMS / f"pubsub-{role}"
+    ours, its = os.openpty()
+    started = subprocess.Popen(
+        ["setsid", "--ctty", script, *CLIENT, "--broker-port", port, "-i"],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+    )
+    try:
+        os.close(its)
+        wait_for(lambda: f"{role} 127.0.0.1" in said(tmp_path, "pubsub-broker-0"))
+        os.close(ours)
+        assert started.wait(30) == 0
+        wait_for(lambda: said(tmp_path, "pubsub-broker-0").endswith(" left\n"))
+    finally:
+        started.kill()
+        started.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
