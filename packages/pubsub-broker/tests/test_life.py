@@ -53,7 +53,12 @@ broker.configure()
 loop = threading.Thread(target=broker.event_loop)
 loop.start()
 if os.fork() == 0:
-    for call in (broker.event_loop, broker.configure, lambda: broker.send("A")):
+    for call in (
+        broker.event_loop,
+        broker.configure,
+        broker.__enter__,
+        lambda: broker.send("A"),
+    ):
         try:
             call()
         except PubSubError as error:

@@ -194,7 +194,9 @@ class Broker:
         self._runtime.close()
 
     def __enter__(self) -> Self:
-        if self._runtime.life.state != "configured":
+        if self._runtime.life.state == "configured":
+            self._runtime.life.check_usable()  # not in a forked child
+        else:
             self.configure()
         return self
 
