@@ -30,6 +30,8 @@ class MemoryRegistry:
         self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
         self._filters: FilterTree[int] = FilterTree()
         self._by_role: dict[Role, dict[int, None]] = {"publisher": {}, "subscriber": {}}
+        # By role, what `matching` was asked last, and found: one registration asks thrice.
+        self._found: dict[Role, tuple[tuple[str, ...], tuple[int, ...]]] = {}
         self._by_address: dict[str, int] = {}
         self._by_origin: dict[str, int] = {}
 
@@ -43,6 +45,7 @@ class MemoryRegistry:
             if client.role == "subscriber" and is_filter(topic):
                 self._filters.add(topic, client.session)
         self._by_role[client.role][client.session] = None
+        self._found.pop(client.role, None)
         if client.role == "publisher":
             self._by_address[client.address] = client.session
         if client.origin is not None:
@@ -73,6 +76,7 @@ class MemoryRegistry:
             if client.role == "subscriber" and is_filter(topic):
                 self._filters.discard(topic, session)
         del self._by_role[client.role][session]
+        self._found.pop(client.role, None)
         if self._by_address.get(client.address) == session:
             del self._by_address[client.address]
         if client.origin is not None:
@@ -95,30 +99,12 @@ class MemoryRegistry:
         return self._renewed_at[next(iter(self._clients))] + self._lease_s
 
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
-        sessions: dict[int, None] = {}
         wanted = tuple(topics)
-        everybody = self._by_role[role]
-        matcher = self._filters.matcher() if len(wanted) > _FEW else None
-        for topic in wanted:
-            if len(sessions) == len(everybody):
-                break  # as with a subscriber of all topics, and a publisher of thousands
-            sessions.update(self._by_topic.get((role, topic), {}))
-            if role == "publisher":
-                continue
-            if matcher is None:
-                sessions.update(dict.fromkeys(self._filters.matching(topic)))
-            else:
-                for found in matcher.keys(topic):
-                    sessions.update(found)
-        if role == "publisher" and any(map(is_filter, wanted)):
-            # One look at each topic, however many filters there are: the product of the
-            # two is minutes for clients that have thousands.
-            covers = FilterTree.of(wanted).matcher().matches
-            for session in everybody:
-                if session not in sessions and any(
-                    map(covers, self._clients[session].topics)
-                ):
-                    sessions[session] = None
+        asked, sessions = self._found.get(role, ((), ()))
+        if asked != wanted:
+            find = self._subscribers if role == "subscriber" else self._publishers
+            sessions = tuple(find(wanted))
+            self._found[role] = wanted, sessions
         return (self._clients[session] for session in sessions)
 
     def publisher_at(self, address: str) -> Client | None:
@@ -133,3 +119,34 @@ class MemoryRegistry:
 
     def count_from(self, origin: str) -> int:
         return self._by_origin.get(origin, 0)
+
+    def _subscribers(self, topics: tuple[str, ...]) -> Iterable[int]:
+        """The sessions of the subscribers of at least one of these topics."""
+        sessions: dict[int, None] = {}
+        count = len(self._by_role["subscriber"])
+        matcher = self._filters.matcher() if len(topics) > _FEW else None
+        for topic in topics:
+            if len(sessions) == count:
+                break  # as with a subscriber of all topics, and a publisher of thousands
+            sessions.update(self._by_topic.get(("subscriber", topic), {}))
+            if matcher is None:
+                sessions.update(dict.fromkeys(self._filters.matching(topic)))
+            else:
+                for found in matcher.keys(topic):
+                    sessions.update(found)
+        return sessions
+
+    def _publishers(self, subscriptions: tuple[str, ...]) -> Iterable[int]:
+        """The sessions of the publishers that have a topic of these subscriptions."""
+        sessions: dict[int, None] = {}
+        for topic in subscriptions:
+            sessions.update(self._by_topic.get(("publisher", topic), {}))
+        if any(map(is_filter, subscriptions)):
+            # One look at each topic, however many filters there are: the product of the
+            # two is minutes for clients that have thousands.
+            covers = FilterTree.of(subscriptions).matcher().matches
+            for session in self._by_role["publisher"]:
+                topics = self._clients[session].topics
+                if session not in sessions and any(map(covers, topics)):
+                    sessions[session] = None
+        return sessions
