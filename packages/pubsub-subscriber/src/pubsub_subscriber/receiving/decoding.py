@@ -1,4 +1,4 @@
-"""One frame at a time, where speed does not count: large events, and frames in doubt."""
+"""Decodes one frame at a time, where speed does not count."""
 
 from __future__ import annotations
 
@@ -25,19 +25,27 @@ def decode_item(
     head = bytes(frame[:_TOPIC_BYTES])
     begin = head[: head.find(b"\0") + 2]
     body = memoryview(frame)[len(begin) - 1 :]
-    item: Event | Batch
     try:
         if begin in core.topics.by_event:
             item = decode_body(body)
             item.topic = core.topics.by_event[begin]
         elif begin in core.topics.by_batch:
-            item = decode_batch_body(body)
-            item.topic = core.topics.by_batch[begin]
+            return decode_batch(core.topics.by_batch[begin], body)
         else:
             return None
-    except (*MALFORMED, ProtocolError):
+    except MALFORMED:
         return None
     return item
+
+
+def decode_batch(topic: str, body: memoryview) -> Batch | None:
+    """A batch of ``topic`` out of what follows that in its frame; None when it is none."""
+    try:
+        batch = decode_batch_body(body)
+    except ProtocolError:
+        return None
+    batch.topic = topic
+    return batch
 
 
 def end_of(item: Event | Batch) -> int:

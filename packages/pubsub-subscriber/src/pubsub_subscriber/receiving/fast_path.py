@@ -16,8 +16,8 @@ is done with in this order: append the event (one call in C), store the number t
 next. What an exception leaves in the buffer is *in doubt*; `settle` sees how far it came, and
 goes on from there. Nothing else is received before that.
 
-The exception to this are large events, which are decoded out of libzmq's memory: what runs
-in the main thread must not take them (`large`).
+The exception to this are large events (`pubsub_subscriber.receiving.large_events`): what runs
+in the main thread must not take them.
 """
 
 from __future__ import annotations
@@ -28,33 +28,24 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.batches import Batch, decode_batch_body
-from pubsub_common.protocol.events import PRIVATE_MARK, Event, decode_body
+from pubsub_common.protocol.events import PRIVATE_MARK, decode_body
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.connections.frame_buffer import FREE, FrameBuffer
 from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
 from pubsub_subscriber.core import SubscriberCore
-from pubsub_subscriber.receiving.decoding import (
-    MALFORMED,
-    decode_item,
-    finish,
-    tracker_of,
-)
+from pubsub_subscriber.receiving.decoding import MALFORMED, decode_batch, finish
 from pubsub_subscriber.receiving.event_queue import EventQueue
+from pubsub_subscriber.receiving.large_events import LARGE_BYTES, Deferred, take_large
 
 # Frames taken from a socket in one go.
 BURST: Final = 64
 # With so many events or bytes a burst ends: more would not stay in the processor's cache until
-# they are delivered. And with so many of the large ones.
+# they are delivered.
 BURST_EVENTS: Final = 512
 _BURST_BYTES: Final = 262_144
-_LARGE_BURST: Final = 4
-# From here on a copy of a frame costs more than a view of it; from here on it counts; and from
-# here on, more than pyzmq's object that gives a view of libzmq's memory.
+# From here on a copy of a frame costs more than a view of it; and from here on, bytes count.
 _VIEW_BYTES: Final = 512
 _MEDIUM_BYTES: Final = 16_384
-_LARGE_BYTES: Final = 131_072
 
 # What no frame begins with.
 _NO_PREFIX: Final = b"\xff\xff"
@@ -63,12 +54,9 @@ _NOBLOCK: Final = int(zmq.NOBLOCK)
 _POLLIN: Final = int(zmq.POLLIN)
 _PRIVATE: Final = PRIVATE_MARK[0]
 
-Deferred = tuple[bytes, int, SubSocket]
-
 
 class FastPath:
-    """Decodes frames and counts the events of streams. For the receiving thread, and for one
-    at a time."""
+    """Decodes frames and counts the events of streams. For one thread at a time."""
 
     def __init__(
         self, core: SubscriberCore, queue: EventQueue, now_ns: Callable[[], int]
@@ -78,10 +66,8 @@ class FastPath:
         self._now_ns = now_ns
         self._buffer = FrameBuffer()
         self._memory = self._buffer.memory
-        # Where the frame in the buffer comes from.
-        self._source: SubSocket | None = None
-        # The frame that was taken and that the cold path has yet to look at: when it came,
-        # and by which socket.
+        self._source: SubSocket | None = None  # of the frame in the buffer
+        # The frame that cold work has yet to look at: when it came, and by which socket.
         self.deferred: Deferred | None = None
         # The last event was, so the next one probably is. Then `take` is not to be called in
         # the main thread, where an exception would lose an event.
@@ -274,7 +260,7 @@ class FastPath:
     def _is_enough(self, size: int, count: int) -> bool:
         """An event of a frame of ``size`` bytes was taken, the last of ``count``: whether the
         burst ends."""
-        if size < _LARGE_BYTES:
+        if size < LARGE_BYTES:
             return count * size >= _BURST_BYTES
         self.large = True
         self._buffer.give_back(size)
@@ -292,7 +278,7 @@ class FastPath:
                 memory[0] = FREE
                 return False
             return self._defer(size, received_ns)
-        batch = self._decode_batch(topic, self._buffer.view[len(begin) - 1 : size])
+        batch = decode_batch(topic, self._buffer.view[len(begin) - 1 : size])
         source = self._source
         only = None if source is None else source.only_session
         if batch is None or (only is not None and batch.session != only):
@@ -310,46 +296,7 @@ class FastPath:
         memory[0] = FREE
         return True
 
-    def _decode_batch(self, topic: str, body: memoryview) -> Batch | None:
-        try:
-            batch = decode_batch_body(body)
-        except ProtocolError:
-            return None  # which will be counted
-        batch.topic = topic
-        return batch
-
     def _take_large(self, sub_socket: SubSocket, _batches: bool) -> bool:
-        """As `_take_burst`, while events are large: they are decoded out of libzmq's memory.
-        A frame in our buffer would be one copy more."""
-        try:
-            for number in range(_LARGE_BURST):
-                if number == 1 and not sub_socket.events() & _POLLIN:
-                    return True
-                view = sub_socket.receive_frame(_NOBLOCK).buffer
-                received_ns = self._now_ns()
-                if not self._take_view(view, received_ns, sub_socket) or not self.large:
-                    break
-        except zmq.Again:
-            return True
-        except zmq.ZMQError:
-            if not sub_socket.closed:
-                raise
-            return True
-        return False
-
-    def _take_view(
-        self, view: memoryview, received_ns: int, sub_socket: SubSocket
-    ) -> bool:
-        """Append the event of one frame to the queue, if it is a usual one; else it is
-        deferred, and this is False."""
-        self.large = len(view) >= _LARGE_BYTES
-        event, only = decode_item(view, self._core), sub_socket.only_session
-        if isinstance(event, Event) and (only is None or only == event.session):
-            tracker = tracker_of(event, self._core)
-            if tracker is not None and tracker.expected == event.sequence:
-                event.received_ns = received_ns
-                self._queue.incoming.append(event)
-                tracker.expected = event.sequence + 1
-                return True
-        self.deferred = (bytes(view), received_ns, sub_socket)
-        return False
+        taken = take_large(sub_socket, self._core, self._queue, self._now_ns)
+        self.large, self.deferred = taken.large, taken.deferred
+        return taken.empty

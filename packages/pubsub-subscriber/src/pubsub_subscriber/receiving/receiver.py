@@ -66,7 +66,7 @@ class Receiver:
         # and when to receive again although nothing has arrived.
         self.buffered_count = self._queue.count
         self.is_inside = self._turns.is_inside
-        self.due_at = self._turns.due_at
+        self.due_at = self._turns.cold.due_at
         # For a thread that waits for something else than events; what comes is buffered.
         self.fetch = self._turns.fetch
         self.wait = self._turns.wait

@@ -26,9 +26,9 @@ from typing import Any, Final
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.events import Event
 from pubsub_common.uninterrupted import run_uninterrupted
-from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.cold_work import ColdWork
 from pubsub_subscriber.receiving.event_queue import EventQueue
-from pubsub_subscriber.receiving.fast_path import BURST_EVENTS, FastPath
+from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.socket_poller import SocketPoller
 
@@ -38,10 +38,8 @@ _AGAIN, _READY, _END, _COLD, _REPORT = range(5)
 # How long after `stop` frames are still taken from the sockets: without a limit, a
 # publisher that is faster than this subscriber would keep it from ending.
 _STOP_S: Final = 1.0
-# Frames of the cold path at once: they keep others from the turn.
-_COLD_FRAMES: Final = 1024
-# So often at most what is due is done, should it still be due afterwards.
-_TICK_S: Final = 0.05
+# While another thread is to let go of the turn, it is called out so often.
+_CALL_OUT_S: Final = 0.05
 # After so many messages less than that apart, switch from one-at-a-time to burst receive.
 # Fewer may have come in one burst, and one-at-a-time goes on.
 _BURST_AFTER: Final = 16
@@ -67,10 +65,7 @@ class Turns:
         self._check_usable = check_usable
         self._turn: Any = threading.RLock()
         self._stop_at = 0.0
-        # When and for what there was a tick last; and a look at large events found none.
-        self._ticked_at = 0.0
-        self._ticked_for: tuple[int, float | None] | None = None
-        self._looked = False
+        self.cold = ColdWork(queue, performer, fast_path, self.poller)
 
     # For any thread
 
@@ -86,11 +81,6 @@ class Turns:
         garbage collector, inside a receive call."""
         return bool(self._turn._is_owned())
 
-    def due_at(self) -> float | None:
-        """When there is something to be done, whether or not anything arrives."""
-        due_at = self.performer.due_at
-        return None if due_at is None else max(due_at, self._ticked_at + _TICK_S)
-
     def close(self, close: Callable[[], None], timeout_s: float) -> None:
         """End the receive calls of other threads; call ``close`` when nobody receives, but
         in ``timeout_s`` seconds at the latest. Not inside a receive call."""
@@ -99,7 +89,7 @@ class Turns:
         ours = False
         while not ours and time.monotonic() < deadline:
             self.poller.wake()
-            ours = self._turn.acquire(timeout=_TICK_S)
+            ours = self._turn.acquire(timeout=_CALL_OUT_S)
         try:
             if ours:
                 self.queue.put_back()
@@ -151,7 +141,7 @@ class Turns:
         """Wait for frames, for something to become due, or for the deadline."""
         self._check_outside()
         self._check_usable()
-        with self._turn: self.poller.wait(deadline, self.due_at())  # noqa: E701  # fmt: skip
+        with self._turn: self.poller.wait(deadline, self.cold.due_at())  # noqa: E701  # fmt: skip
 
     def enter_socket(self) -> bool:
         """Whether to go on by `bursts_in_socket`: nothing else is to be waited for."""
@@ -231,7 +221,7 @@ class Turns:
         return _READY
 
     def _look_or_wait(self, deadline: float | None, batches: bool) -> int:
-        poller, performer = self.poller, self.performer
+        poller, cold = self.poller, self.cold
         now = time.monotonic()
         if poller.waker is None or self.closed:
             self._has_ended()
@@ -242,26 +232,21 @@ class Turns:
             return _COLD
         # Who would not wait (any more) must look.
         if not poller.empty_now or deadline is not None or self.stopping:
-            at = performer.urgent_at
-            if at is not None and now >= max(at, self._ticked_at + _TICK_S):
+            if cold.is_urgent(now):
                 return _COLD
             if self.fast_path.may_take():
                 if poller.look(batches):
                     return _AGAIN
-            elif not self._looked:
+            elif not cold.has_looked():
                 return _COLD
-            self._looked = False
         if self.stopping:
             return _END
-        due_at = self.due_at()
-        if due_at is not None and (
-            now >= due_at or self._ticked_for != (self.queue.taken, performer.due_at)
-        ):
+        if cold.is_due(now):
             return _COLD
         self._check_usable()
         if deadline is not None and time.monotonic() >= deadline:
             return _END
-        poller.wait(deadline, due_at, batches)
+        poller.wait(deadline, cold.due_at(), batches)
         return _AGAIN
 
     # Inside, where it cannot be cut short
@@ -269,7 +254,7 @@ class Turns:
     def _cold(self, batches: bool) -> None:
         with self._turn:
             self.queue.has_batches |= batches
-            self._work(batches)
+            self.cold.work(batches)
 
     def _fetch(self) -> bool:
         with self._turn:
@@ -277,62 +262,4 @@ class Turns:
                 return False
             if self.stopping and time.monotonic() >= self._stop_at:
                 return False
-            self.poller.waiting_in = None
-            self.fast_path.settle()
-            found = self.fast_path.deferred is not None
-            self.queue.buffer_incoming()
-            self._work(False)
-            self.queue.buffer_incoming()
-            found |= self.fast_path.deferred is not None or self.poller.look(False)
-            if self.fast_path.deferred is None:
-                found |= self.fast_path.has_events
-                self.queue.buffer_incoming()
-            return found
-
-    def _work(self, batches: bool) -> None:
-        """Whatever is to be done that is not usual."""
-        queue, fast_path, performer = self.queue, self.fast_path, self.performer
-        fast_path.settle()
-        for _ in range(_COLD_FRAMES):
-            deferred = fast_path.deferred
-            if deferred is None:
-                break
-            if queue.incoming:
-                return  # those before it are delivered first
-            self._take_deferred(*deferred)
-            if performer.reports or len(queue.incoming) >= BURST_EVENTS:
-                return
-            fast_path.take(deferred[2], batches)
-        if fast_path.deferred is None and not self._close_retired(batches):
-            self._do_due(batches)
-
-    def _take_deferred(
-        self, frame: bytes, received_ns: int, sub_socket: SubSocket
-    ) -> None:
-        self.performer.take(frame, received_ns, sub_socket, self.queue.incoming)
-        self.fast_path.deferred = None
-
-    def _close_retired(self, batches: bool) -> bool:
-        """Take all that retired sockets still have, and close them. True when there is
-        something to be done before that."""
-        sockets = self.poller.sockets
-        for sub_socket in sockets.retired:
-            while not self.fast_path.take(sub_socket, batches):
-                if self.fast_path.deferred is not None:
-                    return True
-            sub_socket.close(0)
-            sockets.forget(sub_socket)
-        return False
-
-    def _do_due(self, batches: bool) -> None:
-        performer, queue = self.performer, self.queue
-        if performer.due_at is None and not self.fast_path.large:
-            return
-        found = self.poller.look(batches)
-        self._looked = not found
-        if self.fast_path.deferred is not None or performer.due_at is None:
-            return
-        if performer.tick(queue.incoming, idle=not found):
-            self.poller.empty_now = False
-        self._ticked_at = time.monotonic()
-        self._ticked_for = (queue.taken, performer.due_at)
+            return self.cold.fetch()

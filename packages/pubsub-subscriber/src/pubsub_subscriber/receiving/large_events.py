@@ -1,0 +1,74 @@
+"""Takes large events, which are decoded out of libzmq's memory.
+
+In the buffer of `pubsub_subscriber.receiving.fast_path` they would be one copy more. The price is
+that an exception of a signal handler behind the call that took one would lose it. So in the main
+thread another one does this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import zmq
+
+from pubsub_common.protocol.events import Event
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.core import SubscriberCore
+from pubsub_subscriber.receiving.decoding import decode_item, tracker_of
+from pubsub_subscriber.receiving.event_queue import EventQueue
+
+# From here on an event costs less here than in the buffer.
+LARGE_BYTES: Final = 131_072
+# So many in one go: the first waits for the last.
+_BURST: Final = 4
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_POLLIN: Final = int(zmq.POLLIN)
+
+Deferred = tuple[bytes, int, SubSocket]
+
+
+class Taken(NamedTuple):
+    """How far it came: whether nothing is left at the socket, whether the last event was
+    large, and the frame that is not as usual, which ended it."""
+
+    empty: bool
+    large: bool
+    deferred: Deferred | None = None
+
+
+def take_large(
+    sub_socket: SubSocket,
+    core: SubscriberCore,
+    queue: EventQueue,
+    now_ns: Callable[[], int],
+) -> Taken:
+    """Append the usual events that wait at a socket to the queue, as long as they are
+    large. The caller holds the socket's lock."""
+    only = sub_socket.only_session
+    large = True
+    try:
+        for number in range(_BURST):
+            if number == 1 and not sub_socket.events() & _POLLIN:
+                return Taken(empty=True, large=large)
+            view = sub_socket.receive_frame(_NOBLOCK).buffer
+            received_ns = now_ns()
+            large = len(view) >= LARGE_BYTES
+            event = decode_item(view, core)
+            if not isinstance(event, Event) or only not in (None, event.session):
+                return Taken(False, large, (bytes(view), received_ns, sub_socket))
+            tracker = tracker_of(event, core)
+            if tracker is None or tracker.expected != event.sequence:
+                return Taken(False, large, (bytes(view), received_ns, sub_socket))
+            event.received_ns = received_ns
+            queue.incoming.append(event)
+            tracker.expected = event.sequence + 1
+            if not large:
+                break
+    except zmq.Again:
+        return Taken(empty=True, large=large)
+    except zmq.ZMQError:
+        if not sub_socket.closed:
+            raise
+        return Taken(empty=True, large=large)
+    return Taken(empty=False, large=large)
