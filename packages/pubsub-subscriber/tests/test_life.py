@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -228,11 +227,8 @@ def test_on_gap_may_end_it(
     )
     publisher.publish("A", sequence=0)
     publisher.publish("A", sequence=2)
-    end: Any = contextlib.nullcontext()
-    if how == "disconnect":
-        end = pytest.raises(PubSubError, match="was disconnected")
-    with end:
-        assert len(list(subscriber)) == 2
+
+    assert len(list(subscriber)) == (2 if how == "stop" else 1)
 
     assert len(gaps) == 1
     assert subscriber.counts().lost == 1
@@ -253,8 +249,7 @@ def test_on_event_may_disconnect(
     )
     publisher.publish("A")
 
-    with pytest.raises(PubSubError, match="was disconnected"):
-        subscriber.notify()
+    subscriber.notify()
 
     assert len(seen) == 1
     assert len(broker.of(Disconnect)) == 1

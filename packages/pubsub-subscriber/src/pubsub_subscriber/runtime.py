@@ -155,8 +155,8 @@ class SubscriberRuntime:
     def close(self) -> None:
         """Close it, in this thread, which nobody interrupts and nobody waits for. Again:
         does nothing."""
+        self._hurry()  # before it is closed, so that receptions that are under way end
         if self.life.close():
-            self._hurry()
             self._finish()
 
     @property
@@ -236,7 +236,7 @@ class SubscriberRuntime:
 
     def _hurry(self) -> None:
         self._aborting = True
-        self.receiver.wake()
+        self.receiver.end()
 
     def _finish(self) -> None:
         with self._turn:

@@ -170,7 +170,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
             PubSubError: this subscriber is not connected, or the broker refuses it
                 since it restarted.
         """
-        return chain.from_iterable(self._runtime.receiver.bursts())
+        return chain.from_iterable(self._runtime.receiver.bursts(self))
 
     def receive(self, timeout_s: float | None = None) -> Event | None:
         """The next event, waiting for it; None after ``timeout_s`` seconds, after
@@ -195,7 +195,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
         Raises:
             PubSubError: as iteration does.
         """
-        return self._runtime.receiver.batches()
+        return self._runtime.receiver.batches(self)
 
     def notify(self) -> None:
         """Receive events until there are ``max_event_count`` (15 if none was given), or

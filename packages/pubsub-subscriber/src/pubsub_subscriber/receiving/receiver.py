@@ -67,6 +67,8 @@ class Receiver:
         self.buffered_count = self._queue.count
         self.is_inside = self._turns.is_inside
         self.due_at = self._turns.cold.due_at
+        # Receptions that are under way end, others raise.
+        self.end = self._turns.end
         # For a thread that waits for something else than events; what comes is buffered.
         self.fetch = self._turns.fetch
         self.wait = self._turns.wait
@@ -141,10 +143,12 @@ class Receiver:
 
     # For the user's thread. Nothing may follow the step in which an event leaves the queue.
 
-    def bursts(self) -> Iterator[Iterator[Event]]:
-        """Bursts, until there will be no more events."""
+    def bursts(self, owner: object = None) -> Iterator[Iterator[Event]]:
+        """Bursts, until there will be no more events, or `end`. Whoever goes through them
+        keeps the ``owner`` of this receiver from being dropped."""
         turns, queue = self._turns, self._queue
-        while turns.advance(queue.start_burst, None):
+        turns.begin()
+        while turns.advance(queue.start_burst, None, under_way=True):
             yield queue.burst
             if turns.enter_socket():
                 yield from turns.bursts_in_socket()
@@ -169,9 +173,12 @@ class Receiver:
         ready = self._turns.advance(self._queue.start_burst, 0.0)
         return self._queue.burst if ready else None
 
-    def batches(self) -> Iterator[Batch]:
-        """Batches, until there will be no more events."""
-        return iter(functools.partial(self.next_batch, None), None)
+    def batches(self, owner: object = None) -> Iterator[Batch]:
+        """Batches, as `bursts`."""
+        turns, queue = self._turns, self._queue
+        turns.begin()
+        while turns.advance(queue.start_batch, None, batches=True, under_way=True):
+            yield from queue.ready
 
     def next_batch(self, deadline: float | None) -> Batch | None:
         """The next batch; None when there will be none, or not before the deadline."""

@@ -33,7 +33,7 @@ from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.socket_poller import SocketPoller
 
 # What a step ends with.
-_AGAIN, _READY, _END, _COLD, _REPORT = range(5)
+_AGAIN, _READY, _END, _COLD, _REPORT, _CLOSED = range(6)
 
 # How long after `stop` frames are still taken from the sockets: without a limit, a
 # publisher that is faster than this subscriber would keep it from ending.
@@ -76,6 +76,11 @@ class Turns:
             self.stopping = True
         self.poller.wake()
 
+    def end(self) -> None:
+        """Receive nothing any more."""
+        self.closed = True
+        self.poller.wake()
+
     def is_inside(self) -> bool:
         """Whether the calling thread has the turn: what calls is a signal handler or the
         garbage collector, inside a receive call."""
@@ -84,7 +89,7 @@ class Turns:
     def close(self, close: Callable[[], None], timeout_s: float) -> None:
         """End the receive calls of other threads; call ``close`` when nobody receives, but
         in ``timeout_s`` seconds at the latest. Not inside a receive call."""
-        self.closed = True
+        self.end()
         deadline = time.monotonic() + timeout_s
         ours = False
         while not ours and time.monotonic() < deadline:
@@ -107,10 +112,11 @@ class Turns:
         *,
         batches: bool = False,
         limited: bool = True,
+        under_way: bool = False,
     ) -> bool:
         """Receive until ``prepare`` says that it has got what it wants out of the queue; False
         when there will be no more: the limit is reached, `stop` was called, or the deadline
-        has passed.
+        has passed; or, when the reception is ``under_way``, it was disconnected.
 
         Raises:
             PubSubError: the subscriber is not connected, or this is called inside a
@@ -120,7 +126,8 @@ class Turns:
         while True:
             # Also in a forked child, where the turn may be taken for ever.
             if self.closed:
-                return self._has_ended()
+                under_way = under_way and not self.poller.cut_off
+                return not under_way and self._has_ended()
             with self._turn: step = self._step(prepare, deadline, batches, limited)  # noqa: E701  # fmt: skip
             if step == _READY:
                 return True
@@ -130,6 +137,15 @@ class Turns:
                 run_uninterrupted(functools.partial(self._cold, batches))
             elif step == _REPORT:
                 self.performer.reports.tell()
+
+    def begin(self) -> None:
+        """A reception begins that `advance` will go on with.
+
+        Raises:
+            PubSubError: the subscriber was disconnected.
+        """
+        if self.closed:
+            self._has_ended()
 
     def fetch(self) -> bool:
         """Take in what waits, and do what is due; events wait in the queue. False when
@@ -166,6 +182,7 @@ class Turns:
         streak = last_ns = 0
         while (
             sub_socket is not None
+            and not self.closed
             and poller.waiting_in is sub_socket  # else something was done meanwhile
             and streak < _BURST_AFTER
             and not fast_path.large
@@ -223,7 +240,9 @@ class Turns:
     def _look_or_wait(self, deadline: float | None, batches: bool) -> int:
         poller, cold = self.poller, self.cold
         now = time.monotonic()
-        if poller.waker is None or self.closed:
+        if self.closed:
+            return _CLOSED
+        if poller.waker is None:
             self._has_ended()
             return _END
         if self.stopping and now >= self._stop_at:
