@@ -72,7 +72,8 @@ class Register(_Message, frozen=True, tag="register"):
     """A client joins, or identifies itself again after the broker forgot it.
 
     ``session`` is None the first time and the earlier session afterwards.
-    ``model`` is what a subscriber expects the broker to be; publishers leave it out.
+    ``model`` is what a subscriber expects the broker to be; one that takes either model
+    leaves it out, and so do publishers.
     ``strengths`` are a publisher's, for those of its topics where it has one.
     """
 
