@@ -88,6 +88,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
     async def __aenter__(self) -> Self:
         if self._runtime.life.state != "configured":
             await self.configure()
+        self._runtime.check_usable()
         return self
 
     async def __aexit__(

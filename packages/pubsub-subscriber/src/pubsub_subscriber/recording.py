@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +24,9 @@ class Recording:
     def __init__(self, config: SubscriberConfig, receiver: Receiver) -> None:
         self.latencies = LatencyHistogram()
         self._config = config
+        # Without one, anything in C that does nothing.
+        self.on_event: Callable[[Event], object] = config.on_event or bool
+        self._last: Event | None = None  # that was recorded
         self._receiver = receiver
         self._recorder = LatencyRecorder()
 
@@ -39,12 +42,18 @@ class Recording:
         return islice(events, self.wanted())
 
     def add(self, event: Event) -> None:
-        """Record an event, and call the user's ``on_event``."""
+        """Call the user's ``on_event``, and record the event."""
+        try:
+            self.on_event(event)
+        finally:
+            self.record(event)
+
+    def record(self, event: Event) -> None:
+        """Record an event of which the user was told."""
+        self._last = event
         if self._config.filename is not None:
             self._recorder.add(event)
         self.latencies.add(event.latency_ns)
-        if self._config.on_event is not None:
-            self._config.on_event(event)
 
     def log_limit(self) -> None:
         """Say it if the number of events has ended the reception."""
@@ -62,11 +71,14 @@ class Recording:
                 self._config.notify_limit,
             )
 
-    def write(self) -> None:
-        """Write the latencies to the file, if there is one.
+    def write(self, last: Event | None = None) -> None:
+        """Write the latencies to the file, if there is one, that of the ``last`` event too, if
+        it was not recorded because ``on_event`` raised.
 
         Raises:
             OSError: it could not be written.
         """
+        if last is not None and last is not self._last:
+            self.record(last)
         if self._config.filename is not None:
             write_latencies(Path(self._config.filename), self._recorder.rows())

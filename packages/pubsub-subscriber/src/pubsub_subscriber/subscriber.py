@@ -151,6 +151,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
             except BaseException:
                 self.disconnect()  # it may have been done when a signal came
                 raise
+        self._runtime.check_usable()
         return self
 
     def __exit__(
@@ -207,12 +208,15 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 since it restarted.
         """
         recording = self._runtime.recording
+        on_event, record = recording.on_event, recording.record
+        event: Event | None = None
         try:
-            for event in recording.limited(self):
-                recording.add(event)
+            # The user's call is the first one: in between, an exception of a signal handler
+            # would take the event away from it.
+            for event in recording.limited(self): on_event(event); record(event)  # noqa: E701, E702  # fmt: skip
             recording.log_limit()
         finally:
-            run_uninterrupted(recording.write)
+            run_uninterrupted(lambda: recording.write(event))
 
     def write_stored_messages(self) -> None:
         """Write the latencies that `notify` recorded to ``filename``; without one, do

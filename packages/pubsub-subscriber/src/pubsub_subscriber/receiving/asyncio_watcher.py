@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import select
 
 from pubsub_common.net.waker import Waker
@@ -40,6 +41,7 @@ class AsyncioWatcher:
         """Have the running loop watch from here on. The receiver is open."""
         self._waker = self._receiver.waker
         assert self._waker is not None, "open"
+        self._process = os.getpid()
         self._epoll = select.epoll()
         self._epoll.register(self._waker.fd, select.EPOLLIN | select.EPOLLET)
         self._watch_sockets()
@@ -48,9 +50,10 @@ class AsyncioWatcher:
         self._loop = loop
 
     def stop(self) -> None:
-        """Watch no more. Who waits is woken."""
+        """Watch no more. Who waits is woken. In a forked child the loop and the epoll object
+        are the parent's, and stay as they are."""
         loop, self._loop = self._loop, None
-        if loop is not None:
+        if loop is not None and self._process == os.getpid():
             loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._watched = {}

@@ -199,7 +199,7 @@ class Turns:
 
     def _has_ended(self) -> bool:
         """Nothing can be received. Always False."""
-        if not self.stopping:
+        if not self.stopping or self.poller.cut_off:
             self._check_usable()
         return False
 
