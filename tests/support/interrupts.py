@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -43,6 +44,8 @@ def interrupted_at(
                 handler()
         return trace
 
+    # The collector runs callbacks of objects of other tests, which nobody can catch.
+    gc.disable()
     sys.settrace(trace)
     try:
         call()
@@ -50,4 +53,5 @@ def interrupted_at(
         return True
     finally:
         sys.settrace(None)
+        gc.enable()
     return left <= 0

@@ -23,6 +23,7 @@ from pubsub_common.client.aio import (
     with_arguments_of,
 )
 from pubsub_common.errors import NotReady, PubSubError
+from pubsub_publisher import topic_changes
 from pubsub_publisher.config import PublisherConfig
 from pubsub_publisher.generated_events import Pace
 from pubsub_publisher.payloads import Payload, json_payload
@@ -195,12 +196,14 @@ class Publisher(PublisherReadings):
     ) -> None:
         """Publish on these topics too. When this returns, the broker knows. Raises what the
         synchronous publisher's does."""
-        await asyncio.to_thread(self._runtime.add_topics, topics, strengths)
+        await asyncio.to_thread(
+            topic_changes.add_topics, self._runtime, topics, strengths
+        )
 
     async def remove_topics(self, topics: Iterable[str]) -> None:
         """Publish on these topics no longer; one that is added again goes on with its
         next number. At least one must be left. Raises as `add_topics` does."""
-        await asyncio.to_thread(self._runtime.remove_topics, topics)
+        await asyncio.to_thread(topic_changes.remove_topics, self._runtime, topics)
 
     # Waiting for subscribers
 

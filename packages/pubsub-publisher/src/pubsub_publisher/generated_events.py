@@ -81,5 +81,5 @@ def reserved_frame(runtime: PublisherRuntime, iteration: int) -> bytes:
     else:
         number = topic.next_sequence
         topic.commit(number, [(stamp_ns, payload)])
-    start = runtime.address, runtime.session, number
+    start = runtime.core.address, runtime.core.session, number
     return encode_event(topic.name, *start, stamp_ns, payload)

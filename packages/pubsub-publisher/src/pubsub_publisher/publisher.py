@@ -1,8 +1,7 @@
 """The publisher class for programs that use threads.
 
 How it is set up and ended is told in `pubsub_publisher.runtime`, how events leave in
-`pubsub_publisher.sending.event_socket`. This class only delegates; nearly half of it is the
-documentation of its arguments and methods.
+`pubsub_publisher.sending.event_socket`. This class only delegates.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any, Self
 from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.uninterrupted import run_uninterrupted
+from pubsub_publisher import topic_changes
 from pubsub_publisher.config import OnSent, Overflow, PublisherConfig
 from pubsub_publisher.generated_events import Pace, publish_generated
 from pubsub_publisher.payloads import Payload, json_payload
@@ -142,12 +142,10 @@ class Publisher(PublisherReadings):
             RegistrationRefused: the broker will not have this publisher.
             NotReady: `stop` was called before the end of this.
         """
-        runtime, bind, register = (
-            self._runtime,
-            self.setup_port_binding,
-            self.register_pub,
+        bind, register = self.setup_port_binding, self.register_pub
+        run_uninterrupted(
+            lambda: self._runtime.open(bind, register), self._runtime.stop
         )
-        run_uninterrupted(lambda: runtime.open(bind, register), runtime.stop)
 
     def setup_port_binding(self) -> None:
         """Bind the data socket to ``bind_port`` (0: any free port), or the first free port
@@ -279,12 +277,12 @@ class Publisher(PublisherReadings):
             PubSubError: this publisher was disconnected, or a signal handler has interrupted
                 a call that is in the midst of publishing.
         """
-        self._runtime.add_topics(topics, strengths)
+        topic_changes.add_topics(self._runtime, topics, strengths)
 
     def remove_topics(self, topics: Iterable[str]) -> None:
         """Publish on these topics no longer; one that is added again goes on with its
         next number. At least one must be left. Raises as `add_topics` does."""
-        self._runtime.remove_topics(topics)
+        topic_changes.remove_topics(self._runtime, topics)
 
     # Waiting for subscribers
 

@@ -50,5 +50,5 @@ def send_in_turn(
 def generated(runtime: PublisherRuntime, number: int) -> tuple[TopicState, bytes]:
     """Topic and payload of the generated event of this number."""
     names, size = runtime.topics.names, runtime.config.payload_bytes
-    payload = generated_payload(number, runtime.address, size)
+    payload = generated_payload(number, runtime.core.address, size)
     return runtime.topics.states[names[number % len(names)]], payload

@@ -100,7 +100,7 @@ class PublisherReadings:
     @property
     def address(self) -> str:
         """``IP:port`` where subscribers connect; empty before `configure`."""
-        return self._runtime.address
+        return self._runtime.core.address
 
     @property
     def bind_port(self) -> int:
@@ -110,4 +110,4 @@ class PublisherReadings:
     @property
     def session(self) -> int:
         """The session that the broker has given us; -1 before."""
-        return self._runtime.session
+        return self._runtime.core.session

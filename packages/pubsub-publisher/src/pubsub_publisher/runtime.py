@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import zmq
 
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.session import HeartbeatInputs, Identity
-from pubsub_common.errors import CannotListen, NotReady, PubSubError
+from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.net import addresses
 from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
-from pubsub_common.net.sockets import bind_first_free, endpoint
+from pubsub_common.net.sockets import endpoint
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
 from pubsub_publisher.core import PublisherCore
+from pubsub_publisher.data_port import bind_data_port
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.subscriber_waits import SubscriberWaits
 from pubsub_publisher.topic_list import name_list
@@ -41,8 +42,8 @@ _log = logging.getLogger(__name__)
 
 
 class PublisherRuntime:
-    """A publisher without the methods that its users call. `address`, `session` and `bind_port` are
-    known when it is open; `senders` has what sends the events of each topic."""
+    """A publisher without the methods that its users call. `senders` has what sends the events
+    of each topic; `core` has its address and session."""
 
     def __init__(self, config: PublisherConfig, *, waiting: bool) -> None:
         """``waiting``: under the policy "block", senders wait for room.
@@ -74,7 +75,7 @@ class PublisherRuntime:
         # Held while this is opened, so that it is not closed in the midst of that.
         self._opening = threading.Lock()
         # Held while topics are changed.
-        self._changing = threading.Lock()
+        self.changing = threading.Lock()
         # Made by `open`.
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._events: EventSocket | None = None
@@ -97,7 +98,7 @@ class PublisherRuntime:
                 self._broker_ip = addresses.resolve(self.config.broker()[0])
                 (bind or self.bind)()
                 (register or self.register)()
-                self._make_senders()
+                self.make_senders()
                 self.life.configured()
             self._waits.wait_attached(self.config.attach_timeout_s)
             if self.stopping:
@@ -109,16 +110,8 @@ class PublisherRuntime:
     def bind(self) -> None:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
-        try:
-            port = bind_first_free(events.socket, host, self.bind_port)
-        except zmq.ZMQError as error:
-            raise CannotListen(f"cannot listen on {host}: {error.strerror}") from error
-        if port is None:
-            raise CannotListen(f"no free port on {host} from {self.bind_port} on")
-        if self.bind_port not in (0, port):
-            _log.info("port %d is in use, taking %d", self.bind_port, port)
+        port = bind_data_port(events, host, self.bind_port)
         self.bind_port = port
-        events.port = port
         self.core.address = f"{host}:{port}"
 
     def register(self) -> None:
@@ -143,7 +136,7 @@ class PublisherRuntime:
         self._control.wait_registered(
             self.config.connect_timeout_s, stopped=lambda: self.stopping
         )
-        _log.info("%s publishes %s", self.address, name_list(self.topics.names))
+        _log.info("%s publishes %s", self.core.address, name_list(self.topics.names))
 
     def host_address(self) -> str:
         """This host's IP address as the broker and subscribers reach it."""
@@ -194,16 +187,6 @@ class PublisherRuntime:
     # State
 
     @property
-    def address(self) -> str:
-        """``IP:port`` where subscribers connect; empty before `open`."""
-        return self.core.address
-
-    @property
-    def session(self) -> int:
-        """The session that the broker has given us; -1 before."""
-        return self.core.session
-
-    @property
     def events(self) -> EventSocket:
         """The data socket.
 
@@ -248,24 +231,23 @@ class PublisherRuntime:
 
     # Topics
 
-    def add_topics(
-        self, topics: Iterable[str], strengths: Mapping[str, int] | int | None
-    ) -> None:
-        """As `Publisher.add_topics`."""
-        self._change_topics(lambda: self.topics.add(topics, strengths))
+    def make_senders(self) -> None:
+        """Make what sends the events of topics that are new. The caller holds `changing`,
+        or opens this."""
+        for name in self.topics.names:
+            if name not in self.senders and self._events is not None:
+                self.senders[name] = self._events.sender(
+                    self.topics.states[name], waiting=self._waiting
+                )
 
-    def remove_topics(self, topics: Iterable[str]) -> None:
-        """As `Publisher.remove_topics`."""
-
-        def remove() -> None:
-            names = self.topics.excluding(topics)
-            for name in set(self.topics.names).difference(names):
-                self.senders.pop(name, None)
-                if self._events is not None:
-                    self._events.flush(self.topics.states[name])
-            self.topics.retain(names)
-
-        self._change_topics(remove)
+    def tell_topics(self) -> Callable[[], None]:
+        """Tell the broker the topics; returns what waits until it knows. The caller holds
+        `changing`."""
+        control = self._control
+        if control is None:
+            return lambda: None
+        number = control.submit(self._identity())
+        return lambda: control.wait_told(number, self.config.connect_timeout_s)
 
     # Waiting for subscribers
 
@@ -308,40 +290,11 @@ class PublisherRuntime:
             raise PubSubError("this publisher is not being configured")
         return self._events
 
-    def _make_senders(self) -> None:
-        if self._events is None:
-            return
-        for name in self.topics.names:
-            if name not in self.senders:
-                self.senders[name] = self._events.sender(
-                    self.topics.states[name], waiting=self._waiting
-                )
-
     def _identity(self) -> Identity:
         return Identity(
             "publisher",
             self.topics.names,
-            self.address,
+            self.core.address,
             self.config.clock,
             strengths=self.topics.strengths,
         )
-
-    def _change_topics(self, change: Callable[[], None]) -> None:
-        """Raises:
-        PubSubError: this was closed, or made in another process, or a signal handler
-            asks that interrupts a send.
-        """
-        if self.life.forked or self.life.state == "closed":
-            self.life.check_usable()
-        self.check_may_wait()
-
-        def change_and_tell() -> None:
-            control = self._control
-            with self._changing:
-                change()
-                self._make_senders()
-                number = None if control is None else control.submit(self._identity())
-            if control is not None and number is not None:
-                control.wait_told(number, self.config.connect_timeout_s)
-
-        run_uninterrupted(change_and_tell)
