@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import zmq
+from support.interrupts import Interrupted
 from support.raw_sockets import events_of
 from support.threads import WAIT_MS
 
@@ -348,3 +349,85 @@ def test_a_request_during_an_answer_is_answered_too(
 
     for session in (11, 12):
         assert bench.subscriber.recv().startswith(ready_topic("A", session))
+
+
+# Exceptions from outside
+
+
+class Fault:
+    """Has the socket's sends fail as told: before or after libzmq has the frame, or for
+    lack of room."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.next: list[str] = []
+        self._send = bench.event_socket._send
+        monkeypatch.setattr(bench.event_socket, "_send", self.send)
+
+    def send(self, frame: bytes, flags: int) -> None:
+        fault = self.next.pop(0) if self.next else ""
+        if fault == "no room":
+            raise zmq.Again
+        if fault == "before":
+            raise Interrupted
+        self._send(frame, flags)
+        if fault == "after":
+            raise Interrupted
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+@pytest.mark.parametrize("full", [0, 1, 3])
+def test_what_is_in_doubt_is_sent_again_under_its_numbers_as_soon_as_there_is_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: str, full: int
+) -> None:
+    faults = Fault(bench, monkeypatch)
+    faults.next = [fault] + ["no room"] * full
+    bench.clock.step_ns = 30_000
+    with pytest.raises(Interrupted):
+        bench.send(b"first")
+
+    for _ in range(full):
+        assert bench.send(b"refused") < 0
+    assert bench.send(b"second") > 0
+
+    frames = bench.frames(2 + (fault == "after"))
+    found = [
+        (event.sequence, event.payload) for each in frames for event in events_of(each)
+    ]
+    assert found == [(0, b"first")] * (1 + (fault == "after")) + [(1, b"second")]
+    assert bench.topic.next_sequence == 2
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+def test_a_batch_in_doubt_keeps_what_was_gathered_since(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    for number in range(STREAK + 6):
+        bench.send(b"%d" % number)
+    gathered = len(bench.topic.gathered)
+    faults = Fault(bench, monkeypatch)
+    faults.next = [fault]
+    with pytest.raises(Interrupted):
+        bench.event_socket.flush(bench.topic)
+
+    assert bench.event_socket.flush(bench.topic)
+
+    events = STREAK + 6
+    again = gathered if fault == "after" else 0
+    found = numbers(bench.frames(events + again))
+    assert sorted(set(found)) == list(range(events))
+    assert len(found) == events + again
+    assert not bench.topic.gathered
+
+
+def test_what_no_thread_completes_the_control_thread_does(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = Fault(bench, monkeypatch)
+    faults.next = ["after"]
+    with pytest.raises(Interrupted):
+        bench.send(b"first")
+    assert bench.topic.next_sequence == 0
+
+    bench.event_socket.serve([])
+
+    assert bench.topic.next_sequence == 1
