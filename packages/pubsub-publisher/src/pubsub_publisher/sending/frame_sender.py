@@ -1,7 +1,7 @@
 """What is done under the lock of a publisher's data socket: frames are made and sent.
 
-Each step may be cut short by an exception from outside. What takes effect in several stores is in
-doubt until the last one, and `_repair` does them again (`sending/event_socket.py` tells why).
+An exception from outside may cut each step short. What takes several stores is in doubt until the
+last one, and `_repair` does them again (`sending/event_socket.py` tells why).
 """
 
 from __future__ import annotations
@@ -90,11 +90,34 @@ class FrameSender(XpubSocket):
                 return 0
             if topic.gathered:
                 self._flush(topic, flags)
-            if not gathers:
-                self._transmit(topic, ((stamp_ns, payload),), flags)
-                return stamp_ns
         except zmq.Again:
             return -stamp_ns
+        if not gathers:
+            # As `_transmit` and `commit` for any number of events, in half the time.
+            core, first, events = (
+                self._core,
+                topic.next_sequence,
+                ((stamp_ns, payload),),
+            )
+            fields = core.address, core.session, first, stamp_ns, payload
+            frame: Frame = (
+                topic.prefix + encode_body(fields)
+                if len(payload) < LARGE_BYTES
+                else encode_large_event(topic.prefix, *fields)
+            )
+            self._in_doubt = topic, first, events, frame
+            try:
+                self._send(frame, flags)
+            except zmq.Again:
+                self._in_doubt = None
+                return -stamp_ns
+            if topic.history is not None:
+                topic.history.add(first, events)
+            topic.next_sequence = first + 1
+            self._in_doubt = None
+            if stamp_ns >= self.look_at_ns or not self._look_due:
+                self._after_send(stamp_ns)
+            return stamp_ns
         topic.begun_ns = stamp_ns
         self._look_after(topic)
         topic.gathered_bytes += len(payload)
@@ -104,12 +127,8 @@ class FrameSender(XpubSocket):
     def _send_all(
         self, topic: TopicState, events: Sequence[Stamped], flags: int
     ) -> bool:
-        """Send these events, in one message, after those that are gathered; False when
-        this is closed.
-
-        Raises:
-            zmq.Again: there is no room. Some of those that are gathered may have left.
-        """
+        """Send these events, in one message, after those that are gathered, of which some
+        may leave before there is no room (`zmq.Again`); False when this is closed."""
         if not self._accepting:
             return False
         self._flush(topic, flags)
@@ -221,7 +240,7 @@ class FrameSender(XpubSocket):
             return topic.prefix + encode_body((*start, stamp_ns, payload))
         return encode_large_event(topic.prefix, *start, stamp_ns, payload)
 
-    # For threads that do not hold the lock
+    # Without the lock
 
     def _entering(self, topic: TopicState, stamp_ns: int, payload: bytes) -> bool:
         """Before a thread waits for the lock, which may be taken or wanted. Whether it must
