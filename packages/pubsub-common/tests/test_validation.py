@@ -28,6 +28,7 @@ from pubsub_common.errors import ConfigError
         lambda: validation.seconds("s", 1e-9, zero=False),
         lambda: validation.seconds("s", math.inf, infinite=True),
         lambda: validation.seconds("s", math.inf, zero=False, infinite=True),
+        lambda: validation.linger("l", 2_147_483),
         lambda: validation.flag("f", False),
         lambda: validation.text("t", ""),
         lambda: validation.text("t", None, optional=True),
@@ -77,7 +78,16 @@ def test_what_can_work_passes(check: Callable[[], None]) -> None:
             lambda: validation.choice("c", "mixed", ("drop", "block")),
             "c must be 'drop' or 'block': 'mixed'",
         ),
+        (
+            lambda: validation.linger("l", 2_147_484),
+            "l must be at most 2147483 seconds: 2147484",
+        ),
+        (lambda: validation.linger("l", -1), "l must be 0 seconds or more: -1"),
         (lambda: validation.path("p", ""), "p must be the path of a file: ''"),
+        (
+            lambda: validation.path("p", "a\0b"),
+            "p must be a path without a zero byte: 'a\\x00b'",
+        ),
     ],
 )
 def test_what_cannot_is_named(check: Callable[[], None], said: str) -> None:

@@ -172,12 +172,12 @@ def test_disconnect_ends_a_configure_in_another_thread(broker: FakeBroker) -> No
 
 def test_a_repr_says_role_topics_broker_and_state(broker: FakeBroker) -> None:
     subscriber = Subscriber(**options(broker))
-    where = f"of ['A'] at 127.0.0.1:{broker.port}"
+    where = f"<Subscriber topics=A broker=127.0.0.1:{broker.port} state="
 
-    assert repr(subscriber) == f"<Subscriber {where}, made>"
+    assert repr(subscriber) == where + "made>"
     with subscriber:
-        assert repr(subscriber) == f"<Subscriber {where}, configured>"
-    assert repr(subscriber) == f"<Subscriber {where}, closed>"
+        assert repr(subscriber) == where + "configured>"
+    assert repr(subscriber) == where + "closed>"
 
 
 # Callbacks

@@ -51,7 +51,7 @@ class BrokerConfig:
         validation.seconds("lease_s", self.lease_s, zero=False)
         validation.at_least("forwarders", self.forwarders)
         validation.queue_limit(self.queue_limit)
-        validation.seconds("linger_s", self.linger_s)
+        validation.linger("linger_s", self.linger_s)
         validation.choice("overflow", self.overflow, ("drop", "block"))
         validation.path("state", self.state)
         validation.path("secure", self.secure)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAX_PORT: Final = 65535
 # libzmq takes its high-water marks as C ints.
 _MAX_QUEUE: Final = 2**31 - 1
+# Likewise, in milliseconds.
+_MAX_LINGER_S: Final = (2**31 - 1) // 1000
 
 
 def at_least(name: str, value: int, minimum: int = 1) -> None:
@@ -51,6 +53,15 @@ def seconds(
         raise ConfigError(f"{name} must be 0 seconds or more{_but(value)}: {value}")
     if not zero and not (value > 0 and few_enough):
         raise ConfigError(f"{name} must be more than 0 seconds{_but(value)}: {value}")
+
+
+def linger(name: str, value: float) -> None:
+    """Raises:
+    ConfigError: ``value`` is not a duration that libzmq takes as linger time.
+    """
+    seconds(name, value)
+    if value > _MAX_LINGER_S:
+        raise ConfigError(f"{name} must be at most {_MAX_LINGER_S} seconds: {value}")
 
 
 def port(name: str, value: int, low: int = 1) -> None:
@@ -93,6 +104,8 @@ def path(
         return
     if not (isinstance(value, str) and value) and not hasattr(value, "__fspath__"):
         raise ConfigError(f"{name} must be the path of a file: {value!r}")
+    if "\0" in str(value):
+        raise ConfigError(f"{name} must be a path without a zero byte: {value!r}")
 
 
 def callback(

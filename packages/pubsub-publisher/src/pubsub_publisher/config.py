@@ -20,6 +20,16 @@ OnSent = Callable[[str, int, int, int], None]
 _MAX_HISTORY: Final = 10**8
 
 
+def check_strengths(strengths: Mapping[str, int] | int | None) -> None:
+    """Raises:
+    ConfigError: these are neither a number nor numbers by topic.
+    """
+    if not isinstance(strengths, Mapping | int | None):
+        raise ConfigError(
+            f"strengths must be a number, or numbers by topic: {strengths!r:.60}"
+        )
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PublisherConfig:
     """Options as `Publisher` documents them, in the order of its arguments."""
@@ -75,15 +85,11 @@ class PublisherConfig:
             validation.queue_limit(self.queue_limit)
         most = defaults.MAX_PAYLOAD_BYTES
         validation.in_range("payload_bytes", self.payload_bytes, 0, most)
-        validation.seconds("linger_s", self.linger_s)
+        validation.linger("linger_s", self.linger_s)
         validation.callback("on_sent", self.on_sent)
         validation.in_range("history", self.history, 0, _MAX_HISTORY)
         validation.at_least("history_bytes", self.history_bytes)
-        if not isinstance(self.strengths, Mapping | int | None):
-            raise ConfigError(
-                "strengths must be a number, or numbers by topic: "
-                f"{self.strengths!r:.60}"
-            )
+        check_strengths(self.strengths)
         validation.path("keys", self.keys)
 
     def broker(self) -> tuple[str, int]:

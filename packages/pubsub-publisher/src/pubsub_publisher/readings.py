@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
+from pubsub_common.name_list import name_list
 from pubsub_publisher.config import PublisherConfig
 from pubsub_publisher.generated_events import reserved_frame
 from pubsub_publisher.runtime import PublisherRuntime
-from pubsub_publisher.topic_list import name_list
 
 
 class PublisherReadings:

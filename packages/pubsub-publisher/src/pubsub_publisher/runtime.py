@@ -19,6 +19,7 @@ from pubsub_common.client.session import HeartbeatInputs, Identity
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
+from pubsub_common.name_list import name_list
 from pubsub_common.net import addresses
 from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
@@ -30,7 +31,6 @@ from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.data_port import bind_data_port
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.subscriber_waits import SubscriberWaits
-from pubsub_publisher.topic_list import name_list
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_set import TopicSet
 

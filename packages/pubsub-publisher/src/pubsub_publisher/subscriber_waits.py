@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pubsub_common.errors import NotReady
+from pubsub_common.name_list import name_list
 from pubsub_common.net.changed import Changed
-from pubsub_publisher.topic_list import name_list
 
 if TYPE_CHECKING:
     from pubsub_publisher.core import PublisherCore

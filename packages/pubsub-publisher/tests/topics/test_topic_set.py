@@ -19,7 +19,7 @@ def test_strengths_are_of_all_topics_or_by_topic() -> None:
     assert book("A", "B", strengths={"B": 0}).strengths == {"B": 0}
 
 
-@pytest.mark.parametrize("strengths", [-1, 2**31, {"A": -1}, {"C": 1}])
+@pytest.mark.parametrize("strengths", [-1, 2**31, "3", {"A": -1}, {"C": 1}])
 def test_a_strength_that_cannot_be_is_refused(strengths: Strengths) -> None:
     with pytest.raises(ConfigError):
         book("A", "B", strengths=strengths)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Self
 
 from pubsub_common.client.clock_offset import SAME_CLOCK
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
+from pubsub_common.name_list import name_list
 from pubsub_common.protocol.sequence import Counts
 from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.runtime import SubscriberRuntime
-
-# A ``repr`` shows so many topics.
-_MAX_SHOWN: Final = 5
 
 
 class SubscriberReadings:
@@ -36,11 +34,11 @@ class SubscriberReadings:
 
     def __repr__(self) -> str:
         runtime = self._runtime
-        topics = ", ".join(map(repr, runtime.topics[:_MAX_SHOWN]))
-        more = ", ..." if len(runtime.topics) > _MAX_SHOWN else ""
-        broker = f"{runtime.broker_address}:{runtime.broker_port}"
-        state = runtime.life.state
-        return f"<{type(self).__name__} of [{topics}{more}] at {broker}, {state}>"
+        return (
+            f"<{type(self).__name__} topics={name_list(runtime.topics)} "
+            f"broker={runtime.broker_address}:{runtime.broker_port} "
+            f"state={runtime.life.state}>"
+        )
 
     def stop(self) -> None:
         """End iterations, `notify` and waits soon; what has arrived until then is

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import Final
 
 import zmq
 
@@ -25,6 +24,7 @@ from pubsub_common.errors import NotReady
 from pubsub_common.files import check_writable
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
+from pubsub_common.name_list import name_list
 from pubsub_common.net import addresses
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
@@ -45,9 +45,6 @@ from pubsub_subscriber.receiving.receiver import Receiver
 from pubsub_subscriber.recording import Recording
 
 _log = logging.getLogger(__name__)
-
-# Of publishers that are missing, so many are named.
-_MAX_NAMED: Final = 5
 
 
 class SubscriberRuntime:
@@ -224,12 +221,10 @@ class SubscriberRuntime:
         except NotReady:
             missing = self.performer.awaited_publishers()
             if missing and not self.stopped():
-                names = ", ".join(missing[:_MAX_NAMED])
                 _log.warning(
-                    "no answer within %g s from %d of the publishers (%s%s): their next "
+                    "no answer within %g s from %d of the publishers (%s): their next "
                     "events may not arrive",
-                    *(timeout_s, len(missing), names),
-                    ", ..." if len(missing) > _MAX_NAMED else "",
+                    *(timeout_s, len(missing), name_list(missing)),
                 )
         if self._aborting:
             raise NotReady("interrupted")

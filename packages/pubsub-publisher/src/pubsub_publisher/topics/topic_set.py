@@ -9,6 +9,7 @@ from pubsub_common import validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.protocol.wildcards import validate_publisher_topics
+from pubsub_publisher.config import check_strengths
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
 
@@ -116,6 +117,7 @@ def _strengths(given: Strengths, topics: tuple[str, ...]) -> dict[str, int]:
     Raises:
         ConfigError: a topic is not one of ``topics``, or a strength is not such a number.
     """
+    check_strengths(given)
     if given is None:
         return {}
     if isinstance(given, int):
@@ -123,5 +125,5 @@ def _strengths(given: Strengths, topics: tuple[str, ...]) -> dict[str, int]:
     for topic, strength in given.items():
         if topic not in topics:
             raise unknown_topic(topic, topics)
-        validation.in_range("strength", strength, 0, _MAX_STRENGTH)
+        validation.in_range("strengths", strength, 0, _MAX_STRENGTH)
     return dict(given)
