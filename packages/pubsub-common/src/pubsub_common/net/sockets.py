@@ -112,9 +112,9 @@ class DataSocket:
         return bool(self.events() & _POLLIN)
 
     def waits(self) -> bool:
-        """`readable`, for who does not hold the lock."""
-        with self.lock:
-            return self.readable()
+        """`readable`, for who does not hold the lock. On one line: an exception of a tracer
+        between its two would leave it locked."""
+        with self.lock: return self.readable()  # noqa: E701  # fmt: skip
 
     def close(self, linger_s: float) -> None:
         with self.lock:
