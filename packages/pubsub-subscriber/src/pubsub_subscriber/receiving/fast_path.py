@@ -95,9 +95,7 @@ class FastPath:
 
     def take(self, sub_socket: SubSocket, batches: bool) -> bool:
         """Append the usual events that wait at ``sub_socket`` to the queue, those of at most
-        a burst of messages; True when nothing is left there. Nothing may be deferred or in
-        doubt.
-        """
+        a burst of messages; True when nothing is left. Nothing may be deferred or in doubt."""
         take = self._take_large if self.large else self._take_burst
         with sub_socket.lock: empty = take(sub_socket, batches)  # noqa: E701  # fmt: skip
         self._memory[0] = FREE
