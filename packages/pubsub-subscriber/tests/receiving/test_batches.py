@@ -224,12 +224,12 @@ def test_an_exception_while_it_waits_loses_nothing(
     look = poller.look
 
     def interrupted(batches: bool) -> bool:
+        publisher.publish("A", b"0")  # only now, so that it waits
         while not look(batches):
             pass
         raise KeyboardInterrupt
 
     monkeypatch.setattr(poller, "look", interrupted)
-    publisher.publish("A", b"0")
     with pytest.raises(KeyboardInterrupt):
         subscriber.receive()
     monkeypatch.undo()
