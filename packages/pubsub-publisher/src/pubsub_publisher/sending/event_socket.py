@@ -117,7 +117,7 @@ class EventSocket(FrameSender):
         looked up once.
         """
         lock, now_ns, gathered = self.lock, self._now_ns, topic.gathered
-        append, send_one = gathered.append, self._send_one
+        append, send_one, locked = gathered.append, self._send_one, lock.locked
         flags = 0 if waiting else NOBLOCK
         last_ns = streak = limit = begun_ns = 0
         largest = -1
@@ -143,7 +143,7 @@ class EventSocket(FrameSender):
                 return self._watch(topic, stamp_ns, payload)
             else:
                 gathers = len(payload) < _UNBATCHED_BYTES
-            if (self.inside or self.attention) and self._entering(
+            if (locked() or self.attention) and self._entering(
                 topic, stamp_ns, payload
             ):
                 return stamp_ns
@@ -178,7 +178,9 @@ class EventSocket(FrameSender):
             topic.gathered_bytes += len(payload)
             topic.gathered.append((stamp_ns, payload))
             return topic.watched or self._watch(topic, stamp_ns, payload) > 0
-        if (self.inside or self.attention) and self._entering(topic, stamp_ns, payload):
+        if (self.lock.locked() or self.attention) and self._entering(
+            topic, stamp_ns, payload
+        ):
             return True
         with self.lock: left, self.inside = self.inside, True; sent = self._send_one(topic, stamp_ns, payload, 0, True, left); self.inside = self._in_doubt is not None  # noqa: E501, E701, E702  # fmt: skip
         if sent < 0:
@@ -257,9 +259,7 @@ class EventSocket(FrameSender):
     def occupied(self) -> bool:
         """Whether the calling thread came here from a signal handler that interrupted its
         own use of this socket, or its wait for room."""
-        return (self.inside and self.nested()) or (
-            self._waiting_order.locked() and on_stack(_WAIT)
-        )
+        return self.nested() or (self._waiting_order.locked() and on_stack(_WAIT))
 
     def check_free(self) -> None:
         """Raises:

@@ -245,7 +245,7 @@ class FrameSender(XpubSocket):
     def _entering(self, topic: TopicState, stamp_ns: int, payload: bytes) -> bool:
         """Before a thread waits for the lock, which may be taken or wanted. Whether it must
         not wait, since it has the lock already; then the event is gathered."""
-        if self.inside and self.nested():
+        if self.nested():
             return self._leave_to_control(topic, stamp_ns, payload)
         if self.attention:
             self._stand_back()
@@ -274,7 +274,7 @@ class FrameSender(XpubSocket):
     def _watch(self, topic: TopicState, stamp_ns: int, payload: bytes) -> int:
         """An event was gathered for a topic that nobody looks after, or this was closed
         meanwhile. Its stamp; 0 when it is withdrawn."""
-        if not (self.inside and self.nested()):
+        if not self.nested():
             try:
                 return self._enter(
                     self._look_after_or_withdraw, topic, stamp_ns, payload

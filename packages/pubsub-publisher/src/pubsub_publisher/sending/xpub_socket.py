@@ -119,8 +119,9 @@ class XpubSocket(DataSocket):
     def nested(self) -> bool:
         """Whether the calling thread came here from a signal handler (or finalizer, or
         logging handler) that interrupted its own use of the socket. It may say so wrongly
-        while another thread is inside."""
-        if not self.inside:
+        while another thread is inside. The lock is asked, because the garbage collector may
+        run a finalizer when `inside` is not yet or no longer noted."""
+        if not self.lock.locked():
             return False
         frame = inspect.currentframe()
         while frame is not None and frame.f_code.co_filename in _SECTIONS:
@@ -209,7 +210,7 @@ class XpubSocket(DataSocket):
             PubSubError: the calling thread is in the midst of using the socket.
             zmq.Again: there is no room for what must be sent first.
         """
-        if self.inside and self.nested():
+        if self.nested():
             raise PubSubError(OCCUPIED)
         with self.lock: left, self.inside = self.inside, True; done = self._work(left, work, args); self.inside = False  # noqa: E501, E701, E702  # fmt: skip
         return done
