@@ -227,7 +227,7 @@ class SubscriberRuntime:
                     *(timeout_s, len(missing), name_list(missing)),
                 )
         if self._aborting:
-            raise NotReady("interrupted")
+            raise NotReady("stopped before it was connected")
 
     def _hurry(self) -> None:
         self._aborting = True
