@@ -84,6 +84,7 @@ class Turns:
     def is_inside(self) -> bool:
         """Whether the calling thread has the turn: what calls is a signal handler or the
         garbage collector, inside a receive call."""
+        # No public method tells; `threading.Condition` asks locks this way too.
         return bool(self._turn._is_owned())
 
     def close(self, close: Callable[[], None], timeout_s: float) -> None:
