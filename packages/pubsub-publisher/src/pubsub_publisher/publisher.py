@@ -266,8 +266,9 @@ class Publisher(PublisherReadings):
         *,
         strengths: Mapping[str, int] | int | None = None,
     ) -> None:
-        """Publish on these topics too. When this returns, the broker knows. Several threads
-        may do so at once.
+        """Publish on these topics too. When this returns, the broker knows. A subscriber of a
+        wildcard learns of them a moment later: `wait_for_subscribers` waits for it. Several
+        threads may do so at once.
 
         Raises:
             ConfigError: a topic or strength is not valid.
