@@ -10,8 +10,8 @@ from support.life import run_program
 from support.rings import full_size
 
 # Interrupts of each test.
-COUNT = 3000 if full_size() else 120
-CALLS = 400 if full_size() else 20
+COUNT = 3000 if full_size() else 80
+CALLS = 400 if full_size() else 12
 DEADLINE_S = 600.0 if full_size() else 60.0
 
 MODELS = pytest.mark.parametrize("model", ["centralized", "decentralized"])
@@ -117,6 +117,14 @@ def test_waits_and_changes(model: str, case: str) -> None:
 
 def test_a_broker() -> None:
     run_program("interrupted_control", "broker", count=CALLS, deadline_s=DEADLINE_S)
+
+
+@MODELS
+@pytest.mark.parametrize("case", ["publish", "receive", "iterate", "batches"])
+def test_an_event_loop(model: str, case: str) -> None:
+    run_program(
+        "interrupted_asyncio", case, model=model, count=COUNT, deadline_s=DEADLINE_S
+    )
 
 
 # At each line

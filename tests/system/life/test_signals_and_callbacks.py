@@ -18,12 +18,12 @@ ROLES = pytest.mark.parametrize("role", ["publisher", "subscriber"])
     ids=["plain", "large", "block"],
 )
 def test_a_signal_handler_publishes(values: dict[str, Any]) -> None:
-    run_program("signals", "publishes", model="decentralized", seconds=0.7, **values)
+    run_program("signals", "publishes", model="decentralized", seconds=0.4, **values)
 
 
 @MODELS
 def test_a_signal_handler_publishes_on_the_same_topic(model: str) -> None:
-    run_program("signals", "publishes_here", model=model, seconds=0.7)
+    run_program("signals", "publishes_here", model=model, seconds=0.4)
 
 
 @ENDS
