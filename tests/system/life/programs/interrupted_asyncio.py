@@ -50,18 +50,20 @@ class Loop:
     def until(self, count: int, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Run it, and be interrupted, ``count`` times."""
         while self.count < count:
+            # Not interrupted: asyncio would run a task that it does not know of.
+            task = self.loop.create_task(work())
             try:
                 try:
                     signal.setitimer(
                         signal.ITIMER_REAL, self._random.uniform(2e-5, 0.004)
                     )
-                    self.loop.run_until_complete(work())
+                    self.loop.run_until_complete(task)
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 self.count += 1
-            for task in asyncio.all_tasks(self.loop):
-                task.cancel()
+            for each in asyncio.all_tasks(self.loop):
+                each.cancel()
             self.loop.run_until_complete(_all_done())
 
 
