@@ -119,14 +119,6 @@ def test_a_broker() -> None:
     run_program("interrupted_control", "broker", count=CALLS, deadline_s=DEADLINE_S)
 
 
-@MODELS
-@pytest.mark.parametrize("case", ["publish", "receive", "iterate", "batches"])
-def test_an_event_loop(model: str, case: str) -> None:
-    run_program(
-        "interrupted_asyncio", case, model=model, count=COUNT, deadline_s=DEADLINE_S
-    )
-
-
 # At each line
 
 
