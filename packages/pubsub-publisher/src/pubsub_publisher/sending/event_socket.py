@@ -54,7 +54,8 @@ from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
     BATCH_EVENTS,
     MAX_BATCH_AGE_NS,
-    Stamped,
+    EventColumns,
+    Events,
     TopicState,
     batch_limit,
 )
@@ -191,14 +192,15 @@ class EventSocket(FrameSender):
         """Stamp, number and send events in one message; False when this is closed, or
         was stopped while it waited for room."""
         now_ns = self._now_ns
-        return self.send_in_turn(topic, [(now_ns(), payload) for payload in payloads])
+        events = EventColumns([now_ns() for _ in payloads], payloads)
+        return self.send_in_turn(topic, events)
 
     def flush(self, topic: TopicState) -> bool:
         """Send a topic's gathered events, waiting for room; False when this is closed or
         stopped first."""
         return self.send_in_turn(topic, ())
 
-    def send_in_turn(self, topic: TopicState, events: Sequence[Stamped]) -> bool:
+    def send_in_turn(self, topic: TopicState, events: Events) -> bool:
         """Send what is gathered for a topic, and then these events, if any, in one
         message, when there is room; False when closed or stopped first. Later ones wait
         behind them."""
@@ -213,7 +215,7 @@ class EventSocket(FrameSender):
         with self._waiting_order: return self._send_when_room(topic, events)  # noqa: E701  # fmt: skip
 
     def try_send(
-        self, topic: TopicState, events: Sequence[Stamped], flags: int = NOBLOCK
+        self, topic: TopicState, events: Events, flags: int = NOBLOCK
     ) -> bool | None:
         """Number and send events, with the stamps that they were given, in one message,
         after those that are gathered for the topic. False when this is closed, None when
@@ -282,7 +284,7 @@ class EventSocket(FrameSender):
         except zmq.Again:
             return False
 
-    def _send_when_room(self, topic: TopicState, events: Sequence[Stamped]) -> bool:
+    def _send_when_room(self, topic: TopicState, events: Events) -> bool:
         while True:
             sent = self.try_send(topic, events, 0)
             if sent is not None:

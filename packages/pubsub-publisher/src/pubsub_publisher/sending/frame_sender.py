@@ -7,7 +7,7 @@ last one, and `_repair` does them again (`sending/event_socket.py` tells why).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import zmq
@@ -18,7 +18,12 @@ from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import encode_body, encode_large_event
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending.xpub_socket import Frame, XpubSocket, uses_sections
-from pubsub_publisher.topics.topic_state import Stamped, TopicState
+from pubsub_publisher.topics.topic_state import (
+    EventColumns,
+    Events,
+    Stamped,
+    TopicState,
+)
 
 # From here on a copy of a payload costs more than the work that avoids it.
 LARGE_BYTES: Final = 4096
@@ -28,7 +33,7 @@ STOPPED: Final = "this publisher was stopped before the event could leave"
 
 # A topic, the number of the first of these events of it, the events, and their frame
 # (None: somebody else sends it).
-_InDoubt = tuple[TopicState, int, Sequence[Stamped], Frame | None]
+_InDoubt = tuple[TopicState, int, Events, Frame | None]
 
 
 @uses_sections
@@ -124,9 +129,7 @@ class FrameSender(XpubSocket):
         topic.gathered.append((stamp_ns, payload))
         return stamp_ns
 
-    def _send_all(
-        self, topic: TopicState, events: Sequence[Stamped], flags: int
-    ) -> bool:
+    def _send_all(self, topic: TopicState, events: Events, flags: int) -> bool:
         """Send these events, in one message, after those that are gathered, of which some
         may leave before there is no room (`zmq.Again`); False when this is closed."""
         if not self._accepting:
@@ -207,9 +210,7 @@ class FrameSender(XpubSocket):
         self._batches_watched = bool(self._gathering)
         return not self._gathering
 
-    def _transmit(
-        self, topic: TopicState, events: Sequence[Stamped], flags: int
-    ) -> None:
+    def _transmit(self, topic: TopicState, events: Events, flags: int) -> None:
         """Send the topic's next events in one message.
 
         Raises:
@@ -228,13 +229,13 @@ class FrameSender(XpubSocket):
         self._in_doubt = None
         self._after_send(events[-1][0])
 
-    def _encode(
-        self, topic: TopicState, first: int, events: Sequence[Stamped]
-    ) -> Frame:
+    def _encode(self, topic: TopicState, first: int, events: Events) -> Frame:
         start = self._core.address, self._core.session, first
         if len(events) > 1:
-            stamps_ns, payloads = zip(*events, strict=True)
-            return topic.prefix + encode_batch_body(*start, stamps_ns, payloads)
+            if not isinstance(events, EventColumns):
+                events = EventColumns(*zip(*events, strict=True))
+            body = encode_batch_body(*start, events.stamps_ns, events.payloads)
+            return topic.prefix + body
         stamp_ns, payload = events[0]
         if len(payload) < LARGE_BYTES:
             return topic.prefix + encode_body((*start, stamp_ns, payload))

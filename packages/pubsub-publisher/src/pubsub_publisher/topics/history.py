@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES, REPLY_MAX_EVENTS
@@ -37,7 +37,7 @@ class History:
     def __len__(self) -> int:
         return self.end - self.first
 
-    def add(self, first: int, events: Sequence[tuple[int, bytes]]) -> None:
+    def add(self, first: int, events: Iterable[tuple[int, bytes]]) -> None:
         """Keep these events, time stamps and payloads, numbered from ``first`` on. Those
         that are kept already are not changed."""
         for number, (stamp_ns, payload) in enumerate(events, first):

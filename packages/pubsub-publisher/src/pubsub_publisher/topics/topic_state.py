@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pubsub_common.protocol.events import topic_prefix
@@ -19,6 +19,30 @@ _MESSAGE_BYTES: Final = 16 * 2**20
 
 # When an event was published, in nanoseconds, and its payload.
 Stamped = tuple[int, bytes]
+
+
+class EventColumns:
+    """Events whose stamps and payloads are in a list each, as a batch frame has them. To
+    make a pair of each costs a third of the time of publishing a list."""
+
+    __slots__ = ("payloads", "stamps_ns")
+
+    def __init__(self, stamps_ns: Sequence[int], payloads: Sequence[bytes]) -> None:
+        """One stamp for each payload."""
+        self.stamps_ns = stamps_ns
+        self.payloads = payloads
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def __getitem__(self, index: int) -> Stamped:
+        return self.stamps_ns[index], self.payloads[index]
+
+    def __iter__(self) -> Iterator[Stamped]:
+        return zip(self.stamps_ns, self.payloads, strict=True)
+
+
+Events = Sequence[Stamped] | EventColumns
 
 
 def batch_limit(size: int) -> int:
@@ -75,7 +99,7 @@ class TopicState:
             limit = 1
         return self.gathered[: min(limit, BATCH_EVENTS)]
 
-    def commit(self, first: int, events: Sequence[Stamped]) -> None:
+    def commit(self, first: int, events: Events) -> None:
         """These events, numbered from ``first`` on, have left. It may be cut short by an
         exception anywhere; again, it completes what is missing."""
         if self.history is not None:
