@@ -31,7 +31,8 @@ run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 # apart from the sources.
 pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" \
 	.venv/bin/python -m pytest
-parallel = -n $(JOBS) --dist loadscope
+# A worker that dies ends the run: one that replaces it may wait for ever.
+parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
 .PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
 

@@ -172,7 +172,9 @@ class Interrupts:
         """Run ``work`` until it ends or is interrupted; whether it was."""
         try:
             try:
-                signal.setitimer(signal.ITIMER_REAL, self._random.uniform(*self._range))
+                # Again, as the exception is lost if it comes in a finalizer.
+                after_s = self._random.uniform(*self._range)
+                signal.setitimer(signal.ITIMER_REAL, after_s, 0.5)
                 work()
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)

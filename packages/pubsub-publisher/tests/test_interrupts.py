@@ -419,7 +419,10 @@ def alarms(longest_s: float) -> Iterator[Callable[[], object]]:
     before = signal.signal(signal.SIGALRM, raise_it)
     try:
         yield lambda: signal.setitimer(
-            signal.ITIMER_REAL, random.uniform(longest_s / 20, longest_s)
+            # Again, as the exception is lost if it comes in a finalizer.
+            signal.ITIMER_REAL,
+            random.uniform(longest_s / 20, longest_s),
+            0.5,
         )
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -96,7 +96,7 @@ def test_hundreds_of_signals_during_changes_leave_it_whole(
     try:
         while interrupts < 300:
             try:
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3), 0.5)
                 while True:
                     change(client, next(numbers))
             except Interrupted:

@@ -181,7 +181,7 @@ def test_signals_that_wake_and_raise_at_any_time_leave_it_whole() -> None:
     try:
         for _ in range(300):
             try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0003)
+                signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.5)
                 while True:
                     waker.wake()
                     waker.clear()

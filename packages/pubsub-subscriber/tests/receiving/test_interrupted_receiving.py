@@ -204,7 +204,8 @@ def alarms() -> Iterator[Callable[[], None]]:
         raise Interrupted
 
     def begin() -> None:
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.01))
+        # Again, as the exception is lost if it comes in a finalizer.
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.01), 0.5)
 
     before = signal.signal(signal.SIGALRM, interrupt)
     yield begin
