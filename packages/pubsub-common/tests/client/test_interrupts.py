@@ -83,6 +83,7 @@ def test_raised_at_any_line_of_a_wake_up_the_next_one_works(
     assert line > 3
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_hundreds_of_signals_during_changes_leave_it_whole(
     client: ControlClient, broker: FakeBroker
 ) -> None:

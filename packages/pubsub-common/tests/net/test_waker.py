@@ -170,6 +170,7 @@ def test_raised_at_any_line_of_a_wake_nothing_stays_taken(line: int) -> None:
     assert not is_open(fd)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_signals_that_wake_and_raise_at_any_time_leave_it_whole() -> None:
     waker = Waker()
 
