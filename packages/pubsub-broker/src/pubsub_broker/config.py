@@ -68,8 +68,7 @@ class BrokerConfig:
         if self.max_clients_per_address is not None:
             validation.at_least("max_clients_per_address", self.max_clients_per_address)
         rate = self.max_registrations_per_second
-        is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
-        if not (is_number and 0.1 <= rate < float("inf")):
+        if not (validation.is_number(rate) and 0.1 <= rate < float("inf")):
             raise ConfigError(
                 f"max_registrations_per_second must be at least 0.1: {rate!r}"
             )

@@ -46,7 +46,7 @@ def seconds(
     ConfigError: ``value`` is not a duration, or 0 where ``zero`` is not allowed, or
         infinity where that is not.
     """
-    if not _is_number(value):
+    if not is_number(value):
         raise ConfigError(f"{name} must be a number of seconds: {value!r}")
     few_enough = value < math.inf or (infinite and value == math.inf)
     if zero and not (value >= 0 and few_enough):
@@ -151,7 +151,8 @@ def _whole_number(name: str, value: object) -> None:
         raise ConfigError(f"{name} must be a whole number: {value!r}")
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it is one; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
