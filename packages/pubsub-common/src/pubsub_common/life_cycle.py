@@ -11,7 +11,7 @@ and what is here know the runtime alone, so that an object that its user drops i
 - in a forked child: nothing. Threads and connections are the parent's.
 
 Nothing here takes a lock, for `close` may be called by a signal handler that has
-interrupted any of it: whoever pops the only item of a list is the first.
+interrupted any of it: a `Ticket` tells who is the first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Final, Literal
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.detached import start_awaited
+from pubsub_common.net.ticket import Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -47,19 +48,19 @@ class LifeCycle:
         self.on_fork = on_fork
         # Whether this process is a child of the one that it was made in.
         self.forked = False
-        self._may_begin = [True]
-        self._may_close = [True]
+        self._begin_ticket = Ticket()
+        self._close_ticket = Ticket()
         self._configured = False
         key = id(self)
         _lives[key] = weakref.ref(self, lambda _: _lives.pop(key, None))
 
     @property
     def state(self) -> State:
-        if not self._may_close:
+        if self._close_ticket.taken:
             return "closed"
         if self._configured:
             return "configured"
-        return "made" if self._may_begin else "configuring"
+        return "configuring" if self._begin_ticket.taken else "made"
 
     def begin(self) -> None:
         """Made, and now configuring.
@@ -69,7 +70,7 @@ class LifeCycle:
         """
         if self.forked or self.state == "closed":
             raise self._unusable()
-        if not _first(self._may_begin):
+        if not self._begin_ticket.take():
             raise PubSubError(f"this {self.what} has been configured already")
 
     def configured(self) -> None:
@@ -86,7 +87,7 @@ class LifeCycle:
     def close(self) -> bool:
         """Closed from here on. True for the caller that is the first, which has to clean
         up; False for all others and in a forked child, where nothing is to be done."""
-        return not self.forked and _first(self._may_close)
+        return not self.forked and self._close_ticket.take()
 
     def close_when_dropped(self, owner: object, close: Callable[[], object]) -> None:
         """Call ``close`` when ``owner`` is dropped, or the interpreter ends, before
@@ -152,14 +153,6 @@ class _Ending:
 # By id, as the methods of a dict with such keys are atomic; those of a WeakSet are not.
 _lives: Final[dict[int, weakref.ref[LifeCycle]]] = {}
 _endings: Final[dict[int, _Ending]] = {}
-
-
-def _first(ticket: list[bool]) -> bool:
-    """Whether this is the first call with this ticket, of those of all threads."""
-    try:
-        return ticket.pop()
-    except IndexError:
-        return False
 
 
 def _close_all() -> None:

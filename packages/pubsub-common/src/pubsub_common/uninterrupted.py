@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.changed import Changed
 from pubsub_common.net.detached import start_detached
+from pubsub_common.net.ticket import Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +62,8 @@ class _Task(Generic[_T]):
         self.changed = Changed()
         self._work = work
         self._hurry = hurry
-        # Whoever takes it decides whether the work is done; `list.pop` is atomic.
-        self._ticket = [True]
+        # Whoever takes it decides whether the work is done.
+        self._ticket = Ticket()
         self._results: list[_T] = []
         self._errors: list[BaseException] = []
         self._abandoned = False
@@ -70,7 +71,7 @@ class _Task(Generic[_T]):
     def run(self) -> None:
         _running[id(self)] = self  # first, for `_end_all`
         try:
-            if self._take_ticket():
+            if self._ticket.take():
                 self._results.append(self._work())
         except BaseException as error:
             if self._abandoned and not isinstance(error, PubSubError):
@@ -86,7 +87,7 @@ class _Task(Generic[_T]):
     def abandon(self) -> None:
         """Nobody waits any more: the work is not done at all, or ends soon."""
         self._abandoned = True
-        if not self._take_ticket():
+        if not self._ticket.take():
             self.hurry()
 
     def hurry(self) -> None:
@@ -104,12 +105,6 @@ class _Task(Generic[_T]):
             raise error
         finally:
             del error
-
-    def _take_ticket(self) -> bool:
-        try:
-            return self._ticket.pop()
-        except IndexError:
-            return False
 
 
 # Work that is being done now, by id; the methods of a dict with such keys are atomic.

@@ -1,4 +1,4 @@
 """Addresses of this machine, ZeroMQ sockets, waits, TCP tables, a small HTTP server.
 
-Shell, except `tcp_table`.
+Shell, except `tcp_table` and `ticket`.
 """

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pubsub_common.net.changed import Changed
+from pubsub_common.net.ticket import Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +58,11 @@ class _Awaited:
     def __init__(self, work: Callable[[], object], name: str) -> None:
         self._work = work
         self._name = name
-        self._ticket = [True]  # whoever takes it does the work; `list.pop` is atomic
+        self._ticket = Ticket()  # whoever takes it does the work
         self._ended = Changed()
 
     def run(self) -> None:
-        try:
-            self._ticket.pop()
-        except IndexError:
+        if not self._ticket.take():
             return
         try:
             self._work()
