@@ -223,13 +223,18 @@ def test_an_exception_while_it_waits_loses_nothing(
     poller = subscriber._runtime.receiver._turns.poller
     look = poller.look
 
-    def interrupted(batches: bool) -> bool:
+    def interrupted_look(batches: bool) -> bool:
         publisher.publish("A", b"0")  # only now, so that it waits
         while not look(batches):
             pass
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(poller, "look", interrupted)
+    def interrupted_poll(_timeout_ms: float | None, batches: bool) -> None:
+        interrupted_look(batches)
+
+    # A subscriber that knows that its sockets are empty does not look before it waits.
+    monkeypatch.setattr(poller, "look", interrupted_look)
+    monkeypatch.setattr(poller, "poll", interrupted_poll)
     with pytest.raises(KeyboardInterrupt):
         subscriber.receive()
     monkeypatch.undo()
