@@ -34,7 +34,7 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run: one that replaces it may wait for ever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
@@ -46,6 +46,10 @@ test: install ## run the tests of every change, in parallel; PYTEST_ARGS="-k nam
 
 test-system: install ## run whole systems: Mininet, browser, packaging, documents
 	$(pytest) $(parallel) -m system $(PYTEST_ARGS)
+
+attacks: install ## attack the roles at full size, and write the table in SECURITY.md; T=name for some
+	PUBSUB_TESTS=long PUBSUB_ATTACKS_OUT=SECURITY.md $(pytest) -m system --timeout 900 \
+		tests/system/attacks $(if $(T),-k "$(T)") $(PYTEST_ARGS)
 
 test-long: install chaos ## run at full size what the others run small, about an hour
 	PUBSUB_TESTS=long $(pytest) $(parallel) -m "long and not chaos" --timeout 1200 $(PYTEST_ARGS)

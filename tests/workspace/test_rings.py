@@ -50,4 +50,4 @@ def test_pytest_knows_all_marks() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     known = settings["tool"]["pytest"]["ini_options"]["markers"]
     names = {line.partition(":")[0] for line in known}
-    assert names == {*rings.RINGS, rings.LONG, "mininet"}
+    assert names == {*rings.RINGS, rings.LONG, "attack", "mininet"}

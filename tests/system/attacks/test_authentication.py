@@ -7,6 +7,7 @@ import time
 
 import pytest
 import zmq
+from support.attack_rows import attack
 from support.attack_tools import (
     ADMITTED,
     DISCONNECTED,
@@ -64,11 +65,19 @@ def expect_rejection(
         assert wire.received() == []
 
 
+@attack(
+    what="no keys, at the control port, a publisher's port, the broker's data ports",
+    got="nothing",
+)
 def test_a_client_without_keys_is_rejected_at_every_port(make_scene: MakeScene) -> None:
     scene = make_scene()
     expect_rejection(scene, scene.publisher("alice", "A"), None, MISMATCH)
 
 
+@attack(
+    what="keys that are enrolled nowhere",
+    got="nothing",
+)
 def test_keys_that_are_not_enrolled_are_rejected_at_every_port(
     make_scene: MakeScene,
 ) -> None:
@@ -77,6 +86,10 @@ def test_keys_that_are_not_enrolled_are_rejected_at_every_port(
     expect_rejection(scene, scene.publisher("alice", "A"), pair, KEY_REJECTED)
 
 
+@attack(
+    what="the right keys for another broker",
+    got="nothing",
+)
 def test_keys_of_another_broker_are_rejected_at_every_port(
     make_scene: MakeScene, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -94,6 +107,10 @@ def test_keys_of_another_broker_are_rejected_at_every_port(
     expect_rejection(scene, publisher, alien.pair, KEY_REJECTED)
 
 
+@attack(
+    what="keys that were revoked",
+    got="nothing",
+)
 def test_revoked_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
     scene = make_scene()
     mallory = scene.vault.keys("mallory")
@@ -122,12 +139,20 @@ def test_revoked_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
     expect_rejection(scene, publisher, mallory.pair, KEY_REJECTED)
 
 
+@attack(
+    what="an enrolment that has expired",
+    got="nothing",
+)
 def test_expired_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
     scene = make_scene(before=lambda vault: vault.let_expire("mallory", -1))
     late = scene.vault.keys("mallory")
     expect_rejection(scene, scene.publisher("alice", "A"), late.pair, KEY_REJECTED)
 
 
+@attack(
+    what="staying connected when the enrolment expires",
+    got="disconnected",
+)
 def test_an_enrolment_that_expires_ends_connections(make_scene: MakeScene) -> None:
     scene = make_scene()
     publisher = scene.publisher("alice", "A")
@@ -155,6 +180,10 @@ def test_a_client_that_was_just_enrolled_is_admitted(make_scene: MakeScene) -> N
     assert talker.saw(KEY_REJECTED) == 0
 
 
+@attack(
+    what="another mechanism (PLAIN)",
+    got="nothing",
+)
 def test_mechanisms_other_than_curve_are_rejected(make_scene: MakeScene) -> None:
     scene = make_scene()
     wire = scene.wire(zmq.DEALER, None, None)
@@ -211,6 +240,11 @@ NOISE = {
 }
 
 
+@attack(
+    what="garbage, forged and reordered handshakes, frames of 2^40 bytes and more before a "
+    "handshake",
+    got="its connection ended",
+)
 @pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
 def test_garbage_before_a_handshake_ends_only_its_own_connection(
     make_scene: MakeScene, noise: bytes
@@ -228,6 +262,10 @@ def test_garbage_before_a_handshake_ends_only_its_own_connection(
     publish_and_receive(publisher, "A", bob, b"1")
 
 
+@attack(
+    what="handshakes that are begun and left",
+    got="no other client is kept out",
+)
 def test_unfinished_handshakes_keep_no_other_client_out(make_scene: MakeScene) -> None:
     scene = make_scene()
     publisher = scene.publisher("alice", "A")
@@ -252,6 +290,10 @@ def test_unfinished_handshakes_keep_no_other_client_out(make_scene: MakeScene) -
             raw.close()
 
 
+@attack(
+    what="a recorded handshake and registration, once more",
+    got="its connection ended",
+)
 def test_a_replayed_handshake_has_no_effect(
     make_scene: MakeScene,
 ) -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import zmq
+from support.attack_rows import attack
 from support.attack_tools import (
     ADMITTED,
     DISCONNECTED,
@@ -49,6 +50,10 @@ subscribe = ["open/+"]
 HOST = "127.0.0.1"
 
 
+@attack(
+    what="registering for denied topics, and for wildcards wider than granted",
+    got="`not_allowed`",
+)
 @pytest.mark.parametrize(
     "topics",
     [
@@ -82,6 +87,10 @@ def test_registering_for_more_than_the_policy_grants_is_refused(
     mallory.registered(register(role, ["open/a"], address, id=2))
 
 
+@attack(
+    what="anything, by a client that the policy does not mention",
+    got="`not_allowed`",
+)
 def test_a_client_that_the_policy_does_not_mention_may_do_nothing(
     make_scene: MakeScene,
 ) -> None:
@@ -92,6 +101,10 @@ def test_a_client_that_the_policy_does_not_mention_may_do_nothing(
     assert bob.refused(StatusRequest(id=3)) == "not_allowed"
 
 
+@attack(
+    what="asking for the status without the right",
+    got="`not_allowed`",
+)
 def test_the_status_needs_the_right_to_ask_for_it(make_scene: MakeScene) -> None:
     scene = make_scene(POLICY)
     scene.publisher("alice", "open/a")
@@ -106,6 +119,10 @@ def test_the_status_needs_the_right_to_ask_for_it(make_scene: MakeScene) -> None
     assert [client.topics for client in report.clients] == [["open/a"]]
 
 
+@attack(
+    what="heartbeat, disconnect and registration for another client's session",
+    got="`known` false, no effect, `not_allowed`",
+)
 def test_the_session_of_another_client_cannot_be_spoken_for(
     make_scene: MakeScene,
 ) -> None:
@@ -138,6 +155,10 @@ def test_the_session_of_another_client_cannot_be_spoken_for(
     }
 
 
+@attack(
+    what="registering at the address of another client's publisher",
+    got="`not_allowed`",
+)
 def test_nobody_registers_at_the_address_of_another_clients_publisher(
     make_scene: MakeScene,
 ) -> None:
@@ -150,6 +171,10 @@ def test_nobody_registers_at_the_address_of_another_clients_publisher(
     publish_and_receive(alice, "open/a", bob, b"1", b"2")
 
 
+@attack(
+    what="the ZeroMQ identity of another connection",
+    got="nothing",
+)
 def test_an_identity_of_another_connection_brings_none_of_its_messages(
     make_scene: MakeScene,
 ) -> None:
@@ -201,6 +226,10 @@ MALFORMED = {
 }
 
 
+@attack(
+    what="malformed messages by an enrolled client",
+    got="errors",
+)
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_messages_of_an_enrolled_client_are_answered_and_no_more(
     make_scene: MakeScene, data: bytes
@@ -217,6 +246,10 @@ def test_malformed_messages_of_an_enrolled_client_are_answered_and_no_more(
     mallory.registered(register("subscriber", ["open/a"], HOST, id=2))
 
 
+@attack(
+    what="staying at the control port after a revocation",
+    got="notified, then disconnected",
+)
 def test_a_revoked_client_is_notified_and_disconnected(make_scene: MakeScene) -> None:
     scene = make_scene(POLICY)
     mallory = scene.talker(scene.vault.keys("mallory"))
@@ -233,6 +266,10 @@ def test_a_revoked_client_is_notified_and_disconnected(make_scene: MakeScene) ->
     assert report.clients == []
 
 
+@attack(
+    what="a quiet connection kept for after the revocation",
+    got="`not_allowed`",
+)
 def test_between_the_revocation_and_the_end_nothing_is_done_for_it(
     make_scene: MakeScene,
 ) -> None:
@@ -250,6 +287,10 @@ def test_between_the_revocation_and_the_end_nothing_is_done_for_it(
     assert quiet.refused(StatusRequest(id=3)) == "not_allowed"
 
 
+@attack(
+    what="keeping what a new policy takes away",
+    got="removed",
+)
 def test_a_stricter_policy_removes_clients_that_exceed_it(
     make_scene: MakeScene,
 ) -> None:
@@ -266,6 +307,10 @@ def test_a_stricter_policy_removes_clients_that_exceed_it(
     assert "does not let bob subscribe to 'open/#'" in str(bob._runtime.control.error)
 
 
+@attack(
+    what="a broken policy, to have it opened to all",
+    got="nothing changes",
+)
 def test_a_policy_that_makes_no_sense_changes_nothing(
     make_scene: MakeScene, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -281,6 +326,10 @@ def test_a_policy_that_makes_no_sense_changes_nothing(
     mallory.registered(register("subscriber", ["open/a"], HOST, id=2))
 
 
+@attack(
+    what="a control message of 64 MiB",
+    got="disconnected",
+)
 def test_a_message_that_is_too_long_costs_the_connection(make_scene: MakeScene) -> None:
     scene = make_scene(POLICY)
     mallory = scene.talker(scene.vault.keys("mallory"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
+from support.attack_rows import attack
 from support.attack_tools import ADMITTED, DISCONNECTED, Wire
 
 from pubsub_common.security.keys import configure_curve_server, new_key_pair
@@ -90,6 +91,10 @@ def port() -> Iterator[Port]:
         yield Port(stack)
 
 
+@attack(
+    what="ending another's subscription from connections that are gone before it is read",
+    got="nothing; before it was found, it did end it",
+)
 @pytest.mark.parametrize(
     "says",
     [

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from support.attack_rows import attack
 from support.attack_tools import Vault
 from support.ports import free_port
 from support.running_roles import WAIT_S, Program
@@ -140,6 +141,10 @@ def complaint_of(program: Program | Called, secret: str, code: int = 2) -> str:
     return line
 
 
+@attack(
+    what="files of keys that others can read, or that are something else",
+    got="refused, no secret is shown",
+)
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
 @pytest.mark.parametrize("script", ["pubsub-publisher", "pubsub-subscriber"])
 def test_a_clients_file_that_must_not_be_used_is_one_line_and_exit_2(
@@ -256,6 +261,10 @@ def test_a_pipe_without_keys_is_one_line_and_exit_2(
     assert expected in complaint
 
 
+@attack(
+    what="such files in the broker's folder",
+    got="refused, no secret is shown",
+)
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
 def test_a_brokers_file_that_must_not_be_used_is_one_line_and_exit_2(
     call: Call, tmp_path: Path, spoil: Spoil
@@ -284,6 +293,10 @@ def test_a_list_or_policy_that_cannot_be_read_keeps_the_broker_from_starting(
     assert "line 1" in line
 
 
+@attack(
+    what="a policy that any user of the machine may change",
+    got="refused; before it was found, taken",
+)
 def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
     call: Call, tmp_path: Path
 ) -> None:
@@ -295,6 +308,10 @@ def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
     assert line == f"others may change {path}: chmod go-w {path}"
 
 
+@attack(
+    what="enrolling oneself in a folder that any user of the machine may write in",
+    got="refused; before it was found, taken",
+)
 def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
     call: Call, tmp_path: Path
 ) -> None:
@@ -309,6 +326,10 @@ def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
         )
 
 
+@attack(
+    what="enrolment with the key of the broker, or of another client",
+    got="refused; the broker's, before it was found, taken",
+)
 def test_nobody_is_enrolled_with_the_key_of_the_broker_or_another(
     call: Call, tmp_path: Path
 ) -> None:
@@ -353,6 +374,10 @@ def test_keygen_never_replaces_keys(call: Call, tmp_path: Path) -> None:
     assert vault.store.pair().secret == secret
 
 
+@attack(
+    what="a client's name that leads out of the folder",
+    got="refused",
+)
 @pytest.mark.parametrize(
     "name", ["../bob", "a/b", "", ".hidden", "a b", 'x"\n', "ä" * 3]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import zmq
+from support.attack_rows import attack
 from support.attack_tools import (
     ADMITTED,
     NO_ANSWER,
@@ -64,6 +65,10 @@ def test_what_it_may_publish_arrives_so_the_tests_below_can_fail(
     assert bob.subscriber.malformed_count == 0
 
 
+@attack(
+    what="events and batches of another topic than registered",
+    got="do not arrive",
+)
 def test_events_of_another_topic_than_registered_do_not_arrive(
     make_scene: MakeScene,
 ) -> None:
@@ -85,6 +90,10 @@ def test_events_of_another_topic_than_registered_do_not_arrive(
     assert bob.subscriber.malformed_count == 0  # they have not even come
 
 
+@attack(
+    what="such events behind a first part that is allowed",
+    got="do not arrive; before it was found, they did",
+)
 def test_events_behind_one_that_is_allowed_do_not_arrive(make_scene: MakeScene) -> None:
     """ZeroMQ filters by the first part of a message only."""
     scene = make_scene(POLICY)
@@ -108,6 +117,10 @@ def test_events_behind_one_that_is_allowed_do_not_arrive(make_scene: MakeScene) 
     publish_and_receive(alice, "B", bob, b"still hers")
 
 
+@attack(
+    what="forged ready, recovery and position answers about another topic",
+    got="do not arrive",
+)
 def test_private_answers_about_another_topic_do_not_arrive(
     make_scene: MakeScene,
 ) -> None:
@@ -141,6 +154,10 @@ def test_private_answers_about_another_topic_do_not_arrive(
     assert bob.subscriber.counts().lost == 0
 
 
+@attack(
+    what="events in another publisher's name, of a topic that both may publish",
+    got="refused; centralized, before the broker looked at names, delivered",
+)
 def test_events_in_the_name_of_another_publisher(
     make_scene: MakeScene, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -168,6 +185,10 @@ def test_events_in_the_name_of_another_publisher(
     assert caplog.text.count(said) == scene.centralized
 
 
+@attack(
+    what="ready, recovery and position answers in another publisher's name, of such a topic",
+    got="refused, as events",
+)
 def test_answers_in_the_name_of_another_publisher(make_scene: MakeScene) -> None:
     """How far it is, and what it says that others missed, of a topic of both."""
     scene = make_scene(POLICY)
@@ -230,6 +251,10 @@ def revoke(scene: Scene, mallory: RoguePublisher, bob: Receiver) -> None:
     assert b"after the revocation" not in bob.payloads
 
 
+@attack(
+    what="publishing after a revocation",
+    got="no event arrives",
+)
 def test_events_of_a_revoked_publisher_no_longer_arrive(
     make_scene: MakeScene,
 ) -> None:
@@ -241,6 +266,10 @@ def test_events_of_a_revoked_publisher_no_longer_arrive(
     revoke(scene, mallory, bob)
 
 
+@attack(
+    what="flooding while being revoked",
+    got="no event arrives after that",
+)
 def test_events_of_a_publisher_revoked_while_it_floods_no_longer_arrive(
     make_scene: MakeScene,
 ) -> None:
@@ -265,6 +294,10 @@ def test_events_of_a_publisher_revoked_while_it_floods_no_longer_arrive(
     assert bob.payloads[count:] == [b"more"]
 
 
+@attack(
+    what="disconnecting, publishing on, and being revoked then",
+    got="no event arrives; before it was found, for ever",
+)
 def test_events_of_a_publisher_revoked_after_it_disconnected_no_longer_arrive(
     make_scene: MakeScene,
 ) -> None:
@@ -280,6 +313,10 @@ def test_events_of_a_publisher_revoked_after_it_disconnected_no_longer_arrive(
     revoke(scene, mallory, bob)
 
 
+@attack(
+    what="disconnecting and publishing on until the broker has forgotten it",
+    got="events arrive for a minute",
+)
 def test_events_of_a_disconnected_publisher_arrive_for_a_limited_time(
     make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +338,10 @@ def test_events_of_a_disconnected_publisher_arrive_for_a_limited_time(
     wait_for(ended, "the end of the connection")
 
 
+@attack(
+    what="a topic given up before it is denied",
+    got="does not arrive; before it was found, decentralized, it did",
+)
 def test_a_topic_that_was_given_up_cannot_be_used_when_it_is_denied(
     make_scene: MakeScene,
 ) -> None:
@@ -321,6 +362,10 @@ def test_a_topic_that_was_given_up_cannot_be_used_when_it_is_denied(
     assert of_topic(bob, "C") == [b"allowed"]
 
 
+@attack(
+    what="publishing on what a new policy takes away",
+    got="removed, does not arrive",
+)
 def test_a_policy_that_grants_less_ends_what_a_publisher_does(
     make_scene: MakeScene,
 ) -> None:
@@ -349,6 +394,10 @@ def test_a_policy_that_grants_less_ends_what_a_publisher_does(
     assert of_topic(bob, "C") == []
 
 
+@attack(
+    what="a man in the middle at a publisher's address",
+    got="failed handshakes",
+)
 def test_a_man_in_the_middle_at_a_publishers_address_is_not_talked_to(
     make_scene: MakeScene,
 ) -> None:
@@ -374,6 +423,10 @@ def test_a_man_in_the_middle_at_a_publishers_address_is_not_talked_to(
     assert session not in {event.session for event in bob.events}
 
 
+@attack(
+    what="a man in the middle at the broker's address",
+    got="failed handshakes",
+)
 def test_a_man_in_the_middle_at_the_brokers_address_learns_nothing(
     make_scene: MakeScene,
 ) -> None:
@@ -410,6 +463,10 @@ def test_events_of_a_publisher_with_a_new_session_arrive_at_once(
     assert mallory.handshakes() == connections
 
 
+@attack(
+    what="events in the name of a hundred sessions that nobody has",
+    got="centralized nothing; decentralized those of eight, the rest counted as malformed",
+)
 def test_a_publisher_with_many_names_takes_no_memory(make_scene: MakeScene) -> None:
     """Each session is remembered, so there are not many."""
     scene = make_scene(POLICY)

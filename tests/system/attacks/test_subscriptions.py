@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import zmq
+from support.attack_rows import attack
 from support.attack_tools import (
     ADMITTED,
     DISCONNECTED,
@@ -81,6 +82,11 @@ def spied_on(
     return spy.received(), spy.saw(DISCONNECTED)
 
 
+@attack(
+    what="subscribing at a data port to a denied topic, to everything, to parts of topics, to "
+    "all private topics",
+    got="disconnected",
+)
 @pytest.mark.parametrize("want", FORBIDDEN.values(), ids=FORBIDDEN)
 def test_subscribing_to_what_is_denied_ends_the_connection(
     make_scene: MakeScene, want: bytes
@@ -92,6 +98,10 @@ def test_subscribing_to_what_is_denied_ends_the_connection(
     assert frames == []
 
 
+@attack(
+    what="ready, recovery and position topics of a denied topic, one's own and another's",
+    got="disconnected",
+)
 @pytest.mark.parametrize("kind", ["ready", "ready-counted", "recovery", "position"])
 @pytest.mark.parametrize("whose", ["own", "another's"])
 def test_asking_about_a_denied_topic_ends_the_connection(
@@ -125,6 +135,10 @@ def test_an_authorized_client_receives_so_the_tests_above_can_fail(
     assert spy.saw(DISCONNECTED) == 0
 
 
+@attack(
+    what="subscribing to everything with all topics granted",
+    got="disconnected",
+)
 def test_subscribing_to_everything_is_denied_even_with_all_topics_granted(
     make_scene: MakeScene,
 ) -> None:
@@ -135,6 +149,10 @@ def test_subscribing_to_everything_is_denied_even_with_all_topics_granted(
     assert frames == []
 
 
+@attack(
+    what="hand-made subscription messages of several parts",
+    got="disconnected",
+)
 def test_raw_subscription_messages_are_judged_like_others(
     make_scene: MakeScene,
 ) -> None:
@@ -188,6 +206,10 @@ def test_a_client_that_reconnects_in_a_loop_does_not_fill_the_log(
     assert caplog.text.count("not authorized") == 1  # of the one address
 
 
+@attack(
+    what="keeping a subscription after a revocation",
+    got="disconnected",
+)
 def test_a_revoked_subscriber_receives_nothing_more(make_scene: MakeScene) -> None:
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "open")
@@ -203,6 +225,10 @@ def test_a_revoked_subscriber_receives_nothing_more(make_scene: MakeScene) -> No
     assert spy.received() == []
 
 
+@attack(
+    what="keeping a subscription that is granted no longer",
+    got="disconnected each time",
+)
 def test_a_topic_that_is_no_longer_granted_is_no_longer_delivered(
     make_scene: MakeScene,
 ) -> None:
@@ -220,6 +246,10 @@ def test_a_topic_that_is_no_longer_granted_is_no_longer_delivered(
     assert spy.received() == []
 
 
+@attack(
+    what="a publisher's port, by a client that may have none of its topics",
+    got="rejected",
+)
 def test_a_client_without_a_right_to_its_topics_cannot_connect_to_a_publisher(
     make_scene: MakeScene,
 ) -> None:
@@ -242,6 +272,10 @@ def unsubscriptions(alice: Publisher, victim: int) -> list[bytes]:
     return [b"\x00" + each for each in (OPEN, *wanted.values())]
 
 
+@attack(
+    what="ending another's subscription by bogus unsubscriptions",
+    got="nothing",
+)
 @pytest.mark.parametrize("subscribes", [False, True], ids=["never-had-it", "had-it"])
 def test_nobody_ends_the_subscription_of_another(
     make_scene: MakeScene, subscribes: bool

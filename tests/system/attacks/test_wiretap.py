@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.attack_rows import attack
 from support.attack_tools import Vault, publish_and_receive
 from support.running_roles import WAIT_S, Receiver, RunningBroker
 
@@ -158,6 +159,10 @@ def session(
 WORDS = (b"sensors", b"register", b"session", f"{TAPPED}:".encode())
 
 
+@attack(
+    what="copying all bytes on the way",
+    got="lengths and times",
+)
 def test_nothing_of_a_secure_session_can_be_read_on_the_way(
     model: Model, tap: Tap, tmp_path: Path
 ) -> None:

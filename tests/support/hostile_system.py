@@ -1,0 +1,393 @@
+"""A system to attack: one model, with or without keys, every role a process with limits on
+its memory and its open files; and beside it honest clients that measure how they are served.
+
+Tests get one by the fixture ``hostile`` (tests/system/attacks/conftest.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import zmq
+
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Model, Register
+from pubsub_common.security.keys import ClientKeys, KeyPair
+from pubsub_common.testing import wait_for
+from support.attack_rows import Figures
+from support.attack_tools import Spy, Talker, Vault, Wire, register
+from support.paths import ROOT
+from support.running_roles import WAIT_S
+
+Keys = Literal["plain", "secure"]
+
+MIB: Final = 2**20
+# Address space of a role: threads and their arenas reserve most of what an idle one has.
+MEMORY_LIMIT: Final = 2048 * MIB
+FILE_LIMIT: Final = 1024
+# The most that one hostile client may cost a role (the budget), in MiB.
+BUDGET_MIB: Final = 128.0
+
+# Everybody may do everything; a test that needs less gives a policy of its own.
+POLICY: Final = "".join(
+    f'[clients.{name}]\npublish = ["#"]\nsubscribe = ["#"]\nstatus = true\n'
+    for name in ("alice", "bob", "carol", "mallory")
+)
+
+
+def rss_mib(pid: int) -> float:
+    """Memory of a process now, in MiB; 0 when it has ended."""
+    return _memory(pid, "VmRSS")
+
+
+def peak_mib(pid: int) -> float:
+    """The most that it had since it began or `forget_peak`, in MiB."""
+    return _memory(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """The peak begins at what the process has now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def open_files(pid: int) -> int:
+    """How many files a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
+
+
+def _memory(pid: int, name: str) -> float:
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        found = re.search(rf"^{name}:\s+(\d+) kB", text, re.M)
+        return int(found[1]) / 1024 if found else 0.0
+    return 0.0
+
+
+class Process:
+    """A program of ours with limits; its standard error in a file."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        argv: list[str],
+        *,
+        memory: int | None,
+        files: int | None,
+        env: dict[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self.name = name
+        self._err = folder / f"{len(list(folder.glob('*.err')))}-{name}.err"
+        limits = [f"ulimit -v {memory // 1024}"] if memory else []
+        limits += [f"ulimit -n {files}"] if files else []
+        script = " && ".join([*limits, 'exec "$@"'])
+        with self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                ["sh", "-c", script, name, *argv],
+                **{
+                    "stdin": subprocess.PIPE,
+                    "stdout": subprocess.PIPE,
+                    "stderr": err,
+                    "cwd": folder,
+                    "env": {**os.environ, **(env or {})},
+                    **options,
+                },
+            )
+        self._before = 0.0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def err(self) -> str:
+        """What it has written to standard error, whatever bytes strangers put there."""
+        return self._err.read_text(encoding="utf-8", errors="replace")
+
+    def says(self, text: str) -> None:
+        """Return when ``text`` stands on standard error."""
+        wait_for(lambda: text in self.err or not self.alive, f"{self.name}: {text!r}")
+        assert text in self.err, self.err[-3000:]
+
+    def remember_memory(self) -> None:
+        """`grown_mib` counts from here."""
+        self._before = rss_mib(self.pid)
+        forget_peak(self.pid)
+
+    def grown_mib(self) -> float:
+        """The most memory that it had since `remember_memory`, beyond what it had then."""
+        return peak_mib(self.pid) - self._before
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Asks it to end in order, by one SIGTERM, and returns its exit code."""
+        self.send(signal.SIGTERM)
+        return self.process.wait(WAIT_S)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(WAIT_S)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+class HonestClients(Process):
+    """Clients in one process, which measure how they are served (`support.honest_client`)."""
+
+    def __init__(self, folder: Path, kind: str, settings: dict[str, Any]) -> None:
+        super().__init__(
+            folder,
+            kind,
+            [
+                *(sys.executable, "-m", "support.honest_client"),
+                *(kind, json.dumps(settings)),
+            ],
+            memory=MEMORY_LIMIT,
+            files=FILE_LIMIT,
+            env={"PYTHONPATH": str(ROOT / "tests")},
+        )
+        self.clients: list[dict[str, Any]] = self._line()["clients"]
+
+    def figures(self) -> dict[str, Any]:
+        """What they have measured since the last time."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> dict[str, Any]:
+        out = self.process.stdout
+        assert out is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(out, selectors.EVENT_READ)
+            assert selector.select(WAIT_S), f"{self.name} says nothing: {self.err}"
+        line = out.readline()
+        assert line, f"{self.name} has ended: {self.err[-3000:]}"
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+
+_Attacker = TypeVar("_Attacker", Wire, Talker, Spy, Process, HonestClients)
+
+
+class HostileSystem:
+    """See the module. ``alice`` publishes, ``bob`` subscribes, ``carol`` measures, and
+    ``mallory``, who is enrolled and may do everything, attacks."""
+
+    def __init__(
+        self,
+        model: Model,
+        keys: Keys,
+        folder: Path,
+        figures: Figures,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self.model: Model = model
+        self.centralized = model == "centralized"
+        self.secure = keys == "secure"
+        self.folder = folder
+        self.figures = figures
+        self._stack = stack
+        self.vault: Vault | None = None
+        if self.secure:
+            self.vault = Vault(folder / "secure", POLICY)
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.context.max_sockets = 8192
+        stack.callback(self.context.term)
+        self.port = 0
+
+    # The attacked
+
+    def broker(
+        self,
+        *words: object,
+        memory: int | None = MEMORY_LIMIT,
+        files: int | None = FILE_LIMIT,
+        **options: Any,
+    ) -> Process:
+        """A broker, which serves; its port is ``port`` from here on."""
+        argv = ["--port", str(self.port), *map(str, words)]
+        argv += ["--centralized"] if self.centralized else []
+        argv += ["--secure", str(self.vault.folder)] if self.vault else []
+        broker = self.program(
+            "pubsub-broker", *argv, memory=memory, files=files, **options
+        )
+        if options.get("stderr") is None:
+            broker.says("broker on 127.0.0.1:")
+            found = re.search(r"broker on 127\.0\.0\.1:(\d+)", broker.err)
+            assert found
+            self.port = int(found[1])
+        return broker
+
+    def program(
+        self,
+        name: str,
+        *words: object,
+        memory: int | None = MEMORY_LIMIT,
+        files: int | None = FILE_LIMIT,
+        **options: Any,
+    ) -> Process:
+        """A console script with these words, with limits."""
+        script = str(Path(sys.executable).with_name(name))
+        argv = [script, *map(str, words)]
+        return self._kept(
+            Process(self.folder, name, argv, memory=memory, files=files, **options)
+        )
+
+    def key_words(self, name: str) -> tuple[str, ...]:
+        """The options of a console script that give it this client's keys."""
+        return ("--keys", str(self.vault.path(name))) if self.vault else ()
+
+    # The honest
+
+    def publishers(
+        self,
+        *topics: str,
+        rate: float = 100.0,
+        payload: int = 64,
+        name: str = "alice",
+        **options: Any,
+    ) -> HonestClients:
+        """Honest publishers, one for each topic, in one process. ``rate`` is that of all
+        together, ``options`` are those of `Publisher`. Figures: ``published``,
+        ``longest_call_s``."""
+        return self._honest(
+            "publisher",
+            name,
+            {"topics": topics, "rate": rate, "payload": payload, **options},
+        )
+
+    def subscribers(
+        self, *topics: str, name: str = "bob", **options: Any
+    ) -> HonestClients:
+        """Honest subscribers, one for each topic, in one process. Figures: ``received``,
+        ``lost``, ``malformed``, ``p50_s``, ``p99_s``, ``max_s``."""
+        return self._honest(
+            "subscriber",
+            name,
+            {"topics": topics, "centralized": self.centralized, **options},
+        )
+
+    def heart(self, name: str = "carol") -> HonestClients:
+        """A registered client that sends heartbeats without a pause. Figures:
+        ``longest_wait_s`` since the last time, ``answered``, ``registered_again``."""
+        return self._honest("heart", name, {"topics": ["heart"]})
+
+    def _honest(self, kind: str, name: str, settings: dict[str, Any]) -> HonestClients:
+        settings["broker_port"] = self.port
+        if self.vault is not None:
+            settings["keys"] = str(self.vault.path(name))
+        return self._kept(HonestClients(self.folder, kind, settings))
+
+    # The hostile
+
+    def keys_of(self, name: str | None) -> ClientKeys | None:
+        return self.vault.keys(name) if self.vault and name else None
+
+    def wire(self, kind: int, server: str | None, name: str | None = "mallory") -> Wire:
+        """A socket of a kind of ZeroMQ, with the client's keys for a port that answers
+        with the public key ``server``. Its options are set before it is connected."""
+        return self._kept(Wire(self.context, kind, *self._pair(server, name)))
+
+    def talker(self, name: str | None = "mallory", **options: int) -> Talker:
+        """A hand-written client at the control port, with these options of ZeroMQ."""
+        server = self.vault.broker if self.vault else None
+        pair = self._pair(server, name)
+        talker = self._kept(Talker(self.context, zmq.DEALER, *pair))
+        for option, value in options.items():
+            setattr(talker.socket, option, value)
+        talker.connect(self.port)
+        return talker
+
+    def subscriber_at(
+        self,
+        port: int,
+        server: str | None,
+        name: str | None = "mallory",
+        **options: int,
+    ) -> Wire:
+        """An XSUB socket, connected to a data port: whoever writes its subscriptions by
+        hand sends them as messages."""
+        wire = self.wire(zmq.XSUB, server, name)
+        for option, value in options.items():
+            setattr(wire.socket, option, value)
+        wire.connect(port)
+        return wire
+
+    def tcp(self, port: int, receive_buffer: int | None = None) -> socket.socket:
+        """A bare connection."""
+        connection = socket.socket()
+        self._stack.callback(connection.close)
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.settimeout(WAIT_S)
+        connection.connect(("127.0.0.1", port))
+        return connection
+
+    def data_port(self, publishers: HonestClients) -> tuple[int, str | None]:
+        """Where the subscribers of ``publishers[0]`` get their events, and the public key
+        that answers there: a publisher's port, or the broker's event port."""
+        if not self.centralized:
+            return self.publisher_port(publishers)
+        topic = publishers.clients[0]["topic"]
+        reply = self.talker("bob").registered(self.registration("subscriber", topic))
+        return reply.ports[topic], self.vault.broker if self.vault else None
+
+    def publisher_port(self, publishers: HonestClients) -> tuple[int, str | None]:
+        """The port of the first of them, and the public key that answers there."""
+        keys = self.keys_of("alice")
+        return publishers.clients[0]["port"], keys.pair.public if keys else None
+
+    def registration(
+        self, role: messages.Role, *topics: str, **fields: Any
+    ) -> Register:
+        """A registration as somebody writes it by hand. A publisher's port is one at which
+        nothing listens."""
+        address = "127.0.0.1" if role == "subscriber" else "127.0.0.1:9"
+        return register(role, topics, fields.pop("address", address), **fields)
+
+    def _pair(
+        self, server: str | None, name: str | None
+    ) -> tuple[KeyPair | None, str | None]:
+        keys = self.keys_of(name)
+        return (None, None) if keys is None else (keys.pair, server)
+
+    def _kept(self, each: _Attacker) -> _Attacker:
+        self._stack.callback(each.kill if isinstance(each, Process) else each.close)
+        return each
+
+
+def check_served(heart: HonestClients) -> float:
+    """The broker still answers an honest client, which it has not forgotten. Returns the
+    longest wait for an answer since the figures were last asked for, in seconds."""
+    before = heart.figures()
+    longest: float = before["longest_wait_s"]
+
+    def answered_again() -> bool:
+        nonlocal longest
+        now = heart.figures()
+        longest = max(longest, now["longest_wait_s"])
+        assert now["registered_again"] == 0, "the broker has forgotten an honest client"
+        return bool(now["answered"] > before["answered"])
+
+    wait_for(answered_again, "an answer to an honest client", WAIT_S)
+    return longest
