@@ -115,7 +115,7 @@ def test_a_decentralized_broker_claims_no_rate() -> None:
     assert "a second" not in text
 
 
-def test_what_would_control_a_terminal_is_replaced() -> None:
+def test_what_would_control_a_terminal_is_shown() -> None:
     client = ClientStatus(
         role="publisher", session=1, address="a", topics=["\x1b[2J"], idle_s=0.0
     )
@@ -126,7 +126,7 @@ def test_what_would_control_a_terminal_is_replaced() -> None:
     text = render(status)
 
     assert "\x1b" not in text
-    assert "publisher a: ?[2J; last seen" in text
+    assert "publisher a: \\x1b[2J; last seen" in text
 
 
 def test_losses_are_a_line_for_each_topic() -> None:

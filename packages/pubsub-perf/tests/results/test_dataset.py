@@ -419,8 +419,10 @@ def test_names_that_cannot_be_shown_are_made_harmless(tmp_path: Path) -> None:
     write(folder / "subscriber-0.csv", "")
     write(folder / "subscriber-1.csv", ROW)
     dataset = read_dataset(tmp_path)
-    assert dataset.cells[0].network == "two?lines?[31m"
-    assert dataset.problems == ("two?lines?[31m/subscriber-0.csv: holds no events",)
+    assert dataset.cells[0].network == r"two\nlines\x1b[31m"
+    assert dataset.problems == (
+        r"two\nlines\x1b[31m/subscriber-0.csv: holds no events",
+    )
 
 
 json_values = st.recursive(

@@ -89,7 +89,7 @@ def test_failed_runs_are_left_out_and_told(tmp_path: Path) -> None:
     assert [run.number for run in cell.pooled] == [1, 3]
     assert (cell.failed, cell.received) == (False, 4)
     assert read_dataset(root).problems == (
-        f"data/centralized/{NETWORK}: run 2 failed and is left out: the broker?died",
+        f"data/centralized/{NETWORK}: run 2 failed and is left out: the broker\\ndied",
     )
 
 

@@ -30,7 +30,8 @@ Each event is printed on a line: topic, publisher, latency, payload. Other forms
 asked for with --format, --json or --raw. It goes on until stopped, unless there is a
 limit: -m, --count or --timeout. With -f nothing is printed, and the latencies are
 written to a file when all events have arrived. What ended it, and a summary of the
-latencies and of lost events, goes to standard error at the end.
+latencies and of lost events, goes to standard error at the end. On a terminal, control
+characters are shown as text, like \\x1b, but with --raw; pipes and files get what came.
 
 Options:
 {option_texts.TOPIC_OPTION}

@@ -105,3 +105,52 @@ def test_any_text_is_a_format_or_is_refused(text: str) -> None:
     except UnicodeEncodeError:
         return  # it cannot have come from a command line
     assert render(event()).endswith(b"\n")
+
+
+HOSTILE = "\x1b]0;name\x07\nA 10.0.0.9:1 1 us \u202eforged\u2028\x9b"
+SHOWN = "\\x1b]0;name\\x07\\nA 10.0.0.9:1 1 us \\u202eforged\\u2028\\x9b"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{payload}", SHOWN),
+        (r"{payload}\n", SHOWN + "\n"),
+        ("{topic}", SHOWN),
+        ("{publisher:.4}", "\\x1b"),
+        ("{sequence}\x1b[m", "3\x1b[m"),
+    ],
+)
+def test_a_format_on_a_terminal_shows_what_publishers_wrote(
+    text: str, line: str
+) -> None:
+    render = formats.template(text, b"\n", on_terminal=True)
+    hostile = Event(HOSTILE, 7, 3, 0, HOSTILE.encode(), HOSTILE)
+
+    assert render(hostile).decode() == line + "\n"
+
+
+def test_an_event_is_one_line_of_a_terminal() -> None:
+    hostile = Event(HOSTILE, 7, 3, 0, HOSTILE.encode(), HOSTILE)
+
+    line = formats.plain(b"\n", on_terminal=True)(hostile).decode()
+
+    assert line == f"{SHOWN} {SHOWN} 0 ns {SHOWN}\n"
+
+
+def test_json_on_a_terminal_says_the_same() -> None:
+    hostile = Event(HOSTILE, 7, 3, 0, HOSTILE.encode(), HOSTILE)
+
+    line = formats.json(b"", on_terminal=True)(hostile).decode()
+
+    assert line.isprintable()
+    assert json.loads(line) == json.loads(formats.json(b"")(hostile))
+    assert json.loads(line)["payload"] == HOSTILE
+
+
+def test_programs_get_what_was_published() -> None:
+    hostile = Event("p", 7, 3, 0, HOSTILE.encode(), HOSTILE)
+
+    assert HOSTILE.encode() in formats.plain(b"\n")(hostile)
+    assert formats.template("{payload}", b"")(hostile) == HOSTILE.encode()
+    assert formats.raw(b"")(hostile) == HOSTILE.encode()

@@ -61,7 +61,7 @@ def _one_by_one(
                 status = ask()
                 break
             except PubSubError as error:  # it may come back
-                print(f"{program}: {error}", file=sys.stderr)
+                console_script.print_error(program, error, console_script.EXIT_FAILED)
 
 
 def _on_screen(ask: Callable[[], Status], stopped: threading.Event) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from pubsub_broker.control.effects import Effect, Rejected, Send
 from pubsub_common.defaults import MAX_CONTROL_BYTES
 from pubsub_common.errors import ProtocolError
+from pubsub_common.printable import printable
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Error, Request
 
@@ -48,8 +49,6 @@ class Refusals:
         """Answer with an error, and have it logged."""
         self.count += 1
         # Details quote the peer, who may have sent megabytes or line breaks.
-        detail = "".join(
-            char if char.isprintable() else "?" for char in error.detail[:_MAX_DETAIL]
-        )
+        detail = printable(error.detail[:_MAX_DETAIL])[:_MAX_DETAIL]
         error = Error(id=error.id, code=error.code, detail=detail)
         return [Send(peer, error), Rejected(peer, detail)]

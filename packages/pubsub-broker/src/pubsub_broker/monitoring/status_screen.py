@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pubsub_broker.monitoring.status_text import headline, printable, traffic
+from pubsub_broker.monitoring.status_text import headline, traffic
 from pubsub_broker.monitoring.status_view import (
     client_title,
     in_order,
@@ -14,6 +14,7 @@ from pubsub_broker.monitoring.status_view import (
     topics_of,
 )
 from pubsub_common.measurement.latency_histogram import format_ns
+from pubsub_common.printable import printable
 from pubsub_common.protocol.messages import ClientStatus, Status
 
 

@@ -11,6 +11,7 @@ from pubsub_broker.monitoring.status_view import (
     topics_of,
 )
 from pubsub_common.measurement.latency_histogram import format_ns
+from pubsub_common.printable import printable
 from pubsub_common.protocol.messages import ClientStatus, Status
 
 
@@ -69,12 +70,6 @@ def traffic(status: Status, rate: float | None = None) -> str:
 def number(count: int, noun: str) -> str:
     """``1 topic``, ``2 topics``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """The text without characters that could control a terminal: topics come from
-    strangers."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _topic(topic: Topic) -> str:

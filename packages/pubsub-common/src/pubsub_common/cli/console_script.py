@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, ParamSpec
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from pubsub_common.cli import option_texts, parser, standard_streams, usage_text
 from pubsub_common.cli.parser import normalise_argv as normalise_argv
@@ -17,6 +17,10 @@ from pubsub_common.cli.settings import Settings
 from pubsub_common.cli.signals import stop_on_signals as stop_on_signals
 from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.printable import printable
+
+if TYPE_CHECKING:
+    import logging
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -193,15 +197,20 @@ def set_up_logging(
     if log_format not in ("text", "json"):
         raise ConfigError(f"--log-format is text or json, not {log_format!r}")
     logging.basicConfig(
-        level="DEBUG" if verbose else default,
-        format=f"{program}: %(message)s",
-        stream=sys.stderr,
-        force=True,
+        level="DEBUG" if verbose else default, stream=sys.stderr, force=True
     )
+    logging.getLogger().handlers[0].setFormatter(_formatter(program, log_format))
+
+
+def _formatter(program: str, log_format: str) -> logging.Formatter:
+    # Only one of them is loaded.
     if log_format == "json":
         from pubsub_common.logs.json_formatter import JsonFormatter
 
-        logging.getLogger().handlers[0].setFormatter(JsonFormatter(program))
+        return JsonFormatter(program)
+    from pubsub_common.logs.line_formatter import LineFormatter
+
+    return LineFormatter(program)
 
 
 def run(program: str, work: Callable[[], None]) -> int:
@@ -226,13 +235,8 @@ def print_error(program: str, error: Exception | str, code: int) -> int:
 
 def print_message(program: str, text: str, level: str = "INFO") -> None:
     """Write a line to standard error, in the format of the log."""
-    import logging
-
-    line = f"{program}: {text}"
-    handlers = logging.getLogger().handlers
+    line = f"{program}: {printable(text)}"
     # What formats JSON is loaded only by programs that log JSON.
-    if any(type(handler.formatter) is not logging.Formatter for handler in handlers):
-        from pubsub_common.logs.json_formatter import json_line
-
-        line = json_line(program, text, level) or line
+    if json_formatter := sys.modules.get("pubsub_common.logs.json_formatter"):
+        line = json_formatter.json_line(program, text, level) or line
     print(line, file=sys.stderr)

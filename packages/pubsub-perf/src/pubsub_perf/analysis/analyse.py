@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pubsub_common.printable import printable
 from pubsub_perf.analysis.cell_samples import CellFacts, cell_facts
 from pubsub_perf.analysis.growth.series import growth_results
 from pubsub_perf.analysis.growth.shapes import LEAD, MAX_POLE, MIN_RISE, MIN_SIZES
@@ -15,7 +16,7 @@ from pubsub_perf.analysis.stats.verdicts import MARGIN
 from pubsub_perf.analysis.values.estimate import MIN_RUNS
 from pubsub_perf.analysis.values.results import Analysis
 from pubsub_perf.analysis.values.samples import CENTRALIZED, cell_name, select
-from pubsub_perf.results.cells import Dataset, printable
+from pubsub_perf.results.cells import Dataset
 
 
 def analyse(

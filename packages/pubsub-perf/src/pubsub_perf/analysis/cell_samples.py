@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pubsub_common.printable import printable
 from pubsub_perf.analysis.queueing.broker_load import BrokerLoad, broker_load
 from pubsub_perf.analysis.stats import bootstrap, effect_sizes
 from pubsub_perf.analysis.stats.bootstrap import Resampling
@@ -21,7 +22,7 @@ from pubsub_perf.analysis.values.samples import (
 )
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields
-from pubsub_perf.results.cells import NO_RULE, Cell, Run, printable
+from pubsub_perf.results.cells import NO_RULE, Cell, Run
 from pubsub_perf.results.warmup import Steady, steady
 
 # What makes the load of two cells the same, beside the network.

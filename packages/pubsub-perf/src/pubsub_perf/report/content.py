@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pubsub_common.printable import printable
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.results import cell_fields, summary_statistics
 from pubsub_perf.results.cell_summary import CellSummary, sample_footnotes
-from pubsub_perf.results.cells import Cell, printable
+from pubsub_perf.results.cells import Cell
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
 # A fact with more different values than this is not listed in full.

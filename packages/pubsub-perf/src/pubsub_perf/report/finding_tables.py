@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
+from pubsub_common.printable import printable
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import Analysis, CellResult, Estimate
-from pubsub_perf.results.cells import printable
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
+from pubsub_common.printable import printable
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import Analysis, Estimate, Part, PatternResult
@@ -17,7 +18,6 @@ from pubsub_perf.report.finding_tables import (
     queue_table,
     run_table,
 )
-from pubsub_perf.results.cells import printable
 
 MARKS: Final = {
     "supported": "\N{CHECK MARK}",

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
+from pubsub_common.printable import printable
 from pubsub_perf import __version__, analysis
 from pubsub_perf.report.content import ReportContent, compose
 from pubsub_perf.report.figures import FigureWriter
 from pubsub_perf.report.findings import find
 from pubsub_perf.report.rendering import render
-from pubsub_perf.results.cells import Dataset, printable
+from pubsub_perf.results.cells import Dataset
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.summarise_cell import summary_of
 

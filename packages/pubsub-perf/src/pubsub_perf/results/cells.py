@@ -197,8 +197,3 @@ class Dataset:
     folder: Path
     cells: tuple[Cell, ...]
     problems: tuple[str, ...]
-
-
-def printable(text: str) -> str:
-    """``text`` on one line that any output can take."""
-    return "".join(c if c.isprintable() else "?" for c in text)

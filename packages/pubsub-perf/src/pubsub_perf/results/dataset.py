@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.printable import printable
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields, cell_file
 from pubsub_perf.results.cells import (
@@ -24,7 +25,6 @@ from pubsub_perf.results.cells import (
     Cell,
     Dataset,
     Run,
-    printable,
     runs_to_pool,
 )
 from pubsub_perf.results.run_reader import (

@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_common.printable import printable
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cell_summary import CellSummary
-from pubsub_perf.results.cells import SubscriberData, printable
+from pubsub_perf.results.cells import SubscriberData
 from pubsub_perf.results.summary_statistics import nearest_rank
 
 # More are not publishers: somebody numbered their events in the first column.

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from pubsub_common.printable import printable
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields, cell_file
 from pubsub_perf.results.cell_fields import Meta
@@ -19,7 +20,6 @@ from pubsub_perf.results.cells import (
     UNKNOWN_MODEL,
     Run,
     SubscriberData,
-    printable,
 )
 from pubsub_perf.results.latency_file_reader import is_data_name, read_latencies
 

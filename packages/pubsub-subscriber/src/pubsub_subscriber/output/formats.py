@@ -1,4 +1,8 @@
-"""Formats events for standard output."""
+"""Formats events for standard output.
+
+On a terminal, what publishers wrote is shown (`pubsub_common.printable`), and not done: an escape
+sequence in a payload would clear the screen. Programs get it as it is.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.measurement.latency_histogram import format_ns
+from pubsub_common.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
@@ -29,23 +34,24 @@ FIELDS: Final[Mapping[str, Callable[[Event], Any]]] = {
 _ESCAPES: Final = {"\\n": "\n", "\\t": "\t", "\\0": "\0", "\\\\": "\\"}
 
 
-def plain(end: bytes) -> Render:
+def plain(end: bytes, *, on_terminal: bool = False) -> Render:
     """Topic, publisher, latency and payload."""
 
     def render(event: Event) -> bytes:
         payload = event.payload.decode(errors="backslashreplace")
         latency = format_ns(event.latency_ns)
-        return f"{event.topic} {event.publisher} {latency} {payload}".encode() + end
+        line = f"{event.topic} {event.publisher} {latency} {payload}"
+        return (printable(line) if on_terminal else line).encode() + end
 
     return render
 
 
 def raw(end: bytes) -> Render:
-    """The payload, byte by byte."""
+    """The payload, byte by byte, on a terminal too."""
     return lambda event: event.payload + end
 
 
-def json(end: bytes) -> Render:
+def json(end: bytes, *, on_terminal: bool = False) -> Render:
     """An object on a line. A payload that is not UTF-8 is in base64."""
     from base64 import b64encode
 
@@ -60,12 +66,13 @@ def json(end: bytes) -> Render:
             found["payload"] = event.payload.decode()
         except UnicodeDecodeError:
             found["payload_base64"] = b64encode(event.payload).decode()
-        return encode(found) + end
+        line = encode(found)
+        return (printable_json(line.decode()).encode() if on_terminal else line) + end
 
     return render
 
 
-def template(text: str, end: bytes) -> Render:
+def template(text: str, end: bytes, *, on_terminal: bool = False) -> Render:
     """``text`` with each {NAME} replaced; {NAME:SPEC} formats it as Python does, {{ and
     }} stand for braces, and \\n, \\t, \\0 and \\\\ for what they usually do.
 
@@ -84,7 +91,8 @@ def template(text: str, end: bytes) -> Render:
                 raise ConfigError(
                     f"--format: {{{name}}} is not a field of an event; there are {known}"
                 )
-            getters.append(FIELDS[name])
+            get = FIELDS[name]
+            getters.append(_shown(get) if on_terminal else get)
             # By number: names are looked up here, once.
             pieces.append("{:" + (spec or "") + "}")
         apply = "".join(pieces).format
@@ -95,6 +103,14 @@ def template(text: str, end: bytes) -> Render:
     return lambda event: (
         apply(*[get(event) for get in getters]).encode(errors="surrogateescape") + end
     )
+
+
+def _shown(get: Callable[[Event], Any]) -> Callable[[Event], Any]:
+    def show(event: Event) -> Any:
+        value = get(event)
+        return printable(value) if isinstance(value, str) else value
+
+    return show
 
 
 def _unescape(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -98,12 +99,13 @@ def _render(options: console_script.Options) -> Render:
     from pubsub_subscriber.output import formats
 
     end = b"\0" if options["--null"] else b"\n"
+    on_terminal = sys.stdout.isatty()
     match console_script.chosen_option(options, *_FORMATS):
         case "--format":
-            return formats.template(options["--format"], end)
+            return formats.template(options["--format"], end, on_terminal=on_terminal)
         case "--json":
-            return formats.json(end)
+            return formats.json(end, on_terminal=on_terminal)
         case "--raw":
             return formats.raw(end)
         case _:
-            return formats.plain(end)
+            return formats.plain(end, on_terminal=on_terminal)
