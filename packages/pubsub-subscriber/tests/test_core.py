@@ -8,6 +8,8 @@ import pytest
 from support.fake_sub_socket import SUBSCRIBER, FakeSubSocket
 
 from pubsub_common.client.session_updates import PublishersUpdated
+from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT
+from pubsub_common.protocol import numbers
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import (
     Event,
@@ -113,6 +115,29 @@ def test_a_gap_is_told_before_the_event_behind_it() -> None:
     assert lost == Lost(Gap(1, "A", 1, 2))
     assert delivered([deliver]) == [3]
     assert steps.core.lost == {"A": 2}
+
+
+def test_losses_of_several_sessions_add_up_to_no_more_than_a_heartbeat_may_tell() -> (
+    None
+):
+    steps = Steps(PUBLISHER, HIDDEN)
+    for session in (1, 2, 3):
+        for number in (0, numbers.LARGEST):
+            steps.receive(encode_event("A", "p", session, number, 1, b"x"))
+
+    assert steps.core.lost == {"A": numbers.LARGEST}
+    assert steps.core.streams.counts().lost == numbers.LARGEST
+
+
+def test_losses_of_more_topics_than_a_client_may_have_are_not_told_one_by_one() -> None:
+    topics = [f"t{number}" for number in range(MAX_TOPICS_PER_CLIENT + 2)]
+    steps = Steps(topics=topics)
+    for topic in topics:
+        steps.event(0, topic)
+        steps.event(2, topic)
+
+    assert list(steps.core.lost) == topics[:MAX_TOPICS_PER_CLIENT]
+    assert steps.core.streams.counts().lost == len(topics)
 
 
 def test_a_batch_is_delivered_but_for_what_has_come() -> None:

@@ -7,12 +7,15 @@ import pytest
 from support.broker_reports import client, report
 
 from pubsub_broker.monitoring import status_view
+from pubsub_broker.monitoring.prometheus import losses_of, metrics_of
+from pubsub_broker.monitoring.status_text import render
 from pubsub_broker.monitoring.status_view import (
     losing_subscribers,
     rate,
     topics_of,
     view_of,
 )
+from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import ClientStatus
 
 
@@ -37,6 +40,26 @@ def test_losses_of_a_topic_are_added_up() -> None:
 
     assert {each.name: each.lost for each in topics_of(status)} == {"A": 7, "B": 1}
     assert [each.address for each in losing_subscribers(status)] == ["t", "s"]
+
+
+def test_sums_of_losses_stay_numbers_that_everybody_can_read() -> None:
+    lots = {f"t{number}": numbers.LARGEST for number in range(3)}
+    status = report(*(client("subscriber", name, "#", **lots) for name in "abc"))
+
+    view = view_of(status)
+
+    assert view.lost == numbers.LARGEST
+    assert {topic.lost for topic in view.topics} == {numbers.LARGEST}
+    assert msgspec.json.decode(msgspec.json.encode(view))["lost"] == numbers.LARGEST
+    assert f"a: {numbers.LARGEST} events lost" in render(status)
+    _, others = losses_of(status)
+    assert others == 0
+    assert all(
+        sample.value == numbers.LARGEST
+        for metric in metrics_of(status)
+        if metric.name == "lost_events"
+        for sample in metric.samples
+    )
 
 
 def test_rates_of_a_topic_are_added_up() -> None:

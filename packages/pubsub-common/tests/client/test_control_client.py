@@ -429,6 +429,25 @@ def test_a_forgotten_client_registers_again_under_its_session(
     assert (first.again, second.again) == (False, True)
 
 
+def test_a_client_whose_heartbeats_are_refused_registers_again_once_and_then_is_told(
+    broker: FakeBroker,
+    connect: Connect,
+    recorder: Recorder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = connect(broker.endpoint)
+    for _ in range(2):
+        broker.register(lease_s=0.3)
+        beat = broker.receive(Heartbeat)
+        broker.send(Error(id=beat.id, code=messages.MALFORMED, detail="too large"))
+    recorder.wait_for(Rejected)
+
+    assert "refused a heartbeat: too large; registering again" in caplog.text
+    error = client.error
+    assert isinstance(error, RegistrationRefused)
+    assert str(error) == "the broker ended the registration: too large"
+
+
 def test_a_client_finds_a_broker_that_was_started_again_on_its_port(
     context: zmq.Context[zmq.Socket[bytes]],
     broker: FakeBroker,

@@ -12,6 +12,7 @@ from pubsub_common.client.session import ClientSession, HeartbeatInputs, Identit
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
+    HeartbeatRefused,
     Postponed,
     PublishersUpdated,
     Rejected,
@@ -305,14 +306,105 @@ def test_an_error_about_another_request_is_not_a_refusal() -> None:
     assert client.receive(registered(request), 0.2) != []
 
 
-def test_an_error_about_a_heartbeat_does_not_end_the_registration() -> None:
+def refused(beat: Heartbeat, code: str = messages.MALFORMED) -> Error:
+    return Error(id=beat.id, code=code, detail="?")
+
+
+def test_a_client_whose_heartbeat_is_refused_says_so_and_registers_again() -> None:
     client = joined()
-    beat = due_heartbeat(client, LEASE_S / HEARTBEATS_PER_LEASE)
+    beat = due_heartbeat(client, 2.0)
 
-    error = Error(id=beat.id, code=messages.MALFORMED, detail="?")
+    assert client.receive(refused(beat), 2.1) == [
+        HeartbeatRefused(messages.MALFORMED, "?")
+    ]
 
-    assert client.receive(error, 2.1) == []
+    again = due_register(client, 2.1)
+    assert again.session == SESSION
+    assert client.receive(registered(again), 2.2) != []
     assert client.registered
+
+
+def test_a_heartbeat_of_which_the_broker_could_not_even_read_the_number() -> None:
+    client = joined()
+    due_heartbeat(client, 2.0)
+
+    error = Error(id=-1, code=messages.MALFORMED, detail="?")
+    assert client.receive(error, 2.1) == [HeartbeatRefused(messages.MALFORMED, "?")]
+
+
+def test_a_client_whose_heartbeat_is_refused_right_after_that_is_finished() -> None:
+    client = joined()
+    client.receive(refused(due_heartbeat(client, 2.0)), 2.1)
+    client.receive(registered(due_register(client, 2.1)), 2.2)
+
+    second = due_heartbeat(client, 4.2)
+
+    assert client.receive(refused(second), 4.3) == [
+        Rejected(messages.MALFORMED, "?", ended=True)
+    ]
+    assert client.next_deadline() is None
+
+
+def test_a_heartbeat_that_is_served_in_between_makes_the_next_refusal_a_first_one() -> (
+    None
+):
+    client = joined()
+    client.receive(refused(due_heartbeat(client, 2.0)), 2.1)
+    client.receive(registered(due_register(client, 2.1)), 2.2)
+    served = due_heartbeat(client, 4.2)
+    client.receive(Alive(id=served.id, epoch=EPOCH, known=True), 4.3)
+
+    updates = client.receive(refused(due_heartbeat(client, 6.3)), 6.4)
+
+    assert updates == [HeartbeatRefused(messages.MALFORMED, "?")]
+
+
+def test_an_error_about_an_earlier_heartbeat_means_nothing() -> None:
+    client = joined()
+    beat = due_heartbeat(client, 2.0)
+    client.receive(Alive(id=beat.id, epoch=EPOCH, known=True), 2.1)
+
+    assert client.receive(refused(beat), 2.2) == []
+    assert client.registered
+
+
+def test_a_heartbeat_that_came_too_soon_is_only_a_heartbeat_less() -> None:
+    client = joined()
+    beat = due_heartbeat(client, 2.0)
+
+    assert client.receive(refused(beat, messages.TOO_FAST), 2.1) == []
+    assert client.registered
+    due_heartbeat(client, 4.0)
+
+
+def test_a_broker_that_only_refuses_is_lost_with_the_lease() -> None:
+    client = joined()
+    for at in (2.0, 4.0, 6.0):
+        client.receive(refused(due_heartbeat(client, at), messages.TOO_FAST), at)
+
+    message, updates = client.tick(8.0)
+
+    assert isinstance(message, Register)
+    assert updates == [BrokerLost(farewell=False)]
+
+
+def test_a_registration_of_which_the_broker_could_not_even_read_the_number() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+
+    error = Error(id=-1, code=messages.MALFORMED, detail="?")
+
+    assert client.receive(error, 0.1) == [Rejected(messages.MALFORMED, "?")]
+
+
+def test_a_registration_that_was_not_looked_into_comes_again_later() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+
+    error = Error(id=-1, code=messages.TOO_FAST, detail="later")
+
+    assert client.receive(error, 0.1) == [Postponed(messages.TOO_FAST, "later")]
+    due_register(client, 0.1 + REGISTER_LATER_S)
 
 
 # The lease

@@ -37,6 +37,7 @@ from pubsub_common.protocol.messages import (
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 IDS = st.integers(-1, 2**64)
+INTEGERS = st.integers(-(2**62), 2**62 - 1)
 SESSIONS = st.integers(0, 2**53 - 1)
 SEQUENCES = st.integers(0, 2**62 - 1)
 NANOSECONDS = st.integers(-(2**62), 2**62 - 1)
@@ -50,7 +51,7 @@ REQUESTS = st.one_of(
     st.builds(
         Register,
         id=IDS,
-        version=IDS,
+        version=INTEGERS,
         role=ROLES,
         topics=TOPIC_LISTS,
         address=TEXTS,
@@ -62,7 +63,7 @@ REQUESTS = st.one_of(
         Heartbeat,
         id=IDS,
         session=SESSIONS,
-        revision=IDS,
+        revision=INTEGERS,
         clock=st.none()
         | st.builds(ClockOffset, offset_ns=NANOSECONDS, bound_ns=SEQUENCES),
     ),
@@ -87,7 +88,7 @@ REPLIES = st.one_of(
         epoch=SESSIONS,
         lease_s=FLOATS.filter(lambda seconds: seconds > 0),
         model=MODELS,
-        revision=IDS,
+        revision=INTEGERS,
         ports=st.dictionaries(TEXTS, st.integers(1, 65535), max_size=3),
         publishers=PUBLISHERS,
     ),
@@ -96,8 +97,9 @@ REPLIES = st.one_of(
         id=IDS,
         epoch=SESSIONS,
         known=st.booleans(),
-        revision=IDS,
-        publishers_clock=st.none() | st.builds(ClockRange, low_ns=IDS, high_ns=IDS),
+        revision=INTEGERS,
+        publishers_clock=st.none()
+        | st.builds(ClockRange, low_ns=INTEGERS, high_ns=INTEGERS),
     ),
     st.builds(
         ClockReply,
@@ -109,7 +111,7 @@ REPLIES = st.one_of(
     st.builds(Disconnected, id=IDS),
     st.builds(
         PublishersChanged,
-        revision=IDS,
+        revision=INTEGERS,
         joined=PUBLISHERS,
         left=st.lists(
             st.builds(Departure, session=SESSIONS, next_sequences=ENDS), max_size=3
@@ -133,8 +135,8 @@ REPLIES = st.one_of(
             ),
             max_size=3,
         ),
-        forwarded=IDS,
-        rejected=IDS,
+        forwarded=SEQUENCES,
+        rejected=SEQUENCES,
     ),
     st.builds(Error, id=IDS, code=TEXTS, detail=TEXTS),
 )

@@ -21,7 +21,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pubsub_common.client.session_updates import PublishersUpdated
+from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol import numbers
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
@@ -56,7 +58,8 @@ class SubscriberCore:
     """Everything a subscriber decides.
 
     ``session`` is its own, -1 before it has one. ``model`` is its broker's, None before it is
-    known. ``lost`` counts lost events by topic, ``malformed_count`` frames that were ignored.
+    known. ``lost`` counts lost events by topic, of at most
+    `MAX_TOPICS_PER_CLIENT` topics, ``malformed_count`` frames that were ignored.
     """
 
     def __init__(
@@ -281,7 +284,7 @@ class SubscriberCore:
         """What is lost, what is to be delivered, and what is to be asked."""
         effects: list[Effect] = []
         for gap in gaps:
-            self.lost[gap.topic] = self.lost.get(gap.topic, 0) + gap.count
+            self._count_lost(gap)
             effects.append(Lost(gap))
         if items:
             effects.append(Deliver(items))
@@ -293,3 +296,11 @@ class SubscriberCore:
             session, topic = recovery.without_history.pop()
             effects.append(NoHistory(self.streams.name_of(session), topic))
         return effects
+
+    def _count_lost(self, gap: Gap) -> None:
+        """Publishers choose the numbers, and behind wildcards the topics: what heartbeats
+        tell of them stays within what a heartbeat may hold."""
+        before = self.lost.get(gap.topic)
+        if before is None and len(self.lost) >= MAX_TOPICS_PER_CLIENT:
+            return  # `StreamTracker` counts it all the same
+        self.lost[gap.topic] = numbers.add(before or 0, gap.count)

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from pubsub_common.protocol import numbers
+
 # Rates are of the time between so many heartbeats: with one, an event every few seconds
 # would be one that comes and goes.
 _SPANS: Final = 3
@@ -56,7 +58,11 @@ class PublishRates:
         for _, grown in self._spans:
             for topic, count in grown.items():
                 total[topic] = total.get(topic, 0) + count
-        return {topic: round(count / seconds, 3) for topic, count in total.items()}
+        most = float(numbers.LIMIT)  # heartbeats may come in no time
+        return {
+            topic: min(round(count / seconds, 3), most)
+            for topic, count in total.items()
+        }
 
 
 def _of(topics: Iterable[str], counts: Mapping[str, int]) -> dict[str, int]:

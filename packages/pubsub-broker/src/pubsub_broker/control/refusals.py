@@ -41,9 +41,13 @@ class Refusals:
 
     def too_fast(self, peer: bytes, request: Request) -> list[Effect]:
         """Answer a request that its sender's address may not make so soon."""
-        self.count += 1
-        detail = "too many from this address at once; try again later"
-        return [Send(peer, Error(id=request.id, code=messages.TOO_FAST, detail=detail))]
+        return self._later(peer, request.id)
+
+    def unread(self, peer: bytes) -> list[Effect]:
+        """Answer what was not looked into, as its sender's address has sent too much: a
+        client is to know why it is not served. How many of these there are is bounded by
+        the connection, which is closed after some."""
+        return self._later(peer, -1)
 
     def refuse(self, peer: bytes, error: Error) -> list[Effect]:
         """Answer with an error, and have it logged."""
@@ -52,3 +56,8 @@ class Refusals:
         detail = printable(error.detail[:_MAX_DETAIL])[:_MAX_DETAIL]
         error = Error(id=error.id, code=error.code, detail=detail)
         return [Send(peer, error), Rejected(peer, detail)]
+
+    def _later(self, peer: bytes, request_id: int) -> list[Effect]:
+        self.count += 1
+        detail = "too many from this address at once; try again later"
+        return [Send(peer, Error(id=request_id, code=messages.TOO_FAST, detail=detail))]

@@ -20,6 +20,7 @@ from pubsub_broker.registry.interface import Client
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
+from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import Model
 
 _log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ def loss_lines(address: str, events: Mapping[str, int]) -> list[str]:
     rest = list(events.values())[_TOPICS:]
     if rest:
         lines.append(
-            f"subscriber {address} lost {sum(rest)} events of {len(rest)} more topics"
+            f"subscriber {address} lost {numbers.total(rest)} events of {len(rest)} more topics"
         )
     return lines
 

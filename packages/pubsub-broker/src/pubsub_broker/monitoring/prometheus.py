@@ -14,6 +14,7 @@ from pubsub_broker.monitoring.status_view import (
     topics_of,
 )
 from pubsub_common.errors import PubSubError
+from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import Latency, Status
 
 # Each pair of topic and subscriber costs Prometheus a time series, for as long as it
@@ -130,13 +131,14 @@ def losses_of(status: Status) -> tuple[list[Sample], int]:
     lost: Counter[tuple[str, str]] = Counter()
     for client in status.clients:
         for topic, events in client.lost.items():
-            lost[topic, client_title(client)] += events
+            pair = topic, client_title(client)
+            lost[pair] = numbers.add(lost[pair], events)
     most = sorted(lost.items(), key=lambda item: (-item[1], item[0]))
     named = [
         Sample(events, {"topic": topic, "subscriber": title})
         for (topic, title), events in most[:MAX_LOSSES]
     ]
-    return named, sum(events for _, events in most[MAX_LOSSES:])
+    return named, numbers.total(events for _, events in most[MAX_LOSSES:])
 
 
 def rates_of(topics: Iterable[Topic]) -> tuple[list[Sample], float]:

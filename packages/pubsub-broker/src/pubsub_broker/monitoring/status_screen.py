@@ -15,6 +15,7 @@ from pubsub_broker.monitoring.status_view import (
 )
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_common.printable import printable
+from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import ClientStatus, Status
 
 
@@ -76,8 +77,10 @@ def _clients(
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     # Subscribers that lose events come first, since a screen is short.
-    for client in sorted(in_order(clients), key=lambda each: -sum(each.lost.values())):
-        lost = sum(client.lost.values())
+    for client in sorted(
+        in_order(clients), key=lambda each: -numbers.total(each.lost.values())
+    ):
+        lost = numbers.total(client.lost.values())
         table.add_row(
             _text(client_title(client)),
             *([client.role] if roles else []),

@@ -12,6 +12,7 @@ from pubsub_broker.monitoring.status_view import (
 )
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_common.printable import printable
+from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import ClientStatus, Status
 
 
@@ -31,7 +32,7 @@ def render(status: Status, rate: float | None = None) -> str:
     if losers:
         lines.append(f"slow consumers: {len(losers)}")
         lines += [
-            f"  {client_title(client)}: {sum(client.lost.values())} events lost"
+            f"  {client_title(client)}: {numbers.total(client.lost.values())} events lost"
             for client in losers
         ]
     if status.expected:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from pubsub_common.protocol import numbers
 from pubsub_common.protocol.filter_tree import FilterTree
 from pubsub_common.protocol.messages import ClientStatus, Latency, Model, Role, Status
 from pubsub_common.protocol.wildcards import is_filter
@@ -107,7 +108,8 @@ def topics_of(status: Status) -> list[Topic]:
             else:
                 topic(name).subscribers.append(place)
         for name, count in client.lost.items():
-            topic(name).lost += count
+            each = topic(name)
+            each.lost = numbers.add(each.lost, count)
     for each in found.values():
         matching = set(filters.matching(each.name))
         if matching:
@@ -129,7 +131,7 @@ def published(topics: Iterable[Topic]) -> float | None:
 def losing_subscribers(status: Status) -> list[ClientStatus]:
     """Subscribers that have lost events, the most first."""
     losers = [client for client in status.clients if client.lost]
-    return sorted(losers, key=lambda client: -sum(client.lost.values()))
+    return sorted(losers, key=lambda client: -numbers.total(client.lost.values()))
 
 
 def rate(before: Status | None, after: Status) -> float | None:
@@ -174,7 +176,7 @@ def view_of(status: Status) -> PageView:
         uptime_s=status.uptime_s,
         forwarded=status.forwarded,
         rejected=status.rejected,
-        lost=sum(topic.lost for topic in topics),
+        lost=numbers.total(topic.lost for topic in topics),
         rate=published(topics),
         publishers=count(status.clients, "publisher"),
         subscribers=count(status.clients, "subscriber"),

@@ -79,7 +79,7 @@ class RequestReader:
     def _read(self, received: ReceivedMessage, now: float) -> ServedRequest | Refused:
         """The request in a message, if it is to be served."""
         if not self._guard.admits(received, now):
-            return []
+            return self._refusals.unread(received.peer)
         try:
             request = decode_request(received.data)
         except ProtocolError as error:

@@ -22,6 +22,7 @@ from pubsub_common.client.session import ClientSession, HeartbeatInputs
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
+    HeartbeatRefused,
     Postponed,
     Rejected,
     SessionUpdate,
@@ -239,6 +240,11 @@ class ControlLoop:
             case Postponed(code, detail):
                 if self._registration.postponed(RegistrationRefused(code, detail)):
                     _log.warning("the broker at %s: %s; trying again", where, detail)
+            case HeartbeatRefused(_, detail):
+                _log.warning(
+                    "the broker at %s refused a heartbeat: %s; registering again",
+                    *(where, detail),
+                )
             case Rejected(code, detail, ended):
                 self._fail(RegistrationRefused(code, detail, ended=ended), code)
                 return

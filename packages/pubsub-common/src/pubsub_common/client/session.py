@@ -11,7 +11,8 @@ and calls again at `next_deadline`. Times are seconds of any monotonic clock.
          ^                      |                           |  ^                  |
          |   no answer in time  |   refused: final          |  +----- alive ------+
          +----------------------+                           |
-         +---- unknown session, new epoch, missed push, silence for a lease
+         +---- unknown session, new epoch, missed push, silence for a lease,
+               a heartbeat refused (a second one, right after that, is final)
 
 Registering again under the same session is always safe: the broker answers with
 its full state, from which the client derives what changed for it. So every doubt
@@ -30,6 +31,7 @@ from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
     GrantsUpdated,
+    HeartbeatRefused,
     Postponed,
     PublishersUpdated,
     Rejected,
@@ -46,6 +48,8 @@ from pubsub_common.protocol import messages
 
 # Codes of errors that the broker sends without having been asked.
 _EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
+# And of those about messages that it did not look into.
+_UNREAD: Final = frozenset({messages.MALFORMED, messages.TOO_FAST})
 _MIN_HEARTBEAT_S: Final = 0.02
 
 
@@ -91,6 +95,8 @@ class ClientSession:
         self._next_id = 0
         self._register_id: int | None = None
         self._registering = False  # and the answer has not come
+        self._heartbeat_id: int | None = None  # of one whose answer has not come
+        self._heartbeat_refused = False  # and none was served since
         self._deadline = now
         self._last_reply_at = now
         self._registered = False
@@ -140,8 +146,9 @@ class ClientSession:
         assert self.session is not None
         published = self._inputs.published
         changed = None if published is None else self._numbers.changed(published())
+        self._heartbeat_id = self._take_id()
         return messages.Heartbeat(
-            id=self._take_id(),
+            id=self._heartbeat_id,
             session=self.session,
             revision=self._revision,
             clock=clock,
@@ -186,11 +193,15 @@ class ClientSession:
         """What a broker's message means for this client."""
         if self._finished:
             return []
-        self._last_reply_at = now
+        # One that refuses everything is not there for us: else a lease would never end.
+        if not isinstance(reply, messages.Error):
+            self._last_reply_at = now
         match reply:
             case messages.Registered():
                 return self._on_registered(reply, now)
             case messages.Alive():
+                self._heartbeat_id = None
+                self._heartbeat_refused = False
                 if not reply.known or reply.epoch != self.epoch:
                     self._register_soon(now)
                 elif reply.revision > self._revision:
@@ -257,6 +268,7 @@ class ClientSession:
         again = self.session is not None
         self._registered = True
         self._registering = False
+        self._heartbeat_id = None
         self.session = reply.session
         self.epoch = reply.epoch
         self.lease_s = reply.lease_s
@@ -283,13 +295,42 @@ class ClientSession:
         if error.code == messages.UNKNOWN_SESSION:
             self._register_soon(now)
             return []
-        asked = error.id == self._register_id and not self._registered
-        self._registering = self._registering and not asked
-        if asked and error.code == messages.TOO_FAST:
+        # Of what it could not decode the broker may not even know the number. A client waits
+        # for one answer at a time.
+        unread = error.id == -1 and error.code in _UNREAD
+        if not self._registered and (
+            error.id == self._register_id or (unread and self._registering)
+        ):
+            return self._on_refused(error, now)
+        waits = self._registered and self._heartbeat_id is not None
+        if waits and (unread or error.id == self._heartbeat_id):
+            return self._on_refused_heartbeat(error, now)
+        if error.id == -1 and error.code in _EXPELLED:
+            return self._end_by(error, ended=True)
+        return []
+
+    def _on_refused(self, error: messages.Error, now: float) -> list[SessionUpdate]:
+        """The broker does not register this client: not now, or not at all."""
+        self._registering = False
+        if error.code == messages.TOO_FAST:
             self._deadline = now + REGISTER_LATER_S
             return [Postponed(error.code, error.detail)]
-        expelled = error.id == -1 and error.code in _EXPELLED
-        if asked or expelled:
-            self._finished = True
-            return [Rejected(error.code, error.detail, ended=expelled)]
-        return []
+        return self._end_by(error, ended=False)
+
+    def _on_refused_heartbeat(
+        self, error: messages.Error, now: float
+    ) -> list[SessionUpdate]:
+        """Whatever the broker does not like may be gone after a registration; if not, this
+        client would lose its lease without a word."""
+        self._heartbeat_id = None
+        if error.code == messages.TOO_FAST:
+            return []  # the next one is in time
+        if self._heartbeat_refused:
+            return self._end_by(error, ended=True)
+        self._heartbeat_refused = True
+        self._register_soon(now)
+        return [HeartbeatRefused(error.code, error.detail)]
+
+    def _end_by(self, error: messages.Error, *, ended: bool) -> list[SessionUpdate]:
+        self._finished = True
+        return [Rejected(error.code, error.detail, ended=ended)]

@@ -63,6 +63,20 @@ class Postponed:
     detail: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class HeartbeatRefused:
+    """The broker answered a heartbeat with an error; this client registers again."""
+
+    code: str
+    detail: str
+
+
 SessionUpdate = (
-    Accepted | PublishersUpdated | GrantsUpdated | Rejected | Postponed | BrokerLost
+    Accepted
+    | PublishersUpdated
+    | GrantsUpdated
+    | Rejected
+    | Postponed
+    | HeartbeatRefused
+    | BrokerLost
 )

@@ -29,6 +29,7 @@ from pubsub_common.protocol.events import (
     split_frame,
     topic_prefix,
 )
+from pubsub_common.protocol.numbers import LIMIT
 
 # What a batch's array begins with (MessagePack: array of 6).
 BATCH_MARK: Final = b"\x96"
@@ -155,6 +156,8 @@ def decode_any_batch_body(body: bytes | memoryview) -> Batch:
             f"not a batch: {len(batch.payloads)} payloads, "
             f"{len(batch.offsets_ns)} times"
         )
+    if batch.sequence + len(batch.payloads) > LIMIT:
+        raise ProtocolError(f"not a batch: numbers up to {LIMIT} and beyond")
     return batch
 
 

@@ -29,6 +29,7 @@ import msgspec
 
 from pubsub_common.defaults import MAX_PAYLOAD_BYTES
 from pubsub_common.errors import ConfigError, ProtocolError
+from pubsub_common.protocol.numbers import Count
 
 # What an event's array begins with (MessagePack: array of 5).
 EVENT_MARK: Final = b"\x95"
@@ -42,7 +43,7 @@ LOWER_HEX: Final = frozenset(b"0123456789abcdef")
 SESSION_BITS: Final = 53
 
 Session = Annotated[int, msgspec.Meta(ge=0, lt=2**SESSION_BITS)]
-Sequence = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+Sequence = Count
 
 
 class Event(msgspec.Struct, array_like=True, gc=False):

@@ -16,6 +16,7 @@ import msgspec
 
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.events import Sequence, Session
+from pubsub_common.protocol.numbers import Amount, Count, Integer
 
 PROTOCOL_VERSION: Final = 1
 
@@ -23,9 +24,13 @@ _T = TypeVar("_T")
 
 Role = Literal["publisher", "subscriber"]
 Model = Literal["centralized", "decentralized"]
-# Bounded, so that what a peer sends can be added up and written again.
-Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
-Uncertainty = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+# All numbers are bounded, so that what a peer sends can be added up and written again; but
+# not an ``id``, which is only compared and repeated.
+Nanoseconds = Integer
+Uncertainty = Count
+# An offset, give or take its uncertainty.
+ClockBound = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Lease = Annotated[float, msgspec.Meta(gt=0)]
 Strength = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
@@ -78,7 +83,7 @@ class Register(_Message, frozen=True, tag="register"):
     """
 
     id: int
-    version: int
+    version: Integer
     role: Role
     topics: list[str]
     address: str
@@ -98,8 +103,8 @@ class ClockOffset(_MessagePart, frozen=True):
 class ClockRange(_MessagePart, frozen=True):
     """The broker's clock minus that of any of several clients lies within this."""
 
-    low_ns: int
-    high_ns: int
+    low_ns: ClockBound
+    high_ns: ClockBound
 
 
 class Latency(_MessagePart, frozen=True):
@@ -124,7 +129,7 @@ class Heartbeat(_Message, frozen=True, tag="heartbeat"):
 
     id: int
     session: Session
-    revision: int = 0
+    revision: Integer = 0
     clock: ClockOffset | None = None
     lost: dict[str, Sequence] = {}
     published: dict[str, Sequence] | None = None
@@ -197,11 +202,11 @@ class Registered(_Message, frozen=True, tag="registered"):
 
     id: int
     session: Session
-    epoch: int
+    epoch: Integer
     lease_s: Lease
     model: Model
-    revision: int = 0
-    ports: dict[str, int] = {}
+    revision: Integer = 0
+    ports: dict[str, Port] = {}
     publishers: list[PublisherInfo] = []
     vouched: list[Vouched] = []
     listeners: dict[Session, Sequence] = {}
@@ -213,9 +218,9 @@ class Alive(_Message, frozen=True, tag="alive"):
     also told about the clocks of all publishers of its topics, once all are known."""
 
     id: int
-    epoch: int
+    epoch: Integer
     known: bool
-    revision: int = 0
+    revision: Integer = 0
     publishers_clock: ClockRange | None = None
 
 
@@ -239,23 +244,23 @@ class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
     """Push to a subscriber: publishers of its topics came or went. ``ports`` are as in
     Registered, for topics that are new to it (by a wildcard)."""
 
-    revision: int
+    revision: Integer
     joined: list[PublisherInfo] = []
     left: list[Departure] = []
-    ports: dict[str, int] = {}
+    ports: dict[str, Port] = {}
 
 
 class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
     """Push to a publisher: all clients that it may admit from here on."""
 
-    revision: int
+    revision: Integer
     vouched: list[Vouched] = []
 
 
 class Farewell(_Message, frozen=True, tag="farewell"):
     """Push to every client: the broker ends in an orderly way."""
 
-    epoch: int
+    epoch: Integer
 
 
 class ClientDescription(_MessagePart, frozen=True, kw_only=True):
@@ -275,9 +280,9 @@ class ClientStatus(ClientDescription, frozen=True, kw_only=True):
     the events a second that a publisher has published of late on each topic, for those
     with any; None while that is not known."""
 
-    idle_s: float
+    idle_s: Amount
     lost: dict[str, Sequence] = {}
-    rates: dict[str, float] | None = None
+    rates: dict[str, Amount] | None = None
     latency: Latency | None = None
 
 
@@ -288,13 +293,13 @@ class Status(_Message, frozen=True, tag="status_report"):
     restarted waits for to come back."""
 
     id: int
-    epoch: int
+    epoch: Integer
     model: Model
-    uptime_s: float
+    uptime_s: Amount
     clients: list[ClientStatus] = []
     expected: list[ClientStatus] = []
-    forwarded: int = 0
-    rejected: int = 0
+    forwarded: Count = 0
+    rejected: Count = 0
 
 
 class Error(_Message, frozen=True, tag="error"):
@@ -326,7 +331,7 @@ _reply_decoder = msgspec.json.Decoder(Reply)
 
 class _Envelope(msgspec.Struct):
     id: int = -1
-    version: int = PROTOCOL_VERSION
+    version: Integer = PROTOCOL_VERSION
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)

@@ -40,6 +40,7 @@ from pubsub_common.protocol.events import (
     decode_body,
     encode_body,
 )
+from pubsub_common.protocol.numbers import LARGEST
 
 RECOVERY_MARK: Final = b"\xfe"
 POSITION_MARK: Final = b"\xfd"
@@ -53,7 +54,6 @@ _WIDTHS: Final = (14, 14, 16, 16, 4)
 _DIGITS: Final = sum(_WIDTHS)
 # Questions are told apart by so many attempts.
 ATTEMPTS: Final = 16**4
-_MAX_SEQUENCE: Final = 2**62
 
 
 class RecoveryRequest(NamedTuple):
@@ -92,9 +92,7 @@ def parse_recovery_request(raw: bytes) -> RecoveryRequest | None:
         numbers.append(int(digits[start : start + width], 16))
         start += width
     publisher, subscriber, first, last, attempt = numbers
-    if max(publisher, subscriber) >= 2**SESSION_BITS or not (
-        first <= last < _MAX_SEQUENCE
-    ):
+    if max(publisher, subscriber) >= 2**SESSION_BITS or not (first <= last <= LARGEST):
         return None
     try:
         name = topic.decode()

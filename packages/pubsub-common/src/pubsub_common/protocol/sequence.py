@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
+from pubsub_common.protocol import numbers
+
 # A peer that skips every second number must not fill the memory: beyond this many
 # separate gaps the oldest are final, and a late event of one counts as a duplicate.
 MAX_OPEN_GAPS: Final = 1024
@@ -40,8 +42,9 @@ class Counts:
     recovered: int = 0
 
     def add(self, other: Counts | StreamTracker) -> None:
-        self.received += other.received
-        self.lost += other.lost
+        # Of each stream they are bounded by its sequence numbers, which peers choose.
+        self.received = numbers.add(self.received, other.received)
+        self.lost = numbers.add(self.lost, other.lost)
         self.duplicated += other.duplicated
         self.reordered += other.reordered
         self.recovered += other.recovered

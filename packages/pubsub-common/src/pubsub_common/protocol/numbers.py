@@ -1,0 +1,32 @@
+"""Numbers on the wire: how large they may be, and sums that stay within that.
+
+Each number that a peer sends is bounded where it is decoded. A sum of such numbers is not, and
+goes on to others: in a heartbeat, a status report, a page. So sums of them are made here, and
+stop at the bound: a total that is too small by then is still one that everybody can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+import msgspec
+
+# With a sign, and doubled, they still fit the 64 bits that most languages have.
+LIMIT: Final = 2**62
+LARGEST: Final = LIMIT - 1
+
+Integer = Annotated[int, msgspec.Meta(ge=-LIMIT, lt=LIMIT)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=LIMIT)]
+# Of seconds, or of events a second. As a float; JSON knows no infinity.
+Amount = Annotated[float, msgspec.Meta(ge=0, le=float(LIMIT))]
+
+
+def add(total: int, more: int) -> int:
+    """The sum, not above `LARGEST`."""
+    return min(total + more, LARGEST)
+
+
+def total(numbers: Iterable[int]) -> int:
+    """The sum of all, not above `LARGEST`."""
+    return min(sum(numbers), LARGEST)
