@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.files import atomic_replace, check_writable, write_atomically
+from pubsub_common.files import (
+    atomic_replace,
+    check_writable,
+    read_file,
+    write_atomically,
+)
 
 
 def test_an_earlier_file_is_replaced(tmp_path: Path) -> None:
@@ -146,3 +152,151 @@ def test_a_write_protected_device_is_refused(
 
     with pytest.raises(ConfigError, match="write protected"):
         check_writable(str(pipe))
+
+
+# Reading
+
+
+def write_slowly(pipe: Path, *parts: bytes) -> threading.Thread:
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as file:
+            for part in parts:
+                file.write(part)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    return thread
+
+
+def test_a_plain_file_is_read_also_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "empty").touch()
+
+    assert read_file(tmp_path / "file", 7) == b"content"
+    assert read_file(str(tmp_path / "link"), 7) == b"content"
+    assert read_file(tmp_path / "empty") == b""
+
+
+def test_a_missing_file_is_an_error_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "none")
+    (tmp_path / "link").symlink_to("none")
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "link")
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "socket", "zero", "link to zero"])
+def test_what_is_no_plain_file_is_not_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(path))
+        case "zero":
+            path = Path("/dev/zero")
+        case "link to zero":
+            path.symlink_to("/dev/zero")
+
+    with pytest.raises(
+        ConfigError, match=f"cannot read {path}: it is not a plain file"
+    ):
+        read_file(path)
+
+
+def test_a_large_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+    with pytest.raises(
+        ConfigError, match="it is too large, of more than 1048576 bytes"
+    ):
+        read_file(path)
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_no_further(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+
+    def grow(_found: os.stat_result) -> None:
+        with path.open("ab") as file:
+            file.truncate(1 << 40)
+
+    with pytest.raises(ConfigError, match="too large"):
+        read_file(path, 100, check=grow)
+
+
+def test_a_file_that_is_replaced_by_a_pipe_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    plain = path.stat()
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(os, "stat", lambda _path: plain)
+
+    with pytest.raises(ConfigError, match="it is not a plain file"):
+        read_file(path)
+
+
+def test_a_pipe_is_read_to_its_end_where_that_is_asked_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = write_slowly(pipe, b"con", b"tent")
+
+    assert read_file(pipe, 7, pipe_timeout_s=30.0) == b"content"
+    writer.join(30)
+
+
+def test_no_more_comes_by_a_pipe_than_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = write_slowly(pipe, b"x" * 8)
+
+    with pytest.raises(ConfigError, match="too large, of more than 7 bytes"):
+        read_file(pipe, 7, pipe_timeout_s=30.0)
+    os.close(reader)
+    writer.join(30)
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["nobody writes", "no end"])
+def test_a_pipe_that_does_not_end_is_given_up(tmp_path: Path, opened: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    kept = os.open(pipe, os.O_RDWR) if opened else None
+
+    with pytest.raises(ConfigError, match="the pipe has not ended in time"):
+        read_file(pipe, pipe_timeout_s=0.01)
+    if kept is not None:
+        os.close(kept)
+
+
+@pytest.mark.parametrize("content", [b"", b"content"])
+def test_a_pipe_of_a_shell_whose_writer_has_ended(content: bytes) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, content)
+    os.close(writer)
+
+    assert read_file(f"/dev/fd/{reader}", pipe_timeout_s=30.0) == content
+    os.close(reader)
+
+
+def test_a_pipe_that_was_opened_and_closed_is_at_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = write_slowly(pipe)
+
+    assert read_file(pipe, pipe_timeout_s=30.0) == b""
+    writer.join(30)
+
+
+def test_a_device_is_no_pipe() -> None:
+    with pytest.raises(ConfigError, match="it is neither a plain file nor a pipe"):
+        read_file("/dev/zero", pipe_timeout_s=30.0)

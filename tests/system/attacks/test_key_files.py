@@ -90,9 +90,9 @@ SPOILT: dict[Spoil, str] = {
     not_even_text: "{}: not TOML",
     halves_of_two_pairs: "{}: the public key does not belong to the secret key",
     secret_cut_off: "{}: secret is not a key of 40 characters",
-    a_folder: "Is a directory",
-    a_device: "{} is not a plain file",
-    huge: "{} is too large for what it should be",
+    a_folder: "cannot read {}: it is not a plain file",
+    a_device: "cannot read {}: it is not a plain file",
+    huge: "cannot read {}: it is too large",
     empty: "{}: public is not a key of 40 characters",
 }
 
@@ -156,8 +156,8 @@ def test_a_clients_file_that_must_not_be_used_is_one_line_and_exit_2(
     spoil(path)
     program = call(script, "-t", "A", "--broker-port", 1, "--keys", path)
     expected = SPOILT[spoil].format(path)
-    if spoil is a_device:
-        expected = f"{path} is neither a plain file nor a pipe"
+    if spoil in (a_folder, a_device):
+        expected = f"cannot read {path}: it is neither a plain file nor a pipe"
     assert expected in complaint_of(program, secret)
 
 

@@ -247,6 +247,39 @@ def test_a_folder_of_another_user_is_refused(
         store.pair()
 
 
+def test_a_policy_of_another_user_is_refused(
+    store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = store.directory / "policy.toml"
+    policy.write_text("[clients]\n")
+    policy.chmod(0o660)  # a group may change it
+    assert store.policy() is not None
+    theirs = policy.stat().st_uid + 1
+    monkeypatch.setattr(folder_permissions, "_ROOT", -1)
+    monkeypatch.setattr(os, "geteuid", lambda: theirs)
+
+    with pytest.raises(ConfigError, match="belongs to another user, who may change it"):
+        store.policy()
+
+
+def test_a_policy_that_leads_nowhere_is_not_none(store: KeyStore) -> None:
+    (store.directory / "policy.toml").symlink_to("elsewhere.toml")
+
+    with pytest.raises(ConfigError, match=r"policy\.toml: it leads nowhere"):
+        store.policy()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_another_mode_is_another_stamp(store: KeyStore, mode: int) -> None:
+    policy = store.directory / "policy.toml"
+    policy.write_text("[clients]\n")
+    policy.chmod(0o666)
+    before = store.stamp()
+    policy.chmod(mode)
+
+    assert store.stamp() != before
+
+
 def test_a_list_of_clients_may_be_read(store: KeyStore) -> None:
     (store.directory / "clients.toml").chmod(0o644)
 

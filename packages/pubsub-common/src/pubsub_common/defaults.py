@@ -52,6 +52,16 @@ MAX_TOPICS_PER_CLIENT: Final = 4096
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024 * 1024
 
+# Files
+# Longest file that a role reads as a whole: settings, a policy, keys. The longest that
+# people write have some thousand lines; parsing this much takes about a second.
+MAX_FILE_BYTES: Final = 1024 * 1024
+# Longest list of enrolled clients, which `enroll` writes: that of about 50,000.
+MAX_CLIENT_LIST_BYTES: Final = 8 * 1024 * 1024
+# How long a pipe may take by which keys come: a program at its other end may have to ask
+# for them, and somebody may have to type a password there.
+KEYS_PIPE_TIMEOUT_S: Final = 60.0
+
 # The broker's limits and intervals
 MAX_CLIENTS: Final = 10_000
 # Clients per IP address by default: a share of all, so that others find room, but never less

@@ -1,13 +1,131 @@
-"""Checks that a file can be written, and replaces files atomically."""
+"""Reads plain files of a bounded size, checks that one can be written, and replaces files
+atomically."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import select
+import stat
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
+from pubsub_common.defaults import MAX_FILE_BYTES
 from pubsub_common.errors import ConfigError
+
+_BLOCK_BYTES: Final = 65_536
+
+
+def read_file(
+    path: str | Path,
+    max_bytes: int = MAX_FILE_BYTES,
+    *,
+    check: Callable[[os.stat_result], None] | None = None,
+    pipe_timeout_s: float | None = None,
+) -> bytes:
+    """The content of a plain file of at most ``max_bytes``. ``check`` may refuse it by its
+    owner or mode. With ``pipe_timeout_s`` it may also be a pipe, whose end comes within so
+    many seconds.
+
+    Never waits for anything else: a pipe and a device that are in the place of the file are
+    not opened.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ConfigError: it is no plain file, or too large, or its ``check`` raised.
+    """
+    _check_kind(os.stat(path), path, pipe_timeout_s)  # noqa: PTH116
+    # Another one may be in its place meanwhile.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = os.open(path, flags)
+    try:
+        found = os.fstat(descriptor)
+        _check_kind(found, path, pipe_timeout_s)
+        if check is not None:
+            check(found)
+        if found.st_size > max_bytes:
+            raise _too_large(path, max_bytes)
+        read = os.read
+        if pipe_timeout_s is not None and stat.S_ISFIFO(found.st_mode):
+            read = _PipeReader(path, time.monotonic() + pipe_timeout_s).read
+        return _content(descriptor, path, max_bytes, read)
+    finally:
+        os.close(descriptor)
+
+
+def _content(
+    descriptor: int, path: str | Path, max_bytes: int, read: Callable[[int, int], bytes]
+) -> bytes:
+    blocks: list[bytes] = []
+    size = 0
+    while size <= max_bytes:
+        # No more than that, however it grows while it is read.
+        block = read(descriptor, min(_BLOCK_BYTES, max_bytes + 1 - size))
+        if not block:
+            return b"".join(blocks)
+        blocks.append(block)
+        size += len(block)
+    raise _too_large(path, max_bytes)
+
+
+class _PipeReader:
+    """Reads a pipe that does not block, to its end or until a time."""
+
+    def __init__(self, path: str | Path, until: float) -> None:
+        self._path = path
+        self._until = until
+        self._began = False
+
+    def read(self, descriptor: int, most: int) -> bytes:
+        """The next bytes; none at its end.
+
+        Raises:
+            ConfigError: nothing came in time.
+        """
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                block = os.read(descriptor, most)
+                self._began = self._began or bool(block) or _has_no_name(descriptor)
+                if block or self._began:
+                    return block
+            # Nothing has come yet, or nobody has opened the other end yet.
+            events = poller.poll(max(0.0, self._until - time.monotonic()) * 1000)
+            if not events:
+                raise ConfigError(
+                    f"cannot read {self._path}: the pipe has not ended in time"
+                )
+            self._began = self._began or events[0][1] == select.POLLHUP
+
+
+def _has_no_name(pipe: int) -> bool:
+    """Whether this is a shell's pipe: its other end was open from the start."""
+    ends = os.pipe()
+    try:
+        return os.fstat(pipe).st_dev == os.fstat(ends[0]).st_dev
+    finally:
+        os.close(ends[0])
+        os.close(ends[1])
+
+
+def _check_kind(
+    found: os.stat_result, path: str | Path, pipe_timeout_s: float | None
+) -> None:
+    if stat.S_ISREG(found.st_mode):
+        return
+    if pipe_timeout_s is None:
+        raise ConfigError(f"cannot read {path}: it is not a plain file")
+    if not stat.S_ISFIFO(found.st_mode):
+        raise ConfigError(f"cannot read {path}: it is neither a plain file nor a pipe")
+
+
+def _too_large(path: str | Path, max_bytes: int) -> ConfigError:
+    return ConfigError(
+        f"cannot read {path}: it is too large, of more than {max_bytes} bytes"
+    )
 
 
 def check_writable(path: str) -> None:

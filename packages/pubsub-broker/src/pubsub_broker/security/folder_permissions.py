@@ -38,17 +38,35 @@ def check_folder(folder: Path) -> None:
             f"others may write in {folder}, and so enroll themselves: "
             f"chmod go-w {quote(str(folder))}"
         )
-    user = os.geteuid()
-    if found.st_uid not in (_ROOT, user) and user != _ROOT:
+    if not _trusted(found):
         raise ConfigError(
             f"{folder} belongs to another user, who can enroll any client: "
-            f"sudo chown -R {user} {quote(str(folder))}"
+            f"sudo chown -R {os.geteuid()} {quote(str(folder))}"
         )
     if above:
         raise ConfigError(
             f"others may put another folder in the place of {folder}: "
             f"chmod o-w {quote(str(above[0]))}"
         )
+
+
+def check_file_owner(path: Path, found: os.stat_result) -> None:
+    """Check that a file of the folder, which was ``found`` so, belongs to the user that
+    runs this, or to root. Where nobody can write, it may belong to anybody.
+
+    Raises:
+        ConfigError: it belongs to another user.
+    """
+    if not _trusted(found) and not os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise ConfigError(
+            f"{path} belongs to another user, who may change it: "
+            f"sudo chown {os.geteuid()} {quote(str(path))}"
+        )
+
+
+def _trusted(found: os.stat_result) -> bool:
+    user = os.geteuid()
+    return found.st_uid in (_ROOT, user) or user == _ROOT
 
 
 def _open_to_all(path: Path) -> bool:

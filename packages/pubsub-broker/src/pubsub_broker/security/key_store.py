@@ -21,9 +21,11 @@ from typing import Final
 
 from pubsub_broker.security import enrollment, policy
 from pubsub_broker.security.enrollment import EnrolledKey
-from pubsub_broker.security.folder_permissions import check_folder
+from pubsub_broker.security.folder_permissions import check_file_owner, check_folder
 from pubsub_broker.security.policy import Policy
+from pubsub_common.defaults import MAX_CLIENT_LIST_BYTES
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.files import read_file
 from pubsub_common.security.file_owner import give_to_folder_owner
 from pubsub_common.security.keys import (
     ClientKeys,
@@ -40,7 +42,6 @@ _BROKER: Final = "broker.keys"
 _CLIENTS: Final = "clients.toml"
 _POLICY: Final = "policy.toml"
 _LOCK: Final = ".lock"
-_MAX_CLIENTS_BYTES: Final = 32 * 1024 * 1024
 _MADE_BY: Final = "pubsub-broker keygen {0} makes them"
 
 
@@ -110,7 +111,7 @@ class KeyStore:
         """
         path = self.directory / _CLIENTS
         # It holds no secrets, but it decides which clients may connect.
-        document = read_secret(path, _MAX_CLIENTS_BYTES, public=True)
+        document = read_secret(path, MAX_CLIENT_LIST_BYTES, public=True)
         return enrollment.parse(document, str(path))
 
     def policy(self) -> Policy | None:
@@ -120,11 +121,17 @@ class KeyStore:
             ConfigError: it cannot be read, or says what makes no sense.
         """
         path = self.directory / _POLICY
-        try:
-            if path.stat().st_mode & stat.S_IWOTH:
+
+        def check(found: os.stat_result) -> None:
+            if found.st_mode & stat.S_IWOTH:
                 raise ConfigError(f"others may change {path}: chmod go-w {path}")
-            data = path.read_bytes()
+            check_file_owner(path, found)
+
+        try:
+            data = read_file(path, check=check)
         except FileNotFoundError:
+            if path.is_symlink():
+                raise ConfigError(f"cannot read {path}: it leads nowhere") from None
             return None
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
@@ -136,7 +143,8 @@ class KeyStore:
         for name in (_CLIENTS, _POLICY):
             with contextlib.suppress(OSError):
                 state = (self.directory / name).stat()
-                found += [name, state.st_mtime_ns, state.st_ino, state.st_size]
+                found += [name, state.st_ctime_ns, state.st_ino, state.st_size]
+                found += [state.st_mode, state.st_uid]
         return tuple(found)
 
     def enroll(

@@ -87,18 +87,15 @@ def load(
 
 
 def _read(path: str) -> Mapping[str, Any]:
-    import tomllib
-    from pathlib import Path
+    from pubsub_common import bounded_toml
+    from pubsub_common.files import read_file
 
     try:
-        return tomllib.loads(Path(path).read_bytes().decode())
+        return bounded_toml.parse(read_file(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not TOML: it is not UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not TOML: {said}") from None
+    except bounded_toml.TomlError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
 def _check_broker(found: dict[str, Any], path: str) -> None:

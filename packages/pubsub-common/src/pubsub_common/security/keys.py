@@ -17,14 +17,16 @@ import dataclasses
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import zmq
 
+from pubsub_common import bounded_toml
+from pubsub_common.defaults import KEYS_PIPE_TIMEOUT_S
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.files import read_file
 from pubsub_common.security.file_owner import give_to_folder_owner
 from pubsub_common.security.z85 import KEY_LENGTH, is_key
 
@@ -113,32 +115,25 @@ def read_secret(
     Raises:
         ConfigError: it cannot be read, others can use it, or it is not TOML.
     """
+
+    def check(found: os.stat_result) -> None:
+        # A shell's pipe has a mode too, of its user's alone.
+        if found.st_mode & (_WRITABLE_BY_OTHERS if public else _ACCESSIBLE_BY_OTHERS):
+            why = (
+                "lists the enrolled clients, and others may change it"
+                if public
+                else "holds secrets, and others may read or change it"
+            )
+            raise ConfigError(f"{path} {why}: chmod 600 {path}")
+
+    timeout_s = KEYS_PIPE_TIMEOUT_S if pipe else None
     try:
-        # A pipe that is none of ours would have us wait.
-        waits = pipe and stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116
-        flags = os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK)
-        descriptor = os.open(path, flags)
-        with os.fdopen(descriptor, "rb") as file:
-            # A shell's pipe has a mode too, of its user's alone.
-            mode = os.fstat(descriptor).st_mode
-            if not (stat.S_ISREG(mode) or (waits and stat.S_ISFIFO(mode))):
-                what = "neither a plain file nor a pipe" if pipe else "not a plain file"
-                raise ConfigError(f"{path} is {what}")
-            if mode & (_WRITABLE_BY_OTHERS if public else _ACCESSIBLE_BY_OTHERS):
-                why = (
-                    "lists the enrolled clients, and others may change it"
-                    if public
-                    else "holds secrets, and others may read or change it"
-                )
-                raise ConfigError(f"{path} {why}: chmod 600 {path}")
-            data = file.read(max_bytes + 1)
+        data = read_file(path, max_bytes, check=check, pipe_timeout_s=timeout_s)
     except OSError as error:
         raise ConfigError(
             f"cannot read keys from {str(path)!r}: {error.strerror}"
         ) from None
-    if len(data) > max_bytes:
-        raise ConfigError(f"{path} is too large for what it should be")
-    if waits and not data:
+    if not data and pipe and Path(path).is_fifo():
         raise ConfigError(f"nothing came by the pipe {path}")
     return parse_toml(data, path, public=public)
 
@@ -152,14 +147,11 @@ def parse_toml(
         ConfigError: it is none.
     """
     try:
-        return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        said = ""
-        if isinstance(error, tomllib.TOMLDecodeError):
-            words = " ".join(str(error).split())
-            # All of it may quote the secret; where it is, does not.
-            place = _PLACE.search(words)
-            said = f" ({words})" if public else f" ({place[0]})" if place else ""
+        return bounded_toml.parse(data)
+    except bounded_toml.TomlError as error:
+        # All of it may quote the secret; where it is, does not.
+        place = _PLACE.search(str(error))
+        said = f" ({error})" if public else f" ({place[0]})" if place else ""
         raise ConfigError(f"{path}: not TOML{said}") from None
 
 
