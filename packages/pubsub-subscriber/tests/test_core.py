@@ -367,3 +367,17 @@ def test_thousands_of_topics_are_a_matter_of_a_moment() -> None:
     assert looked_at == 8000
     assert sum(isinstance(effect, Unsubscribe) for effect in effects) == 4000
     assert sum(isinstance(effect, Disconnect) for effect in effects) == 2
+
+
+def test_recovered_events_with_a_bad_name_are_malformed() -> None:
+    steps = Steps(recover_timeout_s=10.0)
+    steps.event(0)
+    [request] = steps.event(2)
+    assert isinstance(request, Request)
+    question = parse_recovery_request(request.raw)
+    assert question is not None
+
+    [effect] = steps.receive(encode_recovery_reply(question, "p\n", 1, [0], [b""]))
+
+    assert isinstance(effect, Malformed)
+    assert "\n" not in effect.detail

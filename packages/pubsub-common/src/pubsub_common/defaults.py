@@ -49,6 +49,8 @@ RECOVER_TIMEOUT_S: Final = 10.0
 # Limits on what a peer may send: one broken client must not fill the broker.
 MAX_TOPIC_BYTES: Final = 255
 MAX_TOPICS_PER_CLIENT: Final = 4096
+# Of a publisher's name in events, host:port: the longest address of IPv6 with a zone and a port.
+MAX_PUBLISHER_LENGTH: Final = 64
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024 * 1024
 

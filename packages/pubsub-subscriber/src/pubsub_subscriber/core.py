@@ -137,6 +137,7 @@ class SubscriberCore:
         if self._is_skipped(session, topic, number + 1):
             return []
         tracker = self.streams.tracker(session, topic)
+        tracker.publisher = event.publisher
         if self._recovery is not None:
             self._recovery.on_event(tracker, event, now, items)
             return []

@@ -23,6 +23,7 @@ import msgspec
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.events import (
     Event,
+    Publisher,
     Sequence,
     Session,
     encode_body,
@@ -43,7 +44,7 @@ class Batch(msgspec.Struct, array_like=True, gc=False):
     was published.
     """
 
-    publisher: str
+    publisher: Publisher
     session: Session
     sequence: Sequence
     published_ns: int

@@ -23,11 +23,12 @@ topic and whose payload is empty.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from pubsub_common.defaults import MAX_PAYLOAD_BYTES
+from pubsub_common.defaults import MAX_PAYLOAD_BYTES, MAX_PUBLISHER_LENGTH
 from pubsub_common.errors import ConfigError, ProtocolError
 from pubsub_common.protocol.numbers import Count
 
@@ -44,6 +45,11 @@ SESSION_BITS: Final = 53
 
 Session = Annotated[int, msgspec.Meta(ge=0, lt=2**SESSION_BITS)]
 Sequence = Count
+# Its characters are checked by `check_publisher`, once for a stream.
+Publisher = Annotated[str, msgspec.Meta(max_length=MAX_PUBLISHER_LENGTH)]
+# What addresses consist of, of any kind: no space, no line end, nothing that controls a
+# terminal, and no beginning that a spreadsheet would run.
+_PUBLISHER: Final = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9_.:%\[\]-]*")
 
 
 class Event(msgspec.Struct, array_like=True, gc=False):
@@ -53,7 +59,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     sides registered with. ``publisher`` is ``IP:port``.
     """
 
-    publisher: str
+    publisher: Publisher
     session: Session
     sequence: Sequence
     published_ns: int
@@ -78,6 +84,14 @@ encode_body = _encoder.encode
 _encode_into = _encoder.encode_into
 # An Event has two fields more than the wire, which stay at their defaults here.
 decode_body = msgspec.msgpack.Decoder(Event).decode
+
+
+def check_publisher(name: str) -> None:
+    """Raises:
+    ProtocolError: ``name`` is not the address of a publisher.
+    """
+    if not _PUBLISHER.fullmatch(name):
+        raise ProtocolError(f"a publisher's name is no address: {name!r}")
 
 
 def topic_prefix(topic: str) -> bytes:

@@ -55,7 +55,8 @@ class StreamTracker:
 
     ``expected`` is public because the receive path compares and advances it in
     place when a number is the expected one; every other case goes to `observe`.
-    ``skipped`` says that what arrives now is none of ours.
+    ``skipped`` says that what arrives now is none of ours. ``publisher`` is the
+    name in its last event, which was checked.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class StreamTracker:
         "duplicated",
         "expected",
         "lost",
+        "publisher",
         "recovered",
         "reordered",
         "session",
@@ -75,6 +77,7 @@ class StreamTracker:
         """``expected`` -1: unknown, the first event that arrives sets it."""
         self.session = session
         self.topic = topic
+        self.publisher: str | None = None
         self.expected = expected
         self._start = expected
         self.lost = 0

@@ -8,7 +8,7 @@ import msgspec
 
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import Batch, decode_batch_body
-from pubsub_common.protocol.events import Event, decode_body
+from pubsub_common.protocol.events import Event, check_publisher, decode_body
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.core import SubscriberCore
 
@@ -46,6 +46,17 @@ def decode_batch(topic: str, body: memoryview) -> Batch | None:
         return None
     batch.topic = topic
     return batch
+
+
+def is_named(tracker: StreamTracker, publisher: str) -> bool:
+    """Whether events of a stream that we know may have this name of their publisher."""
+    if publisher != tracker.publisher:
+        try:
+            check_publisher(publisher)
+        except ProtocolError:
+            return False
+        tracker.publisher = publisher
+    return True
 
 
 def end_of(item: Event | Batch) -> int:

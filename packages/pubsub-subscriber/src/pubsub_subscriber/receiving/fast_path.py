@@ -2,22 +2,20 @@
 
 Theory of operation
 -------------------
-Frames are taken from a socket in bursts and decoded at once, in one loop that does
-nothing but the usual: an event of a stream that we know, with the number that we expect.
-Whatever else comes (another number, a new stream, an answer of the handshake, garbage)
-ends the burst and is *deferred* to the cold path, which the next burst begins with. So all that
-came before has been delivered when a gap is reported, and the loop stays short.
+Frames are taken from a socket in bursts and decoded at once, in one loop that does nothing but
+the usual: an event of a stream that we know, with the number that we expect and the publisher's
+name that was checked. Whatever else comes (another number or name, a new stream, an answer of
+the handshake, garbage) ends the burst and is *deferred* to the cold path, which the next burst
+begins with. So all that came before has been delivered when a gap is reported.
 
 A burst is bounded because its first event waits for its last.
 
 An exception of a signal handler or a tracer may come at each step, and loses nothing. A frame
 is in the buffer until the first byte says that it is not (`FrameBuffer`). Before the next one it
 is done with in this order: append the event (one call in C), store the number that is expected
-next. What an exception leaves in the buffer is *in doubt*; `settle` sees how far it came, and
-goes on from there. Nothing else is received before that.
-
-The exception to this are large events (`pubsub_subscriber.receiving.large_events`): what runs
-in the main thread must not take them.
+next. What an exception leaves in the buffer is *in doubt*; `settle` goes on from where it came.
+Nothing else is received before that. The exception to this are large events
+(`pubsub_subscriber.receiving.large_events`): what runs in the main thread must not take them.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.connections.frame_buffer import FREE, FrameBuffer
 from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
 from pubsub_subscriber.core import SubscriberCore
-from pubsub_subscriber.receiving.decoding import MALFORMED, decode_batch, finish
+from pubsub_subscriber.receiving import decoding
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.large_events import LARGE_BYTES, Deferred, take_large
 
@@ -118,7 +116,7 @@ class FastPath:
             put = incoming.append
             prefix, topic = self._prefix, self._topic
             head, start = slice(len(prefix)), len(prefix) - 1  # where the array is
-            session, expected, tracker = -1, -1, _NO_STREAM
+            session, publisher, expected, tracker = -1, None, -1, _NO_STREAM
             for number in range(BURST):
                 if number:
                     # Mostly only one waits; an exception is a slow way to learn it.
@@ -148,8 +146,8 @@ class FastPath:
                         return self._defer(size, received_ns)
                     session = event.session
                     tracker = trackers.get((session, topic), _NO_STREAM)
-                    expected = tracker.expected
-                if event.sequence != expected:
+                    publisher, expected = tracker.publisher, tracker.expected
+                if event.sequence != expected or event.publisher != publisher:
                     return self._defer(size, received_ns)
                 expected += 1
                 event.topic = topic
@@ -165,7 +163,7 @@ class FastPath:
             if not sub_socket.closed:
                 raise
             return True
-        except MALFORMED:
+        except decoding.MALFORMED:
             return self._defer(size, received_ns)
         return False
 
@@ -205,14 +203,15 @@ class FastPath:
                 event = decode_body(memory[start:size])
             else:
                 event = decode_body(view[start:size])
-        except MALFORMED:
+        except decoding.MALFORMED:
             return self._defer(size, received_ns)
         session, only = event.session, sub_socket.only_session
         tracker = self._core.trackers.get((session, topic), _NO_STREAM)
-        expected = tracker.expected
-        if event.sequence != expected or (only is not None and session != only):
+        if event.sequence != tracker.expected or event.publisher != tracker.publisher:
             return self._defer(size, received_ns)
-        expected += 1
+        if only is not None and session != only:
+            return self._defer(size, received_ns)
+        expected = tracker.expected + 1
         event.topic = topic
         event.received_ns = received_ns
         if not queue.is_plain:
@@ -237,11 +236,9 @@ class FastPath:
         source = self._source
         if self.deferred is None and source is not None:
             frame = self._buffer.frame()
-            if source.drop_parts(
-                self._buffer.view
-            ):  # of several parts, hence not wanted
-                pass
-            elif not finish(frame, self._queue.incoming, self._core):
+            if source.drop_parts(self._buffer.view):
+                pass  # of several parts, hence not wanted
+            elif not decoding.finish(frame, self._queue.incoming, self._core):
                 self.deferred = (frame, self._now_ns(), source)
         self._memory[0] = FREE
 
@@ -276,13 +273,15 @@ class FastPath:
                 memory[0] = FREE
                 return False
             return self._defer(size, received_ns)
-        batch = decode_batch(topic, self._buffer.view[len(begin) - 1 : size])
+        batch = decoding.decode_batch(topic, self._buffer.view[len(begin) - 1 : size])
         source = self._source
         only = None if source is None else source.only_session
         if batch is None or (only is not None and batch.session != only):
             return self._defer(size, received_ns)
         tracker = self._core.trackers.get((batch.session, topic), _NO_STREAM)
-        if tracker.expected != batch.sequence:
+        if tracker.expected != batch.sequence or not decoding.is_named(
+            tracker, batch.publisher
+        ):
             return self._defer(size, received_ns)
         batch.received_ns = received_ns
         expected = batch.sequence + len(batch)

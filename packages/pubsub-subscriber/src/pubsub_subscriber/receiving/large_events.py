@@ -15,7 +15,7 @@ import zmq
 from pubsub_common.protocol.events import Event
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.core import SubscriberCore
-from pubsub_subscriber.receiving.decoding import decode_item, tracker_of
+from pubsub_subscriber.receiving.decoding import decode_item, is_named, tracker_of
 from pubsub_subscriber.receiving.event_queue import EventQueue
 
 # From here on an event costs less here than in the buffer.
@@ -58,7 +58,11 @@ def take_large(
             if not isinstance(event, Event) or only not in (None, event.session):
                 return Taken(False, large, (bytes(view), received_ns, sub_socket))
             tracker = tracker_of(event, core)
-            if tracker is None or tracker.expected != event.sequence:
+            if (
+                tracker is None
+                or tracker.expected != event.sequence
+                or not is_named(tracker, event.publisher)
+            ):
                 return Taken(False, large, (bytes(view), received_ns, sub_socket))
             event.received_ns = received_ns
             queue.incoming.append(event)

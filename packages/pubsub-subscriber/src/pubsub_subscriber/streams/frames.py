@@ -12,6 +12,7 @@ from pubsub_common.protocol.batches import Batch, decode_batch_body, is_batch
 from pubsub_common.protocol.events import (
     EVENT_MARK,
     Event,
+    check_publisher,
     decode_body,
     decode_ready_reply,
     split_frame,
@@ -74,6 +75,7 @@ def read_frame(
             found = decode_body(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(str(error)) from error
+    check_publisher(found.publisher)
     found.topic = topic
     found.received_ns = received_ns
     return found
@@ -93,6 +95,7 @@ def _read_private(frame: bytes, received_ns: int, *, recovering: bool) -> Frame:
         recovered = decode_recovery_reply(frame)
         if recovered is not None:
             request, batch = recovered
+            check_publisher(batch.publisher)
             batch.received_ns = received_ns
             return RecoveryReply(request, batch)
     raise ProtocolError("an event of a topic that was not subscribed")
