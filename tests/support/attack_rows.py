@@ -150,7 +150,7 @@ class Result:
 
 
 class Results:
-    """What the tests of attacks that ran came to, by ``file.py::test``."""
+    """What the tests of attacks that ran came to, by file and name."""
 
     def __init__(self) -> None:
         self.of: dict[str, Result] = {}
@@ -159,7 +159,7 @@ class Results:
         self, nodeid: str, failed: bool, properties: Sequence[tuple[str, object]]
     ) -> None:
         """Takes in the report of one run of a test, as pytest gives it."""
-        test = re.sub(r"\[.*", "", nodeid.rpartition("/")[2])
+        test = nodeid.partition("[")[0].rpartition("/")[2]
         result = self.of.setdefault(test, Result())
         for name, value in properties:
             match name:

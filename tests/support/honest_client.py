@@ -2,7 +2,8 @@
 attack: ``python -m support.honest_client publisher|subscriber|heart OPTIONS-AS-JSON``.
 
 It prints one line when it serves, an object with its ``clients``. For each line on its standard
-input it prints what it measured since the last one, as an object; when that ends, it ends.
+input it prints what it measured, as an object: since it last forgot it, which it does after each
+line but those that say ``keep``. When its standard input ends, it ends.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pubsub_subscriber import Subscriber
 _BEAT_S: Final = 0.02
 # How long a heartbeat waits for its answer before it counts as never answered.
 NEVER_S: Final = 60.0
+KEEP: Final = "keep\n"
 
 
 class Publishers:
@@ -65,8 +67,10 @@ class Publishers:
                 time.sleep(max(0.0, due - time.monotonic()))
 
     def figures(self) -> dict[str, Any]:
-        longest, self._longest_s = self._longest_s, 0.0
-        return {"published": self._published, "longest_call_s": longest}
+        return {"published": self._published, "longest_call_s": self._longest_s}
+
+    def forget(self) -> None:
+        self._longest_s = 0.0
 
     def stop(self) -> None:
         self._stopped.set()
@@ -106,7 +110,7 @@ class Subscribers:
             self._latencies.append(event.received_ns - event.published_ns)
 
     def figures(self) -> dict[str, Any]:
-        latencies, self._latencies = sorted(self._latencies), []
+        latencies = sorted(self._latencies)
         counts = [each.counts() for each in self._subscribers]
         of = len(latencies)
         return {
@@ -118,6 +122,9 @@ class Subscribers:
             "p99_s": latencies[of * 99 // 100] / 1e9 if of else 0.0,
             "max_s": latencies[-1] / 1e9 if of else 0.0,
         }
+
+    def forget(self) -> None:
+        self._latencies = []
 
     def stop(self) -> None:
         for subscriber in self._subscribers:
@@ -195,7 +202,7 @@ class Heart:
 
     def figures(self) -> dict[str, Any]:
         since = self._waiting_since
-        longest, self._longest_s = self._longest_s, 0.0
+        longest = self._longest_s
         if since is not None:
             longest = max(longest, time.monotonic() - since)
         return {
@@ -203,6 +210,9 @@ class Heart:
             "answered": self._answered,
             "registered_again": self._registered_again,
         }
+
+    def forget(self) -> None:
+        self._longest_s = 0.0
 
     def stop(self) -> None:
         self._stopped.set()
@@ -220,8 +230,10 @@ def main(kind: str, options: str) -> None:
     print(json.dumps({"clients": client.clients}), flush=True)
     thread = threading.Thread(target=client.run, daemon=True)
     thread.start()
-    for _ in sys.stdin:
+    for line in sys.stdin:
         print(json.dumps(client.figures()), flush=True)
+        if line != KEEP:
+            client.forget()
     client.stop()
     thread.join(10)
     client.close()

@@ -20,12 +20,14 @@ from typing import Any, Final, Literal, TypeVar
 
 import zmq
 
+from pubsub_common.defaults import MAX_PAYLOAD_BYTES
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Model, Register
 from pubsub_common.security.keys import ClientKeys, KeyPair
 from pubsub_common.testing import wait_for
 from support.attack_rows import Figures
-from support.attack_tools import Spy, Talker, Vault, Wire, register
+from support.attack_tools import ADMITTED, Spy, Talker, Vault, Wire, register
+from support.honest_client import KEEP
 from support.paths import ROOT
 from support.running_roles import WAIT_S
 
@@ -161,16 +163,17 @@ class HonestClients(Process):
                 *(sys.executable, "-m", "support.honest_client"),
                 *(kind, json.dumps(settings)),
             ],
-            memory=MEMORY_LIMIT,
+            # Each subscriber reserves a range of addresses for large events.
+            memory=MEMORY_LIMIT + len(settings["topics"]) * MAX_PAYLOAD_BYTES,
             files=FILE_LIMIT,
             env={"PYTHONPATH": str(ROOT / "tests")},
         )
         self.clients: list[dict[str, Any]] = self._line()["clients"]
 
-    def figures(self) -> dict[str, Any]:
-        """What they have measured since the last time."""
+    def figures(self, *, keep: bool = False) -> dict[str, Any]:
+        """What they have measured since the last time that was not to be kept."""
         assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
+        self.process.stdin.write(KEEP.encode() if keep else b"\n")
         self.process.stdin.flush()
         return self._line()
 
@@ -331,6 +334,7 @@ class HostileSystem:
         for option, value in options.items():
             setattr(wire.socket, option, value)
         wire.connect(port)
+        wire.wait_for(ADMITTED)
         return wire
 
     def tcp(self, port: int, receive_buffer: int | None = None) -> socket.socket:

@@ -1,11 +1,168 @@
-"""What one hostile client may cost those beside it."""
+"""What one hostile client of each kind may cost those beside it (the budget).
+
+Twenty honest clients have 1,000 events a second, first alone, then with one hostile client
+beside them. Its bounds are those of the docs: no honest event is lost, no role takes more than
+128 MiB, heartbeats are answered within 0.2 s, and honest latencies are at most three times what
+they were. In the short form times are not judged: there the machine does other things as well.
+"""
 
 from __future__ import annotations
 
-from support.hostile_system import HostileSystem, check_served
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from support.attack_rows import attack
+from support.hostile_clients import KINDS, SHARED, Attacker, Kind, Scene
+from support.hostile_system import (
+    BUDGET_MIB,
+    HostileSystem,
+    Keys,
+    check_served,
+)
+from support.rings import full_size
 from support.running_roles import WAIT_S
 
+from pubsub_common.protocol.messages import Model
 from pubsub_common.testing import wait_for
+
+TOPICS = [f"honest/{number}" for number in range(10)]
+RATE = 1000.0
+HEARTBEAT_S = 0.2
+P99_RATIO = 3.0
+# Two cores that switch between ten processes cannot do better at times, whoever asks; the
+# longest latency of the honest alone is often as much.
+P99_NOISE_S = 0.05
+
+
+@dataclasses.dataclass
+class Honest:
+    """Twenty honest clients at 1,000 events a second."""
+
+    system: HostileSystem
+
+    def __post_init__(self) -> None:
+        self.broker = self.system.broker("--lease", 30)
+        self.subscribers = self.system.subscribers(*TOPICS)
+        # One that shares a topic with the attacker.
+        self.sharing = self.system.subscribers(SHARED, recover=True)
+        self.publishers = self.system.publishers(*TOPICS, rate=RATE, history=2000)
+        self.heart = self.system.heart()
+        self.roles = [self.broker, self.publishers, self.subscribers, self.sharing]
+        self.p99_s = self.longest_wait_s = self.longest_call_s = 0.0
+
+    def live(self, seconds: float) -> None:
+        """Let events flow for so long, and for so many that there is a percentile."""
+        for each in (self.subscribers, self.publishers, self.heart):
+            each.figures()
+        before = self.subscribers.figures()["received"]
+        deadline = time.monotonic() + seconds
+        wait_for(
+            lambda: (
+                time.monotonic() >= deadline
+                and self.subscribers.figures(keep=True)["received"]
+                >= before + seconds * RATE / 4
+            ),
+            "honest events",
+            seconds + WAIT_S,
+        )
+        self.p99_s = self.subscribers.figures()["p99_s"]
+        self.longest_wait_s = check_served(self.heart)
+        self.longest_call_s = self.publishers.figures()["longest_call_s"]
+
+    def check_that_nothing_is_lost(self) -> None:
+        published = self.publishers.figures()["published"]
+        wait_for(
+            lambda: self.subscribers.figures()["received"] >= published,
+            "all honest events",
+        )
+        last = self.subscribers.figures()
+        assert last["lost"] == last["malformed"] == 0
+
+    def grown_mib(self) -> dict[str, float]:
+        names = ("broker", "publishers", "subscribers", "sharing")
+        return {
+            name: round(each.grown_mib(), 1)
+            for name, each in zip(names, self.roles, strict=True)
+        }
+
+
+def _one_in_four(kind: Kind, model: Model, keys: Keys) -> bool:
+    """In the short form each kind is tried in one of the four systems."""
+    index = KINDS.index(kind) + (model == "centralized") + 2 * (keys == "secure")
+    return len(kind.models) == 1 or index % 4 == 0
+
+
+def _write(line: dict[str, object]) -> None:
+    """Into the file of the details, if there is one."""
+    out = os.environ.get("PUBSUB_BUDGET_OUT")
+    if out:
+        with Path(out).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+@attack(
+    what="a hostile client of each kind beside twenty honest ones at 1,000 events a second",
+    got="no honest event lost; up to {memory} of a role's memory; others' heartbeats wait "
+    "{wait} at most, and honest p99 is {ratio} times as long at most",
+    bound="128 MiB, 0.2 s, 3 times",
+)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name.replace(" ", "_"))
+def test_one_hostile_client_costs_no_more_than_the_budget(
+    hostile: HostileSystem, model: Model, keys: Keys, kind: Kind
+) -> None:
+    if model not in kind.models:
+        pytest.skip(f"{kind.name}: not {model}")
+    if not full_size() and not _one_in_four(kind, model, keys):
+        pytest.skip("in the short form, each kind is tried in one system")
+    seconds = 5.0 if full_size() else 1.0
+    honest = Honest(hostile)
+    honest.live(seconds)
+    alone_s = honest.p99_s
+
+    scene = Scene(hostile, honest.publishers)
+    for role in honest.roles:
+        role.remember_memory()
+    attacker = Attacker(kind, scene)
+    for other in scene.others:
+        other.remember_memory()
+    try:
+        honest.live(seconds)
+        if full_size():
+            honest.check_that_nothing_is_lost()
+    finally:
+        attacker.stop()
+    honest.check_that_nothing_is_lost()
+
+    grown = honest.grown_mib()
+    grown["others"] = max((each.grown_mib() for each in scene.others), default=0.0)
+    ratio = honest.p99_s / alone_s
+    _write(
+        {
+            "kind": kind.name,
+            "model": model,
+            "keys": keys,
+            "memory_mib": grown,
+            "wait_s": round(honest.longest_wait_s, 3),
+            "call_s": round(honest.longest_call_s, 3),
+            "p99_alone_s": round(alone_s, 4),
+            "p99_s": round(honest.p99_s, 4),
+            "steps": attacker.steps,
+        }
+    )
+    hostile.figures.mib("memory", max(grown.values()))
+    hostile.figures.seconds("wait", honest.longest_wait_s)
+    hostile.figures.count("ratio", ratio)
+    assert max(grown.values()) <= BUDGET_MIB, grown
+    if full_size():
+        assert honest.longest_wait_s <= HEARTBEAT_S
+        assert ratio <= P99_RATIO or honest.p99_s <= P99_NOISE_S
+    for role in (*honest.roles, honest.heart):
+        assert role.alive, f"{role.name}: {role.err[-2000:]}"
+    assert honest.broker.end() == 0
 
 
 def test_honest_clients_measure_how_they_are_served(hostile: HostileSystem) -> None:
@@ -17,11 +174,11 @@ def test_honest_clients_measure_how_they_are_served(hostile: HostileSystem) -> N
     wait_for(lambda: subscribers.figures()["received"] >= 50, "events")
     figures = publishers.figures()
     assert figures["published"] >= 50
-    assert 0 < figures["longest_call_s"] < 30
+    assert 0 < figures["longest_call_s"] < WAIT_S
     received = subscribers.figures()
     assert received["lost"] == received["malformed"] == 0
     assert 0 < check_served(heart) < WAIT_S
-    assert broker.grown_mib() < 128
+    assert broker.grown_mib() < BUDGET_MIB
     port, server = hostile.data_port(publishers)
     wire = hostile.subscriber_at(port, server)
     wire.socket.send(b"\x01a/0\0")
