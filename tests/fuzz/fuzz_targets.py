@@ -59,7 +59,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
-from pubsub_publisher.core import PublisherCore
+from pubsub_publisher.core import EndConnection, PublisherCore
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
 from pubsub_subscriber.connections.interface import Connections
@@ -342,7 +342,11 @@ def _publisher_core(data: bytes) -> object:
     for raw in _unframed(data):
         core.receive(raw, 1.0)
     while (due_at := core.next_deadline()) is not None and due_at <= 1.0:
-        sent += [send.frame for send in core.tick(1.0)]
+        for origin in core.questions.next_origins(1.0):
+            taken = sum(map(len, sent))
+            core.questions.progress(origin, taken, 1.0, whole=True)
+        effects = core.tick(1.0)
+        sent += [each.frame for each in effects if not isinstance(each, EndConnection)]
     for frame in sent:
         read = decode_ready_reply(frame) or decode_position(frame)
         assert read or decode_recovery_reply(frame)

@@ -32,11 +32,13 @@ from pubsub_publisher.core import (
     PublisherCore,
     ReadyChanged,
     RefuseEvents,
+    Send,
 )
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
 
 ADDRESS, SESSION = "127.0.0.1:1", 7
+PEER = "the other side of a connection"
 BEGINS, ENDS = b"\x01", b"\x00"
 QUESTION = RecoveryRequest("A", SESSION, 9, 2, 4, 0)
 
@@ -72,7 +74,7 @@ class Bench:
         return self.core.ready.sessions
 
     def receive(self, message: bytes) -> list[Effect]:
-        return self.core.receive(message, self.now)
+        return self.core.receive(message, self.now, PEER)
 
     def ask(self, question: RecoveryRequest) -> None:
         self.receive(BEGINS + recovery_topic(question))
@@ -82,10 +84,17 @@ class Bench:
         due_at = self.core.next_deadline()
         return due_at is not None and due_at <= self.now
 
+    def tick(self) -> list[Send]:
+        """A turn, as the shell takes it: all that was sent has arrived."""
+        for origin in self.core.questions.next_origins(self.now):
+            taken = sum(map(len, self.sent))
+            self.core.questions.progress(origin, taken, self.now, whole=True)
+        return [send for send in self.core.tick(self.now) if isinstance(send, Send)]
+
     def send(self) -> None:
         """Send what is due, as the shell does."""
         while self.due():
-            sends = self.core.tick(self.now)
+            sends = self.tick()
             if self.full:
                 self.core.no_room(sends, self.now)
                 return
@@ -162,19 +171,9 @@ def test_answers_wait_for_room_in_order() -> None:
     bench.send()
 
     assert bench.answers() == [(2, [b"2", b"3", b"4"]), (5, [b"5"])]
-    assert bench.core.next_deadline() is None
-
-
-def test_a_flood_of_questions_is_cut_off() -> None:
-    bench = Bench()
-    for try_send in range(5000):
-        bench.receive(
-            BEGINS + recovery_topic(QUESTION._replace(attempt=try_send % 2**16))
-        )
-
-    bench.send()
-
-    assert len(bench.sent) == 1024
+    while (due_at := bench.core.next_deadline()) is not None:  # until all has arrived
+        bench.now = max(bench.now, due_at)
+        bench.send()
 
 
 def test_a_flood_of_questions_is_answered_in_portions() -> None:
@@ -182,7 +181,7 @@ def test_a_flood_of_questions_is_answered_in_portions() -> None:
     for session in range(500):
         bench.receive(BEGINS + ready_topic("A", session))
 
-    assert 0 < len(bench.core.tick(bench.now)) < 100
+    assert 0 < len(bench.tick()) < 100
     assert bench.due()
 
 
@@ -314,7 +313,7 @@ def test_nothing_is_answered_before_there_is_a_session() -> None:
     bench.core.session = -1
     bench.receive(BEGINS + ready_topic("A", 9))
     assert bench.core.next_deadline() is None
-    assert not bench.core.tick(bench.now)
+    assert not bench.tick()
 
     bench.core.update(accepted({}))
     bench.send()

@@ -43,7 +43,7 @@ from pubsub_common.protocol.messages import (
 from pubsub_common.protocol.recovery_messages import decode_position, position_prefix
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
-from pubsub_publisher.core import Send
+from pubsub_publisher.core import EndConnection, Send
 
 NewPublisher = Callable[..., Publisher]
 Subscribe = Callable[..., RawSubscriber]
@@ -1209,7 +1209,7 @@ def test_publishing_at_full_speed_does_not_keep_the_control_thread_busy(
     turns = 0
     tick = publisher._runtime.core.tick
 
-    def counted(now: float) -> list[Send]:
+    def counted(now: float) -> list[Send | EndConnection]:
         nonlocal turns
         turns += 1
         return tick(now)

@@ -43,6 +43,23 @@ QUEUE_LIMIT: Final = 10_000
 BLOCKING_QUEUE_LIMIT: Final = 1000
 # Most bytes that a publisher keeps of a topic's history, whatever its number of events.
 HISTORY_BYTES: Final = 64 * 1024 * 1024
+# Most bytes that a publisher keeps of all topics' histories together, with what Python needs for
+# each event. A topic alone may have a quarter.
+HISTORY_TOTAL_BYTES: Final = 256 * 1024 * 1024
+# Most bytes of events that a subscriber holds, over all streams, until those before them have
+# come: as much as one topic's history, which is what it could ask for.
+RECOVER_BYTES: Final = 64 * 1024 * 1024
+# What Python needs for an event beside its payload: the object, its numbers, its place.
+EVENT_OVERHEAD_BYTES: Final = 256
+# Questions of subscribers that a publisher has yet to answer, over all connections: some
+# 37,000, as many as come at once when a broker restarts with hundreds of subscribers.
+QUESTIONS_BYTES: Final = 16 * 1024 * 1024
+# Answers of a publisher that have not arrived: on one connection, four of the largest, so that
+# there is always one under way; and on all.
+ANSWER_BYTES: Final = 1024 * 1024
+ANSWERS_BYTES: Final = 32 * 1024 * 1024
+# What a publisher remembers of which subscribers are ready: 1,000 of 300 topics each.
+READY_BYTES: Final = 32 * 1024 * 1024
 # How long a subscriber requests missing events without a reply.
 RECOVER_TIMEOUT_S: Final = 10.0
 

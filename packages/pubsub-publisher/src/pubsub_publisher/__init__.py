@@ -1,6 +1,6 @@
 """The publisher: binds a port, registers, publishes; indifferent to the model.
 
-Shell, except `config`, `core`, `payloads` and `ready_subscribers`.
+Shell, except `config`, `core`, `payloads`, `questions` and `ready_subscribers`.
 """
 
 from typing import TYPE_CHECKING, Any

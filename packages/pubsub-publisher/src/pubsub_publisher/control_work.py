@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
+from pubsub_common.logs.throttle import LogThrottle
 from pubsub_publisher.core import (
     AcceptClients,
     Effect,
+    EndConnection,
     InvalidSubscription,
     PublisherCore,
     ReadyChanged,
@@ -45,6 +47,7 @@ class ControlWork:
         self._topics = topics
         self._ready_changed = ready_changed
         self._stall_log = StallLog()
+        self._throttle = LogThrottle()
 
     def serve(self) -> float | None:
         """Serve the data socket, and log a stall; the seconds until the next time."""
@@ -73,7 +76,18 @@ class ControlWork:
                 case RefuseEvents():
                     self._events.refuse_events()
                     changed = True
+                case EndConnection(origin):
+                    self._log_ended(origin)
                 case InvalidSubscription():
                     _log.warning("ignoring invalid subscription message (logged once)")
         if changed:
             self._ready_changed()
+
+    def _log_ended(self, origin: Hashable) -> None:
+        remote = getattr(origin, "remote", ("?", 0))
+        if self._throttle.allows(remote[0], time.monotonic()):
+            _log.warning(
+                "disconnected %s:%s: it asks for missing events and does not read them, "
+                "while others wait for theirs",
+                *remote,
+            )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from pubsub_common.client.session_updates import (
@@ -31,34 +31,44 @@ from pubsub_common.protocol.events import (
 from pubsub_common.protocol.messages import Vouched
 from pubsub_common.protocol.recovery_messages import (
     POSITION_INTERVAL_S,
-    RecoveryRequest,
     encode_position,
     encode_recovery_reply,
     parse_position_prefix,
     parse_recovery_request,
 )
+from pubsub_publisher.questions import Questions, Request
 from pubsub_publisher.ready_subscribers import ReadySubscribers
 from pubsub_publisher.topics.topic_state import TopicState
 
 _BEGINS: Final = b"\x01"
 _ENDS: Final = b"\x00"
-# Requests that wait for room. A subscriber that gets no reply asks again, so those that
-# are too many need not be kept.
-_MAX_WAITING: Final = 1024
-# What one `tick` sends at most.
+# What one `tick` sends at most: it is the time for which an event may have to wait.
 _PORTION: Final = 64
-# When to try again what there was no room for.
-_RETRY_S: Final = 0.02
-
-Request = ReadyRequest | RecoveryRequest
+_PORTION_BYTES: Final = 65_536
+# What libzmq needs for a message, beside its content.
+_MESSAGE_BYTES: Final = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Send:
-    """Send a frame, if there is room; it replies to ``request``, if it is a reply."""
+    """Send a frame, if there is room; it replies to ``request``, if it is a reply, which
+    came by the connection ``origin``."""
 
     frame: bytes
     request: Request | None = None
+    origin: Hashable = None
+
+    @property
+    def size(self) -> int:
+        """What it costs until it has arrived."""
+        return len(self.frame) + _MESSAGE_BYTES
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndConnection:
+    """End this connection: it asks for events and does not read them, and others wait."""
+
+    origin: Hashable
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,7 +93,14 @@ class RefuseEvents:
     """The broker will not have this publisher: take no more events."""
 
 
-Effect = Send | InvalidSubscription | ReadyChanged | AcceptClients | RefuseEvents
+Effect = (
+    Send
+    | EndConnection
+    | InvalidSubscription
+    | ReadyChanged
+    | AcceptClients
+    | RefuseEvents
+)
 
 
 class PublisherCore:
@@ -104,9 +121,7 @@ class PublisherCore:
         self.last_request_at = 0.0  # when events were asked for last, or were being so
         self._topics = topics
         # What is to be replied to, as soon as we have a session to reply with, and room.
-        self._requests: deque[Request] = deque()
-        self._recovery_count = 0  # of them
-        self._retry_at = 0.0
+        self.questions = Questions()
         # Topics of which somebody wants to know how far we are; those that are to be
         # told yet, and when they are all told again.
         self._position_topics: dict[str, None] = {}
@@ -135,8 +150,11 @@ class PublisherCore:
                 return [RefuseEvents()]
         return []
 
-    def receive(self, message: bytes, now: float) -> list[Effect]:
-        """A subscription, as an XPUB socket tells of it."""
+    def receive(
+        self, message: bytes, now: float, origin: Hashable = None
+    ) -> list[Effect]:
+        """A subscription, as an XPUB socket tells of it, that came by the connection
+        ``origin``."""
         kind, raw = message[:1], message[1:]
         if kind not in (_BEGINS, _ENDS):
             self.invalid_count += 1
@@ -145,20 +163,19 @@ class PublisherCore:
         ready = parse_ready_request(raw)
         if ready is not None:
             # A broker also passes on what its other publishers are asked.
-            if begins and ready.topic in self._topics:
-                self._requests.append(ready)
-                self.subscribed.add(ready.topic)
-            changed = self.ready.update(ready, begins=begins)
+            state = self._topics.get(ready.topic)
+            if state is not None:
+                ready = ready._replace(topic=state.name)  # kept once, not with each
+                self._ask(ready, origin, begins=begins)
+                self.subscribed.add(state.name)
+            changed = self.ready.update(ready, origin, begins=begins)
             return [ReadyChanged()] if changed else []
         request = parse_recovery_request(raw)
         if request is not None:
-            if (
-                begins
-                and request.topic in self._topics
-                and self._recovery_count < _MAX_WAITING
-            ):
-                self._requests.append(request)
-                self._recovery_count += 1
+            state = self._topics.get(request.topic)
+            if state is not None:
+                request = request._replace(topic=state.name)
+                self._ask(request, origin, begins=begins)
             return []
         topic = parse_position_prefix(raw)
         if topic is not None and topic in self._topics:
@@ -171,15 +188,29 @@ class PublisherCore:
             self._note_subscription(raw)
         return []
 
-    def tick(self, now: float) -> list[Send]:
-        """What is to be sent at ``now``, before anything else is: a portion of it."""
-        if self.session < 0 or now < self._retry_at:
+    def tick(self, now: float) -> list[Send | EndConnection]:
+        """What is to be sent at ``now``, before anything else is: a portion of it. Before,
+        `Questions.progress` was told of those whose turn it is."""
+        if self.session < 0:
             return []
-        sends: list[Send] = []
-        while self._requests and len(sends) < _PORTION:
-            reply = self._reply(self._requests.popleft(), now)
-            if reply is not None:
-                sends.append(reply)
+        sends: list[Send | EndConnection] = []
+        hindrance = self.questions.hindrance(now)
+        if hindrance is not None:
+            sends.append(EndConnection(hindrance))
+        size = 0
+        for _ in range(_PORTION):
+            taken = self.questions.take(now)
+            if taken is None:
+                break
+            origin, request = taken
+            frame = self._reply(request, now)
+            if frame is not None:
+                send = Send(frame, request, origin)
+                self.questions.answered(origin, send.size, now)
+                sends.append(send)
+                size += send.size
+                if size >= _PORTION_BYTES:
+                    break
         if self._position_topics and now >= self._position_at:
             self._position_at = now + POSITION_INTERVAL_S
             self._positions_due = deque(self._position_topics)
@@ -194,21 +225,19 @@ class PublisherCore:
     def no_room(self, unsent: Sequence[Send], now: float) -> None:
         """There was no room for these of what `tick` returned. Replies are due again
         shortly; the next position says the same."""
-        requests = [send.request for send in unsent if send.request is not None]
-        self._requests.extendleft(reversed(requests))
-        self._recovery_count += sum(
-            isinstance(request, RecoveryRequest) for request in requests
-        )
-        self._positions_due.clear()
-        self._retry_at = now + _RETRY_S
+        for send in reversed(unsent):
+            if send.request is not None:
+                self.questions.no_room(send.origin, send.request, send.size, now)
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None: not before something is received."""
         if self.session < 0:
             return None
-        if self._requests or self._positions_due:
-            return self._retry_at
-        return self._position_at if self._position_topics else None
+        if self._positions_due:
+            return 0.0
+        positions_at = self._position_at if self._position_topics else None
+        times = self.questions.next_deadline(), positions_at
+        return min((at for at in times if at is not None), default=None)
 
     def tell_positions(self, now: float) -> None:
         """Positions are due, whenever they were told last."""
@@ -223,14 +252,18 @@ class PublisherCore:
         if topic in self._topics:
             self.subscribed.add(topic)
 
-    def _reply(self, request: Request, now: float) -> Send | None:
+    def _ask(self, request: Request, origin: Hashable, *, begins: bool) -> None:
+        if begins:
+            self.questions.add(origin, request)
+        else:
+            self.questions.withdraw(origin, request)
+
+    def _reply(self, request: Request, now: float) -> bytes | None:
         state = self._topics[request.topic]
         if isinstance(request, ReadyRequest):
             topic, subscriber, topics = request
             start = self.address, self.session, state.next_sequence
-            frame = encode_ready_reply(topic, subscriber, *start, topics)
-            return Send(frame, request)
-        self._recovery_count -= 1
+            return encode_ready_reply(topic, subscriber, *start, topics)
         if request.publisher != self.session:
             return None
         self.last_request_at = now
@@ -240,4 +273,4 @@ class PublisherCore:
             part: tuple[int, list[int], list[bytes]] = (first, [], [])
         else:
             part = state.history.select(request.first, request.last)
-        return Send(encode_recovery_reply(request, self.address, *part), request)
+        return encode_recovery_reply(request, self.address, *part)

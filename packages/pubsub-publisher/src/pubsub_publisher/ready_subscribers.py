@@ -3,52 +3,85 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Hashable, Mapping
+from typing import Final
 
+from pubsub_common.defaults import READY_BYTES
 from pubsub_common.protocol.events import ReadyRequest
+
+# What a subscriber costs, and what each of its topics does, beside a name that is not ours.
+_SUBSCRIBER_BYTES: Final = 600
+_TOPIC_BYTES: Final = 64
+_TEXT_BYTES: Final = 56
 
 
 @dataclasses.dataclass(slots=True)
 class _Subscriber:
     """The ready topics of one subscriber that were seen, how many of them are ours, and how
     many there must be: as the last of them say, since one with wildcards comes to have
-    more."""
+    more. They came by the connection ``origin``, and cost ``size`` bytes."""
 
+    origin: Hashable
     seen: set[str] = dataclasses.field(default_factory=set)
     ours: int = 0
     needed: int = 1
+    size: int = _SUBSCRIBER_BYTES
+
+
+@dataclasses.dataclass(slots=True)
+class _Origin:
+    """The subscribers of one connection, the oldest first, and what they cost."""
+
+    sessions: OrderedDict[int, None] = dataclasses.field(default_factory=OrderedDict)
+    size: int = 0
 
 
 class ReadySubscribers:
     """Subscribers that have asked on all their ready topics, one of ``ours`` among them
     (`pubsub_common.protocol.events`). One thread updates this; `sessions` are for any
-    thread to look at."""
+    thread to look at.
 
-    def __init__(self, ours: Collection[str]) -> None:
+    Nobody vouches for the sessions in them. So what is remembered is bounded: when it is too
+    much, the connection that has most loses its oldest subscriber.
+    """
+
+    def __init__(self, ours: Collection[str], limit_bytes: int = READY_BYTES) -> None:
         self.sessions: set[int] = set()
         self._ours = ours
+        self._limit_bytes = limit_bytes
+        self._size = 0
         self._subscribers: dict[int, _Subscriber] = {}
+        self._origins: dict[Hashable, _Origin] = {}
         # How many of our topics some of them must ask for, as the broker says.
         self._listeners: Mapping[int, int] = {}
 
-    def update(self, request: ReadyRequest, *, begins: bool) -> bool:
-        """A subscription to a ready topic begins, or ends; whether it changed who is
-        ready. Takes the same time however many topics there are."""
+    def update(
+        self, request: ReadyRequest, origin: Hashable = None, *, begins: bool
+    ) -> bool:
+        """A subscription to a ready topic, which came by the connection ``origin``,
+        begins, or ends; whether it changed who is ready. Takes the same time however many
+        topics there are."""
         topic, session, topics = request
         subscriber = self._subscribers.get(session)
+        changed = False
         if begins:
             if subscriber is None:
-                subscriber = self._subscribers[session] = _Subscriber()
+                subscriber = self._begin(session, origin)
             if topic not in subscriber.seen:
                 subscriber.seen.add(topic)
                 subscriber.ours += topic in self._ours
+                self._grow(subscriber, self._cost(topic))
             subscriber.needed = max(subscriber.needed, topics)
+            if self._size > self._limit_bytes:
+                changed = self._forget_one()
         elif subscriber is not None and topic in subscriber.seen:
             subscriber.seen.discard(topic)
             subscriber.ours -= topic in self._ours
+            self._grow(subscriber, -self._cost(topic))
             if not subscriber.seen:
-                del self._subscribers[session]
-        return self._update_session(session)
+                self._forget(session)
+        return self._update_session(session) or changed
 
     def expect(self, listeners: Mapping[int, int]) -> bool:
         """These subscribers are to have so many of our topics, and may know only
@@ -58,6 +91,8 @@ class ReadySubscribers:
         changed = False
         for session, subscriber in self._subscribers.items():
             subscriber.ours = sum(topic in self._ours for topic in subscriber.seen)
+            size = _SUBSCRIBER_BYTES + sum(map(self._cost, subscriber.seen))
+            self._grow(subscriber, size - subscriber.size)
             changed |= self._update_session(session)
         return changed
 
@@ -75,3 +110,42 @@ class ReadySubscribers:
         else:
             self.sessions.discard(session)
         return True
+
+    # What they cost
+
+    def _cost(self, topic: str) -> int:
+        return _TOPIC_BYTES + (0 if topic in self._ours else _TEXT_BYTES + len(topic))
+
+    def _grow(self, subscriber: _Subscriber, size: int) -> None:
+        subscriber.size += size
+        self._origins[subscriber.origin].size += size
+        self._size += size
+
+    def _begin(self, session: int, origin: Hashable) -> _Subscriber:
+        subscriber = self._subscribers[session] = _Subscriber(origin)
+        there = self._origins.setdefault(origin, _Origin())
+        there.sessions[session] = None
+        there.size += subscriber.size
+        self._size += subscriber.size
+        return subscriber
+
+    def _forget(self, session: int) -> None:
+        subscriber = self._subscribers.pop(session)
+        there = self._origins[subscriber.origin]
+        del there.sessions[session]
+        there.size -= subscriber.size
+        self._size -= subscriber.size
+        if not there.sessions:
+            del self._origins[subscriber.origin]
+
+    def _forget_one(self) -> bool:
+        """Forget the oldest of the connection that has most: one that the broker does not
+        know, if there is one. Whether it was ready."""
+        most = max(self._origins.values(), key=lambda origin: origin.size)
+        for _ in range(len(most.sessions)):
+            session = next(iter(most.sessions))
+            if session not in self._listeners:
+                break
+            most.sessions.move_to_end(session)
+        self._forget(session)
+        return self._update_session(session)

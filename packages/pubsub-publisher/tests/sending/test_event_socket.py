@@ -16,7 +16,7 @@ from support.threads import WAIT_MS
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.protocol.batches import is_batch
 from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, ready_topic
-from pubsub_publisher.core import PublisherCore, Send
+from pubsub_publisher.core import EndConnection, PublisherCore, Send
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
 
@@ -335,7 +335,7 @@ def test_a_request_during_an_answer_is_answered_too(
     """An answer is a send, after which the descriptor may tell of nothing."""
     event_socket, tick = bench.event_socket, bench.core.tick
 
-    def tick_while_another_asks(now: float) -> list[Send]:
+    def tick_while_another_asks(now: float) -> list[Send | EndConnection]:
         monkeypatch.setattr(bench.core, "tick", tick)
         bench.subscriber.subscribe(ready_topic("A", 12))
         assert event_socket.socket.poll(WAIT_MS)

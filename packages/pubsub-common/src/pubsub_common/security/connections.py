@@ -13,9 +13,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from typing import NamedTuple
+import struct
+from typing import Final, NamedTuple
 
 import zmq
+
+# Fields of Linux's `struct tcp_info`: where each is.
+_UNACKNOWLEDGED: Final = struct.Struct("=24xI")
+_ACKNOWLEDGED: Final = struct.Struct("=120xQ")
+_UNSENT: Final = struct.Struct("=144xI")
+_TCP_INFO_BYTES: Final = 148
 
 
 class Connection(NamedTuple):
@@ -25,6 +32,14 @@ class Connection(NamedTuple):
     fd: int
     remote: tuple[str, int]
     port: int
+
+
+class Sent(NamedTuple):
+    """What the other side of a connection has taken: ``acknowledged`` bytes since there is the
+    connection; ``whole``: all that was written to it."""
+
+    acknowledged: int
+    whole: bool
 
 
 def frame_property(frame: zmq.Frame, name: str) -> str | None:
@@ -73,6 +88,26 @@ def close_connection(connection: Connection) -> bool:
             copy.shutdown(socket.SHUT_RDWR)
             return True
     return False
+
+
+def sent_by(connection: Connection) -> Sent | None:
+    """What became of what was written to a connection; None when it is gone."""
+    copy = _copy(connection.fd)
+    if copy is None:
+        return None
+    with copy:
+        try:
+            if copy.getpeername()[:2] != connection.remote:
+                return None
+            info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        except OSError:
+            return None
+    if len(info) < _TCP_INFO_BYTES:  # of an old kernel, which does not say
+        return Sent(0, whole=True)
+    (unacknowledged,) = _UNACKNOWLEDGED.unpack_from(info)
+    (unsent,) = _UNSENT.unpack_from(info)
+    (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
+    return Sent(acknowledged, whole=not unacknowledged and not unsent)
 
 
 def _copy(fd: int) -> socket.socket | None:

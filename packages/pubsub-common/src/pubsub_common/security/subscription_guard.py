@@ -92,6 +92,11 @@ class SubscriptionGuard:
         self._peers: dict[int, _Peer] = {}  # by descriptor
 
     def receive(self) -> bytes | None:
+        """The content of `receive_frame`."""
+        frame = self.receive_frame()
+        return None if frame is None else frame.bytes
+
+    def receive_frame(self) -> zmq.Frame | None:
         """The next beginning or end of a subscription that the caller is to know of, as
         a message of an XPUB socket; None when none waits."""
         while True:
@@ -108,7 +113,7 @@ class SubscriptionGuard:
             else:
                 first_or_last = False  # XPUB also passes on what is not a subscription
             if first_or_last:
-                return message
+                return frame
 
     def recheck(self, users: Iterable[str]) -> None:
         """What these clients may do has changed: end their connections, unless all that

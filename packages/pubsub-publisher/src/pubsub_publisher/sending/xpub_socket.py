@@ -44,7 +44,15 @@ import zmq
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.sockets import DataSocket
-from pubsub_publisher.core import Effect, PublisherCore
+from pubsub_common.protocol.events import PRIVATE_MARK
+from pubsub_common.protocol.recovery_messages import RECOVERY_MARK
+from pubsub_common.security.connections import (
+    Connection,
+    close_connection,
+    connection_of,
+    sent_by,
+)
+from pubsub_publisher.core import Effect, PublisherCore, Send
 from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
 
 if TYPE_CHECKING:
@@ -56,8 +64,11 @@ _YIELD_S: Final = 0.0005
 _PATIENCE_S: Final = 0.005
 LOOK_EVERY_NS: Final = 500_000
 RECHECK_S: Final = 0.02
-# Messages that are taken in before others may have the lock.
+# Messages that are taken in before others may have the lock, and for how long.
 _PORTION: Final = 64
+_PORTION_S: Final = 0.0004
+# What subscriptions begin with that are to be answered.
+_QUESTIONS: Final = (PRIVATE_MARK, RECOVERY_MARK)
 # Who lacks events when we leave, asks for them within this time of the last answer.
 _LAST_REQUEST_S: Final = 1.0
 _CHECK_S: Final = 0.005
@@ -260,21 +271,49 @@ class XpubSocket(DataSocket):
         """Take in a portion of what came in, and send a portion of the replies; whether
         there is more to do at once. Effects for others are added to ``effects``."""
         core, now = self._core, time.monotonic()
-        receive = self.receive if self.guard is None else self.guard.receive
+        until = now + _PORTION_S
+        receive = self._receive if self.guard is None else self.guard.receive_frame
         for _ in range(_PORTION):
-            message = receive()
-            if message is None:
+            frame = receive()
+            if frame is None:
                 break
-            effects += core.receive(message, now)
-        replies = core.tick(now)
-        for number, reply in enumerate(replies):
-            try:
-                self._send(reply.frame, zmq.NOBLOCK)
-            except zmq.Again:
-                core.no_room(replies[number:], now)
+            message = frame.bytes
+            # Where others come from is of no interest, and costs system calls.
+            asked = message[1:2] in _QUESTIONS
+            origin = connection_of(frame) if asked else None
+            effects += core.receive(message, now, origin)
+            if time.monotonic() >= until:
                 break
+        self._answer(effects, now)
         due_at = core.next_deadline()
         return self.readable() or (due_at is not None and due_at <= now)
+
+    def _answer(self, effects: list[Effect], now: float) -> None:
+        """Send what the core has to send, as far as there is room."""
+        core = self._core
+        if core.session >= 0:
+            for origin in core.questions.next_origins(now):
+                sent = sent_by(origin) if isinstance(origin, Connection) else None
+                if sent is None:
+                    core.questions.forget(origin)
+                else:
+                    acknowledged, whole = sent
+                    core.questions.progress(origin, acknowledged, now, whole=whole)
+        unsent: list[Send] = []
+        for effect in core.tick(now):
+            if not isinstance(effect, Send):
+                if isinstance(effect.origin, Connection):
+                    close_connection(effect.origin)
+                effects.append(effect)
+                continue
+            try:
+                self._send(effect.frame, zmq.NOBLOCK)
+            except zmq.Again:  # of whom it is for, and of nobody else
+                unsent.append(effect)
+        core.no_room(unsent, now)
+
+    def _receive(self) -> zmq.Frame | None:
+        return self.socket.recv(zmq.NOBLOCK, copy=False) if self.readable() else None
 
 
 def on_stack(code: CodeType) -> bool:

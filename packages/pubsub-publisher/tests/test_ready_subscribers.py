@@ -1,0 +1,85 @@
+"""What is remembered of subscribers for whose sessions nobody vouches."""
+
+from __future__ import annotations
+
+import sys
+
+from pubsub_common.protocol.events import ReadyRequest
+from pubsub_publisher.ready_subscribers import ReadySubscribers
+
+LIMIT = 100_000
+
+
+def ask(ready: ReadySubscribers, session: int, topic: str, origin: str) -> bool:
+    return ready.update(ReadyRequest(topic, session, 0), origin, begins=True)
+
+
+def test_sessions_that_are_invented_are_not_remembered_without_end() -> None:
+    ready = ReadySubscribers({"A"}, LIMIT)
+
+    for session in range(100_000):
+        ask(ready, session, "A", "mallory")
+
+    assert len(ready.sessions) < LIMIT / 600
+    assert 99_999 in ready.sessions
+
+
+def test_topics_that_are_invented_are_not_remembered_without_end() -> None:
+    ready = ReadySubscribers({"A"}, LIMIT)
+
+    for number in range(10_000):
+        ask(ready, 7, f"invented {number}", "mallory")
+
+    seen = ready._subscribers[7].seen
+    assert sum(map(sys.getsizeof, seen)) + sys.getsizeof(seen) < 2 * LIMIT
+
+
+def test_who_floods_displaces_nobody_else() -> None:
+    ready = ReadySubscribers({"A"}, LIMIT)
+    honest = [(-1 - number, f"honest {number}") for number in range(20)]
+    for session, origin in honest[:10]:
+        ask(ready, session, "A", origin)
+    for session in range(10_000):
+        ask(ready, session, "A", "mallory")
+    for session, origin in honest[10:]:
+        ask(ready, session, "A", origin)
+
+    assert {session for session, _ in honest} <= ready.sessions
+
+
+def test_behind_a_broker_those_that_it_has_named_stay() -> None:
+    ready = ReadySubscribers({"A"}, LIMIT)
+    ready.expect({-1: 1, -2: 1})
+    for session in (-1, *range(10_000), -2, *range(10_000, 20_000)):
+        ask(ready, session, "A", "broker")
+
+    assert {-1, -2} <= ready.sessions
+
+
+def test_whoever_is_forgotten_is_not_ready_any_more() -> None:
+    ready = ReadySubscribers({"A"}, 2000)
+    assert ask(ready, 1, "A", "peer")
+    assert ask(ready, 2, "A", "peer")
+    assert ask(ready, 3, "A", "peer")
+    assert ask(ready, 4, "A", "peer")
+
+    assert 1 not in ready.sessions
+    assert not ready.update(ReadyRequest("A", 1, 0), None, begins=False)
+
+
+def test_nothing_is_left_when_all_are_gone() -> None:
+    ready = ReadySubscribers({"A"}, LIMIT)
+    requests = [
+        ReadyRequest(topic, session, 0) for session in range(20) for topic in "ABC"
+    ]
+    for request in requests:
+        ready.update(request, request.session % 3, begins=True)
+    ready.expect({1: 1})
+
+    for request in requests:
+        ready.update(request, None, begins=False)
+
+    assert not ready.sessions
+    assert not ready._subscribers
+    assert not ready._origins
+    assert ready._size == 0
