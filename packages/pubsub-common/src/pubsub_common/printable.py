@@ -12,6 +12,8 @@ from typing import Final
 
 # All but what nearly all text consists of; each of it is looked at.
 _UNUSUAL: Final = re.compile(r"[^ -~]")
+# Longer lines of logs and errors are cut: what they repeat may be a megabyte.
+_MAX_LINE: Final = 4096
 # JSON has an escape for 16 bits only.
 _TWO_ESCAPES: Final = 0x10000
 
@@ -24,6 +26,12 @@ def printable(text: str) -> str:
     has not assigned. A backslash stays one: this is for people, not to be read back.
     """
     return text if text.isprintable() else _UNUSUAL.sub(_escape, text)
+
+
+def cut(text: str) -> str:
+    """``text`` if it is not too long for a line of a log, else its beginning."""
+    more = len(text) - _MAX_LINE
+    return text if more <= 0 else f"{text[:_MAX_LINE]}… ({more} more characters)"
 
 
 def printable_json(text: str) -> str:

@@ -51,3 +51,17 @@ def test_an_error_that_repeats_an_argument_shows_it(
     assert console_script.run("thing", work) == console_script.EXIT_USAGE
 
     assert capsys.readouterr().err == f"thing: {text.format(SHOWN)}\n"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_line_is_cut_where_it_would_be_too_long(
+    capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    console_script.set_up_logging("thing", verbose=False, log_format=log_format)
+
+    logging.getLogger("x").warning("%s", "x" * 1_000_000)
+    console_script.print_error("thing", "x" * 1_000_000, 1)
+
+    for line in capsys.readouterr().err.splitlines():
+        assert len(line) < 5000
+        assert "(995904 more characters)" in line

@@ -217,6 +217,7 @@ def _held_start_ns(publisher: Publisher) -> int | None:
     Raises:
         ConfigError: the line is not a number, or standard input is closed.
     """
+    from pubsub_common.ascii_numbers import whole_number
     from pubsub_common.errors import ConfigError
 
     stdin: TextIO | None = sys.stdin
@@ -231,6 +232,6 @@ def _held_start_ns(publisher: Publisher) -> int | None:
     if not line:
         return None
     try:
-        return int(line)
+        return whole_number(line)
     except ValueError:
         raise ConfigError(f"--hold: {line!r} is not a time in nanoseconds") from None

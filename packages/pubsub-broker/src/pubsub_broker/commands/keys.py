@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
+from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import ConfigError
 
@@ -104,7 +105,7 @@ def _days(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        days = float(text)
+        days = real_number(text)
     except ValueError:
         days = 0.0
     if not 0 < days <= _MOST_DAYS:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pubsub_broker.monitoring.status_client import ask
 from pubsub_common import defaults
+from pubsub_common.ascii_numbers import is_digits
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net.http_server import HttpServer, Response
 from pubsub_common.protocol.endpoints import validate_host
@@ -86,7 +87,7 @@ def parse_listen_address(text: str, option: str = "--http") -> ListenAddress:
         ConfigError: it means none.
     """
     host, colon, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+    if not (is_digits(port) and int(port) <= 65535):
         raise ConfigError(f"{option}: {text!r} is not PORT or HOST:PORT")
     return ListenAddress(validate_host(host) if colon else defaults.LOOPBACK, int(port))
 

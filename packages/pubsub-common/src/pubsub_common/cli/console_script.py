@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
+from pubsub_common import ascii_numbers
 from pubsub_common.cli import option_texts, parser, standard_streams, usage_text
 from pubsub_common.cli.parser import normalise_argv as normalise_argv
 from pubsub_common.cli.settings import Settings
 from pubsub_common.cli.signals import stop_on_signals as stop_on_signals
 from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.printable import printable
+from pubsub_common.printable import cut, printable
 
 if TYPE_CHECKING:
     import logging
@@ -148,7 +149,7 @@ def whole_number(options: Options, name: str, minimum: int = 1) -> int:
     """
     text = str(options[name])
     try:
-        value = int(text)
+        value = ascii_numbers.whole_number(text)
     except ValueError:
         raise ConfigError(f"{name}: {text!r} is not a whole number") from None
     if value < minimum:
@@ -176,7 +177,7 @@ def seconds(options: Options, name: str) -> float:
     """
     text = str(options[name])
     try:
-        value = float(text)
+        value = ascii_numbers.real_number(text)
     except ValueError:
         raise ConfigError(f"{name}: {text!r} is not a number of seconds") from None
     if not 0 <= value < float("inf"):
@@ -235,7 +236,7 @@ def print_error(program: str, error: Exception | str, code: int) -> int:
 
 def print_message(program: str, text: str, level: str = "INFO") -> None:
     """Write a line to standard error, in the format of the log."""
-    line = f"{program}: {printable(text)}"
+    line = f"{program}: {printable(cut(text))}"
     # What formats JSON is loaded only by programs that log JSON.
     if json_formatter := sys.modules.get("pubsub_common.logs.json_formatter"):
         line = json_formatter.json_line(program, text, level) or line

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from pubsub_common.ascii_numbers import is_digits
+
 # What stands for a value in the usage text tells what it is; other names mean text.
 WHOLE_NUMBERS: Final = frozenset({"N", "PORT", "BYTES", "COUNT"})
 NUMBERS: Final = frozenset({"SECONDS", "RATE"})
@@ -106,7 +108,7 @@ def expand_digit_options(
     for word in words:
         rest = rest or word == "--"
         is_value = bool(out) and out[-1] in take_value
-        if not rest and not is_value and word[1:].isdigit() and word in by_short:
+        if not rest and not is_value and is_digits(word[1:]) and word in by_short:
             word = by_short[word]
         out.append(word)
     return out

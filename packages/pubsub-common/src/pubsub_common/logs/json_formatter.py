@@ -6,6 +6,8 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from pubsub_common.printable import cut
+
 
 class JsonFormatter(logging.Formatter):
     """``time`` (UTC, ISO 8601), ``level``, ``program`` and ``message``; with an
@@ -23,11 +25,12 @@ class JsonFormatter(logging.Formatter):
             ),
             "level": record.levelname,
             "program": self._program,
-            "message": record.getMessage(),
+            "message": cut(record.getMessage()),
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        # Only ASCII: a collector may cut lines at any of the line ends of Unicode.
+        # Only ASCII: a collector may cut lines at any of the line ends of Unicode, and a
+        # terminal does what control characters say.
         return json.dumps(fields)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from pubsub_common.printable import printable
+from pubsub_common.printable import cut, printable
 
 # What begins a line of a traceback, which no log line begins with.
 _INDENT: Final = "    "
@@ -21,8 +21,8 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, with those of a traceback behind it."""
-        lines = [f"{self._program}: {printable(record.getMessage())}"]
+        lines = [f"{self._program}: {printable(cut(record.getMessage()))}"]
         if record.exc_info:
             trace = self.formatException(record.exc_info)
-            lines += [_INDENT + printable(line) for line in trace.split("\n")]
+            lines += [_INDENT + printable(cut(line)) for line in trace.split("\n")]
         return "\n".join(lines)

@@ -17,7 +17,7 @@ from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.endpoints import validate_host
 
 # Mininet names a host's interfaces <host>-eth<number>.
-_MININET_INTERFACE = re.compile(r".+-eth\d+\Z")
+_MININET_INTERFACE = re.compile(r".+-eth[0-9]+\Z")
 
 
 def interface_addresses() -> dict[str, str]:

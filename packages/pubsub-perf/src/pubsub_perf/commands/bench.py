@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pubsub_common.ascii_numbers import whole_number
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
@@ -186,7 +187,7 @@ def _bars_asked(text: str | None) -> set[int] | None:
     if text is None:
         return None
     try:
-        return {int(part) for part in text.split(",")}
+        return {whole_number(part) for part in text.split(",")}
     except ValueError:
         raise ConfigError(
             f"--bars takes numbers with commas between: {text!r}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
 from pubsub_perf import __version__
@@ -72,7 +73,7 @@ def run(words: Sequence[str]) -> int:
 def _margin(options: console_script.Options) -> float:
     text = str(options["--margin"]).strip().removesuffix("%")
     try:
-        margin = float(text)
+        margin = real_number(text)
     except ValueError:
         margin = -1.0
     if not 0 <= margin <= 1000:

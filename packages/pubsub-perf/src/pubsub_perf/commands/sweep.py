@@ -94,7 +94,7 @@ def numbers(text: str, name: str) -> list[int]:
     """
     found: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", part.strip())
+        match = re.fullmatch(r"([0-9]+)(?:\.\.([0-9]+))?", part.strip())
         if match is None:
             raise ConfigError(f"{name}: {part!r} is not a number or a range like 2..4")
         first = int(match[1])

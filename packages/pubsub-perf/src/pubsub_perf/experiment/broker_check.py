@@ -21,7 +21,7 @@ from pubsub_perf.hosts.interface import HostError, Hosts
 _ANSWER_S: Final = 30.0
 _SHOWN: Final = 3
 _LISTENING: Final = "0A"
-_SOCKET: Final = re.compile(r"socket:\[(\d+)\]")
+_SOCKET: Final = re.compile(r"socket:\[([0-9]+)\]")
 
 # A client by its role and the address of its host, and how many such there are.
 Clients = Counter[tuple[str, str]]

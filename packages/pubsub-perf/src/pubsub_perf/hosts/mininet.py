@@ -253,7 +253,7 @@ def parse_pings(text: str) -> dict[str, float]:
     """Address to smallest round trip in ms, of lines like
     ``10.0.0.2 rtt min/avg/max/mdev = 0.011/0.025/0.040/0.014 ms``. Hosts without an
     answer have no such line."""
-    found = re.findall(r"^(\S+) rtt \S+ = ([\d.]+)/", text, re.MULTILINE)
+    found = re.findall(r"^(\S+) rtt \S+ = ([0-9.]+)/", text, re.MULTILINE)
     return {address: float(shortest) for address, shortest in found}
 
 
@@ -264,7 +264,7 @@ def bucket_bytes(rate_mbit: float) -> int:
 
 def parse_rate_mbit(text: str) -> float | None:
     """The rate in what ``tc class show`` prints (``… htb … rate 5Mbit ceil …``)."""
-    match = re.search(r"\bhtb\b.*?\brate (\d+(?:\.\d+)?)([KMG]?)bit\b", text)
+    match = re.search(r"\bhtb\b.*?\brate ([0-9]+(?:\.[0-9]+)?)([KMG]?)bit\b", text)
     if match is None:
         return None
     return float(match[1]) * {"": 1e-6, "K": 1e-3, "M": 1.0, "G": 1e3}[match[2]]

@@ -12,6 +12,8 @@ import sys
 import types
 import warnings
 
+from pubsub_common.ascii_numbers import is_digits
+
 
 def prepare() -> None:
     """Make ``import mininet.net`` work, and keep Mininet from changing the machine."""
@@ -34,7 +36,7 @@ class _StrictVersion:
     """Only used by Mininet to compare Open vSwitch versions."""
 
     def __init__(self, text: str) -> None:
-        self.key = tuple(int(part) for part in text.split(".") if part.isdigit())
+        self.key = tuple(int(part) for part in text.split(".") if is_digits(part))
 
     def __lt__(self, other: _StrictVersion) -> bool:
         return self.key < other.key

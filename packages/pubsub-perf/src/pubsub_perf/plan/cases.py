@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pubsub_common import defaults, validation
+from pubsub_common.ascii_numbers import is_digits
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.messages import Model
 from pubsub_perf.plan import topologies
@@ -166,11 +167,11 @@ def networks(
         kind, _, count = name.rpartition("-")
         if name == "tree":
             found += [topologies.tree(d, f) for d in depths for f in fanouts]
-        elif tree := re.fullmatch(r"tree-d(\d+)f(\d+)", name):
+        elif tree := re.fullmatch(r"tree-d([0-9]+)f([0-9]+)", name):
             found.append(topologies.tree(int(tree[1]), int(tree[2])))
         elif name in topologies.OF_HOSTS:
             found += [topologies.OF_HOSTS[name](number) for number in host_counts]
-        elif kind in topologies.OF_HOSTS and count.isdecimal():
+        elif kind in topologies.OF_HOSTS and is_digits(count):
             found.append(topologies.OF_HOSTS[kind](int(count)))
         else:
             raise ConfigError(

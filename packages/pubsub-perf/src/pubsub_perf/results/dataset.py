@@ -38,8 +38,8 @@ from pubsub_perf.results.run_reader import (
 
 # DIR/<repetition>/data/<model>/<network>, and no deeper: someone may point at "/".
 _MAX_DEPTH: Final = 4
-_HOSTS: Final = re.compile(r"-(\d{1,6})hosts?\b")
-_SIZE: Final = re.compile(r"(-d\d+f\d+)?-\d+hosts?.*$")
+_HOSTS: Final = re.compile(r"-([0-9]{1,6})hosts?\b")
+_SIZE: Final = re.compile(r"(-d[0-9]+f[0-9]+)?-[0-9]+hosts?.*$")
 
 
 def read_dataset(folder: Path, purpose: str = "plot") -> Dataset:

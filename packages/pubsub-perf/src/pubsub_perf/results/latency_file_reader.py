@@ -21,8 +21,8 @@ from pubsub_perf.results.cells import Fault, Faults, SubscriberData
 # No clock fault reaches this far (30,000 years); larger numbers are garbage, and axes
 # cannot be drawn for them.
 _MAX_S: Final = 1e12
-_INDEXED: Final = re.compile(r"subscriber-(\d{1,9})")
-_ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+|:\d+$|^\d+$")
+_INDEXED: Final = re.compile(r"subscriber-([0-9]{1,9})")
+_ADDRESS: Final = re.compile(r"[0-9]+(\.[0-9]+){3}|:[0-9]+$|^[0-9]+$")
 
 
 def is_data_name(name: str) -> bool:
@@ -108,7 +108,7 @@ def _columns(line: str) -> list[str]:
 
 
 def _value(row: list[str]) -> tuple[float, Fault | None]:
-    if len(row) < 3 or "_" in row[2]:
+    if len(row) < 3 or "_" in row[2] or not row[2].isascii():
         return math.nan, "broken row" if any(map(str.strip, row)) else "blank row"
     try:
         value = float(row[2])

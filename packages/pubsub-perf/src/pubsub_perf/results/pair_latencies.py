@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_common.ascii_numbers import is_digits
 from pubsub_common.printable import printable
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
@@ -19,7 +20,7 @@ from pubsub_perf.results.summary_statistics import nearest_rank
 
 # More are not publishers: somebody numbered their events in the first column.
 _MAX_PUBLISHERS: Final = 1000
-_NUMBERS: Final = re.compile(r"(\d+)")
+_NUMBERS: Final = re.compile(r"([0-9]+)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +86,7 @@ def _by_publisher(files: Iterable[SubscriberData]) -> dict[str, NDArray[np.float
 def _natural(address: str) -> list[tuple[int, str]]:
     """So that 10.0.0.9 comes before 10.0.0.10."""
     pieces = _NUMBERS.split(address)
-    return [(int(p), "") if p.isdecimal() else (-1, p) for p in pieces if p]
+    return [(int(p), "") if is_digits(p) else (-1, p) for p in pieces if p]
 
 
 def _hosts(meta: Meta | None) -> Mapping[str, str]:

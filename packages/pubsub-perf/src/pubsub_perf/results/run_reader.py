@@ -23,7 +23,7 @@ from pubsub_perf.results.cells import (
 )
 from pubsub_perf.results.latency_file_reader import is_data_name, read_latencies
 
-_NAME: Final = re.compile(r"run-([1-9]\d{0,5})")
+_NAME: Final = re.compile(r"run-([1-9][0-9]{0,5})")
 
 
 def labels_of(folder: Path, meta: Meta | None) -> tuple[str, str]:

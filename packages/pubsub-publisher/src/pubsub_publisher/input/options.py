@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
 
@@ -36,7 +37,7 @@ def rate(options: console_script.Options) -> float | None:
     if text is None:
         return None
     try:
-        value = float(text)
+        value = real_number(text)
     except ValueError:
         raise ConfigError(f"--rate: {text!r} is not a number") from None
     if not 0 < value < float("inf"):
