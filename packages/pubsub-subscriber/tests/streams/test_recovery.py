@@ -382,3 +382,28 @@ def test_otherwise_a_stream_begins_with_its_first_word() -> None:
 
     assert bench.on_event(5, 6) == [5, 6]
     assert bench.asked() is None
+
+
+@pytest.mark.parametrize("idle", [True, False])
+@pytest.mark.parametrize("more", [0, 1, 3])
+def test_a_gap_that_the_receive_path_has_closed_is_closed_at_the_next_look(
+    idle: bool, more: int
+) -> None:
+    bench = Bench()
+    bench.reach(2)
+    bench.tracker.expected += 2 + more  # each was the next one when it came
+
+    assert bench.poll(TIMEOUT_S + 1, idle=idle) == []
+    assert bench.asked() is None
+    assert bench.lost() == []
+    assert bench.recovery.next_deadline() is None
+    assert bench.on_event(2 + more) == [2 + more]
+
+
+def test_what_the_receive_path_made_deliverable_is_delivered_not_lost() -> None:
+    bench = Bench()
+    bench.on_event(0, 2, 3, 6)
+    bench.tracker.expected += 1  # 1 came late, and was the next one
+
+    assert bench.poll(TIMEOUT_S + 1) == [2, 3, 6]
+    assert bench.lost() == [(4, 5)]

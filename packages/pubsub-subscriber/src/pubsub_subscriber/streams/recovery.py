@@ -180,6 +180,11 @@ class Recovery:
                 stream.scheduled_at = None
                 due.append(stream)
         for stream in due:
+            # The receive path has perhaps delivered what was missing, without a word.
+            stream.release(items)
+            if stream.tracker.expected >= stream.target:
+                self._close(stream)
+                continue
             end = stream.overdue(now, self._timeout_s, idle=idle)
             if end is None and now < stream.retry_at:
                 self._reschedule(stream)
