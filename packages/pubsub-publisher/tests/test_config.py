@@ -56,6 +56,8 @@ def test_both_shells_take_them_as_arguments_or_as_one_value(shell: Any) -> None:
         ("on_sent", 5),
         ("history", "1"),
         ("history_bytes", None),
+        ("history_total", 0),
+        ("history_total", None),
         ("strengths", "5"),
         ("strengths", {"A": "5"}),
         ("keys", 5),

@@ -53,6 +53,7 @@ WRONG: dict[str, list[Any]] = {
     "on_sent": CALLBACK,
     "history": [v for v in NUMBER if v != 0] + [10**12],
     "history_bytes": NUMBER,
+    "history_total": NUMBER,
     "strengths": ["5", 1.5, b"5", {"a": "5"}, {"a": 1.5}, {"a": None}, [5]],
     "keys": [5, b"x", ["x"], True, {}],
     "filename": [5, b"x", ["x"], True, {}, "/nowhere/at/all"],

@@ -69,6 +69,11 @@ Options:
                                   it {defaults.QUEUE_LIMIT}, with --overflow block {_BLOCKING}
   --history N                     keep the last N events of each topic for
                                   subscribers that missed them [default: 0]
+  --history-bytes BYTES           of each topic, so many at most
+                                  [default: {defaults.HISTORY_BYTES}]
+  --history-total BYTES           of all topics together, so many at most, with 256
+                                  for each event
+                                  [default: {defaults.HISTORY_TOTAL_BYTES}]
   --strength N                    of publishers with one topic, subscribers are
                                   given the events of the strongest only
 {option_texts.MEASUREMENT_OPTIONS}
@@ -116,6 +121,8 @@ def config_of(
         payload_bytes=console_script.whole_number(options, "--payload-size", minimum=0),
         on_sent=on_sent,
         history=console_script.whole_number(options, "--history", minimum=0),
+        history_bytes=console_script.whole_number(options, "--history-bytes"),
+        history_total=console_script.whole_number(options, "--history-total"),
         strengths=console_script.whole_number(options, "--strength", minimum=0)
         if options["--strength"] is not None
         else None,

@@ -53,6 +53,7 @@ class PublisherConfig:
     on_sent: OnSent | None = None
     history: int = 0
     history_bytes: int = defaults.HISTORY_BYTES
+    history_total: int = defaults.HISTORY_TOTAL_BYTES
     strengths: Mapping[str, int] | int | None = None
     keys: str | Path | None = None
 
@@ -89,6 +90,7 @@ class PublisherConfig:
         validation.callback("on_sent", self.on_sent)
         validation.in_range("history", self.history, 0, _MAX_HISTORY)
         validation.at_least("history_bytes", self.history_bytes)
+        validation.at_least("history_total", self.history_total)
         check_strengths(self.strengths)
         validation.path("keys", self.keys)
 

@@ -57,6 +57,7 @@ class Publisher(PublisherReadings):
         on_sent: OnSent | None = None,
         history: int = 0,
         history_bytes: int = defaults.HISTORY_BYTES,
+        history_total: int = defaults.HISTORY_TOTAL_BYTES,
         strengths: Mapping[str, int] | int | None = None,
         keys: str | Path | None = None,
     ) -> None:
@@ -78,7 +79,9 @@ class Publisher(PublisherReadings):
         exact while nobody else publishes on the topic.
 
         The last ``history`` events of each topic, up to ``history_bytes`` bytes of
-        payload a topic, are kept for subscribers that missed them. ``strengths`` gives
+        payload a topic, are kept for subscribers that missed them. All topics together keep
+        ``history_total`` bytes at most, with 256 for each event; for more, the topic that
+        has most forgets its oldest. ``strengths`` gives
         topics an ownership strength (one number for all of them, or by topic): of a
         topic that any publisher has one for, subscribers are given the events of the
         strongest that is there (of several the one with the lowest session), and of
@@ -115,6 +118,7 @@ class Publisher(PublisherReadings):
                 on_sent=on_sent,
                 history=history,
                 history_bytes=history_bytes,
+                history_total=history_total,
                 strengths=strengths,
                 keys=keys,
             )

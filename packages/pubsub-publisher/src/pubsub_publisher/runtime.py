@@ -31,7 +31,7 @@ from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.data_port import bind_data_port
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.subscriber_waits import SubscriberWaits
-from pubsub_publisher.topics.history import History
+from pubsub_publisher.topics.history import histories
 from pubsub_publisher.topics.topic_set import TopicSet
 
 if TYPE_CHECKING:
@@ -57,11 +57,7 @@ class PublisherRuntime:
         self.topics = TopicSet(
             config.topics,
             config.strengths,
-            lambda: (
-                History(config.history, config.history_bytes)
-                if config.history
-                else None
-            ),
+            histories(config.history, config.history_bytes, config.history_total),
         )
         self.core = PublisherCore(self.topics.states)
         self.now_ns = clock_ns(config.clock)

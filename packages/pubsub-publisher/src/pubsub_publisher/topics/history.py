@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from pubsub_common.defaults import EVENT_OVERHEAD_BYTES
 from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES, REPLY_MAX_EVENTS
+from pubsub_publisher.topics.history_budget import HistoryBudget
 
 
 class _Kept(NamedTuple):
@@ -25,21 +27,36 @@ class History:
     completes it. Therefore no counter is kept beside the events.
     """
 
-    __slots__ = ("_events", "_limit", "_limit_bytes", "end", "first")
+    __slots__ = ("_budget", "_events", "_limit", "_limit_bytes", "end", "first")
 
-    def __init__(self, limit: int, limit_bytes: int) -> None:
+    def __init__(
+        self, limit: int, limit_bytes: int, budget: HistoryBudget | None = None
+    ) -> None:
         self.first = 0  # the number of the oldest event that is kept
         self.end = 0  # the number of the next event
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._events: dict[int, _Kept] = {}
+        self._budget = budget
+        if budget is not None:
+            budget.join(self)
 
     def __len__(self) -> int:
         return self.end - self.first
 
+    @property
+    def size(self) -> int:
+        """Bytes that are kept, with what Python needs for each event."""
+        oldest, newest = self._events.get(self.first), self._events.get(self.end - 1)
+        if oldest is None or newest is None:
+            return 0
+        kept = newest.bytes_so_far - oldest.bytes_so_far + len(oldest.payload)
+        return kept + EVENT_OVERHEAD_BYTES * len(self)
+
     def add(self, first: int, events: Iterable[tuple[int, bytes]]) -> None:
         """Keep these events, time stamps and payloads, numbered from ``first`` on. Those
         that are kept already are not changed."""
+        budget = self._budget
         for number, (stamp_ns, payload) in enumerate(events, first):
             if number < self.end:
                 continue
@@ -48,7 +65,17 @@ class History:
             self._events[number] = _Kept(stamp_ns, payload, so_far)
             self.end = number + 1
             self._trim()
+            if budget is not None:
+                budget.room -= len(payload) + EVENT_OVERHEAD_BYTES
+                if budget.room < 0:
+                    budget.make_room()
         self._trim()
+
+    def forget_oldest(self) -> int:
+        """Forget the oldest event; how many bytes it took."""
+        oldest = self._events.pop(self.first, None)
+        self.first += 1
+        return 0 if oldest is None else len(oldest.payload) + EVENT_OVERHEAD_BYTES
 
     def select(self, first: int, last: int) -> tuple[int, list[int], list[bytes]]:
         """As many of the events ``first`` to ``last`` as one answer takes: the number of
@@ -79,3 +106,12 @@ class History:
             return True  # it was forgotten already, or there are too many
         kept = self._events[self.end - 1].bytes_so_far - oldest.bytes_so_far
         return kept + len(oldest.payload) > self._limit_bytes
+
+
+def histories(
+    limit: int, limit_bytes: int, total_bytes: int
+) -> Callable[[], History | None]:
+    """What makes the history of one topic, of a publisher that keeps ``limit`` events of
+    each (0: none), and ``total_bytes`` of all."""
+    budget = HistoryBudget(total_bytes)
+    return lambda: History(limit, limit_bytes, budget) if limit else None
