@@ -163,7 +163,7 @@ def test_no_line_of_prose_is_taken_for_an_option() -> None:
         ("--connect-timeout soon", "--connect-timeout: 'soon' is not a number of"),
         ("--connect-timeout -1", "--connect-timeout: -1 is not a duration"),
         ("--payload-size -1", "--payload-size: -1 is too small; at least 0"),
-        ("--payload-size 99999999999", "--payload-size must be in 0..1073741824"),
+        ("--payload-size 99999999999", "--payload-size must be in 0..67108864"),
         ("--queue-limit 0", "--queue-limit: 0 is too small; at least 1 is needed"),
         ("--queue-limit 99999999999", "--queue-limit must be in 1..2147483647"),
         ("--wait-for 0", "--wait-for: 0 is too small; at least 1 is needed"),

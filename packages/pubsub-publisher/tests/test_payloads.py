@@ -12,6 +12,7 @@ import pytest
 from support.raw_sockets import RawSubscriber
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import WAIT_S
 from pubsub_publisher import Publisher
 from pubsub_publisher.payloads import bytes_payload, json_payload
@@ -37,7 +38,7 @@ def test_any_bytes_like_object_is_a_payload(
     subscribe: Callable[..., RawSubscriber],
     payload: Any,
 ) -> None:
-    assert type(bytes_payload(payload)) is bytes
+    assert type(bytes_payload(payload, QueueBounds())) is bytes
     publisher = new_publisher("A")
     subscriber = subscribe(publisher, "A", session=5)
     publisher.wait_for_subscribers(1, WAIT_S)

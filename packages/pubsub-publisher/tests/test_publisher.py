@@ -73,7 +73,7 @@ def test_the_defaults_are_those_of_the_driver() -> None:
 def test_under_block_the_default_queue_limit_is_smaller(
     options: dict[str, Any], limit: int
 ) -> None:
-    assert Publisher(topics=["A"], **options)._runtime.config.messages_queued == limit
+    assert Publisher(topics=["A"], **options)._runtime.config.bounds.messages == limit
 
 
 def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:

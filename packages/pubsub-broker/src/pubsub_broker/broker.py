@@ -49,6 +49,9 @@ class Broker:
         lease_s: float = defaults.LEASE_S,
         forwarders: int = 1,
         queue_limit: int = defaults.QUEUE_LIMIT,
+        queue_bytes: int = defaults.QUEUE_BYTES,
+        queue_total: int = defaults.QUEUE_TOTAL_BYTES,
+        max_payload_bytes: int = defaults.PAYLOAD_LIMIT_BYTES,
         linger_s: float = defaults.LINGER_S,
         overflow: Overflow = "drop",
         max_clients: int | None = None,
@@ -65,6 +68,11 @@ class Broker:
         ``overflow`` says what happens to events for a subscriber whose queue of
         ``queue_limit`` messages is full: ``"drop"`` them for this subscriber, or
         ``"block"`` all forwarding until it has room, so that publishers wait.
+
+        ``queue_bytes`` bounds the same queue in bytes, by default 64 MiB, and ``queue_total``
+        those of all connections together, 1 GiB; one event always has room. The connection
+        of a publisher that sends a payload of more than ``max_payload_bytes`` bytes (64 MiB)
+        is closed.
 
         ``max_clients`` may be registered at a time; by default 10,000, or for how many
         the open files of this process are enough. Of these ``max_clients_per_address``
@@ -90,6 +98,9 @@ class Broker:
                 lease_s=lease_s,
                 forwarders=forwarders,
                 queue_limit=queue_limit,
+                queue_bytes=queue_bytes,
+                queue_total=queue_total,
+                max_payload_bytes=max_payload_bytes,
                 linger_s=linger_s,
                 overflow=overflow,
                 max_clients=max_clients,

@@ -49,6 +49,7 @@ Options:
                                   [default: {defaults.LEASE_S:g}]
   --forwarders N                  threads that forward events, with -c [default: 1]
 {option_texts.QUEUE_OPTION}
+{option_texts.BYTES_OPTIONS}
   --overflow POLICY               what to do while a subscriber's queue is full, with -c:
                                   drop its events, or block, so that publishers wait
                                   [default: drop]
@@ -99,6 +100,7 @@ def config_of(options: console_script.Options) -> BrokerConfig:
         lease_s=console_script.seconds(options, "--lease"),
         forwarders=console_script.whole_number(options, "--forwarders"),
         queue_limit=console_script.whole_number(options, "--queue-limit"),
+        **role_config.queue_arguments(options),
         overflow=options["--overflow"],
         max_clients=number("--max-clients"),
         max_clients_per_address=number("--max-clients-per-address"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.endpoints import validate_host
+from pubsub_common.queue_bounds import QueueBounds, validate_bounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,9 @@ class BrokerConfig:
     lease_s: float = defaults.LEASE_S
     forwarders: int = 1
     queue_limit: int = defaults.QUEUE_LIMIT
+    queue_bytes: int = defaults.QUEUE_BYTES
+    queue_total: int = defaults.QUEUE_TOTAL_BYTES
+    max_payload_bytes: int = defaults.PAYLOAD_LIMIT_BYTES
     linger_s: float = defaults.LINGER_S
     overflow: Overflow = "drop"
     max_clients: int | None = None
@@ -51,11 +55,22 @@ class BrokerConfig:
         validation.seconds("lease_s", self.lease_s, zero=False)
         validation.at_least("forwarders", self.forwarders)
         validation.queue_limit(self.queue_limit)
+        validate_bounds(self.queue_bytes, self.queue_total, self.max_payload_bytes)
         validation.linger("linger_s", self.linger_s)
         validation.choice("overflow", self.overflow, ("drop", "block"))
         validation.path("state", self.state)
         validation.path("secure", self.secure)
         self._validate_limits()
+
+    @property
+    def bounds(self) -> QueueBounds:
+        """How much may wait in the queues of events."""
+        return QueueBounds(
+            self.queue_limit,
+            self.queue_bytes,
+            self.queue_total,
+            self.max_payload_bytes,
+        )
 
     @property
     def forwarder_count(self) -> int:

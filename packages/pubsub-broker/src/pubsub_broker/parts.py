@@ -64,7 +64,7 @@ class BrokerParts:
             self._context,
             count=config.forwarder_count,
             threaded=config.indefinite,
-            queue_limit=config.queue_limit,
+            bounds=config.bounds,
             overflow=config.overflow,
             on_failure=self.waker.wake,
             authenticator=self.authenticator,

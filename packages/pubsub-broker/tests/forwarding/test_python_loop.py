@@ -15,6 +15,7 @@ from pubsub_broker.forwarding import draining
 from pubsub_broker.forwarding.event_output import RETRY_S
 from pubsub_broker.forwarding.python_loop import PythonForwarder
 from pubsub_broker.forwarding.sockets import PlainSockets
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import wait_for
 
 WAIT_S = 30
@@ -70,7 +71,7 @@ class Bench:
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.context = context
-        self.pair = PlainSockets(context, QUEUE, blocking=True)
+        self.pair = PlainSockets(context, QueueBounds(QUEUE), blocking=True)
         self.port = free_port()
         self.pair.bind("127.0.0.1", self.port)
         self.failed = threading.Event()

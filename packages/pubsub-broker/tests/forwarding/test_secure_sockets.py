@@ -22,6 +22,7 @@ from pubsub_common.protocol.events import (
     parse_ready_request,
     ready_topic,
 )
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import (
     configure_curve_client,
     configure_curve_server,
@@ -56,7 +57,7 @@ class Bench:
             self.known[address] = Attach(address, ("A",), CLIENT.public, SESSION)
         self.sockets = SecureSockets(
             context,
-            0,
+            QueueBounds(1_000_000),
             blocking=False,
             polled=polled,
             pair=BROKER,

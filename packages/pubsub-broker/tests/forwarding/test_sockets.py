@@ -16,6 +16,7 @@ from pubsub_broker.forwarding import zmq_proxy as proxy_module
 from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_broker.forwarding.zmq_proxy import ANSWER_S, ZmqProxyForwarder
 from pubsub_common.errors import PubSubError
+from pubsub_common.queue_bounds import QueueBounds
 
 WAIT_MS = 30_000
 NO_LIMIT = 0
@@ -67,7 +68,7 @@ class Sink:
 
 @pytest.fixture
 def pair(context: zmq.Context[zmq.Socket[bytes]]) -> PlainSockets:
-    return PlainSockets(context, queue_limit=1_000_000)
+    return PlainSockets(context, QueueBounds(1_000_000))
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_a_publisher_that_comes_later_learns_of_earlier_subscriptions(
 def test_the_queue_limit_is_none_for_subscriptions(
     context: zmq.Context[zmq.Socket[bytes]], source: Source
 ) -> None:
-    pair = PlainSockets(context, queue_limit=5)
+    pair = PlainSockets(context, QueueBounds(5))
     topics = [b"%d\0" % number for number in range(500)]
     for topic in topics[:250]:
         pair.xsub.send(b"\1" + topic)

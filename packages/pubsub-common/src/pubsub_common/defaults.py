@@ -41,6 +41,13 @@ QUEUE_LIMIT: Final = 10_000
 # Queue limit for overflow="block": a blocking publisher gains nothing from a long queue, and
 # large queued events cost memory.
 BLOCKING_QUEUE_LIMIT: Final = 1000
+# The same in bytes, for one connection: a burst of some hundred camera pictures, or ten thousand
+# small events, and little enough that a few stopped readers do not count.
+QUEUE_BYTES: Final = 64 * 1024 * 1024
+# For all connections of a role: sixteen full queues, which a small machine still has.
+QUEUE_TOTAL_BYTES: Final = 1024 * 1024 * 1024
+# Largest payload by default. A queue then holds at least one event of any size.
+PAYLOAD_LIMIT_BYTES: Final = QUEUE_BYTES
 # Most bytes that a publisher keeps of a topic's history, whatever its number of events.
 HISTORY_BYTES: Final = 64 * 1024 * 1024
 # Most bytes that a publisher keeps of all topics' histories together, with what Python needs for
@@ -69,6 +76,7 @@ MAX_TOPICS_PER_CLIENT: Final = 4096
 # Of a publisher's name in events, host:port: the longest address of IPv6 with a zone and a port.
 MAX_PUBLISHER_LENGTH: Final = 64
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
+# The largest payload that the limit on payloads may be set to.
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024 * 1024
 
 # Files

@@ -20,6 +20,7 @@ from pubsub_common.net.sockets import (
 )
 from pubsub_common.net.tcp_table import unsent_bytes
 from pubsub_common.protocol.events import ready_topic, topic_prefix
+from pubsub_common.queue_bounds import QueueBounds
 
 WAIT_MS = 30_000
 
@@ -84,7 +85,7 @@ def test_a_data_socket_receives_without_waiting(
 ) -> None:
     sender = context.socket(zmq.PAIR)
     sender.bind("inproc://data")
-    data = DataSocket(context, zmq.PAIR, queue_limit=10)
+    data = DataSocket(context, zmq.PAIR, QueueBounds(10))
     data.socket.connect("inproc://data")
 
     with data.lock:
@@ -104,7 +105,7 @@ def test_the_descriptor_of_a_data_socket_tells_of_messages(
 ) -> None:
     sender = context.socket(zmq.PAIR)
     sender.bind("inproc://data")
-    data = DataSocket(context, zmq.PAIR, queue_limit=10)
+    data = DataSocket(context, zmq.PAIR, QueueBounds(10))
     data.socket.connect("inproc://data")
     while data.receive() is not None or data.readable():
         pass  # what connecting itself has to say
@@ -119,8 +120,8 @@ def test_the_descriptor_of_a_data_socket_tells_of_messages(
 def test_the_queue_of_a_data_socket_is_limited(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    publisher = DataSocket(context, zmq.XPUB, queue_limit=7)
-    subscriber = DataSocket(context, zmq.SUB, queue_limit=8)
+    publisher = DataSocket(context, zmq.XPUB, QueueBounds(7))
+    subscriber = DataSocket(context, zmq.SUB, QueueBounds(8))
 
     assert publisher.socket.sndhwm == 7
     assert subscriber.socket.rcvhwm == 8
@@ -129,7 +130,7 @@ def test_the_queue_of_a_data_socket_is_limited(
 def test_a_data_socket_can_be_closed_twice(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    data = DataSocket(context, zmq.SUB, queue_limit=10)
+    data = DataSocket(context, zmq.SUB, QueueBounds(10))
 
     data.close(0)
     data.close(0)

@@ -7,14 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.defaults import MAX_PAYLOAD_BYTES
-from pubsub_common.errors import ConfigError, ProtocolError
+from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.events import (
     Event,
     decode_event,
     decode_ready_reply,
     encode_event,
-    encode_large_event,
     encode_ready_reply,
     parse_ready_request,
     parse_ready_topic,
@@ -285,15 +283,3 @@ def test_a_ready_answer_with_a_broken_topic_is_a_protocol_error() -> None:
 
     with pytest.raises(ProtocolError, match="ready topic"):
         decode_ready_reply(b"\xffA\xffnot-a-session\0" + body)
-
-
-class _Huge(bytes):
-    """As large as is said, without the memory."""
-
-    def __len__(self) -> int:
-        return MAX_PAYLOAD_BYTES + 1
-
-
-def test_a_payload_that_no_subscriber_would_take_is_refused() -> None:
-    with pytest.raises(ConfigError, match="too large"):
-        encode_large_event(b"A\0", "10.0.0.1:1", 1, 2, 3, _Huge())

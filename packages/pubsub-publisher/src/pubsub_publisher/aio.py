@@ -138,7 +138,8 @@ class Publisher(PublisherReadings):
         topics. Text is sent as UTF-8.
 
         Raises:
-            ConfigError: the topic is not one of them, or the payload is something else.
+            ConfigError: the topic is not one of them, or the payload is something else, or
+                too large.
             PubSubError: this publisher is not connected, was stopped while the
                 queue was full (``overflow="block"``), or the broker refuses it. The
                 event then was not published.
@@ -176,10 +177,10 @@ class Publisher(PublisherReadings):
                 publisher's. The events before it were published.
             PubSubError: as `publish_event`; some events then were not published.
         """
-        topics = self._runtime.events.topics
+        topics, bounds = self._runtime.events.topics, self._runtime.config.bounds
         default = self._runtime.topics.default_topic(topic)
         count = 0
-        for batch in batches(topics, events, default, self._runtime.now_ns):
+        for batch in batches(topics, events, default, self._runtime.now_ns, bounds):
             await self._yield_to_loop()
             if self._waiting or not self._try_send(batch.topic, batch.events):
                 await self._send_in_turn(batch.topic, batch.events)

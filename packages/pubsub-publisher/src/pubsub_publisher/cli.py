@@ -67,6 +67,7 @@ Options:
                                   are dropped, and others wait
   --queue-limit N                 messages kept for a connection that is slow; without
                                   it {defaults.QUEUE_LIMIT}, with --overflow block {_BLOCKING}
+{option_texts.BYTES_OPTIONS}
   --history N                     keep the last N events of each topic for
                                   subscribers that missed them [default: 0]
   --history-bytes BYTES           of each topic, so many at most
@@ -118,6 +119,7 @@ def config_of(
         queue_limit=None
         if options["--queue-limit"] is None
         else console_script.whole_number(options, "--queue-limit"),
+        **role_config.queue_arguments(options),
         payload_bytes=console_script.whole_number(options, "--payload-size", minimum=0),
         on_sent=on_sent,
         history=console_script.whole_number(options, "--history", minimum=0),

@@ -10,6 +10,7 @@ from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
 from pubsub_common.protocol.wildcards import validate_publisher_topics
+from pubsub_common.queue_bounds import QueueBounds, validate_bounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,9 @@ class PublisherConfig:
     attach_timeout_s: float = defaults.ATTACH_TIMEOUT_S
     overflow: Overflow = "drop"
     queue_limit: int | None = None
+    queue_bytes: int = defaults.QUEUE_BYTES
+    queue_total: int = defaults.QUEUE_TOTAL_BYTES
+    max_payload_bytes: int = defaults.PAYLOAD_LIMIT_BYTES
     payload_bytes: int = defaults.PAYLOAD_BYTES
     linger_s: float = defaults.LINGER_S
     on_sent: OnSent | None = None
@@ -84,7 +88,8 @@ class PublisherConfig:
         validation.choice("overflow", self.overflow, ("drop", "block"))
         if self.queue_limit is not None:
             validation.queue_limit(self.queue_limit)
-        most = defaults.MAX_PAYLOAD_BYTES
+        validate_bounds(self.queue_bytes, self.queue_total, self.max_payload_bytes)
+        most = self.max_payload_bytes
         validation.in_range("payload_bytes", self.payload_bytes, 0, most)
         validation.linger("linger_s", self.linger_s)
         validation.callback("on_sent", self.on_sent)
@@ -103,9 +108,12 @@ class PublisherConfig:
         return broker_endpoint(self.broker_address, self.broker_port)
 
     @property
-    def messages_queued(self) -> int:
-        """How many messages are kept for a slow connection."""
-        if self.queue_limit is not None:
-            return self.queue_limit
-        blocks = self.overflow == "block"
-        return defaults.BLOCKING_QUEUE_LIMIT if blocks else defaults.QUEUE_LIMIT
+    def bounds(self) -> QueueBounds:
+        """How much may wait in the queues of events."""
+        messages = self.queue_limit
+        if messages is None:
+            blocks = self.overflow == "block"
+            messages = defaults.BLOCKING_QUEUE_LIMIT if blocks else defaults.QUEUE_LIMIT
+        return QueueBounds(
+            messages, self.queue_bytes, self.queue_total, self.max_payload_bytes
+        )

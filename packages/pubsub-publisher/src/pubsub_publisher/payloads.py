@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.queue_bounds import QueueBounds
 
 # What is sent as it stands. Any other object with the buffer protocol works as well; types
 # have no name for all of them before Python 3.12.
 Payload = bytes | bytearray | memoryview
 
 
-def bytes_payload(payload: object, *, text: bool = False) -> bytes:
+def bytes_payload(payload: object, bounds: QueueBounds, *, text: bool = False) -> bytes:
     """The bytes of a bytes-like object, or with ``text`` of a text, as UTF-8.
 
     Raises:
-        ConfigError: it is something else, or a text that cannot be written as UTF-8.
+        ConfigError: it is something else, or larger than the limit, or a text that cannot
+            be written as UTF-8.
     """
     if type(payload) is bytes:
+        bounds.check_payload(len(payload))
         return payload
     if text and isinstance(payload, str):
+        bounds.check_payload(len(payload))  # a character is a byte at least
         try:
             return payload.encode()
         except UnicodeEncodeError as error:
@@ -30,7 +34,17 @@ def bytes_payload(payload: object, *, text: bool = False) -> bytes:
         raise wrong_payload_type(
             payload, "bytes or text" if text else "bytes"
         ) from None
+    bounds.check_payload(view.nbytes)
     return view.tobytes()
+
+
+def is_bytes_like(payload: object) -> bool:
+    """Whether it is sent as it stands."""
+    try:
+        memoryview(payload)  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        return False
+    return True
 
 
 def json_payload(value: Any) -> bytes:

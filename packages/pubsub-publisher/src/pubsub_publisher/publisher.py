@@ -52,6 +52,9 @@ class Publisher(PublisherReadings):
         attach_timeout_s: float = defaults.ATTACH_TIMEOUT_S,
         overflow: Overflow = "drop",
         queue_limit: int | None = None,
+        queue_bytes: int = defaults.QUEUE_BYTES,
+        queue_total: int = defaults.QUEUE_TOTAL_BYTES,
+        max_payload_bytes: int = defaults.PAYLOAD_LIMIT_BYTES,
         payload_bytes: int = defaults.PAYLOAD_BYTES,
         linger_s: float = defaults.LINGER_S,
         on_sent: OnSent | None = None,
@@ -72,7 +75,10 @@ class Publisher(PublisherReadings):
         ``address`` is this host's IP address, found by itself when left out.
         ``overflow`` says what happens to events for a connection whose queue of
         ``queue_limit`` messages is full: ``drop`` them, or ``block`` until it is not.
-        The limit is 10,000 by default, or 1,000 with ``block``.
+        The limit is 10,000 by default, or 1,000 with ``block``. ``queue_bytes`` bounds the
+        same queue in bytes, by default 64 MiB, and ``queue_total`` the queues of all
+        connections together, 1 GiB; one event always has room. A payload of more than
+        ``max_payload_bytes`` bytes, by default 64 MiB, is refused with a `ConfigError`.
         ``payload_bytes`` is the size of generated payloads. ``on_sent`` is called by
         `publish` after each event, with topic, sequence number, the time at which it
         was due and the time at which it was sent, in nanoseconds of the clock; it is
@@ -113,6 +119,9 @@ class Publisher(PublisherReadings):
                 attach_timeout_s=attach_timeout_s,
                 overflow=overflow,
                 queue_limit=queue_limit,
+                queue_bytes=queue_bytes,
+                queue_total=queue_total,
+                max_payload_bytes=max_payload_bytes,
                 payload_bytes=payload_bytes,
                 linger_s=linger_s,
                 on_sent=on_sent,
@@ -217,7 +226,8 @@ class Publisher(PublisherReadings):
         thread sends it at once.
 
         Raises:
-            ConfigError: the topic is not one of them, or the payload is something else.
+            ConfigError: the topic is not one of them, or the payload is something else, or
+                too large.
             PubSubError: this publisher is not connected, was stopped while the
                 queue was full (``overflow="block"``), or the broker refuses it. The
                 event then was not published.

@@ -20,14 +20,14 @@ def checked(
     """What sends events of ``topic``, and what it sends of ``payload``.
 
     Raises:
-        ConfigError: the topic is not one of ours, or the payload is something else.
+        ConfigError: the topic is not one of ours, or the payload is something else or too large.
         PubSubError: the runtime is not open, or the broker refuses it.
     """
     runtime.check_usable()
     send = runtime.senders.get(topic)
     if send is None:
         runtime.topics.raise_unknown(topic)
-    return send, bytes_payload(payload, text=True)
+    return send, bytes_payload(payload, runtime.config.bounds, text=True)
 
 
 def send_in_turn(

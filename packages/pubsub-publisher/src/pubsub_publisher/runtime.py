@@ -266,7 +266,7 @@ class PublisherRuntime:
             self.topics.states,
             self.core,
             self.now_ns,
-            self.config.messages_queued,
+            self.config.bounds,
             blocking=self.config.overflow == "block",
             stopped=lambda: self.stopping,
         )

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from pubsub_common.errors import ConfigError, PubSubError, RegistrationRefused
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.input import sources
 from pubsub_publisher.input.publish_input import publish_source
 from pubsub_publisher.publisher import Publisher
@@ -33,7 +34,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def test_lines_come_as_they_are_written(pipe: tuple[int, int]) -> None:
     read_fd, write_fd = pipe
-    records = sources.records(read_fd, b"\n", never)
+    records = sources.records(read_fd, b"\n", never, QueueBounds())
 
     os.write(write_fd, b"first\nsec")
     assert next(records) == [b"first"]
@@ -53,7 +54,10 @@ def test_a_line_may_be_larger_than_a_pipe(pipe: tuple[int, int]) -> None:
 
     thread = threading.Thread(target=write)
     thread.start()
-    assert list(sources.records(read_fd, b"\n", never)) == [[line], [b"end"]]
+    assert list(sources.records(read_fd, b"\n", never, QueueBounds())) == [
+        [line],
+        [b"end"],
+    ]
     thread.join()
 
 
@@ -64,7 +68,7 @@ def test_a_stop_ends_a_wait_for_lines_and_half_a_line_is_none(
     read_fd, write_fd = pipe
     os.set_blocking(read_fd, blocking)
     stopped = threading.Event()
-    records = sources.records(read_fd, b"\n", stopped.is_set)
+    records = sources.records(read_fd, b"\n", stopped.is_set, QueueBounds())
     os.write(write_fd, b"first\nhalf")
     assert next(records) == [b"first"]
 
@@ -82,7 +86,9 @@ def test_a_file_is_one_event_byte_by_byte(tmp_path: Path) -> None:
         paths.append(str(tmp_path / f"{number}"))
 
     sources.check_files(paths)
-    assert list(sources.files(paths, never)) == [[content] for content in contents]
+    assert list(sources.files(paths, never, QueueBounds())) == [
+        [content] for content in contents
+    ]
 
 
 def test_a_stop_ends_a_file_that_never_does(tmp_path: Path) -> None:
@@ -91,7 +97,10 @@ def test_a_stop_ends_a_file_that_never_does(tmp_path: Path) -> None:
     threading.Timer(0.01, stopped.set).start()
     fd = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
-        assert list(sources.files([str(tmp_path / "pipe")], stopped.is_set)) == []
+        assert (
+            list(sources.files([str(tmp_path / "pipe")], stopped.is_set, QueueBounds()))
+            == []
+        )
     finally:
         os.close(fd)
 

@@ -16,6 +16,7 @@ from support.threads import WAIT_MS
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.protocol.batches import is_batch
 from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, ready_topic
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.core import EndConnection, PublisherCore, Send
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
@@ -55,7 +56,7 @@ class Bench:
             {"A": self.topic},
             self.core,
             self.clock,
-            queue_limit,
+            QueueBounds(queue_limit),
             blocking=blocking,
             stopped=lambda: False,
             monotonic_ns=self.steady,

@@ -56,6 +56,7 @@ Options:
   -q, --quiet                     do not say what ended it, and no summary
   -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
 {option_texts.QUEUE_OPTION}
+{option_texts.BYTES_OPTIONS}
   --recover                       ask publishers that keep a history for events that
                                   are missing, and deliver all in order
   --start WHEN                    "now", or "history" for what publishers still have
@@ -87,6 +88,7 @@ def config_of(
         max_event_count=None if limit is None else limit.events,
         centralized=options["--centralized"] if told_the_model else None,
         queue_limit=console_script.whole_number(options, "--queue-limit"),
+        **role_config.queue_arguments(options),
         on_event=on_event,
         recover=options["--recover"],
         start=options["--start"],

@@ -13,6 +13,7 @@ from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
 from pubsub_common.protocol.wildcards import validate_subscriptions
+from pubsub_common.queue_bounds import QueueBounds, validate_bounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,9 @@ class SubscriberConfig:
     connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S
     attach_timeout_s: float = defaults.ATTACH_TIMEOUT_S
     queue_limit: int = defaults.QUEUE_LIMIT
+    queue_bytes: int = defaults.QUEUE_BYTES
+    queue_total: int = defaults.QUEUE_TOTAL_BYTES
+    max_payload_bytes: int = defaults.PAYLOAD_LIMIT_BYTES
     on_event: Callable[[Event], None] | None = None
     on_gap: Callable[[Gap], None] | None = None
     recover: bool = False
@@ -76,6 +80,7 @@ class SubscriberConfig:
             validate_host(self.address)
         validation.choice("clock", self.clock, defaults.CLOCKS)
         validation.queue_limit(self.queue_limit)
+        validate_bounds(self.queue_bytes, self.queue_total, self.max_payload_bytes)
         self._validate_times()
         validation.flag("recover", self.recover)
         validation.choice("start", self.start, ("now", "history"))
@@ -83,6 +88,16 @@ class SubscriberConfig:
         validation.callback("on_gap", self.on_gap)
         validation.callback("on_publisher", self.on_publisher)
         validation.path("keys", self.keys)
+
+    @property
+    def bounds(self) -> QueueBounds:
+        """How much may wait in the queues of events."""
+        return QueueBounds(
+            self.queue_limit,
+            self.queue_bytes,
+            self.queue_total,
+            self.max_payload_bytes,
+        )
 
     @property
     def recovers(self) -> bool:

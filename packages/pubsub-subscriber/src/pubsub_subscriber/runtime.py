@@ -80,7 +80,7 @@ class SubscriberRuntime:
             self.core,
             sockets,
             self._keys,
-            config.queue_limit,
+            config.bounds,
             positions=config.recovers,
         )
         self.performer = Performer(

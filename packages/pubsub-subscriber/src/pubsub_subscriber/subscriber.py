@@ -53,6 +53,9 @@ class Subscriber(SubscriberReadings, SeedMethods):
         connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S,
         attach_timeout_s: float = defaults.ATTACH_TIMEOUT_S,
         queue_limit: int = defaults.QUEUE_LIMIT,
+        queue_bytes: int = defaults.QUEUE_BYTES,
+        queue_total: int = defaults.QUEUE_TOTAL_BYTES,
+        max_payload_bytes: int = defaults.PAYLOAD_LIMIT_BYTES,
         on_event: Callable[[Event], None] | None = None,
         on_gap: Callable[[Gap], None] | None = None,
         recover: bool = False,
@@ -75,6 +78,11 @@ class Subscriber(SubscriberReadings, SeedMethods):
         until what the publishers that are there publish will arrive, but at most
         ``attach_timeout_s`` seconds; those that are missing are named in the log. 0: it does
         not wait.
+
+        ``queue_limit`` messages wait here for a program that is slow, of each connection, but
+        no more than ``queue_bytes`` bytes (64 MiB), and ``queue_total`` of all connections
+        (1 GiB). A connection by which a payload of more than ``max_payload_bytes`` bytes
+        comes (64 MiB) is closed.
 
         ``on_event`` is called by `notify` for each event, ``on_gap`` for each run
         of events that is known to be lost, in the thread that receives.
@@ -111,6 +119,9 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 connect_timeout_s=connect_timeout_s,
                 attach_timeout_s=attach_timeout_s,
                 queue_limit=queue_limit,
+                queue_bytes=queue_bytes,
+                queue_total=queue_total,
+                max_payload_bytes=max_payload_bytes,
                 on_event=on_event,
                 on_gap=on_gap,
                 recover=recover,

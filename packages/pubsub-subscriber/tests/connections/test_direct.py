@@ -11,6 +11,7 @@ import zmq
 
 from pubsub_common.net.contexts import new_context
 from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import new_key_pair
 from pubsub_subscriber.connections.direct import (
     SecureDirectConnections,
@@ -40,7 +41,7 @@ class Bench:
         )
 
     def _new_sub_socket(self, topics: Iterable[str]) -> SubSocket:
-        return SubSocket(self._context, topics, 5, 10)
+        return SubSocket(self._context, topics, 5, QueueBounds(10))
 
     def make_room(self) -> None:
         """As if another program had ended."""

@@ -8,6 +8,7 @@ import pytest
 import zmq
 
 from pubsub_common.net.contexts import new_context
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
@@ -28,7 +29,7 @@ def test_a_change_is_seen_and_told(context: zmq.Context[zmq.Socket[bytes]]) -> N
             told.append(sockets.open)
 
     sockets.receiving = Receiving()
-    first, second = (SubSocket(context, ["A"], 5, 10) for _ in range(2))
+    first, second = (SubSocket(context, ["A"], 5, QueueBounds(10)) for _ in range(2))
 
     sockets.add(7, first)
     sockets.add(8, second)
@@ -51,7 +52,7 @@ def test_what_is_gone_through_does_not_change(
 ) -> None:
     sockets = SocketSet()
     for number in range(3):
-        sockets.add(number, SubSocket(context, ["A"], 5, 10))
+        sockets.add(number, SubSocket(context, ["A"], 5, QueueBounds(10)))
 
     seen = 0
     for number, _ in enumerate(sockets.open):

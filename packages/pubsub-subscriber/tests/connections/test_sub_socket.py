@@ -10,6 +10,7 @@ from support.ports import unused_port
 from support.raw_sockets import RawPublisher
 
 from pubsub_common.protocol.events import decode_event, ready_topic
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import wait_for
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
@@ -23,7 +24,7 @@ def new_sub_socket(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[NewSubSo
     opened: list[SubSocket] = []
 
     def make(*topics: str, queue_limit: int = 1000) -> SubSocket:
-        sub_socket = SubSocket(context, topics, 5, queue_limit)
+        sub_socket = SubSocket(context, topics, 5, QueueBounds(queue_limit))
         opened.append(sub_socket)
         return sub_socket
 

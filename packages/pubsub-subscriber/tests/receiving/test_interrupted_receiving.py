@@ -27,6 +27,7 @@ import pubsub_subscriber
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.batches import Batch, encode_batch_body
 from pubsub_common.protocol.events import Event, encode_event, topic_prefix
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -295,7 +296,7 @@ def test_a_message_of_several_parts_that_was_cut_short_is_dropped_whole(
     context: zmq.Context[zmq.Socket[bytes]], new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher("A")
-    sub_socket = SubSocket(context, ["A"], 5, 1000)
+    sub_socket = SubSocket(context, ["A"], 5, QueueBounds(1000))
     sub_socket.restrict_to(publisher.session)
     sub_socket.connect(publisher.address)
     publisher.wait_for_ready()

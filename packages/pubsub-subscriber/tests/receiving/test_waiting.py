@@ -20,6 +20,7 @@ from support.threads import ended
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import Event, encode_event, topic_prefix
 from pubsub_common.protocol.messages import Model
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
@@ -320,7 +321,7 @@ def test_without_an_interrupter_events_come_by_the_descriptor(
 def test_closing_a_socket_does_not_wait_for_an_event(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
-    sub_socket = SubSocket(context, ["A"], 5, 1000)
+    sub_socket = SubSocket(context, ["A"], 5, QueueBounds(1000))
     sub_socket.enable_interrupt()
     frames: list[bytes] = []
     buffer = memoryview(bytearray(1000))

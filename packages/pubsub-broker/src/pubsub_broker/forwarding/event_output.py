@@ -8,7 +8,8 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.net.sockets import enable_keepalive, limit_received
+from pubsub_common.net.sockets import bound_queues, enable_keepalive
+from pubsub_common.queue_bounds import QueueBounds
 
 # How long a held message waits for a subscriber to say that it has made room, before it
 # is tried anyway: what says so may have come between two looks.
@@ -31,15 +32,14 @@ class EventOutput:
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        queue_limit: int,
+        bounds: QueueBounds,
         *,
         blocking: bool,
         single_frames: bool = False,
     ) -> None:
         self.xpub = context.socket(zmq.XPUB)
-        self.xpub.set_hwm(queue_limit)
+        bound_queues(self.xpub, bounds)
         enable_keepalive(self.xpub)
-        limit_received(self.xpub, subscriptions=True)
         if blocking:
             # All or nothing: libzmq looks for room in every queue that wants the
             # message before it puts it into any.

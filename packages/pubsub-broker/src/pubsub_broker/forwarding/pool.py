@@ -24,6 +24,7 @@ from pubsub_broker.transport.control_socket import EVENT_THREADS
 from pubsub_broker.transport.handshake_monitor import HandshakeMonitor
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.net.sockets import wait_until_sent
+from pubsub_common.queue_bounds import QueueBounds
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
@@ -45,7 +46,7 @@ class ForwarderPool:
         *,
         count: int,
         threaded: bool,
-        queue_limit: int,
+        bounds: QueueBounds,
         overflow: Overflow,
         on_failure: Callable[[], None],
         authenticator: Authenticator | None = None,
@@ -56,7 +57,7 @@ class ForwarderPool:
         self.threaded = threaded
         self._context = context
         self._count = count
-        self._queue_limit = queue_limit
+        self._bounds = bounds
         self._blocking = overflow == "block"
         self._on_failure = on_failure
         self._forwarders: list[Forwarder] = []
@@ -187,14 +188,12 @@ class ForwarderPool:
 
     def _sockets(self) -> ForwarderSockets:
         if self._authenticator is None:
-            return PlainSockets(
-                self._context, self._queue_limit, blocking=self._blocking
-            )
+            return PlainSockets(self._context, self._bounds, blocking=self._blocking)
         from pubsub_broker.forwarding.secure_sockets import SecureSockets
 
         return SecureSockets(
             self._context,
-            self._queue_limit,
+            self._bounds,
             blocking=self._blocking,
             polled=not self.threaded,
             pair=self._authenticator.pair,

@@ -14,7 +14,7 @@ import zmq
 
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding.sender_check import HEAD_BYTES, SenderCheck
-from pubsub_common.net.sockets import enable_keepalive, limit_received, option_reader
+from pubsub_common.net.sockets import enable_keepalive, option_reader
 from pubsub_common.protocol.events import parse_ready_request, ready_topic
 from pubsub_common.security.keys import configure_curve_client
 
@@ -61,7 +61,6 @@ class PublisherConnection:
         assert publisher.session is not None
         socket.sndhwm = 0  # as that of an XSUB, see `PlainSockets`
         enable_keepalive(socket)
-        limit_received(socket)
         self.socket = socket
         self.fd: int = socket.FD
         self.address = publisher.address

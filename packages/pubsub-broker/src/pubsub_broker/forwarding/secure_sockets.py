@@ -26,6 +26,8 @@ from pubsub_broker.forwarding.event_output import Message
 from pubsub_broker.forwarding.secure_publisher import PublisherConnection, masked
 from pubsub_broker.forwarding.socket_retries import SocketRetries
 from pubsub_broker.forwarding.sockets import ForwarderSockets, receive
+from pubsub_common.net.sockets import bound_queues
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import configure_curve_server
 from pubsub_common.security.subscription_guard import (
     OnRefused,
@@ -52,7 +54,7 @@ class SecureSockets(ForwarderSockets):
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        queue_limit: int,
+        bounds: QueueBounds,
         *,
         blocking: bool,
         polled: bool = False,
@@ -67,9 +69,9 @@ class SecureSockets(ForwarderSockets):
         registered at an address: asked in the thread that drives this. ``permits`` and
         ``on_refused`` are a `SubscriptionGuard`'s. ``on_forged`` is called when a publisher sends
         something in the name of another."""
-        super().__init__(context, queue_limit, blocking=blocking, single_frames=True)
+        super().__init__(context, bounds, blocking=blocking, single_frames=True)
         self._context = context
-        self._queue_limit = queue_limit
+        self._bounds = bounds
         self._pair = pair
         self._threads = 0  # any of libzmq's
         self._publisher_at = publisher_at
@@ -235,7 +237,7 @@ class SecureSockets(ForwarderSockets):
 
     def _connect(self, publisher: Attach) -> PublisherConnection:
         socket = self._context.socket(zmq.SUB)
-        socket.set_hwm(self._queue_limit)
+        bound_queues(socket, self._bounds)
         socket.setsockopt(zmq.AFFINITY, self._threads)
         connection = PublisherConnection(socket, publisher)
         connection.follow(publisher, self._wanted)

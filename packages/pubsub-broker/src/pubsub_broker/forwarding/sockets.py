@@ -17,13 +17,14 @@ import zmq
 from pubsub_broker.forwarding.draining import DrainingPublishers
 from pubsub_broker.forwarding.event_output import EventOutput, Message
 from pubsub_common.net.sockets import (
+    bound_queues,
     enable_keepalive,
     endpoint,
     has_input,
-    limit_received,
     tcp_table,
 )
 from pubsub_common.net.tcp_table import still_open
+from pubsub_common.queue_bounds import QueueBounds
 
 
 def forwarder_of(topic: str, count: int) -> int:
@@ -45,13 +46,13 @@ class ForwarderSockets:
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        queue_limit: int,
+        bounds: QueueBounds,
         *,
         blocking: bool = False,
         single_frames: bool = False,
     ) -> None:
         self.output = EventOutput(
-            context, queue_limit, blocking=blocking, single_frames=single_frames
+            context, bounds, blocking=blocking, single_frames=single_frames
         )
         self.xpub = self.output.xpub
         self._draining = DrainingPublishers()
@@ -174,15 +175,14 @@ class PlainSockets(ForwarderSockets):
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        queue_limit: int,
+        bounds: QueueBounds,
         *,
         blocking: bool = False,
     ) -> None:
-        super().__init__(context, queue_limit, blocking=blocking)
+        super().__init__(context, bounds, blocking=blocking)
         self.xsub = context.socket(zmq.XSUB)
-        self.xsub.set_hwm(queue_limit)
+        bound_queues(self.xsub, bounds)
         enable_keepalive(self.xsub)
-        limit_received(self.xsub)
         # What goes to publishers are subscriptions. Those over a limit libzmq would
         # drop without a word; how many there are is bounded by topics and clients.
         self.xsub.sndhwm = 0

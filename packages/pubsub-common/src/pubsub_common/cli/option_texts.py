@@ -35,6 +35,13 @@ CENTRALIZED_OPTION: Final = """\
 QUEUE_OPTION: Final = f"""\
   --queue-limit N                 events kept for a connection that is slow
                                   [default: {defaults.QUEUE_LIMIT}]"""
+# Where there is a queue (`role_config.queue_arguments`).
+BYTES_OPTIONS: Final = f"""\
+  --queue-bytes BYTES             the same in bytes [default: {defaults.QUEUE_BYTES}]
+  --queue-total BYTES             bytes kept for all connections together
+                                  [default: {defaults.QUEUE_TOTAL_BYTES}]
+  --max-payload BYTES             the largest payload that is sent or received
+                                  [default: {defaults.PAYLOAD_LIMIT_BYTES}]"""
 MEASUREMENT_OPTIONS: Final = """\
   --details FILE                  write times and number of every event to FILE, as
                                   CSV compressed by gzip
@@ -79,7 +86,7 @@ SHARED_OPTIONS: Final = "\n".join(
     (
         "Usage: [-t TOPIC]...",
         *(TOPIC_OPTION, CLIENT_OPTIONS, RUN_OPTIONS, CENTRALIZED_OPTION),
-        *(QUEUE_OPTION, MEASUREMENT_OPTIONS, LOG_OPTION),
+        *(QUEUE_OPTION, BYTES_OPTIONS, MEASUREMENT_OPTIONS, LOG_OPTION),
         COMMON_OPTIONS,
     )
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pubsub_common.cli import console_script, usage_text
 from pubsub_common.errors import ConfigError
+
+_RENAMED: Final = {"max_payload_bytes": "--max-payload"}
 
 
 def host(options: console_script.Options, name: str) -> str | None:
@@ -45,6 +47,19 @@ def client_arguments(options: console_script.Options) -> dict[str, Any]:
     }
 
 
+def queue_arguments(options: console_script.Options) -> dict[str, Any]:
+    """The arguments about bytes that all roles have alike, as the options ask.
+
+    Raises:
+        ConfigError: they ask for something that cannot be.
+    """
+    return {
+        "queue_bytes": console_script.whole_number(options, "--queue-bytes"),
+        "queue_total": console_script.whole_number(options, "--queue-total"),
+        "max_payload_bytes": console_script.whole_number(options, "--max-payload"),
+    }
+
+
 class Config(Protocol):
     """What the options of a role become, and its class is made from."""
 
@@ -69,7 +84,7 @@ def validated(
     except ConfigError as error:
         argument, _, complaint = str(error).partition(" ")
         by_rule = "--" + argument.removesuffix("_s").replace("_", "-")
-        option = (renamed or {}).get(argument, by_rule)
+        option = {**_RENAMED, **(renamed or {})}.get(argument, by_rule)
         if option not in {line.long for line in usage_text.option_lines(usage)}:
             raise
         raise ConfigError(f"{option} {complaint}") from None

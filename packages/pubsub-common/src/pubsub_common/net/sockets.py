@@ -29,8 +29,9 @@ from typing import Any, Final
 
 import zmq
 
-from pubsub_common.defaults import MAX_PAYLOAD_BYTES, MAX_SUBSCRIPTION_BYTES
+from pubsub_common.defaults import MAX_SUBSCRIPTION_BYTES
 from pubsub_common.net.tcp_table import unsent_bytes
+from pubsub_common.queue_bounds import QueueBounds
 
 _POLLIN: Final = int(zmq.POLLIN)
 _TCP_TABLE: Final = Path("/proc/net/tcp")
@@ -43,14 +44,13 @@ DEAD_CONNECTION_S: Final = _KEEPALIVE_S * (1 + _KEEPALIVE_COUNT)
 _CONNECT_MS: Final = 2000
 
 
-# A frame is a topic, some numbers and the payload.
-MAX_FRAME_BYTES: Final = MAX_PAYLOAD_BYTES + 4096
-
-
-def limit_received(socket: zmq.Socket[bytes], *, subscriptions: bool = False) -> None:
-    """Close the connection of a peer that sends a longer message than is possible: an
-    event, or, with ``subscriptions``, what comes in where subscribers connect."""
-    limit = MAX_SUBSCRIPTION_BYTES if subscriptions else MAX_FRAME_BYTES
+def bound_queues(socket: zmq.Socket[bytes], bounds: QueueBounds) -> None:
+    """Limit what waits in the queues of an event socket, and how long a message may be:
+    libzmq closes the connection of a peer that sends a longer one. Where subscribers
+    connect, only subscriptions come in."""
+    socket.set_hwm(bounds.messages)
+    accepts = socket.type in (zmq.XPUB, zmq.PUB)
+    limit = MAX_SUBSCRIPTION_BYTES if accepts else bounds.frame_bytes
     socket.setsockopt(zmq.MAXMSGSIZE, limit)
 
 
@@ -90,13 +90,12 @@ class DataSocket:
     """A ZeroMQ data socket with the lock that guards it."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], kind: int, queue_limit: int
+        self, context: zmq.Context[zmq.Socket[bytes]], kind: int, bounds: QueueBounds
     ) -> None:
         self.lock = threading.Lock()
         self.socket = context.socket(kind)
-        self.socket.set_hwm(queue_limit)
+        bound_queues(self.socket, bounds)
         enable_keepalive(self.socket)
-        limit_received(self.socket, subscriptions=kind == zmq.XPUB)
         self.fd: int = self.socket.FD
         # What may be done with the socket at once: POLLIN, POLLOUT. The caller holds the
         # lock.

@@ -28,8 +28,8 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from pubsub_common.defaults import MAX_PAYLOAD_BYTES, MAX_PUBLISHER_LENGTH
-from pubsub_common.errors import ConfigError, ProtocolError
+from pubsub_common.defaults import MAX_PUBLISHER_LENGTH
+from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.numbers import Count
 
 # What an event's array begins with (MessagePack: array of 5).
@@ -123,15 +123,7 @@ def encode_large_event(
 ) -> bytearray:
     """As `encode_event`, with the topic's prefix ready made, and one copy of the payload
     less.
-
-    Raises:
-        ConfigError: the payload is larger than subscribers take.
     """
-    size = len(payload)
-    if size > MAX_PAYLOAD_BYTES:
-        raise ConfigError(
-            f"a payload of {size} bytes is too large; {MAX_PAYLOAD_BYTES} is the most"
-        )
     frame = bytearray(prefix)
     _encode_into(
         (publisher, session, sequence, published_ns, payload), frame, len(prefix)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
+from pubsub_common.queue_bounds import QueueBounds
 
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher
@@ -105,11 +106,13 @@ def _events(
     if name == "--literal":
         # The bytes as they were typed, whatever the encoding.
         return sources.literal(os.fsencode(options[name]), limit or 1)
+    most = console_script.whole_number(options, "--max-payload")
+    bounds = QueueBounds(payload_bytes=most)
     if name == "--file":
-        return sources.files(options[name], stopped)
+        return sources.files(options[name], stopped, bounds)
     stdin: Any = sys.stdin
     if stdin is None:
         raise ConfigError("--stdin: standard input is closed")
     return sources.records(
-        stdin.fileno(), b"\0" if options["--null"] else b"\n", stopped
+        stdin.fileno(), b"\0" if options["--null"] else b"\n", stopped, bounds
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pubsub_common.defaults import MAX_PAYLOAD_BYTES
-from pubsub_common.errors import PubSubError
+from pubsub_common.queue_bounds import QueueBounds
 
 
 class RecordSplitter:
     """Splits at a terminator, a newline for instance. A record may arrive in many parts."""
 
-    def __init__(self, terminator: bytes) -> None:
+    def __init__(self, terminator: bytes, bounds: QueueBounds) -> None:
         self._terminator = terminator
+        self._bounds = bounds
         # The parts of a record whose terminator has not come; joined when it has, once.
         self._parts: list[bytes] = []
         self._size = 0
@@ -19,7 +19,7 @@ class RecordSplitter:
         """The records that are complete with ``data``, without their marks.
 
         Raises:
-            PubSubError: one becomes longer than an event can be.
+            ConfigError: one becomes longer than a payload may be.
         """
         records = data.split(self._terminator)
         last = records.pop()
@@ -30,11 +30,7 @@ class RecordSplitter:
         if last:
             self._parts.append(last)
             self._size += len(last)
-        if self._size > MAX_PAYLOAD_BYTES:
-            raise PubSubError(
-                f"the input has a line of more than {MAX_PAYLOAD_BYTES} bytes, "
-                "which is the most that an event can carry"
-            )
+        self._bounds.check_payload(self._size)
         return records
 
     def finish(self) -> list[bytes]:

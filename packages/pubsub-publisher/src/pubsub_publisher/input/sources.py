@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.input.record_splitter import RecordSplitter
 
 # How much is read at once. A pipe gives 64 KiB at most.
@@ -25,15 +26,17 @@ _LITERALS: Final = 1000
 Stopped = Callable[[], bool]
 
 
-def records(fd: int, terminator: bytes, stopped: Stopped) -> Iterator[list[bytes]]:
+def records(
+    fd: int, terminator: bytes, stopped: Stopped, bounds: QueueBounds
+) -> Iterator[list[bytes]]:
     """Records that are read from ``fd`` and end in ``terminator``, as they come; the last
     one may lack it.
 
     Raises:
         OSError: it cannot be read.
-        PubSubError: a record is longer than an event can be.
+        ConfigError: a record is longer than a payload may be.
     """
-    splitter = RecordSplitter(terminator)
+    splitter = RecordSplitter(terminator, bounds)
     for data in _blocks(fd, stopped):
         if complete := splitter.push(data):
             yield complete
@@ -41,16 +44,24 @@ def records(fd: int, terminator: bytes, stopped: Stopped) -> Iterator[list[bytes
         yield last
 
 
-def files(paths: Sequence[str], stopped: Stopped) -> Iterator[list[bytes]]:
+def files(
+    paths: Sequence[str], stopped: Stopped, bounds: QueueBounds
+) -> Iterator[list[bytes]]:
     """The content of each file.
 
     Raises:
         OSError: one cannot be read.
+        ConfigError: one is longer than a payload may be.
     """
     for path in paths:
         # Not read in one go, because it may be a pipe that never ends.
         with Path(path).open("rb", buffering=0) as file:
-            content = b"".join(_blocks(file.fileno(), stopped))
+            blocks, size = [], 0
+            for block in _blocks(file.fileno(), stopped):
+                blocks.append(block)
+                size += len(block)
+                bounds.check_payload(size)
+            content = b"".join(blocks)
         if stopped():
             return
         yield [content]

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_publisher.payloads import Payload, bytes_payload
+from pubsub_common.queue_bounds import QueueBounds
+from pubsub_publisher.payloads import Payload, bytes_payload, is_bytes_like
 from pubsub_publisher.topics.topic_set import unknown_topic
 from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
@@ -36,6 +37,7 @@ class BatchSocket(Protocol):
     """The socket, as far as batches need it. What the methods do is told in `EventSocket`."""
 
     topics: Topics
+    bounds: QueueBounds
 
     def gather(self, topic: TopicState, payload: bytes) -> bool: ...
 
@@ -87,6 +89,7 @@ def batches(
     items: Iterable[Item],
     default: TopicState | None,
     now_ns: Callable[[], int],
+    bounds: QueueBounds,
 ) -> Iterator[PendingBatch]:
     """``items`` (see `send_all`) in batches.
 
@@ -95,22 +98,25 @@ def batches(
             are given first, as they are before an error of ``items``.
     """
     if default is None or not isinstance(items, list | tuple):
-        yield from _batch_each(topics, items, default, now_ns)
+        yield from _batch_each(topics, items, default, now_ns, bounds)
         return
-    for part, payloads in _slices(items):
+    for part, payloads in _slices(items, bounds):
         if payloads:
             yield PendingBatch(default, [(now_ns(), each) for each in payloads])
         else:
-            yield from _batch_each(topics, part, default, now_ns)
+            yield from _batch_each(topics, part, default, now_ns, bounds)
 
 
-def _slices(items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], list[bytes]]]:
+def _slices(
+    items: Sequence[Item], bounds: QueueBounds
+) -> Iterator[tuple[Sequence[Item], list[bytes]]]:
     """``items`` in slices of as many as a batch takes; of a slice that is a batch as it
     stands, also the payloads, else none."""
+    most = min(BATCH_BYTES, bounds.payload_bytes)
     for begin in range(0, len(items), BATCH_EVENTS):
         part = items[begin : begin + BATCH_EVENTS]
         payloads = [item for item in part if type(item) is bytes]
-        if len(payloads) < len(part) or sum(map(len, payloads)) > BATCH_BYTES:
+        if len(payloads) < len(part) or sum(map(len, payloads)) > most:
             payloads = []
         yield part, payloads
 
@@ -121,7 +127,7 @@ def _send_list(
     topic: TopicState,
     used: dict[TopicState, None],
 ) -> int:
-    for part, payloads in _slices(items):
+    for part, payloads in _slices(items, socket.bounds):
         if not payloads:
             _send_each(socket, part, topic, used)
         elif not socket.send_batch(topic, payloads):
@@ -135,13 +141,13 @@ def _send_each(
     default: TopicState | None,
     used: dict[TopicState, None],
 ) -> int:
-    gather, topics = socket.gather, socket.topics
+    gather, topics, bounds = socket.gather, socket.topics, socket.bounds
     count = 0
     for item in items:
         if type(item) is bytes and default is not None:
             topic, payload = default, item
         else:
-            topic, payload = _topic_and_payload(topics, item, default)
+            topic, payload = _topic_and_payload(topics, item, default, bounds)
             used[topic] = None
         if not gather(topic, payload):
             raise PubSubError(_STOPPED)
@@ -154,6 +160,7 @@ def _batch_each(
     items: Iterable[Item],
     default: TopicState | None,
     now_ns: Callable[[], int],
+    bounds: QueueBounds,
 ) -> Iterator[PendingBatch]:
     begun: dict[TopicState, PendingBatch] = {}
     sizes: dict[TopicState, int] = {}
@@ -162,9 +169,10 @@ def _batch_each(
         try:
             item = next(source)
             if type(item) is bytes and default is not None:
+                bounds.check_payload(len(item))
                 topic, payload = default, item
             else:
-                topic, payload = _topic_and_payload(topics, item, default)
+                topic, payload = _topic_and_payload(topics, item, default, bounds)
         except StopIteration:
             yield from begun.values()
             return
@@ -189,18 +197,15 @@ def _batch_each(
 
 
 def _topic_and_payload(
-    topics: Topics, item: Item, default: TopicState | None
+    topics: Topics, item: Item, default: TopicState | None, bounds: QueueBounds
 ) -> tuple[TopicState, bytes]:
     """The topic and the payload of an item that names its topic, or is bytes-like.
 
     Raises:
         ConfigError: it does not, or not rightly.
     """
-    if default is not None and not isinstance(item, tuple):
-        try:
-            return default, bytes_payload(item)
-        except ConfigError:
-            pass  # what an event is, is said below
+    if default is not None and is_bytes_like(item):
+        return default, bytes_payload(item, bounds)
     if not isinstance(item, tuple) or len(item) != 2:
         raise ConfigError(
             "an event is a payload (bytes) where the topic is clear, else a pair "
@@ -210,4 +215,4 @@ def _topic_and_payload(
     topic = topics.get(name)
     if topic is None:
         raise unknown_topic(name, topics)
-    return topic, bytes_payload(payload)
+    return topic, bytes_payload(payload, bounds)

@@ -38,12 +38,11 @@ from typing import Final
 import zmq
 
 from pubsub_common.errors import PubSubError
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending.frame_sender import (
-    LARGE_BYTES,
     NOBLOCK,
     FrameSender,
-    check_size,
 )
 from pubsub_publisher.sending.xpub_socket import (
     OCCUPIED,
@@ -84,7 +83,7 @@ class EventSocket(FrameSender):
         topics: Mapping[str, TopicState],
         core: PublisherCore,
         now_ns: Callable[[], int],
-        queue_limit: int,
+        bounds: QueueBounds,
         *,
         blocking: bool,
         stopped: Callable[[], bool],
@@ -93,7 +92,7 @@ class EventSocket(FrameSender):
         """``blocking``: a full queue makes senders wait until ``stopped`` says so; else
         the events for it are dropped. The age of a batch goes by ``monotonic_ns``, as
         the clock of the stamps may be set."""
-        super().__init__(context, topics, core, queue_limit, monotonic_ns)
+        super().__init__(context, topics, core, bounds, monotonic_ns)
         self._now_ns = now_ns
         self._stopped = stopped
         if blocking:
@@ -120,6 +119,7 @@ class EventSocket(FrameSender):
         lock, now_ns, gathered = self.lock, self._now_ns, topic.gathered
         append, send_one, locked = gathered.append, self._send_one, lock.locked
         flags = 0 if waiting else NOBLOCK
+        unbatched = min(_UNBATCHED_BYTES, self.bounds.payload_bytes + 1)
         last_ns = streak = limit = begun_ns = 0
         largest = -1
 
@@ -143,7 +143,7 @@ class EventSocket(FrameSender):
                     return stamp_ns
                 return self._watch(topic, stamp_ns, payload)
             else:
-                gathers = len(payload) < _UNBATCHED_BYTES
+                gathers = len(payload) < unbatched
             if (locked() or self.attention) and self._entering(
                 topic, stamp_ns, payload
             ):
@@ -154,7 +154,7 @@ class EventSocket(FrameSender):
             last_ns = now_ns()
             if gathers:
                 limit = batch_limit(len(payload))
-                largest = max(len(payload), LARGE_BYTES)
+                largest = max(len(payload), self._large_from - 1)
                 begun_ns = last_ns
             return sent
 
@@ -166,9 +166,9 @@ class EventSocket(FrameSender):
         stopped while it waited for room.
 
         Raises:
-            ConfigError: the payload is larger than subscribers take.
+            ConfigError: the payload is larger than the limit.
         """
-        check_size(payload)
+        self.bounds.check_payload(len(payload))
         stamp_ns = self._now_ns()
         if (
             topic.watched

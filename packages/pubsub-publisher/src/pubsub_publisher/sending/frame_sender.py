@@ -12,10 +12,10 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.defaults import MAX_PAYLOAD_BYTES
-from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import encode_body, encode_large_event
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending.xpub_socket import Frame, XpubSocket, uses_sections
 from pubsub_publisher.topics.topic_state import (
@@ -45,14 +45,16 @@ class FrameSender(XpubSocket):
         context: zmq.Context[zmq.Socket[bytes]],
         topics: Mapping[str, TopicState],
         core: PublisherCore,
-        queue_limit: int,
+        bounds: QueueBounds,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """The age of gathered events goes by ``monotonic_ns``, as the clock of the stamps
         may be set."""
-        super().__init__(context, topics, core, queue_limit)
+        super().__init__(context, topics, core, bounds)
         self._monotonic_ns = monotonic_ns
         self._accepting = True
+        # Payloads of this size need a look, or are worth one.
+        self._large_from = min(LARGE_BYTES, bounds.payload_bytes + 1)
         # Topics with gathered events; the control thread looks after them, and knows.
         self._gathering: set[TopicState] = set()
         # Topics with events that signal handlers have gathered; any thread appends.
@@ -107,8 +109,8 @@ class FrameSender(XpubSocket):
             fields = core.address, core.session, first, stamp_ns, payload
             frame: Frame = (
                 topic.prefix + encode_body(fields)
-                if len(payload) < LARGE_BYTES
-                else encode_large_event(topic.prefix, *fields)
+                if len(payload) < self._large_from
+                else self._encode_large(topic, *fields)
             )
             self._in_doubt = topic, first, events, frame
             try:
@@ -215,7 +217,7 @@ class FrameSender(XpubSocket):
 
         Raises:
             zmq.Again: there is no room; nothing has changed.
-            ConfigError: a payload is larger than subscribers take.
+            ConfigError: a payload is larger than the limit.
         """
         first = topic.next_sequence
         frame = self._encode(topic, first, events)
@@ -237,9 +239,26 @@ class FrameSender(XpubSocket):
             body = encode_batch_body(*start, events.stamps_ns, events.payloads)
             return topic.prefix + body
         stamp_ns, payload = events[0]
-        if len(payload) < LARGE_BYTES:
+        if len(payload) < self._large_from:
             return topic.prefix + encode_body((*start, stamp_ns, payload))
-        return encode_large_event(topic.prefix, *start, stamp_ns, payload)
+        return self._encode_large(topic, *start, stamp_ns, payload)
+
+    def _encode_large(
+        self,
+        topic: TopicState,
+        address: str,
+        session: int,
+        first: int,
+        stamp_ns: int,
+        payload: bytes,
+    ) -> Frame:
+        """Raises:
+        ConfigError: the payload is larger than the limit.
+        """
+        self.bounds.check_payload(len(payload))
+        return encode_large_event(
+            topic.prefix, address, session, first, stamp_ns, payload
+        )
 
     # Without the lock
 
@@ -258,10 +277,10 @@ class FrameSender(XpubSocket):
         """Gather an event, and have the control thread send it at once.
 
         Raises:
-            ConfigError: the payload is larger than subscribers take.
+            ConfigError: the payload is larger than the limit.
             PubSubError: this is closed.
         """
-        check_size(payload)
+        self.bounds.check_payload(len(payload))
         if self._accepting:
             topic.gathered_bytes += len(payload)
             topic.gathered.append((stamp_ns, payload))
@@ -286,14 +305,3 @@ class FrameSender(XpubSocket):
         self.attention = True
         self.wake()
         return stamp_ns
-
-
-def check_size(payload: bytes) -> None:
-    """Raises:
-    ConfigError: the payload is larger than subscribers take.
-    """
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise ConfigError(
-            f"a payload of {len(payload)} bytes is too large; "
-            f"{MAX_PAYLOAD_BYTES} is the most"
-        )

@@ -46,6 +46,7 @@ from pubsub_common.errors import PubSubError
 from pubsub_common.net.sockets import DataSocket
 from pubsub_common.protocol.events import PRIVATE_MARK
 from pubsub_common.protocol.recovery_messages import RECOVERY_MARK
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.connections import (
     Connection,
     close_connection,
@@ -93,9 +94,10 @@ class XpubSocket(DataSocket):
         context: zmq.Context[zmq.Socket[bytes]],
         topics: Mapping[str, TopicState],
         core: PublisherCore,
-        queue_limit: int,
+        bounds: QueueBounds,
     ) -> None:
-        super().__init__(context, zmq.XPUB, queue_limit)
+        super().__init__(context, zmq.XPUB, bounds)
+        self.bounds = bounds
         self.topics = topics
         # Somebody uses the socket, or was cut short.
         self.inside = False

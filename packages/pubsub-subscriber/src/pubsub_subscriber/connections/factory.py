@@ -9,6 +9,7 @@ import zmq
 
 from pubsub_common.net.contexts import new_context
 from pubsub_common.protocol.messages import Model
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_subscriber.connections.direct import (
     MAX_SOCKETS,
     DirectConnections,
@@ -33,7 +34,7 @@ class ConnectionFactory:
         core: SubscriberCore,
         sockets: SocketSet,
         keys: ClientKeys | None,
-        queue_limit: int,
+        bounds: QueueBounds,
         *,
         positions: bool,
     ) -> None:
@@ -41,7 +42,7 @@ class ConnectionFactory:
         self._core = core
         self._sockets = sockets
         self._keys = keys
-        self._queue_limit = queue_limit
+        self._bounds = bounds
         self._positions = positions
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._broker_host = ""
@@ -79,7 +80,7 @@ class ConnectionFactory:
             self._context,
             tuple(topics),
             self._core.session,
-            self._queue_limit,
+            self._bounds,
             positions=self._positions,
         )
         if self._core.model == "centralized" and self._keys is not None:

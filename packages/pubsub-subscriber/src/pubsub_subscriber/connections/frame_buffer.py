@@ -11,8 +11,8 @@ from __future__ import annotations
 import mmap
 from typing import Final, cast
 
-from pubsub_common.net.sockets import MAX_FRAME_BYTES
 from pubsub_common.protocol.frame_length import frame_length
+from pubsub_common.queue_bounds import MAX_FRAME_BYTES
 
 # The first byte while there is no frame. It never occurs in UTF-8.
 FREE: Final = 0xFE

@@ -18,6 +18,7 @@ import zmq
 from pubsub_common.net.sockets import DataSocket, option_reader, reconnect
 from pubsub_common.protocol.events import PRIVATE_MARK, ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import position_prefix
+from pubsub_common.queue_bounds import QueueBounds
 from pubsub_subscriber.connections.frame_buffer import FREE
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class SubSocket(DataSocket):
         context: zmq.Context[zmq.Socket[bytes]],
         topics: Iterable[str],
         session: int,
-        queue_limit: int,
+        bounds: QueueBounds,
         *,
         total_topics: int = 0,
         positions: bool = False,
@@ -61,7 +62,7 @@ class SubSocket(DataSocket):
         """Subscribe to ``topics``, and after all to their ready topics. ``total_topics`` is how
         many topics the subscriber has in all its sockets, if it has several.
         ``positions``: also to how far the publishers are."""
-        super().__init__(context, zmq.SUB, queue_limit)
+        super().__init__(context, zmq.SUB, bounds)
         # Reentrant, like the others: a signal handler, or what the garbage collector calls,
         # may come to a socket that its own thread is working with.
         self.lock = threading.RLock()  # type: ignore[assignment]
