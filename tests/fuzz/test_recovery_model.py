@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from pubsub_common.defaults import EVENT_OVERHEAD_BYTES
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.recovery_messages import (
@@ -41,6 +42,8 @@ TIMEOUT_S = 3.0
 # So many events are in one answer at most.
 PART = 3
 ALL = 10_000
+# What an event takes while it is held, a little more than this.
+COST = EVENT_OVERHEAD_BYTES + 10
 
 pick = st.integers(0, 9)
 
@@ -72,15 +75,27 @@ class RecoveryMachine(RuleBasedStateMachine):
     @initialize(
         kept=st.integers(1, 8),
         max_held=st.integers(0, 4),
+        held_bytes=st.sampled_from([1, 2 * COST, 3 * COST, ALL]),
         from_start=st.booleans(),
         before=st.integers(0, 12),
     )
-    def begin(self, kept: int, max_held: int, from_start: bool, before: int) -> None:
-        self.max_held = max_held
+    def begin(
+        self,
+        kept: int,
+        max_held: int,
+        held_bytes: int,
+        from_start: bool,
+        before: int,
+    ) -> None:
+        self.max_held, self.held_bytes = max_held, held_bytes
         self.joins_at_start = from_start if self.from_start is None else self.from_start
         timeout_s = 1e9 if self.fair else TIMEOUT_S
         self.recovery = Recovery(
-            ME, timeout_s, max_held=max_held, from_start=self.joins_at_start
+            ME,
+            timeout_s,
+            max_held=max_held,
+            held_bytes=held_bytes,
+            from_start=self.joins_at_start,
         )
         self.history = History(ALL if self.fair else kept, ALL)
         for number in range(before):
@@ -234,6 +249,13 @@ class RecoveryMachine(RuleBasedStateMachine):
         if hasattr(self, "recovery"):
             for stream in self.recovery._streams.values():
                 assert len(stream.held) <= self.max_held
+                held = sum(
+                    len(event.payload) + EVENT_OVERHEAD_BYTES
+                    for event in stream.held.values()
+                )
+                assert self.recovery._held.size == held <= self.held_bytes
+            if not self.recovery._streams:
+                assert self.recovery._held.size == 0
 
     @invariant()
     def a_stream_with_a_gap_asks_and_others_do_not(self) -> None:

@@ -63,6 +63,7 @@ WRONG: dict[str, list[Any]] = {
     "on_publisher": CALLBACK,
     "recover": FLAG,
     "start": [*TEXT, None, "", "end"],
+    "recover_bytes": NUMBER,
     "recover_timeout_s": [*SECONDS, 0, INFINITY],
     "bind": [*TEXT, "256.1.1.1", "::1", "a b"],
     "port": [*(v for v in NUMBER if v != 0), 65536],

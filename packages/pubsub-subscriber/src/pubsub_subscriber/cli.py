@@ -59,6 +59,9 @@ Options:
 {option_texts.BYTES_OPTIONS}
   --recover                       ask publishers that keep a history for events that
                                   are missing, and deliver all in order
+  --recover-bytes BYTES           of events that wait for those before them, keep so
+                                  many at most, with 256 for each event
+                                  [default: {defaults.RECOVER_BYTES}]
   --start WHEN                    "now", or "history" for what publishers still have
                                   from before (implies --recover) [default: now]
 {option_texts.MEASUREMENT_OPTIONS}
@@ -91,6 +94,7 @@ def config_of(
         **role_config.queue_arguments(options),
         on_event=on_event,
         recover=options["--recover"],
+        recover_bytes=console_script.whole_number(options, "--recover-bytes"),
         start=options["--start"],
     )
     return role_config.validated(config, USAGE, {"topics": "--topic"})

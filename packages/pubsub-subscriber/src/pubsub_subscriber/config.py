@@ -46,6 +46,7 @@ class SubscriberConfig:
     recover: bool = False
     start: Start = "now"
     recover_timeout_s: float = defaults.RECOVER_TIMEOUT_S
+    recover_bytes: int = defaults.RECOVER_BYTES
     on_publisher: Callable[[PublisherInfo, bool], None] | None = None
     keys: str | Path | None = None
 
@@ -83,6 +84,7 @@ class SubscriberConfig:
         validate_bounds(self.queue_bytes, self.queue_total, self.max_payload_bytes)
         self._validate_times()
         validation.flag("recover", self.recover)
+        validation.at_least("recover_bytes", self.recover_bytes)
         validation.choice("start", self.start, ("now", "history"))
         validation.callback("on_event", self.on_event)
         validation.callback("on_gap", self.on_gap)

@@ -21,9 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pubsub_common.client.session_updates import PublishersUpdated
-from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT
+from pubsub_common.defaults import RECOVER_BYTES
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol import numbers
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
@@ -48,6 +47,7 @@ from pubsub_subscriber.streams.frames import (
     RecoveryReply,
     read_frame,
 )
+from pubsub_subscriber.streams.lost_counts import count_lost
 from pubsub_subscriber.streams.present_publishers import PresentPublishers
 from pubsub_subscriber.streams.recovery import Recovery
 from pubsub_subscriber.streams.stream_table import StreamTable
@@ -68,12 +68,14 @@ class SubscriberCore:
         *,
         recover_timeout_s: float | None = None,
         max_held: int = 1,
+        held_bytes: int = RECOVER_BYTES,
         from_start: bool = False,
         grace_s: float = GRACE_S,
     ) -> None:
         """``topics`` are topics and wildcards. Missing events are asked for if there is a
         ``recover_timeout_s``, the time after which they count as lost; then at most
-        ``max_held`` events of a stream wait for those before them, and ``from_start`` says that
+        ``max_held`` events of a stream, and ``held_bytes`` of all, wait for those before
+        them, and ``from_start`` says that
         streams begin with the oldest event that their publisher has."""
         self.session = -1
         self.model: Model | None = None
@@ -91,6 +93,7 @@ class SubscriberCore:
                 self.session,
                 recover_timeout_s,
                 max_held=max_held,
+                held_bytes=held_bytes,
                 from_start=from_start,
             )
 
@@ -285,7 +288,7 @@ class SubscriberCore:
         """What is lost, what is to be delivered, and what is to be asked."""
         effects: list[Effect] = []
         for gap in gaps:
-            self._count_lost(gap)
+            count_lost(self.lost, gap)
             effects.append(Lost(gap))
         if items:
             effects.append(Deliver(items))
@@ -297,11 +300,3 @@ class SubscriberCore:
             session, topic = recovery.without_history.pop()
             effects.append(NoHistory(self.streams.name_of(session), topic))
         return effects
-
-    def _count_lost(self, gap: Gap) -> None:
-        """Publishers choose the numbers, and behind wildcards the topics: what heartbeats
-        tell of them stays within what a heartbeat may hold."""
-        before = self.lost.get(gap.topic)
-        if before is None and len(self.lost) >= MAX_TOPICS_PER_CLIENT:
-            return  # `StreamTracker` counts it all the same
-        self.lost[gap.topic] = numbers.add(before or 0, gap.count)

@@ -73,6 +73,7 @@ class SubscriberRuntime:
             self.topics,
             recover_timeout_s=config.recover_timeout_s if config.recovers else None,
             max_held=config.queue_limit,
+            held_bytes=config.recover_bytes,
             from_start=config.start == "history",
         )
         sockets = SocketSet()

@@ -61,6 +61,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
         recover: bool = False,
         start: Start = "now",
         recover_timeout_s: float = defaults.RECOVER_TIMEOUT_S,
+        recover_bytes: int = defaults.RECOVER_BYTES,
         on_publisher: Callable[[PublisherInfo, bool], None] | None = None,
         keys: str | Path | None = None,
     ) -> None:
@@ -90,8 +91,11 @@ class Subscriber(SubscriberReadings, SeedMethods):
         With ``recover`` events that are missing are asked for, and come in order:
         before later ones of the same publisher and topic. Publishers must keep a history
         for that; what they do not have, and what does not come within
-        ``recover_timeout_s`` seconds, is lost. ``start`` "history" begins each stream
-        with the oldest event that its publisher still has; it implies ``recover``.
+        ``recover_timeout_s`` seconds, is lost. Events that wait for those before them
+        take ``recover_bytes`` at most, over all publishers and topics, with 256 for each
+        event; what is given up for that is asked for, or lost, like what never came.
+        ``start`` "history" begins each stream with the oldest event that its publisher
+        still has; it implies ``recover``.
 
         ``on_publisher`` is called when a publisher of these topics joins (True) or
         leaves (False), in the thread that talks to the broker; it must not wait. When it
@@ -127,6 +131,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 recover=recover,
                 start=start,
                 recover_timeout_s=recover_timeout_s,
+                recover_bytes=recover_bytes,
                 on_publisher=on_publisher,
                 keys=keys,
             )

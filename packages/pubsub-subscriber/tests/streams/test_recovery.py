@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pubsub_common.defaults import EVENT_OVERHEAD_BYTES
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.recovery_messages import (
@@ -28,10 +29,19 @@ class Bench:
     """A stream with recovery, at one moment after the other."""
 
     def __init__(
-        self, *, expected: int = 0, max_held: int = 100, from_start: bool = False
+        self,
+        *,
+        expected: int = 0,
+        max_held: int = 100,
+        held_bytes: int = 2**20,
+        from_start: bool = False,
     ):
         self.recovery = Recovery(
-            SUBSCRIBER, TIMEOUT_S, max_held=max_held, from_start=from_start
+            SUBSCRIBER,
+            TIMEOUT_S,
+            max_held=max_held,
+            held_bytes=held_bytes,
+            from_start=from_start,
         )
         self.tracker = StreamTracker(PUBLISHER, "A", expected)
         self.now = 0.0
@@ -407,3 +417,66 @@ def test_what_the_receive_path_made_deliverable_is_delivered_not_lost() -> None:
 
     assert bench.poll(TIMEOUT_S + 1) == [2, 3, 6]
     assert bench.lost() == [(4, 5)]
+
+
+COST = EVENT_OVERHEAD_BYTES + 1
+
+
+def test_what_is_too_large_to_be_held_is_asked_for_later() -> None:
+    bench = Bench(held_bytes=4 * COST - 1)
+    bench.on_event(0, 2, 3, 4, 5, 6)
+
+    assert bench.answer(bench.question, 1, 1) == [1, 2, 3, 4]
+    assert bench.asked() == (5, 6)
+    assert bench.answer(bench.question, 5, 5, 6) == [5, 6]
+    assert bench.lost() == []
+
+
+def test_what_was_given_up_and_is_not_to_be_had_is_lost_with_its_range() -> None:
+    bench = Bench(held_bytes=4 * COST - 1)
+    bench.on_event(0, 2, 3, 4, 5, 6, 7)
+    bench.answer(bench.question, 1, 1)
+
+    assert bench.answer(bench.question, 7, 7) == [7]
+
+    assert bench.lost() == [(5, 6)]
+
+
+def test_what_was_given_up_and_is_not_answered_is_lost_with_its_range() -> None:
+    bench = Bench(held_bytes=4 * COST - 1)
+    bench.on_event(0, 2, 3, 4, 5, 6, 7)
+
+    assert bench.poll(TIMEOUT_S) == [2, 3, 4]
+    bench.poll(TIMEOUT_S)
+
+    assert bench.lost() == [(1, 1), (5, 7)]
+
+
+def test_the_stream_that_holds_most_gives_up() -> None:
+    recovery = Recovery(SUBSCRIBER, TIMEOUT_S, max_held=10**6, held_bytes=100 * COST)
+    honest, hostile = StreamTracker(7, "A", 0), StreamTracker(8, "A", 0)
+    items: list[Event] = []
+    for number in (2, 3):
+        recovery.on_event(honest, event(number), 0.0, items)
+    for number in range(2, 10_000):
+        large = Event("p", 8, number, 0, b"x" * 1000, "A")
+        recovery.on_event(hostile, large, 0.0, items)
+
+    held = {key: sorted(stream.held) for key, stream in recovery._streams.items()}
+    assert held[7, "A"] == [2, 3]
+    assert 0 < len(held[8, "A"]) < 30
+    assert recovery._held.size <= 100 * COST
+
+
+def test_nothing_counts_as_held_when_its_stream_is_over() -> None:
+    bench = Bench()
+    bench.on_event(0, 2, 3, 9)
+    bench.abandon()
+    assert bench.recovery._held.size == 0
+
+    bench.on_event(12, 14)
+    bench.answer(bench.question, 10, 10, 11)
+    bench.answer(bench.question, 15)
+
+    assert bench.lost() == [(1, 1), (4, 8), (13, 13)]
+    assert bench.recovery._held.size == 0

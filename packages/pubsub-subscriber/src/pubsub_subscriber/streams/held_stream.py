@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import MutableSequence
+from collections.abc import Collection, MutableSequence
 from typing import Any, Final
 
+from pubsub_common.defaults import EVENT_OVERHEAD_BYTES, RECOVER_BYTES
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.recovery_messages import RecoveryRequest
 from pubsub_common.protocol.sequence import StreamTracker
@@ -22,13 +23,41 @@ _SAME_TIME_S: Final = 0.1
 _LAST_LOOK_S: Final = 0.25
 
 
+# When there is too much, a share of what is allowed is given up at once: to find the stream that
+# holds most takes a look at all of them.
+_SHARE: Final = 64
+
+
+@dataclasses.dataclass(slots=True)
+class HeldBytes:
+    """What all streams hold together, in bytes of payload and of what Python needs for each
+    event, and the most that they may."""
+
+    limit: int = RECOVER_BYTES
+    size: int = 0
+
+    def give_up(self, streams: Collection[HeldStream], now: float) -> None:
+        """If it is too much, the streams that hold most give up their last events. Those
+        will be asked for like what never arrived."""
+        if self.size <= self.limit:
+            return
+        wanted = self.limit - self.limit // _SHARE
+        while self.size > wanted:
+            most = max(streams, key=lambda stream: stream.size)
+            # Half of it: then another one has most.
+            most.give_up(max(most.size // 2, most.size - self.size + wanted), now)
+
+
 @dataclasses.dataclass(slots=True)
 class HeldStream:
-    """A stream with a gap: all below ``target`` has been published."""
+    """A stream with a gap: all below ``target`` has been published. It holds ``size`` of the
+    bytes of ``all_held``."""
 
     tracker: StreamTracker
     target: int
     max_held: int
+    all_held: HeldBytes = dataclasses.field(default_factory=HeldBytes)
+    size: int = 0
     joining: bool = False
     held: dict[int, Event] = dataclasses.field(default_factory=dict)
     request: RecoveryRequest | None = None
@@ -52,7 +81,7 @@ class HeldStream:
         """The number behind the gap that comes next."""
         expected = self.tracker.expected
         for number in [number for number in self.held if number < expected]:
-            del self.held[number]  # what was late has overtaken it
+            self.take(number)  # what was late has overtaken it
         ends = [self.target, *self.held, *(first for first, _ in self.passed)]
         return min(ends)
 
@@ -74,16 +103,42 @@ class HeldStream:
             self.tracker.duplicated += 1
         elif len(self.held) < self.max_held or number == self.tracker.expected:
             self.held[number] = event
+            self._grow(_cost(event))
             self.extend(number, now)
             self.target = max(self.target, number + 1)
         else:  # it will be asked for like what never arrived
             self.extend(number + 1, now)
 
+    def take(self, number: int) -> Event | None:
+        """Hold this event no longer, if it is held."""
+        event = self.held.pop(number, None)
+        if event is not None:
+            self._grow(-_cost(event))
+        return event
+
+    def give_up(self, size: int, now: float) -> None:
+        """Hold no more than ``size`` bytes: give up the last events."""
+        numbers = sorted(self.held)
+        last = numbers[-1]
+        while numbers and self.size > size:
+            self.take(numbers.pop())
+        if not self._missing or self._missing[-1][0] <= last:
+            self._missing.append((last + 1, now))
+
+    def close(self) -> None:
+        """Hold nothing any more."""
+        for number in tuple(self.held):
+            self.take(number)
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        self.all_held.size += size
+
     def release(self, items: MutableSequence[Any]) -> None:
         """Deliver what is held and follows, behind what is skipped."""
         tracker = self.tracker
         while True:
-            while (event := self.held.pop(tracker.expected, None)) is not None:
+            while (event := self.take(tracker.expected)) is not None:
                 tracker.expected += 1
                 items.append(event)
             if not self.passed or self.passed[0][0] > tracker.expected:
@@ -120,3 +175,7 @@ class HeldStream:
         while self._missing and self._missing[0][1] + timeout_s <= now:
             end = self._missing.popleft()[0]
         return max(end, self.tracker.expected + 1)
+
+
+def _cost(event: Event) -> int:
+    return len(event.payload) + EVENT_OVERHEAD_BYTES

@@ -3,7 +3,8 @@
 Theory of operation
 -------------------
 A stream whose next event is missing is held: events that arrive after the gap are buffered
-until those in it have come, or are known to be lost. Meanwhile the publisher is
+until those in it have come, or are known to be lost: so many of a stream, and so many bytes of all
+streams together. Meanwhile the publisher is
 asked for the gap, part by part (`pubsub_common.protocol.recovery_messages`): each answer
 delivers what it brings, then what was held and follows, and the next request goes out if
 there is still a gap. An answer that does not come is asked for again, less and less often.
@@ -12,7 +13,8 @@ as lost, and the stream goes on behind it (`pubsub_subscriber.streams.held_strea
 
 A stream's tracker says which event is next, as it does without recovery; events that are
 held are not yet counted. What cannot be held is dropped and will be asked for like what
-never arrived.
+never arrived: what its publisher no longer has then is reported lost. When all streams together
+hold too much, those that hold most give up their last events.
 
 With ``from_start`` a stream begins with the oldest event that its publisher still has.
 What it no longer has was never ours, so it is not lost.
@@ -31,6 +33,7 @@ import itertools
 from collections.abc import MutableSequence
 from typing import Any, Final
 
+from pubsub_common.defaults import RECOVER_BYTES
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.recovery_messages import (
@@ -40,7 +43,7 @@ from pubsub_common.protocol.recovery_messages import (
 )
 from pubsub_common.protocol.sequence import Gap, StreamTracker
 from pubsub_subscriber.streams.effects import Request, Withdraw
-from pubsub_subscriber.streams.held_stream import RETRY_S, HeldStream
+from pubsub_subscriber.streams.held_stream import RETRY_S, HeldBytes, HeldStream
 
 _RETRY_MAX_S: Final = 4.0
 
@@ -56,16 +59,18 @@ class Recovery:
         timeout_s: float,
         *,
         max_held: int,
+        held_bytes: int = RECOVER_BYTES,
         from_start: bool = False,
     ) -> None:
         """``session`` is this subscriber's, which may change; at most ``max_held`` events
-        of a stream are held."""
+        of a stream are held, and ``held_bytes`` of all."""
         self.effects: list[Request | Withdraw] = []
         # Publishers that have nothing from before, with the topic, where that was wanted.
         self.without_history: list[Key] = []
         self.session = session
         self._timeout_s = timeout_s
         self._max_held = max_held
+        self._held = HeldBytes(held_bytes)
         self._from_start = from_start
         self._streams: dict[Key, HeldStream] = {}
         self._attempt = 0
@@ -110,6 +115,7 @@ class Recovery:
             stream = self._open_gap(tracker)
         stream.hold(event, now)
         self._advance(stream, now, items)
+        self._held.give_up(self._streams.values(), now)
 
     def on_position(
         self,
@@ -161,7 +167,7 @@ class Recovery:
             if event.sequence == tracker.expected:
                 tracker.expected += 1
                 tracker.recovered += 1
-                stream.held.pop(event.sequence, None)
+                stream.take(event.sequence)
                 items.append(event)
         if tracker.expected > before:
             stream.made_progress(now)
@@ -225,7 +231,7 @@ class Recovery:
 
     def _open_gap(self, tracker: StreamTracker) -> HeldStream:
         key = (tracker.session, tracker.topic)
-        stream = HeldStream(tracker, tracker.expected, self._max_held)
+        stream = HeldStream(tracker, tracker.expected, self._max_held, self._held)
         self._streams[key] = stream
         return stream
 
@@ -289,4 +295,5 @@ class Recovery:
     def _close(self, stream: HeldStream) -> None:
         self._withdraw_request(stream)
         stream.scheduled_at = None
+        stream.close()
         del self._streams[(stream.tracker.session, stream.tracker.topic)]

@@ -1,0 +1,16 @@
+"""Counts lost events by topic, for heartbeats."""
+
+from __future__ import annotations
+
+from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT
+from pubsub_common.protocol import numbers
+from pubsub_common.protocol.sequence import Gap
+
+
+def count_lost(lost: dict[str, int], gap: Gap) -> None:
+    """Add a gap to the counts. Publishers choose the numbers, and behind wildcards the
+    topics: what heartbeats tell of them stays within what a heartbeat may hold."""
+    before = lost.get(gap.topic)
+    if before is None and len(lost) >= MAX_TOPICS_PER_CLIENT:
+        return  # `StreamTracker` counts it all the same
+    lost[gap.topic] = numbers.add(before or 0, gap.count)
