@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol.messages import Role
+from pubsub_common.protocol.wildcards import is_filter, matches
 
 LEASE_S = 6.0
 
@@ -178,13 +179,20 @@ def test_nothing_is_kept_of_clients_that_are_gone(registry: MemoryRegistry) -> N
 
     assert not registry._clients
     assert not registry._renewed_at
-    assert not registry._by_topic
+    assert registry._index.empty
     assert not registry._by_address
+    assert not registry._by_origin
+    assert registry.levels() == 0
 
 
-TOPICS = st.sampled_from("ABCD")
+TOPICS = st.sampled_from(("A", "B", "A/B", "B/A/C", "$A", "$A/B"))
+SUBSCRIPTIONS = TOPICS | st.sampled_from(("#", "+", "A/#", "+/B", "B/+/C", "$A/#"))
 SESSIONS = st.integers(0, 7)
 ROLES: st.SearchStrategy[Role] = st.sampled_from(("publisher", "subscriber"))
+
+
+def levels(clients: Iterable[Client]) -> int:
+    return sum(len(name.split("/")) for entry in clients for name in entry.topics)
 
 
 class RegistryMachine(RuleBasedStateMachine):
@@ -210,10 +218,13 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(
         session=SESSIONS,
         role=ROLES,
-        topics=st.lists(TOPICS, min_size=1, max_size=4, unique=True),
+        names=st.lists(SUBSCRIPTIONS, min_size=1, max_size=4, unique=True),
         host=st.integers(1, 3),
     )
-    def put(self, session: int, role: Role, topics: list[str], host: int) -> None:
+    def put(self, session: int, role: Role, names: list[str], host: int) -> None:
+        topics = names
+        if role == "publisher":
+            topics = [name for name in names if not is_filter(name)] or ["A"]
         address = f"10.0.0.{host}:5556"
         if role == "publisher":
             # As the caller must (see Registry.put): one publisher at an address.
@@ -272,12 +283,44 @@ class RegistryMachine(RuleBasedStateMachine):
         expected = [
             entry.session
             for entry in self.model
-            if entry.role == role and set(topics) & set(entry.topics)
+            if entry.role == role
+            and any(matches(each, topic) for topic in topics for each in entry.topics)
         ]
 
         assert sorted(sessions(self.registry.matching(role, topics))) == sorted(
             expected
         )
+
+    @rule(topics=st.lists(TOPICS, max_size=4, unique=True))
+    def subscribed(self, topics: list[str]) -> None:
+        expected = {}
+        for entry in self.model:
+            common = [
+                topic
+                for topic in topics
+                if any(matches(each, topic) for each in entry.topics)
+            ]
+            if entry.role == "subscriber" and common:
+                wild = any(map(is_filter, entry.topics))
+                expected[entry.session] = len(common) if wild else 1
+
+        assert self.registry.subscribed(topics) == expected
+
+    @rule(subscriptions=st.lists(SUBSCRIPTIONS, max_size=4, unique=True))
+    def published(self, subscriptions: list[str]) -> None:
+        expected = {}
+        for entry in self.model:
+            common = {
+                topic
+                for topic in entry.topics
+                if any(matches(each, topic) for each in subscriptions)
+            }
+            if entry.role == "publisher" and common:
+                expected[entry.session] = common
+
+        found = self.registry.published(subscriptions)
+        assert {key: set(topics) for key, topics in found.items()} == expected
+        assert all(len(set(topics)) == len(topics) for topics in found.values())
 
     @invariant()
     def both_know_the_same(self) -> None:
@@ -299,12 +342,16 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_empty_entry_is_kept(self) -> None:
-        assert all(self.registry._by_topic.values())
+        assert self.registry._index.empty == (not self.model)
         publishers = [entry for entry in self.model if entry.role == "publisher"]
         assert len(self.registry._by_address) == len(publishers)
-        origins = [entry.origin for entry in self.model if entry.origin is not None]
+        origins = [entry.origin for entry in self.model]
         assert len(self.registry._by_origin) == len(set(origins))
-        assert all(self.registry.count_from(o) == origins.count(o) for o in origins)
+        for origin in filter(None, origins):
+            there = [entry for entry in self.model if entry.origin == origin]
+            assert self.registry.count_from(origin) == len(there)
+            assert self.registry.levels(origin) == levels(there)
+        assert self.registry.levels() == levels(self.model)
 
 
 RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)

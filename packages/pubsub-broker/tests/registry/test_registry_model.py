@@ -471,7 +471,7 @@ class BrokerMachine(RuleBasedStateMachine):
         )
         assert self.registry.count() == len(live)
         assert kept._connections.keys() == live
-        assert kept._pending <= live
+        assert kept._pending.keys() <= live
         assert set(kept._session_by_peer.values()) <= live
         assert len(kept._session_by_peer) <= len(live)
         # Who has news waiting is due to get it.

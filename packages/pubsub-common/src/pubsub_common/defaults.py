@@ -34,6 +34,9 @@ REGISTER_LATER_S: Final = 1.0
 # How long the broker collects joins and leaves before it tells subscribers, so
 # that 128 publishers starting together cost a subscriber a few messages.
 NOTIFY_DELAY_S: Final = 0.01
+# How many topics of how many publishers and subscribers it compares for that in one turn: some
+# 10 ms of work, so that other clients' heartbeats do not wait, whoever has thousands.
+NOTIFY_TOPICS: Final = 8192
 
 # Queues, in messages per connection. Bounded: a slow subscriber costs memory up
 # to here and then its own events, never the others'.
@@ -73,6 +76,9 @@ RECOVER_TIMEOUT_S: Final = 10.0
 # Limits on what a peer may send: one broken client must not fill the broker.
 MAX_TOPIC_BYTES: Final = 255
 MAX_TOPICS_PER_CLIENT: Final = 4096
+# Levels of all topics and wildcards of a client together, on average 16 of each: to keep a name
+# and to look for it costs as much as it has levels, and one of 255 bytes may have 128.
+MAX_LEVELS_PER_CLIENT: Final = 16 * MAX_TOPICS_PER_CLIENT
 # Of a publisher's name in events, host:port: the longest address of IPv6 with a zone and a port.
 MAX_PUBLISHER_LENGTH: Final = 64
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
@@ -95,6 +101,9 @@ MAX_CLIENTS: Final = 10_000
 # than the minimum.
 CLIENTS_PER_ADDRESS_SHARE: Final = 0.5
 MIN_CLIENTS_PER_ADDRESS: Final = 1000
+# Levels of the topics and wildcards of all clients, of which one address may have the share
+# above. A level takes the broker some 150 bytes, and a subscriber of everything looks at all.
+MAX_LEVELS: Final = 1_000_000
 # Registrations a second per IP address, after a burst of ten times as many.
 REGISTRATIONS_PER_SECOND: Final = 1000.0
 # Longest message at a port that subscribers connect to. The longest subscription is a topic

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pubsub_broker.errors import Refusal
-from pubsub_broker.registry.interface import Registry
-from pubsub_common.defaults import CLOCKS
+from pubsub_broker.registry.interface import Client, Registry, levels_of
+from pubsub_common.defaults import (
+    CLIENTS_PER_ADDRESS_SHARE,
+    CLOCKS,
+    MAX_LEVELS,
+    MAX_LEVELS_PER_CLIENT,
+)
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.endpoints import parse_address, validate_host
@@ -60,16 +65,56 @@ class Admission:
         _check_clock(request, topics, self._registry)
         return topics
 
-    def check_room(self, request: Register, origin: str | None) -> None:
-        """Whether there is room for a client that is not registered yet, and among those
-        of its ``origin``, the IP address that it comes from.
+    def check_room(
+        self,
+        request: Register,
+        topics: tuple[str, ...],
+        origin: str | None,
+        previous: Client | None,
+    ) -> None:
+        """Whether there is room for a client, and among those of its ``origin``, the IP
+        address that it comes from; ``previous`` is what is registered under its session.
 
         Raises:
             Refusal: there is none.
         """
-        earlier = None
-        if request.role == "publisher":
+        earlier = previous
+        if earlier is None and request.role == "publisher":
             earlier = self._registry.publisher_at(request.address)
+        self._check_levels(topics, origin, earlier)
+        if previous is None:
+            self._check_count(origin, earlier)
+
+    def _check_levels(
+        self, topics: tuple[str, ...], origin: str | None, earlier: Client | None
+    ) -> None:
+        """What a client's topics cost depends on their levels."""
+        levels = levels_of(topics)
+        if levels > MAX_LEVELS_PER_CLIENT:
+            raise Refusal(
+                messages.TOO_MANY,
+                f"{len(topics)} topics with {levels} levels are too many; at most "
+                f"{MAX_LEVELS_PER_CLIENT} levels are allowed per client",
+            )
+        before = 0 if earlier is None else levels_of(earlier.topics)
+        share = round(MAX_LEVELS * CLIENTS_PER_ADDRESS_SHARE)
+        for most, there, of_earlier, where in (
+            (MAX_LEVELS, self._registry.levels(), before, ""),
+            (
+                share,
+                0 if origin is None else self._registry.levels(origin),
+                before if earlier is not None and earlier.origin == origin else 0,
+                f" from {origin}",
+            ),
+        ):
+            if there - of_earlier + levels > most:
+                raise Refusal(
+                    messages.TOO_MANY,
+                    f"the topics of all clients{where} would have more than {most} levels, "
+                    "and this broker takes no more",
+                )
+
+    def _check_count(self, origin: str | None, earlier: Client | None) -> None:
         if (
             origin is not None
             and self._registry.count_from(origin) >= self._max_from_origin

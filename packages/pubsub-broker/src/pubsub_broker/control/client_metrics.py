@@ -33,6 +33,7 @@ class ClientMetrics:
     last_seen_at: float
     clock_offset: ClockOffset | None = None
     lost: dict[str, int] = dataclasses.field(default_factory=dict)  # never changed
+    lost_of: tuple[str, ...] = ()  # by which topics these were found to be its own
     publish_rates: PublishRates | None = None
     latency: Latency | None = None
     # Of a subscriber: the sessions of the publishers of its topics, and after how many
@@ -82,8 +83,11 @@ class MetricsTable:
             metrics.publish_rates.update(heartbeat.published, client.topics, now)
         if client.role != "subscriber":
             return []
-        lost = own_losses(client, heartbeat.lost) if heartbeat.lost else {}
-        metrics.lost = lost
+        lost: dict[str, int] = {}
+        if heartbeat.lost:
+            known = metrics.lost if metrics.lost_of is client.topics else ()
+            lost = own_losses(client, heartbeat.lost, known)
+        metrics.lost, metrics.lost_of = lost, client.topics
         return self._losses.update(client, lost, now)
 
     def close(self, client: Client) -> list[EventsLost]:

@@ -222,7 +222,7 @@ class BrokerCore:
         effects = self._membership.tick(now)
         flush_at = self._notifications.flush_at
         if flush_at is not None and now >= flush_at:
-            effects += self.flush()
+            effects += self._notifications.flush_some()
         return effects
 
     def next_deadline(self) -> float | None:

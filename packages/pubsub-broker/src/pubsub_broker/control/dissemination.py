@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pubsub_broker.registry.interface import Client, Registry
-from pubsub_common.protocol.filter_tree import matching_topics
+from pubsub_common.protocol.matching import matching_topics
 from pubsub_common.protocol.messages import Model, PublisherInfo, Vouched
 from pubsub_common.protocol.wildcards import is_filter
 
@@ -37,14 +37,18 @@ class Dissemination:
 
     def info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
         """What a subscriber is to know of a publisher: no more than concerns its topics."""
-        topics = matching_topics(publisher.topics, subscriber.topics)
+        return self._info(
+            publisher, matching_topics(publisher.topics, subscriber.topics)
+        )
+
+    def _info(self, publisher: Client, topics: list[str]) -> PublisherInfo:
         return PublisherInfo(
             session=publisher.session,
             topics=topics,
             address=None if self._centralized else publisher.address,
             strengths={
                 topic: publisher.strengths[topic]
-                for topic in topics
+                for topic in (topics if publisher.strengths else ())
                 if topic in publisher.strengths
             },
             key=None if self._centralized else publisher.key,
@@ -54,8 +58,14 @@ class Dissemination:
         """The publishers of a subscriber's topics; none for another client."""
         if client.role != "subscriber":
             return []
-        matching = self._registry.matching("publisher", client.topics)
-        return [self.info(publisher, client) for publisher in matching]
+        found = []
+        for session, topics in self._registry.published(client.topics).items():
+            publisher = self._registry.get(session)
+            assert publisher is not None, "it was found a moment ago"
+            common = frozenset(topics)
+            ordered = [topic for topic in publisher.topics if topic in common]
+            found.append(self._info(publisher, ordered))
+        return found
 
     def ports_of(
         self, client: Client, publishers: Iterable[PublisherInfo]
@@ -84,10 +94,4 @@ class Dissemination:
         to the rest when they learn of this one. None for another client."""
         if client.role != "publisher":
             return {}
-        found = {}
-        for subscriber in self._registry.matching("subscriber", client.topics):
-            count = 1
-            if any(map(is_filter, subscriber.topics)):
-                count = len(matching_topics(client.topics, subscriber.topics))
-            found[subscriber.session] = count
-        return found
+        return dict(self._registry.subscribed(client.topics))

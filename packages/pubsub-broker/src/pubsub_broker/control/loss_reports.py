@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from itertools import islice
 from typing import Final
 
@@ -13,7 +13,7 @@ from pubsub_broker.registry.interface import Client
 from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.throttle import LogThrottle
-from pubsub_common.protocol.filter_tree import matching_topics
+from pubsub_common.protocol.matching import matching_topics
 from pubsub_common.protocol.topics import validate_topic
 
 # A subscriber whose lease ended may come back and count on. So many are remembered.
@@ -77,15 +77,16 @@ def _take(client: Client, report: _Report) -> list[EventsLost]:
     return [EventsLost(client, new)] if new else []
 
 
-def own_losses(client: Client, lost: Mapping[str, int]) -> dict[str, int]:
-    """The losses of topics that are the client's own, by name or by a wildcard. Others,
-    and too many, are ignored, since they would have no bound."""
-    some = islice(lost, MAX_TOPICS_PER_CLIENT)
-    return {
-        topic: lost[topic]
-        for topic in matching_topics(some, client.topics)
-        if _is_topic(topic)
-    }
+def own_losses(
+    client: Client, lost: Mapping[str, int], known: Container[str]
+) -> dict[str, int]:
+    """The losses of topics that are the client's own, by name or by a wildcard, as those
+    that are ``known`` are. Others, and too many, are ignored, since they would have no
+    bound."""
+    some = list(islice(lost, MAX_TOPICS_PER_CLIENT))
+    new = [topic for topic in some if topic not in known]
+    own = {topic for topic in matching_topics(new, client.topics) if _is_topic(topic)}
+    return {topic: lost[topic] for topic in some if topic in known or topic in own}
 
 
 def _is_topic(name: str) -> bool:

@@ -1,18 +1,21 @@
-"""Per-client connection and queued notifications.
+"""The connections of clients, and the notifications that wait for them.
 
 Notifications (publishers that joined, left or changed) are collected for a short time, so
-that many publishers that start together cost each subscriber a few messages.
+that many publishers that start together cost each subscriber a few messages. Until they are
+sent, only the publishers are noted: what a subscriber has in common with each is found then, so
+much in one turn, however many subscribers a publisher of thousands of topics has.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from pubsub_broker.control.client_connection import ClientConnection, Left
 from pubsub_broker.control.effects import Send
 from pubsub_broker.registry.interface import Client, Registry
-from pubsub_common.defaults import NOTIFY_DELAY_S
-from pubsub_common.protocol.filter_tree import matching_topics
+from pubsub_common.defaults import NOTIFY_DELAY_S, NOTIFY_TOPICS
+from pubsub_common.protocol.matching import matching_topics
 from pubsub_common.protocol.messages import (
     Departure,
     Farewell,
@@ -24,53 +27,6 @@ from pubsub_common.protocol.messages import (
 from pubsub_common.protocol.wildcards import is_filter
 
 Ports = Callable[[Iterable[str]], Mapping[str, int]]
-
-
-@dataclasses.dataclass(slots=True)
-class ClientConnection:
-    """Connection to one client: its peer id, the pushes sent, and what waits.
-
-    ``changed`` are publishers that the client knows already: should one of them leave
-    before it is told of the change, it must still be told that it left. ``vouched`` is
-    for a publisher: the keys that it may accept now.
-    """
-
-    peer: bytes
-    revision: int = 0
-    joined: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
-    changed: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
-    left: dict[int, Departure] = dataclasses.field(default_factory=dict)
-    vouched: list[Vouched] | None = None
-
-    def forget_pending(self) -> None:
-        self.vouched = None
-        self.joined.clear()
-        self.changed.clear()
-        self.left.clear()
-
-    def push(self, ports: Ports) -> Send | None:
-        """The queued notifications as a message; None without any. ``ports`` tells where the
-        topics in it are forwarded, if the client does not know."""
-        if self.vouched is not None:
-            self.revision += 1
-            vouched, self.vouched = self.vouched, None
-            return Send(
-                self.peer, VouchedChanged(revision=self.revision, vouched=vouched)
-            )
-        if not self.joined and not self.changed and not self.left:
-            return None
-        self.revision += 1
-        joined = [*self.joined.values(), *self.changed.values()]
-        push = PublishersChanged(
-            revision=self.revision,
-            joined=joined,
-            left=list(self.left.values()),
-            ports=dict(
-                ports({topic: None for info in joined for topic in info.topics})
-            ),
-        )
-        self.forget_pending()
-        return Send(self.peer, push)
 
 
 class Notifications:
@@ -91,7 +47,8 @@ class Notifications:
         self._session_by_peer: dict[
             bytes, int
         ] = {}  # by the connection they last spoke on
-        self._pending: set[int] = set()
+        # The sessions for which something waits, in turn.
+        self._pending: OrderedDict[int, None] = OrderedDict()
         self.flush_at: float | None = None  # when `flush` is due
 
     def update_peer(self, session: int, peer: bytes) -> ClientConnection:
@@ -123,23 +80,23 @@ class Notifications:
             and self._session_by_peer.get(connection.peer) == session
         ):
             del self._session_by_peer[connection.peer]
-        self._pending.discard(session)
+        self._pending.pop(session, None)
 
     # Notifications
 
     def joined(self, publisher: Client, now: float) -> None:
         """Queue a new publisher for the subscribers of its topics."""
-        for subscriber, connection in self._subscribers(publisher):
-            connection.joined[publisher.session] = self._info(publisher, subscriber)
-            self._schedule(subscriber.session, now)
+        for session, connection in self._subscribers(publisher):
+            connection.joined[publisher.session] = publisher
+            self._schedule(session, now)
 
     def changed(self, publisher: Client, now: float) -> None:
         """Queue for them what a publisher has changed."""
-        for subscriber, connection in self._subscribers(publisher):
+        for session, connection in self._subscribers(publisher):
             unseen = publisher.session in connection.joined
             queue = connection.joined if unseen else connection.changed
-            queue[publisher.session] = self._info(publisher, subscriber)
-            self._schedule(subscriber.session, now)
+            queue[publisher.session] = publisher
+            self._schedule(session, now)
 
     def set_vouched(
         self, publisher: Client, vouched: list[Vouched], now: float
@@ -158,23 +115,21 @@ class Notifications:
     ) -> None:
         """Queue for them that a publisher is gone; ``revoked``: and that they must not
         listen to it any more."""
-        session = publisher.session
-        for subscriber, connection in self._subscribers(publisher):
-            # Of its topics: the peer chose how many next_sequences there are.
-            ends = {
-                topic: next_sequences[topic]
-                for topic in matching_topics(publisher.topics, subscriber.topics)
-                if topic in next_sequences
-            }
-            connection.changed.pop(session, None)
+        # Of its topics: the peer chose how many next_sequences there are.
+        ends = {
+            topic: next_sequences[topic]
+            for topic in (publisher.topics if next_sequences else ())
+            if topic in next_sequences
+        }
+        left = Left(publisher, ends, revoked)
+        for session, connection in self._subscribers(publisher):
+            connection.changed.pop(publisher.session, None)
             # A publisher that came and went since the last push is not told of, unless the
             # subscriber knows it from before.
-            unseen = connection.joined.pop(session, None) is not None
-            if not unseen or session in connection.left:
-                connection.left[session] = Departure(
-                    session=session, next_sequences=ends, revoked=revoked
-                )
-                self._schedule(subscriber.session, now)
+            unseen = connection.joined.pop(publisher.session, None) is not None
+            if not unseen or publisher.session in connection.left:
+                connection.left[publisher.session] = left
+                self._schedule(session, now)
 
     def flush(
         self, topics: Iterable[str] | None = None, session: int | None = None
@@ -187,13 +142,27 @@ class Notifications:
             chosen &= {client.session for client in matching}
         if session is not None:
             chosen &= {session}
-        self._pending -= chosen
+        pushes = [push for key in sorted(chosen) for push, _ in self._pushes(key)]
         if not self._pending:
             self.flush_at = None
-        pushes = (
-            self._connections[key].push(self._ports_for(key)) for key in sorted(chosen)
-        )
-        return [push for push in pushes if push is not None]
+        return pushes
+
+    def flush_some(self) -> list[Send]:
+        """As many of the queued notifications as one turn may take; each subscriber has its
+        turn. `flush_at` says when the others are due."""
+        pushes: list[Send] = []
+        cost = 0
+        while self._pending and cost < NOTIFY_TOPICS:
+            session = next(iter(self._pending))
+            for push, push_cost in self._pushes(session):
+                pushes.append(push)
+                cost += push_cost
+                if session in self._pending:
+                    self._pending.move_to_end(session)
+                    break
+        if not self._pending:
+            self.flush_at = None
+        return pushes
 
     def farewell(self, epoch: int) -> list[Send]:
         """A farewell to every client."""
@@ -202,21 +171,83 @@ class Notifications:
             Send(connection.peer, farewell) for connection in self._connections.values()
         ]
 
-    def _ports_for(self, session: int) -> Ports:
+    # Inside
+
+    def _pushes(self, session: int) -> Iterator[tuple[Send, int]]:
+        """What waits for a client, in messages of some topics each, and what making each of
+        them cost. The client waits no longer when the last one is made."""
+        connection = self._connections[session]
+        if connection.vouched is not None:
+            vouched, connection.vouched = connection.vouched, None
+            self._settle(session)
+            revision = connection.next_revision()
+            yield (
+                Send(
+                    connection.peer, VouchedChanged(revision=revision, vouched=vouched)
+                ),
+                1,
+            )
+        client = self._registry.get(session)
+        if client is None:
+            connection.forget_pending()
+        while client is not None and connection.waits:
+            yield self._push(client, connection)
+        self._settle(session)
+
+    def _push(self, client: Client, connection: ClientConnection) -> tuple[Send, int]:
+        """Some of what waits for a subscriber."""
+        joined: list[PublisherInfo] = []
+        left: list[Departure] = []
+        cost = len(client.topics)
+        while connection.waits and cost < NOTIFY_TOPICS:
+            # Those that left come first: one that is back is among those that joined, too.
+            if connection.left:
+                each = connection.left.pop(next(iter(connection.left)))
+                left.append(_departure(each, client))
+                cost += 1 + len(each.next_sequences)
+                continue
+            queue = connection.joined or connection.changed
+            publisher = queue.pop(next(iter(queue)))
+            joined.append(self._info(publisher, client))
+            cost += 1 + len(publisher.topics)
+        self._settle(client.session)
+        topics = {topic: None for info in joined for topic in info.topics}
+        push = PublishersChanged(
+            revision=connection.next_revision(),
+            joined=joined,
+            left=left,
+            ports=dict(self._ports_for(client)(topics)),
+        )
+        return Send(connection.peer, push), cost
+
+    def _settle(self, session: int) -> None:
+        """Forget a client for which nothing waits any more."""
+        connection = self._connections.get(session)
+        if connection is None or (connection.vouched is None and not connection.waits):
+            self._pending.pop(session, None)
+
+    def _ports_for(self, client: Client) -> Ports:
         """Where topics are forwarded, for a subscriber that was not told of them when it
         registered."""
-        client = self._registry.get(session)
-        if client is None or not any(map(is_filter, client.topics)):
+        if not any(map(is_filter, client.topics)):
             return lambda _topics: {}
         return self._ports
 
-    def _subscribers(
-        self, publisher: Client
-    ) -> Iterable[tuple[Client, ClientConnection]]:
-        for subscriber in self._registry.matching("subscriber", publisher.topics):
-            yield subscriber, self._connections[subscriber.session]
+    def _subscribers(self, publisher: Client) -> Iterable[tuple[int, ClientConnection]]:
+        for session in self._registry.subscribed(publisher.topics):
+            yield session, self._connections[session]
 
     def _schedule(self, session: int, now: float) -> None:
-        self._pending.add(session)
+        self._pending[session] = None
         if self.flush_at is None:
             self.flush_at = now + NOTIFY_DELAY_S
+
+
+def _departure(left: Left, subscriber: Client) -> Departure:
+    publisher, ends = left.publisher, left.next_sequences
+    if ends:
+        common = matching_topics(publisher.topics, subscriber.topics)
+        ends = {topic: ends[topic] for topic in common if topic in ends}
+    return Departure(
+        session=publisher.session, next_sequences=dict(ends), revoked=left.revoked
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pubsub_broker.control.admission import Admission
+from pubsub_broker.control.client_connection import ClientConnection
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.dissemination import Dissemination
 from pubsub_broker.control.effects import Effect, Joined, Send
 from pubsub_broker.control.membership import Membership
-from pubsub_broker.control.notifications import ClientConnection, Notifications
+from pubsub_broker.control.notifications import Notifications
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.security.authorization import Authorization
@@ -70,8 +71,7 @@ class Registration:
         previous = None if session is None else self._registry.get(session)
         topics = self._admission.validated_topics(request)
         self._authorization.check(request, topics, key, previous)
-        if previous is None:
-            self._admission.check_room(request, origin)
+        self._admission.check_room(request, topics, origin, previous)
         client = Client.of(
             request,
             session=self._new_session() if session is None else session,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final
 
 import msgspec
 
 from pubsub_common.protocol import numbers
-from pubsub_common.protocol.filter_tree import FilterTree
+from pubsub_common.protocol.level_tree import LevelTree, TopicColumns
 from pubsub_common.protocol.messages import ClientStatus, Latency, Model, Role, Status
 from pubsub_common.protocol.wildcards import is_filter
 
@@ -17,6 +17,8 @@ from pubsub_common.protocol.wildcards import is_filter
 # browser more than this; of the rest it tells the number.
 MAX_SHOWN: Final = 200
 MAX_NAMES: Final = 20
+# Topics that are compared with all wildcards in one go.
+_TOPICS_AT_ONCE: Final = 4096
 
 
 class Topic(msgspec.Struct):
@@ -89,7 +91,7 @@ def topics_of(status: Status) -> list[Topic]:
     """All topics by name: registered ones, and those of which events were lost (whose
     publisher may be gone)."""
     found: dict[str, Topic] = {}
-    filters: FilterTree[int] = FilterTree()
+    filters: dict[str, list[int]] = {}
 
     def topic(name: str) -> Topic:
         if name not in found:
@@ -104,17 +106,31 @@ def topics_of(status: Status) -> list[Topic]:
                 if client.rates is not None:
                     each.rate = (each.rate or 0.0) + client.rates.get(name, 0.0)
             elif is_filter(name):
-                filters.add(name, place)
+                filters.setdefault(name, []).append(place)
             else:
                 topic(name).subscribers.append(place)
         for name, count in client.lost.items():
             each = topic(name)
             each.lost = numbers.add(each.lost, count)
-    for each in found.values():
-        matching = set(filters.matching(each.name))
-        if matching:
-            each.subscribers = sorted(matching.union(each.subscribers))
+    _add_subscribers(found, filters)
     return [found[name] for name in sorted(found)]
+
+
+def _add_subscribers(
+    topics: Mapping[str, Topic], filters: Mapping[str, list[int]]
+) -> None:
+    """Those who have topics by wildcards; ``filters`` with the places of their clients."""
+    tree = LevelTree(filters)
+    waiting = iter(topics)
+    while some := list(islice(waiting, _TOPICS_AT_ONCE)):
+        columns = TopicColumns(some)
+        places: dict[str, set[int]] = {}
+        for name, mask in tree.matching(columns):
+            for topic in columns.chosen(mask):
+                places.setdefault(topic, set()).update(filters[name])
+        for topic, found in places.items():
+            each = topics[topic]
+            each.subscribers = sorted(found.union(each.subscribers))
 
 
 def count(clients: Iterable[ClientStatus], role: Role) -> int:

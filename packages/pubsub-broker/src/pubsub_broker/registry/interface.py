@@ -7,7 +7,7 @@ seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -75,6 +75,14 @@ class Registry(Protocol):
         """Each client of ``role`` that has at least one of ``topics``, once. Topics of
         subscribers, given or registered, may hold wildcards."""
 
+    def published(self, subscriptions: Sequence[str]) -> Mapping[int, Sequence[str]]:
+        """The publishers that have topics which any of these topics and wildcards stands
+        for, by session, and these topics."""
+
+    def subscribed(self, topics: Sequence[str]) -> Mapping[int, int]:
+        """The subscribers of any of these topics, by session, and how many of them it has;
+        1 for one without wildcards."""
+
     def publisher_at(self, address: str) -> Client | None:
         """The publisher with this data port."""
 
@@ -86,3 +94,12 @@ class Registry(Protocol):
 
     def count_from(self, origin: str) -> int:
         """How many clients registered from this address."""
+
+    def levels(self, origin: str | None = None) -> int:
+        """How many levels the topics of all clients have, or of those from this address."""
+
+
+def levels_of(topics: Iterable[str]) -> int:
+    """How many levels these topics have together: what it takes to keep them, and to look
+    for them, depends on that."""
+    return sum(topic.count("/") + 1 for topic in topics)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pubsub_broker.registry.interface import Client
-from pubsub_common.protocol.filter_tree import FilterTree
+from pubsub_broker.registry.interface import Client, levels_of
+from pubsub_broker.registry.topic_index import TopicIndex
 from pubsub_common.protocol.messages import Role
-from pubsub_common.protocol.wildcards import is_filter
-
-# Topics for which a matcher, which looks at many filters first, is not worth it.
-_FEW: Final = 16
 
 
 class MemoryRegistry:
@@ -27,29 +22,20 @@ class MemoryRegistry:
         # In the order of the last renewals.
         self._clients: OrderedDict[int, Client] = OrderedDict()
         self._renewed_at: dict[int, float] = {}
-        self._by_topic: dict[tuple[Role, str], dict[int, None]] = {}
-        self._filters: FilterTree[int] = FilterTree()
-        self._by_role: dict[Role, dict[int, None]] = {"publisher": {}, "subscriber": {}}
-        # By role, what `matching` was asked last, and found: one registration asks thrice.
-        self._found: dict[Role, tuple[tuple[str, ...], tuple[int, ...]]] = {}
+        self._index = TopicIndex()
         self._by_address: dict[str, int] = {}
-        self._by_origin: dict[str, int] = {}
+        # How many clients each address has, and how many levels their topics have.
+        self._by_origin: dict[str | None, tuple[int, int]] = {}
+        self._levels = 0
 
     def put(self, client: Client, now: float) -> Client | None:
         previous = self.remove(client.session)
         self._clients[client.session] = client
         self._renewed_at[client.session] = now
-        for topic in client.topics:
-            key = (client.role, topic)
-            self._by_topic.setdefault(key, {})[client.session] = None
-            if client.role == "subscriber" and is_filter(topic):
-                self._filters.add(topic, client.session)
-        self._by_role[client.role][client.session] = None
-        self._found.pop(client.role, None)
+        self._index.add(client)
         if client.role == "publisher":
             self._by_address[client.address] = client.session
-        if client.origin is not None:
-            self._by_origin[client.origin] = self.count_from(client.origin) + 1
+        self._count(client, 1)
         return previous
 
     def get(self, session: int) -> Client | None:
@@ -67,22 +53,10 @@ class MemoryRegistry:
         if client is None:
             return None
         del self._renewed_at[session]
-        for topic in client.topics:
-            key = (client.role, topic)
-            sessions = self._by_topic[key]
-            del sessions[session]
-            if not sessions:
-                del self._by_topic[key]
-            if client.role == "subscriber" and is_filter(topic):
-                self._filters.discard(topic, session)
-        del self._by_role[client.role][session]
-        self._found.pop(client.role, None)
+        self._index.remove(client)
         if self._by_address.get(client.address) == session:
             del self._by_address[client.address]
-        if client.origin is not None:
-            self._by_origin[client.origin] -= 1
-            if not self._by_origin[client.origin]:
-                del self._by_origin[client.origin]
+        self._count(client, -1)
         return client
 
     def expire(self, now: float) -> list[Client]:
@@ -99,13 +73,15 @@ class MemoryRegistry:
         return self._renewed_at[next(iter(self._clients))] + self._lease_s
 
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
-        wanted = tuple(topics)
-        asked, sessions = self._found.get(role, ((), ()))
-        if asked != wanted:
-            find = self._subscribers if role == "subscriber" else self._publishers
-            sessions = tuple(find(wanted))
-            self._found[role] = wanted, sessions
-        return (self._clients[session] for session in sessions)
+        names = tuple(topics)
+        find = self._index.published if role == "publisher" else self._index.subscribed
+        return (self._clients[session] for session in find(names))
+
+    def published(self, subscriptions: Sequence[str]) -> Mapping[int, Sequence[str]]:
+        return self._index.published(tuple(subscriptions))
+
+    def subscribed(self, topics: Sequence[str]) -> Mapping[int, int]:
+        return self._index.subscribed(tuple(topics))
 
     def publisher_at(self, address: str) -> Client | None:
         session = self._by_address.get(address)
@@ -118,35 +94,18 @@ class MemoryRegistry:
         return len(self._clients)
 
     def count_from(self, origin: str) -> int:
-        return self._by_origin.get(origin, 0)
+        return self._by_origin.get(origin, (0, 0))[0]
 
-    def _subscribers(self, topics: tuple[str, ...]) -> Iterable[int]:
-        """The sessions of the subscribers of at least one of these topics."""
-        sessions: dict[int, None] = {}
-        count = len(self._by_role["subscriber"])
-        matcher = self._filters.matcher() if len(topics) > _FEW else None
-        for topic in topics:
-            if len(sessions) == count:
-                break  # as with a subscriber of all topics, and a publisher of thousands
-            sessions.update(self._by_topic.get(("subscriber", topic), {}))
-            if matcher is None:
-                sessions.update(dict.fromkeys(self._filters.matching(topic)))
-            else:
-                for found in matcher.keys(topic):
-                    sessions.update(found)
-        return sessions
+    def levels(self, origin: str | None = None) -> int:
+        if origin is None:
+            return self._levels
+        return self._by_origin.get(origin, (0, 0))[1]
 
-    def _publishers(self, subscriptions: tuple[str, ...]) -> Iterable[int]:
-        """The sessions of the publishers that have a topic of these subscriptions."""
-        sessions: dict[int, None] = {}
-        for topic in subscriptions:
-            sessions.update(self._by_topic.get(("publisher", topic), {}))
-        if any(map(is_filter, subscriptions)):
-            # One look at each topic, however many filters there are: the product of the
-            # two is minutes for clients that have thousands.
-            covers = FilterTree.of(subscriptions).matcher().matches
-            for session in self._by_role["publisher"]:
-                topics = self._clients[session].topics
-                if session not in sessions and any(map(covers, topics)):
-                    sessions[session] = None
-        return sessions
+    def _count(self, client: Client, sign: int) -> None:
+        levels = sign * levels_of(client.topics)
+        self._levels += levels
+        clients, before = self._by_origin.get(client.origin, (0, 0))
+        if clients + sign:
+            self._by_origin[client.origin] = clients + sign, before + levels
+        else:
+            del self._by_origin[client.origin]
