@@ -26,7 +26,7 @@ from pubsub_broker.monitoring.event_log import EventLog
 from pubsub_broker.parts import BrokerParts
 from pubsub_broker.transport.control_socket import ReceivedMessage
 from pubsub_broker.transport.request_reader import ServedRequest
-from pubsub_common.protocol.messages import Request
+from pubsub_common.protocol.messages import Request, Status
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
@@ -97,15 +97,19 @@ class EventLoop:
             received.key,
             origin=received.address,
         )
-        self.perform(effects)
+        self.perform(effects, received)
 
-    def perform(self, effects: Iterable[Effect]) -> None:
-        """Do what the core has decided."""
+    def perform(
+        self, effects: Iterable[Effect], cause: ReceivedMessage | None = None
+    ) -> None:
+        """Do what the core has decided; ``cause`` is the message that asked for it."""
         parts = self._parts
         for effect in effects:
             match effect:
                 case Send(peer, message):
-                    parts.control_socket.send(peer, message)
+                    size = parts.control_socket.send(peer, message)
+                    if cause is not None and isinstance(message, Status):
+                        parts.connection_guard.reported(cause, size, time.monotonic())
                 case Attach() | Detach():
                     parts.forwarder_pool.expect(effect)
                 case _:

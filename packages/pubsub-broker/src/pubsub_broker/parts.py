@@ -77,7 +77,6 @@ class BrokerParts:
             self.control_socket,
             self.connection_guard,
             self.core.refusals,
-            lambda: self.core.client_count,
         )
 
     def bind(self, host: str, port: int) -> int:
@@ -151,7 +150,7 @@ class BrokerParts:
         if self.authenticator is not None:
             self.authenticator.open(self._context)
             pair = self.authenticator.pair
-        self.control_socket = ControlSocket(self._context, pair)
+        self.control_socket = ControlSocket(self._context, self.audit, pair)
         limits = limits_for(
             capacity.per_address,
             self.config.max_registrations_per_second,

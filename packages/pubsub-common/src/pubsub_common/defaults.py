@@ -95,6 +95,18 @@ MAX_CLIENT_LIST_BYTES: Final = 8 * 1024 * 1024
 # for them, and somebody may have to type a password there.
 KEYS_PIPE_TIMEOUT_S: Final = 60.0
 
+# What waits in the broker for peers that do not read what it answers: for one connection,
+# for all of an IP address, and for all. A client has some kilobytes, and for a moment its
+# answer to a registration, megabytes where there are thousands of publishers. Half of the
+# total for an address, so that another one finds room.
+UNREAD_CONNECTION_BYTES: Final = 4 * 1024 * 1024
+UNREAD_ADDRESS_BYTES: Final = 32 * 1024 * 1024
+UNREAD_TOTAL_BYTES: Final = 64 * 1024 * 1024
+# A page of a status report, by the bytes of its clients (of at least one, whatever its size).
+# Small, so that making one takes milliseconds; a request without pages gets a large one.
+STATUS_PAGE_BYTES: Final = 128 * 1024
+STATUS_WHOLE_BYTES: Final = 2 * 1024 * 1024
+
 # The broker's limits and intervals
 MAX_CLIENTS: Final = 10_000
 # Clients per IP address by default: a share of all, so that others find room, but never less

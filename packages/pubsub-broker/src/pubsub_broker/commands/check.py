@@ -36,7 +36,11 @@ def main(argv: Sequence[str]) -> int:
         console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
         host, port = broker_endpoint(options)
         status = ask(
-            host, port, console_script.seconds(options, "--timeout"), keys_of(options)
+            host,
+            port,
+            console_script.seconds(options, "--timeout"),
+            keys_of(options),
+            whole=False,
         )
         print(
             f"the {status.model} broker at {host}:{port} answers, "

@@ -20,6 +20,7 @@ from pubsub_broker.control.refusals import Refusals, decode_request
 from pubsub_broker.control.registration import Registration, refusal_reply
 from pubsub_broker.control.renewal import Renewal
 from pubsub_broker.control.revocation import Revocation
+from pubsub_broker.control.status_pages import StatusPages
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Registry
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
@@ -93,6 +94,7 @@ class BrokerCore:
             lease_s=lease_s,
             now=now,
         )
+        self._status_pages = StatusPages(registry, self._membership, self._metrics)
         admission = Admission(
             model,
             registry,
@@ -245,16 +247,18 @@ class BrokerCore:
         return [*self.flush(), *self._notifications.farewell(self.epoch)]
 
     def status(self, request: StatusRequest, now: float) -> Status:
-        """The broker's view of itself."""
+        """The broker's view of itself, or a page of it."""
+        page = self._status_pages.page(request.from_session, now)
         return Status(
             id=request.id,
             epoch=self.epoch,
             model=self.model,
             uptime_s=now - self._started_at,
-            clients=self._clients(now),
-            expected=self._membership.expected(now),
+            clients=page.clients,
+            expected=page.expected,
             forwarded=self._forwarded(),
             rejected=self.refusals.count,
+            next_session=page.next_session,
         )
 
     def snapshot(self, now: float) -> Snapshot:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pubsub_broker.control.client_metrics import MetricsTable
@@ -113,6 +113,14 @@ class Membership:
     def expected(self, now: float) -> list[ClientStatus]:
         """Those of them that have not returned yet."""
         return self._expected.status(now)
+
+    def expected_sessions(self) -> Iterable[int]:
+        """The sessions of those."""
+        return self._expected.sessions()
+
+    def expected_client(self, session: int, now: float) -> ClientStatus | None:
+        """One of them; None: it is not among them."""
+        return self._expected.status_of(session, now)
 
     def tick(self, now: float) -> list[Effect]:
         """Leases that ended, and clients that are no longer expected."""

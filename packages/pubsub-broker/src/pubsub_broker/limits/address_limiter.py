@@ -28,8 +28,8 @@ from typing import Final
 from pubsub_broker.limits.token_bucket import LimitKind, Limits, TokenBucket
 from pubsub_common.logs.throttle import LogThrottle
 
-# A status report costs as much as there are clients in it; one of so many is one request.
-_CLIENTS_PER_STATUS: Final = 100
+# What a status report costs before it is known how long it is.
+_STATUS_BYTES: Final = 4096
 # Refused messages of one connection: a client has one, or two, in a second.
 _REFUSALS: Final = TokenBucket(per_s=5.0, burst=50)
 # Connections of one address that are closed for what they send.
@@ -123,14 +123,21 @@ class AddressLimiter:
         return Verdict.SERVE
 
     def request(
-        self, address: str, peer: bytes, kind: LimitKind, now: float, clients: int = 0
+        self, address: str, peer: bytes, kind: LimitKind, now: float
     ) -> Verdict:
-        """A message turned out to be of this kind; serving it means to look at so many
-        clients."""
+        """A message turned out to be of this kind."""
         known = self._known(address)
-        if self._take(known, kind, now, 1.0 + clients / _CLIENTS_PER_STATUS):
+        cost = _STATUS_BYTES if kind is LimitKind.STATUS else 1.0
+        if self._take(known, kind, now, cost):
             return Verdict.SERVE
         return self._refuse(address, known, kind, peer, now)
+
+    def reported(self, address: str, size: int, now: float) -> None:
+        """A status report of so many bytes was made for this address."""
+        known = self._known(address)
+        bucket = self._limits.buckets[LimitKind.STATUS]
+        empty_at = known.empty_at[LimitKind.STATUS]
+        known.empty_at[LimitKind.STATUS] = bucket.charge(empty_at, now, size)
 
     def tick(self, now: float) -> list[str]:
         """The log lines that are due at ``now``: for each address beyond its limits one

@@ -14,8 +14,9 @@ _BURST_S: Final = 10.0
 _MESSAGES_BURST: Final = 20_000
 _BYTES_PER_S: Final = 8 * 1024 * 1024
 _BYTES_BURST: Final = 64 * 1024 * 1024
-# A report costs as much as there are clients to tell of: ten a second of 10,000.
-_STATUS_PER_S: Final = 1000.0
+# A report costs as much as it is long: five a second of 10,000 clients, and no more than that
+# at once, as others wait for it.
+_STATUS_BYTES_PER_S: Final = 6 * 1024 * 1024
 _MALFORMED_PER_S: Final = 100.0
 # Of many small numbers that are added up.
 _ROUNDING_S: Final = 1e-9
@@ -47,6 +48,10 @@ class TokenBucket:
         most_s = self.burst / self.per_s + _ROUNDING_S
         return None if spent_at - now > most_s else spent_at
 
+    def charge(self, empty_at: float, now: float, cost: float) -> float:
+        """As `take`, for what was done already: tokens that there are not are owed."""
+        return max(empty_at, now) + cost / self.per_s
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
@@ -76,7 +81,7 @@ def limits_for(clients: int, registrations_per_s: float, lease_s: float) -> Limi
             ),
             TokenBucket(_BYTES_PER_S, _BYTES_BURST),
             registrations,
-            TokenBucket(_STATUS_PER_S, _STATUS_PER_S * _BURST_S),
+            TokenBucket(_STATUS_BYTES_PER_S, _STATUS_BYTES_PER_S),
             TokenBucket(_MALFORMED_PER_S, _MALFORMED_PER_S * _BURST_S),
         ),
     )

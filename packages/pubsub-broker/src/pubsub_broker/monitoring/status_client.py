@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common.errors import (
     BrokerUnreachable,
@@ -13,23 +14,33 @@ from pubsub_common.errors import (
 from pubsub_common.protocol.messages import Error, Status
 
 if TYPE_CHECKING:
+    import zmq
+
     from pubsub_common.security.keys import ClientKeys
+
+# How long to wait where others at this address have asked too often.
+_LATER_S: Final = 0.1
 
 
 def ask(
-    address: str, port: int, timeout_s: float, keys: ClientKeys | None = None
+    address: str,
+    port: int,
+    timeout_s: float,
+    keys: ClientKeys | None = None,
+    *,
+    whole: bool = True,
 ) -> Status:
-    """The status of the broker at ``address:port``.
+    """The status of the broker at ``address:port``, of all its clients or, unless ``whole``,
+    of the first page of them. It is asked for in pages, one after the other.
 
     Raises:
-        BrokerUnreachable: no answer came within ``timeout_s`` seconds.
+        BrokerUnreachable: an answer did not come within ``timeout_s`` seconds.
         HandshakeFailed: the broker wants other keys, or none.
         PubSubError: the answer was not a status.
     """
     import zmq
 
     from pubsub_common.net.sockets import endpoint
-    from pubsub_common.protocol import messages
     from pubsub_common.security.handshake_failure import (
         ClientHandshakeMonitor,
         explain,
@@ -43,25 +54,77 @@ def ask(
             from pubsub_common.security.keys import configure_curve_client
 
             configure_curve_client(dealer, keys.pair, keys.broker)
+        pages = _Pages(dealer, where, timeout_s)
         with ClientHandshakeMonitor(dealer) as watch:
             dealer.connect(where)
-            dealer.send(messages.encode(messages.StatusRequest(id=1)))
+            pages.request(0)
             failure = watch.wait_for_input(timeout_s)
         if failure is not None:
             path = None if keys is None else keys.path
             here = f"{address}:{port}"
             failure = probe_reason(failure, here, with_keys=keys is not None)
             raise HandshakeFailed(explain(failure, here, path))
-        if not dealer.poll(0):
-            raise BrokerUnreachable(where, timeout_s)
+        return pages.read(whole=whole)
+
+
+class _Pages:
+    """The pages of one report, by a socket that is connected to a broker."""
+
+    def __init__(self, dealer: zmq.Socket[bytes], where: str, timeout_s: float) -> None:
+        self._dealer = dealer
+        self._where = where
+        self._timeout_s = timeout_s
+        self._id = 0
+
+    def request(self, from_session: int) -> None:
+        """Ask for the page that begins with this session."""
+        from pubsub_common.protocol import messages
+
+        self._id += 1
+        request = messages.StatusRequest(id=self._id, from_session=from_session)
+        self._dealer.send(messages.encode(request))
+
+    def read(self, *, whole: bool) -> Status:
+        """The report, of which the first page was requested."""
+        import msgspec
+
+        first = last = self._page(0)
+        clients, expected = list(first.clients), list(first.expected)
+        while whole and last.next_session is not None:
+            self.request(last.next_session)
+            last = self._page(last.next_session)
+            clients += last.clients
+            expected += last.expected
+        return msgspec.structs.replace(
+            first, clients=clients, expected=expected, next_session=last.next_session
+        )
+
+    def _page(self, from_session: int) -> Status:
+        """The page that was requested; asks again when the broker says "later"."""
+        from pubsub_common.protocol.messages import TOO_FAST
+
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            reply = self._reply(deadline)
+            if isinstance(reply, Status):
+                return reply
+            if reply.code != TOO_FAST or time.monotonic() + _LATER_S >= deadline:
+                raise PubSubError(f"the broker at {self._where} says: {reply.detail}")
+            time.sleep(_LATER_S)
+            self.request(from_session)
+
+    def _reply(self, deadline: float) -> Status | Error:
+        from pubsub_common.protocol import messages
+
+        left_s = max(0.0, deadline - time.monotonic())
+        if not self._dealer.poll(round(left_s * 1000)):
+            raise BrokerUnreachable(self._where, self._timeout_s)
         try:
-            reply = messages.decode_reply(dealer.recv())
+            reply = messages.decode_reply(self._dealer.recv())
         except ProtocolError as error:
             raise PubSubError(
-                f"{where} sent an invalid control message: {error}"
+                f"{self._where} sent an invalid control message: {error}"
             ) from error
-    if isinstance(reply, Error):
-        raise PubSubError(f"the broker at {address}:{port} says: {reply.detail}")
-    if not isinstance(reply, Status):
-        raise PubSubError(f"{where} sent no status: {reply}")
-    return reply
+        if isinstance(reply, Status | Error):
+            return reply
+        raise PubSubError(f"{self._where} sent no status: {reply}")

@@ -111,13 +111,22 @@ class Expected:
         """A client registered under this session; whether it was expected."""
         return self._clients.pop(session, None) is not None
 
+    def sessions(self) -> Iterable[int]:
+        """The sessions of those that have not returned yet."""
+        return self._clients.keys()
+
+    def status_of(self, session: int, now: float) -> ClientStatus | None:
+        """One of them; None: it has returned, or is not known."""
+        client = self._clients.get(session)
+        if client is None:
+            return None
+        away_s = self._away_s + (now - self._since)
+        return ClientStatus(**_described(client), idle_s=client.idle_s + away_s)
+
     def status(self, now: float) -> list[ClientStatus]:
         """The clients that have not returned yet."""
-        away_s = self._away_s + (now - self._since)
-        return [
-            ClientStatus(**_described(client), idle_s=client.idle_s + away_s)
-            for client in self._clients.values()
-        ]
+        found = (self.status_of(session, now) for session in self._clients)
+        return [client for client in found if client is not None]
 
     def expire(self, now: float) -> tuple[ClientStatus, ...]:
         """The clients that have not returned in time; from now on none is expected. Before

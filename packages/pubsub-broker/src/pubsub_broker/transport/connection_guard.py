@@ -51,16 +51,20 @@ class ConnectionGuard(HandshakeMonitor):
         return self._admits_kind(received, LimitKind.MALFORMED, now)
 
     def admits_request(
-        self, received: ReceivedMessage, request: Request, now: float, clients: int
+        self, received: ReceivedMessage, request: Request, now: float
     ) -> bool:
-        """Whether to serve a request at a broker with so many clients; if not, it is to be
-        answered with "later"."""
+        """Whether to serve a request; if not, it is to be answered with "later"."""
         match request:
             case Register():
                 return self._admits_kind(received, LimitKind.REGISTRATIONS, now)
             case StatusRequest():
-                return self._admits_kind(received, LimitKind.STATUS, now, clients)
+                return self._admits_kind(received, LimitKind.STATUS, now)
         return True
+
+    def reported(self, received: ReceivedMessage, size: int, now: float) -> None:
+        """A status report of so many bytes was the answer to a message."""
+        if received.address is not None:
+            self._limiter.reported(received.address, size, now)
 
     def tick(self, now: float) -> None:
         """Log what is due."""
@@ -79,13 +83,11 @@ class ConnectionGuard(HandshakeMonitor):
         self._limiter.disconnected(address)
 
     def _admits_kind(
-        self, received: ReceivedMessage, kind: LimitKind, now: float, clients: int = 0
+        self, received: ReceivedMessage, kind: LimitKind, now: float
     ) -> bool:
         if received.address is None:
             return True
-        verdict = self._limiter.request(
-            received.address, received.peer, kind, now, clients
-        )
+        verdict = self._limiter.request(received.address, received.peer, kind, now)
         return self._apply(verdict, received)
 
     def _apply(self, verdict: Verdict, received: ReceivedMessage) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zmq
 
+from pubsub_broker.transport.reply_sender import ReplySender
 from pubsub_common.defaults import MAX_CONTROL_BYTES
 from pubsub_common.errors import CannotListen
 from pubsub_common.net.sockets import enable_keepalive, endpoint
@@ -20,11 +21,15 @@ from pubsub_common.security.connections import (
 )
 
 if TYPE_CHECKING:
+    from pubsub_common.logs.audit_log import AuditLog
     from pubsub_common.security.keys import KeyPair
 
 # How long a farewell may take to leave; one that does not arrive does no harm.
 _FAREWELL_S: Final = 1.0
+# Per client: what it does not read is bounded in bytes before, unless it is tiny.
 _CONTROL_QUEUE: Final = 1000
+# What the kernel holds for a client.
+_SEND_BUFFER_BYTES: Final = 128 * 1024
 # What a connection may have waiting here, in libzmq and in the kernel: a client has a
 # message or two, and the rest of a flood is better left on the other side.
 _RECEIVE_QUEUE: Final = 100
@@ -63,19 +68,23 @@ class ControlSocket:
     """A ROUTER socket: each client is known by the connection it speaks on."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], pair: KeyPair | None = None
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        audit: AuditLog,
+        pair: KeyPair | None = None,
     ) -> None:
-        """With ``pair``, the broker's keys, only clients with keys are admitted."""
+        """``audit`` tells of peers that do not read, which are disconnected. With
+        ``pair``, the broker's keys, only clients with keys are admitted."""
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
         self.socket.setsockopt(zmq.AFFINITY, CONTROL_THREADS)
         enable_keepalive(self.socket)
-        # Per client. One that does not read loses pushes, which it notices by the
-        # next revision, instead of filling the memory.
         self.socket.set_hwm(_CONTROL_QUEUE)
+        self.socket.setsockopt(zmq.SNDBUF, _SEND_BUFFER_BYTES)
         self.socket.setsockopt(zmq.RCVHWM, _RECEIVE_QUEUE)
         self.socket.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_RECEIVED)
+        self._replies = ReplySender(self.socket, audit, secure=pair is not None)
         self._secure = pair is not None
         # Connections that have sent something, with the key of each.
         self._connections: dict[Connection, str] = {}
@@ -103,20 +112,22 @@ class ControlSocket:
 
     def receive(self) -> ReceivedMessage | None:
         """What came from a connection; None when nothing waits."""
-        try:
-            peer = self.socket.recv(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
-        # Not copied, as only such a frame knows where it comes from.
-        frame = self.socket.recv(copy=False)
-        data = frame.bytes
-        while self.socket.rcvmore:
-            self.socket.recv()
-            data = b""  # which is malformed
-        key = self._key_of(frame) if self._secure else None
-        return ReceivedMessage(
-            peer, data, frame_property(frame, "Peer-Address"), frame, key
-        )
+        while True:
+            try:
+                peer = self.socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return None
+            # Not copied, as only such a frame knows where it comes from.
+            frame = self.socket.recv(copy=False)
+            data = frame.bytes
+            while self.socket.rcvmore:
+                self.socket.recv()
+                data = b""  # which is malformed
+            key = self._key_of(frame) if self._secure else None
+            address = frame_property(frame, "Peer-Address")
+            received = ReceivedMessage(peer, data, address, frame, key)
+            if self._replies.heard(peer, received.descriptor()):
+                return received
 
     def _key_of(self, frame: zmq.Frame) -> str | None:
         key, connection = user_of(frame), connection_of(frame)
@@ -125,6 +136,11 @@ class ControlSocket:
                 self._connections.clear()  # of those that are in use they come again
             self._connections[connection] = key
         return key
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits for peers to read it, as far as they were looked at."""
+        return self._replies.held
 
     def disconnect_later(self, keys: set[str], now: float) -> None:
         """End the connections of clients with these keys, once they have read why."""
@@ -141,10 +157,14 @@ class ControlSocket:
                 del self._connections[connection]
                 close_connection(connection)
 
-    def send(self, peer: bytes, message: Reply) -> None:
-        """Send to a connection, if it is still there and has room."""
-        if peer:
-            self.socket.send_multipart([peer, messages.encode(message)])
+    def send(self, peer: bytes, message: Reply) -> int:
+        """Send to a connection, if it is still there and reads. Returns the message's
+        length."""
+        if not peer:
+            return 0
+        data = messages.encode(message)
+        self._replies.send(peer, data)
+        return len(data)
 
     def close(self, linger_s: float) -> None:
         """Close; farewells have a moment to leave."""

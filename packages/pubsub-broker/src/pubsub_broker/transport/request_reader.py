@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import zmq
@@ -46,13 +46,10 @@ class RequestReader:
         control_socket: ControlSocket,
         guard: ConnectionGuard,
         refusals: Refusals,
-        client_count: Callable[[], int],
     ) -> None:
-        """``client_count`` tells how many clients are registered now."""
         self._control_socket = control_socket
         self._guard = guard
         self._refusals = refusals
-        self._client_count = client_count
         self._paused_until = 0.0
 
     def update(self, poller: zmq.Poller, now: float) -> None:
@@ -86,6 +83,6 @@ class RequestReader:
             if not self._guard.admits_malformed(received, now):
                 return []
             return self._refusals.undecodable(received.peer, received.data, error)
-        if not self._guard.admits_request(received, request, now, self._client_count()):
+        if not self._guard.admits_request(received, request, now):
             return self._refusals.too_fast(received.peer, request)
         return ServedRequest(received, request)

@@ -154,9 +154,11 @@ class Disconnect(_Message, frozen=True, tag="disconnect"):
 
 
 class StatusRequest(_Message, frozen=True, tag="status"):
-    """Asks for the broker's view; needs no registration."""
+    """Asks for the broker's view; needs no registration. With
+    ``from_session`` for one page: the clients from this session on; 0 for the first page."""
 
     id: int
+    from_session: Session | None = None
 
 
 # Replies and pushes
@@ -290,7 +292,8 @@ class Status(_Message, frozen=True, tag="status_report"):
     """The answer to StatusRequest. ``forwarded`` counts the events that came in from
     publishers (0 when decentralized), ``rejected`` the control messages that were
     answered with an error. ``expected`` are the clients that a broker which was
-    restarted waits for to come back."""
+    restarted waits for to come back. ``next_session`` is there when these are not all
+    clients: where the next page begins. Clients are in the order of their sessions."""
 
     id: int
     epoch: Integer
@@ -300,6 +303,7 @@ class Status(_Message, frozen=True, tag="status_report"):
     expected: list[ClientStatus] = []
     forwarded: Count = 0
     rejected: Count = 0
+    next_session: Session | None = None
 
 
 class Error(_Message, frozen=True, tag="error"):

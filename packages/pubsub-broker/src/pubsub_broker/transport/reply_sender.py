@@ -1,0 +1,157 @@
+"""Sends to the connections of the control socket, and ends those that do not read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+import zmq
+
+from pubsub_broker.limits.unread_replies import UnreadLimits, UnreadReplies
+from pubsub_common.logs.audit_log import AuditLog
+from pubsub_common.security.connections import (
+    Connection,
+    close_connection,
+    connection_at,
+    sent_by,
+)
+
+# Connections that are remembered: of those that are in use, more than there can be.
+_MAX_CONNECTIONS: Final = 100_000
+_KIND: Final = "does not read"
+# What libzmq puts before a message: flags, and its length in one byte or eight.
+_SHORT_BYTES: Final = 255
+_SHORT_HEADER: Final = 2
+_LONG_HEADER: Final = 9
+# What CURVE adds to it: the command's name, a nonce, flags and the authenticator.
+_CURVE_BYTES: Final = 33
+
+
+@dataclasses.dataclass(slots=True)
+class _Route:
+    """A connection. ``sent`` are the bytes that were sent since it had acknowledged
+    ``acknowledged``, and all from before. ``closed``: it did not read."""
+
+    connection: Connection
+    sent: int = 0
+    acknowledged: int = 0
+    closed: bool = False
+
+    @property
+    def address(self) -> str:
+        """The IP address at its other end."""
+        return self.connection.remote[0]
+
+
+class ReplySender:
+    """The sending side of a ROUTER socket. For the thread of that socket.
+
+    What a peer does not read is bounded in bytes (`UnreadReplies`).
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        audit: AuditLog,
+        *,
+        secure: bool,
+        limits: UnreadLimits | None = None,
+    ) -> None:
+        self._socket = socket
+        # So that libzmq tells of a peer that is gone, or has no room.
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._audit = audit
+        self._extra = _CURVE_BYTES if secure else 0
+        self._unread = UnreadReplies(limits)
+        self._routes: dict[bytes, _Route] = {}
+
+    @property
+    def held(self) -> int:
+        """The bytes that wait for all peers, as far as they were looked at."""
+        return self._unread.total
+
+    def heard(self, peer: bytes, fd: int | None) -> bool:
+        """A message came from ``peer``, by the connection with this descriptor. False: it was
+        disconnected, and what it sent before is not served."""
+        if fd is None:
+            return True
+        known = self._routes.get(peer)
+        if known is not None and known.connection.fd == fd:
+            return not known.closed
+        if known is not None:  # it calls itself as one before it did
+            self._forget(peer)
+        elif len(self._routes) >= _MAX_CONNECTIONS:
+            for each in list(self._routes):  # those that are in use come again
+                self._forget(each)
+        connection = connection_at(fd)
+        if connection is not None:
+            sent = sent_by(connection)
+            acknowledged = 0 if sent is None else sent.acknowledged
+            self._routes[peer] = _Route(connection, acknowledged=acknowledged)
+        return True
+
+    def send(self, peer: bytes, data: bytes) -> None:
+        """Send to a connection, if it is still there and reads."""
+        route = self._routes.get(peer)
+        if route is not None and (route.closed or not self._has_room(peer, route)):
+            return
+        try:
+            self._socket.send_multipart([peer, data], zmq.NOBLOCK)
+        except zmq.Again:
+            self._disconnect(peer)  # as many messages wait as libzmq takes
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self._forget(peer)
+        else:
+            if route is not None:
+                route.sent += self._on_the_wire(len(data))
+                self._unread.sent(peer, route.address, len(data))
+
+    def _on_the_wire(self, size: int) -> int:
+        size += self._extra
+        return size + (_SHORT_HEADER if size <= _SHORT_BYTES else _LONG_HEADER)
+
+    def _has_room(self, peer: bytes, route: _Route) -> bool:
+        suspects = self._unread.suspects(peer, route.address)
+        if not suspects:
+            return True
+        for each, address in suspects:
+            self._unread.update(each, address, self._waiting(each))
+        for each, _ in self._unread.excess(peer, route.address):
+            self._disconnect(each)
+        return not route.closed
+
+    def _waiting(self, peer: bytes) -> int:
+        """The bytes that a peer has not acknowledged."""
+        route = self._routes.get(peer)
+        if route is None:
+            return 0
+        seen = sent_by(route.connection)
+        if seen is None:
+            route.sent = 0
+        else:
+            route.sent = max(0, route.sent - (seen.acknowledged - route.acknowledged))
+            route.acknowledged = seen.acknowledged
+        return route.sent
+
+    def _disconnect(self, peer: bytes) -> None:
+        """End a connection that does not read."""
+        route = self._routes.get(peer)
+        if route is None:
+            return
+        route.closed = True
+        held = self._unread.held(peer, route.address)
+        self._unread.update(peer, route.address)
+        if close_connection(route.connection):  # else it is gone already
+            self._audit.warn(
+                route.address,
+                _KIND,
+                f"disconnected: port {route.connection.remote[1]} does not read what it "
+                f"is sent ({held} bytes wait)",
+            )
+
+    def _forget(self, peer: bytes) -> None:
+        route = self._routes.pop(peer, None)
+        if route is not None:
+            self._unread.update(peer, route.address)
