@@ -11,6 +11,7 @@ import pytest
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import (
+    NotReadable,
     atomic_replace,
     check_writable,
     read_file,
@@ -300,3 +301,67 @@ def test_a_pipe_that_was_opened_and_closed_is_at_its_end(tmp_path: Path) -> None
 def test_a_device_is_no_pipe() -> None:
     with pytest.raises(ConfigError, match="it is neither a plain file nor a pipe"):
         read_file("/dev/zero", pipe_timeout_s=30.0)
+
+
+def test_a_file_elsewhere_is_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (folder / "own").write_bytes(b"own")
+    (folder / "to_own").symlink_to("own")
+    (folder / "out").symlink_to("../secret")
+    (folder / "up").symlink_to("..")
+    (tmp_path / "named").symlink_to(folder)
+
+    for within in (folder, tmp_path / "named"):
+        assert read_file(folder / "own", within=within) == b"own"
+        assert read_file(folder / "to_own", within=within) == b"own"
+        for name in ("out", "up/secret", "../secret"):
+            with pytest.raises(NotReadable, match="out of the folder") as caught:
+                read_file(folder / name, within=within)
+            assert caught.value.reason == "it is a link out of the folder"
+
+
+# Links where a file is to be written
+
+
+def test_no_name_of_a_file_that_is_not_ready_can_be_foreseen(tmp_path: Path) -> None:
+    target = tmp_path / "latencies.csv"
+    found = []
+
+    for _ in range(2):
+        with atomic_replace(target) as part:
+            assert part.read_bytes() == b""
+            found.append(part.name)
+
+    assert found[0] != found[1]
+
+
+def test_a_link_in_a_folder_of_others_is_replaced(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (tmp_path / "report.md").symlink_to("victim")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+
+    for name in ("report.md", "pipe", "null"):
+        write_atomically(tmp_path / name, b"new", follow_link=False)
+        assert (tmp_path / name).read_bytes() == b"new"
+        assert not (tmp_path / name).is_symlink()
+
+    assert victim.read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make links of others")
+def test_a_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "link"
+    victim.write_bytes(b"mine")
+    link.symlink_to(victim)
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+
+    with pytest.raises(ConfigError, match=r"link: it is a link that another user has"):
+        check_writable(str(link))
+    with pytest.raises(OSError, match="it is a link that another user has made"):
+        write_atomically(link, b"new")
+
+    assert victim.read_bytes() == b"mine"

@@ -4,6 +4,7 @@ atomically."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import stat
@@ -16,6 +17,16 @@ from pubsub_common.defaults import MAX_FILE_BYTES
 from pubsub_common.errors import ConfigError
 
 _BLOCK_BYTES: Final = 65_536
+_ROOT: Final = 0
+_LINK_OF_ANOTHER: Final = "it is a link that another user has made"
+
+
+class NotReadable(ConfigError):
+    """A file is none to be read; ``reason`` says why."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"cannot read {path}: {reason}")
 
 
 def read_file(
@@ -24,33 +35,62 @@ def read_file(
     *,
     check: Callable[[os.stat_result], None] | None = None,
     pipe_timeout_s: float | None = None,
+    within: Path | None = None,
 ) -> bytes:
-    """The content of a plain file of at most ``max_bytes``. ``check`` may refuse it by its
-    owner or mode. With ``pipe_timeout_s`` it may also be a pipe, whose end comes within so
-    many seconds.
+    """The content of a plain file of at most ``max_bytes``, which lies in the folder
+    ``within`` if that is given. ``check`` may refuse it by its owner or mode. With
+    ``pipe_timeout_s`` it may also be a pipe, whose end comes within so many seconds.
 
     Never waits for anything else: a pipe and a device that are in the place of the file are
     not opened.
 
     Raises:
         OSError: there is none, or it cannot be read.
-        ConfigError: it is no plain file, or too large, or its ``check`` raised.
+        ConfigError: it is no plain file, elsewhere, or too large, or its ``check`` raised.
     """
-    _check_kind(os.stat(path), path, pipe_timeout_s)  # noqa: PTH116
+    with opened(path, max_bytes, within=within, or_pipe=pipe_timeout_s is not None) as (
+        descriptor,
+        found,
+    ):
+        if check is not None:
+            check(found)
+        read = os.read
+        if pipe_timeout_s is not None and stat.S_ISFIFO(found.st_mode):
+            read = _PipeReader(path, time.monotonic() + pipe_timeout_s).read
+        return _content(descriptor, path, max_bytes, read)
+
+
+@contextlib.contextmanager
+def opened(
+    path: str | Path,
+    max_bytes: int,
+    *,
+    within: Path | None = None,
+    or_pipe: bool = False,
+) -> Iterator[tuple[int, os.stat_result]]:
+    """The descriptor of a plain file of at most ``max_bytes``, to be read from, and what the
+    system says of it. It lies in the folder ``within``, if that is given: a link may lead to
+    it from there. It may be a pipe if ``or_pipe``.
+
+    Raises:
+        OSError: there is none, or it cannot be opened.
+        NotReadable: it is another kind of file, elsewhere, or too large.
+    """
+    _check_kind(os.stat(path), path, or_pipe=or_pipe)  # noqa: PTH116
     # Another one may be in its place meanwhile.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     descriptor = os.open(path, flags)
     try:
         found = os.fstat(descriptor)
-        _check_kind(found, path, pipe_timeout_s)
-        if check is not None:
-            check(found)
+        _check_kind(found, path, or_pipe=or_pipe)
+        if within is not None:
+            # Where it is that was opened, and not where its name leads now.
+            place = Path(f"/proc/self/fd/{descriptor}").readlink()
+            if not place.is_relative_to(within.resolve()):
+                raise NotReadable(path, "it is a link out of the folder")
         if found.st_size > max_bytes:
             raise _too_large(path, max_bytes)
-        read = os.read
-        if pipe_timeout_s is not None and stat.S_ISFIFO(found.st_mode):
-            read = _PipeReader(path, time.monotonic() + pipe_timeout_s).read
-        return _content(descriptor, path, max_bytes, read)
+        yield descriptor, found
     finally:
         os.close(descriptor)
 
@@ -95,9 +135,7 @@ class _PipeReader:
             # Nothing has come yet, or nobody has opened the other end yet.
             events = poller.poll(max(0.0, self._until - time.monotonic()) * 1000)
             if not events:
-                raise ConfigError(
-                    f"cannot read {self._path}: the pipe has not ended in time"
-                )
+                raise NotReadable(self._path, "the pipe has not ended in time")
             self._began = self._began or events[0][1] == select.POLLHUP
 
 
@@ -111,21 +149,17 @@ def _has_no_name(pipe: int) -> bool:
         os.close(ends[1])
 
 
-def _check_kind(
-    found: os.stat_result, path: str | Path, pipe_timeout_s: float | None
-) -> None:
+def _check_kind(found: os.stat_result, path: str | Path, *, or_pipe: bool) -> None:
     if stat.S_ISREG(found.st_mode):
         return
-    if pipe_timeout_s is None:
-        raise ConfigError(f"cannot read {path}: it is not a plain file")
+    if not or_pipe:
+        raise NotReadable(path, "it is not a plain file")
     if not stat.S_ISFIFO(found.st_mode):
-        raise ConfigError(f"cannot read {path}: it is neither a plain file nor a pipe")
+        raise NotReadable(path, "it is neither a plain file nor a pipe")
 
 
-def _too_large(path: str | Path, max_bytes: int) -> ConfigError:
-    return ConfigError(
-        f"cannot read {path}: it is too large, of more than {max_bytes} bytes"
-    )
+def _too_large(path: str | Path, max_bytes: int) -> NotReadable:
+    return NotReadable(path, f"it is too large, of more than {max_bytes} bytes")
 
 
 def check_writable(path: str) -> None:
@@ -136,7 +170,9 @@ def check_writable(path: str) -> None:
     """
     target = Path(path)
     folder = (target.resolve() if target.is_symlink() else target).parent
-    if target.is_dir():
+    if _is_of_another(target):
+        reason = _LINK_OF_ANOTHER
+    elif target.is_dir():
         reason = "it is a folder"
     elif _is_special(target):
         if os.access(target, os.W_OK):
@@ -154,21 +190,30 @@ def check_writable(path: str) -> None:
 
 
 @contextlib.contextmanager
-def atomic_replace(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; when the block ends without an error, what was written
-    there is flushed to the disk and replaces ``path``.
+def atomic_replace(path: Path, *, follow_link: bool = True) -> Iterator[Path]:
+    """Yield the path of a new, empty file; when the block ends without an error, what was
+    written there is flushed to the disk and replaces ``path``.
 
-    A symbolic link is followed. A device or pipe is yielded itself, and not replaced.
+    A symbolic link is followed, unless another user has made it: it would choose which of our
+    files is replaced. A device or pipe is yielded itself, and not replaced. Without
+    ``follow_link`` all of them are replaced: where ``path`` lies in a folder that came from
+    somewhere.
 
     Raises:
         OSError: it could not be replaced; an earlier file of that name is unchanged.
     """
-    if _is_special(path):
-        yield path
-        return
-    if path.is_symlink():
-        path = path.resolve()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if follow_link:
+        if _is_of_another(path):
+            raise OSError(errno.EPERM, _LINK_OF_ANOTHER, str(path))
+        if _is_special(path):
+            yield path
+            return
+        if path.is_symlink():
+            path = path.resolve()
+    # No name that somebody could foresee, to have a link there.
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(part, flags, 0o666))
     try:
         yield part
         with part.open("rb") as written:
@@ -178,14 +223,24 @@ def atomic_replace(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, follow_link: bool = True) -> None:
     """Write ``content`` to ``path``, completely or not at all (`atomic_replace`).
 
     Raises:
         OSError: it could not be written; an earlier file of that name is unchanged.
     """
-    with atomic_replace(path) as part:
+    with atomic_replace(path, follow_link=follow_link) as part:
         part.write_bytes(content)
+
+
+def _is_of_another(path: Path) -> bool:
+    """Whether ``path`` is a link of another user, who is not the system's."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    owned = found.st_uid in (_ROOT, os.geteuid())
+    return stat.S_ISLNK(found.st_mode) and not owned
 
 
 def _is_special(path: Path) -> bool:

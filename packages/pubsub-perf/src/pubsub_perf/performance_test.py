@@ -105,7 +105,7 @@ class _PerformanceTest:
         ]
         done = subprocess.run(command, check=False)
         case = Case(self.model, network, self._load())
-        record = read_record(cell_folder(self.out, case))
+        record = read_record(cell_folder(self.out, case), self.out)
         if done.returncode or record is None or record.get("outcome") != "ok":
             reason = record.get("reason") if record else None
             raise HostError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import subprocess
 import sys
@@ -258,3 +259,32 @@ def test_a_browser_sees_the_report_as_from_the_file(
         finally:
             process.terminate()
     assert process.returncode == 0
+
+
+def test_what_is_no_plain_file_is_left_out_with_a_word(
+    folder: Path, url: str, tmp_path: Path
+) -> None:
+    os.mkfifo(folder / "analysis.md")
+    (folder / "report.md").unlink()
+    (folder / "report.md").symlink_to("/dev/zero")
+    (folder / "plots" / "ecdf.png").symlink_to(tmp_path / "secret.html")
+    (folder / "plots" / "box.svg").symlink_to("hosts.png")
+
+    for path in ("/analysis.md", "/report.md", "/plots/ecdf.png"):
+        assert ask(url, path).status == 404
+    assert ask(url, "/plots/box.svg").status == 200
+
+    assert list(ReportFiles(folder).left_out()) == [
+        "analysis.md is left out: it is not a plain file",
+        "plots/ecdf.png is left out: it is a link out of the folder",
+        "report.md is left out: it is not a plain file",
+    ]
+
+
+def test_a_page_elsewhere_is_no_report(folder: Path, tmp_path: Path) -> None:
+    for name in ("report.html", "analysis.html"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(tmp_path / "secret.html")
+
+    with pytest.raises(ConfigError, match=r"no report in"):
+        ReportFiles(folder)

@@ -443,3 +443,31 @@ def test_networks_whose_names_clash_as_files_are_told_apart(tmp_path: Path) -> N
     names = [path.name.lower() for path in check(tmp_path).files]
     assert len([name for name in names if name.endswith("-box.png")]) == 3
     assert len(set(names)) == len(names)
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "sweep", tmp_path / "victim"
+    write_file(folder / "data/centralized/tree-d2f2-4hosts", samples(0.001, 20))
+    victim.write_text("mine")
+    (folder / "plots").mkdir()
+    written = ["report.md", "report.html", "plots/tree-d2f2-4hosts-ecdf.png"]
+    for name in written:
+        (folder / name).symlink_to(victim)
+
+    report = write_report(folder)
+
+    assert victim.read_text() == "mine"
+    assert not any(path.is_symlink() for path in report.files)
+    assert {folder / name for name in written} <= set(report.files)
+
+
+def test_a_folder_of_figures_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "sweep", tmp_path / "elsewhere"
+    write_file(folder / "data/centralized/tree-d2f2-4hosts", samples(0.001, 20))
+    elsewhere.mkdir()
+    (folder / "plots").symlink_to(elsewhere)
+
+    with pytest.raises(ConfigError, match=r"plots is a link, and nothing is written"):
+        write_report(folder)
+
+    assert list(elsewhere.iterdir()) == []

@@ -42,9 +42,8 @@ class FileClaim:
         """
         while self._needed and self._fd < 0:
             try:
-                fd = os.open(
-                    self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
-                )
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                fd = os.open(self._lock_path, flags, 0o666)
             except OSError as error:
                 raise ConfigError(f"cannot write {self._path}: {error}") from error
             if self._lock(fd):

@@ -198,10 +198,13 @@ def _read(name: str | None, key: str) -> dict[str, Any] | None:
     """A result that was written before, which has ``key``."""
     import msgspec
 
+    from pubsub_common.files import read_file
+    from pubsub_perf.folder_files import MAX_RECORD_BYTES
+
     if name is None:
         return None
     try:
-        found = msgspec.json.decode(Path(name).read_bytes())
+        found = msgspec.json.decode(read_file(name, MAX_RECORD_BYTES))
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
     except msgspec.DecodeError as error:

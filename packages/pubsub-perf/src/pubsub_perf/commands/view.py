@@ -43,6 +43,8 @@ def run(words: Sequence[str]) -> int:
     from pubsub_perf.report.served_files import ReportFiles
 
     files = ReportFiles(Path(options["DIR"]))
+    for line in files.left_out():
+        console_script.print_message(PROGRAM, line)
     stopped = threading.Event()
     with (
         console_script.stop_on_signals(stopped.set),

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import msgspec
 
-from pubsub_common.files import write_atomically
+from pubsub_common.files import NotReadable, read_file, write_atomically
 from pubsub_perf.experiment import cell_record, environment, role_command_lines
 from pubsub_perf.experiment.broker_check import Clients, check_broker
 from pubsub_perf.experiment.cpu_monitor import CpuMonitor
 from pubsub_perf.experiment.role_keys import RoleKeys
 from pubsub_perf.experiment.role_processes import Processes, Role
+from pubsub_perf.folder_files import MAX_RECORD_BYTES, make_folder
 from pubsub_perf.hosts import HostError, Hosts
 from pubsub_perf.plan.cases import CLOCK, Case
 
@@ -87,10 +88,10 @@ def prepare(folder: Path) -> Path:
         role_command_lines.EVENTS,
         role_command_lines.REPORTS,
     ):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        make_folder(folder, name)
     for pattern in _LEFTOVERS:
         for path in folder.glob(pattern):
-            if path.is_file():
+            if path.is_symlink() or not path.is_dir():
                 path.unlink()
     return folder / role_command_lines.LOGS
 
@@ -208,13 +209,19 @@ def _pairs(case: Case) -> list[tuple[int, int]]:
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write ``cell.json``, whole or not at all."""
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
-    write_atomically(folder / RECORD, text + b"\n")
+    write_atomically(folder / RECORD, text + b"\n", follow_link=False)
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """The ``cell.json`` of a folder; None when there is none that can be read."""
+def read_record(folder: Path, out: Path) -> dict[str, Any] | None:
+    """The ``cell.json`` of a cell's folder in ``out``; None when there is none that can be
+    read."""
     try:
-        record = msgspec.json.decode((folder / RECORD).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        record = msgspec.json.decode(
+            read_file(folder / RECORD, MAX_RECORD_BYTES, within=out)
+        )
+    except (
+        *(FileNotFoundError, NotADirectoryError, NotReadable),
+        *(msgspec.DecodeError, RecursionError),
+    ):
         return None
     return record if isinstance(record, dict) else None

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from pubsub_common.errors import ConfigError
 from pubsub_perf.experiment.cell_runner import RECORD, read_record, run_cell
 from pubsub_perf.experiment.role_keys import RoleKeys, keys_for
+from pubsub_perf.folder_files import make_folder
 from pubsub_perf.hosts.factory import HostKind, open_hosts
 from pubsub_perf.plan.cases import Case
 
@@ -85,7 +86,7 @@ def run_sweep(
 
 def _finished_of(cases: Sequence[Case], out: Path) -> dict[Case, dict[str, Any]]:
     """The records of those that have been run well."""
-    found = ((case, finished(cell_folder(out, case))) for case in cases)
+    found = ((case, finished(cell_folder(out, case), out)) for case in cases)
     return {case: record for case, record in found if record is not None}
 
 
@@ -94,23 +95,26 @@ def _run_one(
 ) -> Result:
     folder = cell_folder(out, case)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(out, *folder.relative_to(out).parts)
     except OSError as error:
-        raise ConfigError(f"cannot write {folder}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot write {folder}: {error.strerror or error}"
+        ) from error
     hosts = open_hosts(kind, case.network, case.load)
     record = run_cell(case, hosts, folder, progress.step, keys)
     return Result(case, record, skipped=False)
 
 
-def finished(folder: Path) -> dict[str, Any] | None:
-    """The record of a cell that has been run well; None when it has not."""
-    record = read_record(folder)
+def finished(folder: Path, out: Path) -> dict[str, Any] | None:
+    """The record of a cell of the sweep in ``out`` that has been run well; None when it has
+    not."""
+    record = read_record(folder, out)
     return record if record is not None and record.get("outcome") == "ok" else None
 
 
 def _check_parameters(out: Path, case: Case, kind: HostKind) -> None:
     """Cells of one sweep are compared with each other, so they must be alike."""
-    record = finished(cell_folder(out, case))
+    record = finished(cell_folder(out, case), out)
     if record is None:
         return
     asked = case.parameters() | {"hosts": kind}

@@ -67,7 +67,7 @@ def _holder(address: str) -> int | None:
 @contextlib.contextmanager
 def _file(name: str) -> Iterator[None]:
     path = Path(tempfile.gettempdir(), f"{name}.lock")
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -49,6 +49,6 @@ def save(drawing: Drawing, stem: Path) -> tuple[Path, Path]:
     paths = []
     for kind in ("png", "svg"):
         path = stem.with_name(f"{stem.name}.{kind}")
-        write_atomically(path, drawing.render(kind))
+        write_atomically(path, drawing.render(kind), follow_link=False)
         paths.append(path)
     return paths[0], paths[1]

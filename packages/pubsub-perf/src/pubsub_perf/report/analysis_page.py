@@ -57,7 +57,7 @@ def _write(analysis: Analysis, out: Path) -> WrittenAnalysis:
     made |= render(("analysis.md", "analysis.html"), variables)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in made.items():
-        write_atomically(out / name, content)
+        write_atomically(out / name, content, follow_link=False)
     return WrittenAnalysis(analysis, findings, tuple(out / name for name in made))
 
 

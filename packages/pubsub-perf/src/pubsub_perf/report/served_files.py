@@ -1,20 +1,23 @@
 """The files of a report that are served over HTTP.
 
 Only names that `plot` and `analyze` give to what they write lead to a file, and only if
-that lies in the folder; so nothing else of the folder, or of the machine, is shown.
+that is a plain one that lies in the folder; so nothing else of the folder, or of the machine,
+is shown.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.files import NotReadable, opened, read_file
 from pubsub_common.net.http_server import Response
+from pubsub_perf.folder_files import MAX_PAGE_BYTES
 
 # The first that is there is what the folder itself shows.
 PAGES: Final = ("report.html", "analysis.html")
@@ -60,13 +63,27 @@ class ReportFiles:
             return None
         file = self._folder / name
         try:
-            if not file.resolve().is_relative_to(self._folder.resolve()):
-                return None
-            body = file.read_bytes()
-        except OSError:
+            body = read_file(file, MAX_PAGE_BYTES, within=self._folder)
+        except (OSError, NotReadable):
             return None
         policy = _PAGE_POLICY if file.suffix == ".html" else _POLICY
         return partial(Response, _TYPES[file.suffix], body, policy)
 
+    def left_out(self) -> Iterator[str]:
+        """What is called like a file of a report and is not shown, and why."""
+        for path in sorted((*self._folder.iterdir(), *self._folder.glob("plots/*"))):
+            name = path.relative_to(self._folder).as_posix()
+            if _NAMES.fullmatch(name) and (why := self._why_not(name)):
+                yield f"{name} is left out: {why}"
+
     def _page(self) -> str | None:
-        return next((name for name in PAGES if (self._folder / name).is_file()), None)
+        return next((name for name in PAGES if self._why_not(name) is None), None)
+
+    def _why_not(self, name: str) -> str | None:
+        try:
+            with opened(self._folder / name, MAX_PAGE_BYTES, within=self._folder):
+                return None
+        except NotReadable as error:
+            return error.reason
+        except OSError as error:
+            return error.strerror or str(error)

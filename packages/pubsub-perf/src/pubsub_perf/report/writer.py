@@ -10,6 +10,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
 from pubsub_common.printable import printable
 from pubsub_perf import __version__, analysis
+from pubsub_perf.folder_files import make_folder
 from pubsub_perf.report.content import ReportContent, compose
 from pubsub_perf.report.figures import FigureWriter
 from pubsub_perf.report.findings import find
@@ -47,7 +48,7 @@ def write_report(folder: Path, out: Path | None = None, *, seed: int = 1) -> Rep
 def _write(dataset: Dataset, out: Path, seed: int) -> Report:
     cells = [summary_of(cell) for cell in dataset.cells]
     found = analysis.analyse(dataset, seed=seed)
-    (out / "plots").mkdir(parents=True, exist_ok=True)
+    make_folder(out, "plots")
     figure_writer = FigureWriter(out)
     overall = figure_writer.of_sweep(cells, found)
     sections = tuple(figure_writer.by_network(cells))
@@ -62,7 +63,7 @@ def _write(dataset: Dataset, out: Path, seed: int) -> Report:
     }
     files = figure_writer.files
     for name, made in render(("report.md", "report.html"), variables).items():
-        write_atomically(out / name, made)
+        write_atomically(out / name, made, follow_link=False)
         files.append(out / name)
     return Report(tuple(files), tuple(_warnings(content)))
 

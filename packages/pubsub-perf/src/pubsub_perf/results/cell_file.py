@@ -9,18 +9,24 @@ import json
 from pathlib import Path
 from typing import Final
 
+from pubsub_common.files import NotReadable, read_file
+from pubsub_perf.folder_files import MAX_RECORD_BYTES
 from pubsub_perf.results.cell_fields import Meta
 
 NAME: Final = "cell.json"
 FORMAT: Final = 1
 
 
-def read_cell_file(path: Path) -> tuple[Meta | None, str | None]:
-    """The content and what is wrong with it; ``(None, None)`` without such a file."""
+def read_cell_file(path: Path, root: Path) -> tuple[Meta | None, str | None]:
+    """The content of a file in the folder ``root``, and what is wrong with it;
+    ``(None, None)`` without such a file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = read_file(path, MAX_RECORD_BYTES, within=root)
+        content = json.loads(data.decode("utf-8-sig"))
     except FileNotFoundError:
         return None, None
+    except NotReadable as error:
+        return None, f"is left out: {error.reason}"
     except OSError as error:
         return None, f"cannot be read: {error.strerror or error}"
     except (ValueError, RecursionError) as error:

@@ -18,6 +18,7 @@ from typing import Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.printable import printable
+from pubsub_perf.folder_files import leads_out
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields, cell_file
 from pubsub_perf.results.cells import (
@@ -52,19 +53,24 @@ def read_dataset(folder: Path, purpose: str = "plot") -> Dataset:
         what = "is not a folder" if folder.exists() else "does not exist"
         raise ConfigError(f"nothing to {purpose}: {folder} {what}")
     data = folder / "data"
-    start = data if data.is_dir() else folder
+    start = data if data.is_dir() and not leads_out(data, folder) else folder
     problems: list[str] = []
     found = list(_cells(start, folder, problems))
-    _check_not_empty(folder, found, purpose)
+    _check_not_empty(folder, found, purpose, problems)
     cells = _in_order(list(_distinct(found, folder)))
     return Dataset(folder, tuple(cells), tuple(map(printable, problems)))
 
 
-def _check_not_empty(folder: Path, cells: list[Cell], purpose: str) -> None:
+def _check_not_empty(
+    folder: Path, cells: list[Cell], purpose: str, problems: Sequence[str]
+) -> None:
     if any(cell.files for cell in cells):
         return
     if not cells:
-        raise ConfigError(f"nothing to {purpose}: no latency files (CSV) in {folder}")
+        why = f"; {problems[0]}" if problems else ""
+        raise ConfigError(
+            f"nothing to {purpose}: no latency files (CSV) in {folder}{why}"
+        )
     first = cells[0]
     raise ConfigError(
         f"nothing to {purpose}: no latency files in any of {len(cells)} cells in {folder}; "
@@ -92,7 +98,15 @@ def _cells(
     except OSError as error:
         problems.append(f"{name}: cannot be read: {error.strerror or error}")
         return
-    folders = [e for e in entries if e.is_dir() and not e.name.startswith(".")]
+    folders = []
+    for entry in entries:
+        if entry.name.startswith(".") or not entry.is_dir():
+            continue
+        if leads_out(entry, root):
+            where = entry.relative_to(root).as_posix()
+            problems.append(f"{where}: is left out: it is a link out of the folder")
+        else:
+            folders.append(entry)
     first = read_run(folder, entries, root, problems)
     runs = [] if first is None else [first]
     further = [e for e in folders if run_number(e)]

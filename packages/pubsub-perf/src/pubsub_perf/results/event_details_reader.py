@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import io
+import os
 import zlib
 from pathlib import Path
 from typing import Final
@@ -15,8 +17,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_common.files import NotReadable, opened
+
 FOLDER: Final = "events"
 _PATTERN: Final = "subscriber-*.csv.gz"
+# Of a file, packed and not: some three million events.
+_MAX_BYTES: Final = 256 * 1024 * 1024
 _COLUMNS: Final = (3, 4, 5)  # sequence, published_ns, received_ns
 
 
@@ -49,7 +55,9 @@ def read_details(folder: Path) -> tuple[Details | None, tuple[str, ...]]:
     tables, problems = [], []
     for path in sorted((folder / FOLDER).glob(_PATTERN)):
         try:
-            tables.append(read_table(path))
+            tables.append(read_table(path, folder))
+        except NotReadable as error:
+            problems.append(f"{FOLDER}/{path.name}: is left out: {error.reason}")
         except (OSError, EOFError, ValueError, zlib.error) as error:
             name = f"{FOLDER}/{path.name}"
             problems.append(f"{name}: cannot be read, and is left out: {error}")
@@ -60,16 +68,25 @@ def read_details(folder: Path) -> tuple[Details | None, tuple[str, ...]]:
     return Details(rows[:, 0], rows[:, 1], rows[:, 2]), tuple(problems)
 
 
-def read_table(path: Path) -> NDArray[np.int64]:
-    """Columns sequence, published_ns and received_ns of one file, in its order.
+def read_table(path: Path, folder: Path) -> NDArray[np.int64]:
+    """Columns sequence, published_ns and received_ns of one file in ``folder``, in its
+    order.
 
     Raises:
         OSError, EOFError, ValueError, zlib.error: it cannot be read to its end.
+        NotReadable: it is no plain file, not in the folder, or too large.
     """
-    with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
-        if not file.readline():
-            return np.empty((0, 3), dtype=np.int64)
-        body = file.readlines()
+    with (
+        opened(path, _MAX_BYTES, within=folder) as (descriptor, _),
+        os.fdopen(descriptor, "rb", closefd=False) as packed,
+        gzip.open(packed) as file,
+    ):
+        # A small file may unpack to a very large one.
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise NotReadable(path, f"it unpacks to more than {_MAX_BYTES} bytes")
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8", "replace")
+    body = text.readlines()[1:]
     if not body:
         return np.empty((0, 3), dtype=np.int64)
     return np.loadtxt(

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from pubsub_common.files import opened
+from pubsub_perf.folder_files import MAX_DATA_BYTES
 from pubsub_perf.results.cells import Fault, Faults, SubscriberData
 
 # No clock fault reaches this far (30,000 years); larger numbers are garbage, and axes
 # cannot be drawn for them.
 _MAX_S: Final = 1e12
+_MAX_LINE: Final = 65_536
 _INDEXED: Final = re.compile(r"subscriber-([0-9]{1,9})")
 _ADDRESS: Final = re.compile(r"[0-9]+(\.[0-9]+){3}|:[0-9]+$|^[0-9]+$")
 
@@ -33,16 +38,26 @@ def is_data_name(name: str) -> bool:
     return suffix in ("", ".csv")
 
 
-def read_latencies(path: Path) -> SubscriberData:
-    """Read one file. Never raises for what is in it, nor when it cannot be opened:
-    then the result has no latencies and says why."""
+def read_latencies(path: Path, root: Path | None = None) -> SubscriberData:
+    """Read one file, which lies in the folder ``root`` if that is given. What is in it, or that
+    it cannot be opened, is no error: then the result has no latencies and says why.
+
+    Raises:
+        NotReadable: it is no plain file, not in the folder, or too large.
+    """
     stem = path.stem if path.suffix.lower() == ".csv" else path.name
     indexed = _INDEXED.fullmatch(stem)
     rows = _Rows()
     unreadable = None
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            rows.feed(file)
+        with (
+            opened(path, MAX_DATA_BYTES, within=root) as (descriptor, _),
+            os.fdopen(
+                descriptor, encoding="utf-8-sig", errors="replace", closefd=False
+            ) as file,
+        ):
+            # No longer ones: a file may have no end of line at all.
+            rows.feed(iter(partial(file.readline, _MAX_LINE), ""))
     except OSError as error:
         unreadable = error.strerror or str(error)
     return SubscriberData(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from pubsub_common.files import NotReadable
 from pubsub_common.printable import printable
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields, cell_file
@@ -79,7 +80,7 @@ def read_run(
     is wrong goes to ``problems``, named relative to ``root``."""
     name = folder.relative_to(root).as_posix()
     files = tuple(_files(entries, root, problems))
-    meta, fault = cell_file.read_cell_file(folder / cell_file.NAME)
+    meta, fault = cell_file.read_cell_file(folder / cell_file.NAME, root)
     if fault:
         problems.append(f"{name}/{cell_file.NAME} {fault}")
     if not files and meta is None and not fault:
@@ -94,10 +95,17 @@ def _files(
 ) -> Iterator[SubscriberData]:
     found = []
     for path in entries:
-        if not is_data_name(path.name) or not path.is_file():
+        if not is_data_name(path.name) or path.is_dir():
             continue
         name = path.relative_to(root).as_posix()
-        data = read_latencies(path)
+        if not path.exists():
+            problems.append(f"{name}: is left out: it is a link to nothing")
+            continue
+        try:
+            data = read_latencies(path, root)
+        except NotReadable as error:
+            problems.append(f"{name}: is left out: {error.reason}")
+            continue
         foreign = data.index is None and not len(data.latencies)
         if foreign and (data.rows or not path.suffix) and not data.unreadable:
             problems.append(f"{name}: holds no latencies, and is not taken as data")

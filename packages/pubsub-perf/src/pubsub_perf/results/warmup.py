@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_common.files import NotReadable
 from pubsub_perf.results import cell_fields, event_details_reader
 from pubsub_perf.results.cells import NO_RULE, Run, SubscriberData
 
@@ -98,10 +99,12 @@ def _table(
     """The details of each latency of a file, or why there are none."""
     path = run.folder / event_details_reader.FOLDER / f"{file.name}.csv.gz"
     name = f"{event_details_reader.FOLDER}/{path.name}"
-    if not path.is_file():
-        return None, f"there is no {name}"
     try:
-        table = event_details_reader.read_table(path)
+        table = event_details_reader.read_table(path, run.folder)
+    except FileNotFoundError:
+        return None, f"there is no {name}"
+    except NotReadable as error:
+        return None, f"{name} is left out: {error.reason}"
     except (OSError, EOFError, ValueError, zlib.error) as error:
         return None, f"{name} cannot be read: {error}"
     if len(table) != file.rows:

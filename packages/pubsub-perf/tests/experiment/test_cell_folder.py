@@ -1,0 +1,72 @@
+"""The folder that a cell is measured in, where somebody else has left something."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pubsub_perf.experiment.cell_runner import prepare, read_record
+from pubsub_perf.folder_files import make_folder
+
+
+def test_what_was_left_there_is_removed_and_not_followed(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "cell", tmp_path / "victim"
+    victim.write_text("mine")
+    (folder / "logs").mkdir(parents=True)
+    (folder / "subscriber-0.csv").symlink_to(victim)
+    (folder / "subscriber-1.csv").symlink_to("absent")
+    (folder / "cell.json").symlink_to(os.devnull)
+    os.mkfifo(folder / "logs" / "broker.log")
+
+    logs = prepare(folder)
+
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "events",
+        "logs",
+        "reports",
+    ]
+    assert list(logs.iterdir()) == []
+    assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["logs", "events", "reports"])
+def test_a_folder_that_is_a_link_is_refused(tmp_path: Path, name: str) -> None:
+    folder, elsewhere = tmp_path / "cell", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "broker.log").touch()
+    (folder / name).symlink_to(elsewhere)
+
+    with pytest.raises(OSError, match=f"{name} is a link, and nothing is written"):
+        prepare(folder)
+
+    assert [path.name for path in elsewhere.iterdir()] == ["broker.log"]
+
+
+def test_folders_are_made_through_no_link(tmp_path: Path) -> None:
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "named").symlink_to("sweep")
+    made = make_folder(tmp_path / "named", "data", "centralized")
+    assert (tmp_path / "sweep" / "data" / "centralized").samefile(made)
+
+    (tmp_path / "sweep" / "data" / "out").symlink_to(tmp_path)
+    with pytest.raises(OSError, match="out is a link"):
+        make_folder(tmp_path / "sweep", "data", "out", "made")
+    assert not (tmp_path / "made").exists()
+
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file is not a folder"):
+        make_folder(tmp_path, "file")
+
+
+def test_a_record_elsewhere_is_none(tmp_path: Path) -> None:
+    record = {"outcome": "ok"}
+    (tmp_path / "cell.json").write_text(json.dumps(record))
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "cell.json").symlink_to("../cell.json")
+
+    assert read_record(tmp_path, tmp_path) == record
+    assert read_record(tmp_path / "sweep", tmp_path / "sweep") is None
