@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from pubsub_perf.experiment.cell_runner import prepare, read_record
+from pubsub_common.errors import ConfigError
+from pubsub_perf.experiment.cell_runner import prepare, read_record, write_record
+from pubsub_perf.experiment.progress import SweepProgress, print_table
+from pubsub_perf.experiment.sweep import cell_folder, run_sweep
 from pubsub_perf.folder_files import make_folder
+from pubsub_perf.plan import topologies
+from pubsub_perf.plan.cases import Case, Load
 
 
 def test_what_was_left_there_is_removed_and_not_followed(tmp_path: Path) -> None:
@@ -70,3 +77,41 @@ def test_a_record_elsewhere_is_none(tmp_path: Path) -> None:
 
     assert read_record(tmp_path, tmp_path) == record
     assert read_record(tmp_path / "sweep", tmp_path / "sweep") is None
+
+
+HOSTILE = ["\x1b[2J\nforged", ["x"], {"x": 1}, -1, None, 1e300]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_cell_of_somebody_else_is_told_of_without_harm(
+    tmp_path: Path, hostile: object
+) -> None:
+    case = Case("centralized", topologies.tree(2, 2), Load())
+    folder = make_folder(tmp_path, *cell_folder(tmp_path, case).parts[-3:])
+    names = ("model", "network", "received", "lost", "expected", "duration_s")
+    record = dict.fromkeys(names, hostile)
+    record |= {"outcome": "ok", "hosts": {"kind": "local"}}
+    write_record(folder, record | {"parameters": case.parameters()})
+    said = io.StringIO()
+    console = Console(file=said, width=100)
+
+    with SweepProgress([case], console) as progress:
+        results = run_sweep([case], "local", tmp_path, progress)
+    print_table(console, results, tmp_path)
+
+    assert "done before" in said.getvalue()
+    assert "forged" not in said.getvalue()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("name", ["parameters", "hosts"])
+def test_a_cell_that_makes_no_sense_is_of_another_sweep(
+    tmp_path: Path, name: str, hostile: object
+) -> None:
+    case = Case("centralized", topologies.tree(2, 2), Load())
+    folder = make_folder(tmp_path, *cell_folder(tmp_path, case).parts[-3:])
+    write_record(folder, {"outcome": "ok", name: hostile})
+    progress = SweepProgress([case], Console(file=io.StringIO()))
+
+    with pytest.raises(ConfigError, match="is a finished cell of another sweep"):
+        run_sweep([case], "local", tmp_path, progress)

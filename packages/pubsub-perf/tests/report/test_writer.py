@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pubsub_common.errors import ConfigError
+from pubsub_perf.cli import main
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.registry import NETWORK_FIGURES, SWEEP_FIGURES
 from pubsub_perf.report.svg_for_page import for_page
@@ -471,3 +472,40 @@ def test_a_folder_of_figures_that_is_a_link_is_refused(tmp_path: Path) -> None:
         write_report(folder)
 
     assert list(elsewhere.iterdir()) == []
+
+
+HOSTILE = "\x1b]0;name\x07\r\n# forged\u2028\u202e\x9b=1+1"
+
+
+def test_a_page_shows_what_others_wrote_and_does_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sweep"
+    for number, outcome in enumerate(("ok", HOSTILE, "failed")):
+        cell = folder / "data" / "centralized" / f"tree-d2f2-{number}hosts"
+        write_file(cell, samples(0.001, 20))
+        rows = (HEADER + f"{'10.0.0.2:1' + HOSTILE[:8]},A\u202e,0.1\n").encode()
+        (cell / "subscriber-1.csv").write_bytes(rows)
+        write_cell(
+            cell,
+            outcome=outcome,
+            reason=HOSTILE,
+            model=HOSTILE,
+            network=HOSTILE,
+            topology={"kind": HOSTILE, "hosts": 4},
+            fidelity={"verdict": "strained" + HOSTILE, "reason": HOSTILE},
+            hosts={"publishers": [HOSTILE], "kind": HOSTILE},
+            commands={HOSTILE: [HOSTILE]},
+            python=HOSTILE,
+            started=HOSTILE,
+            publishers=[{"address": "10.0.0.2:5556", "host": HOSTILE}],
+        )
+
+    assert main(["plot", str(folder)]) == 0
+
+    said = capfd.readouterr()
+    assert "forged" in said.err
+    pages = [(folder / name).read_text() for name in ("report.md", "report.html")]
+    for text in (said.out, said.err, *pages):
+        assert [line for line in text.split("\n") if not line.isprintable()] == []
+    assert not any(line.startswith("# forged") for line in pages[0].split("\n"))

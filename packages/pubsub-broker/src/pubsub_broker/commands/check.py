@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
             keys_of(options),
             whole=False,
         )
-        print(
+        console_script.print_line(
             f"the {status.model} broker at {host}:{port} answers, "
             f"up for {status.uptime_s:.0f} s"
         )

@@ -132,11 +132,11 @@ def _keygen(options: console_script.Options) -> None:
     store = KeyStore(options["DIR"])
     store.create()
     paths = [store.enroll(name, now=_now()) for name in names]
-    print(
+    console_script.print_line(
         f"start the broker with  pubsub-broker --secure {quote(str(store.directory))}"
     )
     for path in paths:
-        print(f"and a client with      --keys {quote(str(path))}")
+        console_script.print_line(f"and a client with      --keys {quote(str(path))}")
 
 
 def _enroll(options: console_script.Options) -> None:
@@ -152,14 +152,18 @@ def _enroll(options: console_script.Options) -> None:
     path = store.enroll(options["NAME"], public=public, days=days, now=_now())
     if path is None:
         broker = store.pair().public
-        print(f'{options["NAME"]} is enrolled; its file needs  broker = "{broker}"')
+        console_script.print_line(
+            f'{options["NAME"]} is enrolled; its file needs  broker = "{broker}"'
+        )
     else:
-        print(f"{options['NAME']} is enrolled; its keys are in {path}")
+        console_script.print_line(
+            f"{options['NAME']} is enrolled; its keys are in {path}"
+        )
 
 
 def _revoke(options: console_script.Options) -> None:
     _store(options).revoke(options["NAME"], now=_now())
-    print(f"{options['NAME']} is revoked")
+    console_script.print_line(f"{options['NAME']} is revoked")
 
 
 def _list(options: console_script.Options) -> None:
@@ -169,6 +173,6 @@ def _list(options: console_script.Options) -> None:
     clients = store.clients()
     for client in sorted(clients.values(), key=lambda each: each.name):
         until = f"until {client.expires:%Y-%m-%d %H:%M} UTC" if client.expires else ""
-        print(
+        console_script.print_line(
             f"{client.name:<20} {client.state(now):<8} {client.public}  {until}".rstrip()
         )

@@ -234,6 +234,11 @@ def print_error(program: str, error: Exception | str, code: int) -> int:
     return code
 
 
+def print_line(text: str) -> None:
+    """Write a line to standard output; on a terminal, what could control it is shown."""
+    print(printable(text) if sys.stdout.isatty() else text)
+
+
 def print_message(program: str, text: str, level: str = "INFO") -> None:
     """Write a line to standard error, in the format of the log."""
     line = f"{program}: {printable(cut(text))}"

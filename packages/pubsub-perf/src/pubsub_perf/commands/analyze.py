@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -52,9 +51,9 @@ def run(words: Sequence[str]) -> int:
     written = write_analysis(Path(options["DIR"]), out, seed=seed)
     _print(written, Console())
     for problem in written.analysis.problems:
-        print(f"{PROGRAM}: {problem}", file=sys.stderr)
+        console_script.print_message(PROGRAM, problem)
     for path in written.files:
-        print(path)
+        console_script.print_line(str(path))
     return console_script.EXIT_OK
 
 

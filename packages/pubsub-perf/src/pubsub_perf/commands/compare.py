@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -58,14 +57,13 @@ def run(words: Sequence[str]) -> int:
     after = read_dataset(Path(options["DIR_B"]), "compare")
     found = compare_sweeps(before, after, margin=margin, seed=seed)
     for item in found.left_out:
-        print(f"{PROGRAM}: {item.cell} left out: {item.reason}", file=sys.stderr)
+        console_script.print_message(PROGRAM, f"{item.cell} left out: {item.reason}")
     if not found.rows:
         raise ConfigError("the two sweeps have no cell in common that can be compared")
     _print(found, Console())
     if not found.decidable:
-        print(
-            f"{PROGRAM}: no cell has three runs in both sweeps, so nothing is decided",
-            file=sys.stderr,
+        console_script.print_message(
+            PROGRAM, "no cell has three runs in both sweeps, so nothing is decided"
         )
     return console_script.EXIT_FAILED if found.slower else console_script.EXIT_OK
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -38,7 +37,7 @@ def run(words: Sequence[str]) -> int:
         Path(options["DIR"]), Path(options["--out"]) if options["--out"] else None
     )
     for warning in report.warnings:
-        print(f"{PROGRAM}: {warning}", file=sys.stderr)
+        console_script.print_message(PROGRAM, warning)
     for path in report.files:
-        print(path)
+        console_script.print_line(str(path))
     return console_script.EXIT_OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -161,16 +160,15 @@ def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
     )
     kind, why = factory.choose(options["--hosts"])
     if why is not None:
-        print(
-            f"{PROGRAM}: Mininet cannot run here ({why}); using local hosts",
-            file=sys.stderr,
+        console_script.print_message(
+            PROGRAM, f"Mininet cannot run here ({why}); using local hosts"
         )
     if kind == "mininet":
         namespaces.enter(["-m", "pubsub_perf", *words])
     interrupts.install()
     factory.check_network(kind, load)
     for missing in factory.missing_features(kind):
-        print(f"{PROGRAM}: {missing}", file=sys.stderr)
+        console_script.print_message(PROGRAM, missing)
     return _run(cases, kind, Path(options["--out"]), force=options["--force"])
 
 

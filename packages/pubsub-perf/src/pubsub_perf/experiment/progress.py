@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,9 +17,11 @@ from rich.progress import (
 from rich.table import Table
 
 from pubsub_common.measurement.latency_histogram import format_ns
+from pubsub_common.printable import printable
 from pubsub_perf.experiment.cell_record import latencies
 from pubsub_perf.experiment.sweep import Result, TimeLeft, cell_folder
 from pubsub_perf.plan.cases import Case
+from pubsub_perf.results import cell_fields
 
 
 class SweepProgress:
@@ -65,7 +67,7 @@ class SweepProgress:
     def end(self, result: Result) -> None:
         self._estimate.end(result)
         self._bar.advance(self._task)
-        line = f"{result.case.name}: {_result_text(result)}"
+        line = printable(f"{result.case.name}: {_result_text(result)}")
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -83,10 +85,10 @@ def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
         record = result.record
         summary = latencies(result.case, cell_folder(out, result.case)).summary_ns()
         table.add_row(
-            record["model"],
-            record["network"],
-            str(record.get("received", "")),
-            str(record.get("lost", "")),
+            result.case.model,
+            result.case.network.name,
+            _number(record, "received"),
+            _number(record, "lost"),
             *(
                 format_ns(summary[key]) if key in summary else ""
                 for key in ("p50", "p99", "max")
@@ -100,11 +102,18 @@ def _result_text(result: Result) -> str:
     record = result.record
     if result.failed:
         return f"failed: {record.get('reason')}"
-    words = [f"{record['received']} of {record['expected']} events"]
-    if record["lost"]:
-        words.append(f"{record['lost']} lost")
+    received, expected = _number(record, "received"), _number(record, "expected")
+    words = [f"{received} of {expected} events"]
+    if cell_fields.count(record, "lost"):
+        words.append(f"{_number(record, 'lost')} lost")
     words.append("done before" if result.skipped else f"{record['duration_s']:.1f} s")
     return ", ".join(words)
+
+
+def _number(record: Mapping[str, object], name: str) -> str:
+    """A number of a record, which may be of a sweep before, in a folder of somebody else."""
+    found = cell_fields.count(record, name)
+    return "" if found is None else str(found)
 
 
 def _clock(seconds: float) -> str:

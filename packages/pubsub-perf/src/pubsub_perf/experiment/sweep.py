@@ -14,6 +14,7 @@ from pubsub_perf.experiment.role_keys import RoleKeys, keys_for
 from pubsub_perf.folder_files import make_folder
 from pubsub_perf.hosts.factory import HostKind, open_hosts
 from pubsub_perf.plan.cases import Case
+from pubsub_perf.results import cell_fields
 
 DATA: Final = "data"
 
@@ -118,8 +119,9 @@ def _check_parameters(out: Path, case: Case, kind: HostKind) -> None:
     if record is None:
         return
     asked = case.parameters() | {"hosts": kind}
-    there = record.get("parameters", {}) | {
-        "hosts": record.get("hosts", {}).get("kind")
+    there = {
+        **cell_fields.section(record, "parameters"),
+        "hosts": cell_fields.find(record, "hosts", "kind"),
     }
     # The wait factor bounds a run and does not change it.
     different = [

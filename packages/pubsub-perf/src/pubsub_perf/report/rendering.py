@@ -12,6 +12,8 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
+from pubsub_common.printable import printable
+
 _MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -33,6 +35,7 @@ def render(names: tuple[str, ...], variables: Mapping[str, object]) -> dict[str,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_shown,
     )
     environment.filters["markdown"] = markdown
     shared = {
@@ -51,9 +54,16 @@ def render(names: tuple[str, ...], variables: Mapping[str, object]) -> dict[str,
 
 def markdown(text: str) -> str:
     """``text`` as Markdown that shows it and does nothing else."""
-    one_line = " ".join(text.split())
+    one_line = printable(" ".join(text.split()))
     escaped = one_line.replace("&", "&amp;").replace("<", "&lt;")
     return _MARKDOWN_SPECIAL.sub(r"\\\1", escaped)
+
+
+def _shown(value: object) -> object:
+    """What stands on a page is shown as it is, and in the order it has."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable(value)
+    return value
 
 
 def _hash(text: str) -> str:
