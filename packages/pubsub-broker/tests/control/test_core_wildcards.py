@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pubsub_broker.control import admission
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Effect, Send
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_common.defaults import MAX_LEVELS_PER_CLIENT, MAX_TOPICS_PER_CLIENT
 from pubsub_common.protocol.messages import (
     Disconnect,
     Model,
@@ -174,3 +176,101 @@ def test_the_registry_finds_what_matches(
     assert sorted(found) == sorted(fitting("subscriber", topics, given=False))
     found = [client.session for client in registry.matching("publisher", subscriptions)]
     assert sorted(found) == sorted(fitting("publisher", subscriptions, given=True))
+
+
+# Many topics
+
+
+MANY = [f"t{number}" for number in range(MAX_TOPICS_PER_CLIENT)]
+
+
+def peers(effects: Iterable[Effect]) -> list[bytes]:
+    return [effect.peer for effect in effects if isinstance(effect, Send)]
+
+
+def test_notifications_of_many_topics_are_made_in_turns() -> None:
+    core = new_core("decentralized")
+    names = [b"s%d" % number for number in range(20)]
+    for name in names:
+        register(core, name, "subscriber", ["#"])
+    register(core, b"p", "publisher", MANY)
+
+    turns = []
+    while (due := core.next_deadline()) is not None and due < 1.0:
+        turns.append(peers(core.tick(1.0)))
+
+    assert [name for turn in turns for name in turn] == names
+    assert max(map(len, turns)) <= 2
+
+
+def test_a_publisher_that_leaves_between_two_turns() -> None:
+    core = new_core("decentralized")
+    names = [b"s%d" % number for number in range(5)]
+    for name in names:
+        register(core, name, "subscriber", ["#"])
+    session = register(core, b"p", "publisher", MANY).session
+    told = peers(core.tick(1.0))
+    assert 0 < len(told) < len(names)
+
+    core.disconnect(b"p", Disconnect(id=2, session=session), 1.0)
+
+    # Those who were not told that it came need not know that it went.
+    assert peers(core.flush()) == told
+    assert core.next_deadline() == 10.0
+
+
+def test_what_waits_for_one_subscriber_comes_in_several_messages() -> None:
+    core = new_core("decentralized")
+    register(core, b"ss", "subscriber", ["#"])
+    for number in range(5):
+        register(core, b"p" * (number + 1), "publisher", MANY)
+
+    pushes = replies(core.flush(), b"ss")
+
+    assert [push.revision for push in pushes] == list(range(1, len(pushes) + 1))
+    assert 1 < len(pushes) <= 5
+    assert sum(len(push.joined) for push in pushes) == 5
+
+
+def refusal(core: BrokerCore, topics: list[str], origin: str = "10.0.0.9") -> str:
+    """Why a publisher is refused; empty when it is not."""
+    request = Register(
+        id=1,
+        version=1,
+        role="publisher",
+        topics=topics,
+        address=f"{origin}:{5000 + core.client_count}",
+        clock="realtime",
+    )
+    peer = b"peer %d" % core.client_count
+    [reply] = replies(core.register(peer, request, 0.0, origin=origin), peer)
+    return "" if isinstance(reply, Registered) else reply.detail
+
+
+def deep(count: int, levels: int) -> list[str]:
+    return ["/".join([str(number), *"x" * (levels - 1)]) for number in range(count)]
+
+
+def test_a_clients_topics_have_only_so_many_levels() -> None:
+    most = MAX_LEVELS_PER_CLIENT // 64
+    assert refusal(new_core(), deep(most, 64)) == ""
+    assert refusal(new_core(), deep(most + 1, 64)) == (
+        f"{most + 1} topics with {64 * (most + 1)} levels are too many; at most "
+        f"{MAX_LEVELS_PER_CLIENT} levels are allowed per client"
+    )
+
+
+def test_the_topics_of_all_clients_have_only_so_many_levels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "MAX_LEVELS", 1000)
+    core = new_core()
+    assert refusal(core, deep(50, 10)) == ""
+    assert "all clients from 10.0.0.9 would have more than 500 levels" in refusal(
+        core, ["one"]
+    )
+    assert refusal(core, deep(49, 10), "10.0.0.8") == ""
+    assert refusal(core, deep(1, 10), "10.0.0.7") == ""
+    assert "all clients would have more than 1000 levels" in refusal(
+        core, ["one"], "10.0.0.7"
+    )

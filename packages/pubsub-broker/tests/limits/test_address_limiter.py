@@ -286,3 +286,40 @@ def test_an_active_address_is_not_forgotten_for_others() -> None:
         it.message(HOST, PEER, 10, 0.0)
 
     assert register(it, 0.0) is Verdict.REFUSE
+
+
+# Work
+
+
+def test_who_has_taken_long_is_served_later() -> None:
+    it = AddressLimiter(DEFAULTS)
+    assert it.may_work(HOST, PEER, 0.0) is Verdict.SERVE
+    it.worked(HOST, 0.3, 0.0)
+
+    assert it.may_work(HOST, PEER, 0.0) is Verdict.REFUSE
+    assert it.may_work(HOST, PEER, 1.0) is Verdict.REFUSE
+    assert it.may_work(OTHER, PEER, 1.0) is Verdict.SERVE
+    assert it.may_work(HOST, PEER, 2.0) is Verdict.SERVE
+    [line] = it.tick(2.0)
+    assert line == (
+        f"rate limit exceeded by {HOST}: rejected 2 requests (by the time that earlier "
+        "ones took)"
+    )
+
+
+def test_so_much_work_at_once_is_for_one_address() -> None:
+    it = AddressLimiter(DEFAULTS)
+    served = 0
+    while it.may_work(HOST, PEER, 0.0) is Verdict.SERVE and served < 100:
+        it.worked(HOST, 0.02, 0.0)
+        served += 1
+
+    assert served == 3
+
+
+def test_what_is_usual_is_not_counted() -> None:
+    it = AddressLimiter(DEFAULTS)
+    for _ in range(10_000):
+        it.worked(HOST, 0.001, 0.0)
+
+    assert it.may_work(HOST, PEER, 0.0) is Verdict.SERVE

@@ -142,6 +142,12 @@ class BrokerCore:
         """Changes of what `snapshot` tells, so far."""
         return self._membership.changes
 
+    @property
+    def queued(self) -> int:
+        """Topics in notifications that were queued, so far: work that is still to be done
+        for those who have asked for something."""
+        return self._notifications.queued
+
     # Input
 
     def receive(

@@ -50,6 +50,8 @@ class Notifications:
         # The sessions for which something waits, in turn.
         self._pending: OrderedDict[int, None] = OrderedDict()
         self.flush_at: float | None = None  # when `flush` is due
+        # How many topics, of how many publishers and for how many subscribers, so far.
+        self.queued = 0
 
     def update_peer(self, session: int, peer: bytes) -> ClientConnection:
         """A client speaks on this connection now; returns its connection, a new one if it
@@ -234,7 +236,8 @@ class Notifications:
         return self._ports
 
     def _subscribers(self, publisher: Client) -> Iterable[tuple[int, ClientConnection]]:
-        for session in self._registry.subscribed(publisher.topics):
+        for session, topics in self._registry.subscribed(publisher.topics).items():
+            self.queued += 1 + topics
             yield session, self._connections[session]
 
     def _schedule(self, session: int, now: float) -> None:

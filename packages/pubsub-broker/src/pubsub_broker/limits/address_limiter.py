@@ -36,6 +36,8 @@ _REFUSALS: Final = TokenBucket(per_s=5.0, burst=50)
 _CLOSINGS: Final = TokenBucket(per_s=0.5, burst=20)
 # One frame as long as this costs as much as a connection.
 _LARGE_BYTES: Final = 64 * 1024
+# What a request takes that nobody needs to bound by time, with something to spare.
+_USUAL_WORK_S: Final = 0.002
 MAX_ADDRESSES: Final = 4096
 MAX_CONNECTIONS: Final = 4096
 
@@ -46,6 +48,7 @@ _NAMES: Final = {
     LimitKind.REGISTRATIONS: "registrations",
     LimitKind.STATUS: "requests for the status",
     LimitKind.MALFORMED: "malformed messages",
+    LimitKind.WORK: "requests (by the time that earlier ones took)",
 }
 
 
@@ -138,6 +141,24 @@ class AddressLimiter:
         bucket = self._limits.buckets[LimitKind.STATUS]
         empty_at = known.empty_at[LimitKind.STATUS]
         known.empty_at[LimitKind.STATUS] = bucket.charge(empty_at, now, size)
+
+    def worked(self, address: str, seconds: float, now: float) -> None:
+        """A request of this address took so long. Only what is beyond the usual counts: of
+        usual ones others limit the number."""
+        if seconds > _USUAL_WORK_S:
+            known = self._known(address)
+            bucket = self._limits.buckets[LimitKind.WORK]
+            known.empty_at[LimitKind.WORK] = bucket.charge(
+                known.empty_at[LimitKind.WORK], now, seconds - _USUAL_WORK_S
+            )
+
+    def may_work(self, address: str, peer: bytes, now: float) -> Verdict:
+        """A request may take long, as earlier ones of this address did."""
+        known = self._known(address)
+        bucket = self._limits.buckets[LimitKind.WORK]
+        if not bucket.is_spent(known.empty_at[LimitKind.WORK], now):
+            return Verdict.SERVE
+        return self._refuse(address, known, LimitKind.WORK, peer, now)
 
     def tick(self, now: float) -> list[str]:
         """The log lines that are due at ``now``: for each address beyond its limits one

@@ -18,6 +18,10 @@ _BYTES_BURST: Final = 64 * 1024 * 1024
 # at once, as others wait for it.
 _STATUS_BYTES_PER_S: Final = 6 * 1024 * 1024
 _MALFORMED_PER_S: Final = 100.0
+# Of each second so much may be work for one address, and so much of it at once: others wait
+# that long for their turn, and for what one request takes.
+_WORK_PER_S: Final = 0.2
+_WORK_BURST_S: Final = 0.05
 # Of many small numbers that are added up.
 _ROUNDING_S: Final = 1e-9
 
@@ -31,6 +35,7 @@ class LimitKind(enum.IntEnum):
     REGISTRATIONS = 3
     STATUS = 4
     MALFORMED = 5
+    WORK = 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,6 +56,10 @@ class TokenBucket:
     def charge(self, empty_at: float, now: float, cost: float) -> float:
         """As `take`, for what was done already: tokens that there are not are owed."""
         return max(empty_at, now) + cost / self.per_s
+
+    def is_spent(self, empty_at: float, now: float) -> bool:
+        """Whether no tokens are left."""
+        return empty_at - now > self.burst / self.per_s
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,5 +92,6 @@ def limits_for(clients: int, registrations_per_s: float, lease_s: float) -> Limi
             registrations,
             TokenBucket(_STATUS_BYTES_PER_S, _STATUS_BYTES_PER_S),
             TokenBucket(_MALFORMED_PER_S, _MALFORMED_PER_S * _BURST_S),
+            TokenBucket(_WORK_PER_S, _WORK_BURST_S),
         ),
     )

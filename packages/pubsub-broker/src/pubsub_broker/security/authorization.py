@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pubsub_broker.errors import Refusal
@@ -38,7 +38,7 @@ class Authorization:
     def check(
         self,
         request: Register,
-        topics: Iterable[str],
+        topics: Sequence[str],
         key: str | None,
         previous: Client | None,
     ) -> None:
@@ -98,14 +98,13 @@ class Authorization:
             )
 
 
-def _check_grant(grant: Grant | None, role: Role, topics: Iterable[str]) -> None:
+def _check_grant(grant: Grant | None, role: Role, topics: Sequence[str]) -> None:
     if grant is None:
         raise Refusal(messages.NOT_ALLOWED, "this client is not enrolled")
-    may = grant.may_publish if role == "publisher" else grant.may_subscribe
-    verb = "publish on" if role == "publisher" else "subscribe to"
-    for topic in topics:
-        if not may(topic):
-            raise Refusal(
-                messages.NOT_ALLOWED,
-                f"the policy does not let {grant.name} {verb} {topic!r}",
-            )
+    topic = grant.refused(role, topics)
+    if topic is not None:
+        verb = "publish on" if role == "publisher" else "subscribe to"
+        raise Refusal(
+            messages.NOT_ALLOWED,
+            f"the policy does not let {grant.name} {verb} {topic!r}",
+        )

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from pubsub_broker.security.enrollment import EnrolledKey
 from pubsub_broker.security.policy import Grant, Policy
+from pubsub_common.protocol.level_tree import TopicColumns
+from pubsub_common.protocol.matching import subscriptions_of
 from pubsub_common.protocol.messages import Vouched
-from pubsub_common.protocol.wildcards import matches
 
 
 class Grants:
@@ -67,11 +68,11 @@ class Grants:
 
     def vouched(self, topics: Iterable[str]) -> list[Vouched]:
         """The clients that a publisher of ``topics`` may admit."""
-        names = tuple(topics)
+        columns = TopicColumns(tuple(topics))
         found = []
         for key, grant in self._by_key.items():
             if grant.subscribe is None:
                 found.append(Vouched(key=key))
-            elif any(matches(each, name) for each in grant.subscribe for name in names):
+            elif subscriptions_of(grant.subscribe).matching(columns):
                 found.append(Vouched(key=key, topics=list(grant.subscribe)))
         return found

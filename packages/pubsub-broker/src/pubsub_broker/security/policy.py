@@ -16,11 +16,13 @@ What is not granted is refused. Without a policy every enrolled client may do ev
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pubsub_broker.security.enrollment import validate_name
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.matching import Subscriptions
+from pubsub_common.protocol.messages import Role
 from pubsub_common.protocol.wildcards import covers, validate_subscriptions
 
 _OTHERS: Final = "*"
@@ -36,13 +38,21 @@ class Grant:
     subscribe: tuple[str, ...] | None = None
     status: bool = True
 
-    def may_publish(self, topic: str) -> bool:
-        """Whether it may publish on ``topic``."""
-        return _granted(self.publish, topic)
-
     def may_subscribe(self, subscription: str) -> bool:
         """Whether it may have all that a topic or filter stands for."""
         return _granted(self.subscribe, subscription)
+
+    def refused(self, role: Role, topics: Sequence[str]) -> str | None:
+        """The first of thousands of topics (and filters) that a client of this role may
+        not have; None: it may have all."""
+        patterns = self.publish if role == "publisher" else self.subscribe
+        if patterns is None:
+            return None
+        granted = Subscriptions(patterns).covers(topics)
+        for place, topic in enumerate(topics):
+            if not granted >> place & 1:
+                return topic
+        return None
 
 
 class Policy:

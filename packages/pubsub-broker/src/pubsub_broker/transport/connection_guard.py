@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import zmq
 
@@ -18,6 +19,9 @@ from pubsub_common.security.connections import (
 )
 
 _log = logging.getLogger(__name__)
+
+# Shorter ones, but for registrations, are done in no time.
+_LARGE_BYTES: Final = 4096
 
 
 class ConnectionGuard(HandshakeMonitor):
@@ -54,6 +58,11 @@ class ConnectionGuard(HandshakeMonitor):
         self, received: ReceivedMessage, request: Request, now: float
     ) -> bool:
         """Whether to serve a request; if not, it is to be answered with "later"."""
+        large = isinstance(request, Register) or len(received.data) > _LARGE_BYTES
+        if large and received.address is not None:
+            verdict = self._limiter.may_work(received.address, received.peer, now)
+            if not self._apply(verdict, received):
+                return False
         match request:
             case Register():
                 return self._admits_kind(received, LimitKind.REGISTRATIONS, now)
@@ -65,6 +74,11 @@ class ConnectionGuard(HandshakeMonitor):
         """A status report of so many bytes was the answer to a message."""
         if received.address is not None:
             self._limiter.reported(received.address, size, now)
+
+    def worked(self, received: ReceivedMessage, seconds: float, now: float) -> None:
+        """To serve a request took so long: its address has to answer for that."""
+        if received.address is not None:
+            self._limiter.worked(received.address, seconds, now)
 
     def tick(self, now: float) -> None:
         """Log what is due."""
