@@ -106,6 +106,12 @@ UNREAD_TOTAL_BYTES: Final = 64 * 1024 * 1024
 # Small, so that making one takes milliseconds; a request without pages gets a large one.
 STATUS_PAGE_BYTES: Final = 128 * 1024
 STATUS_WHOLE_BYTES: Final = 2 * 1024 * 1024
+# Logs
+# Bytes of messages that wait for a log to take them: some thousand lines, as many as may
+# come while a disk is busy for a moment.
+LOG_QUEUE_BYTES: Final = 1024 * 1024
+# How long the end of a program waits for its log, or for the reader of its data.
+OUTPUT_LINGER_S: Final = 1.0
 
 # The broker's limits and intervals
 MAX_CLIENTS: Final = 10_000

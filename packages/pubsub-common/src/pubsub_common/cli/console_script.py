@@ -45,7 +45,9 @@ def entry_point(
     def around(main: Callable[_Words, int]) -> Callable[_Words, int]:
         @functools.wraps(main)
         def guarded(*args: _Words.args, **kwargs: _Words.kwargs) -> int:
-            standard_streams.open_standard_streams()
+            standard_streams.open_standard_streams(
+                functools.partial(_left_out, program)
+            )
             try:
                 return main(*args, **kwargs)
             except KeyboardInterrupt:
@@ -241,8 +243,21 @@ def print_line(text: str) -> None:
 
 def print_message(program: str, text: str, level: str = "INFO") -> None:
     """Write a line to standard error, in the format of the log."""
-    line = f"{program}: {printable(cut(text))}"
+    print(_message_line(program, text, level), file=sys.stderr)
+
+
+def _message_line(program: str, text: str, level: str) -> str:
     # What formats JSON is loaded only by programs that log JSON.
     if json_formatter := sys.modules.get("pubsub_common.logs.json_formatter"):
-        line = json_formatter.json_line(program, text, level) or line
-    print(line, file=sys.stderr)
+        line: str | None = json_formatter.json_line(program, text, level)
+        if line is not None:
+            return line
+    return f"{program}: {printable(cut(text))}"
+
+
+def _left_out(program: str, lines: int) -> str:
+    what = "1 line is" if lines == 1 else f"{lines} lines are"
+    text = (
+        f"{what} missing here: the log was not read, or could not be written, in time"
+    )
+    return _message_line(program, text, "WARNING")

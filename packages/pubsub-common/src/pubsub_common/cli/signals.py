@@ -8,6 +8,9 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from pubsub_common.cli import standard_streams
+from pubsub_common.defaults import OUTPUT_LINGER_S
+
 
 def ending_signals() -> tuple[int, ...]:
     """The signals that end a program. SIGHUP, which a terminal sends when it is closed, is
@@ -26,9 +29,19 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     the main thread, and one that comes just before that thread begins to wait for
     something would be handled after the wait. ``stop`` has a thread of its own, so that a
     second signal is noticed whatever ``stop`` waits for.
+
+    A reader of standard output that has stopped keeps nobody from ending: after
+    `OUTPUT_LINGER_S` data for it is discarded.
     """
     numbers = ending_signals()
-    stopping = threading.Thread(target=stop, name="stop", daemon=True)
+    over = threading.Event()
+
+    def end() -> None:
+        stop()
+        while not over.wait(OUTPUT_LINGER_S):
+            standard_streams.release_output()
+
+    stopping = threading.Thread(target=end, name="stop", daemon=True)
     was_started = False
     read_fd, write_fd = os.pipe()
     os.set_blocking(write_fd, False)
@@ -47,10 +60,12 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     thread = threading.Thread(target=watch, name="signals", daemon=True)
     thread.start()
     previous_fd = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    handled = (*numbers, standard_streams.WAKE_SIGNAL)
+    before = {number: signal.signal(number, lambda *_: None) for number in handled}
     try:
         yield
     finally:
+        over.set()
         for number, previous in before.items():
             signal.signal(number, previous)
         signal.set_wakeup_fd(previous_fd)

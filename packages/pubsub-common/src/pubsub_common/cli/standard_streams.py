@@ -6,12 +6,19 @@ socket that it opens would get that descriptor, and data of the one would go to 
 
 from __future__ import annotations
 
+import atexit
 import errno
 import io
 import os
+import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from pubsub_common.cli.message_queue import MessageQueue
+from pubsub_common.defaults import OUTPUT_LINGER_S
 from pubsub_common.errors import PubSubError
 
 if TYPE_CHECKING:
@@ -20,6 +27,10 @@ if TYPE_CHECKING:
 _STDIN: Final = 0
 _STDOUT: Final = 1
 _STDERR: Final = 2
+
+# Nobody else uses it, and where nobody handles it, it does nothing.
+WAKE_SIGNAL: Final = signal.SIGURG
+_WAKE_S: Final = 0.01
 
 
 class OutputFailed(PubSubError):
@@ -34,7 +45,12 @@ class ReaderLeft(PubSubError):
 class _Output(io.FileIO):
     """Standard output. Its errors are told from those of files and sockets by their class."""
 
+    # The thread that is writing, perhaps because the reader has stopped.
+    writer: int | None = None
+    discarded = False
+
     def write(self, data: ReadableBuffer, /) -> int:
+        self.writer = threading.get_ident()
         try:
             return super().write(data)
         except BrokenPipeError:
@@ -43,25 +59,31 @@ class _Output(io.FileIO):
             closed = error.errno == errno.EBADF
             reason = "it is closed" if closed else error.strerror
             raise OutputFailed(f"cannot write to standard output: {reason}") from None
+        finally:
+            self.writer = None
 
 
 class _Messages(io.FileIO):
     """Standard error. There is no place left for a complaint about it, so what cannot be
-    written is dropped: a program does not end because nobody reads its log."""
+    written is dropped: a program does not end, or wait, because nobody reads its log."""
+
+    def __init__(self, queue: MessageQueue) -> None:
+        super().__init__(_STDERR, "wb", closefd=False)
+        self._queue = queue
 
     def write(self, data: ReadableBuffer, /) -> int:
-        try:
-            return super().write(data)
-        except OSError:
-            return memoryview(data).nbytes
+        message = bytes(data)
+        self._queue.put(message)
+        return len(message)
 
 
-def open_standard_streams() -> None:
+def open_standard_streams(describe_left_out: Callable[[int], str]) -> None:
     """Have descriptors 0, 1 and 2 open, and ``sys.stdout`` and ``sys.stderr`` writable.
 
     To be called before anything else is opened. Again: does nothing. Afterwards what is
     written to standard output raises `OutputFailed` or `ReaderLeft` where it cannot be
-    written, and what is written to standard error raises nothing.
+    written. What is written to standard error raises nothing and waits for nothing; where it
+    is too much, ``describe_left_out`` makes the line that says how many lines are missing.
     """
     for number in (_STDIN, _STDOUT, _STDERR):
         _open_if_closed(number)
@@ -69,7 +91,11 @@ def open_standard_streams() -> None:
     if sys.stdout is sys.__stdout__:
         sys.stdout = _text(_Output(_STDOUT, "wb", closefd=False), sys.stdout)
     if sys.stderr is sys.__stderr__:
-        sys.stderr = _text(_Messages(_STDERR, "wb", closefd=False), sys.stderr)
+        messages = MessageQueue(_STDERR, describe_left_out)
+        os.register_at_fork(after_in_child=messages.forget)
+        # After all others: they may log.
+        atexit.register(messages.finish, OUTPUT_LINGER_S)
+        sys.stderr = _text(_Messages(messages), sys.stderr)
 
 
 def settle() -> None:
@@ -78,9 +104,40 @@ def settle() -> None:
     try:
         sys.stdout.flush()
     except (PubSubError, OSError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+        _discard_output()
+
+
+def release_output() -> None:
+    """If a thread writes to standard output, and waits for a reader who has stopped, have it go
+    on: what it writes, now and later, is discarded.
+
+    For another thread, in a program that ends (`signals.stop_on_signals`, which handles
+    `WAKE_SIGNAL`).
+    """
+    output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if not isinstance(output, _Output) or output.discarded:
+        return
+    writer = output.writer
+    if writer is None:
+        return
+    import logging
+
+    output.discarded = True
+    logging.getLogger(__name__).warning(
+        "nobody reads standard output: the rest is discarded"
+    )
+    _discard_output()
+    while output.writer == writer:
+        # It tries again what a signal interrupts, and finds another file there. One that comes
+        # before it waits is lost; so again.
+        signal.pthread_kill(writer, WAKE_SIGNAL)
+        time.sleep(_WAKE_S)
+
+
+def _discard_output() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, _STDOUT)
+    os.close(null)
 
 
 def _open_if_closed(number: int) -> None:
