@@ -49,6 +49,8 @@ Options:
                                   subscribers stop after {defaults.MAX_EVENT_COUNT}, a broker never
   -f FILE, --filename FILE        subscriber: write latencies to FILE as CSV; not with
                                   -i; with COUNT > 1 to FILE numbered from 0
+  --safe-csv                      subscriber: put an apostrophe before texts in FILE
+                                  that a spreadsheet would run as a formula
   -s SECONDS, --sleep SECONDS     publisher: time between two events
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
   --bind-port PORT                publisher: port to publish from (also -bp); a

@@ -151,7 +151,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             else 0
         )
         publish = input_options.source_publisher(options)
-        files = PublisherFiles(options["--details"], options["--report"])
+        files = PublisherFiles(
+            options["--details"], options["--report"], safe_csv=options["--safe-csv"]
+        )
         config = config_of(options, on_sent=files.listener())
         publisher = Publisher.from_config(config)
         with console_script.stop_on_signals(publisher.stop):

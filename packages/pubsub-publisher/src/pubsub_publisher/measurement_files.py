@@ -21,11 +21,13 @@ class PublisherFiles:
     Lateness is how long after it was due an event was sent.
     """
 
-    def __init__(self, details: str | None, report: str | None) -> None:
+    def __init__(
+        self, details: str | None, report: str | None, *, safe_csv: bool = False
+    ) -> None:
         """Raises:
         ConfigError: a file cannot be written.
         """
-        self._files = MeasurementFiles(details, report)
+        self._files = MeasurementFiles(details, report, safe_csv=safe_csv)
         self._collected: tuple[Columns, LatencyHistogram] | None = None
 
     def listener(self) -> Callable[[str, int, int, int], None] | None:

@@ -87,6 +87,7 @@ def config_of(
     config = SubscriberConfig(
         **role_config.client_arguments(options),
         filename=options["--filename"],
+        safe_csv=options["--safe-csv"],
         indefinite=limit is None,
         max_event_count=None if limit is None else limit.events,
         centralized=options["--centralized"] if told_the_model else None,
@@ -113,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         console_script.set_up_logging(
             PROGRAM, verbose=options["--verbose"], log_format=options["--log-format"]
         )
-        files = SubscriberFiles(options["--details"], options["--report"])
+        files = SubscriberFiles(
+            options["--details"], options["--report"], safe_csv=options["--safe-csv"]
+        )
         listen = files.listener(None)
         say = _say_nothing if options["--quiet"] else _say
         print_events = output_options.event_printer(options, listen, say)

@@ -49,6 +49,7 @@ class SubscriberConfig:
     recover_bytes: int = defaults.RECOVER_BYTES
     on_publisher: Callable[[PublisherInfo, bool], None] | None = None
     keys: str | Path | None = None
+    safe_csv: bool = False
 
     def __post_init__(self) -> None:
         """Raises:
@@ -90,6 +91,7 @@ class SubscriberConfig:
         validation.callback("on_gap", self.on_gap)
         validation.callback("on_publisher", self.on_publisher)
         validation.path("keys", self.keys)
+        validation.flag("safe_csv", self.safe_csv)
 
     @property
     def bounds(self) -> QueueBounds:

@@ -25,11 +25,13 @@ HEADER: Final = (
 class SubscriberFiles:
     """Collects what the two options ask for."""
 
-    def __init__(self, details: str | None, report: str | None) -> None:
+    def __init__(
+        self, details: str | None, report: str | None, *, safe_csv: bool = False
+    ) -> None:
         """Raises:
         ConfigError: a file cannot be written.
         """
-        self._files = MeasurementFiles(details, report)
+        self._files = MeasurementFiles(details, report, safe_csv=safe_csv)
         self._columns: Columns | None = None
 
     def listener(

@@ -81,4 +81,8 @@ class Recording:
         if last is not None and last is not self._last:
             self.record(last)
         if self._config.filename is not None:
-            write_latencies(Path(self._config.filename), self._recorder.rows())
+            write_latencies(
+                Path(self._config.filename),
+                self._recorder.rows(),
+                safe=self._config.safe_csv,
+            )

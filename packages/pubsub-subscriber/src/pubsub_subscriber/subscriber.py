@@ -64,6 +64,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
         recover_bytes: int = defaults.RECOVER_BYTES,
         on_publisher: Callable[[PublisherInfo, bool], None] | None = None,
         keys: str | Path | None = None,
+        safe_csv: bool = False,
     ) -> None:
         """``broker_address`` is the broker's IPv4 address or name, also with its port,
         ``HOST:PORT``; ``broker_port`` is 5555 without either. A name is looked up by
@@ -104,6 +105,9 @@ class Subscriber(SubscriberReadings, SeedMethods):
         ``keys`` is the file of this client's keys, for a secure broker. Nothing is taken
         from the environment: ``PUBSUB_KEYS`` and ``PUBSUB_BROKER`` are for the programs.
 
+        With ``safe_csv`` texts in the file ``filename`` that a spreadsheet would run as a
+        formula have an apostrophe before them. Analyses want them as they are.
+
         Raises:
             ConfigError: an argument cannot work. ``filename`` needs a limited number
                 of events, because it is written at the end, and must be writable; one
@@ -134,6 +138,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 recover_bytes=recover_bytes,
                 on_publisher=on_publisher,
                 keys=keys,
+                safe_csv=safe_csv,
             )
         )
 

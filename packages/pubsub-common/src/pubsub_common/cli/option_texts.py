@@ -45,7 +45,9 @@ BYTES_OPTIONS: Final = f"""\
 MEASUREMENT_OPTIONS: Final = """\
   --details FILE                  write times and number of every event to FILE, as
                                   CSV compressed by gzip
-  --report FILE                   write counts and figures to FILE, as JSON"""
+  --report FILE                   write counts and figures to FILE, as JSON
+  --safe-csv                      put an apostrophe before texts in CSV files that a
+                                  spreadsheet would run as a formula"""
 LOG_OPTION: Final = """\
   --log-format FORMAT             text, or json: an object a line [default: text]"""
 VERBOSE_OPTION: Final = """\

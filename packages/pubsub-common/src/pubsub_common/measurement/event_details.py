@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pubsub_common.files import atomic_replace
+from pubsub_common.measurement.safe_csv import safe_cell
 
 # Fast rather than small: a role writes this while others may still be measured.
 _COMPRESSION: Final = 1
@@ -59,9 +60,14 @@ class Columns:
 
 
 def write_details(
-    path: Path, header: Sequence[str], rows: Iterable[Sequence[str | int]]
+    path: Path,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str | int]],
+    *,
+    safe: bool = False,
 ) -> None:
-    """Write a details file, whole or not at all.
+    """Write a details file, whole or not at all; ``safe``: its texts as cells that no
+    spreadsheet runs.
 
     Raises:
         OSError: it could not be written.
@@ -73,7 +79,11 @@ def write_details(
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(map(_safe_row, rows) if safe else rows)
+
+
+def _safe_row(row: Sequence[str | int]) -> list[str | int]:
+    return [safe_cell(cell) if isinstance(cell, str) else cell for cell in row]
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:

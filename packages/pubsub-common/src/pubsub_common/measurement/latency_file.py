@@ -17,8 +17,11 @@ from pubsub_common.files import atomic_replace
 HEADER: Final = ("publisher", "topic", "latency_seconds")
 
 
-def write_latencies(path: Path, rows: Iterable[tuple[str, str, int]]) -> None:
-    """Write (publisher, topic, latency in ns) rows, completely or not at all.
+def write_latencies(
+    path: Path, rows: Iterable[tuple[str, str, int]], *, safe: bool = False
+) -> None:
+    """Write (publisher, topic, latency in ns) rows, completely or not at all; ``safe``: as
+    cells that no spreadsheet runs.
 
     Raises:
         OSError: it could not be written; an earlier file of that name is unchanged.
@@ -27,6 +30,10 @@ def write_latencies(path: Path, rows: Iterable[tuple[str, str, int]]) -> None:
         atomic_replace(path) as part,
         part.open("w", newline="", encoding="utf-8") as file,
     ):
+        if safe:
+            from pubsub_common.measurement.safe_csv import safe_cell
+
+            rows = ((safe_cell(name), safe_cell(topic), ns) for name, topic, ns in rows)
         _write_rows(file, rows)
 
 

@@ -18,15 +18,20 @@ class MeasurementFiles:
     What writes them is loaded only when one is asked for: idle roles stay small.
     """
 
-    def __init__(self, details: str | None, report: str | None) -> None:
-        """Raises:
-        ConfigError: a file cannot be written.
+    def __init__(
+        self, details: str | None, report: str | None, *, safe_csv: bool = False
+    ) -> None:
+        """``safe_csv``: the texts in the details are cells that no spreadsheet runs.
+
+        Raises:
+            ConfigError: a file cannot be written.
         """
         for name in (details, report):
             if name is not None:
                 check_writable(name)
         self._details = details
         self._report = report
+        self._safe_csv = safe_csv
 
     @property
     def details_wanted(self) -> bool:
@@ -53,7 +58,9 @@ class MeasurementFiles:
         if self._details is not None:
             from pubsub_common.measurement import event_details
 
-            event_details.write_details(Path(self._details), header, columns.rows())
+            event_details.write_details(
+                Path(self._details), header, columns.rows(), safe=self._safe_csv
+            )
 
     def write_report(self, report: Mapping[str, Any]) -> None:
         """Write the report, if it was asked for.
