@@ -242,6 +242,24 @@ def test_nobody_displaces_anothers_publisher(model: Model) -> None:
     assert isinstance(again, Registered)
 
 
+@models
+def test_strengths_need_a_grant_and_are_limited_by_it(model: Model) -> None:
+    rights = {"clients": {"alice": {"publish": ["a"], "strength": 5}}}
+    secure = Secure(model, rights)
+    refused, _ = secure.register("alice", "publisher", "a", strengths={"a": 6})
+    assert (refused.code, refused.detail) == (
+        messages.NOT_ALLOWED,
+        "the policy does not let alice have strength 6 on 'a'; at most 5",
+    )
+    accepted, _ = secure.register("alice", "publisher", "a", strengths={"a": 5})
+    assert isinstance(accepted, Registered)
+
+    # A client that is stronger than a new policy lets it be is expelled.
+    effects = secure.change(CLIENTS, {"clients": {"alice": {"publish": ["a"]}}})
+    [told] = sent(effects, "alice")
+    assert (told.id, told.code) == (-1, messages.NOT_ALLOWED)
+
+
 def test_the_status_needs_a_grant() -> None:
     core = Secure("centralized").core
 

@@ -15,7 +15,7 @@ from pubsub_broker.security.enrollment import EnrolledKey
 from pubsub_broker.security.grants import Grants
 from pubsub_broker.security.policy import Grant, Policy
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.messages import Vouched
+from pubsub_common.protocol.messages import MAX_STRENGTH, Vouched
 from pubsub_common.protocol.wildcards import matches
 
 NOW = datetime.datetime(2027, 1, 1, 12, tzinfo=datetime.UTC)
@@ -138,8 +138,9 @@ def test_others_have_the_table_of_others() -> None:
 
 
 def test_without_a_table_nothing_is_granted() -> None:
-    assert parsed("[clients.alice]").grant("bob") == Grant("bob", (), (), status=False)
-    assert parsed("[clients]").grant("bob") == Grant("bob", (), (), status=False)
+    nothing = Grant("bob", (), (), status=False, strength=-1)
+    assert parsed("[clients.alice]").grant("bob") == nothing
+    assert parsed("[clients]").grant("bob") == nothing
 
 
 def test_without_a_policy_everything_is_granted() -> None:
@@ -148,6 +149,25 @@ def test_without_a_policy_everything_is_granted() -> None:
     assert grant.refused("publisher", ["a"]) is None
     assert grant.may_subscribe("#")
     assert grant.status
+    assert grant.refused_strength({"a": MAX_STRENGTH}) is None
+
+
+def test_by_a_policy_nobody_may_own_a_topic_unless_it_says_so() -> None:
+    alice = parsed(POLICY).grant("alice")
+
+    assert alice.refused_strength({}) is None
+    assert alice.refused_strength({"sensors/a": 0}) == (
+        "the policy does not let alice have strength 0 on 'sensors/a'"
+    )
+
+
+def test_the_strength_of_a_policy_is_the_greatest_that_a_client_may_have() -> None:
+    alice = parsed("[clients.alice]\npublish = ['a', 'b']\nstrength = 5").grant("alice")
+
+    assert alice.refused_strength({"a": 0, "b": 5}) is None
+    assert alice.refused_strength({"a": 5, "b": 6}) == (
+        "the policy does not let alice have strength 6 on 'b'; at most 5"
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,6 +182,10 @@ def test_without_a_policy_everything_is_granted() -> None:
         ("[clients.a]\npublish = [1]", "list of topics"),
         ("[clients.a]\npublish = ['a/#/b']", "publish: .*at the end"),
         ("[clients.a]\nstatus = 1", "true or false"),
+        ("[clients.a]\nstrength = -1", "strength is a whole number in 0"),
+        ("[clients.a]\nstrength = true", "strength is a whole number"),
+        ("[clients.a]\nstrength = 1.5", "strength is a whole number"),
+        (f"[clients.a]\nstrength = {2**31}", "in 0..2147483647"),
         ("[clients.'a b']", "not a name"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pubsub_broker.errors import Refusal
@@ -49,7 +49,7 @@ class Authorization:
             Refusal: it may not.
         """
         if self._grants is not None:
-            _check_grant(self._grant(key), request.role, topics)
+            _check_grant(self._grant(key), request.role, topics, request.strengths)
             self._check_owner(request, key or "", previous)
 
     def refusal(self, client: Client) -> Refusal | None:
@@ -58,7 +58,7 @@ class Authorization:
             return None
         grant = self._grant(client.key)
         try:
-            _check_grant(grant, client.role, client.topics)
+            _check_grant(grant, client.role, client.topics, client.strengths)
         except Refusal as refusal:
             if grant is None:
                 return Refusal(messages.REVOKED, _HOLD_NO_LONGER)
@@ -98,7 +98,12 @@ class Authorization:
             )
 
 
-def _check_grant(grant: Grant | None, role: Role, topics: Sequence[str]) -> None:
+def _check_grant(
+    grant: Grant | None,
+    role: Role,
+    topics: Sequence[str],
+    strengths: Mapping[str, int],
+) -> None:
     if grant is None:
         raise Refusal(messages.NOT_ALLOWED, "this client is not enrolled")
     topic = grant.refused(role, topics)
@@ -108,3 +113,6 @@ def _check_grant(grant: Grant | None, role: Role, topics: Sequence[str]) -> None
             messages.NOT_ALLOWED,
             f"the policy does not let {grant.name} {verb} {topic!r}",
         )
+    refused = grant.refused_strength(strengths)
+    if refused is not None:
+        raise Refusal(messages.NOT_ALLOWED, refused)

@@ -10,6 +10,10 @@ topics may hold wildcards as in subscriptions::
     subscribe = ["sensors/+/temperature"]
     status = true          # may ask the broker for its status
 
+    [clients.backup]
+    publish = ["sensors/#"]
+    strength = 10          # may own its topics, by a strength up to this one
+
 What is not granted is refused. Without a policy every enrolled client may do everything.
 """
 
@@ -22,21 +26,25 @@ from typing import Any, Final
 from pubsub_broker.security.enrollment import validate_name
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.matching import Subscriptions
-from pubsub_common.protocol.messages import Role
+from pubsub_common.protocol.messages import MAX_STRENGTH, Role
 from pubsub_common.protocol.wildcards import covers, validate_subscriptions
 
 _OTHERS: Final = "*"
-_FIELDS: Final = ("publish", "subscribe", "status")
+_FIELDS: Final = ("publish", "subscribe", "status", "strength")
+# The strength of who may have none: whoever owns a topic keeps the others from being heard.
+_NO_STRENGTH: Final = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Grant:
-    """What one client may do. None: everything."""
+    """What one client may do. None: everything. ``strength`` is the greatest that it may
+    have, -1 when it may have none."""
 
     name: str
     publish: tuple[str, ...] | None = None
     subscribe: tuple[str, ...] | None = None
     status: bool = True
+    strength: int | None = None
 
     def may_subscribe(self, subscription: str) -> bool:
         """Whether it may have all that a topic or filter stands for."""
@@ -54,6 +62,19 @@ class Grant:
                 return topic
         return None
 
+    def refused_strength(self, strengths: Mapping[str, int]) -> str | None:
+        """Why a publisher may not have these strengths; None: it may."""
+        if self.strength is None:
+            return None
+        for topic, strength in strengths.items():
+            if strength > self.strength:
+                most = "" if self.strength < 0 else f"; at most {self.strength}"
+                return (
+                    f"the policy does not let {self.name} have strength {strength} on "
+                    f"{topic!r}{most}"
+                )
+        return None
+
 
 class Policy:
     """The grants of all clients."""
@@ -66,7 +87,7 @@ class Policy:
         """What the client of this name may do."""
         found = self._grants.get(name) or self._grants.get(_OTHERS)
         if found is None:
-            return Grant(name, (), (), status=False)
+            return Grant(name, (), (), status=False, strength=_NO_STRENGTH)
         return dataclasses.replace(found, name=name)
 
 
@@ -99,8 +120,23 @@ def parse(document: Mapping[str, Any], path: str) -> Policy:
             _topics(entry, "publish", where),
             _topics(entry, "subscribe", where),
             status,
+            _strength(entry, where),
         )
     return Policy(grants)
+
+
+def _strength(entry: Mapping[str, Any], where: str) -> int:
+    strength = entry.get("strength", _NO_STRENGTH)
+    if "strength" in entry and not (
+        isinstance(strength, int)
+        and not isinstance(strength, bool)
+        and 0 <= strength <= MAX_STRENGTH
+    ):
+        raise ConfigError(
+            f"{where}: strength is a whole number in 0..{MAX_STRENGTH}: the greatest that "
+            "the client may have"
+        )
+    return int(strength)
 
 
 def _topics(entry: Mapping[str, Any], field: str, where: str) -> tuple[str, ...]:

@@ -32,7 +32,8 @@ Uncertainty = Count
 ClockBound = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Lease = Annotated[float, msgspec.Meta(gt=0)]
-Strength = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+MAX_STRENGTH: Final = 2**31 - 1
+Strength = Annotated[int, msgspec.Meta(ge=0, le=MAX_STRENGTH)]
 
 # Reasons in an Error reply.
 MALFORMED: Final = "malformed"

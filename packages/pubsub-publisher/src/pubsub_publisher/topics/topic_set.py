@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from pubsub_common import validation
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.messages import MAX_STRENGTH
 from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.protocol.wildcards import validate_publisher_topics
 from pubsub_publisher.config import check_strengths
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
-
-_MAX_STRENGTH: Final = 2**31 - 1
 
 Strengths = Mapping[str, int] | int | None
 
@@ -125,5 +124,5 @@ def _strengths(given: Strengths, topics: tuple[str, ...]) -> dict[str, int]:
     for topic, strength in given.items():
         if topic not in topics:
             raise unknown_topic(topic, topics)
-        validation.in_range("strengths", strength, 0, _MAX_STRENGTH)
+        validation.in_range("strengths", strength, 0, MAX_STRENGTH)
     return dict(given)
