@@ -73,6 +73,7 @@ WRONG: dict[str, list[Any]] = {
     "max_clients_per_address": COUNT,
     "max_registrations_per_second": [0, -1, "5", None, True, NAN, INFINITY, []],
     "max_topics_per_client": [*NUMBER, 10**6],
+    "allow_foreign_addresses": FLAG,
     "state": [5, b"x", ["x"], True, {}],
     "secure": [5, b"x", ["x"], True, {}],
 }

@@ -58,6 +58,7 @@ class Broker:
         max_clients_per_address: int | None = None,
         max_registrations_per_second: float = defaults.REGISTRATIONS_PER_SECOND,
         max_topics_per_client: int = defaults.MAX_TOPICS_PER_CLIENT,
+        allow_foreign_addresses: bool = False,
         state: str | Path | None = None,
         secure: str | Path | None = None,
     ) -> None:
@@ -78,7 +79,10 @@ class Broker:
         the open files of this process are enough. Of these ``max_clients_per_address``
         may come from one IP address, by default half of them, but at least 1,000; and
         from one address ``max_registrations_per_second``, after ten times as many at
-        once. Each may have ``max_topics_per_client`` topics. ``state`` is a file in which to
+        once. Each may have ``max_topics_per_client`` topics. A client may
+        name only the address that it comes from, on this broker's machine any of that, unless
+        ``allow_foreign_addresses``: then a client can have subscribers connect anywhere.
+        ``state`` is a file in which to
         keep the clients, so that after a restart the status shows which are missing.
 
         ``secure`` is a folder of keys as ``pubsub-broker keygen`` makes it: then only
@@ -107,6 +111,7 @@ class Broker:
                 max_clients_per_address=max_clients_per_address,
                 max_registrations_per_second=max_registrations_per_second,
                 max_topics_per_client=max_topics_per_client,
+                allow_foreign_addresses=allow_foreign_addresses,
                 state=state,
                 secure=secure,
             )

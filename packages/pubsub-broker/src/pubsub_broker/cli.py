@@ -62,6 +62,8 @@ Options:
                                   [default: {defaults.REGISTRATIONS_PER_SECOND:g}]
   --max-topics-per-client N       how many topics each may have
                                   [default: {defaults.MAX_TOPICS_PER_CLIENT}]
+  --allow-foreign-addresses       let clients name other addresses than those that they
+                                  come from, where addresses are translated between
   --state FILE                    keep the clients in FILE; after a restart the status
                                   names the clients that are missing
   --secure DIR                    admit only clients with keys enrolled in the
@@ -110,6 +112,7 @@ def config_of(options: console_script.Options) -> BrokerConfig:
         max_topics_per_client=console_script.whole_number(
             options, "--max-topics-per-client"
         ),
+        allow_foreign_addresses=options["--allow-foreign-addresses"],
         state=options["--state"],
         secure=options["--secure"],
     )

@@ -38,6 +38,7 @@ class BrokerConfig:
     max_clients_per_address: int | None = None
     max_registrations_per_second: float = defaults.REGISTRATIONS_PER_SECOND
     max_topics_per_client: int = defaults.MAX_TOPICS_PER_CLIENT
+    allow_foreign_addresses: bool = False
     state: str | Path | None = None
     secure: str | Path | None = None
 
@@ -58,6 +59,7 @@ class BrokerConfig:
         validate_bounds(self.queue_bytes, self.queue_total, self.max_payload_bytes)
         validation.linger("linger_s", self.linger_s)
         validation.choice("overflow", self.overflow, ("drop", "block"))
+        validation.flag("allow_foreign_addresses", self.allow_foreign_addresses)
         validation.path("state", self.state)
         validation.path("secure", self.secure)
         self._validate_limits()

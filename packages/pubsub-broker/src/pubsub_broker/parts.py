@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from pubsub_broker.config import BrokerConfig
+from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.forwarding.counted import CountingForwarder
 from pubsub_broker.forwarding.pool import ForwarderPool
-from pubsub_broker.limits.capacity import Capacity, allocate
+from pubsub_broker.limits.capacity import Capacity, allocate, publishers_per_address
 from pubsub_broker.limits.token_bucket import limits_for
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.snapshot_keeper import SnapshotKeeper
@@ -23,6 +24,7 @@ from pubsub_broker.transport.connection_guard import ConnectionGuard
 from pubsub_broker.transport.control_socket import ControlSocket
 from pubsub_broker.transport.request_reader import RequestReader
 from pubsub_common.logs.audit_log import AuditLog
+from pubsub_common.net.addresses import is_local
 from pubsub_common.net.contexts import new_context, terminate_context
 from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.events import SESSION_BITS
@@ -46,6 +48,7 @@ class BrokerParts:
         ConfigError: the folder of keys or the file of the state cannot be used.
         """
         self.config = config
+        self._host = ""
         self.audit = AuditLog(_log)
         self.snapshot_keeper = SnapshotKeeper(config.state) if config.state else None
         self.authenticator = self._authenticator()
@@ -85,6 +88,7 @@ class BrokerParts:
         Raises:
             CannotListen: the address is not this host's, or the port is taken.
         """
+        self._host = host
         self.connection_guard.port = self.control_socket.bind(host, port)
         return self.connection_guard.port
 
@@ -176,8 +180,18 @@ class BrokerParts:
             max_clients=capacity.clients,
             grants=None if self.authenticator is None else self.authenticator.grants,
             max_from_origin=capacity.per_address,
+            max_publishers_from_origin=publishers_per_address(
+                config.max_clients_per_address, capacity.per_address
+            ),
             max_topics=config.max_topics_per_client,
+            addresses=AddressRules(
+                self._own_addresses, is_local, config.allow_foreign_addresses
+            ),
         )
+
+    def _own_addresses(self) -> list[str]:
+        ports = (self.connection_guard.port, *self.forwarder_pool.ports)
+        return [f"{self._host}:{port}" for port in ports]
 
     def _forwarded(self) -> int:
         if self.forwarder_pool.threaded:

@@ -82,7 +82,7 @@ def registration(number: int = 1) -> Register:
         version=PROTOCOL_VERSION,
         role="subscriber",
         topics=["A"],
-        address="10.0.0.9",
+        address="127.0.0.9",
         clock="realtime",
     )
 

@@ -119,6 +119,9 @@ MAX_CLIENTS: Final = 10_000
 # than the minimum.
 CLIENTS_PER_ADDRESS_SHARE: Final = 0.5
 MIN_CLIENTS_PER_ADDRESS: Final = 1000
+# Publishers per IP address, unless the number of clients is given: more than a machine runs, and
+# few enough for each subscriber to try to connect to, should nobody be there.
+PUBLISHERS_PER_ADDRESS: Final = 512
 # Levels of the topics and wildcards of all clients, of which one address may have the share
 # above. A level takes the broker some 150 bytes, and a subscriber of everything looks at all.
 MAX_LEVELS: Final = 1_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry, levels_of
 from pubsub_common.defaults import (
@@ -12,7 +13,6 @@ from pubsub_common.defaults import (
 )
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.endpoints import parse_address, validate_host
 from pubsub_common.protocol.messages import Model, Register, Role
 from pubsub_common.protocol.wildcards import (
     validate_publisher_topics,
@@ -23,8 +23,8 @@ from pubsub_common.protocol.wildcards import (
 class Admission:
     """Checks registrations with a broker of one model, whose clients are in
     ``registry``. No more than ``max_clients`` may be there at a time, no more than
-    ``max_from_origin`` of them from one IP address, each with no more than
-    ``max_topics``."""
+    ``max_from_origin`` of them from one IP address, of these ``max_publishers`` publishers,
+    each with no more than ``max_topics``, and at addresses by ``addresses``."""
 
     def __init__(
         self,
@@ -33,16 +33,23 @@ class Admission:
         *,
         max_clients: int,
         max_from_origin: int,
+        max_publishers: int,
         max_topics: int,
+        addresses: AddressRules,
     ) -> None:
         self._model = model
         self._registry = registry
         self._max_clients = max_clients
         self._max_from_origin = max_from_origin
+        self._max_publishers = max_publishers
         self._max_topics = max_topics
+        self._addresses = addresses
 
-    def validated_topics(self, request: Register) -> tuple[str, ...]:
-        """The topics of a registration that makes sense here.
+    def validated_topics(
+        self, request: Register, origin: str | None
+    ) -> tuple[str, ...]:
+        """The topics of a registration that makes sense here, and came from the IP address
+        ``origin``, if that is known.
 
         Raises:
             Refusal: it makes none.
@@ -55,13 +62,7 @@ class Admission:
             )
         topics = _topics(request, self._max_topics)
         _check_strengths(request, topics)
-        try:
-            if request.role == "publisher":
-                parse_address(request.address)
-            else:
-                validate_host(request.address)
-        except ConfigError as error:
-            raise Refusal(messages.BAD_ADDRESS, str(error)) from error
+        self._addresses.check(request, origin)
         _check_clock(request, topics, self._registry)
         return topics
 
@@ -83,7 +84,7 @@ class Admission:
             earlier = self._registry.publisher_at(request.address)
         self._check_levels(topics, origin, earlier)
         if previous is None:
-            self._check_count(origin, earlier)
+            self._check_count(request.role, origin, earlier)
 
     def _check_levels(
         self, topics: tuple[str, ...], origin: str | None, earlier: Client | None
@@ -114,7 +115,9 @@ class Admission:
                     "and this broker takes no more",
                 )
 
-    def _check_count(self, origin: str | None, earlier: Client | None) -> None:
+    def _check_count(
+        self, role: Role, origin: str | None, earlier: Client | None
+    ) -> None:
         if (
             origin is not None
             and self._registry.count_from(origin) >= self._max_from_origin
@@ -123,6 +126,17 @@ class Admission:
             raise Refusal(
                 messages.TOO_MANY,
                 f"{self._max_from_origin} clients are registered from {origin}, and this "
+                "broker takes no more from one address (--max-clients-per-address)",
+            )
+        if (
+            role == "publisher"
+            and origin is not None
+            and earlier is None
+            and self._registry.publishers_from(origin) >= self._max_publishers
+        ):
+            raise Refusal(
+                messages.TOO_MANY,
+                f"{self._max_publishers} publishers are registered from {origin}, and this "
                 "broker takes no more from one address (--max-clients-per-address)",
             )
         if self._registry.count() < self._max_clients or earlier is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.admission import Admission
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.dissemination import Dissemination
@@ -64,15 +65,19 @@ class BrokerCore:
         now: float = 0.0,
         max_clients: int = MAX_CLIENTS,
         max_from_origin: int = MAX_CLIENTS,
+        max_publishers_from_origin: int = MAX_CLIENTS,
         max_topics: int = MAX_TOPICS_PER_CLIENT,
+        addresses: AddressRules | None = None,
         grants: Grants | None = None,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
         realtime clock. No more than ``max_clients`` may be registered at a time, no more
-        than ``max_from_origin`` of them from one IP address, each with no more than
-        ``max_topics``. With ``grants`` clients are known by their public keys, ``key`` in
-        what follows, and may do what these say."""
+        than ``max_from_origin`` of them from one IP address, of these
+        ``max_publishers_from_origin`` publishers, each with no more than ``max_topics``;
+        ``addresses`` tells which address a client may name (by default, any). With ``grants``
+        clients are known by their public keys, ``key`` in what follows, and may do what
+        these say."""
         self.model = model
         self.epoch = epoch
         self.refusals = Refusals()
@@ -100,7 +105,9 @@ class BrokerCore:
             registry,
             max_clients=max_clients,
             max_from_origin=max_from_origin,
+            max_publishers=max_publishers_from_origin,
             max_topics=max_topics,
+            addresses=addresses or AddressRules(allow_foreign=True),
         )
         self._registration = Registration(
             model,

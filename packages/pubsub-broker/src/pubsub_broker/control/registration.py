@@ -69,7 +69,7 @@ class Registration:
             # A client that asks twice, because the first answer was late, is one client.
             session = self._session_of(peer, request)
         previous = None if session is None else self._registry.get(session)
-        topics = self._admission.validated_topics(request)
+        topics = self._admission.validated_topics(request, origin)
         self._authorization.check(request, topics, key, previous)
         self._admission.check_room(request, topics, origin, previous)
         client = Client.of(

@@ -12,6 +12,7 @@ from pubsub_common.defaults import (
     CLIENTS_PER_ADDRESS_SHARE,
     MAX_CLIENTS,
     MIN_CLIENTS_PER_ADDRESS,
+    PUBLISHERS_PER_ADDRESS,
 )
 
 _log = logging.getLogger(__name__)
@@ -117,6 +118,12 @@ def clients_allowed(
     if soft == resource.RLIM_INFINITY:
         return need.clients, None
     return max(1, min(need.clients, need.clients_in(soft))), None
+
+
+def publishers_per_address(asked: int | None, clients: int) -> int:
+    """How many of an address's ``clients`` may be publishers: as many as were ``asked`` for,
+    or what one machine can have. Subscribers try to connect to all of them."""
+    return min(clients, PUBLISHERS_PER_ADDRESS) if asked is None else asked
 
 
 def clients_per_address(asked: int | None, clients: int) -> int:

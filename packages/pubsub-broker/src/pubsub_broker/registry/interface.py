@@ -95,6 +95,9 @@ class Registry(Protocol):
     def count_from(self, origin: str) -> int:
         """How many clients registered from this address."""
 
+    def publishers_from(self, origin: str) -> int:
+        """How many of them are publishers."""
+
     def levels(self, origin: str | None = None) -> int:
         """How many levels the topics of all clients have, or of those from this address."""
 

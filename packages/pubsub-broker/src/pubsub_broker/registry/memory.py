@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pubsub_broker.registry.interface import Client, levels_of
@@ -26,6 +26,7 @@ class MemoryRegistry:
         self._by_address: dict[str, int] = {}
         # How many clients each address has, and how many levels their topics have.
         self._by_origin: dict[str | None, tuple[int, int]] = {}
+        self._publishers_by_origin: Counter[str | None] = Counter()
         self._levels = 0
 
     def put(self, client: Client, now: float) -> Client | None:
@@ -96,6 +97,9 @@ class MemoryRegistry:
     def count_from(self, origin: str) -> int:
         return self._by_origin.get(origin, (0, 0))[0]
 
+    def publishers_from(self, origin: str) -> int:
+        return self._publishers_by_origin[origin]
+
     def levels(self, origin: str | None = None) -> int:
         if origin is None:
             return self._levels
@@ -104,8 +108,11 @@ class MemoryRegistry:
     def _count(self, client: Client, sign: int) -> None:
         levels = sign * levels_of(client.topics)
         self._levels += levels
+        if client.role == "publisher":
+            self._publishers_by_origin[client.origin] += sign
         clients, before = self._by_origin.get(client.origin, (0, 0))
         if clients + sign:
             self._by_origin[client.origin] = clients + sign, before + levels
         else:
             del self._by_origin[client.origin]
+            self._publishers_by_origin.pop(client.origin, None)

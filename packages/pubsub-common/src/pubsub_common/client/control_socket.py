@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_RECONNECT_MS: Final = 100
-_RECONNECT_MAX_MS: Final = 1000
 _MAX_MESSAGE_BYTES: Final = 1 << 26
 
 
@@ -48,8 +46,6 @@ class ControlSocket:
         # Without a connection a request must not queue up: an old registration that
         # reaches a new broker helps nobody.
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
-        self.socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
-        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
         if keys is not None:
             from pubsub_common.security.keys import configure_curve_client

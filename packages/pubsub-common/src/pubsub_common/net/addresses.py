@@ -49,6 +49,16 @@ def choose_address(interfaces: Mapping[str, str]) -> str:
     return LOOPBACK
 
 
+def is_local(host: str) -> bool:
+    """Whether an IPv4 address is one of this machine: only these can be bound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
 def resolve(host: str) -> str:
     """The IPv4 address of ``host``, which is one, or a name.
 

@@ -42,6 +42,8 @@ _KEEPALIVE_S: Final = 2
 _KEEPALIVE_COUNT: Final = 3
 DEAD_CONNECTION_S: Final = _KEEPALIVE_S * (1 + _KEEPALIVE_COUNT)
 _CONNECT_MS: Final = 2000
+_RECONNECT_MS: Final = 100
+_RECONNECT_MAX_MS: Final = 1000
 
 
 def bound_queues(socket: zmq.Socket[bytes], bounds: QueueBounds) -> None:
@@ -69,6 +71,9 @@ def enable_keepalive(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
     # Else one that was begun while the link was down goes on for minutes after it.
     socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
+    # Less often where nobody answers: a subscriber may have hundreds of dead addresses.
+    socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
 
 
 def option_reader(socket: zmq.Socket[bytes], option: int) -> Callable[[], int]:
