@@ -183,7 +183,7 @@ class EventLoop:
         """Re-check clients whose keys were revoked or whose grants have changed, and
         disconnect those that were removed."""
         parts = self._parts
-        changed = authenticator.poll_changes(now)
+        changed = authenticator.take_changes()
         if changed is not None:
             self.perform(parts.core.recheck_permissions(changed, now))
             parts.forwarder_pool.disconnect_subscribers(changed)

@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 # With a client's session anyone can send requests in its name, so it must not be
 # guessable.
 _random: Final = random.SystemRandom()
+# How long the end waits for the thread that reads keys, which a disk may hold up.
+_WATCH_TIMEOUT_S: Final = 1.0
 
 
 class BrokerParts:
@@ -114,9 +116,10 @@ class BrokerParts:
 
     def threads(self) -> list[threading.Thread]:
         """Those that `close` waits for."""
-        keeper = self.snapshot_keeper
+        keeper, authenticator = self.snapshot_keeper, self.authenticator
         writers = [] if keeper is None else keeper.threads()
-        return [*self.forwarder_pool.threads(), *writers]
+        watches = [] if authenticator is None else [authenticator.thread]
+        return [*self.forwarder_pool.threads(), *writers, *watches]
 
     def close(self, until: float) -> None:
         """Let what was sent and accepted go out until ``until`` (monotonic seconds), and
@@ -137,6 +140,8 @@ class BrokerParts:
             self.control_socket.close(self.config.linger_s)
             terminate_context(self._context, until - time.monotonic())
         finally:
+            if self.authenticator is not None:
+                self.authenticator.close(_WATCH_TIMEOUT_S)
             self.waker.close()
             if self.snapshot_keeper is not None:
                 self.snapshot_keeper.close(time.monotonic())
@@ -152,7 +157,7 @@ class BrokerParts:
         """The control port, and what guards it."""
         pair = None
         if self.authenticator is not None:
-            self.authenticator.open(self._context)
+            self.authenticator.open(self._context, self.waker.wake)
             pair = self.authenticator.pair
         self.control_socket = ControlSocket(self._context, self.audit, pair)
         limits = limits_for(

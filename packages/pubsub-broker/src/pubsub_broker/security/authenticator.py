@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime
 import logging
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import zmq
 
+from pubsub_broker.security.folder_watch import FolderWatch
 from pubsub_broker.security.grants import Grants
 from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.errors import ConfigError
@@ -21,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 # How often the folder is checked for clients that were enrolled or revoked.
 _POLL_S: Final = 0.5
+# How long a handshake waits until it is known whether its client was enrolled just now. To
+# read the list takes as long if it is one of 10,000 clients.
+_LOOK_TIMEOUT_S: Final = 2.0
 
 
 def _now() -> datetime.datetime:
@@ -32,8 +38,8 @@ _Line = tuple[int, str]
 
 
 class Authenticator:
-    """Knows the folder of a secure broker. `allows`, `refused` and `forged` are for any
-    thread."""
+    """Knows the folder of a secure broker. Its files are read by a thread of its own, but for
+    the first time; all methods but `look` are for any other thread."""
 
     def __init__(self, directory: str | Path, audit: AuditLog) -> None:
         """Raises:
@@ -47,19 +53,37 @@ class Authenticator:
         self._clients = self._store.clients()
         self._policy = self._store.policy()
         self.grants.update(self._clients.values(), self._policy, _now())
-        self._poll_at = 0.0
+        self._apply_at = 0.0
         self._audit = audit
-        # The loop's thread and that of the handshakes both take in changes.
-        self._lock = threading.Lock()
+        self._watch = FolderWatch(self.look, _POLL_S)
+        self._on_change: Callable[[], object] = bool
+        # The keys that are not yet taken by `take_changes`.
         self._changed: set[str] | None = None
+        self._lock = threading.Lock()
 
     def own_keys(self) -> ClientKeys:
         """The keys for status requests from this broker's own process."""
         return self._own_keys
 
-    def open(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        """Decide about handshakes of sockets of ``context`` from here on."""
+    def open(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        on_change: Callable[[], object] = bool,
+    ) -> None:
+        """Decide about handshakes of sockets of ``context`` from here on, and look at the
+        folder until `close`. ``on_change`` is called when `take_changes` has something."""
+        self._on_change = on_change
         ZapServer(context, self.allows)
+        self._watch.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Look at the folder no more. Waits no longer than ``timeout_s`` seconds."""
+        self._watch.stop(timeout_s)
+
+    @property
+    def thread(self) -> threading.Thread:
+        """The one that looks at the folder."""
+        return self._watch.thread
 
     def describe(self) -> str:
         """What holds, for the log."""
@@ -68,29 +92,18 @@ class Authenticator:
         policy = "without a policy" if self._policy is None else "with a policy"
         return f"{states.count('ok')} of {len(states)} clients allowed, {policy}"
 
-    def poll_changes(self, now: float) -> set[str] | None:
-        """Take in what has changed, if it is time to; the keys of those that may do
-        something else than before, None when nobody's rights are others. ``now`` is
-        monotonic."""
-        if now < self._poll_at:
-            return None
-        self._poll_at = now + _POLL_S
+    def take_changes(self) -> set[str] | None:
+        """The keys of those that may do something else than before; None when nobody's rights
+        are others."""
         with self._lock:
-            said = self._reload()
-            self._apply()
             changed, self._changed = self._changed, None
-        _write(said)
         return changed
 
     def allows(self, key: str, address: str) -> bool:
         """Whether the owner of a key may connect from ``address``."""
         if self.grants.allows(key):
             return True
-        with self._lock:
-            said = self._reload()
-            if said:  # it may have been enrolled just now
-                self._apply()
-        _write(said)
+        self._watch.look_now(_LOOK_TIMEOUT_S)  # it may have been enrolled just now
         if self.grants.allows(key):
             return True
         owner = self.grants.describe(key, _now())
@@ -115,9 +128,18 @@ class Authenticator:
             f"dropped a message that {name} sent as another publisher",
         )
 
+    def look(self) -> None:
+        """Read the folder if it was changed, and let hold what is there. For one thread."""
+        said = self._reload()
+        now = time.monotonic()
+        if said or now >= self._apply_at:  # keys expire, too
+            self._apply_at = now + _POLL_S
+            self._apply()
+        for level, text in said:
+            _log.log(level, "%s", text)
+
     def _reload(self) -> list[_Line]:
-        """Read the folder, if it was changed; what to say of that in the log, once the lock
-        is free: a handler of the log may need it. The caller holds the lock."""
+        """Read the folder, if it was changed; what to say of that in the log."""
         stamp = self._store.stamp()
         if stamp == self._stamp:
             return []
@@ -142,16 +164,13 @@ class Authenticator:
                 said.append((logging.ERROR, line))
             else:
                 self._policy = policy
-        said.append((logging.INFO, f"reloaded keys and policy: {self.describe()}"))
+        if not said:
+            said.append((logging.INFO, f"reloaded keys and policy: {self.describe()}"))
         return said
 
     def _apply(self) -> None:
-        """Let hold what was read, at this time. The caller holds the lock."""
         changed = self.grants.update(self._clients.values(), self._policy, _now())
         if changed is not None:
-            self._changed = (self._changed or set()) | changed
-
-
-def _write(lines: list[_Line]) -> None:
-    for level, text in lines:
-        _log.log(level, "%s", text)
+            with self._lock:
+                self._changed = (self._changed or set()) | changed
+            self._on_change()
