@@ -417,3 +417,22 @@ with console_script.stop_on_signals(stop):
         assert process.stdout.readline() == "stopping\n"
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_output_on_a_terminal_cannot_control_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+
+    console_script.print_line("a\x1b[2J\u202e")
+    console_script.print_json('{"a": "\x9b\u202e\U000e0041"}')
+
+    line, json_line, end = capsys.readouterr().out.split("\n")
+    assert end == ""
+    if terminal:
+        assert line == r"a\x1b[2J\u202e"
+        assert json_line == r'{"a": "\u009b\u202e\udb40\udc41"}'
+    else:
+        assert line == "a\x1b[2J\u202e"
+        assert json_line == '{"a": "\x9b\u202e\U000e0041"}'

@@ -752,3 +752,15 @@ def test_a_change_that_could_not_be_sent_is_told_later() -> None:
     assert request.topics == ["D"]
     client.receive(registered(request), 2.0)
     assert client.told_change == 2
+
+
+def test_what_a_broker_says_is_shown_and_not_too_long() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+    detail = "\x1b[2J\nforged\u202e" + "x" * 1_000_000
+
+    [update] = client.receive(Error(id=request.id, code="bad_topic", detail=detail), 0)
+
+    assert isinstance(update, Rejected)
+    assert update.detail.startswith(r"\x1b[2J\nforged\u202exxx")
+    assert len(update.detail) < 5000

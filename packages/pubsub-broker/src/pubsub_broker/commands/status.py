@@ -111,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
             return
         status = asking()
         if options["--json"]:
-            print(messages.encode(status).decode())
+            console_script.print_json(messages.encode(status).decode())
         else:
             print(render(status))
 

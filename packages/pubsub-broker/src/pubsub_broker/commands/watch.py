@@ -49,7 +49,7 @@ def _one_by_one(
     before: Status | None = None
     while True:
         if as_json:
-            print(messages.encode(status).decode(), flush=True)
+            console_script.print_json(messages.encode(status).decode())
         else:
             print(render(status, rate(before, status)), flush=True)
             print(flush=True)

@@ -18,7 +18,7 @@ from pubsub_common.cli.settings import Settings
 from pubsub_common.cli.signals import stop_on_signals as stop_on_signals
 from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.printable import cut, printable
+from pubsub_common.printable import cut, printable, printable_json
 
 if TYPE_CHECKING:
     import logging
@@ -239,6 +239,12 @@ def print_error(program: str, error: Exception | str, code: int) -> int:
 def print_line(text: str) -> None:
     """Write a line to standard output; on a terminal, what could control it is shown."""
     print(printable(text) if sys.stdout.isatty() else text)
+
+
+def print_json(text: str) -> None:
+    """Write an object of JSON to standard output, on a line that goes at once; on a terminal
+    without characters that could control it."""
+    print(printable_json(text) if sys.stdout.isatty() else text, flush=True)
 
 
 def print_message(program: str, text: str, level: str = "INFO") -> None:

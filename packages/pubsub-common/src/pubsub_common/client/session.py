@@ -26,6 +26,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from pubsub_common.client.reported_numbers import ReportedNumbers
 from pubsub_common.client.session_updates import (
     Accepted,
@@ -44,6 +46,7 @@ from pubsub_common.defaults import (
     REGISTER_LATER_S,
     REGISTER_RETRY_S,
 )
+from pubsub_common.printable import cut, printable
 from pubsub_common.protocol import messages
 
 # Codes of errors that the broker sends without having been asked.
@@ -217,8 +220,10 @@ class ClientSession:
                     self._registered = False
                     self._deadline = now + REGISTER_RETRY_S
                     return [BrokerLost(farewell=True)]
-            case messages.Error():
-                return self._on_error(reply, now)
+            case messages.Error(detail=detail):
+                # For people, whoever answers there.
+                shown = printable(cut(detail))
+                return self._on_error(msgspec.structs.replace(reply, detail=shown), now)
         return []
 
     def leave(self, next_sequences: Mapping[str, int]) -> messages.Disconnect | None:
