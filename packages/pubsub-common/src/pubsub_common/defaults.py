@@ -110,6 +110,10 @@ STATUS_WHOLE_BYTES: Final = 2 * 1024 * 1024
 # Bytes of messages that wait for a log to take them: some thousand lines, as many as may
 # come while a disk is busy for a moment.
 LOG_QUEUE_BYTES: Final = 1024 * 1024
+# Bytes of the broker's lines about clients that come, go and lose events, in an interval: about
+# those of one IP address, some 700 lines, and about all. So they are 90 MB an hour at most.
+LOG_ADDRESS_BYTES: Final = 64 * 1024
+LOG_PEERS_BYTES: Final = 256 * 1024
 # How long the end of a program waits for its log, or for the reader of its data.
 OUTPUT_LINGER_S: Final = 1.0
 

@@ -17,6 +17,7 @@ from pubsub_broker.control.effects import (
 )
 from pubsub_broker.monitoring.rejection_log import RejectionLog
 from pubsub_broker.registry.interface import Client
+from pubsub_common.logs.line_budget import LineBudget
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
@@ -35,12 +36,13 @@ _CLIENT_TOPICS: Final = 20
 
 
 class EventLog:
-    """Lines for people: one for each client that comes or goes, and for what may come
-    in floods no more than one per interval. ``now`` is monotonic seconds."""
+    """Lines for people: one for each client that comes or goes, as long as they are not too
+    many, and for what may come in floods one per interval. ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._rejections = RejectionLog()
         self._stalls = LogThrottle()
+        self._budget = LineBudget()
 
     def started(
         self, model: Model, address: str, port: int, security: str | None
@@ -57,19 +59,18 @@ class EventLog:
         """Log an effect, if it is for the log."""
         match effect:
             case Joined(client, again):
-                _log.info(
-                    "%s %s: %s",
-                    _describe(client),
-                    "rejoined" if again else "joined",
-                    _first(client.topics, _CLIENT_TOPICS),
-                )
+                did = "rejoined" if again else "joined"
+                topics = _first(client.topics, _CLIENT_TOPICS)
+                line = f"{_describe(client)} {did}: {topics}"
+                self._about(client, logging.INFO, line, now)
             case Departed(client, reason):
-                _log.info("%s %s", _describe(client), reason)
+                line = f"{_describe(client)} {reason}"
+                self._about(client, logging.INFO, line, now)
             case Rejected(peer, detail):
                 self._warn(self._rejections.rejected(peer, detail, now))
             case EventsLost(client, events):
                 for line in loss_lines(client.address, events):
-                    _log.warning("%s", line)
+                    self._about(client, logging.WARNING, line, now)
             case NotReturned(clients):
                 names = [f"{item.role} {item.address}" for item in clients]
                 _log.warning(
@@ -81,6 +82,7 @@ class EventLog:
     def tick(self, now: float) -> None:
         """Log what was held back and is due."""
         self._warn(self._rejections.tick(now))
+        self._warn(self._budget.summary(now))
 
     def report_stalled(self, held: Iterable[tuple[int, float]], now: float) -> None:
         """Ports from which nothing is forwarded, because a subscriber does not read,
@@ -95,6 +97,10 @@ class EventLog:
                 address, queued = found
                 cause = f"the subscriber at {address} is not reading ({queued} bytes are queued)"
             _log.warning("forwarding waits: %s", cause)
+
+    def _about(self, client: Client, level: int, line: str, now: float) -> None:
+        if self._budget.allows(client.origin, line, now):
+            _log.log(level, "%s", line)
 
     def _warn(self, line: str | None) -> None:
         if line is not None:

@@ -1,4 +1,4 @@
 """Log lines: their formats, and limits on how often a line repeats.
 
-Shell, except `throttle`.
+Shell, except `line_budget` and `throttle`.
 """

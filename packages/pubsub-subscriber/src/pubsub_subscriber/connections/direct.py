@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.handshake_failure import (
     ClientHandshakeMonitor,
@@ -138,6 +139,7 @@ class SecureDirectConnections:
         self._connections: dict[int, _PublisherConnection] = {}  # by session
         # Those for which there was no socket, by session.
         self._unconnected: dict[int, PublisherInfo] = {}
+        self._throttle = LogThrottle()
 
     def subscribe(self, topics: Iterable[str]) -> None:
         """Each publisher's topics come with it."""
@@ -165,7 +167,9 @@ class SecureDirectConnections:
             if error.errno != errno.EMFILE:
                 raise
             # The publishers that have one stay connected.
-            if not self._unconnected:
+            if not self._unconnected and self._throttle.allows(
+                "files", time.monotonic()
+            ):
                 _log.error(
                     "cannot open a socket for publisher %s: %s. Raise `ulimit -n`; retrying",
                     publisher.address,
@@ -240,7 +244,7 @@ class SecureDirectConnections:
                     connection.retry_at = now + connection.retry_s
                     connection.retry_s = min(2 * connection.retry_s, _RETRY_MAX_S)
                 if connection.refusals == _LOG_AFTER or failure.retrying:
-                    self._log_refusal(connection.publisher, failure.reason)
+                    self._log_refusal(connection.publisher, failure.reason, now)
             if connection.retry_at is not None and now >= connection.retry_at:
                 connection.retry_at = None
                 connection.sub_socket.reconnect(connection.publisher.address or "")
@@ -262,7 +266,12 @@ class SecureDirectConnections:
                     return  # there is still none
             del self._unconnected[session]
 
-    def _log_refusal(self, publisher: PublisherInfo, why: FailureReason) -> None:
+    def _log_refusal(
+        self, publisher: PublisherInfo, why: FailureReason, now: float
+    ) -> None:
+        # One that registers again and again is another publisher each time.
+        if not self._throttle.allows(publisher.address, now):
+            return
         _log.warning(
             "cannot connect to publisher %s: %s; retrying",
             publisher.address,

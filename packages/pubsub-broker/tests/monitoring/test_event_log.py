@@ -1,0 +1,62 @@
+"""What the broker's log has of clients that come, go and lose events."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from pubsub_broker.control.effects import Departed, EventsLost, Joined
+from pubsub_broker.monitoring.event_log import EventLog
+from pubsub_broker.registry.interface import Client
+from pubsub_common.defaults import LOG_ADDRESS_BYTES, LOG_INTERVAL_S
+
+
+def client(number: int, origin: str) -> Client:
+    return Client(
+        session=number,
+        role="subscriber",
+        address=origin,
+        topics=("x" * 200,),
+        clock="realtime",
+        origin=origin,
+    )
+
+
+@pytest.fixture(autouse=True)
+def level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+def test_one_that_comes_and_goes_without_end_leaves_others_their_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = EventLog()
+    for number in range(10_000):
+        hostile = client(number, "10.0.0.66")
+        log.write(Joined(hostile, again=False), 0.0)
+        log.write(EventsLost(hostile, {f"topic-{n}": 1 for n in range(9)}), 0.0)
+        log.write(Departed(hostile, "left"), 0.0)
+    log.write(Joined(client(0, "10.0.0.1"), again=False), 0.0)
+
+    assert sum(map(len, caplog.messages)) < 2 * LOG_ADDRESS_BYTES
+    assert caplog.messages[-1].startswith("subscriber 10.0.0.1 joined: ")
+    written = len(caplog.messages) - 1
+    log.tick(LOG_INTERVAL_S)
+    assert caplog.messages[-1] == (
+        f"{80_000 - written} more lines about clients in 10 s are left out, "
+        "all about 10.0.0.66"
+    )
+
+
+def test_a_hundred_clients_of_one_host_that_come_and_go_have_their_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = EventLog()
+    for number in range(100):
+        log.write(Joined(client(number, "10.0.0.1"), again=False), 0.0)
+        log.write(Departed(client(number, "10.0.0.1"), "left"), 0.0)
+
+    assert len(caplog.messages) == 200
+    log.tick(LOG_INTERVAL_S)
+    assert len(caplog.messages) == 200
