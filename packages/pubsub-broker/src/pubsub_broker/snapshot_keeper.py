@@ -29,7 +29,9 @@ class SnapshotKeeper:
 
         Raises:
             ConfigError: the file cannot be used and could not be set aside.
+            StateInUse: it is another broker's.
         """
+        self._file.claim()
         snapshot = self._file.load()
         if snapshot is not None:
             core.expect(snapshot, now)
@@ -53,5 +55,5 @@ class SnapshotKeeper:
         """Write the file for the last time, unless nothing was ever started."""
         if self._core is not None:
             self._file.save(encode_snapshot(self._core.snapshot(now)))
-            self._file.close()
             self._core = None
+        self._file.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +14,14 @@ import pytest
 from support.broker_parts import parts_of
 
 from pubsub_broker import Broker
+from pubsub_broker.registry import snapshot_file
 from pubsub_broker.registry.snapshot import (
     Snapshot,
     SnapshotClient,
     decode_snapshot,
     encode_snapshot,
 )
-from pubsub_broker.registry.snapshot_file import SnapshotFile, free_name
+from pubsub_broker.registry.snapshot_file import SnapshotFile, StateInUse, free_name
 from pubsub_common.errors import CannotListen, ConfigError
 from pubsub_common.protocol.messages import Status, StatusRequest
 from pubsub_common.testing import wait_for
@@ -145,10 +147,10 @@ def test_a_file_that_cannot_be_read_is_set_aside(
     path.write_bytes(encode_snapshot(snapshot(1)))
     file = SnapshotFile(path, time.monotonic)
 
-    def fail(_self: Path) -> bytes:
+    def fail(_path: Path, _most: int) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr(snapshot_file, "read_file", fail)
 
     assert file.load() is None
     assert "it cannot be read: Permission denied" in errors(caplog)[0]
@@ -278,3 +280,43 @@ def test_clients_that_do_not_reconnect_are_named_in_one_line(
         "subscriber 10.0.0.2, subscriber 10.0.0.2"
     )
     assert decode_snapshot(path.read_bytes()).clients == []
+
+
+def test_a_second_broker_with_the_same_file_is_refused(path: Path) -> None:
+    with Broker(indefinite=True, port=0, state=path):
+        second = Broker(indefinite=True, port=0, state=path)
+        with pytest.raises(StateInUse, match="another broker keeps its own there"):
+            second.configure()
+        second.disconnect()
+        assert not list(path.parent.glob("*.damaged*"))
+
+    with Broker(indefinite=True, port=0, state=path):
+        pass
+
+
+def test_the_file_is_for_its_owner_only(path: Path) -> None:
+    path.write_bytes(b"{}")
+    path.chmod(0o666)
+
+    with Broker(indefinite=True, port=0, state=path):
+        pass
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_too_large_is_set_aside_without_being_read(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with path.open("wb") as sparse:
+        sparse.truncate(2**40)
+
+    with Broker(indefinite=True, port=0, state=path):
+        assert "it is too large" in caplog.text
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.symlink_to(path)
+
+    with pytest.raises(ConfigError, match="links in a circle"):
+        Broker(indefinite=True, port=0, state=path).configure()

@@ -1,6 +1,6 @@
 """What publishers, subscribers and the broker share: protocol, values, errors.
 
-Core, except `files`, `life_cycle` and `uninterrupted`.
+Core, except `file_claim`, `files`, `life_cycle` and `uninterrupted`.
 """
 
 from typing import TYPE_CHECKING, Any, Final

@@ -190,14 +190,16 @@ def check_writable(path: str) -> None:
 
 
 @contextlib.contextmanager
-def atomic_replace(path: Path, *, follow_link: bool = True) -> Iterator[Path]:
+def atomic_replace(
+    path: Path, *, follow_link: bool = True, mode: int = 0o666
+) -> Iterator[Path]:
     """Yield the path of a new, empty file; when the block ends without an error, what was
     written there is flushed to the disk and replaces ``path``.
 
     A symbolic link is followed, unless another user has made it: it would choose which of our
     files is replaced. A device or pipe is yielded itself, and not replaced. Without
     ``follow_link`` all of them are replaced: where ``path`` lies in a folder that came from
-    somewhere.
+    somewhere. The file gets ``mode``, less what the umask takes away.
 
     Raises:
         OSError: it could not be replaced; an earlier file of that name is unchanged.
@@ -213,7 +215,7 @@ def atomic_replace(path: Path, *, follow_link: bool = True) -> Iterator[Path]:
     # No name that somebody could foresee, to have a link there.
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    os.close(os.open(part, flags, 0o666))
+    os.close(os.open(part, flags, mode))
     try:
         yield part
         with part.open("rb") as written:

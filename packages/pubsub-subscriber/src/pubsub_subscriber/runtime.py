@@ -21,6 +21,7 @@ from pubsub_common.client.session_updates import (
     SessionUpdate,
 )
 from pubsub_common.errors import NotReady
+from pubsub_common.file_claim import FileClaim
 from pubsub_common.files import check_writable
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
@@ -38,7 +39,6 @@ from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.connections.factory import ConnectionFactory
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.core import SubscriberCore
-from pubsub_subscriber.file_claim import FileClaim
 from pubsub_subscriber.ready_wait import wait_until_ready
 from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.receiver import Receiver
@@ -63,7 +63,7 @@ class SubscriberRuntime:
         self._claim: FileClaim | None = None
         if config.filename is not None:
             check_writable(config.filename)
-            self._claim = FileClaim(config.filename)
+            self._claim = FileClaim(config.filename, "subscriber")
             self._claim.check()
         self._keys = client_keys(config.keys)
         warning = asterisk_warning(self.topics)

@@ -15,8 +15,9 @@ from pubsub_broker.registry.snapshot import (
     SnapshotError,
     decode_snapshot,
 )
-from pubsub_common.errors import ConfigError
-from pubsub_common.files import atomic_replace, check_writable
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.file_claim import FileClaim
+from pubsub_common.files import NotReadable, atomic_replace, check_writable, read_file
 from pubsub_common.logs.throttle import LogThrottle
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,15 @@ _log = logging.getLogger(__name__)
 MIN_INTERVAL_S: Final = 1.0
 # A full disk at the start is nothing that a user can have meant with the option.
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+# Longest state that is read, and written: that of 10,000 clients with hundreds of topics.
+MAX_STATE_BYTES: Final = 64 * 1024 * 1024
+
+
+class StateInUse(PubSubError):
+    """Another broker keeps its state in the file. It may end soon, so this is no mistake in the
+    options."""
 
 
 class SnapshotFile:
@@ -52,7 +62,21 @@ class SnapshotFile:
         self._waiting: bytes | None = None
         self._closing = False
         self.thread: threading.Thread | None = None
+        self._claim = FileClaim(self.path, "broker")
         self._check()
+
+    def claim(self) -> None:
+        """From here on the file is this broker's, until `close`.
+
+        Raises:
+            StateInUse: it is another broker's.
+        """
+        try:
+            self._claim.take()
+        except ConfigError as error:
+            raise StateInUse(
+                f"cannot keep state in {self.path}: another broker keeps its own there"
+            ) from error
 
     def load(self) -> Snapshot | None:
         """What the file says; None without one. One that cannot be understood is set
@@ -62,8 +86,11 @@ class SnapshotFile:
             ConfigError: it could not be set aside.
         """
         try:
-            data = self.path.read_bytes()
+            data = read_file(self.path, MAX_STATE_BYTES)
         except FileNotFoundError:
+            return None
+        except NotReadable as error:
+            self._set_aside(error.reason)
             return None
         except OSError as error:
             self._set_aside(f"it cannot be read: {error.strerror}")
@@ -88,12 +115,13 @@ class SnapshotFile:
             self._changed.notify()
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
+        """Write what waits, end the thread, and leave the file to others."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         if self.thread is not None:
             self.thread.join()
+        self._claim.release()
 
     def _run(self) -> None:
         while True:
@@ -110,7 +138,10 @@ class SnapshotFile:
 
     def _write(self, data: bytes) -> None:
         try:
-            with atomic_replace(self.path) as part:
+            if len(data) > MAX_STATE_BYTES:
+                raise OSError(errno.EFBIG, f"{len(data)} bytes are too many to read")
+            # Sessions are in it: with one, anybody could speak for a client.
+            with atomic_replace(self.path, mode=0o600) as part:
                 part.write_bytes(data)
             sync_folder(self.path)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Sees to it that one file is the output of one subscriber at a time, on this machine.
+"""Sees to it that one file is written by one role at a time, on this machine.
 
 The kernel locks a hidden file beside the one that is claimed, and unlocks it when its process
 ends, however that ends. Only after a crash the hidden file itself is left, which does no harm.
@@ -17,10 +17,18 @@ from pubsub_common.errors import ConfigError
 class FileClaim:
     """A claim on the file at a path. For one thread at a time."""
 
-    def __init__(self, path: str) -> None:
-        """Claims nothing yet."""
+    def __init__(self, path: str | Path, owner: str) -> None:
+        """Claims nothing yet. ``owner`` is what kind of role writes such files.
+
+        Raises:
+            ConfigError: the path leads nowhere, by links in a circle.
+        """
         self._path = path
-        target = Path(path).resolve()
+        self._owner = owner
+        try:
+            target = Path(path).resolve()
+        except RuntimeError as error:  # as Python before 3.13 has it
+            raise ConfigError(f"cannot write {path}: links in a circle") from error
         self._lock_path = target.with_name(f".{target.name}.lock")
         # A device or a pipe may have several writers.
         self._needed = target.is_file() or not target.exists()
@@ -28,7 +36,7 @@ class FileClaim:
 
     def check(self) -> None:
         """Raises:
-        ConfigError: another subscriber has claimed the file.
+        ConfigError: another one has claimed the file.
         """
         if self._needed and self._lock_path.exists():
             self.take()
@@ -38,7 +46,7 @@ class FileClaim:
         """Claim the file until `release`.
 
         Raises:
-            ConfigError: another subscriber has, or no file can be made beside it.
+            ConfigError: another one has, or no file can be made beside it.
         """
         while self._needed and self._fd < 0:
             try:
@@ -69,14 +77,14 @@ class FileClaim:
         """False when the file was removed by its last owner meanwhile.
 
         Raises:
-            ConfigError: another subscriber has it.
+            ConfigError: another one has it.
         """
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
             raise ConfigError(
-                f"cannot write {self._path}: another subscriber is going to write it"
+                f"cannot write {self._path}: another {self._owner} is going to write it"
             ) from None
         except OSError:
             return True  # a file system without locks
