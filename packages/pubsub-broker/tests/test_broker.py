@@ -22,7 +22,7 @@ from pubsub_broker import Broker
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding import pool
 from pubsub_broker.forwarding.clear_ports import ClearPorts
-from pubsub_broker.limits import token_bucket
+from pubsub_broker.limits import address_limits
 from pubsub_broker.monitoring import event_log
 from pubsub_common import defaults
 from pubsub_common.errors import CannotListen, ConfigError, PubSubError
@@ -561,7 +561,7 @@ def test_a_client_that_does_not_read_is_disconnected_and_named(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(token_bucket, "_STATUS_BYTES_PER_S", 2**30)
+    monkeypatch.setattr(address_limits, "_STATUS_BYTES_PER_S", 2**30)
     broker = run()
     lazy = Peer(context, broker)
     lazy.dealer.close(linger=0)

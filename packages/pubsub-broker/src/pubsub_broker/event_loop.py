@@ -47,10 +47,8 @@ class EventLoop:
         self._clients_counted = 0
         self._event_log = EventLog()
         self._poller = zmq.Poller()
-        self._monitors = (parts.connection_guard, *parts.forwarder_pool.monitors)
         self._poller.register(parts.waker.fd, zmq.POLLIN)
-        for monitor in self._monitors:
-            self._poller.register(monitor.socket, zmq.POLLIN)
+        self._poller.register(parts.connection_guard.socket, zmq.POLLIN)
         parts.counting_forwarder.register(self._poller)
 
     def announce(self, address: str, port: int) -> None:
@@ -81,10 +79,10 @@ class EventLoop:
         ready = dict(self._poller.poll(self._timeout_ms()))
         if parts.waker.fd in ready:
             parts.waker.clear()
-        for monitor in self._monitors:
-            if monitor.socket in ready:
-                for address, what in monitor.read_failures(time.monotonic()):
-                    parts.audit.warn(address, what, what)
+        if parts.connection_guard.socket in ready:
+            guard = parts.connection_guard
+            for address, what in guard.read_failures(time.monotonic()):
+                parts.audit.warn(address, what, what)
         if parts.control_socket.socket in ready:
             self._serve_requests(index)
         parts.counting_forwarder.forward()
@@ -159,6 +157,7 @@ class EventLoop:
         self.perform(parts.core.tick(now))
         parts.forwarder_pool.apply_changes()
         parts.forwarder_pool.check()
+        parts.forwarder_pool.declare(parts.registry.needed())
         self._event_log.tick(now)
         parts.connection_guard.tick(now)
         self._event_log.report_stalled(parts.forwarder_pool.held(), now)

@@ -16,13 +16,14 @@ from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.forwarding.counted import CountingForwarder
 from pubsub_broker.forwarding.pool import ForwarderPool
+from pubsub_broker.limits.address_limits import limits_for
 from pubsub_broker.limits.capacity import Capacity, allocate, publishers_per_address
-from pubsub_broker.limits.token_bucket import limits_for
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.snapshot_keeper import SnapshotKeeper
 from pubsub_broker.transport.connection_guard import ConnectionGuard
 from pubsub_broker.transport.control_socket import ControlSocket
 from pubsub_broker.transport.request_reader import RequestReader
+from pubsub_common.limits.port_limits import limits_of_port
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net.addresses import is_local
 from pubsub_common.net.contexts import new_context, terminate_context
@@ -65,6 +66,8 @@ class BrokerParts:
         if config.forwarder_count:
             self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
         self._make_control(capacity)
+        # Strangers must not guess it either.
+        self._forwarder = f"{_random.getrandbits(64):016x}"
         self.forwarder_pool = ForwarderPool(
             self._context,
             count=config.forwarder_count,
@@ -72,11 +75,19 @@ class BrokerParts:
             bounds=config.bounds,
             overflow=config.overflow,
             on_failure=self.waker.wake,
+            port_limits=limits_of_port(
+                capacity.per_address, secure=config.secure is not None
+            ),
+            forwarder=self._forwarder,
+            on_failed_handshake=lambda address, what: self.audit.warn(
+                address, what, what
+            ),
             authenticator=self.authenticator,
         )
         self.counting_forwarder = CountingForwarder(
             self.forwarder_pool, config.max_event_count
         )
+        self.registry = MemoryRegistry(config.lease_s)
         self.core = self._core(capacity)
         self.request_reader = RequestReader(
             self.control_socket,
@@ -174,7 +185,7 @@ class BrokerParts:
         model: Model = "centralized" if config.centralized else "decentralized"
         return BrokerCore(
             model,
-            MemoryRegistry(config.lease_s),
+            self.registry,
             epoch=_random.getrandbits(SESSION_BITS),
             lease_s=config.lease_s,
             new_session=lambda: _random.getrandbits(SESSION_BITS),
@@ -192,6 +203,7 @@ class BrokerParts:
             addresses=AddressRules(
                 self._own_addresses, is_local, config.allow_foreign_addresses
             ),
+            forwarder=self._forwarder if config.centralized else "",
         )
 
     def _own_addresses(self) -> list[str]:

@@ -30,6 +30,7 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
     ClientStatus,
+    Demand,
     Departure,
     Disconnect,
     Disconnected,
@@ -966,7 +967,7 @@ def test_a_heartbeat_keeps_a_client(bench: Bench) -> None:
     for second in range(1, 100):
         bench.now = float(second)
         assert bench.heartbeat(b"p") == Alive(
-            id=second + 1, epoch=EPOCH, known=True, revision=0
+            id=second + 1, epoch=EPOCH, known=True, demand=Demand()
         )
         assert bench.core.tick(bench.now) == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from pubsub_broker.limits import address_limiter
 from pubsub_broker.limits.address_limiter import AddressLimiter, Verdict
-from pubsub_broker.limits.token_bucket import LimitKind, limits_for
+from pubsub_broker.limits.address_limits import LimitKind, limits_for
 from pubsub_common import defaults
 from pubsub_common.defaults import LOG_INTERVAL_S
 

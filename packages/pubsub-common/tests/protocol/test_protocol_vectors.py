@@ -261,6 +261,7 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "client": messages.ClientStatus,
     "clock offset": messages.ClockOffset,
     "clock range": messages.ClockRange,
+    "demand": messages.Demand,
     "latency": messages.Latency,
     "vouched": messages.Vouched,
 }

@@ -45,5 +45,7 @@ def close_down(
         )
     if events.port:
         wait_until_sent(events.port, until - time.monotonic())
+    if events.port_guard is not None:
+        events.port_guard.close()
     events.close(max(0.0, until - time.monotonic()))
     terminate_context(context, until - time.monotonic())

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
+from pubsub_common.client.session_updates import Accepted, DemandUpdated
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_publisher.core import (
     AcceptClients,
@@ -62,6 +63,13 @@ class ControlWork:
 
     def update(self, update: SessionUpdate) -> None:
         """News of the broker."""
+        guard = self._events.port_guard
+        if guard is not None:
+            match update:
+                case Accepted(reply) if reply.demand is not None:
+                    guard.meet(reply.demand)
+                case DemandUpdated(demand):
+                    guard.meet(demand)
         self._perform(self._core.update(update))
 
     def _perform(self, effects: Iterable[Effect]) -> None:

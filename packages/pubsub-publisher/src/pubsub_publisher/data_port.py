@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_common.defaults import CLIENTS_PER_ADDRESS_SHARE, MAX_CLIENTS
 from pubsub_common.errors import CannotListen
+from pubsub_common.limits.port_limits import limits_of_port
 from pubsub_common.net.sockets import bind_first_free
+from pubsub_common.security.port_guard import PortGuard
 
 if TYPE_CHECKING:
     from pubsub_publisher.sending.event_socket import EventSocket
+
+# As the broker's default.
+_CLIENTS_PER_ADDRESS: Final = round(MAX_CLIENTS * CLIENTS_PER_ADDRESS_SHARE)
 
 _log = logging.getLogger(__name__)
 
 
 def bind_data_port(events: EventSocket, host: str, first_port: int) -> int:
-    """Bind the data socket to ``first_port`` (0: any free port), or the first free port
-    after it; which it is.
+    """Bind the data socket to ``first_port`` (0: any free port), or the first free port after
+    it; which it is. From then on it is guarded.
 
     Raises:
         CannotListen: no port is free, or the address is not this host's.
     """
     try:
+        guard = events.port_guard = _guard(events)
         port = bind_first_free(events.socket, host, first_port)
     except zmq.ZMQError as error:
         raise CannotListen(f"cannot listen on {host}: {error.strerror}") from error
@@ -32,4 +39,16 @@ def bind_data_port(events: EventSocket, host: str, first_port: int) -> int:
     if first_port not in (0, port):
         _log.info("port %d is in use, taking %d", first_port, port)
     events.port = port
+    guard.start()
     return port
+
+
+def _guard(events: EventSocket) -> PortGuard:
+    secure = events.guard is not None
+    return PortGuard(
+        events.socket,
+        limits_of_port(_CLIENTS_PER_ADDRESS, secure=secure),
+        name="pubsub-guard",
+        secure=secure,
+        known=None if events.guard is None else events.guard.known,
+    )

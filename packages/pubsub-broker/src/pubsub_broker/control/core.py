@@ -69,6 +69,7 @@ class BrokerCore:
         max_topics: int = MAX_TOPICS_PER_CLIENT,
         addresses: AddressRules | None = None,
         grants: Grants | None = None,
+        forwarder: str = "",
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
@@ -77,7 +78,7 @@ class BrokerCore:
         ``max_publishers_from_origin`` publishers, each with no more than ``max_topics``;
         ``addresses`` tells which address a client may name (by default, any). With ``grants``
         clients are known by their public keys, ``key`` in what follows, and may do what
-        these say."""
+        these say. ``forwarder`` is by what publishers know the broker's forwarders."""
         self.model = model
         self.epoch = epoch
         self.refusals = Refusals()
@@ -86,7 +87,7 @@ class BrokerCore:
         self._clock_ns = clock_ns
         self._started_at = now
         self._authorization = Authorization(grants, registry)
-        self._dissemination = Dissemination(model, registry, ports, grants)
+        self._dissemination = Dissemination(model, registry, ports, grants, forwarder)
         self._notifications = Notifications(
             registry, self._dissemination.info, self._dissemination.ports
         )
@@ -128,6 +129,7 @@ class BrokerCore:
             self._notifications,
             self._metrics,
             lambda: self.changes,
+            self._dissemination.demand,
             epoch=epoch,
         )
         self._revocation = Revocation(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.protocol.matching import matching_topics
-from pubsub_common.protocol.messages import Model, PublisherInfo, Vouched
+from pubsub_common.protocol.messages import Demand, Model, PublisherInfo, Vouched
+from pubsub_common.protocol.numbers import LARGEST
 from pubsub_common.protocol.wildcards import is_filter
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class Dissemination:
         registry: Registry,
         ports: Callable[[Iterable[str]], Mapping[str, int]],
         grants: Grants | None,
+        forwarder: str = "",
     ) -> None:
+        """``forwarder`` is by what publishers know the forwarders."""
+        self._forwarder = forwarder
         self._centralized = model == "centralized"
         self._registry = registry
         self._ports = ports
@@ -86,6 +90,13 @@ class Dissemination:
         if self._grants is None or self._centralized or client.role != "publisher":
             return []
         return self._grants.vouched(client.topics)
+
+    def demand(self, client: Client) -> Demand | None:
+        """What a publisher's port must have room for; None for another client."""
+        if client.role != "publisher":
+            return None
+        count, size = self._registry.needed()
+        return Demand(min(count, LARGEST), min(size, LARGEST), self._forwarder)
 
     def listeners(self, client: Client) -> dict[int, int]:
         """The subscribers of a publisher's topics, and how many of its topics each is to

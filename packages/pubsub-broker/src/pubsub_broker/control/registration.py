@@ -116,6 +116,7 @@ class Registration:
             publishers=publishers,
             vouched=self._dissemination.vouched(client),
             listeners=self._dissemination.listeners(client),
+            demand=self._dissemination.demand(client),
         )
 
 

@@ -9,7 +9,7 @@ from pubsub_broker.control.effects import Effect, Send
 from pubsub_broker.control.notifications import Notifications
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.security.authorization import Authorization
-from pubsub_common.protocol.messages import Alive, Heartbeat
+from pubsub_common.protocol.messages import Alive, Demand, Heartbeat
 
 
 class Renewal:
@@ -22,10 +22,13 @@ class Renewal:
         notifications: Notifications,
         metrics: MetricsTable,
         changes: Callable[[], int],
+        demand: Callable[[Client], Demand | None],
         *,
         epoch: int,
     ) -> None:
-        """``changes`` tells how often the set of clients has changed."""
+        """``changes`` tells how often the set of clients has changed, ``demand`` what a
+        publisher is to know of it."""
+        self._demand = demand
         self._registry = registry
         self._authorization = authorization
         self._notifications = notifications
@@ -59,6 +62,7 @@ class Renewal:
             known=known,
             revision=revision,
             publishers_clock=clocks,
+            demand=None if client is None else self._demand(client),
         )
         return [Send(peer, alive), *effects]
 

@@ -66,7 +66,7 @@ class EventOutput:
             return True
         # A subscriber that has made room says so by a command, which a send would look
         # at only now and then.
-        self.xpub.get(zmq.EVENTS)
+        self.xpub.poll(0)
         try:
             self._send(self.held)
         except zmq.Again:

@@ -21,10 +21,12 @@ from pubsub_broker.forwarding.sockets import (
 )
 from pubsub_broker.forwarding.zmq_proxy import ANSWER_S, ZmqProxyForwarder
 from pubsub_broker.transport.control_socket import EVENT_THREADS
-from pubsub_broker.transport.handshake_monitor import HandshakeMonitor
 from pubsub_common.errors import CannotListen, PubSubError
+from pubsub_common.limits.port_limits import PortLimits, Subscriptions
 from pubsub_common.net.sockets import wait_until_sent
+from pubsub_common.protocol.forwarder_mark import forwarder_mark
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.security.port_guard import OnFailure, PortGuard
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
@@ -36,8 +38,10 @@ class ForwarderPool:
     """Topics are spread over ``count`` forwarders; 0: a broker that forwards nothing.
 
     With ``threaded`` each has a thread; else the broker's loop serves ``socket_sets``.
-    ``on_failure`` is called in a forwarder's thread that ends for an error. With an
-    ``authenticator`` only authorized clients send and receive.
+    ``on_failure`` is called in a forwarder's thread that ends for an error.
+    ``forwarder`` is by what publishers know ours. ``on_failed_handshake`` is a
+    `PortGuard`'s. With an ``authenticator`` only authorized
+    clients send and receive.
     """
 
     def __init__(
@@ -49,11 +53,13 @@ class ForwarderPool:
         bounds: QueueBounds,
         overflow: Overflow,
         on_failure: Callable[[], None],
+        port_limits: PortLimits,
+        forwarder: str,
+        on_failed_handshake: OnFailure,
         authenticator: Authenticator | None = None,
     ) -> None:
         self.socket_sets: list[ForwarderSockets] = []
         self.ports: list[int] = []
-        self.monitors: list[HandshakeMonitor] = []  # to be read by the owner
         self.threaded = threaded
         self._context = context
         self._count = count
@@ -61,6 +67,10 @@ class ForwarderPool:
         self._blocking = overflow == "block"
         self._on_failure = on_failure
         self._forwarders: list[Forwarder] = []
+        self._port_limits = port_limits
+        self._forwarder_name = forwarder
+        self._on_failed_handshake = on_failed_handshake
+        self._guards: list[PortGuard] = []
         self._authenticator = authenticator
         self._publishers = PublisherBook()
         # What `expect` was told, until `apply_changes`.
@@ -77,9 +87,9 @@ class ForwarderPool:
             if int(self._context.get(zmq.IO_THREADS)) > 1:
                 sockets.pin(EVENT_THREADS)
             self.socket_sets.append(sockets)
-            secure = self._authenticator is not None
-            self.monitors.append(HandshakeMonitor(sockets.xpub, secure=secure))
+            guard = self._guard(sockets, f"guard-{number}")
             self.ports.append(bind(sockets, host, clear_port))
+            guard.start()
             if self.threaded:
                 forwarder = self._forwarder(sockets, f"forwarder-{number}")
                 self._forwarders.append(forwarder)
@@ -162,6 +172,8 @@ class ForwarderPool:
     def close(self, until: float) -> None:
         """Let accepted events go out until ``until`` (monotonic seconds), and close
         everything. The first error is raised when all that can be closed is."""
+        for guard in self._guards:
+            guard.end()
         for forwarder in self._forwarders:
             forwarder.begin_close(until)
         for port in self.ports:
@@ -177,10 +189,28 @@ class ForwarderPool:
         for sockets in self.socket_sets[len(self._forwarders) :]:
             sockets.output.flush(until)
             sockets.close(max(0.0, until - time.monotonic()))
-        for monitor in self.monitors:
-            monitor.close()
+        for guard in self._guards:
+            guard.close()
         if errors:
             raise errors[0]
+
+    def declare(self, declared: Subscriptions) -> None:
+        """What registered subscribers may need at the ports, in all."""
+        for guard in self._guards:
+            guard.declare(declared)
+
+    def _guard(self, sockets: ForwarderSockets, name: str) -> PortGuard:
+        secure = self._authenticator is not None
+        guard = PortGuard(
+            sockets.xpub,
+            self._port_limits,
+            name=name,
+            secure=secure,
+            known=sockets.known if secure else None,
+            on_failure=self._on_failed_handshake,
+        )
+        self._guards.append(guard)
+        return guard
 
     def _controls(self) -> Sequence[ForwarderControl]:
         """What applies changes: the threads, else the sockets themselves."""
@@ -188,7 +218,12 @@ class ForwarderPool:
 
     def _sockets(self) -> ForwarderSockets:
         if self._authenticator is None:
-            return PlainSockets(self._context, self._bounds, blocking=self._blocking)
+            return PlainSockets(
+                self._context,
+                self._bounds,
+                blocking=self._blocking,
+                mark=forwarder_mark(self._forwarder_name, len(self.ports)),
+            )
         from pubsub_broker.forwarding.secure_sockets import SecureSockets
 
         return SecureSockets(

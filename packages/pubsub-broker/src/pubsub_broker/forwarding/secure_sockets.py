@@ -25,7 +25,12 @@ from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding.event_output import Message
 from pubsub_broker.forwarding.secure_publisher import PublisherConnection, masked
 from pubsub_broker.forwarding.socket_retries import SocketRetries
-from pubsub_broker.forwarding.sockets import ForwarderSockets, receive
+from pubsub_broker.forwarding.sockets import (
+    SUBSCRIPTIONS_IN_A_TURN,
+    ForwarderSockets,
+    receive,
+)
+from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.net.sockets import bound_queues
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import configure_curve_server
@@ -89,6 +94,9 @@ class SecureSockets(ForwarderSockets):
         self._epoll = select.epoll()
         self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
         self._retries = SocketRetries()
+
+    def known(self, fd: int) -> Known | None:
+        return self._guard.known(fd)
 
     def pin(self, threads: int) -> None:
         super().pin(threads)
@@ -200,7 +208,10 @@ class SecureSockets(ForwarderSockets):
 
     def forward_subscriptions(self) -> bool:
         found = False
-        while (message := self._guard.receive()) is not None:
+        for _ in range(SUBSCRIPTIONS_IN_A_TURN):
+            message = self._guard.receive()
+            if message is None:
+                break
             found = True
             subscription = message[1:]
             topic = topic_of(subscription)

@@ -11,11 +11,13 @@ import contextlib
 import time
 import zlib
 from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 import zmq
 
 from pubsub_broker.forwarding.draining import DrainingPublishers
 from pubsub_broker.forwarding.event_output import EventOutput, Message
+from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.net.sockets import (
     bound_queues,
     enable_keepalive,
@@ -25,6 +27,9 @@ from pubsub_common.net.sockets import (
 )
 from pubsub_common.net.tcp_table import still_open
 from pubsub_common.queue_bounds import QueueBounds
+
+# Events wait no longer than for so many.
+SUBSCRIPTIONS_IN_A_TURN: Final = 256
 
 
 def forwarder_of(topic: str, count: int) -> int:
@@ -125,8 +130,14 @@ class ForwarderSockets:
     # Subscribers
 
     def forward_subscriptions(self) -> bool:
-        """Pass waiting subscriptions on to the publishers; whether there were any."""
+        """Pass waiting subscriptions on to the publishers, a portion of them; whether there
+        were any."""
         raise NotImplementedError
+
+    def known(self, fd: int) -> Known | None:
+        """What is known for certain of what the subscriber with this descriptor is subscribed
+        to. For any thread."""
+        return None
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """End the connections of subscribers with these keys."""
@@ -178,7 +189,9 @@ class PlainSockets(ForwarderSockets):
         bounds: QueueBounds,
         *,
         blocking: bool = False,
+        mark: bytes = b"",
     ) -> None:
+        """``mark`` is what makes it known to publishers (`forwarder_mark`)."""
         super().__init__(context, bounds, blocking=blocking)
         self.xsub = context.socket(zmq.XSUB)
         bound_queues(self.xsub, bounds)
@@ -186,6 +199,8 @@ class PlainSockets(ForwarderSockets):
         # What goes to publishers are subscriptions. Those over a limit libzmq would
         # drop without a word; how many there are is bounded by topics and clients.
         self.xsub.sndhwm = 0
+        if mark:
+            self.xsub.send(b"\x01" + mark)
         self._attached: set[str] = set()
 
     def inputs(self) -> Sequence[zmq.Socket[bytes]]:
@@ -212,7 +227,7 @@ class PlainSockets(ForwarderSockets):
     def forward_subscriptions(self) -> bool:
         found = False
         with contextlib.suppress(zmq.Again):
-            while True:
+            for _ in range(SUBSCRIPTIONS_IN_A_TURN):
                 self.xsub.send(self.xpub.recv(zmq.NOBLOCK))
                 found = True
         return found

@@ -25,7 +25,8 @@ import math
 from collections import OrderedDict
 from typing import Final
 
-from pubsub_broker.limits.token_bucket import LimitKind, Limits, TokenBucket
+from pubsub_broker.limits.address_limits import LimitKind, Limits
+from pubsub_common.limits.token_bucket import TokenBucket
 from pubsub_common.logs.throttle import LogThrottle
 
 # What a status report costs before it is known how long it is.

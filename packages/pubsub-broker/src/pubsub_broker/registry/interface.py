@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from pubsub_common.limits.port_limits import Subscriptions
 from pubsub_common.protocol.messages import Register, Role
 
 
@@ -82,6 +83,9 @@ class Registry(Protocol):
     def subscribed(self, topics: Sequence[str]) -> Mapping[int, int]:
         """The subscribers of any of these topics, by session, and how many of them it has;
         1 for one without wildcards."""
+
+    def needed(self) -> Subscriptions:
+        """What all subscribers together may subscribe to at one port."""
 
     def publisher_at(self, address: str) -> Client | None:
         """The publisher with this data port."""

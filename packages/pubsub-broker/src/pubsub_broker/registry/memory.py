@@ -6,7 +6,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pubsub_broker.registry.interface import Client, levels_of
+from pubsub_broker.registry.needs import Needs
 from pubsub_broker.registry.topic_index import TopicIndex
+from pubsub_common.limits.port_limits import Subscriptions
 from pubsub_common.protocol.messages import Role
 
 
@@ -28,6 +30,7 @@ class MemoryRegistry:
         self._by_origin: dict[str | None, tuple[int, int]] = {}
         self._publishers_by_origin: Counter[str | None] = Counter()
         self._levels = 0
+        self._needs = Needs()
 
     def put(self, client: Client, now: float) -> Client | None:
         previous = self.remove(client.session)
@@ -37,6 +40,7 @@ class MemoryRegistry:
         if client.role == "publisher":
             self._by_address[client.address] = client.session
         self._count(client, 1)
+        self._needs.add(client, 1)
         return previous
 
     def get(self, session: int) -> Client | None:
@@ -58,6 +62,7 @@ class MemoryRegistry:
         if self._by_address.get(client.address) == session:
             del self._by_address[client.address]
         self._count(client, -1)
+        self._needs.add(client, -1)
         return client
 
     def expire(self, now: float) -> list[Client]:
@@ -83,6 +88,9 @@ class MemoryRegistry:
 
     def subscribed(self, topics: Sequence[str]) -> Mapping[int, int]:
         return self._index.subscribed(tuple(topics))
+
+    def needed(self) -> Subscriptions:
+        return self._needs.total()
 
     def publisher_at(self, address: str) -> Client | None:
         session = self._by_address.get(address)

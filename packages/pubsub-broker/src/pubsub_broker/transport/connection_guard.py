@@ -8,15 +8,15 @@ from typing import Final
 import zmq
 
 from pubsub_broker.limits.address_limiter import AddressLimiter, Verdict
-from pubsub_broker.limits.token_bucket import LimitKind, Limits
+from pubsub_broker.limits.address_limits import LimitKind, Limits
 from pubsub_broker.transport.control_socket import ReceivedMessage
-from pubsub_broker.transport.handshake_monitor import HandshakeMonitor
 from pubsub_common.protocol.messages import Register, Request, StatusRequest
 from pubsub_common.security.connections import (
     Connection,
     close_connection,
     connection_at,
 )
+from pubsub_common.security.handshake_monitor import HandshakeMonitor
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class ConnectionGuard(HandshakeMonitor):
         if not self._limiter.connected(address, now):
             self._disconnect(fd, address)
 
-    def _disconnected(self, address: str) -> None:
+    def _disconnected(self, fd: int, address: str) -> None:
         self._limiter.disconnected(address)
 
     def _admits_kind(

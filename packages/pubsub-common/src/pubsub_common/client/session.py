@@ -32,6 +32,7 @@ from pubsub_common.client.reported_numbers import ReportedNumbers
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
+    DemandUpdated,
     GrantsUpdated,
     HeartbeatRefused,
     Postponed,
@@ -210,6 +211,8 @@ class ClientSession:
                 elif reply.revision > self._revision:
                     # On one connection a push overtakes no reply, so it is lost.
                     self._register_soon(now)
+                if reply.demand is not None:
+                    return [DemandUpdated(reply.demand)]
             case messages.PublishersChanged():
                 news = PublishersUpdated(reply.joined, reply.left, reply.ports)
                 return self._on_push(reply.revision, news, now)

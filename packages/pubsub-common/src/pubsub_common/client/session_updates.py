@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from pubsub_common.protocol.messages import (
+    Demand,
     Departure,
     PublisherInfo,
     Registered,
@@ -36,6 +37,13 @@ class GrantsUpdated:
     """The clients that this publisher may admit from here on."""
 
     vouched: Sequence[Vouched]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DemandUpdated:
+    """What this publisher's port must have room for."""
+
+    demand: Demand
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ SessionUpdate = (
     Accepted
     | PublishersUpdated
     | GrantsUpdated
+    | DemandUpdated
     | Rejected
     | Postponed
     | HeartbeatRefused

@@ -29,7 +29,12 @@ from typing import Any, Final
 
 import zmq
 
-from pubsub_common.defaults import MAX_SUBSCRIPTION_BYTES
+from pubsub_common.defaults import (
+    FIRST_SUBSCRIPTION_S,
+    MAX_SUBSCRIPTION_BYTES,
+    SUBSCRIPTION_BUFFER_BYTES,
+    SUBSCRIPTION_QUEUE,
+)
 from pubsub_common.net.tcp_table import unsent_bytes
 from pubsub_common.queue_bounds import QueueBounds
 
@@ -49,11 +54,15 @@ _RECONNECT_MAX_MS: Final = 1000
 def bound_queues(socket: zmq.Socket[bytes], bounds: QueueBounds) -> None:
     """Limit what waits in the queues of an event socket, and how long a message may be:
     libzmq closes the connection of a peer that sends a longer one. Where subscribers
-    connect, only subscriptions come in."""
+    connect, only subscriptions come in, and little of them waits."""
     socket.set_hwm(bounds.messages)
     accepts = socket.type in (zmq.XPUB, zmq.PUB)
     limit = MAX_SUBSCRIPTION_BYTES if accepts else bounds.frame_bytes
     socket.setsockopt(zmq.MAXMSGSIZE, limit)
+    if accepts:
+        socket.setsockopt(zmq.RCVHWM, SUBSCRIPTION_QUEUE)
+        socket.setsockopt(zmq.RCVBUF, SUBSCRIPTION_BUFFER_BYTES)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, round(FIRST_SUBSCRIPTION_S * 1000))
 
 
 def enable_keepalive(socket: zmq.Socket[bytes]) -> None:

@@ -195,13 +195,23 @@ class Departure(_MessagePart, frozen=True):
     revoked: bool = False
 
 
+class Demand(_MessagePart, frozen=True):
+    """What a publisher's port must have room for: so many ``subscriptions`` of so many bytes
+    together (``size``) may all registered subscribers have. ``forwarder`` is by what the
+    broker's forwarders make themselves known (`pubsub_common.protocol.forwarder_mark`)."""
+
+    subscriptions: Count = 0
+    size: Count = 0
+    forwarder: Annotated[str, msgspec.Meta(max_length=32)] = ""
+
+
 class Registered(_Message, frozen=True, tag="registered"):
     """The answer to Register. ``epoch`` changes when the broker restarts;
     ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
     secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
     a publisher: the subscribers of its topics, and how many of them those with wildcards
     match, the others 1. Those with wildcards learn of the publisher only after this, and
-    may be subscribed to some of its topics before."""
+    may be subscribed to some of its topics before. ``demand`` is for a publisher too."""
 
     id: int
     session: Session
@@ -213,18 +223,21 @@ class Registered(_Message, frozen=True, tag="registered"):
     publishers: list[PublisherInfo] = []
     vouched: list[Vouched] = []
     listeners: dict[Session, Sequence] = {}
+    demand: Demand | None = None
 
 
 class Alive(_Message, frozen=True, tag="alive"):
     """The answer to Heartbeat. ``known`` is false when the session must register
     again; ``revision`` is the last push that was sent to this client. A subscriber is
-    also told about the clocks of all publishers of its topics, once all are known."""
+    also told about the clocks of all publishers of its topics, once all are known, and a
+    publisher what its port must have room for."""
 
     id: int
     epoch: Integer
     known: bool
     revision: Integer = 0
     publishers_clock: ClockRange | None = None
+    demand: Demand | None = None
 
 
 class ClockReply(_Message, frozen=True, tag="clock_reply"):

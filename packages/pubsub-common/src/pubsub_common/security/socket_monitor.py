@@ -42,10 +42,14 @@ class SocketMonitor:
         found: list[tuple[int, int]] = []
         # Mostly there are none, and a subscriber may have hundreds of these to look at: an
         # exception would cost ten times as much.
-        while self._state() & _POLLIN and (limit is None or len(found) < limit):
+        while self.waits() and (limit is None or len(found) < limit):
             event = self.socket.recv_multipart(zmq.NOBLOCK)[0]
             found.append(_EVENT.unpack(event))
         return found
+
+    def waits(self) -> bool:
+        """Whether there are events to `read`."""
+        return bool(self._state() & _POLLIN)
 
     def close(self) -> None:
         """Stop watching."""

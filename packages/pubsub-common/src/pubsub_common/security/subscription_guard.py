@@ -20,9 +20,12 @@ end is told, the connected peers are asked whether one of them is still subscrib
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import zmq
 
+from pubsub_common.limits.held_subscriptions import Known
+from pubsub_common.limits.port_limits import Subscriptions
 from pubsub_common.protocol.events import parse_ready_request
 from pubsub_common.protocol.recovery_messages import (
     parse_position_prefix,
@@ -36,6 +39,8 @@ from pubsub_common.security.connections import (
     user_of,
 )
 
+# What comes in with a subscription: ZeroMQ's framing and encryption.
+_FRAMING_BYTES: Final = 45
 # A public key and a topic; whether that client may have the topic's events.
 Permits = Callable[[str, str], bool]
 # A public key, what was asked for in words, and the address it came from.
@@ -65,12 +70,14 @@ def topic_of(subscription: bytes) -> str | None:
 class _Peer:
     """One connection, whose it is, and what it has subscribed to."""
 
-    __slots__ = ("connection", "subscriptions", "user")
+    __slots__ = ("connection", "judged", "size", "subscriptions", "user")
 
     def __init__(self, connection: Connection, user: str) -> None:
         self.connection = connection
         self.user = user
         self.subscriptions: set[bytes] = set()
+        self.size = 0  # of them, in bytes
+        self.judged = 0  # bytes of what came in
 
 
 class SubscriptionGuard:
@@ -81,8 +88,11 @@ class SubscriptionGuard:
         socket: zmq.Socket[bytes],
         permits: Permits,
         on_refused: OnRefused = lambda _user, _what, _address: None,
+        trusts: Callable[[str], bool] = lambda _user: False,
     ) -> None:
-        """Puts ``socket``, which is not bound yet, into manual mode."""
+        """Puts ``socket``, which is not bound yet, into manual mode. ``trusts`` tells whether
+        a public key is of somebody who subscribes for all others."""
+        self._trusts = trusts
         socket.setsockopt(zmq.XPUB_MANUAL, 1)
         self._socket = socket
         self._permits = permits
@@ -115,6 +125,15 @@ class SubscriptionGuard:
             if first_or_last:
                 return frame
 
+    def known(self, fd: int) -> Known | None:
+        """What the connection with this descriptor is subscribed to; None: nothing. For any
+        thread."""
+        peer = self._peers.get(fd)
+        if peer is None:
+            return None
+        held = Subscriptions(len(peer.subscriptions), peer.size)
+        return Known(held, peer.judged, self._trusts(peer.user))
+
     def recheck(self, users: Iterable[str]) -> None:
         """What these clients may do has changed: end their connections, unless all that
         one is subscribed to is still granted, so that it loses nothing. Those that may
@@ -137,9 +156,11 @@ class SubscriptionGuard:
         peer = self._peer(frame, user_of(frame))
         if peer is None:
             return False  # it is gone: its end will come, and is none of what we count
+        peer.judged += len(subscription) + _FRAMING_BYTES
         if subscription in peer.subscriptions:
             return False
         peer.subscriptions.add(subscription)
+        peer.size += len(subscription)
         self._counts[subscription] = self._counts.get(subscription, 0) + 1
         topic = topic_of(subscription)
         if topic is None or not self._permits(peer.user, topic):
@@ -157,9 +178,11 @@ class SubscriptionGuard:
         if user is not None:
             peer = self._peer(frame, user)
             if peer is not None:
+                peer.judged += len(subscription) + _FRAMING_BYTES
                 if subscription not in peer.subscriptions:
                     return False
                 peer.subscriptions.discard(subscription)
+                peer.size -= len(subscription)
             self._socket.setsockopt(zmq.UNSUBSCRIBE, subscription)
         left = self._counts.get(subscription, 0) - 1
         if left > 0:

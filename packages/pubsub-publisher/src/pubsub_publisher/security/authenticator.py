@@ -46,7 +46,10 @@ class Authenticator:
         ZapServer(context, self._allows)
         configure_curve_server(event_socket.socket, keys.pair)
         event_socket.guard = SubscriptionGuard(
-            event_socket.socket, self.grants.may_receive, self._refused
+            event_socket.socket,
+            self.grants.may_receive,
+            self._refused,
+            trusts=self.grants.is_broker,
         )
 
     def update(self, vouched: Iterable[Vouched]) -> None:

@@ -27,6 +27,10 @@ class Grants:
         """Whether the owner of this key may connect."""
         return key == self._broker or key in self._vouched
 
+    def is_broker(self, key: str) -> bool:
+        """Whether this is the broker's key."""
+        return key == self._broker
+
     def may_receive(self, key: str, topic: str) -> bool:
         """Whether it may have the events of ``topic``."""
         if key == self._broker:

@@ -57,6 +57,7 @@ from pubsub_publisher.core import Effect, PublisherCore, Send
 from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
 
 if TYPE_CHECKING:
+    from pubsub_common.security.port_guard import PortGuard
     from pubsub_common.security.subscription_guard import SubscriptionGuard
 
 _MAX_BATCH_AGE_S: Final = MAX_BATCH_AGE_NS / 1e9
@@ -111,6 +112,8 @@ class XpubSocket(DataSocket):
         # Without pyzmq's wrapper for draft options, a third of the time of a send.
         backend: Any = zmq.backend.Socket
         self._send: Callable[[Frame, int], Any] = backend.send.__get__(self.socket)
+        self._poll = zmq.backend.zmq_poll
+        self._polled = [(self.socket, zmq.POLLIN)]
         # Under the lock: a send was not followed by a look; the control thread will
         # look within `RECHECK_S`.
         self._look_due = False
@@ -123,6 +126,14 @@ class XpubSocket(DataSocket):
         self._core = core
         # What decides about subscriptions, where not everybody may have everything.
         self.guard: SubscriptionGuard | None = None
+        # What watches the connections, from when this is bound.
+        self.port_guard: PortGuard | None = None
+
+    def readable(self) -> bool:
+        """As a `DataSocket` does, but other threads run meanwhile, among them the guard of the
+        port: libzmq takes in all subscriptions that a flood brings, as long as there are
+        more."""
+        return bool(self._poll(self._polled, 0))
 
     @property
     def registered(self) -> bool:
@@ -284,6 +295,8 @@ class XpubSocket(DataSocket):
             asked = message[1:2] in _QUESTIONS
             origin = connection_of(frame) if asked else None
             effects += core.receive(message, now, origin)
+            if message[1:2] == b"\0" and self.port_guard is not None:
+                self.port_guard.introduce(message[1:], connection_of(frame))
             if time.monotonic() >= until:
                 break
         self._answer(effects, now)

@@ -1,4 +1,4 @@
-"""Token buckets, and the limits of one IP address."""
+"""The limits of one IP address at the control port."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import enum
 from typing import Final
 
 from pubsub_common.defaults import HEARTBEATS_PER_LEASE
+from pubsub_common.limits.token_bucket import TokenBucket
 
 # Bursts are what a bucket brings in so many seconds: clients that all come at once, at
 # the start or after the broker was away, are not a flood.
@@ -22,8 +23,6 @@ _MALFORMED_PER_S: Final = 100.0
 # that long for their turn, and for what one request takes.
 _WORK_PER_S: Final = 0.2
 _WORK_BURST_S: Final = 0.05
-# Of many small numbers that are added up.
-_ROUNDING_S: Final = 1e-9
 
 
 class LimitKind(enum.IntEnum):
@@ -36,30 +35,6 @@ class LimitKind(enum.IntEnum):
     STATUS = 4
     MALFORMED = 5
     WORK = 6
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class TokenBucket:
-    """``burst`` tokens at once, and then ``per_s`` a second."""
-
-    per_s: float
-    burst: float
-
-    def take(self, empty_at: float, now: float, cost: float = 1.0) -> float | None:
-        """Take tokens for ``cost``. ``empty_at`` is the state of the bucket: the time up to
-        which its tokens are used, which is beyond ``now`` by the time it takes to refill.
-        Returns the new state; None when there are too few tokens."""
-        spent_at = max(empty_at, now) + cost / self.per_s
-        most_s = self.burst / self.per_s + _ROUNDING_S
-        return None if spent_at - now > most_s else spent_at
-
-    def charge(self, empty_at: float, now: float, cost: float) -> float:
-        """As `take`, for what was done already: tokens that there are not are owed."""
-        return max(empty_at, now) + cost / self.per_s
-
-    def is_spent(self, empty_at: float, now: float) -> bool:
-        """Whether no tokens are left."""
-        return empty_at - now > self.burst / self.per_s
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_broker.limits.token_bucket import TokenBucket
+from pubsub_common.limits.token_bucket import TokenBucket
 
 
 def test_a_budget_is_a_burst_and_then_a_rate() -> None:

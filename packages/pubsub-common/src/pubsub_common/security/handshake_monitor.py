@@ -1,4 +1,4 @@
-"""Watches the handshakes at one port of the broker, and reports the failed ones.
+"""Watches the connections of a port, and reports failed handshakes.
 
 libzmq tells the address of a connection only by its descriptor, and only before and after
 the failure: so what was accepted is remembered, and a failure is that of the connection
@@ -19,7 +19,10 @@ from pubsub_common.security.connections import connection_at
 from pubsub_common.security.socket_monitor import SocketMonitor
 
 _EVENTS: Final = (
-    zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED
+    zmq.EVENT_ACCEPTED
+    | zmq.EVENT_ACCEPT_FAILED
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_DISCONNECTED
 )
 # Events that are read in a row, before anything else has its turn.
 _BURST: Final = 256
@@ -55,6 +58,8 @@ class HandshakeMonitor:
         self._addresses: dict[int, str] = {}  # by file descriptor
         self._failed: str | None = None
         self.socket = self._monitor.socket
+        self.fd = self._monitor.fd
+        self.waits = self._monitor.waits
 
     def read_failures(self, now: float) -> list[tuple[str, str]]:
         """Read the events of connections; returns those whose handshake failed: an IP
@@ -67,9 +72,12 @@ class HandshakeMonitor:
             if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._failed = _NO_KEY_SENT
                 continue
+            if event == zmq.EVENT_ACCEPT_FAILED:
+                self._not_accepted()
+                continue
             before = self._addresses.pop(value, None)
             if before is not None:
-                self._disconnected(before)
+                self._disconnected(value, before)
             if event == zmq.EVENT_ACCEPTED:
                 address = self._address_of(value)
                 if address is not None:  # else it is gone already
@@ -92,5 +100,8 @@ class HandshakeMonitor:
     def _connected(self, fd: int, address: str, now: float) -> None:
         """A connection was accepted."""
 
-    def _disconnected(self, address: str) -> None:
+    def _not_accepted(self) -> None:
+        """A connection could not be accepted: mostly, open files have run out."""
+
+    def _disconnected(self, fd: int, address: str) -> None:
         """A connection of this address has ended."""

@@ -1,0 +1,33 @@
+"""What registered subscribers may subscribe to where they get their events."""
+
+from __future__ import annotations
+
+from pubsub_broker.registry.interface import Client
+from pubsub_common.limits.port_limits import NOTHING, Subscriptions, needed_for
+from pubsub_common.protocol.messages import Role
+from pubsub_common.protocol.wildcards import is_filter
+
+
+class Needs:
+    """The topics of all clients, how many there are and how long their names are."""
+
+    def __init__(self) -> None:
+        self._by_role: dict[Role, Subscriptions] = {
+            "publisher": NOTHING,
+            "subscriber": NOTHING,
+        }
+        self._with_filters = 0
+
+    def add(self, client: Client, number: int) -> None:
+        """A client has come (``number`` is 1), or gone (-1)."""
+        names = "".join(client.topics)
+        amount = Subscriptions(len(client.topics), len(names.encode())).times(number)
+        self._by_role[client.role] += amount
+        if client.role == "subscriber" and any(map(is_filter, client.topics)):
+            self._with_filters += number
+
+    def total(self) -> Subscriptions:
+        """What all subscribers together may need. Those with wildcards may come to have the
+        topics of all publishers."""
+        every = needed_for(*self._by_role["publisher"]).times(self._with_filters)
+        return needed_for(*self._by_role["subscriber"]) + every

@@ -1,0 +1,4 @@
+"""What a peer may send to a port that serves strangers.
+
+Core.
+"""

@@ -1,0 +1,260 @@
+"""Which connections of a port that subscribers connect to are to be closed.
+
+Theory of operation
+-------------------
+What a peer subscribes to costs memory in libzmq, and time when the peer leaves, and libzmq
+limits neither. So connections have limits, each of its own, all of one address, and all of the
+port, of what they hold (`pubsub_common.limits.held_subscriptions`), and of the rate at which
+something comes in: the *flow*. Limits grow by what registered subscribers have declared, so
+that honest ones have room, however many and large they are.
+
+A flood costs something even if it is ended soon, and whoever is disconnected comes back at once.
+So for half a minute after one, an address has only small connections, but for those that were
+there before: enough for most honest clients beside a flood.
+
+Where subscriptions are judged one by one (`pubsub_common.security.subscription_guard`), what a
+connection holds is known, and not estimated.
+
+``now`` is seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from pubsub_common.limits.held_subscriptions import (
+    Connection,
+    Group,
+    HeldSubscriptions,
+    KnownOf,
+)
+from pubsub_common.limits.port_limits import NOTHING, PortLimits, Subscriptions
+
+# What may come in through a small connection: subscriptions to dozens of topics.
+_SMALL_BYTES: Final = 8 * 1024
+_AFTER_FLOOD_S: Final = 30.0
+MAX_ADDRESSES: Final = 4096
+# A subscriber that registers again after the broker was restarted declares later than it
+# subscribes.
+_DECLARED_S: Final = 60.0
+
+
+class Reason(enum.Enum):
+    """Why a connection is to be closed."""
+
+    CONNECTIONS = "too many connections of one address"
+    SILENT = "no subscription in time"
+    SUBSCRIPTIONS = "too many subscriptions"
+    FLOW = "too many subscriptions and questions in a short time"
+    FILES = "open files run out, and this was the oldest idle connection"
+
+
+class Closing(NamedTuple):
+    """A connection that is to be closed."""
+
+    fd: int
+    address: str
+    reason: Reason
+
+
+class PortBudget:
+    """Judges the connections of one port, by their descriptors."""
+
+    def __init__(self, limits: PortLimits) -> None:
+        self._limits = limits
+        self._held = HeldSubscriptions(limits.handshake_bytes)
+        self._connections: dict[int, Connection] = {}
+        self._addresses: OrderedDict[str, Group] = OrderedDict()
+        self._port = Group()
+        # Those without anything subscribed to yet, the oldest first.
+        self._silent: OrderedDict[int, Connection] = OrderedDict()
+        self._declared = NOTHING
+        self._declared_at = -math.inf
+
+    @property
+    def active(self) -> list[int]:
+        """Those through which something came in of late."""
+        return list(self._held.active)
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def declare(self, declared: Subscriptions, now: float) -> None:
+        """What registered subscribers need in all. Less than before counts only when it has
+        been so for a minute."""
+        before = self._declared.size
+        if declared.size >= before or now - self._declared_at > _DECLARED_S:
+            self._declared, self._declared_at = declared, now
+        if declared.size > before:
+            # It was no flood, but somebody who has just declared it.
+            for group in self._addresses.values():
+                group.flooded_at = -math.inf
+
+    def accept(self, fd: int, address: str, now: float) -> list[Closing]:
+        """A connection was accepted; tells it if it is to be closed."""
+        self.end(fd)
+        group = self._group(address)
+        connection = Connection(fd, address, (group, self._port), now)
+        self._connections[fd] = self._silent[fd] = connection
+        for each in connection.groups:
+            each.connections += 1
+        arrivals_at = self._limits.connection_rate.take(group.arrivals_at, now)
+        if arrivals_at is None or group.connections > self._limits.connections:
+            return [self._close(connection, Reason.CONNECTIONS)]
+        group.arrivals_at = arrivals_at
+        return []
+
+    def end(self, fd: int) -> None:
+        """The connection with this descriptor has ended."""
+        connection = self._connections.pop(fd, None)
+        if connection is None:
+            return
+        self._silent.pop(fd, None)
+        self._held.end(connection)
+        for group in connection.groups:
+            group.connections -= 1
+
+    def trust(self, fd: int) -> None:
+        """The connection is of a forwarder, which subscribes for all others, and so has
+        limits as the whole port has."""
+        connection = self._connections.get(fd)
+        if connection is None or connection.trusted:
+            return
+        self._silent.pop(fd, None)
+        held = connection.count, connection.size
+        connection.hold(0.0, 0.0)
+        connection.groups[0].connections -= 1
+        own = Group(connections=1)
+        connection.groups, connection.trusted = (own, connection.groups[1]), True
+        connection.hold(*held)
+
+    def look(
+        self,
+        received: Mapping[int, int],
+        total: int | None,
+        now: float,
+        known: KnownOf | None = None,
+    ) -> list[Closing]:
+        """So many bytes have come in through these connections, in all, and so many
+        subscriptions has the port; None: that is not to be had. ``known`` is what is known
+        for certain. The connections that are to be closed for it."""
+        grown: list[tuple[Connection, int]] = []
+        for fd, size in received.items():
+            connection = self._connections.get(fd)
+            if connection is None or size == connection.received:
+                continue
+            new = self._held.receive(connection, size)
+            if size > self._limits.handshake_bytes:
+                self._silent.pop(fd, None)
+            told = None if known is None else known(fd)
+            if told is not None and told.trusted:
+                self.trust(fd)
+            if new:
+                grown.append((connection, new))
+        if known is not None:
+            self._held.take_known(known)
+        elif total is not None:
+            self._held.put_down(total)
+        flooding = [each for each, new in grown if self._flows_over(each, new, now)]
+        closings = [self._close_flooding(each, Reason.FLOW, now) for each in flooding]
+        closings += self._close_large(now)
+        self._held.fade()
+        return closings
+
+    def silent(self, now: float) -> list[Closing]:
+        """Connections that have not subscribed to anything in time."""
+        found: list[Closing] = []
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            connection = next(iter(self._silent.values()))
+            found.append(self._close(connection, Reason.SILENT))
+        return found
+
+    def overdue(self, now: float) -> list[int]:
+        """Those that `silent` would tell at ``now``: to be looked at once more before."""
+        due = now - self._limits.first_s
+        older = (fd for fd, each in self._silent.items() if each.accepted_at <= due)
+        return list(older)
+
+    def next_deadline(self) -> float | None:
+        """When `silent` is due; None while it is not."""
+        for connection in self._silent.values():
+            return connection.accepted_at + self._limits.first_s
+        return None
+
+    def spare(self, idle_s: Mapping[int, float]) -> list[Closing]:
+        """The connection to close when open files run out: the oldest that never subscribed to
+        anything; or else, of the address that has most connections, the one through
+        which nothing has passed for the longest time (``idle_s``, which may be empty)."""
+        if self._silent:
+            return [self._close(next(iter(self._silent.values())), Reason.FILES)]
+        found = [self._connections[fd] for fd in idle_s if fd in self._connections]
+        if not found:
+            return []
+        idlest = max(found, key=lambda each: (_of_address(each), idle_s[each.fd]))
+        return [self._close(idlest, Reason.FILES)]
+
+    # Inside
+
+    def _group(self, address: str) -> Group:
+        group = self._addresses.get(address)
+        if group is None:
+            group = self._addresses[address] = Group()
+            if len(self._addresses) > MAX_ADDRESSES:
+                self._addresses.popitem(last=False)
+        else:
+            self._addresses.move_to_end(address)
+        return group
+
+    def _flows_over(self, connection: Connection, new: int, now: float) -> bool:
+        """Whether more comes in than may."""
+        together = self._limits.flow_of_address(self._declared)
+        own = together if connection.trusted else self._limits.flow(self._declared)
+        flow_at = own.take(connection.flow_at, now, new)
+        if flow_at is None:
+            return True
+        connection.flow_at = flow_at
+        if connection.trusted:
+            return False
+        group = connection.groups[0]
+        small = connection.received <= _SMALL_BYTES
+        if connection.accepted_at - group.flooded_at < _AFTER_FLOOD_S:
+            return not small
+        flow_at = together.take(group.flow_at, now, new)
+        if flow_at is None:
+            return not small
+        group.flow_at = flow_at
+        return False
+
+    def _close_large(self, now: float) -> list[Closing]:
+        """Close those that hold more than one may; if there are none, the largest of an
+        address that holds too much, or of the port if that does."""
+        most = self._limits.of_connection(self._declared)
+        active = [each for each in self._held.active.values() if not each.trusted]
+        large = [e for e in active if e.count > most.number or e.size > most.size]
+        if not large:
+            groups = {id(each.groups[0]): each.groups[0] for each in active}
+            for group in groups.values():
+                allowed = self._limits.of_address(group.connections, self._declared)
+                large += filter(None, [self._held.largest(group, allowed)])
+        if not large:
+            allowed = self._limits.of_port(self._port.connections, self._declared)
+            large += filter(None, [self._held.largest(self._port, allowed)])
+        return [self._close_flooding(each, Reason.SUBSCRIPTIONS, now) for each in large]
+
+    def _close_flooding(
+        self, connection: Connection, reason: Reason, now: float
+    ) -> Closing:
+        connection.groups[0].flooded_at = now
+        return self._close(connection, reason)
+
+    def _close(self, connection: Connection, reason: Reason) -> Closing:
+        self.end(connection.fd)
+        return Closing(connection.fd, connection.address, reason)
+
+
+def _of_address(connection: Connection) -> int:
+    return connection.groups[0].connections

@@ -1,0 +1,278 @@
+"""Guards a port that subscribers connect to.
+
+Theory of operation
+-------------------
+libzmq takes in whatever subscriptions a peer sends, inside any call on the socket, and does not
+return before it has. So the guard has a thread of its own, and works on the TCP connections:
+libzmq's monitor tells which there are, an epoll through which something comes in, the kernel how
+much that was, and the socket's count how many subscriptions there are now. What is to be
+closed (`pubsub_common.limits.port_budget`) is shut down by its descriptor; libzmq then
+forgets the peer. While something comes in the guard looks every `_LOOK_S`; else it sleeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import resource
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Final
+
+import zmq
+
+from pubsub_common.limits.held_subscriptions import KnownOf
+from pubsub_common.limits.port_budget import Closing, PortBudget
+from pubsub_common.limits.port_limits import PortLimits, Subscriptions
+from pubsub_common.logs.audit_log import AuditLog
+from pubsub_common.net.sockets import option_reader
+from pubsub_common.net.tcp_info import ConnectionInfo
+from pubsub_common.net.waker import Waker
+from pubsub_common.protocol.forwarder_mark import named_in
+from pubsub_common.protocol.messages import Demand
+from pubsub_common.security.connections import (
+    Connection,
+    close_connection,
+    connection_at,
+)
+from pubsub_common.security.handshake_monitor import HandshakeMonitor
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S: Final = 0.02
+# How often it looks while there are connections and nothing comes in.
+_IDLE_S: Final = 1.0
+# How many different subscriptions an XPUB socket has. libzmq lets any thread ask for it. Older
+# versions do not have it.
+_TOPICS_COUNT: Final = 116
+# Those who say that they are forwarders, before the broker has told how to know them.
+_INTRODUCED: Final = 64
+# Open files that are left for others than connections: a share, and no more than this.
+_RESERVE: Final = 32
+_RESERVE_SHARE: Final = 8
+
+OnFailure = Callable[[str, str], None]
+
+
+class PortGuard:
+    """Guards one XPUB socket, from before it is bound until before it is closed."""
+
+    def __init__(
+        self,
+        watched: zmq.Socket[bytes],
+        limits: PortLimits,
+        *,
+        name: str,
+        secure: bool,
+        known: KnownOf | None = None,
+        on_failure: OnFailure = lambda _address, _what: None,
+    ) -> None:
+        """``known`` tells what is known for certain of connections (`PortBudget.look`).
+        ``on_failure`` is called in the guard's thread with the IP address of a failed
+        handshake, and what happened.
+
+        Raises:
+            zmq.ZMQError: there are no more sockets, or files.
+        """
+        self._budget = PortBudget(limits)
+        self._declared: Subscriptions | None = None
+        self._known = known
+        self._forwarder = ""
+        # Those whose name we may not have been told yet.
+        self._introduced: deque[tuple[str, Connection]] = deque(maxlen=_INTRODUCED)
+        self._on_failure = on_failure
+        self._audit = AuditLog(_log)
+        self._infos: dict[int, ConnectionInfo] = {}
+        self._connections: dict[int, Connection] = {}
+        self._closings: list[Closing] = []
+        self._count = option_reader(watched, _TOPICS_COUNT)
+        self._waker = Waker()
+        self._ending = False
+        self._last_total: int | None = None
+        self._monitor = _Monitor(self, watched, secure=secure)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def declare(self, declared: Subscriptions) -> None:
+        """What all registered subscribers need. For any thread."""
+        if declared != self._declared:
+            self._declared = declared
+            self._waker.wake()
+
+    def meet(self, demand: Demand) -> None:
+        """What a broker has told of its forwarders and of the subscribers. For any thread."""
+        if demand.forwarder != self._forwarder:
+            self._forwarder = demand.forwarder
+            self._waker.wake()
+        self.declare(Subscriptions(demand.subscriptions, demand.size))
+
+    def introduce(self, subscription: bytes, connection: Connection | None) -> None:
+        """Somebody has subscribed to what makes a forwarder known. For any thread."""
+        name = named_in(subscription)
+        if name is not None and connection is not None:
+            self._introduced.append((name, connection))
+            self._waker.wake()
+
+    def end(self) -> None:
+        """Guard no longer. Before the socket is closed."""
+        self._ending = True
+        self._waker.wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """`end`, and give back everything. For the thread that closes the socket."""
+        self.end()
+        self._monitor.close()
+        self._waker.close()
+
+    # In the thread
+
+    def accepted(self, fd: int, address: str, now: float) -> None:
+        """The monitor tells of a connection of an IP address."""
+        connection = connection_at(fd)
+        if connection is None:
+            return  # it is gone already
+        with contextlib.suppress(OSError):
+            self._infos[fd] = ConnectionInfo(fd)
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
+        self._connections[fd] = connection
+        self._closings += self._budget.accept(fd, address, now)
+        if fd >= _most_files():
+            self.spare()
+
+    def ended(self, fd: int) -> None:
+        """The monitor tells of the end of a connection."""
+        self._budget.end(fd)
+        self._connections.pop(fd, None)
+        info = self._infos.pop(fd, None)
+        if info is not None:
+            info.release()
+
+    def spare(self) -> None:
+        """Open files run out."""
+        idle_s: dict[int, float] = {}
+        # Those of others who have more, the control port say, are for them to close.
+        if 2 * len(self._budget) > _most_files():
+            for fd, info in self._infos.items():
+                told = info.read()
+                if told is not None:
+                    idle_s[fd] = told.idle_s
+        self._closings += self._budget.spare(idle_s)
+
+    def _run(self) -> None:
+        with select.epoll() as self._epoll:
+            try:
+                self._guard()
+            finally:
+                for info in self._infos.values():
+                    info.release()
+
+    def _guard(self) -> None:
+        pause = select.poll()
+        pause.register(self._waker.fd, select.POLLIN)
+        for fd in (self._waker.fd, self._monitor.fd):
+            self._epoll.register(fd, select.EPOLLIN)
+        looks = False
+        while not self._ending:
+            if looks:
+                pause.poll(_LOOK_S * 1000)
+            ready = [fd for fd, _ in self._epoll.poll(0 if looks else self._timeout())]
+            self._waker.clear()
+            self._turn(ready, time.monotonic())
+            looks = bool(self._budget.active)
+
+    def _timeout(self) -> float | None:
+        # libzmq's descriptor tells of news once; what came since the last look is there.
+        if self._monitor.waits():
+            return 0.0
+        deadline = self._budget.next_deadline()
+        if deadline is None:
+            return _IDLE_S if self._infos else None
+        return min(_IDLE_S, max(0.0, deadline - time.monotonic()))
+
+    def _turn(self, ready: list[int], now: float) -> None:
+        while self._monitor.waits():
+            for address, what in self._monitor.read_failures(now):
+                self._on_failure(address, what)
+        if self._declared is not None:
+            self._budget.declare(self._declared, now)
+        if self._forwarder:
+            self._trust_forwarders()
+        received: dict[int, int] = {}
+        total = self._total()
+        looked_at = self._fds(ready, total, now)
+        for fd in looked_at:
+            info = self._infos.get(fd)
+            told = None if info is None else info.read()
+            if told is not None:
+                received[fd] = told.received
+        self._closings += self._budget.look(received, total, now, self._known)
+        self._closings += self._budget.silent(now)
+        self._close()
+
+    def _trust_forwarders(self) -> None:
+        while self._introduced:
+            name, connection = self._introduced.popleft()
+            if name == self._forwarder and (
+                self._connections.get(connection.fd) == connection
+            ):
+                self._budget.trust(connection.fd)
+
+    def _fds(
+        self, ready: Collection[int], total: int | None, now: float
+    ) -> Collection[int]:
+        """The connections to look at."""
+        before, self._last_total = self._last_total, total
+        active = self._budget.active
+        if not (ready or active) and total != before:
+            # What came in was gone before the epoll looked.
+            return tuple(self._infos)
+        return {*ready, *active, *self._budget.overdue(now)}
+
+    def _total(self) -> int | None:
+        try:
+            return self._count()
+        except zmq.ZMQError:
+            return None
+
+    def _close(self) -> None:
+        closings, self._closings = self._closings, []
+        for fd, address, reason in closings:
+            connection = self._connections.pop(fd, None)
+            if connection is not None and close_connection(connection):
+                where = f"its connection to port {connection.port} was closed"
+                self._audit.warn(address, reason.name, f"{where}: {reason.value}")
+
+
+class _Monitor(HandshakeMonitor):
+    """Tells a guard of connections."""
+
+    def __init__(
+        self, guard: PortGuard, watched: zmq.Socket[bytes], *, secure: bool
+    ) -> None:
+        super().__init__(watched, secure=secure)
+        self._guard = guard
+
+    def _connected(self, fd: int, address: str, now: float) -> None:
+        self._guard.accepted(fd, address, now)
+
+    def _not_accepted(self) -> None:
+        self._guard.spare()
+
+    def _disconnected(self, fd: int, address: str) -> None:
+        self._guard.ended(fd)
+
+
+def _most_files() -> int:
+    """The first descriptor that is too high to be a connection's."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY:
+        return 2**31
+    return soft - min(_RESERVE, soft // _RESERVE_SHARE)
