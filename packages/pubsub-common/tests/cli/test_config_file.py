@@ -349,7 +349,9 @@ def test_what_is_shown_says_the_same_when_it_is_read(
     words += [f"--literal={text}", f"--count={count}", f"--rate={rate}"]
     words += ["-i"] if indefinite else []
 
-    file.write_text(shown(capsys, *words))
+    text_shown = shown(capsys, *words)
+    assert all(line.isprintable() for line in text_shown.split("\n"))
+    file.write_text(text_shown)
 
     def values(options: console_script.Options) -> dict[str, Any]:
         return {name: options[name] for name in options if name != "--config"}

@@ -15,6 +15,7 @@ Keys are long option names::
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from pubsub_common.errors import ConfigError
 
 COMMON: Final = "common"
 TABLES: Final = (COMMON, "broker", "publisher", "subscriber", "driver")
+_UNUSUAL: Final = re.compile(r"[^ -~]")
 # About one call of a program, and not settings of it.
 _NOT_SETTINGS: Final = frozenset(
     {"config", "print-config", "completion", "help", "version"}
@@ -194,11 +196,19 @@ def _toml(line: OptionLine, value: Any) -> str:
 
 
 def _quoted(line: OptionLine, text: str) -> str:
-    """TOML's basic strings are JSON's, but for the delete character."""
+    """TOML's basic strings are JSON's, but for escapes of more than 16 bits."""
     import json
 
     try:
         text.encode()
     except UnicodeEncodeError:
         raise ConfigError(f"{line.long}: TOML cannot hold what is not UTF-8") from None
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _UNUSUAL.sub(_escape, json.dumps(text, ensure_ascii=False))
+
+
+def _escape(found: re.Match[str]) -> str:
+    """What could control a terminal is an escape: this is shown to people."""
+    char = found[0]
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04x}" if char <= "\uffff" else f"\\U{ord(char):08x}"
