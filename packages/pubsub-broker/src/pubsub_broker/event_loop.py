@@ -160,6 +160,7 @@ class EventLoop:
         parts.forwarder_pool.declare(parts.registry.needed())
         self._event_log.tick(now)
         parts.connection_guard.tick(now)
+        self._event_log.report_unread(parts.forwarder_pool.bound_bytes(now), now)
         self._event_log.report_stalled(parts.forwarder_pool.held(), now)
         if parts.snapshot_keeper is not None:
             parts.snapshot_keeper.tick(now)

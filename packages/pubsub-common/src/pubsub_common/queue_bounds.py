@@ -31,6 +31,11 @@ class QueueBounds:
         received whatever the limit on a payload is."""
         return max(self.payload_bytes, REPLY_MAX_BYTES) + _BESIDE_PAYLOAD
 
+    @property
+    def look_bytes(self) -> int:
+        """After how many bytes it is time to look at what waits."""
+        return max(1, min(self.bytes_each, self.bytes_total) // 8)
+
     def check_payload(self, size: int) -> None:
         """Raises:
         ConfigError: a payload of ``size`` bytes is larger than the limit.

@@ -19,6 +19,7 @@ from pubsub_publisher.core import (
     ReadyChanged,
     RefuseEvents,
 )
+from pubsub_publisher.sending.slow_subscribers import SlowSubscribers
 from pubsub_publisher.sending.stall_log import StallLog
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class ControlWork:
         self._topics = topics
         self._ready_changed = ready_changed
         self._stall_log = StallLog()
+        self._slow_subscribers = SlowSubscribers(events)
         self._throttle = LogThrottle()
 
     def serve(self) -> float | None:
@@ -55,6 +57,9 @@ class ControlWork:
         effects: list[Effect] = []
         again_s = self._events.serve(effects)
         self._perform(effects)
+        look_s = self._slow_subscribers.look(time.monotonic())
+        if look_s is not None:
+            again_s = look_s if again_s is None else min(again_s, look_s)
         if not self._events.waiting:
             return again_s
         published = sum(self._topics.published().values())

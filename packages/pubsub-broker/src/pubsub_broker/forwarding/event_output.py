@@ -15,6 +15,8 @@ from pubsub_common.queue_bounds import QueueBounds
 # is tried anyway: what says so may have come between two looks.
 RETRY_S: Final = 0.02
 
+_LARGE_BYTES: Final = 4096
+
 # One message: a frame, or what a stranger sends, several. No frame: what must not pass.
 Message = list[zmq.Frame]
 
@@ -46,6 +48,11 @@ class EventOutput:
             self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
         self.held: Message | None = None
         self.held_since: float | None = None  # monotonic seconds
+        # In frames of at least `_LARGE_BYTES`; as many smaller ones as may wait are few bytes.
+        self.large_bytes = 0
+        # Too many bytes wait for subscribers: nothing is sent. Any thread sets it.
+        self.bytes_full = False
+        self.blocking = blocking
         self._single_frames = single_frames
 
     def offer(self, message: Message) -> bool:
@@ -86,6 +93,13 @@ class EventOutput:
         """Raises:
         zmq.Again: a subscriber has no room. (Not after the first frame.)
         """
+        if self.bytes_full:
+            raise zmq.Again
+        last = message[-1]
+        size = len(last)
         for frame in message[:-1]:
+            size += len(frame)
             self.xpub.send(frame, zmq.NOBLOCK | zmq.SNDMORE, copy=False)
-        self.xpub.send(message[-1], zmq.NOBLOCK, copy=False)
+        self.xpub.send(last, zmq.NOBLOCK, copy=False)
+        if size >= _LARGE_BYTES:
+            self.large_bytes += size

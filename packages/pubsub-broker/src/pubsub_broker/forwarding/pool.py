@@ -14,6 +14,7 @@ from pubsub_broker.control.effects import Attach, Detach
 from pubsub_broker.forwarding.interface import Forwarder, ForwarderControl
 from pubsub_broker.forwarding.publisher_book import PublisherBook
 from pubsub_broker.forwarding.python_loop import PythonForwarder
+from pubsub_broker.forwarding.slow_subscribers import SlowSubscribers
 from pubsub_broker.forwarding.sockets import (
     ForwarderSockets,
     PlainSockets,
@@ -27,6 +28,7 @@ from pubsub_common.net.sockets import wait_until_sent
 from pubsub_common.protocol.forwarder_mark import forwarder_mark
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.port_guard import OnFailure, PortGuard
+from pubsub_common.security.unread_queues import Unread
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
@@ -73,6 +75,7 @@ class ForwarderPool:
         self._guards: list[PortGuard] = []
         self._authenticator = authenticator
         self._publishers = PublisherBook()
+        self._slow_subscribers = SlowSubscribers(bounds, blocking=self._blocking)
         # What `expect` was told, until `apply_changes`.
         self._changes: list[tuple[bool, str]] = []
 
@@ -136,9 +139,17 @@ class ForwarderPool:
             for control in self._controls():
                 control.disconnect_subscribers(unwanted)
 
+    def bound_bytes(self, now: float) -> list[Unread]:
+        """Where too many bytes wait for a subscriber, close its connection, or forward nothing
+        until it has read. The connections that were closed."""
+        return self._slow_subscribers.look(
+            now, self.ports, self._controls(), self.socket_sets
+        )
+
     def next_deadline(self) -> float | None:
-        """When `apply_changes` is needed though there are no changes."""
+        """When `apply_changes` or `bound_bytes` is needed though there are no changes."""
         times = [control.detach_due() for control in self._controls()]
+        times.append(self._slow_subscribers.look_at if self.ports else None)
         return min((time for time in times if time is not None), default=None)
 
     def threads(self) -> list[threading.Thread]:

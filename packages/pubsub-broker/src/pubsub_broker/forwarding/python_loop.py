@@ -71,6 +71,9 @@ class PythonForwarder:
     def forwarded(self) -> int:
         return self._counted
 
+    def large_bytes(self) -> int:
+        return self._sockets.large_bytes()
+
     def detach_due(self) -> float | None:
         return None  # its thread looks after detachments itself
 

@@ -148,6 +148,10 @@ class ForwarderSockets:
         one."""
         return self.output.held_since
 
+    def large_bytes(self) -> int:
+        """How many bytes were forwarded in large frames."""
+        return self.output.large_bytes
+
     def retry(self) -> bool:
         """Send what is held, if anything; False when it still has no room."""
         if self.output.held is None:

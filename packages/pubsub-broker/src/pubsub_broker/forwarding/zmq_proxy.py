@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import zmq
 
@@ -19,6 +19,21 @@ ANSWER_S: Final = 10.0
 
 _STATISTICS: Final = b"STATISTICS"
 _TERMINATE: Final = b"TERMINATE"
+
+
+class _Counted(NamedTuple):
+    """What was received on XSUB."""
+
+    messages: int
+    size: int
+
+    def plus(self, statistics: list[bytes]) -> _Counted:
+        """With what the proxy received since it was entered: the first two of eight counters
+        (messages and bytes, in and out, front and back end)."""
+        messages, size = (
+            int.from_bytes(each, sys.byteorder) for each in statistics[:2]
+        )
+        return _Counted(self.messages + messages, self.size + size)
 
 
 class ZmqProxyForwarder:
@@ -42,7 +57,7 @@ class ZmqProxyForwarder:
         self._sockets = sockets
         self._changes: list[tuple[bool, str]] = []
         self._stopping = False
-        self._counted = 0
+        self._counted = _Counted(0, 0)
         # A REP socket answers every command. With a PAIR it depends on the version of
         # libzmq, and an answer too many would be taken for that of the next command.
         self._control = context.socket(zmq.DEALER)
@@ -69,7 +84,7 @@ class ZmqProxyForwarder:
     def wait_applied(self, until: float) -> None:
         """The sockets are the thread's until it has left the proxy, and in between ours: so
         whoever looks at `detach_due` waits for this first."""
-        self._counted += self._received_count(self._receive(until))
+        self._counted = self._counted.plus(self._receive(until))
         self._receive(until)
         if not self._idle.wait(max(0.0, until - time.monotonic())):
             raise PubSubError("the forwarder's thread does not answer")
@@ -81,7 +96,11 @@ class ZmqProxyForwarder:
     def forwarded(self) -> int:
         """Messages received from publishers since the start, but for the few that
         pass while `apply` has the proxy end: the proxy forgets its counts then."""
-        return self._counted + self._statistics()
+        return self._statistics().messages
+
+    def large_bytes(self) -> int:
+        """In frames of any size: the proxy does not tell more."""
+        return self._statistics().size
 
     def detach_due(self) -> float | None:
         # Its thread touches this only in `apply`, and this thread waits meanwhile.
@@ -123,15 +142,9 @@ class ZmqProxyForwarder:
             self._idle.set()  # so that the waiting thread sees the error
             self._on_failure()
 
-    def _statistics(self) -> int:
+    def _statistics(self) -> _Counted:
         self._send(_STATISTICS)
-        return self._received_count(self._receive(time.monotonic() + ANSWER_S))
-
-    @staticmethod
-    def _received_count(statistics: list[bytes]) -> int:
-        """Messages that the proxy received on XSUB since it was entered: the first
-        of eight counters (messages and bytes, in and out, front and back end)."""
-        return int.from_bytes(statistics[0], sys.byteorder)
+        return self._counted.plus(self._receive(time.monotonic() + ANSWER_S))
 
     def _check(self) -> None:
         if self.error is not None:

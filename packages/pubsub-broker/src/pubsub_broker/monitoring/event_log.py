@@ -23,6 +23,7 @@ from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import Model
+from pubsub_common.security.unread_queues import Unread, unread_line
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +84,12 @@ class EventLog:
         """Log what was held back and is due."""
         self._warn(self._rejections.tick(now))
         self._warn(self._budget.summary(now))
+
+    def report_unread(self, closed: Iterable[Unread], now: float) -> None:
+        """Connections of subscribers that were closed for what waited for them."""
+        for unread in closed:
+            if self._stalls.allows(unread.connection.remote[0], now):
+                _log.warning("%s", unread_line("subscriber", unread))
 
     def report_stalled(self, held: Iterable[tuple[int, float]], now: float) -> None:
         """Ports from which nothing is forwarded, because a subscriber does not read,

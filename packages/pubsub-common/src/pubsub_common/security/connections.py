@@ -11,9 +11,13 @@ address at its other end, which are the same again only after both have been fre
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
+import sys
+import termios
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import zmq
@@ -40,6 +44,14 @@ class Sent(NamedTuple):
 
     acknowledged: int
     whole: bool
+
+
+class Written(NamedTuple):
+    """What was written to a connection: ``bytes`` since there is the connection, of which the
+    kernel has not sent the last ``unsent``."""
+
+    bytes: int
+    unsent: int
 
 
 def frame_property(frame: zmq.Frame, name: str) -> str | None:
@@ -108,6 +120,38 @@ def sent_by(connection: Connection) -> Sent | None:
     (unsent,) = _UNSENT.unpack_from(info)
     (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
     return Sent(acknowledged, whole=not unacknowledged and not unsent)
+
+
+def written_to(connection: Connection) -> Written | None:
+    """How much was written to a connection; None when it is gone, or the kernel is too old to
+    say."""
+    copy = _copy(connection.fd)
+    if copy is None:
+        return None
+    with copy:
+        try:
+            if copy.getpeername()[:2] != connection.remote:
+                return None
+            info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            queued = fcntl.ioctl(copy, termios.TIOCOUTQ, bytes(4))
+        except OSError:
+            return None
+    if len(info) < _TCP_INFO_BYTES:
+        return None
+    (unsent,) = _UNSENT.unpack_from(info)
+    (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
+    return Written(acknowledged + int.from_bytes(queued, sys.byteorder), unsent)
+
+
+def connections_at(port: int) -> list[Connection]:
+    """The connections of this process through ``port`` of ours. It looks at every descriptor,
+    which takes 5 µs each."""
+    try:
+        numbers = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
+    except OSError:
+        return []
+    found = (connection_at(number) for number in numbers)
+    return [each for each in found if each is not None and each.port == port]
 
 
 def _copy(fd: int) -> socket.socket | None:

@@ -62,6 +62,8 @@ from pubsub_publisher.topics.topic_state import (
 # A blocked send lets go of the socket this often, for the control thread's sake.
 _BLOCKED_MS: Final = 20
 _YIELD_S: Final = 0.0005
+# Where too many bytes wait, the control thread looks again after some time.
+_FULL_S: Final = 0.01
 # From here on a message of its own costs little beside the payload.
 _UNBATCHED_BYTES: Final = 32_768
 _PAUSE_NS: Final = 20_000
@@ -95,6 +97,7 @@ class EventSocket(FrameSender):
         super().__init__(context, topics, core, bounds, monotonic_ns)
         self._now_ns = now_ns
         self._stopped = stopped
+        self.blocking = blocking
         if blocking:
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
             self.socket.sndtimeo = _BLOCKED_MS
@@ -292,7 +295,7 @@ class EventSocket(FrameSender):
             if self._stopped():
                 return False
             # Python's locks are not fair: give the control thread its turn.
-            time.sleep(_YIELD_S)
+            time.sleep(_FULL_S if self.bytes_full else _YIELD_S)
 
 
 _WAIT: Final = EventSocket._send_when_room.__code__

@@ -60,6 +60,11 @@ class FrameSender(XpubSocket):
         # Topics with events that signal handlers have gathered; any thread appends.
         self._overlooked: list[TopicState] = []
         self._in_doubt: _InDoubt | None = None
+        # In frames of at least `LARGE_BYTES`; as many smaller ones as may wait are few bytes.
+        self.large_bytes = 0
+        self._wake_at_bytes = bounds.look_bytes
+        # Too many bytes wait: no large frame is sent. The control thread sets it.
+        self.bytes_full = False
         # The last events are being sent.
         self._ended = False
 
@@ -107,10 +112,13 @@ class FrameSender(XpubSocket):
                 ((stamp_ns, payload),),
             )
             fields = core.address, core.session, first, stamp_ns, payload
+            large = len(payload) >= self._large_from
+            if large and self.bytes_full:
+                return -stamp_ns
             frame: Frame = (
-                topic.prefix + encode_body(fields)
-                if len(payload) < self._large_from
-                else self._encode_large(topic, *fields)
+                self._encode_large(topic, *fields)
+                if large
+                else topic.prefix + encode_body(fields)
             )
             self._in_doubt = topic, first, events, frame
             try:
@@ -122,6 +130,8 @@ class FrameSender(XpubSocket):
                 topic.history.add(first, events)
             topic.next_sequence = first + 1
             self._in_doubt = None
+            if large:
+                self._count_bytes(len(frame))
             if stamp_ns >= self.look_at_ns or not self._look_due:
                 self._after_send(stamp_ns)
             return stamp_ns
@@ -219,6 +229,8 @@ class FrameSender(XpubSocket):
             zmq.Again: there is no room; nothing has changed.
             ConfigError: a payload is larger than the limit.
         """
+        if self.bytes_full and (len(events) > 1 or len(events[0][1]) >= LARGE_BYTES):
+            raise zmq.Again
         first = topic.next_sequence
         frame = self._encode(topic, first, events)
         self._in_doubt = topic, first, events, frame
@@ -229,6 +241,8 @@ class FrameSender(XpubSocket):
             raise
         topic.commit(first, events)
         self._in_doubt = None
+        if len(frame) >= LARGE_BYTES:
+            self._count_bytes(len(frame))
         self._after_send(events[-1][0])
 
     def _encode(self, topic: TopicState, first: int, events: Events) -> Frame:
@@ -259,6 +273,13 @@ class FrameSender(XpubSocket):
         return encode_large_event(
             topic.prefix, address, session, first, stamp_ns, payload
         )
+
+    def _count_bytes(self, size: int) -> None:
+        """A large frame has left. The control thread looks now and then at who reads them."""
+        self.large_bytes += size
+        if self.large_bytes >= self._wake_at_bytes:
+            self._wake_at_bytes = self.large_bytes + self.bounds.look_bytes
+            self.wake()
 
     # Without the lock
 
