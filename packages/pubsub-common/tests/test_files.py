@@ -365,3 +365,13 @@ def test_a_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
         write_atomically(link, b"new")
 
     assert victim.read_bytes() == b"mine"
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("link")
+
+    with pytest.raises(ConfigError, match="link: links in a circle"):
+        check_writable(str(link))
+    with pytest.raises(OSError, match="links in a circle"):
+        write_atomically(link, b"new")

@@ -169,7 +169,10 @@ def check_writable(path: str) -> None:
         ConfigError: it cannot.
     """
     target = Path(path)
-    folder = (target.resolve() if target.is_symlink() else target).parent
+    try:
+        folder = (_followed(target) if target.is_symlink() else target).parent
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
     if _is_of_another(target):
         reason = _LINK_OF_ANOTHER
     elif target.is_dir():
@@ -211,7 +214,7 @@ def atomic_replace(
             yield path
             return
         if path.is_symlink():
-            path = path.resolve()
+            path = _followed(path)
     # No name that somebody could foresee, to have a link there.
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -243,6 +246,18 @@ def _is_of_another(path: Path) -> bool:
         return False
     owned = found.st_uid in (_ROOT, os.geteuid())
     return stat.S_ISLNK(found.st_mode) and not owned
+
+
+def _followed(link: Path) -> Path:
+    """Where ``link`` leads.
+
+    Raises:
+        OSError: to itself.
+    """
+    try:
+        return link.resolve()
+    except RuntimeError:
+        raise OSError(errno.ELOOP, "links in a circle", str(link)) from None
 
 
 def _is_special(path: Path) -> bool:
