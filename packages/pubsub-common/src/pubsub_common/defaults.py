@@ -61,6 +61,15 @@ HISTORY_TOTAL_BYTES: Final = 256 * 1024 * 1024
 RECOVER_BYTES: Final = 64 * 1024 * 1024
 # What Python needs for an event beside its payload: the object, its numbers, its place.
 EVENT_OVERHEAD_BYTES: Final = 256
+# Most events in one frame. Publishers send 256; a frame of the largest size could hold twenty
+# million, which take a hundred bytes each once they are decoded.
+MAX_BATCH_EVENTS: Final = 65_536
+# Streams that a subscriber remembers of publishers that its broker has not named, or not with that
+# topic: a publisher's events may come sooner than the broker's word, and it may have as many
+# topics as this half.
+UNNAMED_STREAMS: Final = 8192
+# Events that have arrived while a subscriber waits for something else, in bytes.
+RECEIVED_AHEAD_BYTES: Final = 64 * 1024 * 1024
 # Questions of subscribers that a publisher has yet to answer, over all connections: some
 # 37,000, as many as come at once when a broker restarts with hundreds of subscribers.
 QUESTIONS_BYTES: Final = 16 * 1024 * 1024

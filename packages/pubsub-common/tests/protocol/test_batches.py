@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pubsub_common.defaults import MAX_BATCH_EVENTS
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import (
     Batch,
@@ -134,4 +135,14 @@ def test_a_batch_without_events_is_refused() -> None:
     body = msgspec.msgpack.encode(("p", 1, 2, 3, [], []))
 
     with pytest.raises(ProtocolError, match="no payloads"):
+        decode_batch_body(body)
+
+
+def test_a_batch_of_too_many_events_is_none() -> None:
+    """Decoded, each would take a hundred times what it takes in the frame."""
+    body = msgspec.msgpack.encode(
+        ("p", 1, 0, 0, [0] * (MAX_BATCH_EVENTS + 1), [b""] * (MAX_BATCH_EVENTS + 1))
+    )
+
+    with pytest.raises(ProtocolError, match="length <= 65536"):
         decode_batch_body(body)

@@ -18,7 +18,7 @@ those in events, which are nanoseconds of the clock that was named at the regist
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pubsub_common.client.session_updates import PublishersUpdated
 from pubsub_common.defaults import RECOVER_BYTES
@@ -52,6 +52,7 @@ from pubsub_subscriber.streams.present_publishers import PresentPublishers
 from pubsub_subscriber.streams.recovery import Recovery
 from pubsub_subscriber.streams.stream_table import StreamTable
 from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
+from pubsub_subscriber.streams.trackers import Key
 
 
 class SubscriberCore:
@@ -115,7 +116,9 @@ class SubscriberCore:
         except ProtocolError as error:
             self.malformed_count += 1
             return [Malformed(str(error))]
-        return self._effects(items, self._take(found, now, items))
+        gaps = self._take(found, now, items)
+        gaps += self.streams.close_surplus(self._abandoning(items))
+        return self._effects(items, gaps)
 
     def _take(self, found: Frame, now: float, items: list[Event]) -> list[Gap]:
         match found:
@@ -186,20 +189,14 @@ class SubscriberCore:
         proves little, but what is missing is asked for again, and given up in the end."""
         recovery = self._recovery
         items: list[Event] = []
-        if not idle:
-            gaps = [] if recovery is None else recovery.poll(now, items, idle=False)
-            return self._effects(items, gaps)
-        gone: list[PublisherInfo] = []
-        if recovery is None:
-            gone, gaps = self.streams.finish_departed(now)
-        else:
+        if recovery is not None and idle:
             for tracker, end in self.streams.departures.unfinished():
                 recovery.on_position(tracker, end, now, items)
-            gaps = recovery.poll(now, items, idle=True)
-            gone, lost = self.streams.finish_departed(
-                now, lambda key: recovery.abandon(key, items)
-            )
-            gaps += lost
+        gaps = [] if recovery is None else recovery.poll(now, items, idle=idle)
+        if not idle:
+            return self._effects(items, gaps)
+        gone, lost = self.streams.finish_departed(now, self._abandoning(items))
+        gaps += lost
         return [*self._effects(items, gaps), *self._disconnect(gone)]
 
     def _disconnect(self, gone: list[PublisherInfo]) -> list[Effect]:
@@ -283,6 +280,11 @@ class SubscriberCore:
         return Listen(dict(ports), len(self.topics))
 
     # Inside
+
+    def _abandoning(self, items: list[Event]) -> Callable[[Key], list[Gap]]:
+        """What is to be done with a stream of which nothing more will come."""
+        recovery = self._recovery
+        return lambda key: [] if recovery is None else recovery.abandon(key, items)
 
     def _effects(self, items: list[Event], gaps: Iterable[Gap]) -> list[Effect]:
         """What is lost, what is to be delivered, and what is to be asked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -15,8 +16,10 @@ from hypothesis.stateful import (
 )
 from support.ready_replies import receive_ready_reply
 
+from pubsub_common.defaults import UNNAMED_STREAMS
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import Gap
+from pubsub_subscriber.streams import trackers
 from pubsub_subscriber.streams.departures import GRACE_S
 from pubsub_subscriber.streams.stream_table import StreamTable
 
@@ -539,3 +542,67 @@ def test_at_the_end_received_and_lost_are_all_that_was_sent(
     assert counts.received == sum(arrives for _, _, arrives in sent)
     assert counts.received + counts.lost == len(sent)
     assert reported + sum(gap.count for gap in (*gaps, *later)) == counts.lost
+
+
+# Sessions that publishers make up
+
+
+def test_streams_that_nobody_vouches_for_are_not_remembered_without_end() -> None:
+    streams = StreamTable()
+    for session in range(2 * UNNAMED_STREAMS):
+        receive(streams, session, "A", 0)
+        streams.close_surplus()
+
+    assert len(streams.trackers) == UNNAMED_STREAMS
+    assert (2 * UNNAMED_STREAMS - 1, "A") in streams.trackers
+    assert streams.counts().received == 2 * UNNAMED_STREAMS
+
+
+def test_streams_of_publishers_that_the_broker_has_named_stay() -> None:
+    """Be it before or after the first event."""
+    streams = StreamTable()
+    streams.join(info(-1, "A"))
+    receive(streams, -1, "A", 5)
+    receive(streams, -2, "A", 5)
+    streams.join(info(-2, "A"))
+    for session in range(2 * UNNAMED_STREAMS):
+        receive(streams, session, "A", 0)
+        streams.close_surplus()
+
+    assert {(-1, "A"), (-2, "A")} <= streams.trackers.keys()
+
+
+def test_a_topic_that_a_publisher_has_not_registered_is_not_vouched_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it would stay when the publisher is gone."""
+    monkeypatch.setattr(trackers, "UNNAMED_STREAMS", 10)
+    streams = StreamTable()
+    for session in range(100):
+        streams.join(info(session, "A"))
+        receive(streams, session, "B", 0)
+        streams.close_surplus()
+        streams.leave(left(session), now=0.0)
+        streams.finish_departed(0.0)
+        streams.finish_departed(GRACE_S + 1.0)
+
+    assert streams.publisher(99) is None
+    assert len(streams.trackers) == 10
+
+
+def test_what_was_missing_of_a_stream_that_is_forgotten_is_abandoned() -> None:
+    streams = StreamTable()
+    abandoned = []
+    receive(streams, -1, "A", 0)
+
+    def abandon(key: tuple[int, str]) -> list[Gap]:
+        abandoned.append(key)
+        return [Gap(*key, 1, 2)]
+
+    gaps = []
+    for session in range(UNNAMED_STREAMS):
+        receive(streams, session, "A", 0)
+        gaps += streams.close_surplus(abandon)
+
+    assert abandoned == [(-1, "A")]
+    assert gaps == [Gap(-1, "A", 1, 2)]

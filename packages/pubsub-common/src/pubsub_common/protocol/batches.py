@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections import abc
 from collections.abc import Iterator
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
+from pubsub_common.defaults import MAX_BATCH_EVENTS
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.events import (
     Event,
@@ -34,6 +35,7 @@ from pubsub_common.protocol.numbers import LIMIT
 
 # What a batch's array begins with (MessagePack: array of 6).
 BATCH_MARK: Final = b"\x96"
+_NOT_TOO_MANY: Final = msgspec.Meta(max_length=MAX_BATCH_EVENTS)
 
 
 class Batch(msgspec.Struct, array_like=True, gc=False):
@@ -48,8 +50,8 @@ class Batch(msgspec.Struct, array_like=True, gc=False):
     session: Session
     sequence: Sequence
     published_ns: int
-    offsets_ns: list[int]
-    payloads: list[bytes]
+    offsets_ns: Annotated[list[int], _NOT_TOO_MANY]
+    payloads: Annotated[list[bytes], _NOT_TOO_MANY]
     topic: str = ""
     received_ns: int = 0
 

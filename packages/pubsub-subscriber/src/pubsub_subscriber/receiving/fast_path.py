@@ -130,7 +130,8 @@ class FastPath:
                     session = -1
                     if found is None:
                         if self._take_other(begin, size, received_ns, batches):
-                            if len(incoming) >= BURST_EVENTS:
+                            many = len(incoming) >= BURST_EVENTS
+                            if many or (number + 1) * size >= _BURST_BYTES:
                                 return False
                             continue
                         return False
@@ -291,6 +292,7 @@ class FastPath:
             self._queue.incoming.extend(batch.events())
         tracker.expected = expected
         memory[0] = FREE
+        self._buffer.give_back(size)
         return True
 
     def _take_large(self, sub_socket: SubSocket, _batches: bool) -> bool:

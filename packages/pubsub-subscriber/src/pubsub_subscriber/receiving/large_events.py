@@ -20,8 +20,9 @@ from pubsub_subscriber.receiving.event_queue import EventQueue
 
 # From here on an event costs less here than in the buffer.
 LARGE_BYTES: Final = 131_072
-# So many in one go: the first waits for the last.
+# So many in one go, or so many bytes: the first waits for the last.
 _BURST: Final = 4
+_BURST_BYTES: Final = 2**20
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _POLLIN: Final = int(zmq.POLLIN)
 
@@ -67,7 +68,7 @@ def take_large(
             event.received_ns = received_ns
             queue.incoming.append(event)
             tracker.expected = event.sequence + 1
-            if not large:
+            if not large or len(view) * (number + 1) >= _BURST_BYTES:
                 break
     except zmq.Again:
         return Taken(empty=True, large=large)

@@ -128,6 +128,19 @@ class StreamTable:
         self._trackers.skipped(session, topic).begin(sequence)
         return True
 
+    def close_surplus(
+        self, abandon: Callable[[Key], list[Gap]] = lambda _key: []
+    ) -> list[Gap]:
+        """Forget streams of sessions that publishers made up, if there are too many: the
+        broker has not named the publisher, or not with that topic. ``abandon`` as in
+        `finish_departed`."""
+        gaps: list[Gap] = []
+        while (key := self._trackers.next_surplus(self._is_named)) is not None:
+            gaps += abandon(key)
+            self.ready.forget(key)
+            self._trackers.close(key)
+        return gaps
+
     def counts(self) -> Counts:
         """What became of all events so far."""
         return self._trackers.counts()
@@ -179,6 +192,14 @@ class StreamTable:
                 sessions.discard(session)
                 if not sessions:
                     del self._publishers_of[topic]
+
+    def _is_named(self, key: Key) -> bool:
+        """Whether the broker has named this publisher with this topic."""
+        session, topic = key
+        info = self._publishers.get(session)
+        if info is None:
+            return False
+        return topic in info.topics or topic in self._former_topics.get(session, ())
 
     # Owners
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from pubsub_common.defaults import UNNAMED_STREAMS
 from pubsub_common.protocol.sequence import Counts, StreamTracker
 
 # A publisher that was given up may come back under the same session, and what it has
@@ -28,6 +29,8 @@ class Trackers:
         self._skipped: dict[Key, StreamTracker] = {}
         self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
         self._closed_counts = Counts()
+        # Streams that are not over, the oldest first, but those that `next_surplus` has seen.
+        self._recent: OrderedDict[Key, None] = OrderedDict()
         # Of which publishers there are streams that are not over, by topic.
         self._sessions: dict[str, set[int]] = {}
 
@@ -75,6 +78,7 @@ class Trackers:
         tracker = self.active.pop(key, None) or self._skipped.pop(key, None)
         if tracker is None:
             return
+        self._recent.pop(key, None)
         session, topic = key
         sessions = self._sessions[topic]
         sessions.discard(session)
@@ -84,6 +88,15 @@ class Trackers:
         self._closed[key] = tracker
         if len(self._closed) > _MAX_CLOSED:
             self._closed_counts.add(self._closed.popitem(last=False)[1])
+
+    def next_surplus(self, is_named: Callable[[Key], bool]) -> Key | None:
+        """The oldest stream of those that nobody vouches for, when there are too many of
+        them; None: there are not."""
+        while len(self._recent) > UNNAMED_STREAMS:
+            key, _ = self._recent.popitem(last=False)
+            if not is_named(key):
+                return key
+        return None
 
     def counts(self) -> Counts:
         """What became of all events so far."""
@@ -96,4 +109,5 @@ class Trackers:
     def _open(self, key: Key) -> StreamTracker:
         session, topic = key
         self._sessions.setdefault(topic, set()).add(session)
+        self._recent[key] = None
         return self._closed.pop(key, None) or StreamTracker(session, topic)
