@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 import pytest
 
-from pubsub_broker.control.effects import Departed, EventsLost, Joined
+from pubsub_broker.control.effects import Departed, EventsLost, Joined, Rejected
 from pubsub_broker.monitoring.event_log import EventLog
 from pubsub_broker.registry.interface import Client
 from pubsub_common.defaults import LOG_ADDRESS_BYTES, LOG_INTERVAL_S
@@ -60,3 +61,19 @@ def test_a_hundred_clients_of_one_host_that_come_and_go_have_their_lines(
     assert len(caplog.messages) == 200
     log.tick(LOG_INTERVAL_S)
     assert len(caplog.messages) == 200
+
+
+def test_topics_stay_on_the_line_in_a_log_of_any_program(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = EventLog()
+    topic = "x\u2028broker: forged\u202e\x9b"
+    hostile = msgspec.structs.replace(client(1, "10.0.0.66"), topics=(topic,))
+
+    log.write(Joined(hostile, again=False), 0.0)
+    log.write(EventsLost(hostile, {topic: 1}), 0.0)
+    log.write(Rejected(b"peer", f"no topic {topic}"), 0.0)
+
+    assert len(caplog.messages) == 3
+    assert all(message.isprintable() for message in caplog.messages)
+    assert all(r"x\u2028broker: forged" in message for message in caplog.messages)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from pubsub_common.printable import printable
+
 _NAMED: Final = 20
 
 
 def name_list(names: Sequence[str]) -> str:
-    """The first of these names, and how many others there are."""
+    """The first of these names, which strangers may have chosen, and how many others there
+    are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return printable(", ".join(names[:_NAMED])) + more

@@ -21,6 +21,7 @@ from pubsub_common.logs.line_budget import LineBudget
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
+from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import Model
 from pubsub_common.security.unread_queues import Unread, unread_line
@@ -107,11 +108,11 @@ class EventLog:
 
     def _about(self, client: Client, level: int, line: str, now: float) -> None:
         if self._budget.allows(client.origin, line, now):
-            _log.log(level, "%s", line)
+            _log.log(level, "%s", printable(line))
 
     def _warn(self, line: str | None) -> None:
         if line is not None:
-            _log.warning("%s", line)
+            _log.warning("%s", printable(line))
 
 
 def loss_lines(address: str, events: Mapping[str, int]) -> list[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from pubsub_common.logs.throttle import LogThrottle
+from pubsub_common.printable import printable
 
 
 class AuditLog:
@@ -31,4 +32,4 @@ class AuditLog:
         more = " (other addresses too)" if permit.shared else ""
         if permit.suppressed:
             more += f" (and {permit.suppressed} more times since the last such line)"
-        self._log.warning("%s: %s%s", address, text, more)
+        self._log.warning("%s: %s%s", address, printable(text), more)

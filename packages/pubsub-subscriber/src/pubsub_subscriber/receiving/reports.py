@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from pubsub_common.printable import printable
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.streams.effects import (
@@ -55,7 +56,7 @@ class ReceptionReports:
             case Lost(gap):
                 _log.info(
                     "lost %d events of %s (%d to %d)",
-                    *(gap.count, gap.topic, gap.first, gap.last),
+                    *(gap.count, printable(gap.topic), gap.first, gap.last),
                 )
                 if self._on_gap is not None:
                     self._on_gap(gap)
@@ -63,7 +64,7 @@ class ReceptionReports:
                 _log.warning(
                     "ignoring malformed event frame (further ones are counted, not "
                     "logged): %s",
-                    detail,
+                    printable(detail),
                 )
             case NoHistory(publisher, topic):
                 _log.warning(
