@@ -47,6 +47,8 @@ class Kind:
             for name in names:
                 store.enroll(name, now=now)
                 lines += [f"[clients.{name}]", f"{role} = {self._granted(name)}"]
+                if self.strengths and role == "publish":
+                    lines.append(f"strength = {_STRONG}")
         policy = folder / "keys" / "policy.toml"
         policy.write_text("\n".join([*lines, ""]))
         policy.chmod(0o600)

@@ -68,6 +68,8 @@ def test_an_address_and_a_port_can_be_given() -> None:
         (["--port", "-1"], "--port"),
         (["--lease", "0"], "--lease"),
         (["--lease", "nan"], "--lease"),
+        (["--owner-idle", "0"], "--owner-idle"),
+        (["--owner-idle", "x"], "--owner-idle"),
         (["--forwarders", "0"], "--forwarders"),
         (["--queue-limit", "0"], "--queue-limit"),
         (["--queue-limit", "99999999999"], "--queue-limit"),

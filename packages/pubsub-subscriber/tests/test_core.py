@@ -39,6 +39,7 @@ from pubsub_subscriber.streams.effects import (
     Lost,
     Malformed,
     NoHistory,
+    OwnerIdle,
     PublisherJoined,
     PublisherLeft,
     Request,
@@ -381,3 +382,81 @@ def test_recovered_events_with_a_bad_name_are_malformed() -> None:
 
     assert isinstance(effect, Malformed)
     assert "\n" not in effect.detail
+
+
+# Owners that send nothing
+
+
+STRONG = PublisherInfo(
+    session=1, topics=["A"], address="10.0.0.1:1", strengths={"A": 9}
+)
+WEAK = PublisherInfo(session=2, topics=["A"], address="10.0.0.2:1")
+
+
+class OwnedTopic:
+    """A subscriber of a topic that a strong publisher owns, and a weak one has too."""
+
+    def __init__(self, owner_idle_s: float | None, **options: Any) -> None:
+        self.steps = Steps(STRONG, WEAK, **options)
+        reply = registered(STRONG, WEAK, owner_idle_s=owner_idle_s)
+        self.steps.core.register(reply, 0.0)
+
+    def event(self, publisher: PublisherInfo, number: int, at: float) -> list[Effect]:
+        self.steps.now = at
+        return self.steps.receive(
+            encode_event("A", "p", publisher.session, number, 1, b"x")
+        )
+
+
+@pytest.mark.parametrize("recover", [{}, {"recover_timeout_s": 5.0}])
+def test_an_owner_that_sends_nothing_while_others_do_is_given_up_until_it_does(
+    recover: dict[str, Any],
+) -> None:
+    topic = OwnedTopic(2.0, **recover)
+    assert delivered(topic.event(STRONG, 0, 0.0)) == [0]
+    assert delivered(topic.event(WEAK, 0, 1.0)) == []
+    assert delivered(topic.event(WEAK, 1, 2.9)) == []
+
+    idle, deliver = topic.event(WEAK, 2, 3.1)
+
+    assert idle == OwnerIdle("10.0.0.1:1", "A")
+    assert delivered([deliver]) == [2]
+    assert delivered(topic.event(WEAK, 3, 3.2)) == [3]
+    # It is back: nothing of it is lost, and the other one is not heard.
+    assert delivered(topic.event(STRONG, 1, 3.3)) == [1]
+    assert delivered(topic.event(WEAK, 4, 3.4)) == []
+    assert topic.steps.core.lost == {}
+
+
+def test_an_owner_that_sends_now_and_then_stays_the_owner() -> None:
+    topic = OwnedTopic(2.0)
+    for second in range(10):
+        assert delivered(topic.event(WEAK, second, second)) == []
+        assert delivered(topic.event(STRONG, second, second + 0.5)) == [second]
+
+
+def test_without_a_time_an_owner_may_be_silent_for_ever() -> None:
+    topic = OwnedTopic(None)
+    for number in range(3):
+        assert topic.event(WEAK, number, 1e6 * number) == []
+
+
+def test_an_owner_that_has_never_sent_anything_is_given_up_too() -> None:
+    topic = OwnedTopic(2.0)
+    assert topic.event(WEAK, 0, 0.0) == []
+    assert delivered(topic.event(WEAK, 1, 2.0)) == [1]
+
+
+def test_one_that_was_given_up_and_has_left_is_forgotten() -> None:
+    topic = OwnedTopic(2.0)
+    topic.event(WEAK, 0, 0.0)
+    topic.event(WEAK, 1, 2.0)
+    core = topic.steps.core
+    for session in (1, 2):
+        core.change_publishers(updated(left=(Departure(session=session),)), 3.0)
+
+    core.tick(1e6, idle=True)
+    core.tick(2e6, idle=True)
+
+    idle = core.streams.idle_owners
+    assert (idle._watched, idle._given_up) == ({}, {})

@@ -68,6 +68,7 @@ WRONG: dict[str, list[Any]] = {
     "bind": [*TEXT, "256.1.1.1", "::1", "a b"],
     "port": [*(v for v in NUMBER if v != 0), 65536],
     "lease_s": [*SECONDS, 0, INFINITY],
+    "owner_idle_s": [*(v for v in SECONDS if v is not None), 0, INFINITY],
     "forwarders": NUMBER,
     "max_clients": COUNT,
     "max_clients_per_address": COUNT,

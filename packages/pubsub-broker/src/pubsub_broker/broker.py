@@ -59,6 +59,7 @@ class Broker:
         max_registrations_per_second: float = defaults.REGISTRATIONS_PER_SECOND,
         max_topics_per_client: int = defaults.MAX_TOPICS_PER_CLIENT,
         allow_foreign_addresses: bool = False,
+        owner_idle_s: float | None = None,
         state: str | Path | None = None,
         secure: str | Path | None = None,
     ) -> None:
@@ -82,7 +83,9 @@ class Broker:
         once. Each may have ``max_topics_per_client`` topics. A client may
         name only the address that it comes from, on this broker's machine any of that, unless
         ``allow_foreign_addresses``: then a client can have subscribers connect anywhere.
-        ``state`` is a file in which to
+        The owner of a topic that sends nothing for
+        ``owner_idle_s`` seconds while others do is given up until it does; by default it
+        stays the owner. ``state`` is a file in which to
         keep the clients, so that after a restart the status shows which are missing.
 
         ``secure`` is a folder of keys as ``pubsub-broker keygen`` makes it: then only
@@ -112,6 +115,7 @@ class Broker:
                 max_registrations_per_second=max_registrations_per_second,
                 max_topics_per_client=max_topics_per_client,
                 allow_foreign_addresses=allow_foreign_addresses,
+                owner_idle_s=owner_idle_s,
                 state=state,
                 secure=secure,
             )

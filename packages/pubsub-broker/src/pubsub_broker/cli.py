@@ -64,6 +64,8 @@ Options:
                                   [default: {defaults.MAX_TOPICS_PER_CLIENT}]
   --allow-foreign-addresses       let clients name other addresses than those that they
                                   come from, where addresses are translated between
+  --owner-idle SECONDS            how long a publisher that owns a topic (--strength) may
+                                  send nothing while others do; without it, for ever
   --state FILE                    keep the clients in FILE; after a restart the status
                                   names the clients that are missing
   --secure DIR                    admit only clients with keys enrolled in the
@@ -113,6 +115,11 @@ def config_of(options: console_script.Options) -> BrokerConfig:
             options, "--max-topics-per-client"
         ),
         allow_foreign_addresses=options["--allow-foreign-addresses"],
+        owner_idle_s=(
+            None
+            if options["--owner-idle"] is None
+            else console_script.seconds(options, "--owner-idle")
+        ),
         state=options["--state"],
         secure=options["--secure"],
     )

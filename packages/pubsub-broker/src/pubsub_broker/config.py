@@ -39,6 +39,7 @@ class BrokerConfig:
     max_registrations_per_second: float = defaults.REGISTRATIONS_PER_SECOND
     max_topics_per_client: int = defaults.MAX_TOPICS_PER_CLIENT
     allow_foreign_addresses: bool = False
+    owner_idle_s: float | None = None
     state: str | Path | None = None
     secure: str | Path | None = None
 
@@ -60,6 +61,8 @@ class BrokerConfig:
         validation.linger("linger_s", self.linger_s)
         validation.choice("overflow", self.overflow, ("drop", "block"))
         validation.flag("allow_foreign_addresses", self.allow_foreign_addresses)
+        if self.owner_idle_s is not None:
+            validation.seconds("owner_idle_s", self.owner_idle_s, zero=False)
         validation.path("state", self.state)
         validation.path("secure", self.secure)
         self._validate_limits()

@@ -204,6 +204,7 @@ class BrokerParts:
                 self._own_addresses, is_local, config.allow_foreign_addresses
             ),
             forwarder=self._forwarder if config.centralized else "",
+            owner_idle_s=config.owner_idle_s,
         )
 
     def _own_addresses(self) -> list[str]:

@@ -38,6 +38,7 @@ from pubsub_subscriber.streams.effects import (
     Lost,
     Malformed,
     NoHistory,
+    OwnerIdle,
     Subscribe,
     Unsubscribe,
 )
@@ -116,9 +117,12 @@ class SubscriberCore:
         except ProtocolError as error:
             self.malformed_count += 1
             return [Malformed(str(error))]
+        idle: list[OwnerIdle] = []
+        if isinstance(found, Event | Batch):
+            idle = self.streams.watch_owner(found.session, found.topic, now)
         gaps = self._take(found, now, items)
         gaps += self.streams.close_surplus(self._abandoning(items))
-        return self._effects(items, gaps)
+        return [*idle, *self._effects(items, gaps)]
 
     def _take(self, found: Frame, now: float, items: list[Event]) -> list[Gap]:
         match found:
@@ -223,6 +227,7 @@ class SubscriberCore:
         self.use_session(reply.session)
         self.model = reply.model
         self.streams.departures.grace_s = max(GRACE_S, reply.lease_s)
+        self.streams.idle_owners.timeout_s = reply.owner_idle_s
         restarted = reply.epoch != self._epoch
         self._epoch = reply.epoch
         effects: list[Effect] = []

@@ -70,6 +70,7 @@ class BrokerCore:
         addresses: AddressRules | None = None,
         grants: Grants | None = None,
         forwarder: str = "",
+        owner_idle_s: float | None = None,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
@@ -121,6 +122,7 @@ class BrokerCore:
             self._dissemination,
             epoch=epoch,
             lease_s=lease_s,
+            owner_idle_s=owner_idle_s,
             new_session=new_session,
         )
         self._renewal = Renewal(

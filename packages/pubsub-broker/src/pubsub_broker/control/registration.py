@@ -34,6 +34,7 @@ class Registration:
         *,
         epoch: int,
         lease_s: float,
+        owner_idle_s: float | None,
         new_session: Callable[[], int],
     ) -> None:
         self._model = model
@@ -46,6 +47,7 @@ class Registration:
         self._dissemination = dissemination
         self._epoch = epoch
         self._lease_s = lease_s
+        self._owner_idle_s = owner_idle_s
         self._new_session = new_session
 
     def register(
@@ -117,6 +119,7 @@ class Registration:
             vouched=self._dissemination.vouched(client),
             listeners=self._dissemination.listeners(client),
             demand=self._dissemination.demand(client),
+            owner_idle_s=self._owner_idle_s if client.role == "subscriber" else None,
         )
 
 

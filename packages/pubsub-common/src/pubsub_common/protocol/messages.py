@@ -211,7 +211,9 @@ class Registered(_Message, frozen=True, tag="registered"):
     secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
     a publisher: the subscribers of its topics, and how many of them those with wildcards
     match, the others 1. Those with wildcards learn of the publisher only after this, and
-    may be subscribed to some of its topics before. ``demand`` is for a publisher too."""
+    may be subscribed to some of its topics before. ``demand`` is for a publisher too.
+    ``owner_idle_s`` is for a subscriber: how long the owner of a topic may send nothing while
+    others do, and own it; None: for ever."""
 
     id: int
     session: Session
@@ -224,6 +226,7 @@ class Registered(_Message, frozen=True, tag="registered"):
     vouched: list[Vouched] = []
     listeners: dict[Session, Sequence] = {}
     demand: Demand | None = None
+    owner_idle_s: Lease | None = None
 
 
 class Alive(_Message, frozen=True, tag="alive"):

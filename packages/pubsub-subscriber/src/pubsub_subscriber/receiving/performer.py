@@ -29,6 +29,7 @@ from pubsub_subscriber.streams.effects import (
     Lost,
     Malformed,
     NoHistory,
+    OwnerIdle,
     PublisherJoined,
     PublisherLeft,
 )
@@ -192,7 +193,7 @@ class Performer:
             match effect:
                 case Deliver(events):
                     items.extend(events)
-                case Lost() | Malformed() | NoHistory():
+                case Lost() | Malformed() | NoHistory() | OwnerIdle():
                     self.reports.add(effect)
                 case PublisherJoined() | PublisherLeft():
                     self._publisher_reports.add(effect)

@@ -13,13 +13,14 @@ from pubsub_subscriber.streams.effects import (
     Lost,
     Malformed,
     NoHistory,
+    OwnerIdle,
     PublisherJoined,
     PublisherLeft,
 )
 
 _log = logging.getLogger(__name__)
 
-Report = Lost | Malformed | NoHistory
+Report = Lost | Malformed | NoHistory | OwnerIdle
 
 
 class ReceptionReports:
@@ -65,6 +66,12 @@ class ReceptionReports:
                     "ignoring malformed event frame (further ones are counted, not "
                     "logged): %s",
                     printable(detail),
+                )
+            case OwnerIdle(publisher, topic):
+                _log.warning(
+                    "publisher (%s) owns topic %r and sends nothing while others do: it is "
+                    "given up until it does; this is not said again",
+                    *(publisher, topic),
                 )
             case NoHistory(publisher, topic):
                 _log.warning(

@@ -112,6 +112,15 @@ class NoHistory:
     topic: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class OwnerIdle:
+    """The owner of a topic has sent nothing for too long while others have: it does not own
+    it until it sends something. For the log."""
+
+    publisher: str
+    topic: str
+
+
 Effect = (
     Lost
     | Deliver
@@ -126,4 +135,5 @@ Effect = (
     | PublisherJoined
     | PublisherLeft
     | NoHistory
+    | OwnerIdle
 )

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import Counts, Gap, StreamTracker
 from pubsub_subscriber.streams.departures import GRACE_S, Departures
+from pubsub_subscriber.streams.effects import OwnerIdle
+from pubsub_subscriber.streams.idle_owners import IdleOwners
 from pubsub_subscriber.streams.ownership import Ownership
 from pubsub_subscriber.streams.ready_replies import ReadyReplies
 from pubsub_subscriber.streams.trackers import Key, Trackers
@@ -33,6 +35,7 @@ class StreamTable:
         self.trackers = self._trackers.active
         self.departures = Departures(self._trackers, grace_s)
         self._ownership = Ownership()
+        self.idle_owners = IdleOwners()
         self._publishers: dict[int, PublisherInfo] = {}
         # Their sessions, also of those that are leaving, by topic.
         self._publishers_of: dict[str, set[int]] = {}
@@ -120,6 +123,23 @@ class StreamTable:
         """The tracker of a stream; a new one if need be."""
         return self._trackers.of(session, topic)
 
+    def watch_owner(self, session: int, topic: str, now: float) -> list[OwnerIdle]:
+        """An event of this stream has arrived, which may end the ownership of an owner
+        that is silent."""
+        idle = self.idle_owners
+        if idle.returns((session, topic)):
+            self._choose_owners([topic])
+            return []
+        owner = self._ownership.owner(topic)
+        if owner is None or owner == session:
+            return []
+        tracker = self.trackers.get((owner, topic))
+        expected = -1 if tracker is None else tracker.expected
+        if not idle.gives_up(topic, owner, expected, now):
+            return []
+        self._choose_owners([topic])
+        return [OwnerIdle(self.name_of(owner), topic)]
+
     def skip(self, session: int, topic: str, sequence: int) -> bool:
         """Whether another publisher owns the topic; then events below ``sequence`` are
         none of ours."""
@@ -190,8 +210,10 @@ class StreamTable:
             sessions = self._publishers_of.get(topic)
             if sessions is not None:
                 sessions.discard(session)
+                self.idle_owners.returns((session, topic))
                 if not sessions:
                     del self._publishers_of[topic]
+                    self.idle_owners.forget(topic)
 
     def _is_named(self, key: Key) -> bool:
         """Whether the broker has named this publisher with this topic."""
@@ -205,6 +227,8 @@ class StreamTable:
 
     def _is_skipped(self, key: Key) -> bool:
         session, topic = key
+        if self.idle_owners.is_given_up(key):
+            return True
         owner = self._ownership.owner(topic)
         if owner is None or owner == session:
             return False
@@ -220,6 +244,7 @@ class StreamTable:
                 self._publishers[session]
                 for session in self._publishers_of.get(topic, ())
                 if self.departures.may_own(session)
+                and not self.idle_owners.is_given_up((session, topic))
             ]
             if self._ownership.choose(topic, candidates):
                 self._trackers.sort(topic, self._is_skipped)
