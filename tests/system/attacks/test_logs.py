@@ -1,0 +1,92 @@
+"""Logs that nobody reads, or that strangers would make grow without bound."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+
+from support.attack_rows import attack
+from support.attack_tools import disconnect
+from support.hostile_system import (
+    BUDGET_MIB,
+    MIB,
+    HostileSystem,
+    check_served,
+)
+from support.ports import free_port
+from support.rings import full_size
+
+from pubsub_common.defaults import LOG_ADDRESS_BYTES
+from pubsub_common.protocol.messages import Heartbeat
+
+# The smallest that there is, so that it is full soon.
+PIPE_BYTES = 4096
+
+
+@contextlib.contextmanager
+def unread_pipe() -> Iterator[int]:
+    """A pipe whose reader has stopped, full but for the first lines."""
+    read_fd, write_fd = os.pipe()
+    fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    os.write(write_fd, b"x" * (PIPE_BYTES - 1000))
+    try:
+        yield write_fd
+    finally:
+        os.close(write_fd)
+        os.close(read_fd)
+
+
+def come_and_go(hostile: HostileSystem, times: int) -> None:
+    """Register, lose events, and leave, again and again."""
+    mallory = hostile.talker(sndhwm=0, rcvhwm=0)
+    topics = [f"{'x' * 200}{number}" for number in range(20)]
+    for _ in range(times):
+        session = mallory.registered(
+            hostile.registration("subscriber", *topics)
+        ).session
+        lost = dict.fromkeys(topics[:9], 1)
+        mallory.ask(Heartbeat(id=8, session=session, lost=lost))
+        mallory.ask(disconnect(session))
+
+
+@attack(
+    what="stopping to read the broker's log, while clients come and go",
+    got="the log waits, nobody else does (others at most {wait}); one SIGTERM ends the "
+    "broker in order",
+    bound="`LOG_QUEUE_BYTES`",
+)
+def test_a_log_that_is_not_read(hostile: HostileSystem) -> None:
+    with unread_pipe() as pipe:
+        hostile.port = free_port()
+        broker = hostile.broker("-v", "--lease", 300, stderr=pipe)
+        heart = hostile.heart()
+        broker.remember_memory()
+        heart.figures()
+
+        come_and_go(hostile, 3000 if full_size() else 100)
+
+        hostile.figures.seconds("wait", check_served(heart))
+        assert broker.grown_mib() < BUDGET_MIB
+        assert broker.end() == 0
+
+
+@attack(
+    what="registering, losing events and leaving without end",
+    got="the log grows by {log} MiB in all, and says how many lines are left out",
+    bound="`LOG_ADDRESS_BYTES`",
+)
+def test_a_log_that_is_to_be_filled(hostile: HostileSystem) -> None:
+    broker = hostile.broker("--lease", 300)
+    heart = hostile.heart()
+
+    come_and_go(hostile, 3000 if full_size() else 300)
+
+    check_served(heart)
+    broker.says("more lines about clients in 10 s are left out")
+    size = len(broker.err.encode())
+    hostile.figures.mib("log", size / MIB)
+    # What has room in two intervals, and some lines of the start.
+    assert size < 3 * LOG_ADDRESS_BYTES or full_size()
+    assert broker.end() == 0
