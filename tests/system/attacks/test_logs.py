@@ -74,7 +74,7 @@ def test_a_log_that_is_not_read(hostile: HostileSystem) -> None:
 
 @attack(
     what="registering, losing events and leaving without end",
-    got="the log grows by {log} MiB in all, and says how many lines are left out",
+    got="the log grows by {log} in all, and says how many lines are left out",
     bound="`LOG_ADDRESS_BYTES`",
 )
 def test_a_log_that_is_to_be_filled(hostile: HostileSystem) -> None:
