@@ -126,6 +126,18 @@ def config_of(options: console_script.Options) -> BrokerConfig:
     return role_config.validated(config, USAGE)
 
 
+def check_open_files_with(more: int, forwarders: int) -> None:
+    """Check at once for the broker and what needs so many files ``more``.
+
+    Raises:
+        TooFewFiles: this process may open too few files.
+    """
+    from pubsub_broker.limits.capacity import files_of_broker
+    from pubsub_common.net.open_files import check_open_files
+
+    check_open_files("a broker", files_of_broker(forwarders=forwarders) + more)
+
+
 def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:
     """What others may see over HTTP, as the options ask; None: nothing.
 
@@ -189,8 +201,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             default="INFO",
             log_format=options["--log-format"],
         )
-        broker = Broker.from_config(config_of(options))
+        config = config_of(options)
         endpoints = http_endpoints(options)
+        if endpoints is not None:
+            from pubsub_broker.monitoring.http_endpoints import HTTP_FILES
+
+            check_open_files_with(HTTP_FILES, config.forwarder_count)
+        broker = Broker.from_config(config)
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(console_script.stop_on_signals(broker.stop))

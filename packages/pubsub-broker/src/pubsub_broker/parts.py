@@ -17,7 +17,12 @@ from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.forwarding.counted import CountingForwarder
 from pubsub_broker.forwarding.pool import ForwarderPool
 from pubsub_broker.limits.address_limits import limits_for
-from pubsub_broker.limits.capacity import Capacity, allocate, publishers_per_address
+from pubsub_broker.limits.capacity import (
+    Capacity,
+    allocate,
+    files_of_broker,
+    publishers_per_address,
+)
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.snapshot_keeper import SnapshotKeeper
 from pubsub_broker.transport.connection_guard import ConnectionGuard
@@ -27,6 +32,7 @@ from pubsub_common.limits.port_limits import limits_of_port
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net.addresses import is_local
 from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.net.open_files import check_open_files
 from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.events import SESSION_BITS
 from pubsub_common.protocol.messages import Model
@@ -49,7 +55,9 @@ class BrokerParts:
     def __init__(self, config: BrokerConfig) -> None:
         """Raises:
         ConfigError: the folder of keys or the file of the state cannot be used.
+        TooFewFiles: this process may open too few files.
         """
+        check_open_files("a broker", files_of_broker(forwarders=config.forwarder_count))
         self.config = config
         self._host = ""
         self.audit = AuditLog(_log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 
 import pytest
 
@@ -11,8 +12,8 @@ from pubsub_broker.limits.capacity import (
     allocate,
     clients_allowed,
     clients_per_address,
+    files_of_broker,
     need_of,
-    soft_limit_for,
     warning,
 )
 from pubsub_common.defaults import MAX_CLIENTS
@@ -67,23 +68,6 @@ def test_what_is_enough_for_so_many_is_enough_for_so_many(forwarders: int) -> No
     assert need.clients_in(0) == 0
 
 
-@pytest.mark.parametrize(
-    ("soft", "hard", "limit"),
-    [
-        (1024, 4096, 2000),
-        (1024, 1500, 1500),
-        (1024, 1024, 1024),
-        (1024, UNLIMITED, 2000),
-        (UNLIMITED, UNLIMITED, UNLIMITED),
-        (3000, 4096, 3000),
-    ],
-)
-def test_the_limit_is_raised_as_far_as_needed_and_possible(
-    soft: int, hard: int, limit: int
-) -> None:
-    assert soft_limit_for(2000, soft, hard) == limit
-
-
 def test_too_low_a_limit_is_told_with_what_it_is_enough_for_and_what_to_do() -> None:
     need = need_of(1000, forwarders=1)
 
@@ -95,7 +79,7 @@ def test_too_low_a_limit_is_told_with_what_it_is_enough_for_and_what_to_do() -> 
     assert "ulimit -n" in said
     assert "\n" not in said
     assert warning(need, need.files) is None
-    assert warning(need, UNLIMITED) is None
+    assert warning(need, sys.maxsize) is None
 
 
 def test_the_clients_that_were_asked_for_are_kept_with_a_warning(
@@ -118,6 +102,15 @@ def test_the_default_is_what_the_files_are_enough_for(limits: Limits) -> None:
 
     assert said is None
     assert clients == need_of(MAX_CLIENTS, forwarders=1).clients_in(4096)
+
+
+def test_few_files_serve_some_clients(limits: Limits) -> None:
+    limits.now = (64, 64)
+
+    clients, said = clients_allowed(None, forwarders=0)
+
+    assert said is None
+    assert clients == (64 - files_of_broker(forwarders=0)) // 2
 
 
 def test_the_default_is_the_default_where_there_is_room(limits: Limits) -> None:

@@ -21,6 +21,9 @@ _CLIENTS_PER_ADDRESS: Final = round(MAX_CLIENTS * CLIENTS_PER_ADDRESS_SHARE)
 
 _log = logging.getLogger(__name__)
 
+# What a publisher opens, with some who connect to its port, and for a moment.
+FILES: Final = 32
+
 
 def bind_data_port(events: EventSocket, host: str, first_port: int) -> int:
     """Bind the data socket to ``first_port`` (0: any free port), or the first free port after

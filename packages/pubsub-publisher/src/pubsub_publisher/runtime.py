@@ -23,12 +23,13 @@ from pubsub_common.name_list import name_list
 from pubsub_common.net import addresses
 from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
+from pubsub_common.net.open_files import check_open_files
 from pubsub_common.net.sockets import endpoint
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.data_port import bind_data_port
+from pubsub_publisher.data_port import FILES, bind_data_port
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.subscriber_waits import SubscriberWaits
 from pubsub_publisher.topics.history import histories
@@ -260,6 +261,7 @@ class PublisherRuntime:
         self.senders.clear()
 
     def _open_socket(self) -> None:
+        check_open_files("a publisher", FILES)
         self._context = new_context()
         self._events = EventSocket(
             self._context,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import resource
 from collections.abc import Iterable, Iterator
 
 import pytest
@@ -15,7 +14,6 @@ from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import new_key_pair
 from pubsub_subscriber.connections.direct import (
     SecureDirectConnections,
-    raise_open_file_limit,
 )
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -101,27 +99,3 @@ def test_other_errors_are_raised(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(zmq.ZMQError):
         bench.connections.connect(info(1))
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ((1024, 1_048_576), (16_384, 1_048_576)),
-        ((1024, 4096), (4096, 4096)),
-        ((1024, resource.RLIM_INFINITY), (16_384, resource.RLIM_INFINITY)),
-        ((20_000, 1_048_576), None),
-        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
-    ],
-)
-def test_as_many_files_are_allowed_as_may_be(
-    monkeypatch: pytest.MonkeyPatch,
-    before: tuple[int, int],
-    after: tuple[int, int] | None,
-) -> None:
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _what: before)
-    monkeypatch.setattr(resource, "setrlimit", lambda _what, them: asked.append(them))
-
-    raise_open_file_limit()
-
-    assert asked == ([] if after is None else [after])

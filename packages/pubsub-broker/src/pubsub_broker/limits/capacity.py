@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
-import resource
+import sys
 from typing import Final
 
 from pubsub_common.defaults import (
@@ -14,12 +13,17 @@ from pubsub_common.defaults import (
     MIN_CLIENTS_PER_ADDRESS,
     PUBLISHERS_PER_ADDRESS,
 )
+from pubsub_common.net.open_files import raise_limit
 
 _log = logging.getLogger(__name__)
 
 # What is open besides clients' connections: libzmq's own, ports, logs, the interpreter's,
 # and people who ask for the status.
 _SPARE: Final = 100
+# What a broker needs with no client, and for each forwarder, with what it opens for a
+# moment, and connections of some who ask for the status.
+_OWN: Final = 22
+_OWN_EACH_FORWARDER: Final = 13
 # Besides those for publishers: ports, monitors, forwarders' own.
 _SPARE_SOCKETS: Final = 1000
 
@@ -32,6 +36,11 @@ class Capacity:
     clients: int
     per_address: int
     sockets: int | None
+
+
+def files_of_broker(*, forwarders: int) -> int:
+    """The files that a broker opens with no client."""
+    return _OWN + forwarders * _OWN_EACH_FORWARDER
 
 
 def allocate(
@@ -72,36 +81,15 @@ def need_of(clients: int, *, forwarders: int, secure: bool = False) -> OpenFiles
     return OpenFilesNeed(clients, 1 + forwarders * (2 if secure else 1))
 
 
-def soft_limit_for(files: int, soft: int, hard: int) -> int:
-    """The soft limit to set, so that ``files`` can be open as far as the hard limit
-    allows; never less than it is."""
-    unlimited = resource.RLIM_INFINITY
-    if soft == unlimited or soft >= files:
-        return soft
-    return files if hard == unlimited else max(soft, min(files, hard))
-
-
 def warning(need: OpenFilesNeed, soft: int) -> str | None:
     """The warning about a soft limit that could not be raised far enough."""
-    if soft == resource.RLIM_INFINITY or soft >= need.files:
+    if soft == sys.maxsize or soft >= need.files:
         return None
     return (
         f"{soft} open files are enough for {need.clients_in(soft)} clients, not for "
         f"{need.clients}: raise the hard limit to {need.files} (ulimit -n, or "
         "LimitNOFILE= of a systemd unit), or lower --max-clients"
     )
-
-
-def raise_limit(need: OpenFilesNeed) -> int:
-    """Raise this process's limit as far as needed and possible; returns what it is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = soft_limit_for(need.files, soft, hard)
-    if wanted != soft:
-        # Some kernels cap it further down than the hard limit says.
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return soft
 
 
 def clients_allowed(
@@ -112,12 +100,14 @@ def clients_allowed(
     learns why, one that cannot connect does not."""
     clients = MAX_CLIENTS if asked is None else asked
     need = need_of(clients, forwarders=forwarders, secure=secure)
-    soft = raise_limit(need)
+    soft = raise_limit(need.files)
     if asked is not None:
         return asked, warning(need, soft)
-    if soft == resource.RLIM_INFINITY:
+    if soft == sys.maxsize:
         return need.clients, None
-    return max(1, min(need.clients, need.clients_in(soft))), None
+    # Where files are few, there is less to spare.
+    few = (soft - files_of_broker(forwarders=forwarders)) // (2 * need.each)
+    return max(1, min(need.clients, max(few, need.clients_in(soft)))), None
 
 
 def publishers_per_address(asked: int | None, clients: int) -> int:

@@ -33,6 +33,8 @@ _PROGRAM: Final = "pubsub-broker"
 _FRESH_S: Final = 0.5
 # Less than a page or Prometheus waits.
 _ANSWER_S: Final = 3.0
+# Files for the two servers, and for one that is asked and asks the broker.
+HTTP_FILES: Final = 20
 
 
 class StatusCache:

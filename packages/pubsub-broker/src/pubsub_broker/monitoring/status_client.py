@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # How long to wait where others at this address have asked too often.
 _LATER_S: Final = 0.1
+# Those of a context, its socket and the watch on its handshake.
+_FILES: Final = 14
 
 
 def ask(
@@ -36,10 +38,12 @@ def ask(
     Raises:
         BrokerUnreachable: an answer did not come within ``timeout_s`` seconds.
         HandshakeFailed: the broker wants other keys, or none.
+        TooFewFiles: this process may open too few files.
         PubSubError: the answer was not a status.
     """
     import zmq
 
+    from pubsub_common.net.open_files import check_open_files
     from pubsub_common.net.sockets import endpoint
     from pubsub_common.security.handshake_failure import (
         ClientHandshakeMonitor,
@@ -47,6 +51,7 @@ def ask(
         probe_reason,
     )
 
+    check_open_files("asking for the status", _FILES)
     where = endpoint(address, port)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0

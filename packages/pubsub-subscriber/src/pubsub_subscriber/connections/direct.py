@@ -8,7 +8,6 @@ Elsewhere one socket for all is cheaper.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import itertools
@@ -50,19 +49,8 @@ _MAX_DRAIN_S: Final = 60.0
 # the connection a file each.
 _MAX_PUBLISHERS: Final = 4096
 MAX_SOCKETS: Final = 3 * _MAX_PUBLISHERS
-_MAX_FILES: Final = 4 * _MAX_PUBLISHERS
-
-
-def raise_open_file_limit() -> None:
-    """Let this process open as many files as that takes, as far as it may: by default it
-    is enough for 250 publishers."""
-    import resource  # needed only with keys
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        with contextlib.suppress(OSError, ValueError):  # some kernels allow less
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+# By default a process may open enough for 250 publishers.
+MAX_FILES: Final = 4 * _MAX_PUBLISHERS
 
 
 class DirectConnections:

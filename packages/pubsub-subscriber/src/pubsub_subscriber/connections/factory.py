@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
 from pubsub_common.net.contexts import new_context
+from pubsub_common.net.open_files import check_open_files, raise_limit
 from pubsub_common.protocol.messages import Model
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_subscriber.connections.direct import (
+    MAX_FILES,
     MAX_SOCKETS,
     DirectConnections,
     SecureDirectConnections,
-    raise_open_file_limit,
 )
 from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.socket_set import SocketSet
@@ -24,6 +25,10 @@ from pubsub_subscriber.core import SubscriberCore
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
+
+
+# What a subscriber opens with one publisher or the broker, and for a moment.
+_FILES: Final = 24
 
 
 class ConnectionFactory:
@@ -55,7 +60,8 @@ class ConnectionFactory:
         # With keys each publisher has sockets of its own.
         separate = self._keys is not None and centralized is not True
         if separate:
-            raise_open_file_limit()
+            raise_limit(MAX_FILES)
+        check_open_files("a subscriber", _FILES)
         self._context = new_context(MAX_SOCKETS if separate else None)
         return self._context
 
