@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pubsub_common.defaults import ANSWER_BYTES, ANSWERS_BYTES
+from pubsub_common.defaults import (
+    ANSWER_BYTES,
+    ANSWER_BYTES_PER_SECOND,
+    ANSWERS_BYTES,
+)
 from pubsub_common.protocol.events import ReadyRequest
 from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES
 from pubsub_publisher.questions import BEHIND_S, STALLED_S, Questions
@@ -248,5 +252,33 @@ def test_one_answer_may_be_larger_than_all_the_room() -> None:
     kernel.pass_time(0.1)
     assert kernel.turn() == 0
     kernel.read("peer")
-    kernel.pass_time(0.1)
+    kernel.pass_time(1.0)  # it has a rate
     assert kernel.turn() == 1
+
+
+def test_answers_have_a_rate_however_fast_they_are_read() -> None:
+    """Behind a broker, it is not those who asked that read them."""
+    kernel = Kernel()
+    kernel.ask("broker", *range(3000))
+    began_at = kernel.now
+    while kernel.now < began_at + 1.0:
+        kernel.turn()
+        kernel.read("broker")
+        kernel.pass_time(0.001)
+
+    assert 0.5 < kernel.sent["broker"] / ANSWER_BYTES_PER_SECOND < 1.2
+
+
+def test_the_rate_does_not_begin_anew_after_a_pause() -> None:
+    kernel = Kernel()
+    began_at = kernel.now
+    for number in range(0, 100_000, 100):
+        kernel.ask("broker", *range(number, number + 100))
+        for _ in range(10):
+            kernel.turn()
+            kernel.read("broker")
+            kernel.pass_time(0.005)
+        if kernel.now > began_at + 1.0:
+            break
+
+    assert kernel.sent["broker"] / ANSWER_BYTES_PER_SECOND < 1.2

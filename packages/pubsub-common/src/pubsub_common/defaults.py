@@ -77,6 +77,9 @@ QUESTIONS_BYTES: Final = 16 * 1024 * 1024
 # there is always one under way; and on all.
 ANSWER_BYTES: Final = 1024 * 1024
 ANSWERS_BYTES: Final = 32 * 1024 * 1024
+# As fast as subscribers in Python take events of a kilobyte. A broker looks every 50 ms for who
+# does not read.
+ANSWER_BYTES_PER_SECOND: Final = 128 * 1024 * 1024
 # What a publisher remembers of which subscribers are ready: 1,000 of 300 topics each.
 READY_BYTES: Final = 32 * 1024 * 1024
 # How long a subscriber requests missing events without a reply.

@@ -11,6 +11,8 @@ would have it keep gigabytes. Therefore
   its subscriber asks again.
 * a lane gets no further answer while about `ANSWER_BYTES` of answers have not arrived at the
   other side. The kernel tells how many bytes have (`Questions.progress`).
+* a lane gets no more than `ANSWER_BYTES_PER_SECOND`. Behind a broker's connection there are many
+  subscribers; so what one of them does not read grows no faster than the broker notices it.
 * all lanes together have no more than about `ANSWERS_BYTES` under way. When others wait for
   that, a connection that does not read is ended.
 
@@ -25,7 +27,13 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
-from pubsub_common.defaults import ANSWER_BYTES, ANSWERS_BYTES, QUESTIONS_BYTES
+from pubsub_common.defaults import (
+    ANSWER_BYTES,
+    ANSWER_BYTES_PER_SECOND,
+    ANSWERS_BYTES,
+    QUESTIONS_BYTES,
+)
+from pubsub_common.limits.token_bucket import TokenBucket
 from pubsub_common.protocol.events import ReadyRequest
 from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES, RecoveryRequest
 
@@ -34,6 +42,7 @@ Request = ReadyRequest | RecoveryRequest
 # A question: its tuple, numbers and place. Topics are the publisher's own.
 _QUESTION_BYTES: Final = 450
 MAX_QUESTIONS: Final = QUESTIONS_BYTES // _QUESTION_BYTES
+_RATE: Final = TokenBucket(ANSWER_BYTES_PER_SECOND, 8 * ANSWER_BYTES)
 # Lanes of which the kernel is asked in one turn.
 _LANES: Final = 16
 # When to look again at a lane that has not read enough: at first, and at last.
@@ -51,7 +60,8 @@ BEHIND_S: Final = 10.0
 class _Lane:
     """Questions of one connection. ``unread`` bytes of answers have not arrived there, as
     far as is known: since ``behind_since``. It took something last at ``moved_at``, and
-    has had all since ``quiet_since``. It is looked at again at ``look_at``."""
+    has had all since ``quiet_since``. It is looked at again at ``look_at``. ``spent_at`` is the
+    state of its token bucket."""
 
     waiting: OrderedDict[Request, None] = dataclasses.field(default_factory=OrderedDict)
     unread: int = 0
@@ -61,6 +71,7 @@ class _Lane:
     quiet_since: float | None = None
     pause_s: float = _RETRY_S
     look_at: float = 0.0
+    spent_at: float = 0.0
 
     def pause(self, now: float) -> None:
         """Look again later, and later each time."""
@@ -135,7 +146,7 @@ class Questions:
             self._release(lane, lane.unread, now)
         if lane.waiting:
             self._turn.append((origin, lane))
-        elif lane.unread:
+        elif lane.unread or lane.spent_at > now:
             lane.pause(now)
         else:
             del self._lanes[origin]
@@ -151,7 +162,7 @@ class Questions:
         """The question that is answered next; None: none at present."""
         while self._turn:
             origin, lane = self._turn[0]
-            if lane.waiting and self._may_have(lane):
+            if lane.waiting and self._may_have(lane, now):
                 request, _ = lane.waiting.popitem(last=False)
                 self._count -= 1
                 self._lanes.move_to_end(origin)
@@ -168,6 +179,7 @@ class Questions:
             lane.behind_since = lane.moved_at = now
         lane.unread += size
         self._unread += size
+        lane.spent_at = _RATE.charge(lane.spent_at, now, size)
         lane.quiet_since = None
         if not lane.waiting:
             lane.pause_s = _RETRY_S
@@ -204,8 +216,10 @@ class Questions:
 
     # Inside
 
-    def _may_have(self, lane: _Lane) -> bool:
+    def _may_have(self, lane: _Lane, now: float) -> bool:
         """Whether there is room for one answer more."""
+        if _RATE.is_spent(lane.spent_at, now):
+            return False
         if self._unread + REPLY_MAX_BYTES > ANSWERS_BYTES:
             return False
         return not lane.unread or lane.unread + REPLY_MAX_BYTES <= ANSWER_BYTES

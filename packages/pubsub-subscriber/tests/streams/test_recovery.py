@@ -480,3 +480,16 @@ def test_nothing_counts_as_held_when_its_stream_is_over() -> None:
 
     assert bench.lost() == [(1, 1), (4, 8), (13, 13)]
     assert bench.recovery._held.size == 0
+
+
+def test_many_gaps_are_given_up_one_after_the_other() -> None:
+    """Each of them without a look at all that is held: ten thousand times ten thousand would
+    take a minute."""
+    bench = Bench(max_held=10_000, held_bytes=2**30)
+    bench.on_event(*range(0, 20_002, 2))
+
+    delivered = bench.answer(bench.question._replace(last=1), 20_001)
+    delivered += bench.abandon()
+
+    assert delivered == [*range(2, 20_002, 2)]
+    assert bench.lost() == [(number, number) for number in range(1, 20_001, 2)]

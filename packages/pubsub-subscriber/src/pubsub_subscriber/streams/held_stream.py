@@ -6,6 +6,7 @@ All times are seconds of one monotonic clock.
 from __future__ import annotations
 
 import dataclasses
+import heapq
 from collections import deque
 from collections.abc import Collection, MutableSequence
 from typing import Any, Final
@@ -66,6 +67,8 @@ class HeldStream:
     scheduled_at: float | None = None  # when it is looked at next
     # What is none of ours: each the first number, and the one behind the last.
     passed: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    # The numbers of what is held, and of what was before what is expected: a heap.
+    _order: list[int] = dataclasses.field(default_factory=list)
     # What is missing below a number is so since a time, of several the first.
     _missing: deque[tuple[int, float]] = dataclasses.field(default_factory=deque)
     _progress_at: float = float("-inf")
@@ -79,11 +82,19 @@ class HeldStream:
 
     def gap_end(self) -> int:
         """The number behind the gap that comes next."""
-        expected = self.tracker.expected
-        for number in [number for number in self.held if number < expected]:
-            self.take(number)  # what was late has overtaken it
-        ends = [self.target, *self.held, *(first for first, _ in self.passed)]
-        return min(ends)
+        end = self.target
+        self._drop_overtaken()
+        if self._order:
+            end = min(end, self._order[0])
+        if self.passed:
+            end = min(end, self.passed[0][0])
+        return end
+
+    def _drop_overtaken(self) -> None:
+        """Forget what was released, and what another one has overtaken that came late."""
+        order, expected = self._order, self.tracker.expected
+        while order and order[0] < expected:
+            self.take(heapq.heappop(order))
 
     def extend(self, target: int, now: float) -> None:
         """All below ``target`` has been published; what of it is new is missing from now
@@ -103,6 +114,7 @@ class HeldStream:
             self.tracker.duplicated += 1
         elif len(self.held) < self.max_held or number == self.tracker.expected:
             self.held[number] = event
+            heapq.heappush(self._order, number)
             self._grow(_cost(event))
             self.extend(number, now)
             self.target = max(self.target, number + 1)
@@ -122,6 +134,7 @@ class HeldStream:
         last = numbers[-1]
         while numbers and self.size > size:
             self.take(numbers.pop())
+        self._order = numbers
         if not self._missing or self._missing[-1][0] <= last:
             self._missing.append((last + 1, now))
 
@@ -141,6 +154,7 @@ class HeldStream:
             while (event := self.take(tracker.expected)) is not None:
                 tracker.expected += 1
                 items.append(event)
+            self._drop_overtaken()
             if not self.passed or self.passed[0][0] > tracker.expected:
                 return
             tracker.begin(self.passed.pop(0)[1])
