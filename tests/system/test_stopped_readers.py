@@ -193,6 +193,19 @@ def test_data_that_nobody_reads_holds_up_only_the_data(broker: RunningBroker) ->
     assert registered(broker.port, "subscriber") == []
 
 
+@pytest.mark.parametrize("name", ["pubsub-publisher", "pubsub-broker"])
+def test_who_interrupts_a_program_that_nobody_reads_need_not_do_it_twice(
+    name: str,
+) -> None:
+    """One that does not handle signals, as it has nothing to end in order."""
+    with stopped("stdout", name, "--help") as program:
+        wait_for(lambda: program.room == 0, "a full pipe", timeout_s=WAIT_S)
+
+        assert program.end(signal.SIGINT) == 130
+        _, said = program.process.communicate(timeout=WAIT_S)
+    assert said.decode().splitlines()[0] == f"{name}: interrupted"
+
+
 def test_data_that_is_read_late_is_not_lost(broker: RunningBroker) -> None:
     words = ("-b", f"127.0.0.1:{broker.port}", "-t", "A", "--count", "100", "--raw")
     with stopped("stdout", "pubsub-subscriber", *words) as subscriber:

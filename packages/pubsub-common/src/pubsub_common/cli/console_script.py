@@ -51,6 +51,7 @@ def entry_point(
             try:
                 return main(*args, **kwargs)
             except KeyboardInterrupt:
+                standard_streams.release_output_soon()
                 return print_error(program, "interrupted", EXIT_INTERRUPTED)
             finally:
                 standard_streams.settle()

@@ -6,7 +6,9 @@ socket that it opens would get that descriptor, and data of the one would go to 
 
 from __future__ import annotations
 
+import _thread
 import atexit
+import contextlib
 import errno
 import io
 import os
@@ -111,8 +113,7 @@ def release_output() -> None:
     """If a thread writes to standard output, and waits for a reader who has stopped, have it go
     on: what it writes, now and later, is discarded.
 
-    For another thread, in a program that ends (`signals.stop_on_signals`, which handles
-    `WAKE_SIGNAL`).
+    For another thread, in a program that ends and handles `WAKE_SIGNAL`.
     """
     output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if not isinstance(output, _Output) or output.discarded:
@@ -132,6 +133,21 @@ def release_output() -> None:
         # before it waits is lost; so again.
         signal.pthread_kill(writer, WAKE_SIGNAL)
         time.sleep(_WAKE_S)
+
+
+def release_output_soon() -> None:
+    """A signal ends this program: from `OUTPUT_LINGER_S` on, `release_output`. For the main
+    thread, and for signal handlers in it."""
+
+    def release() -> None:
+        while True:
+            time.sleep(OUTPUT_LINGER_S)
+            release_output()
+
+    signal.signal(WAKE_SIGNAL, lambda *_: None)
+    # Without the locks of `threading`, which may be held by what a handler interrupts.
+    with contextlib.suppress(RuntimeError):  # the interpreter ends just now
+        _thread.start_new_thread(release, ())
 
 
 def _discard_output() -> None:

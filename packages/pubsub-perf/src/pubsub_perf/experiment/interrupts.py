@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from pubsub_common.cli import standard_streams
 from pubsub_common.cli.signals import ending_signals
 
 _received: int | None = None
@@ -37,4 +38,5 @@ def check() -> None:
 def _handle(number: int, _frame: FrameType | None) -> None:
     global _received
     _received = number
+    standard_streams.release_output_soon()
     check()
