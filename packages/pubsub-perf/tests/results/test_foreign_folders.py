@@ -170,3 +170,22 @@ def test_digits_of_other_scripts_are_no_numbers_in_names(root: Path, name: str) 
     assert cell.hosts == (4 if name == "tree-d\u0662f2-4hosts" else None)
     [file] = cell.files
     assert (file.index, len(file.latencies)) == (None, 1)
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 10**400, 10**4000, -1, 0.5, True])
+def test_a_number_that_is_no_count_is_unknown(root: Path, number: float) -> None:
+    record = {"format": 1, "received": number, "topology": {"hosts": number}}
+    (root / CELL / "cell.json").write_text(json.dumps(record))
+
+    (cell,) = read_dataset(root).cells
+
+    assert (cell.received, cell.hosts) == (1, 4)
+
+
+def test_a_text_that_is_too_long_is_cut(root: Path) -> None:
+    record = {"format": 1, "reason": "x" * 100_000, "outcome": "failed"}
+    (root / CELL / "cell.json").write_text(json.dumps(record))
+
+    (cell,) = read_dataset(root).cells
+
+    assert cell.reason == "x" * 1000

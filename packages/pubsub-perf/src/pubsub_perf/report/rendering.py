@@ -59,9 +59,11 @@ def markdown(text: str) -> str:
     return _MARKDOWN_SPECIAL.sub(r"\\\1", escaped)
 
 
-def _shown(value: object) -> object:
-    """What stands on a page is shown as it is, and in the order it has."""
-    if isinstance(value, str) and not isinstance(value, Markup):
+@jinja2.pass_eval_context
+def _shown(context: jinja2.nodes.EvalContext, value: object) -> object:
+    """What stands on a page is shown as it is, and in the order it has. In Markdown the filter
+    does that: there the result of a macro is plain text too."""
+    if context.autoescape and isinstance(value, str) and not isinstance(value, Markup):
         return printable(value)
     return value
 

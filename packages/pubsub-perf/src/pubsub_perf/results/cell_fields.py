@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 Meta = Mapping[str, object]
+
+# Of the longest text that belongs into a figure or a table.
+_MAX_TEXT: Final = 1000
+# Up to here numbers are exact in figures and in JSON of any program.
+_MAX_COUNT: Final = 2**53
 
 
 def find(meta: Meta | None, *path: str) -> object:
@@ -25,17 +31,17 @@ def section(meta: Meta | None, *path: str) -> Meta:
 
 
 def text(meta: Meta | None, *path: str) -> str | None:
-    """The text below these keys, unless it is blank."""
+    """The text below these keys, unless it is blank; its beginning, where it is long."""
     value = find(meta, *path)
-    return value if isinstance(value, str) and value.strip() else None
+    return value[:_MAX_TEXT] if isinstance(value, str) and value.strip() else None
 
 
 def count(meta: Meta | None, *path: str) -> int | None:
-    """The whole number of 0 or more below these keys."""
+    """The whole number of 0 or more below these keys, unless it is larger than any count."""
     value = find(meta, *path)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value
+    return value if 0 <= value <= _MAX_COUNT else None
 
 
 def number(meta: Meta | None, *path: str) -> float | None:
