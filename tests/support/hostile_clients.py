@@ -360,7 +360,7 @@ def large_events_that_are_not_read(scene: Scene) -> Iterator[None]:
 # As a publisher
 
 
-class _Rogue:
+class Rogue:
     """A registered publisher whose frames are written by hand."""
 
     def __init__(self, scene: Scene, *topics: str) -> None:
@@ -385,7 +385,7 @@ class _Rogue:
 
 @_kind()
 def broken_events(scene: Scene) -> Iterator[None]:
-    rogue = _Rogue(scene, SHARED)
+    rogue = Rogue(scene, SHARED)
     yield
     frames = (
         frame
@@ -408,7 +408,7 @@ def broken_events(scene: Scene) -> Iterator[None]:
 def gaps_that_are_never_filled(scene: Scene) -> Iterator[None]:
     """The honest subscriber of the shared topic asks for what is missing, and holds what
     came after it."""
-    rogue = _Rogue(scene, SHARED)
+    rogue = Rogue(scene, SHARED)
     payload = b"x" * 100_000
     yield
     frames = (rogue.event(SHARED, 2 * n, payload) for n in itertools.count())
