@@ -12,6 +12,9 @@ from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES
 # A frame holds more than one payload: topic and numbers, or the events of a batch
 # (64 KiB of payload, and numbers) before a large one.
 _BESIDE_PAYLOAD: Final = 131_072
+# What a message that is received counts for, whatever its size: few are larger, and as many
+# small ones as fit into the default limit hide a pause of the receiver.
+_RECEIVED_BYTES: Final = 262_144
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +33,12 @@ class QueueBounds:
         """The longest frame that can come. Answers to recovery requests and batches are
         received whatever the limit on a payload is."""
         return max(self.payload_bytes, REPLY_MAX_BYTES) + _BESIDE_PAYLOAD
+
+    @property
+    def received_messages(self) -> int:
+        """How many messages a connection that is received from holds ready. The others wait
+        at its other side, where they are counted by bytes."""
+        return min(self.messages, max(1, self.bytes_each // _RECEIVED_BYTES))
 
     @property
     def look_bytes(self) -> int:

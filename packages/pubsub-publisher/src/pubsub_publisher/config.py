@@ -114,6 +114,9 @@ class PublisherConfig:
         if messages is None:
             blocks = self.overflow == "block"
             messages = defaults.BLOCKING_QUEUE_LIMIT if blocks else defaults.QUEUE_LIMIT
+        # Generated events have a size, and no more of them are kept than fit.
+        fitting = max(1, self.queue_bytes // max(1, self.payload_bytes))
+        messages = min(messages, fitting)
         return QueueBounds(
             messages, self.queue_bytes, self.queue_total, self.max_payload_bytes
         )

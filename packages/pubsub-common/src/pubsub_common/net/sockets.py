@@ -63,6 +63,8 @@ def bound_queues(socket: zmq.Socket[bytes], bounds: QueueBounds) -> None:
         socket.setsockopt(zmq.RCVHWM, SUBSCRIPTION_QUEUE)
         socket.setsockopt(zmq.RCVBUF, SUBSCRIPTION_BUFFER_BYTES)
         socket.setsockopt(zmq.HANDSHAKE_IVL, round(FIRST_SUBSCRIPTION_S * 1000))
+    else:
+        socket.setsockopt(zmq.RCVHWM, bounds.received_messages)
 
 
 def enable_keepalive(socket: zmq.Socket[bytes]) -> None:

@@ -1,0 +1,107 @@
+"""Subscribers that do not read, and events that are large: what waits for them is bounded in
+bytes."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from support.attack_rows import attack
+from support.hostile_system import BUDGET_MIB, HonestClients, HostileSystem, Process
+from support.rings import full_size
+
+from pubsub_common.testing import wait_for
+
+PAYLOAD = 200_000
+# As many as fill the queue of one, at a rate that two cores forward.
+RATE = 200 if not full_size() else 400
+
+
+def role_that_queues(
+    hostile: HostileSystem, broker: Process, publishers: HonestClients
+) -> Process:
+    """The process in which events wait for subscribers."""
+    return broker if hostile.centralized else publishers
+
+
+@attack(
+    what="a subscriber that stops reading while events of 200 kB come",
+    got="disconnected when 64 MiB wait for it; memory grows by {memory}, others lose nothing, "
+    "and it goes on when it reads again",
+    bound="`--queue-bytes`",
+)
+def test_a_subscriber_that_does_not_read_large_events(hostile: HostileSystem) -> None:
+    broker = hostile.broker()
+    publishers = hostile.publishers("A", rate=RATE, payload=PAYLOAD)
+    role = role_that_queues(hostile, broker, publishers)
+    honest = hostile.subscribers("A")
+    stopped = hostile.subscribers("A", name="mallory")
+    wait_for(lambda: stopped.figures()["received"] > 0, "the first events")
+    honest.figures()
+    role.remember_memory()
+
+    stopped.send(signal.SIGSTOP)
+    try:
+        role.says("is not reading")
+        hostile.figures.mib("memory", role.grown_mib())
+    finally:
+        stopped.send(signal.SIGCONT)
+
+    assert role.grown_mib() < BUDGET_MIB
+    stopped.figures()
+    wait_for(lambda: stopped.figures()["received"] > 0, "events after the pause")
+    assert honest.figures()["lost"] == 0
+    assert broker.end() == 0
+
+
+@attack(
+    what="eight subscribers that stop reading at different times, with `--queue-total`",
+    got="those for whom most waits are disconnected; memory grows by {memory}",
+    bound="`--queue-total`",
+)
+def test_many_subscribers_that_stop_one_after_the_other(hostile: HostileSystem) -> None:
+    total = 96 * 2**20
+    more = ["--queue-total", total] if hostile.centralized else []
+    broker = hostile.broker(*more)
+    publishers = hostile.publishers(
+        "A", rate=RATE, payload=PAYLOAD, name="alice", queue_total=total
+    )
+    role = role_that_queues(hostile, broker, publishers)
+    honest = hostile.subscribers("A")
+    stopped = [hostile.subscribers("A", name="mallory") for _ in range(8)]
+    for each in stopped:
+        wait_for(lambda each=each: each.figures()["received"] > 0, "the first events")  # type: ignore[misc]
+    role.remember_memory()
+
+    try:
+        for each in stopped:
+            each.send(signal.SIGSTOP)
+            honest.figures()
+            wait_for(lambda: honest.figures(keep=True)["received"] > 20, "more events")
+        role.says("is not reading")
+        hostile.figures.mib("memory", role.grown_mib())
+    finally:
+        for each in stopped:
+            each.send(signal.SIGCONT)
+
+    assert role.grown_mib() < total / 2**20 + 64
+    assert honest.figures()["lost"] == 0
+    assert broker.end() == 0
+
+
+@pytest.mark.parametrize("overflow", ["drop", "block"])
+def test_sizes_that_change_lose_nothing_for_those_who_read(
+    hostile: HostileSystem, overflow: str
+) -> None:
+    hostile.broker("--overflow", overflow) if hostile.centralized else hostile.broker()
+    small = hostile.publishers("A", rate=2000, overflow=overflow)
+    large = hostile.publishers("B", rate=100, payload=PAYLOAD, overflow=overflow)
+    honest = hostile.subscribers("A", "B")
+
+    wait_for(
+        lambda: honest.figures(keep=True)["received"] > 4000, "small and large events"
+    )
+
+    assert honest.figures()["lost"] == 0
+    assert small.alive
+    assert large.alive
