@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,29 +10,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_broker.control import admission
+from pubsub_broker.control import admission, client_metrics, membership
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Effect, Send
-from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry.interface import Client, topic_memory
 from pubsub_broker.registry.memory import MemoryRegistry
-from pubsub_common.defaults import MAX_LEVELS_PER_CLIENT, MAX_TOPICS_PER_CLIENT
+from pubsub_broker.security.enrollment import EnrolledKey
+from pubsub_broker.security.grants import Grants
+from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT, TOPIC_MEMORY_PER_CLIENT
 from pubsub_common.protocol.messages import (
     Disconnect,
+    Heartbeat,
     Model,
     PublishersChanged,
     Register,
     Registered,
     Role,
+    StatusRequest,
 )
 from pubsub_common.protocol.wildcards import matches
 
+NOW = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
 TOPICS = st.lists(st.sampled_from(["a", "a/b", "a/c", "d/b", "$x"]), min_size=1)
 SUBSCRIPTIONS = st.lists(
     st.sampled_from(["#", "+", "a/+", "+/b", "a/#", "a", "$x", "d/b"]), min_size=1
 )
 
 
-def new_core(model: Model = "centralized") -> BrokerCore:
+def new_core(model: Model = "centralized", **options: Any) -> BrokerCore:
     sessions = iter(range(1, 100))
     return BrokerCore(
         model,
@@ -40,6 +46,7 @@ def new_core(model: Model = "centralized") -> BrokerCore:
         lease_s=10.0,
         new_session=lambda: next(sessions),
         ports=lambda topics: {topic: 1000 + len(topic) for topic in topics},
+        **options,
     )
 
 
@@ -48,7 +55,13 @@ def replies(effects: Iterable[Effect], peer: bytes) -> list[Any]:
 
 
 def register(
-    core: BrokerCore, peer: bytes, role: Role, topics: list[str], **more: Any
+    core: BrokerCore,
+    peer: bytes,
+    role: Role,
+    topics: list[str],
+    *,
+    key: str | None = None,
+    **more: Any,
 ) -> Registered:
     address = f"10.0.0.{len(peer)}" + (":5556" if role == "publisher" else "")
     request = Register(
@@ -60,7 +73,7 @@ def register(
         clock="realtime",
         **more,
     )
-    [reply] = replies(core.register(peer, request, 0.0), peer)
+    [reply] = replies(core.register(peer, request, 0.0, key), peer)
     assert isinstance(reply, Registered), reply
     return reply
 
@@ -251,26 +264,74 @@ def deep(count: int, levels: int) -> list[str]:
     return ["/".join([str(number), *"x" * (levels - 1)]) for number in range(count)]
 
 
-def test_a_clients_topics_have_only_so_many_levels() -> None:
-    most = MAX_LEVELS_PER_CLIENT // 64
-    assert refusal(new_core(), deep(most, 64)) == ""
-    assert refusal(new_core(), deep(most + 1, 64)) == (
-        f"{most + 1} topics with {64 * (most + 1)} levels are too many; at most "
-        f"{MAX_LEVELS_PER_CLIENT} levels are allowed per client"
+def test_a_clients_topics_take_only_so_much_memory() -> None:
+    assert refusal(new_core(), deep(MAX_TOPICS_PER_CLIENT, 16)) == ""
+    assert refusal(new_core(), deep(MAX_TOPICS_PER_CLIENT, 64)) == (
+        "4096 topics of so many levels are too many: they would take "
+        f"{topic_memory(deep(MAX_TOPICS_PER_CLIENT, 64))} bytes; at most "
+        f"{TOPIC_MEMORY_PER_CLIENT} are allowed per client"
     )
 
 
-def test_the_topics_of_all_clients_have_only_so_many_levels(
+def test_the_topics_of_all_clients_take_only_so_much_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(admission, "MAX_LEVELS", 1000)
+    topics = deep(10, 10)
+    monkeypatch.setattr(admission, "TOPIC_MEMORY", 2 * topic_memory(topics))
     core = new_core()
-    assert refusal(core, deep(50, 10)) == ""
-    assert "all clients from 10.0.0.9 would have more than 500 levels" in refusal(
+    assert refusal(core, topics) == ""
+    assert "the topics of all clients from 10.0.0.9 would take more" in refusal(
         core, ["one"]
     )
-    assert refusal(core, deep(49, 10), "10.0.0.8") == ""
-    assert refusal(core, deep(1, 10), "10.0.0.7") == ""
-    assert "all clients would have more than 1000 levels" in refusal(
+    assert refusal(core, topics[:9], "10.0.0.8") == ""
+    assert refusal(core, topics[9:], "10.0.0.7") == ""
+    assert "the topics of all clients would take more" in refusal(
         core, ["one"], "10.0.0.7"
     )
+
+
+def lost_of(core: BrokerCore) -> dict[str, int]:
+    """How many topics with losses are kept of each subscriber, by its first topic."""
+    told = core.status(StatusRequest(id=1), 0.0).clients
+    return {each.topics[0]: len(each.lost) for each in told}
+
+
+def test_losses_of_only_so_many_topics_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_metrics, "MAX_LOST_TOPICS", 150)
+    core = new_core()
+    sessions = [
+        register(core, name.encode(), "subscriber", [name, "#"]).session
+        for name in "abc"
+    ]
+    lost = {f"t{number}": number for number in range(1, 101)}
+
+    for session in sessions:
+        core.heartbeat(b"x", Heartbeat(id=1, session=session, lost=lost), 0.0)
+    assert lost_of(core) == {"a": 100, "b": 50, "c": 16}
+    # The largest ones; and room that somebody gives back is there for others.
+    assert core.status(StatusRequest(id=1), 0.0).clients[2].lost == {
+        f"t{number}": number for number in range(85, 101)
+    }
+    core.disconnect(b"x", Disconnect(id=1, session=sessions[0]), 0.0)
+    again = register(core, b"b", "subscriber", ["b", "+"], session=sessions[1])
+    core.heartbeat(b"x", Heartbeat(id=1, session=again.session, lost=lost), 0.0)
+    core.heartbeat(b"x", Heartbeat(id=1, session=sessions[2], lost=lost), 0.0)
+    assert lost_of(core) == {"b": 100, "c": 50}
+
+
+def test_publishers_that_left_are_remembered_as_far_as_memory_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(membership, "_DEPARTED_MEMORY", topic_memory(["a"]) * 5)
+    grants = Grants()
+    key = EnrolledKey("alice", "k", NOW)
+    grants.update([key], None, NOW)
+    core = new_core(grants=grants)
+    for _ in range(8):
+        reply = register(core, b"p", "publisher", ["a"], key="k")
+        core.disconnect(b"p", Disconnect(id=1, session=reply.session), 0.0, "k")
+
+    assert len(core._membership._departed) == 5
+    assert core._membership._departed_memory == topic_memory(["a"]) * 5

@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry.interface import Client, topic_memory
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol.messages import Role
 from pubsub_common.protocol.wildcards import is_filter, matches
@@ -182,7 +182,7 @@ def test_nothing_is_kept_of_clients_that_are_gone(registry: MemoryRegistry) -> N
     assert registry._index.empty
     assert not registry._by_address
     assert not registry._by_origin
-    assert registry.levels() == 0
+    assert registry.topic_memory() == 0
 
 
 TOPICS = st.sampled_from(("A", "B", "A/B", "B/A/C", "$A", "$A/B"))
@@ -191,8 +191,8 @@ SESSIONS = st.integers(0, 7)
 ROLES: st.SearchStrategy[Role] = st.sampled_from(("publisher", "subscriber"))
 
 
-def levels(clients: Iterable[Client]) -> int:
-    return sum(len(name.split("/")) for entry in clients for name in entry.topics)
+def memory(clients: Iterable[Client]) -> int:
+    return sum(topic_memory(entry.topics) for entry in clients)
 
 
 class RegistryMachine(RuleBasedStateMachine):
@@ -350,8 +350,8 @@ class RegistryMachine(RuleBasedStateMachine):
         for origin in filter(None, origins):
             there = [entry for entry in self.model if entry.origin == origin]
             assert self.registry.count_from(origin) == len(there)
-            assert self.registry.levels(origin) == levels(there)
-        assert self.registry.levels() == levels(self.model)
+            assert self.registry.topic_memory(origin) == memory(there)
+        assert self.registry.topic_memory() == memory(self.model)
 
 
 RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)

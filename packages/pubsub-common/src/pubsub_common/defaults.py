@@ -88,9 +88,10 @@ RECOVER_TIMEOUT_S: Final = 10.0
 # Limits on what a peer may send: one broken client must not fill the broker.
 MAX_TOPIC_BYTES: Final = 255
 MAX_TOPICS_PER_CLIENT: Final = 4096
-# Levels of all topics and wildcards of a client together, on average 16 of each: to keep a name
-# and to look for it costs as much as it has levels, and one of 255 bytes may have 128.
-MAX_LEVELS_PER_CLIENT: Final = 16 * MAX_TOPICS_PER_CLIENT
+# Memory that the topics and wildcards of a client take in the broker, about, and of which the
+# time to look for them depends: enough for as many as it may have, of 16 levels each. A name of
+# 255 bytes may have 128 levels.
+TOPIC_MEMORY_PER_CLIENT: Final = 12 * 1024 * 1024
 # Of a publisher's name in events, host:port: the longest address of IPv6 with a zone and a port.
 MAX_PUBLISHER_LENGTH: Final = 64
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
@@ -138,9 +139,11 @@ MIN_CLIENTS_PER_ADDRESS: Final = 1000
 # Publishers per IP address, unless the number of clients is given: more than a machine runs, and
 # few enough for each subscriber to try to connect to, should nobody be there.
 PUBLISHERS_PER_ADDRESS: Final = 512
-# Levels of the topics and wildcards of all clients, of which one address may have the share
-# above. A level takes the broker some 150 bytes, and a subscriber of everything looks at all.
-MAX_LEVELS: Final = 1_000_000
+# The same of all clients, of which one address may have the share above: what 10,000 clients
+# with 20 topics each need. A subscriber of everything is told of them all, in one go.
+TOPIC_MEMORY: Final = 192 * 1024 * 1024
+# Topics of which subscribers' losses are kept, of all together; of each a few in any case.
+MAX_LOST_TOPICS: Final = 100_000
 # Registrations a second per IP address, after a burst of ten times as many.
 REGISTRATIONS_PER_SECOND: Final = 1000.0
 # Longest message at a port that subscribers connect to. The longest subscription is a topic

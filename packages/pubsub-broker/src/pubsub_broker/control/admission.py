@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.errors import Refusal
-from pubsub_broker.registry.interface import Client, Registry, levels_of
+from pubsub_broker.registry.interface import Client, Registry, topic_memory
 from pubsub_common.defaults import (
     CLIENTS_PER_ADDRESS_SHARE,
     CLOCKS,
-    MAX_LEVELS,
-    MAX_LEVELS_PER_CLIENT,
+    TOPIC_MEMORY,
+    TOPIC_MEMORY_PER_CLIENT,
 )
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol import messages
@@ -82,38 +82,31 @@ class Admission:
         earlier = previous
         if earlier is None and request.role == "publisher":
             earlier = self._registry.publisher_at(request.address)
-        self._check_levels(topics, origin, earlier)
+        self._check_topic_memory(topics, origin, earlier)
         if previous is None:
             self._check_count(request.role, origin, earlier)
 
-    def _check_levels(
+    def _check_topic_memory(
         self, topics: tuple[str, ...], origin: str | None, earlier: Client | None
     ) -> None:
-        """What a client's topics cost depends on their levels."""
-        levels = levels_of(topics)
-        if levels > MAX_LEVELS_PER_CLIENT:
+        """The memory that topics take depends on their levels, more than on their number."""
+        wanted = topic_memory(topics)
+        if wanted > TOPIC_MEMORY_PER_CLIENT:
             raise Refusal(
                 messages.TOO_MANY,
-                f"{len(topics)} topics with {levels} levels are too many; at most "
-                f"{MAX_LEVELS_PER_CLIENT} levels are allowed per client",
+                f"{len(topics)} topics of so many levels are too many: they would take "
+                f"{wanted} bytes; at most {TOPIC_MEMORY_PER_CLIENT} are allowed per client",
             )
-        before = 0 if earlier is None else levels_of(earlier.topics)
-        share = round(MAX_LEVELS * CLIENTS_PER_ADDRESS_SHARE)
-        for most, there, of_earlier, where in (
-            (MAX_LEVELS, self._registry.levels(), before, ""),
-            (
-                share,
-                0 if origin is None else self._registry.levels(origin),
-                before if earlier is not None and earlier.origin == origin else 0,
-                f" from {origin}",
-            ),
-        ):
-            if there - of_earlier + levels > most:
-                raise Refusal(
-                    messages.TOO_MANY,
-                    f"the topics of all clients{where} would have more than {most} levels, "
-                    "and this broker takes no more",
-                )
+        free = 0 if earlier is None else topic_memory(earlier.topics)
+        if self._registry.topic_memory() - free + wanted > TOPIC_MEMORY:
+            raise _no_memory("all clients", TOPIC_MEMORY)
+        if origin is None:
+            return
+        share = round(TOPIC_MEMORY * CLIENTS_PER_ADDRESS_SHARE)
+        if earlier is None or earlier.origin != origin:
+            free = 0  # it is another address that gives it back
+        if self._registry.topic_memory(origin) - free + wanted > share:
+            raise _no_memory(f"all clients from {origin}", share)
 
     def _check_count(
         self, role: Role, origin: str | None, earlier: Client | None
@@ -146,6 +139,14 @@ class Admission:
             f"{self._max_clients} clients are registered, and this broker takes no more "
             "(--max-clients)",
         )
+
+
+def _no_memory(whose: str, most: int) -> Refusal:
+    return Refusal(
+        messages.TOO_MANY,
+        f"the topics of {whose} would take more than {most} bytes, and this broker keeps "
+        "no more",
+    )
 
 
 def _topics(request: Register, max_topics: int) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from operator import attrgetter
 from typing import Final
 
 from pubsub_broker.control.effects import EventsLost
-from pubsub_broker.control.loss_reports import LossReports, own_losses
+from pubsub_broker.control.loss_reports import LossReports, largest, own_losses
 from pubsub_broker.control.publish_rates import PublishRates
 from pubsub_broker.registry.interface import Client
+from pubsub_common.defaults import MAX_LOST_TOPICS
 from pubsub_common.protocol.messages import (
     ClientDescription,
     ClientStatus,
@@ -21,6 +22,8 @@ from pubsub_common.protocol.messages import (
 )
 
 _DESCRIPTION: Final = ClientDescription.__struct_fields__
+# So many topics with losses are kept of each client, however many all have.
+_FEW_LOST: Final = 16
 _described: Final = attrgetter(*_DESCRIPTION)
 
 
@@ -48,6 +51,7 @@ class MetricsTable:
     def __init__(self) -> None:
         self._by_session: dict[int, ClientMetrics] = {}
         self._losses = LossReports()
+        self._lost_topics = 0  # of all clients
 
     def get(self, session: int) -> ClientMetrics | None:
         """The metrics of this session; None when it is not registered here."""
@@ -68,6 +72,8 @@ class MetricsTable:
             else:
                 rates.registered_again(client.topics)
             metrics.publish_rates = rates
+        before = self._by_session.get(client.session)
+        self._lost_topics += len(metrics.lost) - len(before.lost if before else ())
         self._by_session[client.session] = metrics
 
     def update(
@@ -87,12 +93,17 @@ class MetricsTable:
         if heartbeat.lost:
             known = metrics.lost if metrics.lost_of is client.topics else ()
             lost = own_losses(client, heartbeat.lost, known)
+            room = MAX_LOST_TOPICS - self._lost_topics + len(metrics.lost)
+            lost = largest(lost, max(room, _FEW_LOST))
+        self._lost_topics += len(lost) - len(metrics.lost)
         metrics.lost, metrics.lost_of = lost, client.topics
         return self._losses.update(client, lost, now)
 
     def close(self, client: Client) -> list[EventsLost]:
         """A client is no longer registered; returns the losses not reported yet."""
-        self._by_session.pop(client.session, None)
+        metrics = self._by_session.pop(client.session, None)
+        if metrics is not None:
+            self._lost_topics -= len(metrics.lost)
         return self._losses.close(client)
 
     def status_of(self, client: Client, now: float) -> ClientStatus:

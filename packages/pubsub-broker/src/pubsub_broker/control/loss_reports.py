@@ -16,8 +16,10 @@ from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.protocol.matching import matching_topics
 from pubsub_common.protocol.topics import validate_topic
 
-# A subscriber whose lease ended may come back and count on. So many are remembered.
+# A subscriber whose lease ended may come back and count on. So many are remembered, with so
+# many topics in all.
 _MAX_REMEMBERED: Final = 1000
+_MAX_REMEMBERED_TOPICS: Final = 20_000
 
 
 @dataclasses.dataclass(slots=True)
@@ -35,6 +37,7 @@ class LossReports:
     def __init__(self) -> None:
         self._reports: dict[int, _Report] = {}
         self._remembered: OrderedDict[int, _Report] = OrderedDict()
+        self._remembered_topics = 0
         self._throttle = LogThrottle(max_keys=MAX_CLIENTS)
 
     def update(
@@ -45,7 +48,7 @@ class LossReports:
         if report is None:
             if not totals:
                 return []  # most clients: no memory for them
-            report = self._remembered.pop(client.session, None) or _Report()
+            report = self._recall(client.session) or _Report()
             self._reports[client.session] = report
         report.totals = totals
         if not _unreported(report) or not self._throttle.allows(client.session, now):
@@ -57,10 +60,22 @@ class LossReports:
         report = self._reports.pop(client.session, None)
         if report is None:
             return []
+        new = _take(client, report)
         self._remembered[client.session] = report
-        if len(self._remembered) > _MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return _take(client, report)
+        self._remembered_topics += len(report.totals)
+        while (
+            len(self._remembered) > _MAX_REMEMBERED
+            or self._remembered_topics > _MAX_REMEMBERED_TOPICS
+        ):
+            self._recall(next(iter(self._remembered)))
+        return new
+
+    def _recall(self, session: int) -> _Report | None:
+        """What is remembered of a client, and is not any more."""
+        report = self._remembered.pop(session, None)
+        if report is not None:
+            self._remembered_topics -= len(report.totals)
+        return report
 
 
 def _unreported(report: _Report) -> dict[str, int]:
@@ -96,3 +111,11 @@ def _is_topic(name: str) -> bool:
     except ConfigError:
         return False
     return True
+
+
+def largest(lost: dict[str, int], most: int) -> dict[str, int]:
+    """The largest losses, of so many topics."""
+    if len(lost) <= most:
+        return lost
+    topics = sorted(lost, key=lambda topic: -lost[topic])[:most]
+    return {topic: lost[topic] for topic in topics}

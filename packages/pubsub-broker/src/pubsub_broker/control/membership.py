@@ -15,12 +15,14 @@ from pubsub_broker.control.effects import (
     NotReturned,
 )
 from pubsub_broker.control.notifications import Notifications
-from pubsub_broker.registry.interface import Client, Registry
+from pubsub_broker.registry.interface import Client, Registry, topic_memory
 from pubsub_broker.registry.snapshot import Expected, Snapshot
 from pubsub_common.protocol.messages import ClientStatus, Model
 
-# Publishers that left, and that subscribers may still listen to.
+# Publishers that left, and that subscribers may still listen to: so many, and as many as have
+# topics that take so much memory.
 _MAX_DEPARTED: Final = 4096
+_DEPARTED_MEMORY: Final = 16 * 1024 * 1024
 
 
 class Membership:
@@ -45,6 +47,7 @@ class Membership:
         self._metrics = metrics
         # Where the broker is secure: should they be revoked, subscribers must know.
         self._departed: OrderedDict[int, Client] = OrderedDict()
+        self._departed_memory = 0
         self._expected = Expected(None, now=now, clock_ns=0, lease_s=lease_s)
 
     def enter(
@@ -68,7 +71,7 @@ class Membership:
             )
         self._registry.put(client, now)
         self._expected.returned(client.session)
-        self._departed.pop(client.session, None)
+        self._forget_departed(client.session)
         if not unchanged:
             self.changes += 1
         if client.role == "publisher":
@@ -101,7 +104,7 @@ class Membership:
         no_longer_allowed now."""
         for session, client in list(self._departed.items()):
             if no_longer_allowed(client):
-                del self._departed[session]
+                self._forget_departed(session)
                 self._notifications.left(client, {}, now, revoked=True)
 
     def expect(self, snapshot: Snapshot, now: float, clock_ns: int) -> None:
@@ -174,7 +177,19 @@ class Membership:
                 effects.append(Detach(client.address, at_once=revoked))
             self._notifications.left(client, next_sequences, now, revoked=revoked)
             if client.key is not None and not revoked:
-                self._departed[client.session] = client
-                if len(self._departed) > _MAX_DEPARTED:
-                    self._departed.popitem(last=False)
+                self._remember_departed(client)
         return effects
+
+    def _remember_departed(self, client: Client) -> None:
+        self._departed[client.session] = client
+        self._departed_memory += topic_memory(client.topics)
+        while (
+            len(self._departed) > _MAX_DEPARTED
+            or self._departed_memory > _DEPARTED_MEMORY
+        ):
+            self._forget_departed(next(iter(self._departed)))
+
+    def _forget_departed(self, session: int) -> None:
+        client = self._departed.pop(session, None)
+        if client is not None:
+            self._departed_memory -= topic_memory(client.topics)

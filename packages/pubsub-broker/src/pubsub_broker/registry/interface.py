@@ -102,11 +102,20 @@ class Registry(Protocol):
     def publishers_from(self, origin: str) -> int:
         """How many of them are publishers."""
 
-    def levels(self, origin: str | None = None) -> int:
-        """How many levels the topics of all clients have, or of those from this address."""
+    def topic_memory(self, origin: str | None = None) -> int:
+        """The memory that the topics of all clients take, or of those from this address, as
+        `topic_memory` has it."""
 
 
-def levels_of(topics: Iterable[str]) -> int:
-    """How many levels these topics have together: what it takes to keep them, and to look
-    for them, depends on that."""
-    return sum(topic.count("/") + 1 for topic in topics)
+# What each topic, and each of its levels, takes besides its text: measured, and rounded up.
+_TOPIC_BYTES: Final = 512
+_LEVEL_BYTES: Final = 128
+
+
+def topic_memory(topics: Iterable[str]) -> int:
+    """How many bytes of memory these topics take at most, about. What it takes to look for
+    them depends on that, too."""
+    return sum(
+        _TOPIC_BYTES + len(topic) + _LEVEL_BYTES * (topic.count("/") + 1)
+        for topic in topics
+    )

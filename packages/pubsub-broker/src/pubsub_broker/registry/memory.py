@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pubsub_broker.registry.interface import Client, levels_of
+from pubsub_broker.registry.interface import Client, topic_memory
 from pubsub_broker.registry.needs import Needs
 from pubsub_broker.registry.topic_index import TopicIndex
 from pubsub_common.limits.port_limits import Subscriptions
@@ -26,10 +26,10 @@ class MemoryRegistry:
         self._renewed_at: dict[int, float] = {}
         self._index = TopicIndex()
         self._by_address: dict[str, int] = {}
-        # How many clients each address has, and how many levels their topics have.
+        # How many clients each address has, and how much memory their topics take.
         self._by_origin: dict[str | None, tuple[int, int]] = {}
         self._publishers_by_origin: Counter[str | None] = Counter()
-        self._levels = 0
+        self._topic_memory = 0
         self._needs = Needs()
 
     def put(self, client: Client, now: float) -> Client | None:
@@ -108,19 +108,19 @@ class MemoryRegistry:
     def publishers_from(self, origin: str) -> int:
         return self._publishers_by_origin[origin]
 
-    def levels(self, origin: str | None = None) -> int:
+    def topic_memory(self, origin: str | None = None) -> int:
         if origin is None:
-            return self._levels
+            return self._topic_memory
         return self._by_origin.get(origin, (0, 0))[1]
 
     def _count(self, client: Client, sign: int) -> None:
-        levels = sign * levels_of(client.topics)
-        self._levels += levels
+        taken = sign * topic_memory(client.topics)
+        self._topic_memory += taken
         if client.role == "publisher":
             self._publishers_by_origin[client.origin] += sign
         clients, before = self._by_origin.get(client.origin, (0, 0))
         if clients + sign:
-            self._by_origin[client.origin] = clients + sign, before + levels
+            self._by_origin[client.origin] = clients + sign, before + taken
         else:
             del self._by_origin[client.origin]
             self._publishers_by_origin.pop(client.origin, None)
