@@ -43,6 +43,9 @@ def test_an_ordinary_text(text: str) -> None:
         ("a = " + "9" * 5000, r"a word is too long \(at line 1, column 5\)"),
         ("a = 0x" + "f" * 5000, "a word is too long"),
         ("a" * 5000 + " = 1", "a word is too long"),
+        ("x = [" + "{}," * 200_000 + "]", "it has too many parts"),
+        ("[[a]]\n" * 150_000, "it has too many parts"),
+        ("".join(f"a.b{n}.c.d.e = 1\n" for n in range(40_000)), "too many parts"),
         ("a = 1\na = 2", "Cannot overwrite a value"),
         ('a = "', "Illegal character|Unterminated|Expected"),
         ('a = """' + "[" * 99, "Unterminated|Expected"),
@@ -52,6 +55,15 @@ def test_a_text_of_another_shape(text: str, complaint: str) -> None:
     with pytest.raises(TomlError, match=complaint) as caught:
         parse(text.encode())
     assert "\n" not in str(caught.value)
+
+
+def test_a_list_of_many_clients() -> None:
+    text = "".join(
+        f'["client-{number}"]\npublic = "{"x" * 40}"\nenrolled = 2027-01-31T12:00:00Z\n'
+        for number in range(50_000)
+    )
+
+    assert len(parse(text.encode())) == 50_000
 
 
 def test_bytes_that_are_no_text() -> None:

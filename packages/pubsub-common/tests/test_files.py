@@ -267,13 +267,18 @@ def test_no_more_comes_by_a_pipe_than_by_a_file(tmp_path: Path) -> None:
     writer.join(30)
 
 
-@pytest.mark.parametrize("opened", [False, True], ids=["nobody writes", "no end"])
-def test_a_pipe_that_does_not_end_is_given_up(tmp_path: Path, opened: bool) -> None:
+@pytest.mark.parametrize(
+    ("has_writer", "reason"),
+    [(False, "nobody writes to the pipe"), (True, "the pipe has not ended in time")],
+)
+def test_a_pipe_that_does_not_end_is_given_up(
+    tmp_path: Path, has_writer: bool, reason: str
+) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    kept = os.open(pipe, os.O_RDWR) if opened else None
+    kept = os.open(pipe, os.O_RDWR) if has_writer else None
 
-    with pytest.raises(ConfigError, match="the pipe has not ended in time"):
+    with pytest.raises(ConfigError, match=reason):
         read_file(pipe, pipe_timeout_s=0.01)
     if kept is not None:
         os.close(kept)

@@ -12,6 +12,10 @@ from typing import Any, Final
 
 # No file of this project has more brackets within each other, or parts in a key, than 4.
 _MAX_DEPTH: Final = 8
+# Brackets, and parts of keys, each of which becomes an object: a policy of 10,000 clients
+# has so many, and a list of clients one for each 40 bytes.
+_MAX_OBJECTS: Final = 80_000
+_BYTES_OF_OBJECT: Final = 20
 # The longest that is written without quotes is a name of 64 characters.
 _MAX_WORD: Final = 1024
 
@@ -56,19 +60,25 @@ def _check_shape(text: str) -> None:
     """Raises:
     TomlError: what `tomllib` would take long for.
     """
-    depth = dots = 0
+    depth = dots = objects = 0
+    most = max(_MAX_OBJECTS, len(text) // _BYTES_OF_OBJECT)
     for token in _TOKENS.finditer(text):
         found = token[0]
         match found[0]:
             case "[" | "{":
                 depth += 1
                 dots = 0
+                objects += 1
             case "]" | "}":
                 depth = max(0, depth - 1)
-            case "=" | "," | "\n":
+            case "=":
+                dots = 0
+                objects += 1
+            case "," | "\n":
                 dots = 0
             case ".":
                 dots += 1
+                objects += 1
             case '"' | "'":
                 if found in ('"', "'", '"""', "'''"):
                     return  # it does not end: `tomllib` stops here, and says so
@@ -81,6 +91,8 @@ def _check_shape(text: str) -> None:
             raise _error("too many brackets within each other", text, token.start())
         if dots >= _MAX_DEPTH:
             raise _error("a key has too many parts", text, token.start())
+        if objects > most:
+            raise _error("it has too many parts", text, token.start())
 
 
 def _error(what: str, text: str, at: int) -> TomlError:

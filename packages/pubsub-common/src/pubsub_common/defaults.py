@@ -106,7 +106,7 @@ MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_CLIENT_LIST_BYTES: Final = 8 * 1024 * 1024
 # How long a pipe may take by which keys come: a program at its other end may have to ask
 # for them, and somebody may have to type a password there.
-KEYS_PIPE_TIMEOUT_S: Final = 60.0
+KEYS_PIPE_TIMEOUT_S: Final = 30.0
 
 # What waits in the broker for peers that do not read what it answers: for one connection,
 # for all of an IP address, and for all. A client has some kilobytes, and for a moment its

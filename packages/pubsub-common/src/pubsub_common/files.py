@@ -17,6 +17,8 @@ from pubsub_common.defaults import MAX_FILE_BYTES
 from pubsub_common.errors import ConfigError
 
 _BLOCK_BYTES: Final = 65_536
+# How long somebody may take to open the other end of a pipe.
+_OPEN_S: Final = 5.0
 _ROOT: Final = 0
 _LINK_OF_ANOTHER: Final = "it is a link that another user has made"
 
@@ -56,7 +58,7 @@ def read_file(
             check(found)
         read = os.read
         if pipe_timeout_s is not None and stat.S_ISFIFO(found.st_mode):
-            read = _PipeReader(path, time.monotonic() + pipe_timeout_s).read
+            read = _PipeReader(path, pipe_timeout_s).read
         return _content(descriptor, path, max_bytes, read)
 
 
@@ -113,30 +115,34 @@ def _content(
 class _PipeReader:
     """Reads a pipe that does not block, to its end or until a time."""
 
-    def __init__(self, path: str | Path, until: float) -> None:
+    def __init__(self, path: str | Path, timeout_s: float) -> None:
         self._path = path
-        self._until = until
+        begin = time.monotonic()
+        self._until = begin + timeout_s
+        self._opened_until = begin + min(timeout_s, _OPEN_S)
         self._began = False
 
     def read(self, descriptor: int, most: int) -> bytes:
         """The next bytes; none at its end.
 
         Raises:
-            ConfigError: nothing came in time.
+            NotReadable: nothing came in time.
         """
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
         while True:
+            until, missing = self._until, "the pipe has not ended in time"
             with contextlib.suppress(BlockingIOError):
                 block = os.read(descriptor, most)
                 self._began = self._began or bool(block) or _has_no_name(descriptor)
                 if block or self._began:
                     return block
-            # Nothing has come yet, or nobody has opened the other end yet.
-            events = poller.poll(max(0.0, self._until - time.monotonic()) * 1000)
-            if not events:
-                raise NotReadable(self._path, "the pipe has not ended in time")
-            self._began = self._began or events[0][1] == select.POLLHUP
+                until, missing = self._opened_until, "nobody writes to the pipe"
+            now = time.monotonic()
+            if now >= until:
+                raise NotReadable(self._path, missing)
+            events = poller.poll((until - now) * 1000)
+            self._began = self._began or events == [(descriptor, select.POLLHUP)]
 
 
 def _has_no_name(pipe: int) -> bool:
