@@ -206,11 +206,10 @@ class SubscriberCore:
     def _disconnect(self, gone: list[PublisherInfo]) -> list[Effect]:
         """End the connections to publishers that are gone, and give up topics that were
         there by a wildcard, if nobody publishes them any more."""
-        effects: list[Effect] = []
-        for info in gone:
-            if info.address:
-                in_use = self.streams.address_in_use(info.address)
-                effects.append(Disconnect(info, in_use))
+        in_use = self.streams.addresses_in_use() if gone else set()
+        effects: list[Effect] = [
+            Disconnect(info, info.address in in_use) for info in gone if info.address
+        ]
         # Publishers count ours, over all connections to the broker. They would take one that
         # we have just given up for another that they do not know yet.
         if len(set(self._ports.values())) <= 1:

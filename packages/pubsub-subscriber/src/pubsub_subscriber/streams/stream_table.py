@@ -106,12 +106,13 @@ class StreamTable:
             self.join(info)
         return new
 
-    def address_in_use(self, address: str | None) -> bool:
-        """Whether a publisher that has not left is at this address."""
-        return any(
-            info.address == address and session not in self.departures
+    def addresses_in_use(self) -> set[str | None]:
+        """The addresses of publishers that have not left."""
+        return {
+            info.address
             for session, info in self._publishers.items()
-        )
+            if session not in self.departures
+        }
 
     def published(self, topic: str) -> bool:
         """Whether a publisher of this topic is known, be it one that is leaving."""
