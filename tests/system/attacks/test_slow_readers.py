@@ -104,3 +104,36 @@ def test_sizes_that_change_lose_nothing_for_those_who_read(
     assert honest.figures()["lost"] == 0
     assert small.alive
     assert large.alive
+
+
+@attack(
+    what="a subscriber that stops reading large events, under `--overflow block`",
+    got="publishers wait, nothing is lost; memory grows by {memory} in each role",
+    bound="`--queue-bytes`",
+)
+def test_under_block_large_events_wait(hostile: HostileSystem) -> None:
+    words = ["--overflow", "block"] if hostile.centralized else []
+    broker = hostile.broker(*words)
+    publishers = hostile.publishers("A", rate=RATE, payload=PAYLOAD, overflow="block")
+    stopped = hostile.subscribers("A", name="mallory")
+    wait_for(lambda: stopped.figures()["received"] > 0, "the first events")
+    roles = broker, publishers
+    for role in roles:
+        role.remember_memory()
+
+    stopped.send(signal.SIGSTOP)
+    try:
+        publishers.says("publishing waits")
+        grown = max(role.grown_mib() for role in roles)
+        hostile.figures.mib("memory", grown)
+    finally:
+        stopped.send(signal.SIGCONT)
+
+    assert grown < BUDGET_MIB
+    waited = stopped.figures()["received"]
+    wait_for(
+        lambda: stopped.figures(keep=True)["received"] > waited + 2 * RATE,
+        "all that waited, and more",
+    )
+    assert stopped.figures()["lost"] == 0
+    assert broker.end() == 0

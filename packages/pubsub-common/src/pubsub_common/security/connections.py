@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 import struct
 import sys
 import termios
@@ -122,36 +123,36 @@ def sent_by(connection: Connection) -> Sent | None:
     return Sent(acknowledged, whole=not unacknowledged and not unsent)
 
 
-def written_to(connection: Connection) -> Written | None:
-    """How much was written to a connection; None when it is gone, or the kernel is too old to
-    say."""
-    copy = _copy(connection.fd)
-    if copy is None:
-        return None
-    with copy:
-        try:
-            if copy.getpeername()[:2] != connection.remote:
-                return None
-            info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-            queued = fcntl.ioctl(copy, termios.TIOCOUTQ, bytes(4))
-        except OSError:
-            return None
-    if len(info) < _TCP_INFO_BYTES:
-        return None
-    (unsent,) = _UNSENT.unpack_from(info)
-    (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
-    return Written(acknowledged + int.from_bytes(queued, sys.byteorder), unsent)
-
-
-def connections_at(port: int) -> list[Connection]:
-    """The connections of this process through ``port`` of ours. It looks at every descriptor,
-    which takes 5 µs each."""
+def written_through(port: int) -> list[tuple[Connection, Written]]:
+    """The connections of this process through ``port`` of ours, and how much was written to
+    each. It looks at every descriptor, which takes 2 to 8 µs each."""
     try:
         numbers = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
     except OSError:
         return []
-    found = (connection_at(number) for number in numbers)
-    return [each for each in found if each is not None and each.port == port]
+    found = (_written_to(number, port) for number in numbers)
+    return [each for each in found if each is not None]
+
+
+def _written_to(fd: int, port: int) -> tuple[Connection, Written] | None:
+    """None: that is no connection through this port, or is gone, or the kernel is too old to
+    say."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        copy = _copy(fd) if stat.S_ISSOCK(os.fstat(fd).st_mode) else None
+        if copy is None:
+            return None
+        with copy:
+            if copy.getsockname()[1] != port:
+                return None
+            remote = copy.getpeername()[:2]
+            info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            queued = fcntl.ioctl(copy, termios.TIOCOUTQ, bytes(4))
+        if len(info) == _TCP_INFO_BYTES:
+            (unsent,) = _UNSENT.unpack_from(info)
+            (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
+            written = acknowledged + int.from_bytes(queued, sys.byteorder)
+            return Connection(fd, remote, port), Written(written, unsent)
+    return None
 
 
 def _copy(fd: int) -> socket.socket | None:

@@ -24,8 +24,7 @@ from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.connections import (
     Connection,
     Written,
-    connections_at,
-    written_to,
+    written_through,
 )
 
 # Less than this is only on its way.
@@ -98,12 +97,7 @@ class UnreadLook:
         """The connections through ``port`` for which too much waits."""
         self._looked_at_bytes = sent
         begun_at = time.monotonic()
-        written = []
-        for connection in connections_at(port):
-            state = written_to(connection)
-            if state is not None:
-                written.append((connection, state))
-        unread = self._queues.look(sent, memory_bytes(), written)
+        unread = self._queues.look(sent, memory_bytes(), written_through(port))
         took_s = time.monotonic() - begun_at
         self._look_at = now + max(LOOK_EVERY_S, took_s / _LARGEST_PART)
         return unread
