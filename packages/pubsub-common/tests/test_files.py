@@ -14,6 +14,7 @@ from pubsub_common.files import (
     NotReadable,
     atomic_replace,
     check_writable,
+    last_lines,
     read_file,
     write_atomically,
 )
@@ -380,3 +381,12 @@ def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
         check_writable(str(link))
     with pytest.raises(OSError, match="links in a circle"):
         write_atomically(link, b"new")
+
+
+def test_the_end_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 200_000 + b"\na\nb \xff\nc\n\n")
+    assert last_lines(log, 3) == ["a", "b \ufffd", "c"]
+    assert len("".join(last_lines(log, 99))) < 70_000
+    log.write_bytes(b"")
+    assert last_lines(log, 3) == []

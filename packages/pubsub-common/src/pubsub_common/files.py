@@ -62,6 +62,19 @@ def read_file(
         return _content(descriptor, path, max_bytes, read)
 
 
+def last_lines(path: Path, most: int) -> list[str]:
+    """So many lines at the end of a log, however long that is; the first one may be cut.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _BLOCK_BYTES))
+        text = file.read(_BLOCK_BYTES).decode(errors="replace")
+    return text.strip().splitlines()[-most:]
+
+
 @contextlib.contextmanager
 def opened(
     path: str | Path,

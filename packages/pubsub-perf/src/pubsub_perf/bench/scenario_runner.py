@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from pubsub_common.errors import PubSubError
+from pubsub_common.files import last_lines
 from pubsub_perf.bench import systems
 from pubsub_perf.bench.forwarder_topics import topics_of
 from pubsub_perf.bench.workload.job import Job, JobResult
@@ -63,7 +64,7 @@ class WorkerProcess:
             line = self.process.stdout.readline() if selector.select(timeout_s) else b""
         if line:
             return line.strip()
-        said = self._log.read_text(errors="replace").strip().splitlines()[-1:]
+        said = last_lines(self._log, 1)
         raise PubSubError(
             f"the {self.job.part} of {self.job.system} "
             f"{'ended' if self.process.poll() is not None else 'is silent'}: "

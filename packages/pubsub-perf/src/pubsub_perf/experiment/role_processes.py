@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from pubsub_common.files import last_lines
 from pubsub_perf.experiment import interrupts
 from pubsub_perf.hosts.interface import HostError, Hosts
 
@@ -41,8 +42,8 @@ class Role:
 
     def last_words(self) -> str:
         """The end of its log, on one line."""
-        lines = self._path.read_text(errors="replace").strip().splitlines()
-        return " / ".join(lines[-_TAIL_LINES:]) or "(its log is empty)"
+        lines = last_lines(self._path, _TAIL_LINES)
+        return " / ".join(lines) or "(its log is empty)"
 
     def close(self) -> None:
         for stream in (self.process.stdin, self.process.stdout):
