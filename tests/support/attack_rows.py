@@ -41,15 +41,18 @@ UNMEASURED: Final = "…"
 _A_FIGURE: Final = r"(?:[\d.]+ (?:MiB|s|ms)|\d+|…)"
 
 
-def attack(*, what: str, got: str, bound: str = "") -> pytest.MarkDecorator:
+def attack(
+    *, what: str, got: str, bound: str = "", model: str = ""
+) -> pytest.MarkDecorator:
     """Marks the test of an attack.
 
     Args:
         what: the attack, as a noun: what the attacker does, and where.
         got: what the attacker got by it, with the names of figures in braces.
         bound: what bounds it: an option or a name of `pubsub_common.defaults`, if anything.
+        model: the models that it is about, where the test is not run for each of them.
     """
-    return pytest.mark.attack(what=what, got=got, bound=bound)
+    return pytest.mark.attack(what=what, got=got, bound=bound, model=model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Row:
     got: str
     bound: str
     test: str
+    model: str = ""
 
     def __post_init__(self) -> None:
         for cell in dataclasses.astuple(self):
@@ -88,6 +92,7 @@ def _rows_of(path: Path) -> Iterator[Row]:
                         got=fields["got"],
                         bound=fields.get("bound", ""),
                         test=f"{path.name}::{node.name}",
+                        model=fields.get("model", ""),
                     )
 
 
@@ -184,7 +189,7 @@ class Results:
             return UNMEASURED if value is None else written(*value)
 
         got = _FIGURE.sub(figure, row.got)
-        return row.what, result.model, got, row.bound, f"`{row.test}`"
+        return row.what, row.model or result.model, got, row.bound, f"`{row.test}`"
 
 
 def table_rows(text: str) -> dict[str, tuple[str, ...]]:

@@ -94,6 +94,7 @@ def port() -> Iterator[Port]:
 @attack(
     what="ending another's subscription from connections that are gone before it is read",
     got="nothing; before it was found, it did end it",
+    model="both",
 )
 @pytest.mark.parametrize(
     "says",

@@ -315,7 +315,7 @@ def test_events_of_a_publisher_revoked_after_it_disconnected_no_longer_arrive(
 
 @attack(
     what="disconnecting and publishing on until the broker has forgotten it",
-    got="events arrive for a minute",
+    got="events arrive for a minute; centralized, until it is revoked",
 )
 def test_events_of_a_disconnected_publisher_arrive_for_a_limited_time(
     make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
