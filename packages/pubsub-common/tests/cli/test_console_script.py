@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -436,3 +437,20 @@ def test_output_on_a_terminal_cannot_control_it(
     else:
         assert line == "a\x1b[2J\u202e"
         assert json_line == '{"a": "\x9b\u202e\U000e0041"}'
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_is_missing_in_a_log_is_said_in_its_format(
+    log_format: str, untouched_logging: None
+) -> None:
+    console_script.set_up_logging("prog", verbose=False, log_format=log_format)
+
+    said = console_script._left_out("prog", 3)
+
+    text = "3 lines are missing here: the log was not read, or could not be written, in time"
+    if log_format == "json":
+        entry = json.loads(said)
+        assert (entry["level"], entry["message"]) == ("WARNING", text)
+    else:
+        assert said == f"prog: {text}"
+    assert "1 line is missing" in console_script._left_out("prog", 1)
