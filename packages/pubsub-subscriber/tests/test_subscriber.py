@@ -51,6 +51,7 @@ from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.direct import DirectConnections
 from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving import fullness
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
@@ -721,6 +722,61 @@ class RawPublisherBehind:
         before, self._forwarder.session = self._forwarder.session, self._session
         self._forwarder.answer(topic, subscriber)
         self._forwarder.session = before
+
+
+def test_who_waits_for_answers_does_not_keep_all_that_comes_without_end(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fullness, "RECEIVED_AHEAD_BYTES", 100_000)
+    monkeypatch.setattr(fullness, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(fullness, "_LARGEST_PART", float("inf"))
+    first, second = new_publisher("A"), new_publisher("A")
+    broker.publishers = [first.info, second.info]
+    subscriber = new_subscriber("A")
+    first.get_ready()
+    asked = second.wait_for_ready()
+    for _ in range(300):
+        first.publish("A", b"x" * 1000)
+
+    with pytest.raises(NotReady, match="must be received first"):
+        subscriber.wait_until_ready(WAIT_S)
+
+    received = [subscriber.receive(WAIT_S) for _ in range(300)]
+    assert [event and event.sequence for event in received] == list(range(300))
+    second.answer(*asked[0])
+    subscriber.wait_until_ready(WAIT_S)
+
+
+def test_events_of_other_topics_do_not_wait_without_end(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fullness, "RECEIVED_AHEAD_BYTES", 100_000)
+    monkeypatch.setattr(fullness, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(fullness, "_LARGEST_PART", float("inf"))
+    publisher = new_publisher("A", "B")
+    broker.publishers = [publisher.info]
+    subscriber = new_subscriber("A", "B")
+    publisher.get_ready(2)
+    subscriber.wait_until_ready(WAIT_S)
+    for _ in range(1000):
+        publisher.publish("A", b"x" * 1000)
+    publisher.publish("B")
+
+    while not subscriber._runtime.receiver.is_full():
+        assert subscriber.parse_publish_event("B") is None
+    held = subscriber._runtime.receiver.buffered_count()
+    for _ in range(100):
+        assert subscriber.parse_publish_event("B") is None
+    assert subscriber._runtime.receiver.buffered_count() == held < 1000
+
+    received = [subscriber.receive(WAIT_S) for _ in range(1001)]
+    assert [event.topic for event in received if event] == ["A"] * 1000 + ["B"]
 
 
 def test_events_that_arrive_while_it_waits_are_kept_in_order(

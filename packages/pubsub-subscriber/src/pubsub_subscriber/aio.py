@@ -141,7 +141,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
 
     def parse_publish_event(self, topic: str = "") -> Event | None:
         """The next event that has arrived, of ``topic`` if one is named, without
-        waiting; None when there is none. Events of other topics stay for later."""
+        waiting; None when there is none. Events of other topics stay for later; while they
+        take more than 64 MiB, nothing more comes in."""
         self._check_ours()
         return self._receiver.next_arrived(topic)
 
@@ -188,7 +189,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
 
         Raises:
             NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
-                was called.
+                was called, or events of 64 MiB have come that must be received first.
             PubSubError: as iteration does.
         """
         self._check_ours()

@@ -32,7 +32,7 @@ def ready_steps(
 
     Raises:
         NotReady: some had not answered after ``timeout_s`` seconds, or when ``stopped``
-            became true.
+            became true, or when too many events had come that nobody received.
         PubSubError: the subscriber is not connected.
     """
     performer = receiver.performer
@@ -41,6 +41,11 @@ def ready_steps(
     pause_s, repeat_at = _REPEAT_S, now + _REPEAT_S
     before = performer.awaited_replies()
     while performer.awaited_replies():
+        if receiver.is_full():
+            raise NotReady(
+                f"{performer.awaited_replies()} replies are missing, and so many events "
+                "have come that they must be received first"
+            )
         arrived = receiver.fetch()
         awaited = performer.awaited_replies()
         if not awaited:

@@ -207,7 +207,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
 
     def parse_publish_event(self, topic: str = "") -> Event | None:
         """The next event that has arrived, of ``topic`` if one is named, without
-        waiting; None when there is none. Events of other topics stay for later."""
+        waiting; None when there is none. Events of other topics stay for later; while they
+        take more than 64 MiB, nothing more comes in."""
         return self._runtime.receiver.next_arrived(topic)
 
     def batches(self) -> Iterator[Batch]:
@@ -254,7 +255,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
 
         Raises:
             NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
-                was called.
+                was called, or events of 64 MiB have come that must be received first.
             PubSubError: this subscriber is not connected, or the broker refuses it
                 since it restarted.
         """

@@ -70,10 +70,14 @@ class EventQueue:
 
     def count(self) -> int:
         """How many events are still to be delivered, of those that have come."""
-        batches = self._batches[len(self._batches) - length_hint(self.ready) :]
-        waiting = [*self._buffered, *self.incoming, *batches]
+        waiting = self.waiting()
         items = sum(len(item) if isinstance(item, Batch) else 1 for item in waiting)
         return items + length_hint(self.burst)
+
+    def waiting(self) -> list[Item]:
+        """What is still to be delivered, but for the rest of the burst."""
+        batches = self._batches[len(self._batches) - length_hint(self.ready) :]
+        return [*self._buffered, *self.incoming, *batches]
 
     def wanted(self) -> int:
         """How many events may still be made ready."""

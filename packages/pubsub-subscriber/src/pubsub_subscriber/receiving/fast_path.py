@@ -131,9 +131,8 @@ class FastPath:
                     if found is None:
                         if self._take_other(begin, size, received_ns, batches):
                             many = len(incoming) >= BURST_EVENTS
-                            if many or (number + 1) * size >= _BURST_BYTES:
-                                return False
-                            continue
+                            if not many and (number + 1) * size < _BURST_BYTES:
+                                continue
                         return False
                     prefix, topic = begin, found
                     self._prefix, self._topic = prefix, topic

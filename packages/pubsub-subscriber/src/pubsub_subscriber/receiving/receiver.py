@@ -72,6 +72,8 @@ class Receiver:
         # For a thread that waits for something else than events; what comes is buffered.
         self.fetch = self._turns.fetch
         self.wait = self._turns.wait
+        # Whether so much is buffered that no more is to come.
+        self.is_full = self._turns.is_full
 
     # Set-up and end
 
@@ -162,7 +164,8 @@ class Receiver:
 
     def next_arrived(self, topic: str) -> Event | None:
         """The next event that has arrived, of ``topic`` if one is named, without
-        waiting; None when there is none. Events of other topics stay for later."""
+        waiting; None when there is none. Events of other topics stay for later; when they
+        are too many, nothing more is taken in."""
         pick = functools.partial(self._queue.start_burst_of, topic)
         while self._turns.advance(pick, 0.0, limited=False):
             for event in self._queue.burst: return event  # noqa: E701  # fmt: skip

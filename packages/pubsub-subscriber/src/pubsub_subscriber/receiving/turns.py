@@ -29,6 +29,7 @@ from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.receiving.cold_work import ColdWork
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import FastPath
+from pubsub_subscriber.receiving.fullness import Fullness
 from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.socket_poller import SocketPoller
 
@@ -66,6 +67,7 @@ class Turns:
         self._turn: Any = threading.RLock()
         self._stop_at = 0.0
         self.cold = ColdWork(queue, performer, fast_path, self.poller)
+        self.is_full = Fullness(queue)
 
     # For any thread
 
@@ -227,7 +229,11 @@ class Turns:
             if step != _AGAIN:
                 return step
             queue.has_batches |= batches
-            if not queue.wanted() if limited else poller.waker is None:
+            if (
+                not queue.wanted()
+                if limited
+                else poller.waker is None or self.is_full()
+            ):
                 return _END
             if self.fast_path.deferred is not None:
                 return _COLD
