@@ -150,14 +150,14 @@ REGISTRATIONS_PER_SECOND: Final = 1000.0
 # with its marks and numbers (ready, recovery): less than twice MAX_TOPIC_BYTES.
 MAX_SUBSCRIPTION_BYTES: Final = 1024
 # What a connection may subscribe to at a port that subscribers connect to, beyond what
-# registered subscribers have declared. libzmq keeps a subscription as a chain of nodes of some
-# 80 bytes, one for each byte of it, and takes all of a connection apart in one call when that
-# ends: 5 to 13 us for a short one, 30 us for 250 bytes. So many take 0.16 s.
-# A subscriber of as many topics as there may be has three of each, but for questions: its
-# events, its ready topic and its position.
-SUBSCRIPTIONS: Final = 3 * MAX_TOPICS_PER_CLIENT
-# Bytes of them, on the wire: 42 MB in libzmq. 4,096 topics with names of 40 bytes.
-SUBSCRIPTION_BYTES: Final = 512 * 1024
+# registered subscribers have declared, which the broker knows and tells publishers. So it is
+# for those who are not registered, or of whom a publisher has not heard yet. libzmq keeps a
+# subscription as a chain of nodes of some 80 bytes, one for each byte of it. When a
+# connection ends, it walks through all that is subscribed to, in one call, and takes the
+# connection's apart: 5 to 30 us each. So many take 50 ms, and are 10 MB of memory.
+SUBSCRIPTIONS: Final = 4096
+# Bytes of them, on the wire.
+SUBSCRIPTION_BYTES: Final = 128 * 1024
 # Bytes a second through one connection, after a burst: questions for missing events, some 600
 # a second, each asked and taken back.
 QUESTION_BYTES_PER_SECOND: Final = 128 * 1024
@@ -166,7 +166,7 @@ QUESTION_BYTES_PER_SECOND: Final = 128 * 1024
 FIRST_SUBSCRIPTION_S: Final = 10.0
 # What the kernel keeps of a connection, before libzmq reads it: it is what may still come in
 # of a connection that was closed.
-SUBSCRIPTION_BUFFER_BYTES: Final = 64 * 1024
+SUBSCRIPTION_BUFFER_BYTES: Final = 32 * 1024
 # Messages of a connection that libzmq has read before the program looks.
 SUBSCRIPTION_QUEUE: Final = 1000
 # Interval of log lines of one kind (`pubsub_common.logs.throttle`); lines in between are

@@ -129,6 +129,8 @@ class PublisherRuntime:
             heartbeat=HeartbeatInputs(published=self.topics.published),
         )
         events.wake = self._control.wake
+        if events.port_guard is not None:
+            events.port_guard.on_refusal = self._control.renew
         self._control.start()
         self._control.wait_registered(
             self.config.connect_timeout_s, stopped=lambda: self.stopping

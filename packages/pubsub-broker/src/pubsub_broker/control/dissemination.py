@@ -95,8 +95,10 @@ class Dissemination:
         """What a publisher's port must have room for; None for another client."""
         if client.role != "publisher":
             return None
-        count, size = self._registry.needed()
-        return Demand(min(count, LARGEST), min(size, LARGEST), self._forwarder)
+        number, size, subscribers = self._registry.needed()
+        return Demand(
+            min(number, LARGEST), min(size, LARGEST), subscribers, self._forwarder
+        )
 
     def listeners(self, client: Client) -> dict[int, int]:
         """The subscribers of a publisher's topics, and how many of its topics each is to

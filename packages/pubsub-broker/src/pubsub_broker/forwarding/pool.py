@@ -29,6 +29,7 @@ from pubsub_common.protocol.forwarder_mark import forwarder_mark
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.port_guard import OnFailure, PortGuard
 from pubsub_common.security.unread_queues import Unread
+from pubsub_common.security.zap_server import ZapServer
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
@@ -73,6 +74,7 @@ class ForwarderPool:
         self._forwarder_name = forwarder
         self._on_failed_handshake = on_failed_handshake
         self._guards: list[PortGuard] = []
+        self._gates: dict[str, PortGuard] = {}  # by libzmq's domain
         self._authenticator = authenticator
         self._publishers = PublisherBook()
         self._slow_subscribers = SlowSubscribers(bounds, blocking=self._blocking)
@@ -85,12 +87,14 @@ class ForwarderPool:
         Raises:
             CannotListen: no port could be bound.
         """
+        if not self._guards:
+            self._let_in()
         for number in range(len(self.ports), self._count):
             sockets = self._sockets()
             if int(self._context.get(zmq.IO_THREADS)) > 1:
                 sockets.pin(EVENT_THREADS)
             self.socket_sets.append(sockets)
-            guard = self._guard(sockets, f"guard-{number}")
+            guard = self._guard(sockets, number)
             self.ports.append(bind(sockets, host, clear_port))
             guard.start()
             if self.threaded:
@@ -210,17 +214,33 @@ class ForwarderPool:
         for guard in self._guards:
             guard.declare(declared)
 
-    def _guard(self, sockets: ForwarderSockets, name: str) -> PortGuard:
+    def _admits(self, domain: str, address: str) -> bool:
+        """Whether another connection of an address may be made; in the thread of
+        handshakes."""
+        guard = self._gates.get(domain)
+        return guard is None or guard.admits(address)
+
+    def _let_in(self) -> None:
+        """Have handshakes ask us, before there is the first port."""
+        if self._authenticator is not None:
+            self._authenticator.admits = self._admits
+        elif self._count:
+            ZapServer(self._context, None, self._admits)
+
+    def _guard(self, sockets: ForwarderSockets, number: int) -> PortGuard:
         secure = self._authenticator is not None
         guard = PortGuard(
             sockets.xpub,
             self._port_limits,
-            name=name,
+            name=f"guard-{number}",
             secure=secure,
             known=sockets.known if secure else None,
             on_failure=self._on_failed_handshake,
         )
         self._guards.append(guard)
+        domain = f"events-{number}"
+        self._gates[domain] = guard
+        sockets.xpub.zap_domain = domain.encode()
         return guard
 
     def _controls(self) -> Sequence[ForwarderControl]:

@@ -171,6 +171,11 @@ class ControlClient:
         """Have the control thread call ``on_wake`` soon. For signal handlers too."""
         self._waker.wake()
 
+    def renew(self) -> None:
+        """Send a heartbeat soon, to learn what has changed. For any thread."""
+        self._loop.renew()
+        self._waker.wake()
+
     def close(self, next_sequences: Mapping[str, int]) -> bool:
         """Disconnect from the broker, end the thread, give all descriptors back. Waits for
         that, some two seconds at most where the broker does not answer.

@@ -76,6 +76,7 @@ class ControlLoop:
         self._probes = ClockProbes(shared=shared)
         self._final_sequences: Mapping[str, int] | None = None
         self._connected = False
+        self._renewal_wanted = False
         self._socket = ControlSocket(context, endpoint, keys)
         try:
             self._handshakes = HandshakeDiagnosis(self._socket, keys)
@@ -93,6 +94,10 @@ class ControlLoop:
         """Disconnect from the broker soon, and end. Again: does nothing."""
         if self._final_sequences is None:
             self._final_sequences = next_sequences
+
+    def renew(self) -> None:
+        """Send a heartbeat at the next turn."""
+        self._renewal_wanted = True
 
     def close_sockets(self) -> None:
         """For a loop that never runs; else it does so itself."""
@@ -190,6 +195,9 @@ class ControlLoop:
             if not self._connected:
                 self._session.reconnected(time.monotonic())
         self._connected = connected
+        if self._renewal_wanted:
+            self._renewal_wanted = False
+            self._session.renew(time.monotonic())
         change = self._registration.take_change()
         if change is not None:
             self._session.change(change.identity, time.monotonic(), change.number)

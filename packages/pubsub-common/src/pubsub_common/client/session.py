@@ -193,6 +193,11 @@ class ClientSession:
         with the connection."""
         self._deadline = min(self._deadline, now)
 
+    def renew(self, now: float) -> None:
+        """What the broker answers to a heartbeat is of interest now."""
+        if self._registered:
+            self._deadline = min(self._deadline, now)
+
     def receive(self, reply: messages.Reply, now: float) -> list[SessionUpdate]:
         """What a broker's message means for this client."""
         if self._finished:

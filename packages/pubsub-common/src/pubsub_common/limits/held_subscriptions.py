@@ -36,11 +36,13 @@ KnownOf = Callable[[int], Known | None]
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Group:
-    """The connections of one address, or of the port, and what they hold together. The times
+    """The connections of one address, or of the port, through how many of them somebody has
+    ``subscribed``, and what they hold together. The times
     are states of token buckets, but for the last time that one of them was closed for
     what came in."""
 
     connections: int = 0
+    subscribed: int = 0
     count: float = 0.0
     size: float = 0.0
     arrivals_at: float = -math.inf
@@ -58,6 +60,9 @@ class Connection:
     groups: tuple[Group, Group]
     accepted_at: float
     trusted: bool = False
+    # The last flood of its address that it was there at, and what it held then.
+    flood_at: float = -math.inf
+    size_then: float = 0.0
     received: int = 0
     recent: float = 0.0
     loose: float = 0.0
@@ -147,18 +152,19 @@ class HeldSubscriptions:
                 del self.active[fd]
                 connection.recent = connection.loose = 0.0
 
-    def largest(self, group: Group, most: Subscriptions) -> Connection | None:
-        """If a group holds more than it may, the active one of it that holds most."""
-        if group.count <= most.number and group.size <= most.size:
-            return None
-        of_group: Iterable[Connection] = (
-            each for each in self.active.values() if group in each.groups
-        )
-        return max(
-            of_group,
-            key=lambda each: max(each.count / most.number, each.size / most.size),
-            default=None,
-        )
+
+def largest(
+    group: Group, most: Subscriptions, connections: Iterable[Connection]
+) -> Connection | None:
+    """If a group holds more than it may, the connection of it that holds most: not the one
+    through which something comes in just now, which may be somebody else's."""
+    if group.count <= most.number and group.size <= most.size:
+        return None
+    return max(
+        (each for each in connections if group in each.groups),
+        key=lambda each: max(each.count / most.number, each.size / most.size),
+        default=None,
+    )
 
 
 _NOT_KNOWN: Final = Known(Subscriptions(0, 0), 0)

@@ -9,8 +9,10 @@ something comes in: the *flow*. Limits grow by what registered subscribers have 
 that honest ones have room, however many and large they are.
 
 A flood costs something even if it is ended soon, and whoever is disconnected comes back at once.
-So for half a minute after one, an address has only small connections, but for those that were
-there before: enough for most honest clients beside a flood.
+So for half a minute after one, connections of its address may hold only little more than they
+did, and new ones little: enough for most honest clients beside a flood. They have less
+time for their first subscription, since others wait to be let in
+(`pubsub_common.limits.address_gate`).
 
 Where subscriptions are judged one by one (`pubsub_common.security.subscription_guard`), what a
 connection holds is known, and not estimated.
@@ -23,21 +25,22 @@ from __future__ import annotations
 import enum
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from pubsub_common.limits.address_gate import AFTER_FLOOD_S, MAX_ADDRESSES
 from pubsub_common.limits.held_subscriptions import (
     Connection,
     Group,
     HeldSubscriptions,
     KnownOf,
+    largest,
 )
 from pubsub_common.limits.port_limits import NOTHING, PortLimits, Subscriptions
 
 # What may come in through a small connection: subscriptions to dozens of topics.
 _SMALL_BYTES: Final = 8 * 1024
-_AFTER_FLOOD_S: Final = 30.0
-MAX_ADDRESSES: Final = 4096
+_FIRST_IN_VAIN_S: Final = 1.0
 # A subscriber that registers again after the broker was restarted declares later than it
 # subscribes.
 _DECLARED_S: Final = 60.0
@@ -48,6 +51,7 @@ class Reason(enum.Enum):
 
     CONNECTIONS = "too many connections of one address"
     SILENT = "no subscription in time"
+    NO_ROOM = "more connections of its address than registered subscribers"
     SUBSCRIPTIONS = "too many subscriptions"
     FLOW = "too many subscriptions and questions in a short time"
     FILES = "open files run out, and this was the oldest idle connection"
@@ -83,16 +87,18 @@ class PortBudget:
     def __len__(self) -> int:
         return len(self._connections)
 
-    def declare(self, declared: Subscriptions, now: float) -> None:
-        """What registered subscribers need in all. Less than before counts only when it has
-        been so for a minute."""
-        before = self._declared.size
-        if declared.size >= before or now - self._declared_at > _DECLARED_S:
+    def declare(self, declared: Subscriptions, now: float) -> bool:
+        """What registered subscribers need in all; whether it is more than before. Less
+        counts only when it has been so for a minute."""
+        before = self._declared
+        more = declared.size > before.size or declared.subscribers > before.subscribers
+        if more or declared == before or now - self._declared_at > _DECLARED_S:
             self._declared, self._declared_at = declared, now
-        if declared.size > before:
+        if more:
             # It was no flood, but somebody who has just declared it.
             for group in self._addresses.values():
                 group.flooded_at = -math.inf
+        return more
 
     def accept(self, fd: int, address: str, now: float) -> list[Closing]:
         """A connection was accepted; tells it if it is to be closed."""
@@ -113,7 +119,8 @@ class PortBudget:
         connection = self._connections.pop(fd, None)
         if connection is None:
             return
-        self._silent.pop(fd, None)
+        silent = self._silent.pop(fd, None) is not None
+        connection.groups[0].subscribed -= not silent
         self._held.end(connection)
         for group in connection.groups:
             group.connections -= 1
@@ -124,11 +131,12 @@ class PortBudget:
         connection = self._connections.get(fd)
         if connection is None or connection.trusted:
             return
-        self._silent.pop(fd, None)
+        self._note_subscribed(connection)
+        connection.groups[0].subscribed -= 1
         held = connection.count, connection.size
         connection.hold(0.0, 0.0)
         connection.groups[0].connections -= 1
-        own = Group(connections=1)
+        own = Group(connections=1, subscribed=1)
         connection.groups, connection.trusted = (own, connection.groups[1]), True
         connection.hold(*held)
 
@@ -149,7 +157,7 @@ class PortBudget:
                 continue
             new = self._held.receive(connection, size)
             if size > self._limits.handshake_bytes:
-                self._silent.pop(fd, None)
+                self._note_subscribed(connection)
             told = None if known is None else known(fd)
             if told is not None and told.trusted:
                 self.trust(fd)
@@ -165,17 +173,26 @@ class PortBudget:
         self._held.fade()
         return closings
 
-    def silent(self, now: float) -> list[Closing]:
-        """Connections that have not subscribed to anything in time."""
-        found: list[Closing] = []
+    def silent(
+        self, now: float, waits_in_vain: Callable[[str], bool] = lambda _address: False
+    ) -> list[Closing]:
+        """Connections that have not subscribed to anything in time. They have less time if
+        others of their address wait in vain to be let in."""
+        found = []
+        for each in list(self._silent.values()):
+            if now - each.accepted_at <= _FIRST_IN_VAIN_S:
+                break
+            if waits_in_vain(each.address):
+                found.append(self._close(each, Reason.NO_ROOM))
         while (deadline := self.next_deadline()) is not None and deadline <= now:
             connection = next(iter(self._silent.values()))
             found.append(self._close(connection, Reason.SILENT))
         return found
 
-    def overdue(self, now: float) -> list[int]:
-        """Those that `silent` would tell at ``now``: to be looked at once more before."""
-        due = now - self._limits.first_s
+    def unseen(self, now: float) -> list[int]:
+        """Those that have had time to subscribe, and of which nothing was seen: to be looked
+        at before `silent` is asked."""
+        due = now - min(_FIRST_IN_VAIN_S, self._limits.first_s)
         older = (fd for fd, each in self._silent.items() if each.accepted_at <= due)
         return list(older)
 
@@ -197,7 +214,18 @@ class PortBudget:
         idlest = max(found, key=lambda each: (_of_address(each), idle_s[each.fd]))
         return [self._close(idlest, Reason.FILES)]
 
+    def room(self, address: str) -> tuple[int, int]:
+        """Through how many connections an address has subscribed, and how many it may
+        have. For any thread."""
+        group = self._addresses.get(address)
+        subscribed = 0 if group is None else group.subscribed
+        return subscribed, self._limits.let_in(self._declared)
+
     # Inside
+
+    def _note_subscribed(self, connection: Connection) -> None:
+        if self._silent.pop(connection.fd, None) is not None:
+            connection.groups[0].subscribed += 1
 
     def _group(self, address: str) -> Group:
         group = self._addresses.get(address)
@@ -221,13 +249,23 @@ class PortBudget:
             return False
         group = connection.groups[0]
         small = connection.received <= _SMALL_BYTES
-        if connection.accepted_at - group.flooded_at < _AFTER_FLOOD_S:
-            return not small
+        if now - group.flooded_at < AFTER_FLOOD_S:
+            return self._grown_since_flood(connection) > _SMALL_BYTES
         flow_at = together.take(group.flow_at, now, new)
         if flow_at is None:
             return not small
         group.flow_at = flow_at
         return False
+
+    def _grown_since_flood(self, connection: Connection) -> float:
+        """What it holds more than when its address was found to flood; all that came in,
+        if it was made after that."""
+        flooded_at = connection.groups[0].flooded_at
+        if connection.accepted_at >= flooded_at:
+            return connection.received
+        if connection.flood_at != flooded_at:
+            connection.flood_at, connection.size_then = flooded_at, connection.size
+        return connection.size - connection.size_then
 
     def _close_large(self, now: float) -> list[Closing]:
         """Close those that hold more than one may; if there are none, the largest of an
@@ -235,20 +273,24 @@ class PortBudget:
         most = self._limits.of_connection(self._declared)
         active = [each for each in self._held.active.values() if not each.trusted]
         large = [e for e in active if e.count > most.number or e.size > most.size]
+        connections = self._connections.values()
         if not large:
             groups = {id(each.groups[0]): each.groups[0] for each in active}
             for group in groups.values():
                 allowed = self._limits.of_address(group.connections, self._declared)
-                large += filter(None, [self._held.largest(group, allowed)])
+                large += filter(None, [largest(group, allowed, connections)])
         if not large:
             allowed = self._limits.of_port(self._port.connections, self._declared)
-            large += filter(None, [self._held.largest(self._port, allowed)])
+            large += filter(None, [largest(self._port, allowed, connections)])
         return [self._close_flooding(each, Reason.SUBSCRIPTIONS, now) for each in large]
 
     def _close_flooding(
         self, connection: Connection, reason: Reason, now: float
     ) -> Closing:
-        connection.groups[0].flooded_at = now
+        # The first one of a row counts, for those that were there before.
+        group = connection.groups[0]
+        if now - group.flooded_at > AFTER_FLOOD_S:
+            group.flooded_at = now
         return self._close(connection, reason)
 
     def _close(self, connection: Connection, reason: Reason) -> Closing:

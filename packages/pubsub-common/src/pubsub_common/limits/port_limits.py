@@ -22,8 +22,13 @@ SUBSCRIPTIONS_PER_TOPIC: Final = 4
 BYTES_PER_TOPIC: Final = 165
 # What each connection adds to what its address may be subscribed to: thousands of subscribers
 # with a few topics on one machine, or behind one gateway, come to a port together.
-_SUBSCRIPTIONS_PER_CONNECTION: Final = 16
-_BYTES_PER_CONNECTION: Final = 2048
+_SUBSCRIPTIONS_PER_CONNECTION: Final = 8
+_BYTES_PER_CONNECTION: Final = 512
+# When a connection ends, libzmq walks through all that is subscribed to, by whomever. So the
+# more connections an address has, the less it may hold beside that.
+_FULL_CONNECTIONS: Final = 8
+# Connections of an address whose subscribers have not registered.
+_STRANGERS: Final = 16
 # So many addresses may use all that one may, at the same time.
 _FULL_ADDRESSES: Final = 16
 # ZeroMQ's handshake without keys is 92 bytes at most; with keys it is 551 at least.
@@ -34,22 +39,31 @@ _CONNECTION_RATE: Final = TokenBucket(per_s=1000.0, burst=10_000)
 
 
 class Subscriptions(NamedTuple):
-    """Subscriptions: how many, and how many bytes they are on the wire."""
+    """Subscriptions: how many, how many bytes they are on the wire, and of how many
+    subscribers."""
 
     number: int
     size: int
+    subscribers: int = 0
 
     def __add__(self, other: object) -> Subscriptions:
         if not isinstance(other, Subscriptions):
             return NotImplemented
-        return Subscriptions(self.number + other.number, self.size + other.size)
+        return Subscriptions(
+            self.number + other.number,
+            self.size + other.size,
+            self.subscribers + other.subscribers,
+        )
 
     def times(self, times: int) -> Subscriptions:
         """So many of these."""
-        return Subscriptions(self.number * times, self.size * times)
+        return Subscriptions(
+            self.number * times, self.size * times, self.subscribers * times
+        )
 
 
 NOTHING: Final = Subscriptions(0, 0)
+_EACH: Final = Subscriptions(_SUBSCRIPTIONS_PER_CONNECTION, _BYTES_PER_CONNECTION)
 _BASE: Final = Subscriptions(SUBSCRIPTIONS, SUBSCRIPTION_BYTES)
 
 
@@ -77,20 +91,22 @@ class PortLimits:
         """What one connection may be subscribed to."""
         return self.base + declared
 
-    def of_group(
-        self, connections: int, declared: Subscriptions, full: int
-    ) -> Subscriptions:
-        """What so many connections may be subscribed to together."""
-        each = Subscriptions(_SUBSCRIPTIONS_PER_CONNECTION, _BYTES_PER_CONNECTION)
-        return self.base.times(full) + each.times(connections) + declared
+    def let_in(self, declared: Subscriptions) -> int:
+        """How many connections of one address are let in: a quarter more than there are
+        subscribers, as some may be lost and not yet known to be, and strangers'."""
+        subscribers = declared.subscribers
+        return min(self.connections, _STRANGERS + subscribers + subscribers // 4)
 
     def of_address(self, connections: int, declared: Subscriptions) -> Subscriptions:
         """What the connections of one address may be subscribed to together."""
-        return self.of_group(connections, declared, 1)
+        share = max(1, connections // _FULL_CONNECTIONS)
+        base = Subscriptions(self.base.number // share, self.base.size // share)
+        return base + _EACH.times(connections) + declared
 
     def of_port(self, connections: int, declared: Subscriptions) -> Subscriptions:
         """What all connections may be subscribed to together."""
-        return self.of_group(connections, declared, _FULL_ADDRESSES)
+        base = self.base.times(_FULL_ADDRESSES)
+        return base + _EACH.times(connections) + declared
 
     def flow(self, declared: Subscriptions, full: int = 1) -> TokenBucket:
         """How much may come in through one connection: three times all that it may be

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import resource
 import select
 import threading
@@ -24,8 +25,9 @@ from typing import Final
 
 import zmq
 
+from pubsub_common.limits.address_gate import AddressGate
 from pubsub_common.limits.held_subscriptions import KnownOf
-from pubsub_common.limits.port_budget import Closing, PortBudget
+from pubsub_common.limits.port_budget import Closing, PortBudget, Reason
 from pubsub_common.limits.port_limits import PortLimits, Subscriptions
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net.sockets import option_reader
@@ -42,9 +44,14 @@ from pubsub_common.security.handshake_monitor import HandshakeMonitor
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S: Final = 0.02
+_LOOK_S: Final = 0.01
 # How often it looks while there are connections and nothing comes in.
 _IDLE_S: Final = 1.0
+# The same for some time after somebody was not let in, whose connection is to be closed.
+_AGAIN_S: Final = 0.25
+_REFUSED_S: Final = 3.0
+# How often a flood is told.
+_TELL_S: Final = 0.2
 # How many different subscriptions an XPUB socket has. libzmq lets any thread ask for it. Older
 # versions do not have it.
 _TOPICS_COUNT: Final = 116
@@ -78,6 +85,11 @@ class PortGuard:
             zmq.ZMQError: there are no more sockets, or files.
         """
         self._budget = PortBudget(limits)
+        self._gate = AddressGate()
+        # Called in any thread: somebody is refused whom the broker may know of.
+        self.on_refusal: Callable[[], None] = lambda: None
+        self._refused_at = -math.inf
+        self._told_at = -math.inf
         self._declared: Subscriptions | None = None
         self._known = known
         self._forwarder = ""
@@ -110,7 +122,9 @@ class PortGuard:
         if demand.forwarder != self._forwarder:
             self._forwarder = demand.forwarder
             self._waker.wake()
-        self.declare(Subscriptions(demand.subscriptions, demand.size))
+        self.declare(
+            Subscriptions(demand.subscriptions, demand.size, demand.subscribers)
+        )
 
     def introduce(self, subscription: bytes, connection: Connection | None) -> None:
         """Somebody has subscribed to what makes a forwarder known. For any thread."""
@@ -118,6 +132,16 @@ class PortGuard:
         if name is not None and connection is not None:
             self._introduced.append((name, connection))
             self._waker.wake()
+
+    def admits(self, address: str) -> bool:
+        """Whether another connection of this address may be made. For any one thread."""
+        now = time.monotonic()
+        if self._gate.admits(address, now, *self._budget.room(address)):
+            return True
+        self._refused_at = now
+        self._tell(now)
+        self._waker.wake()
+        return False
 
     def end(self) -> None:
         """Guard no longer. Before the socket is closed."""
@@ -192,6 +216,8 @@ class PortGuard:
         # libzmq's descriptor tells of news once; what came since the last look is there.
         if self._monitor.waits():
             return 0.0
+        if time.monotonic() - self._refused_at < _REFUSED_S:
+            return _AGAIN_S
         deadline = self._budget.next_deadline()
         if deadline is None:
             return _IDLE_S if self._infos else None
@@ -201,8 +227,8 @@ class PortGuard:
         while self._monitor.waits():
             for address, what in self._monitor.read_failures(now):
                 self._on_failure(address, what)
-        if self._declared is not None:
-            self._budget.declare(self._declared, now)
+        if self._declared is not None and self._budget.declare(self._declared, now):
+            self._gate.forgive()
         if self._forwarder:
             self._trust_forwarders()
         received: dict[int, int] = {}
@@ -214,7 +240,9 @@ class PortGuard:
             if told is not None:
                 received[fd] = told.received
         self._closings += self._budget.look(received, total, now, self._known)
-        self._closings += self._budget.silent(now)
+        self._closings += self._budget.silent(
+            now, lambda address: self._gate.has_refused(address, now)
+        )
         self._close()
 
     def _trust_forwarders(self) -> None:
@@ -234,7 +262,7 @@ class PortGuard:
         if not (ready or active) and total != before:
             # What came in was gone before the epoll looked.
             return tuple(self._infos)
-        return {*ready, *active, *self._budget.overdue(now)}
+        return {*ready, *active, *self._budget.unseen(now)}
 
     def _total(self) -> int | None:
         try:
@@ -242,9 +270,19 @@ class PortGuard:
         except zmq.ZMQError:
             return None
 
+    def _tell(self, now: float) -> None:
+        """Somebody is refused who may be told of in the meantime."""
+        if now >= self._told_at + _TELL_S:
+            self._told_at = now
+            self.on_refusal()
+
     def _close(self) -> None:
         closings, self._closings = self._closings, []
         for fd, address, reason in closings:
+            if reason in (Reason.SUBSCRIPTIONS, Reason.FLOW):
+                now = time.monotonic()
+                self._gate.flooded(address, now)
+                self._tell(now)
             connection = self._connections.pop(fd, None)
             if connection is not None and close_connection(connection):
                 where = f"its connection to port {connection.port} was closed"
