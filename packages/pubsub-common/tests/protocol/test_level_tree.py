@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.protocol.level_tree import FilterColumns, LevelTree, TopicColumns
+from pubsub_common.protocol.level_columns import FilterColumns, TopicColumns
+from pubsub_common.protocol.level_tree import LevelTree
 from pubsub_common.protocol.matching import Subscriptions, matching_topics
 from pubsub_common.protocol.wildcards import covers, is_filter, matches
 

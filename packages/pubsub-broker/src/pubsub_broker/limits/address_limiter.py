@@ -39,6 +39,8 @@ _CLOSINGS: Final = TokenBucket(per_s=0.5, burst=20)
 _LARGE_BYTES: Final = 64 * 1024
 # What a request takes that nobody needs to bound by time, with something to spare.
 _USUAL_WORK_S: Final = 0.002
+# The most that one request is charged: a pause of the garbage collector is nobody's fault.
+_MOST_WORK_S: Final = 0.1
 MAX_ADDRESSES: Final = 4096
 MAX_CONNECTIONS: Final = 4096
 
@@ -144,13 +146,13 @@ class AddressLimiter:
         known.empty_at[LimitKind.STATUS] = bucket.charge(empty_at, now, size)
 
     def worked(self, address: str, seconds: float, now: float) -> None:
-        """A request of this address took so long. Only what is beyond the usual counts: of
-        usual ones others limit the number."""
+        """A request of this address took so long. What takes no longer than usual does not
+        count: other limits are for the number of these."""
         if seconds > _USUAL_WORK_S:
             known = self._known(address)
             bucket = self._limits.buckets[LimitKind.WORK]
             known.empty_at[LimitKind.WORK] = bucket.charge(
-                known.empty_at[LimitKind.WORK], now, seconds - _USUAL_WORK_S
+                known.empty_at[LimitKind.WORK], now, min(seconds, _MOST_WORK_S)
             )
 
     def may_work(self, address: str, peer: bytes, now: float) -> Verdict:

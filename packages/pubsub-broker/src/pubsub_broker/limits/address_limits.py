@@ -22,7 +22,7 @@ _MALFORMED_PER_S: Final = 100.0
 # Of each second so much may be work for one address, and so much of it at once: others wait
 # that long for their turn, and for what one request takes.
 _WORK_PER_S: Final = 0.2
-_WORK_BURST_S: Final = 0.05
+_WORK_BURST_S: Final = 0.1
 
 
 class LimitKind(enum.IntEnum):

@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from pubsub_common.protocol import numbers
-from pubsub_common.protocol.level_tree import LevelTree, TopicColumns
+from pubsub_common.protocol.level_columns import TopicColumns
+from pubsub_common.protocol.level_tree import LevelTree
 from pubsub_common.protocol.messages import ClientStatus, Latency, Model, Role, Status
 from pubsub_common.protocol.wildcards import is_filter
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pubsub_broker.registry.interface import Client
-from pubsub_common.protocol.level_tree import FilterColumns, LevelTree, TopicColumns
+from pubsub_common.protocol.level_columns import FilterColumns, TopicColumns
+from pubsub_common.protocol.level_tree import LevelTree
 from pubsub_common.protocol.wildcards import is_filter
 
 Names = tuple[str, ...]

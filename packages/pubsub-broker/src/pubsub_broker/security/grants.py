@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from pubsub_broker.security.enrollment import EnrolledKey
 from pubsub_broker.security.policy import Grant, Policy
-from pubsub_common.protocol.level_tree import TopicColumns
+from pubsub_common.protocol.level_columns import TopicColumns
 from pubsub_common.protocol.matching import subscriptions_of
 from pubsub_common.protocol.messages import Vouched
 

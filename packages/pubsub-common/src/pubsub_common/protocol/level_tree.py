@@ -13,16 +13,15 @@ clients that have thousands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
 
-ONE: Final = "+"
-REST: Final = "#"
-_SPECIAL: Final = "$"
-# From so many bits on a mask is made of bytes.
-_FEW: Final = 8
-
-_T = TypeVar("_T")
+from pubsub_common.protocol.level_columns import (
+    ONE,
+    REST,
+    SPECIAL,
+    FilterColumns,
+    TopicColumns,
+)
 
 
 class LevelTree:
@@ -37,7 +36,7 @@ class LevelTree:
         """``name`` is in it."""
         node = self._root
         for level in name.split("/"):
-            node = node.make(level)
+            node = node.get(level) or node.make(level)
         node.name = name
 
     def discard(self, name: str) -> None:
@@ -67,9 +66,13 @@ class LevelTree:
         the mask of these. A level ``#`` among the topics is taken as a wildcard: then all
         that it stands for must be covered."""
         waiting = [(self._root, 0, columns.all)]
+        levels = columns.levels
         while waiting:
             node, depth, mask = waiting.pop()
-            ending = mask & columns.ending(depth)
+            if depth == len(levels):
+                levels.append((columns.ending(depth), columns.column(depth)))
+            ending, column = levels[depth]
+            ending &= mask
             if ending and node.name is not None:
                 yield node.name, ending
             # No wildcard stands for a first level that begins with a dollar sign.
@@ -78,9 +81,8 @@ class LevelTree:
             if rest is not None and wild and rest.name is not None:
                 yield rest.name, wild
             going = mask & ~ending
-            if not going or node.empty:
+            if not going:
                 continue
-            column = columns.column(depth)
             one = node.get(ONE)
             if one is not None:
                 found = going & wild & ~column.get(REST, 0)
@@ -96,12 +98,12 @@ class LevelTree:
         waiting = [(self._root, 0, columns.all)]
         while waiting:
             node, depth, mask = waiting.pop()
-            column, ones = columns.column(depth), mask & columns.ones(depth)
-            rest = mask & columns.rest(depth)
+            column, ones, rest, ending = columns.levels[min(depth, columns.deepest)]
+            ones, rest = mask & ones, mask & rest
             if rest and depth:
                 yield from node.names()
                 continue
-            if node.name is not None and mask & columns.ending(depth):
+            if node.name is not None and mask & ending:
                 yield node.name
             if not ones and not rest:
                 for child, having in node.named(column):
@@ -110,107 +112,13 @@ class LevelTree:
                 continue
             for level, child in node.items():
                 found = mask & column.get(level, 0)
-                if depth or not level.startswith(_SPECIAL):
+                if depth or not level.startswith(SPECIAL):
                     if rest:
                         yield from child.names()
                         continue
                     found |= ones
                 if found:
                     waiting.append((child, depth + 1, found))
-
-
-class TopicColumns:
-    """Topics, and which of them have a name at a level."""
-
-    def __init__(self, topics: Sequence[str]) -> None:
-        self.topics = topics
-        self.all = (1 << len(topics)) - 1
-        self._levels: list[list[str]] | None = None
-        self._columns: dict[int, dict[str, int]] = {}
-        self._ending: dict[int, int] = {}
-        self._special: int | None = None
-
-    @property
-    def special(self) -> int:
-        """The mask of those that begin with a dollar sign."""
-        if self._special is None:
-            self._special = _mask(
-                place
-                for place, topic in enumerate(self.topics)
-                if topic.startswith(_SPECIAL)
-            )
-        return self._special
-
-    def ending(self, depth: int) -> int:
-        """The mask of those with so many levels."""
-        if not depth:
-            return 0
-        if not self._ending:
-            places: dict[int, list[int]] = {}
-            for place, levels in enumerate(self._split()):
-                places.setdefault(len(levels), []).append(place)
-            self._ending = _masks(places)
-        return self._ending.get(depth, 0)
-
-    def column(self, depth: int) -> Mapping[str, int]:
-        """The masks of those that have each name behind so many levels."""
-        column = self._columns.get(depth)
-        if column is None:
-            places: dict[str, list[int]] = {}
-            for place, levels in enumerate(self._split()):
-                if len(levels) > depth:
-                    places.setdefault(levels[depth], []).append(place)
-            column = self._columns[depth] = _masks(places)
-        return column
-
-    def chosen(self, mask: int) -> list[str]:
-        """The topics of a mask, in their order."""
-        if mask == self.all:
-            return list(self.topics)
-        return [self.topics[place] for place in _places(mask)]
-
-    def _split(self) -> list[list[str]]:
-        if self._levels is None:
-            self._levels = [topic.split("/") for topic in self.topics]
-        return self._levels
-
-
-class FilterColumns:
-    """Filters, and which of them have a name or a wildcard at a level."""
-
-    def __init__(self, filters: Iterable[str]) -> None:
-        levels = [each.split("/") for each in filters]
-        self.all = (1 << len(levels)) - 1
-        places: list[dict[str, list[int]]] = []
-        ending: dict[int, list[int]] = {}
-        for place, names in enumerate(levels):
-            while len(places) < len(names):
-                places.append({})
-            for column, name in zip(places, names, strict=False):
-                column.setdefault(name, []).append(place)
-            ending.setdefault(len(names), []).append(place)
-        self._columns = [_masks(column) for column in places]
-        self._ending = _masks(ending)
-        # A filter that ends in the wildcard for the rest ends wherever a topic does.
-        self._wild = [
-            (column.pop(ONE, 0), column.pop(REST, 0)) for column in self._columns
-        ]
-
-    def column(self, depth: int) -> Mapping[str, int]:
-        """The masks of those that have each name behind so many levels."""
-        return self._columns[depth] if depth < len(self._columns) else {}
-
-    def ones(self, depth: int) -> int:
-        """The mask of those that have the wildcard for one level there."""
-        return self._wild[depth][0] if depth < len(self._wild) else 0
-
-    def rest(self, depth: int) -> int:
-        """The mask of those that have the wildcard for the rest there."""
-        return self._wild[depth][1] if depth < len(self._wild) else 0
-
-    def ending(self, depth: int) -> int:
-        """The mask of those with so many levels."""
-        return self._ending.get(depth, 0)
 
 
 class _Node:
@@ -235,9 +143,7 @@ class _Node:
         return self._only if self._level == level else None
 
     def make(self, level: str) -> _Node:
-        found = self.get(level)
-        if found is not None:
-            return found
+        """One below that is not there yet."""
         made = _Node()
         if self._more is not None:
             self._more[level] = made
@@ -280,38 +186,3 @@ class _Node:
             if node.name is not None:
                 yield node.name
             waiting += [child for _, child in node.items()]
-
-
-def _mask(places: Iterable[int]) -> int:
-    mask = 0
-    for place in places:
-        mask |= 1 << place
-    return mask
-
-
-def _masks(places: Mapping[_T, list[int]]) -> dict[_T, int]:
-    return {
-        name: _mask(each) if len(each) < _FEW else _large_mask(each)
-        for name, each in places.items()
-    }
-
-
-def _large_mask(places: Sequence[int]) -> int:
-    """As `_mask`; ``places`` are in ascending order."""
-    octets = bytearray(places[-1] // 8 + 1)
-    for place in places:
-        octets[place >> 3] |= 1 << (place & 7)
-    return int.from_bytes(octets, "little")
-
-
-def _places(mask: int) -> Iterator[int]:
-    """The places of the bits that are set."""
-    for start, octet in enumerate(
-        mask.to_bytes((mask.bit_length() + 7) // 8, "little")
-    ):
-        place = 8 * start
-        while octet:
-            if octet & 1:
-                yield place
-            octet >>= 1
-            place += 1

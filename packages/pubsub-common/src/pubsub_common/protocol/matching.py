@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from pubsub_common.protocol.level_tree import LevelTree, TopicColumns
+from pubsub_common.protocol.level_columns import TopicColumns
+from pubsub_common.protocol.level_tree import LevelTree
 from pubsub_common.protocol.wildcards import is_filter, matches
 
 # So few comparisons cost less than a tree.
