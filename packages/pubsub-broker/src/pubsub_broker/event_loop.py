@@ -155,6 +155,8 @@ class EventLoop:
         if parts.authenticator is not None:
             self._apply_key_changes(parts.authenticator, now)
         self.perform(parts.core.tick(now))
+        lost = parts.forwarder_pool.reconnect_lost(now)
+        self._event_log.report_lost(lost, parts.config.bounds)
         parts.forwarder_pool.apply_changes()
         parts.forwarder_pool.check()
         parts.forwarder_pool.declare(parts.registry.needed())

@@ -11,6 +11,7 @@ from support.raw_sockets import RawPublisher
 
 from pubsub_common.protocol.events import decode_event, ready_topic
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.security import lost_connections
 from pubsub_common.testing import wait_for
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
@@ -230,3 +231,32 @@ def test_a_small_queue_limit_does_not_cost_subscriptions(
 
 def test_the_queue_limit_holds_for_events(new_sub_socket: NewSubSocket) -> None:
     assert new_sub_socket("A", queue_limit=7).socket.rcvhwm == 7
+
+
+def test_a_message_that_is_too_long_costs_the_connection_which_is_made_again(
+    context: zmq.Context[zmq.Socket[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("LOOK_EVERY_S", "_LOOK_AGAIN_S"):
+        monkeypatch.setattr(lost_connections, name, 0.01)
+    publisher = context.socket(zmq.XPUB)
+    port = publisher.bind_to_random_port("tcp://127.0.0.1")
+    bounds = QueueBounds(payload_bytes=1000)
+    sub_socket = SubSocket(context, ["A"], 5, bounds)
+    try:
+        sub_socket.connect(f"127.0.0.1:{port}")
+        while publisher.recv() != b"\x01A\0":
+            pass
+        publisher.send(b"A\0" + bytes(bounds.frame_bytes))
+        while publisher.recv()[:1] != b"\0":  # it is gone
+            pass
+
+        wait_for(lambda: sub_socket.check() and caplog.messages, "a line")
+
+        assert "--max-payload" in caplog.text
+        while publisher.recv() != b"\x01A\0":  # it is there again
+            pass
+    finally:
+        sub_socket.close(0)
+        publisher.close(linger=0)

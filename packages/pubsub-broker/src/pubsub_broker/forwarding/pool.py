@@ -27,6 +27,7 @@ from pubsub_common.limits.port_limits import PortLimits, Subscriptions
 from pubsub_common.net.sockets import wait_until_sent
 from pubsub_common.protocol.forwarder_mark import forwarder_mark
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.security.lost_connections import LostConnections
 from pubsub_common.security.port_guard import OnFailure, PortGuard
 from pubsub_common.security.unread_queues import Unread
 from pubsub_common.security.zap_server import ZapServer
@@ -78,6 +79,7 @@ class ForwarderPool:
         self._authenticator = authenticator
         self._publishers = PublisherBook()
         self._slow_subscribers = SlowSubscribers(bounds, blocking=self._blocking)
+        self._lost = LostConnections()
         # What `expect` was told, until `apply_changes`.
         self._changes: list[tuple[bool, str]] = []
 
@@ -142,6 +144,18 @@ class ForwarderPool:
         if unwanted := list(keys):
             for control in self._controls():
                 control.disconnect_subscribers(unwanted)
+
+    def reconnect_lost(self, now: float) -> list[str]:
+        """Connect at the next `apply_changes` to publishers to which libzmq does so no more; who
+        they are."""
+        if not self._controls():
+            return []
+        lost = self._lost.look(self._publishers.addresses(), now)
+        for address in lost:
+            for sockets in self.socket_sets:
+                sockets.lost.add(address)
+            self._changes.append((True, address))
+        return lost
 
     def bound_bytes(self, now: float) -> list[Unread]:
         """Where too many bytes wait for a subscriber, close its connection, or forward nothing

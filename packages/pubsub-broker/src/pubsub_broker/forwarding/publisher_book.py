@@ -37,6 +37,11 @@ class PublisherBook:
         with self._lock:
             return self._publishers.get(address)
 
+    def addresses(self) -> list[str]:
+        """Of those that are registered."""
+        with self._lock:
+            return [each for each in self._publishers if each not in self._left_at]
+
     def forget_departed(self, now: float) -> None:
         """Forget publishers that left long ago."""
         with self._lock:

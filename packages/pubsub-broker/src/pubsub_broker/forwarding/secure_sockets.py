@@ -157,7 +157,9 @@ class SecureSockets(ForwarderSockets):
         if publisher is None or publisher.key is None:
             return  # it is gone again
         connection = self._connections.get(address)
-        if connection is not None and connection.key != publisher.key:
+        lost = address in self.lost
+        self.lost.discard(address)
+        if connection is not None and (lost or connection.key != publisher.key):
             self.disconnect(address)
             connection = None
         if connection is None:

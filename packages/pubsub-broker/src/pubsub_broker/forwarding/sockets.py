@@ -23,6 +23,7 @@ from pubsub_common.net.sockets import (
     enable_keepalive,
     endpoint,
     has_input,
+    reconnect,
     tcp_table,
 )
 from pubsub_common.net.tcp_table import still_open
@@ -61,6 +62,9 @@ class ForwarderSockets:
         )
         self.xpub = self.output.xpub
         self._draining = DrainingPublishers()
+        # Publishers to which libzmq makes no connection any more: the next `attach` connects
+        # anew. Any thread adds to it.
+        self.lost: set[str] = set()
 
     def bind(self, host: str, port: int) -> None:
         """Offer events to subscribers at ``host:port``.
@@ -223,6 +227,9 @@ class PlainSockets(ForwarderSockets):
         if address not in self._attached:
             self._attached.add(address)
             self.xsub.connect(f"tcp://{address}")
+        elif address in self.lost:
+            reconnect(self.xsub, f"tcp://{address}")
+        self.lost.discard(address)
 
     def disconnect(self, address: str) -> None:
         self._attached.discard(address)

@@ -24,6 +24,8 @@ from pubsub_common.net.tcp_table import slowest_reader
 from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import Model
+from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.security.lost_connections import lost_line
 from pubsub_common.security.unread_queues import Unread, unread_line
 
 _log = logging.getLogger(__name__)
@@ -85,6 +87,11 @@ class EventLog:
         """Log what was held back and is due."""
         self._warn(self._rejections.tick(now))
         self._warn(self._budget.summary(now))
+
+    def report_lost(self, addresses: Iterable[str], bounds: QueueBounds) -> None:
+        """Connections to publishers that were closed, and are made again."""
+        for address in addresses:
+            _log.warning("%s", lost_line(f"publisher {address}", bounds))
 
     def report_unread(self, closed: Iterable[Unread], now: float) -> None:
         """Connections of subscribers that were closed for what waited for them."""

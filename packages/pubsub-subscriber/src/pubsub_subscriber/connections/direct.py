@@ -90,7 +90,8 @@ class DirectConnections:
         return self._sockets.get(0)
 
     def check(self) -> float | None:
-        return None
+        sub_socket = self._sockets.get(0)
+        return None if sub_socket is None else sub_socket.check()
 
 
 @dataclasses.dataclass(slots=True)
@@ -238,6 +239,8 @@ class SecureDirectConnections:
                 connection.sub_socket.reconnect(connection.publisher.address or "")
             if not self._has_left(connection.publisher.session):
                 connection.left_at = None
+                if not connection.refusals:
+                    connection.sub_socket.check()
             elif connection.left_at is None:
                 connection.left_at = now
             elif now - connection.left_at > _MAX_DRAIN_S:

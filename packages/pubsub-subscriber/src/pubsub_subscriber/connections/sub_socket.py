@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from pubsub_common.net.sockets import DataSocket, option_reader, reconnect
 from pubsub_common.protocol.events import PRIVATE_MARK, ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import position_prefix
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.security.lost_connections import LostConnections, lost_line
 from pubsub_subscriber.connections.frame_buffer import FREE
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class SubSocket(DataSocket):
         )  # other sessions of it, see `streams.connection`
         self.handshake_monitor: ClientHandshakeMonitor | None = None
         self._connected: set[str] = set()
+        self._lost = LostConnections()
+        self._bounds = bounds
         self._session = session
         self._positions = positions
         self._ready_topics: dict[str, bytes] = {}
@@ -255,6 +259,14 @@ class SubSocket(DataSocket):
         """Connect once more to ``IP:port``, where libzmq has given up."""
         with self._locked():
             reconnect(self.socket, f"tcp://{address}")
+
+    def check(self) -> float | None:
+        """Connect once more where libzmq has given up; the seconds until the next look."""
+        now = time.monotonic()
+        for address in self._lost.look(self._connected, now):
+            _log.warning("%s", lost_line(address, self._bounds))
+            self.reconnect(address)
+        return self._lost.due_s(now) if self._connected else None
 
     def close(self, linger_s: float) -> None:
         if self.handshake_monitor is not None:

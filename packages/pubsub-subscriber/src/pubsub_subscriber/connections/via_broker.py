@@ -64,4 +64,5 @@ class BrokerConnections:
         return self._sockets.get(self._ports.get(topic, 0))
 
     def check(self) -> float | None:
-        return None
+        due = [sub_socket.check() for sub_socket in self._sockets.open]
+        return min((each for each in due if each is not None), default=None)

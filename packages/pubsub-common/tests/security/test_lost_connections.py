@@ -1,0 +1,76 @@
+"""Connections that libzmq has given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import zmq
+from support.ports import unused_port
+
+from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.security.lost_connections import LostConnections, lost_line
+from pubsub_common.security.socket_monitor import SocketMonitor
+from pubsub_common.testing import wait_for
+
+# Looks are at most this far apart.
+LOOKS = [float(10 * number) for number in range(1, 5)]
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    with zmq.Context() as made:
+        yield made
+
+
+@pytest.fixture
+def publisher(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[str]:
+    """The address of a socket that listens."""
+    with context.socket(zmq.XPUB) as socket:
+        yield f"127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
+
+
+def looked(lost: LostConnections, address: str) -> list[list[str]]:
+    return [lost.look([address], now) for now in LOOKS]
+
+
+def test_an_address_without_a_connection_where_somebody_listens_is_lost(
+    publisher: str,
+) -> None:
+    assert looked(LostConnections(), publisher) == [[], [], [publisher], []]
+
+
+def test_an_address_with_a_connection_is_not(
+    context: zmq.Context[zmq.Socket[bytes]], publisher: str
+) -> None:
+    with context.socket(zmq.SUB) as subscriber:
+        monitor = SocketMonitor(subscriber, zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        subscriber.connect(f"tcp://{publisher}")
+        wait_for(monitor.read, "a connection")
+
+        assert looked(LostConnections(), publisher) == [[], [], [], []]
+        monitor.close()
+
+
+def test_an_address_where_nobody_listens_is_tried_by_libzmq_itself() -> None:
+    with unused_port() as port:
+        assert looked(LostConnections(), f"127.0.0.1:{port}") == [[], [], [], []]
+
+
+def test_it_is_looked_for_now_and_then(publisher: str) -> None:
+    lost = LostConnections()
+    assert lost.due_s(100.0) == 0.0
+
+    lost.look([publisher], 100.0)
+
+    assert lost.due_s(100.0) == 1.0
+    assert lost.look([publisher], 100.5) == []
+    assert lost.due_s(100.5) == 0.5
+
+
+def test_the_line_names_the_option() -> None:
+    line = lost_line("publisher 10.0.0.1:5", QueueBounds(payload_bytes=1000))
+
+    assert "publisher 10.0.0.1:5 was closed" in line
+    assert "1000 bytes" in line
+    assert "--max-payload" in line
