@@ -16,6 +16,9 @@ from pubsub_common.errors import PubSubError
 # How long the proxy may take to answer: it does between two bursts of at most 1000
 # messages.
 ANSWER_S: Final = 10.0
+# How long its counts are waited for. One that is busy tells them later: it may take libzmq a while
+# to take apart what somebody subscribed to, and nobody at the control port waits for that.
+COUNTS_S: Final = 0.02
 
 _STATISTICS: Final = b"STATISTICS"
 _TERMINATE: Final = b"TERMINATE"
@@ -57,7 +60,10 @@ class ZmqProxyForwarder:
         self._sockets = sockets
         self._changes: list[tuple[bool, str]] = []
         self._stopping = False
-        self._counted = _Counted(0, 0)
+        # Until the proxy was entered, and as it told last.
+        self._counted = self._told = _Counted(0, 0)
+        # It was asked for its counts and has not answered yet.
+        self._asked = False
         # A REP socket answers every command. With a PAIR it depends on the version of
         # libzmq, and an answer too many would be taken for that of the next command.
         self._control = context.socket(zmq.DEALER)
@@ -84,7 +90,10 @@ class ZmqProxyForwarder:
     def wait_applied(self, until: float) -> None:
         """The sockets are the thread's until it has left the proxy, and in between ours: so
         whoever looks at `detach_due` waits for this first."""
-        self._counted = self._counted.plus(self._receive(until))
+        if self._asked:
+            self._receive(until)
+            self._asked = False
+        self._counted = self._told = self._counted.plus(self._receive(until))
         self._receive(until)
         if not self._idle.wait(max(0.0, until - time.monotonic())):
             raise PubSubError("the forwarder's thread does not answer")
@@ -95,7 +104,8 @@ class ZmqProxyForwarder:
 
     def forwarded(self) -> int:
         """Messages received from publishers since the start, but for the few that
-        pass while `apply` has the proxy end: the proxy forgets its counts then."""
+        pass while `apply` has the proxy end: the proxy forgets its counts then. While the
+        proxy is busy, as many as it told last."""
         return self._statistics().messages
 
     def large_bytes(self) -> int:
@@ -143,8 +153,19 @@ class ZmqProxyForwarder:
             self._on_failure()
 
     def _statistics(self) -> _Counted:
-        self._send(_STATISTICS)
-        return self._counted.plus(self._receive(time.monotonic() + ANSWER_S))
+        until = time.monotonic() + COUNTS_S
+        while True:
+            of_now = not self._asked
+            if of_now:
+                self._send(_STATISTICS)
+                self._asked = True
+            self._check()
+            if not self._control.poll(_ms_until(until)):
+                return self._told
+            self._told = self._counted.plus(self._control.recv_multipart()[1:])
+            self._asked = False
+            if of_now:
+                return self._told
 
     def _check(self) -> None:
         if self.error is not None:
@@ -155,7 +176,10 @@ class ZmqProxyForwarder:
         self._control.send_multipart([b"", command])
 
     def _receive(self, until: float) -> list[bytes]:
-        left_ms = round(max(0.0, until - time.monotonic()) * 1000)
-        if not self._control.poll(left_ms):
+        if not self._control.poll(_ms_until(until)):
             raise PubSubError("the forwarder's proxy does not answer")
         return self._control.recv_multipart()[1:]
+
+
+def _ms_until(until: float) -> int:
+    return round(max(0.0, until - time.monotonic()) * 1000)
