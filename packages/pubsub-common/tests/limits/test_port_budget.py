@@ -216,7 +216,7 @@ def test_who_subscribes_to_nothing_is_closed_in_time() -> None:
     port.look((4, 10, 1))
 
     assert port.budget.next_deadline() == FIRST_SUBSCRIPTION_S
-    assert port.budget.unseen(1.5) == [3]
+    assert port.budget.unseen(FIRST_SUBSCRIPTION_S) == [3]
     assert reasons(port.budget.silent(FIRST_SUBSCRIPTION_S)) == [(3, Reason.SILENT)]
     assert reasons(port.budget.silent(99.0)) == [(5, Reason.SILENT)]
     assert port.budget.next_deadline() is None
@@ -299,20 +299,3 @@ def test_what_a_silent_flood_holds_is_not_put_down_to_others() -> None:
         port.budget.declare(Subscriptions(0, 0), port.now)
         for closing in port.look((3, 60, 1), (3, 60, -1)):
             assert closing.fd != 3
-
-
-def test_who_waits_in_vain_makes_room_for_others() -> None:
-    port = Port()
-    port.accept(3)
-    port.accept(4, OTHER)
-    port.accept(5)
-    port.look((5, 20, 1))
-    port.now += 1.5
-
-    found = port.budget.silent(port.now, lambda address: address == STRANGER)
-    assert reasons(found) == [(3, Reason.NO_ROOM)]
-    assert port.budget.room(STRANGER) == (1, 16)
-    port.budget.declare(needed_for(1, 20)._replace(subscribers=40), port.now)
-    assert port.budget.room(STRANGER) == (1, 66)
-    port.budget.end(5)
-    assert port.budget.room(STRANGER)[0] == 0

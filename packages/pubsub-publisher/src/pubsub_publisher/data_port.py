@@ -12,7 +12,6 @@ from pubsub_common.errors import CannotListen
 from pubsub_common.limits.port_limits import limits_of_port
 from pubsub_common.net.sockets import bind_first_free
 from pubsub_common.security.port_guard import PortGuard
-from pubsub_common.security.zap_server import ZapServer
 
 if TYPE_CHECKING:
     from pubsub_publisher.sending.event_socket import EventSocket
@@ -49,16 +48,10 @@ def bind_data_port(events: EventSocket, host: str, first_port: int) -> int:
 
 def _guard(events: EventSocket) -> PortGuard:
     secure = events.guard is not None
-    guard = PortGuard(
+    return PortGuard(
         events.socket,
         limits_of_port(_CLIENTS_PER_ADDRESS, secure=secure),
         name="pubsub-guard",
         secure=secure,
         known=None if events.guard is None else events.guard.known,
     )
-    if not secure:
-        events.socket.zap_domain = b"events"
-        ZapServer(
-            events.socket.context, None, lambda _domain, address: guard.admits(address)
-        )
-    return guard

@@ -95,10 +95,8 @@ class Dissemination:
         """What a publisher's port must have room for; None for another client."""
         if client.role != "publisher":
             return None
-        number, size, subscribers = self._registry.needed()
-        return Demand(
-            min(number, LARGEST), min(size, LARGEST), subscribers, self._forwarder
-        )
+        number, size = self._registry.needed()
+        return Demand(min(number, LARGEST), min(size, LARGEST), self._forwarder)
 
     def listeners(self, client: Client) -> dict[int, int]:
         """The subscribers of a publisher's topics, and how many of its topics each is to

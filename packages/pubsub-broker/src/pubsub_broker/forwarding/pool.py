@@ -30,7 +30,6 @@ from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import LostConnections
 from pubsub_common.security.port_guard import OnFailure, PortGuard
 from pubsub_common.security.unread_queues import Unread
-from pubsub_common.security.zap_server import ZapServer
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
@@ -75,7 +74,6 @@ class ForwarderPool:
         self._forwarder_name = forwarder
         self._on_failed_handshake = on_failed_handshake
         self._guards: list[PortGuard] = []
-        self._gates: dict[str, PortGuard] = {}  # by libzmq's domain
         self._authenticator = authenticator
         self._publishers = PublisherBook()
         self._slow_subscribers = SlowSubscribers(bounds, blocking=self._blocking)
@@ -89,14 +87,12 @@ class ForwarderPool:
         Raises:
             CannotListen: no port could be bound.
         """
-        if not self._guards:
-            self._let_in()
         for number in range(len(self.ports), self._count):
             sockets = self._sockets()
             if int(self._context.get(zmq.IO_THREADS)) > 1:
                 sockets.pin(EVENT_THREADS)
             self.socket_sets.append(sockets)
-            guard = self._guard(sockets, number)
+            guard = self._guard(sockets, f"guard-{number}")
             self.ports.append(bind(sockets, host, clear_port))
             guard.start()
             if self.threaded:
@@ -228,33 +224,17 @@ class ForwarderPool:
         for guard in self._guards:
             guard.declare(declared)
 
-    def _admits(self, domain: str, address: str) -> bool:
-        """Whether another connection of an address may be made; in the thread of
-        handshakes."""
-        guard = self._gates.get(domain)
-        return guard is None or guard.admits(address)
-
-    def _let_in(self) -> None:
-        """Have handshakes ask us, before there is the first port."""
-        if self._authenticator is not None:
-            self._authenticator.admits = self._admits
-        elif self._count:
-            ZapServer(self._context, None, self._admits)
-
-    def _guard(self, sockets: ForwarderSockets, number: int) -> PortGuard:
+    def _guard(self, sockets: ForwarderSockets, name: str) -> PortGuard:
         secure = self._authenticator is not None
         guard = PortGuard(
             sockets.xpub,
             self._port_limits,
-            name=f"guard-{number}",
+            name=name,
             secure=secure,
             known=sockets.known if secure else None,
             on_failure=self._on_failed_handshake,
         )
         self._guards.append(guard)
-        domain = f"events-{number}"
-        self._gates[domain] = guard
-        sockets.xpub.zap_domain = domain.encode()
         return guard
 
     def _controls(self) -> Sequence[ForwarderControl]:

@@ -21,7 +21,7 @@ class Needs:
     def add(self, client: Client, number: int) -> None:
         """A client has come (``number`` is 1), or gone (-1)."""
         names = "".join(client.topics)
-        amount = Subscriptions(len(client.topics), len(names.encode()), 1).times(number)
+        amount = Subscriptions(len(client.topics), len(names.encode())).times(number)
         self._by_role[client.role] += amount
         if client.role == "subscriber" and any(map(is_filter, client.topics)):
             self._with_filters += number
@@ -31,5 +31,4 @@ class Needs:
         topics of all publishers."""
         published, subscribed = self._by_role["publisher"], self._by_role["subscriber"]
         every = needed_for(published.number, published.size).times(self._with_filters)
-        own = needed_for(subscribed.number, subscribed.size)
-        return own._replace(subscribers=subscribed.subscribers) + every
+        return needed_for(subscribed.number, subscribed.size) + every

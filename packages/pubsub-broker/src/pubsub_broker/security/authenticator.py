@@ -18,7 +18,7 @@ from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import ClientKeys
-from pubsub_common.security.zap_server import Admits, ZapServer
+from pubsub_common.security.zap_server import ZapServer
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +57,6 @@ class Authenticator:
         self._audit = audit
         self._watch = FolderWatch(self.look, _POLL_S)
         self._on_change: Callable[[], object] = bool
-        # Whether an address may connect to a port now, which has this domain of libzmq's.
-        self.admits: Admits = lambda _domain, _address: True
         # The keys that are not yet taken by `take_changes`.
         self._changed: set[str] | None = None
         self._lock = threading.Lock()
@@ -75,7 +73,7 @@ class Authenticator:
         """Decide about handshakes of sockets of ``context`` from here on, and look at the
         folder until `close`. ``on_change`` is called when `take_changes` has something."""
         self._on_change = on_change
-        ZapServer(context, self.allows, self._admitted)
+        ZapServer(context, self.allows)
         self._watch.start()
 
     def close(self, timeout_s: float) -> None:
@@ -100,9 +98,6 @@ class Authenticator:
         with self._lock:
             changed, self._changed = self._changed, None
         return changed
-
-    def _admitted(self, domain: str, address: str) -> bool:
-        return self.admits(domain, address)
 
     def allows(self, key: str, address: str) -> bool:
         """Whether the owner of a key may connect from ``address``."""

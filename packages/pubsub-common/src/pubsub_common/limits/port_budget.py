@@ -10,9 +10,7 @@ that honest ones have room, however many and large they are.
 
 A flood costs something even if it is ended soon, and whoever is disconnected comes back at once.
 So for half a minute after one, connections of its address may hold only little more than they
-did, and new ones little: enough for most honest clients beside a flood. They have less
-time for their first subscription, since others wait to be let in
-(`pubsub_common.limits.address_gate`).
+did, and new ones little: enough for most honest clients beside a flood.
 
 Where subscriptions are judged one by one (`pubsub_common.security.subscription_guard`), what a
 connection holds is known, and not estimated.
@@ -25,10 +23,9 @@ from __future__ import annotations
 import enum
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from pubsub_common.limits.address_gate import AFTER_FLOOD_S, MAX_ADDRESSES
 from pubsub_common.limits.held_subscriptions import (
     Connection,
     Group,
@@ -40,7 +37,8 @@ from pubsub_common.limits.port_limits import NOTHING, PortLimits, Subscriptions
 
 # What may come in through a small connection: subscriptions to dozens of topics.
 _SMALL_BYTES: Final = 8 * 1024
-_FIRST_IN_VAIN_S: Final = 1.0
+AFTER_FLOOD_S: Final = 30.0
+MAX_ADDRESSES: Final = 4096
 # A subscriber that registers again after the broker was restarted declares later than it
 # subscribes.
 _DECLARED_S: Final = 60.0
@@ -51,7 +49,6 @@ class Reason(enum.Enum):
 
     CONNECTIONS = "too many connections of one address"
     SILENT = "no subscription in time"
-    NO_ROOM = "more connections of its address than registered subscribers"
     SUBSCRIPTIONS = "too many subscriptions"
     FLOW = "too many subscriptions and questions in a short time"
     FILES = "open files run out, and this was the oldest idle connection"
@@ -90,9 +87,9 @@ class PortBudget:
     def declare(self, declared: Subscriptions, now: float) -> bool:
         """What registered subscribers need in all; whether it is more than before. Less
         counts only when it has been so for a minute."""
-        before = self._declared
-        more = declared.size > before.size or declared.subscribers > before.subscribers
-        if more or declared == before or now - self._declared_at > _DECLARED_S:
+        before = self._declared.size
+        more = declared.size > before
+        if declared.size >= before or now - self._declared_at > _DECLARED_S:
             self._declared, self._declared_at = declared, now
         if more:
             # It was no flood, but somebody who has just declared it.
@@ -173,17 +170,9 @@ class PortBudget:
         self._held.fade()
         return closings
 
-    def silent(
-        self, now: float, waits_in_vain: Callable[[str], bool] = lambda _address: False
-    ) -> list[Closing]:
-        """Connections that have not subscribed to anything in time. They have less time if
-        others of their address wait in vain to be let in."""
-        found = []
-        for each in list(self._silent.values()):
-            if now - each.accepted_at <= _FIRST_IN_VAIN_S:
-                break
-            if waits_in_vain(each.address):
-                found.append(self._close(each, Reason.NO_ROOM))
+    def silent(self, now: float) -> list[Closing]:
+        """Connections that have not subscribed to anything in time."""
+        found: list[Closing] = []
         while (deadline := self.next_deadline()) is not None and deadline <= now:
             connection = next(iter(self._silent.values()))
             found.append(self._close(connection, Reason.SILENT))
@@ -192,7 +181,7 @@ class PortBudget:
     def unseen(self, now: float) -> list[int]:
         """Those that have had time to subscribe, and of which nothing was seen: to be looked
         at before `silent` is asked."""
-        due = now - min(_FIRST_IN_VAIN_S, self._limits.first_s)
+        due = now - self._limits.first_s
         older = (fd for fd, each in self._silent.items() if each.accepted_at <= due)
         return list(older)
 
@@ -213,13 +202,6 @@ class PortBudget:
             return []
         idlest = max(found, key=lambda each: (_of_address(each), idle_s[each.fd]))
         return [self._close(idlest, Reason.FILES)]
-
-    def room(self, address: str) -> tuple[int, int]:
-        """Through how many connections an address has subscribed, and how many it may
-        have. For any thread."""
-        group = self._addresses.get(address)
-        subscribed = 0 if group is None else group.subscribed
-        return subscribed, self._limits.let_in(self._declared)
 
     # Inside
 

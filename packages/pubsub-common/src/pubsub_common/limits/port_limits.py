@@ -27,8 +27,6 @@ _BYTES_PER_CONNECTION: Final = 512
 # When a connection ends, libzmq walks through all that is subscribed to, by whomever. So the
 # more connections an address has, the less it may hold beside that.
 _FULL_CONNECTIONS: Final = 8
-# Connections of an address whose subscribers have not registered.
-_STRANGERS: Final = 16
 # So many addresses may use all that one may, at the same time.
 _FULL_ADDRESSES: Final = 16
 # ZeroMQ's handshake without keys is 92 bytes at most; with keys it is 551 at least.
@@ -39,27 +37,19 @@ _CONNECTION_RATE: Final = TokenBucket(per_s=1000.0, burst=10_000)
 
 
 class Subscriptions(NamedTuple):
-    """Subscriptions: how many, how many bytes they are on the wire, and of how many
-    subscribers."""
+    """Subscriptions: how many, and how many bytes they are on the wire."""
 
     number: int
     size: int
-    subscribers: int = 0
 
     def __add__(self, other: object) -> Subscriptions:
         if not isinstance(other, Subscriptions):
             return NotImplemented
-        return Subscriptions(
-            self.number + other.number,
-            self.size + other.size,
-            self.subscribers + other.subscribers,
-        )
+        return Subscriptions(self.number + other.number, self.size + other.size)
 
     def times(self, times: int) -> Subscriptions:
         """So many of these."""
-        return Subscriptions(
-            self.number * times, self.size * times, self.subscribers * times
-        )
+        return Subscriptions(self.number * times, self.size * times)
 
 
 NOTHING: Final = Subscriptions(0, 0)
@@ -90,12 +80,6 @@ class PortLimits:
     def of_connection(self, declared: Subscriptions) -> Subscriptions:
         """What one connection may be subscribed to."""
         return self.base + declared
-
-    def let_in(self, declared: Subscriptions) -> int:
-        """How many connections of one address are let in: a quarter more than there are
-        subscribers, as some may be lost and not yet known to be, and strangers'."""
-        subscribers = declared.subscribers
-        return min(self.connections, _STRANGERS + subscribers + subscribers // 4)
 
     def of_address(self, connections: int, declared: Subscriptions) -> Subscriptions:
         """What the connections of one address may be subscribed to together."""

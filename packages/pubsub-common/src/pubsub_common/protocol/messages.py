@@ -197,12 +197,11 @@ class Departure(_MessagePart, frozen=True):
 
 class Demand(_MessagePart, frozen=True):
     """What a publisher's port must have room for: so many ``subscriptions`` of so many bytes
-    together (``size``) may all registered ``subscribers`` have. ``forwarder`` is by what the
+    together (``size``) may all registered subscribers have. ``forwarder`` is by what the
     broker's forwarders make themselves known (`pubsub_common.protocol.forwarder_mark`)."""
 
     subscriptions: Count = 0
     size: Count = 0
-    subscribers: Count = 0
     forwarder: Annotated[str, msgspec.Meta(max_length=32)] = ""
 
 

@@ -25,7 +25,6 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.limits.address_gate import AddressGate
 from pubsub_common.limits.held_subscriptions import KnownOf
 from pubsub_common.limits.port_budget import Closing, PortBudget, Reason
 from pubsub_common.limits.port_limits import PortLimits, Subscriptions
@@ -47,9 +46,6 @@ _log = logging.getLogger(__name__)
 _LOOK_S: Final = 0.01
 # How often it looks while there are connections and nothing comes in.
 _IDLE_S: Final = 1.0
-# The same for some time after somebody was not let in, whose connection is to be closed.
-_AGAIN_S: Final = 0.25
-_REFUSED_S: Final = 3.0
 # How often a flood is told.
 _TELL_S: Final = 0.2
 # How many different subscriptions an XPUB socket has. libzmq lets any thread ask for it. Older
@@ -85,10 +81,8 @@ class PortGuard:
             zmq.ZMQError: there are no more sockets, or files.
         """
         self._budget = PortBudget(limits)
-        self._gate = AddressGate()
-        # Called in any thread: somebody is refused whom the broker may know of.
+        # Called in the guard's thread: somebody is refused whom the broker may know of.
         self.on_refusal: Callable[[], None] = lambda: None
-        self._refused_at = -math.inf
         self._told_at = -math.inf
         self._declared: Subscriptions | None = None
         self._known = known
@@ -122,9 +116,7 @@ class PortGuard:
         if demand.forwarder != self._forwarder:
             self._forwarder = demand.forwarder
             self._waker.wake()
-        self.declare(
-            Subscriptions(demand.subscriptions, demand.size, demand.subscribers)
-        )
+        self.declare(Subscriptions(demand.subscriptions, demand.size))
 
     def introduce(self, subscription: bytes, connection: Connection | None) -> None:
         """Somebody has subscribed to what makes a forwarder known. For any thread."""
@@ -132,16 +124,6 @@ class PortGuard:
         if name is not None and connection is not None:
             self._introduced.append((name, connection))
             self._waker.wake()
-
-    def admits(self, address: str) -> bool:
-        """Whether another connection of this address may be made. For any one thread."""
-        now = time.monotonic()
-        if self._gate.admits(address, now, *self._budget.room(address)):
-            return True
-        self._refused_at = now
-        self._tell(now)
-        self._waker.wake()
-        return False
 
     def end(self) -> None:
         """Guard no longer. Before the socket is closed."""
@@ -216,8 +198,6 @@ class PortGuard:
         # libzmq's descriptor tells of news once; what came since the last look is there.
         if self._monitor.waits():
             return 0.0
-        if time.monotonic() - self._refused_at < _REFUSED_S:
-            return _AGAIN_S
         deadline = self._budget.next_deadline()
         if deadline is None:
             return _IDLE_S if self._infos else None
@@ -227,8 +207,8 @@ class PortGuard:
         while self._monitor.waits():
             for address, what in self._monitor.read_failures(now):
                 self._on_failure(address, what)
-        if self._declared is not None and self._budget.declare(self._declared, now):
-            self._gate.forgive()
+        if self._declared is not None:
+            self._budget.declare(self._declared, now)
         if self._forwarder:
             self._trust_forwarders()
         received: dict[int, int] = {}
@@ -240,9 +220,7 @@ class PortGuard:
             if told is not None:
                 received[fd] = told.received
         self._closings += self._budget.look(received, total, now, self._known)
-        self._closings += self._budget.silent(
-            now, lambda address: self._gate.has_refused(address, now)
-        )
+        self._closings += self._budget.silent(now)
         self._close()
 
     def _trust_forwarders(self) -> None:
@@ -280,9 +258,7 @@ class PortGuard:
         closings, self._closings = self._closings, []
         for fd, address, reason in closings:
             if reason in (Reason.SUBSCRIPTIONS, Reason.FLOW):
-                now = time.monotonic()
-                self._gate.flooded(address, now)
-                self._tell(now)
+                self._tell(time.monotonic())
             connection = self._connections.pop(fd, None)
             if connection is not None and close_connection(connection):
                 where = f"its connection to port {connection.port} was closed"

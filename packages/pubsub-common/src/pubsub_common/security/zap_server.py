@@ -1,4 +1,4 @@
-"""Answers libzmq's authentication requests (ZAP): who may connect.
+"""Answers libzmq's authentication requests (ZAP): which keys may connect.
 
 libzmq asks over its own protocol, ZAP (https://rfc.zeromq.org/spec/27/), at a fixed
 address in the socket's context. The answer's user id goes with every message that the
@@ -20,27 +20,16 @@ _KEY_BYTES: Final = 32
 
 # A public key in Z85 and the IP address that it comes from; whether it is admitted.
 Allows = Callable[[str, str], bool]
-# The domain of a socket (``ZMQ_ZAP_DOMAIN``) and an IP address; whether it may connect there now.
-Admits = Callable[[str, str], bool]
 
 
-def zap_reply(
-    request: Sequence[bytes], allows: Allows | None, admits: Admits
-) -> list[bytes]:
-    """The answer to a request of libzmq's. With ``allows``, anything but CURVE with a known
-    key is rejected. Who is not admitted may come again: libzmq does not tell it so."""
+def zap_reply(request: Sequence[bytes], allows: Allows) -> list[bytes]:
+    """The answer to a request of libzmq's. Anything but CURVE with a known key is
+    rejected."""
     number = request[1] if len(request) > 1 else b""
     no = [_VERSION, number, b"400", b"rejected", b"", b""]
-    if len(request) < 6 or request[0] != _VERSION:
+    if len(request) != 7 or request[0] != _VERSION or request[5] != b"CURVE":
         return no
-    address = request[3].decode("latin-1")
-    if not admits(request[2].decode("latin-1"), address):
-        return [_VERSION, number, b"300", b"later", b"", b""]
-    if allows is None:
-        return [_VERSION, number, b"200", b"", b"", b""]
-    if len(request) != 7 or request[5] != b"CURVE":
-        return no
-    key = request[6]
+    address, key = request[3].decode("latin-1"), request[6]
     if len(key) != _KEY_BYTES:
         return no
     public = z85.encode(key)
@@ -55,15 +44,9 @@ class ZapServer:
     To be made before a socket that acts as a server is bound.
     """
 
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        allows: Allows | None,
-        admits: Admits = lambda _domain, _address: True,
-    ) -> None:
-        """Both are called in this thread, and must not raise. None: there are no keys."""
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], allows: Allows) -> None:
+        """``allows`` is called in this thread, and must not raise."""
         self._allows = allows
-        self._admits = admits
         self._socket = context.socket(zmq.REP)
         self._socket.linger = 0
         try:
@@ -78,8 +61,6 @@ class ZapServer:
         try:
             while True:
                 request = self._socket.recv_multipart()
-                self._socket.send_multipart(
-                    zap_reply(request, self._allows, self._admits)
-                )
+                self._socket.send_multipart(zap_reply(request, self._allows))
         except zmq.ContextTerminated:
             self._socket.close(linger=0)

@@ -43,7 +43,7 @@ class Authenticator:
         self._event_socket = event_socket
         self._granted = threading.Event()  # the broker has named the clients to accept
         self._audit = AuditLog(_log)
-        ZapServer(context, self._allows, self._admits)
+        ZapServer(context, self._allows)
         configure_curve_server(event_socket.socket, keys.pair)
         event_socket.guard = SubscriptionGuard(
             event_socket.socket,
@@ -56,10 +56,6 @@ class Authenticator:
         """Accept these clients from now on, and disconnect the others."""
         self._event_socket.disconnect_clients(self.grants.update(vouched))
         self._granted.set()
-
-    def _admits(self, _domain: str, address: str) -> bool:
-        guard = self._event_socket.port_guard
-        return guard is None or guard.admits(address)
 
     def _allows(self, key: str, address: str) -> bool:
         """In the thread of handshakes."""
