@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pubsub_broker.registry import snapshot as snapshot_module
+from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.snapshot import (
     Snapshot,
     SnapshotClient,
     SnapshotError,
     decode_snapshot,
     encode_snapshot,
+    snapshot_of,
 )
 
 CLIENTS = st.builds(
@@ -89,3 +92,24 @@ def test_another_version_is_named() -> None:
 def test_a_foreign_file_is_refused(data: bytes) -> None:
     with pytest.raises(SnapshotError, match="not a broker state file"):
         decode_snapshot(data)
+
+
+def test_beyond_some_megabytes_of_topics_only_the_first_of_each_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(snapshot_module, "MAX_TOPIC_CHARACTERS", 100)
+    clients = [
+        Client(
+            session=number,
+            role="subscriber",
+            address="10.0.0.2",
+            topics=tuple(f"topic/{each}" for each in range(10)),
+            clock="realtime",
+        )
+        for number in range(3)
+    ]
+
+    made = snapshot_of(clients, [], 0)
+
+    assert [len(client.topics) for client in made.clients] == [10, 1, 1]
+    assert decode_snapshot(encode_snapshot(made)) == made

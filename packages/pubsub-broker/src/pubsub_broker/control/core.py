@@ -30,7 +30,6 @@ from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
-    ClientStatus,
     ClockReply,
     ClockRequest,
     Disconnect,
@@ -281,14 +280,9 @@ class BrokerCore:
     def snapshot(self, now: float) -> Snapshot:
         """The registered and the expected clients, for a later run."""
         expected = self._membership.expected(now)
-        return snapshot_of(self._clients(now), expected, self._clock_ns())
+        return snapshot_of(self._registry.clients(), expected, self._clock_ns())
 
     # Inside
-
-    def _clients(self, now: float) -> list[ClientStatus]:
-        return [
-            self._metrics.status_of(client, now) for client in self._registry.clients()
-        ]
 
     def _time(self, request: ClockRequest) -> ClockReply:
         received_ns = self._clock_ns()

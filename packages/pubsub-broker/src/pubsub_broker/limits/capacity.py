@@ -24,6 +24,8 @@ _SPARE: Final = 100
 # moment, and connections of some who ask for the status.
 _OWN: Final = 22
 _OWN_EACH_FORWARDER: Final = 13
+# For a publisher and a subscriber there is room in any case.
+_MIN_CLIENTS: Final = 2
 # Besides those for publishers: ports, monitors, forwarders' own.
 _SPARE_SOCKETS: Final = 1000
 
@@ -107,7 +109,7 @@ def clients_allowed(
         return need.clients, None
     # Where files are few, there is less to spare.
     few = (soft - files_of_broker(forwarders=forwarders)) // (2 * need.each)
-    return max(1, min(need.clients, max(few, need.clients_in(soft)))), None
+    return max(_MIN_CLIENTS, min(need.clients, max(few, need.clients_in(soft)))), None
 
 
 def publishers_per_address(asked: int | None, clients: int) -> int:

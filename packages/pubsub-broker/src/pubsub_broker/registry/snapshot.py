@@ -6,17 +6,20 @@ the content. The checksum finds what was cut off, mixed up or edited.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from pubsub_broker.registry.interface import Client
 from pubsub_common.defaults import EXPECTED_MARGIN_S
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.messages import ClientDescription, ClientStatus
 
 FORMAT: Final = "pubsub-broker state"
 VERSION: Final = 1
+# To encode so many takes some 10 ms of the broker's loop, at most once a second.
+MAX_TOPIC_CHARACTERS: Final = 4 * 1024 * 1024
 
 
 class SnapshotError(PubSubError):
@@ -143,18 +146,38 @@ class Expected:
 
 
 def snapshot_of(
-    clients: Iterable[ClientStatus], expected: Iterable[ClientStatus], clock_ns: int
+    clients: Iterable[Client], expected: Iterable[ClientStatus], clock_ns: int
 ) -> Snapshot:
-    """What to write: the registered clients, and those still expected."""
-    there = [SnapshotClient(**_described(client)) for client in clients]
+    """What to write: the registered clients, and those still expected. Beyond some megabytes of
+    topics only the first of each: it is made while others wait, and is to be read again."""
+    budget = _TopicBudget()
+    there = [
+        SnapshotClient(**_described(client) | {"topics": budget.cut(client.topics)})
+        for client in clients
+    ]
     away = [
-        SnapshotClient(**_described(client), idle_s=client.idle_s)
+        SnapshotClient(
+            **_described(client) | {"topics": budget.cut(client.topics)},
+            idle_s=client.idle_s,
+        )
         for client in expected
     ]
     return Snapshot(written_ns=max(0, clock_ns), clients=there + away)
 
 
-def _described(client: ClientDescription) -> dict[str, Any]:
+class _TopicBudget:
+    """How much the topics of all clients may take together."""
+
+    def __init__(self) -> None:
+        self._left = MAX_TOPIC_CHARACTERS
+
+    def cut(self, topics: Sequence[str]) -> list[str]:
+        """The topics, or the first one of them."""
+        self._left -= sum(map(len, topics))
+        return list(topics if self._left >= 0 else topics[:1])
+
+
+def _described(client: ClientDescription | Client) -> dict[str, Any]:
     return {name: getattr(client, name) for name in ClientDescription.__struct_fields__}
 
 

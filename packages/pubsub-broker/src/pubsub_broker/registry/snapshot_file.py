@@ -62,8 +62,8 @@ class SnapshotFile:
         self._waiting: bytes | None = None
         self._closing = False
         self.thread: threading.Thread | None = None
-        self._claim = FileClaim(self.path, "broker")
         self._check()
+        self._claim = FileClaim(self.path, "broker")
 
     def claim(self) -> None:
         """From here on the file is this broker's, until `close`.
@@ -153,6 +153,12 @@ class SnapshotFile:
                 )
 
     def _check(self) -> None:
+        try:
+            self.path.resolve()
+        except (OSError, RuntimeError) as error:  # Python before 3.13 has the second
+            raise ConfigError(
+                f"cannot keep state in {self.path}: links in a circle"
+            ) from error
         if self.path.exists() and not self.path.is_file():
             raise ConfigError(f"cannot keep state in {self.path}: it is not a file")
         check_writable(str(self.path))

@@ -50,8 +50,8 @@ def choose_address(interfaces: Mapping[str, str]) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether an IPv4 address is one of this machine: only these can be bound."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    """Whether an IPv4 address is one of this machine: only these can be bound, by TCP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:
             probe.bind((host, 0))
         except OSError:

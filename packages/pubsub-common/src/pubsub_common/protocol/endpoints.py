@@ -19,6 +19,7 @@ _LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NUMBER: Final = r"([0-9]+|0[xX][0-9a-fA-F]*)\.?"
 _NAME: Final = re.compile(rf"(?!([^.]+\.)*{_NUMBER}$)({_LABEL}\.)*{_LABEL}\.?")
 _MAX_NAME: Final = 253
+_BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
 
 
 def validate_host(host: str) -> str:
@@ -34,7 +35,7 @@ def validate_host(host: str) -> str:
         raise ConfigError(
             f"{host!r} is not an IPv4 address like 10.0.0.1{hint}"
         ) from None
-    if parsed.is_unspecified or parsed.is_multicast:
+    if parsed.is_unspecified or parsed.is_multicast or parsed == _BROADCAST:
         raise ConfigError(f"{host} is not the address of one host")
     return str(parsed)
 
