@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pubsub_common.cli import console_script
+from pubsub_common.net.open_files import check_open_files
 from pubsub_perf.commands.registry import PROGRAM, SUBCOMMANDS
 
 _WIDTH: Final = max(len(each.name) for each in SUBCOMMANDS)
@@ -44,11 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         console_script.parse(USAGE, words, PROGRAM, __version__)
         return console_script.EXIT_OK
-    run = by_name[words[0]].load()
+    chosen = by_name[words[0]]
     exit_code = console_script.EXIT_OK
 
     def work() -> None:
         nonlocal exit_code
-        exit_code = run(words)
+        if not {"-h", "--help"}.intersection(words):
+            check_open_files(f"{PROGRAM} {chosen.name}", chosen.files)
+        exit_code = chosen.load()(words)
 
     return console_script.run(PROGRAM, work) or exit_code

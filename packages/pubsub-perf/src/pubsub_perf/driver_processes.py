@@ -13,8 +13,12 @@ from typing import Final
 
 from pubsub_common.cli.signals import ending_signals
 from pubsub_common.errors import PubSubError
+from pubsub_common.net.open_files import check_open_files
 
 _POLL_S: Final = 0.05
+# What one instance may open, which has the same limit; and here for each of them.
+_OWN_FILES: Final = 36
+_FILES: Final = 4
 
 Process = subprocess.Popen[bytes]
 
@@ -28,6 +32,7 @@ def run_together(
     Raises:
         PubSubError: some ended badly.
     """
+    check_open_files("pubsub-driver", _OWN_FILES + _FILES * len(commands))
     processes: list[Process] = []
     received: list[int] = []
 

@@ -16,10 +16,12 @@ PROGRAM: Final = "pubsub-perf"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subcommand:
-    """A subcommand and what it does, in one line for ``pubsub-perf --help``."""
+    """A subcommand and what it does, in one line for ``pubsub-perf --help``. It opens so many
+    ``files``, with what the roles open that it starts."""
 
     name: str
     summary: str
+    files: int = 24
 
     def load(self) -> Callable[[Sequence[str]], int]:
         """Its ``run``. Imported on demand: most of them load large libraries."""
@@ -30,7 +32,9 @@ class Subcommand:
 
 SUBCOMMANDS: Final = (
     Subcommand(
-        "sweep", "run systems on networks of many sizes, in both dissemination models"
+        "sweep",
+        "run systems on networks of many sizes, in both dissemination models",
+        files=0,  # it asks again, when it knows its hosts
     ),
     Subcommand("plot", "draw the latencies in a folder, and write a report"),
     Subcommand(
@@ -38,5 +42,5 @@ SUBCOMMANDS: Final = (
     ),
     Subcommand("compare", "tell whether a second sweep is slower than a first"),
     Subcommand("view", "show a report to browsers"),
-    Subcommand("bench", "measure the roles against plain pyzmq"),
+    Subcommand("bench", "measure the roles against plain pyzmq", files=96),
 )

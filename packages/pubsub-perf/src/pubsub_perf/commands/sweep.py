@@ -11,6 +11,7 @@ from pubsub_common import defaults
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.net.open_files import check_open_files
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import one_sweep
@@ -128,6 +129,11 @@ def with_preset(words: Sequence[str]) -> list[str]:
     return rest + [w for w in PRESETS[chosen] if w.partition("=")[0] not in given]
 
 
+# What a broker opens, and for the clients of each host.
+_FILES: Final = 52
+_HOST_FILES: Final = 4
+
+
 def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
     from pubsub_perf.experiment import interrupts
     from pubsub_perf.hosts import factory, namespaces
@@ -158,6 +164,8 @@ def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
         load,
         console_script.whole_number(options, "--repeats"),
     )
+    hosts = max(len(case.network.hosts) for case in cases)
+    check_open_files(f"a sweep of {hosts} hosts", _FILES + _HOST_FILES * hosts)
     kind, why = factory.choose(options["--hosts"])
     if why is not None:
         console_script.print_message(
