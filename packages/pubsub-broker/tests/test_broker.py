@@ -544,7 +544,7 @@ def test_a_client_that_left_before_its_answer_harms_nobody(
 def test_a_crowd_gets_all_its_answers(
     context: zmq.Context[zmq.Socket[bytes]], run: Run
 ) -> None:
-    broker = run()
+    broker = run(max_clients_per_address=300)
     crowd = [Peer(context, broker) for _ in range(300)]
     for number, peer in enumerate(crowd):
         peer.send(peer.registration("publisher", "A", address=f"{HOST}:{number + 1}"))

@@ -130,7 +130,7 @@ def test_times_that_are_not_read(hostile: HostileSystem) -> None:
 )
 def test_a_long_report_is_whole(hostile: HostileSystem) -> None:
     broker = hostile.broker("--lease", 300)
-    count = 40 if full_size() else 12
+    count = 12
     keep_long_clients(hostile, count)
     heart = hostile.heart()
     broker.remember_memory()

@@ -137,8 +137,9 @@ MAX_CLIENTS: Final = 10_000
 CLIENTS_PER_ADDRESS_SHARE: Final = 0.5
 MIN_CLIENTS_PER_ADDRESS: Final = 1000
 # Publishers per IP address, unless the number of clients is given: more than a machine runs, and
-# few enough for each subscriber to try to connect to, should nobody be there.
-PUBLISHERS_PER_ADDRESS: Final = 512
+# few enough for each subscriber to try to connect to, should nobody be there: with keys each takes
+# it four files, of 1,024 where nobody has changed that.
+PUBLISHERS_PER_ADDRESS: Final = 200
 # The same of all clients, of which one address may have the share above: what 10,000 clients
 # with 20 topics each need. A subscriber of everything is told of them all, in one go.
 TOPIC_MEMORY: Final = 192 * 1024 * 1024
