@@ -280,10 +280,13 @@ def _idle(scene: Scene, port: int) -> Iterator[None]:
 
 
 def _subscriptions(
-    scene: Scene, at: tuple[int, str | None], frames: Iterator[bytes]
+    scene: Scene,
+    at: tuple[int, str | None],
+    frames: Iterator[bytes],
+    admitted: bool = True,
 ) -> Iterator[None]:
     """Subscribe to what ``frames`` say, and read nothing of what comes."""
-    wire = scene.system.subscriber_at(*at, rcvhwm=1, rcvbuf=4096)
+    wire = scene.system.subscriber_at(*at, admitted=admitted, rcvhwm=1, rcvbuf=4096)
     yield
     yield from _flood(scene, wire, (b"\x01" + frame for frame in frames))
 
@@ -299,7 +302,10 @@ def subscriptions_without_end(scene: Scene) -> Iterator[None]:
 
 @_kind("centralized")
 def subscriptions_at_a_publisher(scene: Scene) -> Iterator[None]:
-    yield from _subscriptions(scene, _publisher_port(scene), _long_topics())
+    # One of a secure centralized broker admits only that.
+    admitted = not scene.system.secure
+    at = _publisher_port(scene)
+    yield from _subscriptions(scene, at, _long_topics(), admitted)
 
 
 @_kind()

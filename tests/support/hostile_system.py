@@ -326,15 +326,18 @@ class HostileSystem:
         port: int,
         server: str | None,
         name: str | None = "mallory",
+        *,
+        admitted: bool = True,
         **options: int,
     ) -> Wire:
-        """An XSUB socket, connected to a data port: whoever writes its subscriptions by
-        hand sends them as messages."""
+        """An XSUB socket, with these options of ZeroMQ, connected to a data port that admits
+        it: whoever writes its subscriptions by hand sends them as messages."""
         wire = self.wire(zmq.XSUB, server, name)
         for option, value in options.items():
             setattr(wire.socket, option, value)
         wire.connect(port)
-        wire.wait_for(ADMITTED)
+        if admitted:
+            wire.wait_for(ADMITTED)
         return wire
 
     def tcp(self, port: int, receive_buffer: int | None = None) -> socket.socket:

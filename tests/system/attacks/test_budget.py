@@ -86,11 +86,18 @@ class Honest:
         assert last["lost"] == last["malformed"] == 0
 
     def grown_mib(self) -> dict[str, float]:
-        names = ("broker", "publishers", "subscribers", "sharing")
-        return {
-            name: round(each.grown_mib(), 1)
-            for name, each in zip(names, self.roles, strict=True)
+        """Of each role. A centralized broker hands on to all publishers what one of its
+        subscribers asks for, and they share a process here."""
+        publishers = self.publishers.grown_mib()
+        if self.system.centralized:
+            publishers /= len(self.publishers.clients)
+        grown = {
+            "broker": self.broker.grown_mib(),
+            "publishers": publishers,
+            "subscribers": self.subscribers.grown_mib(),
+            "sharing": self.sharing.grown_mib(),
         }
+        return {name: round(each, 1) for name, each in grown.items()}
 
 
 @dataclasses.dataclass

@@ -31,8 +31,8 @@ _CONTROL_QUEUE: Final = 1000
 # What the kernel holds for a client.
 _SEND_BUFFER_BYTES: Final = 128 * 1024
 # What a connection may have waiting here, in libzmq and in the kernel: a client has a
-# message or two, and the rest of a flood is better left on the other side.
-_RECEIVE_QUEUE: Final = 100
+# message or two, of up to 4 MiB, and the rest of a flood is better left on the other side.
+_RECEIVE_QUEUE: Final = 16
 _RECEIVE_BUFFER_BYTES: Final = 128 * 1024
 # Beyond the longest message that is served there are some that are answered, with an
 # error; longer ones end the connection, before they fill the memory.
