@@ -7,6 +7,7 @@ for an event of one topic. Nobody else bounds them there.
 from __future__ import annotations
 
 import time
+from collections.abc import Sized
 from typing import Final
 
 from pubsub_common.defaults import EVENT_OVERHEAD_BYTES, RECEIVED_AHEAD_BYTES
@@ -19,10 +20,12 @@ _LARGEST_PART: Final = 0.1
 
 
 class Fullness:
-    """Of a queue. For the receiving thread."""
+    """Of a queue, and of the reports that wait until the program receives. For the receiving
+    thread."""
 
-    def __init__(self, queue: EventQueue) -> None:
+    def __init__(self, queue: EventQueue, reports: Sized) -> None:
         self._queue = queue
+        self._reports = reports
         self._full = False
         self._look_at = 0.0
         self._taken = 0
@@ -34,6 +37,7 @@ class Fullness:
         if now >= self._look_at or emptied:
             self._taken = self._queue.taken
             size = sum(map(_size, self._queue.waiting()))
+            size += EVENT_OVERHEAD_BYTES * len(self._reports)
             self._full = size > RECEIVED_AHEAD_BYTES
             took_s = time.monotonic() - now
             self._look_at = now + max(_LOOK_EVERY_S, took_s / _LARGEST_PART)

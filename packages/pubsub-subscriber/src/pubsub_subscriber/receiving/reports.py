@@ -35,6 +35,10 @@ class ReceptionReports:
         """Whether there is something to tell."""
         return bool(self._waiting)
 
+    def __len__(self) -> int:
+        """How much there is to tell."""
+        return len(self._waiting)
+
     def add(self, report: Report) -> None:
         """Tell of this later."""
         kind = type(report)

@@ -67,7 +67,7 @@ class Turns:
         self._turn: Any = threading.RLock()
         self._stop_at = 0.0
         self.cold = ColdWork(queue, performer, fast_path, self.poller)
-        self.is_full = Fullness(queue)
+        self.is_full = Fullness(queue, performer.reports)
 
     # For any thread
 
