@@ -60,15 +60,22 @@ class Kind:
     name: str
     attack: Attack
     models: tuple[Model, ...] = MODELS
+    # Not held by a centralized broker without keys: SECURITY.md, "Open brokers".
+    not_open: bool = False
+
+    def tried(self, model: Model, *, secure: bool) -> bool:
+        """Whether it is tried in such a system."""
+        unheld = self.not_open and model == "centralized" and not secure
+        return model in self.models and not unheld
 
 
 KINDS: Final[list[Kind]] = []
 
 
-def _kind(*models: Model) -> Callable[[Attack], Attack]:
+def _kind(*models: Model, not_open: bool = False) -> Callable[[Attack], Attack]:
     def add(attack: Attack) -> Attack:
         name = attack.__name__.replace("_", " ")
-        KINDS.append(Kind(name, attack, models or MODELS))
+        KINDS.append(Kind(name, attack, models or MODELS, not_open))
         return attack
 
     return add
@@ -308,7 +315,7 @@ def subscriptions_at_a_publisher(scene: Scene) -> Iterator[None]:
     yield from _subscriptions(scene, at, _long_topics(), admitted)
 
 
-@_kind()
+@_kind(not_open=True)
 def one_subscription_again_and_again(scene: Scene) -> Iterator[None]:
     wire = scene.system.subscriber_at(*_event_port(scene))
     topic = topic_prefix(scene.publishers.clients[0]["topic"])
