@@ -24,6 +24,7 @@ from pubsub_broker.forwarding import pool
 from pubsub_broker.forwarding.clear_ports import ClearPorts
 from pubsub_broker.limits import address_limits
 from pubsub_broker.monitoring import event_log
+from pubsub_broker.transport import control_socket
 from pubsub_common import defaults
 from pubsub_common.errors import CannotListen, ConfigError, PubSubError
 from pubsub_common.protocol import messages
@@ -582,6 +583,22 @@ def test_a_client_that_does_not_read_is_disconnected_and_named(
     # Others are served, and what was held for it is not held any more.
     assert len(Peer(context, broker).status().clients) == 1
     assert parts_of(broker).control_socket.held_bytes < 2**20
+
+
+def test_an_answer_that_would_be_too_long_is_an_error(
+    context: zmq.Context[zmq.Socket[bytes]], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_socket, "REPLY_BYTES", 10_000)
+    broker = run()
+    publisher = Peer(context, broker)
+    publisher.register("publisher", *[f"{number:0>200}" for number in range(100)])
+    subscriber = Peer(context, broker)
+
+    subscriber.send(subscriber.registration("subscriber", "#"))
+
+    error = subscriber.receive(Error)
+    assert error.code == messages.TOO_MANY
+    assert "narrower" in error.detail
 
 
 def test_joins_and_leaves_are_logged_once_each(

@@ -115,6 +115,9 @@ KEYS_PIPE_TIMEOUT_S: Final = 30.0
 UNREAD_CONNECTION_BYTES: Final = 4 * 1024 * 1024
 UNREAD_ADDRESS_BYTES: Final = 32 * 1024 * 1024
 UNREAD_TOTAL_BYTES: Final = 64 * 1024 * 1024
+# Longest message of the broker: half of what clients take. Only the answer to a registration that
+# matches very many topics of others can be longer.
+REPLY_BYTES: Final = 32 * 1024 * 1024
 # A page of a status report, by the bytes of its clients (of at least one, whatever its size).
 # Small, so that making one takes milliseconds; a request without pages gets a large one.
 STATUS_PAGE_BYTES: Final = 128 * 1024

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import zmq
 
 from pubsub_broker.transport.reply_sender import ReplySender
-from pubsub_common.defaults import MAX_CONTROL_BYTES
+from pubsub_common.defaults import MAX_CONTROL_BYTES, REPLY_BYTES
 from pubsub_common.errors import CannotListen
 from pubsub_common.net.sockets import enable_keepalive, endpoint
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import Reply
+from pubsub_common.protocol.messages import Error, Reply
 from pubsub_common.security.connections import (
     Connection,
     close_connection,
@@ -163,9 +163,21 @@ class ControlSocket:
         if not peer:
             return 0
         data = messages.encode(message)
+        if len(data) > REPLY_BYTES:
+            # Instead of a push too: the client then registers again, and is told there.
+            data = messages.encode(_too_long(getattr(message, "id", -1), len(data)))
         self._replies.send(peer, data)
         return len(data)
 
     def close(self, linger_s: float) -> None:
         """Close; farewells have a moment to leave."""
         self.socket.close(linger=round(min(linger_s, _FAREWELL_S) * 1000))
+
+
+def _too_long(request_id: int, size: int) -> Error:
+    return Error(
+        id=request_id,
+        code=messages.TOO_MANY,
+        detail=f"the answer would have {size} bytes, more than {REPLY_BYTES}: "
+        "fewer topics, or narrower ones, are needed",
+    )
