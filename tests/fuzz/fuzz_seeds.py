@@ -107,6 +107,7 @@ REQUESTS: list[Request] = [
     Disconnect(id=9, session=1),
     Disconnect(id=10, session=1, next_sequences={"A": 1000, TOPICS[1]: 0}),
     StatusRequest(id=11),
+    StatusRequest(id=12, from_session=1),
 ]
 
 REPLIES: list[Reply] = [
@@ -172,6 +173,7 @@ REPLIES: list[Reply] = [
         ],
         forwarded=1000,
         rejected=2,
+        next_session=3,
     ),
     Error(id=1, code=messages.WRONG_MODEL, detail="the other model"),
     Error(id=-1, code=messages.UNKNOWN_SESSION, detail="who?"),
