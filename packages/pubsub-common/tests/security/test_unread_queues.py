@@ -187,7 +187,7 @@ def test_a_look_is_due_after_an_eighth_of_the_limit_and_no_more_than_20_times_a_
     assert look.due_s(8 * MIB - 1, 10.0) is None
     assert look.due_s(8 * MIB, 10.0) == 0.0
 
-    assert look.look(port, 8 * MIB, 10.0) == []
+    assert look.look(port, 8 * MIB, MIB, 10.0) == []
 
     assert look.due_s(15 * MIB, 10.0) is None
     pause_s = look.due_s(16 * MIB, 10.0)

@@ -50,6 +50,7 @@ class EventOutput:
         self.held_since: float | None = None  # monotonic seconds
         # In frames of at least `_LARGE_BYTES`; as many smaller ones as may wait are few bytes.
         self.large_bytes = 0
+        self.largest = 0
         # Too many bytes wait for subscribers: nothing is sent. Any thread sets it.
         self.bytes_full = False
         self.blocking = blocking
@@ -103,3 +104,4 @@ class EventOutput:
         self.xpub.send(last, zmq.NOBLOCK, copy=False)
         if size >= _LARGE_BYTES:
             self.large_bytes += size
+            self.largest = max(self.largest, size)

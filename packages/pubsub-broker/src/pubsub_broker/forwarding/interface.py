@@ -29,8 +29,8 @@ class ForwarderControl(Protocol):
     def detach_due(self) -> float | None:
         """`ForwarderSockets.detach_due`; None for a thread that looks after it."""
 
-    def large_bytes(self) -> int:
-        """How many bytes were forwarded in large frames, at least."""
+    def large_bytes(self) -> tuple[int, int]:
+        """How many bytes were forwarded in large messages, at least, and how large these are."""
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """`ForwarderSockets.disconnect_subscribers`."""

@@ -71,7 +71,7 @@ class PythonForwarder:
     def forwarded(self) -> int:
         return self._counted
 
-    def large_bytes(self) -> int:
+    def large_bytes(self) -> tuple[int, int]:
         return self._sockets.large_bytes()
 
     def detach_due(self) -> float | None:

@@ -48,10 +48,10 @@ class SlowSubscribers:
         closed: list[Unread] = []
         for port, control, sockets in zip(ports, controls, socket_sets, strict=False):
             look = self._looks.setdefault(port, UnreadLook(self._bounds))
-            sent = control.large_bytes()
+            sent, largest = control.large_bytes()
             if look.due_s(sent, now, again=sockets.output.bytes_full) != 0:
                 continue
-            unread = look.look(port, sent, now)
+            unread = look.look(port, sent, largest, now)
             if self._blocking:
                 sockets.output.bytes_full = bool(unread)
             else:

@@ -152,9 +152,9 @@ class ForwarderSockets:
         one."""
         return self.output.held_since
 
-    def large_bytes(self) -> int:
-        """How many bytes were forwarded in large frames."""
-        return self.output.large_bytes
+    def large_bytes(self) -> tuple[int, int]:
+        """How many bytes were forwarded in large messages, and the largest of these."""
+        return self.output.large_bytes, self.output.largest
 
     def retry(self) -> bool:
         """Send what is held, if anything; False when it still has no room."""

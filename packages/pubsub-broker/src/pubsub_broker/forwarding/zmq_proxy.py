@@ -108,9 +108,10 @@ class ZmqProxyForwarder:
         proxy is busy, as many as it told last."""
         return self._statistics().messages
 
-    def large_bytes(self) -> int:
-        """In frames of any size: the proxy does not tell more."""
-        return self._statistics().size
+    def large_bytes(self) -> tuple[int, int]:
+        """Of messages of any size, and four times their mean: the proxy does not tell more."""
+        counted = self._statistics()
+        return counted.size, 4 * counted.size // max(1, counted.messages)
 
     def detach_due(self) -> float | None:
         # Its thread touches this only in `apply`, and this thread waits meanwhile.

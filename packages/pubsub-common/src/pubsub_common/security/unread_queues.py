@@ -83,6 +83,8 @@ class UnreadLook:
     def __init__(self, bounds: QueueBounds) -> None:
         self._queues = UnreadQueues(bounds)
         self._step = bounds.look_bytes
+        self._messages = bounds.messages
+        self._bytes = min(bounds.bytes_each, bounds.bytes_total)
         self._looked_at_bytes = 0
         self._look_at = 0.0
 
@@ -93,9 +95,13 @@ class UnreadLook:
             return None
         return max(0.0, self._look_at - now)
 
-    def look(self, port: int, sent: int, now: float) -> list[Unread]:
-        """The connections through ``port`` for which too much waits."""
+    def look(self, port: int, sent: int, largest: int, now: float) -> list[Unread]:
+        """The connections through ``port`` for which too much waits. Messages are of ``largest``
+        bytes at most: where few may wait, their number is the bound."""
         self._looked_at_bytes = sent
+        if self._messages * largest <= self._bytes:
+            self._look_at = now + LOOK_EVERY_S
+            return []
         begun_at = time.monotonic()
         unread = self._queues.look(sent, memory_bytes(), written_through(port))
         took_s = time.monotonic() - begun_at

@@ -62,6 +62,7 @@ class FrameSender(XpubSocket):
         self._in_doubt: _InDoubt | None = None
         # In frames of at least `LARGE_BYTES`; as many smaller ones as may wait are few bytes.
         self.large_bytes = 0
+        self.largest = 0  # frame
         self._wake_at_bytes = bounds.look_bytes
         # Too many bytes wait: no large frame is sent. The control thread sets it.
         self.bytes_full = False
@@ -277,6 +278,7 @@ class FrameSender(XpubSocket):
     def _count_bytes(self, size: int) -> None:
         """A large frame has left. The control thread looks now and then at who reads them."""
         self.large_bytes += size
+        self.largest = max(self.largest, size)
         if self.large_bytes >= self._wake_at_bytes:
             self._wake_at_bytes = self.large_bytes + self.bounds.look_bytes
             self.wake()

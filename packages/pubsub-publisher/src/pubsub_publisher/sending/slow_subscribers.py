@@ -32,7 +32,7 @@ class SlowSubscribers:
         due_s = self._look.due_s(sent, now, again=events.bytes_full)
         if due_s != 0:
             return due_s
-        unread = self._look.look(events.port, sent, now)
+        unread = self._look.look(events.port, sent, events.largest, now)
         if events.blocking:
             events.bytes_full = bool(unread)
             return LOOK_EVERY_S if unread else None
