@@ -60,7 +60,7 @@ class Kind:
     name: str
     attack: Attack
     models: tuple[Model, ...] = MODELS
-    # Not held by a centralized broker without keys: SECURITY.md, "Open brokers".
+    # Times are not held without keys: SECURITY.md, "Floods of subscriptions".
     not_open: bool = False
 
     def tried(self, model: Model, *, secure: bool) -> bool:
@@ -302,12 +302,13 @@ def _long_topics() -> Iterator[bytes]:
     return (b"%08d" % number + b"z" * 240 for number in itertools.count())
 
 
-@_kind()
+# Centralized, floods of subscriptions hold up events: SECURITY.md, "Floods of subscriptions".
+@_kind("decentralized")
 def subscriptions_without_end(scene: Scene) -> Iterator[None]:
     yield from _subscriptions(scene, _event_port(scene), _long_topics())
 
 
-@_kind("centralized")
+@_kind("centralized", not_open=True)
 def subscriptions_at_a_publisher(scene: Scene) -> Iterator[None]:
     # One of a secure centralized broker admits only that.
     admitted = not scene.system.secure
@@ -315,7 +316,7 @@ def subscriptions_at_a_publisher(scene: Scene) -> Iterator[None]:
     yield from _subscriptions(scene, at, _long_topics(), admitted)
 
 
-@_kind(not_open=True)
+@_kind("decentralized")
 def one_subscription_again_and_again(scene: Scene) -> Iterator[None]:
     wire = scene.system.subscriber_at(*_event_port(scene))
     topic = topic_prefix(scene.publishers.clients[0]["topic"])
