@@ -27,7 +27,8 @@ from pubsub_broker.registry.snapshot import (
     decode_snapshot,
     encode_snapshot,
 )
-from pubsub_common.client.session import ClientSession, Identity
+from pubsub_common.client.identity import Identity
+from pubsub_common.client.session import ClientSession
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.batches import (

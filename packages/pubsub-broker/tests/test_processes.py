@@ -28,7 +28,7 @@ CLIENT = """
 import sys, threading
 import zmq
 from pubsub_common.client.control_client import ControlClient
-from pubsub_common.client.session import Identity
+from pubsub_common.client.identity import Identity
 role, endpoint, address = sys.argv[1:]
 identity = Identity(role, ("A",), address, "realtime")
 client = ControlClient(zmq.Context(), endpoint, identity, lambda event: None)

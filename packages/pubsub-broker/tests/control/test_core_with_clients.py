@@ -19,7 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Attach, Detach, Effect, Send
 from pubsub_broker.registry.memory import MemoryRegistry
-from pubsub_common.client.session import ClientSession, Identity
+from pubsub_common.client.identity import Identity
+from pubsub_common.client.session import ClientSession
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,

@@ -21,7 +21,7 @@ from support.threads import ended, in_thread
 
 from pubsub_common.client import control_client, control_loop, registration, session
 from pubsub_common.client.control_client import ControlClient
-from pubsub_common.client.session import Identity
+from pubsub_common.client.identity import Identity
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,

@@ -16,7 +16,7 @@ from support.threads import ended, in_thread
 
 from pubsub_common.client import control_client, registration
 from pubsub_common.client.control_client import ControlClient
-from pubsub_common.client.session import Identity
+from pubsub_common.client.identity import Identity
 from pubsub_common.net import changed, waker
 from pubsub_common.net.contexts import new_context, terminate_context
 from pubsub_common.protocol.messages import Disconnect, Register

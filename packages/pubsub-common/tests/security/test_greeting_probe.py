@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from pubsub_common.client.control_client import ControlClient
-from pubsub_common.client.session import Identity
+from pubsub_common.client.identity import Identity
 from pubsub_common.errors import BrokerUnreachable, HandshakeFailed
 from pubsub_common.security import greeting_probe
 from pubsub_common.security.handshake_failure import (

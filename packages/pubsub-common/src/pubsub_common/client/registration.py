@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from pubsub_common.client.session import Identity
+from pubsub_common.client.identity import Identity
 from pubsub_common.errors import (
     BrokerUnreachable,
     HandshakeFailed,

@@ -24,10 +24,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from pubsub_common.client.identity import Identity
+from pubsub_common.client.open_requests import OpenRequests, Verdict
 from pubsub_common.client.reported_numbers import ReportedNumbers
 from pubsub_common.client.session_updates import (
     Accepted,
@@ -50,28 +52,7 @@ from pubsub_common.defaults import (
 from pubsub_common.printable import cut, printable
 from pubsub_common.protocol import messages
 
-# Codes of errors that the broker sends without having been asked.
-_EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
-# And of those about messages that it did not look into.
-_UNREAD: Final = frozenset({messages.MALFORMED, messages.TOO_FAST})
 _MIN_HEARTBEAT_S: Final = 0.02
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Identity:
-    """What a client says of itself. ``address`` is ``IP:port`` for a publisher and
-    ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for
-    a subscriber. `Register` takes each field by its name."""
-
-    role: messages.Role
-    topics: tuple[str, ...]
-    address: str
-    clock: str
-    model: messages.Model | None = None
-    strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
-
-
-_COPIED_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Identity))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,11 +77,7 @@ class ClientSession:
     ) -> None:
         self._identity = identity
         self._inputs = heartbeat or HeartbeatInputs()
-        self._next_id = 0
-        self._register_id: int | None = None
-        self._registering = False  # and the answer has not come
-        self._heartbeat_id: int | None = None  # of one whose answer has not come
-        self._heartbeat_refused = False  # and none was served since
+        self._requests = OpenRequests()
         self._deadline = now
         self._last_reply_at = now
         self._registered = False
@@ -121,7 +98,7 @@ class ClientSession:
     @property
     def registering(self) -> bool:
         """Whether the broker was asked to register this client, and has not answered."""
-        return self._registering
+        return self._requests.registering
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None when it never will be (refused)."""
@@ -150,9 +127,8 @@ class ClientSession:
         assert self.session is not None
         published = self._inputs.published
         changed = None if published is None else self._numbers.changed(published())
-        self._heartbeat_id = self._take_id()
         return messages.Heartbeat(
-            id=self._heartbeat_id,
+            id=self._requests.heartbeat(),
             session=self.session,
             revision=self._revision,
             clock=clock,
@@ -172,13 +148,13 @@ class ClientSession:
     def finish(self) -> None:
         """This client is done: nothing is due any more."""
         self._finished = True
-        self._registered = self._registering = False
+        self._registered = self._requests.registering = False
 
     def send_failed(self, now: float) -> None:
         """The message of the last `tick` had no connection to go to."""
         self._numbers.not_sent()
         self._unsent = True
-        self._registering = False
+        self._requests.registering = False
         self._deadline = now + REGISTER_RETRY_S
 
     def connected(self, now: float) -> None:
@@ -209,8 +185,7 @@ class ClientSession:
             case messages.Registered():
                 return self._on_registered(reply, now)
             case messages.Alive():
-                self._heartbeat_id = None
-                self._heartbeat_refused = False
+                self._requests.heartbeat_served()
                 if not reply.known or reply.epoch != self.epoch:
                     self._register_soon(now)
                 elif reply.revision > self._revision:
@@ -240,7 +215,7 @@ class ClientSession:
         if not self._registered or self.session is None:
             return None
         return messages.Disconnect(
-            id=self._take_id(),
+            id=self._requests.take_id(),
             session=self.session,
             next_sequences=dict(next_sequences),
         )
@@ -249,25 +224,9 @@ class ClientSession:
         """Until the next heartbeat; a broker may name any lease."""
         return max(self.lease_s / HEARTBEATS_PER_LEASE, _MIN_HEARTBEAT_S)
 
-    def _take_id(self) -> int:
-        self._next_id += 1
-        return self._next_id
-
     def _register(self) -> messages.Register:
-        self._register_id = self._take_id()
-        self._registering = True
         self._sent_change = self._change
-        identity = self._identity
-        copied: dict[str, Any] = {
-            name: getattr(identity, name) for name in _COPIED_FIELDS
-        }
-        own = {"topics": list(identity.topics), "strengths": dict(identity.strengths)}
-        return messages.Register(
-            id=self._register_id,
-            version=messages.PROTOCOL_VERSION,
-            session=self.session,
-            **(copied | own),
-        )
+        return self._identity.register(self._requests.registration(), self.session)
 
     def _register_soon(self, now: float) -> None:
         self._registered = False
@@ -276,12 +235,10 @@ class ClientSession:
     def _on_registered(
         self, reply: messages.Registered, now: float
     ) -> list[SessionUpdate]:
-        if reply.id != self._register_id:
+        if not self._requests.registered(reply.id):
             return []  # the answer to an attempt that was given up
         again = self.session is not None
         self._registered = True
-        self._registering = False
-        self._heartbeat_id = None
         self.session = reply.session
         self.epoch = reply.epoch
         self.lease_s = reply.lease_s
@@ -305,45 +262,20 @@ class ClientSession:
         return [news]
 
     def _on_error(self, error: messages.Error, now: float) -> list[SessionUpdate]:
-        if error.code == messages.UNKNOWN_SESSION:
-            self._register_soon(now)
-            return []
-        # Of what it could not decode the broker may not even know the number. A client waits
-        # for one answer at a time.
-        unread = error.id == -1 and error.code in _UNREAD
-        if not self._registered and (
-            error.id == self._register_id or (unread and self._registering)
-        ):
-            return self._on_refused(error, now)
-        waits = self._registered and self._heartbeat_id is not None
-        if waits and (unread or error.id == self._heartbeat_id):
-            return self._on_refused_heartbeat(error, now)
-        if error.id == -1 and error.code in _EXPELLED:
-            return self._end_by(error, ended=True)
-        return []
-
-    def _on_refused(self, error: messages.Error, now: float) -> list[SessionUpdate]:
-        """The broker does not register this client: not now, or not at all."""
-        self._registering = False
-        if error.code == messages.TOO_FAST:
-            self._deadline = now + REGISTER_LATER_S
-            return [Postponed(error.code, error.detail)]
-        return self._end_by(error, ended=False)
-
-    def _on_refused_heartbeat(
-        self, error: messages.Error, now: float
-    ) -> list[SessionUpdate]:
-        """Whatever the broker does not like may be gone after a registration; if not, this
-        client would lose its lease without a word."""
-        self._heartbeat_id = None
-        if error.code == messages.TOO_FAST:
-            return []  # the next one is in time
-        if self._heartbeat_refused:
-            return self._end_by(error, ended=True)
-        self._heartbeat_refused = True
-        self._register_soon(now)
-        return [HeartbeatRefused(error.code, error.detail)]
-
-    def _end_by(self, error: messages.Error, *, ended: bool) -> list[SessionUpdate]:
-        self._finished = True
-        return [Rejected(error.code, error.detail, ended=ended)]
+        code, detail = error.code, error.detail
+        verdict = self._requests.judge(error, registered=self._registered)
+        match verdict:
+            case Verdict.NOTHING:
+                return []
+            case Verdict.FORGOTTEN:
+                self._register_soon(now)
+                return []
+            case Verdict.POSTPONED:
+                self._deadline = now + REGISTER_LATER_S
+                return [Postponed(code, detail)]
+            case Verdict.HEARTBEAT_REFUSED:
+                self._register_soon(now)
+                return [HeartbeatRefused(code, detail)]
+            case Verdict.REFUSED | Verdict.ENDED:
+                self._finished = True
+                return [Rejected(code, detail, ended=verdict is Verdict.ENDED)]

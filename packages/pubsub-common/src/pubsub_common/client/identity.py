@@ -1,0 +1,37 @@
+"""What a client says of itself when it registers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pubsub_common.protocol import messages
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """What a client says of itself. ``address`` is ``IP:port`` for a publisher and
+    ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for
+    a subscriber. `Register` takes each field by its name."""
+
+    role: messages.Role
+    topics: tuple[str, ...]
+    address: str
+    clock: str
+    model: messages.Model | None = None
+    strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def register(self, number: int, session: int | None) -> messages.Register:
+        """The message that registers this client, again if it has a ``session``."""
+        copied: dict[str, Any] = {name: getattr(self, name) for name in _COPIED_FIELDS}
+        own = {"topics": list(self.topics), "strengths": dict(self.strengths)}
+        return messages.Register(
+            id=number,
+            version=messages.PROTOCOL_VERSION,
+            session=session,
+            **(copied | own),
+        )
+
+
+_COPIED_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Identity))
