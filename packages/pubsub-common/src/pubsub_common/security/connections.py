@@ -15,19 +15,14 @@ import fcntl
 import os
 import socket
 import stat
-import struct
 import sys
 import termios
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import zmq
 
-# Fields of Linux's `struct tcp_info`: where each is.
-_UNACKNOWLEDGED: Final = struct.Struct("=24xI")
-_ACKNOWLEDGED: Final = struct.Struct("=120xQ")
-_UNSENT: Final = struct.Struct("=144xI")
-_TCP_INFO_BYTES: Final = 148
+from pubsub_common.net.tcp_info import tcp_info
 
 
 class Connection(NamedTuple):
@@ -112,15 +107,12 @@ def sent_by(connection: Connection) -> Sent | None:
         try:
             if copy.getpeername()[:2] != connection.remote:
                 return None
-            info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            info = tcp_info(copy)
         except OSError:
             return None
-    if len(info) < _TCP_INFO_BYTES:  # of an old kernel, which does not say
+    if info is None or info.unsent is None:  # the kernel does not say
         return Sent(0, whole=True)
-    (unacknowledged,) = _UNACKNOWLEDGED.unpack_from(info)
-    (unsent,) = _UNSENT.unpack_from(info)
-    (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
-    return Sent(acknowledged, whole=not unacknowledged and not unsent)
+    return Sent(info.acknowledged, whole=not info.unacknowledged and not info.unsent)
 
 
 def written_through(port: int) -> list[tuple[Connection, Written]]:
@@ -145,13 +137,11 @@ def _written_to(fd: int, port: int) -> tuple[Connection, Written] | None:
             if copy.getsockname()[1] != port:
                 return None
             remote = copy.getpeername()[:2]
-            info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            info = tcp_info(copy)
             queued = fcntl.ioctl(copy, termios.TIOCOUTQ, bytes(4))
-        if len(info) == _TCP_INFO_BYTES:
-            (unsent,) = _UNSENT.unpack_from(info)
-            (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
-            written = acknowledged + int.from_bytes(queued, sys.byteorder)
-            return Connection(fd, remote, port), Written(written, unsent)
+        if info is not None and info.unsent is not None:
+            written = info.acknowledged + int.from_bytes(queued, sys.byteorder)
+            return Connection(fd, remote, port), Written(written, info.unsent)
     return None
 
 
