@@ -40,15 +40,9 @@ import zmq
 from pubsub_common.errors import PubSubError
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.sending.frame_sender import (
-    NOBLOCK,
-    FrameSender,
-)
-from pubsub_publisher.sending.xpub_socket import (
-    OCCUPIED,
-    on_stack,
-    uses_sections,
-)
+from pubsub_publisher.sending.frame_sender import NOBLOCK, FrameSender
+from pubsub_publisher.sending.sections import on_stack, uses_sections
+from pubsub_publisher.sending.xpub_socket import OCCUPIED
 from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
     BATCH_EVENTS,

@@ -13,20 +13,18 @@ from typing import Final
 import zmq
 
 from pubsub_common.errors import PubSubError
-from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import encode_body, encode_large_event
+from pubsub_common.protocol.events import encode_body
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.sending.xpub_socket import Frame, XpubSocket, uses_sections
+from pubsub_publisher.sending.frame_encoder import LARGE_BYTES, Frame, FrameEncoder
+from pubsub_publisher.sending.sections import uses_sections
+from pubsub_publisher.sending.xpub_socket import XpubSocket
 from pubsub_publisher.topics.topic_state import (
-    EventColumns,
     Events,
     Stamped,
     TopicState,
 )
 
-# From here on a copy of a payload costs more than the work that avoids it.
-LARGE_BYTES: Final = 4096
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
 STOPPED: Final = "this publisher was stopped before the event could leave"
@@ -53,8 +51,8 @@ class FrameSender(XpubSocket):
         super().__init__(context, topics, core, bounds)
         self._monotonic_ns = monotonic_ns
         self._accepting = True
-        # Payloads of this size need a look, or are worth one.
-        self._large_from = min(LARGE_BYTES, bounds.payload_bytes + 1)
+        self._encoder = FrameEncoder(core, bounds)
+        self._large_from = self._encoder.large_from
         # Topics with gathered events; the control thread looks after them, and knows.
         self._gathering: set[TopicState] = set()
         # Topics with events that signal handlers have gathered; any thread appends.
@@ -117,7 +115,7 @@ class FrameSender(XpubSocket):
             if large and self.bytes_full:
                 return -stamp_ns
             frame: Frame = (
-                self._encode_large(topic, *fields)
+                self._encoder.encode_large(topic, *fields)
                 if large
                 else topic.prefix + encode_body(fields)
             )
@@ -233,7 +231,7 @@ class FrameSender(XpubSocket):
         if self.bytes_full and (len(events) > 1 or len(events[0][1]) >= LARGE_BYTES):
             raise zmq.Again
         first = topic.next_sequence
-        frame = self._encode(topic, first, events)
+        frame = self._encoder.encode(topic, first, events)
         self._in_doubt = topic, first, events, frame
         try:
             self._send(frame, flags)
@@ -245,35 +243,6 @@ class FrameSender(XpubSocket):
         if len(frame) >= LARGE_BYTES:
             self._count_bytes(len(frame))
         self._after_send(events[-1][0])
-
-    def _encode(self, topic: TopicState, first: int, events: Events) -> Frame:
-        start = self._core.address, self._core.session, first
-        if len(events) > 1:
-            if not isinstance(events, EventColumns):
-                events = EventColumns(*zip(*events, strict=True))
-            body = encode_batch_body(*start, events.stamps_ns, events.payloads)
-            return topic.prefix + body
-        stamp_ns, payload = events[0]
-        if len(payload) < self._large_from:
-            return topic.prefix + encode_body((*start, stamp_ns, payload))
-        return self._encode_large(topic, *start, stamp_ns, payload)
-
-    def _encode_large(
-        self,
-        topic: TopicState,
-        address: str,
-        session: int,
-        first: int,
-        stamp_ns: int,
-        payload: bytes,
-    ) -> Frame:
-        """Raises:
-        ConfigError: the payload is larger than the limit.
-        """
-        self.bounds.check_payload(len(payload))
-        return encode_large_event(
-            topic.prefix, address, session, first, stamp_ns, payload
-        )
 
     def _count_bytes(self, size: int) -> None:
         """A large frame has left. The control thread looks now and then at who reads them."""

@@ -34,10 +34,8 @@ thousands of subscriptions hold up no event for longer than a portion takes.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping
-from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import zmq
@@ -47,13 +45,11 @@ from pubsub_common.net.sockets import DataSocket
 from pubsub_common.protocol.events import PRIVATE_MARK
 from pubsub_common.protocol.recovery_messages import RECOVERY_MARK
 from pubsub_common.queue_bounds import QueueBounds
-from pubsub_common.security.connections import (
-    Connection,
-    close_connection,
-    connection_of,
-    sent_by,
-)
-from pubsub_publisher.core import Effect, PublisherCore, Send
+from pubsub_common.security.connections import connection_of
+from pubsub_publisher.core import Effect, PublisherCore
+from pubsub_publisher.sending.answers import Answers
+from pubsub_publisher.sending.frame_encoder import Frame
+from pubsub_publisher.sending.sections import interrupts_sections, uses_sections
 from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
 
 if TYPE_CHECKING:
@@ -82,10 +78,10 @@ OCCUPIED: Final = (
     "publisher's own work: call it in another thread"
 )
 
-Frame = bytes | bytearray
 _R = TypeVar("_R")
 
 
+@uses_sections
 class XpubSocket(DataSocket):
     """The XPUB socket of a publisher. The class that sends on it
     (`pubsub_publisher.sending.event_socket`) has `_repair`, and calls `_after_send`."""
@@ -124,6 +120,7 @@ class XpubSocket(DataSocket):
         self._more_to_do = False
         # Used by the control thread, and after its end by the one that closes.
         self._core = core
+        self._answers = Answers(core, self._send)
         # What decides about subscriptions, where not everybody may have everything.
         self.guard: SubscriptionGuard | None = None
         # What watches the connections, from when this is bound.
@@ -145,16 +142,7 @@ class XpubSocket(DataSocket):
         logging handler) that interrupted its own use of the socket. It may say so wrongly
         while another thread is inside. The lock is asked, because the garbage collector may
         run a finalizer when `inside` is not yet or no longer noted."""
-        if not self.lock.locked():
-            return False
-        frame = inspect.currentframe()
-        while frame is not None and frame.f_code.co_filename in _SECTIONS:
-            frame = frame.f_back  # the present call
-        while frame is not None:
-            if frame.f_code.co_filename in _SECTIONS:
-                return True
-            frame = frame.f_back
-        return False
+        return self.lock.locked() and interrupts_sections()
 
     def disconnect_clients(self, keys: Iterable[str]) -> None:
         """End the connections of the clients with these keys."""
@@ -299,52 +287,9 @@ class XpubSocket(DataSocket):
                 self.port_guard.introduce(message[1:], connection_of(frame))
             if time.monotonic() >= until:
                 break
-        self._answer(effects, now)
+        self._answers.send(effects, now)
         due_at = core.next_deadline()
         return self.readable() or (due_at is not None and due_at <= now)
 
-    def _answer(self, effects: list[Effect], now: float) -> None:
-        """Send what the core has to send, as far as there is room."""
-        core = self._core
-        if core.session >= 0:
-            for origin in core.questions.next_origins(now):
-                sent = sent_by(origin) if isinstance(origin, Connection) else None
-                if sent is None:
-                    core.questions.forget(origin)
-                else:
-                    acknowledged, whole = sent
-                    core.questions.progress(origin, acknowledged, now, whole=whole)
-        unsent: list[Send] = []
-        for effect in core.tick(now):
-            if not isinstance(effect, Send):
-                if isinstance(effect.origin, Connection):
-                    close_connection(effect.origin)
-                effects.append(effect)
-                continue
-            try:
-                self._send(effect.frame, zmq.NOBLOCK)
-            except zmq.Again:  # of whom it is for, and of nobody else
-                unsent.append(effect)
-        core.no_room(unsent, now)
-
     def _receive(self) -> zmq.Frame | None:
         return self.socket.recv(zmq.NOBLOCK, copy=False) if self.readable() else None
-
-
-def on_stack(code: CodeType) -> bool:
-    """Whether the calling thread executes this code at present."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code is code:
-            return True
-        frame = frame.f_back
-    return False
-
-
-_SECTIONS: Final = {XpubSocket.nested.__code__.co_filename}
-
-
-def uses_sections(cls: type[XpubSocket]) -> type[XpubSocket]:
-    """Have `XpubSocket.nested` know the module of a class that uses the socket too."""
-    _SECTIONS.add(cls.__init__.__code__.co_filename)
-    return cls

@@ -1,0 +1,62 @@
+"""Frames of events, of one or of many, with what a publisher says of itself in each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.events import encode_body, encode_large_event
+from pubsub_common.queue_bounds import QueueBounds
+from pubsub_publisher.core import PublisherCore
+from pubsub_publisher.topics.topic_state import EventColumns, Events, TopicState
+
+# From here on a copy of a payload costs more than the work that avoids it.
+LARGE_BYTES: Final = 4096
+
+Frame = bytes | bytearray
+
+
+class FrameEncoder:
+    """``address`` and ``session`` of the core go into every frame."""
+
+    def __init__(self, core: PublisherCore, bounds: QueueBounds) -> None:
+        self._core = core
+        self._bounds = bounds
+        # Payloads of this size need a look, or are worth one.
+        self.large_from = min(LARGE_BYTES, bounds.payload_bytes + 1)
+
+    def encode(self, topic: TopicState, first: int, events: Events) -> Frame:
+        """The frame of these events of a topic, of which the first has the number ``first``.
+
+        Raises:
+            ConfigError: the payload of an event that is alone is larger than the limit.
+        """
+        start = self._core.address, self._core.session, first
+        if len(events) > 1:
+            if not isinstance(events, EventColumns):
+                events = EventColumns(*zip(*events, strict=True))
+            body = encode_batch_body(*start, events.stamps_ns, events.payloads)
+            return topic.prefix + body
+        stamp_ns, payload = events[0]
+        if len(payload) < self.large_from:
+            return topic.prefix + encode_body((*start, stamp_ns, payload))
+        return self.encode_large(topic, *start, stamp_ns, payload)
+
+    def encode_large(
+        self,
+        topic: TopicState,
+        address: str,
+        session: int,
+        first: int,
+        stamp_ns: int,
+        payload: bytes,
+    ) -> Frame:
+        """The frame of an event of at least `large_from` bytes.
+
+        Raises:
+            ConfigError: the payload is larger than the limit.
+        """
+        self._bounds.check_payload(len(payload))
+        return encode_large_event(
+            topic.prefix, address, session, first, stamp_ns, payload
+        )
