@@ -137,12 +137,16 @@ def test_after_a_flood_new_connections_of_its_address_are_small() -> None:
     port = Port()
     port.accept(3)
     port.flood(3, 250, 100_000)
+    assert reasons(port.accept(4)) == [
+        (4, Reason.AFTER_FLOOD)
+    ]  # before it says anything
+    assert port.accept(6, OTHER) == []
+    port.now += 1.0
 
-    port.accept(4)
+    assert port.accept(4) == []
     assert port.look((4, 2000, 20)) == []  # an honest one
-    port.accept(5)
+    assert port.accept(5) == []
     assert reasons(port.flood(5, 250, 1000, portion=50)) == [(5, Reason.FLOW)]
-    port.accept(6, OTHER)
     assert port.look((6, 20_000, 200)) == []
     # What was there before the flood goes on.
     port.now += 31.0
@@ -158,6 +162,38 @@ def test_who_declares_its_topics_is_no_flood() -> None:
     port.accept(4)
 
     assert port.flood(4, 250, 3 * 4096) == []
+
+
+def test_the_broker_is_asked_before_somebody_who_may_be_registered_is_closed() -> None:
+    port = Port()
+    port.accept(3)
+    assert port.flood(3, 30, 8000, portion=500) == []
+    assert port.budget.asks
+
+    port.budget.declare(needed_for(4096, 4096 * 10), port.now)
+    port.now += 1.0
+
+    assert port.flood(3, 30, 4000, portion=500) == []
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
+    port = Port()
+    port.accept(3)
+    assert port.flood(3, 30, 8000, portion=500) == []
+    port.now += 0.6
+
+    assert reasons(port.look((3, 30, 1))) == [(3, Reason.SUBSCRIPTIONS)]
+
+
+def test_only_so_much_is_taken_in_meanwhile() -> None:
+    port = Port()
+    port.accept(3)
+
+    assert reasons(port.flood(3, 250, 100_000, portion=100)) == [
+        (3, Reason.SUBSCRIPTIONS)
+    ]
+    assert port.now < 1.0
+    assert 250 * port.total <= 4 * SUBSCRIPTION_BYTES
 
 
 def test_less_demand_counts_after_a_minute() -> None:
@@ -259,7 +295,7 @@ def test_what_is_known_is_not_estimated() -> None:
         port.now += 1.0
 
     port.accept(4)
-    port.known[4] = Known(Subscriptions(SUBSCRIPTIONS + 1, 100_000), 300_000)
+    port.known[4] = Known(Subscriptions(4 * SUBSCRIPTIONS + 1, 100_000), 300_000)
     assert reasons(port.look((4, 300_000, 0))) == [(4, Reason.SUBSCRIPTIONS)]
 
 
@@ -267,7 +303,7 @@ def test_what_nobody_has_looked_at_counts_as_held() -> None:
     port = Port(secure=True)
     port.accept(3)
 
-    found = port.look((3, SUBSCRIPTION_BYTES + 1000, 0))
+    found = port.look((3, 4 * SUBSCRIPTION_BYTES + 1000, 0))
     assert reasons(found) == [(3, Reason.SUBSCRIPTIONS)]
 
 

@@ -9,12 +9,20 @@ import zmq
 from support.ports import unused_port
 
 from pubsub_common.queue_bounds import QueueBounds
-from pubsub_common.security.lost_connections import LostConnections, lost_line
+from pubsub_common.security.lost_connections import (
+    ConnectedAddresses,
+    LostConnections,
+    lost_line,
+)
 from pubsub_common.security.socket_monitor import SocketMonitor
 from pubsub_common.testing import wait_for
 
 # Looks are at most this far apart.
-LOOKS = [float(10 * number) for number in range(1, 5)]
+LOOKS = [float(10 * number) for number in range(1, 6)]
+
+
+def new_lost() -> LostConnections:
+    return LostConnections(ConnectedAddresses(fresh_s=0.0))
 
 
 @pytest.fixture
@@ -37,7 +45,7 @@ def looked(lost: LostConnections, address: str) -> list[list[str]]:
 def test_an_address_without_a_connection_where_somebody_listens_is_lost(
     publisher: str,
 ) -> None:
-    assert looked(LostConnections(), publisher) == [[], [], [publisher], []]
+    assert looked(new_lost(), publisher) == [[], [], [], [publisher], []]
 
 
 def test_an_address_with_a_connection_is_not(
@@ -48,24 +56,25 @@ def test_an_address_with_a_connection_is_not(
         subscriber.connect(f"tcp://{publisher}")
         wait_for(monitor.read, "a connection")
 
-        assert looked(LostConnections(), publisher) == [[], [], [], []]
+        assert looked(new_lost(), publisher) == [[], [], [], [], []]
         monitor.close()
 
 
 def test_an_address_where_nobody_listens_is_tried_by_libzmq_itself() -> None:
     with unused_port() as port:
-        assert looked(LostConnections(), f"127.0.0.1:{port}") == [[], [], [], []]
+        assert looked(new_lost(), f"127.0.0.1:{port}") == [[], [], [], [], []]
 
 
 def test_it_is_looked_for_now_and_then(publisher: str) -> None:
-    lost = LostConnections()
-    assert lost.due_s(100.0) == 0.0
+    lost = new_lost()
+    assert lost.look([publisher], 100.0) == []  # it has just begun to connect
+    assert lost.due_s(100.0) == 5.0
 
-    lost.look([publisher], 100.0)
+    lost.look([publisher], 105.0)
 
-    assert lost.due_s(100.0) == 1.0
-    assert lost.look([publisher], 100.5) == []
-    assert lost.due_s(100.5) == 0.5
+    assert lost.due_s(105.0) == 1.0
+    assert lost.look([publisher], 105.5) == []
+    assert lost.due_s(105.5) == 0.5
 
 
 def test_the_line_names_the_option() -> None:

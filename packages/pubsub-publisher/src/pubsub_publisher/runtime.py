@@ -131,7 +131,7 @@ class PublisherRuntime:
         )
         events.wake = self._control.wake
         if events.port_guard is not None:
-            events.port_guard.on_refusal = self._control.renew
+            events.port_guard.ask = self._control.renew
         self._control.start()
         self._control.wait_registered(
             self.config.connect_timeout_s, stopped=lambda: self.stopping

@@ -38,8 +38,8 @@ KnownOf = Callable[[int], Known | None]
 class Group:
     """The connections of one address, or of the port, through how many of them somebody has
     ``subscribed``, and what they hold together. The times
-    are states of token buckets, but for the last time that one of them was closed for
-    what came in."""
+    are states of token buckets, but for when one of them was closed for what came in, first of
+    a row and last, and when the broker was asked about them."""
 
     connections: int = 0
     subscribed: int = 0
@@ -48,6 +48,8 @@ class Group:
     arrivals_at: float = -math.inf
     flow_at: float = -math.inf
     flooded_at: float = -math.inf
+    closed_at: float = -math.inf
+    asked_at: float = -math.inf
 
 
 @dataclasses.dataclass(slots=True, eq=False)

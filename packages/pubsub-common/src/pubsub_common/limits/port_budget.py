@@ -6,7 +6,8 @@ What a peer subscribes to costs memory in libzmq, and time when the peer leaves,
 limits neither. So connections have limits, each of its own, all of one address, and all of the
 port, of what they hold (`pubsub_common.limits.held_subscriptions`), and of the rate at which
 something comes in: the *flow*. Limits grow by what registered subscribers have declared, so
-that honest ones have room, however many and large they are.
+that honest ones have room, however many and large they are. Those who have just registered may
+be here before what they declared: so the broker is asked first (`PortBudget.asks`).
 
 A flood costs something even if it is ended soon, and whoever is disconnected comes back at once.
 So for half a minute after one, connections of its address may hold only little more than they
@@ -38,6 +39,12 @@ from pubsub_common.limits.port_limits import NOTHING, PortLimits, Subscriptions
 # What may come in through a small connection: subscriptions to dozens of topics.
 _SMALL_BYTES: Final = 8 * 1024
 AFTER_FLOOD_S: Final = 30.0
+# New connections of the address of a flood are closed for so long: each would bring in as much as
+# libzmq takes before anybody looks.
+_REFUSED_S: Final = 1.0
+# How long the broker may take to tell what registered subscribers need, and when it is asked again.
+_ASKED_S: Final = 0.5
+_ASK_AGAIN_S: Final = 5.0
 MAX_ADDRESSES: Final = 4096
 # A subscriber that registers again after the broker was restarted declares later than it
 # subscribes.
@@ -51,6 +58,7 @@ class Reason(enum.Enum):
     SILENT = "no subscription in time"
     SUBSCRIPTIONS = "too many subscriptions"
     FLOW = "too many subscriptions and questions in a short time"
+    AFTER_FLOOD = "its address was flooding a moment ago"
     FILES = "open files run out, and this was the oldest idle connection"
 
 
@@ -75,6 +83,8 @@ class PortBudget:
         self._silent: OrderedDict[int, Connection] = OrderedDict()
         self._declared = NOTHING
         self._declared_at = -math.inf
+        # Somebody may be registered of whom the broker has not told yet: it is to be asked.
+        self.asks = False
 
     @property
     def active(self) -> list[int]:
@@ -94,7 +104,7 @@ class PortBudget:
         if more:
             # It was no flood, but somebody who has just declared it.
             for group in self._addresses.values():
-                group.flooded_at = -math.inf
+                group.flooded_at = group.closed_at = group.asked_at = -math.inf
         return more
 
     def accept(self, fd: int, address: str, now: float) -> list[Closing]:
@@ -109,6 +119,8 @@ class PortBudget:
         if arrivals_at is None or group.connections > self._limits.connections:
             return [self._close(connection, Reason.CONNECTIONS)]
         group.arrivals_at = arrivals_at
+        if now - group.closed_at < _REFUSED_S:
+            return [self._close(connection, Reason.AFTER_FLOOD)]
         return []
 
     def end(self, fd: int) -> None:
@@ -264,13 +276,32 @@ class PortBudget:
         if not large:
             allowed = self._limits.of_port(self._port.connections, self._declared)
             large += filter(None, [largest(self._port, allowed, connections)])
-        return [self._close_flooding(each, Reason.SUBSCRIPTIONS, now) for each in large]
+        return [
+            self._close_flooding(each, Reason.SUBSCRIPTIONS, now)
+            for each in large
+            if not self._may_be_declared(each.groups[0], now)
+        ]
+
+    def _may_be_declared(self, group: Group, now: float) -> bool:
+        """Whether to wait for what the broker says before a connection is closed."""
+        most = self._limits.while_asked(self._declared)
+        if (
+            now - group.flooded_at <= AFTER_FLOOD_S
+            or group.count > most.number
+            or group.size > most.size
+        ):
+            return False
+        if now - group.asked_at > _ASK_AGAIN_S:
+            group.asked_at = now
+        self.asks = now - group.asked_at <= _ASKED_S
+        return self.asks
 
     def _close_flooding(
         self, connection: Connection, reason: Reason, now: float
     ) -> Closing:
         # The first one of a row counts, for those that were there before.
         group = connection.groups[0]
+        group.closed_at = now
         if now - group.flooded_at > AFTER_FLOOD_S:
             group.flooded_at = now
         return self._close(connection, reason)

@@ -27,6 +27,9 @@ _BYTES_PER_CONNECTION: Final = 512
 # When a connection ends, libzmq walks through all that is subscribed to, by whomever. So the
 # more connections an address has, the less it may hold beside that.
 _FULL_CONNECTIONS: Final = 8
+# So many times what is for those of whom nobody has heard may be held while the broker is asked
+# about them: a subscriber of as many topics as there may be, with long names.
+_WHILE_ASKED: Final = 4
 # So many addresses may use all that one may, at the same time.
 _FULL_ADDRESSES: Final = 16
 # ZeroMQ's handshake without keys is 92 bytes at most; with keys it is 551 at least.
@@ -87,6 +90,11 @@ class PortLimits:
         base = Subscriptions(self.base.number // share, self.base.size // share)
         return base + _EACH.times(connections) + declared
 
+    def while_asked(self, declared: Subscriptions) -> Subscriptions:
+        """What those of one address may be subscribed to until the broker has told whether
+        they are registered."""
+        return self.base.times(_WHILE_ASKED) + declared
+
     def of_port(self, connections: int, declared: Subscriptions) -> Subscriptions:
         """What all connections may be subscribed to together."""
         base = self.base.times(_FULL_ADDRESSES)
@@ -97,7 +105,7 @@ class PortLimits:
         subscribed to, since it asks a question for each topic, and takes it back, when
         events of all are missing; and then the questions of a subscriber that
         misses events all the time. ``full``: through so many connections."""
-        burst = 3 * full * self.of_connection(declared).size
+        burst = 3 * full * self.while_asked(declared).size
         return TokenBucket(full * float(QUESTION_BYTES_PER_SECOND), float(burst))
 
     def flow_of_address(self, declared: Subscriptions) -> TokenBucket:

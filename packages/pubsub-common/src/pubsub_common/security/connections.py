@@ -145,6 +145,15 @@ def _written_to(fd: int, port: int) -> tuple[Connection, Written] | None:
     return None
 
 
+def own_connections() -> list[Connection]:
+    """All TCP connections of this process. It takes some 5 µs for each descriptor."""
+    try:
+        numbers = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
+    except OSError:
+        return []
+    return [each for each in map(connection_at, numbers) if each is not None]
+
+
 def _copy(fd: int) -> socket.socket | None:
     """A copy of a descriptor as a socket, which the caller closes; None when it is none
     any more: libzmq may have closed it, and its number may be of something else."""

@@ -9,15 +9,14 @@ given up.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from typing import Final
 
-from pubsub_common.net.sockets import tcp_table
-from pubsub_common.net.tcp_table import still_open
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security import greeting_probe
+from pubsub_common.security.connections import own_connections
 
-# The kernel's table is long where there are thousands of connections.
 LOOK_EVERY_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 1.0
 # Between two attempts of libzmq's there is nothing to be seen.
@@ -26,22 +25,41 @@ _CERTAIN_AFTER: Final = 3
 _PROBE_S: Final = 0.1
 
 
+class ConnectedAddresses:
+    """To which ``IP:port`` this process is connected. Looked up at most once in ``fresh_s``
+    seconds, for all that ask."""
+
+    def __init__(self, fresh_s: float = 1.0) -> None:
+        self._fresh_s = fresh_s
+        # When they were looked up, and what was found: one value, as any thread may ask.
+        self._found: tuple[float, frozenset[str]] | None = None
+
+    def __call__(self) -> frozenset[str]:
+        found, now = self._found, time.monotonic()
+        if found is None or now - found[0] >= self._fresh_s:
+            remotes = (each.remote for each in own_connections())
+            found = now, frozenset(f"{host}:{port}" for host, port in remotes)
+            self._found = found
+        return found[1]
+
+
+_CONNECTED: Final = ConnectedAddresses()
+
+
 class LostConnections:
     """For one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, connected: ConnectedAddresses = _CONNECTED) -> None:
+        self._connected = connected
         self._missing: dict[str, int] = {}
-        self._look_at = 0.0
+        self._look_at: float | None = None
 
     def look(self, addresses: Collection[str], now: float) -> list[str]:
         """Those of these ``IP:port`` to which there should be a connection, and libzmq makes none
         any more. For the next look they are as new."""
-        if now < self._look_at or not addresses:
+        if not addresses or self.due_s(now) > 0:
             return []
-        table = tcp_table()
-        missing = (
-            set() if table is None else set(addresses) - still_open(addresses, table)
-        )
+        missing = set(addresses) - self._connected()
         self._missing = {
             address: self._missing.get(address, 0) + 1 for address in missing
         }
@@ -56,7 +74,10 @@ class LostConnections:
         return []
 
     def due_s(self, now: float) -> float:
-        """Seconds until the next look."""
+        """Seconds until the next look. Not at once: those who have just begun to connect are
+        connected a moment later."""
+        if self._look_at is None:
+            self._look_at = now + LOOK_EVERY_S
         return max(0.0, self._look_at - now)
 
 

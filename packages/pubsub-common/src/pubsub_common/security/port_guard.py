@@ -46,8 +46,8 @@ _log = logging.getLogger(__name__)
 _LOOK_S: Final = 0.01
 # How often it looks while there are connections and nothing comes in.
 _IDLE_S: Final = 1.0
-# How often a flood is told.
-_TELL_S: Final = 0.2
+# The broker is asked no more often.
+_ASK_S: Final = 0.2
 # How many different subscriptions an XPUB socket has. libzmq lets any thread ask for it. Older
 # versions do not have it.
 _TOPICS_COUNT: Final = 116
@@ -81,9 +81,10 @@ class PortGuard:
             zmq.ZMQError: there are no more sockets, or files.
         """
         self._budget = PortBudget(limits)
-        # Called in the guard's thread: somebody is refused whom the broker may know of.
-        self.on_refusal: Callable[[], None] = lambda: None
-        self._told_at = -math.inf
+        # Called in the guard's thread: the broker is to be asked what registered
+        # subscribers need.
+        self.ask: Callable[[], None] = lambda: None
+        self._asked_at = -math.inf
         self._declared: Subscriptions | None = None
         self._known = known
         self._forwarder = ""
@@ -221,6 +222,9 @@ class PortGuard:
                 received[fd] = told.received
         self._closings += self._budget.look(received, total, now, self._known)
         self._closings += self._budget.silent(now)
+        if self._budget.asks:
+            self._budget.asks = False
+            self._ask(now)
         self._close()
 
     def _trust_forwarders(self) -> None:
@@ -248,17 +252,16 @@ class PortGuard:
         except zmq.ZMQError:
             return None
 
-    def _tell(self, now: float) -> None:
-        """Somebody is refused who may be told of in the meantime."""
-        if now >= self._told_at + _TELL_S:
-            self._told_at = now
-            self.on_refusal()
+    def _ask(self, now: float) -> None:
+        if now >= self._asked_at + _ASK_S:
+            self._asked_at = now
+            self.ask()
 
     def _close(self) -> None:
         closings, self._closings = self._closings, []
         for fd, address, reason in closings:
             if reason in (Reason.SUBSCRIPTIONS, Reason.FLOW):
-                self._tell(time.monotonic())
+                self._ask(time.monotonic())
             connection = self._connections.pop(fd, None)
             if connection is not None and close_connection(connection):
                 where = f"its connection to port {connection.port} was closed"

@@ -34,6 +34,7 @@ thousands of subscriptions hold up no event for longer than a portion takes.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -45,7 +46,11 @@ from pubsub_common.net.sockets import DataSocket
 from pubsub_common.protocol.events import PRIVATE_MARK
 from pubsub_common.protocol.recovery_messages import RECOVERY_MARK
 from pubsub_common.queue_bounds import QueueBounds
-from pubsub_common.security.connections import connection_of
+from pubsub_common.security.connections import (
+    Connection,
+    connection_of,
+    frame_property,
+)
 from pubsub_publisher.core import Effect, PublisherCore
 from pubsub_publisher.sending.answers import Answers
 from pubsub_publisher.sending.frame_encoder import Frame
@@ -274,14 +279,19 @@ class XpubSocket(DataSocket):
         core, now = self._core, time.monotonic()
         until = now + _PORTION_S
         receive = self._receive if self.guard is None else self.guard.receive_frame
+        origins: dict[str | None, Connection | None] = {}
         for _ in range(_PORTION):
             frame = receive()
             if frame is None:
                 break
             message = frame.bytes
-            # Where others come from is of no interest, and costs system calls.
-            asked = message[1:2] in _QUESTIONS
-            origin = connection_of(frame) if asked else None
+            origin = None
+            # Where others come from is of no interest. Many come from one, one after the other.
+            if message[1:2] in _QUESTIONS:
+                fd = frame_property(frame, "__fd")
+                if fd not in origins:
+                    origins[fd] = connection_of(frame)
+                origin = origins[fd]
             effects += core.receive(message, now, origin)
             if message[1:2] == b"\0" and self.port_guard is not None:
                 self.port_guard.introduce(message[1:], connection_of(frame))
@@ -292,4 +302,6 @@ class XpubSocket(DataSocket):
         return self.readable() or (due_at is not None and due_at <= now)
 
     def _receive(self) -> zmq.Frame | None:
-        return self.socket.recv(zmq.NOBLOCK, copy=False) if self.readable() else None
+        with contextlib.suppress(zmq.Again):
+            return self.socket.recv(zmq.NOBLOCK, copy=False)
+        return None
