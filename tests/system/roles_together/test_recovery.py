@@ -179,7 +179,7 @@ def test_after_a_restart_a_subscriber_is_not_ready_before_the_new_connection_is_
 def has_heard_of(subscriber: Subscriber, broker: RunningBroker) -> bool:
     """Whether the subscriber knows a publisher from this broker."""
     streams = subscriber._runtime.core.streams
-    return subscriber._runtime.core._epoch == parts_of(
+    return subscriber._runtime.core.sources.epoch == parts_of(
         broker.broker
     ).core.epoch and bool(
         streams._publishers.keys() - streams.departures._departing.keys()

@@ -1,4 +1,8 @@
-"""The broker's public class."""
+"""The broker's public class, which only delegates.
+
+The module is longer than others: each option and each method is documented here, once, where
+its users look for it.
+"""
 
 from __future__ import annotations
 

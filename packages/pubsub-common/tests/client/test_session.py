@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pubsub_common.client.identity import Identity
-from pubsub_common.client.session import ClientSession, HeartbeatInputs
+from pubsub_common.client.identity import HeartbeatInputs, Identity
+from pubsub_common.client.session import ClientSession
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,

@@ -1,7 +1,8 @@
 """The publisher class for programs that use threads.
 
 How it is set up and ended is told in `pubsub_publisher.runtime`, how events leave in
-`pubsub_publisher.sending.event_socket`. This class only delegates.
+`pubsub_publisher.sending.event_socket`. This class only delegates. The module is longer than
+others: each option and each method is documented here, once, where its users look for it.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from pubsub_common.client.control_client import ControlClient, client_keys
-from pubsub_common.client.identity import Identity
-from pubsub_common.client.session import HeartbeatInputs
+from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns

@@ -25,22 +25,17 @@ from pubsub_common.defaults import RECOVER_BYTES
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
-from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
+from pubsub_common.protocol.messages import Model, Registered
 from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.streams.connection import Connection, check_sender
 from pubsub_subscriber.streams.departures import GRACE_S
 from pubsub_subscriber.streams.effects import (
-    Connect,
     Deliver,
-    Disconnect,
     Effect,
-    Listen,
     Lost,
     Malformed,
     NoHistory,
     OwnerIdle,
-    Subscribe,
-    Unsubscribe,
 )
 from pubsub_subscriber.streams.frames import (
     Frame,
@@ -49,8 +44,8 @@ from pubsub_subscriber.streams.frames import (
     read_frame,
 )
 from pubsub_subscriber.streams.lost_counts import count_lost
-from pubsub_subscriber.streams.present_publishers import PresentPublishers
 from pubsub_subscriber.streams.recovery import Recovery
+from pubsub_subscriber.streams.sources import Sources
 from pubsub_subscriber.streams.stream_table import StreamTable
 from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
 from pubsub_subscriber.streams.trackers import Key
@@ -59,8 +54,7 @@ from pubsub_subscriber.streams.trackers import Key
 class SubscriberCore:
     """Everything a subscriber decides.
 
-    ``session`` is its own, -1 before it has one. ``model`` is its broker's, None before it is
-    known. ``lost`` counts lost events by topic, of at most
+    ``session`` is its own, -1 before it has one. ``lost`` counts lost events by topic, of at most
     `MAX_TOPICS_PER_CLIENT` topics, ``malformed_count`` frames that were ignored.
     """
 
@@ -80,15 +74,12 @@ class SubscriberCore:
         them, and ``from_start`` says that
         streams begin with the oldest event that their publisher has."""
         self.session = -1
-        self.model: Model | None = None
         self.lost: dict[str, int] = {}
         self.malformed_count = 0
         self.topics = SubscribedTopics(topics)
         self.streams = StreamTable(grace_s)
         self.trackers = self.streams.trackers
-        self._ports: dict[str, int] = {}  # of the broker, by topic
-        self._epoch: int | None = None
-        self._present = PresentPublishers()
+        self.sources = Sources(self.topics, self.streams)
         self._recovery: Recovery | None = None
         if recover_timeout_s is not None:
             self._recovery = Recovery(
@@ -201,51 +192,19 @@ class SubscriberCore:
             return self._effects(items, gaps)
         gone, lost = self.streams.finish_departed(now, self._abandoning(items))
         gaps += lost
-        return [*self._effects(items, gaps), *self._disconnect(gone)]
-
-    def _disconnect(self, gone: list[PublisherInfo]) -> list[Effect]:
-        """End the connections to publishers that are gone, and give up topics that were
-        there by a wildcard, if nobody publishes them any more."""
-        in_use = self.streams.addresses_in_use() if gone else set()
-        effects: list[Effect] = [
-            Disconnect(info, info.address in in_use) for info in gone if info.address
-        ]
-        # Publishers count ours, over all connections to the broker. They would take one that
-        # we have just given up for another that they do not know yet.
-        if len(set(self._ports.values())) <= 1:
-            for topic in dict.fromkeys(topic for info in gone for topic in info.topics):
-                if not self.streams.published(topic) and self.topics.remove(topic):
-                    self._ports.pop(topic, None)
-                    effects.append(Unsubscribe(topic))
-        return effects
+        return [*self._effects(items, gaps), *self.sources.drop(gone)]
 
     # What the broker tells
+
+    @property
+    def model(self) -> Model | None:
+        """The broker's; None before it is known."""
+        return self.sources.model
 
     def register(self, reply: Registered, now: float) -> list[Effect]:
         """The broker's full state, at each registration."""
         self.use_session(reply.session)
-        self.model = reply.model
-        self.streams.departures.grace_s = max(GRACE_S, reply.lease_s)
-        self.streams.idle_owners.timeout_s = reply.owner_idle_s
-        restarted = reply.epoch != self._epoch
-        self._epoch = reply.epoch
-        effects: list[Effect] = []
-        if reply.model == "centralized" and restarted:
-            self.streams.ready.forget_all()  # they came through another broker
-        self.topics.add_of(reply.publishers)
-        if reply.model == "decentralized":
-            effects.append(self.subscribe())
-        elif restarted:
-            self.topics.replace(reply.ports)
-            effects.append(self.listen(reply.ports))
-        else:
-            # A publisher that is not there at present may come back: a connection that
-            # was given up meanwhile would lose events, and the others count its topics.
-            effects.append(self.listen({**self._ports, **reply.ports}))
-        new = self.streams.replace(reply.publishers, now, restarted=restarted)
-        if reply.model == "decentralized":
-            effects += map(Connect, new)
-        return effects + self._present.replace(reply.publishers)
+        return self.sources.register(reply, now)
 
     def use_session(self, session: int) -> None:
         """This subscriber has this session, by which publishers answer it."""
@@ -255,33 +214,7 @@ class SubscriberCore:
 
     def change_publishers(self, update: PublishersUpdated, now: float) -> list[Effect]:
         """The broker tells who came and who left since the last time."""
-        direct = self.model == "decentralized"
-        effects: list[Effect] = []
-        for departure in update.left:
-            info = self.streams.publisher(departure.session)
-            self.streams.leave(departure, now)
-            if departure.revoked and info is not None and direct:
-                effects.append(Disconnect(info))
-        for info in update.joined:
-            self.streams.join(info)
-        new_topics = self.topics.add_of(update.joined)
-        if direct and new_topics:
-            effects.append(Subscribe(new_topics))
-        elif not direct and (new_topics or update.ports):
-            effects.append(self.listen({**self._ports, **update.ports}))
-        if direct:
-            effects += map(Connect, update.joined)
-        left = [each.session for each in update.left]
-        return effects + self._present.change(update.joined, left)
-
-    def subscribe(self) -> Subscribe:
-        """We want our topics of the publishers."""
-        return Subscribe(tuple(self.topics))
-
-    def listen(self, ports: dict[str, int]) -> Listen:
-        """The broker forwards our topics from these ports, and no others."""
-        self._ports = dict(ports)
-        return Listen(dict(ports), len(self.topics))
+        return self.sources.change(update, now)
 
     # Inside
 

@@ -13,8 +13,7 @@ import threading
 import zmq
 
 from pubsub_common.client.control_client import ControlClient, client_keys
-from pubsub_common.client.identity import Identity
-from pubsub_common.client.session import HeartbeatInputs
+from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.session_updates import (
     Accepted,
     PublishersUpdated,

@@ -42,7 +42,7 @@ class SeedMethods:
         self._runtime.check_usable()
         run_uninterrupted(
             lambda: self._runtime.performer.perform(
-                lambda core: [core.listen(dict(received_message))]
+                lambda core: [core.sources.listen(dict(received_message))]
             )
         )
 
@@ -57,7 +57,9 @@ class SeedMethods:
         """
         self._runtime.check_usable()
         run_uninterrupted(
-            lambda: self._runtime.performer.perform(lambda core: [core.subscribe()])
+            lambda: self._runtime.performer.perform(
+                lambda core: [core.sources.subscribe()]
+            )
         )
 
     def setup_publisher_direct_connections(

@@ -23,7 +23,8 @@ from pubsub_common.protocol.messages import Model
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
-from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
+from pubsub_subscriber.connections.interrupter import Interrupter, is_interrupt
+from pubsub_subscriber.connections.sub_socket import SubSocket
 
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
@@ -298,10 +299,10 @@ def test_without_an_interrupter_events_come_by_the_descriptor(
     new_publisher: NewPublisher,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(_: SubSocket) -> zmq.Socket[bytes]:
+    def fail(_: Interrupter) -> zmq.Socket[bytes]:
         raise zmq.ZMQError(errno.EMFILE)
 
-    monkeypatch.setattr(SubSocket, "_new_interrupter", fail)
+    monkeypatch.setattr(Interrupter, "_connected", fail)
     publisher = new_publisher("A")
     subscriber = connect(broker, "decentralized", publisher, new_subscriber)
     received: list[Event] = []

@@ -28,13 +28,11 @@ from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
 from pubsub_broker.security.authorization import Authorization
 from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     ClockReply,
     ClockRequest,
     Disconnect,
     Disconnected,
-    Error,
     Heartbeat,
     Model,
     Register,
@@ -190,7 +188,7 @@ class BrokerCore:
                 return self.disconnect(peer, request, now, key)
             case StatusRequest():
                 if not self._authorization.may_ask_status(key):
-                    return self.refusals.refuse(peer, _no_status(request.id))
+                    return self.refusals.no_status(peer, request)
                 # First what is due, so that nobody is listed whose lease has ended.
                 return [*self.tick(now), Send(peer, self.status(request, now))]
             case ClockRequest():
@@ -292,11 +290,3 @@ class BrokerCore:
             received_ns=received_ns,
             replied_ns=self._clock_ns(),
         )
-
-
-def _no_status(request_id: int) -> Error:
-    return Error(
-        id=request_id,
-        code=messages.NOT_ALLOWED,
-        detail="the policy does not let this client ask for the status",
-    )

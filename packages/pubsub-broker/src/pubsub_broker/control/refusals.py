@@ -9,7 +9,7 @@ from pubsub_common.defaults import MAX_CONTROL_BYTES
 from pubsub_common.errors import ProtocolError
 from pubsub_common.printable import printable
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import Error, Request
+from pubsub_common.protocol.messages import Error, Request, StatusRequest
 
 _MAX_DETAIL: Final = 500
 
@@ -48,6 +48,12 @@ class Refusals:
         client is to know why it is not served. How many of these there are is bounded by
         the connection, which is closed after some."""
         return self._later(peer, -1)
+
+    def no_status(self, peer: bytes, request: StatusRequest) -> list[Effect]:
+        """Answer a client that may not know who is there."""
+        detail = "the policy does not let this client ask for the status"
+        error = Error(id=request.id, code=messages.NOT_ALLOWED, detail=detail)
+        return self.refuse(peer, error)
 
     def refuse(self, peer: bytes, error: Error) -> list[Effect]:
         """Answer with an error, and have it logged."""

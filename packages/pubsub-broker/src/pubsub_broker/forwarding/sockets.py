@@ -17,12 +17,12 @@ import zmq
 
 from pubsub_broker.forwarding.draining import DrainingPublishers
 from pubsub_broker.forwarding.event_output import EventOutput, Message
+from pubsub_broker.forwarding.publisher_inputs import PublisherInputs
 from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.net.sockets import (
     bound_queues,
     enable_keepalive,
     endpoint,
-    has_input,
     reconnect,
     tcp_table,
 )
@@ -38,7 +38,7 @@ def forwarder_of(topic: str, count: int) -> int:
     return zlib.crc32(topic.encode()) % count
 
 
-class ForwarderSockets:
+class ForwarderSockets(PublisherInputs):
     """XPUB towards subscribers, and when to leave publishers that have left. What comes
     from publishers, subclasses know.
 
@@ -81,31 +81,6 @@ class ForwarderSockets:
             socket.setsockopt(zmq.AFFINITY, threads)
 
     # Publishers
-
-    def inputs(self) -> Sequence[zmq.Socket[bytes]]:
-        """The sockets that publishers' messages come from."""
-        raise NotImplementedError
-
-    def receive(self) -> Message | None:
-        """The next message of a publisher; None when none waits."""
-        raise NotImplementedError
-
-    def attach(self, address: str) -> None:
-        """Receive what the publisher at ``IP:port`` sends."""
-        raise NotImplementedError
-
-    def attached(self, address: str) -> bool:
-        """Whether we do."""
-        raise NotImplementedError
-
-    def disconnect(self, address: str) -> None:
-        """Receive nothing more from an attached publisher."""
-        raise NotImplementedError
-
-    def has_input(self) -> bool:
-        """Whether a message waits."""
-        waiting = [has_input(socket) for socket in self.inputs()]  # look at all
-        return any(waiting)
 
     def detach(self, address: str) -> None:
         """Stop receiving from this publisher when nothing more comes from it

@@ -16,9 +16,8 @@ import zmq
 
 from pubsub_common.client.clock_offset import Offset
 from pubsub_common.client.control_loop import DISCONNECT_REPLY_S, ControlLoop
-from pubsub_common.client.identity import Identity
+from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.registration import RegistrationState
-from pubsub_common.client.session import HeartbeatInputs
 from pubsub_common.client.session_updates import SessionUpdate
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.changed import Changed

@@ -17,8 +17,9 @@ import zmq
 from pubsub_common.client.clock_offset import ClockProbes, Offset
 from pubsub_common.client.control_socket import ControlSocket
 from pubsub_common.client.handshake_diagnosis import Diagnosis, HandshakeDiagnosis
+from pubsub_common.client.identity import HeartbeatInputs
 from pubsub_common.client.registration import RegistrationState
-from pubsub_common.client.session import ClientSession, HeartbeatInputs
+from pubsub_common.client.session import ClientSession
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,

@@ -1,9 +1,9 @@
-"""What a client says of itself when it registers."""
+"""What a client tells the broker: of itself when it registers, and with each heartbeat."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pubsub_common.protocol import messages
@@ -35,3 +35,17 @@ class Identity:
 
 
 _COPIED_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Identity))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HeartbeatInputs:
+    """Where a heartbeat's content comes from; asked only when one is due.
+
+    ``lost`` tells how many events of each topic a subscriber has lost, ``published`` a
+    publisher's next sequence numbers, and ``latency`` that of what a subscriber has
+    received since it was asked last.
+    """
+
+    lost: Callable[[], Mapping[str, int]] = lambda: {}
+    published: Callable[[], Mapping[str, int]] | None = None
+    latency: Callable[[], messages.Latency | None] = lambda: None

@@ -22,13 +22,12 @@ out while this process was stopped) has the same cure.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from pubsub_common.client.identity import Identity
+from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.open_requests import OpenRequests, Verdict
 from pubsub_common.client.reported_numbers import ReportedNumbers
 from pubsub_common.client.session_updates import (
@@ -53,20 +52,6 @@ from pubsub_common.printable import cut, printable
 from pubsub_common.protocol import messages
 
 _MIN_HEARTBEAT_S: Final = 0.02
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HeartbeatInputs:
-    """Where a heartbeat's content comes from; asked only when one is due.
-
-    ``lost`` tells how many events of each topic a subscriber has lost, ``published`` a
-    publisher's next sequence numbers, and ``latency`` that of what a subscriber has
-    received since it was asked last.
-    """
-
-    lost: Callable[[], Mapping[str, int]] = lambda: {}
-    published: Callable[[], Mapping[str, int]] | None = None
-    latency: Callable[[], messages.Latency | None] = lambda: None
 
 
 class ClientSession:

@@ -1,7 +1,7 @@
 """One SUB socket with its topics and connections.
 
-The receiving thread may wait in the socket, with its lock. Another thread interrupts the
-wait: it sends a message from a socket of its own, over a connection inside this process.
+The receiving thread may wait in the socket, with its lock. Another thread ends the wait by a
+message (`interrupter`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from pubsub_common.net.sockets import DataSocket, option_reader, reconnect
-from pubsub_common.protocol.events import PRIVATE_MARK, ready_topic, topic_prefix
+from pubsub_common.protocol.events import ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import position_prefix
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import LostConnections, lost_line
 from pubsub_subscriber.connections.frame_buffer import FREE
+from pubsub_subscriber.connections.interrupter import Interrupter, interrupt_message
 
 if TYPE_CHECKING:
     from pubsub_common.security.handshake_failure import ClientHandshakeMonitor
@@ -32,15 +33,7 @@ _log = logging.getLogger(__name__)
 # Messages that nobody wants, before others have their turn.
 _MAX_DROPPED_AT_ONCE: Final = 64
 
-# What follows a topic of our own in a message that says no more than that somebody rang:
-# a zero byte, as always, and MessagePack's nil.
-_INTERRUPT_MARK: Final = b"\0\xc0"
 _INTERRUPT_AGAIN_S: Final = 0.02
-
-
-def is_interrupt(frame: bytes) -> bool:
-    """Whether a message says no more than that somebody rang."""
-    return frame.startswith(PRIVATE_MARK) and frame.endswith(_INTERRUPT_MARK)
 
 
 class SubSocket(DataSocket):
@@ -91,12 +84,10 @@ class SubSocket(DataSocket):
         self._session = session
         self._positions = positions
         self._ready_topics: dict[str, bytes] = {}
-        self._interrupter: zmq.Socket[bytes] | None = None
-        self._interrupter_failed = False
+        self._interrupter = Interrupter(self.socket)
         # What the interrupter sends. Without it nobody can interrupt, so nobody may wait in
         # the socket. The lock guards it.
         self.interrupt_message = b""
-        self._interrupt_lock = threading.RLock()
         self._change_lock = threading.RLock()
         self.add(topics, total_topics=total_topics)
 
@@ -146,47 +137,22 @@ class SubSocket(DataSocket):
     def enable_interrupt(self) -> bool:
         """The receiving thread would like to wait in the socket; whether it may. For that
         thread, which must not hold the lock."""
-        if self._interrupter is None and not self._interrupter_failed:
-            try:
-                with self.lock:
-                    self._interrupter = self._new_interrupter()
-            except zmq.ZMQError as error:  # it takes a socket and a file
-                self._interrupter_failed = True
-                _log.info("cannot wait in the socket: %s", error.strerror)
-        return self._interrupter is not None
+        return self._interrupter.connect(self.lock)
 
     @property
     def may_wait(self) -> bool | None:
         """What `enable_interrupt` said; None: it was not asked yet."""
-        if self._interrupter_failed:
-            return False
-        return None if self._interrupter is None else True
+        return self._interrupter.usable
 
     def receive_waiting(self, buffer: memoryview) -> int:
         """Wait for a message; its size. -1 when nobody could interrupt that. The caller holds
         the lock, and `interrupt` makes it let go of it."""
         return self.receive_into(buffer) if self.interrupt_message else -1
 
-    def _new_interrupter(self) -> zmq.Socket[bytes]:
-        interrupter: zmq.Socket[bytes] = self.socket.context.socket(zmq.PUB)
-        try:
-            interrupter.linger = 0
-            where = f"inproc://interrupter-{id(self)}"
-            interrupter.bind(where)
-            self.socket.connect(where)
-        except BaseException:
-            interrupter.close()
-            raise
-        return interrupter
-
     def interrupt(self) -> None:
         """Have the thread that waits in the socket come out, or not even begin to wait. For
         any thread and for signal handlers."""
-        with self._interrupt_lock:
-            if self._interrupter is not None and not self._interrupter.closed:
-                # It has to know what is subscribed to.
-                self._interrupter.get(zmq.EVENTS)
-                self._interrupter.send(self.interrupt_message, zmq.NOBLOCK)
+        self._interrupter.send(self.interrupt_message)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -271,9 +237,8 @@ class SubSocket(DataSocket):
     def close(self, linger_s: float) -> None:
         if self.handshake_monitor is not None:
             self.handshake_monitor.close()
-        with self._locked(), self._interrupt_lock:
-            if self._interrupter is not None:
-                self._interrupter.close()
+        with self._locked():
+            self._interrupter.close()
             if not self.socket.closed:
                 self.socket.close(linger=round(linger_s * 1000))
 
@@ -281,7 +246,7 @@ class SubSocket(DataSocket):
         """The interrupter must send something that we are subscribed to. The caller holds the
         lock."""
         ready = next(iter(self._ready_topics.values()), None)
-        self.interrupt_message = b"" if ready is None else ready + _INTERRUPT_MARK
+        self.interrupt_message = interrupt_message(ready)
 
     def change_subscription(self, topic: bytes, *, begins: bool) -> bool:
         """Subscribe to a private topic, or (``begins`` false) do so no longer. True when

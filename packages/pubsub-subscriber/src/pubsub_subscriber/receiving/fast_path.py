@@ -13,9 +13,8 @@ A burst is bounded because its first event waits for its last.
 An exception of a signal handler or a tracer may come at each step, and loses nothing. A frame
 is in the buffer until the first byte says that it is not (`FrameBuffer`). Before the next one it
 is done with in this order: append the event (one call in C), store the number that is expected
-next. What an exception leaves in the buffer is *in doubt*; `settle` goes on from where it came.
-Nothing else is received before that. The exception to this are large events
-(`pubsub_subscriber.receiving.large_events`): what runs in the main thread must not take them.
+next. What an exception leaves in the buffer is *in doubt*; `settle` goes on from where it came,
+before anything else is received. Large events the main thread must not take (`large_events`).
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ import zmq
 from pubsub_common.protocol.events import PRIVATE_MARK, decode_body
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.connections.frame_buffer import FREE, FrameBuffer
-from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
+from pubsub_subscriber.connections.interrupter import is_interrupt
+from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.receiving import decoding
 from pubsub_subscriber.receiving.event_queue import EventQueue

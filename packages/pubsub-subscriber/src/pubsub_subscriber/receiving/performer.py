@@ -19,8 +19,9 @@ from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_subscriber.connections.changes import change
 from pubsub_subscriber.connections.interface import Connections
+from pubsub_subscriber.connections.interrupter import is_interrupt
 from pubsub_subscriber.connections.socket_set import SocketSet
-from pubsub_subscriber.connections.sub_socket import SubSocket, is_interrupt
+from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.receiving.reports import PublisherReports, ReceptionReports
 from pubsub_subscriber.streams.effects import (
