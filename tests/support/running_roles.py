@@ -44,7 +44,7 @@ class Security:
         self.publisher = store.enroll("publisher", now=now)
         self.subscriber = store.enroll("subscriber", now=now)
         (folder / "policy.toml").write_text(
-            '[clients.publisher]\npublish = ["#"]\n'
+            '[clients.publisher]\npublish = ["#"]\nstrength = 9\n'
             '[clients.subscriber]\nsubscribe = ["#"]\n'
         )
         self.keys = store.own_keys()
