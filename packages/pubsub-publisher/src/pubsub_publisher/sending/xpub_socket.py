@@ -34,7 +34,6 @@ thousands of subscriptions hold up no event for longer than a portion takes.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -43,17 +42,10 @@ import zmq
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.sockets import DataSocket
-from pubsub_common.protocol.events import PRIVATE_MARK
-from pubsub_common.protocol.recovery_messages import RECOVERY_MARK
 from pubsub_common.queue_bounds import QueueBounds
-from pubsub_common.security.connections import (
-    Connection,
-    connection_of,
-    frame_property,
-)
 from pubsub_publisher.core import Effect, PublisherCore
-from pubsub_publisher.sending.answers import Answers
 from pubsub_publisher.sending.frame_encoder import Frame
+from pubsub_publisher.sending.incoming import Incoming
 from pubsub_publisher.sending.sections import interrupts_sections, uses_sections
 from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
 
@@ -67,11 +59,6 @@ _YIELD_S: Final = 0.0005
 _PATIENCE_S: Final = 0.005
 LOOK_EVERY_NS: Final = 500_000
 RECHECK_S: Final = 0.02
-# Messages that are taken in before others may have the lock, and for how long.
-_PORTION: Final = 64
-_PORTION_S: Final = 0.0004
-# What subscriptions begin with that are to be answered.
-_QUESTIONS: Final = (PRIVATE_MARK, RECOVERY_MARK)
 # Who lacks events when we leave, asks for them within this time of the last answer.
 _LAST_REQUEST_S: Final = 1.0
 _CHECK_S: Final = 0.005
@@ -125,7 +112,7 @@ class XpubSocket(DataSocket):
         self._more_to_do = False
         # Used by the control thread, and after its end by the one that closes.
         self._core = core
-        self._answers = Answers(core, self._send)
+        self._incoming = Incoming(self, core, self._send)
         # What decides about subscriptions, where not everybody may have everything.
         self.guard: SubscriptionGuard | None = None
         # What watches the connections, from when this is bound.
@@ -274,34 +261,4 @@ class XpubSocket(DataSocket):
         return left_s
 
     def _take_in(self, effects: list[Effect]) -> bool:
-        """Take in a portion of what came in, and send a portion of the replies; whether
-        there is more to do at once. Effects for others are added to ``effects``."""
-        core, now = self._core, time.monotonic()
-        until = now + _PORTION_S
-        receive = self._receive if self.guard is None else self.guard.receive_frame
-        origins: dict[str | None, Connection | None] = {}
-        for _ in range(_PORTION):
-            frame = receive()
-            if frame is None:
-                break
-            message = frame.bytes
-            origin = None
-            # Where others come from is of no interest. Many come from one, one after the other.
-            if message[1:2] in _QUESTIONS:
-                fd = frame_property(frame, "__fd")
-                if fd not in origins:
-                    origins[fd] = connection_of(frame)
-                origin = origins[fd]
-            effects += core.receive(message, now, origin)
-            if message[1:2] == b"\0" and self.port_guard is not None:
-                self.port_guard.introduce(message[1:], connection_of(frame))
-            if time.monotonic() >= until:
-                break
-        self._answers.send(effects, now)
-        due_at = core.next_deadline()
-        return self.readable() or (due_at is not None and due_at <= now)
-
-    def _receive(self) -> zmq.Frame | None:
-        with contextlib.suppress(zmq.Again):
-            return self.socket.recv(zmq.NOBLOCK, copy=False)
-        return None
+        return self._incoming.take_in(effects, self.guard, self.port_guard)
