@@ -5,9 +5,10 @@ Theory of operation
 What a peer subscribes to costs memory in libzmq, and time when the peer leaves, and libzmq
 limits neither. So connections have limits, each of its own, all of one address, and all of the
 port, of what they hold (`pubsub_common.limits.held_subscriptions`), and of the rate at which
-something comes in: the *flow*. Limits grow by what registered subscribers have declared, so
-that honest ones have room, however many and large they are. Those who have just registered may
-be here before what they declared: so the broker is asked first (`PortBudget.asks`).
+something comes in: the *flow* (`pubsub_common.limits.port_flow`). Limits grow by what registered
+subscribers have declared, so that honest ones have room, however many and large they are. Those
+who have just registered may be here before what they declared: so the broker is asked first
+(`PortBudget.asks`).
 
 A flood costs something even if it is ended soon, and whoever is disconnected comes back at once.
 So for half a minute after one, connections of its address may hold only little more than they
@@ -34,11 +35,9 @@ from pubsub_common.limits.held_subscriptions import (
     KnownOf,
     largest,
 )
+from pubsub_common.limits.port_flow import AFTER_FLOOD_S, PortFlow
 from pubsub_common.limits.port_limits import NOTHING, PortLimits, Subscriptions
 
-# What may come in through a small connection: subscriptions to dozens of topics.
-_SMALL_BYTES: Final = 8 * 1024
-AFTER_FLOOD_S: Final = 30.0
 # New connections of the address of a flood are closed for so long: each would bring in as much as
 # libzmq takes before anybody looks.
 _REFUSED_S: Final = 1.0
@@ -75,6 +74,7 @@ class PortBudget:
 
     def __init__(self, limits: PortLimits) -> None:
         self._limits = limits
+        self._flow = PortFlow(limits)
         self._held = HeldSubscriptions(limits.handshake_bytes)
         self._connections: dict[int, Connection] = {}
         self._addresses: OrderedDict[str, Group] = OrderedDict()
@@ -176,7 +176,11 @@ class PortBudget:
             self._held.take_known(known)
         elif total is not None:
             self._held.put_down(total)
-        flooding = [each for each, new in grown if self._flows_over(each, new, now)]
+        flooding = [
+            each
+            for each, new in grown
+            if self._flow.is_over(each, new, self._declared, now)
+        ]
         closings = [self._close_flooding(each, Reason.FLOW, now) for each in flooding]
         closings += self._close_large(now)
         self._held.fade()
@@ -230,36 +234,6 @@ class PortBudget:
         else:
             self._addresses.move_to_end(address)
         return group
-
-    def _flows_over(self, connection: Connection, new: int, now: float) -> bool:
-        """Whether more comes in than may."""
-        together = self._limits.flow_of_address(self._declared)
-        own = together if connection.trusted else self._limits.flow(self._declared)
-        flow_at = own.take(connection.flow_at, now, new)
-        if flow_at is None:
-            return True
-        connection.flow_at = flow_at
-        if connection.trusted:
-            return False
-        group = connection.groups[0]
-        small = connection.received <= _SMALL_BYTES
-        if now - group.flooded_at < AFTER_FLOOD_S:
-            return self._grown_since_flood(connection) > _SMALL_BYTES
-        flow_at = together.take(group.flow_at, now, new)
-        if flow_at is None:
-            return not small
-        group.flow_at = flow_at
-        return False
-
-    def _grown_since_flood(self, connection: Connection) -> float:
-        """What it holds more than when its address was found to flood; all that came in,
-        if it was made after that."""
-        flooded_at = connection.groups[0].flooded_at
-        if connection.accepted_at >= flooded_at:
-            return connection.received
-        if connection.flood_at != flooded_at:
-            connection.flood_at, connection.size_then = flooded_at, connection.size
-        return connection.size - connection.size_then
 
     def _close_large(self, now: float) -> list[Closing]:
         """Close those that hold more than one may; if there are none, the largest of an
