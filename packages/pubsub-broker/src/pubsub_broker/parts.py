@@ -84,7 +84,7 @@ class BrokerParts:
             overflow=config.overflow,
             on_failure=self.waker.wake,
             port_limits=limits_of_port(
-                capacity.per_address, secure=config.secure is not None
+                capacity.per_address, secure=config.secure is not None, asks=False
             ),
             forwarder=self._forwarder,
             on_failed_handshake=lambda address, what: self.audit.warn(

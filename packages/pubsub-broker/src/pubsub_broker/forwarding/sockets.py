@@ -30,7 +30,7 @@ from pubsub_common.net.tcp_table import still_open
 from pubsub_common.queue_bounds import QueueBounds
 
 # Events wait no longer than for so many.
-SUBSCRIPTIONS_IN_A_TURN: Final = 256
+SUBSCRIPTIONS_IN_A_TURN: Final = 64
 
 
 def forwarder_of(topic: str, count: int) -> int:

@@ -72,13 +72,15 @@ def needed_for(topics: int, name_bytes: int) -> Subscriptions:
 class PortLimits:
     """What may be subscribed to through one connection, beyond what registered subscribers
     have declared (``base``), how many connections an address may have, and how many
-    bytes of its first must have come after ``first_s`` seconds."""
+    bytes of its first must have come after ``first_s`` seconds. ``asks``: somebody else knows
+    what is declared, and must be asked."""
 
     connections: int
     handshake_bytes: int
     base: Subscriptions = _BASE
     first_s: float = FIRST_SUBSCRIPTION_S
     connection_rate: TokenBucket = _CONNECTION_RATE
+    asks: bool = True
 
     def of_connection(self, declared: Subscriptions) -> Subscriptions:
         """What one connection may be subscribed to."""
@@ -93,7 +95,7 @@ class PortLimits:
     def while_asked(self, declared: Subscriptions) -> Subscriptions:
         """What those of one address may be subscribed to until the broker has told whether
         they are registered."""
-        return self.base.times(_WHILE_ASKED) + declared
+        return self.base.times(_WHILE_ASKED if self.asks else 1) + declared
 
     def of_port(self, connections: int, declared: Subscriptions) -> Subscriptions:
         """What all connections may be subscribed to together."""
@@ -101,11 +103,11 @@ class PortLimits:
         return base + _EACH.times(connections) + declared
 
     def flow(self, declared: Subscriptions, full: int = 1) -> TokenBucket:
-        """How much may come in through one connection: three times all that it may be
+        """How much may come in through one connection: twice all that it may be
         subscribed to, since it asks a question for each topic, and takes it back, when
         events of all are missing; and then the questions of a subscriber that
         misses events all the time. ``full``: through so many connections."""
-        burst = 3 * full * self.while_asked(declared).size
+        burst = 2 * full * self.while_asked(declared).size
         return TokenBucket(full * float(QUESTION_BYTES_PER_SECOND), float(burst))
 
     def flow_of_address(self, declared: Subscriptions) -> TokenBucket:
@@ -113,9 +115,10 @@ class PortLimits:
         return self.flow(declared, _FULL_ADDRESSES)
 
 
-def limits_of_port(clients: int, *, secure: bool) -> PortLimits:
-    """The limits of a port at which an address may have so many clients."""
+def limits_of_port(clients: int, *, secure: bool, asks: bool = True) -> PortLimits:
+    """The limits of a port at which an address may have so many clients; ``asks`` as in
+    `PortLimits`."""
     # Those that are lost and not yet known to be.
     connections = clients + clients // 4 + 100
     handshake = _CURVE_HANDSHAKE_BYTES if secure else _PLAIN_HANDSHAKE_BYTES
-    return PortLimits(connections, handshake)
+    return PortLimits(connections, handshake, asks=asks)
