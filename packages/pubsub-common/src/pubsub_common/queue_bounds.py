@@ -9,6 +9,8 @@ from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES
 
+# Frames of at least so many bytes are counted; as many smaller ones as may wait are few bytes.
+COUNTED_BYTES: Final = 4096
 # A frame holds more than one payload: topic and numbers, or the events of a batch
 # (64 KiB of payload, and numbers) before a large one.
 _BESIDE_PAYLOAD: Final = 131_072

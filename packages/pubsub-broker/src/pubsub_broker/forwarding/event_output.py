@@ -9,13 +9,11 @@ from typing import Final
 import zmq
 
 from pubsub_common.net.sockets import bound_queues, enable_keepalive
-from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.queue_bounds import COUNTED_BYTES, QueueBounds
 
 # How long a held message waits for a subscriber to say that it has made room, before it
 # is tried anyway: what says so may have come between two looks.
 RETRY_S: Final = 0.02
-
-_LARGE_BYTES: Final = 4096
 
 # One message: a frame, or what a stranger sends, several. No frame: what must not pass.
 Message = list[zmq.Frame]
@@ -48,7 +46,7 @@ class EventOutput:
             self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
         self.held: Message | None = None
         self.held_since: float | None = None  # monotonic seconds
-        # In frames of at least `_LARGE_BYTES`; as many smaller ones as may wait are few bytes.
+        # In frames of at least `COUNTED_BYTES`.
         self.large_bytes = 0
         self.largest = 0
         # Too many bytes wait for subscribers: nothing is sent. Any thread sets it.
@@ -102,6 +100,6 @@ class EventOutput:
             size += len(frame)
             self.xpub.send(frame, zmq.NOBLOCK | zmq.SNDMORE, copy=False)
         self.xpub.send(last, zmq.NOBLOCK, copy=False)
-        if size >= _LARGE_BYTES:
+        if size >= COUNTED_BYTES:
             self.large_bytes += size
             self.largest = max(self.largest, size)

@@ -6,12 +6,12 @@ from typing import Final
 
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import encode_body, encode_large_event
-from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.queue_bounds import COUNTED_BYTES, QueueBounds
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.topics.topic_state import EventColumns, Events, TopicState
 
-# From here on a copy of a payload costs more than the work that avoids it.
-LARGE_BYTES: Final = 4096
+# From here on a copy of a payload costs more than the work that avoids it, and of the counting.
+LARGE_BYTES: Final = COUNTED_BYTES
 
 Frame = bytes | bytearray
 

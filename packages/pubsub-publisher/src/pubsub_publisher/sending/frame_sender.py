@@ -58,7 +58,7 @@ class FrameSender(XpubSocket):
         # Topics with events that signal handlers have gathered; any thread appends.
         self._overlooked: list[TopicState] = []
         self._in_doubt: _InDoubt | None = None
-        # In frames of at least `LARGE_BYTES`; as many smaller ones as may wait are few bytes.
+        # In frames of at least `LARGE_BYTES`.
         self.large_bytes = 0
         self.largest = 0  # frame
         self._wake_at_bytes = bounds.look_bytes
