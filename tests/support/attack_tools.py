@@ -21,6 +21,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from pubsub_broker.security import enrollment
 from pubsub_broker.security.key_store import KeyStore
+from pubsub_common.defaults import REGISTER_LATER_S
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import (
@@ -168,6 +169,9 @@ class Talker(Wire):
 
     def registered(self, request: Register) -> Registered:
         reply = self.ask(request)
+        while isinstance(reply, Error) and reply.code == messages.TOO_FAST:
+            time.sleep(REGISTER_LATER_S)  # as a client does
+            reply = self.ask(request)
         assert isinstance(reply, Registered), reply
         return reply
 

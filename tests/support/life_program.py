@@ -28,6 +28,8 @@ from pubsub_subscriber import Subscriber
 WAIT_S: Final = 20.0
 # So that a receiver that shares the processor with a busy publisher loses nothing.
 ROOMY: Final = 1_000_000
+# Queues of any size: what is tried here is not what happens when they are full.
+_ROOM: Final = {"queue_limit": ROOMY, "queue_bytes": 2**32, "queue_total": 2**34}
 # Descriptors that are made once, when something happens for the first time; what is left over
 # each time is far more.
 SLACK: Final = 2
@@ -50,8 +52,7 @@ class Roles:
         self._stack = ExitStack()
         self.broker = Broker(
             self.centralized,
-            **{"indefinite": True, "port": 0, "queue_limit": ROOMY, "linger_s": 1.0}
-            | options,
+            **{"indefinite": True, "port": 0, **_ROOM, "linger_s": 1.0} | options,
         )
         self._thread = threading.Thread(target=self.broker.event_loop, daemon=True)
 
@@ -91,7 +92,7 @@ class Roles:
         return Publisher(
             topics=topics or ("a",),
             broker_port=self.port,
-            **{"bind_port": 0, "queue_limit": ROOMY} | options,
+            **{"bind_port": 0, **_ROOM} | options,
         )
 
     def new_subscriber(self, *topics: str, **options: Any) -> Subscriber:
@@ -100,7 +101,7 @@ class Roles:
             topics=topics or ("a",),
             broker_port=self.port,
             centralized=self.centralized,
-            **{"indefinite": True, "queue_limit": ROOMY} | options,
+            **{"indefinite": True, **_ROOM} | options,
         )
 
     def publisher(self, *topics: str, **options: Any) -> Publisher:
