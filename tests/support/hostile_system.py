@@ -256,6 +256,11 @@ class HostileSystem:
             Process(self.folder, name, argv, memory=memory, files=files, **options)
         )
 
+    def check_budget(self, role: Process) -> None:
+        """What the attacked role has taken, the figure ``memory``, is within the budget."""
+        self.figures.mib("memory", role.grown_mib())
+        assert role.grown_mib() < BUDGET_MIB
+
     def key_words(self, name: str) -> tuple[str, ...]:
         """The options of a console script that give it this client's keys."""
         return ("--keys", str(self.vault.path(name))) if self.vault else ()

@@ -724,15 +724,20 @@ class RawPublisherBehind:
         self._forwarder.session = before
 
 
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little may come while a program waits for something else, and that is looked at each time."""
+    monkeypatch.setattr(fullness, "RECEIVED_AHEAD_BYTES", 100_000)
+    monkeypatch.setattr(fullness, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(fullness, "_LARGEST_PART", float("inf"))
+
+
+@pytest.mark.usefixtures("little_room")
 def test_who_waits_for_answers_does_not_keep_all_that_comes_without_end(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
     new_publisher: NewPublisher,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fullness, "RECEIVED_AHEAD_BYTES", 100_000)
-    monkeypatch.setattr(fullness, "_LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(fullness, "_LARGEST_PART", float("inf"))
     first, second = new_publisher("A"), new_publisher("A")
     broker.publishers = [first.info, second.info]
     subscriber = new_subscriber("A")
@@ -750,15 +755,12 @@ def test_who_waits_for_answers_does_not_keep_all_that_comes_without_end(
     subscriber.wait_until_ready(WAIT_S)
 
 
+@pytest.mark.usefixtures("little_room")
 def test_events_of_other_topics_do_not_wait_without_end(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
     new_publisher: NewPublisher,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fullness, "RECEIVED_AHEAD_BYTES", 100_000)
-    monkeypatch.setattr(fullness, "_LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(fullness, "_LARGEST_PART", float("inf"))
     publisher = new_publisher("A", "B")
     broker.publishers = [publisher.info]
     subscriber = new_subscriber("A", "B")

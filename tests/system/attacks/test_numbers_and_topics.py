@@ -10,7 +10,6 @@ import zmq
 from support.attack_rows import attack
 from support.attack_tools import Talker
 from support.hostile_system import (
-    BUDGET_MIB,
     HonestClients,
     HostileSystem,
     check_served,
@@ -146,8 +145,7 @@ def test_topics_and_wildcards_that_are_hard_to_compare(hostile: HostileSystem) -
             talker.ask(Disconnect(id=3, session=reply.session, next_sequences=counts))
         longest = max(longest, check_served(heart))
     hostile.figures.seconds("wait", longest)
-    hostile.figures.mib("memory", broker.grown_mib())
-    assert broker.grown_mib() < BUDGET_MIB
+    hostile.check_budget(broker)
     assert broker.end() == 0
 
 

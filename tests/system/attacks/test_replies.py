@@ -6,7 +6,7 @@ import itertools
 
 from support.attack_rows import attack
 from support.attack_tools import DISCONNECTED
-from support.hostile_system import BUDGET_MIB, HostileSystem, check_served
+from support.hostile_system import HostileSystem, check_served
 from support.rings import full_size
 
 from pubsub_broker.monitoring.status_client import ask
@@ -44,8 +44,7 @@ def test_status_that_is_not_read(hostile: HostileSystem) -> None:
     broker.says("does not read what it is sent")
 
     hostile.figures.seconds("wait", check_served(heart))
-    hostile.figures.mib("memory", broker.grown_mib())
-    assert broker.grown_mib() < BUDGET_MIB
+    hostile.check_budget(broker)
     assert broker.end() == 0
 
 
@@ -66,8 +65,7 @@ def test_status_that_many_do_not_read(hostile: HostileSystem) -> None:
             mute.socket.send(messages.encode(StatusRequest(id=number)))
 
     hostile.figures.seconds("wait", check_served(heart))
-    hostile.figures.mib("memory", broker.grown_mib())
-    assert broker.grown_mib() < BUDGET_MIB
+    hostile.check_budget(broker)
     assert broker.end() == 0
 
 
@@ -95,8 +93,7 @@ def test_registrations_that_are_not_read(hostile: HostileSystem) -> None:
     mute.wait_for(DISCONNECTED)
 
     hostile.figures.seconds("wait", check_served(heart))
-    hostile.figures.mib("memory", broker.grown_mib())
-    assert broker.grown_mib() < BUDGET_MIB
+    hostile.check_budget(broker)
     assert broker.end() == 0
 
 
@@ -118,8 +115,7 @@ def test_times_that_are_not_read(hostile: HostileSystem) -> None:
     broker.says("does not read what it is sent")
 
     hostile.figures.seconds("wait", check_served(heart))
-    hostile.figures.mib("memory", broker.grown_mib())
-    assert broker.grown_mib() < BUDGET_MIB
+    hostile.check_budget(broker)
     assert broker.end() == 0
 
 
@@ -142,8 +138,7 @@ def test_a_long_report_is_whole(hostile: HostileSystem) -> None:
     assert len({client.session for client in status.clients}) == count + 1
     assert status.next_session is None
     check_served(heart)
-    hostile.figures.mib("memory", broker.grown_mib())
-    assert broker.grown_mib() < BUDGET_MIB
+    hostile.check_budget(broker)
     assert broker.end() == 0
 
 

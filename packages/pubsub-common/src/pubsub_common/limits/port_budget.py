@@ -267,8 +267,9 @@ class PortBudget:
             return False
         if now - group.asked_at > _ASK_AGAIN_S:
             group.asked_at = now
-        self.asks = now - group.asked_at <= _ASKED_S
-        return self.asks
+        waits = now - group.asked_at <= _ASKED_S
+        self.asks = self.asks or waits
+        return waits
 
     def _close_flooding(
         self, connection: Connection, reason: Reason, now: float
@@ -276,6 +277,7 @@ class PortBudget:
         # The first one of a row counts, for those that were there before.
         group = connection.groups[0]
         group.closed_at = now
+        self.asks = True  # before it comes back
         if now - group.flooded_at > AFTER_FLOOD_S:
             group.flooded_at = now
         return self._close(connection, reason)

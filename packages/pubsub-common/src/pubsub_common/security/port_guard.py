@@ -26,7 +26,7 @@ from typing import Final
 import zmq
 
 from pubsub_common.limits.held_subscriptions import KnownOf
-from pubsub_common.limits.port_budget import Closing, PortBudget, Reason
+from pubsub_common.limits.port_budget import Closing, PortBudget
 from pubsub_common.limits.port_limits import PortLimits, Subscriptions
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net.sockets import option_reader
@@ -222,9 +222,7 @@ class PortGuard:
                 received[fd] = told.received
         self._closings += self._budget.look(received, total, now, self._known)
         self._closings += self._budget.silent(now)
-        if self._budget.asks:
-            self._budget.asks = False
-            self._ask(now)
+        self._ask(now)
         self._close()
 
     def _trust_forwarders(self) -> None:
@@ -253,15 +251,14 @@ class PortGuard:
             return None
 
     def _ask(self, now: float) -> None:
-        if now >= self._asked_at + _ASK_S:
+        if self._budget.asks and now >= self._asked_at + _ASK_S:
             self._asked_at = now
             self.ask()
+        self._budget.asks = False
 
     def _close(self) -> None:
         closings, self._closings = self._closings, []
         for fd, address, reason in closings:
-            if reason in (Reason.SUBSCRIPTIONS, Reason.FLOW):
-                self._ask(time.monotonic())
             connection = self._connections.pop(fd, None)
             if connection is not None and close_connection(connection):
                 where = f"its connection to port {connection.port} was closed"
