@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import protocol_tables
 from pubsub_broker import cli as broker
 from pubsub_common.cli.usage_text import OptionLine, option_lines
 from pubsub_perf import driver
@@ -101,6 +102,7 @@ def _together(by_program: dict[str, str]) -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "options": option_table,
     "figures": figure_table,
+    **protocol_tables.TABLES,
     **{f"folders-{name}": functools.partial(folder_table, name) for name in PACKAGES},
 }
 

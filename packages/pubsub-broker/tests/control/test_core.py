@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.broker_parts import role_of
-from support.paths import DOCS
+from support.protocol_vectors import VECTORS
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import (
@@ -510,22 +509,15 @@ def test_any_sequence_of_requests_is_answered_one_by_one(
     assert bench.core.farewell() == []
 
 
-def refused_requests() -> list[str]:
-    """The vectors of docs/protocol.md: id, code and request."""
-    document = (DOCS / "protocol.md").read_text("utf-8")
-    [block] = re.findall(r"^```json refused\n(.*?)^```$", document, re.DOTALL | re.M)
-    return str(block).splitlines()
-
-
-@pytest.mark.parametrize("line", refused_requests())
+@pytest.mark.parametrize("vector", VECTORS["refused_requests"])
 def test_a_bad_request_is_answered_as_the_protocol_document_says(
-    line: str, registry_only: Bench
+    vector: dict[str, Any], registry_only: Bench
 ) -> None:
-    number, code, data = line.split(" ", 2)
+    data = vector["text"].encode()
 
-    [error] = sent(Error, b"x", registry_only.core.receive(b"x", data.encode(), 0.0))
+    [error] = sent(Error, b"x", registry_only.core.receive(b"x", data, 0.0))
 
-    assert (error.id, error.code) == (int(number), code)
+    assert (error.id, error.code) == (vector["id"], vector["code"])
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
-"""docs/protocol.md is true: its vectors, tables and limits, against the code."""
+"""docs/protocol.md and its vectors are true: against the code."""
 
 from __future__ import annotations
 
 import re
 import typing
+from typing import Any
 
 import msgspec
 import pytest
 from support.paths import DOCS
+from support.protocol_vectors import VECTORS, message_lines
 
 from pubsub_common import defaults
 from pubsub_common.errors import ProtocolError
@@ -45,40 +47,19 @@ from pubsub_common.protocol.recovery_messages import (
 DOCUMENT = (DOCS / "protocol.md").read_text("utf-8")
 
 
-def blocks(info: str) -> list[list[str]]:
-    """The lines of each fenced block that is labelled ``info``."""
-    found = re.findall(rf"^```{info}\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
-    assert found, info
-    return [block.splitlines() for block in found]
+REQUESTS = message_lines("requests")
+REPLIES = message_lines("replies")
 
 
-def fields(block: list[str]) -> dict[str, str]:
-    pairs = (line.partition(":") for line in block)
-    return {name: value.strip() for name, _, value in pairs}
-
-
-def event_of(vector: dict[str, str]) -> Event:
+def event_of(vector: dict[str, Any]) -> Event:
     return Event(
         publisher=vector["publisher"],
-        session=int(vector["session"]),
-        sequence=int(vector["sequence"]),
+        session=vector["session"],
+        sequence=vector["sequence"],
         published_ns=int(vector["published_ns"]),
         payload=bytes.fromhex(vector["payload"]),
         topic=vector["topic"],
     )
-
-
-[REQUESTS] = blocks("json requests")
-[REPLIES] = blocks("json replies")
-[REFUSED_REQUESTS] = blocks("json refused")
-[REFUSED_FRAMES] = blocks("hex refused")
-EVENTS = [fields(block) for block in blocks("event")]
-ACCEPTED_EVENTS = [fields(block) for block in blocks("event accepted")]
-BATCHES = [fields(block) for block in blocks("batch")]
-[REFUSED_BATCHES] = blocks("hex refused batch")
-READY = [fields(block) for block in blocks("ready")]
-RECOVERY = [fields(block) for block in blocks("recovery")]
-POSITIONS = [fields(block) for block in blocks("position")]
 
 
 # Vectors
@@ -108,22 +89,22 @@ def test_the_order_of_fields_does_not_matter(line: str) -> None:
     assert messages.encode(message) == line.encode()
 
 
-@pytest.mark.parametrize("line", REFUSED_REQUESTS)
-def test_a_bad_request_is_answered_as_documented(line: str) -> None:
+@pytest.mark.parametrize("vector", VECTORS["refused_requests"])
+def test_a_bad_request_is_answered_as_documented(vector: dict[str, Any]) -> None:
     # Those that only the broker's core can judge are decoded here all the same;
     # its answers are tested in pubsub-broker.
-    number, code, data = line.split(" ", 2)
+    data = vector["text"].encode()
     try:
-        messages.decode_request(data.encode())
+        messages.decode_request(data)
     except ProtocolError as error:
-        reply = messages.explain_undecodable(data.encode(), error)
-        assert (reply.id, reply.code) == (int(number), code)
+        reply = messages.explain_undecodable(data, error)
+        assert (reply.id, reply.code) == (vector["id"], vector["code"])
     else:
-        assert code != messages.MALFORMED
+        assert vector["code"] != messages.MALFORMED
 
 
-@pytest.mark.parametrize("vector", EVENTS)
-def test_an_event_is_read_and_written_as_documented(vector: dict[str, str]) -> None:
+@pytest.mark.parametrize("vector", VECTORS["events"])
+def test_an_event_is_read_and_written_as_documented(vector: dict[str, Any]) -> None:
     event = event_of(vector)
     frame = encode_event(
         event.topic,
@@ -138,28 +119,28 @@ def test_an_event_is_read_and_written_as_documented(vector: dict[str, str]) -> N
     assert decode_event(frame) == event
 
 
-@pytest.mark.parametrize("vector", ACCEPTED_EVENTS)
-def test_other_encodings_of_an_event_are_read(vector: dict[str, str]) -> None:
+@pytest.mark.parametrize("vector", VECTORS["accepted_events"])
+def test_other_encodings_of_an_event_are_read(vector: dict[str, Any]) -> None:
     assert decode_event(bytes.fromhex(vector["frame"])) == event_of(vector)
 
 
-@pytest.mark.parametrize("line", REFUSED_FRAMES)
-def test_what_is_documented_as_no_event_is_none(line: str) -> None:
-    frame = bytes.fromhex(line.partition(" ")[0])
+@pytest.mark.parametrize("vector", VECTORS["refused_events"])
+def test_what_is_documented_as_no_event_is_none(vector: dict[str, Any]) -> None:
+    frame = bytes.fromhex(vector["frame"])
 
     with pytest.raises(ProtocolError):
         decode_event(frame)
 
 
-@pytest.mark.parametrize("vector", BATCHES)
-def test_a_batch_is_read_and_written_as_documented(vector: dict[str, str]) -> None:
+@pytest.mark.parametrize("vector", VECTORS["batches"])
+def test_a_batch_is_read_and_written_as_documented(vector: dict[str, Any]) -> None:
     batch = Batch(
         publisher=vector["publisher"],
-        session=int(vector["session"]),
-        sequence=int(vector["sequence"]),
+        session=vector["session"],
+        sequence=vector["sequence"],
         published_ns=int(vector["published_ns"]),
-        offsets_ns=[int(part) for part in vector["offsets_ns"].split(",")],
-        payloads=[bytes.fromhex(part) for part in vector["payloads"].split(",")],
+        offsets_ns=[int(part) for part in vector["offsets_ns"]],
+        payloads=[bytes.fromhex(part) for part in vector["payloads"]],
         topic=vector["topic"],
     )
     frame = bytes.fromhex(vector["frame"])
@@ -168,19 +149,19 @@ def test_a_batch_is_read_and_written_as_documented(vector: dict[str, str]) -> No
     assert cut_to_limit(frame, 100) == (batch.topic, frame, len(batch))
 
 
-@pytest.mark.parametrize("line", REFUSED_BATCHES)
-def test_what_is_documented_as_no_batch_is_none(line: str) -> None:
-    body = bytes.fromhex(line.partition(" ")[0])[2:]
+@pytest.mark.parametrize("vector", VECTORS["refused_batches"])
+def test_what_is_documented_as_no_batch_is_none(vector: dict[str, Any]) -> None:
+    body = bytes.fromhex(vector["frame"])[2:]
 
     with pytest.raises(ProtocolError):
         decode_batch_body(body)
 
 
-@pytest.mark.parametrize("vector", READY)
-def test_the_ready_handshake_is_as_documented(vector: dict[str, str]) -> None:
-    topic, subscriber = vector["topic"], int(vector["subscriber"])
+@pytest.mark.parametrize("vector", VECTORS["ready"])
+def test_the_ready_handshake_is_as_documented(vector: dict[str, Any]) -> None:
+    topic, subscriber = vector["topic"], vector["subscriber"]
     question = bytes.fromhex(vector["ready_topic"])
-    session, sequence = int(vector["session"]), int(vector["next_sequence"])
+    session, sequence = vector["session"], vector["next_sequence"]
     answer = bytes.fromhex(vector["answer"])
 
     assert ready_topic(topic, subscriber) == question
@@ -195,19 +176,16 @@ def test_the_ready_handshake_is_as_documented(vector: dict[str, str]) -> None:
     )
 
 
-@pytest.mark.parametrize("vector", RECOVERY)
-def test_recovery_is_as_documented(vector: dict[str, str]) -> None:
+@pytest.mark.parametrize("vector", VECTORS["recovery"])
+def test_recovery_is_as_documented(vector: dict[str, Any]) -> None:
     numbers = (
-        int(vector[name])
-        for name in ("session", "subscriber", "first", "last", "attempt")
+        vector[name] for name in ("session", "subscriber", "first", "last", "attempt")
     )
     question = RecoveryRequest(vector["topic"], *numbers)
     raw, frame = (bytes.fromhex(vector[name]) for name in ("recovery_topic", "answer"))
     events = [
-        (int(stamp), bytes.fromhex(payload))
-        for stamp, _, payload in (
-            pair.partition(" ") for pair in vector["events"].split(",") if pair
-        )
+        (int(event["published_ns"]), bytes.fromhex(event["payload"]))
+        for event in vector["events"]
     ]
     stamps_ns = [stamp for stamp, _ in events]
     payloads = [payload for _, payload in events]
@@ -216,7 +194,7 @@ def test_recovery_is_as_documented(vector: dict[str, str]) -> None:
     assert parse_recovery_request(raw) == question
     assert (
         encode_recovery_reply(
-            question, vector["publisher"], int(vector["sequence"]), stamps_ns, payloads
+            question, vector["publisher"], vector["sequence"], stamps_ns, payloads
         )
         == frame
     )
@@ -226,10 +204,10 @@ def test_recovery_is_as_documented(vector: dict[str, str]) -> None:
     assert [(each.published_ns, each.payload) for each in decoded[1]] == events
 
 
-@pytest.mark.parametrize("vector", POSITIONS)
-def test_positions_are_as_documented(vector: dict[str, str]) -> None:
+@pytest.mark.parametrize("vector", VECTORS["positions"])
+def test_positions_are_as_documented(vector: dict[str, Any]) -> None:
     topic, publisher = vector["topic"], vector["publisher"]
-    session, number = int(vector["session"]), int(vector["next_sequence"])
+    session, number = vector["session"], vector["next_sequence"]
     raw, frame = (
         bytes.fromhex(vector[name]) for name in ("position_topic", "position")
     )
