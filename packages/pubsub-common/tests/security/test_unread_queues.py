@@ -120,6 +120,43 @@ def test_of_many_that_are_within_their_limit_the_worst_goes_when_the_total_is_no
     assert bench.look(slow=STUCK, other=STUCK) == [SLOW]
 
 
+def test_one_for_which_less_waits_stays_while_another_explains_the_memory() -> None:
+    """It wants a part of the events, so more seems to wait for it than does."""
+    bench = Bench()
+    bench.look()
+    for _ in range(8):
+        bench.send(8 * MIB, to=())
+        bench.written[OTHER] += MIB // 8
+        assert bench.look(slow=STUCK, other=STUCK) == []
+    bench.send(8 * MIB, to=())
+
+    assert bench.look(slow=STUCK, other=STUCK) == [SLOW]
+
+
+def test_all_are_found_that_fill_the_memory_together() -> None:
+    bench = Bench()
+    bench.look()
+    bench.send(60 * MIB, to=())
+    assert bench.look(slow=STUCK, other=STUCK) == []
+    bench.send(10 * MIB, to=())
+    bench.memory += 70 * MIB  # they do not share it
+
+    assert bench.look(slow=STUCK, other=STUCK) == [SLOW, OTHER]
+
+
+def test_memory_that_is_kept_when_nothing_waits_blames_nobody_later() -> None:
+    bench = Bench()
+    bench.look()
+    bench.send(60 * MIB)
+    assert bench.look(slow=STUCK) == []
+    bench.written[SLOW] += 60 * MIB
+    assert bench.look() == []  # the memory is not given back
+    for _ in range(20):
+        bench.send(8 * MIB)
+        bench.memory -= 8 * MIB  # they are of topics that it does not want
+        assert bench.look(slow=STUCK) == []
+
+
 def test_a_descriptor_that_is_used_again_is_another_connection() -> None:
     bench = Bench()
     bench.look()

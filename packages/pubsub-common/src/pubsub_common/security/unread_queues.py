@@ -8,7 +8,9 @@ taken for one that reads nothing, for ever, and the process ends with a segmenta
 connection is closed just then.) But the kernel tells how much of a connection it has not been able
 to send. While it has sent all, nothing waits in libzmq. From then on, what was sent through the
 socket less what was written to the connection is what waits for it: exactly, if it wants
-everything, else it is less. So it counts only where the memory of this process has grown too.
+everything, else it is less. So it counts only where the memory of this process has grown too,
+since nothing waited last; and those for which most waits are closed first, only as many as
+explain that growth.
 
 Nobody looks while little is sent: the usual way costs nothing.
 """
@@ -56,25 +58,38 @@ class UnreadQueues:
     ) -> list[Unread]:
         """``sent`` bytes have gone through the socket, ``memory`` is what this process uses, and
         so much was ``written`` to each connection. Those for which too much waits."""
-        before, self._kept_up = self._kept_up, {}
-        waiting: list[Unread] = []
-        for connection, (size, unsent) in written:
-            now = sent, size
-            then = now if unsent <= _ON_ITS_WAY_BYTES else before.get(connection, now)
-            self._kept_up[connection] = then
-            waiting.append(Unread(connection, sent - then[0] - (size - then[1])))
-        if self._least_memory < 0:
+        waiting = self._waiting(sent, written)
+        if not waiting or not 0 <= self._least_memory <= memory:
+            # What is in use while nothing waits is for something else.
             self._least_memory = memory
-        self._least_memory = min(self._least_memory, memory)
         grown = memory - self._least_memory
         most = self._bounds.bytes_each
         if 2 * grown < min(most, self._bounds.bytes_total):
             return []
-        over = [each for each in waiting if each.bytes > most]
+        waiting.sort(key=lambda each: each.bytes, reverse=True)
+        over: list[Unread] = []
+        for each in waiting:
+            if each.bytes <= most or sum(other.bytes for other in over) >= grown:
+                break
+            over.append(each)
         if not over and grown > self._bounds.bytes_total:
-            over = sorted(waiting, key=lambda each: each.bytes)[-1:]
-            over = [each for each in over if each.bytes > 0]
+            return waiting[:1]
         return over
+
+    def _waiting(
+        self, sent: int, written: Iterable[tuple[Connection, Written]]
+    ) -> list[Unread]:
+        """How much waits, at most, for each connection for which anything does."""
+        before, self._kept_up = self._kept_up, {}
+        waiting = []
+        for connection, (size, unsent) in written:
+            now = sent, size
+            then = now if unsent <= _ON_ITS_WAY_BYTES else before.get(connection, now)
+            self._kept_up[connection] = then
+            if then != now:
+                unread = sent - then[0] - (size - then[1])
+                waiting.append(Unread(connection, unread))
+        return [each for each in waiting if each.bytes > 0]
 
 
 class UnreadLook:
