@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import os
 import select
 import signal
@@ -148,11 +147,10 @@ def test_one_that_is_dropped_gives_the_descriptors_back() -> None:
     assert waker is not None
     fd = waker.fd
     waker = None
-    gc.collect()
     assert not is_open(fd)
 
 
-@pytest.mark.parametrize("line", range(1, 9))
+@pytest.mark.parametrize("line", range(1, 6))
 def test_raised_at_any_line_of_a_wake_nothing_stays_taken(line: int) -> None:
     waker = Waker()
     call_with(raise_interrupted, line, waker.wake, module.__file__)
@@ -164,10 +162,9 @@ def test_raised_at_any_line_of_a_wake_nothing_stays_taken(line: int) -> None:
         waker.close()
 
     assert ended(in_thread(functools.partial(use, waker)))
-    fd = waker.fd
-    del waker
-    gc.collect()
-    assert not is_open(fd)
+    # At once, though it is still there: it may be part of a cycle, and the collector may not
+    # run for minutes.
+    assert not is_open(waker.fd)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

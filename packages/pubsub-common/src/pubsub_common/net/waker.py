@@ -1,8 +1,8 @@
 """Wakes a thread that polls descriptors: for any thread and for signal handlers.
 
 Nothing here takes a lock. A handler may have interrupted the very same call, and an
-exception of a handler would leave the lock taken. `list.append` and `list.pop` are atomic,
-and calls of both on one list are in one order for all threads.
+exception of a handler would leave the lock taken. Python's own count of references tells
+who is the last one to use the descriptors.
 """
 
 from __future__ import annotations
@@ -18,55 +18,47 @@ class Waker:
     forked child it does nothing, for the pipe is the parent's."""
 
     def __init__(self) -> None:
-        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._closed = False
-        # One item for whoever may call `close`, and one for each `wake` that is writing:
-        # the last one closes the descriptors, whose numbers may soon be another file's.
-        # An exception in `wake` leaves an item behind; then `__del__` closes them.
-        self._users = [True]
-        self._owner = [True]
-        self._descriptors = [(self.fd, self._write_fd)]
+        self._pipe: _Pipe | None = _Pipe(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+        self.fd = self._pipe.read_fd
+        self._forked = False
         key = id(self)
         _wakers[key] = weakref.ref(self, lambda _: _wakers.pop(key, None))
 
     def wake(self) -> None:
         """Make `fd` readable until `clear`. A wake after `close` does nothing."""
-        self._users.append(True)
-        if not self._closed:
+        pipe = self._pipe
+        if pipe is not None and not self._forked:
             with contextlib.suppress(BlockingIOError):  # full, hence readable
-                os.write(self._write_fd, b"\0")
-        self._leave()
+                os.write(pipe.write_fd, b"\0")
 
     def clear(self) -> None:
         """Make `fd` unreadable again. For the thread that polls it."""
-        with contextlib.suppress(BlockingIOError):
-            while not self._closed and os.read(self.fd, 4096):
-                pass
+        pipe = self._pipe
+        if pipe is not None and not self._forked:
+            with contextlib.suppress(BlockingIOError):
+                while os.read(pipe.read_fd, 4096):
+                    pass
 
     def close(self) -> None:
         """Give the descriptors back; nobody may poll `fd` any more. Again: does
         nothing."""
-        self._closed = True
-        with contextlib.suppress(IndexError):
-            self._owner.pop()
-            self._leave()
+        self._pipe = None
+
+
+class _Pipe:
+    """Two descriptors, which are closed when nobody holds this any more. A call that uses
+    them holds it, since their numbers may be another file's as soon as they are closed; and
+    an exception inside that call lets go of it."""
+
+    __slots__ = ("read_fd", "write_fd")
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self.read_fd = read_fd
+        self.write_fd = write_fd
 
     def __del__(self) -> None:
-        if hasattr(self, "_descriptors"):  # there was a descriptor to be had
-            self._close_descriptors()
-
-    def _leave(self) -> None:
-        self._users.pop()
-        if not self._users:
-            self._close_descriptors()
-
-    def _close_descriptors(self) -> None:
-        try:
-            descriptors = self._descriptors.pop()
-        except IndexError:  # another thread was faster
-            return
-        for fd in descriptors:
-            os.close(fd)
+        os.close(self.read_fd)
+        os.close(self.write_fd)
 
 
 _wakers: Final[dict[int, weakref.ref[Waker]]] = {}
@@ -76,7 +68,7 @@ def _after_fork_in_child() -> None:
     for ref in list(_wakers.values()):
         waker = ref()
         if waker is not None:
-            waker._closed = True
+            waker._forked = True
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
