@@ -59,6 +59,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 # Topics and the session that the targets know.
 TOPICS = ("A", "température")
@@ -70,7 +71,7 @@ _STAMP = 1_700_000_000_000_000_000
 def _register(number: int, **changes: object) -> Register:
     fields: dict[str, object] = {
         "id": number,
-        "version": messages.PROTOCOL_VERSION,
+        "versions": VERSIONS,
         "role": "publisher",
         "topics": list(TOPICS),
         "address": ADDRESS,
@@ -87,7 +88,7 @@ REQUESTS: list[Request] = [
     _register(2, **_SUBSCRIBER, model="decentralized"),
     _register(3, session=1, topics=["A"]),
     _register(4, **_SUBSCRIBER, session=2, clock="monotonic"),
-    _register(5, version=2),
+    _register(5, versions=(2, 3)),
     _register(12, strengths={"A": 5}),
     _register(14, **{**_SUBSCRIBER, "topics": ["A", "a/#", "+/b"]}),
     Heartbeat(id=6, session=1),
@@ -112,9 +113,10 @@ REQUESTS: list[Request] = [
 ]
 
 REPLIES: list[Reply] = [
-    Registered(id=1, session=2, epoch=99, lease_s=6.0, model="centralized"),
+    Registered(id=1, version=1, session=2, epoch=99, lease_s=6.0, model="centralized"),
     Registered(
         id=1,
+        version=1,
         session=2,
         epoch=99,
         lease_s=6.0,
@@ -125,6 +127,7 @@ REPLIES: list[Reply] = [
     ),
     Registered(
         id=1,
+        version=1,
         session=2,
         epoch=99,
         lease_s=6.0,
@@ -144,6 +147,7 @@ REPLIES: list[Reply] = [
     Disconnected(id=9),
     Registered(
         id=1,
+        version=1,
         session=2,
         epoch=99,
         lease_s=6.0,

@@ -60,6 +60,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
+from pubsub_common.protocol.undecodable import explain_undecodable
 from pubsub_publisher.core import EndConnection, PublisherCore
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
@@ -373,7 +374,7 @@ def _explain(data: bytes) -> object:
     try:
         return messages.decode_request(data)
     except ProtocolError as error:
-        reply = messages.explain_undecodable(data, error)
+        reply = explain_undecodable(data, error)
     assert messages.decode_reply(messages.encode(reply)) == reply
     return (reply.code,)
 

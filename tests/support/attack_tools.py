@@ -31,7 +31,6 @@ from pubsub_common.protocol.events import (
     topic_prefix,
 )
 from pubsub_common.protocol.messages import (
-    PROTOCOL_VERSION,
     Disconnect,
     Error,
     Heartbeat,
@@ -41,6 +40,7 @@ from pubsub_common.protocol.messages import (
     Reply,
     Request,
 )
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,
@@ -77,7 +77,7 @@ def register(
     return Register(
         **{
             "id": 1,
-            "version": PROTOCOL_VERSION,
+            "versions": VERSIONS,
             "role": role,
             "topics": list(topics),
             "address": address,

@@ -150,6 +150,7 @@ class FakeBroker:
                 self.knows_sessions = True
                 return Registered(
                     id=request.id,
+                    version=1,
                     session=self.session,
                     epoch=self.epoch,
                     lease_s=self.lease_s,

@@ -50,6 +50,7 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import wait_for
 
 HOST = "127.0.0.1"
@@ -94,7 +95,7 @@ class Peer:
     ) -> Register:
         fields: dict[str, Any] = {
             "id": next(self.ids),
-            "version": messages.PROTOCOL_VERSION,
+            "versions": VERSIONS,
             "role": role,
             "topics": list(topics),
             "address": HOST if role == "subscriber" else f"{HOST}:1",

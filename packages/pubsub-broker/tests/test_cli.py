@@ -21,6 +21,7 @@ from pubsub_broker.config import BrokerConfig
 from pubsub_common.cli import console_script
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Registered, Status, StatusRequest
+from pubsub_common.protocol.versions import VERSIONS
 
 WAIT_S = 30
 
@@ -284,7 +285,7 @@ def test_it_ends_by_itself_after_the_events_it_was_given(
         context,
         messages.Register(
             id=1,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             role="publisher",
             topics=["A"],
             address="127.0.0.1:1",

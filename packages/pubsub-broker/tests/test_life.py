@@ -27,6 +27,7 @@ from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Farewell, Register, Registered
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 
@@ -235,7 +236,7 @@ def register(context: zmq.Context[zmq.Socket[bytes]], broker: Broker) -> Registe
 def publisher(*topics: str) -> Register:
     return Register(
         id=1,
-        version=messages.PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="publisher",
         topics=list(topics),
         address="127.0.0.1:1",

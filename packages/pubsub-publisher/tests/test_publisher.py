@@ -35,12 +35,12 @@ from pubsub_common.errors import (
 from pubsub_common.net import addresses
 from pubsub_common.protocol.events import decode_event, ready_topic
 from pubsub_common.protocol.messages import (
-    PROTOCOL_VERSION,
     Disconnect,
     Heartbeat,
     Register,
 )
 from pubsub_common.protocol.recovery_messages import decode_position, position_prefix
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 from pubsub_publisher.core import EndConnection, Send
@@ -252,7 +252,7 @@ def test_it_registers_its_port_topics_clock_and_strengths_and_expects_no_model(
     assert publisher.address == f"127.0.0.1:{publisher.bind_port}"
     assert msgspec.structs.asdict(request) == {
         "id": request.id,
-        "version": PROTOCOL_VERSION,
+        "versions": VERSIONS,
         "role": "publisher",
         "topics": ["A", "é"],
         "address": publisher.address,

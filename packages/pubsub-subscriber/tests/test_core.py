@@ -55,7 +55,14 @@ HIDDEN = PublisherInfo(session=1, topics=["A"])
 def registered(
     *publishers: PublisherInfo, model: Model = "decentralized", **fields: Any
 ) -> Registered:
-    fields = {"id": 1, "session": SUBSCRIBER, "epoch": 1, "lease_s": 6.0, **fields}
+    fields = {
+        "id": 1,
+        "version": 1,
+        "session": SUBSCRIBER,
+        "epoch": 1,
+        "lease_s": 6.0,
+        **fields,
+    }
     return Registered(model=model, publishers=list(publishers), **fields)
 
 

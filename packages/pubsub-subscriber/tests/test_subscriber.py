@@ -36,7 +36,6 @@ from pubsub_common.protocol.events import (
     ready_topic,
 )
 from pubsub_common.protocol.messages import (
-    PROTOCOL_VERSION,
     Departure,
     Disconnect,
     Error,
@@ -47,6 +46,7 @@ from pubsub_common.protocol.messages import (
     Register,
 )
 from pubsub_common.protocol.sequence import Counts, Gap
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
 from pubsub_subscriber.connections.direct import DirectConnections
@@ -222,7 +222,7 @@ def test_it_registers_its_topics_address_clock_and_the_model_it_expects(
     (request,) = broker.of(Register)
     assert msgspec.structs.asdict(request) == {
         "id": request.id,
-        "version": PROTOCOL_VERSION,
+        "versions": VERSIONS,
         "role": "subscriber",
         "topics": ["A", "é"],
         "address": "127.0.0.9",

@@ -219,9 +219,9 @@ MALFORMED = {
     "wrong-role": messages.encode(register("publisher", ["open/a"], "x")).replace(
         b"publisher", b"broker"
     ),
-    "text-for-topics": b'{"type":"register","id":1,"version":1,"role":"publisher",'
+    "text-for-topics": b'{"type":"register","id":1,"versions":[1,1],"role":"publisher",'
     b'"topics":"open/a","address":"127.0.0.1:7","clock":"realtime"}',
-    "surrogates": b'{"type":"register","id":1,"version":1,"role":"publisher",'
+    "surrogates": b'{"type":"register","id":1,"versions":[1,1],"role":"publisher",'
     b'"topics":["\\ud800"],"address":"127.0.0.1:7","clock":"realtime"}',
 }
 

@@ -11,6 +11,7 @@ from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Register, Role
+from pubsub_common.protocol.versions import VERSIONS
 
 OWN = "10.0.0.1:5555"
 LOCAL = ("10.0.0.1", "192.168.7.1", "127.0.0.1", "127.0.0.2")
@@ -19,7 +20,7 @@ LOCAL = ("10.0.0.1", "192.168.7.1", "127.0.0.1", "127.0.0.2")
 def registration(address: str, role: Role = "publisher") -> Register:
     return Register(
         id=1,
-        version=messages.PROTOCOL_VERSION,
+        versions=VERSIONS,
         role=role,
         topics=["A"],
         address=address,

@@ -46,6 +46,7 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 LEASE_S = 6.0
 SECOND_NS = 10**9
@@ -95,7 +96,7 @@ class Bench:
     ) -> list[Effect]:
         request = Register(
             id=1,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             role=role,
             topics=list(topics or ("A",)),
             address=f"10.0.0.{host}" + (":5556" if role == "publisher" else ""),

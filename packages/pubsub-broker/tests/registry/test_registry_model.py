@@ -45,6 +45,7 @@ from pubsub_common.protocol.messages import (
     Request,
     Role,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 LEASE_S = 6.0
 EPOCH = 99
@@ -201,7 +202,7 @@ class BrokerMachine(RuleBasedStateMachine):
         }
         request = Register(
             id=5,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             role=program.role,
             topics=list(program.topics),
             address=program.address,
@@ -385,7 +386,7 @@ class BrokerMachine(RuleBasedStateMachine):
         number=pick,
         fault=st.sampled_from(
             [
-                (messages.WRONG_VERSION, {"version": 2}),
+                (messages.WRONG_VERSION, {"versions": [2, 3]}),
                 (messages.BAD_TOPIC, {"topics": ["a\n"]}),
                 (messages.BAD_ADDRESS, {"address": "10.0.0.1:0"}),
                 (messages.WRONG_CLOCK, {"clock": "sundial"}),
@@ -399,7 +400,7 @@ class BrokerMachine(RuleBasedStateMachine):
         fields: dict[str, object] = {
             "type": "register",
             "id": 8,
-            "version": messages.PROTOCOL_VERSION,
+            "versions": VERSIONS,
             "role": "publisher",
             "topics": ["A", "B"],
             "address": "10.0.0.1:5556",

@@ -97,6 +97,7 @@ class FakeBroker:
         self.send(
             Registered(
                 id=request.id,
+                version=1,
                 session=SESSION,
                 epoch=self.epoch,
                 lease_s=lease_s,
@@ -522,6 +523,7 @@ def test_invalid_messages_of_the_broker_are_ignored(
     broker.send(
         Registered(
             id=request.id,
+            version=1,
             session=SESSION,
             epoch=1,
             lease_s=LONG_LEASE_S,

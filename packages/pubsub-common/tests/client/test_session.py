@@ -40,6 +40,7 @@ from pubsub_common.protocol.messages import (
     Register,
     Registered,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 IDENTITY = Identity(
     "subscriber", ("A", "B"), "10.0.0.2", "monotonic", model="decentralized"
@@ -52,6 +53,7 @@ PUBLISHER = PublisherInfo(session=5, topics=["A"], address="10.0.0.1:5556")
 def registered(request: Register, **changes: Any) -> Registered:
     fields: dict[str, Any] = {
         "id": request.id,
+        "version": 1,
         "session": SESSION,
         "epoch": EPOCH,
         "lease_s": LEASE_S,
@@ -99,7 +101,7 @@ def test_a_new_client_registers_at_once_with_its_identity() -> None:
     assert client.next_deadline() == 10.0
     assert due_register(client, 10.0) == Register(
         id=1,
-        version=messages.PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="subscriber",
         topics=["A", "B"],
         address="10.0.0.2",
@@ -110,7 +112,7 @@ def test_a_new_client_registers_at_once_with_its_identity() -> None:
 
 
 def test_a_registration_says_all_of_the_identity_and_nothing_else() -> None:
-    of_the_request = {"id", "version", "session"}
+    of_the_request = {"id", "versions", "session"}
     fields = {field.name for field in dataclasses.fields(Identity)}
     assert fields == set(Register.__struct_fields__) - of_the_request
 

@@ -14,8 +14,9 @@ from pubsub_broker.control.notifications import Notifications
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.security.authorization import Authorization
-from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Error, Model, Register, Registered
+from pubsub_common.protocol.undecodable import wrong_version
+from pubsub_common.protocol.versions import chosen_version
 
 
 class Registration:
@@ -63,8 +64,9 @@ class Registration:
         Raises:
             Refusal: it may not, or there is no room for it.
         """
-        if request.version != messages.PROTOCOL_VERSION:
-            error = messages.wrong_version(request.id, request.version)
+        version = chosen_version(request.versions)
+        if version is None:
+            error = wrong_version(request.id, request.versions)
             raise Refusal(error.code, error.detail)
         session = request.session
         if session is None:
@@ -88,7 +90,8 @@ class Registration:
         connection = self._notifications.update_peer(client.session, peer)
         connection.forget_pending()
         again = previous is not None or request.session is not None
-        effects.append(Send(peer, self._reply(request, client, connection)))
+        reply = self._reply(request, version, client, connection)
+        effects.append(Send(peer, reply))
         effects.append(Joined(client, again))
         return effects
 
@@ -104,11 +107,16 @@ class Registration:
         return session
 
     def _reply(
-        self, request: Register, client: Client, connection: ClientConnection
+        self,
+        request: Register,
+        version: int,
+        client: Client,
+        connection: ClientConnection,
     ) -> Registered:
         publishers = self._dissemination.publishers_of(client)
         return Registered(
             id=request.id,
+            version=version,
             session=client.session,
             epoch=self._epoch,
             lease_s=self._lease_s,

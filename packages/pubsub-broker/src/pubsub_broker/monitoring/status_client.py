@@ -120,12 +120,13 @@ class _Pages:
 
     def _reply(self, deadline: float) -> Status | Error:
         from pubsub_common.protocol import messages
+        from pubsub_common.protocol.undecodable import unknown_reply
 
-        left_s = max(0.0, deadline - time.monotonic())
-        if not self._dealer.poll(round(left_s * 1000)):
-            raise BrokerUnreachable(self._where, self._timeout_s)
+        data = self._receive(deadline)
+        while unknown_reply(data) is not None:
+            data = self._receive(deadline)
         try:
-            reply = messages.decode_reply(self._dealer.recv())
+            reply = messages.decode_reply(data)
         except ProtocolError as error:
             raise PubSubError(
                 f"{self._where} sent an invalid control message: {error}"
@@ -133,3 +134,9 @@ class _Pages:
         if isinstance(reply, Status | Error):
             return reply
         raise PubSubError(f"{self._where} sent no status: {reply}")
+
+    def _receive(self, deadline: float) -> bytes:
+        left_s = max(0.0, deadline - time.monotonic())
+        if not self._dealer.poll(round(left_s * 1000)):
+            raise BrokerUnreachable(self._where, self._timeout_s)
+        return self._dealer.recv()

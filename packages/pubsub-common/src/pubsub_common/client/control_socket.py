@@ -11,6 +11,7 @@ import zmq
 from pubsub_common.errors import ProtocolError
 from pubsub_common.net import sockets
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.undecodable import unknown_reply
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
@@ -21,7 +22,7 @@ _MAX_MESSAGE_BYTES: Final = 1 << 26
 
 
 class Received(NamedTuple):
-    """A message of the broker, or None for an invalid one, and when it was received
+    """A message of the broker, or None for one that is to be ignored, and when it was received
     (nanoseconds of the realtime clock)."""
 
     reply: messages.Reply | None
@@ -79,7 +80,9 @@ class ControlSocket:
         return True
 
     def receive(self) -> Received | None:
-        """The next message; None when there is none. The first invalid one is logged."""
+        """The next message; None when there is none. The first invalid one is logged. One of
+        a type that is unknown here is not invalid: a later version of the protocol may have
+        more of them."""
         try:
             data = self.socket.recv(zmq.NOBLOCK)
             at_ns = time.time_ns()
@@ -88,6 +91,10 @@ class ControlSocket:
         try:
             return Received(messages.decode_reply(data), at_ns)
         except ProtocolError as error:
+            unknown = unknown_reply(data)
+            if unknown is not None:
+                _log.debug("%s sent a message of type %s", self.endpoint, unknown)
+                return Received(None, at_ns)
             self._invalid_count += 1
             if self._invalid_count == 1:
                 _log.warning(

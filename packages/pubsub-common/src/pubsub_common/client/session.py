@@ -50,6 +50,7 @@ from pubsub_common.defaults import (
 )
 from pubsub_common.printable import cut, printable
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.versions import VERSIONS, strange_choice
 
 _MIN_HEARTBEAT_S: Final = 0.02
 
@@ -222,6 +223,9 @@ class ClientSession:
     ) -> list[SessionUpdate]:
         if not self._requests.registered(reply.id):
             return []  # the answer to an attempt that was given up
+        if reply.version not in range(VERSIONS[0], VERSIONS[1] + 1):
+            self._finished = True
+            return [Rejected(messages.WRONG_VERSION, strange_choice(reply.version))]
         again = self.session is not None
         self._registered = True
         self.session = reply.session
