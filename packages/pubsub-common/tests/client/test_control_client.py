@@ -508,7 +508,7 @@ def test_a_push_reaches_the_role(
 
 
 @pytest.mark.parametrize(
-    "nonsense", [b"", b"\xff\0", b"{}", b"[" * 100_000, b'{"type":"heartbeat","id":1}']
+    "nonsense", [b"", b"\xff\0", b"{}", b"[" * 100_000, b'{"type":"farewell"}']
 )
 def test_invalid_messages_of_the_broker_are_ignored(
     broker: FakeBroker,
@@ -533,6 +533,24 @@ def test_invalid_messages_of_the_broker_are_ignored(
 
     assert client.wait_registered(WAIT_S).session == SESSION
     assert caplog.text.count("an invalid control message") == 1
+
+
+def test_a_message_of_an_unknown_type_is_ignored_without_a_word(
+    broker: FakeBroker,
+    connect: Connect,
+    recorder: Recorder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = connect(broker.endpoint)
+    request = broker.receive(Register)
+    broker.send(b'{"type":"weather","rain":true}')
+    broker.accept(request)
+    broker.send(b'{"type":"weather","revision":1}')
+    broker.send(PublishersChanged(revision=1))
+
+    assert client.wait_registered(WAIT_S).session == SESSION
+    assert recorder.wait_for(PublishersUpdated)
+    assert not caplog.records
 
 
 # Work beside the user's thread

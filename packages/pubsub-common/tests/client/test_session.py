@@ -300,6 +300,20 @@ def test_a_client_asked_to_come_later_does() -> None:
     assert client.registered
 
 
+@pytest.mark.parametrize("version", [0, 2, 2**53 - 1])
+def test_a_version_that_the_client_does_not_speak_is_final(version: int) -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+
+    [update] = client.receive(registered(request, version=version), 0.0)
+
+    assert isinstance(update, Rejected)
+    assert update.code == messages.WRONG_VERSION
+    assert f"version {version} of" in update.detail
+    assert not client.registered
+    assert client.next_deadline() is None
+
+
 def test_an_error_about_another_request_is_not_a_refusal() -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)

@@ -206,7 +206,8 @@ class Demand(_MessagePart, frozen=True):
 
 class Registered(_Message, frozen=True, tag="registered"):
     """The answer to Register. ``version`` is the one of the protocol that both speak from here
-    on; ``epoch`` changes when the broker restarts; ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
+    on; ``epoch`` changes when the broker restarts; ``ports`` maps topics to broker ports
+    (centralized subscribers only). A publisher of a
     secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
     a publisher: the subscribers of its topics, and how many of them those with wildcards
     match, the others 1. Those with wildcards learn of the publisher only after this, and
