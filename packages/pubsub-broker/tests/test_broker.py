@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 from support.broker_parts import parts_of
+from support.leftovers import Leftovers
 
 from pubsub_broker import Broker
 from pubsub_broker.control.effects import Attach
@@ -295,11 +296,11 @@ def test_ending_twice_and_before_the_start_does_nothing(centralized: bool) -> No
 
 
 def test_ending_leaves_no_thread(centralized: bool) -> None:
+    left = Leftovers()
     with Broker(centralized, True, bind=HOST, port=0, forwarders=2):
         pass
 
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith("forwarder")]
+    assert not [name for name in left.threads() if name.startswith("forwarder")]
 
 
 def test_the_ports_that_are_handed_out_are_all_different() -> None:
@@ -991,6 +992,7 @@ def test_the_broker_serves_its_clients_while_it_waits(
 def test_a_broker_that_waits_can_be_stopped(
     context: zmq.Context[zmq.Socket[bytes]], linger_s: float
 ) -> None:
+    left = Leftovers()
     options: dict[str, Any] = {"overflow": "block", "queue_limit": 10}
     with Broker(True, True, bind=HOST, port=0, linger_s=linger_s, **options) as it:
         loop = threading.Thread(target=it.event_loop)
@@ -1004,8 +1006,7 @@ def test_a_broker_that_waits_can_be_stopped(
         loop.join()
 
     assert slow.peer.receive(Farewell)
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith("forwarder")]
+    assert not [name for name in left.threads() if name.startswith("forwarder")]
 
 
 def test_a_subscriber_that_does_not_read_and_dies_is_not_waited_for(

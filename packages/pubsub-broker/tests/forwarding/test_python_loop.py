@@ -248,7 +248,7 @@ def test_closing_gives_up_what_is_held(bench: Bench) -> None:
 
     assert bench.pair.xpub.closed
     assert bench.pair.xsub.closed
-    assert "blocking" not in [thread.name for thread in threading.enumerate()]
+    assert not bench.forwarder.thread.is_alive()
 
 
 def test_closing_lets_out_what_was_accepted(bench: Bench) -> None:

@@ -11,11 +11,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.leftovers import Leftovers
 
 from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import BrokerUnreachable, ConfigError
@@ -377,15 +377,13 @@ def test_a_terminal_that_says_twice_that_it_is_closed_stops_once() -> None:
 
 
 def test_no_thread_or_descriptor_is_left_behind() -> None:
-    def state() -> tuple[set[str], int]:
-        descriptors = {path.name for path in Path("/proc/self/fd").iterdir()}
-        return descriptors, threading.active_count()
-
-    before = state()
+    left = Leftovers()
     with console_script.stop_on_signals(lambda: None):
-        assert state() != before
+        assert left.threads()
+        assert left.files()
 
-    assert state() == before
+    assert not left.threads()
+    assert not left.files()
 
 
 def test_handlers_are_put_back_after_an_error_too() -> None:

@@ -11,11 +11,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import zmq
+from support.leftovers import Leftovers
 from support.ports import free_port
 from support.threads import ended, in_thread
 
@@ -813,15 +813,11 @@ def test_a_wake_after_closing_does_nothing(connect: Connect) -> None:
     client.wake()
 
 
-def open_files() -> set[str]:
-    return {path.name for path in Path("/proc/self/fd").iterdir()}
-
-
 def test_no_descriptors_stay(
     broker: FakeBroker, context: zmq.Context[zmq.Socket[bytes]], recorder: Recorder
 ) -> None:
     context.socket(zmq.DEALER).close()  # libzmq's own threads are there
-    before = open_files()
+    left = Leftovers()
     for start in (True, False):
         client = ControlClient(context, broker.endpoint, IDENTITY, recorder)
         if start:
@@ -832,7 +828,7 @@ def test_no_descriptors_stay(
         assert client.close({})
         client.start()  # too late
     # libzmq closes a connection's in its own thread.
-    wait_for(lambda: len(open_files() - before) <= 1)  # the broker's side of it
+    wait_for(lambda: len(left.files()) <= 1)  # the broker's side of it
 
 
 def test_threads_that_close_it_together_all_return(
@@ -963,11 +959,11 @@ def test_a_forked_child_does_not_wake_or_disturb_its_parents_client(
 
 
 def test_closing_ends_the_thread(broker: FakeBroker, connect: Connect) -> None:
+    left = Leftovers()
     client = connect(broker.endpoint)
     broker.register()
     client.wait_registered(WAIT_S)
 
     client.close({})
 
-    names = [thread.name for thread in threading.enumerate()]
-    assert "pubsub-control" not in names
+    assert "pubsub-control" not in left.threads()

@@ -221,6 +221,7 @@ def test_the_limit_counts_accepted_events_only() -> None:
 
     assert [event.sequence for event in one_by_one(bench)] == [1, 3, 5, 7, 9]
     assert bench.receiver.ended
+    bench.receiver.close()
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda each: each.__name__)
@@ -237,3 +238,4 @@ def test_accept_may_change_what_is_delivered(
     payloads: list[Any] = [event.payload for event in method(bench)]
     assert payloads == [b"short"] * len(payloads)
     assert len(payloads) == 401
+    bench.receiver.close()
