@@ -200,6 +200,7 @@ class BrokerParts:
             ports=self.forwarder_pool.ports_of,
             forwarded=self._forwarded,
             clock_ns=time.time_ns,
+            is_lost=self.control_socket.is_lost,
             now=time.monotonic(),
             max_clients=capacity.clients,
             grants=None if self.authenticator is None else self.authenticator.grants,

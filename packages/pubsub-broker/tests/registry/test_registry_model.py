@@ -78,6 +78,7 @@ class Program:
     ended: dict[int, dict[str, int]] = dataclasses.field(default_factory=dict)
     # Its connection broke, and the broker has received nothing from it since.
     unreachable: bool = False
+    spoke_by: bytes = b""  # the connection on which it did so last
 
     @property
     def peer(self) -> bytes:
@@ -104,7 +105,9 @@ class BrokerMachine(RuleBasedStateMachine):
             new_session=lambda: next(fresh),
             ports=lambda topics: dict.fromkeys(topics, 7000),
             max_clients=MAX_CLIENTS,
+            is_lost=lambda peer: peer in self.lost,
         )
+        self.lost: set[bytes] = set()  # connections that the broker knows to be
         self.names = map("p{}".format, itertools.count())
         self.live: list[Program] = []  # the model: who is registered
         self.gone: list[Program] = []  # who was, and may come back
@@ -194,13 +197,13 @@ class BrokerMachine(RuleBasedStateMachine):
             return
         # Else the connection broke, and the revision in the next `alive` tells.
 
-    def register(self, program: Program, session: int | None) -> None:
+    def registration(self, program: Program, session: int | None) -> Register:
         program.strengths = {
             topic: strength
             for topic, strength in program.strengths.items()
             if topic in program.topics and program.role == "publisher"
         }
-        request = Register(
+        return Register(
             id=5,
             versions=VERSIONS,
             role=program.role,
@@ -211,6 +214,9 @@ class BrokerMachine(RuleBasedStateMachine):
             session=session,
             strengths=program.strengths,
         )
+
+    def register(self, program: Program, session: int | None) -> None:
+        request = self.registration(program, session)
         displaced = self.displaced_by(program)
         if program not in self.live and not displaced and len(self.live) >= MAX_CLIENTS:
             data = messages.encode(request)
@@ -225,6 +231,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.live.append(program)
         program.renewed_at = self.now
         program.unreachable = False
+        program.spoke_by = program.peer
         reply = self.send(program.peer, request)
         assert isinstance(reply, Registered)
         assert reply.id == 5
@@ -284,8 +291,17 @@ class BrokerMachine(RuleBasedStateMachine):
     ) -> None:
         """The same session says something else of itself."""
         program = self.one_of(number, self.live + self.gone)
-        program.role, program.topics = role, topics
-        program.address = address_of(role, host)
+        changed = dataclasses.replace(
+            program, role=role, topics=topics, address=address_of(role, host)
+        )
+        moved = (role, changed.address) != (program.role, program.address)
+        known = program.spoke_by == program.peer or program.spoke_by in self.lost
+        if program in self.live and moved and not known:
+            data = messages.encode(self.registration(changed, program.session))
+            effects = self.broker.receive(program.peer, data, self.now)
+            self.check_refused(effects, program.peer, messages.SESSION_IN_USE)
+            return
+        program.role, program.topics, program.address = role, topics, changed.address
         self.register(program, program.session)
 
     @precondition(lambda self: self.live or self.gone)
@@ -335,14 +351,17 @@ class BrokerMachine(RuleBasedStateMachine):
             return
         program.renewed_at = self.now
         program.unreachable = False
+        program.spoke_by = program.peer
         if was_unreachable and reply.revision > program.revision:
             self.register(program, program.session)  # as the protocol asks for
         assert reply.revision == program.revision
 
     @precondition(lambda self: self.live)
-    @rule(number=pick)
-    def lose_connection(self, number: int) -> None:
+    @rule(number=pick, noticed=st.booleans())
+    def lose_connection(self, number: int, *, noticed: bool) -> None:
         program = self.one_of(number, self.live)
+        if noticed:
+            self.lost.add(program.peer)
         program.connection += 1
         program.unreachable = True
 

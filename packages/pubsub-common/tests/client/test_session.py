@@ -286,14 +286,15 @@ def test_a_client_that_was_accepted_and_is_expelled_is_finished(code: str) -> No
     assert client.next_deadline() is None
 
 
-def test_a_client_asked_to_come_later_does() -> None:
+@pytest.mark.parametrize("code", [messages.TOO_FAST, messages.SESSION_IN_USE])
+def test_a_client_asked_to_come_later_does(code: str) -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)
 
-    later = Error(id=request.id, code=messages.TOO_FAST, detail="later")
+    later = Error(id=request.id, code=code, detail="later")
     updates = client.receive(later, 0.1)
 
-    assert updates == [Postponed(messages.TOO_FAST, "later")]
+    assert updates == [Postponed(code, "later")]
     assert client.tick(0.1 + REGISTER_LATER_S - 0.01) == (None, [])
     again = due_register(client, 0.1 + REGISTER_LATER_S)
     assert client.receive(registered(again), 2.0) != []

@@ -14,6 +14,7 @@ from pubsub_broker.control.notifications import Notifications
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.security.authorization import Authorization
+from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Error, Model, Register, Registered
 from pubsub_common.protocol.undecodable import wrong_version
 from pubsub_common.protocol.versions import chosen_version
@@ -37,6 +38,7 @@ class Registration:
         lease_s: float,
         owner_idle_s: float | None,
         new_session: Callable[[], int],
+        is_lost: Callable[[bytes], bool],
     ) -> None:
         self._model = model
         self._registry = registry
@@ -50,6 +52,7 @@ class Registration:
         self._lease_s = lease_s
         self._owner_idle_s = owner_idle_s
         self._new_session = new_session
+        self._is_lost = is_lost
 
     def register(
         self,
@@ -75,6 +78,7 @@ class Registration:
         previous = None if session is None else self._registry.get(session)
         topics = self._admission.validated_topics(request, origin)
         self._authorization.check(request, topics, key, previous)
+        self._check_session(peer, request, previous)
         self._admission.check_room(request, topics, origin, previous)
         client = Client.of(
             request,
@@ -95,16 +99,33 @@ class Registration:
         effects.append(Joined(client, again))
         return effects
 
+    def _check_session(
+        self, peer: bytes, request: Register, previous: Client | None
+    ) -> None:
+        """Whether a registration under the session of ``previous`` can be of that client: a
+        second one that was given its session by mistake would take its place.
+
+        Raises:
+            Refusal: it is another one, and that client is still there.
+        """
+        if previous is None or _same_place(previous, request):
+            return
+        connection = self._notifications.get(previous.session)
+        if connection is None or connection.peer == peer:
+            return
+        if self._is_lost(connection.peer):
+            return
+        raise Refusal(
+            messages.SESSION_IN_USE,
+            f"session {previous.session} is in use by a {previous.role} at "
+            f"{previous.address}, so a {request.role} at {request.address} cannot have it",
+        )
+
     def _session_of(self, peer: bytes, request: Register) -> int | None:
         """The session of a client that has just said the same on this connection."""
         session = self._notifications.session_at(peer)
         client = None if session is None else self._registry.get(session)
-        if client is None or (client.role, client.address) != (
-            request.role,
-            request.address,
-        ):
-            return None
-        return session
+        return session if client is not None and _same_place(client, request) else None
 
     def _reply(
         self,
@@ -129,6 +150,11 @@ class Registration:
             demand=self._dissemination.demand(client),
             owner_idle_s=self._owner_idle_s if client.role == "subscriber" else None,
         )
+
+
+def _same_place(client: Client, request: Register) -> bool:
+    """Whether a request names what this client is known by, beside its session."""
+    return (client.role, client.address) == (request.role, request.address)
 
 
 def refusal_reply(request: Register, refusal: Refusal) -> Error:

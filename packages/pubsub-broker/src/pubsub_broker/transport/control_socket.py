@@ -142,6 +142,10 @@ class ControlSocket:
         """What waits for peers to read it, as far as they were looked at."""
         return self._replies.held
 
+    def is_lost(self, peer: bytes) -> bool:
+        """Whether a connection that something came from is known to have ended."""
+        return self._replies.is_lost(peer)
+
     def disconnect_later(self, keys: set[str], now: float) -> None:
         """End the connections of clients with these keys, once they have read why."""
         self._to_disconnect.append((now + _DISCONNECT_DELAY_S, keys))

@@ -90,6 +90,15 @@ class ReplySender:
             self._routes[peer] = _Route(connection, acknowledged=acknowledged)
         return True
 
+    def is_lost(self, peer: bytes) -> bool:
+        """Whether the connection of ``peer``, from which something came, has ended."""
+        route = self._routes.get(peer)
+        return (
+            route is None
+            or route.closed
+            or connection_at(route.connection.fd) != route.connection
+        )
+
     def send(self, peer: bytes, data: bytes) -> None:
         """Send to a connection, if it is still there and reads."""
         route = self._routes.get(peer)

@@ -11,6 +11,8 @@ from pubsub_common.protocol import messages
 _EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
 # And of those about messages that it did not look into.
 _UNREAD: Final = frozenset({messages.MALFORMED, messages.TOO_FAST})
+# And of those that pass by themselves.
+_LATER: Final = frozenset({messages.TOO_FAST, messages.SESSION_IN_USE})
 
 
 class Verdict(enum.Enum):
@@ -75,8 +77,7 @@ class OpenRequests:
             error.id == self._register_id or (unread and self.registering)
         ):
             self.registering = False
-            postponed = error.code == messages.TOO_FAST
-            return Verdict.POSTPONED if postponed else Verdict.REFUSED
+            return Verdict.POSTPONED if error.code in _LATER else Verdict.REFUSED
         waits = registered and self._heartbeat_id is not None
         if waits and (unread or error.id == self._heartbeat_id):
             return self._heartbeat_error(error)

@@ -51,8 +51,9 @@ UNKNOWN_SESSION: Final = "unknown_session"
 TOO_MANY: Final = "too_many"
 NOT_ALLOWED: Final = "not_allowed"
 REVOKED: Final = "revoked"
-# The only one after which the same request may be served a little later.
+# Those after which the same request may be served a little later.
 TOO_FAST: Final = "too_fast"
+SESSION_IN_USE: Final = "session_in_use"
 
 
 class _Message(
