@@ -24,7 +24,6 @@ from pubsub_broker.config import BrokerConfig
 from pubsub_broker.event_loop import EventLoop
 from pubsub_broker.forwarding.clear_ports import ClearPorts
 from pubsub_broker.parts import BrokerParts
-from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.net.detached import start_awaited
@@ -204,7 +203,7 @@ class BrokerRuntime:
             self.life.close()  # the caller of `configure` was interrupted
 
     def _open_parts(self) -> None:
-        self.address = self.config.bind or defaults.LOOPBACK
+        self.address = self.config.host
         self.parts = parts = BrokerParts(self.config)
         self.port = parts.bind(self.address, self.config.port)
         self.clear_ports.taken.add(self.port)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.ipv6 import needs_ipv6
 
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net import addresses
@@ -15,7 +16,11 @@ from pubsub_common.net.addresses import (
     choose_address,
     host_address,
     interface_addresses,
+    is_local,
+    lacks_ipv6,
     resolve,
+    resolve_all,
+    why_not,
 )
 
 LOOPBACK = {"lo": "127.0.0.1"}
@@ -137,20 +142,32 @@ def test_an_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "getaddrinfo")
 
     assert resolve("10.0.0.1") == "10.0.0.1"
+    assert resolve("[2001:db8::1]") == "[2001:db8::1]"
 
 
-def test_of_a_name_the_first_ipv4_address_is_taken(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("found", "usable"),
+    [
+        (["10.0.0.7", "10.0.0.8", "10.0.0.7"], ["10.0.0.7", "10.0.0.8"]),
+        (["2001:db8::7", "10.0.0.7"], ["10.0.0.7", "[2001:db8::7]"]),
+        (["fe80::1%2", "2001:db8::7"], ["[2001:db8::7]"]),
+        (["2001:DB8:0::7"], ["[2001:db8::7]"]),
+    ],
+)
+def test_of_a_name_the_first_ipv4_address_is_taken_or_else_the_first(
+    monkeypatch: pytest.MonkeyPatch, found: list[str], usable: list[str]
 ) -> None:
-    def look_up(name: str, _port: None, family: int, kind: int) -> list[Any]:
-        assert (name, family) == ("broker", socket.AF_INET)
+    def look_up(name: str, _port: None, type: int) -> list[Any]:
+        assert name == "broker"
         return [
-            (family, kind, 6, "", (address, 0)) for address in ("10.0.0.7", "10.0.0.8")
+            (socket.AF_INET6 if ":" in each else socket.AF_INET, type, 6, "", (each, 0))
+            for each in found
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
-    assert resolve("broker") == "10.0.0.7"
+    assert resolve_all("broker") == usable
+    assert resolve("broker") == usable[0]
 
 
 def test_this_machine_has_a_name() -> None:
@@ -161,7 +178,7 @@ def test_this_machine_has_a_name() -> None:
 def test_a_name_without_a_usable_address_is_no_mistake_in_the_options(
     monkeypatch: pytest.MonkeyPatch, found: str
 ) -> None:
-    def look_up(*_: object) -> list[Any]:
+    def look_up(*_: object, **__: object) -> list[Any]:
         if found == "0.0.0.0":
             return [(2, 1, 6, "", (found, 0))]
         raise socket.gaierror(socket.EAI_NONAME, found)
@@ -171,3 +188,31 @@ def test_a_name_without_a_usable_address_is_no_mistake_in_the_options(
     with pytest.raises(PubSubError, match=f"known of 'broker': {found}") as error:
         resolve("broker")
     assert not isinstance(error.value, ConfigError)
+
+
+# IPv6
+
+
+def test_a_peer_on_ipv6_loopback_is_reached_from_there() -> None:
+    assert host_address("[::1]") == "[::1]"
+
+
+@needs_ipv6
+def test_ipv6_loopback_is_of_this_machine() -> None:
+    assert is_local("[::1]")
+    assert not is_local("[2001:db8::1]")
+    assert not lacks_ipv6()
+
+
+def test_a_kernel_without_ipv6_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_sockets(*_: object) -> None:
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", no_sockets)
+    error = OSError(19, "No such device")
+
+    assert lacks_ipv6()
+    assert why_not("[2001:db8::1]", error) == "this machine has no IPv6"
+    assert why_not("10.0.0.1", error) == "No such device"
+    with pytest.raises(PubSubError, match=r"2001:db8::1.*this machine has no IPv6"):
+        host_address("[2001:db8::1]")

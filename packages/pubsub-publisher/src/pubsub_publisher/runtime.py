@@ -25,6 +25,7 @@ from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.open_files import check_open_files
 from pubsub_common.net.sockets import endpoint
+from pubsub_common.protocol.endpoints import join
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
@@ -107,9 +108,9 @@ class PublisherRuntime:
     def bind(self) -> None:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
-        port = bind_data_port(events, host, self.bind_port)
+        port = bind_data_port(events, addresses.resolve(host), self.bind_port)
         self.bind_port = port
-        self.core.address = f"{host}:{port}"
+        self.core.address = join(host, port)
 
     def register(self) -> None:
         """As `Publisher.register_pub`."""
@@ -138,8 +139,9 @@ class PublisherRuntime:
         _log.info("%s publishes %s", self.core.address, name_list(self.topics.names))
 
     def host_address(self) -> str:
-        """This host's IP address as the broker and subscribers reach it."""
-        return self.config.address or addresses.host_address(
+        """This host as the broker and subscribers reach it: its IP address, or the name that
+        was given."""
+        return self.config.host or addresses.host_address(
             self._broker_ip or addresses.resolve(self.config.broker()[0])
         )
 

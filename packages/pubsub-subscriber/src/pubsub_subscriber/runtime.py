@@ -164,8 +164,8 @@ class SubscriberRuntime:
         return self.config.centralized if model is None else model == "centralized"
 
     def host_address(self) -> str:
-        """This host's IP address as the broker sees it."""
-        return self.config.address or addresses.host_address(
+        """This host as the broker knows it: its IP address, or the name that was given."""
+        return self.config.host or addresses.host_address(
             self._broker_ip or addresses.resolve(self.broker_address)
         )
 

@@ -15,6 +15,7 @@ from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.security.authorization import Authorization
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.protocol.messages import Error, Model, Register, Registered
 from pubsub_common.protocol.undecodable import wrong_version
 from pubsub_common.protocol.versions import chosen_version
@@ -79,14 +80,15 @@ class Registration:
         topics = self._admission.validated_topics(request, origin)
         self._authorization.check(request, topics, key, previous)
         self._check_session(peer, request, previous)
-        self._admission.check_room(request, topics, origin, previous)
+        group = None if origin is None else group_of(origin)
+        self._admission.check_room(request, topics, group, previous)
         client = Client.of(
             request,
             session=self._new_session() if session is None else session,
             topics=topics,
             key=key,
             key_name=self._authorization.key_name_of(key),
-            origin=origin,
+            origin=group,
         )
         earlier = self._metrics.get(client.session)
         effects = self._membership.enter(client, previous, now)

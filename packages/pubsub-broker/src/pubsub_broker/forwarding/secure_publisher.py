@@ -14,7 +14,7 @@ import zmq
 
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding.sender_check import HEAD_BYTES, SenderCheck
-from pubsub_common.net.sockets import enable_keepalive, option_reader
+from pubsub_common.net.sockets import connect, enable_keepalive, option_reader
 from pubsub_common.protocol.events import parse_ready_request, ready_topic
 from pubsub_common.security.keys import configure_curve_client
 
@@ -73,7 +73,7 @@ class PublisherConnection:
     def connect(self, pair: KeyPair) -> None:
         """Begin; ``pair`` are the broker's keys."""
         configure_curve_client(self.socket, pair, self.key)
-        self.socket.connect(f"tcp://{self.address}")
+        connect(self.socket, f"tcp://{self.address}")
 
     def follow(self, publisher: Attach, wanted: Mapping[bytes, str]) -> None:
         """It is registered so now; ``wanted`` are all subscriptions, and their topics."""

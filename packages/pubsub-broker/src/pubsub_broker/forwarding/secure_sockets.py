@@ -32,6 +32,7 @@ from pubsub_broker.forwarding.sockets import (
 )
 from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.net.sockets import bound_queues
+from pubsub_common.protocol.endpoints import host_of
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import configure_curve_server
 from pubsub_common.security.subscription_guard import (
@@ -129,8 +130,7 @@ class SecureSockets(ForwarderSockets):
                         connection, frame
                     ):
                         return message
-                    host = connection.address.rpartition(":")[0]
-                    self._on_forged(connection.key, host)
+                    self._on_forged(connection.key, host_of(connection.address))
                     return []  # not the next one: a flooding publisher has one turn, no more
             queue.popleft()
             connection.queued = False

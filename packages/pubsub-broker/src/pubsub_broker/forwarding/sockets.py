@@ -20,7 +20,9 @@ from pubsub_broker.forwarding.event_output import EventOutput, Message
 from pubsub_broker.forwarding.publisher_inputs import PublisherInputs
 from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.net.sockets import (
+    bind,
     bound_queues,
+    connect,
     enable_keepalive,
     endpoint,
     reconnect,
@@ -72,7 +74,7 @@ class ForwarderSockets(PublisherInputs):
         Raises:
             zmq.ZMQError: the port is taken or the host is not ours.
         """
-        self.xpub.bind(endpoint(host, port))
+        bind(self.xpub, endpoint(host, port))
 
     def pin(self, threads: int) -> None:
         """Have these of libzmq's threads serve all sockets, present and future ones; a
@@ -201,7 +203,7 @@ class PlainSockets(ForwarderSockets):
     def attach(self, address: str) -> None:
         if address not in self._attached:
             self._attached.add(address)
-            self.xsub.connect(f"tcp://{address}")
+            connect(self.xsub, f"tcp://{address}")
         elif address in self.lost:
             reconnect(self.xsub, f"tcp://{address}")
         self.lost.discard(address)

@@ -44,7 +44,7 @@ def ask(
     import zmq
 
     from pubsub_common.net.open_files import check_open_files
-    from pubsub_common.net.sockets import endpoint
+    from pubsub_common.net.sockets import connect, endpoint
     from pubsub_common.security.handshake_failure import (
         ClientHandshakeMonitor,
         explain,
@@ -61,7 +61,7 @@ def ask(
             configure_curve_client(dealer, keys.pair, keys.broker)
         pages = _Pages(dealer, where, timeout_s)
         with ClientHandshakeMonitor(dealer) as watch:
-            dealer.connect(where)
+            connect(dealer, where)
             pages.request(0)
             failure = watch.wait_for_input(timeout_s)
         if failure is not None:

@@ -9,8 +9,10 @@ import zmq
 from pubsub_broker.transport.reply_sender import ReplySender
 from pubsub_common.defaults import MAX_CONTROL_BYTES, REPLY_BYTES
 from pubsub_common.errors import CannotListen
-from pubsub_common.net.sockets import enable_keepalive, endpoint
+from pubsub_common.net.addresses import why_not
+from pubsub_common.net.sockets import bind, enable_keepalive, endpoint
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import join, written
 from pubsub_common.protocol.messages import Error, Reply
 from pubsub_common.security.connections import (
     Connection,
@@ -102,13 +104,11 @@ class ControlSocket:
             CannotListen: the address is not this host's, or the port is taken.
         """
         try:
-            self.socket.bind(endpoint(host, port or "*"))
+            return bind(self.socket, endpoint(host, port or "*"))
         except zmq.ZMQError as error:
             raise CannotListen(
-                f"cannot listen on {host}:{port}: {error.strerror}"
+                f"cannot listen on {join(host, port)}: {why_not(host, error)}"
             ) from error
-        bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        return int(bound.rpartition(":")[2])
 
     def receive(self) -> ReceivedMessage | None:
         """What came from a connection; None when nothing waits."""
@@ -125,7 +125,8 @@ class ControlSocket:
                 data = b""  # which is malformed
             key = self._key_of(frame) if self._secure else None
             address = frame_property(frame, "Peer-Address")
-            received = ReceivedMessage(peer, data, address, frame, key)
+            host = None if address is None else written(address)
+            received = ReceivedMessage(peer, data, host, frame, key)
             if self._replies.heard(peer, received.descriptor()):
                 return received
 

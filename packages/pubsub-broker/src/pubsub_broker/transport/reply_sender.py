@@ -9,6 +9,7 @@ import zmq
 
 from pubsub_broker.limits.unread_replies import UnreadLimits, UnreadReplies
 from pubsub_common.logs.audit_log import AuditLog
+from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.security.connections import (
     Connection,
     close_connection,
@@ -39,8 +40,8 @@ class _Route:
 
     @property
     def address(self) -> str:
-        """The IP address at its other end."""
-        return self.connection.remote[0]
+        """Of whom the bounds of one IP address are."""
+        return group_of(self.connection.remote[0])
 
 
 class ReplySender:
@@ -154,7 +155,7 @@ class ReplySender:
         self._unread.update(peer, route.address)
         if close_connection(route.connection):  # else it is gone already
             self._audit.warn(
-                route.address,
+                route.connection.remote[0],
                 _KIND,
                 f"disconnected: port {route.connection.remote[1]} does not read what it "
                 f"is sent ({held} bytes wait)",

@@ -14,6 +14,7 @@ KEYS_OPTION: Final = """\
 # What publishers and subscribers have alike (`role_config.client_arguments`).
 CLIENT_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
+                                  (of IPv6: [ADDRESS]:PORT)
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to try to reach the broker
@@ -22,8 +23,8 @@ CLIENT_OPTIONS: Final = f"""\
                                   subscribers that are there already; 0: not at all
                                   [default: {defaults.ATTACH_TIMEOUT_S:g}]
 {KEYS_OPTION}
-  --address HOST                  this host's own IP address, instead of looking
-                                  for it
+  --address HOST                  this host's own IP address or name, instead of
+                                  looking for the address
   --clock NAME                    clock of the time stamps, realtime or monotonic
                                   (one machine only) [default: realtime]"""
 RUN_OPTIONS: Final = f"""\

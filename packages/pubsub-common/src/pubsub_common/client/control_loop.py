@@ -31,6 +31,7 @@ from pubsub_common.client.session_updates import (
 from pubsub_common.errors import HandshakeFailed, PubSubError, RegistrationRefused
 from pubsub_common.net.waker import Waker
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import host_of, is_loopback
 from pubsub_common.protocol.messages import (
     Alive,
     ClockOffset,
@@ -73,7 +74,8 @@ class ControlLoop:
         self._input_fd = input_fd
         self._session = ClientSession(identity, time.monotonic(), heartbeat)
         # The monotonic clock is for one machine only, and so is loopback.
-        shared = identity.clock != "realtime" or endpoint.startswith("tcp://127.")
+        host = host_of(endpoint.removeprefix("tcp://"))
+        shared = identity.clock != "realtime" or is_loopback(host)
         self._probes = ClockProbes(shared=shared)
         self._final_sequences: Mapping[str, int] | None = None
         self._connected = False

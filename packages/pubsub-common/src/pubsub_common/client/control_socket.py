@@ -55,7 +55,7 @@ class ControlSocket:
         self.fd: int = self.socket.FD
 
     def connect(self) -> None:
-        self.socket.connect(self.endpoint)
+        sockets.connect(self.socket, self.endpoint)
 
     def reconnect(self) -> None:
         """Connect again, after a failure that libzmq takes for final."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from pubsub_common.net.sockets import DataSocket, option_reader, reconnect
+from pubsub_common.net.sockets import DataSocket, connect, option_reader, reconnect
 from pubsub_common.protocol.events import ready_topic, topic_prefix
 from pubsub_common.protocol.recovery_messages import position_prefix
 from pubsub_common.queue_bounds import QueueBounds
@@ -208,7 +208,7 @@ class SubSocket(DataSocket):
         with self._locked():
             if address not in self._connected:
                 self._connected.add(address)
-                self.socket.connect(f"tcp://{address}")
+                connect(self.socket, f"tcp://{address}")
             return self.readable()
 
     def disconnect(self, address: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pubsub_common.protocol.endpoints import join
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.socket_set import SocketSet
@@ -41,7 +42,7 @@ class BrokerConnections:
             total = topic_count if len(topics) < topic_count else 0
             sub_socket.add(topics, total_topics=total)
             if self._sockets.get(port) is None:
-                sub_socket.connect(f"{self._host}:{port}")
+                sub_socket.connect(join(self._host, port))
                 self._sockets.add(port, sub_socket)
         self._ports = dict(ports)
         self._sockets.wake()
