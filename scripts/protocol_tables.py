@@ -56,6 +56,31 @@ def _fields(item: dict[str, Any]) -> list[str]:
     ]
 
 
+# Traces
+
+ROLES: Final = ("subscriber", "client", "publisher", "broker")
+
+
+def trace_block(role: str) -> str:
+    """The traces of a role, as a block of text: what comes in, and what goes out."""
+    texts = [_trace(trace) for trace in VECTORS["traces"] if trace["role"] == role]
+    return "```\n" + "\n".join(texts) + "```\n"
+
+
+def _trace(trace: dict[str, Any]) -> str:
+    lines = [f"{trace['name']}: {trace['rule']}", f"  given {compact(trace['given'])}"]
+    for step in trace["steps"]:
+        at = f"  {step['at']:>5g} s"
+        come = step.get("in", {})
+        if come:
+            lines.append(f"{at} <- {compact(come)}")
+        lines += [f"{at} -> {compact(out)}" for out in step.get("out", ())]
+        if not come and not step.get("out"):
+            lines.append(at)
+    lines.append(f"  counted {compact(trace['counted'])}")
+    return "\n".join(lines) + "\n"
+
+
 # Socket options
 
 
@@ -282,5 +307,10 @@ def time_table() -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "socket-options": option_table,
     "times": time_table,
-    **{f"vectors-{name}": functools.partial(vector_block, name) for name in VECTORS},
+    **{
+        f"vectors-{name}": functools.partial(vector_block, name)
+        for name in VECTORS
+        if name != "traces"
+    },
+    **{f"traces-{role}": functools.partial(trace_block, role) for role in ROLES},
 }
