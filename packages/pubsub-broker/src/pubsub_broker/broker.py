@@ -248,9 +248,10 @@ class Broker:
         """Wait for something to do, half a second at most, and do it: control messages, due
         leases and notifications, and events when this broker forwards a limited number.
 
-        ``index`` numbers the call, for the debug log.
+        ``index`` numbers the call, in the debug log.
         """
-        self._runtime.turn(index)
+        _log.debug("turn %d", index)
+        self._runtime.turn()
 
     # Control: what the loop does for clients by itself, for programs
 

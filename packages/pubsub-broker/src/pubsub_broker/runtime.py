@@ -119,9 +119,9 @@ class BrokerRuntime:
             lambda: self._work(shift, lambda: self._serve(shift)), self._ender(shift)
         )
 
-    def turn(self, index: int) -> None:
-        """One turn of `serve`; ``index`` is for the debug log. Raises as that does."""
-        self.do(lambda loop: loop.turn(index))
+    def turn(self) -> None:
+        """One turn of `serve`. Raises as that does."""
+        self.do(lambda loop: loop.turn())
 
     def do(self, work: Callable[[EventLoop], _T]) -> _T:
         """The result of some work on the loop between two turns. Raises as `serve` does."""
@@ -216,10 +216,8 @@ class BrokerRuntime:
         self.life.check_usable()
         loop = self.loop
         assert loop is not None, "it is there while this is configured"
-        index = 0
         while not (self._stopping or shift.over or loop.finished):
-            loop.turn(index)
-            index += 1
+            loop.turn()
         if loop.finished:
             limit = self.config.max_event_count
             _log.info("ending: max_event_count is %d, and so many there were", limit)

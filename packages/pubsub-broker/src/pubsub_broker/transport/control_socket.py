@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zmq
 
+from pubsub_broker.transport.control_trace import ControlTrace
 from pubsub_broker.transport.reply_sender import ReplySender
 from pubsub_common.defaults import MAX_CONTROL_BYTES, REPLY_BYTES
 from pubsub_common.errors import CannotListen
@@ -87,6 +88,7 @@ class ControlSocket:
         self.socket.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_RECEIVED)
         self._replies = ReplySender(self.socket, audit, secure=pair is not None)
+        self._trace = ControlTrace()
         self._secure = pair is not None
         # Connections that have sent something, with the key of each.
         self._connections: dict[Connection, str] = {}
@@ -128,6 +130,8 @@ class ControlSocket:
             host = None if address is None else written(address)
             received = ReceivedMessage(peer, data, host, frame, key)
             if self._replies.heard(peer, received.descriptor()):
+                if self._trace.wanted:
+                    self._trace.came(self._replies.remote(peer), data)
                 return received
 
     def _key_of(self, frame: zmq.Frame) -> str | None:
@@ -171,7 +175,8 @@ class ControlSocket:
         if len(data) > REPLY_BYTES:
             # Instead of a push too: the client then registers again, and is told there.
             data = messages.encode(_too_long(getattr(message, "id", -1), len(data)))
-        self._replies.send(peer, data)
+        if self._replies.send(peer, data) and self._trace.wanted:
+            self._trace.went(self._replies.remote(peer), data)
         return len(data)
 
     def close(self, linger_s: float) -> None:

@@ -100,11 +100,16 @@ class ReplySender:
             or connection_at(route.connection.fd) != route.connection
         )
 
-    def send(self, peer: bytes, data: bytes) -> None:
-        """Send to a connection, if it is still there and reads."""
+    def remote(self, peer: bytes) -> tuple[str, int] | None:
+        """The address and the port at the other end of a connection; None: not known."""
+        route = self._routes.get(peer)
+        return None if route is None else route.connection.remote
+
+    def send(self, peer: bytes, data: bytes) -> bool:
+        """Send to a connection, if it is still there and reads. Whether it was sent."""
         route = self._routes.get(peer)
         if route is not None and (route.closed or not self._has_room(peer, route)):
-            return
+            return False
         try:
             self._socket.send_multipart([peer, data], zmq.NOBLOCK)
         except zmq.Again:
@@ -117,6 +122,8 @@ class ReplySender:
             if route is not None:
                 route.sent += self._on_the_wire(len(data))
                 self._unread.sent(peer, route.address, len(data))
+            return True
+        return False
 
     def _on_the_wire(self, size: int) -> int:
         size += self._extra

@@ -53,6 +53,8 @@ LOG_OPTION: Final = """\
   --log-format FORMAT             text, or json: an object a line [default: text]"""
 VERBOSE_OPTION: Final = """\
   -v, --verbose                   say more about what happens"""
+BROKER_VERBOSE_OPTION: Final = """\
+  -v, --verbose                   show the control messages, an object of JSON a line"""
 CONFIG_OPTION: Final = """\
   --config FILE                   read settings from FILE, which is TOML; else from
                                   the file that PUBSUB_CONFIG names"""
@@ -78,11 +80,11 @@ Exit codes: 0 done, or stopped by a signal; 1 failed; 2 options or settings that
 sense; 130 or 143 ended at once by a second signal. Errors are one line each."""
 
 _LAST_OPTIONS: Final = "\n".join(
-    (VERBOSE_OPTION, CONFIG_OPTION, PRINT_OPTION, COMPLETION_OPTION, HELP_OPTIONS)
+    (CONFIG_OPTION, PRINT_OPTION, COMPLETION_OPTION, HELP_OPTIONS)
 )
 # How the usage text ends of a program that looks for a broker, and of the broker's.
-COMMON_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{PRECEDENCE_WITH_BROKER}\n\n{EXITS}"
-SERVER_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{PRECEDENCE}\n\n{EXITS}"
+COMMON_OPTIONS: Final = f"{VERBOSE_OPTION}\n{_LAST_OPTIONS}\n\n{PRECEDENCE_WITH_BROKER}\n\n{EXITS}"
+SERVER_OPTIONS: Final = f"{BROKER_VERBOSE_OPTION}\n{_LAST_OPTIONS}\n\n{PRECEDENCE}\n\n{EXITS}"
 
 # What a file of settings may say for all programs at once.
 SHARED_OPTIONS: Final = "\n".join(
