@@ -8,7 +8,7 @@ import importlib
 import json
 import logging
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -86,16 +86,17 @@ def _trace(trace: dict[str, Any]) -> str:
 
 def sockets(
     context: zmq.Context[zmq.Socket[bytes]],
-) -> Iterator[tuple[str, zmq.Socket[bytes]]]:
-    """One socket of each kind, as the roles make them."""
+) -> dict[str, list[zmq.Socket[bytes]]]:
+    """The sockets of the roles, by kind."""
     bounds = QueueBounds()
     broker = PlainSockets(context, bounds)
-    yield "control", ControlSocket(context, "tcp://127.0.0.1:5555", None).socket
-    yield "SUB", SubSocket(context, (), 0, bounds).socket
-    yield "XPUB", DataSocket(context, zmq.XPUB, bounds).socket
-    yield "broker ROUTER", BrokerControlSocket(context, AuditLog(_log)).socket
-    yield "broker XSUB", broker.xsub
-    yield "broker XPUB", broker.xpub
+    control = ControlSocket(context, "tcp://127.0.0.1:5555", None)
+    return {
+        "control DEALER": [control.socket],
+        "SUB, XSUB": [SubSocket(context, (), 0, bounds).socket, broker.xsub],
+        "XPUB": [DataSocket(context, zmq.XPUB, bounds).socket, broker.xpub],
+        "broker's ROUTER": [BrokerControlSocket(context, AuditLog(_log)).socket],
+    }
 
 
 OPTIONS: Final = (
@@ -111,28 +112,29 @@ def option_table() -> str:
     """What each socket of the roles has set."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        columns = dict(sockets(context))
-        kinds = {
-            name: context.socket(int(socket.type)) for name, socket in columns.items()
-        }
+        columns = sockets(context)
         rows = [
             f"| Option | {' | '.join(columns)} |",
             f"|---|{'---|' * len(columns)}",
         ]
         for option in OPTIONS:
             number = int(getattr(zmq, option))
-            values = [
-                _set_value(socket.get(number), kinds[name].get(number))
-                for name, socket in columns.items()
-            ]
-            rows.append(f"| `ZMQ_{option}` | {' | '.join(values)} |")
+            values = [_value(number, same, context) for same in columns.values()]
+            rows.append(f"| {option} | {' | '.join(values)} |")
         return "\n".join(rows) + "\n"
     finally:
         context.destroy(linger=0)
 
 
-def _set_value(value: object, default: object) -> str:
-    return str(value) if value == default else f"**{value}**"
+def _value(
+    option: int,
+    same: list[zmq.Socket[bytes]],
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> str:
+    """What these sockets have; bold, if it was set."""
+    [value] = {int(socket.get(option)) for socket in same}
+    with context.socket(int(same[0].type)) as fresh:
+        return str(value) if value == int(fresh.get(option)) else f"**{value}**"
 
 
 # Times
@@ -158,146 +160,147 @@ TIMES: Final = (
     Time(
         _CONTROL,
         "REGISTER_RETRY_S",
-        "`register` that could not be sent",
-        "Try again, or at once when there is a connection. Also after `farewell`.",
+        "`register` could not be sent, or `farewell` has come",
+        "Send `register`. Sooner, if there is a connection where there was none.",
     ),
     Time(
         _CONTROL,
         "REGISTER_ANSWER_S",
-        "`register` without an answer",
+        "`register` is not answered",
         "Send it again, with another `id`, on the same connection.",
     ),
     Time(
         _CONTROL,
         "REGISTER_LATER_S",
-        "`register` answered with `too_fast` or `session_in_use`",
+        "`register` is answered with `too_fast` or `session_in_use`",
         "Send it again.",
     ),
     Time(
         _CONTROL,
         "LEASE_S",
         "lease",
-        "The default of a broker; `registered` says which one counts.",
+        "The default of a broker. `registered` says which one holds.",
     ),
     Time(
         _CONTROL,
         "HEARTBEATS_PER_LEASE",
-        "`heartbeat`",
-        "Send `heartbeat` so often, and at once when the connection is back.",
+        "since the last `heartbeat`, or `registered`",
+        "Send `heartbeat`. At once, when the connection is back.",
         "lease / {}",
     ),
     Time(
         "pubsub_common.client.control_loop",
         "DISCONNECT_REPLY_S",
-        "answer to `disconnect`",
-        "Wait no longer for it. As long before that for the answer to a `register` that is "
-        "under way, else the broker would keep the client for a lease.",
+        "`disconnect` is not answered",
+        "End. If the answer to a `register` is due, wait as long for that before, and then send "
+        "`disconnect`: else the broker keeps the client for a lease.",
     ),
     Time(
         _CONTROL,
         "NOTIFY_DELAY_S",
-        "pushes",
-        "The broker collects changes for so long.",
+        "first change since the last push",
+        "The broker pushes all changes by then.",
     ),
     Time(
         _CLOCK,
         "BURST_INTERVAL_S",
-        "`clock`, the first 8",
-        "Ask so often at first.",
+        "since the last `clock`, of the first 8",
+        "Send `clock`.",
     ),
-    Time(_CLOCK, "PROBE_INTERVAL_S", "`clock`, afterwards", "Ask so often."),
+    Time(_CLOCK, "PROBE_INTERVAL_S", "the same, afterwards", "Send `clock`."),
     Time(
         _READY,
         "_REPEAT_S",
-        "ready answer that does not come",
-        "Ask again with another attempt.",
+        "a ready topic is not answered",
+        "Ask again, with another attempt. Then after twice the time before.",
     ),
     Time(
         _READY,
         "_REPEAT_MAX_S",
         "the same, at most",
-        "Twice as long each time, up to here.",
+        "Wait no longer than this before you ask again.",
     ),
     Time(
         _CONTROL,
         "ATTACH_TIMEOUT_S",
-        "those that are there",
-        "A publisher waits at most so long for the subscribers in `listeners`, and a "
-        "subscriber for the publishers in `publishers`. Advice.",
+        "`registered` has come for the first time",
+        "Advice: until then a publisher waits for those in `listeners` to be ready, and a "
+        "subscriber for the answers of those in `publishers`.",
     ),
     Time(
         f"{_STREAM}.held_stream",
         "RETRY_S",
-        "recovery answer that does not come",
-        "Ask again with another attempt.",
+        "a recovery question is not answered",
+        "Ask again, with another attempt. Then after twice the time before. An answer that "
+        "brings something begins this anew.",
     ),
     Time(
         f"{_STREAM}.recovery",
         "_RETRY_MAX_S",
         "the same, at most",
-        "Twice as long each time, up to here. What an answer brings begins this anew.",
+        "Wait no longer than this before you ask again.",
     ),
     Time(
         _CONTROL,
         "RECOVER_TIMEOUT_S",
-        "an event that is missing, with recovery",
-        "It is lost when it has been missing for so long, and no answer has brought anything.",
+        "an event is missing, and no answer has brought anything",
+        "It is lost. Advice: the user may choose this.",
     ),
     Time(
         "pubsub_common.protocol.recovery_messages",
         "POSITION_INTERVAL_S",
-        "positions",
-        "A publisher tells them so often.",
+        "since the last positions",
+        "A publisher tells them again.",
     ),
     Time(
         f"{_STREAM}.departures",
         "GRACE_S",
-        "silence of a publisher that left",
-        "Then its streams have ended. The lease instead, if that is longer.",
+        "nothing has come from a publisher that left",
+        "What is missing of it is lost; disconnect. Instead a lease, if that is longer.",
     ),
     Time(
         _DIRECT,
         "_MAX_DRAIN_S",
-        "a publisher that left, secure",
-        "Disconnect then, though more comes.",
+        "a publisher has left, and goes on publishing",
+        "Disconnect, where the broker is secure.",
     ),
     Time(
         "pubsub_publisher.sending.xpub_socket",
         "_LAST_REQUEST_S",
-        "last question to a publisher that leaves",
-        "It ends when none has come for so long.",
+        "no question has come to a publisher that leaves",
+        "It closes its socket.",
     ),
     Time(
         _DIRECT,
         "_RETRY_S",
-        "CURVE handshake with a publisher that was refused",
-        "Connect again, after twice as long each time.",
+        "a CURVE handshake with a publisher was refused",
+        "Connect again. Then after twice the time before.",
     ),
-    Time(_DIRECT, "_RETRY_MAX_S", "the same, at most", "Up to here."),
+    Time(_DIRECT, "_RETRY_MAX_S", "the same, at most", "Wait no longer than this."),
     Time(
         "pubsub_common.client.handshake_diagnosis",
         "_RECONNECT_S",
-        "control connection on which libzmq has given up",
+        "libzmq has given up the control connection",
         "Connect again.",
     ),
     Time(
         _CONTROL,
         "FIRST_SUBSCRIPTION_S",
-        "first subscription at a data port",
-        "A connection without one is closed.",
+        "a connection to a data port has not subscribed to anything",
+        "It is closed.",
     ),
     Time(
         _SOCKETS,
         "DEAD_CONNECTION_S",
-        "a link that is cut",
-        "The side that receives notices it by TCP keep-alive.",
+        "a link is cut",
+        "The side that receives notices it by then, by TCP keep-alive.",
     ),
 )
 
 
 def time_table() -> str:
     """All times that are part of the protocol."""
-    rows = ["| Seconds | Of what | Rule |", "|---|---|---|"]
+    rows = ["| After, in s | What | Rule |", "|---|---|---|"]
     for each in TIMES:
         value = operator.attrgetter(each.name)(importlib.import_module(each.module))
         rows.append(f"| {each.form.format(value)} | {each.what} | {each.rule} |")
