@@ -47,6 +47,8 @@ class BrokerRunner:
         if "message" in given:
             data = msgspec.json.encode(given["message"])
             effects += self._core.receive(given["from"].encode(), data, now)
+        if "ends" in given:
+            effects += self._core.farewell()
         return list(written(effects))
 
     def counted(self) -> dict[str, Any]:

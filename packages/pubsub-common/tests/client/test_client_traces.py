@@ -41,12 +41,15 @@ class ClientRunner:
     def take(self, given: dict[str, Any], now: float) -> list[dict[str, Any]]:
         out: list[dict[str, Any]] = []
         for kind, value in given.items():
-            out += written(self._input(kind, value, now))
+            if kind == "leave":
+                out += sent(self._session.leave(value))
+            else:
+                out += written(self._input(kind, value, now))
             self._ended |= bool(out)
         request, updates = self._session.tick(now)
         out += written(updates)
-        if request is not None and self._connected:
-            out.append({"send": msgspec.json.decode(messages.encode(request))})
+        if self._connected:
+            out += sent(request)
         elif request is not None:
             self._session.send_failed(now)
         return out
@@ -84,6 +87,12 @@ class ClientRunner:
 
 def identity_of(given: dict[str, Any]) -> Identity:
     return Identity(**{**given, "topics": tuple(given["topics"]), "clock": "realtime"})
+
+
+def sent(request: messages.Request | None) -> list[dict[str, Any]]:
+    if request is None:
+        return []
+    return [{"send": msgspec.json.decode(messages.encode(request))}]
 
 
 def written(updates: list[SessionUpdate]) -> list[dict[str, Any]]:

@@ -81,6 +81,20 @@ def test_a_reply_is_read_and_written_as_documented(line: str) -> None:
     assert messages.encode(reply) == line.encode()
 
 
+@pytest.mark.parametrize("vector", VECTORS["accepted_requests"])
+def test_another_way_to_write_a_request_means_the_same(vector: dict[str, Any]) -> None:
+    message, means = (msgspec.json.encode(vector[key]) for key in ("message", "means"))
+
+    assert messages.decode_request(message) == messages.decode_request(means)
+
+
+@pytest.mark.parametrize("vector", VECTORS["accepted_replies"])
+def test_another_way_to_write_a_reply_means_the_same(vector: dict[str, Any]) -> None:
+    message, means = (msgspec.json.encode(vector[key]) for key in ("message", "means"))
+
+    assert messages.decode_reply(message) == messages.decode_reply(means)
+
+
 @pytest.mark.parametrize("line", [*REQUESTS, *REPLIES])
 def test_the_order_of_fields_does_not_matter(line: str) -> None:
     decode = messages.decode_request if line in REQUESTS else messages.decode_reply

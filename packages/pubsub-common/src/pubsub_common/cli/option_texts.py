@@ -83,8 +83,12 @@ _LAST_OPTIONS: Final = "\n".join(
     (CONFIG_OPTION, PRINT_OPTION, COMPLETION_OPTION, HELP_OPTIONS)
 )
 # How the usage text ends of a program that looks for a broker, and of the broker's.
-COMMON_OPTIONS: Final = f"{VERBOSE_OPTION}\n{_LAST_OPTIONS}\n\n{PRECEDENCE_WITH_BROKER}\n\n{EXITS}"
-SERVER_OPTIONS: Final = f"{BROKER_VERBOSE_OPTION}\n{_LAST_OPTIONS}\n\n{PRECEDENCE}\n\n{EXITS}"
+COMMON_OPTIONS: Final = (
+    f"{VERBOSE_OPTION}\n{_LAST_OPTIONS}\n\n{PRECEDENCE_WITH_BROKER}\n\n{EXITS}"
+)
+SERVER_OPTIONS: Final = (
+    f"{BROKER_VERBOSE_OPTION}\n{_LAST_OPTIONS}\n\n{PRECEDENCE}\n\n{EXITS}"
+)
 
 # What a file of settings may say for all programs at once.
 SHARED_OPTIONS: Final = "\n".join(
