@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import os
 import re
 import signal
@@ -413,10 +414,10 @@ def test_a_dead_publisher_is_noticed(
     broker = run(lease_s=0.2)
     subscriber, publisher = Peer(context, broker), Peer(context, broker)
     publisher.register("publisher", "A")
-    known = subscriber.register("subscriber", "A")
-    assert [info.session for info in known.publishers] == [publisher.session]
-
     # Registering renews the lease, whatever has become of it on a busy machine.
+    while not subscriber.register("subscriber", "A").publishers:
+        publisher.register("publisher", "A")
+
     while subscriber.register("subscriber", "A", session=subscriber.session).publishers:
         pass
 
@@ -1030,13 +1031,15 @@ def test_the_log_names_the_subscriber_that_holds_up_forwarding(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(event_log, "_STALL_S", 0.01)
+    # Nothing is said while libzmq's thread is only late: it could be of the quick one.
+    monkeypatch.setattr(event_log, "_STALL_S", math.inf)
     broker = run(centralized=True, overflow="block", queue_limit=10)
     source = Source(context, broker, "A")
     slow = SlowSink(context, broker, "A")
     Sink(context, broker, "A")
     source.wait_for(topic_prefix("A"))
     hold_up(source, broker)
+    monkeypatch.setattr(event_log, "_STALL_S", 0.01)
 
     def said() -> list[str]:
         lines = [record.getMessage() for record in caplog.records]
