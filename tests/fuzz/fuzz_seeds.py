@@ -160,7 +160,7 @@ REPLIES: list[Reply] = [
     PublishersChanged(
         revision=4, left=[Departure(session=SESSION, next_sequences={"A": 1000})]
     ),
-    Farewell(epoch=99),
+    Farewell(),
     Status(
         id=1,
         epoch=99,

@@ -261,7 +261,7 @@ class BrokerCore:
     def farewell(self) -> list[Effect]:
         """Send a farewell to every client, after its queued notifications: the broker
         ends, and publishers go on without it."""
-        return [*self.flush(), *self._notifications.farewell(self.epoch)]
+        return [*self.flush(), *self._notifications.farewell()]
 
     def status(self, request: StatusRequest, now: float) -> Status:
         """The broker's view of itself, or a page of it."""

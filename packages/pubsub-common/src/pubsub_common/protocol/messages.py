@@ -281,8 +281,6 @@ class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
 class Farewell(_Message, frozen=True, tag="farewell"):
     """Push to every client: the broker ends in an orderly way."""
 
-    epoch: Epoch
-
 
 class ClientDescription(_MessagePart, frozen=True, kw_only=True):
     """What a broker tells of a client from its registration: in a status report, and in
