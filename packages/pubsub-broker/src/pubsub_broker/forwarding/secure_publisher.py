@@ -38,7 +38,7 @@ def masked(subscription: bytes) -> bytes | None:
         return None
     # A string's hash depends on a secret of this process.
     name = f"\x01{hash(ready.topic) % 2**64:x}"
-    return ready_topic(name, ready.session, ready.topics)
+    return ready_topic(*ready._replace(topic=name))
 
 
 class PublisherConnection:
