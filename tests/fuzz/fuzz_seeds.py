@@ -212,7 +212,7 @@ CLIENT_SEEDS = [
 EVENT_SEEDS = [
     encode_event("A", ADDRESS, SESSION, 0, _STAMP, b"hello"),
     encode_event(TOPICS[1], ADDRESS, 2**53 - 1, 300, -1, b""),
-    encode_event("A", ADDRESS, SESSION, 2**62 - 1, 2**64 - 1, bytes(300)),
+    encode_event("A", ADDRESS, SESSION, 2**53 - 1, 2**64 - 1, bytes(300)),
 ]
 EVENT_BODY_SEEDS = [
     encode_body((ADDRESS, SESSION, 7, _STAMP, b"hello")),
@@ -234,7 +234,7 @@ BATCH_BODY_SEEDS = [
 READY_SEEDS = [
     ready_topic("A", SESSION),
     ready_topic(TOPICS[1], 2**53 - 1, 4096),
-    ready_topic("A", 0, 1),
+    ready_topic("A", 0, 1, 2**16 - 1),
 ]
 ANSWER_SEEDS = [
     encode_ready_reply("A", SESSION, ADDRESS, 1, 7),
@@ -265,7 +265,7 @@ RECEIVE_SEEDS = [
 
 _QUESTIONS = [
     RecoveryRequest("A", SESSION, 5, 3, 9, 1),
-    RecoveryRequest("A", SESSION, SESSION, 0, 2**62 - 1, 2**16 - 1),
+    RecoveryRequest("A", SESSION, SESSION, 0, 2**53 - 1, 2**16 - 1),
     RecoveryRequest(TOPICS[1], 2**53 - 1, 0, 4, 4, 0),
 ]
 QUESTION_SEEDS = [recovery_topic(question) for question in _QUESTIONS]

@@ -38,7 +38,6 @@ from pubsub_common.protocol.batches import (
     is_batch,
 )
 from pubsub_common.protocol.events import (
-    EVENT_MARK,
     decode_body,
     decode_event,
     decode_ready_reply,
@@ -47,7 +46,7 @@ from pubsub_common.protocol.events import (
     parse_ready_request,
     parse_ready_topic,
     ready_topic,
-    split_frame,
+    topic_end,
 )
 from pubsub_common.protocol.messages import PublishersChanged
 from pubsub_common.protocol.recovery_messages import (
@@ -101,17 +100,17 @@ def _event(frame: bytes) -> object:
 
 
 def _split(frame: bytes) -> object:
-    end = split_frame(frame)
+    end = topic_end(frame)
     assert end > 0
     assert b"\0" not in frame[:end]
-    assert frame[end : end + 2] == b"\0" + EVENT_MARK
+    assert frame[end : end + 1] == b"\0"
     return end
 
 
 def _body(body: bytes) -> object:
     """As the receive path calls it, on bytes and on memory of libzmq's. It has looked at
     the first byte before."""
-    if not body.startswith(EVENT_MARK):
+    if not body.startswith(b"\x95"):
         return None
     event = decode_body(body)
     assert decode_body(memoryview(body)) == event
@@ -145,7 +144,7 @@ def _counted(frame: bytes) -> object:
         end = kept.index(b"\0")
         assert kept[:end].decode() == topic
         if is_batch(kept, end):
-            assert len(decode_batch_body(kept[end + 1 :])) == count
+            assert len(decode_batch_body(kept[end + 2 :])) == count
         else:
             assert kept is frame
             assert count == 1
@@ -463,7 +462,7 @@ _ANY_FRAMES: Final = [*seeds.EVENT_SEEDS, *seeds.BATCH_SEEDS, *seeds.ANSWER_SEED
 
 TARGETS: Final = (
     Target("decode_event", _event, seeds.EVENT_SEEDS),
-    Target("split_frame", _split, _ANY_FRAMES),
+    Target("topic_end", _split, _ANY_FRAMES),
     Target("decode_body", _body, seeds.EVENT_BODY_SEEDS, _MSGSPEC),
     Target("decode_batch_body", _batch_body, seeds.BATCH_BODY_SEEDS),
     Target("counted", _counted, _ANY_FRAMES),

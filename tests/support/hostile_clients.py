@@ -405,8 +405,8 @@ def broken_events(scene: Scene) -> Iterator[None]:
         frame
         for number in itertools.count()
         for frame in (
-            b"shared\0" + b"\x95" + b"\xdd\xff\xff\xff\xff" * 9,
-            b"shared\0" + b"\x96" * 3000,
+            b"shared\0\1\x95" + b"\xdd\xff\xff\xff\xff" * 9,
+            b"shared\0\2" + b"\x96" * 3000,
             rogue.event(SHARED, number, b"x", session=1 + number % 2**50),
             rogue.event(SHARED, number, b"x", address="9" * 10_000),
             rogue.event(SHARED, _LARGEST * (number % 2), b"x"),

@@ -8,14 +8,13 @@ from collections.abc import Callable
 
 import zmq
 
-from pubsub_common.protocol.batches import decode_batch_body, is_batch
+from pubsub_common.protocol.batches import Batch, item_at
 from pubsub_common.protocol.events import (
     Event,
-    decode_event,
     decode_ready_reply,
     encode_event,
     encode_ready_reply,
-    parse_ready_topic,
+    parse_ready_request,
     ready_topic,
 )
 from pubsub_common.protocol.messages import Departure, PublisherInfo
@@ -48,6 +47,8 @@ class RawPublisher:
         self.session = session
         self.topics = topics
         self.next_sequence = dict.fromkeys(topics, 0)
+        # With which attempt each subscriber asked last about a topic.
+        self._attempts: dict[tuple[str, int], int] = {}
 
     def _bind(self, port: int) -> None:
         """Bind, even to the port of a socket that libzmq is about to close."""
@@ -108,9 +109,10 @@ class RawPublisher:
         asked: list[tuple[str, int]] = []
         while len(asked) < count:
             begins, topic = self.next_subscription()
-            parsed = parse_ready_topic(topic)
+            parsed = parse_ready_request(topic)
             if begins and parsed is not None:
-                asked.append(parsed)
+                self._attempts[parsed.topic, parsed.session] = parsed.attempt
+                asked.append((parsed.topic, parsed.session))
         return asked
 
     def answer(self, topic: str, subscriber: int) -> None:
@@ -122,6 +124,7 @@ class RawPublisher:
                 self.address,
                 self.session,
                 self.next_sequence.get(topic, 0),
+                attempt=self._attempts.get((topic, subscriber), 0),
             )
         )
 
@@ -156,12 +159,11 @@ class RawPublisher:
 
 def events_of(frame: bytes) -> list[Event]:
     """The events in a frame, which may be a batch."""
-    topic, _, body = frame.partition(b"\0")
-    if not is_batch(frame, len(topic)):
-        return [decode_event(frame, time.time_ns())]
-    batch = decode_batch_body(body)
-    batch.topic = topic.decode()
-    return batch.events()
+    topic = frame.partition(b"\0")[0]
+    item = item_at(frame, len(topic))
+    item.topic = topic.decode()
+    item.received_ns = time.time_ns()
+    return item.events() if isinstance(item, Batch) else [item]
 
 
 class RawSubscriber:

@@ -492,10 +492,10 @@ def fetch(subscriber: Subscriber) -> bool:
     "frame",
     [
         b"A\0",
-        b"A\0\x95",
+        b"A\0\1\x95",
         b"A\0no event",
-        b"A\0\x95\x01\x02\x03\x04\x05",
-        b"A\0\x95\xa1\xff\x01\x00\x00\xc4\x00",  # a publisher that is no text
+        b"A\0\1\x95\x01\x02\x03\x04\x05",
+        b"A\0\1\x95\xa1\xff\x01\x00\x00\xc4\x00",  # a publisher that is no text
         b"A\0\x94\x01\x02\x03\x04",
         ready_topic("A", 7) + b"\0\x90",
         ready_topic("A", 7),
@@ -569,7 +569,7 @@ def test_large_and_small_events_arrive_whole_and_gaps_among_them_are_counted(
         sequence = sum(each[0] == topic for each in sent) + (number > 10)
         sent.append((topic, sequence, os.urandom(size)))
         publisher.publish(topic, sent[-1][2], sequence=sequence)
-    publisher.socket.send(b"A\0\x95" + bytes(70_000))  # large, and no event
+    publisher.socket.send(b"A\0\1\x95" + bytes(70_000))  # large, and no event
     publisher.publish("A", b"end", sequence=sent[-1][1] + 1)
 
     received = [subscriber.receive(WAIT_S) for _ in range(len(sent) + 1)]

@@ -271,7 +271,7 @@ def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
                 messages.append(socket.recv())
         return message in delivered[index]
 
-    alone, counted = ready_topic("A", 9), ready_topic("A", 9, 2)
+    alone, counted = ready_topic("A", 9), ready_topic("A", 9, 2, 3)
     bench.subscriber.subscribe(alone)
     bench.subscriber.subscribe(counted)
     bench.until(lambda: has_delivered(0, b"\x01" + counted) and len(delivered[1]) > 1)
@@ -280,7 +280,7 @@ def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
     assert given_up == b"\0" + SUBSCRIPTION
     question = parse_ready_request(veil[1:])
     assert question is not None
-    assert (question.session, question.topics) == (9, 2)
+    assert (question.session, question.topics, question.attempt) == (9, 2, 3)
     assert "A" not in question.topic
 
     # It has it again: what is counted is still one.

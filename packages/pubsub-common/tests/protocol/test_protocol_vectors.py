@@ -26,7 +26,7 @@ from pubsub_common.protocol.events import (
     decode_ready_reply,
     encode_event,
     encode_ready_reply,
-    parse_ready_topic,
+    parse_ready_request,
     ready_topic,
 )
 from pubsub_common.protocol.recovery_messages import (
@@ -167,7 +167,7 @@ def test_a_batch_is_read_and_written_as_documented(vector: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("vector", VECTORS["refused_batches"])
 def test_what_is_documented_as_no_batch_is_none(vector: dict[str, Any]) -> None:
-    body = bytes.fromhex(vector["frame"])[2:]
+    body = bytes.fromhex(vector["frame"])[3:]
 
     with pytest.raises(ProtocolError):
         decode_batch_body(body)
@@ -180,10 +180,13 @@ def test_the_ready_handshake_is_as_documented(vector: dict[str, Any]) -> None:
     session, sequence = vector["session"], vector["next_sequence"]
     answer = bytes.fromhex(vector["answer"])
 
-    assert ready_topic(topic, subscriber) == question
-    assert parse_ready_topic(question) == (topic, subscriber)
+    again = vector["topics"], vector["attempt"]
+    assert ready_topic(topic, subscriber, *again) == question
+    assert parse_ready_request(question) == (topic, subscriber, *again)
     assert (
-        encode_ready_reply(topic, subscriber, vector["publisher"], session, sequence)
+        encode_ready_reply(
+            topic, subscriber, vector["publisher"], session, sequence, *again
+        )
         == answer
     )
     assert decode_ready_reply(answer) == (

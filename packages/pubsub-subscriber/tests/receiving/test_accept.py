@@ -9,8 +9,8 @@ import pytest
 from support.core_steps import new_performer
 from support.fake_sub_socket import FakeSubSocket
 
-from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import Event, encode_event, topic_prefix
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
+from pubsub_common.protocol.events import Event, encode_event
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.recovery_messages import (
     encode_recovery_reply,
@@ -32,7 +32,7 @@ def frame(number: int, session: int = FIRST, payload: bytes = b"x") -> bytes:
 
 def batch(first: int, count: int, session: int = FIRST) -> bytes:
     stamps, payloads = [1] * count, [b"x"] * count
-    return topic_prefix("A") + encode_batch_body("p", session, first, stamps, payloads)
+    return batch_prefix("A") + encode_batch_body("p", session, first, stamps, payloads)
 
 
 class Bench:

@@ -1,8 +1,9 @@
 """Where a frame ends, in a buffer that may hold anything behind it.
 
 Every frame of the protocol is a topic, a zero byte, a byte that says its kind, and one
-MessagePack object, so its end follows from its content. A program that was interrupted just when a frame had come into its
-buffer reads there how long the frame is. Nothing is decoded: objects are stepped over.
+MessagePack object, so its end follows from its content. A program that was interrupted just
+when a frame had come into its buffer reads there how long the frame is. Nothing is decoded: objects
+are stepped over.
 """
 
 from __future__ import annotations

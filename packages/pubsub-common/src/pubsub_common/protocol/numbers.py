@@ -12,8 +12,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-# With a sign, and doubled, they still fit the 64 bits that most languages have.
-LIMIT: Final = 2**62
+# Up to here numbers are exact as doubles (IEEE 754), which is all that some languages have.
+LIMIT: Final = 2**53
 LARGEST: Final = LIMIT - 1
 
 # Times, and differences of times, in nanoseconds: since 1970 they are beyond 2^53.

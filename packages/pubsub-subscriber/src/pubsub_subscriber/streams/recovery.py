@@ -35,9 +35,8 @@ from typing import Any, Final
 
 from pubsub_common.defaults import RECOVER_BYTES
 from pubsub_common.protocol.batches import Batch
-from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.events import ATTEMPTS, Event
 from pubsub_common.protocol.recovery_messages import (
-    ATTEMPTS,
     RecoveryRequest,
     recovery_topic,
 )
