@@ -286,7 +286,9 @@ def test_a_client_that_was_accepted_and_is_expelled_is_finished(code: str) -> No
     assert client.next_deadline() is None
 
 
-@pytest.mark.parametrize("code", [messages.TOO_FAST, messages.SESSION_IN_USE])
+@pytest.mark.parametrize(
+    "code", [messages.TOO_FAST, messages.SESSION_IN_USE, messages.UNKNOWN_SESSION]
+)
 def test_a_client_asked_to_come_later_does(code: str) -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)
@@ -583,13 +585,25 @@ def test_a_client_that_was_stopped_for_longer_than_its_lease_registers_again() -
     assert updates == [BrokerLost(farewell=False)]
 
 
-def test_a_late_answer_of_before_does_not_undo_a_new_registration_for_good() -> None:
+@pytest.mark.parametrize(
+    "late",
+    [
+        Alive(id=2, epoch=EPOCH, known=False),
+        Alive(id=2, epoch=EPOCH, known=True, revision=9),
+        Error(id=2, code=messages.UNKNOWN_SESSION, detail=""),
+    ],
+)
+def test_a_late_answer_to_a_heartbeat_does_not_disturb_a_registration(
+    late: Alive | Error,
+) -> None:
     client = joined(lease_s=6.0)
-    beat = due_heartbeat(client, 2.0)
-    client.tick(1000.0)
-    client.receive(Alive(id=beat.id, epoch=EPOCH, known=False), 1000.1)
+    assert due_heartbeat(client, 2.0).id == late.id
+    again, _ = client.tick(1000.0)
+    assert isinstance(again, Register)
 
-    again = due_register(client, 1000.1)
+    assert client.receive(late, 1000.1) == []
+
+    assert client.tick(1000.1) == (None, [])
     client.receive(registered(again), 1000.2)
 
     assert client.registered

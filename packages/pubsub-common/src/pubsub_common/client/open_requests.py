@@ -12,7 +12,9 @@ _EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
 # And of those about messages that it did not look into.
 _UNREAD: Final = frozenset({messages.MALFORMED, messages.TOO_FAST})
 # And of those that pass by themselves.
-_LATER: Final = frozenset({messages.TOO_FAST, messages.SESSION_IN_USE})
+_LATER: Final = frozenset(
+    {messages.TOO_FAST, messages.SESSION_IN_USE, messages.UNKNOWN_SESSION}
+)
 
 
 class Verdict(enum.Enum):
@@ -69,8 +71,6 @@ class OpenRequests:
 
     def judge(self, error: messages.Error, *, registered: bool) -> Verdict:
         """What an error means for a client that is ``registered``, or is not."""
-        if error.code == messages.UNKNOWN_SESSION:
-            return Verdict.FORGOTTEN
         # Of what it could not decode the broker may not even know the number.
         unread = error.id == -1 and error.code in _UNREAD
         if not registered and (
@@ -78,6 +78,8 @@ class OpenRequests:
         ):
             self.registering = False
             return Verdict.POSTPONED if error.code in _LATER else Verdict.REFUSED
+        if registered and error.code == messages.UNKNOWN_SESSION:
+            return Verdict.FORGOTTEN
         waits = registered and self._heartbeat_id is not None
         if waits and (unread or error.id == self._heartbeat_id):
             return self._heartbeat_error(error)

@@ -172,6 +172,8 @@ class ClientSession:
                 return self._on_registered(reply, now)
             case messages.Alive():
                 self._requests.heartbeat_served()
+                if not self._registered:
+                    return []  # the reply on its way holds it all
                 if not reply.known or reply.epoch != self.epoch:
                     self._register_soon(now)
                 elif reply.revision > self._revision:
