@@ -52,7 +52,7 @@ attacks: install ## attack the roles at full size, and write the table in SECURI
 		tests/system/attacks $(if $(T),-k "$(T)") $(PYTEST_ARGS)
 
 test-long: install chaos ## run at full size what the others run small, about an hour
-	PUBSUB_TESTS=long $(pytest) $(parallel) -m "long and not chaos" --timeout 1200 $(PYTEST_ARGS)
+	PUBSUB_TESTS=long $(pytest) $(parallel) -m "(long or hypothesis) and not chaos" --timeout 1200 $(PYTEST_ARGS)
 	$(MAKE) fuzz
 	$(MAKE) soak SECONDS=600
 

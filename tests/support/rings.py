@@ -62,6 +62,11 @@ def full_size() -> bool:
     return os.environ.get("PUBSUB_TESTS") == "long"
 
 
+def examples(count: int) -> int:
+    """How many examples a test with Hypothesis tries that usually tries ``count``."""
+    return 10 * count if full_size() else count
+
+
 def marks_of(path: Path, fixtures: Iterable[str]) -> list[str]:
     """The marks of a test in this file that uses these fixtures; its ring comes first."""
     name = path.relative_to(ROOT).as_posix()

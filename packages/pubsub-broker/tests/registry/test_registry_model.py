@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.rings import examples
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import (
@@ -512,7 +513,7 @@ class CentralizedBrokerMachine(BrokerMachine):
     model: Model = "centralized"
 
 
-_SETTINGS = settings(max_examples=120, stateful_step_count=50)
+_SETTINGS = settings(max_examples=examples(120), stateful_step_count=50)
 BrokerMachine.TestCase.settings = _SETTINGS
 CentralizedBrokerMachine.TestCase.settings = _SETTINGS
 TestViewsDecentralized = BrokerMachine.TestCase

@@ -309,6 +309,14 @@ sys.exit(main())
         assert (process.stderr.read(), process.wait(30)) == ("", 0)
 
 
+@pytest.fixture(autouse=True)
+def _not_under_nohup() -> Iterator[None]:
+    """A closed terminal ends programs, also where tests run under ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_stops_and_handlers_are_put_back(number: int) -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
