@@ -40,6 +40,9 @@ class BrokerConnections:
                 sub_socket = self._new_sub_socket(())
             # A publisher counts us ready by all ports from which we have its topics.
             total = topic_count if len(topics) < topic_count else 0
+            # Else those that come from another port now, of a broker that restarted, would
+            # come from both.
+            sub_socket.remove(sub_socket.topics - set(topics))
             sub_socket.add(topics, total_topics=total)
             if self._sockets.get(port) is None:
                 sub_socket.connect(join(self._host, port))
