@@ -200,6 +200,12 @@ def lines(things: Iterable[Request | Reply]) -> bytes:
 
 
 REQUEST_SEEDS = [messages.encode(request) for request in REQUESTS]
+# With fields that are unknown, of any shape.
+TRACE_SEEDS = [
+    *REQUEST_SEEDS,
+    b'{"type":"status","id":1,"x":[[[{"key":{"y":[1e9,-0.5,null,true,"\\ud83d\\ude00"]}}]]]}',
+    b'{"type":"heartbeat","id":1,"session":2,"vouched":%d,"":""}' % 10**300,
+]
 REPLY_SEEDS = [messages.encode(reply) for reply in REPLIES]
 BROKER_SEEDS = [*REQUEST_SEEDS, lines(REQUESTS), lines(REQUESTS[1:3] + REQUESTS)]
 CLIENT_SEEDS = [

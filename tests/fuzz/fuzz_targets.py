@@ -27,6 +27,7 @@ from pubsub_broker.registry.snapshot import (
     decode_snapshot,
     encode_snapshot,
 )
+from pubsub_broker.transport.control_trace import ControlTrace
 from pubsub_common.client.identity import Identity
 from pubsub_common.client.session import ClientSession
 from pubsub_common.errors import ProtocolError
@@ -59,7 +60,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
-from pubsub_common.protocol.undecodable import explain_undecodable
+from pubsub_common.protocol.undecodable import explain_undecodable, unknown_reply
 from pubsub_publisher.core import EndConnection, PublisherCore
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
@@ -378,6 +379,13 @@ def _explain(data: bytes) -> object:
     return (reply.code,)
 
 
+def _trace(data: bytes) -> object:
+    """What a broker shows of a message that came, and what a client makes of its type."""
+    trace = ControlTrace()
+    trace.came(("10.0.0.1", 1), data)
+    return unknown_reply(data)
+
+
 def _performed(effects: Sequence[Effect]) -> list[str]:
     """What the shell does with effects: it writes the messages."""
     for effect in effects:
@@ -477,6 +485,7 @@ TARGETS: Final = (
     Target("decode_request", _request, seeds.REQUEST_SEEDS),
     Target("decode_reply", _reply, seeds.REPLY_SEEDS),
     Target("explain_undecodable", _explain, seeds.REQUEST_SEEDS, ()),
+    Target("control_trace", _trace, seeds.TRACE_SEEDS, ()),
     Target("broker_core", _broker, seeds.BROKER_SEEDS, ()),
     Target("client_session", _client, seeds.CLIENT_SEEDS, ()),
     Target("decode_snapshot", _snapshot, seeds.SNAPSHOT_SEEDS, (SnapshotError,)),
