@@ -74,6 +74,14 @@ def test_what_cannot_be_decoded_is_shown_with_the_reason(
     assert "hello" in strange["reason"]
 
 
+def test_a_peer_of_ipv6_is_shown_in_brackets(
+    debugging: pytest.LogCaptureFixture,
+) -> None:
+    ControlTrace().came(("[2001:db8::1]", 40_000), b"{}")
+
+    assert lines(debugging)[0]["peer"] == "[2001:db8::1]:40000"
+
+
 def test_keys_are_left_out_wherever_they_are(
     debugging: pytest.LogCaptureFixture,
 ) -> None:

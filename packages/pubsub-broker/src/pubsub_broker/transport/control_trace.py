@@ -20,6 +20,7 @@ from pubsub_broker.control.refusals import decode_request
 from pubsub_common.errors import ProtocolError
 from pubsub_common.logs.line_budget import LineBudget
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import group_of, join
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _DEPTH: Final = 6
 _BEGINNING: Final = 64
 
 
-# The IP address and the port at the other end of a connection, where they are known.
+# The host and the port at the other end of a connection, where they are known.
 Remote = tuple[str, int] | None
 
 
@@ -69,17 +70,10 @@ class ControlTrace:
         left_out = self._budget.summary(now)
         if left_out is not None:
             _log.debug("%s", left_out)
-        fields = {"peer": _address(remote), **fields}
+        fields = {"peer": None if remote is None else join(*remote), **fields}
         line = json.dumps(fields)
-        if self._budget.allows(remote and remote[0], line, now):
+        if self._budget.allows(remote and group_of(remote[0]), line, now):
             _log.debug("%s", line, extra={"fields": fields})
-
-
-def _address(remote: Remote) -> str | None:
-    if remote is None:
-        return None
-    host, port = remote
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _undecodable(data: bytes, reason: str) -> dict[str, Any]:
