@@ -111,7 +111,12 @@ FRAMES: Final[dict[str, Callable[[Json], bytes]]] = {
 def ready_answer(each: Json, subscriber: int) -> bytes:
     """A publisher's answer to a ready topic of this subscriber."""
     return encode_ready_reply(
-        each["topic"], subscriber, PUBLISHER, each["session"], each["sequence"]
+        each["topic"],
+        subscriber,
+        PUBLISHER,
+        each["session"],
+        each["sequence"],
+        attempt=each.get("attempt", 0),
     )
 
 
@@ -141,7 +146,8 @@ def private_topic(each: Json) -> bytes:
     [(kind, value)] = each.items()
     match kind:
         case "ready":
-            return ready_topic(value["topic"], value["subscriber"], value["topics"])
+            numbers = (value[name] for name in ("subscriber", "topics", "attempt"))
+            return ready_topic(value["topic"], *numbers)
         case "recovery":
             return recovery_topic(recovery_request(value, value["subscriber"]))
         case "position":
@@ -184,6 +190,7 @@ def read_answer(frame: bytes) -> Json:
             "topic": ready.topic,
             "subscriber": ready.session,
             "topics": ready.topics,
+            "attempt": ready.attempt,
             "sequence": answer[1].sequence,
         }
     }
