@@ -271,7 +271,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(
 def test_a_name_that_is_not_known_is_one_line_and_exit_code_1(
     run: Callable[..., Outcome],
 ) -> None:
-    outcome = run("-t", "A", "-b", "broker.invalid")
+    outcome = run("-t", "A", "-b", "broker.invalid", "--connect-timeout", "0")
 
     assert outcome.code == 1
     assert "no IP address is known of 'broker.invalid'" in outcome.complaint

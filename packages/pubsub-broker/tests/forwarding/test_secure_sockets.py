@@ -307,7 +307,7 @@ def test_events_of_a_publisher_without_a_socket_arrive_when_there_is_one(
     gone = bench.publishers[1]
     bench.until(lambda: gone.poll(0) and gone.recv() == b"\0" + SUBSCRIPTION)
 
-    def no_socket(_publisher: Attach) -> Any:
+    def no_socket(_publisher: Attach, _place: str) -> Any:
         raise zmq.ZMQError(errno.EMFILE)
 
     with monkeypatch.context() as patch:
@@ -338,7 +338,7 @@ def test_one_that_leaves_before_there_is_a_socket_gets_none(
     [address] = bench.known
     bench.sockets.disconnect(address)
 
-    def no_socket(_publisher: Attach) -> Any:
+    def no_socket(_publisher: Attach, _place: str) -> Any:
         raise zmq.ZMQError(errno.EMFILE)
 
     with monkeypatch.context() as patch:

@@ -49,14 +49,18 @@ class PublisherConnection:
         "events",
         "fd",
         "key",
+        "place",
         "queued",
         "sender_check",
         "socket",
         "topics",
     )
 
-    def __init__(self, socket: zmq.Socket[bytes], publisher: Attach) -> None:
-        """``socket`` is a SUB of its own; its options are set here, but for the queue."""
+    def __init__(
+        self, socket: zmq.Socket[bytes], publisher: Attach, place: str
+    ) -> None:
+        """``socket`` is a SUB of its own; its options are set here, but for the queue. It
+        connects to ``place``, the publisher's address or what that is known to be."""
         assert publisher.key is not None
         assert publisher.session is not None
         socket.sndhwm = 0  # as that of an XSUB, see `PlainSockets`
@@ -64,6 +68,7 @@ class PublisherConnection:
         self.socket = socket
         self.fd: int = socket.FD
         self.address = publisher.address
+        self.place = place
         self.key = publisher.key
         self.topics: frozenset[str] = frozenset()
         self.events = option_reader(socket, zmq.EVENTS)
@@ -73,7 +78,7 @@ class PublisherConnection:
     def connect(self, pair: KeyPair) -> None:
         """Begin; ``pair`` are the broker's keys."""
         configure_curve_client(self.socket, pair, self.key)
-        connect(self.socket, f"tcp://{self.address}")
+        connect(self.socket, f"tcp://{self.place}")
 
     def follow(self, publisher: Attach, wanted: Mapping[bytes, str]) -> None:
         """It is registered so now; ``wanted`` are all subscriptions, and their topics."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_common.client.broker_place import BrokerPlace
 from pubsub_common.client.clock_offset import Offset
 from pubsub_common.client.control_loop import DISCONNECT_REPLY_S, ControlLoop
 from pubsub_common.client.identity import HeartbeatInputs, Identity
@@ -71,9 +72,10 @@ class ControlClient:
         input_fd: int | None = None,
         keys: ClientKeys | None = None,
         heartbeat: HeartbeatInputs | None = None,
+        place: BrokerPlace | None = None,
     ) -> None:
         """``keys`` are for a secure broker; without them only one that is not secure
-        will do."""
+        will do. ``place`` tells where the broker is after ``endpoint``, should it move."""
         self.endpoint = endpoint
         self._waker = Waker()
         self._registration = RegistrationState(endpoint, identity)
@@ -86,7 +88,10 @@ class ControlClient:
             input_fd,
             keys,
             heartbeat,
+            place,
         )
+        if place is not None:
+            place.on_answer(self._waker.wake)
         # Whoever takes it starts the thread, or sees to it that it never starts.
         self._may_start = [True]
         self._ended = False

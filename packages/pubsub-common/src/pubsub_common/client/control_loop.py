@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_common.client.broker_place import BrokerPlace
 from pubsub_common.client.clock_offset import ClockProbes, Offset
 from pubsub_common.client.control_socket import ControlSocket
 from pubsub_common.client.handshake_diagnosis import Diagnosis, HandshakeDiagnosis
@@ -64,6 +65,7 @@ class ControlLoop:
         input_fd: int | None,
         keys: ClientKeys | None,
         heartbeat: HeartbeatInputs | None,
+        place: BrokerPlace | None,
     ) -> None:
         identity, endpoint = registration.identity, registration.endpoint
         self.publishers_clock: ClockRange | None = None
@@ -72,6 +74,7 @@ class ControlLoop:
         self._on_wake = on_wake
         self._waker = waker
         self._input_fd = input_fd
+        self._place = place
         self._session = ClientSession(identity, time.monotonic(), heartbeat)
         # The monotonic clock is for one machine only, and so is loopback.
         host = host_of(endpoint.removeprefix("tcp://"))
@@ -134,6 +137,7 @@ class ControlLoop:
 
     def _serve(self, poller: select.poll) -> None:
         while self._final_sequences is None:
+            self._follow_broker()
             self._check_handshakes()
             self._tick()
             self._receive_all()
@@ -168,8 +172,19 @@ class ControlLoop:
         ):
             if deadline is not None:
                 waits.append(deadline - time.monotonic())
+        due_s = None if self._place is None else self._place.due_s(time.monotonic())
+        if due_s is not None:
+            waits.append(due_s)
         # A broker may name any lease, but poll takes only so many milliseconds.
         return min(max(0.0, min(waits)), _MAX_POLL_S) * 1000 + 0.5 if waits else None
+
+    def _follow_broker(self) -> None:
+        """Connect to where the broker is now, if its name has another address."""
+        if self._place is not None and self._place.look(time.monotonic()):
+            where = self._place.endpoint
+            _log.warning("the broker is looked for at %s now", where)
+            self._registration.endpoint = where
+            self._socket.move(where)
 
     def _check_handshakes(self) -> None:
         registered = self._registration.registered

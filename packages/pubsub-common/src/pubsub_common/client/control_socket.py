@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -60,6 +61,13 @@ class ControlSocket:
     def reconnect(self) -> None:
         """Connect again, after a failure that libzmq takes for final."""
         sockets.reconnect(self.socket, self.endpoint)
+
+    def move(self, endpoint: str) -> None:
+        """Connect to another endpoint instead: the broker is there now."""
+        with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
+            self.socket.disconnect(self.endpoint)
+        self.endpoint = endpoint
+        self.connect()
 
     def connected(self) -> bool:
         return bool(int(self.socket.get(zmq.EVENTS)) & zmq.POLLOUT)
