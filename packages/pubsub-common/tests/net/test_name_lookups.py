@@ -89,7 +89,11 @@ def test_it_asks_again_after_its_threads_have_ended() -> None:
 def test_a_name_may_become_known_a_little_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers: list[Answer] = [PubSubError("unknown"), PubSubError("still unknown"), ["10.0.0.1"]]
+    answers: list[Answer] = [
+        PubSubError("unknown"),
+        PubSubError("still unknown"),
+        ["10.0.0.1"],
+    ]
 
     def look_up(_name: str) -> list[str]:
         answer = answers.pop(0)
