@@ -71,6 +71,9 @@ EVENT_OVERHEAD_BYTES: Final = 256
 # Most events in one frame. Publishers send 256; a frame of the largest size could hold twenty
 # million, which take a hundred bytes each once they are decoded.
 MAX_BATCH_EVENTS: Final = 65_536
+# A number that is so far beyond the one that is expected is no loss, but nonsense: a million
+# events a second take 12 days to get there.
+MAX_JUMP: Final = 2**40
 # Streams that a subscriber remembers of publishers that its broker has not named, or not with that
 # topic: a publisher's events may come sooner than the broker's word, and it may have as many
 # topics as this half.

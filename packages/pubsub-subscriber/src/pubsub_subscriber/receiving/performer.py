@@ -27,6 +27,7 @@ from pubsub_subscriber.receiving.reports import PublisherReports, ReceptionRepor
 from pubsub_subscriber.streams.effects import (
     Deliver,
     Effect,
+    Jumped,
     Lost,
     Malformed,
     NoHistory,
@@ -194,7 +195,7 @@ class Performer:
             match effect:
                 case Deliver(events):
                     items.extend(events)
-                case Lost() | Malformed() | NoHistory() | OwnerIdle():
+                case Lost() | Malformed() | Jumped() | NoHistory() | OwnerIdle():
                     self.reports.add(effect)
                 case PublisherJoined() | PublisherLeft():
                     self._publisher_reports.add(effect)

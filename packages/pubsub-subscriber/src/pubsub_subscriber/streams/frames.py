@@ -43,6 +43,16 @@ class RecoveryReply:
         """The publisher's."""
         return self.batch.session
 
+    @property
+    def topic(self) -> str:
+        """The topic that was asked about."""
+        return self.request.topic
+
+    @property
+    def sequence(self) -> int:
+        """The number of the first event that the publisher still has."""
+        return self.batch.sequence
+
 
 Frame = Event | Batch | Position | RecoveryReply
 
