@@ -17,12 +17,13 @@ class Bench:
     """Connections to ports where nobody listens."""
 
     def __init__(self) -> None:
+        self.host = "127.0.0.1"
         self.sockets = SocketSet()
         self.context = new_context()
         self.connections = BrokerConnections(
             self.sockets,
             lambda topics: SubSocket(self.context, topics, 5, QueueBounds(10)),
-            "127.0.0.1",
+            lambda: self.host,
         )
 
     def listen(self, **ports: int) -> dict[int, list[str]]:
@@ -63,3 +64,17 @@ def test_a_port_without_topics_is_given_up(bench: Bench) -> None:
 
     assert bench.listen(a=1, b=1) == {1: ["a", "b"]}
     assert len(bench.sockets.retired) == 1
+
+
+def test_a_broker_that_has_moved_is_listened_to_where_it_is(bench: Bench) -> None:
+    bench.listen(A=1, B=1, C=2)
+    before = {port: bench.sockets.get(port) for port in (1, 2)}
+    assert bench.listen(A=1, B=1, C=2) == {1: ["A", "B"], 2: ["C"]}
+    assert {port: bench.sockets.get(port) for port in (1, 2)} == before
+
+    bench.host = "127.0.0.2"
+
+    assert bench.listen(A=1, B=1, C=2) == {1: ["A", "B"], 2: ["C"]}
+    for port in (1, 2):
+        assert bench.sockets.get(port) not in (None, before[port])
+    assert set(before.values()) <= set(bench.sockets.retired)
