@@ -19,6 +19,7 @@ from pubsub_common.protocol.batches import (
     cut_to_limit,
     decode_batch_body,
     encode_batch,
+    item_at,
 )
 from pubsub_common.protocol.events import (
     Event,
@@ -148,9 +149,8 @@ def test_what_is_documented_as_no_event_is_none(vector: dict[str, Any]) -> None:
         decode_event(frame)
 
 
-@pytest.mark.parametrize("vector", VECTORS["batches"])
-def test_a_batch_is_read_and_written_as_documented(vector: dict[str, Any]) -> None:
-    batch = Batch(
+def batch_of(vector: dict[str, Any]) -> Batch:
+    return Batch(
         publisher=vector["publisher"],
         session=vector["session"],
         sequence=vector["sequence"],
@@ -159,10 +159,25 @@ def test_a_batch_is_read_and_written_as_documented(vector: dict[str, Any]) -> No
         payloads=[bytes.fromhex(part) for part in vector["payloads"]],
         topic=vector["topic"],
     )
+
+
+@pytest.mark.parametrize("vector", VECTORS["batches"])
+def test_a_batch_is_read_and_written_as_documented(vector: dict[str, Any]) -> None:
+    batch = batch_of(vector)
     frame = bytes.fromhex(vector["frame"])
 
     assert encode_batch(batch) == frame
     assert cut_to_limit(frame, 100) == (batch.topic, frame, len(batch))
+
+
+@pytest.mark.parametrize("vector", VECTORS["accepted_batches"])
+def test_other_encodings_of_a_batch_are_read(vector: dict[str, Any]) -> None:
+    frame = bytes.fromhex(vector["frame"])
+    batch = item_at(frame, frame.index(b"\0"))
+
+    assert isinstance(batch, Batch)
+    batch.topic = vector["topic"]
+    assert batch == batch_of(vector)
 
 
 @pytest.mark.parametrize("vector", VECTORS["refused_batches"])
@@ -171,6 +186,15 @@ def test_what_is_documented_as_no_batch_is_none(vector: dict[str, Any]) -> None:
 
     with pytest.raises(ProtocolError):
         decode_batch_body(body)
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused_private_topics"])
+def test_what_is_documented_as_no_private_topic_is_none(vector: dict[str, Any]) -> None:
+    raw = bytes.fromhex(vector["topic"])
+
+    assert parse_ready_request(raw) is None
+    assert parse_recovery_request(raw) is None
+    assert parse_position_prefix(raw) is None
 
 
 @pytest.mark.parametrize("vector", VECTORS["ready"])
