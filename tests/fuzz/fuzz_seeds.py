@@ -19,11 +19,17 @@ from pubsub_broker.registry.snapshot import (
     encode_snapshot,
 )
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.batches import Batch, encode_batch, encode_batch_body
+from pubsub_common.protocol.batches import (
+    Batch,
+    batch_prefix,
+    encode_batch,
+    encode_batch_body,
+)
 from pubsub_common.protocol.events import (
     encode_body,
     encode_event,
     encode_ready_reply,
+    event_prefix,
     ready_topic,
 )
 from pubsub_common.protocol.messages import (
@@ -219,6 +225,7 @@ EVENT_SEEDS = [
     encode_event("A", ADDRESS, SESSION, 0, _STAMP, b"hello"),
     encode_event(TOPICS[1], ADDRESS, 2**53 - 1, 300, -1, b""),
     encode_event("A", ADDRESS, SESSION, 2**53 - 1, 2**64 - 1, bytes(300)),
+    event_prefix("A") + encode_body((ADDRESS, SESSION, 1, 2, b"x", "more", {"a": [1]})),
 ]
 EVENT_BODY_SEEDS = [
     encode_body((ADDRESS, SESSION, 7, _STAMP, b"hello")),
@@ -232,6 +239,8 @@ BATCH_SEEDS = [
         )
     ),
     encode_batch(Batch(ADDRESS, 1, 0, -1, list(range(20)), [b"x"] * 20, TOPICS[1])),
+    batch_prefix("A")
+    + encode_body((ADDRESS, SESSION, 1, 2, [0], [b"x"], "more", None)),
 ]
 BATCH_BODY_SEEDS = [
     encode_batch_body(ADDRESS, SESSION, 0, [_STAMP], [b"one"]),
