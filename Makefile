@@ -144,6 +144,8 @@ clean: ## remove what these targets made, except results of sweeps
 .venv/.installed: .tools/.installed $(MANIFESTS)
 	@echo "==> the packages, into .venv"
 	@test -x .venv/bin/python || { python=$$(scripts/find-python.sh) && "$$python" -m venv --without-pip .venv; }
+	@# Poetry leaves a package of ours as it is, whatever its manifest says of programs.
+	@rm -rf .venv/lib/python3*/site-packages/pubsub_*.dist-info
 	@$(run-poetry) install --no-interaction
 	@touch $@
 

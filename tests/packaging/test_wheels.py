@@ -14,6 +14,7 @@ from support.paths import ROOT
 
 NAMES = ("common", "broker", "publisher", "subscriber", "perf")
 SCRIPTS = {
+    "common": ["pubsub-conformance"],
     "broker": ["pubsub-broker"],
     "publisher": ["pubsub-publisher"],
     "subscriber": ["pubsub-subscriber"],

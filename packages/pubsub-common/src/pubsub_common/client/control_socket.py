@@ -92,14 +92,16 @@ class ControlSocket:
         a type that is unknown here is not invalid: a later version of the protocol may have
         more of them."""
         try:
-            data = self.socket.recv(zmq.NOBLOCK)
+            data, *more = self.socket.recv_multipart(zmq.NOBLOCK)
             at_ns = time.time_ns()
         except zmq.Again:
             return None
         try:
+            if more:
+                raise ProtocolError("a message is one frame")
             return Received(messages.decode_reply(data), at_ns)
         except ProtocolError as error:
-            unknown = unknown_reply(data)
+            unknown = None if more else unknown_reply(data)
             if unknown is not None:
                 _log.debug("%s sent a message of type %s", self.endpoint, unknown)
                 return Received(None, at_ns)

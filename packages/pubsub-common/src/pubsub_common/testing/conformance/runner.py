@@ -1,0 +1,85 @@
+"""Puts a client through scenarios, several at once: most of their time they wait."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.messages import Role
+from pubsub_common.testing.conformance.findings import Failed, Outcome
+from pubsub_common.testing.conformance.publisher_stage import PublisherStage
+from pubsub_common.testing.conformance.scenario import SCENARIOS, Scenario
+from pubsub_common.testing.conformance.stage import Stage
+from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
+
+# How long what must come may take. A client passes as soon as it has come, so this is for
+# machines that are busy.
+PATIENCE_S: Final = 10.0
+JOBS: Final = 4
+
+
+def scenarios_of(
+    role: Role, names: Collection[str] = (), options: Collection[str] = ()
+) -> list[Scenario]:
+    """The scenarios of a role: those with these names, else all but those that need another
+    option.
+
+    Raises:
+        ConfigError: there is none of a name.
+    """
+    # Each module adds its own.
+    from pubsub_common.testing.conformance import scenarios
+
+    scenarios.load()
+    mine = {each.name: each for each in SCENARIOS if role in each.roles}
+    for name in names:
+        if name not in mine:
+            raise ConfigError(f"there is no scenario {name!r} for a {role}; see --list")
+    if names:
+        return [mine[name] for name in names]
+    return [
+        each
+        for each in mine.values()
+        if each.optional is None or each.optional in options
+    ]
+
+
+def run_all(
+    role: Role,
+    command: Sequence[str],
+    scenarios: Sequence[Scenario],
+    *,
+    patience_s: float = PATIENCE_S,
+    jobs: int = JOBS,
+) -> Iterator[Outcome]:
+    """Put a client, started anew by ``command`` for each, through scenarios; outcomes in
+    their order, as soon as they are there."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield from pool.map(
+            lambda scenario: run(role, command, scenario, patience_s), scenarios
+        )
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run(
+    role: Role, command: Sequence[str], scenario: Scenario, patience_s: float
+) -> Outcome:
+    """Put a client through one scenario.
+
+    Raises:
+        ConfigError: the command cannot be started.
+    """
+    new_stage = SubscriberStage if role == "subscriber" else PublisherStage
+    failure: Failed | None = None
+    stage: Stage
+    with new_stage(command, patience_s, scenario.section) as stage:
+        try:
+            scenario.script(stage)
+        except Failed as failed:
+            failure = failed
+        record = stage.record()
+    return Outcome(scenario.name, scenario.title, failure, record)
