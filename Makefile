@@ -34,7 +34,7 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run: one that replaces it may wait for ever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
@@ -125,6 +125,9 @@ mininet: ## install the Debian packages that Mininet needs, where that is possib
 
 browser: ## install the Debian package of Chromium, for tests, where that is possible
 	@scripts/browser-debs.sh
+
+javascript: ## install what the example in JavaScript needs, for its tests, if there is Node
+	@scripts/javascript-packages.sh || true
 
 lock: .tools/.installed ## write poetry.lock anew after a change of dependencies
 	$(run-poetry) lock
