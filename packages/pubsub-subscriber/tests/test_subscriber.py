@@ -94,7 +94,9 @@ def test_the_broker_may_have_a_name_and_its_port_with_it(
 
 
 def test_a_name_that_is_not_known_is_an_error_at_the_start() -> None:
-    subscriber = Subscriber(topics=["A"], broker_address="broker.invalid")
+    subscriber = Subscriber(
+        topics=["A"], broker_address="broker.invalid", connect_timeout_s=0
+    )
 
     with pytest.raises(PubSubError, match=r"is known of 'broker\.invalid'") as found:
         subscriber.configure()

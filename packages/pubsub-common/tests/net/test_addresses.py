@@ -193,6 +193,7 @@ def test_a_name_without_a_usable_address_is_no_mistake_in_the_options(
 # IPv6
 
 
+@needs_ipv6
 def test_a_peer_on_ipv6_loopback_is_reached_from_there() -> None:
     assert host_address("[::1]") == "[::1]"
 
@@ -214,5 +215,7 @@ def test_a_kernel_without_ipv6_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert lacks_ipv6()
     assert why_not("[2001:db8::1]", error) == "this machine has no IPv6"
     assert why_not("10.0.0.1", error) == "No such device"
-    with pytest.raises(PubSubError, match=r"2001:db8::1.*this machine has no IPv6"):
-        host_address("[2001:db8::1]")
+    for peer in ("[2001:db8::1]", "[::1]"):
+        with pytest.raises(PubSubError, match="this machine has no IPv6") as error:
+            host_address(peer)
+        assert peer in str(error.value)

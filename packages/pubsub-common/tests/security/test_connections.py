@@ -7,8 +7,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from support.ipv6 import needs_ipv6
 from support.leftovers import Leftovers
 
+from pubsub_common.protocol.endpoints import written
 from pubsub_common.security.connections import (
     Connection,
     close_connection,
@@ -16,12 +18,15 @@ from pubsub_common.security.connections import (
 )
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+@pytest.fixture(params=["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def pair(
+    request: pytest.FixtureRequest,
+) -> Iterator[tuple[socket.socket, socket.socket]]:
     """Both ends of a TCP connection."""
+    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
     with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.create_connection(server.getsockname()) as near,
+        socket.create_server((request.param, 0), family=family) as server,
+        socket.create_connection(server.getsockname()[:2]) as near,
     ):
         far, _ = server.accept()
         with far:
@@ -35,8 +40,9 @@ def test_a_connection_is_found_and_closed(
     left = Leftovers()
     connection = connection_at(near.fileno())
 
-    host, port = far.getsockname()
-    assert connection == Connection(near.fileno(), (host, port), near.getsockname()[1])
+    host, port = far.getsockname()[:2]
+    remote = written(host), port
+    assert connection == Connection(near.fileno(), remote, near.getsockname()[1])
     assert close_connection(connection)
     assert far.recv(1) == b""
     assert not left.files()

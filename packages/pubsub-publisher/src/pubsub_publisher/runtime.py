@@ -25,7 +25,7 @@ from pubsub_common.net import addresses
 from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.open_files import check_open_files
-from pubsub_common.protocol.endpoints import join
+from pubsub_common.protocol.endpoints import is_loopback, join
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
@@ -112,7 +112,13 @@ class PublisherRuntime:
     def bind(self) -> None:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
-        port = bind_data_port(events, addresses.resolve(host), self.bind_port)
+        address = addresses.resolve(host)
+        if address != host and is_loopback(address):
+            _log.warning(
+                "%s is %s here, which no other host reaches: look into /etc/hosts",
+                *(host, address),
+            )
+        port = bind_data_port(events, address, self.bind_port)
         self.bind_port = port
         self.core.address = join(host, port)
 

@@ -133,6 +133,10 @@ def host_address(peer: str | None = None) -> str:
     Raises:
         PubSubError: there is no route to the peer.
     """
+    if peer is not None and is_ipv6(peer) and lacks_ipv6():
+        raise PubSubError(
+            f"the broker at {peer} cannot be reached: this machine has no IPv6"
+        )
     if peer is not None and is_ipv6(peer) and is_loopback(peer):
         return peer
     if peer is None or is_loopback(peer):

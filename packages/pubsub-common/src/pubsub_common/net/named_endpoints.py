@@ -60,6 +60,7 @@ class NamedEndpoints:
         self._own = own
         self._one_family = one_family
         self._named: dict[str, _Named] = {}
+        self._by_host: dict[str, set[str]] = {}
         self._look_at = math.inf
 
     def place(self, endpoint: str) -> str | None:
@@ -78,6 +79,7 @@ class NamedEndpoints:
         named = self._named.get(endpoint)
         if named is None:
             named = self._named[endpoint] = _Named(host, port_of(endpoint), place)
+            self._by_host.setdefault(host, set()).add(endpoint)
             if place is None:
                 self.lookups.ask(host)
             else:
@@ -87,7 +89,12 @@ class NamedEndpoints:
 
     def end(self, endpoint: str) -> None:
         """It is not to be connected to any more."""
-        self._named.pop(endpoint, None)
+        named = self._named.pop(endpoint, None)
+        if named is not None:
+            of_host = self._by_host[named.host]
+            of_host.discard(endpoint)
+            if not of_host:
+                del self._by_host[named.host]
         if not self._named:
             self._look_at = math.inf
 
@@ -98,8 +105,9 @@ class NamedEndpoints:
             return []
         moved = []
         for name, answer in self.lookups.take():
-            for endpoint, named in self._named.items():
-                if named.host != name or named.look_up_at != math.inf:
+            for endpoint in sorted(self._by_host.get(name, ())):
+                named = self._named[endpoint]
+                if named.look_up_at != math.inf:
                     continue
                 before = named.place
                 self._answered(endpoint, named, answer, now)
