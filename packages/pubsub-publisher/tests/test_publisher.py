@@ -166,7 +166,7 @@ def test_without_one_the_host_address_is_the_one_towards_the_broker(
 
 
 def body_of(frame: bytes) -> list[Any]:
-    body: list[Any] = msgspec.msgpack.decode(frame[frame.index(b"\0") + 1 :])
+    body: list[Any] = msgspec.msgpack.decode(frame[frame.index(b"\0") + 2 :])
     return body
 
 
