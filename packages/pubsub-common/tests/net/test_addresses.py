@@ -216,6 +216,6 @@ def test_a_kernel_without_ipv6_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert why_not("[2001:db8::1]", error) == "this machine has no IPv6"
     assert why_not("10.0.0.1", error) == "No such device"
     for peer in ("[2001:db8::1]", "[::1]"):
-        with pytest.raises(PubSubError, match="this machine has no IPv6") as error:
+        with pytest.raises(PubSubError, match="this machine has no IPv6") as found:
             host_address(peer)
-        assert peer in str(error.value)
+        assert peer in str(found.value)
