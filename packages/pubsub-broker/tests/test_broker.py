@@ -734,7 +734,8 @@ def test_events_reach_the_subscribers_of_their_topic(
 
     for number, topic in enumerate(topics):
         assert sink.numbers(topic, 10) == list(range(10 * number, 10 * number + 10))
-    assert sink.peer.status().forwarded == 50
+    # One that is busy tells what it told last.
+    wait_for(lambda: sink.peer.status().forwarded == 50)
 
 
 def test_topics_are_spread_over_forwarders(run: Run) -> None:
@@ -965,7 +966,7 @@ def test_blocking_loses_nothing_for_a_slow_subscriber(
     assert quick.peer.status().forwarded < count
     assert slow.numbers("A", count) == list(range(count))
     assert quick.numbers("A", count) == list(range(count))
-    assert quick.peer.status().forwarded == count
+    wait_for(lambda: quick.peer.status().forwarded == count)
 
 
 def test_the_broker_serves_its_clients_while_it_waits(
