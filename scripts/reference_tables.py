@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import protocol_tables
+import vector_tables
 from pubsub_broker import cli as broker
 from pubsub_common.cli.usage_text import OptionLine, option_lines
 from pubsub_common.protocol.messages import Role
@@ -125,6 +126,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "figures": figure_table,
     "conformance": conformance_table,
     **protocol_tables.TABLES,
+    **vector_tables.TABLES,
     **{f"folders-{name}": functools.partial(folder_table, name) for name in PACKAGES},
 }
 
