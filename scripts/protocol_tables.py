@@ -129,7 +129,7 @@ TIMES: Final = (
         "lease / {}",
     ),
     Time(
-        "pubsub_common.client.control_loop",
+        "pubsub_common.client.goodbye",
         "DISCONNECT_REPLY_S",
         "`disconnect` is not answered",
         "End. If the answer to a `register` is due, wait as long for that before, and then send "

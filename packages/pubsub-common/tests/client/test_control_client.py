@@ -6,12 +6,11 @@ import contextlib
 import dataclasses
 import gc
 import os
-import select
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import zmq
@@ -19,7 +18,12 @@ from support.leftovers import Leftovers
 from support.ports import free_port
 from support.threads import ended, in_thread
 
-from pubsub_common.client import control_client, control_loop, registration, session
+from pubsub_common.client import (
+    control_client,
+    goodbye,
+    registration,
+    session,
+)
 from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.identity import Identity
 from pubsub_common.client.session_updates import (
@@ -151,7 +155,7 @@ def connect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Connect]:
     """Makes clients that are closed at the end; these brokers send no farewell."""
-    monkeypatch.setattr(control_loop, "DISCONNECT_REPLY_S", 0.01)
+    monkeypatch.setattr(goodbye, "DISCONNECT_REPLY_S", 0.01)
     monkeypatch.setattr(session, "REGISTER_RETRY_S", 0.01)
     clients: list[ControlClient] = []
 
@@ -373,15 +377,14 @@ def test_a_client_that_leaves_while_the_broker_registers_it_disconnects(
 ) -> None:
     """Else others would be told of it, and the broker would keep it for a lease."""
     client = connect(broker.endpoint)
-    monkeypatch.setattr(control_loop, "DISCONNECT_REPLY_S", WAIT_S)
+    monkeypatch.setattr(goodbye, "DISCONNECT_REPLY_S", WAIT_S)
     begun = threading.Event()
-    disconnect = client._loop._disconnect
 
-    def disconnect_now(poller: select.poll) -> None:
+    def say_goodbye(*arguments: Any) -> None:
         begun.set()
-        disconnect(poller)
+        goodbye.say_goodbye(*arguments)
 
-    monkeypatch.setattr(client._loop, "_disconnect", disconnect_now)
+    monkeypatch.setattr(control_loop, "say_goodbye", say_goodbye)
     request = broker.receive(Register)
 
     leaving = threading.Thread(target=client.close, args=({},))
@@ -757,7 +760,7 @@ def test_leaving_tells_the_broker_how_far_each_topic_went(
 def test_leaving_ends_with_the_brokers_answer(
     broker: FakeBroker, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control_loop, "DISCONNECT_REPLY_S", 10 * WAIT_S)
+    monkeypatch.setattr(goodbye, "DISCONNECT_REPLY_S", 10 * WAIT_S)
     client = connect(broker.endpoint)
     broker.register()
     client.wait_registered(WAIT_S)

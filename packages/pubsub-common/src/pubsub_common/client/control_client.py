@@ -16,7 +16,8 @@ import zmq
 
 from pubsub_common.client.broker_place import BrokerPlace
 from pubsub_common.client.clock_offset import Offset
-from pubsub_common.client.control_loop import DISCONNECT_REPLY_S, ControlLoop
+from pubsub_common.client.control_loop import ControlLoop
+from pubsub_common.client.goodbye import DISCONNECT_REPLY_S
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.registration import RegistrationState
 from pubsub_common.client.session_updates import SessionUpdate

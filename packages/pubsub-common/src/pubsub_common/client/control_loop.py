@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import zmq
@@ -17,6 +17,7 @@ import zmq
 from pubsub_common.client.broker_place import BrokerPlace
 from pubsub_common.client.clock_offset import ClockProbes, Offset
 from pubsub_common.client.control_socket import ControlSocket
+from pubsub_common.client.goodbye import say_goodbye
 from pubsub_common.client.handshake_diagnosis import Diagnosis, HandshakeDiagnosis
 from pubsub_common.client.identity import HeartbeatInputs
 from pubsub_common.client.registration import RegistrationState
@@ -31,7 +32,6 @@ from pubsub_common.client.session_updates import (
 )
 from pubsub_common.errors import HandshakeFailed, PubSubError, RegistrationRefused
 from pubsub_common.net.waker import Waker
-from pubsub_common.protocol import messages
 from pubsub_common.protocol.endpoints import host_of, is_loopback
 from pubsub_common.protocol.messages import (
     Alive,
@@ -39,7 +39,6 @@ from pubsub_common.protocol.messages import (
     ClockRange,
     ClockReply,
     ClockRequest,
-    Disconnected,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How long the broker may take to answer when this client disconnects.
-DISCONNECT_REPLY_S: Final = 1.0
 _MAX_POLL_S: Final = 3600.0
 
 
@@ -131,7 +128,8 @@ class ControlLoop:
                 self._end_by(error)
             if self._input_fd is not None:
                 poller.unregister(self._input_fd)  # nobody serves it any more
-            self._disconnect(poller)
+            sequences = self._final_sequences or {}
+            say_goodbye(self._session, self._socket, sequences, poller, self._waker)
         finally:
             self.close_sockets()
 
@@ -279,28 +277,3 @@ class ControlLoop:
             self._probes.begin(time.monotonic())
             self._registration.joined(update.reply, self._session.told_change)
         self._registration.notify()
-
-    def _disconnect(self, poller: select.poll) -> None:
-        # A client that the broker is registering at this moment would be kept for a lease.
-        if self._session.registering and self._socket.connected():
-            for reply in self._replies(poller):
-                self._session.receive(reply, time.monotonic())
-                if not self._session.registering:
-                    break
-        request = self._session.leave(self._final_sequences or {})
-        if request is None or not self._socket.send(request):
-            return
-        for reply in self._replies(poller):
-            if isinstance(reply, Disconnected) and reply.id == request.id:
-                return
-
-    def _replies(self, poller: select.poll) -> Iterator[messages.Reply]:
-        """What the broker sends while this client disconnects, but not for long."""
-        deadline = time.monotonic() + DISCONNECT_REPLY_S
-        while (left_s := deadline - time.monotonic()) > 0:
-            received = self._socket.receive()
-            if received is None:
-                poller.poll(left_s * 1000 + 0.5)
-                self._waker.clear()
-            elif received.reply is not None:
-                yield received.reply
