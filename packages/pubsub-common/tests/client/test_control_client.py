@@ -20,6 +20,7 @@ from support.threads import ended, in_thread
 
 from pubsub_common.client import (
     control_client,
+    control_loop,
     goodbye,
     registration,
     session,
