@@ -188,7 +188,7 @@ def deaf_to_errors() -> None:
 
 @fault("strange-error")
 def strange_error() -> None:
-    hears(lambda said: Farewell(epoch=1) if isinstance(said, Error) else said)
+    hears(lambda said: Farewell() if isinstance(said, Error) else said)
 
 
 @fault("strange-version")
@@ -218,7 +218,7 @@ def unknown_pushes() -> None:
     def receive(before: Any, self: ControlSocket) -> Received | None:
         received = before(self)
         if received is not None and received.reply is None:
-            return Received(Farewell(epoch=1), received.at_ns)
+            return Received(Farewell(), received.at_ns)
         return received  # type: ignore[no-any-return]
 
     replaced(ControlSocket, "receive", receive)

@@ -13,8 +13,8 @@ PROGRAM = "pubsub-conformance"
 USAGE = f"""Try whether a client, in any language, speaks the protocol of pubsub.
 
 Usage:
-  {PROGRAM} subscriber [options] [--only NAME]... -- COMMAND...
-  {PROGRAM} publisher [options] [--only NAME]... -- COMMAND...
+  {PROGRAM} subscriber [options] [--only NAME]... [--without NAME]... -- COMMAND...
+  {PROGRAM} publisher [options] [--only NAME]... [--without NAME]... -- COMMAND...
   {PROGRAM} [subscriber | publisher] [options]
 
 COMMAND is started anew for each scenario, with a scripted broker and peers around it. In
@@ -41,6 +41,7 @@ was expected, what was seen, and the section of docs/protocol.md that says so.
 Options:
   --list                          show the scenarios, instead of trying any
   --only NAME                     try only this one; repeat for more
+  --without NAME                  leave this one out; repeat for more
   --recover                       try also what a subscriber that asks for missing
                                   events must do
   --timeout SECONDS               how long what must come may take; more, where the
@@ -109,7 +110,10 @@ def _try(options: console_script.Options) -> bool:
             f"say which role, and after -- how the client is started; see {PROGRAM} --help"
         )
     scenarios = runner.scenarios_of(
-        role, options["--only"], ("--recover",) if options["--recover"] else ()
+        role,
+        options["--only"],
+        without=options["--without"],
+        options=("--recover",) if options["--recover"] else (),
     )
     passed = count = 0
     for outcome in runner.run_all(

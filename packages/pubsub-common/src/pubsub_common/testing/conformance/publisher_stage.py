@@ -12,7 +12,8 @@ from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.scripted_subscriber import ScriptedSubscriber
 from pubsub_common.testing.conformance.stage import Stage
 
-_FIRST_SUBSCRIBER: Final = 2**52
+# It has letters among its hexadecimal digits.
+_FIRST_SUBSCRIBER: Final = 2**52 + 0xABCDEF
 
 
 class PublisherStage(Stage):

@@ -21,10 +21,14 @@ JOBS: Final = 4
 
 
 def scenarios_of(
-    role: Role, names: Collection[str] = (), options: Collection[str] = ()
+    role: Role,
+    names: Collection[str] = (),
+    *,
+    without: Collection[str] = (),
+    options: Collection[str] = (),
 ) -> list[Scenario]:
-    """The scenarios of a role: those with these names, else all but those that need another
-    option.
+    """The scenarios of a role: those with these names, else all but those ``without`` which it
+    is to be, and those that need another option.
 
     Raises:
         ConfigError: there is none of a name.
@@ -34,16 +38,15 @@ def scenarios_of(
 
     scenarios.load()
     mine = {each.name: each for each in SCENARIOS if role in each.roles}
-    for name in names:
+    for name in (*names, *without):
         if name not in mine:
             raise ConfigError(f"there is no scenario {name!r} for a {role}; see --list")
-    if names:
-        return [mine[name] for name in names]
-    return [
+    chosen = [mine[name] for name in names] or [
         each
         for each in mine.values()
         if each.optional is None or each.optional in options
     ]
+    return [each for each in chosen if each.name not in without]
 
 
 def run_all(

@@ -125,7 +125,7 @@ def ports_kept(stage: SubscriberStage) -> None:
     stage.broker.ports = {
         topic: port for topic, port in stage.broker.ports.items() if topic != "x/b"
     }
-    stage.broker.send(Farewell(epoch=stage.broker.epoch))
+    stage.broker.send(Farewell())
     stage.registers_again("`register` after `farewell`")
     stage.heartbeats(3)
     taken_back = [

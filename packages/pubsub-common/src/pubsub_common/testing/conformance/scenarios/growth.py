@@ -114,7 +114,6 @@ _MALFORMED: Final = (
     b'{"type":"publishers_changed","revision":1,"left":[{"session":"7"}]}',
     b'{"type":"publishers_changed","revision":1,"joined":[{"session":9007199254740992,'
     b'"topics":["A"]}]}',
-    b'{"type":"farewell","epoch":"x"}',
 )
 
 

@@ -35,7 +35,7 @@ def other_lease(stage: Stage) -> None:
     stage.broker.lease_s = _LONG_LEASE_S
     stage.join()
     stage.broker.lease_s = 1.0
-    stage.broker.send(Farewell(epoch=stage.broker.epoch))
+    stage.broker.send(Farewell())
     stage.registers_again("`register` after `farewell`")
     stage.heartbeats(3)
 
@@ -73,7 +73,7 @@ def higher_revision(stage: Stage) -> None:
 def farewell(stage: Stage) -> None:
     stage.broker.lease_s = _LONG_LEASE_S
     stage.join()
-    stage.broker.send(Farewell(epoch=stage.broker.epoch))
+    stage.broker.send(Farewell())
     stage.broker.lease_s = 1.0
     _again(stage, "`register` after `farewell`")
 

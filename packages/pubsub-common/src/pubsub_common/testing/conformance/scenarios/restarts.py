@@ -69,7 +69,7 @@ def changed_address(stage: SubscriberStage) -> None:
     moved.sources.append(publisher)
     publisher.address = moved.address
     stage.broker.publishers = [publisher.info()]
-    stage.broker.send(Farewell(epoch=stage.broker.epoch))
+    stage.broker.send(Farewell())
     stage.ready(publisher)
     stage.publish(publisher, "A", 3)
     stage.delivers()
