@@ -150,7 +150,7 @@ def one_stream_a_topic() -> None:
     replaced(StreamTable, "tracker", tracker)
 
 
-@fault("largest-jump")
+@fault("large-jump")
 def small_jumps() -> None:
     constant(sequence, "MAX_JUMP", 1000)
 

@@ -19,8 +19,6 @@ from pubsub_common.testing.conformance.runner import scenarios_of
 ROLES: Final[tuple[Role, ...]] = ("subscriber", "publisher")
 # Faults that end the program, with what Python says then.
 _ENDS: Final = {"malformed-frames", "odd-subscriptions"}
-# Our subscriber fails these until it raises the attempt and knows jumps.
-_NOT_YET: Final = {"jump", "ready-again", "two-connections"}
 # With a small size one fault of so many is tried.
 _SAMPLE: Final = 5
 
@@ -29,8 +27,7 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.mark.parametrize("role", ROLES)
 def test_our_roles_pass_every_scenario(role: Role) -> None:
-    scenarios = scenarios_of(role, options=(RECOVER,))
-    found = outcomes(role, [each for each in scenarios if each.name not in _NOT_YET])
+    found = outcomes(role, scenarios_of(role, options=(RECOVER,)))
     assert not failures(found), failures(found)
 
 

@@ -206,10 +206,14 @@ class DataPort:
     def recover(self, source: Source, question: RecoveryRequest) -> None:
         """Answer a question for events."""
         topic, kept = question.topic, source.kept or {}
-        asked = range(question.first, question.last + 1)
-        first = next(
-            (number for number in asked if (topic, number) in kept),
-            max(question.first, source.next(topic)),
+        # Not number by number: a question may be for 2^40 of them.
+        first = min(
+            (
+                number
+                for name, number in kept
+                if name == topic and question.first <= number <= question.last
+            ),
+            default=max(question.first, source.next(topic)),
         )
         run = [
             payload

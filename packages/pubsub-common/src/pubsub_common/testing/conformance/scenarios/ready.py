@@ -61,12 +61,12 @@ def ready_again(stage: SubscriberStage) -> None:
 )
 def ready_earlier_attempt(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
+    publisher.numbers["A"] = 10
     publisher.answers = False
     stage.join()
     port = stage.port_of(publisher)
     # The answer must get through: so it comes while both are subscribed to.
     first = stage.until(lambda: port.questions[:1], "a ready question")[0]
-    publisher.numbers["A"] = 10
     port.answer(publisher, first)
     _asks_no_more(stage, port)
     publisher.numbers["A"] = 12
