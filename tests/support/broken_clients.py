@@ -181,7 +181,14 @@ def restart() -> None:
     says(with_fields(Register, session=None))
 
 
-@fault("heartbeat-refused", "unknown-session", "expelled", "refused", "refused-unread")
+@fault(
+    "heartbeat-refused",
+    "heartbeat-refused-twice",
+    "unknown-session",
+    "expelled",
+    "refused",
+    "refused-unread",
+)
 def deaf_to_errors() -> None:
     hears(without(Error))
 
@@ -211,7 +218,7 @@ def unknown_fields() -> None:
     replaced(messages, "decode_reply", decode)
 
 
-@fault("unknown-pushes", "malformed-messages")
+@fault("unknown-pushes", "malformed-messages", "flood-of-messages")
 def unknown_pushes() -> None:
     """What it cannot read makes it register again."""
 

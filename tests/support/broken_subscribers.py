@@ -155,7 +155,7 @@ def small_jumps() -> None:
     constant(sequence, "MAX_JUMP", 1000)
 
 
-@fault("jump")
+@fault("jump", "jump-at-the-end")
 def any_jumps() -> None:
     constant(sequence, "MAX_JUMP", 2**60)
 

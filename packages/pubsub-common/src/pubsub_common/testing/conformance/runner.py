@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -78,11 +79,21 @@ def run(
     """
     new_stage = SubscriberStage if role == "subscriber" else PublisherStage
     failure: Failed | None = None
+    own: list[str] = []
     stage: Stage
     with new_stage(command, patience_s, scenario.section) as stage:
         try:
             scenario.script(stage)
         except Failed as failed:
             failure = failed
-        record = stage.record()
+        except ConfigError:
+            raise
+        except Exception as error:
+            failure = Failed(
+                "the tool to work",
+                f"{error!r}, a fault of pubsub-conformance itself",
+                scenario.section,
+            )
+            own = traceback.format_exc().splitlines()
+        record = (*stage.record(), *own)
     return Outcome(scenario.name, scenario.title, failure, record)

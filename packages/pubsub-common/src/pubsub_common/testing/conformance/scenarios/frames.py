@@ -8,6 +8,7 @@ from typing import Final
 from pubsub_common.defaults import MAX_JUMP
 from pubsub_common.protocol.batches import BATCH_KIND
 from pubsub_common.protocol.events import EVENT_KIND, encode_body
+from pubsub_common.protocol.messages import Departure
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.data_port import DataPort, Source, odd_frame
 from pubsub_common.testing.conformance.ledger import Item
@@ -20,6 +21,8 @@ from pubsub_common.testing.conformance.scenario import for_subscribers
 from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 
 _EVENT, _BATCH = EVENT_KIND, BATCH_KIND
+# For so long at least a subscriber listens to a publisher that left.
+_GRACE_S: Final = 6.0
 # An array of five with each header that MessagePack has for it.
 _FIVE: Final = (b"\x95", b"\xdc\0\x05", b"\xdd\0\0\0\x05")
 # What goes before the last byte of a small number in each format that is longer than needed.
@@ -141,6 +144,25 @@ def jump(stage: SubscriberStage) -> None:
         port.publish(publisher, item)
     stage.publish(publisher, "B", 3)
     stage.delivers()
+    stage.reports_lost({})
+
+
+@for_subscribers(
+    "jump-at-the-end",
+    page.SEQUENCES,
+    "a jump in `next_sequences` is not lost events",
+)
+def jump_at_the_end(stage: SubscriberStage) -> None:
+    publisher, port = _listening(stage)
+    end = publisher.next("A") + MAX_JUMP + 1
+    stage.broker.push(
+        left=[Departure(session=publisher.session, next_sequences={"A": end})]
+    )
+    stage.until(
+        lambda: not port.subscribed,
+        "the end of its subscriptions at the publisher that left",
+        within_s=_GRACE_S + stage.patience_s,
+    )
     stage.reports_lost({})
 
 

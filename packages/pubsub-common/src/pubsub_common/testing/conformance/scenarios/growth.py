@@ -82,6 +82,18 @@ def unknown_pushes(stage: Stage) -> None:
 
 
 @for_both(
+    "flood-of-messages", page.ENCODING, "it comes through 5,000 messages of no interest"
+)
+def flood_of_messages(stage: Stage) -> None:
+    stage.broker.lease_s = 3.0
+    stage.join()
+    stage.heartbeats(1)
+    for number in range(5000):
+        stage.broker.send(b'{"type":"weather","revision":%d}' % number)
+    stage.goes_on("heartbeats alone: unknown messages count for nothing")
+
+
+@for_both(
     "malformed-messages", page.SESSIONS, "it ignores what is no message, and goes on"
 )
 def malformed_messages(stage: Stage) -> None:

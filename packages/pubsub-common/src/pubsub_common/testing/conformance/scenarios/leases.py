@@ -150,6 +150,32 @@ def heartbeat_refused(stage: Stage) -> None:
 
 
 @for_both(
+    "heartbeat-refused-twice",
+    page.ERROR,
+    "it ends when the next heartbeat after that is answered with an error too",
+)
+def heartbeat_refused_twice(stage: Stage) -> None:
+    stage.join()
+
+    def refused(asked: Heartbeat) -> list[Error]:
+        return [Error(id=asked.id, code=messages.MALFORMED, detail="no")]
+
+    stage.broker.once(Heartbeat, refused, refused)
+    stage.heartbeats(1)
+    stage.may_end = True
+    stage.heartbeats(1)
+    before = len(stage.broker.requests)
+    stage.watch(3.0)
+    # It may take its leave.
+    for _, request in stage.broker.requests[before:]:
+        if isinstance(request, Heartbeat | Register):
+            name = type(request).__name__.lower()
+            raise Failed(
+                "its end after the second error in turn", f"`{name}`", page.ERROR
+            )
+
+
+@for_both(
     "unknown-session", page.ERROR, "it takes `unknown_session` like `known` false"
 )
 def unknown_session(stage: Stage) -> None:
