@@ -54,7 +54,7 @@ async function leave() {
   process.exit();
 }
 
-process.on("SIGTERM", leave).on("SIGINT", leave);
+process.once("SIGTERM", leave).once("SIGINT", leave);
 setInterval(tellPositions, 2000);
 while (!reading || !areReady()) await sleep(50);
 const start = performance.now();

@@ -4,6 +4,7 @@ import { Dealer } from "zeromq";
 import { SOCKET_OPTIONS, isCount } from "./wire.js";
 
 const ASK_LATER = ["too_fast", "session_in_use", "unknown_session"];
+const EXPELLED = ["revoked", "not_allowed"]; // with the id -1
 
 // Refuses a message with a number that is none; of topics with such names there are numbers too.
 function checkField(name, value) {
@@ -31,7 +32,7 @@ export function joinBroker(broker, identity, role) {
   function wake(delay, registered = isRegistered) {
     isRegistered = registered;
     clearTimeout(timer);
-    timer = setTimeout(tick, delay);
+    if (!socket.closed) timer = setTimeout(tick, delay);
   }
 
   function tick() {
@@ -43,8 +44,8 @@ export function joinBroker(broker, identity, role) {
 
   function leave(fields) {
     if (isRegistered) request("disconnect", fields);
+    socket.close(); // when it is sent, but within a second
     clearTimeout(timer);
-    socket.close();
   }
 
   function take({ type, id, session: given, epoch, revision = 0, ...message }) {
@@ -68,12 +69,11 @@ export function joinBroker(broker, identity, role) {
     } else if (type === "farewell") {
       wake(250, false);
     } else if (type === "error") {
-      const isUnread = ["malformed", "too_fast"].includes(message.code) && openId !== null;
-      const isExpelled = ["revoked", "not_allowed"].includes(message.code);
-      const isAnswer = id === openId || (id === -1 && isUnread);
-      const isFinal = isAnswer && !isRegistered && !ASK_LATER.includes(message.code);
-      if (isFinal || (id === -1 && isExpelled)) fail(`refuses: ${message.detail}`);
-      if (isAnswer) wake(1000, false); // to register again helps, or is refused
+      const isAnswer = id === openId || (id === -1 && openId !== null);
+      const isRefusal = isAnswer && !isRegistered && !ASK_LATER.includes(message.code);
+      const isExpelled = id === -1 && EXPELLED.includes(message.code);
+      if (isRefusal || isExpelled) fail(`refuses: ${message.detail}`);
+      if (isAnswer) wake(1000, false); // about a heartbeat: registering helps, or is refused
     }
   }
 

@@ -5,7 +5,7 @@ import { XSubscriber } from "zeromq";
 import { joinBroker } from "./session.js";
 import { READY, SOCKET_OPTIONS, decodeFrame, parsePrivate, readyTopic } from "./wire.js";
 
-const [broker, count, ...wanted] = process.argv.slice(2);
+const [broker, count, ...filters] = process.argv.slice(2);
 const address = process.env.ADDRESS ?? "127.0.0.1";
 const publishers = new Map(); // by session; those that left too, until their last events are here
 const streams = {}; // by session and topic
@@ -18,12 +18,12 @@ const inGrace = () => performance.now() + graceMs;
 
 // The strongest publisher, if any has a strength, but those that left, or are silent for too long.
 function ownerOf(topic) {
-  const now = performance.now();
-  const isAway = (id, { ends }) => ends || now - streamOf(id, topic).silentSince > ownerIdleMs;
-  const strengthOf = ([id, publisher]) =>
-    isAway(id, publisher) ? -1 : (publisher.strengths.get(topic) ?? -1);
-  const [best] = [...publishers].sort((a, b) => strengthOf(b) - strengthOf(a) || a[0] - b[0]);
-  return best && strengthOf(best) >= 0 ? best[0] : undefined;
+  const isSilent = (id) => performance.now() - streamOf(id, topic).silentSince > ownerIdleMs;
+  const candidates = [...publishers].filter(
+    ([id, { strengths, ends }]) => strengths.has(topic) && !ends && !isSilent(id),
+  );
+  const strengthOf = ([, { strengths }]) => strengths.get(topic);
+  return candidates.sort((a, b) => strengthOf(b) - strengthOf(a) || a[0] - b[0])[0]?.[0];
 }
 
 // What is missing before this number is lost, but not of a publisher that does not own the topic.
@@ -92,15 +92,13 @@ function ask({ socket, asked }, topic) {
   asked.set(topic, { attempt, name, deadline });
 }
 
-const addressOf = (publisher, topic) =>
-  publisher.address ?? broker.replace(/\d+$/, ports.get(topic));
+const forwarderOf = (topic) => broker.replace(/\d+$/, ports.get(topic));
 
 // Has the connections and subscriptions that publishers and ports ask for, and no others.
 function connect() {
   const wanted = new Map(); // topics by address
-  const want = (address, topic) =>
-    wanted.set(address, (wanted.get(address) ?? new Set()).add(topic));
-  for (const topic of ports.keys()) want(addressOf({}, topic), topic);
+  const want = (place, topic) => wanted.set(place, (wanted.get(place) ?? new Set()).add(topic));
+  for (const topic of ports.keys()) want(forwarderOf(topic), topic);
   for (const { address, topics } of publishers.values())
     if (address) topics.forEach((topic) => want(address, topic));
   for (const [address, { socket, asked }] of links) {
@@ -135,7 +133,7 @@ function change({ joined = [], left = [], ports: more = {} }) {
 function tick() {
   for (const [id, publisher] of publishers) {
     for (const topic of publisher.deadline ? [] : publisher.topics) {
-      const link = links.get(addressOf(publisher, topic));
+      const link = links.get(publisher.address ?? forwarderOf(topic));
       const isDue = performance.now() > link?.asked.get(topic).deadline;
       if (isDue && !streamOf(id, topic).isAnswered) ask(link, topic);
     }
@@ -166,7 +164,7 @@ const role = {
   changed: change,
   heartbeat: () => ({ lost: Object.fromEntries(lost) }),
 };
-const session = joinBroker(broker, { role: "subscriber", topics: wanted, address }, role);
+const session = joinBroker(broker, { role: "subscriber", topics: filters, address }, role);
 
 function leave() {
   session.leave();
@@ -174,5 +172,5 @@ function leave() {
   process.exit();
 }
 
-process.on("SIGTERM", leave).on("SIGINT", leave);
+process.once("SIGTERM", leave).once("SIGINT", leave);
 setInterval(tick, 100);
