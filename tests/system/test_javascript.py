@@ -332,6 +332,15 @@ def test_the_page_names_every_file() -> None:
     assert told == {path.name for path in javascript.EXAMPLE.glob("*.js")}
 
 
+def test_the_programs_are_small() -> None:
+    """Apart from what they share, so that a reader sees what each of them has to do."""
+    texts = (
+        (javascript.EXAMPLE / f"{name}.js").read_text(encoding="utf-8")
+        for name in ("subscriber", "publisher")
+    )
+    assert sum(text.count("\n") for text in texts) <= 250
+
+
 def test_its_packages_can_be_installed_as_it_says(tmp_path: Path) -> None:
     folder = javascript.copy_example(tmp_path)
     (folder / "node_modules").unlink()
