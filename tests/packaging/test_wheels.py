@@ -105,7 +105,10 @@ def test_a_subscriber_alone_installs_with_only_common_beside_it(
     assert ours == ["pubsub-common", "pubsub-subscriber"]
     for absent in ("numpy", "matplotlib", "mininet"):
         assert absent not in listed
-    assert [p.name for p in sorted(programs.glob("pubsub-*"))] == ["pubsub-subscriber"]
+    assert [p.name for p in sorted(programs.glob("pubsub-*"))] == [
+        "pubsub-conformance",
+        "pubsub-subscriber",
+    ]
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

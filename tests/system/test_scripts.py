@@ -187,6 +187,7 @@ def test_an_address_that_cannot_be_had_gets_one_line_and_exit_code_1(
         "pubsub-publisher",
         "pubsub-subscriber",
         "pubsub-driver",
+        "pubsub-conformance",
         "pubsub-perf",
     ],
 )
