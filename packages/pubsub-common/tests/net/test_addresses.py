@@ -20,6 +20,7 @@ from pubsub_common.net.addresses import (
     lacks_ipv6,
     resolve,
     resolve_all,
+    resolve_own,
     why_not,
 )
 
@@ -154,7 +155,7 @@ def test_an_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
         (["2001:DB8:0::7"], ["[2001:db8::7]"]),
     ],
 )
-def test_of_a_name_the_first_ipv4_address_is_taken_or_else_the_first(
+def test_a_names_addresses_begin_with_those_of_ipv4(
     monkeypatch: pytest.MonkeyPatch, found: list[str], usable: list[str]
 ) -> None:
     def look_up(name: str, _port: None, type: int) -> list[Any]:
@@ -167,7 +168,37 @@ def test_of_a_name_the_first_ipv4_address_is_taken_or_else_the_first(
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
     assert resolve_all("broker") == usable
-    assert resolve("broker") == usable[0]
+
+
+def _known(monkeypatch: pytest.MonkeyPatch, *found: str) -> None:
+    """Every name has these addresses."""
+    monkeypatch.setattr(addresses, "resolve_all", lambda _: list(found))
+
+
+def test_of_several_addresses_one_is_taken_that_can_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _known(monkeypatch, "10.0.0.7", "[2001:db8::7]")
+
+    def no_ipv4(peer: str) -> str:
+        if peer == "[2001:db8::7]":
+            return "[2001:db8::1]"
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(addresses, "_source_towards", no_ipv4)
+    assert resolve("broker") == "[2001:db8::7]"
+
+    _known(monkeypatch, "10.0.0.7", "10.0.0.8")
+    assert resolve("broker") == "10.0.0.7"  # to say why it cannot be reached
+
+
+def test_of_its_own_addresses_a_host_takes_one_that_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _known(monkeypatch, "192.0.2.1", "127.0.0.9")
+    assert resolve_own("here") == "127.0.0.9"
+    _known(monkeypatch, "192.0.2.1")
+    assert resolve_own("here") == "192.0.2.1"
 
 
 def test_this_machine_has_a_name() -> None:

@@ -112,7 +112,7 @@ class PublisherRuntime:
     def bind(self) -> None:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
-        address = addresses.resolve(host)
+        address = addresses.resolve_own(host)
         if address != host and is_loopback(address):
             _log.warning(
                 "%s is %s here, which no other host reaches: look into /etc/hosts",

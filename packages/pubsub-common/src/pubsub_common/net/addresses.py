@@ -83,8 +83,27 @@ def why_not(host: str, error: Exception) -> str:
 
 
 def resolve(host: str) -> str:
-    """The IP address of ``host``, which is one, or a name: `resolve_all`'s first."""
-    return resolve_all(host)[0]
+    """The IP address of ``host``, which is one, or a name: of `resolve_all`'s the first one
+    that there is a route to.
+
+    Raises:
+        PubSubError: it has none.
+    """
+    found = resolve_all(host)
+    if len(found) == 1:
+        return found[0]
+    return next((each for each in found if _has_route(each)), found[0])
+
+
+def resolve_own(host: str) -> str:
+    """The IP address of ``host``, which is this one's address or name: of `resolve_all`'s the
+    first one that is an address of this machine.
+
+    Raises:
+        PubSubError: it has none.
+    """
+    found = resolve_all(host)
+    return next((each for each in found if is_local(each)), found[0])
 
 
 def resolve_all(host: str) -> list[str]:
@@ -142,10 +161,27 @@ def host_address(peer: str | None = None) -> str:
     if peer is None or is_loopback(peer):
         return choose_address(interface_addresses())
     try:
-        with socket.socket(family_of(peer), socket.SOCK_DGRAM) as probe:
-            probe.connect((bare(peer), 9))
-            return written(str(probe.getsockname()[0]))
+        return _source_towards(peer)
     except OSError as error:
         raise PubSubError(
             f"no route to the broker at {peer}: {why_not(peer, error)}"
         ) from error
+
+
+def _source_towards(peer: str) -> str:
+    """The address that the kernel would use towards ``peer``.
+
+    Raises:
+        OSError: there is no route.
+    """
+    with socket.socket(family_of(peer), socket.SOCK_DGRAM) as probe:
+        probe.connect((bare(peer), 9))
+        return written(str(probe.getsockname()[0]))
+
+
+def _has_route(peer: str) -> bool:
+    try:
+        _source_towards(peer)
+    except OSError:
+        return False
+    return True
