@@ -318,7 +318,7 @@ def test_a_wrong_field_is_an_error_that_names_it(
         {
             "type": "publishers_changed",
             "revision": 1,
-            "left": [{"session": 1, "next_sequences": {"A": 2**62}}],
+            "left": [{"session": 1, "next_sequences": {"A": 2**53}}],
         },
         {"type": "publishers_changed", "revision": -1},
         {"type": "publishers_changed", "revision": 2**53},
