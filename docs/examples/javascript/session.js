@@ -16,7 +16,7 @@ function checkField(name, value) {
 export function joinBroker(broker, identity, role) {
   const socket = new Dealer({ ...SOCKET_OPTIONS, immediate: true, ipv6: broker.startsWith("[") });
   const session = { id: null, leave };
-  let [isRegistered, lastId, openId, heardAt, timer] = [false, 0, null, 0];
+  let [isRegistered, wasRefused, lastId, openId, heardAt, timer] = [false, false, 0, null, 0];
 
   function fail(why) {
     console.error(`the broker at ${broker} ${why}`);
@@ -59,7 +59,7 @@ export function joinBroker(broker, identity, role) {
       wake(session.leaseMs / 3, true);
     } else if (type === "alive" && isRegistered && typeof message.known === "boolean") {
       if (!isCount(epoch)) return;
-      openId = null;
+      [openId, wasRefused] = [null, false];
       const isCurrent = epoch === session.epoch && revision <= session.revision;
       if (!message.known || !isCurrent) wake(0, false);
     } else if (type === "publishers_changed" && isRegistered && role.changed) {
@@ -70,10 +70,12 @@ export function joinBroker(broker, identity, role) {
       wake(250, false);
     } else if (type === "error") {
       const isAnswer = id === openId || (id === -1 && openId !== null);
-      const isRefusal = isAnswer && !isRegistered && !ASK_LATER.includes(message.code);
+      const isRefusal = isAnswer && !ASK_LATER.includes(message.code);
       const isExpelled = id === -1 && EXPELLED.includes(message.code);
-      if (isRefusal || isExpelled) fail(`refuses: ${message.detail}`);
-      if (isAnswer) wake(1000, false); // about a heartbeat: registering helps, or is refused
+      if (isExpelled || (isRefusal && (!isRegistered || wasRefused)))
+        fail(`refuses: ${message.detail}`);
+      if (isRefusal) wasRefused = true; // a heartbeat: to register again helps, or nothing does
+      if (isAnswer) wake(1000, false);
     }
   }
 
