@@ -94,7 +94,7 @@ _CONTROL: Final = "pubsub_common.defaults"
 _SOCKETS: Final = "pubsub_common.net.sockets"
 _CLOCK: Final = "pubsub_common.client.clock_offset"
 _STREAM: Final = "pubsub_subscriber.streams"
-_READY: Final = "pubsub_subscriber.ready_wait"
+_READY: Final = "pubsub_subscriber.streams.repetition"
 _DIRECT: Final = "pubsub_subscriber.connections.direct"
 TIMES: Final = (
     Time(
@@ -150,13 +150,13 @@ TIMES: Final = (
     Time(_CLOCK, "PROBE_INTERVAL_S", "the same, afterwards", "Send `clock`."),
     Time(
         _READY,
-        "_REPEAT_S",
+        "REPEAT_S",
         "a ready topic is not answered",
         "Ask again, with another attempt. Then after twice the time before.",
     ),
     Time(
         _READY,
-        "_REPEAT_MAX_S",
+        "REPEAT_MAX_S",
         "the same, at most",
         "Wait no longer than this before you ask again.",
     ),

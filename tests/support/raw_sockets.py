@@ -47,6 +47,7 @@ class RawPublisher:
         self.session = session
         self.topics = topics
         self.next_sequence = dict.fromkeys(topics, 0)
+        self._seen: deque[bytes] = deque()  # what came in before it was asked for
         # With which attempt each subscriber asked last about a topic.
         self._attempts: dict[tuple[str, int], int] = {}
 
@@ -101,8 +102,17 @@ class RawPublisher:
 
     def next_subscription(self) -> tuple[bool, bytes]:
         """(whether it begins, topic) of the next subscription that comes in."""
-        message = self.socket.recv()
+        message = self._seen.popleft() if self._seen else self.socket.recv()
         return message[0] == 1, message[1:]
+
+    def _learn_attempts(self) -> None:
+        """Who waits too long for an answer asks anew, and hears only an answer to that."""
+        while self.socket.poll(0):
+            self._seen.append(self.socket.recv())
+        for message in self._seen:
+            question = parse_ready_request(message[1:])
+            if message[0] == 1 and question is not None:
+                self._attempts[question.topic, question.session] = question.attempt
 
     def wait_for_ready(self, count: int = 1) -> list[tuple[str, int]]:
         """(topic, subscriber) of the next ``count`` ready subscriptions."""
@@ -117,6 +127,7 @@ class RawPublisher:
 
     def answer(self, topic: str, subscriber: int) -> None:
         """Answer a ready subscription."""
+        self._learn_attempts()
         self.socket.send(
             encode_ready_reply(
                 topic,
@@ -150,8 +161,11 @@ class RawPublisher:
         while True:
             assert time.monotonic() < deadline, "the subscriber did not disconnect"
             turn()
-            if self.socket.poll(10) and not self.next_subscription()[0]:
-                return
+            if self._seen or self.socket.poll(10):
+                begins, topic = self.next_subscription()
+                # The end of a ready topic may be that of an attempt.
+                if not begins and parse_ready_request(topic) is None:
+                    return
 
     def close(self) -> None:
         self.socket.close(linger=0)

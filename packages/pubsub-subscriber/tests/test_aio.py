@@ -65,6 +65,7 @@ def new(broker: FakeBroker) -> Callable[..., Subscriber]:
             "broker_port": broker.port,
             "indefinite": "max_event_count" not in options,
             "centralized": broker.model == "centralized",
+            "attach_timeout_s": 0,  # the raw publishers answer later, if at all
             **options,
         }
         return Subscriber(topics=topics or ("A",), **options)

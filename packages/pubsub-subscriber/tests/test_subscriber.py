@@ -865,6 +865,49 @@ def test_a_missing_answer_is_asked_for_again(
     assert ended(thread)
 
 
+def test_a_missing_answer_is_asked_for_again_though_nobody_waits_for_it(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """Nor receives anything. By another question each time."""
+    publisher = new_publisher("A")
+    broker.publishers = [publisher.info]
+    subscriber = new_subscriber("A")
+    asked: list[int] = []
+    while len(asked) < 3:
+        begins, raw = publisher.next_subscription()
+        question = parse_ready_request(raw)
+        if begins and question is not None:
+            asked.append(question.attempt)
+    assert asked == [0, 1, 2]
+
+    publisher.answer("A", subscriber.session)
+    publisher.publish("A", b"after it")
+    event = subscriber.receive(WAIT_S)
+    assert event is not None
+    assert event.payload == b"after it"
+
+
+def test_nobody_is_asked_again_while_what_has_come_is_not_received(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    """The answers may be there; more of them would take the place of events."""
+    publisher = new_publisher("A")
+    broker.publishers = [publisher.info]
+    subscriber = new_subscriber("A")
+    publisher.wait_for_ready()
+    publisher.publish("A", b"waits")
+    performer = subscriber._runtime.performer
+    [sub_socket] = performer.sockets.open
+    wait_for(lambda: not sub_socket.attended, "the event", WAIT_S)
+    performer.repetition.at = 0.0
+
+    assert performer.ask_again(looked=False)  # there is something
+    assert sub_socket._ready_requests["A"].attempt == 0
+    performer.repetition.at = 0.0
+    performer.ask_again(looked=True)
+    assert sub_socket._ready_requests["A"].attempt == 1
+
+
 def test_after_another_broker_has_taken_over_everybody_must_answer_again(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:

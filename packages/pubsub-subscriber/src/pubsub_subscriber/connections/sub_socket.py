@@ -277,6 +277,18 @@ class SubSocket(DataSocket):
                 self.socket.unsubscribe(topic)
             return self.readable()
 
+    @property
+    def attended(self) -> bool:
+        """Whether nothing waits, or a thread is receiving just now: what comes does not pile
+        up. For any thread. If not, the receiver must be woken: its descriptor may not tell any
+        more."""
+        if not self.lock.acquire(blocking=False):
+            return True
+        try:
+            return not self.readable()
+        finally:
+            self.lock.release()
+
     def repeat_ready_requests(self, topics: Collection[str]) -> bool:
         """Ask again about these topics, as far as they are here. An answer may have been dropped
         where a queue was full. Or a publisher was not told of the question, since an old
