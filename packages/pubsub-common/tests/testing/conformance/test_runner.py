@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pytest
 
@@ -41,6 +42,13 @@ def test_a_command_that_cannot_be_started_is_no_outcome() -> None:
 def test_a_client_that_says_nothing_fails_in_time() -> None:
     outcome = run("subscriber", IDLE, scenario("registers"), 0.2)
     assert "expected `register` within 0.2 s; seen: nothing" in outcome.line()
+
+
+def test_it_ends_when_it_is_told_to() -> None:
+    stopping = threading.Event()
+    threading.Timer(0.2, stopping.set).start()
+    every = scenarios_of("subscriber")
+    assert not list(run_all("subscriber", IDLE, every, stopping=stopping))
 
 
 def test_scenarios_are_chosen_by_name_and_without() -> None:

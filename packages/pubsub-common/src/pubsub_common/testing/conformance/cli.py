@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
 
 from pubsub_common.cli import console_script, option_texts
@@ -51,8 +52,8 @@ Options:
 {option_texts.COMPLETION_OPTION}
 {option_texts.HELP_OPTIONS}
 
-Exit codes: 0 all passed; 1 one failed; 2 options that make no sense, or a COMMAND that
-cannot be started. Errors are one line each.
+Exit codes: 0 all passed; 1 one failed, or it was interrupted; 2 options that make no sense,
+or a COMMAND that cannot be started. Errors are one line each.
 """
 
 
@@ -116,18 +117,25 @@ def _try(options: console_script.Options) -> bool:
         options=("--recover",) if options["--recover"] else (),
     )
     passed = count = 0
-    for outcome in runner.run_all(
-        role,
-        command,
-        scenarios,
-        patience_s=console_script.seconds(options, "--timeout"),
-        jobs=console_script.whole_number(options, "--jobs"),
-    ):
-        count += 1
-        passed += outcome.passed
-        print(outcome.line(), flush=True)
-        if options["--verbose"] and not outcome.passed:
-            for line in outcome.record:
-                console_script.print_message(PROGRAM, f"{outcome.scenario}: {line}")
-    print(f"{passed} of {count} scenarios passed")
-    return passed == count
+    stopping = threading.Event()
+    with console_script.stop_on_signals(stopping.set):
+        for outcome in runner.run_all(
+            role,
+            command,
+            scenarios,
+            patience_s=console_script.seconds(options, "--timeout"),
+            jobs=console_script.whole_number(options, "--jobs"),
+            stopping=stopping,
+        ):
+            count += 1
+            passed += outcome.passed
+            print(outcome.line(), flush=True)
+            if options["--verbose"] and not outcome.passed:
+                for line in outcome.record:
+                    console_script.print_message(PROGRAM, f"{outcome.scenario}: {line}")
+    ended = f"; interrupted before {len(scenarios) - count} others"
+    print(
+        f"{passed} of {count} scenarios passed"
+        + (ended if count < len(scenarios) else "")
+    )
+    return passed == len(scenarios)

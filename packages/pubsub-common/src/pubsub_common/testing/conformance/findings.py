@@ -24,6 +24,10 @@ class Failed(Exception):
         self.section = section
 
 
+class Interrupted(Exception):
+    """The tool is to end; nothing was found."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
     """How a client came through a scenario. ``failure`` is None when it passed; ``record`` is

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.messages import Role
-from pubsub_common.testing.conformance.findings import Failed, Outcome
+from pubsub_common.testing.conformance.findings import (
+    Failed,
+    Interrupted,
+    Outcome,
+)
 from pubsub_common.testing.conformance.publisher_stage import PublisherStage
 from pubsub_common.testing.conformance.scenario import SCENARIOS, Scenario
 from pubsub_common.testing.conformance.stage import Stage
@@ -57,36 +62,53 @@ def run_all(
     *,
     patience_s: float = PATIENCE_S,
     jobs: int = JOBS,
+    stopping: threading.Event | None = None,
 ) -> Iterator[Outcome]:
     """Put a client, started anew by ``command`` for each, through scenarios; outcomes in
-    their order, as soon as they are there."""
+    their order, as soon as they are there. Once ``stopping`` is set there are no more.
+
+    Raises:
+        ConfigError: the command cannot be started.
+    """
+    stop = stopping or threading.Event()
     pool = ThreadPoolExecutor(jobs)
     try:
         yield from pool.map(
-            lambda scenario: run(role, command, scenario, patience_s), scenarios
+            lambda scenario: run(role, command, scenario, patience_s, stop.is_set),
+            scenarios,
         )
+    except Interrupted:
+        return
     finally:
+        # Those that are under way end their clients.
+        stop.set()
         pool.shutdown(cancel_futures=True)
 
 
 def run(
-    role: Role, command: Sequence[str], scenario: Scenario, patience_s: float
+    role: Role,
+    command: Sequence[str],
+    scenario: Scenario,
+    patience_s: float,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Put a client through one scenario.
 
     Raises:
         ConfigError: the command cannot be started.
+        Interrupted: ``stopped()`` became true.
     """
     new_stage = SubscriberStage if role == "subscriber" else PublisherStage
     failure: Failed | None = None
     own: list[str] = []
     stage: Stage
     with new_stage(command, patience_s, scenario.section) as stage:
+        stage.stopped = stopped
         try:
             scenario.script(stage)
         except Failed as failed:
             failure = failed
-        except ConfigError:
+        except (ConfigError, Interrupted):
             raise
         except Exception as error:
             failure = Failed(

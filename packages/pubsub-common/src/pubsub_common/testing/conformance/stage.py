@@ -20,7 +20,7 @@ from pubsub_common.protocol.messages import Heartbeat, Register, Role
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.client_process import ClientProcess
 from pubsub_common.testing.conformance.command import Run, fill_in
-from pubsub_common.testing.conformance.findings import Failed
+from pubsub_common.testing.conformance.findings import Failed, Interrupted
 from pubsub_common.testing.conformance.ledger import Ledger, read_line
 from pubsub_common.testing.conformance.request_checks import ClientChecks
 from pubsub_common.testing.conformance.scripted_broker import ScriptedBroker
@@ -45,7 +45,8 @@ class Reader(Protocol):
 class Stage:
     """``patience_s`` is how long what must come may take, unless the page says more.
 
-    ``section`` of the page is the one that the scenario tries.
+    ``section`` of the page is the one that the scenario tries. ``stopped`` says whether the
+    tool is to end.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Stage:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.readers: list[Reader] = []
         self.may_end = False
+        self.stopped: Callable[[], bool] = lambda: False
         self._command = command
         self._started = time.monotonic()
         self._client: ClientProcess | None = None
@@ -210,7 +212,10 @@ class Stage:
 
         Raises:
             Failed: the client did what it must not.
+            Interrupted: ``stopped()`` is true.
         """
+        if self.stopped():
+            raise Interrupted
         poller = zmq.Poller()
         for reader in self.readers:
             if reader.socket is not None:

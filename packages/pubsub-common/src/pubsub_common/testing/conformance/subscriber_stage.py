@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from pubsub_common.protocol.messages import Heartbeat
+from pubsub_common.protocol.wildcards import is_filter
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.data_port import DataPort, Source
 from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.ledger import Item
-from pubsub_common.testing.conformance.stage import Stage
+from pubsub_common.testing.conformance.stage import MANY, Stage
 from pubsub_common.testing.conformance.subscription_checks import subscription_check
 
 _FIRST_PUBLISHER: Final = 2**48
@@ -24,6 +25,11 @@ class SubscriberStage(Stage):
         self.ports: list[DataPort] = []
         self._sessions = _FIRST_PUBLISHER
         self._allowed: set[str] = set()
+
+    def start(self, *topics: str, count: int = MANY, interval_s: float = 0.02) -> None:
+        # It may subscribe to its topics wherever it is connected, but for wildcards.
+        self._allowed.update(topic for topic in topics if not is_filter(topic))
+        super().start(*topics, count=count, interval_s=interval_s)
 
     # Who is there
 
