@@ -6,9 +6,9 @@ unshare -rn python ipv6_network.py limits
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
-import threading
 
 import zmq
 
@@ -16,6 +16,7 @@ from pubsub_broker import Broker
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.versions import VERSIONS
+from pubsub_common.testing.background import running_broker
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
@@ -34,25 +35,22 @@ def limits() -> object:
     run("ip", "link", "set", "lo", "up")
     for address in (HERE, *OTHERS):
         run("ip", "addr", "add", f"{address}/128", "dev", "lo")
-    broker = Broker(indefinite=True, bind=HERE, port=0, max_clients_per_address=2)
-    broker.configure()
-    thread = threading.Thread(target=broker.event_loop)
-    thread.start()
-    answers = []
-    with zmq.Context() as context:
-        for source in OTHERS:
-            with context.socket(zmq.DEALER) as dealer:
-                dealer.linger = 0
-                dealer.rcvtimeo = 30_000
-                dealer.setsockopt(zmq.IPV6, 1)
-                dealer.connect(f"tcp://[{source}]:0;[{HERE}]:{broker.port}")
-                dealer.send(messages.encode(registration(f"[{source}]")))
-                reply = messages.decode_reply(dealer.recv())
-                answers.append(getattr(reply, "detail", "registered"))
-    broker.stop()
-    thread.join()
-    broker.disconnect()
-    return answers
+    with running_broker(
+        Broker(indefinite=True, bind=HERE, port=0, max_clients_per_address=2)
+    ) as broker:
+        return [answer(broker.port, source) for source in OTHERS]
+
+
+def answer(port: int, source: str) -> str:
+    """What the broker says to a subscriber that comes from ``source``."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.rcvtimeo = 30_000
+        dealer.setsockopt(zmq.IPV6, 1)
+        dealer.connect(f"tcp://[{source}]:0;[{HERE}]:{port}")
+        dealer.send(messages.encode(registration(f"[{source}]")))
+        reply = messages.decode_reply(dealer.recv())
+    return getattr(reply, "detail", "registered")
 
 
 def registration(address: str) -> messages.Register:
@@ -65,6 +63,23 @@ def registration(address: str) -> messages.Register:
         address=address,
         clock="realtime",
     )
+
+
+def names() -> object:
+    """What a publisher says whose name is an address that only it reaches."""
+    run("ip", "link", "set", "lo", "up")
+    run("ip", "addr", "add", f"{HERE}/128", "dev", "lo")
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("pubsub_publisher").addHandler(handler)
+    with (
+        running_broker(
+            Broker(indefinite=True, bind=HERE, port=0, allow_foreign_addresses=True)
+        ) as broker,
+        Publisher(HERE, ["A"], broker_port=broker.port, address="localhost"),
+    ):
+        return said
 
 
 def without() -> object:
@@ -86,5 +101,5 @@ def without() -> object:
 
 
 if __name__ == "__main__":
-    what = {"limits": limits, "without": without}[sys.argv[1]]
+    what = {"limits": limits, "names": names, "without": without}[sys.argv[1]]
     print(json.dumps(what()))

@@ -59,3 +59,9 @@ def test_a_kernel_without_ipv6_is_named() -> None:
         unreachable.format("[::1]"),
         unreachable.format("[2001:db8::1]"),
     ]
+
+
+def test_a_name_that_is_loopback_for_its_own_host_only_is_said() -> None:
+    (line,) = _run("names")
+
+    assert line.startswith("localhost is 127.0.0.1 here, which no other host reaches")

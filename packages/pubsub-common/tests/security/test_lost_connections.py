@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
+from support.ipv6 import needs_ipv6
 from support.ports import unused_port
 
+from pubsub_common.net.sockets import bind, connect
+from pubsub_common.protocol.endpoints import join
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import (
     ConnectedAddresses,
@@ -31,11 +34,13 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
         yield made
 
 
-@pytest.fixture
-def publisher(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[str]:
+@pytest.fixture(params=["127.0.0.1", pytest.param("[::1]", marks=needs_ipv6)])
+def publisher(
+    request: pytest.FixtureRequest, context: zmq.Context[zmq.Socket[bytes]]
+) -> Iterator[str]:
     """The address of a socket that listens."""
     with context.socket(zmq.XPUB) as socket:
-        yield f"127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
+        yield join(request.param, bind(socket, f"tcp://{request.param}:*"))
 
 
 def looked(lost: LostConnections, address: str) -> list[list[str]]:
@@ -53,7 +58,7 @@ def test_an_address_with_a_connection_is_not(
 ) -> None:
     with context.socket(zmq.SUB) as subscriber:
         monitor = SocketMonitor(subscriber, zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        subscriber.connect(f"tcp://{publisher}")
+        connect(subscriber, f"tcp://{publisher}")
         wait_for(monitor.read, "a connection")
 
         assert looked(new_lost(), publisher) == [[], [], [], [], []]

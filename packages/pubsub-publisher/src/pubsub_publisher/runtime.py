@@ -113,7 +113,8 @@ class PublisherRuntime:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
         address = addresses.resolve_own(host)
-        if address != host and is_loopback(address):
+        near = self._broker is None or is_loopback(self._broker.host)
+        if address != host and is_loopback(address) and not near:
             _log.warning(
                 "%s is %s here, which no other host reaches: look into /etc/hosts",
                 *(host, address),
