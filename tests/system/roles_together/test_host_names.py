@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 
 import pytest
-from support.running_roles import WAIT_S, Receiver, RunningBroker, Security
+from support.running_roles import WAIT_S, Program, Receiver, RunningBroker, Security
 
 from pubsub_broker.monitoring.status_client import ask
 from pubsub_common.errors import PubSubError, RegistrationRefused
@@ -181,3 +182,17 @@ def test_a_brokers_name_may_be_known_a_little_later(
     said = [text for text in caplog.messages if "broker.example" in text]
     assert len(said) == 1
     assert said[0].endswith(f"for a test; trying for {WAIT_S:g} s")
+
+
+@pytest.mark.parametrize("role", ["publisher", "subscriber"])
+def test_a_program_that_waits_for_a_name_can_be_stopped(
+    run: Callable[..., Program], role: str
+) -> None:
+    program = run(f"pubsub-{role}", "-b", "broker.invalid", "-t", "A")
+    program.says("'broker.invalid'")
+    program.says("; trying for 30 s")
+
+    program.send(signal.SIGTERM)
+
+    assert program.wait() == 0
+    assert "Traceback" not in program.err

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from pubsub_common.defaults import LOOKUP_THREADS
-from pubsub_common.errors import PubSubError
+from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.net import addresses
 from pubsub_common.net.name_lookups import Answer, NameLookups, resolve_within
 from pubsub_common.testing import wait_for
@@ -118,6 +118,6 @@ def test_the_wait_for_a_name_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(PubSubError, match="unknown"):
         resolve_within("pub", 0.0)
-    with pytest.raises(PubSubError, match="unknown"):
+    with pytest.raises(NotReady, match="stopped before 'pub' was known"):
         resolve_within("pub", 1e9, stopped=lambda: len(stops) > 1)
     assert len(stops) == 2

@@ -19,7 +19,7 @@ from pubsub_common.defaults import (
     LOOKUP_THREADS,
     WAIT_SLICE_S,
 )
-from pubsub_common.errors import PubSubError
+from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.net import addresses
 from pubsub_common.net.detached import start_detached
 from pubsub_common.printable import printable
@@ -97,7 +97,8 @@ def resolve_within(
     known: what serves it may be about to start. For a thread that may wait.
 
     Raises:
-        PubSubError: it is not known by then, or ``stopped`` became true.
+        PubSubError: it is not known by then.
+        NotReady: ``stopped`` became true before it was.
     """
     deadline = time.monotonic() + timeout_s
     wait_s, said = LOOKUP_RETRY_S, False
@@ -105,7 +106,9 @@ def resolve_within(
         try:
             return addresses.resolve(host)
         except PubSubError as error:
-            if time.monotonic() + wait_s >= deadline or stopped():
+            if stopped():
+                raise NotReady(f"stopped before {host!r} was known") from error
+            if time.monotonic() + wait_s >= deadline:
                 raise
             if not said:
                 said = True
