@@ -15,8 +15,7 @@ from pubsub_common.testing.conformance.scenario import Scenario
 RECOVER: Final = "--recover"
 _BROKER: Final = ("-b", "{host}:{port}", "-t", "{topics}")
 _WORDS: Final[dict[Role, Sequence[str]]] = {
-    # It asks again for ready answers as long as it waits for them.
-    "subscriber": (*_BROKER, "--json", "--flush", "--attach-timeout", "30"),
+    "subscriber": (*_BROKER, "--json", "--flush"),
     "publisher": (*_BROKER, "-m", "{total}", "-s", "{interval}", "--bind-port", "0"),
 }
 # Enough for a machine that runs many tests at once; only what fails waits for it.

@@ -69,6 +69,7 @@ def ready_earlier_attempt(stage: SubscriberStage) -> None:
     first = stage.until(lambda: port.questions[:1], "a ready question")[0]
     port.answer(publisher, first)
     _asks_no_more(stage, port)
+    publisher.answers = True
     publisher.numbers["A"] = 12
     stage.publish(publisher, "A")
     stage.delivers()
