@@ -207,10 +207,14 @@ def test_a_loop_that_was_interrupted_goes_on_when_it_is_called_again(
     broker: Broker, alarm: Any, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
     broker.configure()
+
+    def serve_until_interrupted(calls: int) -> None:
+        alarm(raise_interrupted, 0.001 + 0.0005 * (calls % 7))
+        broker.event_loop() if calls % 2 else poll_for_ever(broker)
+
     for calls in range(40):
         with pytest.raises(Interrupted):
-            alarm(raise_interrupted, 0.001 + 0.0005 * (calls % 7))
-            broker.event_loop() if calls % 2 else poll_for_ever(broker)
+            serve_until_interrupted(calls)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
     loop = serving(broker)
