@@ -38,16 +38,15 @@ def options_of(scenario: Scenario) -> tuple[str, ...]:
 
 
 def outcomes(
-    role: Role, scenarios: Iterable[Scenario], *, broken: bool = False
+    role: Role, scenarios: Iterable[Scenario], *more: str, broken: bool = False
 ) -> list[Outcome]:
-    """Put our role through scenarios, each with its fault if it is to be ``broken``."""
+    """Put our role, with ``more`` options, through scenarios, each with its fault if it is to be
+    ``broken``."""
 
     def one(scenario: Scenario) -> Outcome:
-        words = command(
-            role,
-            *options_of(scenario),
-            fault=scenario.name if broken else None,
-        )
+        options = more or options_of(scenario)
+        fault = scenario.name if broken else None
+        words = command(role, *options, fault=fault)
         return runner.run(role, words, scenario, 4.0 if broken else _PATIENCE_S)
 
     with ThreadPoolExecutor(_JOBS) as pool:

@@ -35,7 +35,7 @@ _LONG: Final = (
     "tests/chaos/test_chaos.py",
     "tests/fuzz",
     "tests/system/life/test_interrupts.py",
-    "tests/system/test_conformance.py",
+    "tests/system/test_conformance_faults.py",
     "tests/system/test_first_events.py",
     "packages/pubsub-perf/tests/analysis/test_synthetic_truth.py",
     "packages/pubsub-perf/tests/bench/test_bench_runs.py",
