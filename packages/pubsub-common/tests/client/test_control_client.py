@@ -872,9 +872,15 @@ def test_a_callback_that_does_not_return_is_left_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(control_client, "_CLOSE_S", 0.01)
-    release = threading.Event()
-    client = connect(broker.endpoint, on_update=lambda _: release.wait(WAIT_S))
+    begun, release = threading.Event(), threading.Event()
+
+    def wait(_: SessionUpdate) -> None:
+        begun.set()
+        release.wait(WAIT_S)
+
+    client = connect(broker.endpoint, on_update=wait)
     broker.register()
+    assert begun.wait(WAIT_S)
 
     assert not client.close({})
 
