@@ -193,7 +193,7 @@ def deaf_to_errors() -> None:
     hears(without(Error))
 
 
-@fault("strange-error")
+@fault("strange-error", "heartbeat-too-fast")
 def strange_error() -> None:
     hears(lambda said: Farewell() if isinstance(said, Error) else said)
 

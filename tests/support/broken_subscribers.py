@@ -311,7 +311,7 @@ def disconnects_others() -> None:
 # Ports of a broker
 
 
-@fault("centralized")
+@fault("centralized", "other-model")
 def knows_no_ports() -> None:
     hears(with_fields(Registered, ports={}))
 

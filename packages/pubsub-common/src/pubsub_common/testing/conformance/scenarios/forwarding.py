@@ -84,6 +84,28 @@ def other_ports(stage: SubscriberStage) -> None:
 
 
 @for_subscribers(
+    "other-model",
+    page.WHOLE_STATE,
+    "it goes from publishers to a broker's ports when the new broker is centralized",
+)
+def other_model(stage: SubscriberStage) -> None:
+    direct = stage.publisher("A")
+    stage.join("A")
+    stage.ready(direct)
+    stage.publish(direct, "A", 3)
+    stage.delivers()
+    stage.ports.clear()
+    stage.forwarders(direct)
+    stage.broker.restart()
+    stage.registers_again("`register` with the new broker")
+    _answered(stage, stage.ports, ("A",))
+    direct.numbers["A"] += 2
+    stage.publish(direct, "A", 3)
+    stage.delivers()
+    stage.reports_lost({"A": 2})
+
+
+@for_subscribers(
     "same-port-other-epoch",
     page.READY,
     "it asks again when another broker has the same port",

@@ -176,6 +176,31 @@ def heartbeat_refused_twice(stage: Stage) -> None:
 
 
 @for_both(
+    "heartbeat-too-fast",
+    page.ERROR,
+    "it goes on after a heartbeat that was answered with `too_fast`",
+)
+def heartbeat_too_fast(stage: Stage) -> None:
+    stage.join()
+
+    def later(asked: Heartbeat) -> list[Error]:
+        return [Error(id=asked.id, code=messages.TOO_FAST, detail="later")]
+
+    stage.broker.once(Heartbeat, later)
+    stage.heartbeats(1)
+    at_s = stage.broker.times_of(Heartbeat)[0]
+    # To register again helps nothing, but does no harm after a second.
+    stage.heartbeats(3)
+    again_s = [each - at_s for each in stage.broker.times_of(Register) if each > at_s]
+    if again_s and again_s[0] < 0.5:
+        raise Failed(
+            "the next heartbeat in its time, as the broker asks for patience",
+            f"`register` after {again_s[0]:.2f} s",
+            page.ERROR,
+        )
+
+
+@for_both(
     "unknown-session", page.ERROR, "it takes `unknown_session` like `known` false"
 )
 def unknown_session(stage: Stage) -> None:
