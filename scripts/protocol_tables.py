@@ -95,7 +95,7 @@ _SOCKETS: Final = "pubsub_common.net.sockets"
 _CLOCK: Final = "pubsub_common.client.clock_offset"
 _STREAM: Final = "pubsub_subscriber.streams"
 _READY: Final = "pubsub_subscriber.streams.repetition"
-_DIRECT: Final = "pubsub_subscriber.connections.direct"
+_DIRECT: Final = "pubsub_subscriber.connections.secure_direct"
 TIMES: Final = (
     Time(
         _CONTROL,

@@ -26,7 +26,7 @@ from pubsub_common.protocol.recovery_messages import (
     encode_recovery_reply,
 )
 from pubsub_common.testing import wait_for
-from pubsub_subscriber.connections import direct
+from pubsub_subscriber.connections import secure_direct
 
 POLICY = """
 [clients.alice]
@@ -321,7 +321,7 @@ def test_events_of_a_disconnected_publisher_arrive_for_a_limited_time(
     make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Decentralized: should the broker have forgotten it, nobody would revoke it."""
-    monkeypatch.setattr(direct, "_MAX_DRAIN_S", 0.5)
+    monkeypatch.setattr(secure_direct, "_MAX_DRAIN_S", 0.5)
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")

@@ -10,11 +10,13 @@ import zmq
 from pubsub_common.defaults import CLIENTS_PER_ADDRESS_SHARE, MAX_CLIENTS
 from pubsub_common.errors import CannotListen
 from pubsub_common.limits.port_limits import limits_of_port
-from pubsub_common.net.addresses import why_not
+from pubsub_common.net.addresses import resolve_own, why_not
 from pubsub_common.net.sockets import bind_first_free
+from pubsub_common.protocol.endpoints import is_loopback
 from pubsub_common.security.port_guard import PortGuard
 
 if TYPE_CHECKING:
+    from pubsub_common.client.broker_place import BrokerPlace
     from pubsub_publisher.sending.event_socket import EventSocket
 
 # As the broker's default.
@@ -24,6 +26,23 @@ _log = logging.getLogger(__name__)
 
 # What a publisher opens, with some who connect to its port, and for a moment.
 FILES: Final = 32
+
+
+def own_address(host: str, broker: BrokerPlace | None) -> str:
+    """The IP address of this ``host``, to listen at. One that only this machine reaches is
+    said, unless the broker is on this machine.
+
+    Raises:
+        PubSubError: the host is a name that is not known.
+    """
+    address = resolve_own(host)
+    near = broker is None or is_loopback(broker.host)
+    if address != host and is_loopback(address) and not near:
+        _log.warning(
+            "%s is %s here, which no other host reaches: look into /etc/hosts",
+            *(host, address),
+        )
+    return address
 
 
 def bind_data_port(events: EventSocket, host: str, first_port: int) -> int:

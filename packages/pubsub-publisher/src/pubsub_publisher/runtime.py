@@ -14,23 +14,22 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from pubsub_common.client.broker_place import BrokerPlace, find_broker
+from pubsub_common.client.broker_place import BrokerPlace, find_broker, own_host
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.name_list import name_list
-from pubsub_common.net import addresses
 from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.open_files import check_open_files
-from pubsub_common.protocol.endpoints import is_loopback, join
+from pubsub_common.protocol.endpoints import join
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.data_port import FILES, bind_data_port
+from pubsub_publisher.data_port import FILES, bind_data_port, own_address
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.subscriber_waits import SubscriberWaits
 from pubsub_publisher.topics.history import histories
@@ -112,14 +111,7 @@ class PublisherRuntime:
     def bind(self) -> None:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
-        address = addresses.resolve_own(host)
-        near = self._broker is None or is_loopback(self._broker.host)
-        if address != host and is_loopback(address) and not near:
-            _log.warning(
-                "%s is %s here, which no other host reaches: look into /etc/hosts",
-                *(host, address),
-            )
-        port = bind_data_port(events, address, self.bind_port)
+        port = bind_data_port(events, own_address(host, self._broker), self.bind_port)
         self.bind_port = port
         self.core.address = join(host, port)
 
@@ -152,16 +144,8 @@ class PublisherRuntime:
         _log.info("%s publishes %s", self.core.address, name_list(self.topics.names))
 
     def host_address(self) -> str:
-        """This host as the broker and subscribers reach it: its IP address, or the name that
-        was given."""
-        if self.config.host is not None:
-            return self.config.host
-        broker = self._broker
-        return addresses.host_address(
-            addresses.resolve(self.config.broker()[0])
-            if broker is None
-            else broker.host
-        )
+        """This host as others reach it: its IP address, or the name that was given."""
+        return own_host(self.config.host, self._broker, self.config.broker()[0])
 
     def stop(self) -> None:
         """End waits soon. For any thread and for signal handlers."""

@@ -12,7 +12,7 @@ import threading
 
 import zmq
 
-from pubsub_common.client.broker_place import BrokerPlace, find_broker
+from pubsub_common.client.broker_place import BrokerPlace, find_broker, own_host
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.session_updates import (
@@ -27,7 +27,6 @@ from pubsub_common.files import check_writable
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.name_list import name_list
-from pubsub_common.net import addresses
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.protocol.endpoints import broker_endpoint
@@ -165,12 +164,7 @@ class SubscriberRuntime:
 
     def host_address(self) -> str:
         """This host as the broker knows it: its IP address, or the name that was given."""
-        if self.config.host is not None:
-            return self.config.host
-        broker = self._broker
-        return addresses.host_address(
-            addresses.resolve(self.broker_address) if broker is None else broker.host
-        )
+        return own_host(self.config.host, self._broker, self.broker_address)
 
     def check_usable(self) -> None:
         """Raises:

@@ -155,11 +155,7 @@ class ForwarderPool:
         if not self._controls():
             return []
         self._changes += [(True, address) for address, _ in self._places.look(now)]
-        places = {}
-        for address in self._publishers.addresses():
-            place = self._places.place(address)
-            if place is not None:
-                places[place] = address
+        places = self._places.by_place(self._publishers.addresses())
         lost = [places[place] for place in self._lost.look(places, now)]
         for address in lost:
             for sockets in self.socket_sets:
@@ -178,9 +174,7 @@ class ForwarderPool:
         """When `apply_changes` or `bound_bytes` is needed though there are no changes."""
         times = [control.detach_due() for control in self._controls()]
         times.append(self._slow_subscribers.look_at if self.ports else None)
-        now = time.monotonic()
-        due_s = self._places.due_s(now)
-        times.append(None if due_s is None else now + due_s)
+        times.append(self._places.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
     def threads(self) -> list[threading.Thread]:

@@ -77,9 +77,8 @@ class SecureSockets(ForwarderSockets):
         registered at an address: asked in the thread that drives this. ``permits`` and
         ``on_refused`` are a `SubscriptionGuard`'s. ``on_forged`` is called when a publisher sends
         something in the name of another."""
-        super().__init__(
-            context, bounds, blocking=blocking, single_frames=True, place_of=place_of
-        )
+        super().__init__(context, bounds, blocking=blocking, single_frames=True)
+        self.place_of = place_of
         self._context = context
         self._bounds = bounds
         self._pair = pair
@@ -163,9 +162,7 @@ class SecureSockets(ForwarderSockets):
         connection = self._connections.get(address)
         lost = address in self.lost
         self.lost.discard(address)
-        place = self.place_of(address)
-        if place is None and connection is not None:
-            place = connection.place
+        place = self.place_of(address) or self.attached_place(address)
         if connection is not None and (
             lost or (connection.key, connection.place) != (publisher.key, place)
         ):

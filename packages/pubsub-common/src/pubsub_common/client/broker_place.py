@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from pubsub_common.net import addresses
 from pubsub_common.net.name_lookups import resolve_within
 from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.net.sockets import endpoint
@@ -62,3 +63,17 @@ def find_broker(
     """
     address = resolve_within(host, timeout_s, stopped=stopped)
     return BrokerPlace(host, port, address)
+
+
+def own_host(given: str | None, broker: BrokerPlace | None, broker_host: str) -> str:
+    """This host as the broker knows it: ``given`` if that is there, else its IP address
+    towards the ``broker``, or towards ``broker_host`` while that is not looked up.
+
+    Raises:
+        PubSubError: the broker's name is not known, or there is no route to it.
+    """
+    if given is not None:
+        return given
+    return addresses.host_address(
+        addresses.resolve(broker_host) if broker is None else broker.host
+    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from pubsub_common.defaults import LOOKUP_RETRY_MAX_S, LOOKUP_RETRY_S
@@ -117,6 +117,15 @@ class NamedEndpoints:
             self._look_at = now + _LOOK_EVERY_S
             self._look_up_lost(now)
         return moved
+
+    def by_place(self, endpoints: Iterable[str]) -> dict[str, str]:
+        """Those of some endpoints that have a place, by that."""
+        found = ((self.place(each), each) for each in endpoints)
+        return {place: endpoint for place, endpoint in found if place is not None}
+
+    def next_deadline(self) -> float | None:
+        """When `look` has something to do; None while nothing has a name."""
+        return self._look_at if self._named else None
 
     def due_s(self, now: float) -> float | None:
         """Seconds until the next `look`; None while nothing has a name."""

@@ -13,13 +13,13 @@ from pubsub_common.net.open_files import check_open_files, raise_limit
 from pubsub_common.protocol.messages import Model
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import CONNECTED
-from pubsub_subscriber.connections.direct import (
+from pubsub_subscriber.connections.direct import DirectConnections
+from pubsub_subscriber.connections.interface import Connections
+from pubsub_subscriber.connections.secure_direct import (
     MAX_FILES,
     MAX_SOCKETS,
-    DirectConnections,
     SecureDirectConnections,
 )
-from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.connections.via_broker import BrokerConnections

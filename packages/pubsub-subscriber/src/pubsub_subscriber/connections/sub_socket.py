@@ -229,13 +229,6 @@ class SubSocket(DataSocket):
                     self.socket.disconnect(f"tcp://{address}")
             return self.readable()
 
-    def move(self, before: str | None, place: str | None) -> None:
-        """Receive from ``place`` instead of ``before``, as far as there are these."""
-        if before is not None:
-            self.disconnect(before)
-        if place is not None:
-            self.connect(place)
-
     def reconnect(self, address: str) -> None:
         """Connect once more to ``IP:port``, where libzmq has given up."""
         with self._locked():

@@ -13,7 +13,7 @@ from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import new_key_pair
-from pubsub_subscriber.connections.direct import (
+from pubsub_subscriber.connections.secure_direct import (
     SecureDirectConnections,
 )
 from pubsub_subscriber.connections.socket_set import SocketSet
