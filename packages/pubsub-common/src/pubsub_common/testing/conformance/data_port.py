@@ -73,7 +73,8 @@ class Source:
 
 
 class DataPort:
-    """An XPUB socket. ``topics`` come from here. ``subscribed`` is what is subscribed to now,
+    """An XPUB socket. ``topics`` come from here; ready topics may tell one of these
+    ``numbers`` of topics. ``subscribed`` is what is subscribed to now,
     ``history`` what ever was, with True where it began and False where it ended."""
 
     def __init__(
@@ -84,6 +85,7 @@ class DataPort:
         topics: Collection[str] = (),
     ) -> None:
         self.topics = topics
+        self.numbers: set[int] = set()
         self.sources: list[Source] = []
         self.subscribed: set[Subscription] = set()
         self.history: list[tuple[bool, Subscription]] = []

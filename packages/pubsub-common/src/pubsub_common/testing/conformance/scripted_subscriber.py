@@ -53,6 +53,8 @@ class ScriptedSubscriber:
         self.socket: zmq.Socket[bytes] | None = context.socket(zmq.XSUB)
         self.socket.linger = 0
         self.socket.sndhwm = self.socket.rcvhwm = 0
+        # When the publisher has ended, another one may take its port.
+        self.socket.setsockopt(zmq.RECONNECT_IVL, -1)
         self.socket.connect(f"tcp://{address}")
 
     def close(self) -> None:

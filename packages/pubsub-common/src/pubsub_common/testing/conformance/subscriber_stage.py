@@ -67,7 +67,10 @@ class SubscriberStage(Stage):
         """A port from which the subscriber is to have these topics alone; its ready topics may
         tell one of these ``numbers`` of topics."""
         port = DataPort(self.context, self.transcript, self.now_s, topics)
-        port.check = subscription_check(topics, lambda: self.broker.session, numbers)
+        port.numbers.update(numbers)
+        port.check = subscription_check(
+            topics, lambda: self.broker.session, port.numbers
+        )
         self.ports.append(port)
         self.readers.append(port)
         return port

@@ -89,8 +89,8 @@ def subscription_check(
                     )
                 if what.topics not in numbers:
                     raise Failed(
-                        f"ready topics that tell {numbers} topics",
-                        str(what.topics),
+                        f"a ready topic of {topic!r} that tells one of {sorted(numbers)} topics",
+                        f"{what.topics}, in attempt {what.attempt}",
                         page.READY,
                     )
             case RecoveryRequest():
