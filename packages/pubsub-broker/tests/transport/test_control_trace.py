@@ -13,6 +13,7 @@ import zmq
 from support.attack_tools import Talker, register
 from support.running_roles import MODELS, RunningBroker, Security
 
+from pubsub_broker.control.refusals import decode_request
 from pubsub_broker.transport import control_trace
 from pubsub_broker.transport.control_trace import ControlTrace
 from pubsub_common.defaults import LOG_ADDRESS_BYTES
@@ -148,6 +149,31 @@ def test_lines_are_bounded_and_what_is_left_out_is_counted(
         f"{2000 - shown} more control messages in 10 s are left out, all about 10.0.0.1"
     )
     assert json.loads(line)["in"]["id"] == 4
+
+
+def test_a_flood_of_long_messages_is_not_looked_into(
+    debugging: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients wait meanwhile."""
+    monkeypatch.setattr(control_trace, "monotonic", lambda: 1000.0)
+    read: list[bytes] = []
+
+    def decode_and_note(data: bytes) -> messages.Request:
+        read.append(data)
+        return decode_request(data)
+
+    monkeypatch.setattr(control_trace, "decode_request", decode_and_note)
+    trace = ControlTrace()
+    request = b'{"type":"status","id":4,"x":[%b0]}' % (b"[]," * 700_000)
+    for _ in range(100):
+        trace.came(PEER, request)
+    trace.came(("10.0.0.2", 1), b'{"type":"status","id":5}')
+
+    assert len(read) <= 6
+    assert all("x" not in line["in"] for line in lines(debugging))
+    ids = [line["in"]["id"] for line in lines(debugging)]
+    assert ids == [4] * (len(ids) - 1) + [5]
+    assert len(ids) > 1
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "secure"])

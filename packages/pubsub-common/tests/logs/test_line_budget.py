@@ -36,6 +36,21 @@ def test_all_together_have_lines_of_so_many_bytes() -> None:
     )
 
 
+def test_a_line_need_not_be_made_when_one_was_left_out() -> None:
+    budget = LineBudget(each=1000, together=5000)
+    assert not budget.is_spent("10.0.0.1", 0.0)
+    assert budget.allows("10.0.0.1", LINE, 0.0, more=850)
+    assert not budget.is_spent("10.0.0.1", 0.0)
+    assert not budget.allows("10.0.0.1", LINE, 0.0)
+
+    assert budget.is_spent("10.0.0.1", 0.0)
+    assert not budget.is_spent("10.0.0.2", 0.0)
+    assert budget.summary(LOG_INTERVAL_S) == (
+        "2 more lines about clients in 10 s are left out, all about 10.0.0.1"
+    )
+    assert not budget.is_spent("10.0.0.1", LOG_INTERVAL_S)
+
+
 def test_nothing_is_said_of_nothing() -> None:
     budget = LineBudget()
     assert budget.summary(0.0) is None

@@ -3,7 +3,8 @@ in the debug log.
 
 Nothing is done for it while the logger is not asked for debugging. Who can see the log may see
 what clients are called and which topics they have, but no keys. Lines are bounded like those
-about clients, and long lists and texts in them are cut.
+about clients, and long lists and texts in them are cut. So is the work: a message that cannot
+be shown any more is not looked into, and a long one takes more of what may be shown.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
@@ -33,6 +35,10 @@ _ITEMS: Final = 10
 _CHARACTERS: Final = 200
 # No message of ours is deeper; what is unknown in one may be.
 _DEPTH: Final = 6
+# So many bytes of a message count like one of its line: clients wait while it is decoded.
+_BYTES_A_BYTE: Final = 128
+# What is unknown in a longer message is not shown: one of 4 MiB may be a million lists.
+_WHOLE_BYTES: Final = 64 * 1024
 # Of what is no message, so many bytes are shown.
 _BEGINNING: Final = 64
 
@@ -54,26 +60,39 @@ class ControlTrace:
 
     def came(self, remote: Remote, data: bytes) -> None:
         """A message came."""
-        try:
-            request = decode_request(data)
-        except ProtocolError as error:
-            self._show(remote, _undecodable(data, str(error)))
-        else:
-            self._show(remote, {"in": _shown(_as_it_came(data, request))})
+        self._show(remote, data, _what_came)
 
     def went(self, remote: Remote, data: bytes) -> None:
         """A message was sent."""
-        self._show(remote, {"out": _shown(msgspec.json.decode(data))})
+        self._show(remote, data, _what_went)
 
-    def _show(self, remote: Remote, fields: dict[str, Any]) -> None:
+    def _show(
+        self, remote: Remote, data: bytes, read: Callable[[bytes], dict[str, Any]]
+    ) -> None:
         now = monotonic()
         left_out = self._budget.summary(now)
         if left_out is not None:
             _log.debug("%s", left_out)
-        fields = {"peer": None if remote is None else join(*remote), **fields}
+        address = remote and group_of(remote[0])
+        if self._budget.is_spent(address, now):
+            return
+        fields = {"peer": None if remote is None else join(*remote), **read(data)}
         line = json.dumps(fields)
-        if self._budget.allows(remote and group_of(remote[0]), line, now):
+        more = len(data) // _BYTES_A_BYTE
+        if self._budget.allows(address, line, now, more=more):
             _log.debug("%s", line, extra={"fields": fields})
+
+
+def _what_came(data: bytes) -> dict[str, Any]:
+    try:
+        request = decode_request(data)
+    except ProtocolError as error:
+        return _undecodable(data, str(error))
+    return {"in": _shown(_as_it_came(data, request))}
+
+
+def _what_went(data: bytes) -> dict[str, Any]:
+    return {"out": _shown(msgspec.json.decode(data))}
 
 
 def _undecodable(data: bytes, reason: str) -> dict[str, Any]:
@@ -83,6 +102,8 @@ def _undecodable(data: bytes, reason: str) -> dict[str, Any]:
 
 def _as_it_came(data: bytes, request: messages.Request) -> Any:
     """A request with the fields that are unknown here, if they can be read at all."""
+    if len(data) > _WHOLE_BYTES:
+        return msgspec.to_builtins(request)
     try:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -94,9 +115,9 @@ def _shown(value: Any, depth: int = _DEPTH) -> Any:
     match value:
         case str():
             return _cut(value)
-        case list() | dict() if not depth:
+        case list() | tuple() | dict() if not depth:
             return "(more)"
-        case list():
+        case list() | tuple():
             more = len(value) - _ITEMS
             shown = [_shown(item, depth - 1) for item in value[:_ITEMS]]
             return shown if more <= 0 else [*shown, f"(and {more} more)"]

@@ -44,14 +44,23 @@ class LineBudget:
         self._all = _Spent()
         self._addresses: dict[str | None, _Spent] = {}
 
-    def allows(self, address: str | None, line: str, now: float) -> bool:
+    def is_spent(self, address: str | None, now: float) -> bool:
+        """Whether a line about ``address`` has been left out in this interval; then the next
+        one is counted like it. Asked by those to whom it is work to make a line."""
+        spent = self._spent_about(address, now)
+        if not spent.left_out:
+            return False
+        spent.left_out += 1
+        self._all.left_out += 1
+        return True
+
+    def allows(
+        self, address: str | None, line: str, now: float, *, more: int = 0
+    ) -> bool:
         """Whether a line about a peer at ``address`` may be written at ``now``. If not, it is
-        counted. None: an unknown one."""
-        if now >= self._ends_at and not self._all.left_out:  # else `summary` begins
-            self._begin(now)
-        known = address in self._addresses or len(self._addresses) < _MAX_ADDRESSES
-        spent = self._addresses.setdefault(address if known else None, _Spent())
-        size = len(line.encode(errors="backslashreplace"))
+        counted. None: an unknown one. It takes ``more`` bytes of the budget than it has."""
+        spent = self._spent_about(address, now)
+        size = len(line.encode(errors="backslashreplace")) + more
         if spent.bytes + size > self._each or self._all.bytes + size > self._together:
             spent.left_out += 1
             self._all.left_out += 1
@@ -72,6 +81,12 @@ class LineBudget:
         if most.left_out < count:
             return f"{text}, {most.left_out} of them about {where}"
         return f"{text}, all about {where}"
+
+    def _spent_about(self, address: str | None, now: float) -> _Spent:
+        if now >= self._ends_at and not self._all.left_out:  # else `summary` begins
+            self._begin(now)
+        known = address in self._addresses or len(self._addresses) < _MAX_ADDRESSES
+        return self._addresses.setdefault(address if known else None, _Spent())
 
     def _begin(self, now: float) -> None:
         self._ends_at = now + LOG_INTERVAL_S
