@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
+
 from pubsub_common.defaults import (
     FIRST_SUBSCRIPTION_S,
     QUESTION_BYTES_PER_SECOND,
@@ -256,6 +258,28 @@ def test_who_subscribes_to_nothing_is_closed_in_time() -> None:
     assert reasons(port.budget.silent(FIRST_SUBSCRIPTION_S)) == [(3, Reason.SILENT)]
     assert reasons(port.budget.silent(99.0)) == [(5, Reason.SILENT)]
     assert port.budget.next_deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("received", "sent", "stays"),
+    [
+        pytest.param(24, 14, True, id="ZMTP 2"),
+        pytest.param(24, 500, True, id="ZMTP 2, events"),
+        pytest.param(14, 14, False, id="ZMTP 2, nothing"),
+        pytest.param(92, 93, False, id="ZMTP 3, nothing"),
+        pytest.param(93, 93, True, id="ZMTP 3"),
+        pytest.param(0, 10, False, id="no handshake"),
+    ],
+)
+def test_who_subscribes_by_zmtp_2_sends_less_than_a_handshake_of_zmtp_3(
+    received: int, sent: int, stays: bool
+) -> None:
+    port = Port()
+    port.accept(3)
+    port.budget.look({3: received}, None, port.now)
+    port.budget.sent(3, sent)
+
+    assert (not port.budget.silent(FIRST_SUBSCRIPTION_S)) == stays
 
 
 def test_the_oldest_idle_connection_goes_when_files_run_out() -> None:

@@ -19,6 +19,8 @@ from pubsub_common.testing import wait_for
 WAIT_S = 20.0
 # The beginning of ZeroMQ's; an unknown mechanism follows.
 GREETING = b"\xff" + 8 * b"\0" + b"\x7f\x03"
+# Revision 1 is ZMTP 2.0, 2 a SUB socket; then an empty name.
+ZMTP2_GREETING = b"\xff" + 7 * b"\0" + b"\x01\x7f" + b"\x01\x02" + b"\0\0"
 
 
 class GuardedPort:
@@ -180,6 +182,23 @@ def test_who_subscribes_to_nothing_is_disconnected(
     assert peer.disconnected(WAIT_S)
     assert not honest.disconnected(0.5)
     honest.close()
+
+
+@pytest.mark.parametrize(
+    "limits", [PortLimits(connections=100, handshake_bytes=92, first_s=1.0)]
+)
+def test_who_subscribes_by_zmtp_2_stays(port: GuardedPort, peer: Peer) -> None:
+    """As JeroMQ of Debian does, and libzmq 3."""
+    with socket.create_connection(("127.0.0.1", port.port)) as old:
+        old.settimeout(WAIT_S)
+        old.sendall(ZMTP2_GREETING + b"\0\3\1A\0")
+        wait_for(lambda: b"A\0" in port.seen)
+        while not peer.disconnected(WAIT_S):  # which came before it, and is silent
+            pass
+
+        wait_for(lambda: not port.guard._budget._silent)
+        old.sendall(b"\0\3\1B\0")
+        wait_for(lambda: b"B\0" in port.seen)
 
 
 @pytest.mark.parametrize("limits", [PortLimits(connections=3, handshake_bytes=92)])

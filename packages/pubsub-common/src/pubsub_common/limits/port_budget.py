@@ -165,7 +165,7 @@ class PortBudget:
             if connection is None or size == connection.received:
                 continue
             new = self._held.receive(connection, size)
-            if size > self._limits.handshake_bytes:
+            if self._limits.is_subscribed(size):
                 self._note_subscribed(connection)
             told = None if known is None else known(fd)
             if told is not None and told.trusted:
@@ -200,6 +200,13 @@ class PortBudget:
         due = now - self._limits.first_s
         older = (fd for fd, each in self._silent.items() if each.accepted_at <= due)
         return list(older)
+
+    def sent(self, fd: int, size: int) -> None:
+        """So many bytes were sent to one of these: it may have subscribed by another version
+        of ZMTP."""
+        connection = self._silent.get(fd)
+        if connection and self._limits.is_subscribed(connection.received, size):
+            self._note_subscribed(connection)
 
     def next_deadline(self) -> float | None:
         """When `silent` is due; None while it is not."""

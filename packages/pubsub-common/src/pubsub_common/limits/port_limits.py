@@ -35,6 +35,10 @@ _FULL_ADDRESSES: Final = 16
 # ZeroMQ's handshake without keys is 92 bytes at most; with keys it is 551 at least.
 _PLAIN_HANDSHAKE_BYTES: Final = 92
 _CURVE_HANDSHAKE_BYTES: Final = 550
+# That of ZMTP 2, which JeroMQ and libzmq 3 speak, by a peer that has no name.
+_ZMTP2_HANDSHAKE_BYTES: Final = 14
+# What an XPUB socket without keys sends in the handshake of ZMTP 3; the kernel counts one more.
+_OWN_HANDSHAKE_BYTES: Final = range(92, 94)
 # As the control port: clients that all come at once, after the broker was away, are no flood.
 _CONNECTION_RATE: Final = TokenBucket(per_s=1000.0, burst=10_000)
 
@@ -81,6 +85,16 @@ class PortLimits:
     first_s: float = FIRST_SUBSCRIPTION_S
     connection_rate: TokenBucket = _CONNECTION_RATE
     asks: bool = True
+
+    def is_subscribed(self, received: int, sent: int | None = None) -> bool:
+        """Whether there is a subscription in so many bytes that came from a peer. If it was
+        ``sent`` something else than the handshake of ZMTP 3, it speaks ZMTP 2, in whose shorter
+        handshake a subscription has room. (One that is not over is ended by libzmq.)"""
+        if received > self.handshake_bytes:
+            return True
+        if sent is None or self.handshake_bytes > _PLAIN_HANDSHAKE_BYTES:
+            return False
+        return received > _ZMTP2_HANDSHAKE_BYTES and sent not in _OWN_HANDSHAKE_BYTES
 
     def of_connection(self, declared: Subscriptions) -> Subscriptions:
         """What one connection may be subscribed to."""

@@ -222,6 +222,11 @@ class PortGuard:
             if told is not None:
                 received[fd] = told.received
         self._closings += self._budget.look(received, total, now, self._known)
+        for fd in self._budget.unseen(now):
+            info = self._infos.get(fd)
+            told = None if info is None else info.read()
+            if told is not None:
+                self._budget.sent(fd, told.acknowledged)
         self._closings += self._budget.silent(now)
         self._ask(now)
         self._close()
