@@ -116,7 +116,8 @@ class Departures:
             if (tracker := self._trackers.active.get((publisher.session, topic)))
             is not None
         )
-        if received != departing.received:
-            departing.received = received
+        # It is less when the events of one that owns a topic no more are skipped.
+        if received > departing.received:
             departing.deadline = now + self.grace_s
+        departing.received = received
         return now >= departing.deadline
