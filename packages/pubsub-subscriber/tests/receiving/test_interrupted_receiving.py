@@ -26,7 +26,12 @@ import pubsub_common
 import pubsub_subscriber
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.batches import Batch, batch_prefix, encode_batch_body
-from pubsub_common.protocol.events import Event, encode_event
+from pubsub_common.protocol.events import (
+    Event,
+    encode_body,
+    encode_event,
+    event_prefix,
+)
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
@@ -102,10 +107,12 @@ WAYS: list[Receive] = [
 
 
 def publish_some(publisher: RawPublisher, topic: str, last: bytes) -> None:
-    """A single event, a batch of three, and a single one."""
+    """A single event, one with a further element, a batch of three, and a single one."""
     publisher.publish(topic, b"x")
-    first = publisher.next_sequence[topic]
+    first = publisher.next_sequence[topic] + 1
     now_ns = time.time_ns()
+    longer = (publisher.address, publisher.session, first - 1, now_ns, b"x", "more")
+    publisher.socket.send(event_prefix(topic) + encode_body(longer))
     body = encode_batch_body(
         publisher.address, publisher.session, first, [now_ns] * 3, [b"x", b"y", b"z"]
     )

@@ -178,8 +178,17 @@ def event_at(frame: bytes, end: int) -> Event:
     """
     if frame[end + 1 : end + 2] != EVENT_KIND:
         raise ProtocolError("not an event frame: it is of another kind")
+    return decode_any_body(memoryview(frame)[end + 2 :])
+
+
+def decode_any_body(body: bytes | memoryview) -> Event:
+    """As `decode_body`, of an array that may have further elements.
+
+    Raises:
+        ProtocolError: it is no event.
+    """
     try:
-        wire = _decode_wire(memoryview(frame)[end + 2 :])
+        wire = _decode_wire(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"not an event frame: {error}") from error
     return Event(*msgspec.structs.astuple(wire))

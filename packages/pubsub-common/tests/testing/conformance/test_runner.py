@@ -59,3 +59,5 @@ def test_scenarios_are_chosen_by_name_and_without() -> None:
     assert [each.name for each in scenarios_of("publisher", ["ends"])] == ["ends"]
     with pytest.raises(ConfigError, match="no scenario 'gap' for a publisher"):
         scenarios_of("publisher", without=["gap"])
+    with pytest.raises(ConfigError, match="no scenario is left"):
+        scenarios_of("publisher", ["ends"], without=["ends"])

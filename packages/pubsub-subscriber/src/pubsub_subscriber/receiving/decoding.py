@@ -7,10 +7,22 @@ from typing import Any, Final
 import msgspec
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.batches import Batch, decode_batch_body
-from pubsub_common.protocol.events import Event, check_publisher, decode_body
+from pubsub_common.protocol.batches import (
+    BATCH_MARK,
+    Batch,
+    decode_any_batch_body,
+    decode_batch_body,
+)
+from pubsub_common.protocol.events import (
+    EVENT_MARK,
+    Event,
+    check_publisher,
+    decode_any_body,
+    decode_body,
+)
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.core import SubscriberCore
+from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
 
 # What `decode_body` raises for what is no event.
 MALFORMED: Final = (msgspec.MsgspecError, UnicodeDecodeError)
@@ -21,32 +33,40 @@ _TOPIC_BYTES: Final = 512
 def decode_item(
     frame: bytes | memoryview, core: SubscriberCore
 ) -> Event | Batch | None:
-    """The event or the batch that a frame of one of our topics is, if it is written as ours
-    are; None for any other."""
+    """The event or the batch that a frame of one of our topics is; None for any other."""
     head = bytes(frame[:_TOPIC_BYTES])
     begin = head[: head.find(b"\0") + 3]
     body = memoryview(frame)[len(begin) - 1 :]
+    if begin not in core.topics.by_event:
+        return decode_other(begin, body, core.topics)
     try:
-        if begin in core.topics.by_event:
-            item = decode_body(body)
-            item.topic = core.topics.by_event[begin]
-        elif begin in core.topics.by_batch:
-            return decode_batch(core.topics.by_batch[begin], body)
-        else:
-            return None
+        item = decode_body(body)
     except MALFORMED:
         return None
+    item.topic = core.topics.by_event[begin]
     return item
 
 
-def decode_batch(topic: str, body: memoryview) -> Batch | None:
-    """A batch of ``topic`` out of what follows that in its frame; None when it is none."""
+def decode_other(
+    begin: bytes, body: memoryview, topics: SubscribedTopics
+) -> Event | Batch | None:
+    """A batch, or what is not written as ours are: it may have further elements. ``begin`` is
+    all up to the array's first byte, which ``body`` begins with. None for anything else."""
+    topic = topics.by_batch.get(begin)
+    item: Event | Batch
     try:
-        batch = decode_batch_body(body)
+        if topic is not None:
+            item = decode_batch_body(body)
+        elif (topic := topics.by_event.get(begin[:-1] + EVENT_MARK[-1:])) is not None:
+            item = decode_any_body(body)
+        elif (topic := topics.by_batch.get(begin[:-1] + BATCH_MARK[-1:])) is not None:
+            item = decode_any_batch_body(body)
+        else:
+            return None
     except ProtocolError:
         return None
-    batch.topic = topic
-    return batch
+    item.topic = topic
+    return item
 
 
 def is_named(tracker: StreamTracker, publisher: str) -> bool:

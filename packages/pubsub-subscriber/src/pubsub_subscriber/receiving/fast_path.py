@@ -25,7 +25,7 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.protocol.events import PRIVATE_MARK, decode_body
+from pubsub_common.protocol.events import PRIVATE_MARK, Event, decode_body
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.connections.frame_buffer import FREE, FrameBuffer
 from pubsub_subscriber.connections.interrupter import is_interrupt
@@ -264,31 +264,31 @@ class FastPath:
     def _take_other(
         self, begin: bytes, size: int, received_ns: int, whole: bool
     ) -> bool:
-        """Append the events of the frame in the buffer if it is a batch of a stream we know,
-        with the number that we expect; else it is deferred, and this is False."""
-        memory = self._memory
-        topic = self._core.topics.by_batch.get(begin)
-        if topic is None:
+        """Append the events of the frame in the buffer if it is a batch, or an event with further
+        elements, of a stream we know, with the number that we expect; else it is deferred, and
+        this is False."""
+        memory, body = self._memory, self._buffer.view[len(begin) - 1 : size]
+        item = decoding.decode_other(begin, body, self._core.topics)
+        if item is None:
             if memory[0] == _PRIVATE and is_interrupt(memory[:size]):
                 memory[0] = FREE
                 return False
             return self._defer(size, received_ns)
-        batch = decoding.decode_batch(topic, self._buffer.view[len(begin) - 1 : size])
         source = self._source
         only = None if source is None else source.only_session
-        if batch is None or (only is not None and batch.session != only):
+        if only is not None and item.session != only:
             return self._defer(size, received_ns)
-        tracker = self._core.trackers.get((batch.session, topic), _NO_STREAM)
-        if tracker.expected != batch.sequence or not decoding.is_named(
-            tracker, batch.publisher
+        tracker = self._core.trackers.get((item.session, item.topic), _NO_STREAM)
+        if tracker.expected != item.sequence or not decoding.is_named(
+            tracker, item.publisher
         ):
             return self._defer(size, received_ns)
-        batch.received_ns = received_ns
-        expected = batch.sequence + len(batch)
-        if whole:
-            self._queue.incoming.append(batch)
+        item.received_ns = received_ns
+        expected = decoding.end_of(item)
+        if whole or isinstance(item, Event):
+            self._queue.incoming.append(item)
         else:
-            self._queue.incoming.extend(batch.events())
+            self._queue.incoming.extend(item.events())
         tracker.expected = expected
         memory[0] = FREE
         self._buffer.give_back(size)

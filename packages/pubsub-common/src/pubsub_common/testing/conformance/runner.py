@@ -37,7 +37,7 @@ def scenarios_of(
     is to be, and those that need another option.
 
     Raises:
-        ConfigError: there is none of a name.
+        ConfigError: there is none of a name, or none is left.
     """
     # Each module adds its own.
     from pubsub_common.testing.conformance import scenarios
@@ -52,7 +52,10 @@ def scenarios_of(
         for each in mine.values()
         if each.optional is None or each.optional in options
     ]
-    return [each for each in chosen if each.name not in without]
+    left = [each for each in chosen if each.name not in without]
+    if not left:
+        raise ConfigError("no scenario is left to be tried")
+    return left
 
 
 def run_all(
