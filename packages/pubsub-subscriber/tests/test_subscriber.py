@@ -1014,6 +1014,30 @@ def test_a_backlog_outlives_the_publisher_it_came_from(
     assert subscriber.counts().lost == 0
 
 
+@pytest.mark.parametrize(
+    "address", ["a\x1b[31mb:5000", "a.example:x", "127.0.0.1:99999", "[fe80::1]:5", ""]
+)
+def test_an_address_that_is_none_is_told_of_and_others_are_connected_to(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    caplog: pytest.LogCaptureFixture,
+    address: str,
+) -> None:
+    publisher = new_publisher("A")
+    strange = PublisherInfo(session=77, topics=["A"], address=address)
+    broker.publishers = [strange, publisher.info]
+    subscriber = new_subscriber("A", attach_timeout_s=0)
+    publisher.get_ready(1)
+    publisher.publish("A", b"x")
+
+    event = subscriber.receive(30)
+    assert event is not None
+    assert event.payload == b"x"
+    assert "cannot connect to a publisher" in caplog.text
+    assert "\x1b" not in caplog.text
+
+
 def test_it_stays_connected_to_an_address_that_another_publisher_has_taken_over(
     broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
 ) -> None:

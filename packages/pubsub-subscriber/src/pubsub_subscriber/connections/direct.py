@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 
+from pubsub_common.errors import ConfigError
 from pubsub_common.net.named_endpoints import NamedEndpoints, sooner
+from pubsub_common.printable import cut, printable
+from pubsub_common.protocol.endpoints import parse_address
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
+
+_log = logging.getLogger(__name__)
 
 
 class DirectConnections:
@@ -36,7 +42,7 @@ class DirectConnections:
         if publisher.address is None:
             return False
         sub_socket = self._sockets.get(0)
-        place = self._places.begin(publisher.address, time.monotonic())
+        place = begin(self._places, publisher.address)
         if sub_socket is None or place is None:
             return False
         return sub_socket.connect(place)
@@ -65,6 +71,17 @@ class DirectConnections:
         for endpoint, before in self._places.look(time.monotonic()):
             move(sub_socket, before, self._places.place(endpoint))
         return sooner(sub_socket.check(), self._places.due_s(time.monotonic()))
+
+
+def begin(places: NamedEndpoints, address: str) -> str | None:
+    """Where to connect to a publisher at ``address``, as the broker tells it; None while that is
+    not known, and if it is no address."""
+    try:
+        parse_address(address)
+    except ConfigError as error:
+        _log.warning("cannot connect to a publisher: %s", printable(cut(str(error))))
+        return None
+    return places.begin(address, time.monotonic())
 
 
 def move(sub_socket: SubSocket, before: str | None, place: str | None) -> None:

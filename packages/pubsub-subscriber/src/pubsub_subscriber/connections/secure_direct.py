@@ -25,7 +25,7 @@ from pubsub_common.security.handshake_failure import (
     ClientHandshakeMonitor,
     FailureReason,
 )
-from pubsub_subscriber.connections.direct import move
+from pubsub_subscriber.connections.direct import begin, move
 from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -150,7 +150,7 @@ class SecureDirectConnections:
         self._connections[publisher.session] = _PublisherConnection(
             number, sub_socket, publisher, handshake_monitor
         )
-        place = self._places.begin(address, time.monotonic())
+        place = begin(self._places, address)
         if place is not None:
             sub_socket.connect(place)
         self._sockets.add(number, sub_socket)
