@@ -165,9 +165,13 @@ def recovery_answer(stage: PublisherStage) -> None:
     ):
         found = _ask(stage, subscriber, first, end, attempt)
         batch = found.batch
-        if batch.sequence < first or batch.sequence + len(batch.payloads) > end + 1:
+        # What was published before the answer has come before it.
+        next_number = subscriber.of("A")[-1].sequence + 1
+        most = end + 1 if batch.payloads else max(first, next_number)
+        if batch.sequence < first or batch.sequence + len(batch.payloads) > most:
             raise Failed(
-                f"events from {first} to {end}, or none of them",
+                f"events from {first} to {end}, or none and a `sequence` of at most "
+                f"{max(first, next_number)}",
                 f"{len(batch.payloads)} from {batch.sequence} on",
                 page.RECOVERY,
             )
