@@ -182,12 +182,19 @@ def test_a_gap_is_reported_when_all_events_before_it_are_delivered(
     assert told == [*range(10), (10, 14), 15, 16]
 
 
-@pytest.mark.parametrize("body", [b"", b"\x90", b"\x01\x02\x03\x04\x05\x06"])
+# With seven elements, the fifth and sixth empty.
+EMPTY = b"\xa1p\x00\x00\x00\x90\x90\xc0"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\x96", b"\x96\x90", b"\x96\x01\x02\x03\x04\x05\x06", b"\x97" + EMPTY],
+)
 def test_a_broken_batch_is_counted_and_the_next_one_read(
     publisher: RawPublisher, new_subscriber: NewSubscriber, body: bytes
 ) -> None:
     subscriber = connect(publisher, new_subscriber, max_event_count=2)
-    publisher.socket.send(b"A\0\2\x96" + body)
+    publisher.socket.send(b"A\0\2" + body)
     publish_batch(publisher, 0, [b"0", b"1"])
 
     assert [event.payload for event in subscriber] == [b"0", b"1"]

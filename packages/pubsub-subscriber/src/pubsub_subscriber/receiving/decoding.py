@@ -7,12 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.batches import (
-    BATCH_MARK,
-    Batch,
-    decode_any_batch_body,
-    decode_batch_body,
-)
+from pubsub_common.protocol.batches import BATCH_MARK, Batch, decode_batch_body
 from pubsub_common.protocol.events import (
     EVENT_MARK,
     Event,
@@ -60,7 +55,7 @@ def decode_other(
         elif (topic := topics.by_event.get(begin[:-1] + EVENT_MARK[-1:])) is not None:
             item = decode_any_body(body)
         elif (topic := topics.by_batch.get(begin[:-1] + BATCH_MARK[-1:])) is not None:
-            item = decode_any_batch_body(body)
+            item = decode_batch_body(body)
         else:
             return None
     except ProtocolError:
