@@ -46,9 +46,9 @@ def owner_change(stage: SubscriberStage) -> None:
         _skipped(stage, second)
         _skipped(stage, third)
     stage.delivers()
+    _let_pass(stage)
     stage.broker.push(left=[Departure(session=owner.session, next_sequences={"A": 3})])
-    # The control connection and the events are two ways.
-    stage.heartbeats(2)
+    _let_pass(stage)
     # Of two that are equal the one with the lower session.
     for _ in range(3):
         stage.publish(second, "A")
@@ -76,10 +76,11 @@ def stronger_joins(stage: SubscriberStage) -> None:
         _skipped(stage, first)
         stage.publish(strong, "A")
     stage.delivers()
+    _let_pass(stage)
     # Its strength alone is another one, so it has not left.
     strong.strengths = {}
     stage.broker.push(joined=[strong.info()])
-    stage.heartbeats(2)
+    _let_pass(stage)
     stage.publish(first, "A", 3)
     stage.publish(strong, "A", 3)
     stage.delivers()
@@ -145,3 +146,9 @@ def idle_owner(stage: SubscriberStage) -> None:
 def _skipped(stage: SubscriberStage, source: Source) -> None:
     """Publish an event that is not to be delivered."""
     stage.port_of(source).publish(source, source.event("A"))
+
+
+def _let_pass(stage: SubscriberStage) -> None:
+    """Have the subscriber take in what is under way, also what it skips: the control connection
+    and those of events are several ways."""
+    stage.heartbeats(2)
