@@ -112,7 +112,8 @@ class Publisher(PublisherReadings):
         limit = None if config.indefinite else config.max_event_count
         pace = Pace(config.sleep_period, limit)
         schedule = pace.schedule(runtime.now_ns() if start_ns is None else start_ns)
-        ahead_ns = time.monotonic_ns() - runtime.now_ns()
+        now_ns = runtime.now_ns()  # before the other clock: else all would be early
+        ahead_ns = time.monotonic_ns() - now_ns
         count = 0
         while count != limit and not runtime.ended():
             due_ns = schedule.due_ns(count)

@@ -37,7 +37,8 @@ def publish_generated(
     runtime.check_usable()
     schedule = pace.schedule(runtime.now_ns() if start_ns is None else start_ns)
     # Waiting goes by a clock that nobody sets: one that was set back would stop us.
-    ahead_ns = time.monotonic_ns() - runtime.now_ns()
+    now_ns = runtime.now_ns()  # before the other clock: else all would be early
+    ahead_ns = time.monotonic_ns() - now_ns
     count = 0
     while count != pace.limit and not runtime.ended():
         due_ns = schedule.due_ns(count)
