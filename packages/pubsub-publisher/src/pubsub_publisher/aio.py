@@ -26,6 +26,7 @@ from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher import topic_changes
 from pubsub_publisher.config import PublisherConfig
 from pubsub_publisher.generated_events import Pace
+from pubsub_publisher.pacing.precise_sleep import monotonic_ahead_ns
 from pubsub_publisher.payloads import Payload, json_payload
 from pubsub_publisher.publishing import checked, generated
 from pubsub_publisher.readings import PublisherReadings
@@ -112,8 +113,7 @@ class Publisher(PublisherReadings):
         limit = None if config.indefinite else config.max_event_count
         pace = Pace(config.sleep_period, limit)
         schedule = pace.schedule(runtime.now_ns() if start_ns is None else start_ns)
-        now_ns = runtime.now_ns()  # before the other clock: else all would be early
-        ahead_ns = time.monotonic_ns() - now_ns
+        ahead_ns = monotonic_ahead_ns(runtime.now_ns)
         count = 0
         while count != limit and not runtime.ended():
             due_ns = schedule.due_ns(count)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import TYPE_CHECKING
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.events import encode_event
-from pubsub_publisher.pacing.precise_sleep import sleep_until
+from pubsub_publisher.pacing.precise_sleep import monotonic_ahead_ns, sleep_until
 from pubsub_publisher.pacing.schedule import Schedule
 from pubsub_publisher.publishing import generated, send_in_turn
 from pubsub_publisher.sending.frame_sender import STOPPED
@@ -37,8 +36,7 @@ def publish_generated(
     runtime.check_usable()
     schedule = pace.schedule(runtime.now_ns() if start_ns is None else start_ns)
     # Waiting goes by a clock that nobody sets: one that was set back would stop us.
-    now_ns = runtime.now_ns()  # before the other clock: else all would be early
-    ahead_ns = time.monotonic_ns() - now_ns
+    ahead_ns = monotonic_ahead_ns(runtime.now_ns)
     count = 0
     while count != pace.limit and not runtime.ended():
         due_ns = schedule.due_ns(count)

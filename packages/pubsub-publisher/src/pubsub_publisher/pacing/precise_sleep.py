@@ -12,6 +12,13 @@ from pubsub_common.defaults import WAIT_SLICE_S
 _SPIN_NS: Final = 100_000
 
 
+def monotonic_ahead_ns(now_ns: Callable[[], int]) -> int:
+    """By how much the monotonic clock is ahead of another one. That one is read first, so a
+    pause between the two makes what is due late, and never early."""
+    other_ns = now_ns()
+    return time.monotonic_ns() - other_ns
+
+
 def sleep_until(due_ns: int, ended: Callable[[], bool]) -> bool:
     """Sleep, then spin, until the monotonic clock shows ``due_ns``; False when ``ended``
     meanwhile, which is asked now and then. What it raises, this does."""
