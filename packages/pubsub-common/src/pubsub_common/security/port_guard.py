@@ -30,7 +30,7 @@ from pubsub_common.limits.port_budget import Closing, PortBudget
 from pubsub_common.limits.port_limits import PortLimits, Subscriptions
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net.sockets import option_reader
-from pubsub_common.net.tcp_info import ConnectionInfo
+from pubsub_common.net.tcp_info import ConnectionInfo, TcpInfo
 from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.protocol.forwarder_mark import named_in
@@ -213,20 +213,19 @@ class PortGuard:
             self._budget.declare(self._declared, now)
         if self._forwarder:
             self._trust_forwarders()
-        received: dict[int, int] = {}
+        told: dict[int, TcpInfo] = {}
         total = self._total()
         looked_at = self._fds(ready, total, now)
         for fd in looked_at:
             info = self._infos.get(fd)
-            told = None if info is None else info.read()
-            if told is not None:
-                received[fd] = told.received
+            found = None if info is None else info.read()
+            if found is not None:
+                told[fd] = found
+        received = {fd: each.received for fd, each in told.items()}
         self._closings += self._budget.look(received, total, now, self._known)
         for fd in self._budget.unseen(now):
-            info = self._infos.get(fd)
-            told = None if info is None else info.read()
-            if told is not None:
-                self._budget.sent(fd, told.acknowledged)
+            if fd in told:
+                self._budget.sent(fd, told[fd].acknowledged)
         self._closings += self._budget.silent(now)
         self._ask(now)
         self._close()
