@@ -49,6 +49,14 @@ class RangeAnswer(msgspec.Struct, frozen=True):
     more: bool = False
 
 
+class Listing(msgspec.Struct, frozen=True):
+    """All keys of a prefix, as they were at ``revision``."""
+
+    cluster_id: str
+    revision: int
+    kvs: list[KeyValue]
+
+
 class WriteAnswer(msgspec.Struct, frozen=True):
     """Of a put, a delete, a revoke."""
 

@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from pubsub_broker.registry.etcd.answers import (
-    KeyValue,
     LeaseAnswer,
+    Listing,
     RangeAnswer,
     TransactionAnswer,
     WriteAnswer,
@@ -37,14 +37,6 @@ _T = TypeVar("_T")
 
 # Keys in a page of a list: 1,000 of 2 KiB are 3 MiB of JSON.
 PAGE: Final = 1000
-
-
-class Listing(msgspec.Struct, frozen=True):
-    """All keys of a prefix, as they were at ``revision``."""
-
-    cluster_id: str
-    revision: int
-    kvs: list[KeyValue]
 
 
 class EtcdClient:
