@@ -153,6 +153,17 @@ def test_a_list_tells_how_clients_left_meanwhile() -> None:
     ]
 
 
+def test_a_list_tells_what_is_new_in_the_order_of_its_writing() -> None:
+    etcd = EtcdModel()
+    mirror = watching(etcd)
+    for session in (8, 7, 9):
+        etcd.write([put_client(session)])
+    assert mirror.listed(etcd.listing(), 0.0) == [
+        PutClient(client_record(session), revision)
+        for revision, session in enumerate((8, 7, 9), 2)
+    ]
+
+
 def test_a_member_that_is_behind_costs_a_list_and_changes_nothing() -> None:
     etcd = EtcdModel()
     etcd.write([put_client(7)])

@@ -158,9 +158,12 @@ def test_a_client_that_leaves_takes_its_key_and_leaves_word() -> None:
     assert etcd.revision == 3
 
 
-def test_a_client_that_was_never_written_needs_no_delete() -> None:
-    writer = Writer(KEYS, "b1")
-    writer.delete_client(1, LeftRecord(), 0)
+def test_a_client_that_was_never_written_is_not_there_afterwards() -> None:
+    etcd, writer = EtcdModel(), Writer(KEYS, "b1")
+    put(writer, 1)
+    writer.delete_client(1, None, 0)
+    assert send(writer, etcd) == []
+    assert there(etcd) == {}
     assert not writer.waits
 
 
@@ -220,17 +223,6 @@ def test_a_later_proposal_takes_the_place_of_one_without_an_answer() -> None:
     assert send(writer, etcd) == []  # finds its first write there
     assert send(writer, etcd) == []
     assert there(etcd) == {client_name(1): record(1, 2)}
-
-
-def test_what_the_mirror_told_of_is_not_written_again() -> None:
-    etcd, writer = EtcdModel(), Writer(KEYS, "b1")
-    put(writer, 1)
-    request = writer.transaction(LEASES)
-    assert request is not None
-    etcd.transact(request)
-    writer.observed(PutClient(record(1), 2))
-    writer.unanswered()
-    assert not writer.waits
 
 
 def test_a_key_that_went_with_its_lease_is_written_again() -> None:

@@ -7,6 +7,7 @@ hold, the answer brings what is there instead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -59,7 +60,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
         kinds: set[Kind] = set() if self.lease is None else {self.lease}
         return kinds if self.left is None else kinds | {"left"}
 
-    def part(self, keys: Keys, leases: dict[Kind, int]) -> Operation:
+    def part(self, keys: Keys, leases: Mapping[Kind, int]) -> Operation:
         """Its part of a transaction."""
         key = keys.key(self.name)
         done: list[Put | Delete] = [Delete(key)]
