@@ -7,6 +7,7 @@ import http.client
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,10 @@ from support.ports import free_port
 
 HOST: Final = "127.0.0.1"
 _END_S: Final = 10.0
+# It ends with the process of the tests, however that ends.
+_DYING_TOO: Final = (
+    ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+)
 
 
 def needs_etcd() -> None:
@@ -59,7 +64,7 @@ class EtcdServer:
         log = self.folder / f"{self.name}.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                ["etcd", *words], stdout=output, stderr=subprocess.STDOUT
+                [*_DYING_TOO, "etcd", *words], stdout=output, stderr=subprocess.STDOUT
             )
 
     def kill(self) -> None:
@@ -85,8 +90,11 @@ class EtcdServer:
             self.kill()
 
     def answers(self) -> bool:
-        """Whether it is there and knows a leader; only without TLS."""
+        """Whether it is there and knows a leader; with TLS, whether it listens."""
         try:
+            if self.scheme == "https":
+                socket.create_connection(self.endpoint, 5).close()
+                return True
             return b'"leader"' in self.post("/v3/maintenance/status", b"{}")
         except (OSError, http.client.HTTPException):
             return False
@@ -98,7 +106,7 @@ class EtcdServer:
         return f'"leader":"{own}"' in text
 
     def post(self, path: str, body: bytes) -> bytes:
-        """What this member itself answers."""
+        """What this member itself answers, without TLS."""
         connection = http.client.HTTPConnection(*self.endpoint, timeout=5)
         with contextlib.closing(connection):
             connection.request("POST", path, body)

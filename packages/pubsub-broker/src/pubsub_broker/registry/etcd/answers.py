@@ -146,8 +146,30 @@ def decode_streamed(line: bytes, answer: type[_T]) -> _T:
 _DEADLINE: Final = 4
 _UNAVAILABLE: Final = 14
 _UNAUTHENTICATED: Final = 16
-_REJECTED: Final = ("invalid auth token", "revision of auth store is old")
 _SERVER_FAILED: Final = 500
+
+# What etcd's texts mean, and what is clearer.
+_TOLD: Final[tuple[tuple[str, type[EtcdError], str], ...]] = (
+    ("has been compacted", Compacted, ""),
+    ("lease not found", LeaseGone, ""),
+    ("invalid auth token", TokenRejected, ""),
+    ("revision of auth store is old", TokenRejected, ""),
+    ("too many requests", EtcdUnreachable, ""),
+    ("larger than max", EtcdRefused, "the request is too large for etcd"),
+    ("user name is empty", EtcdRefused, "etcd asks for a user and a password"),
+    ("HTTPS server", EtcdRefused, "etcd asks for TLS there"),
+    (
+        "database space exceeded",
+        EtcdRefused,
+        "etcd's database is full: compact and defragment it, then disarm its alarm",
+    ),
+    (
+        "CommonName",
+        EtcdRefused,
+        "etcd's gateway takes no client certificate with a CommonName where etcd has "
+        "users: make one with an empty subject",
+    ),
+)
 
 
 def failure_in(status: int, body: bytes) -> EtcdError:
@@ -155,43 +177,19 @@ def failure_in(status: int, body: bytes) -> EtcdError:
     try:
         told = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        text = _line(body.decode(errors="replace"))
-        return _not_etcd(status, text)
-    message = _line(str(told.get("message") or told.get("error") or "no reason given"))
+        told = {}
+    message = str(
+        told.get("message") or told.get("error") or body.decode(errors="replace")
+    )
+    message = cut(printable(message.strip()))
     code = told.get("code", told.get("grpc_code"))
-    if "compacted" in message:
-        return Compacted(message)
-    if "lease not found" in message:
-        return LeaseGone(message)
-    if code == _UNAUTHENTICATED or any(text in message for text in _REJECTED):
+    for text, error, instead in _TOLD:
+        if text in message:
+            return error(instead or message)
+    if code == _UNAUTHENTICATED:
         return TokenRejected(message)
-    if "database space exceeded" in message:
-        return EtcdRefused(
-            "etcd's database is full: compact and defragment it, then disarm its alarm"
-        )
-    if "user name is empty" in message:
-        return EtcdRefused("etcd asks for a user and a password")
-    if "CommonName" in message:
-        return EtcdRefused(
-            "etcd's gateway takes no client certificate with a CommonName while "
-            "etcd has users: make one with an empty subject"
-        )
-    if "larger than max" in message:
-        return EtcdRefused("the request is too large for etcd")
-    later = code in (_DEADLINE, _UNAVAILABLE) or "too many requests" in message
-    if later or status >= _SERVER_FAILED:
+    if code in (_DEADLINE, _UNAVAILABLE) or status >= _SERVER_FAILED:
         return EtcdUnreachable(message, maybe_done=True)
+    if not told:
+        return EtcdRefused(f"this is no etcd from 3.4 on: HTTP {status}: {message}")
     return EtcdRefused(f"etcd refuses: {message}")
-
-
-def _not_etcd(status: int, text: str) -> EtcdError:
-    if "HTTPS server" in text:
-        return EtcdRefused("etcd asks for TLS there")
-    if status >= _SERVER_FAILED:
-        return EtcdUnreachable(f"HTTP {status}: {text}", maybe_done=True)
-    return EtcdRefused(f"this is no etcd from 3.4 on: HTTP {status}: {text}")
-
-
-def _line(text: str) -> str:
-    """Text of a server as an error may have it."""
-    return cut(printable(text.strip()))

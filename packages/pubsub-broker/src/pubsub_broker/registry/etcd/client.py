@@ -105,8 +105,7 @@ class EtcdClient:
         self._ask("/v3/lease/revoke", LeaseRequest(lease), WriteAnswer)
 
     def watch(self, prefix: bytes, revision: int) -> WatchStream:
-        """Be told each change of the keys of a prefix, from ``revision`` on. Where it may
-        not be, `WatchStream.read` raises that."""
+        """Be told each change of the keys of a prefix, from ``revision`` on."""
 
         def attempt(endpoint: Endpoint, deadline: float) -> WatchStream:
             members = self._members

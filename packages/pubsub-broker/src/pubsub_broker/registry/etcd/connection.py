@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import select
 import socket
@@ -24,6 +25,7 @@ _BLOCK_BYTES: Final = 256 * 1024
 _IDLE_S: Final = 2
 _PROBE_S: Final = 1
 _PROBES: Final = 3
+_VERDICT_S: Final = 0.5
 
 
 class Connection:
@@ -47,7 +49,8 @@ class Connection:
         """
         if self._http.sock is not None and _has_ended(self._http.sock):
             self._http.close()
-        if self._http.sock is None:
+        fresh = self._http.sock is None
+        if fresh:
             self._http.sock = connect(self.endpoint, self._tls, deadline)
         headers = {"Content-Type": "application/json"}
         if token:
@@ -60,6 +63,10 @@ class Connection:
             data = self._body(response, deadline)
         except (OSError, http.client.HTTPException) as error:
             self.close()
+            if fresh and not self._tls and isinstance(error, ConnectionError):
+                raise EtcdUnreachable(
+                    "it closed the connection; it may ask for TLS"
+                ) from error
             raise failure_of(error, maybe_done=True) from error
         except BaseException:
             # What is still to come would be taken for the next answer.
@@ -122,13 +129,34 @@ def connect(
         if tls is None:
             return plain
         plain.settimeout(remaining(deadline))
-        return tls.wrap_socket(plain, server_hostname=endpoint.host)
+        wrapped = tls.wrap_socket(plain, server_hostname=endpoint.host)
     except OSError as error:
         plain.close()
         raise failure_of(error) from error
-    except BaseException:
-        plain.close()
-        raise
+    try:
+        _wait_for_verdict(wrapped)
+    except OSError as error:
+        wrapped.close()
+        raise failure_of(error) from error
+    return wrapped
+
+
+def _wait_for_verdict(wrapped: ssl.SSLSocket) -> None:
+    """In TLS 1.3 a server looks at the client's certificate after the handshake. Then it
+    sends a ticket, or why it refuses, which would be lost if a request met a closed port.
+
+    Raises:
+        OSError: it refuses.
+    """
+    if wrapped.version() != "TLSv1.3":
+        return
+    poller = select.poll()
+    poller.register(wrapped, select.POLLIN)
+    poller.poll(_VERDICT_S * 1000)
+    wrapped.settimeout(0.0)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        if not wrapped.recv(0x4000):
+            raise ConnectionResetError(0, "it closed the connection")
 
 
 def remaining(deadline: float) -> float:
@@ -150,6 +178,8 @@ def failure_of(
     match error:
         case ssl.SSLCertVerificationError():
             return TlsFailed(f"its certificate is not accepted: {error.verify_message}")
+        case ssl.SSLEOFError():
+            text = "it closed the connection of TLS; it may have no TLS"
         case ssl.SSLError(reason=str(reason)):
             return TlsFailed(f"TLS failed: {reason.lower().replace('_', ' ')}")
         case TimeoutError():

@@ -36,13 +36,31 @@ class WatchStream:
         self.endpoint = endpoint
         self._socket = stream
         self._lines = StreamLines()
+        self._first: list[WatchAnswer] = []
+
+    def begin(self, deadline: float) -> None:
+        """Wait for the first answer, which `read` gives: it tells whether the watch may be.
+
+        Raises:
+            EtcdError: it may not be, or did not begin in time.
+        """
+        first: list[WatchAnswer] = []
+        while not first:
+            try:
+                first = self.read(remaining(deadline))
+            except TimeoutError as error:
+                raise failure_of(error) from error
+        self._first = first
 
     def fileno(self) -> int:
         """For a poll; one that is not ready may still have something: `pending`."""
         return self._socket.fileno()
 
     def pending(self) -> bool:
-        """Whether something is there that was decrypted already."""
+        """Whether something is there that was read already."""
+        return bool(self._first) or self._decrypted()
+
+    def _decrypted(self) -> bool:
         return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     def read(self, timeout_s: float) -> list[WatchAnswer]:
@@ -52,7 +70,10 @@ class WatchStream:
             EtcdUnreachable: the stream has ended.
             EtcdError: etcd ended it, and says why.
         """
-        if not self.pending():
+        if self._first:
+            first, self._first = self._first, []
+            return first
+        if not self._decrypted():
             poller = select.poll()
             poller.register(self._socket, select.POLLIN)
             if not poller.poll(timeout_s * 1000):
@@ -99,8 +120,7 @@ def open_watch(
     """Ask a member to tell each change of the keys of a prefix from ``revision`` on.
 
     Raises:
-        EtcdUnreachable: it cannot be asked.
-        TlsFailed: certificates do not fit.
+        EtcdError: it cannot be asked, or refuses.
     """
     create = WatchCreate(prefix, prefix_end(prefix), revision)
     body = encode(Watch(create))
@@ -117,4 +137,10 @@ def open_watch(
     except OSError as error:
         stream.close()
         raise failure_of(error) from error
-    return WatchStream(stream, endpoint)
+    watch = WatchStream(stream, endpoint)
+    try:
+        watch.begin(deadline)
+    except BaseException:
+        watch.close()
+        raise
+    return watch
