@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +140,17 @@ def test_a_key_that_others_can_read_is_refused(
     folder = folder_of(tmp_path, authority, "/")
     (folder / "client-key.pem").chmod(0o640)
     with pytest.raises(ConfigError, match="others may use it: chmod 600"):
+        tls_context(folder)
+
+
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(
+    authority: Authority, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, authority, "/")
+    key = folder / "client-key.pem"
+    words = ["-in", str(key), "-out", str(key), "-aes256", "-passout", "pass:secret"]
+    subprocess.run(["openssl", "ec", *words], check=True, capture_output=True)
+    with pytest.raises(ConfigError, match="cannot use"):
         tls_context(folder)
 
 

@@ -37,7 +37,7 @@ class Connection:
         self._tls = tls
         self._http = http.client.HTTPConnection(*endpoint)
 
-    def post(self, path: str, body: bytes, token: str, deadline: float) -> bytes:
+    def post(self, path: str, body: bytes, token: str | None, deadline: float) -> bytes:
         """The body of the answer, if that is no failure. ``deadline`` is a time of the
         monotonic clock.
 

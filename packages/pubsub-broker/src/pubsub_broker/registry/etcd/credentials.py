@@ -61,11 +61,15 @@ def tls_context(folder: str | Path) -> ssl.SSLContext:
             raise ConfigError(
                 f"{key} is secret, and others may use it: chmod 600 {key}"
             )
-        # A key with a passphrase would ask for it at the terminal.
-        context.load_cert_chain(certificate, key, password="")
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
     except OSError as error:
         raise _unusable(certificate, error) from None
     return context
+
+
+def _no_passphrase() -> str:
+    """Else OpenSSL asks for that of a key at the terminal."""
+    return ""
 
 
 def _unusable(path: Path, error: OSError) -> ConfigError:

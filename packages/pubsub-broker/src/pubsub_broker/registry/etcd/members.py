@@ -40,7 +40,7 @@ class Members:
         """``login`` gives user and password each time they are needed: a file of them may
         change meanwhile."""
         self.tls = tls
-        self.token = ""
+        self.token: str | None = None
         self._endpoints = endpoints
         self._login = login
         self._timeout_s = timeout_s
@@ -109,7 +109,7 @@ class Members:
     def _authenticate(self, endpoint: Endpoint, until: float) -> None:
         assert self._login is not None
         login = self._login()
-        self.token = ""
+        self.token = None
         body = encode(Authenticate(login.user, login.password))
         try:
             answer = self._exchange(endpoint, "/v3/auth/authenticate", body, until)

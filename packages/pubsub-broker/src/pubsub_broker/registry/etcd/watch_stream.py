@@ -112,7 +112,7 @@ def checked(answer: WatchAnswer) -> WatchAnswer:
 def open_watch(
     endpoint: Endpoint,
     tls: ssl.SSLContext | None,
-    token: str,
+    token: str | None,
     prefix: bytes,
     revision: int,
     deadline: float,
