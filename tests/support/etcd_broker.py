@@ -1,19 +1,14 @@
-"""What a broker does with etcd, without the broker: two threads around the cores."""
+"""What a broker does with etcd, without the broker: two threads around the core."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pubsub_broker.registry.etcd.changes import (
-    Change,
-    DeleteClient,
-    PutClient,
-    Restored,
-)
+from pubsub_broker.registry.etcd.changes import Change, DeleteClient, PutClient
 from pubsub_broker.registry.etcd.client import EtcdClient
 from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
 from pubsub_broker.registry.etcd.errors import (
@@ -21,37 +16,29 @@ from pubsub_broker.registry.etcd.errors import (
     EtcdUnreachable,
     LeaseGone,
 )
-from pubsub_broker.registry.etcd.leases import Leases
+from pubsub_broker.registry.etcd.group import Group
 from pubsub_broker.registry.etcd.members import Members
-from pubsub_broker.registry.etcd.mirror import Mirror
-from pubsub_broker.registry.etcd.records import (
-    BrokerRecord,
-    ClientRecord,
-    Keys,
-    Name,
-    client_name,
-)
-from pubsub_broker.registry.etcd.writer import Writer
+from pubsub_broker.registry.etcd.records import About, BrokerRecord, Keys
+from pubsub_broker.registry.etcd.writer import Overtaken
 from pubsub_broker.registry.interface import Client
 from support.threads import in_thread
 
 _PAUSE_S = 0.05
 
 
-def record(session: int, write: int, broker: str) -> ClientRecord:
+def client_of(session: int) -> Client:
     """A client."""
-    client = Client(
+    return Client(
         session=session,
         role="publisher",
         address=f"10.0.0.1:{session}",
         topics=(f"topic-{session}",),
         clock="realtime",
     )
-    return ClientRecord(broker=broker, write=write, client=client)
 
 
 class EtcdBroker:
-    """One member of a group. ``changes`` are all that its mirror told."""
+    """One member of a group. ``told`` is all that its mirror told."""
 
     def __init__(
         self,
@@ -65,59 +52,53 @@ class EtcdBroker:
     ) -> None:
         """``options`` are those of `Members`."""
         self.name = name
-        self.changes: list[Change] = []
+        self.told: list[Change | Overtaken] = []
         self.lists: list[str] = []  # why
         self.errors: list[Exception] = []
-        self.mirror = Mirror(keys, hold_s=clients_s)
-        self.leases = Leases(alive_s, clients_s)
-        self._keys = keys
+        about = About(format=1, model="decentralized")
+        own = BrokerRecord(address="127.0.0.1:1", version="0")
+        self._group = Group(
+            keys, name, about, own, alive_s=alive_s, clients_s=clients_s
+        )
+        self._prefix = keys.prefix
         self._endpoints = Endpoints(endpoints)
-        self._writer = Writer(keys, name)
-        self._wanted: dict[int, ClientRecord] = {}
-        self._writes = 0
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._clients = [EtcdClient(Members(self._endpoints, **options)) for _ in "ww"]
-        self._threads = [
-            in_thread(lambda: self._run(self._follow, self._clients[0])),
-            in_thread(lambda: self._run(self._write, self._clients[1])),
-        ]
+        turns = zip((self._follow, self._write), self._clients, strict=True)
+        self._threads = [in_thread(self._loop(*each)) for each in turns]
 
     def register(self, session: int) -> None:
         """A client registers at this broker."""
         with self._lock:
-            self._writes += 1
-            self._wanted[session] = record(session, self._writes, self.name)
-            self._propose(session)
+            self._group.put_client(client_of(session))
 
     def holders(self) -> dict[int, str]:
         """The broker of each client, as the mirror has it."""
         with self._lock:
-            return {each.client.session: each.broker for each in self.mirror.clients()}
+            clients = self._group.mirror.clients()
+            return {each.client.session: each.broker for each in clients}
 
-    def put_count(self) -> int:
-        """How often clients were put, as the mirror told."""
+    def puts(self) -> list[PutClient]:
+        """The registrations that the mirror told."""
         with self._lock:
-            return sum(isinstance(change, PutClient) for change in self.changes)
+            return [change for change in self.told if isinstance(change, PutClient)]
 
     def deleted(self) -> list[int]:
         """The sessions of clients that went, as the mirror told."""
         with self._lock:
-            return [
-                change.record.client.session
-                for change in self.changes
-                if isinstance(change, DeleteClient)
-            ]
+            gone = [change for change in self.told if isinstance(change, DeleteClient)]
+        return [change.record.client.session for change in gone]
 
     def brokers(self) -> set[str]:
         """The brokers that are alive, as the mirror has it."""
         with self._lock:
-            return set(self.mirror.brokers())
+            return set(self._group.mirror.brokers())
 
     def cut_off(self) -> bool:
         """Whether the broker knows that others may take it for gone."""
         with self._lock:
-            return self.leases.cut_off(time.monotonic())
+            return self._group.cut_off(time.monotonic())
 
     def close(self) -> None:
         """End the threads, as if the broker had been killed."""
@@ -131,100 +112,72 @@ class EtcdBroker:
 
     # The threads
 
-    def _run(self, turn: Any, client: EtcdClient) -> None:
-        while not self._stop.is_set():
-            try:
-                turn(client)
-            except EtcdUnreachable:
-                self._stop.wait(_PAUSE_S)
-            except Exception as error:
-                self.errors.append(error)
-                return
+    def _loop(
+        self, turn: Callable[[EtcdClient], None], client: EtcdClient
+    ) -> Callable[[], None]:
+        def run() -> None:
+            while not self._stop.is_set():
+                try:
+                    turn(client)
+                except EtcdUnreachable:
+                    self._stop.wait(_PAUSE_S)
+                except Exception as error:
+                    self.errors.append(error)
+                    return
+
+        return run
 
     def _follow(self, client: EtcdClient) -> None:
         """Watch until that is of no use any more."""
-        prefix = self._keys.prefix
-        if self.mirror.must_list:
-            self.lists.append(self.mirror.must_list)
+        mirror = self._group.mirror
+        if mirror.must_list:
+            self.lists.append(mirror.must_list)
             try:
-                listing = client.list(prefix)
+                listing = client.list(self._prefix)
             except Compacted:
                 return
             with self._lock:
-                self._take(self.mirror.listed(listing, time.monotonic()))
-        with contextlib.closing(
-            client.watch(prefix, self.mirror.next_revision)
-        ) as watch:
-            while not self._stop.is_set() and not self.mirror.must_list:
-                # Whoever writes has found that this member does not answer.
-                if watch.endpoint != self._endpoints.current:
-                    return
+                self.told += self._group.listed(listing, time.monotonic())
+        watch = client.watch(self._prefix, mirror.next_revision)
+        with contextlib.closing(watch):
+            # Whoever writes finds that a member does not answer; then this one leaves it.
+            while not self._stop.is_set() and watch.endpoint == self._endpoints.current:
                 for answer in watch.read(_PAUSE_S):
                     with self._lock:
-                        self._take(self.mirror.watched(answer))
-
-    def _take(self, changes: list[Change]) -> None:
-        self.changes += changes
-        # Then who holds a client is what was so some time ago, and each writes its own anew.
-        restored = any(isinstance(change, Restored) for change in changes)
-        for change in changes:
-            for overtaken in self._writer.observed(change):
-                self._wanted.pop(int(overtaken.name.name, 16), None)
-            match change:
-                case PutClient(record=told) if (
-                    told.broker != self.name and not restored
-                ):
-                    self._wanted.pop(told.client.session, None)
-                case DeleteClient(record=told) if told.client.session in self._wanted:
-                    self._propose(told.client.session)
-        if restored:
-            self._propose_all()
+                        self.told += self._group.watched(answer)
+                if mirror.must_list:
+                    return
 
     def _write(self, client: EtcdClient) -> None:
         now = time.monotonic()
         with self._lock:
-            grants = self.leases.to_grant(now, leaving=False)
-            renewals = self.leases.to_renew(now)
-        for kind, seconds in grants.items():
-            sent_at = time.monotonic()
-            answer = client.grant(seconds)
-            with self._lock:
-                self.leases.granted(kind, answer.ID, answer.TTL, sent_at)
-                self._propose_all()
+            self.told += self._group.tick(now)
+            renewals, grants = self._group.to_renew(now), self._group.to_grant(now)
         if renewals:
-            sent_at = time.monotonic()
             told = client.keep_alive(renewals)
             with self._lock:
-                self.leases.renewed(told, sent_at)
+                self._group.renewed(told, now)
+        for kind, seconds in grants.items():
+            sent_at = time.monotonic()
+            granted = client.grant(seconds)
+            with self._lock:
+                self._group.granted(kind, granted, sent_at)
         with self._lock:
-            request = self._writer.transaction(self.leases.ids(time.monotonic()))
+            request = self._group.to_write(time.monotonic())
         if request is None:
             self._stop.wait(_PAUSE_S / 10)
             return
         try:
-            written = client.transact(request)
-        except (EtcdUnreachable, LeaseGone) as error:
+            answer = client.transact(request)
+        except EtcdUnreachable:
             with self._lock:
-                self._writer.unanswered()
-                if isinstance(error, LeaseGone):
-                    self.leases.forget("alive")
-                    self.leases.forget("clients")
-            return
-        with self._lock:
-            for overtaken in self._writer.answered(written):
-                self._wanted.pop(int(overtaken.name.name, 16), None)
-
-    def _propose(self, session: int) -> None:
-        name = client_name(session)
-        basis = self.mirror.written_at(name)
-        self._writer.put(name, self._wanted[session], "clients", basis)
-
-    def _propose_all(self) -> None:
-        own = BrokerRecord(address="127.0.0.1:1", version="0")
-        name = Name("brokers", self.name)
-        self._writer.put(name, own, "alive", self.mirror.written_at(name))
-        for session in self._wanted:
-            self._propose(session)
+                self._group.unanswered()
+        except LeaseGone:
+            with self._lock:
+                self._group.lease_gone()
+        else:
+            with self._lock:
+                self.told += self._group.answered(answer)
 
 
 @contextlib.contextmanager

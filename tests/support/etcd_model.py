@@ -9,6 +9,7 @@ from pubsub_broker.registry.etcd.answers import (
     Event,
     Header,
     KeyValue,
+    LeaseAnswer,
     Listing,
     OperationAnswer,
     RangeAnswer,
@@ -34,14 +35,18 @@ class EtcdModel:
     kvs: dict[bytes, KeyValue] = dataclasses.field(default_factory=dict)
     log: list[tuple[int, list[Event]]] = dataclasses.field(default_factory=list)
     gone: set[int] = dataclasses.field(default_factory=set)  # leases
+    leases: int = 100  # granted so far
 
     def write(
         self, changes: Iterable[tuple[bytes, bytes | None]], lease: int = 0
     ) -> None:
         """Put keys, or delete those without a value, at one revision."""
+        self._apply((key, value, lease) for key, value in changes)
+
+    def _apply(self, changes: Iterable[tuple[bytes, bytes | None, int]]) -> None:
         revision = self.revision + 1
         events = []
-        for key, value in changes:
+        for key, value, lease in changes:
             if value is not None:
                 kv = KeyValue(key, value, revision, 1, lease)
                 self.kvs[key] = kv
@@ -51,6 +56,15 @@ class EtcdModel:
         if events:
             self.revision = revision
             self.log.append((revision, events))
+
+    def grant(self, seconds: int) -> LeaseAnswer:
+        """Make a lease."""
+        self.leases += 1
+        return LeaseAnswer(self.leases, seconds)
+
+    def keep_alive(self, leases: Iterable[int], seconds: int = 10) -> dict[int, int]:
+        """Renew leases."""
+        return {lease: 0 if lease in self.gone else seconds for lease in leases}
 
     def end_lease(self, lease: int) -> None:
         """The lease ends, and with it all its keys."""
@@ -88,8 +102,8 @@ class EtcdModel:
         assert not request.compare
         assert not request.failure
         self._check(request)
-        changes: list[tuple[bytes, bytes | None]] = []
-        answers, lease = [], 0
+        changes: list[tuple[bytes, bytes | None, int]] = []
+        answers = []
         for part in request.success:
             nested = part.request_txn
             assert nested is not None
@@ -101,11 +115,10 @@ class EtcdModel:
             for operation in nested.success if held else ():
                 put, delete = operation.request_put, operation.request_delete_range
                 if put is not None:
-                    changes.append((put.key, put.value))
-                    lease = put.lease
+                    changes.append((put.key, put.value, put.lease))
                 elif delete is not None:
-                    changes.append((delete.key, None))
-        self.write(changes, lease)
+                    changes.append((delete.key, None, 0))
+        self._apply(changes)
         return TransactionAnswer(
             Header(self.cluster_id, self.revision),
             True,

@@ -3,6 +3,7 @@ nobody is taken for gone that is there."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,12 +11,20 @@ from pathlib import Path
 
 import pytest
 from support.etcd_broker import EtcdBroker, etcd_broker
-from support.etcd_servers import EtcdCluster, EtcdServer, etcd_client, etcd_cluster
+from support.etcd_servers import (
+    EtcdCluster,
+    EtcdServer,
+    etcd_client,
+    etcd_cluster,
+    make_users,
+)
 from support.tcp_relay import tcp_relay
 
 from pubsub_broker.registry.etcd import requests
-from pubsub_broker.registry.etcd.changes import PutClient, Restored
-from pubsub_broker.registry.etcd.endpoints import Endpoint
+from pubsub_broker.registry.etcd.changes import Restored
+from pubsub_broker.registry.etcd.credentials import Login
+from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
+from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.records import Keys
 from pubsub_broker.registry.etcd.requests import Range
 from pubsub_common.testing import wait_for
@@ -49,7 +58,7 @@ def all_agree(count: int, *brokers: EtcdBroker) -> None:
             WAIT_S,
         )
     for broker in brokers:
-        puts = [change for change in broker.changes if isinstance(change, PutClient)]
+        puts = broker.puts()
         revisions = [change.revision for change in puts]
         assert revisions == sorted(revisions)
         writes = [(put.record.broker, put.record.write) for put in puts]
@@ -67,7 +76,7 @@ def write_across(
         if session == count // 3:
             all_agree(session + 1, watching)
             fault()
-        time.sleep(0.005)  # so that the fault comes between writes
+        time.sleep(0.005)  # or all would be one transaction
     all_agree(count, writing, watching)
 
 
@@ -182,6 +191,47 @@ def test_history_is_compacted_while_a_broker_is_cut_off(three: EtcdCluster) -> N
             assert any("compacted" in why for why in two.lists)
 
 
+def test_a_broker_that_was_cut_off_writes_its_clients_anew(three: EtcdCluster) -> None:
+    with tcp_relay(three.endpoints[0]) as relay:
+        cut = [Endpoint("127.0.0.1", relay.port)]
+        with (
+            etcd_broker("b1", LAB, three.endpoints, clients_s=5) as one,
+            etcd_broker("b2", LAB, cut, clients_s=5, timeout_s=0.5) as two,
+        ):
+            for session in range(20):
+                two.register(session)
+            all_agree(20, one, two)
+            relay.cut()
+            # Seen by its own clock no later than by others.
+            wait_for(lambda: one.brokers() == {"b1"}, timeout_s=WAIT_S)
+            assert two.cut_off()
+            for session in range(5):
+                one.register(session)  # moved
+            two.register(20)
+            wait_for(lambda: len(one.holders()) == 5, timeout_s=WAIT_S)
+            relay.heal()
+            expected = {session: "b1" if session < 5 else "b2" for session in range(21)}
+            for broker in (one, two):
+                wait_for(
+                    lambda broker=broker: broker.holders() == expected,  # type: ignore[misc]
+                    timeout_s=WAIT_S,
+                )
+            wait_for(lambda: one.brokers() == {"b1", "b2"}, timeout_s=WAIT_S)
+            assert not two.cut_off()
+
+
+def test_members_fail_where_there_are_users(three: EtcdCluster) -> None:
+    with contextlib.closing(Members(Endpoints(three.endpoints))) as members:
+        make_users(members, {"lab": "s3cret"}, LAB.prefix)
+    follower = follower_of(three)
+    endpoints = beginning_at(three, follower)
+    with (
+        etcd_broker("b1", LAB, endpoints, login=lambda: Login("lab", "s3cret")) as one,
+        etcd_broker("b2", LAB, endpoints, login=lambda: Login("lab", "s3cret")) as two,
+    ):
+        write_across(one, two, follower.kill)
+
+
 def test_an_old_backup_is_restored(tmp_path: Path) -> None:
     with (
         etcd_cluster(tmp_path) as single,
@@ -207,7 +257,7 @@ def test_an_old_backup_is_restored(tmp_path: Path) -> None:
         for broker in (one, two):
             wait_for(
                 lambda broker=broker: any(  # type: ignore[misc]
-                    isinstance(change, Restored) for change in broker.changes
+                    isinstance(change, Restored) for change in broker.told
                 ),
                 timeout_s=WAIT_S,
             )

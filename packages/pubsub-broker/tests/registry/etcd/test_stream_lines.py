@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_broker.registry.etcd import stream_lines
-from pubsub_broker.registry.etcd.errors import EtcdRefused
+from pubsub_broker.registry.etcd.errors import Compacted, EtcdRefused
 from pubsub_broker.registry.etcd.stream_lines import StreamLines
 
 HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
@@ -48,5 +48,5 @@ def test_a_line_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_lines, "MAX_LINE_BYTES", 100)
     stream = StreamLines()
     assert stream.feed(HEAD + b"x" * 100) == []
-    with pytest.raises(EtcdRefused, match="more than 100 bytes"):
+    with pytest.raises(Compacted, match="more than 100 bytes"):
         stream.feed(b"x")

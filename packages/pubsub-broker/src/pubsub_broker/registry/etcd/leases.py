@@ -92,6 +92,10 @@ class Leases:
                     self.forget(kind)
         return gone
 
+    def renew_now(self) -> None:
+        """A renewal is due now: it tells which leases are gone."""
+        self._renew_at = 0.0
+
     def forget(self, kind: Kind) -> None:
         """A lease is gone, or was revoked."""
         self._leases[kind].id = 0

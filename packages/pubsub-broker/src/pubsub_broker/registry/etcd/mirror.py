@@ -23,6 +23,7 @@ from pubsub_broker.registry.etcd.changes import (
     Restored,
 )
 from pubsub_broker.registry.etcd.records import (
+    ABOUT,
     About,
     BrokerRecord,
     ClientRecord,
@@ -138,6 +139,13 @@ class Mirror:
             for name, known in self._known.items()
             if isinstance(known.record, BrokerRecord)
         }
+
+    @property
+    def about(self) -> About | None:
+        """What the group has agreed on, as far as is known."""
+        known = self._known.get(ABOUT)
+        record = None if known is None else known.record
+        return record if isinstance(record, About) else None
 
     def written_at(self, name: Name) -> int:
         """The revision that wrote a key last, as far as is known; 0: it is not there."""

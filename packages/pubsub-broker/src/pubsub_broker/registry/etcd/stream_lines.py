@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from pubsub_broker.registry.etcd.errors import EtcdRefused
+from pubsub_broker.registry.etcd.errors import Compacted, EtcdRefused
 
-# Of all changes of 1,000 revisions, which etcd tells in one line at most.
-MAX_LINE_BYTES: Final = 1024 * 1024 * 1024
+# etcd tells all changes of 1,000 revisions in one line at most. Of more than this a list of
+# what there is at the end is the shorter way.
+MAX_LINE_BYTES: Final = 128 * 1024 * 1024
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _OK: Final = 200
 
@@ -29,12 +30,14 @@ class StreamLines:
 
         Raises:
             EtcdRefused: it is no such answer.
+            Compacted: a line is too long; all is to be listed.
         """
         self._waiting += data
         if not self.status and not self._read_head():
             return []
         if self.status != _OK or b"\n" not in data:
-            self._check_size(MAX_LINE_BYTES)
+            if len(self._waiting) > MAX_LINE_BYTES:
+                raise Compacted(f"an answer has more than {MAX_LINE_BYTES} bytes")
             return []
         *lines, rest = bytes(self._waiting).split(b"\n")
         self._waiting = bytearray(rest)
@@ -43,7 +46,8 @@ class StreamLines:
     def _read_head(self) -> bool:
         head, end, rest = bytes(self._waiting).partition(b"\r\n\r\n")
         if not end:
-            self._check_size(_MAX_HEAD_BYTES)
+            if len(self._waiting) > _MAX_HEAD_BYTES:
+                raise EtcdRefused("what came is not HTTP")
             return False
         words = head.split(b"\r\n")[0].split(b" ")
         if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or len(words[1]) != 3:
@@ -51,7 +55,3 @@ class StreamLines:
         self.status = int(words[1]) if words[1].isdigit() else 599
         self._waiting = bytearray(rest)
         return True
-
-    def _check_size(self, most: int) -> None:
-        if len(self._waiting) > most:
-            raise EtcdRefused(f"an answer has more than {most} bytes")

@@ -129,6 +129,13 @@ class Writer:
 
     # Output
 
+    def has(self, session: int) -> bool:
+        """Whether something is to be written, or under way, of this client."""
+        name = client_name(session)
+        return name in self._waiting or any(
+            proposal.name == name for proposal in self._under_way
+        )
+
     @property
     def waits(self) -> bool:
         """Whether there is something to write."""
