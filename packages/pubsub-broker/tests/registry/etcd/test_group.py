@@ -199,6 +199,18 @@ def test_a_client_that_leaves_before_its_write_is_told_takes_all_with_it() -> No
     assert left_name(7) in names
 
 
+def test_a_lease_that_is_gone_is_asked_for_before_anything_is_written_again() -> None:
+    etcd, (one,) = shells("b1")
+    one.group.put_client(client_of(7))
+    etcd.gone |= set(range(etcd.leases + 1))
+    assert one.group.to_renew(0.5) == []
+    assert one.group.to_write(0.5) is not None
+    one.group.lease_gone()
+    assert len(one.group.to_renew(0.5)) == 2
+    one.settle(0.5)
+    assert one.holders() == {7: "b1"}
+
+
 def test_what_arrives_after_its_client_has_left_is_taken_back() -> None:
     etcd, (one,) = shells("b1")
     one.group.put_client(client_of(7))
@@ -380,6 +392,11 @@ class GroupMachine(RuleBasedStateMachine):
             for session, place in self.at.items():
                 if self.shells[place].holders().get(session) != f"b{place + 1}":
                     self.shells[place].group.put_client(client_of(session))
+        # Where a client was that went on before it was answered, its lease ends later.
+        for session in (1, 2, 3, 4):
+            for place, shell in enumerate(self.shells):
+                if self.at.get(session) != place:
+                    shell.group.delete_client(session)
         self.now += CLIENTS_S
         for shell in self.shells:
             shell.told += shell.group.tick(self.now)

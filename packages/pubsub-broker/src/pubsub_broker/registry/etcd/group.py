@@ -119,12 +119,10 @@ class Group:
         self._writer.unanswered()
 
     def granted(self, kind: Kind, answer: LeaseAnswer, sent_at: float) -> None:
-        """A lease was granted: what needs it is written with it."""
+        """A lease was granted: what waits for it can be written."""
         self._leases.granted(kind, answer.ID, answer.TTL, sent_at)
         if kind == "alive":
             self._propose_broker()
-        elif kind == "clients":
-            self._propose_clients()
 
     def renewed(self, seconds: Mapping[int, int], sent_at: float) -> None:
         """Leases were renewed, or are gone: then they are to be granted anew."""
