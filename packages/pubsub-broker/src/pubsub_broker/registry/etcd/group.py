@@ -156,6 +156,10 @@ class Group:
         """The leases to be renewed now, in one request."""
         return self._leases.to_renew(now)
 
+    def to_revoke(self) -> list[int]:
+        """The leases to be revoked when this broker ends; not that of its clients."""
+        return self._leases.to_revoke()
+
     def next_deadline(self, now: float) -> float:
         """When one of these, or `tick`, is due; what there is to write, is so at once."""
         times = (

@@ -73,6 +73,11 @@ class Leases:
             lease.id for lease in self._leases.values() if lease.id and lease.renewed
         ]
 
+    def to_revoke(self) -> list[int]:
+        """The leases to revoke when the broker ends: clients are to stay, for a while."""
+        alive = self._leases["alive"].id
+        return [alive] if alive else []
+
     def granted(self, kind: Kind, lease: int, ttl_s: int, sent_at: float) -> None:
         """etcd granted a lease; it may last longer than was asked for."""
         self._leases[kind].id = lease
