@@ -34,7 +34,7 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run: one that replaces it may wait for ever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
@@ -52,7 +52,7 @@ attacks: install ## attack the roles at full size, and write the table in SECURI
 		tests/system/attacks $(if $(T),-k "$(T)") $(PYTEST_ARGS)
 
 test-long: install chaos ## run at full size what the others run small, about an hour
-	PUBSUB_TESTS=long $(pytest) $(parallel) -m "long and not chaos" --timeout 1200 $(PYTEST_ARGS)
+	PUBSUB_TESTS=long $(pytest) $(parallel) -m "(long or hypothesis) and not chaos" --timeout 1200 $(PYTEST_ARGS)
 	$(MAKE) fuzz
 	$(MAKE) soak SECONDS=600
 
@@ -126,6 +126,9 @@ mininet: ## install the Debian packages that Mininet needs, where that is possib
 browser: ## install the Debian package of Chromium, for tests, where that is possible
 	@scripts/browser-debs.sh
 
+javascript: ## install what the example in JavaScript needs, for its tests, if there is Node
+	@scripts/javascript-packages.sh || true
+
 lock: .tools/.installed ## write poetry.lock anew after a change of dependencies
 	$(run-poetry) lock
 
@@ -144,6 +147,8 @@ clean: ## remove what these targets made, except results of sweeps
 .venv/.installed: .tools/.installed $(MANIFESTS)
 	@echo "==> the packages, into .venv"
 	@test -x .venv/bin/python || { python=$$(scripts/find-python.sh) && "$$python" -m venv --without-pip .venv; }
+	@# Poetry leaves a package of ours as it is, whatever its manifest says of programs.
+	@rm -rf .venv/lib/python3*/site-packages/pubsub_*.dist-info
 	@$(run-poetry) install --no-interaction
 	@touch $@
 

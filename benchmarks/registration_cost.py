@@ -20,7 +20,8 @@ from typing import Any, Final
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
 from pubsub_broker.registry.memory import MemoryRegistry
-from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
+from pubsub_common.protocol.messages import Register
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_perf.bench.footprint import Fact, subscriber_request
 
 BAR: Final = 7
@@ -73,7 +74,7 @@ def pushes(clients: int) -> tuple[int, int]:
     core.tick(1.0)
     join = Register(
         id=1,
-        version=PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="publisher",
         topics=["T7"],
         address="127.0.0.1:5556",

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Final
 
 import protocol_tables
+import vector_tables
 from pubsub_broker import cli as broker
 from pubsub_common.cli.usage_text import OptionLine, option_lines
+from pubsub_common.protocol.messages import Role
+from pubsub_common.testing.conformance import runner
 from pubsub_perf import driver
 from pubsub_perf.plots.registry import NETWORK_FIGURES, SWEEP_FIGURES
 from pubsub_publisher import cli as publisher
@@ -88,6 +91,25 @@ def figure_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def conformance_table() -> str:
+    """The scenarios of the conformance tool."""
+    rows = ["| Scenario | Of | A client must | Section |", "|---|---|---|---|"]
+    by_name: dict[tuple[str, str], list[str]] = {}
+    found = {}
+    roles: tuple[Role, ...] = ("subscriber", "publisher")
+    for role in roles:
+        for each in runner.scenarios_of(role, options=("--recover",)):
+            by_name.setdefault((each.name, each.title), []).append(role)
+            found[each.name, each.title] = each
+    for key, names in by_name.items():
+        each = found[key]
+        who = "both" if len(names) > 1 else names[0]
+        needs = f", with `{each.optional}`" if each.optional else ""
+        link = f"[{each.section}](protocol.md#{each.section})"
+        rows.append(f"| `{each.name}` | {who}{needs} | {each.title} | {link} |")
+    return "\n".join(rows) + "\n"
+
+
 def _together(by_program: dict[str, str]) -> str:
     """One text if all programs say the same, else each with its programs before it."""
     programs: dict[str, list[str]] = {}
@@ -102,7 +124,9 @@ def _together(by_program: dict[str, str]) -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "options": option_table,
     "figures": figure_table,
+    "conformance": conformance_table,
     **protocol_tables.TABLES,
+    **vector_tables.TABLES,
     **{f"folders-{name}": functools.partial(folder_table, name) for name in PACKAGES},
 }
 

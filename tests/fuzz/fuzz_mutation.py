@@ -25,7 +25,17 @@ _TEXTS: Final = (
 )
 # What JSON and MessagePack, but no value of Python, can say.
 _TOKENS: Final = (
-    *(b"\0", b"\xff", b"\xfe", b"\n", b"\x95", b"\x96", b"A\0\x95", b"\xff\xff"),
+    *(
+        b"\0",
+        b"\xff",
+        b"\xfe",
+        b"\n",
+        b"\x95",
+        b"\x96",
+        b"A\0\1\x95",
+        b"\0\2",
+        b"\xff\xff",
+    ),
     *(b"\xc0", b"\xc1", b"\xc4\xff", b"\xc6\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff"),
     *(b"\xdb\xff\xff\xff\xff", b"\xc7\x00\x01", b"\xd4\xff\x00", b"\x91" * 40),
     *(b"\xd9\x02\xc3\x28", b"\xcf" + b"\xff" * 8, b"\xd3\x80" + b"\0" * 7),

@@ -19,11 +19,17 @@ from pubsub_broker.registry.snapshot import (
     encode_snapshot,
 )
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.batches import Batch, encode_batch, encode_batch_body
+from pubsub_common.protocol.batches import (
+    Batch,
+    batch_prefix,
+    encode_batch,
+    encode_batch_body,
+)
 from pubsub_common.protocol.events import (
     encode_body,
     encode_event,
     encode_ready_reply,
+    event_prefix,
     ready_topic,
 )
 from pubsub_common.protocol.messages import (
@@ -59,6 +65,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 # Topics and the session that the targets know.
 TOPICS = ("A", "température")
@@ -70,7 +77,7 @@ _STAMP = 1_700_000_000_000_000_000
 def _register(number: int, **changes: object) -> Register:
     fields: dict[str, object] = {
         "id": number,
-        "version": messages.PROTOCOL_VERSION,
+        "versions": VERSIONS,
         "role": "publisher",
         "topics": list(TOPICS),
         "address": ADDRESS,
@@ -87,7 +94,7 @@ REQUESTS: list[Request] = [
     _register(2, **_SUBSCRIBER, model="decentralized"),
     _register(3, session=1, topics=["A"]),
     _register(4, **_SUBSCRIBER, session=2, clock="monotonic"),
-    _register(5, version=2),
+    _register(5, versions=(2, 3)),
     _register(12, strengths={"A": 5}),
     _register(14, **{**_SUBSCRIBER, "topics": ["A", "a/#", "+/b"]}),
     Heartbeat(id=6, session=1),
@@ -112,9 +119,10 @@ REQUESTS: list[Request] = [
 ]
 
 REPLIES: list[Reply] = [
-    Registered(id=1, session=2, epoch=99, lease_s=6.0, model="centralized"),
+    Registered(id=1, version=1, session=2, epoch=99, lease_s=6.0, model="centralized"),
     Registered(
         id=1,
+        version=1,
         session=2,
         epoch=99,
         lease_s=6.0,
@@ -125,6 +133,7 @@ REPLIES: list[Reply] = [
     ),
     Registered(
         id=1,
+        version=1,
         session=2,
         epoch=99,
         lease_s=6.0,
@@ -144,6 +153,7 @@ REPLIES: list[Reply] = [
     Disconnected(id=9),
     Registered(
         id=1,
+        version=1,
         session=2,
         epoch=99,
         lease_s=6.0,
@@ -156,7 +166,7 @@ REPLIES: list[Reply] = [
     PublishersChanged(
         revision=4, left=[Departure(session=SESSION, next_sequences={"A": 1000})]
     ),
-    Farewell(epoch=99),
+    Farewell(),
     Status(
         id=1,
         epoch=99,
@@ -196,6 +206,12 @@ def lines(things: Iterable[Request | Reply]) -> bytes:
 
 
 REQUEST_SEEDS = [messages.encode(request) for request in REQUESTS]
+# With fields that are unknown, of any shape.
+TRACE_SEEDS = [
+    *REQUEST_SEEDS,
+    b'{"type":"status","id":1,"x":[[[{"key":{"y":[1e9,-0.5,null,true,"\\ud83d\\ude00"]}}]]]}',
+    b'{"type":"heartbeat","id":1,"session":2,"vouched":%d,"":""}' % 10**300,
+]
 REPLY_SEEDS = [messages.encode(reply) for reply in REPLIES]
 BROKER_SEEDS = [*REQUEST_SEEDS, lines(REQUESTS), lines(REQUESTS[1:3] + REQUESTS)]
 CLIENT_SEEDS = [
@@ -208,7 +224,8 @@ CLIENT_SEEDS = [
 EVENT_SEEDS = [
     encode_event("A", ADDRESS, SESSION, 0, _STAMP, b"hello"),
     encode_event(TOPICS[1], ADDRESS, 2**53 - 1, 300, -1, b""),
-    encode_event("A", ADDRESS, SESSION, 2**62 - 1, 2**64 - 1, bytes(300)),
+    encode_event("A", ADDRESS, SESSION, 2**53 - 1, 2**64 - 1, bytes(300)),
+    event_prefix("A") + encode_body((ADDRESS, SESSION, 1, 2, b"x", "more", {"a": [1]})),
 ]
 EVENT_BODY_SEEDS = [
     encode_body((ADDRESS, SESSION, 7, _STAMP, b"hello")),
@@ -222,6 +239,8 @@ BATCH_SEEDS = [
         )
     ),
     encode_batch(Batch(ADDRESS, 1, 0, -1, list(range(20)), [b"x"] * 20, TOPICS[1])),
+    batch_prefix("A")
+    + encode_body((ADDRESS, SESSION, 1, 2, [0], [b"x"], "more", None)),
 ]
 BATCH_BODY_SEEDS = [
     encode_batch_body(ADDRESS, SESSION, 0, [_STAMP], [b"one"]),
@@ -230,7 +249,7 @@ BATCH_BODY_SEEDS = [
 READY_SEEDS = [
     ready_topic("A", SESSION),
     ready_topic(TOPICS[1], 2**53 - 1, 4096),
-    ready_topic("A", 0, 1),
+    ready_topic("A", 0, 1, 2**16 - 1),
 ]
 ANSWER_SEEDS = [
     encode_ready_reply("A", SESSION, ADDRESS, 1, 7),
@@ -261,7 +280,7 @@ RECEIVE_SEEDS = [
 
 _QUESTIONS = [
     RecoveryRequest("A", SESSION, 5, 3, 9, 1),
-    RecoveryRequest("A", SESSION, SESSION, 0, 2**62 - 1, 2**16 - 1),
+    RecoveryRequest("A", SESSION, SESSION, 0, 2**53 - 1, 2**16 - 1),
     RecoveryRequest(TOPICS[1], 2**53 - 1, 0, 4, 4, 0),
 ]
 QUESTION_SEEDS = [recovery_topic(question) for question in _QUESTIONS]

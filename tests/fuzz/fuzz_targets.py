@@ -27,6 +27,7 @@ from pubsub_broker.registry.snapshot import (
     decode_snapshot,
     encode_snapshot,
 )
+from pubsub_broker.transport.control_trace import ControlTrace
 from pubsub_common.client.identity import Identity
 from pubsub_common.client.session import ClientSession
 from pubsub_common.errors import ProtocolError
@@ -38,7 +39,6 @@ from pubsub_common.protocol.batches import (
     is_batch,
 )
 from pubsub_common.protocol.events import (
-    EVENT_MARK,
     decode_body,
     decode_event,
     decode_ready_reply,
@@ -47,7 +47,7 @@ from pubsub_common.protocol.events import (
     parse_ready_request,
     parse_ready_topic,
     ready_topic,
-    split_frame,
+    topic_end,
 )
 from pubsub_common.protocol.messages import PublishersChanged
 from pubsub_common.protocol.recovery_messages import (
@@ -60,6 +60,7 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
+from pubsub_common.protocol.undecodable import explain_undecodable, unknown_reply
 from pubsub_publisher.core import EndConnection, PublisherCore
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState
@@ -100,17 +101,17 @@ def _event(frame: bytes) -> object:
 
 
 def _split(frame: bytes) -> object:
-    end = split_frame(frame)
+    end = topic_end(frame)
     assert end > 0
     assert b"\0" not in frame[:end]
-    assert frame[end : end + 2] == b"\0" + EVENT_MARK
+    assert frame[end : end + 1] == b"\0"
     return end
 
 
 def _body(body: bytes) -> object:
     """As the receive path calls it, on bytes and on memory of libzmq's. It has looked at
     the first byte before."""
-    if not body.startswith(EVENT_MARK):
+    if not body.startswith(b"\x95"):
         return None
     event = decode_body(body)
     assert decode_body(memoryview(body)) == event
@@ -144,7 +145,7 @@ def _counted(frame: bytes) -> object:
         end = kept.index(b"\0")
         assert kept[:end].decode() == topic
         if is_batch(kept, end):
-            assert len(decode_batch_body(kept[end + 1 :])) == count
+            assert len(decode_batch_body(kept[end + 2 :])) == count
         else:
             assert kept is frame
             assert count == 1
@@ -373,9 +374,16 @@ def _explain(data: bytes) -> object:
     try:
         return messages.decode_request(data)
     except ProtocolError as error:
-        reply = messages.explain_undecodable(data, error)
+        reply = explain_undecodable(data, error)
     assert messages.decode_reply(messages.encode(reply)) == reply
     return (reply.code,)
+
+
+def _trace(data: bytes) -> object:
+    """What a broker shows of a message that came, and what a client makes of its type."""
+    trace = ControlTrace()
+    trace.came(("10.0.0.1", 1), data)
+    return unknown_reply(data)
 
 
 def _performed(effects: Sequence[Effect]) -> list[str]:
@@ -462,7 +470,7 @@ _ANY_FRAMES: Final = [*seeds.EVENT_SEEDS, *seeds.BATCH_SEEDS, *seeds.ANSWER_SEED
 
 TARGETS: Final = (
     Target("decode_event", _event, seeds.EVENT_SEEDS),
-    Target("split_frame", _split, _ANY_FRAMES),
+    Target("topic_end", _split, _ANY_FRAMES),
     Target("decode_body", _body, seeds.EVENT_BODY_SEEDS, _MSGSPEC),
     Target("decode_batch_body", _batch_body, seeds.BATCH_BODY_SEEDS),
     Target("counted", _counted, _ANY_FRAMES),
@@ -477,6 +485,7 @@ TARGETS: Final = (
     Target("decode_request", _request, seeds.REQUEST_SEEDS),
     Target("decode_reply", _reply, seeds.REPLY_SEEDS),
     Target("explain_undecodable", _explain, seeds.REQUEST_SEEDS, ()),
+    Target("control_trace", _trace, seeds.TRACE_SEEDS, ()),
     Target("broker_core", _broker, seeds.BROKER_SEEDS, ()),
     Target("client_session", _client, seeds.CLIENT_SEEDS, ()),
     Target("decode_snapshot", _snapshot, seeds.SNAPSHOT_SEEDS, (SnapshotError,)),

@@ -15,6 +15,7 @@ from fuzz_targets import TARGETS, Target
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import decode_reply, decode_request
+from pubsub_common.protocol.undecodable import explain_undecodable
 
 RUNS = 400
 
@@ -91,7 +92,7 @@ def test_every_corpus_belongs_to_a_target() -> None:
 
 def brittle(data: bytes) -> object:
     """Breaks when three things come together, of which each is a line of its own."""
-    return messages.explain_undecodable(data, ProtocolError("x")) and _brittle(data)
+    return explain_undecodable(data, ProtocolError("x")) and _brittle(data)
 
 
 def _brittle(data: bytes) -> object:

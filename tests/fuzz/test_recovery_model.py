@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from support.rings import examples
 
 from pubsub_common.defaults import EVENT_OVERHEAD_BYTES
 from pubsub_common.protocol.batches import Batch
@@ -301,9 +302,11 @@ class FairRecoveryMachine(RecoveryMachine):
     fair = True
 
 
-RecoveryMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
+RecoveryMachine.TestCase.settings = settings(
+    max_examples=examples(200), stateful_step_count=50
+)
 FairRecoveryMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40
+    max_examples=examples(60), stateful_step_count=40
 )
 TestRecovery = RecoveryMachine.TestCase
 TestFairRecovery = FairRecoveryMachine.TestCase

@@ -14,6 +14,7 @@ from support.paths import ROOT
 
 NAMES = ("common", "broker", "publisher", "subscriber", "perf")
 SCRIPTS = {
+    "common": ["pubsub-conformance"],
     "broker": ["pubsub-broker"],
     "publisher": ["pubsub-publisher"],
     "subscriber": ["pubsub-subscriber"],
@@ -104,7 +105,10 @@ def test_a_subscriber_alone_installs_with_only_common_beside_it(
     assert ours == ["pubsub-common", "pubsub-subscriber"]
     for absent in ("numpy", "matplotlib", "mininet"):
         assert absent not in listed
-    assert [p.name for p in sorted(programs.glob("pubsub-*"))] == ["pubsub-subscriber"]
+    assert [p.name for p in sorted(programs.glob("pubsub-*"))] == [
+        "pubsub-conformance",
+        "pubsub-subscriber",
+    ]
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -23,7 +23,7 @@ from pubsub_broker.security import enrollment
 from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.defaults import REGISTER_LATER_S
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
 from pubsub_common.protocol.events import (
     encode_event,
     encode_ready_reply,
@@ -31,7 +31,6 @@ from pubsub_common.protocol.events import (
     topic_prefix,
 )
 from pubsub_common.protocol.messages import (
-    PROTOCOL_VERSION,
     Disconnect,
     Error,
     Heartbeat,
@@ -41,6 +40,7 @@ from pubsub_common.protocol.messages import (
     Reply,
     Request,
 )
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.security.keys import (
     ClientKeys,
     KeyPair,
@@ -77,7 +77,7 @@ def register(
     return Register(
         **{
             "id": 1,
-            "version": PROTOCOL_VERSION,
+            "versions": VERSIONS,
             "role": role,
             "topics": list(topics),
             "address": address,
@@ -229,6 +229,7 @@ class RoguePublisher:
                             self.session,
                             0,
                             question.topics,
+                            question.attempt,
                         )
                     )
         return self.subscriptions
@@ -253,7 +254,7 @@ class RoguePublisher:
         first, *_ = [next(numbers) for _ in payloads]
         stamps = [time.time_ns()] * len(payloads)
         body = (self.address, self.session, first, stamps, list(payloads))
-        return topic_prefix(topic) + encode_batch_body(*body)
+        return batch_prefix(topic) + encode_batch_body(*body)
 
     def send(self, *frames: bytes) -> None:
         """One message, of several frames if there are several."""

@@ -110,7 +110,7 @@ class FakeBroker:
         has registered again."""
         registered = len(self.of(Register))
         self.epoch += 1
-        self.send(Farewell(epoch=self.epoch - 1))
+        self.send(Farewell())
         wait_for(lambda: len(self.of(Register)) > registered, "another registration")
 
     def _run(self) -> None:
@@ -150,6 +150,7 @@ class FakeBroker:
                 self.knows_sessions = True
                 return Registered(
                     id=request.id,
+                    version=1,
                     session=self.session,
                     epoch=self.epoch,
                     lease_s=self.lease_s,

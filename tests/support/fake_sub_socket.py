@@ -10,10 +10,11 @@ from typing import Any
 import zmq
 
 from pubsub_common.protocol.events import ready_topic
+from pubsub_subscriber.connections.interrupter import interrupt_message
 
 SUBSCRIBER = 9
 # What a wait in the socket returns when another thread interrupts it.
-INTERRUPT = ready_topic("A", SUBSCRIBER) + b"\0\xc0"
+INTERRUPT = interrupt_message(ready_topic("A", SUBSCRIBER))
 
 
 class FakeSubSocket:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import zmq
 
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.security.keys import configure_curve_client, load_client_keys
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
@@ -168,7 +169,7 @@ class Heart:
         reply = self._ask(
             lambda number: messages.Register(
                 id=number,
-                version=messages.PROTOCOL_VERSION,
+                versions=VERSIONS,
                 role="subscriber",
                 topics=self._topics,
                 address="127.0.0.1",

@@ -8,14 +8,13 @@ from collections.abc import Callable
 
 import zmq
 
-from pubsub_common.protocol.batches import decode_batch_body, is_batch
+from pubsub_common.protocol.batches import Batch, item_at
 from pubsub_common.protocol.events import (
     Event,
-    decode_event,
     decode_ready_reply,
     encode_event,
     encode_ready_reply,
-    parse_ready_topic,
+    parse_ready_request,
     ready_topic,
 )
 from pubsub_common.protocol.messages import Departure, PublisherInfo
@@ -48,6 +47,9 @@ class RawPublisher:
         self.session = session
         self.topics = topics
         self.next_sequence = dict.fromkeys(topics, 0)
+        self._seen: deque[bytes] = deque()  # what came in before it was asked for
+        # With which attempt each subscriber asked last about a topic.
+        self._attempts: dict[tuple[str, int], int] = {}
 
     def _bind(self, port: int) -> None:
         """Bind, even to the port of a socket that libzmq is about to close."""
@@ -100,21 +102,32 @@ class RawPublisher:
 
     def next_subscription(self) -> tuple[bool, bytes]:
         """(whether it begins, topic) of the next subscription that comes in."""
-        message = self.socket.recv()
+        message = self._seen.popleft() if self._seen else self.socket.recv()
         return message[0] == 1, message[1:]
+
+    def _learn_attempts(self) -> None:
+        """Who waits too long for an answer asks anew, and hears only an answer to that."""
+        while self.socket.poll(0):
+            self._seen.append(self.socket.recv())
+        for message in self._seen:
+            question = parse_ready_request(message[1:])
+            if message[0] == 1 and question is not None:
+                self._attempts[question.topic, question.session] = question.attempt
 
     def wait_for_ready(self, count: int = 1) -> list[tuple[str, int]]:
         """(topic, subscriber) of the next ``count`` ready subscriptions."""
         asked: list[tuple[str, int]] = []
         while len(asked) < count:
             begins, topic = self.next_subscription()
-            parsed = parse_ready_topic(topic)
+            parsed = parse_ready_request(topic)
             if begins and parsed is not None:
-                asked.append(parsed)
+                self._attempts[parsed.topic, parsed.session] = parsed.attempt
+                asked.append((parsed.topic, parsed.session))
         return asked
 
     def answer(self, topic: str, subscriber: int) -> None:
         """Answer a ready subscription."""
+        self._learn_attempts()
         self.socket.send(
             encode_ready_reply(
                 topic,
@@ -122,6 +135,7 @@ class RawPublisher:
                 self.address,
                 self.session,
                 self.next_sequence.get(topic, 0),
+                attempt=self._attempts.get((topic, subscriber), 0),
             )
         )
 
@@ -147,8 +161,11 @@ class RawPublisher:
         while True:
             assert time.monotonic() < deadline, "the subscriber did not disconnect"
             turn()
-            if self.socket.poll(10) and not self.next_subscription()[0]:
-                return
+            if self._seen or self.socket.poll(10):
+                begins, topic = self.next_subscription()
+                # The end of a ready topic may be that of an attempt.
+                if not begins and parse_ready_request(topic) is None:
+                    return
 
     def close(self) -> None:
         self.socket.close(linger=0)
@@ -156,12 +173,11 @@ class RawPublisher:
 
 def events_of(frame: bytes) -> list[Event]:
     """The events in a frame, which may be a batch."""
-    topic, _, body = frame.partition(b"\0")
-    if not is_batch(frame, len(topic)):
-        return [decode_event(frame, time.time_ns())]
-    batch = decode_batch_body(body)
-    batch.topic = topic.decode()
-    return batch.events()
+    topic = frame.partition(b"\0")[0]
+    item = item_at(frame, len(topic))
+    item.topic = topic.decode()
+    item.received_ns = time.time_ns()
+    return item.events() if isinstance(item, Batch) else [item]
 
 
 class RawSubscriber:

@@ -35,6 +35,7 @@ _LONG: Final = (
     "tests/chaos/test_chaos.py",
     "tests/fuzz",
     "tests/system/life/test_interrupts.py",
+    "tests/system/test_conformance.py",
     "tests/system/test_first_events.py",
     "packages/pubsub-perf/tests/analysis/test_synthetic_truth.py",
     "packages/pubsub-perf/tests/bench/test_bench_runs.py",
@@ -60,6 +61,11 @@ LISTED: Final = (*_SYSTEM, *_CHAOS, *_CORE, *_LONG, *_MININET, *_TOGETHER)
 def full_size() -> bool:
     """Whether tests run at the size of `make test-long`."""
     return os.environ.get("PUBSUB_TESTS") == "long"
+
+
+def examples(count: int) -> int:
+    """How many examples a test with Hypothesis tries that usually tries ``count``."""
+    return 10 * count if full_size() else count
 
 
 def marks_of(path: Path, fixtures: Iterable[str]) -> list[str]:

@@ -141,7 +141,7 @@ BAD = [
     ("pubsub-publisher", [*CLIENT, "-bp", "70000"], "not a valid port"),
     ("pubsub-publisher", [*CLIENT, "--clock", "sun"], "--clock must be"),
     ("pubsub-publisher", [*CLIENT, "--overflow", "weep"], "'drop' or 'block'"),
-    ("pubsub-publisher", ["-t", "A", "-b", "no/where"], "not an IPv4 address"),
+    ("pubsub-publisher", ["-t", "A", "-b", "no/where"], "not an IP address"),
     ("pubsub-publisher", ["-t", "", "-b", "127.0.0.1"], "empty"),
     ("pubsub-publisher", [*CLIENT, "--bogus"], "unknown option --bogus"),
     ("pubsub-publisher", [*CLIENT, "--topik", "B"], "did you mean --topic"),
@@ -187,6 +187,7 @@ def test_an_address_that_cannot_be_had_gets_one_line_and_exit_code_1(
         "pubsub-publisher",
         "pubsub-subscriber",
         "pubsub-driver",
+        "pubsub-conformance",
         "pubsub-perf",
     ],
 )

@@ -35,6 +35,7 @@ SCRIPTS: Final = (
     "pubsub-publisher",
     "pubsub-subscriber",
     "pubsub-driver",
+    "pubsub-conformance",
     "pubsub-perf",
     "pubsub-perf sweep",
     "pubsub-perf plot",
@@ -53,6 +54,8 @@ ANSWERS: Final = (
         for option in ("--completion bash", "--print-config")
     ),
     "pubsub-broker status --print-config",
+    "pubsub-conformance --completion bash",
+    "pubsub-conformance --list",
 )
 # How a shell starts a program without a place for its data, and what the program says.
 UNWRITABLE: Final = {

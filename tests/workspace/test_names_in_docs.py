@@ -39,6 +39,8 @@ MEMBER: Final = re.compile(r"`(_?[A-Z][a-z]\w*(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?
 FILE: Final = re.compile(r"[\w./*<>-]+\.py\b")
 # Pages that tell the reader to make files, or name those of the project before this one.
 _OTHER_FILES: Final = {"migration.md", "tasks.md", "security.md", "CONTRIBUTING.md"}
+# From here on a page names what other languages have.
+_OTHER_LANGUAGES: Final = "\n## Traps, by language\n"
 _PLACEHOLDERS: Final = {"Core", "Shell", "packages/pubsub-x/tests/f/test_m.py"}
 
 
@@ -47,7 +49,7 @@ def texts_of(path: Path, names: set[str]) -> list[str]:
     imports or uses are added to ``names``."""
     source = (ROOT / path).read_text("utf-8")
     if path.suffix == ".md":
-        return [source]
+        return [source.partition(_OTHER_LANGUAGES)[0]]
     texts = [line.partition("# ")[2] for line in source.split("\n") if "# " in line]
     for node in ast.walk(ast.parse(source)):
         match node:

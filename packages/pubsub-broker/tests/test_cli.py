@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from pubsub_broker.config import BrokerConfig
 from pubsub_common.cli import console_script
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Registered, Status, StatusRequest
+from pubsub_common.protocol.versions import VERSIONS
 
 WAIT_S = 30
 
@@ -225,7 +227,7 @@ class Running:
         )
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline()
-        found = re.search(r" on 127\.0\.0\.1:(\d+)$", self.first_line)
+        found = re.search(r' on 127\.0\.0\.1:(\d+)("})?$', self.first_line)
         assert found, self.first_line + self.process.stderr.read()
         self.port = int(found[1])
 
@@ -284,7 +286,7 @@ def test_it_ends_by_itself_after_the_events_it_was_given(
         context,
         messages.Register(
             id=1,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             role="publisher",
             topics=["A"],
             address="127.0.0.1:1",
@@ -298,3 +300,25 @@ def test_it_ends_by_itself_after_the_events_it_was_given(
     joined, ended = err.splitlines()
     assert joined == f"{PROGRAM}: publisher 127.0.0.1:1 joined: A"
     assert "max_event_count" in ended
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_v_shows_each_control_message_as_json_on_a_line(
+    context: zmq.Context[zmq.Socket[bytes]], start: Any, log_format: str
+) -> None:
+    running = start("-v", "--log-format", log_format)
+    running.ask(context, StatusRequest(id=7))
+    running.process.send_signal(signal.SIGTERM)
+
+    code, out, err = running.end()
+
+    assert (code, out) == (0, "")
+    shown = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    request, reply = (line for line in shown if "peer" in line)
+    assert request["in"] == {"type": "status", "id": 7}
+    assert (reply["out"]["type"], reply["out"]["id"]) == ("status_report", 7)
+    assert request["peer"] == reply["peer"]
+    expected = {"time", "peer", "in"}
+    if log_format == "json":
+        expected |= {"level", "program"}
+    assert set(request) == expected

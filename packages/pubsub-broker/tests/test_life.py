@@ -10,13 +10,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import zmq
 from support.broker_parts import parts_of
 from support.interrupted_calls import Interrupted, call_with, raise_interrupted
+from support.leftovers import Leftovers
 from support.threads import WAIT_MS, ended, in_thread
 
 import pubsub_broker
@@ -27,6 +27,7 @@ from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Farewell, Register, Registered
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 
@@ -109,10 +110,6 @@ def alarm() -> Iterator[Callable[[Callable[[], object]], None]]:
     signal.signal(signal.SIGALRM, before)
 
 
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
 def serving(broker: Broker) -> threading.Thread:
     """A thread that runs the loop of a configured broker by now."""
     thread = in_thread(broker.event_loop)
@@ -162,8 +159,8 @@ def test_one_thread_serves(broker: Broker, call: Callable[[Broker], object]) -> 
 
 
 def test_another_thread_ends_the_loop_of_the_main_thread(broker: Broker) -> None:
+    left = Leftovers()
     broker.configure()
-    files = open_files()
 
     def end() -> None:
         wait_for(lambda: broker._runtime._thread is not None)
@@ -173,19 +170,19 @@ def test_another_thread_ends_the_loop_of_the_main_thread(broker: Broker) -> None
     broker.event_loop()
 
     assert ended(other)
-    assert open_files() < files
+    left.expect_none()
 
 
 def test_a_configure_that_fails_leaves_nothing_open(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Broker(port=0) as first:
-        files = open_files()
+        left = Leftovers()
         monkeypatch.setattr(ClearPorts, "take", lambda _self, _host: first.port)
         other = Broker(True, True, port=0 if broker.centralized else first.port)
         with pytest.raises(CannotListen):
             other.configure()
-        assert open_files() == files
+        assert not left.files()
         assert "state=closed" in repr(other)
 
 
@@ -235,7 +232,7 @@ def register(context: zmq.Context[zmq.Socket[bytes]], broker: Broker) -> Registe
 def publisher(*topics: str) -> Register:
     return Register(
         id=1,
-        version=messages.PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="publisher",
         topics=list(topics),
         address="127.0.0.1:1",
@@ -282,7 +279,7 @@ def test_whatever_a_handler_does_at_any_line_a_broker_can_be_closed(
     paths = [module.__path__[0] for module in OURS]
     with Broker(True, True, port=0):
         pass  # what is loaded and opened once
-    files, threads = open_files(), threading.active_count()
+    left = Leftovers()
     line, more = 1, True
     while more:
         broker = Broker(True, True, port=0, linger_s=0.2)
@@ -303,8 +300,7 @@ def test_whatever_a_handler_does_at_any_line_a_broker_can_be_closed(
         line += 1
 
     assert line > 20, "it went through our code"
-    wait_for(lambda: open_files() <= files)
-    wait_for(lambda: threading.active_count() <= threads)
+    left.expect_none()
 
 
 # Log handlers
@@ -438,7 +434,7 @@ def test_a_program_that_ends_says_goodbye_to_clients(
 def test_a_broker_that_is_dropped_is_closed(ran: bool) -> None:
     with Broker(True, True, port=0):
         pass
-    files, threads = open_files(), threading.active_count()
+    left = Leftovers()
     broker = Broker(True, True, port=0, linger_s=0.2)
     broker.configure()
     if ran:
@@ -450,8 +446,7 @@ def test_a_broker_that_is_dropped_is_closed(ran: bool) -> None:
     with pytest.warns(ResourceWarning, match="broker was not disconnected"):
         held.clear()
 
-    wait_for(lambda: open_files() <= files)
-    wait_for(lambda: threading.active_count() <= threads)
+    left.expect_none()
 
 
 def test_a_broker_that_was_never_configured_is_dropped_without_a_word() -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 from support.fake_broker import FakeBroker
+from support.leftovers import Leftovers
 from support.ports import unused_port
 from support.raw_sockets import RawSubscriber
 
@@ -420,6 +421,7 @@ def test_a_cancelled_wait_for_the_broker_leaves_nothing(
     broker: FakeBroker, new: Callable[..., Publisher]
 ) -> None:
     broker.silent = True
+    left = Leftovers()
 
     async def main() -> None:
         task = asyncio.create_task(new().configure())
@@ -429,8 +431,7 @@ def test_a_cancelled_wait_for_the_broker_leaves_nothing(
         assert task.cancelled()
 
     run(main())
-    names = {thread.name for thread in threading.enumerate()}
-    assert "pubsub-control" not in names
+    assert "pubsub-control" not in left.threads()
 
 
 def test_an_unreachable_broker_and_a_refusal_are_errors(

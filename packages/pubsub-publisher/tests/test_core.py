@@ -47,6 +47,7 @@ def accepted(listeners: dict[int, int]) -> Accepted:
     """The broker has registered us."""
     reply = Registered(
         id=1,
+        version=1,
         session=SESSION,
         epoch=3,
         lease_s=6.0,

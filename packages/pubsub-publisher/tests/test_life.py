@@ -9,12 +9,12 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 
 import pytest
 import zmq
 from support.fake_broker import FakeBroker
+from support.leftovers import Leftovers
 from support.raw_sockets import RawSubscriber
 from support.threads import ended, in_thread
 
@@ -68,13 +68,13 @@ def test_it_is_configured_once(
     broker: FakeBroker, new_publisher: NewPublisher, call: str
 ) -> None:
     publisher = new_publisher("A", "Z")
-    threads = threading.active_count()
+    left = Leftovers()
 
     with pytest.raises(PubSubError, match="has been configured already"):
         CALLS[call](publisher)
 
     assert len(broker.of(Register)) == 1
-    assert threading.active_count() == threads
+    assert not left.threads()
     publisher.publish_event("A", b"x")
 
 
@@ -154,6 +154,7 @@ def test_dropped_it_is_closed_and_there_is_a_warning(
     broker: FakeBroker, subscribe: Subscribe
 ) -> None:
     subscribers: list[RawSubscriber] = []
+    left = Leftovers()
 
     def publish_and_drop() -> None:
         publisher = unconfigured(broker)
@@ -171,10 +172,7 @@ def test_dropped_it_is_closed_and_there_is_a_warning(
     (subscriber,) = subscribers
     assert len(subscriber.events(300)) == 300
     wait_for(lambda: broker.of(Disconnect), "the farewell")
-    wait_for(
-        lambda: all(t.name != "pubsub-control" for t in threading.enumerate()),
-        "the end of its thread",
-    )
+    wait_for(lambda: not left.threads(), "the end of its threads")
 
 
 PROGRAM = """

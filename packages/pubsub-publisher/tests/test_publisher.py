@@ -35,12 +35,12 @@ from pubsub_common.errors import (
 from pubsub_common.net import addresses
 from pubsub_common.protocol.events import decode_event, ready_topic
 from pubsub_common.protocol.messages import (
-    PROTOCOL_VERSION,
     Disconnect,
     Heartbeat,
     Register,
 )
 from pubsub_common.protocol.recovery_messages import decode_position, position_prefix
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 from pubsub_publisher.core import EndConnection, Send
@@ -111,11 +111,11 @@ def test_a_topic_that_is_given_twice_is_published_once() -> None:
         ({"topics": [""]}, "empty"),
         ({"topics": ["A\n"]}, "control character"),
         ({"topics": ["x" * 256]}, "256 bytes"),
-        ({"broker_address": "bro/ker"}, "'bro/ker' is not an IPv4 address"),
+        ({"broker_address": "bro/ker"}, "'bro/ker' is not an IP address"),
         ({"broker_address": "broker:0"}, "'broker:0' is not HOST or HOST:PORT"),
         ({"broker_address": "b:5556", "broker_port": 5555}, "contradict each other"),
         ({"broker_address": "0.0.0.0"}, "not the address of one host"),
-        ({"address": "::1"}, "'::1' is not an IPv4 address"),
+        ({"address": "::"}, ":: is not the address of one host"),
         ({"max_event_count": 0}, "max_event_count"),
         ({"sleep_period": -0.1}, "sleep_period"),
         ({"sleep_period": float("nan")}, "sleep_period"),
@@ -166,7 +166,7 @@ def test_without_one_the_host_address_is_the_one_towards_the_broker(
 
 
 def body_of(frame: bytes) -> list[Any]:
-    body: list[Any] = msgspec.msgpack.decode(frame[frame.index(b"\0") + 1 :])
+    body: list[Any] = msgspec.msgpack.decode(frame[frame.index(b"\0") + 2 :])
     return body
 
 
@@ -252,7 +252,7 @@ def test_it_registers_its_port_topics_clock_and_strengths_and_expects_no_model(
     assert publisher.address == f"127.0.0.1:{publisher.bind_port}"
     assert msgspec.structs.asdict(request) == {
         "id": request.id,
-        "version": PROTOCOL_VERSION,
+        "versions": VERSIONS,
         "role": "publisher",
         "topics": ["A", "é"],
         "address": publisher.address,
@@ -1076,11 +1076,15 @@ def test_under_block_the_log_names_the_subscriber_that_is_not_reading(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("pubsub_publisher.sending.stall_log._STALL_S", 0.01)
+    stall_s = "pubsub_publisher.sending.stall_log._STALL_S"
+    # Nothing is said while libzmq's thread is only late: there would be nobody to name.
+    monkeypatch.setattr(stall_s, 3600.0)
     publisher = new_publisher("A", queue_limit=10, overflow="block")
     subscriber = subscribe(publisher, "A", session=1, queue_limit=1)
     publisher.wait_for_subscribers(1, WAIT_S)
     thread = in_thread(lambda: fill(publisher))
+    wait_until_blocked(publisher)
+    monkeypatch.setattr(stall_s, 0.01)
 
     def said() -> list[str]:
         """What is said in a turn of the control thread, and in those before."""

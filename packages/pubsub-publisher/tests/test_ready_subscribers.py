@@ -11,7 +11,7 @@ LIMIT = 100_000
 
 
 def ask(ready: ReadySubscribers, session: int, topic: str, origin: str) -> bool:
-    return ready.update(ReadyRequest(topic, session, 0), origin, begins=True)
+    return ready.update(ReadyRequest(topic, session), origin, begins=True)
 
 
 def test_sessions_that_are_invented_are_not_remembered_without_end() -> None:
@@ -64,13 +64,42 @@ def test_whoever_is_forgotten_is_not_ready_any_more() -> None:
     assert ask(ready, 4, "A", "peer")
 
     assert 1 not in ready.sessions
-    assert not ready.update(ReadyRequest("A", 1, 0), None, begins=False)
+    assert not ready.update(ReadyRequest("A", 1), None, begins=False)
+
+
+def test_attempts_that_are_invented_are_not_remembered_without_end() -> None:
+    ready = ReadySubscribers({"A"}, LIMIT)
+    for attempt in range(2**16):
+        ready.update(ReadyRequest("A", 7, 0, attempt), "mallory", begins=True)
+
+    assert ready._size < 2000
+    for attempt in range(2**16):
+        ready.update(ReadyRequest("A", 7, 0, attempt), None, begins=False)
+    assert not ready.sessions
+    assert ready._size == 0
+
+
+def test_who_has_asked_again_stays_when_what_was_asked_before_ends() -> None:
+    """An old connection still has the first attempt; the new one asks again."""
+    ready = ReadySubscribers({"A"})
+    first, again = ReadyRequest("A", 1), ReadyRequest("A", 1, 0, 1)
+
+    assert ready.update(first, "old", begins=True)
+    assert not ready.update(again, "new", begins=True)
+    assert not ready.update(first, None, begins=False)
+    assert ready.sessions == {1}
+    assert not ready.update(first, None, begins=False)
+    assert ready.update(again, None, begins=False)
+    assert not ready.sessions
 
 
 def test_nothing_is_left_when_all_are_gone() -> None:
     ready = ReadySubscribers({"A"}, LIMIT)
     requests = [
-        ReadyRequest(topic, session, 0) for session in range(20) for topic in "ABC"
+        ReadyRequest(topic, session, 0, attempt)
+        for attempt in range(3)
+        for session in range(20)
+        for topic in "ABC"
     ]
     for request in requests:
         ready.update(request, request.session % 3, begins=True)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 from support.fake_broker import FakeBroker
+from support.leftovers import Leftovers
 from support.ports import unused_port
 from support.raw_sockets import RawPublisher
 
@@ -64,6 +65,7 @@ def new(broker: FakeBroker) -> Callable[..., Subscriber]:
             "broker_port": broker.port,
             "indefinite": "max_event_count" not in options,
             "centralized": broker.model == "centralized",
+            "attach_timeout_s": 0,  # the raw publishers answer later, if at all
             **options,
         }
         return Subscriber(topics=topics or ("A",), **options)
@@ -482,6 +484,7 @@ def test_a_cancelled_wait_for_the_broker_leaves_nothing(
     broker: FakeBroker, new: Callable[..., Subscriber]
 ) -> None:
     broker.silent = True
+    left = Leftovers()
 
     async def main() -> None:
         subscriber = new()
@@ -493,8 +496,7 @@ def test_a_cancelled_wait_for_the_broker_leaves_nothing(
         assert task.cancelled()
 
     run(main())
-    names = {thread.name for thread in threading.enumerate()}
-    assert "pubsub-control" not in names
+    assert "pubsub-control" not in left.threads()
 
 
 # The end, and errors

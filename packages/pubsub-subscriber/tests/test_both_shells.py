@@ -15,8 +15,7 @@ from support.raw_sockets import RawPublisher
 from support.threads import ended, in_thread
 
 from pubsub_common.errors import NotReady, PubSubError
-from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import topic_prefix
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
 from pubsub_common.protocol.messages import Disconnect, Model, PublisherInfo, Register
 from pubsub_common.protocol.sequence import Gap
 from pubsub_common.testing import WAIT_S, wait_for
@@ -129,7 +128,7 @@ def test_batches_come_whole(
     )
     publisher.publish("A")
     body = encode_batch_body("p", publisher.session, 1, [1, 2, 3], [b"a", b"b", b"c"])
-    publisher.socket.send(topic_prefix("A") + body)
+    publisher.socket.send(batch_prefix("A") + body)
 
     assert [len(batch) for batch in subscriber.batches()] == [1, 3]
 

@@ -8,14 +8,13 @@ import pytest
 from support.fake_sub_socket import SUBSCRIBER, FakeSubSocket
 
 from pubsub_common.client.session_updates import PublishersUpdated
-from pubsub_common.defaults import MAX_TOPICS_PER_CLIENT
+from pubsub_common.defaults import MAX_JUMP, MAX_TOPICS_PER_CLIENT
 from pubsub_common.protocol import numbers
-from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
 from pubsub_common.protocol.events import (
     Event,
     encode_event,
     encode_ready_reply,
-    topic_prefix,
 )
 from pubsub_common.protocol.messages import (
     Departure,
@@ -55,7 +54,14 @@ HIDDEN = PublisherInfo(session=1, topics=["A"])
 def registered(
     *publishers: PublisherInfo, model: Model = "decentralized", **fields: Any
 ) -> Registered:
-    fields = {"id": 1, "session": SUBSCRIBER, "epoch": 1, "lease_s": 6.0, **fields}
+    fields = {
+        "id": 1,
+        "version": 1,
+        "session": SUBSCRIBER,
+        "epoch": 1,
+        "lease_s": 6.0,
+        **fields,
+    }
     return Registered(model=model, publishers=list(publishers), **fields)
 
 
@@ -123,7 +129,7 @@ def test_losses_of_several_sessions_add_up_to_no_more_than_a_heartbeat_may_tell(
 ):
     steps = Steps(PUBLISHER, HIDDEN)
     for session in (1, 2, 3):
-        for number in (0, numbers.LARGEST):
+        for number in (*range(0, numbers.LARGEST, MAX_JUMP), numbers.LARGEST):
             steps.receive(encode_event("A", "p", session, number, 1, b"x"))
 
     assert steps.core.lost == {"A": numbers.LARGEST}
@@ -146,11 +152,12 @@ def test_a_batch_is_delivered_but_for_what_has_come() -> None:
     steps.event(0)
     body = encode_batch_body("p", 1, 0, [1, 2, 3], [b"", b"", b""])
 
-    assert delivered(steps.receive(topic_prefix("A") + body)) == [1, 2]
+    assert delivered(steps.receive(batch_prefix("A") + body)) == [1, 2]
 
 
 @pytest.mark.parametrize(
-    "frame", [b"", b"A", b"A\0garbage", b"B\0\x90", b"\xff\0", b"\xfeA\xfe\0"]
+    "frame",
+    [b"", b"A", b"A\0garbage", b"A\0\3\x90", b"B\0\1\x90", b"\xff\0", b"\xfeA\xfe\0"],
 )
 @pytest.mark.parametrize("recovering", [False, True])
 def test_a_frame_that_is_none_is_counted(frame: bytes, recovering: bool) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import itertools
 import sys
-import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 from support.connected_subscribers import connect
 from support.fake_broker import FakeBroker
+from support.leftovers import Leftovers
 from support.raw_sockets import RawPublisher
 from support.threads import ended, in_thread
 
@@ -60,21 +59,6 @@ def interrupted(work: Callable[[], object], at: int) -> bool:
     return left <= 0
 
 
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def threads_of_ours() -> list[str]:
-    return [
-        each.name for each in threading.enumerate() if each.name.startswith("pubsub-")
-    ]
-
-
-def expect_nothing_left(before: int) -> None:
-    wait_for(lambda: not threads_of_ours(), "the end of threads")
-    wait_for(lambda: descriptors() == before, "the end of descriptors")
-
-
 def test_at_any_line_of_a_block(broker: FakeBroker) -> None:
     """`configure` and `disconnect`, as most programs call them."""
 
@@ -83,17 +67,17 @@ def test_at_any_line_of_a_block(broker: FakeBroker) -> None:
             pass
 
     block()  # what is imported and made once
-    before = descriptors()
+    left = Leftovers()
     for at in itertools.count(1):
         goes_on = interrupted(block, at)
-        expect_nothing_left(before)
+        left.expect_none()
         if not goes_on:
             break
     assert at > 100
 
 
 def test_at_any_line_of_disconnect(broker: FakeBroker) -> None:
-    before = descriptors()
+    left = Leftovers()
     for at in itertools.count(1):
         subscriber = Subscriber(topics=["A"], broker_port=broker.port)
         subscriber.configure()
@@ -101,7 +85,7 @@ def test_at_any_line_of_disconnect(broker: FakeBroker) -> None:
         goes_on = interrupted(subscriber.disconnect, at)
 
         subscriber.disconnect()
-        expect_nothing_left(before)
+        left.expect_none()
         assert len(broker.of(Disconnect)) == goodbyes + 1
         with pytest.raises(PubSubError, match="was disconnected"):
             subscriber.receive(0)

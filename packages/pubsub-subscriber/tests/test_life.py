@@ -9,12 +9,12 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.connected_subscribers import BOTH_MODELS, connect
 from support.fake_broker import FakeBroker
+from support.leftovers import Leftovers
 from support.raw_sockets import RawPublisher
 from support.threads import ended, in_thread
 
@@ -30,10 +30,6 @@ NewPublisher = Callable[..., RawPublisher]
 
 def options(broker: FakeBroker, **more: Any) -> dict[str, Any]:
     return {"topics": ["A"], "broker_port": broker.port, "attach_timeout_s": 0, **more}
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 # Twice, again, elsewhere
@@ -140,18 +136,19 @@ def test_a_disconnect_before_configure_does_nothing(broker: FakeBroker) -> None:
 def test_a_set_up_that_fails_leaves_nothing(broker: FakeBroker) -> None:
     broker.refusal = ("refused", "for a test")
     subscriber = Subscriber(**options(broker))
-    before = descriptors()
+    left = Leftovers()
 
     with pytest.raises(PubSubError, match="for a test"):
         subscriber.configure()
 
-    assert descriptors() == before
+    left.expect_none()
     with pytest.raises(PubSubError, match="was disconnected"):
         subscriber.configure()
 
 
 def test_disconnect_ends_a_configure_in_another_thread(broker: FakeBroker) -> None:
     broker.silent = True
+    left = Leftovers()
     subscriber = Subscriber(**options(broker))
     errors: list[BaseException] = []
 
@@ -167,7 +164,7 @@ def test_disconnect_ends_a_configure_in_another_thread(broker: FakeBroker) -> No
 
     assert ended(thread)
     assert errors
-    assert "pubsub-control" not in {each.name for each in threading.enumerate()}
+    assert "pubsub-control" not in left.threads()
 
 
 def test_a_repr_says_role_topics_broker_and_state(broker: FakeBroker) -> None:
@@ -190,7 +187,7 @@ def test_on_publisher_may_end_it(
     """It is called in the thread that `disconnect` would wait for."""
     called = threading.Event()
     publisher = new_publisher("A")
-    before = descriptors()
+    left = Leftovers()
 
     def on_publisher(*_: object) -> None:
         getattr(subscriber, how)()
@@ -205,7 +202,7 @@ def test_on_publisher_may_end_it(
         assert list(subscriber) == []
         subscriber.disconnect()
     wait_for(lambda: broker.of(Disconnect), "the goodbye")
-    wait_for(lambda: descriptors() == before, "the end")
+    left.expect_none()
 
 
 @pytest.mark.parametrize("how", ["stop", "disconnect"])
@@ -261,7 +258,7 @@ def test_on_event_may_disconnect(
 def test_a_dropped_subscriber_is_closed_by_a_thread_of_its_own(
     broker: FakeBroker,
 ) -> None:
-    before = descriptors()
+    left = Leftovers()
     subscriber = Subscriber(**options(broker))
     subscriber.configure()
 
@@ -271,7 +268,7 @@ def test_a_dropped_subscriber_is_closed_by_a_thread_of_its_own(
         gc.collect()
 
     wait_for(lambda: broker.of(Disconnect), "the goodbye")
-    wait_for(lambda: descriptors() == before, "the end")
+    left.expect_none()
     assert [warning.category for warning in caught] == [ResourceWarning]
     assert "a subscriber was not disconnected" in str(caught[0].message)
 

@@ -234,7 +234,7 @@ NOISE = {
     "short-hello": greeting() + hello(60),
     "initiate-first": greeting() + initiate(),
     "ready-as-without-keys": greeting(b"NULL") + b"\x04\x06\x05READY",
-    "event-instead-of-handshake": greeting() + b"\x00\x0aA\0\x95garbage",
+    "event-instead-of-handshake": greeting() + b"\x00\x0aA\0\1\x95garbage",
     "huge-command": greeting() + b"\x06" + (1 << 40).to_bytes(8, "big") + b"x" * 4096,
     "huge-message": greeting() + b"\x02" + (1 << 62).to_bytes(8, "big") + b"x" * 4096,
 }

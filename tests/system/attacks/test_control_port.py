@@ -210,18 +210,14 @@ MALFORMED = {
     "no-type": b'{"id": 1}',
     "unknown-type": b'{"type": "shutdown", "id": 1}',
     "reply": messages.encode(Disconnected(id=1)),
-    "unknown-field": json.dumps(
-        {"type": "heartbeat", "id": 1, "session": 1, "key": "x"}
-    ).encode(),
-    "user-field": json.dumps({"type": "status", "id": 1, "user": "bob"}).encode(),
     "huge-number": b'{"type": "heartbeat", "id": 1, "session": 1e400}',
     "negative-session": b'{"type": "heartbeat", "id": 1, "session": -1}',
     "wrong-role": messages.encode(register("publisher", ["open/a"], "x")).replace(
         b"publisher", b"broker"
     ),
-    "text-for-topics": b'{"type":"register","id":1,"version":1,"role":"publisher",'
+    "text-for-topics": b'{"type":"register","id":1,"versions":[1,1],"role":"publisher",'
     b'"topics":"open/a","address":"127.0.0.1:7","clock":"realtime"}',
-    "surrogates": b'{"type":"register","id":1,"version":1,"role":"publisher",'
+    "surrogates": b'{"type":"register","id":1,"versions":[1,1],"role":"publisher",'
     b'"topics":["\\ud800"],"address":"127.0.0.1:7","clock":"realtime"}',
 }
 
@@ -244,6 +240,24 @@ def test_malformed_messages_of_an_enrolled_client_are_answered_and_no_more(
         mallory.socket.send_multipart(frames)
         assert isinstance(messages.decode_reply(mallory.next()), Error)
     mallory.registered(register("subscriber", ["open/a"], HOST, id=2))
+
+
+@attack(
+    what="fields of somebody else in a message: `key`, `user`, `origin`",
+    got="ignored: it is judged by the sender's key",
+)
+def test_fields_that_the_broker_does_not_know_change_nothing(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    mallory = scene.talker(scene.vault.keys("mallory"))
+    bob = scene.vault.keys("bob").pair.public
+    claims = {"key": bob, "user": bob, "key_name": "bob", "origin": "10.0.0.1"}
+    for request in (register("subscriber", ["secret"], HOST), StatusRequest(id=1)):
+        fields = json.loads(messages.encode(request))
+        reply = mallory.ask_raw(json.dumps({**fields, **claims}).encode(), 1)
+        assert isinstance(reply, Error)
+        assert reply.code == "not_allowed"
 
 
 @attack(

@@ -12,6 +12,7 @@ from support.hostile_system import BUDGET_MIB, HonestClients, HostileSystem
 from support.rings import full_size
 from support.running_roles import WAIT_S
 
+from pubsub_common.protocol.batches import batch_prefix
 from pubsub_common.protocol.events import topic_prefix
 from pubsub_common.testing import wait_for
 
@@ -98,7 +99,7 @@ def test_a_frame_of_millions_of_events(hostile: HostileSystem) -> None:
     rogue = attacked.rogue
     count = 5_000_000 if full_size() else 1_000_000
     body = rogue.address, rogue.session, 0, 1, [0] * count, [b""] * count
-    frame = topic_prefix("A") + msgspec.msgpack.encode(body)
+    frame = batch_prefix("A") + msgspec.msgpack.encode(body)
 
     for _ in itertools.repeat(None, 5):
         rogue.wire.socket.send(frame)

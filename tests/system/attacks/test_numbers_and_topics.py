@@ -17,6 +17,7 @@ from support.hostile_system import (
 from support.rings import full_size
 from support.running_roles import WAIT_S
 
+from pubsub_common.defaults import MAX_JUMP
 from pubsub_common.protocol import messages, numbers
 from pubsub_common.protocol.events import encode_event
 from pubsub_common.protocol.messages import (
@@ -52,6 +53,7 @@ def receives(bob: HonestClients) -> None:
 def own_data_port(hostile: HostileSystem) -> tuple[zmq.Socket[bytes], str]:
     """Mallory's, which admits everybody, and its address."""
     xpub = hostile.wire(zmq.XPUB, None).socket
+    xpub.sndhwm = 0
     keys = hostile.keys_of("mallory")
     if keys is not None:
         xpub.curve_server = True
@@ -61,14 +63,17 @@ def own_data_port(hostile: HostileSystem) -> tuple[zmq.Socket[bytes], str]:
 
 
 @attack(
-    what="sequence numbers up to 2^62 - 1 in several sessions of a publisher",
-    got="lost events are counted up to 2^62 - 1; the subscriber stays registered and receives",
+    what="sequence numbers up to 2^53 - 1 in several sessions of a publisher, in the largest steps "
+    "that are allowed, and in one",
+    got="lost events are counted up to 2^53 - 1, and one step too large counts as malformed; the "
+    "subscriber stays registered and receives",
 )
 def test_numbers_that_cannot_be_added_up(hostile: HostileSystem) -> None:
     hostile.broker("--lease", 1)
     hostile.publishers("A", "B", rate=50)
     bob = hostile.subscribers("A")
     xpub, address = own_data_port(hostile)
+    steps = (*range(0, numbers.LARGEST, MAX_JUMP), numbers.LARGEST)
     for _ in range(3):
         # From another connection it is another publisher, in the place of the one before.
         joins = hostile.registration("publisher", "A", address=address)
@@ -77,7 +82,7 @@ def test_numbers_that_cannot_be_added_up(hostile: HostileSystem) -> None:
 
         def more_lost(session: int = session, lost: int = lost) -> bool:
             # Until the connection is there, and from then on.
-            for number in (0, numbers.LARGEST):
+            for number in steps:
                 stamp = time.time_ns()
                 xpub.send(encode_event("A", address, session, number, stamp, b"x"))
             told: int = bob.figures()["lost"]
@@ -85,7 +90,17 @@ def test_numbers_that_cannot_be_added_up(hostile: HostileSystem) -> None:
 
         wait_for(more_lost, "a loss", WAIT_S)
 
-    assert bob.figures()["lost"] == numbers.LARGEST
+    wait_for(lambda: bob.figures()["lost"] == numbers.LARGEST, "the losses", WAIT_S)
+    malformed = bob.figures()["malformed"]
+    session = hostile.talker().registered(joins).session
+
+    def more_malformed() -> bool:
+        for number in (0, numbers.LARGEST):
+            stamp = time.time_ns()
+            xpub.send(encode_event("A", address, session, number, stamp, b"x"))
+        return bool(bob.figures()["malformed"] > malformed)
+
+    wait_for(more_malformed, "a malformed event", WAIT_S)
     carol = hostile.talker("carol")
     since = status(carol).uptime_s
 

@@ -18,8 +18,8 @@ from support.attack_tools import (
 from support.ports import free_port
 from support.running_roles import Receiver
 
-from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import encode_ready_reply, ready_topic, topic_prefix
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
+from pubsub_common.protocol.events import encode_ready_reply, ready_topic
 from pubsub_common.protocol.recovery_messages import (
     RecoveryRequest,
     encode_position,
@@ -174,7 +174,7 @@ def test_events_in_the_name_of_another_publisher(
     hers = (alice.address, alice.session)
     mallory.send(mallory.frame("A", b"forged", alice.session))
     mallory.send(mallory.frame("A", b"forged" * 10_000, alice.session))
-    mallory.send(topic_prefix("A") + encode_batch_body(*hers, 1, [1], [b"forged"]))
+    mallory.send(batch_prefix("A") + encode_batch_body(*hers, 1, [1], [b"forged"]))
     receives(mallory, bob, b"1", b"2")
     publish_and_receive(alice, "A", bob, b"hers too")
 

@@ -7,9 +7,8 @@ from support.hostile_system import BUDGET_MIB, HonestClients, HostileSystem
 from support.rings import full_size
 from support.running_roles import WAIT_S
 
-from pubsub_common.protocol.events import ready_topic
+from pubsub_common.protocol.events import ATTEMPTS, ready_topic
 from pubsub_common.protocol.recovery_messages import (
-    ATTEMPTS,
     RecoveryRequest,
     recovery_topic,
 )

@@ -144,7 +144,7 @@ class Broker:
 
     def __repr__(self) -> str:
         model = "centralized" if self.centralized else "decentralized"
-        address = self.address or self._config.bind or defaults.LOOPBACK
+        address = self.address or self._config.host
         state = self._runtime.life.state
         return f"<Broker model={model} address={address}:{self.port} state={state}>"
 
@@ -195,7 +195,7 @@ class Broker:
     def get_host_address(self) -> str:
         """This host's IP address: the one given, a Mininet host's own, or loopback.
         What is served is `address`: loopback, unless another was given."""
-        return self._config.bind or addresses.host_address()
+        return self._config.host if self._config.bind else addresses.host_address()
 
     def get_clear_port(self) -> int:
         """A TCP port of this host that is free and that this broker has not handed
@@ -248,9 +248,10 @@ class Broker:
         """Wait for something to do, half a second at most, and do it: control messages, due
         leases and notifications, and events when this broker forwards a limited number.
 
-        ``index`` numbers the call, for the debug log.
+        ``index`` numbers the call, in the debug log.
         """
-        self._runtime.turn(index)
+        _log.debug("turn %d", index)
+        self._runtime.turn()
 
     # Control: what the loop does for clients by itself, for programs
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 from typing import TYPE_CHECKING, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.endpoints import validate_host
+from pubsub_common.protocol import endpoints
 from pubsub_common.queue_bounds import QueueBounds, validate_bounds
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class BrokerConfig:
         validation.text("bind", self.bind, optional=True)
         validation.port("port", self.port, low=0)
         if self.bind:
-            validate_host(self.bind)
+            endpoints.validate_host(self.bind)
         validation.seconds("lease_s", self.lease_s, zero=False)
         validation.at_least("forwarders", self.forwarders)
         validation.queue_limit(self.queue_limit)
@@ -66,6 +65,11 @@ class BrokerConfig:
         validation.path("state", self.state)
         validation.path("secure", self.secure)
         self._validate_limits()
+
+    @property
+    def host(self) -> str:
+        """The host to serve."""
+        return endpoints.validate_host(self.bind) if self.bind else defaults.LOOPBACK
 
     @property
     def bounds(self) -> QueueBounds:
@@ -102,7 +106,7 @@ class BrokerConfig:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address."""
-    return ipaddress.IPv4Address(host).is_loopback
+    return endpoints.is_loopback(host)
 
 
 def open_access_warning(host: str, port: int, *, secure: bool) -> str | None:

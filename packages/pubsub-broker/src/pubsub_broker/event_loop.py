@@ -6,7 +6,6 @@ A request goes one way: it is read and decoded (`transport.request_reader`), the
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
@@ -30,8 +29,6 @@ from pubsub_common.protocol.messages import Request, Status, StatusRequest
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
-
-_log = logging.getLogger(__name__)
 
 # What it takes to tell one subscriber of one topic, when that is its turn.
 _QUEUED_S: Final = 1e-7
@@ -71,8 +68,8 @@ class EventLoop:
 
     # Turns
 
-    def turn(self, index: int) -> None:
-        """Wait for something to do and do it. ``index`` is for the debug log."""
+    def turn(self) -> None:
+        """Wait for something to do and do it."""
         parts = self._parts
         parts.counting_forwarder.update(self._poller)
         parts.request_reader.update(self._poller, time.monotonic())
@@ -84,7 +81,7 @@ class EventLoop:
             for address, what in guard.read_failures(time.monotonic()):
                 parts.audit.warn(address, what, what)
         if parts.control_socket.socket in ready:
-            self._serve_requests(index)
+            self._serve_requests()
         parts.counting_forwarder.forward()
         self._tick(time.monotonic())
 
@@ -141,10 +138,9 @@ class EventLoop:
 
     # Inside
 
-    def _serve_requests(self, index: int) -> None:
+    def _serve_requests(self) -> None:
         for item in self._parts.request_reader.requests():
             if isinstance(item, ServedRequest):
-                _log.debug("event %d: %s", index, type(item.request).__name__)
                 self.serve(item.received, item.request)
             else:
                 self.perform(item)

@@ -32,10 +32,13 @@ from pubsub_common.limits.port_limits import limits_of_port
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net.addresses import is_local
 from pubsub_common.net.contexts import new_context, terminate_context
+from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.net.open_files import check_open_files
 from pubsub_common.net.waker import Waker
+from pubsub_common.protocol.endpoints import join
 from pubsub_common.protocol.events import SESSION_BITS
 from pubsub_common.protocol.messages import Model
+from pubsub_common.security.lost_connections import CONNECTED
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
@@ -76,6 +79,8 @@ class BrokerParts:
         self._make_control(capacity)
         # Strangers must not guess it either.
         self._forwarder = f"{_random.getrandbits(64):016x}"
+        places = NamedEndpoints(CONNECTED, own=self._own_addresses)
+        places.lookups.answered = self.waker.wake
         self.forwarder_pool = ForwarderPool(
             self._context,
             count=config.forwarder_count,
@@ -90,6 +95,7 @@ class BrokerParts:
             on_failed_handshake=lambda address, what: self.audit.warn(
                 address, what, what
             ),
+            places=places,
             authenticator=self.authenticator,
         )
         self.counting_forwarder = CountingForwarder(
@@ -200,6 +206,7 @@ class BrokerParts:
             ports=self.forwarder_pool.ports_of,
             forwarded=self._forwarded,
             clock_ns=time.time_ns,
+            is_lost=self.control_socket.is_lost,
             now=time.monotonic(),
             max_clients=capacity.clients,
             grants=None if self.authenticator is None else self.authenticator.grants,
@@ -217,7 +224,7 @@ class BrokerParts:
 
     def _own_addresses(self) -> list[str]:
         ports = (self.connection_guard.port, *self.forwarder_pool.ports)
-        return [f"{self._host}:{port}" for port in ports]
+        return [join(self._host, port) for port in ports]
 
     def _forwarded(self) -> int:
         if self.forwarder_pool.threaded:

@@ -24,7 +24,6 @@ from pubsub_broker.config import BrokerConfig
 from pubsub_broker.event_loop import EventLoop
 from pubsub_broker.forwarding.clear_ports import ClearPorts
 from pubsub_broker.parts import BrokerParts
-from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.net.detached import start_awaited
@@ -120,9 +119,9 @@ class BrokerRuntime:
             lambda: self._work(shift, lambda: self._serve(shift)), self._ender(shift)
         )
 
-    def turn(self, index: int) -> None:
-        """One turn of `serve`; ``index`` is for the debug log. Raises as that does."""
-        self.do(lambda loop: loop.turn(index))
+    def turn(self) -> None:
+        """One turn of `serve`. Raises as that does."""
+        self.do(lambda loop: loop.turn())
 
     def do(self, work: Callable[[EventLoop], _T]) -> _T:
         """The result of some work on the loop between two turns. Raises as `serve` does."""
@@ -204,7 +203,7 @@ class BrokerRuntime:
             self.life.close()  # the caller of `configure` was interrupted
 
     def _open_parts(self) -> None:
-        self.address = self.config.bind or defaults.LOOPBACK
+        self.address = self.config.host
         self.parts = parts = BrokerParts(self.config)
         self.port = parts.bind(self.address, self.config.port)
         self.clear_ports.taken.add(self.port)
@@ -217,10 +216,8 @@ class BrokerRuntime:
         self.life.check_usable()
         loop = self.loop
         assert loop is not None, "it is there while this is configured"
-        index = 0
         while not (self._stopping or shift.over or loop.finished):
-            loop.turn(index)
-            index += 1
+            loop.turn()
         if loop.finished:
             limit = self.config.max_event_count
             _log.info("ending: max_event_count is %d, and so many there were", limit)

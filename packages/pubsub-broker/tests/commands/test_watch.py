@@ -26,6 +26,7 @@ from pubsub_broker.monitoring.status_screen import screen
 from pubsub_common.cli import console_script
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import ClientStatus, Latency, Registered, Status
+from pubsub_common.protocol.versions import VERSIONS
 
 WAIT_S = 30
 Start = Callable[..., Any]
@@ -167,7 +168,7 @@ def join(context: zmq.Context[zmq.Socket[bytes]], port: int, topic: str) -> None
     dealer.connect(f"tcp://127.0.0.1:{port}")
     request = messages.Register(
         id=1,
-        version=messages.PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="publisher",
         topics=[topic],
         address="127.0.0.1:1",

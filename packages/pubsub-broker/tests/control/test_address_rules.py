@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pubsub_broker.control.address_rules import AddressRules
@@ -10,16 +12,18 @@ from pubsub_broker.control.effects import Send
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import host_of
 from pubsub_common.protocol.messages import Register, Role
+from pubsub_common.protocol.versions import VERSIONS
 
 OWN = "10.0.0.1:5555"
-LOCAL = ("10.0.0.1", "192.168.7.1", "127.0.0.1", "127.0.0.2")
+LOCAL = ("10.0.0.1", "192.168.7.1", "127.0.0.1", "127.0.0.2", "[::1]", "[2001:db8::1]")
 
 
 def registration(address: str, role: Role = "publisher") -> Register:
     return Register(
         id=1,
-        version=messages.PROTOCOL_VERSION,
+        versions=VERSIONS,
         role=role,
         topics=["A"],
         address=address,
@@ -39,11 +43,13 @@ def rules(*, allow_foreign: bool = False) -> AddressRules:
         ("10.0.0.1:1000", "127.0.0.1"),
         ("127.0.0.2:1000", "127.0.0.1"),
         ("192.168.7.1:1000", "10.0.0.1"),
+        ("[2001:db8::2]:1000", "[2001:db8::2]"),
+        ("[2001:db8::1]:1000", "[::1]"),
     ],
 )
 def test_a_client_names_where_it_comes_from(address: str, origin: str | None) -> None:
     rules().check(registration(address), origin)
-    rules().check(registration(address.partition(":")[0], "subscriber"), origin)
+    rules().check(registration(host_of(address), "subscriber"), origin)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +59,17 @@ def test_a_client_names_where_it_comes_from(address: str, origin: str | None) ->
         ("127.0.0.1:1000", "10.0.0.2"),
         ("10.0.0.1:1000", "10.0.0.2"),
         ("10.0.0.3:22", "127.0.0.1"),
+        ("[2001:db8::3]:1000", "[2001:db8::2]"),
+        ("[::1]:1000", "[2001:db8::2]"),
     ],
 )
 def test_a_client_names_no_other_host(address: str, origin: str) -> None:
     with pytest.raises(Refusal, match="--allow-foreign-addresses") as refusal:
         rules().check(registration(address), origin)
     assert refusal.value.code == messages.BAD_ADDRESS
-    host = address.partition(":")[0]
-    with pytest.raises(Refusal, match=f"names {host}, but comes from {origin}"):
+    host = host_of(address)
+    expected = re.escape(f"names {host}, but comes from {origin}")
+    with pytest.raises(Refusal, match=expected):
         rules().check(registration(host, "subscriber"), origin)
 
     rules(allow_foreign=True).check(registration(address), origin)
@@ -73,6 +82,19 @@ def test_nobody_publishes_at_a_port_of_the_broker(
 ) -> None:
     with pytest.raises(Refusal, match="is a port of the broker itself"):
         rules(allow_foreign=allow_foreign).check(registration(OWN), origin)
+
+
+@pytest.mark.parametrize("origin", ["10.0.0.2", None])
+def test_names_are_for_brokers_that_take_foreign_addresses(origin: str | None) -> None:
+    requests = (
+        registration("pub.example:5556"),
+        registration("sub.example", "subscriber"),
+    )
+    for request in requests:
+        with pytest.raises(Refusal, match="--allow-foreign-addresses") as refusal:
+            rules().check(request, origin)
+        assert f"names {request.address[:11]}, which is not" in str(refusal.value)
+        rules(allow_foreign=True).check(request, origin)
 
 
 def test_publishers_of_one_address_are_limited() -> None:
@@ -105,3 +127,27 @@ def test_publishers_of_one_address_are_limited() -> None:
     assert isinstance(session, messages.Registered)
     core.disconnect(b"x", messages.Disconnect(id=2, session=session.session), 0.0)
     assert isinstance(asks("10.0.0.2:3"), messages.Registered)
+
+
+def test_the_addresses_of_an_ipv6_network_are_limited_together() -> None:
+    core = BrokerCore(
+        "decentralized",
+        MemoryRegistry(6.0),
+        epoch=1,
+        lease_s=6.0,
+        new_session=iter(range(1, 100)).__next__,
+        max_publishers_from_origin=2,
+    )
+
+    def asks(host: str) -> messages.Reply:
+        request = registration(f"{host}:1")
+        effects = core.register(host.encode(), request, 0.0, origin=host)
+        (reply,) = (e.message for e in effects if isinstance(e, Send))
+        return reply
+
+    for number in (1, 2):
+        assert isinstance(asks(f"[2001:db8::{number}]"), messages.Registered)
+    third = asks("[2001:db8::3]")
+    assert isinstance(third, messages.Error)
+    assert "2 publishers are registered from 2001:db8::/64" in third.detail
+    assert isinstance(asks("[2001:db8:0:1::3]"), messages.Registered)

@@ -46,6 +46,7 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS, Versions
 
 LEASE_S = 6.0
 EPOCH = 77
@@ -92,7 +93,7 @@ class Bench:
     ) -> list[Effect]:
         fields: dict[str, Any] = {
             "id": next(self.ids),
-            "version": messages.PROTOCOL_VERSION,
+            "versions": VERSIONS,
             "role": role,
             "topics": list(topics),
             "address": "10.0.0.2" if role == "subscriber" else "10.0.0.1:5556",
@@ -170,6 +171,7 @@ def test_a_registration_is_answered_with_all_a_client_must_know(bench: Bench) ->
     assert sent(Registered, b"s", effects) == [
         Registered(
             id=31,
+            version=1,
             session=1,
             epoch=EPOCH,
             lease_s=LEASE_S,
@@ -275,11 +277,22 @@ def test_a_client_that_names_no_model_is_welcome(bench: Bench) -> None:
     assert bench.subscriber(b"s", "A", model=None).session
 
 
-@pytest.mark.parametrize("version", [0, 2, -1, 10**300])
-def test_another_protocol_version_is_refused(bench: Bench, version: int) -> None:
-    error = refusal(bench, version=version)
+@pytest.mark.parametrize("versions", [(0, 0), (2, 2), (2, 9), (1, 0), (2**53 - 1,) * 2])
+def test_a_client_of_other_versions_of_the_protocol_is_refused(
+    bench: Bench, versions: Versions
+) -> None:
+    error = refusal(bench, versions=versions)
 
     assert error.code == messages.WRONG_VERSION
+
+
+@pytest.mark.parametrize("versions", [(1, 1), (0, 1), (1, 7), (0, 2**53 - 1)])
+def test_the_broker_chooses_the_highest_version_that_both_speak(
+    bench: Bench, versions: Versions
+) -> None:
+    effects = bench.register(b"p", "publisher", ["A"], versions=versions)
+
+    assert sent(Registered, b"p", effects)[0].version == 1
 
 
 @pytest.mark.parametrize(
@@ -306,7 +319,11 @@ def test_bad_topics_are_refused(bench: Bench, topics: list[str]) -> None:
         "10.0.0.1:５５５６",  # noqa: RUF001
         "10.0.0.1:" + "1" * 5000,
         "0.0.0.0:5556",
-        "localhost:5556",
+        "local/host:5556",
+        "[::]:5556",
+        "[0::1]:5556",
+        "::1:5556",
+        "[::1]",
         "10.0.0.1:5556\n",
     ],
 )
@@ -314,7 +331,7 @@ def test_a_publisher_needs_an_address_to_connect_to(bench: Bench, address: str) 
     assert refusal(bench, address=address).code == messages.BAD_ADDRESS
 
 
-@pytest.mark.parametrize("address", ["", "10.0.0.2:1", "0.0.0.0", "host", "1" * 5000])
+@pytest.mark.parametrize("address", ["", "10.0.0.2:1", "0.0.0.0", "::1", "1" * 5000])
 def test_a_subscriber_needs_a_host_address(bench: Bench, address: str) -> None:
     error = refusal(bench, "subscriber", address=address)
 
@@ -424,7 +441,7 @@ WILD_REQUESTS = st.builds(
         st.sampled_from(
             [
                 "id",
-                "version",
+                "versions",
                 "role",
                 "topics",
                 "address",
@@ -445,7 +462,7 @@ TAME_REQUESTS = (
         lambda role, session, topics, host, clock: {
             "type": "register",
             "id": 1,
-            "version": 1,
+            "versions": [1, 1],
             "role": role,
             "topics": topics,
             "address": f"10.0.0.{host}" + (":5556" if role == "publisher" else ""),
@@ -1066,8 +1083,8 @@ def test_every_client_is_told_when_the_broker_ends(bench: Bench) -> None:
     effects = bench.core.farewell()
 
     assert effects == [
-        Send(b"p", Farewell(epoch=EPOCH)),
-        Send(b"s", Farewell(epoch=EPOCH)),
+        Send(b"p", Farewell()),
+        Send(b"s", Farewell()),
     ]
 
 

@@ -20,6 +20,7 @@ from pubsub_common.protocol.messages import (
     Reply,
     Role,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 
 class Crowd:
@@ -39,7 +40,12 @@ class Crowd:
 
     def join(self, role: Role, address: str, topics: list[str]) -> int:
         request = Register(
-            id=1, version=1, role=role, topics=topics, address=address, clock="realtime"
+            id=1,
+            versions=VERSIONS,
+            role=role,
+            topics=topics,
+            address=address,
+            clock="realtime",
         )
         reply = self.reply(self.core.register(b"peer", request, 0.0))
         assert isinstance(reply, Registered)

@@ -31,6 +31,7 @@ from pubsub_common.protocol.messages import (
     Vouched,
     VouchedChanged,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 NOW = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
 KEYS = {name: f"{number:040d}" for number, name in enumerate(["alice", "bob", "carol"])}
@@ -70,7 +71,12 @@ class Secure:
             "address", "10.0.0.1:5556" if role == "publisher" else "10.0.0.2"
         )
         request = Register(
-            id=1, version=1, role=role, topics=list(topics), clock="realtime", **more
+            id=1,
+            versions=VERSIONS,
+            role=role,
+            topics=list(topics),
+            clock="realtime",
+            **more,
         )
         effects = self.core.register(peer, request, 0.0, KEYS.get(name))
         [reply] = [e.message for e in effects if isinstance(e, Send) and e.peer == peer]

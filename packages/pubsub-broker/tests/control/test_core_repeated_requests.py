@@ -13,6 +13,7 @@ from pubsub_common.protocol.messages import (
     Registered,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 
 def new_core() -> BrokerCore:
@@ -29,7 +30,7 @@ def new_core() -> BrokerCore:
 def register(core: BrokerCore, peer: bytes, address: str = "10.0.0.9") -> int:
     request = Register(
         id=1,
-        version=1,
+        versions=VERSIONS,
         role="subscriber",
         topics=["A"],
         address=address,

@@ -46,6 +46,7 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 LEASE_S = 6.0
 SECOND_NS = 10**9
@@ -95,7 +96,7 @@ class Bench:
     ) -> list[Effect]:
         request = Register(
             id=1,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             role=role,
             topics=list(topics or ("A",)),
             address=f"10.0.0.{host}" + (":5556" if role == "publisher" else ""),
@@ -389,7 +390,7 @@ def test_one_client_too_many_is_refused(full: Bench, role: Role) -> None:
 
 def test_a_registered_client_is_never_one_too_many(full: Bench) -> None:
     assert full.joins("publisher", host=1, session=1) == 1
-    assert full.joins("publisher", "B", host=9, session=1) == 1
+    assert full.joins("publisher", "B", host=9, session=1, peer=b"publisher1") == 1
     assert full.joins("subscriber", host=2) == 2  # asks twice on its connection
     assert len(full.status().clients) == 2
 

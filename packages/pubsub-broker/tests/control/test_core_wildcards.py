@@ -28,6 +28,7 @@ from pubsub_common.protocol.messages import (
     Role,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.protocol.wildcards import matches
 
 NOW = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
@@ -66,7 +67,7 @@ def register(
     address = f"10.0.0.{len(peer)}" + (":5556" if role == "publisher" else "")
     request = Register(
         id=1,
-        version=1,
+        versions=VERSIONS,
         role=role,
         topics=topics,
         address=address,
@@ -249,7 +250,7 @@ def refusal(core: BrokerCore, topics: list[str], origin: str = "10.0.0.9") -> st
     """Why a publisher is refused; empty when it is not."""
     request = Register(
         id=1,
-        version=1,
+        versions=VERSIONS,
         role="publisher",
         topics=topics,
         address=f"{origin}:{5000 + core.client_count}",

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.rings import examples
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Attach, Detach, Effect, Send
@@ -705,7 +706,7 @@ class CentralizedWorldMachine(WorldMachine):
     model: Model = "centralized"
 
 
-_SETTINGS = settings(max_examples=30, stateful_step_count=25)
+_SETTINGS = settings(max_examples=examples(30), stateful_step_count=25)
 WorldMachine.TestCase.settings = _SETTINGS
 CentralizedWorldMachine.TestCase.settings = _SETTINGS
 TestAnythingMayHappenDecentralized = WorldMachine.TestCase

@@ -13,7 +13,6 @@ from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
 from pubsub_broker.control.publish_rates import PublishRates
 from pubsub_broker.registry.memory import MemoryRegistry
-from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     ClientStatus,
     Heartbeat,
@@ -25,6 +24,7 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 TOPICS = ("A", "B")
 
@@ -105,7 +105,7 @@ class Clients:
         """The session."""
         request = Register(
             id=1,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             role=role,
             topics=list(topics),
             address="10.0.0.2:5556" if role == "publisher" else "10.0.0.2",

@@ -12,6 +12,7 @@ from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.registry.snapshot import Snapshot, SnapshotClient
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import ClientStatus, Disconnect, StatusRequest
+from pubsub_common.protocol.versions import VERSIONS
 
 PAGE_BYTES = 1000
 
@@ -34,7 +35,7 @@ def core_with(clients: int, topics: int = 1) -> BrokerCore:
     for number in range(clients):
         registration = messages.Register(
             id=1,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             role="subscriber",
             topics=[f"topic-{each}" for each in range(topics)],
             address="10.0.0.1",

@@ -271,7 +271,7 @@ def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
                 messages.append(socket.recv())
         return message in delivered[index]
 
-    alone, counted = ready_topic("A", 9), ready_topic("A", 9, 2)
+    alone, counted = ready_topic("A", 9), ready_topic("A", 9, 2, 3)
     bench.subscriber.subscribe(alone)
     bench.subscriber.subscribe(counted)
     bench.until(lambda: has_delivered(0, b"\x01" + counted) and len(delivered[1]) > 1)
@@ -280,7 +280,7 @@ def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
     assert given_up == b"\0" + SUBSCRIPTION
     question = parse_ready_request(veil[1:])
     assert question is not None
-    assert (question.session, question.topics) == (9, 2)
+    assert (question.session, question.topics, question.attempt) == (9, 2, 3)
     assert "A" not in question.topic
 
     # It has it again: what is counted is still one.
@@ -307,7 +307,7 @@ def test_events_of_a_publisher_without_a_socket_arrive_when_there_is_one(
     gone = bench.publishers[1]
     bench.until(lambda: gone.poll(0) and gone.recv() == b"\0" + SUBSCRIPTION)
 
-    def no_socket(_publisher: Attach) -> Any:
+    def no_socket(_publisher: Attach, _place: str) -> Any:
         raise zmq.ZMQError(errno.EMFILE)
 
     with monkeypatch.context() as patch:
@@ -338,7 +338,7 @@ def test_one_that_leaves_before_there_is_a_socket_gets_none(
     [address] = bench.known
     bench.sockets.disconnect(address)
 
-    def no_socket(_publisher: Attach) -> Any:
+    def no_socket(_publisher: Attach, _place: str) -> Any:
         raise zmq.ZMQError(errno.EMFILE)
 
     with monkeypatch.context() as patch:

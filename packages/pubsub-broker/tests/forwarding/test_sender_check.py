@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_broker.forwarding.sender_check import HEAD_BYTES, SenderCheck
-from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
 from pubsub_common.protocol.events import (
     SESSION_BITS,
     encode_event,
     encode_ready_reply,
-    topic_prefix,
 )
 from pubsub_common.protocol.recovery_messages import (
     RecoveryRequest,
@@ -34,10 +33,10 @@ def begins(sender_check: SenderCheck, head: bytes) -> bool:
 
 def frames(topic: str, session: int, address: str = ADDRESS) -> list[bytes]:
     """All that a publisher sends."""
-    question = RecoveryRequest(topic, session, 2**53 - 1, 1, 2**62 - 1, 9)
+    question = RecoveryRequest(topic, session, 2**53 - 1, 1, 2**53 - 1, 9)
     return [
-        encode_event(topic, address, session, 2**61, 1, b"payload"),
-        topic_prefix(topic)
+        encode_event(topic, address, session, 2**52, 1, b"payload"),
+        batch_prefix(topic)
         + encode_batch_body(address, session, 0, [1, 2], [b"", b"x"]),
         encode_ready_reply(topic, 2**53 - 1, address, session, 0, 7),
         encode_position(topic, address, session, 5),
@@ -74,9 +73,9 @@ def test_other_spellings_are_decoded() -> None:
     array = b"\x95\xa5other" + struct.pack(">BQ", 0xCF, 7) + b"\x00\x00\xc4\x00"
     theirs = array.replace(b"\x07\x00\x00\xc4", b"\x08\x00\x00\xc4")
 
-    assert not begins(sender_check, b"A\0" + array)
-    assert sender_check.accepts(b"A\0" + array)
-    assert not sender_check.accepts(b"A\0" + theirs)
+    assert not begins(sender_check, b"A\0\1" + array)
+    assert sender_check.accepts(b"A\0\1" + array)
+    assert not sender_check.accepts(b"A\0\1" + theirs)
 
 
 def test_sessions_of_before_are_its_own_too_but_not_for_ever() -> None:
@@ -91,7 +90,9 @@ def test_sessions_of_before_are_its_own_too_but_not_for_ever() -> None:
     assert not sender_check.accepts(frames("A", 0)[0])
 
 
-@pytest.mark.parametrize("body", [b"", b"\0", b"\0\x95", b"\0\x91\xa1a", b"\0\xc1"])
+@pytest.mark.parametrize(
+    "body", [b"", b"\0", b"\0\1\x95", b"\0\1\x91\xa1a", b"\0\1\xc1"]
+)
 def test_a_malformed_message_has_no_sender(body: bytes) -> None:
     sender_check = SenderCheck(ADDRESS, 7)
 

@@ -447,7 +447,7 @@ def test_closing_ends_the_thread_and_closes_the_sockets(
 
     proxy.close(0)
 
-    assert "to-be-closed" not in [thread.name for thread in threading.enumerate()]
+    assert not proxy.thread.is_alive()
     assert pair.xsub.closed
     assert pair.xpub.closed
 

@@ -45,10 +45,11 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 LEASE_S = 60.0
 # What is about the request and not about the client.
-OF_THE_REQUEST = {"id", "version", "model"}
+OF_THE_REQUEST = {"id", "versions", "model"}
 # What the broker knows of a client and shows nowhere.
 NOT_SHOWN = {"clock", "strengths", "key", "key_name", "origin"}
 # The session is all that one needs to send requests in a client's name; rates are shown at
@@ -61,7 +62,7 @@ ONLY_ON_THE_PAGE = {"title", "more_topics"}
 
 PUBLISHER = Register(
     id=1,
-    version=messages.PROTOCOL_VERSION,
+    versions=VERSIONS,
     role="publisher",
     topics=["walked/topic"],
     address="10.0.0.76:5556",
@@ -70,7 +71,7 @@ PUBLISHER = Register(
 )
 SUBSCRIBER = Register(
     id=1,
-    version=messages.PROTOCOL_VERSION,
+    versions=VERSIONS,
     role="subscriber",
     topics=["walked/topic", "other/topic"],
     address="10.0.0.77",

@@ -238,6 +238,7 @@ def test_no_answer_is_an_answer_for_as_long() -> None:
 def test_a_page_is_for_this_host_unless_a_host_is_named() -> None:
     assert parse_listen_address("8080") == ListenAddress("127.0.0.1", 8080)
     assert parse_listen_address("10.0.0.1:0") == ListenAddress("10.0.0.1", 0)
+    assert parse_listen_address("[::1]:80") == ListenAddress("[::1]", 80)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from support.rings import examples
 
 from pubsub_broker.registry.interface import Client, topic_memory
 from pubsub_broker.registry.memory import MemoryRegistry
@@ -354,5 +355,7 @@ class RegistryMachine(RuleBasedStateMachine):
         assert self.registry.topic_memory() == memory(self.model)
 
 
-RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+RegistryMachine.TestCase.settings = settings(
+    max_examples=examples(60), stateful_step_count=40
+)
 TestRegistryAgainstModel = RegistryMachine.TestCase

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.rings import examples
 
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import (
@@ -45,6 +46,7 @@ from pubsub_common.protocol.messages import (
     Request,
     Role,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 LEASE_S = 6.0
 EPOCH = 99
@@ -77,6 +79,7 @@ class Program:
     ended: dict[int, dict[str, int]] = dataclasses.field(default_factory=dict)
     # Its connection broke, and the broker has received nothing from it since.
     unreachable: bool = False
+    spoke_by: bytes = b""  # the connection on which it did so last
 
     @property
     def peer(self) -> bytes:
@@ -103,7 +106,9 @@ class BrokerMachine(RuleBasedStateMachine):
             new_session=lambda: next(fresh),
             ports=lambda topics: dict.fromkeys(topics, 7000),
             max_clients=MAX_CLIENTS,
+            is_lost=lambda peer: peer in self.lost,
         )
+        self.lost: set[bytes] = set()  # connections that the broker knows to be
         self.names = map("p{}".format, itertools.count())
         self.live: list[Program] = []  # the model: who is registered
         self.gone: list[Program] = []  # who was, and may come back
@@ -193,15 +198,15 @@ class BrokerMachine(RuleBasedStateMachine):
             return
         # Else the connection broke, and the revision in the next `alive` tells.
 
-    def register(self, program: Program, session: int | None) -> None:
+    def registration(self, program: Program, session: int | None) -> Register:
         program.strengths = {
             topic: strength
             for topic, strength in program.strengths.items()
             if topic in program.topics and program.role == "publisher"
         }
-        request = Register(
+        return Register(
             id=5,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             role=program.role,
             topics=list(program.topics),
             address=program.address,
@@ -210,6 +215,9 @@ class BrokerMachine(RuleBasedStateMachine):
             session=session,
             strengths=program.strengths,
         )
+
+    def register(self, program: Program, session: int | None) -> None:
+        request = self.registration(program, session)
         displaced = self.displaced_by(program)
         if program not in self.live and not displaced and len(self.live) >= MAX_CLIENTS:
             data = messages.encode(request)
@@ -224,6 +232,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.live.append(program)
         program.renewed_at = self.now
         program.unreachable = False
+        program.spoke_by = program.peer
         reply = self.send(program.peer, request)
         assert isinstance(reply, Registered)
         assert reply.id == 5
@@ -283,8 +292,17 @@ class BrokerMachine(RuleBasedStateMachine):
     ) -> None:
         """The same session says something else of itself."""
         program = self.one_of(number, self.live + self.gone)
-        program.role, program.topics = role, topics
-        program.address = address_of(role, host)
+        changed = dataclasses.replace(
+            program, role=role, topics=topics, address=address_of(role, host)
+        )
+        moved = (role, changed.address) != (program.role, program.address)
+        known = program.spoke_by == program.peer or program.spoke_by in self.lost
+        if program in self.live and moved and not known:
+            data = messages.encode(self.registration(changed, program.session))
+            effects = self.broker.receive(program.peer, data, self.now)
+            self.check_refused(effects, program.peer, messages.SESSION_IN_USE)
+            return
+        program.role, program.topics, program.address = role, topics, changed.address
         self.register(program, program.session)
 
     @precondition(lambda self: self.live or self.gone)
@@ -334,14 +352,17 @@ class BrokerMachine(RuleBasedStateMachine):
             return
         program.renewed_at = self.now
         program.unreachable = False
+        program.spoke_by = program.peer
         if was_unreachable and reply.revision > program.revision:
             self.register(program, program.session)  # as the protocol asks for
         assert reply.revision == program.revision
 
     @precondition(lambda self: self.live)
-    @rule(number=pick)
-    def lose_connection(self, number: int) -> None:
+    @rule(number=pick, noticed=st.booleans())
+    def lose_connection(self, number: int, *, noticed: bool) -> None:
         program = self.one_of(number, self.live)
+        if noticed:
+            self.lost.add(program.peer)
         program.connection += 1
         program.unreachable = True
 
@@ -385,7 +406,7 @@ class BrokerMachine(RuleBasedStateMachine):
         number=pick,
         fault=st.sampled_from(
             [
-                (messages.WRONG_VERSION, {"version": 2}),
+                (messages.WRONG_VERSION, {"versions": [2, 3]}),
                 (messages.BAD_TOPIC, {"topics": ["a\n"]}),
                 (messages.BAD_ADDRESS, {"address": "10.0.0.1:0"}),
                 (messages.WRONG_CLOCK, {"clock": "sundial"}),
@@ -399,7 +420,7 @@ class BrokerMachine(RuleBasedStateMachine):
         fields: dict[str, object] = {
             "type": "register",
             "id": 8,
-            "version": messages.PROTOCOL_VERSION,
+            "versions": VERSIONS,
             "role": "publisher",
             "topics": ["A", "B"],
             "address": "10.0.0.1:5556",
@@ -492,7 +513,7 @@ class CentralizedBrokerMachine(BrokerMachine):
     model: Model = "centralized"
 
 
-_SETTINGS = settings(max_examples=120, stateful_step_count=50)
+_SETTINGS = settings(max_examples=examples(120), stateful_step_count=50)
 BrokerMachine.TestCase.settings = _SETTINGS
 CentralizedBrokerMachine.TestCase.settings = _SETTINGS
 TestViewsDecentralized = BrokerMachine.TestCase

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.broker_parts import parts_of
+from support.leftovers import Leftovers
 
 from pubsub_broker import Broker
 from pubsub_broker.registry import snapshot_file
@@ -252,13 +252,14 @@ def test_a_broker_starts_with_a_damaged_file(
 def test_a_broker_that_cannot_start_leaves_the_file_alone(path: Path) -> None:
     before = encode_snapshot(snapshot(5))
     path.write_bytes(before)
+    left = Leftovers()
     with Broker(bind=HOST, port=0) as first:
         other = Broker(bind=HOST, port=first.port, state=path)
         with pytest.raises(CannotListen, match="cannot listen"):
             other.configure()
 
     assert path.read_bytes() == before
-    assert "broker-state" not in [thread.name for thread in threading.enumerate()]
+    assert "broker-state" not in left.threads()
 
 
 def test_clients_that_do_not_reconnect_are_named_in_one_line(

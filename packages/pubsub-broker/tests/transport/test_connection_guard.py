@@ -19,13 +19,13 @@ from pubsub_broker import Broker
 from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
-    PROTOCOL_VERSION,
     Error,
     Register,
     Registered,
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 HOST = "127.0.0.1"
 BAD = "127.0.0.2"
@@ -79,7 +79,7 @@ class Peer:
 def registration(number: int = 1) -> Register:
     return Register(
         id=number,
-        version=PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="subscriber",
         topics=["A"],
         address="127.0.0.9",

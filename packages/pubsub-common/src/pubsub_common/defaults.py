@@ -31,6 +31,13 @@ REGISTER_RETRY_S: Final = 0.25
 REGISTER_ANSWER_S: Final = 2.0
 # How long a client waits after its address exceeded the rate limit.
 REGISTER_LATER_S: Final = 1.0
+# Host names that are looked up at a time by one role: a resolver without an answer holds up one
+# for many seconds, and so few the others not at all.
+LOOKUP_THREADS: Final = 4
+# How long after a name was not found it is looked up again, at first and at last: a name server
+# that has just lost it need not be asked more often.
+LOOKUP_RETRY_S: Final = 1.0
+LOOKUP_RETRY_MAX_S: Final = 16.0
 # How long the broker collects joins and leaves before it tells subscribers, so
 # that 128 publishers starting together cost a subscriber a few messages.
 NOTIFY_DELAY_S: Final = 0.01
@@ -64,6 +71,9 @@ EVENT_OVERHEAD_BYTES: Final = 256
 # Most events in one frame. Publishers send 256; a frame of the largest size could hold twenty
 # million, which take a hundred bytes each once they are decoded.
 MAX_BATCH_EVENTS: Final = 65_536
+# A number that is so far beyond the one that is expected is no loss, but nonsense: a million
+# events a second take 12 days to get there.
+MAX_JUMP: Final = 2**40
 # Streams that a subscriber remembers of publishers that its broker has not named, or not with that
 # topic: a publisher's events may come sooner than the broker's word, and it may have as many
 # topics as this half.

@@ -151,11 +151,17 @@ def test_any_source_may_name_a_broker_with_its_port(
     assert place("-b", "localhost:8", "--broker-port=8") == ("localhost", "8")
     # The port of one broker is not that of another.
     assert place("-b", "localhost") == ("localhost", "5555")
+    assert place("-b", "[2001:DB8::1]:8") == ("[2001:db8::1]", "8")
+    assert place("-b", "::1") == ("[::1]", "5555")
     monkeypatch.setenv("PUBSUB_BROKER", "example.org:9")
     assert place() == ("example.org", "9")
     assert place("--broker-port", "7") == ("example.org", "7")
     monkeypatch.setenv("PUBSUB_BROKER", "example.org")
     assert place() == ("example.org", "5555")
+    monkeypatch.setenv("PUBSUB_BROKER", "[::1]:9")
+    assert place() == ("[::1]", "9")
+    monkeypatch.setenv("PUBSUB_BROKER", "::1")
+    assert place() == ("[::1]", "5555")
 
 
 def test_the_environment_names_a_file_unless_words_do(

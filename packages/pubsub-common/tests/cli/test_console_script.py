@@ -11,11 +11,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.leftovers import Leftovers
 
 from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import BrokerUnreachable, ConfigError
@@ -309,6 +309,14 @@ sys.exit(main())
         assert (process.stderr.read(), process.wait(30)) == ("", 0)
 
 
+@pytest.fixture(autouse=True)
+def _not_under_nohup() -> Iterator[None]:
+    """A closed terminal ends programs, also where tests run under ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_stops_and_handlers_are_put_back(number: int) -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -377,15 +385,13 @@ def test_a_terminal_that_says_twice_that_it_is_closed_stops_once() -> None:
 
 
 def test_no_thread_or_descriptor_is_left_behind() -> None:
-    def state() -> tuple[set[str], int]:
-        descriptors = {path.name for path in Path("/proc/self/fd").iterdir()}
-        return descriptors, threading.active_count()
-
-    before = state()
+    left = Leftovers()
     with console_script.stop_on_signals(lambda: None):
-        assert state() != before
+        assert left.threads()
+        assert left.files()
 
-    assert state() == before
+    assert not left.threads()
+    assert not left.files()
 
 
 def test_handlers_are_put_back_after_an_error_too() -> None:

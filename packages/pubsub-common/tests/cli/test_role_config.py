@@ -82,7 +82,7 @@ def test_clients_have_arguments_alike() -> None:
     ("option", "value"),
     [
         ("--broker-address", "bro/ker"),
-        ("--address", "nowhere"),
+        ("--address", "no/where"),
         ("--attach-timeout", "soon"),
         ("--broker-port", "70000"),
     ],

@@ -40,6 +40,7 @@ from pubsub_common.protocol.messages import (
     Register,
     Registered,
 )
+from pubsub_common.protocol.versions import VERSIONS
 
 IDENTITY = Identity(
     "subscriber", ("A", "B"), "10.0.0.2", "monotonic", model="decentralized"
@@ -52,6 +53,7 @@ PUBLISHER = PublisherInfo(session=5, topics=["A"], address="10.0.0.1:5556")
 def registered(request: Register, **changes: Any) -> Registered:
     fields: dict[str, Any] = {
         "id": request.id,
+        "version": 1,
         "session": SESSION,
         "epoch": EPOCH,
         "lease_s": LEASE_S,
@@ -99,7 +101,7 @@ def test_a_new_client_registers_at_once_with_its_identity() -> None:
     assert client.next_deadline() == 10.0
     assert due_register(client, 10.0) == Register(
         id=1,
-        version=messages.PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="subscriber",
         topics=["A", "B"],
         address="10.0.0.2",
@@ -110,7 +112,7 @@ def test_a_new_client_registers_at_once_with_its_identity() -> None:
 
 
 def test_a_registration_says_all_of_the_identity_and_nothing_else() -> None:
-    of_the_request = {"id", "version", "session"}
+    of_the_request = {"id", "versions", "session"}
     fields = {field.name for field in dataclasses.fields(Identity)}
     assert fields == set(Register.__struct_fields__) - of_the_request
 
@@ -284,18 +286,35 @@ def test_a_client_that_was_accepted_and_is_expelled_is_finished(code: str) -> No
     assert client.next_deadline() is None
 
 
-def test_a_client_asked_to_come_later_does() -> None:
+@pytest.mark.parametrize(
+    "code", [messages.TOO_FAST, messages.SESSION_IN_USE, messages.UNKNOWN_SESSION]
+)
+def test_a_client_asked_to_come_later_does(code: str) -> None:
     client = ClientSession(IDENTITY, 0.0)
     request = due_register(client, 0.0)
 
-    later = Error(id=request.id, code=messages.TOO_FAST, detail="later")
+    later = Error(id=request.id, code=code, detail="later")
     updates = client.receive(later, 0.1)
 
-    assert updates == [Postponed(messages.TOO_FAST, "later")]
+    assert updates == [Postponed(code, "later")]
     assert client.tick(0.1 + REGISTER_LATER_S - 0.01) == (None, [])
     again = due_register(client, 0.1 + REGISTER_LATER_S)
     assert client.receive(registered(again), 2.0) != []
     assert client.registered
+
+
+@pytest.mark.parametrize("version", [0, 2, 2**53 - 1])
+def test_a_version_that_the_client_does_not_speak_is_final(version: int) -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    request = due_register(client, 0.0)
+
+    [update] = client.receive(registered(request, version=version), 0.0)
+
+    assert isinstance(update, Rejected)
+    assert update.code == messages.WRONG_VERSION
+    assert f"version {version} of" in update.detail
+    assert not client.registered
+    assert client.next_deadline() is None
 
 
 def test_an_error_about_another_request_is_not_a_refusal() -> None:
@@ -566,13 +585,25 @@ def test_a_client_that_was_stopped_for_longer_than_its_lease_registers_again() -
     assert updates == [BrokerLost(farewell=False)]
 
 
-def test_a_late_answer_of_before_does_not_undo_a_new_registration_for_good() -> None:
+@pytest.mark.parametrize(
+    "late",
+    [
+        Alive(id=2, epoch=EPOCH, known=False),
+        Alive(id=2, epoch=EPOCH, known=True, revision=9),
+        Error(id=2, code=messages.UNKNOWN_SESSION, detail=""),
+    ],
+)
+def test_a_late_answer_to_a_heartbeat_does_not_disturb_a_registration(
+    late: Alive | Error,
+) -> None:
     client = joined(lease_s=6.0)
-    beat = due_heartbeat(client, 2.0)
-    client.tick(1000.0)
-    client.receive(Alive(id=beat.id, epoch=EPOCH, known=False), 1000.1)
+    assert due_heartbeat(client, 2.0).id == late.id
+    again, _ = client.tick(1000.0)
+    assert isinstance(again, Register)
 
-    again = due_register(client, 1000.1)
+    assert client.receive(late, 1000.1) == []
+
+    assert client.tick(1000.1) == (None, [])
     client.receive(registered(again), 1000.2)
 
     assert client.registered
@@ -582,8 +613,8 @@ def test_a_late_answer_of_before_does_not_undo_a_new_registration_for_good() -> 
 def test_a_broker_that_sends_farewell_is_asked_again_shortly() -> None:
     client = joined()
 
-    assert client.receive(Farewell(epoch=EPOCH), 1.0) == [BrokerLost(farewell=True)]
-    assert client.receive(Farewell(epoch=EPOCH), 1.0) == []
+    assert client.receive(Farewell(), 1.0) == [BrokerLost(farewell=True)]
+    assert client.receive(Farewell(), 1.0) == []
     assert client.next_deadline() == 1.0 + REGISTER_RETRY_S
     assert due_register(client, 1.0 + REGISTER_RETRY_S).session == SESSION
 

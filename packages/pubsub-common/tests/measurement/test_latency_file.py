@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.rings import examples
 
 from pubsub_common.measurement.latency_file import (
     HEADER,
@@ -50,7 +51,10 @@ def test_without_events_there_is_only_the_header(tmp_path: Path) -> None:
 
 
 @given(ROWS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(50),
+)
 def test_whatever_a_topic_holds_a_csv_reader_finds_the_rows(
     tmp_path: Path, rows: list[tuple[str, str, int]]
 ) -> None:

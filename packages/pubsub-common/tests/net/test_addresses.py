@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.ipv6 import needs_ipv6
 
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net import addresses
@@ -15,7 +16,12 @@ from pubsub_common.net.addresses import (
     choose_address,
     host_address,
     interface_addresses,
+    is_local,
+    lacks_ipv6,
     resolve,
+    resolve_all,
+    resolve_own,
+    why_not,
 )
 
 LOOPBACK = {"lo": "127.0.0.1"}
@@ -137,20 +143,62 @@ def test_an_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "getaddrinfo")
 
     assert resolve("10.0.0.1") == "10.0.0.1"
+    assert resolve("[2001:db8::1]") == "[2001:db8::1]"
 
 
-def test_of_a_name_the_first_ipv4_address_is_taken(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("found", "usable"),
+    [
+        (["10.0.0.7", "10.0.0.8", "10.0.0.7"], ["10.0.0.7", "10.0.0.8"]),
+        (["2001:db8::7", "10.0.0.7"], ["10.0.0.7", "[2001:db8::7]"]),
+        (["fe80::1%2", "2001:db8::7"], ["[2001:db8::7]"]),
+        (["2001:DB8:0::7"], ["[2001:db8::7]"]),
+    ],
+)
+def test_a_names_addresses_begin_with_those_of_ipv4(
+    monkeypatch: pytest.MonkeyPatch, found: list[str], usable: list[str]
 ) -> None:
-    def look_up(name: str, _port: None, family: int, kind: int) -> list[Any]:
-        assert (name, family) == ("broker", socket.AF_INET)
+    def look_up(name: str, _port: None, type: int) -> list[Any]:
+        assert name == "broker"
         return [
-            (family, kind, 6, "", (address, 0)) for address in ("10.0.0.7", "10.0.0.8")
+            (socket.AF_INET6 if ":" in each else socket.AF_INET, type, 6, "", (each, 0))
+            for each in found
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
-    assert resolve("broker") == "10.0.0.7"
+    assert resolve_all("broker") == usable
+
+
+def _known(monkeypatch: pytest.MonkeyPatch, *found: str) -> None:
+    """Every name has these addresses."""
+    monkeypatch.setattr(addresses, "resolve_all", lambda _: list(found))
+
+
+def test_of_several_addresses_one_is_taken_that_can_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _known(monkeypatch, "10.0.0.7", "[2001:db8::7]")
+
+    def no_ipv4(peer: str) -> str:
+        if peer == "[2001:db8::7]":
+            return "[2001:db8::1]"
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(addresses, "_source_towards", no_ipv4)
+    assert resolve("broker") == "[2001:db8::7]"
+
+    _known(monkeypatch, "10.0.0.7", "10.0.0.8")
+    assert resolve("broker") == "10.0.0.7"  # to say why it cannot be reached
+
+
+def test_of_its_own_addresses_a_host_takes_one_that_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _known(monkeypatch, "192.0.2.1", "127.0.0.9")
+    assert resolve_own("here") == "127.0.0.9"
+    _known(monkeypatch, "192.0.2.1")
+    assert resolve_own("here") == "192.0.2.1"
 
 
 def test_this_machine_has_a_name() -> None:
@@ -161,7 +209,7 @@ def test_this_machine_has_a_name() -> None:
 def test_a_name_without_a_usable_address_is_no_mistake_in_the_options(
     monkeypatch: pytest.MonkeyPatch, found: str
 ) -> None:
-    def look_up(*_: object) -> list[Any]:
+    def look_up(*_: object, **__: object) -> list[Any]:
         if found == "0.0.0.0":
             return [(2, 1, 6, "", (found, 0))]
         raise socket.gaierror(socket.EAI_NONAME, found)
@@ -171,3 +219,34 @@ def test_a_name_without_a_usable_address_is_no_mistake_in_the_options(
     with pytest.raises(PubSubError, match=f"known of 'broker': {found}") as error:
         resolve("broker")
     assert not isinstance(error.value, ConfigError)
+
+
+# IPv6
+
+
+@needs_ipv6
+def test_a_peer_on_ipv6_loopback_is_reached_from_there() -> None:
+    assert host_address("[::1]") == "[::1]"
+
+
+@needs_ipv6
+def test_ipv6_loopback_is_of_this_machine() -> None:
+    assert is_local("[::1]")
+    assert not is_local("[2001:db8::1]")
+    assert not lacks_ipv6()
+
+
+def test_a_kernel_without_ipv6_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_sockets(*_: object) -> None:
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", no_sockets)
+    error = OSError(19, "No such device")
+
+    assert lacks_ipv6()
+    assert why_not("[2001:db8::1]", error) == "this machine has no IPv6"
+    assert why_not("10.0.0.1", error) == "No such device"
+    for peer in ("[2001:db8::1]", "[::1]"):
+        with pytest.raises(PubSubError, match="this machine has no IPv6") as found:
+            host_address(peer)
+        assert peer in str(found.value)

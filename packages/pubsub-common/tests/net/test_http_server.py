@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.ipv6 import needs_ipv6
 
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.net import http_server
@@ -192,3 +193,30 @@ def test_no_more_than_so_many_are_answered_at_a_time(
 def test_a_port_in_use_is_named(server: HttpServer) -> None:
     with pytest.raises(CannotListen, match=f"HTTP on {HOST}:{server.port}: "):
         HttpServer(HOST, server.port, {}, "pubsub-broker")
+
+
+@needs_ipv6
+def test_it_serves_ipv6_too(routes: Routes) -> None:
+    with HttpServer("[::1]", 0, routes, "pubsub-broker") as server:
+        for host, status in (
+            (f"[::1]:{server.port}", 200),
+            ("[::1]", 200),
+            (f"localhost:{server.port}", 200),
+            (f"evil.example:{server.port}", 403),
+            ("[::1", 403),
+            ("[evil]", 403),
+        ):
+            connection = http.client.HTTPConnection("::1", server.port, timeout=WAIT_S)
+            with contextlib.closing(connection):
+                connection.putrequest("GET", "/", skip_host=True)
+                connection.putheader("Host", host)
+                connection.endheaders()
+                assert connection.getresponse().status == status, host
+
+
+@needs_ipv6
+def test_an_ipv6_port_that_is_taken_is_named(routes: Routes) -> None:
+    with HttpServer("[::1]", 0, routes, "pubsub-broker") as server:
+        where = rf"on \[::1\]:{server.port}: Address already in use"
+        with pytest.raises(CannotListen, match=where):
+            HttpServer("[::1]", server.port, routes, "pubsub-broker")

@@ -9,6 +9,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ipv6 import needs_ipv6
 
 from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import (
@@ -108,3 +109,25 @@ def test_the_kernel_prints_it_like_that() -> None:
                 f"{host}:{port}"
             }
         assert still_open([f"{host}:{port}"], tcp_table() or "") == set()
+
+
+def test_an_ipv6_address_is_printed_in_words_of_four_bytes() -> None:
+    local = "00000000000000000000000001000000:15B3"
+    assert sys.byteorder == "big" or address_of(local) == "[::1]:5555"
+    table = f"   0: {local} {local} 01 00000007:00000000 00:00000000 00000000\n"
+    address = address_of(local)
+    assert still_open([address, "10.0.0.1:5555"], table) == {address}
+    assert slowest_reader(0x15B3, table) == (address, 7)
+
+
+@needs_ipv6
+def test_connections_of_ipv6_are_in_the_table_too() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("::1", port)):
+            accepted, _ = server.accept()
+            with accepted:
+                table = tcp_table()
+                assert table is not None
+                address = f"[::1]:{port}"
+                assert still_open([address], table) == {address}

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.endpoints import (
+    bare,
     broker_endpoint,
+    group_of,
+    host_of,
+    is_loopback,
+    is_name,
     parse_address,
     parse_broker_address,
+    parse_host,
+    port_of,
     validate_host,
+    validate_own_host,
+    written,
 )
 
 HOSTS = st.ip_addresses(v=4).filter(lambda ip: not ip.is_unspecified)
@@ -23,6 +34,18 @@ HOSTS = st.ip_addresses(v=4).filter(lambda ip: not ip.is_unspecified)
 )
 def test_an_address_is_split_into_host_and_port(host: str, port: int) -> None:
     assert parse_address(f"{host}:{port}") == (host, port)
+
+
+@given(
+    st.integers(0x2000 << 112, (0x4000 << 112) - 1).map(ipaddress.IPv6Address),
+    st.integers(1, 65535),
+)
+def test_an_ipv6_address_is_in_brackets(ip: ipaddress.IPv6Address, port: int) -> None:
+    host = f"[{ip}]"
+    assert parse_address(f"{host}:{port}") == (host, port)
+    assert validate_host(ip.exploded) == validate_host(f"[{ip}]".upper()) == host
+    assert (host_of(f"{host}:{port}"), port_of(f"{host}:{port}")) == (host, port)
+    assert (bare(host), written(ip.exploded)) == (str(ip), host)
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[0-9.]+:\d+", fullmatch=True))
@@ -52,11 +75,33 @@ def test_an_accepted_address_has_one_spelling(text: str) -> None:
         "10.0.0.1:05556",
         "10.0.0.1:5_556",
         "10.0.0.1:http",
-        "localhost:5556",
+        "local host:5556",
         "tcp://10.0.0.1:5556",
-        "[::1]:5556",
         "10.0.0.1:1:2",
         "0.0.0.0:5556",
+        "::1:5556",
+        "[::1]",
+        "[::1]:0",
+        "[::1]:",
+        "[::1]5556",
+        "[::1:5556",
+        "[[::1]]:5556",
+        "[]:5556",
+        "[10.0.0.1]:5556",
+        "[localhost]:5556",
+        "[::]:5556",
+        "[ff02::1]:5556",
+        "[fe80::1]:5556",
+        "[fe80::1%eth0]:5556",
+        "[::1%1]:5556",
+        "[::ffff:10.0.0.1]:5556",
+        "[2001:DB8::1]:5556",
+        "[2001:db8:0::1]:5556",
+        "[2001:0db8::1]:5556",
+        "[2001:db8::1:1:1:1:1:1]:5556",
+        "[::1.2.3.4]:5556",
+        "Localhost:5556",
+        "a" * 59 + ":5556",
     ],
 )
 def test_an_invalid_address_is_refused(text: str) -> None:
@@ -89,17 +134,26 @@ def test_an_ipv4_address_is_a_host(host: str) -> None:
         "10.0.0.256",
         "10.0.0.01",
         "10.0.0.1 ",
-        "::1",
+        "::1 ",
+        ":1",
+        "[::1",
+        "::1]",
+        "[10.0.0.1]",
+        "1::2::3",
+        "g::1",
+        "1:2:3:4:5:6:7:8:9",
         "１.2.3.4",  # noqa: RUF001
         "1.1.1." + "1" * 5000,
     ],
 )
-def test_an_invalid_ipv4_address_is_refused(host: str) -> None:
-    with pytest.raises(ConfigError, match="not an IPv4 address"):
+def test_an_invalid_ip_address_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match="not an IP address"):
         validate_host(host)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.1", "255.255.255.255"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "[ff02::1]"]
+)
 def test_an_address_of_no_single_host_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="not the address of one host"):
         validate_host(host)
@@ -114,6 +168,10 @@ def test_an_address_of_no_single_host_is_refused(host: str) -> None:
         ("broker.example:1", ("broker.example", 1)),
         ("my_broker", ("my_broker", None)),  # a service in a file of Docker Compose
         ("3com.com.", ("3com.com.", None)),
+        ("::1", ("[::1]", None)),
+        ("[::1]", ("[::1]", None)),
+        ("[::1]:5557", ("[::1]", 5557)),
+        ("2001:DB8:0::1", ("[2001:db8::1]", None)),
     ],
 )
 def test_a_broker_has_an_address_or_a_name(
@@ -125,8 +183,23 @@ def test_a_broker_has_an_address_or_a_name(
 @pytest.mark.parametrize(
     "text",
     [
-        *("", ":", ":5", "a:", "a:0", "a:70000", "a:b", "a:1:2", "::1", "[::1]:5"),
+        *(
+            "",
+            ":",
+            ":5",
+            "a:",
+            "a:0",
+            "a:70000",
+            "a:b",
+            "a:1:2",
+            "::1:",
+            "[::1]:",
+            "[::1]:0",
+            "[::1]5",
+            "[::1",
+        ),
         *("10.1", "10.0.0.256", "127.1.", "0x7f000001", "a.0x", "1"),
+        *("fe80::1", "::ffff:10.0.0.1", "[::1%lo]", "[a]:1", "::"),
         *("a b", "a..b", ".a", "-a", "a-", "tcp://a", "\u00e4", "0.0.0.0", "a\n"),
         "a" * 64,
         "a." * 127 + "a",
@@ -149,7 +222,61 @@ def test_a_port_apart_must_be_the_same() -> None:
 
 
 def test_who_adds_the_port_to_a_host_is_told_so() -> None:
-    with pytest.raises(ConfigError, match=r"10\.0\.0\.1; its port is given apart$"):
+    with pytest.raises(ConfigError, match=r"2001:db8::1; its port is given apart$"):
         validate_host("10.0.0.9:5555")
-    with pytest.raises(ConfigError, match=r"like 10\.0\.0\.1$"):
+    with pytest.raises(ConfigError, match=r"its port is given apart$"):
+        validate_host("[::1]:5555")
+    with pytest.raises(ConfigError, match=r"or 2001:db8::1$"):
         validate_host("localhost")
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::1", "[::1]"),
+        ("Pub-1.Example", "pub-1.example"),
+        ("a" * 58, "a" * 58),
+    ],
+)
+def test_a_host_calls_itself_by_address_or_name(text: str, host: str) -> None:
+    assert validate_own_host(text) == host
+    assert parse_host(host) == host
+
+
+def test_a_name_must_fit_an_endpoint() -> None:
+    with pytest.raises(ConfigError, match="longer than the 58 characters"):
+        validate_own_host("a" * 59)
+
+
+@pytest.mark.parametrize("text", ["::1", "[0::1]", "Example", "[2001:db8::A]"])
+def test_others_must_spell_a_host_in_the_one_way(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"must be written (\[|example)"):
+        parse_host(text)
+
+
+def test_a_mapped_address_and_one_of_a_link_are_explained() -> None:
+    with pytest.raises(ConfigError, match=r"is an IPv4 address: write 10\.0\.0\.1"):
+        validate_host("::ffff:10.0.0.1")
+    for text in ("fe80::1", "[fe80::1%eth0]"):
+        with pytest.raises(ConfigError, match="is of one link only"):
+            validate_host(text)
+
+
+def test_hosts_are_grouped_as_limits_count_them() -> None:
+    assert group_of("10.0.0.1") == "10.0.0.1"
+    assert group_of("[2001:db8:0:1::5]") == "2001:db8:0:1::/64"
+    assert group_of("[2001:db8:0:1:ffff::]") == "2001:db8:0:1::/64"
+    assert group_of("[2001:db8:0:2::5]") == "2001:db8:0:2::/64"
+    assert group_of("[::1]") == "[::1]"
+    assert group_of("an unknown address") == "an unknown address"
+    assert group_of("[fe80::1%eth0]") == "fe80::/64"
+
+
+def test_loopback_is_known_in_each_spelling() -> None:
+    for host in ("127.0.0.1", "127.3.4.5", "[::1]", "::1"):
+        assert is_loopback(host)
+    for host in ("10.0.0.1", "[2001:db8::1]", "localhost", ""):
+        assert not is_loopback(host)
+    assert is_name("localhost")
+    assert not is_name("[::1]")

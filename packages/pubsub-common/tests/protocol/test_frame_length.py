@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
 from pubsub_common.protocol.events import (
     encode_event,
     encode_large_event,
     encode_ready_reply,
+    event_prefix,
     ready_topic,
-    topic_prefix,
 )
 from pubsub_common.protocol.frame_length import frame_length
 from pubsub_common.protocol.recovery_messages import (
@@ -53,7 +53,7 @@ def events(draw: Callable[..., Any]) -> bytes:
 
 
 def _encode_large(topic: str, *fields: Any) -> bytearray:
-    return encode_large_event(topic_prefix(topic), *fields)
+    return encode_large_event(event_prefix(topic), *fields)
 
 
 @st.composite
@@ -66,7 +66,7 @@ def batches(draw: Callable[..., Any]) -> bytes:
         list(stamps),
         list(payloads),
     )
-    return topic_prefix(draw(TOPICS)) + body
+    return batch_prefix(draw(TOPICS)) + body
 
 
 @st.composite
@@ -103,7 +103,7 @@ def recovery_replies(draw: Callable[..., Any]) -> bytes:
 @st.composite
 def interrupts(draw: Callable[..., Any]) -> bytes:
     """What a subscriber sends itself (`pubsub_subscriber.connections.sub_socket`)."""
-    return ready_topic(draw(TOPICS), draw(SESSIONS)) + b"\0\xc0"
+    return ready_topic(draw(TOPICS), draw(SESSIONS)) + b"\0\0\xc0"
 
 
 FRAMES: Final = st.one_of(
@@ -141,7 +141,7 @@ OBJECTS: Final = st.recursive(
 
 @given(OBJECTS, GARBAGE)
 def test_any_object_is_stepped_over(value: Any, behind: bytes) -> None:
-    frame = b"a\0" + msgspec.msgpack.encode(value)
+    frame = b"a\0\1" + msgspec.msgpack.encode(value)
     assert frame_length(frame + behind) == len(frame)
 
 
@@ -153,7 +153,7 @@ def test_any_object_is_stepped_over(value: Any, behind: bytes) -> None:
     ],
 )
 def test_a_large_object_is_stepped_over(value: Any) -> None:
-    frame = b"a\0" + msgspec.msgpack.encode(value)
+    frame = b"a\0\1" + msgspec.msgpack.encode(value)
     assert frame_length(frame + b"\x93") == len(frame)
     assert frame_length(frame[:-1]) is None
 
@@ -170,9 +170,10 @@ def test_garbage_has_a_length_within_it_or_none(garbage: bytes) -> None:
         b"",
         b"no zero byte",
         b"a\0",
-        b"a\0\xc1",
-        b"a\0\xdd\xff\xff\xff\xff" + b"\xdd\xff\xff\xff\xff" * 1000,
-        b"a\0" + b"\x91" * 100_000,
+        b"a\0\1",
+        b"a\0\1\xc1",
+        b"a\0\1\xdd\xff\xff\xff\xff" + b"\xdd\xff\xff\xff\xff" * 1000,
+        b"a\0\1" + b"\x91" * 100_000,
     ],
 )
 def test_what_is_no_frame_has_no_length(garbage: bytes) -> None:

@@ -34,12 +34,15 @@ from pubsub_common.protocol.messages import (
     Status,
     StatusRequest,
 )
+from pubsub_common.protocol.undecodable import explain_undecodable, unknown_reply
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-IDS = st.integers(-1, 2**64)
-INTEGERS = st.integers(-(2**62), 2**62 - 1)
+NUMBERS = st.integers(0, 2**53 - 1)
+REPLY_IDS = st.integers(-1, 2**53 - 1)
+CLOCK_BOUNDS = st.integers(-(2**63), 2**63 - 1)
 SESSIONS = st.integers(0, 2**53 - 1)
-SEQUENCES = st.integers(0, 2**62 - 1)
+SEQUENCES = st.integers(0, 2**53 - 1)
+DURATIONS = st.integers(0, 2**62 - 1)
 NANOSECONDS = st.integers(-(2**62), 2**62 - 1)
 FLOATS = st.floats(0, 1e12)
 MODELS = st.sampled_from(("centralized", "decentralized"))
@@ -50,8 +53,8 @@ ENDS = st.dictionaries(TEXTS, SEQUENCES, max_size=4)
 REQUESTS = st.one_of(
     st.builds(
         Register,
-        id=IDS,
-        version=INTEGERS,
+        id=NUMBERS,
+        versions=st.tuples(NUMBERS, NUMBERS),
         role=ROLES,
         topics=TOPIC_LISTS,
         address=TEXTS,
@@ -61,15 +64,15 @@ REQUESTS = st.one_of(
     ),
     st.builds(
         Heartbeat,
-        id=IDS,
+        id=NUMBERS,
         session=SESSIONS,
-        revision=INTEGERS,
+        revision=NUMBERS,
         clock=st.none()
-        | st.builds(ClockOffset, offset_ns=NANOSECONDS, bound_ns=SEQUENCES),
+        | st.builds(ClockOffset, offset_ns=NANOSECONDS, bound_ns=DURATIONS),
     ),
-    st.builds(ClockRequest, id=IDS, sent_ns=NANOSECONDS),
-    st.builds(Disconnect, id=IDS, session=SESSIONS, next_sequences=ENDS),
-    st.builds(StatusRequest, id=IDS),
+    st.builds(ClockRequest, id=NUMBERS, sent_ns=NANOSECONDS),
+    st.builds(Disconnect, id=NUMBERS, session=SESSIONS, next_sequences=ENDS),
+    st.builds(StatusRequest, id=NUMBERS),
 )
 PUBLISHERS = st.lists(
     st.builds(
@@ -83,44 +86,45 @@ PUBLISHERS = st.lists(
 REPLIES = st.one_of(
     st.builds(
         Registered,
-        id=IDS,
+        id=REPLY_IDS,
+        version=NUMBERS,
         session=SESSIONS,
         epoch=SESSIONS,
         lease_s=FLOATS.filter(lambda seconds: seconds > 0),
         model=MODELS,
-        revision=INTEGERS,
+        revision=NUMBERS,
         ports=st.dictionaries(TEXTS, st.integers(1, 65535), max_size=3),
         publishers=PUBLISHERS,
     ),
     st.builds(
         Alive,
-        id=IDS,
+        id=REPLY_IDS,
         epoch=SESSIONS,
         known=st.booleans(),
-        revision=INTEGERS,
+        revision=NUMBERS,
         publishers_clock=st.none()
-        | st.builds(ClockRange, low_ns=INTEGERS, high_ns=INTEGERS),
+        | st.builds(ClockRange, low_ns=CLOCK_BOUNDS, high_ns=CLOCK_BOUNDS),
     ),
     st.builds(
         ClockReply,
-        id=IDS,
+        id=REPLY_IDS,
         sent_ns=NANOSECONDS,
         received_ns=NANOSECONDS,
         replied_ns=NANOSECONDS,
     ),
-    st.builds(Disconnected, id=IDS),
+    st.builds(Disconnected, id=REPLY_IDS),
     st.builds(
         PublishersChanged,
-        revision=INTEGERS,
+        revision=NUMBERS,
         joined=PUBLISHERS,
         left=st.lists(
             st.builds(Departure, session=SESSIONS, next_sequences=ENDS), max_size=3
         ),
     ),
-    st.builds(Farewell, epoch=SESSIONS),
+    st.just(Farewell()),
     st.builds(
         Status,
-        id=IDS,
+        id=REPLY_IDS,
         epoch=SESSIONS,
         model=MODELS,
         uptime_s=FLOATS,
@@ -138,7 +142,7 @@ REPLIES = st.one_of(
         forwarded=SEQUENCES,
         rejected=SEQUENCES,
     ),
-    st.builds(Error, id=IDS, code=TEXTS, detail=TEXTS),
+    st.builds(Error, id=REPLY_IDS, code=TEXTS, detail=TEXTS),
 )
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
@@ -150,7 +154,7 @@ JSON_VALUES = st.recursive(
 REGISTER = {
     "type": "register",
     "id": 1,
-    "version": 1,
+    "versions": [1, 1],
     "role": "publisher",
     "topics": ["A"],
     "address": "10.0.0.1:5556",
@@ -200,6 +204,19 @@ def test_fields_may_come_in_any_order_with_the_type_last() -> None:
     data = b'{"session": 2, "id": 1, "type": "heartbeat"}'
 
     assert messages.decode_request(data) == Heartbeat(id=1, session=2)
+
+
+def test_unknown_fields_are_ignored_in_a_message_and_in_its_parts() -> None:
+    request = {**REGISTER, "colour": "red", "shape": {"corners": [1, None]}}
+    publisher = {"session": 1, "topics": ["A"]}
+    push: dict[str, Any] = {"type": "publishers_changed", "revision": 1}
+
+    assert messages.decode_request(to_bytes(request)) == messages.decode_request(
+        to_bytes(REGISTER)
+    )
+    assert messages.decode_reply(
+        to_bytes({**push, "joined": [{**publisher, "colour": "red"}], "more": 1})
+    ) == messages.decode_reply(to_bytes({**push, "joined": [publisher]}))
 
 
 def test_null_means_the_same_as_leaving_out() -> None:
@@ -252,13 +269,19 @@ def test_a_missing_field_is_an_error(field: str) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"colour": "red"}, "colour"),
         ({"type": "hello"}, "hello"),
         ({"type": None}, "type"),
         ({"id": "1"}, "id"),
         ({"id": 1.5}, "id"),
         ({"id": None}, "id"),
-        ({"version": True}, "version"),
+        ({"id": -1}, "id"),
+        ({"id": 2**53}, "id"),
+        ({"versions": 1}, "versions"),
+        ({"versions": [1]}, "versions"),
+        ({"versions": [1, 1, 1]}, "versions"),
+        ({"versions": [1, True]}, "versions"),
+        ({"versions": [-1, 1]}, "versions"),
+        ({"versions": [1, 2**53]}, "versions"),
         ({"role": "broker"}, "broker"),
         ({"topics": "A"}, "topics"),
         ({"topics": [1]}, "topics"),
@@ -285,7 +308,7 @@ def test_a_wrong_field_is_an_error_that_names_it(
         {
             "type": "publishers_changed",
             "revision": 1,
-            "joined": [{"session": 1, "topics": [], "colour": "red"}],
+            "joined": [{"session": 1, "topics": [], "address": 5}],
         },
         {
             "type": "publishers_changed",
@@ -295,8 +318,14 @@ def test_a_wrong_field_is_an_error_that_names_it(
         {
             "type": "publishers_changed",
             "revision": 1,
-            "left": [{"session": 1, "next_sequences": {"A": 2**62}}],
+            "left": [{"session": 1, "next_sequences": {"A": 2**53}}],
         },
+        {"type": "publishers_changed", "revision": -1},
+        {"type": "publishers_changed", "revision": 2**53},
+        {"type": "alive", "id": 1, "known": True, "epoch": -1},
+        {"type": "alive", "id": 1, "known": True, "epoch": 2**53},
+        {"type": "disconnected", "id": -2},
+        {"type": "disconnected", "id": 2**53},
     ],
 )
 def test_parts_of_a_reply_are_as_strict_as_the_whole(reply: dict[str, Any]) -> None:
@@ -329,7 +358,7 @@ def test_hostile_bytes_are_a_protocol_error(data: bytes) -> None:
         messages.decode_request(data)
     with pytest.raises(ProtocolError):
         messages.decode_reply(data)
-    reply = messages.explain_undecodable(data, ProtocolError("reason"))
+    reply = explain_undecodable(data, ProtocolError("reason"))
     assert reply.code == messages.MALFORMED
     assert messages.encode(reply)
 
@@ -341,7 +370,7 @@ def explain(value: Any) -> Error:
     data = to_bytes(value)
     with pytest.raises(ProtocolError) as failure:
         messages.decode_request(data)
-    return messages.explain_undecodable(data, failure.value)
+    return explain_undecodable(data, failure.value)
 
 
 def test_the_error_reply_repeats_the_id_and_names_the_fault() -> None:
@@ -356,24 +385,63 @@ def test_the_error_reply_has_id_minus_1_when_the_request_had_none(value: Any) ->
     assert explain(value).id == -1
 
 
-def test_a_request_of_another_version_is_told_so_even_with_unknown_fields() -> None:
-    reply = explain({"type": "register", "id": 7, "version": 2, "shape": "new"})
+@pytest.mark.parametrize(
+    ("versions", "named"), [([2, 2], "version 2 of"), ([2, 5], "version 2 to 5 of")]
+)
+def test_a_client_of_other_versions_is_told_so_whatever_it_sends(
+    versions: list[int], named: str
+) -> None:
+    reply = explain({"type": "register", "id": 7, "versions": versions, "role": 1})
 
     assert (reply.id, reply.code) == (7, messages.WRONG_VERSION)
-    assert "version 2" in reply.detail
+    assert named in reply.detail
     assert "speaks 1" in reply.detail
 
 
-@pytest.mark.parametrize("number", [2**63, 2**64, 10**300])
-def test_a_large_id_is_repeated_exactly(number: int) -> None:
-    reply = explain({"type": "register", "id": number})
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "register", "versions": [1, 2]},
+        {"type": "register", "versions": "2"},
+        {"type": "register", "versions": [2]},
+        {"type": "heartbeat", "versions": [2, 2]},
+        {"type": "register"},
+    ],
+)
+def test_what_names_no_other_versions_is_malformed(message: dict[str, Any]) -> None:
+    reply = explain({**message, "id": 7})
 
-    assert json.loads(messages.encode(reply))["id"] == number
+    assert (reply.id, reply.code) == (7, messages.MALFORMED)
+
+
+@pytest.mark.parametrize("number", [-1, -2, 2**53, 2**64, 10**300])
+def test_an_id_out_of_bounds_is_not_repeated(number: int) -> None:
+    assert explain({"type": "status", "id": number}).id == -1
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ({"type": "weather", "rain": True}, "weather"),
+        ({"type": "register"}, "register"),
+        ({"type": "\x1b[2J"}, "\\x1b[2J"),
+        ({"type": "disconnected", "id": "x"}, None),
+        ({"type": 5}, None),
+        ({}, None),
+        ([], None),
+    ],
+)
+def test_a_reply_of_an_unknown_type_is_told_from_a_malformed_one(
+    message: Any, kind: str | None
+) -> None:
+    with pytest.raises(ProtocolError):
+        messages.decode_reply(to_bytes(message))
+    assert unknown_reply(to_bytes(message)) == kind
 
 
 @given(st.binary(max_size=100) | JSON_VALUES.map(to_bytes))
 def test_any_bytes_get_an_error_reply_that_can_be_sent(data: bytes) -> None:
-    reply = messages.explain_undecodable(data, ProtocolError("reason"))
+    reply = explain_undecodable(data, ProtocolError("reason"))
 
     assert messages.decode_reply(messages.encode(reply)) == reply
 

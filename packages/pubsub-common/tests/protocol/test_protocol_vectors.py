@@ -19,6 +19,7 @@ from pubsub_common.protocol.batches import (
     cut_to_limit,
     decode_batch_body,
     encode_batch,
+    item_at,
 )
 from pubsub_common.protocol.events import (
     Event,
@@ -26,7 +27,7 @@ from pubsub_common.protocol.events import (
     decode_ready_reply,
     encode_event,
     encode_ready_reply,
-    parse_ready_topic,
+    parse_ready_request,
     ready_topic,
 )
 from pubsub_common.protocol.recovery_messages import (
@@ -43,6 +44,8 @@ from pubsub_common.protocol.recovery_messages import (
     position_prefix,
     recovery_topic,
 )
+from pubsub_common.protocol.undecodable import explain_undecodable
+from pubsub_common.protocol.versions import VERSIONS, spoken
 
 DOCUMENT = (DOCS / "protocol.md").read_text("utf-8")
 
@@ -79,6 +82,20 @@ def test_a_reply_is_read_and_written_as_documented(line: str) -> None:
     assert messages.encode(reply) == line.encode()
 
 
+@pytest.mark.parametrize("vector", VECTORS["accepted_requests"])
+def test_another_way_to_write_a_request_means_the_same(vector: dict[str, Any]) -> None:
+    message, means = (msgspec.json.encode(vector[key]) for key in ("message", "means"))
+
+    assert messages.decode_request(message) == messages.decode_request(means)
+
+
+@pytest.mark.parametrize("vector", VECTORS["accepted_replies"])
+def test_another_way_to_write_a_reply_means_the_same(vector: dict[str, Any]) -> None:
+    message, means = (msgspec.json.encode(vector[key]) for key in ("message", "means"))
+
+    assert messages.decode_reply(message) == messages.decode_reply(means)
+
+
 @pytest.mark.parametrize("line", [*REQUESTS, *REPLIES])
 def test_the_order_of_fields_does_not_matter(line: str) -> None:
     decode = messages.decode_request if line in REQUESTS else messages.decode_reply
@@ -97,7 +114,7 @@ def test_a_bad_request_is_answered_as_documented(vector: dict[str, Any]) -> None
     try:
         messages.decode_request(data)
     except ProtocolError as error:
-        reply = messages.explain_undecodable(data, error)
+        reply = explain_undecodable(data, error)
         assert (reply.id, reply.code) == (vector["id"], vector["code"])
     else:
         assert vector["code"] != messages.MALFORMED
@@ -132,9 +149,8 @@ def test_what_is_documented_as_no_event_is_none(vector: dict[str, Any]) -> None:
         decode_event(frame)
 
 
-@pytest.mark.parametrize("vector", VECTORS["batches"])
-def test_a_batch_is_read_and_written_as_documented(vector: dict[str, Any]) -> None:
-    batch = Batch(
+def batch_of(vector: dict[str, Any]) -> Batch:
+    return Batch(
         publisher=vector["publisher"],
         session=vector["session"],
         sequence=vector["sequence"],
@@ -143,18 +159,42 @@ def test_a_batch_is_read_and_written_as_documented(vector: dict[str, Any]) -> No
         payloads=[bytes.fromhex(part) for part in vector["payloads"]],
         topic=vector["topic"],
     )
+
+
+@pytest.mark.parametrize("vector", VECTORS["batches"])
+def test_a_batch_is_read_and_written_as_documented(vector: dict[str, Any]) -> None:
+    batch = batch_of(vector)
     frame = bytes.fromhex(vector["frame"])
 
     assert encode_batch(batch) == frame
     assert cut_to_limit(frame, 100) == (batch.topic, frame, len(batch))
 
 
+@pytest.mark.parametrize("vector", VECTORS["accepted_batches"])
+def test_other_encodings_of_a_batch_are_read(vector: dict[str, Any]) -> None:
+    frame = bytes.fromhex(vector["frame"])
+    batch = item_at(frame, frame.index(b"\0"))
+
+    assert isinstance(batch, Batch)
+    batch.topic = vector["topic"]
+    assert batch == batch_of(vector)
+
+
 @pytest.mark.parametrize("vector", VECTORS["refused_batches"])
 def test_what_is_documented_as_no_batch_is_none(vector: dict[str, Any]) -> None:
-    body = bytes.fromhex(vector["frame"])[2:]
+    body = bytes.fromhex(vector["frame"])[3:]
 
     with pytest.raises(ProtocolError):
         decode_batch_body(body)
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused_private_topics"])
+def test_what_is_documented_as_no_private_topic_is_none(vector: dict[str, Any]) -> None:
+    raw = bytes.fromhex(vector["topic"])
+
+    assert parse_ready_request(raw) is None
+    assert parse_recovery_request(raw) is None
+    assert parse_position_prefix(raw) is None
 
 
 @pytest.mark.parametrize("vector", VECTORS["ready"])
@@ -164,10 +204,13 @@ def test_the_ready_handshake_is_as_documented(vector: dict[str, Any]) -> None:
     session, sequence = vector["session"], vector["next_sequence"]
     answer = bytes.fromhex(vector["answer"])
 
-    assert ready_topic(topic, subscriber) == question
-    assert parse_ready_topic(question) == (topic, subscriber)
+    again = vector["topics"], vector["attempt"]
+    assert ready_topic(topic, subscriber, *again) == question
+    assert parse_ready_request(question) == (topic, subscriber, *again)
     assert (
-        encode_ready_reply(topic, subscriber, vector["publisher"], session, sequence)
+        encode_ready_reply(
+            topic, subscriber, vector["publisher"], session, sequence, *again
+        )
         == answer
     )
     assert decode_ready_reply(answer) == (
@@ -223,7 +266,7 @@ def test_the_figures_of_recovery_are_the_documented_ones() -> None:
 
     assert f"at most {REPLY_MAX_EVENTS} events" in text
     assert f"a single one, {REPLY_MAX_BYTES} bytes" in text
-    assert f"every {POSITION_INTERVAL_S:g} seconds how far" in text
+    assert f"at once, and then every {POSITION_INTERVAL_S:g} seconds." in text
 
 
 # Tables
@@ -308,13 +351,13 @@ def test_every_error_code_is_documented_and_no_other() -> None:
         for name, value in vars(messages).items()
         if name.isupper() and isinstance(value, str)
     }
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", DOCUMENT, re.MULTILINE)
+    rows = table_below("Error codes")
 
-    assert set(rows) == codes
+    assert {row[0].strip("`") for row in rows} == codes
 
 
 def test_the_version_is_the_documented_one() -> None:
-    assert f"Version {messages.PROTOCOL_VERSION}." in DOCUMENT
+    assert f"Version {spoken(VERSIONS)}." in DOCUMENT
 
 
 def test_the_limits_are_the_documented_ones() -> None:

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from support.rings import examples
 
 from pubsub_common.protocol import sequence
 from pubsub_common.protocol.sequence import Gap, StreamTracker
@@ -153,5 +154,7 @@ class TrackerMachine(RuleBasedStateMachine):
         self.few.stop()
 
 
-TrackerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+TrackerMachine.TestCase.settings = settings(
+    max_examples=examples(150), stateful_step_count=40
+)
 TestTrackerAgainstModel = TrackerMachine.TestCase

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from support.ipv6 import needs_ipv6
+from support.leftovers import Leftovers
 
+from pubsub_common.protocol.endpoints import written
 from pubsub_common.security.connections import (
     Connection,
     close_connection,
@@ -16,34 +18,34 @@ from pubsub_common.security.connections import (
 )
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+@pytest.fixture(params=["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def pair(
+    request: pytest.FixtureRequest,
+) -> Iterator[tuple[socket.socket, socket.socket]]:
     """Both ends of a TCP connection."""
+    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
     with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.create_connection(server.getsockname()) as near,
+        socket.create_server((request.param, 0), family=family) as server,
+        socket.create_connection(server.getsockname()[:2]) as near,
     ):
         far, _ = server.accept()
         with far:
             yield near, far
 
 
-def open_files() -> list[str]:
-    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
-
-
 def test_a_connection_is_found_and_closed(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     near, far = pair
-    before = open_files()
+    left = Leftovers()
     connection = connection_at(near.fileno())
 
-    host, port = far.getsockname()
-    assert connection == Connection(near.fileno(), (host, port), near.getsockname()[1])
+    host, port = far.getsockname()[:2]
+    remote = written(host), port
+    assert connection == Connection(near.fileno(), remote, near.getsockname()[1])
     assert close_connection(connection)
     assert far.recv(1) == b""
-    assert open_files() == before
+    assert not left.files()
 
 
 def test_another_connection_with_its_number_is_left_alone(
@@ -58,11 +60,11 @@ def test_another_connection_with_its_number_is_left_alone(
 def test_what_is_no_socket_is_none_and_leaves_no_descriptor() -> None:
     read_fd, write_fd = os.pipe()
     try:
-        before = open_files()
+        left = Leftovers()
         for _ in range(10):
             assert connection_at(read_fd) is None
             assert not close_connection(Connection(read_fd, ("127.0.0.1", 1), 5))
-        assert open_files() == before
+        assert not left.files()
     finally:
         os.close(read_fd)
         os.close(write_fd)

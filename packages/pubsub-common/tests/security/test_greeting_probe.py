@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
+from support.ipv6 import needs_ipv6
 
 from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.identity import Identity
 from pubsub_common.errors import BrokerUnreachable, HandshakeFailed
+from pubsub_common.net.sockets import bind
 from pubsub_common.security import greeting_probe
 from pubsub_common.security.handshake_failure import (
     FailureReason,
@@ -205,3 +207,14 @@ def test_a_client_of_another_broker_gives_the_reason_once(
     assert str(error) == f"gave up on the broker at {where} after 0.25 s"
     assert error.reason == reason
     assert caplog.messages == [f"{reason}; still trying"]
+
+
+@needs_ipv6
+@pytest.mark.parametrize("secure", [True, False])
+def test_a_listener_by_ipv6_is_asked_too(secure: bool) -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        if secure:
+            configure_curve_server(router, new_key_pair())
+        port = bind(router, "tcp://[::1]:*")
+
+        assert greeting_probe.probe(f"[::1]:{port}", WAIT_S) is secure

@@ -163,7 +163,9 @@ def test_what_is_no_zeromq_ends_its_connection(port: GuardedPort) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [PortLimits(connections=100, handshake_bytes=92, first_s=0.3)]
+    # The honest one takes less for its handshake, on the busiest machine.
+    "limits",
+    [PortLimits(connections=100, handshake_bytes=92, first_s=3.0)],
 )
 def test_who_subscribes_to_nothing_is_disconnected(
     context: zmq.Context[zmq.Socket[bytes]], port: GuardedPort, peer: Peer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
+from pubsub_common.protocol.endpoints import broker_endpoint, validate_own_host
 from pubsub_common.protocol.wildcards import validate_publisher_topics
 from pubsub_common.queue_bounds import QueueBounds, validate_bounds
 
@@ -81,7 +81,7 @@ class PublisherConfig:
         self.broker()
         validation.text("address", self.address, optional=True)
         if self.address:
-            validate_host(self.address)
+            validate_own_host(self.address)
         validation.choice("clock", self.clock, defaults.CLOCKS)
         validation.seconds("connect_timeout_s", self.connect_timeout_s)
         validation.seconds("attach_timeout_s", self.attach_timeout_s)
@@ -106,6 +106,11 @@ class PublisherConfig:
             ConfigError: they make no sense, or contradict each other.
         """
         return broker_endpoint(self.broker_address, self.broker_port)
+
+    @property
+    def host(self) -> str | None:
+        """This host as others are told of it, where ``address`` was given."""
+        return validate_own_host(self.address) if self.address else None
 
     @property
     def bounds(self) -> QueueBounds:

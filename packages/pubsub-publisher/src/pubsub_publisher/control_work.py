@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pubsub_common.client.session_updates import Accepted, DemandUpdated
 from pubsub_common.logs.throttle import LogThrottle
+from pubsub_common.protocol.endpoints import group_of
 from pubsub_publisher.core import (
     AcceptClients,
     Effect,
@@ -98,7 +99,7 @@ class ControlWork:
 
     def _log_ended(self, origin: Hashable) -> None:
         remote = getattr(origin, "remote", ("?", 0))
-        if self._throttle.allows(remote[0], time.monotonic()):
+        if self._throttle.allows(group_of(remote[0]), time.monotonic()):
             _log.warning(
                 "disconnected %s:%s: it asks for missing events and does not read them, "
                 "while others wait for theirs",

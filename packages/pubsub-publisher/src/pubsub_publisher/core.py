@@ -261,9 +261,9 @@ class PublisherCore:
     def _reply(self, request: Request, now: float) -> bytes | None:
         state = self._topics[request.topic]
         if isinstance(request, ReadyRequest):
-            topic, subscriber, topics = request
+            topic, subscriber, topics, attempt = request
             start = self.address, self.session, state.next_sequence
-            return encode_ready_reply(topic, subscriber, *start, topics)
+            return encode_ready_reply(topic, subscriber, *start, topics, attempt)
         if request.publisher != self.session:
             return None
         self.last_request_at = now

@@ -10,6 +10,7 @@ import zmq
 from pubsub_common.defaults import CLIENTS_PER_ADDRESS_SHARE, MAX_CLIENTS
 from pubsub_common.errors import CannotListen
 from pubsub_common.limits.port_limits import limits_of_port
+from pubsub_common.net.addresses import why_not
 from pubsub_common.net.sockets import bind_first_free
 from pubsub_common.security.port_guard import PortGuard
 
@@ -36,7 +37,9 @@ def bind_data_port(events: EventSocket, host: str, first_port: int) -> int:
         guard = events.port_guard = _guard(events)
         port = bind_first_free(events.socket, host, first_port)
     except zmq.ZMQError as error:
-        raise CannotListen(f"cannot listen on {host}: {error.strerror}") from error
+        raise CannotListen(
+            f"cannot listen on {host}: {why_not(host, error)}"
+        ) from error
     if port is None:
         raise CannotListen(f"no free port on {host} from {first_port} on")
     if first_port not in (0, port):

@@ -65,15 +65,16 @@ class Publisher(PublisherReadings):
         strengths: Mapping[str, int] | int | None = None,
         keys: str | Path | None = None,
     ) -> None:
-        """``broker_address`` is the broker's IPv4 address or name, also with its port,
-        ``HOST:PORT``; ``broker_port`` is 5555 without either. A name is looked up by
-        `configure`, once.
+        """``broker_address`` is the broker's IP address or name, also with its port,
+        ``HOST:PORT`` or ``[IPV6]:PORT``; ``broker_port`` is 5555 without either. A name is
+        looked up by `configure`, and again when the broker is not found there any more.
 
         ``sleep_period`` is in seconds; 0 publishes as fast as possible.
 
         ``bind_port`` is the first port to try; a port in use is skipped. 0 takes any free
         port. `bind_port` and `address` say which it is after `configure`.
-        ``address`` is this host's IP address, found by itself when left out.
+        ``address`` is this host's IP address, found by itself when left out, or its name, for
+        a broker with ``allow_foreign_addresses``.
         ``overflow`` says what happens to events for a connection whose queue of
         ``queue_limit`` messages is full: ``drop`` them, or ``block`` until it is not.
         The limit is 10,000 by default, or 1,000 with ``block``. ``queue_bytes`` bounds the

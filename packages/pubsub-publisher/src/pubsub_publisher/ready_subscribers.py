@@ -14,16 +14,23 @@ from pubsub_common.protocol.events import ReadyRequest
 _SUBSCRIBER_BYTES: Final = 600
 _TOPIC_BYTES: Final = 64
 _TEXT_BYTES: Final = 56
+# Attempts of one topic that are remembered, the newest. An honest subscriber has one for each of
+# its connections that TCP has not ended yet, and one more while it asks again.
+_ATTEMPTS: Final = 8
+_ATTEMPT_BYTES: Final = 40
+# What nearly all have, once for all.
+_FIRST: Final = (0,)
 
 
 @dataclasses.dataclass(slots=True)
 class _Subscriber:
-    """The ready topics of one subscriber that were seen, how many of them are ours, and how
-    many there must be: as the last of them say, since one with wildcards comes to have
-    more. They came by the connection ``origin``, and cost ``size`` bytes."""
+    """The topics that one subscriber is subscribed to a ready topic of, with which attempts;
+    how many of them are ours, and how many there must be: as the last of them say, since one
+    with wildcards comes to have more. They came by the connection ``origin``, and cost
+    ``size`` bytes."""
 
     origin: Hashable
-    seen: set[str] = dataclasses.field(default_factory=set)
+    seen: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     ours: int = 0
     needed: int = 1
     size: int = _SUBSCRIBER_BYTES
@@ -41,6 +48,10 @@ class ReadySubscribers:
     """Subscribers that have asked on all their ready topics, one of ``ours`` among them
     (`pubsub_common.protocol.events`). One thread updates this; `sessions` are for any
     thread to look at.
+
+    A subscriber has asked about a topic as long as any attempt of it is subscribed: it may have
+    asked again over a new connection while an old one, whose end is yet to come, holds the
+    attempt before.
 
     Nobody vouches for the sessions in them. So what is remembered is bounded: when it is too
     much, the connection that has most loses its oldest subscriber.
@@ -62,23 +73,18 @@ class ReadySubscribers:
         """A subscription to a ready topic, which came by the connection ``origin``,
         begins, or ends; whether it changed who is ready. Takes the same time however many
         topics there are."""
-        topic, session, topics = request
+        topic, session, topics, attempt = request
         subscriber = self._subscribers.get(session)
         changed = False
         if begins:
             if subscriber is None:
                 subscriber = self._begin(session, origin)
-            if topic not in subscriber.seen:
-                subscriber.seen.add(topic)
-                subscriber.ours += topic in self._ours
-                self._grow(subscriber, self._cost(topic))
+            self._note(subscriber, topic, attempt)
             subscriber.needed = max(subscriber.needed, topics)
             if self._size > self._limit_bytes:
                 changed = self._forget_one()
-        elif subscriber is not None and topic in subscriber.seen:
-            subscriber.seen.discard(topic)
-            subscriber.ours -= topic in self._ours
-            self._grow(subscriber, -self._cost(topic))
+        elif subscriber is not None:
+            self._take_back(subscriber, topic, attempt)
             if not subscriber.seen:
                 self._forget(session)
         return self._update_session(session) or changed
@@ -91,7 +97,10 @@ class ReadySubscribers:
         changed = False
         for session, subscriber in self._subscribers.items():
             subscriber.ours = sum(topic in self._ours for topic in subscriber.seen)
-            size = _SUBSCRIBER_BYTES + sum(map(self._cost, subscriber.seen))
+            size = _SUBSCRIBER_BYTES + sum(
+                self._cost(topic) + _ATTEMPT_BYTES * len(attempts)
+                for topic, attempts in subscriber.seen.items()
+            )
             self._grow(subscriber, size - subscriber.size)
             changed |= self._update_session(session)
         return changed
@@ -110,6 +119,29 @@ class ReadySubscribers:
         else:
             self.sessions.discard(session)
         return True
+
+    def _note(self, subscriber: _Subscriber, topic: str, attempt: int) -> None:
+        attempts = subscriber.seen.get(topic, ())
+        if attempt in attempts:
+            return
+        new = (*attempts, attempt)[-_ATTEMPTS:] if attempts or attempt else _FIRST
+        subscriber.seen[topic] = new
+        self._grow(subscriber, _ATTEMPT_BYTES * (len(new) - len(attempts)))
+        if not attempts:
+            subscriber.ours += topic in self._ours
+            self._grow(subscriber, self._cost(topic))
+
+    def _take_back(self, subscriber: _Subscriber, topic: str, attempt: int) -> None:
+        attempts = subscriber.seen.get(topic, ())
+        if attempt not in attempts:
+            return
+        self._grow(subscriber, -_ATTEMPT_BYTES)
+        if len(attempts) > 1:
+            subscriber.seen[topic] = tuple(each for each in attempts if each != attempt)
+            return
+        del subscriber.seen[topic]
+        subscriber.ours -= topic in self._ours
+        self._grow(subscriber, -self._cost(topic))
 
     # What they cost
 

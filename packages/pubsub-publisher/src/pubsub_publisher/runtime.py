@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
+from pubsub_common.client.broker_place import BrokerPlace, find_broker
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.errors import NotReady, PubSubError
@@ -24,7 +25,7 @@ from pubsub_common.net import addresses
 from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.open_files import check_open_files
-from pubsub_common.net.sockets import endpoint
+from pubsub_common.protocol.endpoints import is_loopback, join
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
@@ -66,7 +67,7 @@ class PublisherRuntime:
         self.bind_port = config.bind_port
         self.stopping = False
         self._waiting = waiting
-        self._broker_ip = ""
+        self._broker: BrokerPlace | None = None  # found by `open`
         self._keys = client_keys(config.keys)
         self._waits = SubscriberWaits(self.core, self.ended)
         # Held while this is opened, so that it is not closed in the midst of that.
@@ -92,7 +93,11 @@ class PublisherRuntime:
         try:
             with self._opening:
                 self._open_socket()
-                self._broker_ip = addresses.resolve(self.config.broker()[0])
+                self._broker = find_broker(
+                    *self.config.broker(),
+                    self.config.connect_timeout_s,
+                    stopped=lambda: self.stopping,
+                )
                 (bind or self.bind)()
                 (register or self.register)()
                 self.make_senders()
@@ -107,26 +112,34 @@ class PublisherRuntime:
     def bind(self) -> None:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
-        port = bind_data_port(events, host, self.bind_port)
+        address = addresses.resolve_own(host)
+        if address != host and is_loopback(address):
+            _log.warning(
+                "%s is %s here, which no other host reaches: look into /etc/hosts",
+                *(host, address),
+            )
+        port = bind_data_port(events, address, self.bind_port)
         self.bind_port = port
-        self.core.address = f"{host}:{port}"
+        self.core.address = join(host, port)
 
     def register(self) -> None:
         """As `Publisher.register_pub`."""
         events = self._being_opened()
         assert self._context is not None
+        assert self._broker is not None
         work = ControlWork(
             self.core, events, self._authenticator, self.topics, self._waits.notify
         )
         self._control = ControlClient(
             self._context,
-            endpoint(self._broker_ip, self.config.broker()[1]),
+            self._broker.endpoint,
             self._identity(),
             work.update,
             on_wake=work.serve,
             input_fd=events.fd,
             keys=self._keys,
             heartbeat=HeartbeatInputs(published=self.topics.published),
+            place=self._broker,
         )
         events.wake = self._control.wake
         if events.port_guard is not None:
@@ -138,9 +151,15 @@ class PublisherRuntime:
         _log.info("%s publishes %s", self.core.address, name_list(self.topics.names))
 
     def host_address(self) -> str:
-        """This host's IP address as the broker and subscribers reach it."""
-        return self.config.address or addresses.host_address(
-            self._broker_ip or addresses.resolve(self.config.broker()[0])
+        """This host as the broker and subscribers reach it: its IP address, or the name that
+        was given."""
+        if self.config.host is not None:
+            return self.config.host
+        broker = self._broker
+        return addresses.host_address(
+            addresses.resolve(self.config.broker()[0])
+            if broker is None
+            else broker.host
         )
 
     def stop(self) -> None:

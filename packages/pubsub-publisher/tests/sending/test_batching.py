@@ -29,7 +29,7 @@ def batches(subscriber: RawSubscriber, count: int) -> list[Batch]:
         frame = subscriber.socket.recv()
         topic, _, body = frame.partition(b"\0")
         if is_batch(frame, len(topic)):
-            batch = decode_batch_body(body)
+            batch = decode_batch_body(body[1:])
             batch.topic = topic.decode()
         else:
             batch = Batch.of(decode_event(frame))

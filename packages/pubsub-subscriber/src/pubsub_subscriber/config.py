@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.endpoints import broker_endpoint, validate_host
+from pubsub_common.protocol.endpoints import broker_endpoint, validate_own_host
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
@@ -79,7 +79,7 @@ class SubscriberConfig:
             )
         validation.text("address", self.address, optional=True)
         if self.address:
-            validate_host(self.address)
+            validate_own_host(self.address)
         validation.choice("clock", self.clock, defaults.CLOCKS)
         validation.queue_limit(self.queue_limit)
         validate_bounds(self.queue_bytes, self.queue_total, self.max_payload_bytes)
@@ -92,6 +92,11 @@ class SubscriberConfig:
         validation.callback("on_publisher", self.on_publisher)
         validation.path("keys", self.keys)
         validation.flag("safe_csv", self.safe_csv)
+
+    @property
+    def host(self) -> str | None:
+        """This host as others are told of it, where ``address`` was given."""
+        return validate_own_host(self.address) if self.address else None
 
     @property
     def bounds(self) -> QueueBounds:

@@ -105,9 +105,16 @@ class SubscriberCore:
                 recovering=self._recovery is not None,
             )
             check_sender(found.session, connection, self.streams)
+            if isinstance(found, Position) and found.ready:
+                # The way is there, whatever the number is.
+                self.streams.ready.receive(found.session, found.topic)
+            jumps = self.streams.jumps(found.session, found.topic, found.sequence)
         except ProtocolError as error:
             self.malformed_count += 1
             return [Malformed(str(error))]
+        if jumps:
+            self.malformed_count += 1
+            return self._end_stream(found.session, found.topic)
         idle: list[OwnerIdle] = []
         if isinstance(found, Event | Batch):
             idle = self.streams.watch_owner(found.session, found.topic, now)
@@ -124,8 +131,6 @@ class SubscriberCore:
                     gap for event in found for gap in self._observe(event, now, items)
                 ]
             case Position():
-                if found.ready:
-                    self.streams.ready.receive(found.session, found.topic)
                 return self._reach(found, now, items)
             case RecoveryReply(request, batch):
                 assert self._recovery is not None, "only then it is read"
@@ -214,9 +219,23 @@ class SubscriberCore:
 
     def change_publishers(self, update: PublishersUpdated, now: float) -> list[Effect]:
         """The broker tells who came and who left since the last time."""
-        return self.sources.change(update, now)
+        jumps: list[Effect] = []
+        for departure in update.left:
+            session = departure.session
+            for topic, end in departure.next_sequences.items():
+                tracker = self.trackers.get((session, topic))
+                if tracker is not None and tracker.jumps_to(end):
+                    jumps += self._end_stream(session, topic)
+        return [*jumps, *self.sources.change(update, now)]
 
     # Inside
+
+    def _end_stream(self, session: int, topic: str) -> list[Effect]:
+        """A stream jumps in its numbers: what is held of it is delivered, and nothing that
+        follows."""
+        items: list[Event] = []
+        gaps = self._abandoning(items)((session, topic))
+        return [*self._effects(items, gaps), self.streams.end(session, topic)]
 
     def _abandoning(self, items: list[Event]) -> Callable[[Key], list[Gap]]:
         """What is to be done with a stream of which nothing more will come."""

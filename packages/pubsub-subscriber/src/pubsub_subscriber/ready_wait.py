@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from pubsub_common.errors import NotReady
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.receiving.receiver import Receiver
-
-# How often publishers are asked again while nothing comes: at first and at last.
-_REPEAT_S: Final = 1.0
-_REPEAT_MAX_S: Final = 4.0
 
 
 def wait_until_ready(
@@ -36,10 +32,9 @@ def ready_steps(
         PubSubError: the subscriber is not connected.
     """
     performer = receiver.performer
+    ask = functools.partial(performer.ask_again, looked=True)
     now = time.monotonic()
     deadline = None if timeout_s is None else now + timeout_s
-    pause_s, repeat_at = _REPEAT_S, now + _REPEAT_S
-    before = performer.awaited_replies()
     while performer.awaited_replies():
         if receiver.is_full():
             raise NotReady(
@@ -53,13 +48,9 @@ def ready_steps(
         now = time.monotonic()
         if stopped() or (deadline is not None and now >= deadline):
             raise NotReady(f"{awaited} replies are missing")
-        if awaited != before:  # they are still coming
-            before, repeat_at = awaited, now + pause_s
-        elif now >= repeat_at:
-            pause_s = min(2 * pause_s, _REPEAT_MAX_S)
-            repeat_at = now + pause_s
-            arrived |= run_uninterrupted(performer.repeat_ready_requests)
+        arrived |= run_uninterrupted(ask)
         if arrived:
             yield None
         else:
-            yield repeat_at if deadline is None else min(deadline, repeat_at)
+            times = (deadline, performer.repetition.at)
+            yield min((at for at in times if at is not None), default=now)

@@ -12,6 +12,7 @@ import threading
 
 import zmq
 
+from pubsub_common.client.broker_place import BrokerPlace, find_broker
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.session_updates import (
@@ -29,7 +30,6 @@ from pubsub_common.name_list import name_list
 from pubsub_common.net import addresses
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
-from pubsub_common.net.sockets import endpoint
 from pubsub_common.protocol.endpoints import broker_endpoint
 from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
@@ -105,7 +105,7 @@ class SubscriberRuntime:
         self._control_thread: int | None = None
         self._aborting = False
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._broker_ip = ""  # found by `open`
+        self._broker: BrokerPlace | None = None  # found by `open`
         self.control: ControlClient | None = None
 
     # Set-up and end
@@ -164,9 +164,12 @@ class SubscriberRuntime:
         return self.config.centralized if model is None else model == "centralized"
 
     def host_address(self) -> str:
-        """This host's IP address as the broker sees it."""
-        return self.config.address or addresses.host_address(
-            self._broker_ip or addresses.resolve(self.broker_address)
+        """This host as the broker knows it: its IP address, or the name that was given."""
+        if self.config.host is not None:
+            return self.config.host
+        broker = self._broker
+        return addresses.host_address(
+            addresses.resolve(self.broker_address) if broker is None else broker.host
         )
 
     def check_usable(self) -> None:
@@ -182,16 +185,21 @@ class SubscriberRuntime:
         if self._claim is not None:
             self._claim.take()
         self.receiver.open()
-        self._broker_ip = addresses.resolve(self.broker_address)
+        self._broker = broker = find_broker(
+            self.broker_address,
+            self.broker_port,
+            self.config.connect_timeout_s,
+            stopped=self.stopped,
+        )
         self._context = self._factory.open(
-            self._broker_ip, centralized=self.config.centralized
+            lambda: broker.host, centralized=self.config.centralized
         )
         model: Model | None = None
         if self.config.centralized is not None:
             model = "centralized" if self.config.centralized else "decentralized"
         self.control = ControlClient(
             self._context,
-            endpoint(self._broker_ip, self.broker_port),
+            broker.endpoint,
             Identity(
                 "subscriber",
                 self.topics,
@@ -205,7 +213,9 @@ class SubscriberRuntime:
             heartbeat=HeartbeatInputs(
                 lost=self.performer.lost, latency=self.receiver.latency
             ),
+            place=broker,
         )
+        self._factory.places.lookups.answered = self.control.wake
         self.control.start()
         self.control.wait_registered(
             self.config.connect_timeout_s, stopped=self.stopped

@@ -66,9 +66,9 @@ class Subscriber(SubscriberReadings, SeedMethods):
         keys: str | Path | None = None,
         safe_csv: bool = False,
     ) -> None:
-        """``broker_address`` is the broker's IPv4 address or name, also with its port,
-        ``HOST:PORT``; ``broker_port`` is 5555 without either. A name is looked up by
-        `configure`, once.
+        """``broker_address`` is the broker's IP address or name, also with its port,
+        ``HOST:PORT`` or ``[IPV6]:PORT``; ``broker_port`` is 5555 without either. A name is
+        looked up by `configure`, and again when the broker is not found there any more.
 
         After ``max_event_count`` events iteration, `receive` and `notify` end. Without it
         only `notify` ends, after 15, unless ``indefinite``.

@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 from pubsub_common.net.contexts import new_context
+from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import new_key_pair
@@ -35,7 +36,11 @@ class Bench:
         self.left: set[int] = set()
         self._context = new_context(2)
         self.connections = SecureDirectConnections(
-            self.sockets, self._new_sub_socket, new_key_pair(), self.left.__contains__
+            self.sockets,
+            self._new_sub_socket,
+            new_key_pair(),
+            self.left.__contains__,
+            NamedEndpoints(frozenset),
         )
 
     def _new_sub_socket(self, topics: Iterable[str]) -> SubSocket:

@@ -9,8 +9,8 @@ import pytest
 from support.core_steps import new_performer
 from support.fake_sub_socket import FakeSubSocket
 
-from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import Event, encode_event, topic_prefix
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
+from pubsub_common.protocol.events import Event, encode_event
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.recovery_messages import (
     encode_recovery_reply,
@@ -32,7 +32,7 @@ def frame(number: int, session: int = FIRST, payload: bytes = b"x") -> bytes:
 
 def batch(first: int, count: int, session: int = FIRST) -> bytes:
     stamps, payloads = [1] * count, [b"x"] * count
-    return topic_prefix("A") + encode_batch_body("p", session, first, stamps, payloads)
+    return batch_prefix("A") + encode_batch_body("p", session, first, stamps, payloads)
 
 
 class Bench:
@@ -221,6 +221,7 @@ def test_the_limit_counts_accepted_events_only() -> None:
 
     assert [event.sequence for event in one_by_one(bench)] == [1, 3, 5, 7, 9]
     assert bench.receiver.ended
+    bench.receiver.close()
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda each: each.__name__)
@@ -237,3 +238,4 @@ def test_accept_may_change_what_is_delivered(
     payloads: list[Any] = [event.payload for event in method(bench)]
     assert payloads == [b"short"] * len(payloads)
     assert len(payloads) == 401
+    bench.receiver.close()

@@ -9,8 +9,7 @@ import pytest
 from support.fake_broker import FakeBroker
 from support.raw_sockets import RawPublisher
 
-from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import topic_prefix
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
 from pubsub_common.protocol.sequence import Gap
 from pubsub_common.testing import wait_for
 from pubsub_subscriber import Subscriber
@@ -24,7 +23,7 @@ def publish_batch(
 ) -> None:
     stamps_ns = [time.time_ns() + number for number in range(len(payloads))]
     publisher.socket.send(
-        topic_prefix(topic)
+        batch_prefix(topic)
         + encode_batch_body(
             publisher.address, publisher.session, first, stamps_ns, payloads
         )
@@ -188,7 +187,7 @@ def test_a_broken_batch_is_counted_and_the_next_one_read(
     publisher: RawPublisher, new_subscriber: NewSubscriber, body: bytes
 ) -> None:
     subscriber = connect(publisher, new_subscriber, max_event_count=2)
-    publisher.socket.send(b"A\0\x96" + body)
+    publisher.socket.send(b"A\0\2\x96" + body)
     publish_batch(publisher, 0, [b"0", b"1"])
 
     assert [event.payload for event in subscriber] == [b"0", b"1"]

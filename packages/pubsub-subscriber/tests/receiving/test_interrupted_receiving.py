@@ -25,8 +25,8 @@ from support.threads import ended, in_thread
 import pubsub_common
 import pubsub_subscriber
 from pubsub_common.errors import PubSubError
-from pubsub_common.protocol.batches import Batch, encode_batch_body
-from pubsub_common.protocol.events import Event, encode_event, topic_prefix
+from pubsub_common.protocol.batches import Batch, batch_prefix, encode_batch_body
+from pubsub_common.protocol.events import Event, encode_event
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber
@@ -109,7 +109,7 @@ def publish_some(publisher: RawPublisher, topic: str, last: bytes) -> None:
     body = encode_batch_body(
         publisher.address, publisher.session, first, [now_ns] * 3, [b"x", b"y", b"z"]
     )
-    publisher.socket.send(topic_prefix(topic) + body)
+    publisher.socket.send(batch_prefix(topic) + body)
     publisher.next_sequence[topic] = first + 3
     publisher.publish(topic, last)
 

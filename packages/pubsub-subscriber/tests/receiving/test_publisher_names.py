@@ -8,8 +8,8 @@ import pytest
 from support.fake_broker import FakeBroker
 from support.raw_sockets import RawPublisher
 
-from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import encode_event, topic_prefix
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
+from pubsub_common.protocol.events import encode_event
 from pubsub_subscriber import Subscriber
 
 NewSubscriber = Callable[..., Subscriber]
@@ -85,7 +85,7 @@ def test_a_batch_with_a_bad_name_is_malformed(
     subscriber = connect(publisher, new_subscriber)
     send(publisher, "p:1", 0)
     body = encode_batch_body(name, publisher.session, 1, [0, 0], [b"", b""])
-    publisher.socket.send(topic_prefix("A") + body)
+    publisher.socket.send(batch_prefix("A") + body)
     send(publisher, "p:1", 3, b"end")
 
     events = [subscriber.receive(WAIT_S) for _ in range(2)]

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from support.core_steps import new_performer
 from support.fake_sub_socket import SUBSCRIBER, FakeSubSocket
 
-from pubsub_common.protocol.batches import Batch, encode_batch_body
+from pubsub_common.protocol.batches import Batch, batch_prefix, encode_batch_body
 from pubsub_common.protocol.events import (
     Event,
     encode_event,
     encode_ready_reply,
-    topic_prefix,
 )
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.event_queue import EventQueue
@@ -42,7 +41,7 @@ def test_fetching_until_nothing_waits_yields_all(
             frames.append(
                 {
                     "answer": encode_ready_reply("A", SUBSCRIBER, "p", number, 0),
-                    "garbage": b"A\0\x95garbage",
+                    "garbage": b"A\0\1\x95garbage",
                 }.get(kind)
                 or encode_event("A", "p", number, index, 1, payload)
             )
@@ -71,14 +70,14 @@ def frames_of(kinds: list[str]) -> list[bytes]:
             number = max(0, number - 1)
         payload = bytes(5000 if kind == "large" else number % 7)
         if kind == "garbage":
-            frames.append(b"A\0\x95garbage")
+            frames.append(b"A\0\1\x95garbage")
         elif kind == "answer":
             frames.append(
                 encode_ready_reply("A", SUBSCRIBER, "p", PUBLISHER, following["A"])
             )
         elif kind == "batch":
             body = encode_batch_body("p", PUBLISHER, number, [1, 2], [b"x", b"y"])
-            frames.append(topic_prefix("A") + body)
+            frames.append(batch_prefix("A") + body)
             following["A"] += 2
         else:
             frames.append(encode_event(topic, "p", PUBLISHER, number, 1, payload))

@@ -17,8 +17,8 @@ from support.fake_broker import FakeBroker
 from support.raw_sockets import RawPublisher
 from support.threads import ended
 
-from pubsub_common.protocol.batches import encode_batch_body
-from pubsub_common.protocol.events import Event, encode_event, topic_prefix
+from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
+from pubsub_common.protocol.events import Event, encode_event
 from pubsub_common.protocol.messages import Model
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import WAIT_S, wait_for
@@ -173,9 +173,9 @@ def test_an_unusual_frame_is_handled_during_a_wait_in_the_socket(
         publisher.address, publisher.session, number, stamps, payloads
     )
     messages: dict[str, tuple[bytes, list[bytes], int]] = {
-        "batch": (topic_prefix("A") + body, payloads, 3),
+        "batch": (batch_prefix("A") + body, payloads, 3),
         "large": (frame("A", number, bytes(50_000)), [bytes(50_000)], 1),
-        "garbage": (b"A\0\x95garbage", [], 0),
+        "garbage": (b"A\0\1\x95garbage", [], 0),
         "gap": (frame("A", number + 5, b"y"), [b"y"], 6),
         "other topic": (frame("B", 0, b"y"), [b"y"], 0),
     }
@@ -223,7 +223,7 @@ def _batches(publisher: RawPublisher, count: int) -> None:
         payloads = [b"%d" % each for each in range(number, number + 3)]
         start = (publisher.address, publisher.session, number)
         body = encode_batch_body(*start, [1, 2, 3], payloads)
-        publisher.socket.send(topic_prefix("A") + body)
+        publisher.socket.send(batch_prefix("A") + body)
         pause.wait(0.002)
 
 

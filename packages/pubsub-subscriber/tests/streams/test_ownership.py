@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.fake_sub_socket import FakeSubSocket
 from support.ready_replies import receive_ready_reply
+from support.rings import examples
 
 from pubsub_common.protocol.events import encode_event
 from pubsub_common.protocol.messages import Departure, PublisherInfo
@@ -448,5 +449,7 @@ class OwnersMachine(RuleBasedStateMachine):
         assert not streams.trackers.keys() & streams._trackers._skipped.keys()
 
 
-OwnersMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
+OwnersMachine.TestCase.settings = settings(
+    max_examples=examples(100), stateful_step_count=40
+)
 TestOwners = OwnersMachine.TestCase

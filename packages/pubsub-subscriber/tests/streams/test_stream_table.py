@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 from support.ready_replies import receive_ready_reply
+from support.rings import examples
 
 from pubsub_common.defaults import UNNAMED_STREAMS
 from pubsub_common.protocol.messages import Departure, PublisherInfo
@@ -509,7 +510,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.streams.ready.awaited() <= 2 * len(self.alive)
 
 
-AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+AnyOrder.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=40)
 TestAnyOrder = AnyOrder.TestCase
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
@@ -11,6 +10,7 @@ from pubsub_common.cli import console_script, option_texts
 from pubsub_common.cli.settings import Source
 
 if TYPE_CHECKING:
+    from pubsub_common.protocol.messages import Status
     from pubsub_common.security.keys import ClientKeys
 
 PROGRAM = "pubsub-broker status"
@@ -98,12 +98,12 @@ def main(argv: Sequence[str]) -> int:
         from pubsub_common.protocol import messages
 
         console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
-        asking = partial(
-            ask,
-            *broker_endpoint(options),
-            console_script.seconds(options, "--timeout"),
-            keys_of(options),
-        )
+        timeout_s, keys = console_script.seconds(options, "--timeout"), keys_of(options)
+
+        def asking() -> Status:
+            # A name is looked up each time: the broker may have moved.
+            return ask(*broker_endpoint(options), timeout_s, keys)
+
         if options["--watch"]:
             from pubsub_broker.commands.watch import watch
 

@@ -12,15 +12,16 @@ from collections.abc import Callable, Collection
 from pubsub_broker.errors import Refusal
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.endpoints import parse_address, validate_host
+from pubsub_common.protocol.endpoints import is_name, parse_address, parse_host
 from pubsub_common.protocol.messages import Register
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AddressRules:
-    """``own`` tells the addresses, ``IP:port``, where the broker itself listens; ``is_local``
-    whether an IP address is one of the broker's machine, where clients have all of these.
-    With ``allow_foreign`` clients may name other hosts than the one that they come from."""
+    """``own`` tells the endpoints where the broker itself listens; ``is_local`` whether an IP
+    address is one of the broker's machine, where clients have all of these. With
+    ``allow_foreign`` clients may name other hosts than the one that they come from, also by
+    a name: whose that is, nobody can tell."""
 
     own: Callable[[], Collection[str]] = tuple
     is_local: Callable[[str], bool] = lambda _host: False
@@ -37,7 +38,7 @@ class AddressRules:
             if request.role == "publisher":
                 host, _ = parse_address(request.address)
             else:
-                host = validate_host(request.address)
+                host = parse_host(request.address)
         except ConfigError as error:
             raise Refusal(messages.BAD_ADDRESS, str(error)) from error
         if request.role == "publisher" and request.address in self.own():
@@ -45,7 +46,15 @@ class AddressRules:
                 messages.BAD_ADDRESS,
                 f"{request.address} is a port of the broker itself, not of a publisher",
             )
-        if origin is None or self.allow_foreign or host == origin:
+        if self.allow_foreign:
+            return
+        if is_name(host):
+            raise Refusal(
+                messages.BAD_ADDRESS,
+                f"the {request.role} names {host}, which is not an IP address; to take "
+                "names start the broker with --allow-foreign-addresses",
+            )
+        if origin is None or host == origin:
             return
         if self.is_local(origin) and self.is_local(host):
             return

@@ -59,6 +59,7 @@ class BrokerCore:
         ports: Callable[[Iterable[str]], Mapping[str, int]] = lambda _topics: {},
         forwarded: Callable[[], int] = lambda: 0,
         clock_ns: Callable[[], int] = lambda: 0,
+        is_lost: Callable[[bytes], bool] = lambda _peer: False,
         now: float = 0.0,
         max_clients: int = MAX_CLIENTS,
         max_from_origin: int = MAX_CLIENTS,
@@ -71,7 +72,8 @@ class BrokerCore:
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
-        realtime clock. No more than ``max_clients`` may be registered at a time, no more
+        realtime clock, ``is_lost`` whether a connection is known to have ended. No more than
+        ``max_clients`` may be registered at a time, no more
         than ``max_from_origin`` of them from one IP address, of these
         ``max_publishers_from_origin`` publishers, each with no more than ``max_topics``;
         ``addresses`` tells which address a client may name (by default, any). With ``grants``
@@ -121,6 +123,7 @@ class BrokerCore:
             lease_s=lease_s,
             owner_idle_s=owner_idle_s,
             new_session=new_session,
+            is_lost=is_lost,
         )
         self._renewal = Renewal(
             registry,
@@ -258,7 +261,7 @@ class BrokerCore:
     def farewell(self) -> list[Effect]:
         """Send a farewell to every client, after its queued notifications: the broker
         ends, and publishers go on without it."""
-        return [*self.flush(), *self._notifications.farewell(self.epoch)]
+        return [*self.flush(), *self._notifications.farewell()]
 
     def status(self, request: StatusRequest, now: float) -> Status:
         """The broker's view of itself, or a page of it."""

@@ -166,11 +166,11 @@ class Notifications:
             self.flush_at = None
         return pushes
 
-    def farewell(self, epoch: int) -> list[Send]:
+    def farewell(self) -> list[Send]:
         """A farewell to every client."""
-        farewell = Farewell(epoch=epoch)
         return [
-            Send(connection.peer, farewell) for connection in self._connections.values()
+            Send(connection.peer, Farewell())
+            for connection in self._connections.values()
         ]
 
     # Inside

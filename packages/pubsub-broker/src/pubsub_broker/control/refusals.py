@@ -10,6 +10,7 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.printable import printable
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Error, Request, StatusRequest
+from pubsub_common.protocol.undecodable import explain_undecodable
 
 _MAX_DETAIL: Final = 500
 
@@ -37,7 +38,7 @@ class Refusals:
         self, peer: bytes, data: bytes, error: ProtocolError
     ) -> list[Effect]:
         """Answer what could not be decoded."""
-        return self.refuse(peer, messages.explain_undecodable(data, error))
+        return self.refuse(peer, explain_undecodable(data, error))
 
     def too_fast(self, peer: bytes, request: Request) -> list[Effect]:
         """Answer a request that its sender's address may not make so soon."""

@@ -15,7 +15,10 @@ from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.security.authorization import Authorization
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.protocol.messages import Error, Model, Register, Registered
+from pubsub_common.protocol.undecodable import wrong_version
+from pubsub_common.protocol.versions import chosen_version
 
 
 class Registration:
@@ -36,6 +39,7 @@ class Registration:
         lease_s: float,
         owner_idle_s: float | None,
         new_session: Callable[[], int],
+        is_lost: Callable[[bytes], bool],
     ) -> None:
         self._model = model
         self._registry = registry
@@ -49,6 +53,7 @@ class Registration:
         self._lease_s = lease_s
         self._owner_idle_s = owner_idle_s
         self._new_session = new_session
+        self._is_lost = is_lost
 
     def register(
         self,
@@ -63,8 +68,9 @@ class Registration:
         Raises:
             Refusal: it may not, or there is no room for it.
         """
-        if request.version != messages.PROTOCOL_VERSION:
-            error = messages.wrong_version(request.id, request.version)
+        version = chosen_version(request.versions)
+        if version is None:
+            error = wrong_version(request.id, request.versions)
             raise Refusal(error.code, error.detail)
         session = request.session
         if session is None:
@@ -73,14 +79,16 @@ class Registration:
         previous = None if session is None else self._registry.get(session)
         topics = self._admission.validated_topics(request, origin)
         self._authorization.check(request, topics, key, previous)
-        self._admission.check_room(request, topics, origin, previous)
+        self._check_session(peer, request, previous)
+        group = None if origin is None else group_of(origin)
+        self._admission.check_room(request, topics, group, previous)
         client = Client.of(
             request,
             session=self._new_session() if session is None else session,
             topics=topics,
             key=key,
             key_name=self._authorization.key_name_of(key),
-            origin=origin,
+            origin=group,
         )
         earlier = self._metrics.get(client.session)
         effects = self._membership.enter(client, previous, now)
@@ -88,27 +96,50 @@ class Registration:
         connection = self._notifications.update_peer(client.session, peer)
         connection.forget_pending()
         again = previous is not None or request.session is not None
-        effects.append(Send(peer, self._reply(request, client, connection)))
+        reply = self._reply(request, version, client, connection)
+        effects.append(Send(peer, reply))
         effects.append(Joined(client, again))
         return effects
+
+    def _check_session(
+        self, peer: bytes, request: Register, previous: Client | None
+    ) -> None:
+        """Whether a registration under the session of ``previous`` can be of that client: a
+        second one that was given its session by mistake would take its place.
+
+        Raises:
+            Refusal: it is another one, and that client is still there.
+        """
+        if previous is None or _same_place(previous, request):
+            return
+        connection = self._notifications.get(previous.session)
+        if connection is None or connection.peer == peer:
+            return
+        if self._is_lost(connection.peer):
+            return
+        raise Refusal(
+            messages.SESSION_IN_USE,
+            f"session {previous.session} is in use by a {previous.role} at "
+            f"{previous.address}, so a {request.role} at {request.address} cannot have it",
+        )
 
     def _session_of(self, peer: bytes, request: Register) -> int | None:
         """The session of a client that has just said the same on this connection."""
         session = self._notifications.session_at(peer)
         client = None if session is None else self._registry.get(session)
-        if client is None or (client.role, client.address) != (
-            request.role,
-            request.address,
-        ):
-            return None
-        return session
+        return session if client is not None and _same_place(client, request) else None
 
     def _reply(
-        self, request: Register, client: Client, connection: ClientConnection
+        self,
+        request: Register,
+        version: int,
+        client: Client,
+        connection: ClientConnection,
     ) -> Registered:
         publishers = self._dissemination.publishers_of(client)
         return Registered(
             id=request.id,
+            version=version,
             session=client.session,
             epoch=self._epoch,
             lease_s=self._lease_s,
@@ -121,6 +152,11 @@ class Registration:
             demand=self._dissemination.demand(client),
             owner_idle_s=self._owner_idle_s if client.role == "subscriber" else None,
         )
+
+
+def _same_place(client: Client, request: Register) -> bool:
+    """Whether a request names what this client is known by, beside its session."""
+    return (client.role, client.address) == (request.role, request.address)
 
 
 def refusal_reply(request: Register, refusal: Refusal) -> Error:

@@ -24,6 +24,7 @@ from pubsub_broker.forwarding.zmq_proxy import ANSWER_S, ZmqProxyForwarder
 from pubsub_broker.transport.control_socket import EVENT_THREADS
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.limits.port_limits import PortLimits, Subscriptions
+from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.net.sockets import wait_until_sent
 from pubsub_common.protocol.forwarder_mark import forwarder_mark
 from pubsub_common.queue_bounds import QueueBounds
@@ -43,8 +44,8 @@ class ForwarderPool:
     With ``threaded`` each has a thread; else the broker's loop serves ``socket_sets``.
     ``on_failure`` is called in a forwarder's thread that ends for an error.
     ``forwarder`` is by what publishers know ours. ``on_failed_handshake`` is a
-    `PortGuard`'s. With an ``authenticator`` only authorized
-    clients send and receive.
+    `PortGuard`'s. ``places`` tells where publishers with a name are. With an
+    ``authenticator`` only authorized clients send and receive.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ForwarderPool:
         port_limits: PortLimits,
         forwarder: str,
         on_failed_handshake: OnFailure,
+        places: NamedEndpoints,
         authenticator: Authenticator | None = None,
     ) -> None:
         self.socket_sets: list[ForwarderSockets] = []
@@ -75,6 +77,7 @@ class ForwarderPool:
         self._on_failed_handshake = on_failed_handshake
         self._guards: list[PortGuard] = []
         self._authenticator = authenticator
+        self._places = places
         self._publishers = PublisherBook()
         self._slow_subscribers = SlowSubscribers(bounds, blocking=self._blocking)
         self._lost = LostConnections()
@@ -111,7 +114,12 @@ class ForwarderPool:
     def expect(self, change: Attach | Detach) -> None:
         """Connect to a publisher, or disconnect from it, at the next `apply_changes`. Before
         the publisher is told, as it may then begin: so forwarders find it at once."""
-        self._publishers.note(change, time.monotonic())
+        now = time.monotonic()
+        self._publishers.note(change, now)
+        if isinstance(change, Attach):
+            self._places.begin(change.address, now)
+        else:
+            self._places.end(change.address)
         self._changes.append((isinstance(change, Attach), change.address))
 
     def apply_changes(self) -> None:
@@ -142,11 +150,17 @@ class ForwarderPool:
                 control.disconnect_subscribers(unwanted)
 
     def reconnect_lost(self, now: float) -> list[str]:
-        """Connect at the next `apply_changes` to publishers to which libzmq does so no more; who
-        they are."""
+        """Connect at the next `apply_changes` to publishers to which libzmq does so no more, who
+        are returned, and to those whose name has another address."""
         if not self._controls():
             return []
-        lost = self._lost.look(self._publishers.addresses(), now)
+        self._changes += [(True, address) for address, _ in self._places.look(now)]
+        places = {}
+        for address in self._publishers.addresses():
+            place = self._places.place(address)
+            if place is not None:
+                places[place] = address
+        lost = [places[place] for place in self._lost.look(places, now)]
         for address in lost:
             for sockets in self.socket_sets:
                 sockets.lost.add(address)
@@ -164,6 +178,9 @@ class ForwarderPool:
         """When `apply_changes` or `bound_bytes` is needed though there are no changes."""
         times = [control.detach_due() for control in self._controls()]
         times.append(self._slow_subscribers.look_at if self.ports else None)
+        now = time.monotonic()
+        due_s = self._places.due_s(now)
+        times.append(None if due_s is None else now + due_s)
         return min((time for time in times if time is not None), default=None)
 
     def threads(self) -> list[threading.Thread]:
@@ -248,6 +265,7 @@ class ForwarderPool:
                 self._bounds,
                 blocking=self._blocking,
                 mark=forwarder_mark(self._forwarder_name, len(self.ports)),
+                place_of=self._places.place,
             )
         from pubsub_broker.forwarding.secure_sockets import SecureSockets
 
@@ -261,6 +279,7 @@ class ForwarderPool:
             permits=self._authenticator.grants.permits,
             on_refused=self._authenticator.subscription_refused,
             on_forged=self._authenticator.message_forged,
+            place_of=self._places.place,
         )
 
     def _forwarder(self, sockets: ForwarderSockets, name: str) -> Forwarder:

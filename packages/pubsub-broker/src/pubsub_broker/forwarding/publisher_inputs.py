@@ -29,6 +29,10 @@ class PublisherInputs:
         """Whether we do."""
         raise NotImplementedError
 
+    def attached_place(self, address: str) -> str | None:
+        """Where an attached publisher is connected to; None: nowhere yet."""
+        raise NotImplementedError
+
     def disconnect(self, address: str) -> None:
         """Receive nothing more from an attached publisher."""
         raise NotImplementedError

@@ -14,7 +14,7 @@ import zmq
 
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding.sender_check import HEAD_BYTES, SenderCheck
-from pubsub_common.net.sockets import enable_keepalive, option_reader
+from pubsub_common.net.sockets import connect, enable_keepalive, option_reader
 from pubsub_common.protocol.events import parse_ready_request, ready_topic
 from pubsub_common.security.keys import configure_curve_client
 
@@ -38,7 +38,7 @@ def masked(subscription: bytes) -> bytes | None:
         return None
     # A string's hash depends on a secret of this process.
     name = f"\x01{hash(ready.topic) % 2**64:x}"
-    return ready_topic(name, ready.session, ready.topics)
+    return ready_topic(*ready._replace(topic=name))
 
 
 class PublisherConnection:
@@ -49,14 +49,18 @@ class PublisherConnection:
         "events",
         "fd",
         "key",
+        "place",
         "queued",
         "sender_check",
         "socket",
         "topics",
     )
 
-    def __init__(self, socket: zmq.Socket[bytes], publisher: Attach) -> None:
-        """``socket`` is a SUB of its own; its options are set here, but for the queue."""
+    def __init__(
+        self, socket: zmq.Socket[bytes], publisher: Attach, place: str
+    ) -> None:
+        """``socket`` is a SUB of its own; its options are set here, but for the queue. It
+        connects to ``place``, the publisher's address or what that is known to be."""
         assert publisher.key is not None
         assert publisher.session is not None
         socket.sndhwm = 0  # as that of an XSUB, see `PlainSockets`
@@ -64,6 +68,7 @@ class PublisherConnection:
         self.socket = socket
         self.fd: int = socket.FD
         self.address = publisher.address
+        self.place = place
         self.key = publisher.key
         self.topics: frozenset[str] = frozenset()
         self.events = option_reader(socket, zmq.EVENTS)
@@ -73,7 +78,7 @@ class PublisherConnection:
     def connect(self, pair: KeyPair) -> None:
         """Begin; ``pair`` are the broker's keys."""
         configure_curve_client(self.socket, pair, self.key)
-        self.socket.connect(f"tcp://{self.address}")
+        connect(self.socket, f"tcp://{self.place}")
 
     def follow(self, publisher: Attach, wanted: Mapping[bytes, str]) -> None:
         """It is registered so now; ``wanted`` are all subscriptions, and their topics."""

@@ -28,10 +28,12 @@ from pubsub_broker.forwarding.socket_retries import SocketRetries
 from pubsub_broker.forwarding.sockets import (
     SUBSCRIPTIONS_IN_A_TURN,
     ForwarderSockets,
+    PlaceOf,
     receive,
 )
 from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.net.sockets import bound_queues
+from pubsub_common.protocol.endpoints import host_of
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.keys import configure_curve_server
 from pubsub_common.security.subscription_guard import (
@@ -68,13 +70,16 @@ class SecureSockets(ForwarderSockets):
         permits: Permits,
         on_refused: OnRefused,
         on_forged: OnForged,
+        place_of: PlaceOf = lambda address: address,
     ) -> None:
         """``polled``: the caller waits by libzmq's own poll, which takes in the news
         of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells which publisher is
         registered at an address: asked in the thread that drives this. ``permits`` and
         ``on_refused`` are a `SubscriptionGuard`'s. ``on_forged`` is called when a publisher sends
         something in the name of another."""
-        super().__init__(context, bounds, blocking=blocking, single_frames=True)
+        super().__init__(
+            context, bounds, blocking=blocking, single_frames=True, place_of=place_of
+        )
         self._context = context
         self._bounds = bounds
         self._pair = pair
@@ -129,8 +134,7 @@ class SecureSockets(ForwarderSockets):
                         connection, frame
                     ):
                         return message
-                    host = connection.address.rpartition(":")[0]
-                    self._on_forged(connection.key, host)
+                    self._on_forged(connection.key, host_of(connection.address))
                     return []  # not the next one: a flooding publisher has one turn, no more
             queue.popleft()
             connection.queued = False
@@ -159,12 +163,19 @@ class SecureSockets(ForwarderSockets):
         connection = self._connections.get(address)
         lost = address in self.lost
         self.lost.discard(address)
-        if connection is not None and (lost or connection.key != publisher.key):
+        place = self.place_of(address)
+        if place is None and connection is not None:
+            place = connection.place
+        if connection is not None and (
+            lost or (connection.key, connection.place) != (publisher.key, place)
+        ):
             self.disconnect(address)
             connection = None
         if connection is None:
+            if place is None:
+                return  # until it is known
             try:
-                connection = self._connect(publisher)
+                connection = self._connect(publisher, place)
             except zmq.ZMQError as error:
                 if error.errno != errno.EMFILE:
                     raise
@@ -196,6 +207,10 @@ class SecureSockets(ForwarderSockets):
             self.disconnect(address)
         else:
             super().detach(address)
+
+    def attached_place(self, address: str) -> str | None:
+        connection = self._connections.get(address)
+        return None if connection is None else connection.place
 
     def disconnect(self, address: str) -> None:
         connection = self._connections.pop(address)
@@ -248,11 +263,11 @@ class SecureSockets(ForwarderSockets):
                 self._draining.cancel(address)
                 self.disconnect(address)
 
-    def _connect(self, publisher: Attach) -> PublisherConnection:
+    def _connect(self, publisher: Attach, place: str) -> PublisherConnection:
         socket = self._context.socket(zmq.SUB)
         bound_queues(socket, self._bounds)
         socket.setsockopt(zmq.AFFINITY, self._threads)
-        connection = PublisherConnection(socket, publisher)
+        connection = PublisherConnection(socket, publisher, place)
         connection.follow(publisher, self._wanted)
         connection.connect(self._pair)
         return connection

@@ -1,9 +1,9 @@
 """Checks that a publisher sends only under its own address and session.
 
 Whatever a publisher sends, events and answers on private topics, begins with a topic, a
-zero byte, and an array of its address, its session, and more (`pubsub_common.protocol.events`). It
-mostly says this in the same bytes, so a comparison is enough; other ways to spell them are
-decoded.
+zero byte, a kind, and an array of its address, its session, and more, whatever the kind
+(`pubsub_common.protocol.events`). It mostly says this in the same bytes, so a comparison is
+enough; other ways to spell them are decoded.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SenderCheck:
 
     def accepts(self, frame: bytes) -> bool:
         """Whether a frame is in its name, in whatever spelling."""
-        array = memoryview(frame)[frame.find(b"\0") + 1 :]
+        array = memoryview(frame)[frame.find(b"\0") + 2 :]
         try:
             return _decode(array).session in self._sessions
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

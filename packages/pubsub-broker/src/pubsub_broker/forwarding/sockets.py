@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 import zmq
@@ -20,7 +20,9 @@ from pubsub_broker.forwarding.event_output import EventOutput, Message
 from pubsub_broker.forwarding.publisher_inputs import PublisherInputs
 from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.net.sockets import (
+    bind,
     bound_queues,
+    connect,
     enable_keepalive,
     endpoint,
     reconnect,
@@ -28,6 +30,8 @@ from pubsub_common.net.sockets import (
 )
 from pubsub_common.net.tcp_table import still_open
 from pubsub_common.queue_bounds import QueueBounds
+
+PlaceOf = Callable[[str], str | None]
 
 # Events wait no longer than for so many.
 SUBSCRIPTIONS_IN_A_TURN: Final = 64
@@ -56,7 +60,11 @@ class ForwarderSockets(PublisherInputs):
         *,
         blocking: bool = False,
         single_frames: bool = False,
+        place_of: PlaceOf = lambda address: address,
     ) -> None:
+        """``place_of`` tells where to connect for a publisher's address; None: not known yet,
+        then it is attached again as soon as it is."""
+        self.place_of = place_of
         self.output = EventOutput(
             context, bounds, blocking=blocking, single_frames=single_frames
         )
@@ -72,7 +80,7 @@ class ForwarderSockets(PublisherInputs):
         Raises:
             zmq.ZMQError: the port is taken or the host is not ours.
         """
-        self.xpub.bind(endpoint(host, port))
+        bind(self.xpub, endpoint(host, port))
 
     def pin(self, threads: int) -> None:
         """Have these of libzmq's threads serve all sockets, present and future ones; a
@@ -160,7 +168,11 @@ class ForwarderSockets(PublisherInputs):
         if self.has_input():
             return addresses
         table = tcp_table()
-        return () if table is None else still_open(addresses, table)
+        if table is None:
+            return ()
+        places = {self.attached_place(address): address for address in addresses}
+        found = still_open((place for place in places if place is not None), table)
+        return [places[place] for place in found]
 
 
 class PlainSockets(ForwarderSockets):
@@ -173,9 +185,10 @@ class PlainSockets(ForwarderSockets):
         *,
         blocking: bool = False,
         mark: bytes = b"",
+        place_of: PlaceOf = lambda address: address,
     ) -> None:
         """``mark`` is what makes it known to publishers (`forwarder_mark`)."""
-        super().__init__(context, bounds, blocking=blocking)
+        super().__init__(context, bounds, blocking=blocking, place_of=place_of)
         self.xsub = context.socket(zmq.XSUB)
         bound_queues(self.xsub, bounds)
         enable_keepalive(self.xsub)
@@ -184,7 +197,7 @@ class PlainSockets(ForwarderSockets):
         self.xsub.sndhwm = 0
         if mark:
             self.xsub.send(b"\x01" + mark)
-        self._attached: set[str] = set()
+        self._attached: dict[str, str | None] = {}  # by address, with its place
 
     def inputs(self) -> Sequence[zmq.Socket[bytes]]:
         return (self.xsub,)
@@ -199,16 +212,28 @@ class PlainSockets(ForwarderSockets):
         return address in self._attached
 
     def attach(self, address: str) -> None:
-        if address not in self._attached:
-            self._attached.add(address)
-            self.xsub.connect(f"tcp://{address}")
-        elif address in self.lost:
-            reconnect(self.xsub, f"tcp://{address}")
+        before = self._attached.get(address)
+        place = self.place_of(address) or before
+        self._attached[address] = place
+        if place is not None and place != before:
+            if before is not None:
+                self._leave(before)
+            connect(self.xsub, f"tcp://{place}")
+        elif place is not None and address in self.lost:
+            reconnect(self.xsub, f"tcp://{place}")
         self.lost.discard(address)
 
+    def attached_place(self, address: str) -> str | None:
+        return self._attached.get(address)
+
     def disconnect(self, address: str) -> None:
-        self._attached.discard(address)
-        self.xsub.disconnect(f"tcp://{address}")
+        place = self._attached.pop(address, None)
+        if place is not None:
+            self._leave(place)
+
+    def _leave(self, place: str) -> None:
+        with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
+            self.xsub.disconnect(f"tcp://{place}")
 
     def forward_subscriptions(self) -> bool:
         found = False

@@ -23,6 +23,7 @@ from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
 from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
+from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.protocol.messages import Model
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import lost_line
@@ -96,7 +97,7 @@ class EventLog:
     def report_unread(self, closed: Iterable[Unread], now: float) -> None:
         """Connections of subscribers that were closed for what waited for them."""
         for unread in closed:
-            if self._stalls.allows(unread.connection.remote[0], now):
+            if self._stalls.allows(group_of(unread.connection.remote[0]), now):
                 _log.warning("%s", unread_line("subscriber", unread))
 
     def report_stalled(self, held: Iterable[tuple[int, float]], now: float) -> None:

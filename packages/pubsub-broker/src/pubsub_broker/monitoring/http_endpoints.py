@@ -19,7 +19,7 @@ from pubsub_common import defaults
 from pubsub_common.ascii_numbers import is_digits
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net.http_server import HttpServer, Response
-from pubsub_common.protocol.endpoints import validate_host
+from pubsub_common.protocol.endpoints import is_ipv6, validate_host
 from pubsub_common.protocol.messages import Status
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def parse_listen_address(text: str, option: str = "--http") -> ListenAddress:
     host, colon, port = text.rpartition(":")
     if not (is_digits(port) and int(port) <= 65535):
         raise ConfigError(f"{option}: {text!r} is not PORT or HOST:PORT")
+    if ":" in host and not is_ipv6(host):
+        raise ConfigError(f"{option}: {text!r}: write an IPv6 address in brackets")
     return ListenAddress(validate_host(host) if colon else defaults.LOOPBACK, int(port))
 
 

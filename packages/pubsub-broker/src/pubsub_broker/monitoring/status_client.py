@@ -44,7 +44,7 @@ def ask(
     import zmq
 
     from pubsub_common.net.open_files import check_open_files
-    from pubsub_common.net.sockets import endpoint
+    from pubsub_common.net.sockets import connect, endpoint
     from pubsub_common.security.handshake_failure import (
         ClientHandshakeMonitor,
         explain,
@@ -61,7 +61,7 @@ def ask(
             configure_curve_client(dealer, keys.pair, keys.broker)
         pages = _Pages(dealer, where, timeout_s)
         with ClientHandshakeMonitor(dealer) as watch:
-            dealer.connect(where)
+            connect(dealer, where)
             pages.request(0)
             failure = watch.wait_for_input(timeout_s)
         if failure is not None:
@@ -120,12 +120,13 @@ class _Pages:
 
     def _reply(self, deadline: float) -> Status | Error:
         from pubsub_common.protocol import messages
+        from pubsub_common.protocol.undecodable import unknown_reply
 
-        left_s = max(0.0, deadline - time.monotonic())
-        if not self._dealer.poll(round(left_s * 1000)):
-            raise BrokerUnreachable(self._where, self._timeout_s)
+        data = self._receive(deadline)
+        while unknown_reply(data) is not None:
+            data = self._receive(deadline)
         try:
-            reply = messages.decode_reply(self._dealer.recv())
+            reply = messages.decode_reply(data)
         except ProtocolError as error:
             raise PubSubError(
                 f"{self._where} sent an invalid control message: {error}"
@@ -133,3 +134,9 @@ class _Pages:
         if isinstance(reply, Status | Error):
             return reply
         raise PubSubError(f"{self._where} sent no status: {reply}")
+
+    def _receive(self, deadline: float) -> bytes:
+        left_s = max(0.0, deadline - time.monotonic())
+        if not self._dealer.poll(round(left_s * 1000)):
+            raise BrokerUnreachable(self._where, self._timeout_s)
+        return self._dealer.recv()

@@ -20,7 +20,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     """What one client has registered with. ``address`` is ``IP:port`` of a publisher's data
     port and ``IP`` of a subscriber, ``strengths`` are a publisher's by topic. ``key`` is
     its public key, where the broker is secure, and ``key_name`` the name under which that
-    is enrolled. ``origin`` is the IP address from which it registered, if that is known.
+    is enrolled. ``origin`` is the IP address from which it registered, or its group
+    (`group_of`), if that is known.
 
     A field that `Register` has too is taken from there by its name (`of`)."""
 

@@ -10,6 +10,7 @@ import zmq
 from pubsub_broker.limits.address_limiter import AddressLimiter, Verdict
 from pubsub_broker.limits.address_limits import LimitKind, Limits
 from pubsub_broker.transport.control_socket import ReceivedMessage
+from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.protocol.messages import Register, Request, StatusRequest
 from pubsub_common.security.connections import (
     Connection,
@@ -26,7 +27,8 @@ _LARGE_BYTES: Final = 4096
 
 class ConnectionGuard(HandshakeMonitor):
     """Checks messages and connections at a control socket against the limits of their
-    address; closes connections that exceed them too often. Belongs to the thread of that socket.
+    address (`group_of`); closes connections that exceed them too often. Belongs to the thread of
+    that socket.
 
     Connections are seen through libzmq's monitor: also those on which nothing is ever
     said, which would take all open files else.
@@ -47,7 +49,7 @@ class ConnectionGuard(HandshakeMonitor):
             return True
         size = len(received.data)
         return self._apply(
-            self._limiter.message(address, received.peer, size, now), received
+            self._limiter.message(group_of(address), received.peer, size, now), received
         )
 
     def admits_malformed(self, received: ReceivedMessage, now: float) -> bool:
@@ -60,7 +62,9 @@ class ConnectionGuard(HandshakeMonitor):
         """Whether to serve a request; if not, it is to be answered with "later"."""
         large = isinstance(request, Register) or len(received.data) > _LARGE_BYTES
         if large and received.address is not None:
-            verdict = self._limiter.may_work(received.address, received.peer, now)
+            verdict = self._limiter.may_work(
+                group_of(received.address), received.peer, now
+            )
             if not self._apply(verdict, received):
                 return False
         match request:
@@ -73,12 +77,12 @@ class ConnectionGuard(HandshakeMonitor):
     def reported(self, received: ReceivedMessage, size: int, now: float) -> None:
         """A status report of so many bytes was the answer to a message."""
         if received.address is not None:
-            self._limiter.reported(received.address, size, now)
+            self._limiter.reported(group_of(received.address), size, now)
 
     def worked(self, received: ReceivedMessage, seconds: float, now: float) -> None:
         """To serve a request took so long: its address has to answer for that."""
         if received.address is not None:
-            self._limiter.worked(received.address, seconds, now)
+            self._limiter.worked(group_of(received.address), seconds, now)
 
     def tick(self, now: float) -> None:
         """Log what is due."""
@@ -90,18 +94,19 @@ class ConnectionGuard(HandshakeMonitor):
         return self._limiter.next_deadline()
 
     def _connected(self, fd: int, address: str, now: float) -> None:
-        if not self._limiter.connected(address, now):
+        if not self._limiter.connected(group_of(address), now):
             self._disconnect(fd, address)
 
     def _disconnected(self, fd: int, address: str) -> None:
-        self._limiter.disconnected(address)
+        self._limiter.disconnected(group_of(address))
 
     def _admits_kind(
         self, received: ReceivedMessage, kind: LimitKind, now: float
     ) -> bool:
         if received.address is None:
             return True
-        verdict = self._limiter.request(received.address, received.peer, kind, now)
+        group = group_of(received.address)
+        verdict = self._limiter.request(group, received.peer, kind, now)
         return self._apply(verdict, received)
 
     def _apply(self, verdict: Verdict, received: ReceivedMessage) -> bool:

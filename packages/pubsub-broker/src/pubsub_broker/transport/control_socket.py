@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zmq
 
+from pubsub_broker.transport.control_trace import ControlTrace
 from pubsub_broker.transport.reply_sender import ReplySender
 from pubsub_common.defaults import MAX_CONTROL_BYTES, REPLY_BYTES
 from pubsub_common.errors import CannotListen
-from pubsub_common.net.sockets import enable_keepalive, endpoint
+from pubsub_common.net.addresses import why_not
+from pubsub_common.net.sockets import bind, enable_keepalive, endpoint
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import join, written
 from pubsub_common.protocol.messages import Error, Reply
 from pubsub_common.security.connections import (
     Connection,
@@ -85,6 +88,7 @@ class ControlSocket:
         self.socket.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_RECEIVED)
         self._replies = ReplySender(self.socket, audit, secure=pair is not None)
+        self._trace = ControlTrace()
         self._secure = pair is not None
         # Connections that have sent something, with the key of each.
         self._connections: dict[Connection, str] = {}
@@ -102,13 +106,11 @@ class ControlSocket:
             CannotListen: the address is not this host's, or the port is taken.
         """
         try:
-            self.socket.bind(endpoint(host, port or "*"))
+            return bind(self.socket, endpoint(host, port or "*"))
         except zmq.ZMQError as error:
             raise CannotListen(
-                f"cannot listen on {host}:{port}: {error.strerror}"
+                f"cannot listen on {join(host, port)}: {why_not(host, error)}"
             ) from error
-        bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        return int(bound.rpartition(":")[2])
 
     def receive(self) -> ReceivedMessage | None:
         """What came from a connection; None when nothing waits."""
@@ -125,8 +127,11 @@ class ControlSocket:
                 data = b""  # which is malformed
             key = self._key_of(frame) if self._secure else None
             address = frame_property(frame, "Peer-Address")
-            received = ReceivedMessage(peer, data, address, frame, key)
+            host = None if address is None else written(address)
+            received = ReceivedMessage(peer, data, host, frame, key)
             if self._replies.heard(peer, received.descriptor()):
+                if self._trace.wanted:
+                    self._trace.came(self._replies.remote(peer), data)
                 return received
 
     def _key_of(self, frame: zmq.Frame) -> str | None:
@@ -141,6 +146,10 @@ class ControlSocket:
     def held_bytes(self) -> int:
         """What waits for peers to read it, as far as they were looked at."""
         return self._replies.held
+
+    def is_lost(self, peer: bytes) -> bool:
+        """Whether a connection that something came from is known to have ended."""
+        return self._replies.is_lost(peer)
 
     def disconnect_later(self, keys: set[str], now: float) -> None:
         """End the connections of clients with these keys, once they have read why."""
@@ -166,7 +175,8 @@ class ControlSocket:
         if len(data) > REPLY_BYTES:
             # Instead of a push too: the client then registers again, and is told there.
             data = messages.encode(_too_long(getattr(message, "id", -1), len(data)))
-        self._replies.send(peer, data)
+        if self._replies.send(peer, data) and self._trace.wanted:
+            self._trace.went(self._replies.remote(peer), data)
         return len(data)
 
     def close(self, linger_s: float) -> None:

@@ -9,6 +9,7 @@ import zmq
 
 from pubsub_broker.limits.unread_replies import UnreadLimits, UnreadReplies
 from pubsub_common.logs.audit_log import AuditLog
+from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.security.connections import (
     Connection,
     close_connection,
@@ -39,8 +40,8 @@ class _Route:
 
     @property
     def address(self) -> str:
-        """The IP address at its other end."""
-        return self.connection.remote[0]
+        """Of whom the bounds of one IP address are."""
+        return group_of(self.connection.remote[0])
 
 
 class ReplySender:
@@ -90,11 +91,25 @@ class ReplySender:
             self._routes[peer] = _Route(connection, acknowledged=acknowledged)
         return True
 
-    def send(self, peer: bytes, data: bytes) -> None:
-        """Send to a connection, if it is still there and reads."""
+    def is_lost(self, peer: bytes) -> bool:
+        """Whether the connection of ``peer``, from which something came, has ended."""
+        route = self._routes.get(peer)
+        return (
+            route is None
+            or route.closed
+            or connection_at(route.connection.fd) != route.connection
+        )
+
+    def remote(self, peer: bytes) -> tuple[str, int] | None:
+        """The address and the port at the other end of a connection; None: not known."""
+        route = self._routes.get(peer)
+        return None if route is None else route.connection.remote
+
+    def send(self, peer: bytes, data: bytes) -> bool:
+        """Send to a connection, if it is still there and reads. Whether it was sent."""
         route = self._routes.get(peer)
         if route is not None and (route.closed or not self._has_room(peer, route)):
-            return
+            return False
         try:
             self._socket.send_multipart([peer, data], zmq.NOBLOCK)
         except zmq.Again:
@@ -107,6 +122,8 @@ class ReplySender:
             if route is not None:
                 route.sent += self._on_the_wire(len(data))
                 self._unread.sent(peer, route.address, len(data))
+            return True
+        return False
 
     def _on_the_wire(self, size: int) -> int:
         size += self._extra
@@ -145,7 +162,7 @@ class ReplySender:
         self._unread.update(peer, route.address)
         if close_connection(route.connection):  # else it is gone already
             self._audit.warn(
-                route.address,
+                route.connection.remote[0],
                 _KIND,
                 f"disconnected: port {route.connection.remote[1]} does not read what it "
                 f"is sent ({held} bytes wait)",

@@ -14,6 +14,7 @@ KEYS_OPTION: Final = """\
 # What publishers and subscribers have alike (`role_config.client_arguments`).
 CLIENT_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
+                                  (of IPv6: [ADDRESS]:PORT)
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to try to reach the broker
@@ -22,8 +23,8 @@ CLIENT_OPTIONS: Final = f"""\
                                   subscribers that are there already; 0: not at all
                                   [default: {defaults.ATTACH_TIMEOUT_S:g}]
 {KEYS_OPTION}
-  --address HOST                  this host's own IP address, instead of looking
-                                  for it
+  --address HOST                  this host's own IP address or name, instead of
+                                  looking for the address
   --clock NAME                    clock of the time stamps, realtime or monotonic
                                   (one machine only) [default: realtime]"""
 RUN_OPTIONS: Final = f"""\
@@ -52,6 +53,8 @@ LOG_OPTION: Final = """\
   --log-format FORMAT             text, or json: an object a line [default: text]"""
 VERBOSE_OPTION: Final = """\
   -v, --verbose                   say more about what happens"""
+BROKER_VERBOSE_OPTION: Final = """\
+  -v, --verbose                   show the control messages, an object of JSON a line"""
 CONFIG_OPTION: Final = """\
   --config FILE                   read settings from FILE, which is TOML; else from
                                   the file that PUBSUB_CONFIG names"""
@@ -77,11 +80,15 @@ Exit codes: 0 done, or stopped by a signal; 1 failed; 2 options or settings that
 sense; 130 or 143 ended at once by a second signal. Errors are one line each."""
 
 _LAST_OPTIONS: Final = "\n".join(
-    (VERBOSE_OPTION, CONFIG_OPTION, PRINT_OPTION, COMPLETION_OPTION, HELP_OPTIONS)
+    (CONFIG_OPTION, PRINT_OPTION, COMPLETION_OPTION, HELP_OPTIONS)
 )
 # How the usage text ends of a program that looks for a broker, and of the broker's.
-COMMON_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{PRECEDENCE_WITH_BROKER}\n\n{EXITS}"
-SERVER_OPTIONS: Final = f"{_LAST_OPTIONS}\n\n{PRECEDENCE}\n\n{EXITS}"
+COMMON_OPTIONS: Final = (
+    f"{VERBOSE_OPTION}\n{_LAST_OPTIONS}\n\n{PRECEDENCE_WITH_BROKER}\n\n{EXITS}"
+)
+SERVER_OPTIONS: Final = (
+    f"{BROKER_VERBOSE_OPTION}\n{_LAST_OPTIONS}\n\n{PRECEDENCE}\n\n{EXITS}"
+)
 
 # What a file of settings may say for all programs at once.
 SHARED_OPTIONS: Final = "\n".join(

@@ -24,6 +24,18 @@ def host(options: console_script.Options, name: str) -> str | None:
         return validate_host(options[name]) if options[name] else None
 
 
+def own_host(options: console_script.Options, name: str) -> str | None:
+    """Option ``name`` as this host's IP address or name; None where it was not given.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    from pubsub_common.protocol.endpoints import validate_own_host
+
+    with _naming(name):
+        return validate_own_host(options[name]) if options[name] else None
+
+
 def client_arguments(options: console_script.Options) -> dict[str, Any]:
     """The arguments that publishers and subscribers have alike, as the options ask.
 
@@ -39,7 +51,7 @@ def client_arguments(options: console_script.Options) -> dict[str, Any]:
         "broker_address": broker,
         "topics": tuple(console_script.required(options, "--topic", "-t TOPIC")),
         "broker_port": console_script.port_number(options, "--broker-port"),
-        "address": host(options, "--address"),
+        "address": own_host(options, "--address"),
         "clock": options["--clock"],
         "connect_timeout_s": console_script.seconds(options, "--connect-timeout"),
         "attach_timeout_s": console_script.seconds(options, "--attach-timeout"),

@@ -52,4 +52,6 @@ def split_broker_address(values: dict[str, Any]) -> None:
     from pubsub_common.protocol.endpoints import parse_broker_address
 
     host, port = parse_broker_address(text, values.get("--broker-port"))
-    values.update({"--broker-address": host, "--broker-port": str(port)})
+    values["--broker-address"] = host
+    if port is not None:
+        values["--broker-port"] = str(port)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_common.client.broker_place import BrokerPlace
 from pubsub_common.client.clock_offset import Offset
-from pubsub_common.client.control_loop import DISCONNECT_REPLY_S, ControlLoop
+from pubsub_common.client.control_loop import ControlLoop
+from pubsub_common.client.goodbye import DISCONNECT_REPLY_S
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.registration import RegistrationState
 from pubsub_common.client.session_updates import SessionUpdate
@@ -71,9 +73,10 @@ class ControlClient:
         input_fd: int | None = None,
         keys: ClientKeys | None = None,
         heartbeat: HeartbeatInputs | None = None,
+        place: BrokerPlace | None = None,
     ) -> None:
         """``keys`` are for a secure broker; without them only one that is not secure
-        will do."""
+        will do. ``place`` tells where the broker is after ``endpoint``, should it move."""
         self.endpoint = endpoint
         self._waker = Waker()
         self._registration = RegistrationState(endpoint, identity)
@@ -86,7 +89,10 @@ class ControlClient:
             input_fd,
             keys,
             heartbeat,
+            place,
         )
+        if place is not None:
+            place.on_answer(self._waker.wake)
         # Whoever takes it starts the thread, or sees to it that it never starts.
         self._may_start = [True]
         self._ended = False

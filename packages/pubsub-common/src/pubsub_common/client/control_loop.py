@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_common.client.broker_place import BrokerPlace
 from pubsub_common.client.clock_offset import ClockProbes, Offset
 from pubsub_common.client.control_socket import ControlSocket
+from pubsub_common.client.goodbye import say_goodbye
 from pubsub_common.client.handshake_diagnosis import Diagnosis, HandshakeDiagnosis
 from pubsub_common.client.identity import HeartbeatInputs
 from pubsub_common.client.registration import RegistrationState
@@ -30,14 +32,13 @@ from pubsub_common.client.session_updates import (
 )
 from pubsub_common.errors import HandshakeFailed, PubSubError, RegistrationRefused
 from pubsub_common.net.waker import Waker
-from pubsub_common.protocol import messages
+from pubsub_common.protocol.endpoints import host_of, is_loopback
 from pubsub_common.protocol.messages import (
     Alive,
     ClockOffset,
     ClockRange,
     ClockReply,
     ClockRequest,
-    Disconnected,
 )
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How long the broker may take to answer when this client disconnects.
-DISCONNECT_REPLY_S: Final = 1.0
 _MAX_POLL_S: Final = 3600.0
 
 
@@ -63,6 +62,7 @@ class ControlLoop:
         input_fd: int | None,
         keys: ClientKeys | None,
         heartbeat: HeartbeatInputs | None,
+        place: BrokerPlace | None,
     ) -> None:
         identity, endpoint = registration.identity, registration.endpoint
         self.publishers_clock: ClockRange | None = None
@@ -71,9 +71,11 @@ class ControlLoop:
         self._on_wake = on_wake
         self._waker = waker
         self._input_fd = input_fd
+        self._place = place
         self._session = ClientSession(identity, time.monotonic(), heartbeat)
         # The monotonic clock is for one machine only, and so is loopback.
-        shared = identity.clock != "realtime" or endpoint.startswith("tcp://127.")
+        host = host_of(endpoint.removeprefix("tcp://"))
+        shared = identity.clock != "realtime" or is_loopback(host)
         self._probes = ClockProbes(shared=shared)
         self._final_sequences: Mapping[str, int] | None = None
         self._connected = False
@@ -126,12 +128,14 @@ class ControlLoop:
                 self._end_by(error)
             if self._input_fd is not None:
                 poller.unregister(self._input_fd)  # nobody serves it any more
-            self._disconnect(poller)
+            sequences = self._final_sequences or {}
+            say_goodbye(self._session, self._socket, sequences, poller, self._waker)
         finally:
             self.close_sockets()
 
     def _serve(self, poller: select.poll) -> None:
         while self._final_sequences is None:
+            self._follow_broker()
             self._check_handshakes()
             self._tick()
             self._receive_all()
@@ -166,8 +170,19 @@ class ControlLoop:
         ):
             if deadline is not None:
                 waits.append(deadline - time.monotonic())
+        due_s = None if self._place is None else self._place.due_s(time.monotonic())
+        if due_s is not None:
+            waits.append(due_s)
         # A broker may name any lease, but poll takes only so many milliseconds.
         return min(max(0.0, min(waits)), _MAX_POLL_S) * 1000 + 0.5 if waits else None
+
+    def _follow_broker(self) -> None:
+        """Connect to where the broker is now, if its name has another address."""
+        if self._place is not None and self._place.look(time.monotonic()):
+            where = self._place.endpoint
+            _log.warning("the broker is looked for at %s now", where)
+            self._registration.endpoint = where
+            self._socket.move(where)
 
     def _check_handshakes(self) -> None:
         registered = self._registration.registered
@@ -262,28 +277,3 @@ class ControlLoop:
             self._probes.begin(time.monotonic())
             self._registration.joined(update.reply, self._session.told_change)
         self._registration.notify()
-
-    def _disconnect(self, poller: select.poll) -> None:
-        # A client that the broker is registering at this moment would be kept for a lease.
-        if self._session.registering and self._socket.connected():
-            for reply in self._replies(poller):
-                self._session.receive(reply, time.monotonic())
-                if not self._session.registering:
-                    break
-        request = self._session.leave(self._final_sequences or {})
-        if request is None or not self._socket.send(request):
-            return
-        for reply in self._replies(poller):
-            if isinstance(reply, Disconnected) and reply.id == request.id:
-                return
-
-    def _replies(self, poller: select.poll) -> Iterator[messages.Reply]:
-        """What the broker sends while this client disconnects, but not for long."""
-        deadline = time.monotonic() + DISCONNECT_REPLY_S
-        while (left_s := deadline - time.monotonic()) > 0:
-            received = self._socket.receive()
-            if received is None:
-                poller.poll(left_s * 1000 + 0.5)
-                self._waker.clear()
-            elif received.reply is not None:
-                yield received.reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -11,6 +12,7 @@ import zmq
 from pubsub_common.errors import ProtocolError
 from pubsub_common.net import sockets
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.undecodable import unknown_reply
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
@@ -21,7 +23,7 @@ _MAX_MESSAGE_BYTES: Final = 1 << 26
 
 
 class Received(NamedTuple):
-    """A message of the broker, or None for an invalid one, and when it was received
+    """A message of the broker, or None for one that is to be ignored, and when it was received
     (nanoseconds of the realtime clock)."""
 
     reply: messages.Reply | None
@@ -54,11 +56,18 @@ class ControlSocket:
         self.fd: int = self.socket.FD
 
     def connect(self) -> None:
-        self.socket.connect(self.endpoint)
+        sockets.connect(self.socket, self.endpoint)
 
     def reconnect(self) -> None:
         """Connect again, after a failure that libzmq takes for final."""
         sockets.reconnect(self.socket, self.endpoint)
+
+    def move(self, endpoint: str) -> None:
+        """Connect to another endpoint instead: the broker is there now."""
+        with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
+            self.socket.disconnect(self.endpoint)
+        self.endpoint = endpoint
+        self.connect()
 
     def connected(self) -> bool:
         return bool(int(self.socket.get(zmq.EVENTS)) & zmq.POLLOUT)
@@ -79,15 +88,23 @@ class ControlSocket:
         return True
 
     def receive(self) -> Received | None:
-        """The next message; None when there is none. The first invalid one is logged."""
+        """The next message; None when there is none. The first invalid one is logged. One of
+        a type that is unknown here is not invalid: a later version of the protocol may have
+        more of them."""
         try:
-            data = self.socket.recv(zmq.NOBLOCK)
+            data, *more = self.socket.recv_multipart(zmq.NOBLOCK)
             at_ns = time.time_ns()
         except zmq.Again:
             return None
         try:
+            if more:
+                raise ProtocolError("a message is one frame")
             return Received(messages.decode_reply(data), at_ns)
         except ProtocolError as error:
+            unknown = None if more else unknown_reply(data)
+            if unknown is not None:
+                _log.debug("%s sent a message of type %s", self.endpoint, unknown)
+                return Received(None, at_ns)
             self._invalid_count += 1
             if self._invalid_count == 1:
                 _log.warning(

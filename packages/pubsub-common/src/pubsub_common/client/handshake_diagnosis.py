@@ -33,7 +33,6 @@ class HandshakeDiagnosis:
 
     def __init__(self, socket: ControlSocket, keys: ClientKeys | None) -> None:
         self._socket = socket
-        self._where = socket.endpoint.removeprefix("tcp://")
         self._keys_path = None if keys is None else keys.path or "this client"
         self._monitor = ClientHandshakeMonitor(socket.socket)
         self._reconnect_at: float | None = None
@@ -56,12 +55,13 @@ class HandshakeDiagnosis:
 
     def _diagnose(self, failure: HandshakeFailure, registered: bool) -> Diagnosis:
         with_keys = self._keys_path is not None
-        failure = probe_reason(failure, self._where, with_keys=with_keys)
+        where = self._socket.endpoint.removeprefix("tcp://")
+        failure = probe_reason(failure, where, with_keys=with_keys)
         mismatch = failure.reason is FailureReason.SECURITY_MISMATCH and not registered
         final = failure.reason is FailureReason.KEY_REJECTED or mismatch
         if not final and not failure.retrying:
             self._reconnect_at = time.monotonic() + _RECONNECT_S
-        return Diagnosis(explain(failure, self._where, self._keys_path), final)
+        return Diagnosis(explain(failure, where, self._keys_path), final)
 
     def close(self) -> None:
         """Stop watching; before the socket is closed."""

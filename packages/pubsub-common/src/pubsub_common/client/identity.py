@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.versions import VERSIONS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Identity:
         own = {"topics": list(self.topics), "strengths": dict(self.strengths)}
         return messages.Register(
             id=number,
-            version=messages.PROTOCOL_VERSION,
+            versions=VERSIONS,
             session=session,
             **(copied | own),
         )

@@ -11,6 +11,10 @@ from pubsub_common.protocol import messages
 _EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
 # And of those about messages that it did not look into.
 _UNREAD: Final = frozenset({messages.MALFORMED, messages.TOO_FAST})
+# And of those that pass by themselves.
+_LATER: Final = frozenset(
+    {messages.TOO_FAST, messages.SESSION_IN_USE, messages.UNKNOWN_SESSION}
+)
 
 
 class Verdict(enum.Enum):
@@ -67,16 +71,15 @@ class OpenRequests:
 
     def judge(self, error: messages.Error, *, registered: bool) -> Verdict:
         """What an error means for a client that is ``registered``, or is not."""
-        if error.code == messages.UNKNOWN_SESSION:
-            return Verdict.FORGOTTEN
         # Of what it could not decode the broker may not even know the number.
         unread = error.id == -1 and error.code in _UNREAD
         if not registered and (
             error.id == self._register_id or (unread and self.registering)
         ):
             self.registering = False
-            postponed = error.code == messages.TOO_FAST
-            return Verdict.POSTPONED if postponed else Verdict.REFUSED
+            return Verdict.POSTPONED if error.code in _LATER else Verdict.REFUSED
+        if registered and error.code == messages.UNKNOWN_SESSION:
+            return Verdict.FORGOTTEN
         waits = registered and self._heartbeat_id is not None
         if waits and (unread or error.id == self._heartbeat_id):
             return self._heartbeat_error(error)

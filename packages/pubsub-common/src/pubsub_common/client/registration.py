@@ -56,6 +56,7 @@ class RegistrationState:
         self._error: PubSubError | None = None
         self._registered: Registered | None = None
         self._postponed: RegistrationRefused | None = None
+        self._told_reasons: set[str] = set()  # for which it was postponed since
 
     # For any thread
 
@@ -138,7 +139,8 @@ class RegistrationState:
 
     def postponed(self, reason: RegistrationRefused) -> bool:
         """The broker wants to be asked again later. Whether this is news."""
-        is_news = self._postponed is None
+        is_news = reason.code not in self._told_reasons
+        self._told_reasons.add(reason.code)
         self._postponed = reason
         return is_news
 
@@ -146,6 +148,7 @@ class RegistrationState:
         """The broker has accepted this client as of change ``told``."""
         self.hint = None
         self._postponed = None
+        self._told_reasons.clear()
         self._told = told
         if self._registered is None:
             self._registered = reply

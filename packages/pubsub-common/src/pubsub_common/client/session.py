@@ -50,6 +50,7 @@ from pubsub_common.defaults import (
 )
 from pubsub_common.printable import cut, printable
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.versions import VERSIONS, strange_choice
 
 _MIN_HEARTBEAT_S: Final = 0.02
 
@@ -171,6 +172,8 @@ class ClientSession:
                 return self._on_registered(reply, now)
             case messages.Alive():
                 self._requests.heartbeat_served()
+                if not self._registered:
+                    return []  # the reply on its way holds it all
                 if not reply.known or reply.epoch != self.epoch:
                     self._register_soon(now)
                 elif reply.revision > self._revision:
@@ -222,6 +225,9 @@ class ClientSession:
     ) -> list[SessionUpdate]:
         if not self._requests.registered(reply.id):
             return []  # the answer to an attempt that was given up
+        if reply.version not in range(VERSIONS[0], VERSIONS[1] + 1):
+            self._finished = True
+            return [Rejected(messages.WRONG_VERSION, strange_choice(reply.version))]
         again = self.session is not None
         self._registered = True
         self.session = reply.session

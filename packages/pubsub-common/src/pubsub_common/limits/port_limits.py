@@ -17,7 +17,7 @@ from pubsub_common.limits.token_bucket import TokenBucket
 # For each topic a subscriber may be subscribed to its events, to its ready topic and to the
 # publisher's position, and have asked one question.
 SUBSCRIPTIONS_PER_TOPIC: Final = 4
-# What these four have beside the topic's name, with ZeroMQ's framing: 13 + 32 + 14 + 78, and
+# What these four have beside the topic's name, with ZeroMQ's framing: 13 + 36 + 14 + 74, and
 # 7 more for each where the name is long.
 BYTES_PER_TOPIC: Final = 165
 # What each connection adds to what its address may be subscribed to: thousands of subscribers

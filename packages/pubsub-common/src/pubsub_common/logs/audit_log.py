@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.printable import printable
+from pubsub_common.protocol.endpoints import group_of
 
 
 class AuditLog:
@@ -23,10 +24,10 @@ class AuditLog:
         self._lock = threading.Lock()
 
     def warn(self, address: str, kind: str, text: str) -> None:
-        """Write a line about ``address``, unless there was one of this ``kind`` within
-        `LOG_INTERVAL_S`."""
+        """Write a line about ``address``, unless there was one of this ``kind`` about its group
+        (`group_of`) within `LOG_INTERVAL_S`."""
         with self._lock:
-            permit = self._throttle.admit((address, kind), self._clock())
+            permit = self._throttle.admit((group_of(address), kind), self._clock())
         if permit is None:
             return
         more = " (other addresses too)" if permit.shared else ""

@@ -29,9 +29,15 @@ class LineBudget:
     """``now`` is seconds of any one clock. For one thread."""
 
     def __init__(
-        self, each: int = LOG_ADDRESS_BYTES, together: int = LOG_PEERS_BYTES
+        self,
+        each: int = LOG_ADDRESS_BYTES,
+        together: int = LOG_PEERS_BYTES,
+        *,
+        what: str = "lines about clients",
     ) -> None:
-        """So many bytes in `LOG_INTERVAL_S` about ``each`` address, and ``together``."""
+        """So many bytes in `LOG_INTERVAL_S` about ``each`` address, and ``together``. ``what``
+        is the name of such lines."""
+        self._what = what
         self._each = each
         self._together = together
         self._ends_at = 0.0
@@ -62,7 +68,7 @@ class LineBudget:
         self._begin(now)
         address, most = max(spent.items(), key=lambda item: item[1].left_out)
         where = "unknown addresses" if address is None else address
-        text = f"{count} more lines about clients in {LOG_INTERVAL_S:g} s are left out"
+        text = f"{count} more {self._what} in {LOG_INTERVAL_S:g} s are left out"
         if most.left_out < count:
             return f"{text}, {most.left_out} of them about {where}"
         return f"{text}, all about {where}"

@@ -13,7 +13,8 @@ _INDENT: Final = "    "
 
 class LineFormatter(logging.Formatter):
     """``program: message`` on one line, whatever the message holds, as it may have text of
-    strangers (`pubsub_common.printable`). A traceback follows on lines that are indented."""
+    strangers (`pubsub_common.printable`). A traceback follows on lines that are indented.
+    A record that has ``fields`` is an object of JSON here too."""
 
     def __init__(self, program: str) -> None:
         super().__init__()
@@ -21,6 +22,12 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, with those of a traceback behind it."""
+        fields = getattr(record, "fields", None)
+        if fields is not None:
+            # Else that is not loaded.
+            from pubsub_common.logs.json_formatter import json_record
+
+            return json_record(record, fields)
         lines = [f"{self._program}: {printable(cut(record.getMessage()))}"]
         if record.exc_info:
             trace = self.formatException(record.exc_info)

@@ -7,14 +7,20 @@ name only.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from collections.abc import Mapping
 
 from pubsub_common.defaults import LOOPBACK
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.protocol.endpoints import validate_host
+from pubsub_common.protocol.endpoints import (
+    bare,
+    is_ipv6,
+    is_loopback,
+    is_name,
+    validate_host,
+    written,
+)
 
 # Mininet names a host's interfaces <host>-eth<number>.
 _MININET_INTERFACE = re.compile(r".+-eth[0-9]+\Z")
@@ -42,25 +48,67 @@ def choose_address(interfaces: Mapping[str, str]) -> str:
     outside = {
         name: address
         for name, address in interfaces.items()
-        if not ipaddress.IPv4Address(address).is_loopback
+        if not is_loopback(address)
     }
     if outside and all(_MININET_INTERFACE.match(name) for name in outside):
         return outside[min(outside)]
     return LOOPBACK
 
 
+def family_of(host: str) -> socket.AddressFamily:
+    """The kind of socket for a host that is an IP address."""
+    return socket.AF_INET6 if is_ipv6(host) else socket.AF_INET
+
+
 def is_local(host: str) -> bool:
-    """Whether an IPv4 address is one of this machine: only these can be bound, by TCP."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            return False
+    """Whether an IP address is one of this machine: only these can be bound, by TCP."""
+    try:
+        with socket.socket(family_of(host), socket.SOCK_STREAM) as probe:
+            probe.bind((bare(host), 0))
+    except OSError:
+        return False
     return True
 
 
+def lacks_ipv6() -> bool:
+    """Whether this machine has no IPv6 at all, not even for itself."""
+    return not is_local("[::1]")
+
+
+def why_not(host: str, error: Exception) -> str:
+    """Why ``host`` cannot be used: what the system says, or that it has no IPv6."""
+    if is_ipv6(host) and lacks_ipv6():
+        return "this machine has no IPv6"
+    return getattr(error, "strerror", None) or str(error)
+
+
 def resolve(host: str) -> str:
-    """The IPv4 address of ``host``, which is one, or a name.
+    """The IP address of ``host``, which is one, or a name: of `resolve_all`'s the first one
+    that there is a route to.
+
+    Raises:
+        PubSubError: it has none.
+    """
+    found = resolve_all(host)
+    if len(found) == 1:
+        return found[0]
+    return next((each for each in found if _has_route(each)), found[0])
+
+
+def resolve_own(host: str) -> str:
+    """The IP address of ``host``, which is this one's address or name: of `resolve_all`'s the
+    first one that is an address of this machine.
+
+    Raises:
+        PubSubError: it has none.
+    """
+    found = resolve_all(host)
+    return next((each for each in found if is_local(each)), found[0])
+
+
+def resolve_all(host: str) -> list[str]:
+    """The IP addresses of ``host``, which is one, or a name. Of a name those of IPv4 come
+    first: a host that has both often serves by that alone.
 
     Not left to libzmq, which takes names too: it looks one up anew for each connection,
     in the thread that moves all events, which then stand still for as long as the
@@ -70,20 +118,28 @@ def resolve(host: str) -> str:
     Raises:
         PubSubError: it has none.
     """
+    if not is_name(host):
+        return [host]
+    why = "it is not the address of one host"
     try:
-        socket.inet_pton(socket.AF_INET, host)
-    except OSError:
-        pass
-    else:
-        return host
-    try:
-        found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
-        return validate_host(str(found[0][4][0]))
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        why = error.strerror
-    except ConfigError as error:
-        why = str(error)
-    raise PubSubError(f"no IPv4 address is known of {host!r}: {why}")
+        found, why = [], error.strerror or str(error)
+    except UnicodeError as error:  # what cannot be a name for the resolver
+        found, why = [], str(error)
+    usable: list[str] = []
+    for family, _, _, _, place in found:
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            continue
+        try:
+            address = validate_host(written(str(place[0])))
+        except ConfigError as error:
+            why = str(error)
+        else:
+            usable += [] if address in usable else [address]
+    if not usable:
+        raise PubSubError(f"no IP address is known of {host!r}: {why}")
+    return sorted(usable, key=is_ipv6)
 
 
 def host_address(peer: str | None = None) -> str:
@@ -96,14 +152,36 @@ def host_address(peer: str | None = None) -> str:
     Raises:
         PubSubError: there is no route to the peer.
     """
-    if peer is None or ipaddress.IPv4Address(peer).is_loopback:
+    if peer is not None and is_ipv6(peer) and lacks_ipv6():
+        raise PubSubError(
+            f"the broker at {peer} cannot be reached: this machine has no IPv6"
+        )
+    if peer is not None and is_ipv6(peer) and is_loopback(peer):
+        return peer
+    if peer is None or is_loopback(peer):
         return choose_address(interface_addresses())
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((peer, 9))
-        except OSError as error:
-            raise PubSubError(
-                f"no route to the broker at {peer}: {error.strerror}"
-            ) from error
-        address: str = probe.getsockname()[0]
-    return address
+    try:
+        return _source_towards(peer)
+    except OSError as error:
+        raise PubSubError(
+            f"no route to the broker at {peer}: {why_not(peer, error)}"
+        ) from error
+
+
+def _source_towards(peer: str) -> str:
+    """The address that the kernel would use towards ``peer``.
+
+    Raises:
+        OSError: there is no route.
+    """
+    with socket.socket(family_of(peer), socket.SOCK_DGRAM) as probe:
+        probe.connect((bare(peer), 9))
+        return written(str(probe.getsockname()[0]))
+
+
+def _has_route(peer: str) -> bool:
+    try:
+        _source_towards(peer)
+    except OSError:
+        return False
+    return True

@@ -20,6 +20,8 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 from pubsub_common.errors import CannotListen, PubSubError
+from pubsub_common.net.addresses import family_of, why_not
+from pubsub_common.protocol.endpoints import bare, is_loopback, join
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name.lower() == "localhost":
             return True
         try:
-            ipaddress.ip_address(name.strip("[]"))
+            ipaddress.ip_address(bare(name))
         except ValueError:
             return False
         return True
@@ -158,12 +160,13 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], routes: Routes, program: str) -> None:
+    def __init__(self, host: str, port: int, routes: Routes, program: str) -> None:
         self.routes = routes
         self.program = program
-        self.loopback_only = ipaddress.ip_address(address[0]).is_loopback
+        self.loopback_only = is_loopback(host)
+        self.address_family = family_of(host)
         self._free_slots = threading.Semaphore(MAX_CONNECTIONS)
-        super().__init__(address, _Handler)
+        super().__init__((bare(host), port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve the request in a thread, unless too many are being served."""
@@ -199,10 +202,10 @@ class HttpServer:
             CannotListen: the port cannot be bound.
         """
         try:
-            self._server = _Server((host, port), routes, program)
+            self._server = _Server(host, port, routes, program)
         except OSError as error:
             raise CannotListen(
-                f"cannot serve HTTP on {host}:{port}: {error.strerror}"
+                f"cannot serve HTTP on {join(host, port)}: {why_not(host, error)}"
             ) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(

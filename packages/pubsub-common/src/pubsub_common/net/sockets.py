@@ -36,10 +36,11 @@ from pubsub_common.defaults import (
     SUBSCRIPTION_QUEUE,
 )
 from pubsub_common.net.tcp_table import unsent_bytes
+from pubsub_common.protocol.endpoints import port_of
 from pubsub_common.queue_bounds import QueueBounds
 
 _POLLIN: Final = int(zmq.POLLIN)
-_TCP_TABLE: Final = Path("/proc/net/tcp")
+_TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _EMPTY_READS: Final = 2
 _READ_INTERVAL_S: Final = 0.002
 _STALLED_S: Final = 0.25
@@ -99,7 +100,7 @@ def reconnect(socket: zmq.Socket[bytes], where: str) -> None:
     given up."""
     with contextlib.suppress(zmq.ZMQError):  # it may have let go of it
         socket.disconnect(where)
-    socket.connect(where)
+    connect(socket, where)
 
 
 class DataSocket:
@@ -140,10 +141,11 @@ class DataSocket:
 def tcp_table() -> str | None:
     """What Linux tells of this network namespace's TCP connections, for
     `pubsub_common.net.tcp_table`; None on other systems."""
-    try:
-        return _TCP_TABLE.read_text()
-    except OSError:
-        return None
+    found = []
+    for path in _TCP_TABLES:
+        with contextlib.suppress(OSError):  # a kernel may lack IPv6
+            found.append(path.read_text())
+    return "".join(found) if found else None
 
 
 def wait_until_sent(port: int, timeout_s: float) -> None:
@@ -183,6 +185,31 @@ def endpoint(host: str, port: int | str) -> str:
     return f"tcp://{host}:{port}"
 
 
+def connect(socket: zmq.Socket[bytes], where: str) -> None:
+    """Connect ``socket`` to the endpoint ``where``, ``tcp://host:port``."""
+    _set_family(socket, where)
+    socket.connect(where)
+
+
+def bind(socket: zmq.Socket[bytes], where: str) -> int:
+    """Bind ``socket`` to the endpoint ``where``, ``tcp://host:port``; returns the port, which
+    is a free one for ``*`` or 0.
+
+    Raises:
+        zmq.ZMQError: the port is taken, or the host is not one of this machine's.
+    """
+    _set_family(socket, where)
+    socket.bind(where)
+    return port_of(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+
+
+def _set_family(socket: zmq.Socket[bytes], where: str) -> None:
+    """What libzmq does next with ``socket`` is by IPv6 or IPv4, as ``where`` needs: with IPv6
+    allowed it would reach IPv4 addresses by sockets of IPv6 too, which not every kernel
+    has, and which tables and limits then show as other addresses."""
+    socket.setsockopt(zmq.IPV6, where.startswith("tcp://["))
+
+
 def bind_first_free(socket: zmq.Socket[bytes], host: str, port: int) -> int | None:
     """Bind to the first free port from ``port`` on, of 0 to any; None when there is none.
 
@@ -191,12 +218,8 @@ def bind_first_free(socket: zmq.Socket[bytes], host: str, port: int) -> int | No
     """
     for candidate in range(port, 65536):
         try:
-            socket.bind(endpoint(host, candidate))
+            return bind(socket, endpoint(host, candidate))
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EADDRINUSE, errno.EACCES):
                 raise
-        else:
-            return candidate or int(
-                socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
-            )
     return None

@@ -1,11 +1,13 @@
-"""Parses ``/proc/net/tcp``, Linux's table of TCP connections."""
+"""Parses ``/proc/net/tcp`` and ``tcp6``, Linux's tables of TCP connections."""
 
 from __future__ import annotations
 
 import ipaddress
-import sys
+import struct
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
+
+from pubsub_common.protocol.endpoints import bare, host_of, join, port_of, written
 
 # States in which something may still come in from the other side.
 _ESTABLISHED: Final = 0x01
@@ -24,10 +26,11 @@ class Row(NamedTuple):
 
 
 def connections(table: str) -> Iterator[Row]:
-    """The table's rows but those of ports that only listen; broken lines are skipped."""
-    for line in table.splitlines()[1:]:
+    """The table's rows but those of ports that only listen; headings and broken lines are
+    skipped."""
+    for line in table.splitlines():
         fields = line.split()
-        if len(fields) < 5:
+        if len(fields) < 5 or not fields[0].endswith(":"):
             continue
         state = int(fields[3], 16)
         if state != _LISTENING:
@@ -69,15 +72,16 @@ def still_open(addresses: Iterable[str], table: str) -> set[str]:
 
 
 def address_of(text: str) -> str:
-    """``0100007F:15B3`` is 127.0.0.1:5555: the kernel prints the address's four bytes
-    as a number of its own byte order."""
+    """``0100007F:15B3`` is 127.0.0.1:5555: the kernel prints an address in words of four
+    bytes, each as a number of its own byte order."""
     host, _, port = text.partition(":")
-    packed = int(host, 16).to_bytes(4, sys.byteorder)
-    return f"{ipaddress.IPv4Address(packed)}:{int(port, 16)}"
+    words = [int(host[at : at + 8], 16) for at in range(0, len(host), 8)]
+    packed = struct.pack(f"={len(words)}I", *words)
+    return join(written(str(ipaddress.ip_address(packed))), int(port, 16))
 
 
 def _kernel_form(address: str) -> str:
     """The other way round."""
-    host, _, port = address.rpartition(":")
-    packed = ipaddress.IPv4Address(host).packed
-    return f"{int.from_bytes(packed, sys.byteorder):08X}:{int(port):04X}"
+    packed = ipaddress.ip_address(bare(host_of(address))).packed
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return "".join(f"{word:08X}" for word in words) + f":{port_of(address):04X}"

@@ -2,14 +2,14 @@
 
 One frame::
 
-    topic in UTF-8 | 0x00 | MessagePack array of 6
-                            [publisher_address, session, sequence, published_ns,
-                             offsets_ns, payloads]
+    topic in UTF-8 | 0x00 | kind 0x02 | MessagePack array
+                                        [publisher_address, session, sequence,
+                                         published_ns, offsets_ns, payloads]
 
 It stands for ``len(payloads)`` events with the sequence numbers ``sequence``,
 ``sequence + 1``, …; event i was published at ``published_ns + offsets_ns[i]``. The
-array's size (0x96 against 0x95) tells it from a single event, so a receiver that reads one
-reads the other, and the broker forwards both alike.
+kind tells it from a single event, and further elements of the array are ignored, as those of
+an event's are (`pubsub_common.protocol.events`). The broker forwards both alike.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from pubsub_common.protocol.events import (
     Sequence,
     Session,
     encode_body,
-    split_frame,
+    event_at,
+    topic_end,
     topic_prefix,
 )
 from pubsub_common.protocol.numbers import LIMIT
 
-# What a batch's array begins with (MessagePack: array of 6).
-BATCH_MARK: Final = b"\x96"
+BATCH_KIND: Final = b"\x02"
+# MessagePack's array of 6, and what follows the topic's zero byte in what we write.
+_SIX: Final = b"\x96"
+BATCH_MARK: Final = BATCH_KIND + _SIX
 _NOT_TOO_MANY: Final = msgspec.Meta(max_length=MAX_BATCH_EVENTS)
 
 
@@ -102,7 +105,24 @@ class Batch(msgspec.Struct, array_like=True, gc=False):
         )
 
 
-_decode = msgspec.msgpack.Decoder(Batch).decode
+class _WireBatch(msgspec.Struct, array_like=True, gc=False):
+    """The elements of a batch's array that we know."""
+
+    publisher: Publisher
+    session: Session
+    sequence: Sequence
+    published_ns: int
+    offsets_ns: Annotated[list[int], _NOT_TOO_MANY]
+    payloads: Annotated[list[bytes], _NOT_TOO_MANY]
+
+
+_decode = msgspec.msgpack.Decoder(Batch).decode  # arrays of exactly six
+_decode_wire = msgspec.msgpack.Decoder(_WireBatch).decode
+
+
+def batch_prefix(topic: str) -> bytes:
+    """What a batch of ``topic`` starts with: all before its array."""
+    return topic_prefix(topic) + BATCH_KIND
 
 
 def encode_batch_body(
@@ -112,7 +132,7 @@ def encode_batch_body(
     stamps_ns: abc.Sequence[int],
     payloads: abc.Sequence[bytes],
 ) -> bytes:
-    """What follows the topic. ``stamps_ns`` are the times of publication, at least
+    """What follows the `batch_prefix`. ``stamps_ns`` are the times of publication, at least
     one, one for each payload."""
     first_ns = stamps_ns[0]
     offsets_ns = [stamp_ns - first_ns for stamp_ns in stamps_ns]
@@ -129,11 +149,11 @@ def encode_batch(batch: Batch) -> bytes:
         batch.offsets_ns,
         batch.payloads,
     )
-    return topic_prefix(batch.topic) + encode_body(body)
+    return batch_prefix(batch.topic) + encode_body(body)
 
 
 def decode_batch_body(body: bytes | memoryview) -> Batch:
-    """A batch from what follows the topic.
+    """A batch from its array.
 
     Raises:
         ProtocolError: it is none.
@@ -151,7 +171,10 @@ def decode_any_batch_body(body: bytes | memoryview) -> Batch:
         ProtocolError: it is none.
     """
     try:
-        batch = _decode(body)
+        if body[:1] == _SIX:
+            batch = _decode(body)
+        else:
+            batch = Batch(*msgspec.structs.astuple(_decode_wire(body)))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"not a batch: {error}") from error
     if len(batch.payloads) != len(batch.offsets_ns):
@@ -164,29 +187,39 @@ def decode_any_batch_body(body: bytes | memoryview) -> Batch:
     return batch
 
 
-def is_batch(frame: bytes, topic_end: int) -> bool:
-    """Whether a frame, whose topic ends at ``topic_end``, is a batch."""
-    return frame[topic_end + 1 : topic_end + 2] == BATCH_MARK
+def is_batch(frame: bytes, end: int) -> bool:
+    """Whether a frame, whose topic ends at ``end``, says that it is a batch."""
+    return frame[end + 1 : end + 2] == BATCH_KIND
+
+
+def item_at(frame: bytes, end: int) -> Event | Batch:
+    """The event or the batch in a frame whose topic ends at ``end``; the topic is not
+    filled in.
+
+    Raises:
+        ProtocolError: it is neither.
+    """
+    if is_batch(frame, end):
+        return decode_batch_body(memoryview(frame)[end + 2 :])
+    return event_at(frame, end)
 
 
 def cut_to_limit(frame: bytes, limit: int) -> tuple[str, bytes, int]:
     """The topic of an event or batch, the frame, and how many events are in it; a batch
-    of more than ``limit`` (at least 1) is cut down to that.
+    of more than ``limit`` (at least 1) is cut down to that, and to the elements that we know.
 
     Raises:
         ProtocolError: the frame is neither.
     """
-    end = frame.find(b"\0")
-    if end <= 0 or not is_batch(frame, end):
-        end = split_frame(frame)
+    end = topic_end(frame)
     try:
         topic = frame[:end].decode()
     except UnicodeDecodeError as error:
         raise ProtocolError(f"not an event: {error}") from error
-    if not is_batch(frame, end):
+    item = item_at(frame, end)
+    if isinstance(item, Event):
         return topic, frame, 1
-    batch = decode_batch_body(memoryview(frame)[end + 1 :])
-    if len(batch) <= limit:
-        return topic, frame, len(batch)
-    batch.topic = topic
-    return topic, encode_batch(batch.first(limit)), limit
+    if len(item) <= limit:
+        return topic, frame, len(item)
+    item.topic = topic
+    return topic, encode_batch(item.first(limit)), limit

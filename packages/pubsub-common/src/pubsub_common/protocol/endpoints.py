@@ -1,72 +1,190 @@
-"""Validates and parses hosts, ports and addresses."""
+"""Hosts and endpoints: the one place where they are parsed, written, compared and grouped.
+
+A *host* is text: an IPv4 address, an IPv6 address in brackets, or a name. An *endpoint*
+is ``host:port``. Each has one spelling, so that they are compared as text: IPv6 as
+RFC 5952 has it, names in lower case. Users may leave the brackets away where no port follows.
+What the kernel and `ipaddress` have is the host without brackets: `bare` and `written`
+are the way there and back.
+"""
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import Final
 
 from pubsub_common import defaults, validation
+from pubsub_common.defaults import MAX_PUBLISHER_LENGTH
 from pubsub_common.errors import ConfigError
 
-# ASCII digits and no leading zero, so that one address has one spelling: addresses
-# are compared as text, and libzmq takes no other digits.
+# ASCII digits and no leading zero: libzmq takes no other digits.
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
-_WITH_PORT: Final = re.compile(r"[0-9.]+:[0-9]+")
+_WITH_PORT: Final = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]+")
 _LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # A last label that is a number makes it a mistyped address, which resolvers understand
 # in surprising ways: 10.1 is 10.0.0.1 for them.
 _NUMBER: Final = r"([0-9]+|0[xX][0-9a-fA-F]*)\.?"
 _NAME: Final = re.compile(rf"(?!([^.]+\.)*{_NUMBER}$)({_LABEL}\.)*{_LABEL}\.?")
 _MAX_NAME: Final = 253
+# Of a name in an endpoint: with its port it is the publisher's name in each event.
+MAX_ENDPOINT_NAME: Final = MAX_PUBLISHER_LENGTH - len(":65535")
 _BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
+# A provider gives a machine, or a home, that many addresses: whoever has one has them all.
+_GROUP_BITS: Final = 64
+# Addresses of which the spelling and group are remembered.
+_REMEMBERED: Final = 4096
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def validate_host(host: str) -> str:
-    """Return ``host`` if it is an IPv4 address.
+# Hosts
+
+
+def validate_host(text: str) -> str:
+    """The host that is the IP address ``text``; IPv6 may come with or without brackets.
 
     Raises:
-        ConfigError: it is not, or it is 0.0.0.0, which nobody can connect to.
+        ConfigError: it is none, or not that of one host that others can connect to.
     """
     try:
-        parsed = ipaddress.IPv4Address(host)
+        parsed = _parse(text)
     except ValueError:
-        hint = "; its port is given apart" if _WITH_PORT.fullmatch(host) else ""
+        hint = "; its port is given apart" if _WITH_PORT.fullmatch(text) else ""
         raise ConfigError(
-            f"{host!r} is not an IPv4 address like 10.0.0.1{hint}"
+            f"{text!r} is not an IP address like 10.0.0.1 or 2001:db8::1{hint}"
         ) from None
     if parsed.is_unspecified or parsed.is_multicast or parsed == _BROADCAST:
-        raise ConfigError(f"{host} is not the address of one host")
-    return str(parsed)
+        raise ConfigError(f"{text} is not the address of one host")
+    if isinstance(parsed, ipaddress.IPv6Address):
+        _check_ipv6(text, parsed)
+    return _written(parsed)
+
+
+def validate_own_host(text: str) -> str:
+    """The host that ``text`` means, an IP address or a name, as an endpoint has it.
+
+    Raises:
+        ConfigError: it is neither, or the name is too long for an endpoint.
+    """
+    if not is_name(text):
+        return validate_host(text)
+    if len(text) > MAX_ENDPOINT_NAME:
+        raise ConfigError(
+            f"{text!r} is longer than the {MAX_ENDPOINT_NAME} characters that a "
+            "name may have here"
+        )
+    return text.lower()
+
+
+def is_name(host: str) -> bool:
+    """Whether it is a name, which is to be looked up."""
+    return len(host) <= _MAX_NAME and _NAME.fullmatch(host) is not None
+
+
+def is_ipv6(host: str) -> bool:
+    """Whether a host is an IPv6 address."""
+    return host.startswith("[")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is an address that only its own machine reaches; of a name it is not
+    known, hence False."""
+    try:
+        return _parse(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bare(host: str) -> str:
+    """As the kernel and `ipaddress` take it: without brackets."""
+    return host[1:-1] if host.startswith("[") else host
+
+
+@functools.lru_cache(_REMEMBERED)
+def written(address: str) -> str:
+    """The host that is an IP address as the kernel or libzmq tells it."""
+    if ":" not in address:
+        return address
+    try:
+        return _written(ipaddress.IPv6Address(address))
+    except ValueError:
+        return f"[{address}]"
+
+
+@functools.lru_cache(_REMEMBERED)
+def group_of(host: str) -> str:
+    """For whom a limit of one IP address holds: an IPv4 address, or the network of
+    64 bits that an IPv6 address is in, as one machine has all of its addresses."""
+    if not is_ipv6(host) or is_loopback(host):
+        return host
+    try:
+        return str(ipaddress.IPv6Network((bare(host), _GROUP_BITS), strict=False))
+    except ValueError:
+        return host
+
+
+# Endpoints
+
+
+def join(host: str, port: int) -> str:
+    """The endpoint of a host and a port."""
+    return f"{host}:{port}"
+
+
+def host_of(endpoint: str) -> str:
+    """The host of a valid endpoint."""
+    return endpoint.rpartition(":")[0]
+
+
+def port_of(endpoint: str) -> int:
+    """The port of a valid endpoint."""
+    return int(endpoint.rpartition(":")[2])
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """(host, port) of ``IP:port``.
+    """(host, port) of an endpoint as others tell it: in its one spelling.
 
     Raises:
         ConfigError: it is not of this form.
     """
     host, _, port = text.rpartition(":")
-    if not _PORT.fullmatch(port) or int(port) > 65535:
-        raise ConfigError(f"{text!r} is not an address like 10.0.0.1:5556")
-    return validate_host(host), int(port)
+    if not _is_port(port):
+        raise ConfigError(
+            f"{text!r} is not an address like 10.0.0.1:5556 or [2001:db8::1]:5556"
+        )
+    return parse_host(host), int(port)
+
+
+def parse_host(text: str) -> str:
+    """The host that others tell: in its one spelling.
+
+    Raises:
+        ConfigError: it is not of this form.
+    """
+    host = validate_own_host(text)
+    if host != text:
+        raise ConfigError(f"{text!r} must be written {host}")
+    return host
 
 
 def parse_broker_address(
     text: str, apart: int | str | None = None
 ) -> tuple[str, int | None]:
-    """Host and port of ``HOST`` or ``HOST:PORT``, where HOST is an IPv4 address or a
-    name; None without a port. ``apart`` is the port that was given besides.
+    """Host and port of ``HOST`` or ``HOST:PORT``, where HOST is an IP address or a name;
+    None without a port. ``apart`` is the port that was given besides.
 
     Raises:
         ConfigError: it is not of this form, or contradicts ``apart``.
     """
-    host, colon, port = text.partition(":")
-    if colon and not (_PORT.fullmatch(port) and int(port) <= 65535):
-        raise ConfigError(f"{text!r} is not HOST or HOST:PORT like 10.0.0.1:5555")
-    if len(host) > _MAX_NAME or not _NAME.fullmatch(host):
+    host, port = _split(text)
+    if port is not None and not _is_port(port):
+        raise ConfigError(
+            f"{text!r} is not HOST or HOST:PORT like 10.0.0.1:5555 or [2001:db8::1]:5555"
+        )
+    if not is_name(host):
         host = validate_host(host)
-    if not colon:
+    if port is None:
         return host, None
     if apart is not None and str(apart) != port:
         raise ConfigError(
@@ -85,3 +203,45 @@ def broker_endpoint(address: str, port: int | None) -> tuple[str, int]:
         validation.port("broker_port", port)
     host, own = parse_broker_address(address, port)
     return host, own or port or defaults.CONTROL_PORT
+
+
+def _is_port(text: str) -> bool:
+    return _PORT.fullmatch(text) is not None and int(text) <= validation.MAX_PORT
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """Host and port of ``HOST`` or ``HOST:PORT``; more than one colon outside brackets are
+    those of an IPv6 address."""
+    end = text.rfind("]") + 1
+    host, colon, port = text[end:].partition(":")
+    if not colon or ":" in port:
+        return text, None
+    return text[:end] + host, port
+
+
+def _parse(text: str) -> _Address:
+    """Raises:
+    ValueError: it is no IP address.
+    """
+    if ":" not in text:
+        return ipaddress.IPv4Address(text)
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+    return ipaddress.IPv6Address(text)
+
+
+def _written(parsed: _Address) -> str:
+    return f"[{parsed}]" if isinstance(parsed, ipaddress.IPv6Address) else str(parsed)
+
+
+def _check_ipv6(text: str, parsed: ipaddress.IPv6Address) -> None:
+    """Raises:
+    ConfigError: no other host can connect to it by this alone.
+    """
+    if parsed.ipv4_mapped is not None:
+        raise ConfigError(f"{text} is an IPv4 address: write {parsed.ipv4_mapped}")
+    if parsed.scope_id is not None or parsed.is_link_local:
+        raise ConfigError(
+            f"{text} is of one link only, and its zone is another one on each host: "
+            "take a global or a unique local address"
+        )

@@ -2,23 +2,28 @@
 
 One ZeroMQ frame::
 
-    topic in UTF-8 | 0x00 | MessagePack array of 5
-                            [publisher_address, session, sequence,
-                             published_ns, payload]
+    topic in UTF-8 | 0x00 | kind 0x01 | MessagePack array
+                                        [publisher_address, session, sequence,
+                                         published_ns, payload]
 
 The zero byte makes ZeroMQ's prefix match exact: a subscription to ``A\\0`` never
-matches an event of ``AB``. The array is MessagePack's ``fixarray`` (0x95), so a
-frame of another shape is recognised by one byte.
+matches an event of ``AB``. The kind tells an event from a batch
+(`pubsub_common.protocol.batches`), and from what there may be later: who does not know a
+kind drops the frame. The array may have more elements, which are ignored; we write five, and
+what is so written (``fixarray``, 0x95) is recognised by a comparison.
 
 The ready handshake uses the same frame under a private topic::
 
     0xFF | topic in UTF-8 | 0xFF | subscriber session, 14 hexadecimal digits
+                                 | topics, 4 | attempt, 4
 
 0xFF never occurs in UTF-8, so no event topic can collide with it, and it sorts
 behind all of them: libzmq sends subscriptions to a new peer in byte order, hence
 a publisher that sees the ready subscription has seen the topics' subscriptions before it.
 A publisher answers it with an event whose ``sequence`` is the next one of the
-topic and whose payload is empty.
+topic and whose payload is empty. A subscriber that misses an answer asks again with another
+``attempt``: publishers are told of a subscription only when nobody else has the same, and an
+old connection of the same subscriber may still have it.
 """
 
 from __future__ import annotations
@@ -32,12 +37,17 @@ from pubsub_common.defaults import MAX_PUBLISHER_LENGTH
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.numbers import Count
 
-# What an event's array begins with (MessagePack: array of 5).
-EVENT_MARK: Final = b"\x95"
+EVENT_KIND: Final = b"\x01"
+# What follows the topic's zero byte in what we write: the kind, and MessagePack's array of 5.
+EVENT_MARK: Final = EVENT_KIND + b"\x95"
 # What a topic begins with that is for one subscriber alone.
 PRIVATE_MARK: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
 _TOPICS_DIGITS: Final = 4
+_ATTEMPT_DIGITS: Final = 4
+_READY_DIGITS: Final = _SESSION_DIGITS + _TOPICS_DIGITS + _ATTEMPT_DIGITS
+# Attempts to ask the same are counted up to here, and then from 0 again.
+ATTEMPTS: Final = 16**_ATTEMPT_DIGITS
 LOWER_HEX: Final = frozenset(b"0123456789abcdef")
 
 # JSON numbers are exact up to here in every language (IEEE 754 doubles).
@@ -79,11 +89,23 @@ class Event(msgspec.Struct, array_like=True, gc=False):
         return (self.received_ns - self.published_ns) / 1e9
 
 
+class _WireEvent(msgspec.Struct, array_like=True, gc=False):
+    """The elements of an event's array that we know."""
+
+    publisher: Publisher
+    session: Session
+    sequence: Sequence
+    published_ns: int
+    payload: bytes
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
 encode_body = _encoder.encode
 _encode_into = _encoder.encode_into
-# An Event has two fields more than the wire, which stay at their defaults here.
+# For arrays of exactly five, the usual ones. An Event has two fields more than these, which
+# stay at their defaults.
 decode_body = msgspec.msgpack.Decoder(Event).decode
+_decode_wire = msgspec.msgpack.Decoder(_WireEvent).decode
 
 
 def check_publisher(name: str) -> None:
@@ -95,8 +117,13 @@ def check_publisher(name: str) -> None:
 
 
 def topic_prefix(topic: str) -> bytes:
-    """The bytes that an event of ``topic`` starts with, and that a subscription names."""
+    """What any frame of ``topic`` starts with, and what a subscription names."""
     return topic.encode() + b"\0"
+
+
+def event_prefix(topic: str) -> bytes:
+    """What an event of ``topic`` starts with: all before its array."""
+    return topic_prefix(topic) + EVENT_KIND
 
 
 def encode_event(
@@ -108,7 +135,7 @@ def encode_event(
     payload: bytes,
 ) -> bytes:
     """One event as a frame. The caller has validated the topic."""
-    return topic_prefix(topic) + encode_body(
+    return event_prefix(topic) + encode_body(
         (publisher, session, sequence, published_ns, payload)
     )
 
@@ -121,7 +148,7 @@ def encode_large_event(
     published_ns: int,
     payload: bytes,
 ) -> bytearray:
-    """As `encode_event`, with the topic's prefix ready made, and one copy of the payload
+    """As `encode_event`, with the `event_prefix` ready made, and one copy of the payload
     less.
     """
     frame = bytearray(prefix)
@@ -131,16 +158,31 @@ def encode_large_event(
     return frame
 
 
-def split_frame(frame: bytes) -> int:
+def topic_end(frame: bytes) -> int:
     """Index of the zero byte that ends the topic.
 
     Raises:
-        ProtocolError: there is none, or no array of five follows it.
+        ProtocolError: there is no topic, or no zero byte.
     """
     end = frame.find(b"\0")
-    if end <= 0 or frame[end + 1 : end + 2] != EVENT_MARK:
-        raise ProtocolError("not an event frame: no topic, zero byte, array of five")
+    if end <= 0:
+        raise ProtocolError("not an event frame: no topic and zero byte")
     return end
+
+
+def event_at(frame: bytes, end: int) -> Event:
+    """The event in a frame whose topic ends at ``end``; the topic is not filled in.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    if frame[end + 1 : end + 2] != EVENT_KIND:
+        raise ProtocolError("not an event frame: it is of another kind")
+    try:
+        wire = _decode_wire(memoryview(frame)[end + 2 :])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"not an event frame: {error}") from error
+    return Event(*msgspec.structs.astuple(wire))
 
 
 def decode_event(frame: bytes, received_ns: int = 0) -> Event:
@@ -149,11 +191,11 @@ def decode_event(frame: bytes, received_ns: int = 0) -> Event:
     Raises:
         ProtocolError: the frame is not an event.
     """
-    end = split_frame(frame)
+    end = topic_end(frame)
+    event = event_at(frame, end)
     try:
-        event = decode_body(frame[end + 1 :])
         event.topic = frame[:end].decode()
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ProtocolError(f"not an event frame: {error}") from error
     event.received_ns = received_ns
     return event
@@ -161,23 +203,29 @@ def decode_event(frame: bytes, received_ns: int = 0) -> Event:
 
 class ReadyRequest(NamedTuple):
     """What a ready topic says. ``topics`` is how many ready topics this subscriber has
-    in all, when they come over several connections; else 0."""
+    in all, when they come over several connections; else 0. ``attempt`` says only that it is
+    another question than the one before."""
 
     topic: str
     session: int
-    topics: int
+    topics: int = 0
+    attempt: int = 0
 
 
-def ready_topic(topic: str, subscriber_session: int, topics: int = 0) -> bytes:
+def ready_topic(
+    topic: str, subscriber_session: int, topics: int = 0, attempt: int = 0
+) -> bytes:
     """The private topic on which publishers answer this subscriber about ``topic``.
 
     Over one connection, a publisher that sees one ready topic has seen all event topics. Over
     several (a broker with several forwarders) this says nothing about the others, so
     there ``topics`` tells how many ready topics to wait for.
     """
-    digits = f"{subscriber_session:0{_SESSION_DIGITS}x}"
-    if topics:
-        digits += f"{topics:0{_TOPICS_DIGITS}x}"
+    digits = (
+        f"{subscriber_session:0{_SESSION_DIGITS}x}"
+        f"{topics:0{_TOPICS_DIGITS}x}"
+        f"{attempt % ATTEMPTS:0{_ATTEMPT_DIGITS}x}"
+    )
     return PRIVATE_MARK + topic.encode() + PRIVATE_MARK + digits.encode()
 
 
@@ -190,17 +238,17 @@ def parse_ready_request(raw: bytes) -> ReadyRequest | None:
     if not raw.startswith(PRIVATE_MARK):
         return None
     topic, mark, digits = raw[1:].rpartition(PRIVATE_MARK)
-    counted = len(digits) == _SESSION_DIGITS + _TOPICS_DIGITS
-    if not mark or not topic or not (counted or len(digits) == _SESSION_DIGITS):
+    if not mark or not topic or len(digits) != _READY_DIGITS:
         return None
     if not LOWER_HEX.issuperset(digits):
         return None
     session = int(digits[:_SESSION_DIGITS], 16)
-    topics = int(digits[_SESSION_DIGITS:], 16) if counted else 0
-    if session >= 2**SESSION_BITS or (counted and not topics):
+    topics = int(digits[_SESSION_DIGITS:-_ATTEMPT_DIGITS], 16)
+    attempt = int(digits[-_ATTEMPT_DIGITS:], 16)
+    if session >= 2**SESSION_BITS:
         return None
     try:
-        return ReadyRequest(topic.decode(), session, topics)
+        return ReadyRequest(topic.decode(), session, topics, attempt)
     except UnicodeDecodeError:
         return None
 
@@ -218,10 +266,12 @@ def encode_ready_reply(
     session: int,
     next_sequence: int,
     topics: int = 0,
+    attempt: int = 0,
 ) -> bytes:
     """What a publisher sends when it sees the ready subscription."""
+    asked = ready_topic(topic, subscriber_session, topics, attempt)
     body = encode_body((publisher, session, next_sequence, 0, b""))
-    return ready_topic(topic, subscriber_session, topics) + b"\0" + body
+    return asked + b"\0" + EVENT_KIND + body
 
 
 def decode_ready_reply(frame: bytes) -> tuple[str, Event] | None:
@@ -232,11 +282,8 @@ def decode_ready_reply(frame: bytes) -> tuple[str, Event] | None:
     """
     if not frame.startswith(PRIVATE_MARK):
         return None
-    end = split_frame(frame)
+    end = topic_end(frame)
     parsed = parse_ready_topic(frame[:end])
     if parsed is None:
         raise ProtocolError("broken ready topic")
-    try:
-        return parsed[0], decode_body(frame[end + 1 :])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"broken ready answer: {error}") from error
+    return parsed[0], event_at(frame, end)

@@ -1,8 +1,9 @@
 """Where a frame ends, in a buffer that may hold anything behind it.
 
-Every frame of the protocol is a topic, a zero byte and one MessagePack object, so its end
-follows from its content. A program that was interrupted just when a frame had come into its
-buffer reads there how long the frame is. Nothing is decoded: objects are stepped over.
+Every frame of the protocol is a topic, a zero byte, a byte that says its kind, and one
+MessagePack object, so its end follows from its content. A program that was interrupted just
+when a frame had come into its buffer reads there how long the frame is. Nothing is decoded: objects
+are stepped over.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def frame_length(
     topic_end = buffer.find(b"\0", start)
     if topic_end < 0:
         return None
-    end = _object_end(buffer, topic_end + 1, most_objects or len(buffer))
+    end = _object_end(buffer, topic_end + 2, most_objects or len(buffer))
     return None if end is None else end - start
 
 

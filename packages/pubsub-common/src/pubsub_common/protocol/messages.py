@@ -1,8 +1,9 @@
 """The control messages between clients and the broker.
 
-One JSON object a message, told apart by ``type``; unknown types and unknown or
-missing fields are errors. A request's ``id`` is repeated by its reply; pushes
-carry no id. Field meanings for other languages: ``docs/protocol.md``.
+One JSON object a message, told apart by ``type``. Missing fields, and known ones of
+another type, are errors; unknown ones are ignored, so that a later version can add some. A
+request's ``id`` is repeated by its reply; pushes carry no id. Field meanings for other
+languages: ``docs/protocol.md``.
 
 The module is longer than others, because the two decoders below name every message, and
 whoever changes one looks for all of them in one place.
@@ -15,19 +16,23 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.events import Sequence, Session
-from pubsub_common.protocol.numbers import Amount, Count, Integer
-
-PROTOCOL_VERSION: Final = 1
+from pubsub_common.protocol.events import SESSION_BITS, Sequence, Session
+from pubsub_common.protocol.numbers import Amount, Count, Duration, Nanoseconds
+from pubsub_common.protocol.versions import Version, Versions
 
 _T = TypeVar("_T")
 
 Role = Literal["publisher", "subscriber"]
 Model = Literal["centralized", "decentralized"]
-# All numbers are bounded, so that what a peer sends can be added up and written again; but
-# not an ``id``, which is only compared and repeated.
-Nanoseconds = Integer
-Uncertainty = Count
+# All numbers are bounded, so that what a peer sends can be added up and written again. In
+# these bounds a JSON number is exact in every language: it stays what it was.
+_EXACT: Final = 2**SESSION_BITS
+NO_ID: Final = -1
+RequestId = Annotated[int, msgspec.Meta(ge=0, lt=_EXACT)]
+# Of a reply; -1: the request had none.
+ReplyId = Annotated[int, msgspec.Meta(ge=-1, lt=_EXACT)]
+Epoch = Annotated[int, msgspec.Meta(ge=0, lt=_EXACT)]
+Revision = Annotated[int, msgspec.Meta(ge=0, lt=_EXACT)]
 # An offset, give or take its uncertainty.
 ClockBound = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -46,8 +51,9 @@ UNKNOWN_SESSION: Final = "unknown_session"
 TOO_MANY: Final = "too_many"
 NOT_ALLOWED: Final = "not_allowed"
 REVOKED: Final = "revoked"
-# The only one after which the same request may be served a little later.
+# Those after which the same request may be served a little later.
 TOO_FAST: Final = "too_fast"
+SESSION_IN_USE: Final = "session_in_use"
 
 
 class _Message(
@@ -55,19 +61,12 @@ class _Message(
     frozen=True,
     kw_only=True,
     tag_field="type",
-    forbid_unknown_fields=True,
     omit_defaults=True,
 ):
     """Base of all control messages."""
 
 
-class _MessagePart(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
+class _MessagePart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of the objects inside messages."""
 
 
@@ -77,14 +76,15 @@ class _MessagePart(
 class Register(_Message, frozen=True, tag="register"):
     """A client joins, or identifies itself again after the broker forgot it.
 
+    ``versions`` are the lowest and the highest version of the protocol that it speaks.
     ``session`` is None the first time and the earlier session afterwards.
     ``model`` is what a subscriber expects the broker to be; one that takes either model
     leaves it out, and so do publishers.
     ``strengths`` are a publisher's, for those of its topics where it has one.
     """
 
-    id: int
-    version: Integer
+    id: RequestId
+    versions: Versions
     role: Role
     topics: list[str]
     address: str
@@ -98,7 +98,7 @@ class ClockOffset(_MessagePart, frozen=True):
     """The broker's clock minus the client's: ``offset_ns``, give or take ``bound_ns``."""
 
     offset_ns: Nanoseconds
-    bound_ns: Uncertainty
+    bound_ns: Duration
 
 
 class ClockRange(_MessagePart, frozen=True):
@@ -128,9 +128,9 @@ class Heartbeat(_Message, frozen=True, tag="heartbeat"):
     that do not tell. ``latency`` is that of the events that a subscriber has had since
     its last heartbeat; None without any."""
 
-    id: int
+    id: RequestId
     session: Session
-    revision: Integer = 0
+    revision: Revision = 0
     clock: ClockOffset | None = None
     lost: dict[str, Sequence] = {}
     published: dict[str, Sequence] | None = None
@@ -141,7 +141,7 @@ class ClockRequest(_Message, frozen=True, tag="clock"):
     """Asks for the broker's time, in nanoseconds of its realtime clock; needs no
     registration. ``sent_ns`` is the client's own."""
 
-    id: int
+    id: RequestId
     sent_ns: Nanoseconds
 
 
@@ -149,7 +149,7 @@ class Disconnect(_Message, frozen=True, tag="disconnect"):
     """A client leaves. A publisher adds the next sequence number of each topic,
     so that subscribers know where its stream ended."""
 
-    id: int
+    id: RequestId
     session: Session
     next_sequences: dict[str, Sequence] = {}
 
@@ -158,7 +158,7 @@ class StatusRequest(_Message, frozen=True, tag="status"):
     """Asks for the broker's view; needs no registration. With
     ``from_session`` for one page: the clients from this session on; 0 for the first page."""
 
-    id: int
+    id: RequestId
     from_session: Session | None = None
 
 
@@ -206,8 +206,9 @@ class Demand(_MessagePart, frozen=True):
 
 
 class Registered(_Message, frozen=True, tag="registered"):
-    """The answer to Register. ``epoch`` changes when the broker restarts;
-    ``ports`` maps topics to broker ports (centralized subscribers only). A publisher of a
+    """The answer to Register. ``version`` is the one of the protocol that both speak from here
+    on; ``epoch`` changes when the broker restarts; ``ports`` maps topics to broker ports
+    (centralized subscribers only). A publisher of a
     secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
     a publisher: the subscribers of its topics, and how many of them those with wildcards
     match, the others 1. Those with wildcards learn of the publisher only after this, and
@@ -215,12 +216,13 @@ class Registered(_Message, frozen=True, tag="registered"):
     ``owner_idle_s`` is for a subscriber: how long the owner of a topic may send nothing while
     others do, and own it; None: for ever."""
 
-    id: int
+    id: ReplyId
+    version: Version
     session: Session
-    epoch: Integer
+    epoch: Epoch
     lease_s: Lease
     model: Model
-    revision: Integer = 0
+    revision: Revision = 0
     ports: dict[str, Port] = {}
     publishers: list[PublisherInfo] = []
     vouched: list[Vouched] = []
@@ -235,10 +237,10 @@ class Alive(_Message, frozen=True, tag="alive"):
     also told about the clocks of all publishers of its topics, once all are known, and a
     publisher what its port must have room for."""
 
-    id: int
-    epoch: Integer
+    id: ReplyId
+    epoch: Epoch
     known: bool
-    revision: Integer = 0
+    revision: Revision = 0
     publishers_clock: ClockRange | None = None
     demand: Demand | None = None
 
@@ -247,7 +249,7 @@ class ClockReply(_Message, frozen=True, tag="clock_reply"):
     """The answer to ClockRequest: its ``sent_ns``, and the broker's time when the
     request was read and when this was written."""
 
-    id: int
+    id: ReplyId
     sent_ns: Nanoseconds
     received_ns: Nanoseconds
     replied_ns: Nanoseconds
@@ -256,14 +258,14 @@ class ClockReply(_Message, frozen=True, tag="clock_reply"):
 class Disconnected(_Message, frozen=True, tag="disconnected"):
     """The answer to Disconnect."""
 
-    id: int
+    id: ReplyId
 
 
 class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
     """Push to a subscriber: publishers of its topics came or went. ``ports`` are as in
     Registered, for topics that are new to it (by a wildcard)."""
 
-    revision: Integer
+    revision: Revision
     joined: list[PublisherInfo] = []
     left: list[Departure] = []
     ports: dict[str, Port] = {}
@@ -272,14 +274,12 @@ class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
 class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
     """Push to a publisher: all clients that it may admit from here on."""
 
-    revision: Integer
+    revision: Revision
     vouched: list[Vouched] = []
 
 
 class Farewell(_Message, frozen=True, tag="farewell"):
     """Push to every client: the broker ends in an orderly way."""
-
-    epoch: Integer
 
 
 class ClientDescription(_MessagePart, frozen=True, kw_only=True):
@@ -312,8 +312,8 @@ class Status(_Message, frozen=True, tag="status_report"):
     restarted waits for to come back. ``next_session`` is there when these are not all
     clients: where the next page begins. Clients are in the order of their sessions."""
 
-    id: int
-    epoch: Integer
+    id: ReplyId
+    epoch: Epoch
     model: Model
     uptime_s: Amount
     clients: list[ClientStatus] = []
@@ -327,7 +327,7 @@ class Error(_Message, frozen=True, tag="error"):
     """The answer to a request that cannot be served; ``code`` is one of the
     constants above, ``detail`` is for people. ``id`` is -1 when the request had none."""
 
-    id: int
+    id: ReplyId
     code: str
     detail: str
 
@@ -350,14 +350,6 @@ _request_decoder = msgspec.json.Decoder(Request)
 _reply_decoder = msgspec.json.Decoder(Reply)
 
 
-class _Envelope(msgspec.Struct):
-    id: int = -1
-    version: Integer = PROTOCOL_VERSION
-
-
-_envelope_decoder = msgspec.json.Decoder(_Envelope)
-
-
 def decode_request(data: bytes) -> Request:
     """A client's message.
 
@@ -376,33 +368,6 @@ def decode_reply(data: bytes) -> Reply:
     """
     reply: Reply = _decode(_reply_decoder, data)
     return reply
-
-
-def explain_undecodable(data: bytes, reason: ProtocolError) -> Error:
-    """The error reply to a request that could not be decoded. It carries the
-    request's id and tells another protocol version from nonsense, if the bytes
-    allow it."""
-    try:
-        envelope = _envelope_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        envelope = _Envelope()
-    if envelope.version != PROTOCOL_VERSION:
-        return wrong_version(envelope.id, envelope.version)
-    return Error(
-        id=envelope.id,
-        code=MALFORMED,
-        detail=f"not a message of this protocol: {reason}",
-    )
-
-
-def wrong_version(request_id: int, version: int) -> Error:
-    """The error reply to a client of another protocol version."""
-    return Error(
-        id=request_id,
-        code=WRONG_VERSION,
-        detail=f"the client speaks protocol version {version}, "
-        f"this broker speaks {PROTOCOL_VERSION}",
-    )
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:

@@ -12,12 +12,16 @@ from typing import Annotated, Final
 
 import msgspec
 
-# With a sign, and doubled, they still fit the 64 bits that most languages have.
-LIMIT: Final = 2**62
+# Up to here numbers are exact as doubles (IEEE 754), which is all that some languages have.
+LIMIT: Final = 2**53
 LARGEST: Final = LIMIT - 1
 
-Integer = Annotated[int, msgspec.Meta(ge=-LIMIT, lt=LIMIT)]
+# Times, and differences of times, in nanoseconds: since 1970 they are beyond 2^53.
+NS_LIMIT: Final = 2**62
+
 Count = Annotated[int, msgspec.Meta(ge=0, lt=LIMIT)]
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-NS_LIMIT, lt=NS_LIMIT)]
+Duration = Annotated[int, msgspec.Meta(ge=0, lt=NS_LIMIT)]
 # Of seconds, or of events a second. As a float; JSON knows no infinity.
 Amount = Annotated[float, msgspec.Meta(ge=0, le=float(LIMIT))]
 

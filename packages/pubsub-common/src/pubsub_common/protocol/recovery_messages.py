@@ -6,11 +6,11 @@ broker or not, and the answer the path of events. So recovery needs no further p
 neither side learns who the other is. The private topic::
 
     0xFE | topic in UTF-8 | 0xFE | publisher session, 14 hexadecimal digits
-                                 | subscriber session, 14 | first, 16 | last, 16
+                                 | subscriber session, 14 | first, 14 | last, 14
                                  | attempt, 4
 
-asks for the events ``first`` to ``last`` of a stream. The publisher answers on it with an
-array of 6 as of a batch (`pubsub_common.protocol.batches`), whose events are as many as it will
+asks for the events ``first`` to ``last`` of a stream. The publisher answers on it with a
+frame as of a batch (`pubsub_common.protocol.batches`), whose events are as many as it will
 send at once, and whose ``sequence`` is the number of the first that it still has: what was
 asked for and lies before it is lost. Without any events, ``sequence`` is where the
 first could be that it has or will have. The subscriber then asks for the rest, so it is
@@ -21,7 +21,7 @@ tells every `POSITION_INTERVAL_S` seconds how far each topic went, to subscriber
 
     0xFD | topic in UTF-8 | 0x00
 
-in an array of 5 as of an event, with the next number as ``sequence``.
+in a frame as of an event, with the next number as ``sequence``.
 """
 
 from __future__ import annotations
@@ -29,16 +29,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.batches import Batch, decode_any_batch_body
+from pubsub_common.protocol.batches import (
+    BATCH_KIND,
+    Batch,
+    decode_any_batch_body,
+    is_batch,
+)
 from pubsub_common.protocol.events import (
+    ATTEMPTS,
+    EVENT_KIND,
     LOWER_HEX,
     SESSION_BITS,
     Event,
-    decode_body,
     encode_body,
+    event_at,
 )
 from pubsub_common.protocol.numbers import LARGEST
 
@@ -50,10 +55,8 @@ POSITION_INTERVAL_S: Final = 2.0
 REPLY_MAX_EVENTS: Final = 256
 REPLY_MAX_BYTES: Final = 262_144
 
-_WIDTHS: Final = (14, 14, 16, 16, 4)
+_WIDTHS: Final = (14, 14, 14, 14, 4)
 _DIGITS: Final = sum(_WIDTHS)
-# Questions are told apart by so many attempts.
-ATTEMPTS: Final = 16**4
 
 
 class RecoveryRequest(NamedTuple):
@@ -112,7 +115,7 @@ def encode_recovery_reply(
     first_ns = stamps_ns[0] if stamps_ns else 0
     offsets_ns = [stamp_ns - first_ns for stamp_ns in stamps_ns]
     body = (publisher, question.publisher, sequence, first_ns, offsets_ns, payloads)
-    return recovery_topic(question) + b"\0" + encode_body(body)
+    return recovery_topic(question) + b"\0" + BATCH_KIND + encode_body(body)
 
 
 def decode_recovery_reply(frame: bytes) -> tuple[RecoveryRequest, Batch] | None:
@@ -128,7 +131,9 @@ def decode_recovery_reply(frame: bytes) -> tuple[RecoveryRequest, Batch] | None:
     question = parse_recovery_request(frame[: max(end, 0)])
     if question is None:
         raise ProtocolError("broken recovery topic")
-    answer = decode_any_batch_body(memoryview(frame)[end + 1 :])
+    if not is_batch(frame, end):
+        raise ProtocolError("a recovery answer is of the kind of a batch")
+    answer = decode_any_batch_body(memoryview(frame)[end + 2 :])
     if answer.session != question.publisher or answer.sequence < question.first:
         raise ProtocolError("a recovery answer to another question")
     answer.topic = question.topic
@@ -155,7 +160,7 @@ def encode_position(
 ) -> bytes:
     """A publisher tells how far a topic went."""
     body = encode_body((publisher, session, next_sequence, 0, b""))
-    return position_prefix(topic) + body
+    return position_prefix(topic) + EVENT_KIND + body
 
 
 def decode_position(frame: bytes) -> tuple[str, Event] | None:
@@ -171,7 +176,4 @@ def decode_position(frame: bytes) -> tuple[str, Event] | None:
     topic = parse_position_prefix(frame[: end + 1])
     if topic is None:
         raise ProtocolError("broken position topic")
-    try:
-        return topic, decode_body(memoryview(frame)[end + 1 :])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"broken position: {error}") from error
+    return topic, event_at(frame, end)

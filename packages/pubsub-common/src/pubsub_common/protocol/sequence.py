@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
+from pubsub_common.defaults import MAX_JUMP
 from pubsub_common.protocol import numbers
 
 # A peer that skips every second number must not fill the memory: beyond this many
@@ -55,14 +56,16 @@ class StreamTracker:
 
     ``expected`` is public because the receive path compares and advances it in
     place when a number is the expected one; every other case goes to `observe`.
-    ``skipped`` says that what arrives now is none of ours. ``publisher`` is the
-    name in its last event, which was checked.
+    ``skipped`` says that what arrives now is none of ours, ``ended`` that a number has
+    jumped (`jumps_to`), after which nothing of the stream counts. ``publisher`` is the name
+    in its last event, which was checked.
     """
 
     __slots__ = (
         "_open",
         "_start",
         "duplicated",
+        "ended",
         "expected",
         "lost",
         "publisher",
@@ -85,6 +88,7 @@ class StreamTracker:
         self.reordered = 0
         self.recovered = 0
         self.skipped = False
+        self.ended = False
         self._open: list[tuple[int, int]] = []
 
     @property
@@ -121,6 +125,11 @@ class StreamTracker:
             del self._open[0]
         self._open.append((first, sequence - 1))
         return Gap(self.session, self.topic, first, sequence - 1)
+
+    def jumps_to(self, sequence: int) -> bool:
+        """Whether ``sequence`` is further beyond the expected number than any honest publisher
+        gets. The first number of a stream may be any."""
+        return 0 <= self.expected < sequence - MAX_JUMP
 
     def begin(self, sequence: int) -> None:
         """Whatever lies before ``sequence`` and has not arrived is none of ours: it is

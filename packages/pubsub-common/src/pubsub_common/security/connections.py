@@ -23,10 +23,11 @@ from typing import NamedTuple
 import zmq
 
 from pubsub_common.net.tcp_info import tcp_info
+from pubsub_common.protocol.endpoints import written
 
 
 class Connection(NamedTuple):
-    """A TCP connection of this process: its descriptor, who is at its other end, and
+    """A TCP connection of this process: its descriptor, host and port at its other end, and
     the port of ours that it goes through."""
 
     fd: int
@@ -79,8 +80,7 @@ def connection_at(fd: int) -> Connection | None:
         return None
     with copy:
         try:
-            host, port = copy.getpeername()[:2]
-            return Connection(fd, (host, port), copy.getsockname()[1])
+            return Connection(fd, _remote(copy), copy.getsockname()[1])
         except (OSError, ValueError, IndexError):
             return None
 
@@ -92,7 +92,7 @@ def close_connection(connection: Connection) -> bool:
         return False
     with copy, contextlib.suppress(OSError):
         # Of the copy: had the number been used again since, it would be another's.
-        if copy.getpeername()[:2] == connection.remote:
+        if _remote(copy) == connection.remote:
             copy.shutdown(socket.SHUT_RDWR)
             return True
     return False
@@ -105,7 +105,7 @@ def sent_by(connection: Connection) -> Sent | None:
         return None
     with copy:
         try:
-            if copy.getpeername()[:2] != connection.remote:
+            if _remote(copy) != connection.remote:
                 return None
             info = tcp_info(copy)
         except OSError:
@@ -132,7 +132,7 @@ def _written_to(fd: int, port: int) -> tuple[Connection, Written] | None:
         with copy:
             if copy.getsockname()[1] != port:
                 return None
-            remote = copy.getpeername()[:2]
+            remote = _remote(copy)
             info = tcp_info(copy)
             queued = fcntl.ioctl(copy, termios.TIOCOUTQ, bytes(4))
         if info is not None and info.unsent is not None:
@@ -145,6 +145,18 @@ def own_connections() -> list[Connection]:
     """All TCP connections of this process. It takes some 5 µs for each descriptor."""
     found = map(connection_at, _descriptors())
     return [each for each in found if each is not None]
+
+
+def _remote(connection: socket.socket) -> tuple[str, int]:
+    """Host and port at the other end.
+
+    Raises:
+        OSError: it is not connected (any more), or no connection of TCP.
+    """
+    place = connection.getpeername()
+    if not isinstance(place, tuple):
+        raise OSError("no connection of TCP")
+    return written(str(place[0])), place[1]
 
 
 def _descriptors() -> list[int]:

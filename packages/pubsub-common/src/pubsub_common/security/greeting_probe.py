@@ -16,6 +16,8 @@ import socket
 import time
 from typing import Final
 
+from pubsub_common.protocol.endpoints import bare, host_of, port_of
+
 # Signature and major version, after which the other side sends all of its greeting.
 _HALF: Final = b"\xff" + bytes(8) + b"\x7f\x03"
 _LENGTH: Final = 64
@@ -34,12 +36,12 @@ def requires_keys(greeting: bytes) -> bool | None:
 def probe(where: str, wait_s: float = _WAIT_S) -> bool | None:
     """Whether the listener at ``where`` (``host:port``) requires keys; None when that does
     not become clear within ``wait_s`` seconds."""
-    host, _, port = where.rpartition(":")
+    place = bare(host_of(where)), port_of(where)
     until = time.monotonic() + wait_s
     greeting = b""
     with (
         contextlib.suppress(OSError),
-        socket.create_connection((host, int(port)), timeout=wait_s) as connection,
+        socket.create_connection(place, timeout=wait_s) as connection,
     ):
         connection.sendall(_HALF)
         while len(greeting) < _LENGTH and (left_s := until - time.monotonic()) > 0:

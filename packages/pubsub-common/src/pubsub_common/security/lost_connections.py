@@ -43,13 +43,14 @@ class ConnectedAddresses:
         return found[1]
 
 
-_CONNECTED: Final = ConnectedAddresses()
+# Of this process.
+CONNECTED: Final = ConnectedAddresses()
 
 
 class LostConnections:
     """For one thread."""
 
-    def __init__(self, connected: ConnectedAddresses = _CONNECTED) -> None:
+    def __init__(self, connected: ConnectedAddresses = CONNECTED) -> None:
         self._connected = connected
         self._missing: dict[str, int] = {}
         self._look_at: float | None = None

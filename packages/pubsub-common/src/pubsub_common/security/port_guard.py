@@ -32,6 +32,7 @@ from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net.sockets import option_reader
 from pubsub_common.net.tcp_info import ConnectionInfo
 from pubsub_common.net.waker import Waker
+from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.protocol.forwarder_mark import named_in
 from pubsub_common.protocol.messages import Demand
 from pubsub_common.security.connections import (
@@ -150,7 +151,7 @@ class PortGuard:
             self._infos[fd] = ConnectionInfo(fd)
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
         self._connections[fd] = connection
-        self._closings += self._budget.accept(fd, address, now)
+        self._closings += self._budget.accept(fd, group_of(address), now)
         if fd >= _most_files():
             self.spare()
 

@@ -14,11 +14,13 @@ from typing import Final
 import zmq
 from zmq.utils import z85
 
+from pubsub_common.protocol.endpoints import written
+
 _ENDPOINT: Final = "inproc://zeromq.zap.01"
 _VERSION: Final = b"1.0"
 _KEY_BYTES: Final = 32
 
-# A public key in Z85 and the IP address that it comes from; whether it is admitted.
+# A public key in Z85 and the host that it comes from; whether it is admitted.
 Allows = Callable[[str, str], bool]
 
 
@@ -29,7 +31,7 @@ def zap_reply(request: Sequence[bytes], allows: Allows) -> list[bytes]:
     no = [_VERSION, number, b"400", b"rejected", b"", b""]
     if len(request) != 7 or request[0] != _VERSION or request[5] != b"CURVE":
         return no
-    address, key = request[3].decode("latin-1"), request[6]
+    address, key = written(request[3].decode("latin-1")), request[6]
     if len(key) != _KEY_BYTES:
         return no
     public = z85.encode(key)

@@ -98,7 +98,7 @@ def _settings(
     return {
         "broker_address": broker.address,
         "broker_port": broker.port,
-        "address": "127.0.0.1",
+        "address": broker.address,
         **own,
         **options,
     }

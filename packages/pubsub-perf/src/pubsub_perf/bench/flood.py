@@ -17,7 +17,8 @@ import zmq
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register, Registered
+from pubsub_common.protocol.messages import Register, Registered
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_perf.bench.flood_client import KINDS, FloodCounts
 from pubsub_perf.bench.scenario_runner import run_scenario
 from pubsub_perf.bench.systems import OURS
@@ -144,7 +145,7 @@ def newcomer() -> Register:
     """A subscriber that nobody publishes for."""
     return Register(
         id=1,
-        version=PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="subscriber",
         topics=["nothing"],
         address="127.0.0.1",

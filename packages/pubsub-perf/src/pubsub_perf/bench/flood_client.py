@@ -19,7 +19,8 @@ from typing import Final
 import msgspec
 
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
+from pubsub_common.protocol.messages import Register
+from pubsub_common.protocol.versions import VERSIONS
 
 ADDRESS: Final = "127.0.0.2"
 KINDS: Final = ("busy", "registrations", "malformed", "connects", "frames")
@@ -63,7 +64,7 @@ def registrations(begin: int) -> bytes:
             messages.encode(
                 Register(
                     id=number,
-                    version=PROTOCOL_VERSION,
+                    versions=VERSIONS,
                     role="subscriber",
                     topics=["flood"],
                     address=f"10.1.{number >> 8 & 255}.{number & 255}",

@@ -16,7 +16,8 @@ from typing import Any, Final
 import zmq
 
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import PROTOCOL_VERSION, Register
+from pubsub_common.protocol.messages import Register
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_perf.bench import bytecode
 from pubsub_perf.bench.scenario_runner import cpu_ticks
 from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
@@ -166,7 +167,7 @@ def subscriber_request(number: int) -> Register:
     """How subscriber ``number`` registers; each has one of 100 topics."""
     return Register(
         id=1,
-        version=PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="subscriber",
         topics=[f"T{number % 100}"],
         address=f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",

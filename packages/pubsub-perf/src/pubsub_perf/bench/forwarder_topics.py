@@ -11,11 +11,11 @@ import zmq
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
-    PROTOCOL_VERSION,
     Disconnect,
     Register,
     Registered,
 )
+from pubsub_common.protocol.versions import VERSIONS
 from pubsub_perf.bench.workload.job import TOPIC
 from pubsub_perf.bench.workload.ports import wait_for_port
 
@@ -53,7 +53,7 @@ def _ports_of(topics: Sequence[str], control_port: int) -> Mapping[str, int]:
     """The forwarders' ports of these topics, as a centralized broker tells a subscriber."""
     request = Register(
         id=1,
-        version=PROTOCOL_VERSION,
+        versions=VERSIONS,
         role="subscriber",
         topics=list(topics),
         address="127.0.0.1",

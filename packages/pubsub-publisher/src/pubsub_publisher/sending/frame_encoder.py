@@ -36,10 +36,10 @@ class FrameEncoder:
             if not isinstance(events, EventColumns):
                 events = EventColumns(*zip(*events, strict=True))
             body = encode_batch_body(*start, events.stamps_ns, events.payloads)
-            return topic.prefix + body
+            return topic.batch_prefix + body
         stamp_ns, payload = events[0]
         if len(payload) < self.large_from:
-            return topic.prefix + encode_body((*start, stamp_ns, payload))
+            return topic.event_prefix + encode_body((*start, stamp_ns, payload))
         return self.encode_large(topic, *start, stamp_ns, payload)
 
     def encode_large(
@@ -58,5 +58,5 @@ class FrameEncoder:
         """
         self._bounds.check_payload(len(payload))
         return encode_large_event(
-            topic.prefix, address, session, first, stamp_ns, payload
+            topic.event_prefix, address, session, first, stamp_ns, payload
         )

@@ -117,7 +117,7 @@ class FrameSender(XpubSocket):
             frame: Frame = (
                 self._encoder.encode_large(topic, *fields)
                 if large
-                else topic.prefix + encode_body(fields)
+                else topic.event_prefix + encode_body(fields)
             )
             self._in_doubt = topic, first, events, frame
             try:

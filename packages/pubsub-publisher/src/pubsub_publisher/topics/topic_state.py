@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pubsub_common.protocol.events import topic_prefix
+from pubsub_common.protocol.batches import batch_prefix
+from pubsub_common.protocol.events import event_prefix
 from pubsub_publisher.topics.history import History
 
 # Large enough that what a message costs does not count, small enough for the caches.
@@ -63,20 +64,22 @@ class TopicState:
     """
 
     __slots__ = (
+        "batch_prefix",
         "begun_at_ns",
         "begun_ns",
+        "event_prefix",
         "gathered",
         "gathered_bytes",
         "history",
         "name",
         "next_sequence",
-        "prefix",
         "watched",
     )
 
     def __init__(self, name: str, history: History | None = None) -> None:
         self.name = name
-        self.prefix = topic_prefix(name)
+        self.event_prefix = event_prefix(name)
+        self.batch_prefix = batch_prefix(name)
         self.next_sequence = 0
         self.history = history
         self.gathered: list[Stamped] = []

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from pubsub_common.logs.throttle import LogThrottle
+from pubsub_common.net.named_endpoints import NamedEndpoints, sooner
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.security.handshake_failure import (
     ClientHandshakeMonitor,
@@ -56,9 +57,12 @@ MAX_FILES: Final = 4 * _MAX_PUBLISHERS
 class DirectConnections:
     """One socket for all publishers."""
 
-    def __init__(self, sockets: SocketSet, new_sub_socket: NewSubSocket) -> None:
+    def __init__(
+        self, sockets: SocketSet, new_sub_socket: NewSubSocket, places: NamedEndpoints
+    ) -> None:
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
+        self._places = places
 
     def subscribe(self, topics: Iterable[str]) -> None:
         sub_socket = self._sockets.get(0)
@@ -74,13 +78,20 @@ class DirectConnections:
         if publisher.address is None:
             return False
         sub_socket = self._sockets.get(0)
-        return sub_socket is not None and sub_socket.connect(publisher.address)
+        place = self._places.begin(publisher.address, time.monotonic())
+        if sub_socket is None or place is None:
+            return False
+        return sub_socket.connect(place)
 
     def disconnect(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
         if publisher.address is None or address_in_use:
             return False
         sub_socket = self._sockets.get(0)
-        return sub_socket is not None and sub_socket.disconnect(publisher.address)
+        place = self._places.place(publisher.address)
+        self._places.end(publisher.address)
+        if sub_socket is None or place is None:
+            return False
+        return sub_socket.disconnect(place)
 
     def unsubscribe(self, topic: str) -> bool:
         sub_socket = self._sockets.get(0)
@@ -91,7 +102,11 @@ class DirectConnections:
 
     def check(self) -> float | None:
         sub_socket = self._sockets.get(0)
-        return None if sub_socket is None else sub_socket.check()
+        if sub_socket is None:
+            return None
+        for endpoint, before in self._places.look(time.monotonic()):
+            sub_socket.move(before, self._places.place(endpoint))
+        return sooner(sub_socket.check(), self._places.due_s(time.monotonic()))
 
 
 @dataclasses.dataclass(slots=True)
@@ -117,6 +132,7 @@ class SecureDirectConnections:
         new_sub_socket: NewSubSocket,
         pair: KeyPair,
         has_left: Callable[[int], bool],
+        places: NamedEndpoints,
     ) -> None:
         """``pair`` are our own keys; ``has_left`` tells whether the publisher of a
         session has left."""
@@ -124,6 +140,7 @@ class SecureDirectConnections:
         self._new_sub_socket = new_sub_socket
         self._pair = pair
         self._has_left = has_left
+        self._places = places
         self._numbers = itertools.count(1)
         self._connections: dict[int, _PublisherConnection] = {}  # by session
         # Those for which there was no socket, by session.
@@ -187,7 +204,9 @@ class SecureDirectConnections:
         self._connections[publisher.session] = _PublisherConnection(
             number, sub_socket, publisher, handshake_monitor
         )
-        sub_socket.connect(address)
+        place = self._places.begin(address, time.monotonic())
+        if place is not None:
+            sub_socket.connect(place)
         self._sockets.add(number, sub_socket)
 
     def _with_new_session(
@@ -210,7 +229,7 @@ class SecureDirectConnections:
         if connection is None:
             return False
         # What still waits is not wanted, and one that floods would go on for ever.
-        connection.sub_socket.disconnect(connection.publisher.address or "")
+        connection.sub_socket.disconnect(self._place_of(connection))
         self._retire(connection)
         return True
 
@@ -226,6 +245,7 @@ class SecureDirectConnections:
 
     def check(self) -> float | None:
         now = time.monotonic()
+        self._follow(now)
         for connection in self._connections.values():
             for failure in connection.handshake_monitor.failures():
                 connection.refusals += 1
@@ -236,7 +256,7 @@ class SecureDirectConnections:
                     self._log_refusal(connection.publisher, failure.reason, now)
             if connection.retry_at is not None and now >= connection.retry_at:
                 connection.retry_at = None
-                connection.sub_socket.reconnect(connection.publisher.address or "")
+                connection.sub_socket.reconnect(self._place_of(connection))
             if not self._has_left(connection.publisher.session):
                 connection.left_at = None
                 if not connection.refusals:
@@ -245,7 +265,7 @@ class SecureDirectConnections:
                 connection.left_at = now
             elif now - connection.left_at > _MAX_DRAIN_S:
                 connection.retry_at = None
-                connection.sub_socket.disconnect(connection.publisher.address or "")
+                connection.sub_socket.disconnect(self._place_of(connection))
         self._retry_unconnected()
         return _RETRY_S if self._connections or self._unconnected else None
 
@@ -269,7 +289,23 @@ class SecureDirectConnections:
             why.value,
         )
 
+    def _place_of(self, connection: _PublisherConnection) -> str:
+        return self._places.place(connection.publisher.address or "") or ""
+
+    def _follow(self, now: float) -> None:
+        """Connect to where publishers are now whose names have other addresses."""
+        for endpoint, before in self._places.look(now):
+            for connection in self._connections.values():
+                if connection.publisher.address == endpoint:
+                    place = self._places.place(endpoint)
+                    connection.sub_socket.move(before, place)
+
     def _retire(self, connection: _PublisherConnection) -> None:
         """What it still holds is taken out by the receiving thread."""
         del self._connections[connection.publisher.session]
         self._sockets.retire(connection.number)
+        address = connection.publisher.address or ""
+        if all(
+            each.publisher.address != address for each in self._connections.values()
+        ):
+            self._places.end(address)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 import zmq
 
 from pubsub_common.net.contexts import new_context
+from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.net.open_files import check_open_files, raise_limit
 from pubsub_common.protocol.messages import Model
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.security.lost_connections import CONNECTED
 from pubsub_subscriber.connections.direct import (
     MAX_FILES,
     MAX_SOCKETS,
@@ -50,12 +52,14 @@ class ConnectionFactory:
         self._bounds = bounds
         self._positions = positions
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._broker_host = ""
+        self._broker_host: Callable[[], str] = str
+        self.places = NamedEndpoints(CONNECTED)
 
     def open(
-        self, broker_host: str, *, centralized: bool | None
+        self, broker_host: Callable[[], str], *, centralized: bool | None
     ) -> zmq.Context[zmq.Socket[bytes]]:
-        """Make the context of all sockets. ``centralized`` as far as it is known."""
+        """Make the context of all sockets. ``broker_host`` tells where the broker is;
+        ``centralized`` as far as it is known."""
         self._broker_host = broker_host
         # With keys each publisher has sockets of its own.
         separate = self._keys is not None and centralized is not True
@@ -72,12 +76,13 @@ class ConnectionFactory:
                 self._sockets, self._new_sub_socket, self._broker_host
             )
         if self._keys is None:
-            return DirectConnections(self._sockets, self._new_sub_socket)
+            return DirectConnections(self._sockets, self._new_sub_socket, self.places)
         return SecureDirectConnections(
             self._sockets,
             self._new_sub_socket,
             self._keys.pair,
             self._core.streams.departures.__contains__,
+            self.places,
         )
 
     def _new_sub_socket(self, topics: Iterable[str]) -> SubSocket:

@@ -17,13 +17,17 @@ from pubsub_common.protocol.events import PRIVATE_MARK
 _log = logging.getLogger(__name__)
 
 # What follows a topic of our own in a message that says no more than that somebody rang:
-# a zero byte, as always, and MessagePack's nil.
-_MARK: Final = b"\0\xc0"
+# a zero byte, as always, a kind that nobody else sends, and MessagePack's nil.
+_MARK: Final = b"\0\0\xc0"
 
 
 def is_interrupt(frame: bytes) -> bool:
     """Whether a message says no more than that somebody rang."""
-    return frame.startswith(PRIVATE_MARK) and frame.endswith(_MARK)
+    return (
+        frame.startswith(PRIVATE_MARK)
+        and frame.endswith(_MARK)
+        and frame.find(b"\0") == len(frame) - len(_MARK)
+    )
 
 
 def interrupt_message(topic: bytes | None) -> bytes:

@@ -16,8 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from pubsub_common.net.sockets import DataSocket, option_reader, reconnect
-from pubsub_common.protocol.events import ready_topic, topic_prefix
+from pubsub_common.net.sockets import DataSocket, connect, option_reader, reconnect
+from pubsub_common.protocol.events import (
+    ATTEMPTS,
+    ReadyRequest,
+    ready_topic,
+    topic_prefix,
+)
 from pubsub_common.protocol.recovery_messages import position_prefix
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import LostConnections, lost_line
@@ -83,7 +88,9 @@ class SubSocket(DataSocket):
         self._bounds = bounds
         self._session = session
         self._positions = positions
-        self._ready_topics: dict[str, bytes] = {}
+        # By topic, what is asked on its ready topic.
+        self._ready_requests: dict[str, ReadyRequest] = {}
+        self._total_topics = 0
         self._interrupter = Interrupter(self.socket)
         # What the interrupter sends. Without it nobody can interrupt, so nobody may wait in
         # the socket. The lock guards it.
@@ -172,21 +179,22 @@ class SubSocket(DataSocket):
     @property
     def topics(self) -> frozenset[str]:
         """What it is subscribed to."""
-        return frozenset(self._ready_topics)
+        return frozenset(self._ready_requests)
 
     def add(self, topics: Iterable[str], *, total_topics: int = 0) -> bool:
         """Subscribe to more topics; ``total_topics`` as above. True when the receiver must be
         woken."""
-        new = [topic for topic in topics if topic not in self._ready_topics]
+        new = [topic for topic in topics if topic not in self._ready_requests]
         with self._locked():
+            self._total_topics = total_topics
             for topic in new:
                 self.socket.subscribe(topic_prefix(topic))
                 if self._positions:
                     self.socket.subscribe(position_prefix(topic))
             for topic in new:
-                ready = ready_topic(topic, self._session, total_topics)
-                self._ready_topics[topic] = ready
-                self.socket.subscribe(ready)
+                ready = ReadyRequest(topic, self._session, total_topics)
+                self._ready_requests[topic] = ready
+                self.socket.subscribe(ready_topic(*ready))
             self._choose_interrupt_message()
             return self.readable()
 
@@ -194,9 +202,9 @@ class SubSocket(DataSocket):
         """Subscribe to these topics no longer. True when the receiver must be woken."""
         with self._locked():
             for topic in topics:
-                ready = self._ready_topics.pop(topic, None)
+                ready = self._ready_requests.pop(topic, None)
                 if ready is not None:
-                    self.socket.unsubscribe(ready)
+                    self.socket.unsubscribe(ready_topic(*ready))
                     self.socket.unsubscribe(topic_prefix(topic))
                     if self._positions:
                         self.socket.unsubscribe(position_prefix(topic))
@@ -208,7 +216,7 @@ class SubSocket(DataSocket):
         with self._locked():
             if address not in self._connected:
                 self._connected.add(address)
-                self.socket.connect(f"tcp://{address}")
+                connect(self.socket, f"tcp://{address}")
             return self.readable()
 
     def disconnect(self, address: str) -> bool:
@@ -220,6 +228,13 @@ class SubSocket(DataSocket):
                 with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
                     self.socket.disconnect(f"tcp://{address}")
             return self.readable()
+
+    def move(self, before: str | None, place: str | None) -> None:
+        """Receive from ``place`` instead of ``before``, as far as there are these."""
+        if before is not None:
+            self.disconnect(before)
+        if place is not None:
+            self.connect(place)
 
     def reconnect(self, address: str) -> None:
         """Connect once more to ``IP:port``, where libzmq has given up."""
@@ -245,8 +260,12 @@ class SubSocket(DataSocket):
     def _choose_interrupt_message(self) -> None:
         """The interrupter must send something that we are subscribed to. The caller holds the
         lock."""
-        ready = next(iter(self._ready_topics.values()), None)
-        self.interrupt_message = interrupt_message(ready)
+        ready = next(iter(self._ready_requests.values()), None)
+        message = interrupt_message(None if ready is None else ready_topic(*ready))
+        if message != self.interrupt_message:
+            self.interrupt_message = message
+            # What another thread has just sent may be on the topic that is given up.
+            self.interrupt()
 
     def change_subscription(self, topic: bytes, *, begins: bool) -> bool:
         """Subscribe to a private topic, or (``begins`` false) do so no longer. True when
@@ -258,14 +277,32 @@ class SubSocket(DataSocket):
                 self.socket.unsubscribe(topic)
             return self.readable()
 
+    @property
+    def attended(self) -> bool:
+        """Whether nothing waits, or a thread is receiving just now: what comes does not pile
+        up. For any thread. If not, the receiver must be woken: its descriptor may not tell any
+        more."""
+        if not self.lock.acquire(blocking=False):
+            return True
+        try:
+            return not self.readable()
+        finally:
+            self.lock.release()
+
     def repeat_ready_requests(self, topics: Collection[str]) -> bool:
-        """Repeat the ready subscriptions of these topics, as far as they are here: an answer
-        may have been dropped where a queue was full. True when the receiver must be woken."""
+        """Ask again about these topics, as far as they are here. An answer may have been dropped
+        where a queue was full. Or a publisher was not told of the question, since an old
+        connection of ours has it still: so it is another one now. The old one is taken back
+        last, that there is one at any time. True when the receiver must be woken."""
         with self._locked():
             for topic in topics:
-                ready = self._ready_topics.get(topic)
-                if ready is None:
+                before = self._ready_requests.get(topic)
+                if before is None:
                     continue
-                self.socket.unsubscribe(ready)
-                self.socket.subscribe(ready)
+                attempt = (before.attempt + 1) % ATTEMPTS
+                again = before._replace(topics=self._total_topics, attempt=attempt)
+                self._ready_requests[topic] = again
+                self.socket.subscribe(ready_topic(*again))
+                self._choose_interrupt_message()
+                self.socket.unsubscribe(ready_topic(*before))
             return self.readable()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from pubsub_common.protocol.endpoints import join
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.socket_set import SocketSet
@@ -17,21 +18,25 @@ class BrokerConnections:
         self,
         sockets: SocketSet,
         new_sub_socket: NewSubSocket,
-        host: str,
+        host: Callable[[], str],
     ) -> None:
-        """``host`` is the broker's."""
+        """``host`` tells the broker's."""
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
         self._host = host
+        self._listens_to = ""  # the host of all sockets
         self._ports: dict[str, int] = {}  # by topic
 
     def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
         topics_of: dict[int, list[str]] = {}
         for topic, port in ports.items():
             topics_of.setdefault(port, []).append(topic)
-        for port in self._sockets.numbers() - topics_of.keys():
-            # A broker that restarted forwards from other ports. What the old socket
-            # still holds is taken out by the receiving thread.
+        host, before = self._host(), self._listens_to
+        self._listens_to = host
+        stays = topics_of.keys() if host == before else set()
+        for port in self._sockets.numbers() - stays:
+            # A broker that restarted forwards from other ports, or at another address. What
+            # the old socket still holds is taken out by the receiving thread.
             self._sockets.retire(port)
         for port, topics in topics_of.items():
             sub_socket = self._sockets.get(port)
@@ -39,9 +44,12 @@ class BrokerConnections:
                 sub_socket = self._new_sub_socket(())
             # A publisher counts us ready by all ports from which we have its topics.
             total = topic_count if len(topics) < topic_count else 0
+            # Else those that come from another port now, of a broker that restarted, would
+            # come from both.
+            sub_socket.remove(sub_socket.topics - set(topics))
             sub_socket.add(topics, total_topics=total)
             if self._sockets.get(port) is None:
-                sub_socket.connect(f"{self._host}:{port}")
+                sub_socket.connect(join(host, port))
                 self._sockets.add(port, sub_socket)
         self._ports = dict(ports)
         self._sockets.wake()

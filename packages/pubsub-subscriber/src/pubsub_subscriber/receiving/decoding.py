@@ -14,16 +14,17 @@ from pubsub_subscriber.core import SubscriberCore
 
 # What `decode_body` raises for what is no event.
 MALFORMED: Final = (msgspec.MsgspecError, UnicodeDecodeError)
-# Longer than any topic with the two bytes behind it, and the topics of questions.
+# Longer than any topic with the three bytes behind it, and the topics of questions.
 _TOPIC_BYTES: Final = 512
 
 
 def decode_item(
     frame: bytes | memoryview, core: SubscriberCore
 ) -> Event | Batch | None:
-    """The event or the batch that a frame of one of our topics is; None for any other."""
+    """The event or the batch that a frame of one of our topics is, if it is written as ours
+    are; None for any other."""
     head = bytes(frame[:_TOPIC_BYTES])
-    begin = head[: head.find(b"\0") + 2]
+    begin = head[: head.find(b"\0") + 3]
     body = memoryview(frame)[len(begin) - 1 :]
     try:
         if begin in core.topics.by_event:

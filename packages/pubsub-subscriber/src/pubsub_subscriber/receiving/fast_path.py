@@ -125,7 +125,7 @@ class FastPath:
                     size = receive(view, flags=_NOBLOCK)
                     received_ns = now_ns()
                 if memory[head] != prefix:
-                    begin = memory[: memory.find(b"\0", 0, size) + 2]
+                    begin = memory[: memory.find(b"\0", 0, size) + 3]
                     found = topics.by_event.get(begin)
                     session = -1
                     if found is None:
@@ -191,7 +191,7 @@ class FastPath:
         if memory[: len(prefix)] != prefix:
             if size < 0:
                 return False
-            begin = memory[: memory.find(b"\0", 0, size) + 2]
+            begin = memory[: memory.find(b"\0", 0, size) + 3]
             found = self._core.topics.by_event.get(begin)
             if found is None:
                 usual = self._take_other(begin, size, received_ns, False)

@@ -27,6 +27,7 @@ from pubsub_subscriber.receiving.reports import PublisherReports, ReceptionRepor
 from pubsub_subscriber.streams.effects import (
     Deliver,
     Effect,
+    Jumped,
     Lost,
     Malformed,
     NoHistory,
@@ -34,6 +35,7 @@ from pubsub_subscriber.streams.effects import (
     PublisherJoined,
     PublisherLeft,
 )
+from pubsub_subscriber.streams.repetition import Repetition
 
 
 class Performer:
@@ -61,6 +63,7 @@ class Performer:
         self._new_connections = new_connections
         self._connections: Connections | None = None
         self._model: Model | None = None
+        self.repetition = Repetition()
         self._updates: deque[PublishersUpdated] = deque()
         self.reports = ReceptionReports(on_gap)
         self._publisher_reports = PublisherReports(on_publisher)
@@ -125,10 +128,16 @@ class Performer:
         self._publisher_reports.tell()
 
     def check_connections(self) -> float | None:
-        """Retry connections where it is time; the seconds after which to call again."""
+        """Retry connections where it is time, and ask publishers again that have not answered;
+        the seconds after which to call again."""
         with self._lock:
             connections = self._connections
-            return None if connections is None else connections.check()
+            due_s = None if connections is None else connections.check()
+        if self.ask_again(looked=False):
+            self.sockets.wake()
+        at = self.repetition.at
+        times = due_s, None if at is None else max(0.0, at - time.monotonic())
+        return min((each for each in times if each is not None), default=None)
 
     def use(self, connections: Connections) -> None:
         """Connect by these."""
@@ -156,14 +165,23 @@ class Performer:
             sessions = self.core.streams.ready.awaited_sessions()
             return sorted(map(self.core.streams.name_of, sessions))
 
-    def repeat_ready_requests(self) -> bool:
-        """Ask again where an answer is still to come: it may have been dropped where a
-        queue was full. True when events may have arrived meanwhile."""
+    def ask_again(self, *, looked: bool) -> bool:
+        """If it is time, ask again where an answer is still to come. ``looked``: all that
+        arrived was looked at. Else only sockets are asked by at which nothing waits: the
+        answers may be there, and nobody receives. True when events may have arrived
+        meanwhile."""
         with self._lock:
-            topics = self.core.streams.ready.awaited_topics()
+            ready = self.core.streams.ready
+            if not self.repetition.is_due(ready.awaited(), time.monotonic()):
+                return False
+            topics = ready.awaited_topics()
         arrived = False
         for sub_socket in self.sockets.open:
-            arrived |= sub_socket.repeat_ready_requests(topics)
+            if looked or sub_socket.attended:
+                arrived |= sub_socket.repeat_ready_requests(topics)
+            else:
+                arrived = True
+                self.repetition.put_off(time.monotonic())
         return arrived
 
     def perform(self, effects: Callable[[SubscriberCore], Iterable[Effect]]) -> None:
@@ -194,7 +212,7 @@ class Performer:
             match effect:
                 case Deliver(events):
                     items.extend(events)
-                case Lost() | Malformed() | NoHistory() | OwnerIdle():
+                case Lost() | Malformed() | Jumped() | NoHistory() | OwnerIdle():
                     self.reports.add(effect)
                 case PublisherJoined() | PublisherLeft():
                     self._publisher_reports.add(effect)

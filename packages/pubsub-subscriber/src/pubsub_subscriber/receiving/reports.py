@@ -10,6 +10,7 @@ from pubsub_common.printable import printable
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
 from pubsub_subscriber.streams.effects import (
+    Jumped,
     Lost,
     Malformed,
     NoHistory,
@@ -20,7 +21,7 @@ from pubsub_subscriber.streams.effects import (
 
 _log = logging.getLogger(__name__)
 
-Report = Lost | Malformed | NoHistory | OwnerIdle
+Report = Lost | Malformed | Jumped | NoHistory | OwnerIdle
 
 
 class ReceptionReports:
@@ -70,6 +71,13 @@ class ReceptionReports:
                     "ignoring malformed event frame (further ones are counted, not "
                     "logged): %s",
                     printable(detail),
+                )
+            case Jumped(publisher, topic):
+                _log.warning(
+                    "publisher (%s) jumped in the numbers of topic %r, further than it can have "
+                    "published: its events of this topic are ignored, and counted as "
+                    "malformed; this is not said again",
+                    *(printable(publisher), printable(topic)),
                 )
             case OwnerIdle(publisher, topic):
                 _log.warning(

@@ -95,7 +95,9 @@ class Departures:
         for session, departing in self._departing.items():
             for topic, end in departing.departure.next_sequences.items():
                 tracker = self._trackers.active.get((session, topic))
-                if tracker is not None and 0 <= tracker.expected < end:
+                if tracker is None or tracker.jumps_to(end):
+                    continue
+                if 0 <= tracker.expected < end:
                     found.append((tracker, end))
         return found
 

@@ -32,6 +32,15 @@ class Malformed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Jumped:
+    """A publisher's number of a topic is too far beyond the expected one: nothing of that
+    stream counts any more. For the log."""
+
+    publisher: str
+    topic: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Request:
     """Subscribe to the private topic ``raw``, where events of ``publisher`` (its session)
     and ``topic`` come from."""
@@ -125,6 +134,7 @@ Effect = (
     Lost
     | Deliver
     | Malformed
+    | Jumped
     | Request
     | Withdraw
     | Connect

@@ -5,17 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import msgspec
-
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.batches import Batch, decode_batch_body, is_batch
+from pubsub_common.protocol.batches import Batch, item_at
 from pubsub_common.protocol.events import (
     EVENT_MARK,
     Event,
     check_publisher,
-    decode_body,
     decode_ready_reply,
-    split_frame,
 )
 from pubsub_common.protocol.recovery_messages import (
     RecoveryRequest,
@@ -47,6 +43,16 @@ class RecoveryReply:
         """The publisher's."""
         return self.batch.session
 
+    @property
+    def topic(self) -> str:
+        """The topic that was asked about."""
+        return self.request.topic
+
+    @property
+    def sequence(self) -> int:
+        """The number of the first event that the publisher still has."""
+        return self.batch.sequence
+
 
 Frame = Event | Batch | Position | RecoveryReply
 
@@ -61,20 +67,11 @@ def read_frame(
     Raises:
         ProtocolError: nothing that is for us.
     """
-    try:
-        end = frame.find(b"\0")
-        topic = topics.get(frame[: end + 1] + EVENT_MARK)
-        if topic is None:
-            return _read_private(frame, received_ns, recovering=recovering)
-        body = memoryview(frame)[end + 1 :]
-        found: Event | Batch
-        if is_batch(frame, end):
-            found = decode_batch_body(body)
-        else:
-            split_frame(frame)
-            found = decode_body(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(str(error)) from error
+    end = frame.find(b"\0")
+    topic = topics.get(frame[: end + 1] + EVENT_MARK)
+    if topic is None:
+        return _read_private(frame, received_ns, recovering=recovering)
+    found = item_at(frame, end)
     check_publisher(found.publisher)
     found.topic = topic
     found.received_ns = received_ns

@@ -33,11 +33,10 @@ import itertools
 from collections.abc import MutableSequence
 from typing import Any, Final
 
-from pubsub_common.defaults import RECOVER_BYTES
+from pubsub_common.defaults import MAX_JUMP, RECOVER_BYTES
 from pubsub_common.protocol.batches import Batch
-from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.events import ATTEMPTS, Event
 from pubsub_common.protocol.recovery_messages import (
-    ATTEMPTS,
     RecoveryRequest,
     recovery_topic,
 )
@@ -220,7 +219,8 @@ class Recovery:
         self, tracker: StreamTracker, number: int, now: float
     ) -> HeldStream | None:
         """The first word of a stream: its event ``number`` is next, or has come."""
-        if not self._from_start or number == 0:
+        # Nobody has so much history as there would be to ask for behind a jump.
+        if not self._from_start or number == 0 or number > MAX_JUMP:
             tracker.begin(number)
             return None
         tracker.begin(0)

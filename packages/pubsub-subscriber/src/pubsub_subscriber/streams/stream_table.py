@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import Counts, Gap, StreamTracker
 from pubsub_subscriber.streams.departures import GRACE_S, Departures
-from pubsub_subscriber.streams.effects import OwnerIdle
+from pubsub_subscriber.streams.effects import Jumped, OwnerIdle
 from pubsub_subscriber.streams.idle_owners import IdleOwners
 from pubsub_subscriber.streams.ownership import Ownership
 from pubsub_subscriber.streams.ready_replies import ReadyReplies
@@ -124,6 +125,27 @@ class StreamTable:
         """The tracker of a stream; a new one if need be."""
         return self._trackers.of(session, topic)
 
+    def jumps(self, session: int, topic: str, sequence: int) -> bool:
+        """Whether a stream goes on with a number that is too far beyond the expected one;
+        then `end` it.
+
+        Raises:
+            ProtocolError: it has done so before.
+        """
+        tracker = self._trackers.find(session, topic)
+        if tracker is None:
+            return False
+        if tracker.ended:
+            raise ProtocolError("of a stream that has jumped in its numbers")
+        return tracker.jumps_to(sequence)
+
+    def end(self, session: int, topic: str) -> Jumped:
+        """A stream jumps: nothing of it counts any more."""
+        tracker = self._trackers.find(session, topic)
+        name = None if tracker is None else tracker.publisher
+        self._trackers.end((session, topic))
+        return Jumped(name or self.name_of(session), topic)
+
     def watch_owner(self, session: int, topic: str, now: float) -> list[OwnerIdle]:
         """An event of this stream has arrived, which may end the ownership of an owner
         that is silent."""
@@ -198,8 +220,9 @@ class StreamTable:
             self.ready.forget(key)
             gaps += abandon(key)
             tracker = self.trackers.get(key)
-            if tracker is not None and topic in ends:
-                gap = tracker.expect(ends[topic])
+            end = ends.get(topic, 0)
+            if tracker is not None and not tracker.jumps_to(end):
+                gap = tracker.expect(end)
                 if gap is not None:
                     gaps.append(gap)
             self._trackers.close(key)

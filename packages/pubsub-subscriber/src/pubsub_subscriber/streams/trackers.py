@@ -65,10 +65,22 @@ class Trackers:
                 tracker = self.active[key] = self._skipped.pop(key)
                 tracker.skipped = False
 
+    def find(self, session: int, topic: str) -> StreamTracker | None:
+        """The tracker of a stream that is known, also of one that is over."""
+        key = session, topic
+        return self.active.get(key) or self._skipped.get(key) or self._closed.get(key)
+
+    def end(self, key: Key) -> None:
+        """Nothing more of a stream counts, as long as it is remembered."""
+        self.close(key)
+        if key in self._closed:
+            self._closed[key].ended = True
+
     def reached(self, key: Key, end: int) -> bool:
         """Whether all events of a stream below number ``end`` have arrived, or are none
-        of ours."""
-        if key in self._skipped:
+        of ours, or do not count."""
+        closed = self._closed.get(key)
+        if key in self._skipped or (closed is not None and closed.ended):
             return True
         tracker = self.active.get(key)
         return tracker is not None and tracker.expected >= end

@@ -1,0 +1,141 @@
+"""The console script ``pubsub-conformance``."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+
+from pubsub_common.cli import console_script, option_texts
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.messages import Role
+
+PROGRAM = "pubsub-conformance"
+USAGE = f"""Try whether a client, in any language, speaks the protocol of pubsub.
+
+Usage:
+  {PROGRAM} subscriber [options] [--only NAME]... [--without NAME]... -- COMMAND...
+  {PROGRAM} publisher [options] [--only NAME]... [--without NAME]... -- COMMAND...
+  {PROGRAM} [subscriber | publisher] [options]
+
+COMMAND is started anew for each scenario, with a scripted broker and peers around it. In
+its words are replaced:
+
+  {{host}} {{port}}       the broker
+  {{topics}}            a word that is this alone becomes one for each topic, and an option
+                      before it is repeated: -t {{topics}} becomes -t A -t B. Within a
+                      longer word: all of them, with commas
+  {{count}} {{total}}     of a publisher: how many events on each topic, and on all together
+  {{interval}}          of a publisher: the seconds between two events
+
+A subscriber writes each event to standard output at once, as a line of JSON with topic,
+publisher, sequence, and payload or payload_base64. A publisher registers, publishes on its
+topics in turn, and disconnects. Both disconnect and end at SIGTERM.
+
+  {PROGRAM} subscriber -- pubsub-subscriber -b {{host}}:{{port}} -t {{topics}} --json --flush
+  {PROGRAM} publisher -- \\
+      pubsub-publisher -b {{host}}:{{port}} -t {{topics}} -m {{total}} -s {{interval}} --bind-port 0
+
+Each scenario is a line: pass or FAIL, its name, what a client must do; if it did not, what
+was expected, what was seen, and the section of docs/protocol.md that says so.
+
+Options:
+  --list                          show the scenarios, instead of trying any
+  --only NAME                     try only this one; repeat for more
+  --without NAME                  leave this one out; repeat for more
+  --recover                       try also what a subscriber that asks for missing
+                                  events must do
+  --timeout SECONDS               how long what must come may take; more, where the
+                                  protocol says more [default: 10]
+  --jobs N                        scenarios that are tried at once [default: 4]
+{option_texts.VERBOSE_OPTION.replace("what happens", "a failure: all messages, to standard error")}
+{option_texts.COMPLETION_OPTION}
+{option_texts.HELP_OPTIONS}
+
+Exit codes: 0 all passed; 1 one failed, or it was interrupted; 2 options that make no sense,
+or a COMMAND that cannot be started. Errors are one line each.
+"""
+
+
+@console_script.entry_point(PROGRAM)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and return the exit code."""
+    from pubsub_common import __version__
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    failed = False
+
+    def work() -> None:
+        nonlocal failed
+        if options["--list"]:
+            _show(options)
+        else:
+            failed = not _try(options)
+
+    exit_code = console_script.run(PROGRAM, work)
+    return exit_code or (
+        console_script.EXIT_FAILED if failed else console_script.EXIT_OK
+    )
+
+
+def _role(options: console_script.Options) -> Role | None:
+    if options["subscriber"]:
+        return "subscriber"
+    return "publisher" if options["publisher"] else None
+
+
+def _show(options: console_script.Options) -> None:
+    from pubsub_common.testing.conformance import runner
+
+    role = _role(options)
+    roles: list[Role] = ["subscriber", "publisher"] if role is None else [role]
+    for each in roles:
+        print(f"{each}:")
+        for scenario in runner.scenarios_of(each, options=("--recover",)):
+            needs = f" ({scenario.optional})" if scenario.optional else ""
+            print(f"  {scenario.name}{needs}: {scenario.title}")
+
+
+def _try(options: console_script.Options) -> bool:
+    """Whether all passed.
+
+    Raises:
+        ConfigError: the options make no sense.
+    """
+    from pubsub_common.testing.conformance import runner
+
+    role, command = _role(options), options["COMMAND"]
+    if role is None or not command:
+        raise ConfigError(
+            f"say which role, and after -- how the client is started; see {PROGRAM} --help"
+        )
+    scenarios = runner.scenarios_of(
+        role,
+        options["--only"],
+        without=options["--without"],
+        options=("--recover",) if options["--recover"] else (),
+    )
+    passed = count = 0
+    stopping = threading.Event()
+    with console_script.stop_on_signals(stopping.set):
+        for outcome in runner.run_all(
+            role,
+            command,
+            scenarios,
+            patience_s=console_script.seconds(options, "--timeout"),
+            jobs=console_script.whole_number(options, "--jobs"),
+            stopping=stopping,
+        ):
+            count += 1
+            passed += outcome.passed
+            print(outcome.line(), flush=True)
+            if options["--verbose"] and not outcome.passed:
+                for line in outcome.record:
+                    console_script.print_message(PROGRAM, f"{outcome.scenario}: {line}")
+    ended = f"; interrupted before {len(scenarios) - count} others"
+    print(
+        f"{passed} of {count} scenarios passed"
+        + (ended if count < len(scenarios) else "")
+    )
+    return passed == len(scenarios)

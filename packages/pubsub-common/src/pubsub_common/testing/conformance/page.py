@@ -1,0 +1,33 @@
+"""The sections of ``docs/protocol.md`` that say what scenarios try, by their anchors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENCODING: Final = "encoding"
+TYPES: Final = "types"
+REGISTER: Final = "register"
+HEARTBEAT: Final = "heartbeat"
+DISCONNECT: Final = "disconnect"
+REGISTERED: Final = "registered"
+ALIVE: Final = "alive"
+ERROR: Final = "error-codes"
+VERSIONS: Final = "versions"
+PUBLISHERS_CHANGED: Final = "publishers_changed"
+FAREWELL: Final = "farewell"
+SESSIONS: Final = "sessions-leases-epochs-revisions"
+STATES: Final = "the-states-of-a-client"
+TIMES: Final = "times"
+SOURCES: Final = "where-events-come-from"
+WHOLE_STATE: Final = "a-reply-with-the-whole-state"
+DEPARTURES: Final = "departures"
+LATENCY: Final = "latency"
+EVENTS: Final = "events"
+BATCHES: Final = "batches"
+SEQUENCES: Final = "sequence-numbers"
+ORDER: Final = "ordering-guarantees"
+READY: Final = "the-ready-handshake"
+RECOVERY: Final = "recovery"
+END: Final = "the-end-of-a-publisher"
+WILDCARDS: Final = "wildcards"
+OWNERSHIP: Final = "ownership"

@@ -1,0 +1,225 @@
+"""Heartbeats, and what makes a client register again."""
+
+from __future__ import annotations
+
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.messages import Error, Farewell, Heartbeat, Register
+from pubsub_common.testing.conformance import page
+from pubsub_common.testing.conformance.findings import Failed
+from pubsub_common.testing.conformance.scenario import for_both
+from pubsub_common.testing.conformance.scripted_broker import FIRST_SESSION
+from pubsub_common.testing.conformance.stage import Stage
+
+# So long that no heartbeat comes by itself.
+_LONG_LEASE_S = 120.0
+
+
+@for_both("heartbeats", page.SESSIONS, "it sends a heartbeat three times a lease")
+def heartbeats(stage: Stage) -> None:
+    stage.broker.lease_s = 1.5
+    stage.join()
+    stage.heartbeats(9)
+    times = stage.broker.times_of(Heartbeat)
+    mean_s = (times[-1] - times[0]) / (len(times) - 1)
+    # Every 0.5 s; a machine that is busy may take its time.
+    if not 0.2 <= mean_s <= 1.0:
+        raise Failed(
+            "a heartbeat every 0.5 s", f"one every {mean_s:.2f} s", page.SESSIONS
+        )
+
+
+@for_both(
+    "other-lease", page.REGISTERED, "each `registered` tells the lease that counts"
+)
+def other_lease(stage: Stage) -> None:
+    stage.broker.lease_s = _LONG_LEASE_S
+    stage.join()
+    stage.broker.lease_s = 1.0
+    stage.broker.send(Farewell())
+    stage.registers_again("`register` after `farewell`")
+    stage.heartbeats(3)
+
+
+@for_both(
+    "known-false", page.STATES, "it registers again when the broker does not know it"
+)
+def known_false(stage: Stage) -> None:
+    stage.join()
+    stage.broker.once(Heartbeat, lambda asked: [stage.broker.alive(asked, known=False)])
+    _again(stage, "`register` after `alive` with `known` false")
+
+
+@for_both(
+    "other-epoch", page.STATES, "it registers again when `alive` has another epoch"
+)
+def other_epoch(stage: Stage) -> None:
+    stage.join()
+    stage.broker.epoch += 1
+    _again(stage, "`register` after `alive` with another `epoch`")
+
+
+@for_both(
+    "higher-revision",
+    page.STATES,
+    "it registers again when `alive` tells of a push that it has not had",
+)
+def higher_revision(stage: Stage) -> None:
+    stage.join()
+    stage.broker.revision += 1
+    _again(stage, "`register` after `alive` with a higher `revision`")
+
+
+@for_both("farewell", page.STATES, "it registers again after a farewell")
+def farewell(stage: Stage) -> None:
+    stage.broker.lease_s = _LONG_LEASE_S
+    stage.join()
+    stage.broker.send(Farewell())
+    stage.broker.lease_s = 1.0
+    _again(stage, "`register` after `farewell`")
+
+
+@for_both(
+    "silence", page.STATES, "it registers again when a lease has passed in silence"
+)
+def silence(stage: Stage) -> None:
+    stage.join()
+    stage.heartbeats(1)
+    stage.broker.silent = True
+    stage.registers_again(
+        "`register` after a lease (1 s) without a word",
+        within_s=stage.patience_s + 1,
+    )
+    stage.broker.silent = False
+    stage.until(
+        lambda: len(stage.broker.of(Register)) > 2 or None,
+        "`register` again, as the one in the silence was not answered",
+    )
+    stage.goes_on("heartbeats alone after `registered`")
+
+
+@for_both(
+    "heartbeat-at-reconnection",
+    page.STATES,
+    "it sends a heartbeat at once when its connection is back",
+)
+def heartbeat_at_reconnection(stage: Stage) -> None:
+    stage.broker.lease_s = _LONG_LEASE_S
+    stage.join()
+    # A client that asks what its connection is worth may do so at the beginning too.
+    stage.watch(0.5)
+    before = len(stage.broker.requests)
+    stage.broker.reconnect()
+    stage.until(
+        lambda: any(
+            isinstance(each, Heartbeat | Register)
+            for _, each in stage.broker.requests[before:]
+        ),
+        "a heartbeat when the connection is there again, long before the next one is due",
+    )
+
+
+@for_both(
+    "restart",
+    page.STATES,
+    "it keeps its session when a broker that knows nobody takes the port over",
+)
+def restart(stage: Stage) -> None:
+    stage.broker.lease_s = _LONG_LEASE_S
+    first = stage.join()
+    stage.watch(0.5)
+    stage.broker.known = False
+    stage.broker.lease_s = 1.0
+    stage.broker.restart()
+    again = _again(stage, "`register` with a broker of another epoch")
+    if again.topics != first.topics:
+        raise Failed(f"topics {first.topics}", f"{again.topics}", page.SESSIONS)
+
+
+@for_both(
+    "heartbeat-refused",
+    page.ERROR,
+    "it registers again when a heartbeat is answered with an error",
+)
+def heartbeat_refused(stage: Stage) -> None:
+    stage.join()
+    stage.broker.once(
+        Heartbeat,
+        lambda asked: [Error(id=asked.id, code=messages.MALFORMED, detail="no")],
+    )
+    _again(stage, "`register` after the error that answers a heartbeat")
+
+
+@for_both(
+    "heartbeat-refused-twice",
+    page.ERROR,
+    "it ends when the next heartbeat after that is answered with an error too",
+)
+def heartbeat_refused_twice(stage: Stage) -> None:
+    stage.join()
+
+    def refused(asked: Heartbeat) -> list[Error]:
+        return [Error(id=asked.id, code=messages.MALFORMED, detail="no")]
+
+    stage.broker.once(Heartbeat, refused, refused)
+    stage.heartbeats(1)
+    stage.may_end = True
+    stage.heartbeats(1)
+    before = len(stage.broker.requests)
+    stage.watch(3.0)
+    # It may take its leave.
+    for _, request in stage.broker.requests[before:]:
+        if isinstance(request, Heartbeat | Register):
+            name = type(request).__name__.lower()
+            raise Failed(
+                "its end after the second error in turn", f"`{name}`", page.ERROR
+            )
+
+
+@for_both(
+    "unknown-session", page.ERROR, "it takes `unknown_session` like `known` false"
+)
+def unknown_session(stage: Stage) -> None:
+    stage.join()
+    stage.broker.once(
+        Heartbeat,
+        lambda asked: [Error(id=asked.id, code=messages.UNKNOWN_SESSION, detail="no")],
+    )
+    _again(stage, "`register` after `unknown_session`")
+
+
+@for_both(
+    "expelled",
+    page.ERROR,
+    "it does not come back after `revoked`, which is no reply",
+)
+def expelled(stage: Stage) -> None:
+    stage.join()
+    stage.heartbeats(1)
+    stage.may_end = True
+    stage.broker.send(Error(id=-1, code=messages.REVOKED, detail="its key was revoked"))
+    stage.broker.known = False
+    stage.watch(3.5)
+    if len(stage.broker.of(Register)) > 1:
+        raise Failed("no further `register`", "another one", page.ERROR)
+
+
+@for_both("disconnect", page.DISCONNECT, "it disconnects and ends at SIGTERM")
+def disconnect(stage: Stage) -> None:
+    stage.join()
+    stage.heartbeats(1)
+    stage.leaves()
+    if stage.client.exit_code != 0:
+        raise Failed("exit code 0 after SIGTERM", stage.client.ended, page.DISCONNECT)
+
+
+def _again(stage: Stage, expected: str) -> Register:
+    """It registers again under its session, and goes on."""
+    again = stage.registers_again(expected)
+    if again.session != FIRST_SESSION:
+        raise Failed(
+            f"`register` under its session {FIRST_SESSION}",
+            str(again.session),
+            page.SESSIONS,
+        )
+    stage.goes_on("heartbeats alone after `registered`")
+    return again

@@ -1,0 +1,62 @@
+"""Our roles as clients of the conformance tool."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from pubsub_common.protocol.messages import Role
+from pubsub_common.testing.conformance import runner
+from pubsub_common.testing.conformance.findings import Outcome
+from pubsub_common.testing.conformance.scenario import Scenario
+
+RECOVER: Final = "--recover"
+_BROKER: Final = ("-b", "{host}:{port}", "-t", "{topics}")
+_WORDS: Final[dict[Role, Sequence[str]]] = {
+    # It asks again for ready answers as long as it waits for them.
+    "subscriber": (*_BROKER, "--json", "--flush", "--attach-timeout", "30"),
+    "publisher": (*_BROKER, "-m", "{total}", "-s", "{interval}", "--bind-port", "0"),
+}
+# Enough for a machine that runs many tests at once; only what fails waits for it.
+_PATIENCE_S: Final = 30.0
+_JOBS: Final = 4
+
+
+def command(role: Role, *more: str, fault: str | None = None) -> list[str]:
+    """How a role is started, with a fault of `support.broken_clients` if one is named."""
+    if fault is None:
+        program = [sys.executable, "-m", f"pubsub_{role}"]
+    else:
+        program = [sys.executable, "-m", "support.broken_clients", fault, role]
+    return [*program, *_WORDS[role], *more]
+
+
+def options_of(scenario: Scenario) -> tuple[str, ...]:
+    """What a role needs for a scenario."""
+    return () if scenario.optional is None else (scenario.optional,)
+
+
+def outcomes(
+    role: Role, scenarios: Iterable[Scenario], *, broken: bool = False
+) -> list[Outcome]:
+    """Put our role through scenarios, each with its fault if it is to be ``broken``."""
+
+    def one(scenario: Scenario) -> Outcome:
+        words = command(
+            role,
+            *options_of(scenario),
+            fault=scenario.name if broken else None,
+        )
+        return runner.run(role, words, scenario, 4.0 if broken else _PATIENCE_S)
+
+    with ThreadPoolExecutor(_JOBS) as pool:
+        return list(pool.map(one, scenarios))
+
+
+def failures(found: Iterable[Outcome]) -> str:
+    """What failed, with what went on, for a test that fails by it."""
+    return "\n".join(
+        "\n".join((each.line(), *each.record)) for each in found if not each.passed
+    )

@@ -1,0 +1,90 @@
+"""Not a test: run by tests in a network namespace of its own, prints JSON.
+
+unshare -rn python ipv6_network.py limits
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+
+import zmq
+
+from pubsub_broker import Broker
+from pubsub_common.errors import PubSubError
+from pubsub_common.protocol import messages
+from pubsub_common.protocol.versions import VERSIONS
+from pubsub_publisher import Publisher
+from pubsub_subscriber import Subscriber
+
+HERE = "2001:db8::1"
+OTHERS = ("2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8:1::2")
+
+
+def run(*words: str) -> None:
+    """A command that must succeed."""
+    subprocess.run(words, check=True)
+
+
+def limits() -> object:
+    """What the broker answers to subscribers from several addresses, of which two may come
+    from one network; and what one is told that names another address than its own."""
+    run("ip", "link", "set", "lo", "up")
+    for address in (HERE, *OTHERS):
+        run("ip", "addr", "add", f"{address}/128", "dev", "lo")
+    broker = Broker(indefinite=True, bind=HERE, port=0, max_clients_per_address=2)
+    broker.configure()
+    thread = threading.Thread(target=broker.event_loop)
+    thread.start()
+    answers = []
+    with zmq.Context() as context:
+        for source in OTHERS:
+            with context.socket(zmq.DEALER) as dealer:
+                dealer.linger = 0
+                dealer.rcvtimeo = 30_000
+                dealer.setsockopt(zmq.IPV6, 1)
+                dealer.connect(f"tcp://[{source}]:0;[{HERE}]:{broker.port}")
+                dealer.send(messages.encode(registration(f"[{source}]")))
+                reply = messages.decode_reply(dealer.recv())
+                answers.append(getattr(reply, "detail", "registered"))
+    broker.stop()
+    thread.join()
+    broker.disconnect()
+    return answers
+
+
+def registration(address: str) -> messages.Register:
+    """That of a subscriber."""
+    return messages.Register(
+        id=1,
+        versions=VERSIONS,
+        role="subscriber",
+        topics=["A"],
+        address=address,
+        clock="realtime",
+    )
+
+
+def without() -> object:
+    """What roles say where the kernel has no IPv6."""
+    run("ip", "link", "set", "lo", "up")
+    run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    said = []
+    for role in (
+        Broker(bind="::1", port=0),
+        Publisher("[::1]", ["A"], connect_timeout_s=0),
+        Subscriber(broker_address="[::1]", topics=["A"], connect_timeout_s=0),
+        Publisher("[2001:db8::1]", ["A"], connect_timeout_s=0),
+    ):
+        try:
+            role.configure()
+        except PubSubError as error:
+            said.append(f"{type(error).__name__}: {error}")
+    return said
+
+
+if __name__ == "__main__":
+    what = {"limits": limits, "without": without}[sys.argv[1]]
+    print(json.dumps(what()))
