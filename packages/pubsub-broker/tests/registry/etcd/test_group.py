@@ -211,6 +211,19 @@ def test_a_lease_that_is_gone_is_asked_for_before_anything_is_written_again() ->
     assert one.holders() == {7: "b1"}
 
 
+def test_the_lease_of_those_that_left_may_be_gone_too() -> None:
+    etcd, (one,) = shells("b1")
+    for session in (1, 2):
+        one.group.put_client(client_of(session))
+    one.settle()
+    one.group.delete_client(1, LeftRecord())
+    one.settle()
+    etcd.end_lease(etcd.leases)
+    one.group.delete_client(2, LeftRecord(revoked=True))
+    one.settle()
+    assert KEYS.key(left_name(2)) in etcd.kvs
+
+
 def test_what_arrives_after_its_client_has_left_is_taken_back() -> None:
     etcd, (one,) = shells("b1")
     one.group.put_client(client_of(7))

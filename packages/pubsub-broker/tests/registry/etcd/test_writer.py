@@ -167,6 +167,17 @@ def test_a_client_that_was_never_written_is_not_there_afterwards() -> None:
     assert not writer.waits
 
 
+def test_what_changes_nothing_has_no_revision_that_the_mirror_could_come_to() -> None:
+    etcd, writer = EtcdModel(), Writer(KEYS, "b1")
+    etcd.write([(b"/pubsub/another group/about", b"")])
+    writer.delete_client(1, None, 0)
+    send(writer, etcd)
+    assert writer.revision == 0
+    put(writer, 1)
+    send(writer, etcd)
+    assert writer.revision == etcd.revision == 3
+
+
 def test_a_delete_does_not_hit_a_client_that_moved() -> None:
     etcd, writer = EtcdModel(), Writer(KEYS, "b1")
     put(writer, 1)

@@ -129,10 +129,11 @@ class Group:
         self._leases.renewed(seconds, sent_at)
 
     def lease_gone(self) -> None:
-        """The transaction was refused because a lease is gone, whichever: another renewal
-        tells, and is due now."""
+        """The transaction was refused because a lease is gone, whichever: a renewal tells,
+        and is due now. The one that is not renewed is granted anew."""
         self._writer.unanswered()
         self._leases.renew_now()
+        self._leases.forget("left")
 
     def tick(self, now: float) -> list[Change | Overtaken]:
         """What is due at ``now``."""

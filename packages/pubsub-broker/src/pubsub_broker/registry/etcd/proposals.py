@@ -48,6 +48,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
         """How many keys it writes."""
         return 1 if self.left is None else 2
 
+    @property
+    def changes_something(self) -> bool:
+        """Whether it does, if it is carried out: a delete of what is not there does not."""
+        return self.value is not None or self.left is not None or self.basis > 0
+
     def size(self, keys: Keys) -> int:
         """About how many bytes of a transaction it takes."""
         total = len(self.value or b"") + _KEY_COPIES * len(keys.key(self.name))

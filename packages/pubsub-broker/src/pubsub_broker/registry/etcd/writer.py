@@ -113,10 +113,10 @@ class Writer:
             return []
         overtaken = []
         for proposal, (done, there) in zip(under_way, found, strict=True):
-            if done:
+            if done and proposal.changes_something:
                 self.revision = max(self.revision, answer.header.revision)
                 self._raise_basis(proposal.name, answer.header.revision)
-            else:
+            elif not done:
                 overtaken += self._not_done(proposal, there)
         return overtaken
 
