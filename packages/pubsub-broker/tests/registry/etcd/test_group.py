@@ -211,6 +211,16 @@ def test_a_lease_that_is_gone_is_asked_for_before_anything_is_written_again() ->
     assert one.holders() == {7: "b1"}
 
 
+def test_a_client_that_came_and_went_between_two_lists_is_written_again() -> None:
+    etcd, (one,) = shells("b1")
+    one.group.put_client(client_of(7))
+    one.write()
+    etcd.end_lease(etcd.kvs[KEYS.key(client_name(7))].lease)
+    etcd.compact()
+    one.settle(5.0)
+    assert one.holders() == {7: "b1"}
+
+
 def test_the_lease_of_those_that_left_may_be_gone_too() -> None:
     etcd, (one,) = shells("b1")
     for session in (1, 2):

@@ -314,6 +314,10 @@ class WriterMachine(RuleBasedStateMachine):
         while True:
             if self.mirror.must_list:
                 self.follow(self.mirror.listed(self.etcd.listing(), 0.0))
+                for session, wanted in self.wanted.items():
+                    # It came and went before the mirror was told of it.
+                    if self.mirror.client(session) is None:
+                        self.propose(wanted)
             for answer in self.etcd.watch(self.mirror.next_revision):
                 self.follow(self.mirror.watched(answer))
             if not self.mirror.must_list:

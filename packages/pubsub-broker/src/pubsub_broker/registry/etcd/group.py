@@ -102,6 +102,10 @@ class Group:
         found = self._follow(changes)
         if _is_restored(changes):
             self._take_back_at = now + self._hold_s
+        for session, record in self._own.items():
+            # It was written and deleted with its lease before the mirror was told of it.
+            if self.mirror.client(session) is None and not self._writer.has(session):
+                self._propose(record)
         if first and not self.mirror.written_at(ABOUT):
             self._writer.put(ABOUT, self._about, None, 0)
         return found
