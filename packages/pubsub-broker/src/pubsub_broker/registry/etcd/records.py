@@ -1,0 +1,143 @@
+"""What a group of brokers keeps in etcd: its keys, and what their values say.
+
+::
+
+    /pubsub/<group>/about               format and model of the group
+    /pubsub/<group>/brokers/<broker>    a broker that is alive
+    /pubsub/<group>/clients/<session>   a registered client, and its broker
+    /pubsub/<group>/left/<session>      how a client left, for a minute
+
+Values are JSON. Fields that are not known are ignored, so that brokers of several versions
+can be in a group; `About` has what they must agree on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from pubsub_broker.registry.interface import Client
+from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.messages import Model
+
+FORMAT: Final = 1
+_GROUP: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_BROKER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SESSION: Final = re.compile(r"[0-9a-f]{14}")
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What all brokers of a group must agree on."""
+
+    format: int
+    model: Model
+
+
+class BrokerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A broker: where clients find it, its version, the digest of its policy and clients
+    where it is secure."""
+
+    address: str
+    version: str
+    policy: str = ""
+
+
+class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A client as ``broker`` registered it; ``write`` numbers that broker's writes, so that
+    it knows its own again."""
+
+    broker: str
+    write: int
+    client: Client
+
+
+class LeftRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client left: by itself, with its next sequence number of each topic, or
+    because it was ``revoked``."""
+
+    next_sequences: Mapping[str, int] = {}
+    revoked: bool = False
+
+
+Kind = Literal["about", "brokers", "clients", "left"]
+Record = About | BrokerRecord | ClientRecord | LeftRecord
+_OF_KIND: Final[Mapping[Kind, type[Record]]] = {
+    "about": About,
+    "brokers": BrokerRecord,
+    "clients": ClientRecord,
+    "left": LeftRecord,
+}
+
+
+class Name(NamedTuple):
+    """What a key is of: ``name`` is a broker's, or a session in hexadecimal digits."""
+
+    kind: Kind
+    name: str = ""
+
+
+ABOUT: Final = Name("about")
+
+
+def client_name(session: int) -> Name:
+    """Of the key of a registered client."""
+    return Name("clients", f"{session:014x}")
+
+
+def left_name(session: int) -> Name:
+    """Of the key of a client that left."""
+    return Name("left", f"{session:014x}")
+
+
+class Keys:
+    """The keys of one group."""
+
+    def __init__(self, group: str) -> None:
+        """Raises:
+        ConfigError: that is no name of a group.
+        """
+        if not _GROUP.fullmatch(group):
+            raise ConfigError(
+                f"{group!r} is not a name of a group: up to 64 letters, digits, _ . -"
+            )
+        self.prefix = f"/pubsub/{group}/".encode()
+
+    def key(self, name: Name) -> bytes:
+        """The key of this name."""
+        return self.prefix + "/".join(filter(None, name)).encode()
+
+    def name(self, key: bytes) -> Name | None:
+        """The name of a key with the prefix; None for one that is not of the group's."""
+        text = key.removeprefix(self.prefix).decode("ascii", "replace")
+        kind, _, name = text.partition("/")
+        match kind:
+            case "about" if text == kind:
+                return ABOUT
+            case "brokers" if _BROKER.fullmatch(name):
+                return Name("brokers", name)
+            case "clients" | "left" if _SESSION.fullmatch(name):
+                return Name(kind, name)
+        return None
+
+
+def encode(record: Record) -> bytes:
+    """The value of a record."""
+    return msgspec.json.encode(record)
+
+
+def decode(name: Name, value: bytes) -> Record:
+    """The record in the value of this key.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        record = msgspec.json.decode(value, type=_OF_KIND[name.kind])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if isinstance(record, ClientRecord) and client_name(record.client.session) != name:
+        raise ValueError("its session is not that of its key")
+    return record

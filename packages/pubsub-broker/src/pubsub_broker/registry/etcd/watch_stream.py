@@ -1,0 +1,146 @@
+"""A watch that is open: etcd's answers to it as they come."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from typing import Final
+
+from pubsub_broker.registry.etcd.answers import (
+    WatchAnswer,
+    decode_streamed,
+    failure_in,
+)
+from pubsub_broker.registry.etcd.connection import connect, failure_of, remaining
+from pubsub_broker.registry.etcd.endpoints import Endpoint
+from pubsub_broker.registry.etcd.errors import EtcdUnreachable
+from pubsub_broker.registry.etcd.requests import (
+    Watch,
+    WatchCreate,
+    encode,
+    prefix_end,
+)
+from pubsub_broker.registry.etcd.stream_lines import StreamLines
+
+_OK: Final = 200
+_BLOCK_BYTES: Final = 1024 * 1024
+
+
+class WatchStream:
+    """Whole answers only: where the connection breaks within one, it is as if that had not
+    begun. The connection's own probes find that a host vanished; that a member hangs, or
+    has lost the others, is found by the keep-alives that go to the same one."""
+
+    def __init__(self, stream: socket.socket, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._socket = stream
+        self._lines = StreamLines()
+        self._first: list[WatchAnswer] = []
+
+    def begin(self, deadline: float) -> None:
+        """Wait for the first answer, which `read` gives: it tells whether the watch may be.
+
+        Raises:
+            EtcdError: it may not be, or did not begin in time.
+        """
+        first: list[WatchAnswer] = []
+        while not first:
+            try:
+                first = self.read(remaining(deadline))
+            except TimeoutError as error:
+                raise failure_of(error) from error
+        self._first = first
+
+    def fileno(self) -> int:
+        """For a poll; one that is not ready may still have something: `pending`."""
+        return self._socket.fileno()
+
+    def pending(self) -> bool:
+        """Whether something is there that was read already."""
+        return bool(self._first) or self._decrypted()
+
+    def _decrypted(self) -> bool:
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+
+    def read(self, timeout_s: float) -> list[WatchAnswer]:
+        """The answers that came; none if nothing came within ``timeout_s``.
+
+        Raises:
+            EtcdUnreachable: the stream has ended.
+            EtcdError: etcd ended it, and says why.
+        """
+        if self._first:
+            first, self._first = self._first, []
+            return first
+        if not self._decrypted():
+            poller = select.poll()
+            poller.register(self._socket, select.POLLIN)
+            if not poller.poll(timeout_s * 1000):
+                return []
+        try:
+            data = self._socket.recv(_BLOCK_BYTES)
+        except TimeoutError:
+            return []  # a part of a record of TLS
+        except OSError as error:
+            raise failure_of(error) from error
+        if not data:
+            if self._lines.status not in (0, _OK):
+                raise failure_in(self._lines.status, self._lines.rest)
+            raise EtcdUnreachable(f"etcd at {self.endpoint} ended the watch")
+        lines = self._lines.feed(data)
+        return [checked(decode_streamed(line, WatchAnswer)) for line in lines]
+
+    def close(self) -> None:
+        """End the watch."""
+        self._socket.close()
+
+
+def checked(answer: WatchAnswer) -> WatchAnswer:
+    """An answer, if it does not say that the watch may not be. One that was ended because
+    of a compaction is an answer as others.
+
+    Raises:
+        EtcdError: it says so.
+    """
+    if answer.canceled and not answer.compact_revision:
+        reason = answer.cancel_reason or "no reason given"
+        raise failure_in(400, encode({"error": f"it ended the watch: {reason}"}))
+    return answer
+
+
+def open_watch(
+    endpoint: Endpoint,
+    tls: ssl.SSLContext | None,
+    token: str | None,
+    prefix: bytes,
+    revision: int,
+    deadline: float,
+) -> WatchStream:
+    """Ask a member to tell each change of the keys of a prefix from ``revision`` on.
+
+    Raises:
+        EtcdError: it cannot be asked, or refuses.
+    """
+    create = WatchCreate(prefix, prefix_end(prefix), revision)
+    body = encode(Watch(create))
+    authorization = f"Authorization: {token}\r\n" if token else ""
+    head = (
+        f"POST /v3/watch HTTP/1.0\r\nHost: {endpoint}\r\n{authorization}"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    stream = connect(endpoint, tls, deadline)
+    try:
+        stream.settimeout(remaining(deadline))
+        stream.sendall(head.encode() + body)
+        stream.settimeout(0.1)  # of a part of a record of TLS
+    except OSError as error:
+        stream.close()
+        raise failure_of(error) from error
+    watch = WatchStream(stream, endpoint)
+    try:
+        watch.begin(deadline)
+    except BaseException:
+        watch.close()
+        raise
+    return watch

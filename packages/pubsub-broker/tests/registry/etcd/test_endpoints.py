@@ -1,0 +1,52 @@
+"""Where etcd's members are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints, parse_registry
+from pubsub_common.errors import ConfigError
+
+
+def test_a_registry_names_its_members() -> None:
+    assert parse_registry("etcd://10.0.0.1,10.0.0.2:4000,etcd-3.lab") == (
+        Endpoint("10.0.0.1", 2379),
+        Endpoint("10.0.0.2", 4000),
+        Endpoint("etcd-3.lab", 2379),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "etcd://", "10.0.0.1:2379", "https://10.0.0.1", "etcd://10.0.0.1/lab"),
+        *("etcd://10.0.0.1,", "etcd://10.0.0.1:0", "etcd://10.0.0.1,10.0.0.1:2379"),
+    ],
+)
+def test_what_is_no_registry_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_registry(text)
+
+
+def test_the_next_one_is_asked_after_a_failure_of_the_one_that_is_asked() -> None:
+    one, two, three = (Endpoint("10.0.0.1", port) for port in (1, 2, 3))
+    endpoints = Endpoints([one, two, three])
+    assert endpoints.current == one
+    endpoints.failed(one)
+    endpoints.failed(one)  # another thread found it, too
+    assert endpoints.current == two
+    endpoints.failed(two)
+    endpoints.failed(three)
+    assert endpoints.current == one
+
+
+def test_without_a_registry_nothing_of_etcd_is_loaded() -> None:
+    look = (
+        "import sys, pubsub_broker.cli, pubsub_broker.parts; "
+        "print([name for name in sys.modules if 'etcd' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, check=True)
+    assert done.stdout.split() == [b"[]"]
