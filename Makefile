@@ -34,17 +34,17 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run: one that replaces it may wait for ever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript etcd lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
 
 install: .venv/.installed ## set up .venv with all packages, editable, and the tools
 
-test: install ## run the tests of every change, in parallel; PYTEST_ARGS="-k name" for some
+test: install etcd ## run the tests of every change, in parallel; PYTEST_ARGS="-k name" for some
 	$(pytest) $(parallel) -m "core or socket" $(WHOLE_SYSTEMS:%=--ignore %) $(PYTEST_ARGS)
 
-test-system: install ## run whole systems: Mininet, browser, packaging, documents
+test-system: install etcd ## run whole systems: Mininet, browser, packaging, documents
 	$(pytest) $(parallel) -m system $(PYTEST_ARGS)
 
 attacks: install ## attack the roles at full size, and write the table in SECURITY.md; T=name for some
@@ -128,6 +128,9 @@ browser: ## install the Debian package of Chromium, for tests, where that is pos
 
 javascript: ## install what the example in JavaScript needs, for its tests, if there is Node
 	@scripts/javascript-packages.sh || true
+
+etcd: ## install the Debian packages that groups of brokers need, where that is possible
+	@scripts/etcd-debs.sh || true
 
 lock: .tools/.installed ## write poetry.lock anew after a change of dependencies
 	$(run-poetry) lock
