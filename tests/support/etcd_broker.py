@@ -7,13 +7,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pubsub_broker.registry.etcd.changes import Change, DeleteClient, PutClient
+from pubsub_broker.registry.changes import (
+    About,
+    BrokerRecord,
+    Change,
+    DeleteClient,
+    PutClient,
+)
 from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
 from pubsub_broker.registry.etcd.group import Group
 from pubsub_broker.registry.etcd.link import GroupLink
 from pubsub_broker.registry.etcd.members import Members
-from pubsub_broker.registry.etcd.records import About, BrokerRecord, Keys
-from pubsub_broker.registry.etcd.writer import Overtaken
+from pubsub_broker.registry.etcd.records import Keys
 from pubsub_broker.registry.interface import Client
 
 _CLOSE_S = 30.0
@@ -45,7 +50,7 @@ class EtcdBroker:
     ) -> None:
         """``options`` are those of `Members`."""
         self.name = name
-        self._told: list[Change | Overtaken] = []
+        self._told: list[Change] = []
         group = Group(
             keys,
             name,
@@ -69,7 +74,7 @@ class EtcdBroker:
         """A client registers at this broker."""
         self._link.put_client(client_of(session))
 
-    def told(self) -> list[Change | Overtaken]:
+    def told(self) -> list[Change]:
         """All that the mirror told."""
         self._told += self._link.take_changes()
         return self._told

@@ -20,8 +20,8 @@ from support.etcd_servers import (
 )
 from support.tcp_relay import tcp_relay
 
+from pubsub_broker.registry.changes import Restored
 from pubsub_broker.registry.etcd import requests
-from pubsub_broker.registry.etcd.changes import Restored
 from pubsub_broker.registry.etcd.credentials import Login
 from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
 from pubsub_broker.registry.etcd.members import Members

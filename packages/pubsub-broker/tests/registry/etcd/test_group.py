@@ -11,26 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from support.etcd_model import EtcdModel
 
-from pubsub_broker.registry.etcd.changes import (
+from pubsub_broker.registry.changes import (
+    About,
+    BrokerRecord,
     BrokerWent,
     Change,
+    ClientRecord,
     DeleteClient,
+    LeftRecord,
     PutClient,
 )
 from pubsub_broker.registry.etcd.errors import LeaseGone
 from pubsub_broker.registry.etcd.group import Group
-from pubsub_broker.registry.etcd.records import (
-    About,
-    BrokerRecord,
-    ClientRecord,
-    Keys,
-    LeftRecord,
-    client_name,
-    encode,
-    left_name,
-)
+from pubsub_broker.registry.etcd.records import Keys, client_name, encode, left_name
 from pubsub_broker.registry.etcd.requests import Transaction
-from pubsub_broker.registry.etcd.writer import Overtaken
 from pubsub_broker.registry.interface import Client
 
 KEYS = Keys("lab")
@@ -59,7 +53,7 @@ class Shell:
     def __init__(self, group: Group, etcd: EtcdModel) -> None:
         self.group = group
         self.etcd = etcd
-        self.told: list[Change | Overtaken] = []
+        self.told: list[Change] = []
 
     def follow(self, now: float = 0.0) -> None:
         """The mirror is told all."""

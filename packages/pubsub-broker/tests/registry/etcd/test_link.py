@@ -13,14 +13,21 @@ from support.etcd_broker import client_of
 from support.etcd_servers import EtcdCluster, etcd_cluster
 from support.ports import free_port
 
-from pubsub_broker.registry.etcd.changes import BrokerWent, DeleteClient, PutClient
+from pubsub_broker.registry.changes import (
+    About,
+    BrokerRecord,
+    BrokerWent,
+    DeleteClient,
+    LeftRecord,
+    PutClient,
+)
 from pubsub_broker.registry.etcd.credentials import Login
 from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
 from pubsub_broker.registry.etcd.errors import EtcdRefused
 from pubsub_broker.registry.etcd.group import Group
 from pubsub_broker.registry.etcd.link import GroupLink
 from pubsub_broker.registry.etcd.members import Members
-from pubsub_broker.registry.etcd.records import About, BrokerRecord, Keys, LeftRecord
+from pubsub_broker.registry.etcd.records import Keys
 from pubsub_common.errors import ConfigError
 from pubsub_common.testing import wait_for
 

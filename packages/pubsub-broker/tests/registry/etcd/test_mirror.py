@@ -13,25 +13,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.etcd_model import EtcdModel
 
-from pubsub_broker.registry.etcd.answers import Event, Header, KeyValue, WatchAnswer
-from pubsub_broker.registry.etcd.changes import (
+from pubsub_broker.registry.changes import (
+    About,
     AboutTold,
     BrokerCame,
+    BrokerRecord,
     BrokerWent,
     Change,
+    ClientRecord,
     DeleteClient,
+    LeftRecord,
     Malformed,
     PutClient,
     Restored,
 )
+from pubsub_broker.registry.etcd.answers import Event, Header, KeyValue, WatchAnswer
 from pubsub_broker.registry.etcd.mirror import Mirror
 from pubsub_broker.registry.etcd.records import (
     ABOUT,
-    About,
-    BrokerRecord,
-    ClientRecord,
     Keys,
-    LeftRecord,
     Name,
     Record,
     client_name,

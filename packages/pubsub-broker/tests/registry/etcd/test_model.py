@@ -11,18 +11,13 @@ import pytest
 from support.etcd_model import EtcdModel
 from support.etcd_servers import EtcdCluster, etcd_client, etcd_cluster
 
+from pubsub_broker.registry.changes import LeftRecord
 from pubsub_broker.registry.etcd.answers import TransactionAnswer, WatchAnswer
 from pubsub_broker.registry.etcd.client import EtcdClient
 from pubsub_broker.registry.etcd.errors import LeaseGone
 from pubsub_broker.registry.etcd.leases import Kind
 from pubsub_broker.registry.etcd.proposals import Proposal, outcomes
-from pubsub_broker.registry.etcd.records import (
-    Keys,
-    LeftRecord,
-    client_name,
-    encode,
-    left_name,
-)
+from pubsub_broker.registry.etcd.records import Keys, client_name, encode, left_name
 from pubsub_broker.registry.etcd.requests import Transaction
 
 STEPS = 40

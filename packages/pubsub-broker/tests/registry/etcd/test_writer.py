@@ -12,36 +12,31 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from support.etcd_model import EtcdModel
 
-from pubsub_broker.registry.etcd.answers import OperationAnswer, TransactionAnswer
-from pubsub_broker.registry.etcd.changes import (
+from pubsub_broker.registry.changes import (
+    About,
+    BrokerRecord,
     Change,
+    ClientRecord,
     DeleteClient,
+    LeftRecord,
+    Overtaken,
     PutClient,
     Restored,
 )
+from pubsub_broker.registry.etcd.answers import OperationAnswer, TransactionAnswer
 from pubsub_broker.registry.etcd.errors import EtcdRefused, LeaseGone
 from pubsub_broker.registry.etcd.leases import Kind
 from pubsub_broker.registry.etcd.mirror import Mirror
 from pubsub_broker.registry.etcd.records import (
     ABOUT,
-    About,
-    BrokerRecord,
-    ClientRecord,
     Keys,
-    LeftRecord,
     Name,
     client_name,
     encode,
     left_name,
 )
 from pubsub_broker.registry.etcd.requests import Transaction
-from pubsub_broker.registry.etcd.writer import (
-    MAX_BYTES,
-    MAX_KEYS,
-    Overtaken,
-    TooLarge,
-    Writer,
-)
+from pubsub_broker.registry.etcd.writer import MAX_BYTES, MAX_KEYS, TooLarge, Writer
 from pubsub_broker.registry.interface import Client
 
 KEYS = Keys("lab")
@@ -184,7 +179,7 @@ def test_a_delete_does_not_hit_a_client_that_moved() -> None:
     send(writer, etcd)
     write_of_other(etcd, 1)
     writer.delete_client(1, LeftRecord(), 2)
-    assert send(writer, etcd) == [Overtaken(client_name(1))]
+    assert send(writer, etcd) == [Overtaken(1)]
     assert there(etcd) == {client_name(1): record(1, 1, "b2")}
 
 
@@ -193,7 +188,7 @@ def test_a_put_does_not_hit_a_client_that_moved_and_others_are_written() -> None
     put(writer, 1)
     put(writer, 2)
     write_of_other(etcd, 1)
-    assert send(writer, etcd) == [Overtaken(client_name(1))]
+    assert send(writer, etcd) == [Overtaken(1)]
     assert there(etcd) == {
         client_name(1): record(1, 1, "b2"),
         client_name(2): record(2),
@@ -204,7 +199,7 @@ def test_what_another_broker_wrote_meanwhile_drops_what_waits() -> None:
     writer = Writer(KEYS, "b1")
     put(writer, 1)
     moved = PutClient(record(1, 1, "b2"), 5)
-    assert writer.observed(moved) == [Overtaken(client_name(1))]
+    assert writer.observed(moved) == [Overtaken(1)]
     assert not writer.waits
     put(writer, 1, 2, basis=5)  # and back again
     assert writer.observed(moved) == []
@@ -326,7 +321,7 @@ class WriterMachine(RuleBasedStateMachine):
     def follow(self, changes: list[Change]) -> None:
         for change in changes:
             for overtaken in self.writer.observed(change):
-                self.wanted.pop(int(overtaken.name.name, 16), None)
+                self.wanted.pop(overtaken.session, None)
             match change:
                 case PutClient(record=told) if told.broker == "b2":
                     self.wanted.pop(told.client.session, None)
@@ -376,7 +371,7 @@ class WriterMachine(RuleBasedStateMachine):
             self.writer.unanswered()
             return
         for overtaken in self.writer.answered(answer):
-            self.wanted.pop(int(overtaken.name.name, 16), None)
+            self.wanted.pop(overtaken.session, None)
 
     @precondition(lambda self: self.late)
     @rule()

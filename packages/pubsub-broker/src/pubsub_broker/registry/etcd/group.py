@@ -9,33 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pubsub_broker.registry.changes import (
+    About,
+    AboutTold,
+    BrokerRecord,
+    Change,
+    ClientRecord,
+    DeleteClient,
+    LeftRecord,
+    Overtaken,
+    PutClient,
+    Restored,
+)
 from pubsub_broker.registry.etcd.answers import (
     LeaseAnswer,
     Listing,
     TransactionAnswer,
     WatchAnswer,
 )
-from pubsub_broker.registry.etcd.changes import (
-    AboutTold,
-    Change,
-    DeleteClient,
-    PutClient,
-    Restored,
-)
 from pubsub_broker.registry.etcd.leases import Kind, Leases
 from pubsub_broker.registry.etcd.mirror import Mirror
-from pubsub_broker.registry.etcd.records import (
-    ABOUT,
-    About,
-    BrokerRecord,
-    ClientRecord,
-    Keys,
-    LeftRecord,
-    Name,
-    client_name,
-)
+from pubsub_broker.registry.etcd.records import ABOUT, Keys, Name, client_name
 from pubsub_broker.registry.etcd.requests import Transaction
-from pubsub_broker.registry.etcd.writer import Overtaken, Writer
+from pubsub_broker.registry.etcd.writer import Writer
 from pubsub_broker.registry.interface import Client
 
 
@@ -95,7 +91,7 @@ class Group:
 
     # What etcd answers
 
-    def listed(self, listing: Listing, now: float) -> list[Change | Overtaken]:
+    def listed(self, listing: Listing, now: float) -> list[Change]:
         """The keys of the group."""
         first = not self.mirror.revision
         changes = self.mirror.listed(listing, now)
@@ -110,7 +106,7 @@ class Group:
             self._writer.put(ABOUT, self._about, None, 0)
         return found
 
-    def watched(self, answer: WatchAnswer) -> list[Change | Overtaken]:
+    def watched(self, answer: WatchAnswer) -> list[Change]:
         """An answer to the watch that began at the mirror's next revision."""
         return self._follow(self.mirror.watched(answer))
 
@@ -139,7 +135,7 @@ class Group:
         self._leases.renew_now()
         self._leases.forget("left")
 
-    def tick(self, now: float) -> list[Change | Overtaken]:
+    def tick(self, now: float) -> list[Change]:
         """What is due at ``now``."""
         if self._take_back_at is not None and now >= self._take_back_at:
             self._take_back_at = None
@@ -198,10 +194,10 @@ class Group:
 
     # Inside
 
-    def _follow(self, changes: list[Change]) -> list[Change | Overtaken]:
+    def _follow(self, changes: list[Change]) -> list[Change]:
         """Do what the changes ask of this broker."""
         restored = _is_restored(changes)
-        found: list[Change | Overtaken] = []
+        found: list[Change] = []
         for change in changes:
             found += self._drop(self._writer.observed(change))
             found.append(change)
@@ -235,8 +231,7 @@ class Group:
 
     def _drop(self, overtaken: list[Overtaken]) -> list[Overtaken]:
         for each in overtaken:
-            if each.name.kind == "clients":
-                self._own.pop(int(each.name.name, 16), None)
+            self._own.pop(each.session, None)
         return overtaken
 
     def _propose_broker(self) -> None:

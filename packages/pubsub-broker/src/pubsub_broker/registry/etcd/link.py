@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from pubsub_broker.registry.etcd.changes import Change
+from pubsub_broker.registry.changes import BrokerRecord, Change, LeftRecord
 from pubsub_broker.registry.etcd.client import EtcdClient
 from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.errors import (
@@ -24,8 +24,7 @@ from pubsub_broker.registry.etcd.errors import (
 )
 from pubsub_broker.registry.etcd.group import Group
 from pubsub_broker.registry.etcd.members import Members
-from pubsub_broker.registry.etcd.records import BrokerRecord, Keys, LeftRecord
-from pubsub_broker.registry.etcd.writer import Overtaken
+from pubsub_broker.registry.etcd.records import Keys
 from pubsub_broker.registry.interface import Client
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.throttle import LogThrottle
@@ -57,7 +56,7 @@ class GroupLink:
         self._prefix = keys.prefix
         self._endpoints = endpoints
         self._on_change = on_change
-        self._changes: list[Change | Overtaken] = []
+        self._changes: list[Change] = []
         self._failure: BaseException | None = None
         self._throttle = LogThrottle()
         # Guards the group, and all above.
@@ -107,7 +106,7 @@ class GroupLink:
             self._changed.notify()
             self._group.delete_client(session, left)
 
-    def take_changes(self) -> list[Change | Overtaken]:
+    def take_changes(self) -> list[Change]:
         """What was told since the last call. Raises what ended a thread."""
         with self._changed:
             if self._failure is not None:
@@ -165,7 +164,7 @@ class GroupLink:
         if permit is not None:
             _log.warning("%s", error)
 
-    def _tell(self, changes: list[Change | Overtaken]) -> None:
+    def _tell(self, changes: list[Change]) -> None:
         """Under the lock."""
         if changes:
             self._changes += changes

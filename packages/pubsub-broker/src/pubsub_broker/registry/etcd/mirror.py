@@ -11,24 +11,24 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from pubsub_broker.registry.etcd.answers import Event, KeyValue, Listing, WatchAnswer
-from pubsub_broker.registry.etcd.changes import (
+from pubsub_broker.registry.changes import (
+    About,
     AboutTold,
     BrokerCame,
+    BrokerRecord,
     BrokerWent,
     Change,
+    ClientRecord,
     DeleteClient,
+    LeftRecord,
     Malformed,
     PutClient,
     Restored,
 )
+from pubsub_broker.registry.etcd.answers import Event, KeyValue, Listing, WatchAnswer
 from pubsub_broker.registry.etcd.records import (
     ABOUT,
-    About,
-    BrokerRecord,
-    ClientRecord,
     Keys,
-    LeftRecord,
     Name,
     Record,
     client_name,

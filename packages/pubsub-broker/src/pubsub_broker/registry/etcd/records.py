@@ -19,47 +19,13 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry.changes import About, BrokerRecord, ClientRecord, LeftRecord
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.messages import Model
 
 FORMAT: Final = 1
 _GROUP: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BROKER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SESSION: Final = re.compile(r"[0-9a-f]{14}")
-
-
-class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What all brokers of a group must agree on."""
-
-    format: int
-    model: Model
-
-
-class BrokerRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A broker: where clients find it, its version, the digest of its policy and clients
-    where it is secure."""
-
-    address: str
-    version: str
-    policy: str = ""
-
-
-class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A client as ``broker`` registered it; ``write`` numbers that broker's writes, so that
-    it knows its own again."""
-
-    broker: str
-    write: int
-    client: Client
-
-
-class LeftRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client left: by itself, with its next sequence number of each topic, or
-    because it was ``revoked``."""
-
-    next_sequences: Mapping[str, int] = {}
-    revoked: bool = False
 
 
 Kind = Literal["about", "brokers", "clients", "left"]
@@ -85,6 +51,11 @@ ABOUT: Final = Name("about")
 def client_name(session: int) -> Name:
     """Of the key of a registered client."""
     return Name("clients", f"{session:014x}")
+
+
+def session_of(name: Name) -> int:
+    """The session in a client's name."""
+    return int(name.name, 16)
 
 
 def left_name(session: int) -> Name:

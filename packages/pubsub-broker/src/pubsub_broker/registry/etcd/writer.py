@@ -10,35 +10,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
+from pubsub_broker.registry.changes import (
+    Change,
+    ClientRecord,
+    LeftRecord,
+    Overtaken,
+    PutClient,
+    Restored,
+)
 from pubsub_broker.registry.etcd.answers import KeyValue, TransactionAnswer
-from pubsub_broker.registry.etcd.changes import Change, PutClient, Restored
 from pubsub_broker.registry.etcd.leases import Kind
 from pubsub_broker.registry.etcd.proposals import Proposal, outcomes
 from pubsub_broker.registry.etcd.records import (
-    ClientRecord,
     Keys,
-    LeftRecord,
     Name,
     Record,
     client_name,
     decode,
     encode,
     left_name,
+    session_of,
 )
 from pubsub_broker.registry.etcd.requests import Transaction
 
 # etcd takes 128 operations and 1.5 MiB in a transaction, unless it is told otherwise.
 MAX_KEYS: Final = 100
 MAX_BYTES: Final = 1024 * 1024
-
-
-class Overtaken(msgspec.Struct, frozen=True):
-    """Another broker wrote this key, so what was proposed is void. It may be said twice."""
-
-    name: Name
 
 
 class TooLarge(Exception):
@@ -197,7 +196,7 @@ class Writer:
         if waiting is not None and waiting.basis >= revision:
             return []  # that was decided with this known
         self._waiting.pop(name, None)
-        return [Overtaken(name)]
+        return [Overtaken(session_of(name))] if name.kind == "clients" else []
 
     def _raise_basis(self, name: Name, revision: int) -> None:
         """This broker wrote a key, so what it proposed meanwhile follows upon that."""
