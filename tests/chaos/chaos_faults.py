@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from chaos_kinds import Kind
@@ -38,6 +39,7 @@ class Fault:
     may_lose: bool = False
     begin: Callable[[System], None] = System.begin
     system: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    new_system: Callable[..., AbstractContextManager[System]] = System
     rss_kib: int = 24 * 1024
     # Why it cannot be done here.
     unavailable: Callable[[], str | None] = lambda: None

@@ -12,8 +12,9 @@ Publisher::
 Subscriber::
 
     S <monotonic ns> <1: it asked for the history, or 0>
+    I <session>                                          registered
     R <monotonic ns>                                     ready
-    T <monotonic ns>                                     was told who has come or gone
+    T <monotonic ns> <session> <1: it has come, 0: it has gone>     was told so
     E <session> <topic> <number> <name> <counter>        received
     G <session> <topic> <first> <last>                   reported lost
     X <monotonic ns>                                     about to leave in good order
@@ -157,9 +158,12 @@ class SubscriberLog:
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         self.history = False
+        self.session = -1
         self.began_ns: int | None = None
         self.ready_ns: int | None = None
         self.told_ns: list[int] = []
+        # When which session was told to have gone.
+        self.told_gone: list[tuple[int, int]] = []
         self.left_ns: int | None = None
         self.counts: dict[str, int] | None = None
         self.runs: dict[Stream, list[Run]] = {}
@@ -180,10 +184,14 @@ class SubscriberLog:
                     self._add(stream, "lost", int(words[2]), int(words[3]))
                 case "S":
                     self.began_ns, self.history = int(words[0]), words[1] == "1"
+                case "I":
+                    self.session = int(words[0])
                 case "R":
                     self.ready_ns = int(words[0])
                 case "T":
                     self.told_ns.append(int(words[0]))
+                    if words[2] == "0":
+                        self.told_gone.append((int(words[0]), int(words[1])))
                 case "X":
                     self.left_ns = int(words[0])
                 case "C":

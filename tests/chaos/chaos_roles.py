@@ -71,6 +71,10 @@ class Roles:
         assert self.broker_process is not None
         return self.broker_process
 
+    def brokers(self) -> list[Process]:
+        """Those that were started, and not succeeded by another one."""
+        return [] if self.broker_process is None else [self.broker_process]
+
     def start(self, name: str, argv: Sequence[object], host: str = "broker") -> Process:
         """Run any program on a host."""
         self._number += 1
@@ -81,16 +85,17 @@ class Roles:
         return process
 
     def broker_argv(self) -> list[object]:
+        where = ("--bind", self.broker_address, "--port", self.port)
+        return [*worker("chaos_broker"), *where, *self.broker_options()]
+
+    def broker_options(self) -> list[object]:
+        """Those that do not say where it is."""
         centralized = ["-c"] if self.model == "centralized" else []
         options = self.kind.broker_options(
             self.folder, centralized=self.model == "centralized"
         )
-        return [
-            *worker("chaos_broker"),
-            *("--bind", self.broker_address, "--port", self.port),
-            *("--lease", self.lease_s, *centralized),
-            *(*options, *self._broker_options),
-        ]
+        given = (*options, *self._broker_options)
+        return ["--lease", self.lease_s, *centralized, *given]
 
     def start_broker(self) -> None:
         """Run a broker, at the port of the one before."""
@@ -116,7 +121,7 @@ class Roles:
             **options,
             "more": more | options.get("more", {}),
         }
-        words = given | self._where(host, path) | {"name": f"{name}.{self._number}"}
+        words = self._where(host, path) | given | {"name": f"{name}.{self._number}"}
         argv = [*worker("chaos_publisher"), json.dumps(words)]
         process = self.start(name, argv, host)
         publisher = Publisher(process, PublisherLog(path), given | {"host": host})
@@ -135,7 +140,7 @@ class Roles:
             **options,
             "more": more | options.get("more", {}),
         }
-        words = given | self._where(host, path)
+        words = self._where(host, path) | given
         words["centralized"] = self.model == "centralized"
         argv = [*worker("chaos_subscriber"), json.dumps(words)]
         process = self.start(name, argv, host)

@@ -15,7 +15,6 @@ from chaos_judge import Verdict
 from chaos_kinds import PLAIN, Kind
 from chaos_parts import Place
 from chaos_processes import Failed
-from chaos_system import System
 
 from pubsub_common.protocol.messages import Model
 from pubsub_publisher import Publisher
@@ -93,7 +92,8 @@ def run(
         "kind": kind,
         **fault.system,
     }
-    with System(folder, model, seeded(seed, fault, model, kind), **options) as system:
+    rng = seeded(seed, fault, model, kind)
+    with fault.new_system(folder, model, rng, **options) as system:
         verdict = Verdict()
         try:
             fault.begin(system)

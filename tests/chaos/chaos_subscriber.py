@@ -32,8 +32,8 @@ def main(options: dict[str, Any]) -> int:
     def on_gap(gap: Gap) -> None:
         log.write("G", gap.session, gap.topic, gap.first, gap.last)
 
-    def on_publisher(_publisher: PublisherInfo, _joined: bool) -> None:
-        log.write("T", now_ns())
+    def on_publisher(publisher: PublisherInfo, joined: bool) -> None:
+        log.write("T", now_ns(), publisher.session, int(joined))
 
     subscriber = Subscriber(
         None,
@@ -71,6 +71,7 @@ def main(options: dict[str, Any]) -> int:
 
 def receive(subscriber: Subscriber, log: LogWriter) -> None:
     """Receive until stopped, and write it down."""
+    log.write("I", subscriber.session)
     try:
         subscriber.wait_until_ready(_READY_S)
         log.write("R", now_ns())

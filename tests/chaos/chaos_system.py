@@ -59,8 +59,8 @@ class System(Roles):
         for part in self.parts():
             part.process.check_runs()
             part.refresh()
-        if self.broker_process is not None:
-            self.broker_process.check_runs()
+        for broker in self.brokers():
+            broker.check_runs()
 
     def run_for(self, seconds: float) -> None:
         """Let time pass: how long a fault lasts, or comes after the one before. No
@@ -137,7 +137,7 @@ class System(Roles):
     def note_usage(self) -> None:
         """The system goes as it should: what it holds now, it may hold."""
         self.wait_flowing()
-        self.usage = UsageCheck([self.broker, *(p.process for p in self.parts())])
+        self.usage = UsageCheck([*self.brokers(), *(p.process for p in self.parts())])
 
     # The end
 
@@ -162,7 +162,9 @@ class System(Roles):
         self._wait_settled()
         for process in [sub.process for sub in self.living_subscribers()]:
             process.end()
-        self.broker.end()
+        for broker in self.brokers():
+            if broker.alive:
+                broker.end()
         for part in self.parts():
             part.refresh()
         return self.verdict()

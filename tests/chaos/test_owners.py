@@ -125,7 +125,7 @@ def test_a_tenure_of_which_words_are_still_under_way_begins_with_the_last(
     logs: Logs,
 ) -> None:
     logs.owners.tenures[0].told = True
-    logs.write("T", 3000)
+    logs.write("T", 3000, WEAK, 1)
     logs.events(WEAK, *range(20, 30))
     logs.events(STRONG, *range(30, 100))
     verdict = logs.verdict()
