@@ -34,6 +34,8 @@ from pubsub_common.protocol.events import (
 )
 from pubsub_common.protocol.messages import (
     Alive,
+    BrokersChanged,
+    BrokerStatus,
     ClientStatus,
     ClockOffset,
     ClockRange,
@@ -46,11 +48,14 @@ from pubsub_common.protocol.messages import (
     Error,
     Farewell,
     Heartbeat,
+    Hello,
+    HelloReply,
     Latency,
     PublisherInfo,
     PublishersChanged,
     Register,
     Registered,
+    RegistryStatus,
     Reply,
     Request,
     Status,
@@ -116,6 +121,7 @@ REQUESTS: list[Request] = [
     Disconnect(id=10, session=1, next_sequences={"A": 1000, TOPICS[1]: 0}),
     StatusRequest(id=11),
     StatusRequest(id=12, from_session=1),
+    Hello(id=13),
 ]
 
 REPLIES: list[Reply] = [
@@ -138,8 +144,9 @@ REPLIES: list[Reply] = [
         epoch=99,
         lease_s=6.0,
         model="centralized",
-        demand=Demand(subscriptions=8, size=664, forwarder="00c0ffee00c0ffee"),
+        demand=Demand(subscriptions=8, size=664, forwarders=["00c0ffee00c0ffee"]),
         owner_idle_s=30.0,
+        brokers=["10.0.0.1:5555", "10.0.0.2:5555"],
     ),
     Alive(id=2, epoch=99, known=True, revision=4, demand=Demand(subscriptions=8)),
     Alive(id=2, epoch=100, known=False),
@@ -150,6 +157,15 @@ REPLIES: list[Reply] = [
         publishers_clock=ClockRange(low_ns=-41_500, high_ns=38_500),
     ),
     ClockReply(id=0, sent_ns=_STAMP, received_ns=_STAMP + 1, replied_ns=_STAMP + 2),
+    HelloReply(
+        id=13,
+        epoch=99,
+        model="centralized",
+        clients=7,
+        cut_off=True,
+        brokers=["10.0.0.1:5555", "10.0.0.2:5555"],
+    ),
+    Alive(id=3, epoch=99, known=True, cut_off=True),
     Disconnected(id=9),
     Registered(
         id=1,
@@ -166,6 +182,8 @@ REPLIES: list[Reply] = [
     PublishersChanged(
         revision=4, left=[Departure(session=SESSION, next_sequences={"A": 1000})]
     ),
+    PublishersChanged(revision=5, ports={"A": "10.0.0.2:40123"}),
+    BrokersChanged(revision=6, brokers=["10.0.0.1:5555"]),
     Farewell(),
     Status(
         id=1,
@@ -194,6 +212,16 @@ REPLIES: list[Reply] = [
         forwarded=1000,
         rejected=2,
         next_session=3,
+        brokers=[
+            BrokerStatus(
+                address="10.0.0.1:5555",
+                broker="63",
+                version="0.1.0",
+                clients=1,
+                alive=True,
+            )
+        ],
+        registry=RegistryStatus(group="lab", cut_off=True, cut_off_s=1.5),
     ),
     Error(id=1, code=messages.WRONG_MODEL, detail="the other model"),
     Error(id=-1, code=messages.UNKNOWN_SESSION, detail="who?"),

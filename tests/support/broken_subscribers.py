@@ -18,6 +18,7 @@ from pubsub_common.protocol.messages import (
     PublisherInfo,
     PublishersChanged,
     Registered,
+    TopicPort,
 )
 from pubsub_subscriber.connections.direct import DirectConnections
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -332,9 +333,9 @@ def all_topics_everywhere() -> None:
 
 @fault("other-ports")
 def keeps_first_ports() -> None:
-    first: dict[str, int] = {}
+    first: dict[str, TopicPort] = {}
 
-    def known(said: Registered) -> Mapping[str, int]:
+    def known(said: Registered) -> Mapping[str, TopicPort]:
         return first or first.update(said.ports) or first
 
     hears(with_fields(Registered, ports=known))

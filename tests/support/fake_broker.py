@@ -28,6 +28,7 @@ from pubsub_common.protocol.messages import (
     Registered,
     Reply,
     Request,
+    TopicPort,
 )
 from pubsub_common.testing import wait_for
 from support.ports import bound_port
@@ -49,7 +50,7 @@ class FakeBroker:
         self.epoch = 1
         self.lease_s = 3600.0  # so that no heartbeat heals a missed wake-up
         self.model: Model = "decentralized"
-        self.ports: dict[str, int] = {}
+        self.ports: dict[str, TopicPort] = {}
         self.publishers: list[PublisherInfo] = []
         self.silent = False
         self.knows_sessions = True

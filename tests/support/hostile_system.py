@@ -362,7 +362,9 @@ class HostileSystem:
             return self.publisher_port(publishers)
         topic = publishers.clients[0]["topic"]
         reply = self.talker("bob").registered(self.registration("subscriber", topic))
-        return reply.ports[topic], self.vault.broker if self.vault else None
+        port = reply.ports[topic]
+        assert isinstance(port, int)
+        return port, self.vault.broker if self.vault else None
 
     def publisher_port(self, publishers: HonestClients) -> tuple[int, str | None]:
         """The port of the first of them, and the public key that answers there."""

@@ -51,6 +51,7 @@ from pubsub_common.protocol.messages import (
     Request,
     Status,
     StatusRequest,
+    TopicPort,
 )
 from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import wait_for
@@ -167,7 +168,7 @@ class Sink:
             self.subs[port].subscribe(topic_prefix(topic))
 
     def _socket(
-        self, context: zmq.Context[zmq.Socket[bytes]], port: int
+        self, context: zmq.Context[zmq.Socket[bytes]], port: TopicPort
     ) -> zmq.Socket[bytes]:
         sub = context.socket(zmq.SUB)
         sub.rcvtimeo = WAIT_MS
@@ -912,7 +913,7 @@ class SlowSink(Sink):
     """A subscriber that keeps little and reads when it is told to."""
 
     def _socket(
-        self, context: zmq.Context[zmq.Socket[bytes]], port: int
+        self, context: zmq.Context[zmq.Socket[bytes]], port: TopicPort
     ) -> zmq.Socket[bytes]:
         sub = context.socket(zmq.SUB)
         sub.rcvtimeo = WAIT_MS

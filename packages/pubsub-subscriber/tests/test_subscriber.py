@@ -44,6 +44,7 @@ from pubsub_common.protocol.messages import (
     PublisherInfo,
     PublishersChanged,
     Register,
+    TopicPort,
 )
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_common.protocol.versions import VERSIONS
@@ -1750,13 +1751,15 @@ def test_when_nobody_is_there_for_a_moment_the_connection_to_the_broker_stays(
     broker.send(PublishersChanged(revision=99))  # so one was missed
     wait_for(lambda: len(broker.of(Register)) == 2, "another registration")
     joined = [PublisherInfo(session=2, topics=["a/z"])]
-    ports = {"a/z": forwarder.port}
+    ports: dict[str, TopicPort] = {"a/z": forwarder.port}
     broker.send(PublishersChanged(revision=1, joined=joined, ports=ports))
 
     heard = [forwarder.next_subscription() for _ in range(2)]
     # Not (a/z, 2), for which publishers would wait until there are two.
     assert heard == [(True, b"a/z\0"), (True, ready_topic("a/z", subscriber.session))]
-    assert subscriber._runtime.performer.sockets.numbers() == {forwarder.port}
+    assert subscriber._runtime.performer.sockets.open_keys() == {
+        f"127.0.0.1:{forwarder.port}"
+    }
 
 
 def test_a_topic_that_nobody_publishes_any_more_is_given_up(

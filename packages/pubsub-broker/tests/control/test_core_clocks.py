@@ -15,6 +15,8 @@ from pubsub_common.protocol.messages import (
     ClockReply,
     ClockRequest,
     Heartbeat,
+    Hello,
+    HelloReply,
     Register,
     Registered,
     Reply,
@@ -95,3 +97,14 @@ def test_any_client_may_ask_for_the_time() -> None:
     request = ClockRequest(id=7, sent_ns=-5)
     reply = crowd.reply(crowd.core.handle(b"stranger", request, 0.0))
     assert reply == ClockReply(id=7, sent_ns=-5, received_ns=1000, replied_ns=1010)
+
+
+def test_any_client_may_ask_a_broker_about_itself() -> None:
+    crowd = Crowd()
+    crowd.join("publisher", "10.0.0.2:1", ["A"])
+
+    reply = crowd.reply(crowd.core.handle(b"stranger", Hello(id=7), 0.0))
+
+    assert reply == HelloReply(
+        id=7, epoch=crowd.core.epoch, model=crowd.core.model, clients=1
+    )

@@ -30,7 +30,13 @@ from pubsub_common.client.session_updates import (
     SessionUpdate,
 )
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import Model, PublisherInfo, Register, Role
+from pubsub_common.protocol.messages import (
+    Model,
+    PublisherInfo,
+    Register,
+    Role,
+    TopicPort,
+)
 
 LEASE_S = 6.0
 MODELS: tuple[Model, ...] = ("centralized", "decentralized")
@@ -45,7 +51,7 @@ class Member:
         self.core = ClientSession(identity, now)
         self.publishers: dict[int, PublisherInfo] = {}
         self.ends: dict[int, dict[str, int]] = {}
-        self.ports: dict[str, int] = {}
+        self.ports: dict[str, TopicPort] = {}
         self.updates: list[SessionUpdate] = []
         self.stopped = False  # as by SIGSTOP
         self.connection = 0

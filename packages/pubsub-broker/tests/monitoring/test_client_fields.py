@@ -54,7 +54,7 @@ OF_THE_REQUEST = {"id", "versions", "model"}
 NOT_SHOWN = {"clock", "strengths", "key", "key_name", "origin"}
 # The session is all that one needs to send requests in a client's name; rates are shown at
 # the topics.
-NOT_ON_THE_PAGE = {"session", "rates"}
+NOT_ON_THE_PAGE = {"session", "rates", "broker"}
 # Fields of which the title of a client is made.
 IN_THE_TITLE = {"address"}
 # What the page has besides: the title, and how many topics were cut.
@@ -101,6 +101,7 @@ SHOWN = {
     "lost": Places("lost 4711 of walked/topic", "4711", "} 4711.0"),
     "rates": Places("50.0 events/s", "50.0", "second{topic="),
     "latency": Places("latency p50 1.23 ms", "45.6 ms", 'quantile="1",'),
+    "broker": Places(),
 }
 
 

@@ -65,14 +65,14 @@ def test_what_cannot_be_decoded_is_shown_with_the_reason(
     debugging: pytest.LogCaptureFixture,
 ) -> None:
     ControlTrace().came(PEER, b"\xff\x00\x1b[2J" + b"x" * 1000)
-    ControlTrace().came(None, b'{"type":"hello","id":1}')
+    ControlTrace().came(None, b'{"type":"greeting","id":1}')
 
     garbage, strange = lines(debugging)
     assert garbage["undecodable"] == "\\xff\0\x1b[2J" + "x" * 58
     assert garbage["bytes"] == 1006
     assert "malformed" in garbage["reason"]
     assert strange["peer"] is None
-    assert "hello" in strange["reason"]
+    assert "greeting" in strange["reason"]
 
 
 def test_a_peer_of_ipv6_is_shown_in_brackets(
@@ -89,7 +89,7 @@ def test_keys_are_left_out_wherever_they_are(
     trace = ControlTrace()
     info = messages.PublisherInfo(session=1, topics=["A"], key="SECRET")
     vouched = [messages.Vouched(key="SECRET")]
-    demand = messages.Demand(subscriptions=1, forwarder="SECRET")
+    demand = messages.Demand(subscriptions=1, forwarders=["SECRET"])
     for reply in (
         messages.PublishersChanged(revision=1, joined=[info]),
         messages.VouchedChanged(revision=1, vouched=vouched),

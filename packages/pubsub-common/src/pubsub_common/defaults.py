@@ -145,6 +145,9 @@ OUTPUT_LINGER_S: Final = 1.0
 
 # The broker's limits and intervals
 MAX_CLIENTS: Final = 10_000
+# The brokers of a group. A publisher has a connection from each, and each has a record of
+# every client, so that a group is some dozens at most; lists of them stay short.
+MAX_BROKERS: Final = 256
 # Clients per IP address by default: a share of all, so that others find room, but never less
 # than the minimum.
 CLIENTS_PER_ADDRESS_SHARE: Final = 0.5

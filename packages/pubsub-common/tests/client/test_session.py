@@ -13,6 +13,7 @@ from pubsub_common.client.session import ClientSession
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
+    BrokersUpdated,
     HeartbeatRefused,
     Postponed,
     PublishersUpdated,
@@ -28,6 +29,7 @@ from pubsub_common.defaults import (
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
+    BrokersChanged,
     Departure,
     Disconnect,
     Disconnected,
@@ -796,3 +798,16 @@ def test_what_a_broker_says_is_shown_and_not_too_long() -> None:
     assert isinstance(update, Rejected)
     assert update.detail.startswith(r"\x1b[2J\nforged\u202exxx")
     assert len(update.detail) < 5000
+
+
+def test_brokers_that_came_or_went_are_a_push_like_others() -> None:
+    client = joined()
+
+    assert client.receive(BrokersChanged(revision=1, brokers=["h:1"]), 1.0) == [
+        BrokersUpdated(["h:1"])
+    ]
+    assert client.receive(PublishersChanged(revision=2, joined=[PUBLISHER]), 1.0) == [
+        PublishersUpdated([PUBLISHER], [])
+    ]
+    assert client.receive(BrokersChanged(revision=4, brokers=["h:2"]), 1.0) == []
+    assert not client.registered

@@ -14,21 +14,27 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
+    BrokersChanged,
+    BrokerStatus,
     ClientStatus,
     ClockOffset,
     ClockRange,
     ClockReply,
     ClockRequest,
+    Demand,
     Departure,
     Disconnect,
     Disconnected,
     Error,
     Farewell,
     Heartbeat,
+    Hello,
+    HelloReply,
     PublisherInfo,
     PublishersChanged,
     Register,
     Registered,
+    RegistryStatus,
     Reply,
     Request,
     Status,
@@ -49,6 +55,11 @@ MODELS = st.sampled_from(("centralized", "decentralized"))
 ROLES = st.sampled_from(("publisher", "subscriber"))
 TOPIC_LISTS = st.lists(TEXTS, max_size=4)
 ENDS = st.dictionaries(TEXTS, SEQUENCES, max_size=4)
+PORTS = st.dictionaries(TEXTS, st.integers(1, 65535) | TEXTS, max_size=3)
+BROKERS = st.lists(TEXTS, max_size=3)
+DEMANDS = st.none() | st.builds(
+    Demand, subscriptions=NUMBERS, size=NUMBERS, forwarders=BROKERS
+)
 
 REQUESTS = st.one_of(
     st.builds(
@@ -73,6 +84,7 @@ REQUESTS = st.one_of(
     st.builds(ClockRequest, id=NUMBERS, sent_ns=NANOSECONDS),
     st.builds(Disconnect, id=NUMBERS, session=SESSIONS, next_sequences=ENDS),
     st.builds(StatusRequest, id=NUMBERS),
+    st.builds(Hello, id=NUMBERS),
 )
 PUBLISHERS = st.lists(
     st.builds(
@@ -93,8 +105,10 @@ REPLIES = st.one_of(
         lease_s=FLOATS.filter(lambda seconds: seconds > 0),
         model=MODELS,
         revision=NUMBERS,
-        ports=st.dictionaries(TEXTS, st.integers(1, 65535), max_size=3),
+        ports=PORTS,
         publishers=PUBLISHERS,
+        demand=DEMANDS,
+        brokers=BROKERS,
     ),
     st.builds(
         Alive,
@@ -104,6 +118,17 @@ REPLIES = st.one_of(
         revision=NUMBERS,
         publishers_clock=st.none()
         | st.builds(ClockRange, low_ns=CLOCK_BOUNDS, high_ns=CLOCK_BOUNDS),
+        demand=DEMANDS,
+        cut_off=st.booleans(),
+    ),
+    st.builds(
+        HelloReply,
+        id=REPLY_IDS,
+        epoch=SESSIONS,
+        model=MODELS,
+        clients=NUMBERS,
+        cut_off=st.booleans(),
+        brokers=BROKERS,
     ),
     st.builds(
         ClockReply,
@@ -120,7 +145,9 @@ REPLIES = st.one_of(
         left=st.lists(
             st.builds(Departure, session=SESSIONS, next_sequences=ENDS), max_size=3
         ),
+        ports=PORTS,
     ),
+    st.builds(BrokersChanged, revision=NUMBERS, brokers=BROKERS),
     st.just(Farewell()),
     st.builds(
         Status,
@@ -135,12 +162,28 @@ REPLIES = st.one_of(
                 session=SESSIONS,
                 address=TEXTS,
                 topics=TOPIC_LISTS,
-                idle_s=FLOATS,
+                idle_s=st.none() | FLOATS,
+                broker=st.none() | TEXTS,
             ),
             max_size=3,
         ),
         forwarded=SEQUENCES,
         rejected=SEQUENCES,
+        brokers=st.lists(
+            st.builds(
+                BrokerStatus,
+                address=TEXTS,
+                broker=TEXTS,
+                version=TEXTS,
+                clients=NUMBERS,
+                alive=st.booleans(),
+            ),
+            max_size=3,
+        ),
+        registry=st.none()
+        | st.builds(
+            RegistryStatus, group=TEXTS, cut_off=st.booleans(), cut_off_s=FLOATS
+        ),
     ),
     st.builds(Error, id=REPLY_IDS, code=TEXTS, detail=TEXTS),
 )
@@ -269,7 +312,7 @@ def test_a_missing_field_is_an_error(field: str) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"type": "hello"}, "hello"),
+        ({"type": "greeting"}, "greeting"),
         ({"type": None}, "type"),
         ({"id": "1"}, "id"),
         ({"id": 1.5}, "id"),
@@ -324,6 +367,38 @@ def test_a_wrong_field_is_an_error_that_names_it(
         {"type": "publishers_changed", "revision": 2**53},
         {"type": "alive", "id": 1, "known": True, "epoch": -1},
         {"type": "alive", "id": 1, "known": True, "epoch": 2**53},
+        {"type": "alive", "id": 1, "known": True, "epoch": 1, "cut_off": 1},
+        {
+            "type": "alive",
+            "id": 1,
+            "known": True,
+            "epoch": 1,
+            "demand": {"forwarders": ["0" * 33]},
+        },
+        {
+            "type": "alive",
+            "id": 1,
+            "known": True,
+            "epoch": 1,
+            "demand": {"forwarders": ["0"] * 257},
+        },
+        {"type": "publishers_changed", "revision": 1, "ports": {"A": 0}},
+        {"type": "publishers_changed", "revision": 1, "ports": {"A": 65536}},
+        {"type": "publishers_changed", "revision": 1, "ports": {"A": 1.5}},
+        {"type": "publishers_changed", "revision": 1, "ports": {"A": None}},
+        {"type": "publishers_changed", "revision": 1, "ports": {"A": ["h", 1]}},
+        {"type": "brokers_changed", "brokers": []},
+        {"type": "brokers_changed", "revision": 1, "brokers": "h:1"},
+        {"type": "brokers_changed", "revision": 1, "brokers": [1]},
+        {"type": "brokers_changed", "revision": 1, "brokers": ["h:1"] * 257},
+        {"type": "hello_reply", "id": 1, "epoch": 1, "model": "centralized"},
+        {
+            "type": "hello_reply",
+            "id": 1,
+            "epoch": 1,
+            "model": "centralized",
+            "clients": -1,
+        },
         {"type": "disconnected", "id": -2},
         {"type": "disconnected", "id": 2**53},
     ],
@@ -361,6 +436,15 @@ def test_hostile_bytes_are_a_protocol_error(data: bytes) -> None:
     reply = explain_undecodable(data, ProtocolError("reason"))
     assert reply.code == messages.MALFORMED
     assert messages.encode(reply)
+
+
+def test_a_topic_comes_from_a_port_of_the_broker_or_from_another_place() -> None:
+    reply = messages.decode_reply(
+        b'{"type":"publishers_changed","revision":1,"ports":{"a":7,"b":"10.0.0.2:7"}}'
+    )
+
+    assert isinstance(reply, PublishersChanged)
+    assert reply.ports == {"a": 7, "b": "10.0.0.2:7"}
 
 
 # The answer to what cannot be decoded

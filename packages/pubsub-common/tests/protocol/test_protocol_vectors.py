@@ -279,11 +279,13 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
 PARTS: dict[str, type[msgspec.Struct]] = {
     "publisher": messages.PublisherInfo,
     "departure": messages.Departure,
+    "broker": messages.BrokerStatus,
     "client": messages.ClientStatus,
     "clock offset": messages.ClockOffset,
     "clock range": messages.ClockRange,
     "demand": messages.Demand,
     "latency": messages.Latency,
+    "registry": messages.RegistryStatus,
     "vouched": messages.Vouched,
 }
 

@@ -144,7 +144,7 @@ def test_a_forwarder_is_served(port: GuardedPort, peer: Peer) -> None:
     mark = forwarder_mark("0123456789abcdef", 0)
     peer.socket.send(b"\1" + mark)
     wait_for(lambda: mark in port.seen, "the mark", WAIT_S)
-    port.guard.meet(Demand(forwarder="0123456789abcdef"))
+    port.guard.meet(Demand(forwarders=["fedcba9876543210", "0123456789abcdef"]))
     peer.subscribe(15_000, 30)
 
     wait_for(lambda: len(port.seen) == 15_001, "all subscriptions", WAIT_S)

@@ -38,7 +38,7 @@ def test_a_change_is_seen_and_told(context: zmq.Context[zmq.Socket[bytes]]) -> N
 
     assert told == [(first,), (first, second), (second,), (second,)]
     assert (sockets.get(7), sockets.get(8)) == (None, second)
-    assert sockets.numbers() == {8}
+    assert sockets.open_keys() == {8}
     assert sockets.retired == (first,)
     sockets.close_all()
     sockets.forget(first)

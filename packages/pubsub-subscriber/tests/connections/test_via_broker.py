@@ -29,12 +29,15 @@ class Bench:
     def listen(self, **ports: int) -> dict[int, list[str]]:
         """Listen to these ports, by topic. The topics of each socket then."""
         self.connections.listen(ports, len(ports))
-        found = {port: self.sockets.get(port) for port in self.sockets.numbers()}
         return {
             port: sorted(sub_socket.topics)
-            for port, sub_socket in found.items()
-            if sub_socket is not None
+            for port in set(ports.values())
+            if (sub_socket := self.at(port)) is not None
         }
+
+    def at(self, port: int) -> SubSocket | None:
+        """The socket of this port of the broker."""
+        return self.sockets.get(f"{self.host}:{port}")
 
 
 @pytest.fixture
@@ -53,10 +56,10 @@ def test_a_topic_that_moved_to_another_port_comes_from_there_alone(
     bench: Bench,
 ) -> None:
     bench.listen(a=1, b=2)
-    first = bench.sockets.get(1)
+    first = bench.at(1)
 
     assert bench.listen(a=2, b=1) == {1: ["b"], 2: ["a"]}
-    assert bench.sockets.get(1) is first
+    assert bench.at(1) is first
 
 
 def test_a_port_without_topics_is_given_up(bench: Bench) -> None:
@@ -68,13 +71,24 @@ def test_a_port_without_topics_is_given_up(bench: Bench) -> None:
 
 def test_a_broker_that_has_moved_is_listened_to_where_it_is(bench: Bench) -> None:
     bench.listen(A=1, B=1, C=2)
-    before = {port: bench.sockets.get(port) for port in (1, 2)}
+    before = {port: bench.at(port) for port in (1, 2)}
     assert bench.listen(A=1, B=1, C=2) == {1: ["A", "B"], 2: ["C"]}
-    assert {port: bench.sockets.get(port) for port in (1, 2)} == before
+    assert {port: bench.at(port) for port in (1, 2)} == before
 
     bench.host = "127.0.0.2"
 
     assert bench.listen(A=1, B=1, C=2) == {1: ["A", "B"], 2: ["C"]}
     for port in (1, 2):
-        assert bench.sockets.get(port) not in (None, before[port])
+        assert bench.at(port) not in (None, before[port])
     assert set(before.values()) <= set(bench.sockets.retired)
+
+
+def test_a_topic_of_another_broker_comes_from_there(bench: Bench) -> None:
+    bench.connections.listen({"a": 1, "b": "127.0.0.2:1", "c": "127.0.0.1:1"}, 3)
+
+    found = {key: bench.sockets.get(key) for key in bench.sockets.open_keys()}
+    assert {key: sorted(each.topics) for key, each in found.items() if each} == {
+        "127.0.0.1:1": ["a", "c"],
+        "127.0.0.2:1": ["b"],
+    }
+    assert bench.connections.socket_for(0, "b") is found["127.0.0.2:1"]

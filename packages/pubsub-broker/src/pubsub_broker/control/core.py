@@ -34,11 +34,14 @@ from pubsub_common.protocol.messages import (
     Disconnect,
     Disconnected,
     Heartbeat,
+    Hello,
+    HelloReply,
     Model,
     Register,
     Request,
     Status,
     StatusRequest,
+    TopicPort,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ class BrokerCore:
         epoch: int,
         lease_s: float,
         new_session: Callable[[], int],
-        ports: Callable[[Iterable[str]], Mapping[str, int]] = lambda _topics: {},
+        ports: Callable[[Iterable[str]], Mapping[str, TopicPort]] = lambda _topics: {},
         forwarded: Callable[[], int] = lambda: 0,
         clock_ns: Callable[[], int] = lambda: 0,
         is_lost: Callable[[bytes], bool] = lambda _peer: False,
@@ -196,6 +199,8 @@ class BrokerCore:
                 return [*self.tick(now), Send(peer, self.status(request, now))]
             case ClockRequest():
                 return [Send(peer, self._time(request))]
+            case Hello():
+                return [Send(peer, self._hello(request))]
 
     def register(
         self,
@@ -284,6 +289,14 @@ class BrokerCore:
         return snapshot_of(self._registry.clients(), expected, self._clock_ns())
 
     # Inside
+
+    def _hello(self, request: Hello) -> HelloReply:
+        return HelloReply(
+            id=request.id,
+            epoch=self.epoch,
+            model=self.model,
+            clients=self.client_count,
+        )
 
     def _time(self, request: ClockRequest) -> ClockReply:
         received_ns = self._clock_ns()

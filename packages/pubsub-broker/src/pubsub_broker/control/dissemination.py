@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.protocol.matching import matching_topics
-from pubsub_common.protocol.messages import Demand, Model, PublisherInfo, Vouched
+from pubsub_common.protocol.messages import (
+    Demand,
+    Model,
+    PublisherInfo,
+    TopicPort,
+    Vouched,
+)
 from pubsub_common.protocol.numbers import LARGEST
 from pubsub_common.protocol.wildcards import is_filter
 
@@ -28,7 +34,7 @@ class Dissemination:
         self,
         model: Model,
         registry: Registry,
-        ports: Callable[[Iterable[str]], Mapping[str, int]],
+        ports: Callable[[Iterable[str]], Mapping[str, TopicPort]],
         grants: Grants | None,
         forwarder: str = "",
     ) -> None:
@@ -73,7 +79,7 @@ class Dissemination:
 
     def ports_of(
         self, client: Client, publishers: Iterable[PublisherInfo]
-    ) -> dict[str, int]:
+    ) -> dict[str, TopicPort]:
         """The ports of a subscriber's topics, and of those of its publishers."""
         if client.role != "subscriber" or not self._centralized:
             return {}
@@ -81,7 +87,7 @@ class Dissemination:
         names += [topic for info in publishers for topic in info.topics]
         return dict(self._ports(dict.fromkeys(names)))
 
-    def ports(self, topics: Iterable[str]) -> Mapping[str, int]:
+    def ports(self, topics: Iterable[str]) -> Mapping[str, TopicPort]:
         """Where topics are forwarded, if they are."""
         return self._ports(topics) if self._centralized else {}
 
@@ -96,7 +102,11 @@ class Dissemination:
         if client.role != "publisher":
             return None
         number, size = self._registry.needed()
-        return Demand(min(number, LARGEST), min(size, LARGEST), self._forwarder)
+        return Demand(
+            subscriptions=min(number, LARGEST),
+            size=min(size, LARGEST),
+            forwarders=[self._forwarder] if self._forwarder else [],
+        )
 
     def listeners(self, client: Client) -> dict[int, int]:
         """The subscribers of a publisher's topics, and how many of its topics each is to

@@ -21,12 +21,13 @@ from pubsub_common.protocol.messages import (
     Farewell,
     PublisherInfo,
     PublishersChanged,
+    TopicPort,
     Vouched,
     VouchedChanged,
 )
 from pubsub_common.protocol.wildcards import is_filter
 
-Ports = Callable[[Iterable[str]], Mapping[str, int]]
+Ports = Callable[[Iterable[str]], Mapping[str, TopicPort]]
 
 
 class Notifications:

@@ -85,7 +85,7 @@ def _clients(
             _text(client_title(client)),
             *([client.role] if roles else []),
             _text(", ".join(client.topics)),
-            f"{client.idle_s:.1f} s",
+            "" if client.idle_s is None else f"{client.idle_s:.1f} s",
             _text(str(lost), "bold red" if lost else ""),
             *(_latency(client) if latency else []),
         )

@@ -84,10 +84,9 @@ def _topic(topic: Topic) -> str:
 
 
 def _line(client: ClientStatus, seen: str) -> str:
-    line = (
-        f"  {client.role} {client_title(client)}: {', '.join(client.topics)}; "
-        f"{seen} {client.idle_s:.1f} s ago"
-    )
+    line = f"  {client.role} {client_title(client)}: {', '.join(client.topics)}"
+    if client.idle_s is not None:
+        line += f"; {seen} {client.idle_s:.1f} s ago"
     if client.lost:
         lost = (f"{count} of {topic}" for topic, count in client.lost.items())
         line += f"; lost {', '.join(lost)}"

@@ -56,7 +56,7 @@ class ShownClient(msgspec.Struct, omit_defaults=True, kw_only=True):
     address: str
     title: str
     topics: list[str]
-    idle_s: float
+    idle_s: float | None
     lost: dict[str, int]
     more_topics: int = 0
     latency: Latency | None = None

@@ -158,7 +158,7 @@ def snapshot_of(
     away = [
         SnapshotClient(
             **_described(client) | {"topics": budget.cut(client.topics)},
-            idle_s=client.idle_s,
+            idle_s=client.idle_s or 0.0,
         )
         for client in expected
     ]

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 # What a message may hold at any depth, and a log may not: keys, and the name by which a
 # publisher knows the broker.
-_SECRET: Final = frozenset({"key", "vouched", "forwarder"})
+_SECRET: Final = frozenset({"key", "vouched", "forwarders"})
 _LEFT_OUT: Final = "(left out)"
 # A reply has up to 4 MiB. What remains of one of ten lists of ten topics has some 30 KiB.
 _ITEMS: Final = 10

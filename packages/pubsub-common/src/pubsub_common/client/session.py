@@ -33,6 +33,7 @@ from pubsub_common.client.reported_numbers import ReportedNumbers
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
+    BrokersUpdated,
     DemandUpdated,
     GrantsUpdated,
     HeartbeatRefused,
@@ -186,6 +187,8 @@ class ClientSession:
                 return self._on_push(reply.revision, news, now)
             case messages.VouchedChanged():
                 return self._on_push(reply.revision, GrantsUpdated(reply.vouched), now)
+            case messages.BrokersChanged():
+                return self._on_push(reply.revision, BrokersUpdated(reply.brokers), now)
             case messages.Farewell():
                 if self._registered:
                     self._registered = False
@@ -242,7 +245,10 @@ class ClientSession:
         return [Accepted(reply, again)]
 
     def _on_push(
-        self, revision: int, news: PublishersUpdated | GrantsUpdated, now: float
+        self,
+        revision: int,
+        news: PublishersUpdated | GrantsUpdated | BrokersUpdated,
+        now: float,
     ) -> list[SessionUpdate]:
         if not self._registered:
             return []  # the reply on its way holds it all

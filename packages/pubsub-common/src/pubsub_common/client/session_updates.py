@@ -10,6 +10,7 @@ from pubsub_common.protocol.messages import (
     Departure,
     PublisherInfo,
     Registered,
+    TopicPort,
     Vouched,
 )
 
@@ -29,7 +30,7 @@ class PublishersUpdated:
 
     joined: Sequence[PublisherInfo]
     left: Sequence[Departure]
-    ports: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    ports: Mapping[str, TopicPort] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +38,13 @@ class GrantsUpdated:
     """The clients that this publisher may admit from here on."""
 
     vouched: Sequence[Vouched]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BrokersUpdated:
+    """The control addresses of the live brokers of the group, from here on."""
+
+    brokers: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ SessionUpdate = (
     Accepted
     | PublishersUpdated
     | GrantsUpdated
+    | BrokersUpdated
     | DemandUpdated
     | Rejected
     | Postponed

@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
+from pubsub_common.defaults import MAX_BROKERS
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.events import SESSION_BITS, Sequence, Session
 from pubsub_common.protocol.numbers import Amount, Count, Duration, Nanoseconds
@@ -36,6 +37,11 @@ Revision = Annotated[int, msgspec.Meta(ge=0, lt=_EXACT)]
 # An offset, give or take its uncertainty.
 ClockBound = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+# Where a topic comes from: a port of the broker that says so, or ``host:port`` of another.
+TopicPort = Port | str
+# Control addresses, ``host:port``.
+Brokers = Annotated[list[str], msgspec.Meta(max_length=MAX_BROKERS)]
+ForwardersName = Annotated[str, msgspec.Meta(max_length=32)]
 Lease = Annotated[float, msgspec.Meta(gt=0)]
 MAX_STRENGTH: Final = 2**31 - 1
 Strength = Annotated[int, msgspec.Meta(ge=0, le=MAX_STRENGTH)]
@@ -145,6 +151,13 @@ class ClockRequest(_Message, frozen=True, tag="clock"):
     sent_ns: Nanoseconds
 
 
+class Hello(_Message, frozen=True, tag="hello"):
+    """Asks a broker about itself, before a client chooses one of several; needs no
+    registration."""
+
+    id: RequestId
+
+
 class Disconnect(_Message, frozen=True, tag="disconnect"):
     """A client leaves. A publisher adds the next sequence number of each topic,
     so that subscribers know where its stream ended."""
@@ -197,24 +210,28 @@ class Departure(_MessagePart, frozen=True):
 
 class Demand(_MessagePart, frozen=True):
     """What a publisher's port must have room for: so many ``subscriptions`` of so many bytes
-    together (``size``) may all registered subscribers have. ``forwarder`` is by what the
-    broker's forwarders make themselves known (`pubsub_common.protocol.forwarder_mark`)."""
+    together (``size``) may all registered subscribers have. ``forwarders`` are the names by
+    which the forwarders of all brokers of the group make themselves known
+    (`pubsub_common.protocol.forwarder_mark`)."""
 
     subscriptions: Count = 0
     size: Count = 0
-    forwarder: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    forwarders: Annotated[
+        list[ForwardersName], msgspec.Meta(max_length=MAX_BROKERS)
+    ] = []
 
 
 class Registered(_Message, frozen=True, tag="registered"):
     """The answer to Register. ``version`` is the one of the protocol that both speak from here
-    on; ``epoch`` changes when the broker restarts; ``ports`` maps topics to broker ports
+    on; ``epoch`` changes when the broker restarts; ``ports`` tells from where topics come
     (centralized subscribers only). A publisher of a
     secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
     a publisher: the subscribers of its topics, and how many of them those with wildcards
     match, the others 1. Those with wildcards learn of the publisher only after this, and
     may be subscribed to some of its topics before. ``demand`` is for a publisher too.
     ``owner_idle_s`` is for a subscriber: how long the owner of a topic may send nothing while
-    others do, and own it; None: for ever."""
+    others do, and own it; None: for ever. ``brokers`` are the control addresses of the live
+    brokers of the group, its own included; empty without a group."""
 
     id: ReplyId
     version: Version
@@ -223,19 +240,21 @@ class Registered(_Message, frozen=True, tag="registered"):
     lease_s: Lease
     model: Model
     revision: Revision = 0
-    ports: dict[str, Port] = {}
+    ports: dict[str, TopicPort] = {}
     publishers: list[PublisherInfo] = []
     vouched: list[Vouched] = []
     listeners: dict[Session, Sequence] = {}
     demand: Demand | None = None
     owner_idle_s: Lease | None = None
+    brokers: Brokers = []
 
 
 class Alive(_Message, frozen=True, tag="alive"):
     """The answer to Heartbeat. ``known`` is false when the session must register
     again; ``revision`` is the last push that was sent to this client. A subscriber is
     also told about the clocks of all publishers of its topics, once all are known, and a
-    publisher what its port must have room for."""
+    publisher what its port must have room for. ``cut_off``: the broker does not reach the
+    registry of its group, so that its clients should move to one that does."""
 
     id: ReplyId
     epoch: Epoch
@@ -243,6 +262,19 @@ class Alive(_Message, frozen=True, tag="alive"):
     revision: Revision = 0
     publishers_clock: ClockRange | None = None
     demand: Demand | None = None
+    cut_off: bool = False
+
+
+class HelloReply(_Message, frozen=True, tag="hello_reply"):
+    """The answer to Hello. ``clients`` is how many are registered with this broker;
+    ``cut_off`` is as in Alive, ``brokers`` as in Registered."""
+
+    id: ReplyId
+    epoch: Epoch
+    model: Model
+    clients: Count
+    cut_off: bool = False
+    brokers: Brokers = []
 
 
 class ClockReply(_Message, frozen=True, tag="clock_reply"):
@@ -263,12 +295,13 @@ class Disconnected(_Message, frozen=True, tag="disconnected"):
 
 class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
     """Push to a subscriber: publishers of its topics came or went. ``ports`` are as in
-    Registered, for topics that are new to it (by a wildcard)."""
+    Registered: for topics that are new to it (by a wildcard), and for those that come from
+    somewhere else from here on."""
 
     revision: Revision
     joined: list[PublisherInfo] = []
     left: list[Departure] = []
-    ports: dict[str, Port] = {}
+    ports: dict[str, TopicPort] = {}
 
 
 class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
@@ -276,6 +309,14 @@ class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
 
     revision: Revision
     vouched: list[Vouched] = []
+
+
+class BrokersChanged(_Message, frozen=True, tag="brokers_changed"):
+    """Push to every client: brokers of the group came or went. ``brokers`` is as in
+    Registered."""
+
+    revision: Revision
+    brokers: Brokers = []
 
 
 class Farewell(_Message, frozen=True, tag="farewell"):
@@ -297,12 +338,37 @@ class ClientStatus(ClientDescription, frozen=True, kw_only=True):
     """One client in a status report. ``idle_s`` is the time since it last spoke,
     ``lost`` and ``latency`` what a subscriber said in its last heartbeat. ``rates`` are
     the events a second that a publisher has published of late on each topic, for those
-    with any; None while that is not known."""
+    with any; None while that is not known. ``broker`` is the control address of its
+    broker, None without a group. Of the clients of other brokers than the one that
+    reports, the rest is not known."""
 
-    idle_s: Amount
+    idle_s: Amount | None = None
     lost: dict[str, Sequence] = {}
     rates: dict[str, Amount] | None = None
     latency: Latency | None = None
+    broker: str | None = None
+
+
+class BrokerStatus(_MessagePart, frozen=True):
+    """One broker of the group in a status report: its control ``address``, its id, which is
+    another one after each start (``broker``), the version of its software, and how many
+    clients are registered with it. One that is not ``alive`` has not renewed its lease, and
+    some of its clients have not moved yet."""
+
+    address: str
+    broker: str
+    version: str
+    clients: Count
+    alive: bool
+
+
+class RegistryStatus(_MessagePart, frozen=True):
+    """How the broker that reports stands with the registry of its ``group``: whether it is
+    cut off from it, and for how long."""
+
+    group: str
+    cut_off: bool
+    cut_off_s: Amount
 
 
 class Status(_Message, frozen=True, tag="status_report"):
@@ -310,7 +376,8 @@ class Status(_Message, frozen=True, tag="status_report"):
     publishers (0 when decentralized), ``rejected`` the control messages that were
     answered with an error. ``expected`` are the clients that a broker which was
     restarted waits for to come back. ``next_session`` is there when these are not all
-    clients: where the next page begins. Clients are in the order of their sessions."""
+    clients: where the next page begins. Clients are in the order of their sessions.
+    ``brokers`` and ``registry`` are of a broker in a group."""
 
     id: ReplyId
     epoch: Epoch
@@ -321,6 +388,8 @@ class Status(_Message, frozen=True, tag="status_report"):
     forwarded: Count = 0
     rejected: Count = 0
     next_session: Session | None = None
+    brokers: Annotated[list[BrokerStatus], msgspec.Meta(max_length=MAX_BROKERS)] = []
+    registry: RegistryStatus | None = None
 
 
 class Error(_Message, frozen=True, tag="error"):
@@ -332,14 +401,16 @@ class Error(_Message, frozen=True, tag="error"):
     detail: str
 
 
-Request = Register | Heartbeat | Disconnect | StatusRequest | ClockRequest
+Request = Register | Heartbeat | Disconnect | StatusRequest | ClockRequest | Hello
 Reply = (
     Registered
     | Alive
     | ClockReply
+    | HelloReply
     | Disconnected
     | PublishersChanged
     | VouchedChanged
+    | BrokersChanged
     | Farewell
     | Status
     | Error

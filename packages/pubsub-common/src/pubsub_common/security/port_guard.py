@@ -88,7 +88,7 @@ class PortGuard:
         self._asked_at = -math.inf
         self._declared: Subscriptions | None = None
         self._known = known
-        self._forwarder = ""
+        self._forwarders: frozenset[str] = frozenset()
         # Those whose name we may not have been told yet.
         self._introduced: deque[tuple[str, Connection]] = deque(maxlen=_INTRODUCED)
         self._on_failure = on_failure
@@ -115,8 +115,9 @@ class PortGuard:
 
     def meet(self, demand: Demand) -> None:
         """What a broker has told of its forwarders and of the subscribers. For any thread."""
-        if demand.forwarder != self._forwarder:
-            self._forwarder = demand.forwarder
+        forwarders = frozenset(demand.forwarders)
+        if forwarders != self._forwarders:
+            self._forwarders = forwarders
             self._waker.wake()
         self.declare(Subscriptions(demand.subscriptions, demand.size))
 
@@ -211,7 +212,7 @@ class PortGuard:
                 self._on_failure(address, what)
         if self._declared is not None:
             self._budget.declare(self._declared, now)
-        if self._forwarder:
+        if self._forwarders:
             self._trust_forwarders()
         told: dict[int, TcpInfo] = {}
         total = self._total()
@@ -233,7 +234,7 @@ class PortGuard:
     def _trust_forwarders(self) -> None:
         while self._introduced:
             name, connection = self._introduced.popleft()
-            if name == self._forwarder and (
+            if name in self._forwarders and (
                 self._connections.get(connection.fd) == connection
             ):
                 self._budget.trust(connection.fd)

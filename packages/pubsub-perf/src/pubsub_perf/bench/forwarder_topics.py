@@ -14,6 +14,7 @@ from pubsub_common.protocol.messages import (
     Disconnect,
     Register,
     Registered,
+    TopicPort,
 )
 from pubsub_common.protocol.versions import VERSIONS
 from pubsub_perf.bench.workload.job import TOPIC
@@ -39,9 +40,9 @@ def topics_of(publishers: int, forwarders: int, control_port: int) -> tuple[str,
     return spread(_ports_of(names, control_port), publishers)
 
 
-def spread(ports: Mapping[str, int], count: int) -> tuple[str, ...]:
+def spread(ports: Mapping[str, TopicPort], count: int) -> tuple[str, ...]:
     """``count`` topics that take turns at the ports, of ``ports`` (topic to port)."""
-    by_port: dict[int, list[str]] = {}
+    by_port: dict[TopicPort, list[str]] = {}
     for topic, port in ports.items():
         by_port.setdefault(port, []).append(topic)
     turns = zip_longest(*by_port.values())
@@ -49,7 +50,7 @@ def spread(ports: Mapping[str, int], count: int) -> tuple[str, ...]:
     return tuple(islice(topics, count))
 
 
-def _ports_of(topics: Sequence[str], control_port: int) -> Mapping[str, int]:
+def _ports_of(topics: Sequence[str], control_port: int) -> Mapping[str, TopicPort]:
     """The forwarders' ports of these topics, as a centralized broker tells a subscriber."""
     request = Register(
         id=1,

@@ -10,7 +10,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.net.named_endpoints import NamedEndpoints, sooner
 from pubsub_common.printable import cut, printable
 from pubsub_common.protocol.endpoints import parse_address
-from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.protocol.messages import PublisherInfo, TopicPort
 from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -35,7 +35,7 @@ class DirectConnections:
         else:
             sub_socket.add(topics)
 
-    def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
+    def listen(self, ports: Mapping[str, TopicPort], topic_count: int) -> None:
         """Publishers are connected to, one by one."""
 
     def connect(self, publisher: PublisherInfo) -> bool:

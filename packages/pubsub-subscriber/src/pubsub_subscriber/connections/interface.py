@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.protocol.messages import PublisherInfo, TopicPort
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
 # Makes a socket that is subscribed to topics, and not yet connected.
@@ -19,7 +19,7 @@ class Connections(Protocol):
     def subscribe(self, topics: Iterable[str]) -> None:
         """We want these topics."""
 
-    def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
+    def listen(self, ports: Mapping[str, TopicPort], topic_count: int) -> None:
         """The broker forwards our topics, ``topic_count`` in all, from these ports."""
 
     def connect(self, publisher: PublisherInfo) -> bool:

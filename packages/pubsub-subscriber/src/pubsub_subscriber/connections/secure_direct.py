@@ -20,7 +20,7 @@ import zmq
 
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.named_endpoints import NamedEndpoints
-from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.protocol.messages import PublisherInfo, TopicPort
 from pubsub_common.security.handshake_failure import (
     ClientHandshakeMonitor,
     FailureReason,
@@ -96,7 +96,7 @@ class SecureDirectConnections:
     def subscribe(self, topics: Iterable[str]) -> None:
         """Each publisher's topics come with it."""
 
-    def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
+    def listen(self, ports: Mapping[str, TopicPort], topic_count: int) -> None:
         """Publishers are connected to, one by one."""
 
     def connect(self, publisher: PublisherInfo) -> bool:

@@ -8,9 +8,12 @@ takes no lock, and another `open` is another object. A signal handler never need
 from __future__ import annotations
 
 import threading
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pubsub_subscriber.connections.sub_socket import SubSocket
+
+# Of a publisher: its session; of a broker: ``host:port``.
+SocketKey: TypeAlias = int | str
 
 
 class ReceivingThread(Protocol):
@@ -21,7 +24,7 @@ class ReceivingThread(Protocol):
 
 
 class SocketSet:
-    """Sockets by number. ``receiving`` receives from them, if anything does."""
+    """Sockets by key. ``receiving`` receives from them, if anything does."""
 
     def __init__(self) -> None:
         self.receiving: ReceivingThread | None = None
@@ -29,7 +32,7 @@ class SocketSet:
         # Disconnected from their publishers. The receiving thread takes out what they still
         # hold, and closes them.
         self.retired: tuple[SubSocket, ...] = ()
-        self._by_number: dict[int, SubSocket] = {}
+        self._by_key: dict[SocketKey, SubSocket] = {}
         self._lock = threading.Lock()
 
     def wake(self) -> None:
@@ -37,27 +40,27 @@ class SocketSet:
         if self.receiving is not None:
             self.receiving.wake()
 
-    def get(self, number: int) -> SubSocket | None:
-        """The open socket of this number."""
-        return self._by_number.get(number)
+    def get(self, key: SocketKey) -> SubSocket | None:
+        """The open socket of this key."""
+        return self._by_key.get(key)
 
-    def numbers(self) -> frozenset[int]:
-        """The numbers of the open sockets."""
+    def open_keys(self) -> frozenset[SocketKey]:
+        """The keys of the open sockets."""
         with self._lock:
-            return frozenset(self._by_number)
+            return frozenset(self._by_key)
 
-    def add(self, number: int, socket: SubSocket) -> None:
+    def add(self, key: SocketKey, socket: SubSocket) -> None:
         """Receive from this socket too."""
         with self._lock:
-            self._by_number[number] = socket
-            self.open = tuple(self._by_number.values())
+            self._by_key[key] = socket
+            self.open = tuple(self._by_key.values())
         self.wake()
 
-    def retire(self, number: int) -> None:
-        """Deliver what the socket of this number still holds, then close it."""
+    def retire(self, key: SocketKey) -> None:
+        """Deliver what the socket of this key still holds, then close it."""
         with self._lock:
-            socket = self._by_number.pop(number, None)
-            self.open = tuple(self._by_number.values())
+            socket = self._by_key.pop(key, None)
+            self.open = tuple(self._by_key.values())
             if socket is not None:
                 self.retired = (*self.retired, socket)
         self.wake()

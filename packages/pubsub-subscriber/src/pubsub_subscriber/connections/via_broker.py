@@ -1,11 +1,12 @@
-"""Connects to the broker, with a socket for each port that it forwards from."""
+"""Connects to the broker, with a socket for each place that it names: a port of its own, or
+``host:port`` of another broker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
 from pubsub_common.protocol.endpoints import join
-from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.protocol.messages import PublisherInfo, TopicPort
 from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -24,34 +25,34 @@ class BrokerConnections:
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
         self._host = host
-        self._listens_to = ""  # the host of all sockets
-        self._ports: dict[str, int] = {}  # by topic
+        self._places: dict[str, str] = {}  # ``host:port`` by topic
 
-    def listen(self, ports: Mapping[str, int], topic_count: int) -> None:
-        topics_of: dict[int, list[str]] = {}
-        for topic, port in ports.items():
-            topics_of.setdefault(port, []).append(topic)
-        host, before = self._host(), self._listens_to
-        self._listens_to = host
-        stays = topics_of.keys() if host == before else set()
-        for port in self._sockets.numbers() - stays:
+    def listen(self, ports: Mapping[str, TopicPort], topic_count: int) -> None:
+        host = self._host()
+        self._places = {
+            topic: port if isinstance(port, str) else join(host, port)
+            for topic, port in ports.items()
+        }
+        topics_of: dict[str, list[str]] = {}
+        for topic, place in self._places.items():
+            topics_of.setdefault(place, []).append(topic)
+        for gone in self._sockets.open_keys() - topics_of.keys():
             # A broker that restarted forwards from other ports, or at another address. What
             # the old socket still holds is taken out by the receiving thread.
-            self._sockets.retire(port)
-        for port, topics in topics_of.items():
-            sub_socket = self._sockets.get(port)
+            self._sockets.retire(gone)
+        for place, topics in topics_of.items():
+            sub_socket = self._sockets.get(place)
             if sub_socket is None:
                 sub_socket = self._new_sub_socket(())
-            # A publisher counts us ready by all ports from which we have its topics.
+            # A publisher counts us ready by all places from which we have its topics.
             total = topic_count if len(topics) < topic_count else 0
-            # Else those that come from another port now, of a broker that restarted, would
+            # Else those that come from another place now, of a broker that restarted, would
             # come from both.
             sub_socket.remove(sub_socket.topics - set(topics))
             sub_socket.add(topics, total_topics=total)
-            if self._sockets.get(port) is None:
-                sub_socket.connect(join(host, port))
-                self._sockets.add(port, sub_socket)
-        self._ports = dict(ports)
+            if self._sockets.get(place) is None:
+                sub_socket.connect(place)
+                self._sockets.add(place, sub_socket)
         self._sockets.wake()
 
     def subscribe(self, topics: Iterable[str]) -> None:
@@ -65,11 +66,11 @@ class BrokerConnections:
 
     def unsubscribe(self, topic: str) -> bool:
         sub_socket = self.socket_for(0, topic)
-        self._ports.pop(topic, None)
+        self._places.pop(topic, None)
         return sub_socket is not None and sub_socket.remove([topic])
 
     def socket_for(self, session: int, topic: str) -> SubSocket | None:
-        return self._sockets.get(self._ports.get(topic, 0))
+        return self._sockets.get(self._places.get(topic, ""))
 
     def check(self) -> float | None:
         due = [sub_socket.check() for sub_socket in self._sockets.open]

@@ -199,8 +199,8 @@ class Performer:
 
     def _connect_by(self, model: Model) -> None:
         """The broker is of this model: of another one, if it was restarted so."""
-        for number in self.sockets.numbers():
-            self.sockets.retire(number)
+        for key in self.sockets.open_keys():
+            self.sockets.retire(key)
         self.use(self._new_connections(model))
         self._model = model
 

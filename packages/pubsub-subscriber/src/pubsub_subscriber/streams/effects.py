@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from pubsub_common.protocol.events import Event
-from pubsub_common.protocol.messages import PublisherInfo
+from pubsub_common.protocol.messages import PublisherInfo, TopicPort
 from pubsub_common.protocol.sequence import Gap
 
 
@@ -94,7 +94,7 @@ class Listen:
     """Receive from the broker, on these ports by topic and on no others (centralized).
     ``topic_count`` is how many topics there are in all."""
 
-    ports: Mapping[str, int]
+    ports: Mapping[str, TopicPort]
     topic_count: int
 
 

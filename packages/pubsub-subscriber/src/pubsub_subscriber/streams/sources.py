@@ -3,8 +3,10 @@ in, connections and subscriptions out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pubsub_common.client.session_updates import PublishersUpdated
-from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
+from pubsub_common.protocol.messages import Model, PublisherInfo, Registered, TopicPort
 from pubsub_subscriber.streams.departures import GRACE_S
 from pubsub_subscriber.streams.effects import (
     Connect,
@@ -27,7 +29,7 @@ class Sources:
         self.epoch: int | None = None
         self._topics = topics
         self._streams = streams
-        self._ports: dict[str, int] = {}  # of the broker, by topic
+        self._ports: dict[str, TopicPort] = {}  # as the broker names them
         self._present = PresentPublishers()
 
     def register(self, reply: Registered, now: float) -> list[Effect]:
@@ -80,7 +82,7 @@ class Sources:
         """We want our topics of the publishers."""
         return Subscribe(tuple(self._topics))
 
-    def listen(self, ports: dict[str, int]) -> Listen:
+    def listen(self, ports: Mapping[str, TopicPort]) -> Listen:
         """The broker forwards our topics from these ports, and no others."""
         self._ports = dict(ports)
         return Listen(dict(ports), len(self._topics))

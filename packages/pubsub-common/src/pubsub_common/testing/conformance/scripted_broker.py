@@ -63,7 +63,7 @@ class ScriptedBroker:
         self.model: Model = "decentralized"
         self.revision = 0
         self.publishers: list[PublisherInfo] = []
-        self.ports: dict[str, int] = {}
+        self.ports: dict[str, messages.TopicPort] = {}
         self.owner_idle_s: float | None = None
         self.requests: list[tuple[float, Request]] = []
         self.silent = False
@@ -118,7 +118,7 @@ class ScriptedBroker:
         self,
         joined: Iterable[PublisherInfo] = (),
         left: Iterable[Departure] = (),
-        ports: Mapping[str, int] | None = None,
+        ports: Mapping[str, messages.TopicPort] | None = None,
         skip: int = 0,
         form: Callable[[Reply], bytes] = messages.encode,
     ) -> None:
