@@ -43,4 +43,5 @@ SUBCOMMANDS: Final = (
     Subcommand("compare", "tell whether a second sweep is slower than a first"),
     Subcommand("view", "show a report to browsers"),
     Subcommand("bench", "measure the roles against plain pyzmq", files=96),
+    Subcommand("model", "predict what a group of several brokers can do"),
 )

@@ -1,0 +1,146 @@
+"""``pubsub-perf model``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pubsub_common import defaults
+from pubsub_common.ascii_numbers import real_number, whole_number
+from pubsub_common.cli import console_script
+from pubsub_common.errors import ConfigError
+from pubsub_perf import __version__
+from pubsub_perf.commands.registry import PROGRAM
+
+if TYPE_CHECKING:
+    from pubsub_perf.capacity.costs import EventCosts
+    from pubsub_perf.capacity.growth import Point
+    from pubsub_perf.capacity.registry_load import RegistryLoad
+    from pubsub_perf.capacity.workload import Popularity, Workload
+
+USAGE: Final = f"""Predict what a group of brokers can do, from what an event costs one broker:
+how the work of the busiest broker falls with their number, what publishers and subscribers
+pay for it, and what the registry holds. Says what it assumes.
+
+Usage:
+  {PROGRAM} model brokers --topics N --subscribers N [options]
+
+Options:
+  --topics N             topics of the group
+  --subscribers N        subscribers of the group
+  --topics-each N        different topics of each subscriber [default: 1]
+  --popularity KIND      uniform, or zipf: the n-th topic has 1/n of the events, and of
+                         the choices, of the first one [default: uniform]
+  --publishers N         publishers, which the registry holds too [default: 1]
+  --payload BYTES        size of the payload [default: {defaults.PAYLOAD_BYTES}]
+  --brokers NUMBERS      numbers of brokers [default: 1,2,4,8,16,32,64]
+  --taken-us US          processor time to take an event in, in microseconds, instead
+                         of what was measured with such payloads
+  --copy-us US           processor time for each copy of an event, likewise
+  --seed N               seed of what is drawn by lot [default: 1]
+  --json                 print the numbers as JSON
+  -h, --help             show this text
+  --version              show the version
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Predict as ``words`` ask; the exit code.
+
+    Raises:
+        ConfigError: a value cannot work.
+    """
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    from pubsub_perf.capacity import wording
+    from pubsub_perf.capacity.growth import grow
+    from pubsub_perf.capacity.registry_load import registry_load
+    from pubsub_perf.capacity.workload import Workload
+
+    workload = Workload(
+        topics=console_script.whole_number(options, "--topics"),
+        subscribers=console_script.whole_number(options, "--subscribers"),
+        topics_each=console_script.whole_number(options, "--topics-each"),
+        popularity=_popularity(options["--popularity"]),
+        payload_bytes=console_script.whole_number(options, "--payload", minimum=0),
+    )
+    publishers = console_script.whole_number(options, "--publishers", minimum=0)
+    counts = _counts(options["--brokers"])
+    costs = _costs(options, workload.payload_bytes)
+    seed = console_script.whole_number(options, "--seed", minimum=0)
+    points = list(grow(workload, costs, counts, seed))
+    load = registry_load(workload.subscribers + publishers, counts[-1])
+    if options["--json"]:
+        console_script.print_json(_json(workload, costs, points, load))
+    else:
+        for line in wording.lines(workload, costs, points, load):
+            console_script.print_line(line)
+    return console_script.EXIT_OK
+
+
+def _popularity(text: str) -> Popularity:
+    from pubsub_perf.capacity.workload import POPULARITIES
+
+    for known in POPULARITIES:
+        if text == known:
+            return known
+    raise ConfigError(
+        f"unknown popularity {text!r}: choose of {', '.join(POPULARITIES)}"
+    )
+
+
+def _counts(text: str) -> list[int]:
+    """Numbers of brokers, the smaller ones first."""
+    try:
+        found = sorted({whole_number(part.strip()) for part in text.split(",")})
+    except ValueError:
+        raise ConfigError(
+            f"--brokers takes numbers with commas between: {text!r}"
+        ) from None
+    return found
+
+
+def _costs(options: console_script.Options, payload_bytes: int) -> EventCosts:
+    from pubsub_perf.capacity.costs import EventCosts, costs_for
+
+    measured = costs_for(payload_bytes)
+    return EventCosts(
+        _microseconds(options, "--taken-us", measured.taken_us),
+        _microseconds(options, "--copy-us", measured.copy_us),
+    )
+
+
+def _microseconds(options: console_script.Options, name: str, measured: float) -> float:
+    """An option; what was ``measured``, if it was not given."""
+    if options[name] is None:
+        return measured
+    try:
+        return real_number(options[name])
+    except ValueError:
+        raise ConfigError(
+            f"{name}: {options[name]!r} is not a number of microseconds"
+        ) from None
+
+
+def _json(
+    workload: Workload,
+    costs: EventCosts,
+    points: Sequence[Point],
+    load: RegistryLoad,
+) -> str:
+    import json
+
+    from pubsub_perf.capacity.assumptions import assumptions
+
+    found = {
+        "format": 1,
+        "workload": dataclasses.asdict(workload),
+        "costs": dataclasses.asdict(costs),
+        "points": [
+            dataclasses.asdict(point) | {"events_per_s": point.events_per_s}
+            for point in points
+        ],
+        "registry": dataclasses.asdict(load),
+        "assumptions": assumptions(workload),
+    }
+    return json.dumps(found, indent=1)
