@@ -14,12 +14,13 @@ from pubsub_broker.registry.changes import (
     DeleteClient,
     PutClient,
 )
-from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
+from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.group import Group
 from pubsub_broker.registry.etcd.link import GroupLink
 from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.records import Keys
 from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry_options import Endpoint
 
 _CLOSE_S = 30.0
 

@@ -16,9 +16,10 @@ from typing import Any, Final
 import pytest
 
 from pubsub_broker.registry.etcd.client import EtcdClient
-from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
+from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.requests import encode
+from pubsub_broker.registry_options import Endpoint
 from pubsub_common.testing import wait_for
 from support.ports import free_port
 

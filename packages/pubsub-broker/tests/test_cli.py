@@ -61,6 +61,9 @@ def test_an_address_and_a_port_can_be_given() -> None:
     assert (found.bind, found.port) == ("127.0.0.3", 1234)
 
 
+IN_A_GROUP = ["--registry", "etcd://10.0.0.1", "--group", "lab"]
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -85,6 +88,11 @@ def test_an_address_and_a_port_can_be_given() -> None:
         (["--state", "/"], "cannot keep state"),
         (["--bind", "localhost"], "localhost"),
         (["--bind", "0.0.0.0"], "0.0.0.0"),
+        (["--registry", "10.0.0.1", "--group", "lab"], "--registry must be like"),
+        (["--registry", "etcd://10.0.0.1"], "--registry needs the name of the group"),
+        (["--group", "lab"], "--group is for a broker with a registry"),
+        (["--registry-tls", "d"], "--registry-tls is for a broker with a registry"),
+        ([*IN_A_GROUP, "--state", "f"], "--state is for a broker without a registry"),
     ],
 )
 def test_a_value_that_cannot_work_is_named_and_exits_with_2(

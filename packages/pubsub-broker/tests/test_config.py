@@ -15,6 +15,10 @@ from pubsub_broker import Broker
 from pubsub_broker.config import BrokerConfig, open_access_warning
 from pubsub_common.errors import ConfigError
 
+IN_A_GROUP: dict[str, Any] = {
+    "registry": "etcd://10.0.0.1,10.0.0.2:4000",
+    "group": "lab",
+}
 # In a network of its own, where 10.0.0.1 is this machine's.
 SERVE = """
 from pubsub_broker import cli, broker
@@ -75,6 +79,16 @@ def test_only_an_address_of_a_host_can_be_served(host: str) -> None:
         {"state": 5},
         {"secure": 5},
         {"secure": True},
+        {"registry": 5},
+        {"registry": "10.0.0.1"},
+        {"registry": "etcd://10.0.0.1"},  # without a group
+        {"group": "lab"},  # without a registry
+        {"registry_tls": "/etc/pubsub"},
+        {"registry_login": "/etc/pubsub/login.toml"},
+        {"group": "a/b", "registry": "etcd://10.0.0.1"},
+        {"registry_tls": 5, **IN_A_GROUP},
+        {"registry_login": 5, **IN_A_GROUP},
+        {"state": "state.json", **IN_A_GROUP},
     ],
 )
 def test_an_option_that_cannot_work_is_named(option: dict[str, Any]) -> None:
@@ -94,6 +108,10 @@ def test_a_broker_is_made_from_its_options() -> None:
 
 def test_the_defaults_work() -> None:
     BrokerConfig().validate()
+
+
+def test_a_broker_can_be_in_a_group() -> None:
+    BrokerConfig(**IN_A_GROUP, registry_tls="tls", registry_login="login").validate()
 
 
 def test_a_constructor_has_the_options_and_their_defaults() -> None:

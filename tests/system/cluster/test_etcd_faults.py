@@ -23,10 +23,11 @@ from support.tcp_relay import tcp_relay
 from pubsub_broker.registry.changes import Restored
 from pubsub_broker.registry.etcd import requests
 from pubsub_broker.registry.etcd.credentials import Login
-from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
+from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.records import Keys
 from pubsub_broker.registry.etcd.requests import Range
+from pubsub_broker.registry_options import Endpoint
 from pubsub_common.testing import wait_for
 
 LAB = Keys("lab")

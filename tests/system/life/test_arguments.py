@@ -93,6 +93,11 @@ WRONG: dict[str, list[Any]] = {
     "allow_foreign_addresses": FLAG,
     "state": [5, b"x", ["x"], True, {}],
     "secure": [5, b"x", ["x"], True, {}],
+    # Each alone, without what it goes with.
+    "registry": [*TEXT, "10.0.0.1", "etcd://", "etcd://a,a", "etcd://10.0.0.1"],
+    "group": [*TEXT, "a/b", "lab"],
+    "registry_tls": [5, b"x", ["x"], True, {}, "/etc"],
+    "registry_login": [5, b"x", ["x"], True, {}, "/etc/passwd"],
 }
 
 

@@ -1,6 +1,6 @@
 """The broker: a forwarder of events, or only a registry of publishers and subscribers.
 
-Shell, except `config` and `errors`.
+Shell, except `config`, `errors` and `registry_options`.
 """
 
 from typing import TYPE_CHECKING, Any

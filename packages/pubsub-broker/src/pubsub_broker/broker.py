@@ -66,6 +66,10 @@ class Broker:
         owner_idle_s: float | None = None,
         state: str | Path | None = None,
         secure: str | Path | None = None,
+        registry: str | None = None,
+        group: str | None = None,
+        registry_tls: str | Path | None = None,
+        registry_login: str | Path | None = None,
     ) -> None:
         """``bind`` is the IP address to serve, of one of this host's interfaces; without
         it, loopback, which only this host reaches.
@@ -96,6 +100,12 @@ class Broker:
         the clients that are enrolled in it can connect, encrypted, and do what its
         policy lets them. Changes of the folder hold within a second.
 
+        With ``registry``, ``"etcd://HOST,HOST,HOST"``, it shares its clients with the other
+        brokers of the ``group`` of this name; without it, it is on its own.
+        ``registry_tls`` is a folder with ``ca.pem``, and where etcd asks for a certificate
+        ``client.pem`` and ``client-key.pem``; ``registry_login`` a TOML file with ``user``
+        and ``password``. Etcd may be away, at the start too: clients are served meanwhile.
+
         Raises:
             ConfigError: an argument cannot work.
         """
@@ -122,6 +132,10 @@ class Broker:
                 owner_idle_s=owner_idle_s,
                 state=state,
                 secure=secure,
+                registry=registry,
+                group=group,
+                registry_tls=registry_tls,
+                registry_login=registry_login,
             )
         )
 
@@ -187,7 +201,8 @@ class Broker:
 
         Raises:
             CannotListen: the address is not this host's, or the port is taken.
-            ConfigError: the folder of keys or the file of the state cannot be used.
+            ConfigError: the folder of keys or the file of the state cannot be used, or this
+                broker cannot be in the group.
             PubSubError: it was configured before.
         """
         self._runtime.configure()

@@ -70,6 +70,13 @@ Options:
                                   names the clients that are missing
   --secure DIR                    admit only clients with keys enrolled in the
                                   folder DIR (see keygen); all traffic is encrypted
+  --registry URL                  share clients with the other brokers of a group by
+                                  etcd: etcd://HOST,HOST,HOST, each HOST or HOST:PORT
+  --group NAME                    the group of brokers, with --registry
+  --registry-tls DIR              talk with etcd over TLS, with the files ca.pem and,
+                                  where etcd asks for them, client.pem, client-key.pem
+  --registry-login FILE           the user of etcd: FILE is TOML with user and password,
+                                  and nobody else's to read
   --http ADDRESS                  serve a page that shows what goes on: PORT, for this
                                   host only, or HOST:PORT
   --metrics-port ADDRESS          serve figures for Prometheus at http://HOST:PORT/metrics;
@@ -122,6 +129,10 @@ def config_of(options: console_script.Options) -> BrokerConfig:
         ),
         state=options["--state"],
         secure=options["--secure"],
+        registry=options["--registry"],
+        group=options["--group"],
+        registry_tls=options["--registry-tls"],
+        registry_login=options["--registry-login"],
     )
     return role_config.validated(config, USAGE)
 

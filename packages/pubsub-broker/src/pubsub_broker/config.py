@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
+from pubsub_broker.registry_options import parse_registry, validate_group
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol import endpoints
@@ -41,6 +42,10 @@ class BrokerConfig:
     owner_idle_s: float | None = None
     state: str | Path | None = None
     secure: str | Path | None = None
+    registry: str | None = None
+    group: str | None = None
+    registry_tls: str | Path | None = None
+    registry_login: str | Path | None = None
 
     def validate(self) -> None:
         """Raises:
@@ -65,6 +70,7 @@ class BrokerConfig:
         validation.path("state", self.state)
         validation.path("secure", self.secure)
         self._validate_limits()
+        self._validate_registry()
 
     @property
     def host(self) -> str:
@@ -85,6 +91,25 @@ class BrokerConfig:
     def forwarder_count(self) -> int:
         """How many forwarders it has: none when decentralized."""
         return self.forwarders if self.centralized else 0
+
+    def _validate_registry(self) -> None:
+        for name in ("registry", "group"):
+            validation.text(name, getattr(self, name), optional=True)
+        for name in ("registry_tls", "registry_login"):
+            validation.path(name, getattr(self, name))
+        if self.registry is None:
+            for name in ("group", "registry_tls", "registry_login"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(f"{name} is for a broker with a registry")
+            return
+        parse_registry(self.registry)
+        if self.group is None:
+            raise ConfigError("registry needs the name of the group of brokers, too")
+        validate_group(self.group)
+        if self.state is not None:
+            raise ConfigError(
+                "state is for a broker without a registry, which keeps the clients itself"
+            )
 
     def _validate_limits(self) -> None:
         if self.max_clients is not None:

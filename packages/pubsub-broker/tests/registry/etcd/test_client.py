@@ -16,7 +16,6 @@ from support.tcp_relay import tcp_relay
 from pubsub_broker.registry.etcd import requests
 from pubsub_broker.registry.etcd.answers import WatchAnswer
 from pubsub_broker.registry.etcd.client import EtcdClient
-from pubsub_broker.registry.etcd.endpoints import Endpoint
 from pubsub_broker.registry.etcd.errors import (
     Compacted,
     EtcdRefused,
@@ -33,6 +32,7 @@ from pubsub_broker.registry.etcd.requests import (
     version_is,
 )
 from pubsub_broker.registry.etcd.watch_stream import WatchStream
+from pubsub_broker.registry_options import Endpoint
 
 
 @pytest.fixture(scope="module")

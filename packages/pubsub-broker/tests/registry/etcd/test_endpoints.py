@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints, parse_registry
+from pubsub_broker.registry.etcd.endpoints import Endpoints
+from pubsub_broker.registry_options import Endpoint, parse_registry
 from pubsub_common.errors import ConfigError
 
 

@@ -22,12 +22,13 @@ from pubsub_broker.registry.changes import (
     PutClient,
 )
 from pubsub_broker.registry.etcd.credentials import Login
-from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
+from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.errors import EtcdRefused
 from pubsub_broker.registry.etcd.group import Group
 from pubsub_broker.registry.etcd.link import GroupLink
 from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.records import Keys
+from pubsub_broker.registry_options import Endpoint
 from pubsub_common.errors import ConfigError
 from pubsub_common.testing import wait_for
 

@@ -15,7 +15,7 @@ from support.ports import free_port
 
 from pubsub_broker.registry.etcd.client import EtcdClient
 from pubsub_broker.registry.etcd.credentials import Login, tls_context
-from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
+from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.errors import EtcdRefused, TokenRejected
 from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.requests import (
@@ -24,6 +24,7 @@ from pubsub_broker.registry.etcd.requests import (
     encode,
     operation,
 )
+from pubsub_broker.registry_options import Endpoint
 from pubsub_common.testing import wait_for
 
 OWN, OTHER = b"/pubsub/lab/", b"/pubsub/other/"

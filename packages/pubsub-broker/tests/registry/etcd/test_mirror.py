@@ -24,6 +24,7 @@ from pubsub_broker.registry.changes import (
     DeleteClient,
     LeftRecord,
     Malformed,
+    Overtaken,
     PutClient,
     Restored,
 )
@@ -349,6 +350,7 @@ class MirrorMachine(RuleBasedStateMachine):
 
     def apply(self, changes: Sequence[Change], *, watched: bool = False) -> None:
         for change in changes:
+            assert not isinstance(change, Overtaken), "that is the writer's to tell"
             if watched:
                 assert change.revision >= self.last
             self.last = change.revision

@@ -19,7 +19,6 @@ from pubsub_broker.registry.etcd.answers import (
     decode,
     decode_streamed,
 )
-from pubsub_broker.registry.etcd.endpoints import Endpoint
 from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.requests import (
     Delete,
@@ -32,6 +31,7 @@ from pubsub_broker.registry.etcd.requests import (
     prefix_end,
 )
 from pubsub_broker.registry.etcd.watch_stream import WatchStream, open_watch
+from pubsub_broker.registry_options import Endpoint
 
 _T = TypeVar("_T")
 

@@ -10,13 +10,13 @@ import ssl
 import time
 from typing import Final
 
-from pubsub_broker.registry.etcd.endpoints import Endpoint
 from pubsub_broker.registry.etcd.errors import (
     EtcdError,
     EtcdRefused,
     EtcdUnreachable,
     TlsFailed,
 )
+from pubsub_broker.registry_options import Endpoint
 
 # A list is read in pages, and a transaction writes 1 MiB, so answers are far smaller.
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024

@@ -1,42 +1,10 @@
-"""Where etcd's members are, and which of them is asked."""
+"""Which member of etcd is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
 
-from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.endpoints import parse_broker_address
-
-PORT: Final = 2379
-_SCHEME: Final = "etcd://"
-
-
-class Endpoint(NamedTuple):
-    """One member's port for clients."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-def parse_registry(text: str) -> tuple[Endpoint, ...]:
-    """The endpoints in ``etcd://HOST[:PORT],...``.
-
-    Raises:
-        ConfigError: it is not of this form, or names a member twice.
-    """
-    if not text.startswith(_SCHEME):
-        raise ConfigError(f"{text!r} is not a registry like etcd://10.0.0.1,10.0.0.2")
-    found = []
-    for part in text.removeprefix(_SCHEME).split(","):
-        host, port = parse_broker_address(part)
-        found.append(Endpoint(host, PORT if port is None else port))
-    if len(set(found)) < len(found):
-        raise ConfigError(f"{text!r} names an endpoint twice")
-    return tuple(found)
+from pubsub_broker.registry_options import Endpoint
 
 
 class Endpoints:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pubsub_broker.registry.etcd.answers import TokenAnswer, decode, failure_in
 from pubsub_broker.registry.etcd.connection import BadStatus, Connection
-from pubsub_broker.registry.etcd.endpoints import Endpoint, Endpoints
+from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.errors import (
     EtcdUnreachable,
     TlsFailed,
     TokenRejected,
 )
 from pubsub_broker.registry.etcd.requests import Authenticate, encode
+from pubsub_broker.registry_options import Endpoint
 
 if TYPE_CHECKING:
     from pubsub_broker.registry.etcd.credentials import Login

@@ -20,10 +20,9 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from pubsub_broker.registry.changes import About, BrokerRecord, ClientRecord, LeftRecord
-from pubsub_common.errors import ConfigError
+from pubsub_broker.registry_options import validate_group
 
 FORMAT: Final = 1
-_GROUP: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BROKER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SESSION: Final = re.compile(r"[0-9a-f]{14}")
 
@@ -70,11 +69,7 @@ class Keys:
         """Raises:
         ConfigError: that is no name of a group.
         """
-        if not _GROUP.fullmatch(group):
-            raise ConfigError(
-                f"{group!r} is not a name of a group: up to 64 letters, digits, _ . -"
-            )
-        self.prefix = f"/pubsub/{group}/".encode()
+        self.prefix = f"/pubsub/{validate_group(group)}/".encode()
 
     def key(self, name: Name) -> bytes:
         """The key of this name."""

@@ -13,7 +13,6 @@ from pubsub_broker.registry.etcd.answers import (
     failure_in,
 )
 from pubsub_broker.registry.etcd.connection import connect, failure_of, remaining
-from pubsub_broker.registry.etcd.endpoints import Endpoint
 from pubsub_broker.registry.etcd.errors import EtcdUnreachable
 from pubsub_broker.registry.etcd.requests import (
     Watch,
@@ -22,6 +21,7 @@ from pubsub_broker.registry.etcd.requests import (
     prefix_end,
 )
 from pubsub_broker.registry.etcd.stream_lines import StreamLines
+from pubsub_broker.registry_options import Endpoint
 
 _OK: Final = 200
 _BLOCK_BYTES: Final = 1024 * 1024
