@@ -19,6 +19,9 @@ class Place(Protocol):
     def address(self, host: str) -> str:
         """The IP address of a host."""
 
+    def our_address(self) -> str:
+        """The IP address at which all hosts reach this process."""
+
     def argv(self, host: str, argv: Sequence[object]) -> list[object]:
         """The command line that runs another one on a host."""
 
@@ -27,6 +30,9 @@ class Loopback:
     """All hosts are this one."""
 
     def address(self, host: str) -> str:
+        return "127.0.0.1"
+
+    def our_address(self) -> str:
         return "127.0.0.1"
 
     def argv(self, host: str, argv: Sequence[object]) -> list[object]:

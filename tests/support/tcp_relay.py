@@ -16,15 +16,15 @@ _BLOCK_BYTES: Final = 64 * 1024
 
 
 class TcpRelay:
-    """Listens at ``port``, and connects each connection with another one to ``target``.
+    """Listens at ``port`` of ``host``, and connects each connection with another one to ``target``.
 
     Of a link that is cut nobody is told: each end sees silence, and what was sent meanwhile
     arrives when it is healed.
     """
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         self._waker = Waker()
         self._selector = selectors.DefaultSelector()

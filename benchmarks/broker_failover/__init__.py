@@ -1,0 +1,1 @@
+"""What clients and events do when the broker of a thousand clients is killed."""

@@ -1,0 +1,316 @@
+"""A system with several brokers that are one group, on servers of etcd of its own.
+
+Each broker reaches etcd by links of its own, which can be cut. Its port stays, whatever process
+is there. Without servers of etcd the brokers know nothing of each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from chaos_parts import Publisher, Subscriber
+from chaos_processes import WAIT_S, Failed, Process, wait_for, worker
+from chaos_system import System
+from support.etcd_servers import EtcdCluster
+from support.ports import free_port
+from support.tcp_relay import TcpRelay
+
+from pubsub_broker.monitoring.status_client import ask
+from pubsub_common.errors import BrokerUnreachable
+from pubsub_common.protocol.messages import Model, Status
+
+GROUP: Final = "lab"
+# Of etcd's lease for a broker; see `docs/cluster.md`.
+ALIVE_S: Final = 3.0
+_ASK_S: Final = 5.0
+
+
+class GroupBroker:
+    """One place for a broker: where it is, how it reaches etcd, and the process there."""
+
+    def __init__(
+        self, name: str, host: str, address: str, links: Sequence[TcpRelay]
+    ) -> None:
+        self.name = name
+        self.host = host
+        self.address = address
+        self.port = free_port()
+        self.links = tuple(links)
+        self.process: Process | None = None
+        self._hurt = False
+
+    def __str__(self) -> str:
+        """As clients are given it."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def running(self) -> Process:
+        """Its process."""
+        assert self.process is not None
+        return self.process
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process is there, stopped or not."""
+        return self.process is not None and self.process.alive
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs, neither stopped nor cut off."""
+        return self.alive and not self._hurt
+
+    def cut_off(self) -> None:
+        """Let nothing through between it and etcd; nobody is told."""
+        self._hurt = True
+        for link in self.links:
+            link.cut()
+
+    def heal(self) -> None:
+        """Let everything through again, also what was sent meanwhile."""
+        self._hurt = False
+        for link in self.links:
+            link.heal()
+
+    def freeze(self) -> None:
+        """It does nothing more until `thaw`; its connections stay."""
+        self._hurt = True
+        self.running.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        self._hurt = False
+        self.running.send(signal.SIGCONT)
+
+    def status(self) -> Status:
+        """What it says of all clients.
+
+        Raises:
+            BrokerUnreachable: it does not answer.
+        """
+        return ask(self.address, self.port, _ASK_S)
+
+    def sessions(self) -> dict[int, str | None] | None:
+        """The clients that it knows, and the broker of each; None: it does not answer."""
+        try:
+            return {each.session: each.broker for each in self.status().clients}
+        except BrokerUnreachable:
+            return None
+
+
+class GroupSystem(System):
+    """As `System`, with a group of brokers in place of one."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: Model,
+        rng: random.Random,
+        *,
+        etcd: EtcdCluster | None,
+        hosts: Sequence[str] = ("broker",) * 3,
+        **options: Any,
+    ) -> None:
+        """``etcd`` runs already; there is a broker on each of ``hosts``; ``options`` are
+        those of `System`."""
+        super().__init__(folder, model, rng, **options)
+        self.etcd = etcd
+        self._relays = contextlib.ExitStack()
+        self.group = [
+            self._place(f"b{number}", host) for number, host in enumerate(hosts, 1)
+        ]
+
+    def _place(self, name: str, host: str) -> GroupBroker:
+        servers = self.etcd.servers if self.etcd else ()
+        near = self.place.our_address()
+        links = [
+            self._relays.enter_context(
+                contextlib.closing(TcpRelay(server.endpoint, near))
+            )
+            for server in servers
+        ]
+        return GroupBroker(name, host, self.place.address(host), links)
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._relays.close()
+
+    # The brokers
+
+    def brokers(self) -> list[Process]:
+        return [each.process for each in self.group if each.process is not None]
+
+    def start_broker(self) -> None:
+        """Run all brokers."""
+        for each in self.group:
+            self.start_at(each, wait=False)
+        for each in self.group:
+            self.wait_serves(each)
+
+    def start_at(self, broker: GroupBroker, *, wait: bool = True) -> None:
+        """Run a broker at this place, where there was one before or not."""
+        argv = [
+            *worker("chaos_broker"),
+            *("--bind", broker.address, "--port", broker.port),
+            *self.group_options(broker),
+            *self.broker_options(),
+        ]
+        broker.process = self.start(broker.name, argv, broker.host)
+        if wait:
+            self.wait_serves(broker)
+
+    def group_options(self, broker: GroupBroker) -> list[object]:
+        """Those by which a broker finds its group; none without etcd."""
+        if not broker.links:
+            return []
+        near = self.place.our_address()
+        members = ",".join(f"{near}:{link.port}" for link in broker.links)
+        return ["--registry", f"etcd://{members}", "--group", GROUP]
+
+    def wait_serves(self, broker: GroupBroker) -> None:
+        """Wait for its first words."""
+        process = broker.running
+        wait_for(
+            lambda: " broker on " in process.err or not process.alive,
+            f"the first words of {broker.name}",
+        )
+        process.check_runs()
+
+    def living_brokers(self) -> list[GroupBroker]:
+        """Those that run."""
+        return [each for each in self.group if each.alive]
+
+    def others(self, broker: GroupBroker) -> list[GroupBroker]:
+        """All brokers but this one."""
+        return [each for each in self.group if each is not broker]
+
+    # The clients
+
+    def known(self, brokers: Iterable[GroupBroker]) -> list[str]:
+        """The addresses of brokers as clients are given them."""
+        return [str(each) for each in brokers]
+
+    def start_publisher(
+        self, name: str, host: str = "broker", **options: Any
+    ) -> Publisher:
+        """As `System` has it; ``broker`` is a list of addresses, by default all."""
+        given = {"broker": self.known(self.group), "broker_port": None} | options
+        return super().start_publisher(name, host, **given)
+
+    def start_subscriber(
+        self, name: str, host: str = "broker", **options: Any
+    ) -> Subscriber:
+        """As `start_publisher`."""
+        given = {"broker": self.known(self.group), "broker_port": None} | options
+        return super().start_subscriber(name, host, **given)
+
+    def begin_spread(self, publishers: int, subscribers: int, **options: Any) -> None:
+        """Start everything, with clients at all brokers in turn: each is told of one, and
+        learns of the others. ``options`` are those of the publishers' worker."""
+        self.start_broker()
+        for index in range(subscribers):
+            at = self.known([self.group[index % len(self.group)]])
+            self.start_subscriber(f"sub{index + 1}", broker=at)
+        for index in range(publishers):
+            at = self.known([self.group[index % len(self.group)]])
+            self.start_publisher(f"pub{index + 1}", broker=at, **options)
+        self.note_usage()
+
+    def sessions(self) -> set[int]:
+        """Of all clients that run and have begun."""
+        living = (part for part in self.parts() if part.process.alive)
+        return {part.log.session for part in living if part.log.session >= 0}
+
+    def clients_of(self, broker: GroupBroker, seen_by: GroupBroker) -> set[int]:
+        """The sessions of its clients, as another broker has them."""
+        known = seen_by.sessions() or {}
+        return {session for session, where in known.items() if where == str(broker)}
+
+    def wait_agree(
+        self,
+        brokers: Iterable[GroupBroker] | None = None,
+        within_s: float = WAIT_S,
+    ) -> None:
+        """Wait until these brokers, by default all that live, know all clients that
+        live and no others, each at the same broker.
+
+        Raises:
+            Failed: they do not agree in time; it says about what.
+        """
+        asked = list(self.living_brokers() if brokers is None else brokers)
+        disagreement: list[str] = []
+
+        def agree() -> bool:
+            self.refresh()
+            disagreement[:] = self._disagreement(asked)
+            return not disagreement
+
+        try:
+            wait_for(agree, "all brokers agree", within_s)
+        except Failed as error:
+            raise Failed(f"{error}; {'; '.join(disagreement)}") from None
+
+    def _disagreement(self, brokers: Sequence[GroupBroker]) -> list[str]:
+        expected = self.sessions()
+        found = [(each.name, each.sessions()) for each in brokers]
+        words = []
+        for name, sessions in found:
+            if sessions is None:
+                words.append(f"{name} does not answer")
+            elif sessions.keys() != expected:
+                more, less = sessions.keys() - expected, expected - sessions.keys()
+                words.append(f"{name} has {more} too many, {less} too few")
+            elif sessions != found[0][1]:
+                words.append(f"{name} has clients elsewhere than {found[0][0]}")
+        return words
+
+    def left_in_error(self) -> list[str]:
+        """Who was told that a publisher that lives is gone, in words."""
+        living = {pub.log.session for pub in self.living_publishers()}
+        return [
+            f"{sub.process.name} was told that {session:x} is gone"
+            for sub in self.subscribers
+            for _, session in sub.log.told_gone
+            if session in living
+        ]
+
+    def gone_after_s(self, publisher: Publisher, since_ns: int) -> list[float]:
+        """How long after a time each subscriber that lives was told that this publisher
+        is gone; those that were not told yet are left out."""
+        return [
+            (at_ns - since_ns) / 1e9
+            for sub in self.living_subscribers()
+            for at_ns, session in sub.log.told_gone
+            if session == publisher.log.session
+        ]
+
+    def wait_left(self, broker: GroupBroker, within_s: float) -> None:
+        """Wait until the others have all clients that live, and none at this broker.
+
+        Raises:
+            Failed: it took longer; it says of how many.
+        """
+        expected = self.sessions()
+        staying: list[str] = []
+
+        def left() -> bool:
+            staying[:] = [
+                f"{other.name} has {len(expected - elsewhere)} not elsewhere"
+                for other in self.others(broker)
+                if other.alive
+                and (elsewhere := self._elsewhere(broker, other)) != expected
+            ]
+            return not staying
+
+        try:
+            wait_for(left, f"all have left {broker.name}", within_s)
+        except Failed as error:
+            raise Failed(f"{error}; {'; '.join(staying)}") from None
+
+    def _elsewhere(self, broker: GroupBroker, seen_by: GroupBroker) -> set[int]:
+        known = seen_by.sessions() or {}
+        return {session for session, where in known.items() if where != str(broker)}
