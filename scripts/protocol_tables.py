@@ -137,6 +137,36 @@ TIMES: Final = (
     ),
     Time(
         _CONTROL,
+        "BROKER_SILENCE_S",
+        "of several brokers: `heartbeat` is not answered",
+        "Look for another broker, and stay meanwhile. After `register` without an answer: leave.",
+    ),
+    Time(
+        _CONTROL,
+        "BROKER_ANSWER_S",
+        "the same: none of two brokers answers `hello`",
+        "Ask the next two. When all were asked, begin anew, with twice the time before.",
+    ),
+    Time(
+        _CONTROL,
+        "BROKER_ANSWER_MAX_S",
+        "the same, at most; no broker that is not cut off was found",
+        "Wait no longer than this. Look again.",
+    ),
+    Time(
+        _CONTROL,
+        "BROKER_COMPARE_S",
+        "the same: one of two brokers has answered `hello`",
+        "Do not wait for the other any longer.",
+    ),
+    Time(
+        _CONTROL,
+        "BROKER_AVOID_S",
+        "the same: a broker was left, or did not answer",
+        "It is asked like others again.",
+    ),
+    Time(
+        _CONTROL,
         "NOTIFY_DELAY_S",
         "first change since the last push",
         "The broker pushes all changes by then.",

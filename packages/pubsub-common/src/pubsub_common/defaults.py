@@ -31,6 +31,20 @@ REGISTER_RETRY_S: Final = 0.25
 REGISTER_ANSWER_S: Final = 2.0
 # How long a client waits after its address exceeded the rate limit.
 REGISTER_LATER_S: Final = 1.0
+# How long a client with several brokers waits for those that it asks, at first and at last: the
+# next ones may be there, but a broker at which a crowd arrives needs a moment for it.
+BROKER_ANSWER_S: Final = 0.5
+BROKER_ANSWER_MAX_S: Final = 4.0
+# How long the first that answers waits for the other one, which may be emptier: longer than a
+# round trip, and short against the time that a client may be without a broker.
+BROKER_COMPARE_S: Final = 0.1
+# For how long others are asked before a broker that was left, or did not answer: until its group
+# has noticed that it is gone.
+BROKER_AVOID_S: Final = 5.0
+# How long a broker may leave a request unanswered before its client looks for another one. Most
+# of a second is a pause on a busy machine; together with a heartbeat's interval it is less than
+# the lease, within which the group keeps the client.
+BROKER_SILENCE_S: Final = 2.0
 # Host names that are looked up at a time by one role: a resolver without an answer holds up one
 # for many seconds, and so few the others not at all.
 LOOKUP_THREADS: Final = 4
