@@ -1101,11 +1101,13 @@ def test_forwarders_can_look_a_publisher_up_before_it_is_told_to_begin(
         known: list[bool] = []
 
         def spy(peer: bytes, reply: Any) -> None:
-            known.append(book.get(f"{HOST}:1") is not None)
+            if peer:
+                known.append(book.get(f"{HOST}:1") is not None)
             send(peer, reply)
 
         monkeypatch.setattr(parts_of(broker).control_socket, "send", spy)
-        peer = Peer(context, broker)
+        subscriber, peer = Peer(context, broker), Peer(context, broker)
+        broker.register_sub(subscriber.registration("subscriber", "A"))
         peer.send(peer.registration("publisher", "A"))
         while not known:
             broker.parse_events(0)

@@ -26,7 +26,7 @@ from pubsub_broker.forwarding.clear_ports import ClearPorts
 from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.errors import CannotListen, PubSubError
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import Farewell, Register, Registered
+from pubsub_common.protocol.messages import Farewell, Register, Registered, Role
 from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
@@ -228,23 +228,29 @@ def poll_for_ever(broker: Broker) -> None:
         broker.parse_events(0)
 
 
-def register(context: zmq.Context[zmq.Socket[bytes]], broker: Broker) -> Registered:
+def register(
+    context: zmq.Context[zmq.Socket[bytes]], broker: Broker, role: Role = "publisher"
+) -> Registered:
     with context.socket(zmq.DEALER) as dealer:
         dealer.linger, dealer.rcvtimeo = 0, WAIT_MS
         dealer.connect(f"tcp://127.0.0.1:{broker.port}")
-        dealer.send(messages.encode(publisher("A")))
+        dealer.send(messages.encode(client(role, "A")))
         reply = messages.decode_reply(dealer.recv())
     assert isinstance(reply, Registered)
     return reply
 
 
 def publisher(*topics: str) -> Register:
+    return client("publisher", *topics)
+
+
+def client(role: Role, *topics: str) -> Register:
     return Register(
         id=1,
         versions=VERSIONS,
-        role="publisher",
+        role=role,
         topics=list(topics),
-        address="127.0.0.1:1",
+        address="127.0.0.1:1" if role == "publisher" else "127.0.0.1",
         clock="realtime",
     )
 
@@ -399,6 +405,7 @@ def test_a_thread_of_the_broker_may_end_it(
     ending = Broker(True, True, port=0, linger_s=0.2)
     ending.configure()
     loop = serving(ending)
+    register(context, ending, "subscriber")
     register(context, ending)
 
     assert ended(loop)

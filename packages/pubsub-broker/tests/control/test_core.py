@@ -86,7 +86,9 @@ class Bench:
             new_session=lambda: next(sessions),
             ports=lambda topics: {topic: 7000 + len(topic) for topic in topics},
             forwarded=lambda: 42,
+            is_lost=lambda peer: peer in self.lost,
         )
+        self.lost: set[bytes] = set()  # connections that are known to have ended
 
     def register(
         self, peer: bytes, role: Role, topics: Sequence[str], **changes: Any
@@ -233,7 +235,11 @@ def test_topics_are_registered_once_each(bench: Bench) -> None:
     assert bench.status().clients[0].topics == ["A", "B"]
 
 
-def test_a_centralized_broker_attaches_a_new_publisher(central: Bench) -> None:
+def test_a_centralized_broker_attaches_a_new_publisher_that_is_wanted(
+    central: Bench,
+) -> None:
+    central.subscriber(b"s", "A")
+
     effects = central.publisher(b"p", "A", "B", address="10.0.0.9:1234")
 
     assert of(Attach, effects) == [Attach("10.0.0.9:1234", ("A", "B"))]
@@ -520,6 +526,7 @@ def test_any_sequence_of_requests_is_answered_one_by_one(
             assert reply == effect.message
     deadline = bench.core.next_deadline()
     assert deadline is None or deadline <= bench.now + LEASE_S
+    bench.lost |= {b"p", b"q", b"r"}
     bench.core.tick(bench.now + 2 * LEASE_S)
     bench.core.tick(bench.now + 3 * LEASE_S)
     assert bench.core.next_deadline() is None
@@ -828,6 +835,7 @@ def test_a_publisher_with_other_topics_leaves_and_joins(bench: Bench) -> None:
 def test_a_publisher_that_moves_is_detached_there_and_attached_here(
     central: Bench,
 ) -> None:
+    central.subscriber(b"s", "A")
     central.publisher(b"p", "A", address="10.0.0.1:1000")
 
     effects = central.publisher(b"p", "A", address="10.0.0.1:2000")
@@ -919,6 +927,7 @@ def test_two_that_claim_one_address_take_turns_and_both_stay_answered(
 
 
 def test_a_client_that_leaves_is_gone(bench: Bench) -> None:
+    bench.subscriber(b"s", "A")
     bench.publisher(b"p", "A", address="10.0.0.9:1234")
 
     effects = bench.disconnect(b"p")
@@ -928,7 +937,7 @@ def test_a_client_that_leaves_is_gone(bench: Bench) -> None:
     assert of(Detach, effects) == (
         [Detach("10.0.0.9:1234")] if bench.model == "centralized" else []
     )
-    assert bench.status().clients == []
+    assert [client.role for client in bench.status().clients] == ["subscriber"]
     assert not bench.heartbeat(b"p").known
 
 
@@ -1007,6 +1016,7 @@ def test_publishers_and_subscribers_that_end_at_once_cause_no_push(
     bench.publisher(b"p", "A")
     bench.subscriber(b"s", "A")
     bench.publisher(b"q", "A")
+    bench.lost.add(b"s")
     bench.now = 2 * LEASE_S
 
     assert len(of(Departed, bench.core.tick(bench.now))) == 3

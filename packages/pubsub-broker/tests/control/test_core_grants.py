@@ -141,13 +141,14 @@ def test_subscribers_learn_keys_where_they_connect_to_publishers() -> None:
 
 def test_the_forwarder_learns_keys_where_it_connects() -> None:
     secure = Secure("centralized")
+    other, _ = secure.register("bob", "subscriber", "a/b")
     reply, effects = secure.register("alice", "publisher", "a/b")
 
     attach = Attach("10.0.0.1:5556", ("a/b",), KEYS["alice"], reply.session)
     # First, as who is told that it is registered may publish at once.
     assert effects[0] == attach
     assert reply.vouched == []
-    reply, _ = secure.register("bob", "subscriber", "a/b")
+    reply, _ = secure.register("bob", "subscriber", "a/b", session=other.session)
     assert reply.publishers[0].key is None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.admission import Admission
+from pubsub_broker.control.attachments import Attachments
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.dissemination import Dissemination
 from pubsub_broker.control.effects import Effect, Send
@@ -95,11 +96,14 @@ class BrokerCore:
             registry, self._dissemination.info, self._dissemination.ports
         )
         self._metrics = MetricsTable()
+        attachments = Attachments(
+            registry, lease_s=lease_s, is_own=lambda _session: True, is_lost=is_lost
+        )
         self._membership = Membership(
-            model,
             registry,
             self._notifications,
             self._metrics,
+            attachments if model == "centralized" else None,
             lease_s=lease_s,
             now=now,
         )

@@ -6,18 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from pubsub_broker.control.attachments import Attachments
 from pubsub_broker.control.client_metrics import MetricsTable
-from pubsub_broker.control.effects import (
-    Attach,
-    Departed,
-    Detach,
-    Effect,
-    NotReturned,
-)
+from pubsub_broker.control.effects import Departed, Effect, NotReturned
 from pubsub_broker.control.notifications import Notifications
 from pubsub_broker.registry.interface import Client, Registry, topic_memory
 from pubsub_broker.registry.snapshot import Expected, Snapshot
-from pubsub_common.protocol.messages import ClientStatus, Model
+from pubsub_common.protocol.messages import ClientStatus
 
 # Publishers that left, and that subscribers may still listen to: so many, and as many as have
 # topics that take so much memory.
@@ -31,16 +26,17 @@ class Membership:
 
     def __init__(
         self,
-        model: Model,
         registry: Registry,
         notifications: Notifications,
         metrics: MetricsTable,
+        attachments: Attachments | None,
         *,
         lease_s: float,
         now: float,
     ) -> None:
+        """``attachments``: None where events are not forwarded."""
         self.changes = 0  # of the set of clients, those still expected included
-        self._attaching = model == "centralized"
+        self._attachments = attachments
         self._registry = registry
         self._notifications = notifications
         self._lease_s = lease_s
@@ -69,6 +65,8 @@ class Membership:
             effects += self._departure(
                 previous, {}, "registered again with changes", now
             )
+        if self._attachments is not None:
+            self._attachments.returns(client.session, now)
         self._registry.put(client, now)
         self._expected.returned(client.session)
         self._forget_departed(client.session)
@@ -79,6 +77,8 @@ class Membership:
                 effects += self._publisher_joined(client, now)
             elif previous is not None and previous.strengths != client.strengths:
                 self._notifications.changed(client, now)
+        elif self._attachments is not None and not unchanged:
+            effects += self._attachments.subscriber_came(client)
         return effects
 
     def leave(
@@ -129,7 +129,9 @@ class Membership:
         """Leases that ended, and clients that are no longer expected."""
         effects: list[Effect] = []
         for client in self._registry.expire(now):
-            effects += self._departure(client, {}, "lease expired", now)
+            effects += self._departure(client, {}, "lease expired", now, silent=True)
+        if self._attachments is not None:
+            effects += self._attachments.tick(now)
         not_returned = self._expected.expire(now)
         if not_returned:
             self.changes += 1
@@ -138,15 +140,16 @@ class Membership:
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None while nothing is."""
-        times = (self._registry.next_expiry(), self._expected.next_deadline())
+        times = [self._registry.next_expiry(), self._expected.next_deadline()]
+        if self._attachments is not None:
+            times.append(self._attachments.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
     def _publisher_joined(self, publisher: Client, now: float) -> list[Effect]:
         self._notifications.joined(publisher, now)
-        if not self._attaching:
+        if self._attachments is None:
             return []
-        session = None if publisher.key is None else publisher.session
-        return [Attach(publisher.address, publisher.topics, publisher.key, session)]
+        return self._attachments.publisher_came(publisher)
 
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is
@@ -167,18 +170,33 @@ class Membership:
         now: float,
         *,
         revoked: bool = False,
+        silent: bool = False,
     ) -> list[Effect]:
         """A client is out of the registry: tell those it concerns."""
         self.changes += 1
         effects: list[Effect] = [*self._metrics.close(client), Departed(client, reason)]
+        effects += self._detach(client, now, at_once=revoked, silent=silent)
         self._notifications.close(client.session)
         if client.role == "publisher":
-            if self._attaching:
-                effects.append(Detach(client.address, at_once=revoked))
             self._notifications.left(client, next_sequences, now, revoked=revoked)
             if client.key is not None and not revoked:
                 self._remember_departed(client)
         return effects
+
+    def _detach(
+        self, client: Client, now: float, *, at_once: bool, silent: bool
+    ) -> list[Effect]:
+        """Events of a client that is gone, or for it, are not forwarded any more."""
+        if self._attachments is None:
+            return []
+        if client.role == "publisher":
+            return self._attachments.publisher_gone(client, at_once=at_once)
+        connection = self._notifications.get(client.session)
+        if silent and connection is not None:
+            self._attachments.subscriber_silent(client, connection.peer, now)
+        else:
+            self._attachments.subscriber_gone(client, now)
+        return []
 
     def _remember_departed(self, client: Client) -> None:
         self._departed[client.session] = client

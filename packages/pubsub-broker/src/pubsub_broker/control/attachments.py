@@ -1,0 +1,145 @@
+"""Which publishers the broker's forwarders are attached to.
+
+Those of which a subscriber here wants a topic. How many subscribers want each publisher is
+counted as clients come and go, by the index of their topics, so nobody is searched for. A
+publisher that nobody wants any more stays attached for a lease: subscribers that come and go
+in turn cost no connections.
+
+A subscriber whose lease has ended may only have been stopped for a while. What it subscribed
+to still comes by its data connection, which is as open as its control connection. So as long
+as that is open, publishers are wanted by it as before.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from pubsub_broker.control.effects import Attach, Detach, Effect
+from pubsub_broker.registry.interface import Client, Registry
+from pubsub_broker.registry.topic_index import TopicIndex
+
+
+class Attachments:
+    """Decides as clients of ``registry`` come and go: each method is called when the registry
+    has the change already, but for `returns`. ``now`` is seconds of one monotonic clock."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        lease_s: float,
+        is_own: Callable[[int], bool],
+        is_lost: Callable[[bytes], bool],
+    ) -> None:
+        """``is_own`` tells by session which subscribers get their events here, ``is_lost``
+        whether a connection has ended."""
+        self._registry = registry
+        self._lease_s = lease_s
+        self._is_own = is_own
+        self._is_lost = is_lost
+        # How many subscribers want each publisher: of those that any wants.
+        self._wanted: dict[int, int] = {}
+        # Publishers that are still attached, and until when.
+        self._unwanted: OrderedDict[int, float] = OrderedDict()
+        # Subscribers whose lease has ended, by their connection: so no more than there are
+        # connections. When each was looked at last.
+        self._silent: OrderedDict[bytes, tuple[Client, float]] = OrderedDict()
+        self._silent_at: dict[int, bytes] = {}
+        self._silent_topics = TopicIndex()
+
+    def publisher_came(self, publisher: Client) -> list[Effect]:
+        """A publisher has joined."""
+        topics = publisher.topics
+        own = sum(map(self._is_own, self._registry.subscribed(topics)))
+        number = own + len(self._silent_topics.subscribed(topics))
+        if not number:
+            return []
+        self._wanted[publisher.session] = number
+        return [_attach(publisher)]
+
+    def publisher_gone(self, publisher: Client, *, at_once: bool) -> list[Effect]:
+        """A publisher has left; ``at_once``: and must not be received any more."""
+        wanted = self._wanted.pop(publisher.session, 0)
+        waits = self._unwanted.pop(publisher.session, None)
+        if not wanted and waits is None:
+            return []
+        return [Detach(publisher.address, at_once=at_once)]
+
+    def subscriber_came(self, subscriber: Client) -> list[Effect]:
+        """A subscriber gets its events here from now on."""
+        effects: list[Effect] = []
+        for session in self._registry.published(subscriber.topics):
+            number = self._wanted.get(session, 0)
+            self._wanted[session] = number + 1
+            if number or self._unwanted.pop(session, None) is not None:
+                continue
+            publisher = self._registry.get(session)
+            assert publisher is not None, "it was found a moment ago"
+            effects.append(_attach(publisher))
+        return effects
+
+    def subscriber_gone(self, subscriber: Client, now: float) -> None:
+        """A subscriber does not any more."""
+        for session in self._registry.published(subscriber.topics):
+            number = self._wanted[session] - 1
+            if number:
+                self._wanted[session] = number
+                continue
+            del self._wanted[session]
+            self._unwanted[session] = now + self._lease_s
+
+    def subscriber_silent(self, subscriber: Client, peer: bytes, now: float) -> None:
+        """The lease of a subscriber, which spoke on the connection ``peer``, has ended."""
+        if self._is_lost(peer):
+            self.subscriber_gone(subscriber, now)
+            return
+        earlier = self._silent.get(peer)
+        if earlier is not None:
+            self.returns(earlier[0].session, now)
+        self._silent[peer] = subscriber, now
+        self._silent_at[subscriber.session] = peer
+        self._silent_topics.add(subscriber)
+
+    def returns(self, session: int, now: float) -> None:
+        """A client is about to be registered under a session. If that was a silent
+        subscriber's, it is none any more."""
+        peer = self._silent_at.pop(session, None)
+        if peer is not None:
+            subscriber, _ = self._silent.pop(peer)
+            self._silent_topics.remove(subscriber)
+            self.subscriber_gone(subscriber, now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Publishers that nobody has wanted for a lease, and silent subscribers that are
+        gone."""
+        while self._silent:
+            peer, (subscriber, looked_at) = next(iter(self._silent.items()))
+            if looked_at + self._lease_s > now:
+                break
+            if self._is_lost(peer):
+                self.returns(subscriber.session, now)
+            else:
+                self._silent[peer] = subscriber, now
+                self._silent.move_to_end(peer)
+        effects: list[Effect] = []
+        while self._unwanted:
+            session, until = next(iter(self._unwanted.items()))
+            if until > now:
+                break
+            del self._unwanted[session]
+            publisher = self._registry.get(session)
+            assert publisher is not None, "one that left is not waited for"
+            effects.append(Detach(publisher.address))
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None while nothing is."""
+        times = list(self._unwanted.values())[:1]
+        times += [at + self._lease_s for _, at in list(self._silent.values())[:1]]
+        return min(times, default=None)
+
+
+def _attach(publisher: Client) -> Attach:
+    session = None if publisher.key is None else publisher.session
+    return Attach(publisher.address, publisher.topics, publisher.key, session)
