@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from pubsub_common.protocol.messages import ClientStatus, Model, Role, Status
+import msgspec
+
+from pubsub_broker.registry.changes import broker_name
+from pubsub_common.protocol.messages import (
+    BrokerStatus,
+    ClientStatus,
+    Model,
+    RegistryStatus,
+    Role,
+    Status,
+)
 
 
 def client(
@@ -37,3 +47,42 @@ def report(
         forwarded=forwarded,
         expected=list(expected),
     )
+
+
+def at(client: ClientStatus, broker: str, *, own: bool = False) -> ClientStatus:
+    """The client as a broker of a group tells of it: with details if it is its ``own``."""
+    if own:
+        return msgspec.structs.replace(client, broker=broker)
+    return ClientStatus(
+        role=client.role,
+        session=client.session,
+        address=client.address,
+        topics=client.topics,
+        broker=broker,
+    )
+
+
+def in_group(
+    status: Status,
+    *addresses: str,
+    own: int = 0,
+    gone: tuple[str, ...] = (),
+    cut_off_s: float | None = None,
+) -> Status:
+    """The report of a broker in group ``lab`` with brokers at these addresses: it is the one
+    with index ``own`` of them."""
+    counts = [each.broker for each in status.clients]
+    brokers = [
+        BrokerStatus(
+            address=address,
+            broker=broker_name(status.epoch + place - own),
+            version="0.1.0",
+            clients=counts.count(address),
+            alive=address not in gone,
+        )
+        for place, address in enumerate(addresses)
+    ]
+    registry = RegistryStatus(
+        group="lab", cut_off=cut_off_s is not None, cut_off_s=cut_off_s or 0.0
+    )
+    return msgspec.structs.replace(status, brokers=brokers, registry=registry)

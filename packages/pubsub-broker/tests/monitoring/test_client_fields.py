@@ -54,7 +54,7 @@ OF_THE_REQUEST = {"id", "versions", "model"}
 NOT_SHOWN = {"clock", "strengths", "key", "key_name", "origin"}
 # The session is all that one needs to send requests in a client's name; rates are shown at
 # the topics.
-NOT_ON_THE_PAGE = {"session", "rates", "broker"}
+NOT_ON_THE_PAGE = {"session", "rates"}
 # Fields of which the title of a client is made.
 IN_THE_TITLE = {"address"}
 # What the page has besides: the title, and how many topics were cut.

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.broker_reports import client, report
+from support.broker_reports import at, client, in_group, report
 
 from pubsub_broker.monitoring import status_view
 from pubsub_broker.monitoring.status_page import policy_of, routes
@@ -255,6 +255,40 @@ def test_it_says_when_the_broker_does_not_answer_and_when_it_does_again(
 
     reports.status = report()
     page.until("document.getElementById('trouble').textContent === ''")
+
+
+def group_report(**options: Any) -> Status:
+    here, there = "10.0.9.1:5555", "10.0.9.2:5555"
+    clients = [at(each, here, own=True) for each in USUAL[:3]] + [at(USUAL[3], there)]
+    return in_group(report(*clients), here, there, "10.0.9.3:5555", **options)
+
+
+def test_it_shows_the_group_and_where_the_clients_are(
+    page: Page, reports: Reports
+) -> None:
+    show(page, reports, group_report(gone=("10.0.9.3:5555",)))
+
+    assert page.texts("h1") == ["centralized broker of group lab"]
+    assert page.figure("Brokers") == "2"
+    assert page.texts("#brokers li") == [
+        "10.0.9.1:55553 clientsversion 0.1.0this one",
+        "10.0.9.2:55551 clientversion 0.1.0",
+        "10.0.9.3:55550 clients to moveversion 0.1.0gone",
+    ]
+    assert page.texts(".subscriber li span") == [
+        *("weather", "last seen 0.5 s ago", "lost 12 of weather"),
+        *("#", "at 10.0.9.2:5555"),
+    ]
+    assert page.texts("#cut-off") == [""]
+    assert page.browser.complaints() == []
+
+    reports.status = group_report(cut_off_s=75.0)
+    page.until("document.getElementById('cut-off').textContent.includes('1 min 15 s')")
+
+    reports.status = report()
+    page.until("document.getElementById('brokers').hidden")
+    assert page.texts("h1") == ["centralized broker"]
+    assert "Brokers" not in page.texts("#figures dt")
 
 
 def test_a_decentralized_broker_has_no_rate(page: Page, reports: Reports) -> None:

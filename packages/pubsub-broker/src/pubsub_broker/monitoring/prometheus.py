@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
+from pubsub_broker.monitoring.group_view import group_of, own_part
 from pubsub_broker.monitoring.status_view import (
     Topic,
     client_title,
@@ -23,6 +24,7 @@ MAX_LOSSES: Final = 100
 # Likewise of topics with their rates, and of subscribers with their latencies.
 MAX_TOPICS: Final = 100
 MAX_SUBSCRIBERS: Final = 100
+MAX_BROKERS: Final = 100
 _PREFIX: Final = "pubsub_broker_"
 _MISSING: Final = (
     "--metrics-port needs the package prometheus-client: "
@@ -64,7 +66,10 @@ class Metric:
 
 
 def metrics_of(status: Status) -> list[Metric]:
-    """What a status report says, as metrics."""
+    """What a status report says, as metrics. Of a group, what belongs to clients is of
+    those of the broker that reports: each broker is asked, and Prometheus adds up."""
+    group = group_metrics(status)
+    status = own_part(status)
     topics = topics_of(status)
     losses, other_losses = losses_of(status)
     rates, other_rates = rates_of(topics)
@@ -122,6 +127,45 @@ def metrics_of(status: Status) -> list[Metric]:
         _gauge("epoch", "A number that changes with every start.", status.epoch),
         _counter("forwarded_messages", "Messages from publishers.", status.forwarded),
         _counter("rejected_requests", "Control messages rejected.", status.rejected),
+        *group,
+    ]
+
+
+def group_metrics(status: Status) -> list[Metric]:
+    """What is of a group of brokers; nothing where the broker is alone."""
+    group = group_of(status)
+    if group is None:
+        return []
+    # One that started anew is there twice until the clients of before have moved.
+    clients: Counter[str] = Counter()
+    for each in group.brokers[:MAX_BROKERS]:
+        clients[each.address] += each.clients
+    gone = len(group.brokers) - group.alive
+    return [
+        Metric(
+            "group_info",
+            "gauge",
+            "Always 1; its name.",
+            [Sample(1, {"group": group.name})],
+        ),
+        Metric(
+            "group_brokers",
+            "gauge",
+            "Brokers of the group, as this one knows: those that are alive, and those that "
+            "are gone while clients of theirs have not moved.",
+            [Sample(group.alive, {"state": "alive"}), Sample(gone, {"state": "gone"})],
+        ),
+        Metric(
+            "group_clients",
+            "gauge",
+            "Clients of each broker of the group, as this one knows.",
+            [Sample(number, {"broker": each}) for each, number in clients.items()],
+        ),
+        _gauge(
+            "registry_cut_off_seconds",
+            "Since when this broker does not reach the registry; 0: it does.",
+            group.cut_off_s or 0.0,
+        ),
     ]
 
 

@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pubsub_broker.monitoring.status_text import headline, traffic
+from pubsub_broker.monitoring.group_view import GroupView, group_of
+from pubsub_broker.monitoring.status_text import cut_off, headline, state_of, traffic
 from pubsub_broker.monitoring.status_view import (
     client_title,
     in_order,
@@ -29,8 +30,11 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
         Text(headline(status, len(topics)), "bold"),
         Text(traffic(status, rate(before, status))),
     ]
-    if trouble:
-        parts.append(Text(printable(trouble), "bold red"))
+    group = group_of(status)
+    away = None if group is None else cut_off(group)
+    parts += [Text(printable(each), "bold red") for each in (away, trouble) if each]
+    if group is not None:
+        parts += ["", _brokers(group)]
     table = _table()
     table.add_column("topic", ratio=1)
     for title in ("pubs", "subs", "events/s", "lost", "lost now"):
@@ -49,7 +53,15 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
     for role in ("publisher", "subscriber"):
         clients = [client for client in status.clients if client.role == role]
         if clients:
-            parts += ["", _clients(role, clients, latency=role == "subscriber")]
+            parts += [
+                "",
+                _clients(
+                    role,
+                    clients,
+                    latency=role == "subscriber",
+                    brokers=group is not None,
+                ),
+            ]
     if status.expected:
         parts += ["", _clients("expected back", status.expected, roles=True)]
     return Group(*parts)
@@ -61,17 +73,36 @@ def _table() -> Table:
     return Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
 
 
+def _brokers(group: GroupView) -> Table:
+    table = _table()
+    table.add_column("broker", ratio=1)
+    table.add_column("version", no_wrap=True)
+    table.add_column("clients", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for each in group.brokers:
+        table.add_row(
+            _text(each.address),
+            _text(each.version),
+            str(each.clients),
+            _text(state_of(each), "" if each.alive else "bold red"),
+        )
+    return table
+
+
 def _clients(
     title: str,
     clients: list[ClientStatus],
     *,
     roles: bool = False,
     latency: bool = False,
+    brokers: bool = False,
 ) -> Table:
     table = _table()
     table.add_column(title, no_wrap=True)
     if roles:
         table.add_column("role", no_wrap=True)
+    if brokers:
+        table.add_column("broker", no_wrap=True)
     table.add_column("topics", ratio=1)
     headings = ("seen", "lost", *(("p50", "p99", "max") if latency else ()))
     for heading in headings:
@@ -84,6 +115,7 @@ def _clients(
         table.add_row(
             _text(client_title(client)),
             *([client.role] if roles else []),
+            *([_text(client.broker or "")] if brokers else []),
             _text(", ".join(client.topics)),
             "" if client.idle_s is None else f"{client.idle_s:.1f} s",
             _text(str(lost), "bold red" if lost else ""),

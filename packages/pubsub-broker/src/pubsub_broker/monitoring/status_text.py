@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from pubsub_broker.monitoring.group_view import (
+    GroupView,
+    ShownBroker,
+    elsewhere,
+    group_of,
+    own_broker,
+)
 from pubsub_broker.monitoring.status_view import (
     Topic,
     client_title,
@@ -13,18 +22,28 @@ from pubsub_broker.monitoring.status_view import (
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
-from pubsub_common.protocol.messages import ClientStatus, Status
+from pubsub_common.protocol.messages import BrokerStatus, ClientStatus, Status
 
 
-def render(status: Status, rate: float | None = None) -> str:
-    """Some lines on the broker, then one for each client, topic and slow consumer.
+def render(
+    status: Status,
+    rate: float | None = None,
+    asked: Mapping[str, Status | None] | None = None,
+) -> str:
+    """Some lines on the broker and its group, then one for each client, topic and slow
+    consumer.
 
     ``rate`` is how many messages it forwards in a second; without it, the mean since
-    its start is told.
+    its start is told. ``asked`` are the answers of the other brokers of the group by their
+    addresses, None where there was none, if they were asked.
     """
     topics = topics_of(status)
     lines = [headline(status, len(topics)), traffic(status, rate)]
-    lines += [_line(client, "last seen") for client in in_order(status.clients)]
+    group = group_of(status)
+    if group is not None:
+        lines += _group(group, asked)
+    own = own_broker(status)
+    lines += [_line(client, "last seen", own) for client in in_order(status.clients)]
     if topics:
         lines.append(f"topics: {len(topics)}")
         lines += [f"  {_topic(topic)}" for topic in topics]
@@ -37,14 +56,17 @@ def render(status: Status, rate: float | None = None) -> str:
         ]
     if status.expected:
         lines.append(f"expected back: {len(status.expected)}")
-        lines += [_line(client, "last known") for client in in_order(status.expected)]
+        lines += [
+            _line(client, "last known", own) for client in in_order(status.expected)
+        ]
     return "\n".join(map(printable, lines))
 
 
 def headline(status: Status, topics: int) -> str:
-    """What kind of broker, since when, and how many are there."""
+    """What kind of broker, since when, and how many are there: in all its group."""
+    group = "" if status.registry is None else f" of group {status.registry.group}"
     return (
-        f"{status.model} broker, up for {status.uptime_s:.0f} s; "
+        f"{status.model} broker{group}, up for {status.uptime_s:.0f} s; "
         f"{number(count(status.clients, 'publisher'), 'publisher')}, "
         f"{number(count(status.clients, 'subscriber'), 'subscriber')}, "
         f"{number(topics, 'topic')}"
@@ -62,10 +84,57 @@ def traffic(status: Status, rate: float | None = None) -> str:
     else:
         mean = status.forwarded / status.uptime_s if status.uptime_s > 0 else 0.0
         speed = f"{mean:.1f} a second since its start"
+    here = "" if status.registry is None else " by this broker"
     return (
-        f"{number(status.forwarded, 'message')} forwarded, {speed} "
+        f"{number(status.forwarded, 'message')} forwarded{here}, {speed} "
         f"(all topics together); {refused}"
     )
+
+
+def cut_off(group: GroupView) -> str | None:
+    """The line about a broker that does not reach its registry; None: it does."""
+    if group.cut_off_s is None:
+        return None
+    return (
+        f"cut off from the registry for {group.cut_off_s:.0f} s: the clients of other "
+        "brokers are those from before"
+    )
+
+
+def state_of(broker: ShownBroker) -> str:
+    """What there is to say of one of a group, besides its numbers; often nothing."""
+    if not broker.alive:
+        return "gone"
+    return "this one" if broker.own else ""
+
+
+def _group(group: GroupView, asked: Mapping[str, Status | None] | None) -> list[str]:
+    trouble = cut_off(group)
+    lines = [trouble] if trouble else []
+    gone = len(group.brokers) - group.alive
+    lines.append(f"brokers: {group.alive}" + (f", {gone} gone" if gone else ""))
+    for each in group.brokers:
+        line = f"  {each.address}: {number(each.clients, 'client')}"
+        if not each.alive:
+            line += " to move"
+        line += f"; version {each.version}"
+        if state := state_of(each):
+            line += f"; {state}"
+        elif asked is not None:
+            line += f"; {_answer(asked.get(each.address))}"
+        lines.append(line)
+    if group.alive > 1 and asked is None:
+        lines.append("  losses, rates, latencies of other brokers' clients: --all")
+    return lines
+
+
+def _answer(status: Status | None) -> str:
+    if status is None:
+        return "does not answer"
+    text = f"up for {status.uptime_s:.0f} s"
+    if status.model != "centralized":
+        return text
+    return f"{text}, {number(status.forwarded, 'message')} forwarded"
 
 
 def number(count: int, noun: str) -> str:
@@ -83,8 +152,10 @@ def _topic(topic: Topic) -> str:
     return f"{line}; {topic.lost} lost" if topic.lost else line
 
 
-def _line(client: ClientStatus, seen: str) -> str:
+def _line(client: ClientStatus, seen: str, own: BrokerStatus | None) -> str:
     line = f"  {client.role} {client_title(client)}: {', '.join(client.topics)}"
+    if broker := elsewhere(client, own):
+        line += f"; at {broker}"
     if client.idle_s is not None:
         line += f"; {seen} {client.idle_s:.1f} s ago"
     if client.lost:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from pubsub_broker.monitoring.group_view import GroupView, group_of
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.level_columns import TopicColumns
 from pubsub_common.protocol.level_tree import LevelTree
@@ -60,6 +61,7 @@ class ShownClient(msgspec.Struct, omit_defaults=True, kw_only=True):
     lost: dict[str, int]
     more_topics: int = 0
     latency: Latency | None = None
+    broker: str | None = None
 
 
 _COPIED_FIELDS: Final = tuple(
@@ -83,6 +85,7 @@ class PageView(msgspec.Struct):
     subscribers: int
     topic_count: int
     expected_count: int
+    group: GroupView | None
     topics: list[ShownTopic]
     clients: list[ShownClient]
     expected: list[ShownClient]
@@ -199,6 +202,7 @@ def view_of(status: Status) -> PageView:
         subscribers=count(status.clients, "subscriber"),
         topic_count=len(topics),
         expected_count=len(status.expected),
+        group=group_of(status),
         topics=[
             ShownTopic(
                 each.name,
