@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pubsub_broker.commands.status import ASK_OPTIONS, broker_endpoint, keys_of, parse
-from pubsub_broker.monitoring.status_client import ask
+from pubsub_broker.commands.asked_brokers import ASK_OPTIONS, AskedBrokers, parse
 from pubsub_common.cli import console_script, option_texts
 
 PROGRAM = "pubsub-broker check"
@@ -34,16 +33,9 @@ def main(argv: Sequence[str]) -> int:
 
     def work() -> None:
         console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
-        host, port = broker_endpoint(options)
-        status = ask(
-            host,
-            port,
-            console_script.seconds(options, "--timeout"),
-            keys_of(options),
-            whole=False,
-        )
+        where, status = AskedBrokers(options).ask(whole=False)
         console_script.print_line(
-            f"the {status.model} broker at {host}:{port} answers, "
+            f"the {status.model} broker at {where} answers, "
             f"up for {status.uptime_s:.0f} s"
         )
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from pubsub_broker.monitoring.group_status import Answer
 from pubsub_broker.monitoring.status_text import render
 from pubsub_broker.monitoring.status_view import rate
 from pubsub_common.cli import console_script
@@ -23,7 +24,7 @@ _MISSING: Final = (
 )
 
 
-def watch(ask: Callable[[], Status], program: str, *, as_json: bool) -> None:
+def watch(ask: Callable[[], Answer], program: str, *, as_json: bool) -> None:
     """Show the status each second until a signal ends it: on one live screen where
     standard output is a terminal that can, else one after the other.
 
@@ -43,43 +44,48 @@ def _has_screen() -> bool:
 
 
 def _one_by_one(
-    ask: Callable[[], Status], program: str, stopped: threading.Event, as_json: bool
+    ask: Callable[[], Answer], program: str, stopped: threading.Event, as_json: bool
 ) -> None:
-    status = ask()
+    status, asked, troubles = ask()
     before: Status | None = None
     while True:
+        for trouble in troubles:
+            console_script.print_message(program, trouble)
         if as_json:
             console_script.print_json(messages.encode(status).decode())
         else:
-            print(render(status, rate(before, status)), flush=True)
+            print(render(status, rate(before, status), asked), flush=True)
             print(flush=True)
         before = status
         while True:
             if stopped.wait(INTERVAL_S):
                 return
             try:
-                status = ask()
+                status, asked, troubles = ask()
                 break
             except PubSubError as error:  # it may come back
                 console_script.print_error(program, error, console_script.EXIT_FAILED)
 
 
-def _on_screen(ask: Callable[[], Status], stopped: threading.Event) -> None:
+def _on_screen(ask: Callable[[], Answer], stopped: threading.Event) -> None:
     try:
         from rich.live import Live
     except ImportError:
         raise PubSubError(_MISSING) from None
     from pubsub_broker.monitoring.status_screen import screen
 
-    status = ask()
+    status, _, troubles = ask()
     before: Status | None = None
-    trouble = ""
     with Live(
-        screen(status, None, ""), screen=True, auto_refresh=False, redirect_stderr=False
+        screen(status, None, "; ".join(troubles)),
+        screen=True,
+        auto_refresh=False,
+        redirect_stderr=False,
     ) as live:
         while not stopped.wait(INTERVAL_S):
             try:
-                before, status, trouble = status, ask(), ""
+                answer = ask()
+                before, status, troubles = status, answer.status, answer.troubles
             except PubSubError as error:
-                trouble = str(error)
-            live.update(screen(status, before, trouble), refresh=True)
+                troubles = [str(error)]
+            live.update(screen(status, before, "; ".join(troubles)), refresh=True)

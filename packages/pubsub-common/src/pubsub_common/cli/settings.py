@@ -41,13 +41,14 @@ class Settings(dict[str, Any]):
 
 
 def split_broker_address(values: dict[str, Any]) -> None:
-    """Where one source names the broker by HOST:PORT, have it say both apart.
+    """Where one source names the broker by HOST:PORT, have it say both apart. Of several
+    brokers, with commas between, each has its own port or none.
 
     Raises:
         ConfigError: that is none, or it names two ports.
     """
     text = str(values.get("--broker-address", ""))
-    if ":" not in text:
+    if ":" not in text or "," in text:
         return
     from pubsub_common.protocol.endpoints import parse_broker_address
 

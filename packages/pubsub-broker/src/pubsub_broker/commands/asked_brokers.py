@@ -1,0 +1,122 @@
+"""The brokers that `status` and `check` ask, by the options that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pubsub_common import defaults
+from pubsub_common.cli import console_script, option_texts
+from pubsub_common.cli.settings import Source
+from pubsub_common.errors import PubSubError
+
+if TYPE_CHECKING:
+    from pubsub_common.protocol.messages import Status
+    from pubsub_common.security.keys import ClientKeys
+
+ASK_OPTIONS: Final = f"""\
+  -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT; of
+                                  several with commas between, the first that answers
+                                  [default: {defaults.LOOPBACK}]
+  --broker-port PORT              its control port [default: {defaults.CONTROL_PORT}]
+  --timeout SECONDS               how long to wait for an answer [default: 5]
+{option_texts.KEYS_OPTION}
+  --secure DIR                    instead of that: the folder of the broker's own keys"""
+
+
+def parse(usage: str, program: str, argv: Sequence[str]) -> console_script.Options:
+    """The options of a command that asks brokers; exits as `console_script.parse` does."""
+    from pubsub_broker import __version__
+
+    command = program.partition(" ")[2]  # is part of the usage
+    return console_script.parse(usage, [command, *argv], program, __version__)
+
+
+class AskedBrokers:
+    """The brokers that the options name, for one thread; `ask_at` is for any."""
+
+    def __init__(self, options: console_script.Options) -> None:
+        """Raises:
+        ConfigError: the options make no sense.
+        """
+        self._timeout_s = console_script.seconds(options, "--timeout")
+        self._places = places_of(options)
+        self._keys = keys_of(options)
+
+    def ask(self, *, whole: bool = True) -> tuple[str, Status]:
+        """Where the first of them is that answers, and its status, whole or the first page.
+        It is the first to be asked the next time.
+
+        Raises:
+            PubSubError: none answers, or one says that it refuses us.
+        """
+        failures: list[PubSubError] = []
+        for host, port in list(self._places):
+            try:
+                where, status = self._ask(host, port, whole=whole)
+            except PubSubError as error:
+                failures.append(error)
+                continue
+            self._places.remove((host, port))
+            self._places.insert(0, (host, port))
+            return where, status
+        if len(failures) == 1:
+            raise failures[0]
+        raise PubSubError("; ".join(map(str, failures)))
+
+    def ask_at(self, place: str) -> Status:
+        """The status of another broker of the group, which is at ``HOST:PORT``.
+
+        Raises:
+            PubSubError: it does not answer.
+        """
+        from pubsub_common.protocol.endpoints import host_of, port_of
+
+        return self._ask(host_of(place), port_of(place), whole=True)[1]
+
+    def _ask(self, host: str, port: int, *, whole: bool) -> tuple[str, Status]:
+        from pubsub_broker.monitoring.status_client import ask
+        from pubsub_common.net.addresses import resolve
+
+        # A name is looked up each time: the broker may have moved.
+        address = resolve(host)
+        status = ask(address, port, self._timeout_s, self._keys, whole=whole)
+        return f"{address}:{port}", status
+
+
+def places_of(options: console_script.Options) -> list[tuple[str, int]]:
+    """Hosts and ports of the brokers that the options name.
+
+    Raises:
+        ConfigError: they are none.
+    """
+    from pubsub_common.protocol.endpoints import parse_broker_address
+
+    usual = console_script.port_number(options, "--broker-port")
+    found: dict[tuple[str, int], None] = {}
+    for text in options["--broker-address"].split(","):
+        host, port = parse_broker_address(text.strip())
+        found[host, port or usual] = None
+    return list(found)
+
+
+def keys_of(options: console_script.Options) -> ClientKeys | None:
+    """The keys to ask a secure broker with; None: it is not secure.
+
+    Raises:
+        ConfigError: there are two, or those that were named cannot be used.
+    """
+    named = [name for name in ("--keys", "--secure") if options[name]]
+    if not named:
+        return None
+    if all(console_script.source_of(options, name) == Source.FILE for name in named):
+        chosen = named[0]  # each is there for another program's sake
+    else:
+        chosen = console_script.chosen_option(options, *named) or named[0]
+    from pubsub_common.security.keys import load_client_keys
+
+    if chosen == "--keys":
+        return load_client_keys(options["--keys"])
+    from pubsub_broker.security.key_store import KeyStore
+
+    return KeyStore(options["--secure"]).own_keys()
