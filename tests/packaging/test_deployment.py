@@ -21,7 +21,12 @@ from pubsub_broker.cli import PROGRAM, USAGE, main
 from pubsub_broker.commands.check import USAGE as CHECK_USAGE
 from pubsub_broker.monitoring import prometheus
 from pubsub_common.cli import console_script
-from pubsub_common.protocol.messages import ClientStatus, Latency, RegistryStatus, Status
+from pubsub_common.protocol.messages import (
+    ClientStatus,
+    Latency,
+    RegistryStatus,
+    Status,
+)
 
 PROGRAMS = Path(sys.executable).parent
 UNIT = ROOT / "scripts/systemd/pubsub-broker.service"
@@ -329,9 +334,7 @@ def test_options_and_files_that_it_names_exist() -> None:
     for option in ("--http", "--metrics-port", "--log-format", "--state", "--watch"):
         assert option in text
     registry = RegistryStatus(group="lab", cut_off=False, cut_off_s=0)
-    status = Status(
-        id=1, epoch=1, model="centralized", uptime_s=1, registry=registry
-    )
+    status = Status(id=1, epoch=1, model="centralized", uptime_s=1, registry=registry)
     figures = prometheus.exposition(status)[1].decode()
     for name in re.findall(r"^# HELP (\S+)", figures, re.M):
         assert re.search(rf"`{name}\b", text), name

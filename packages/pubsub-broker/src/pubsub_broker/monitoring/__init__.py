@@ -1,4 +1,4 @@
 """Shows the state of the broker: status, page, metrics, event log.
 
-Shell, except `rejection_log`, `status_text` and `status_view`.
+Shell, except `group_view`, `rejection_log`, `status_text` and `status_view`.
 """
