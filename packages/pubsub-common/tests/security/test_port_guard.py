@@ -9,7 +9,12 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from pubsub_common.limits.port_limits import PortLimits, limits_of_port, needed_for
+from pubsub_common.limits.port_limits import (
+    PortLimits,
+    Subscriptions,
+    limits_of_port,
+    needed_for,
+)
 from pubsub_common.protocol.forwarder_mark import forwarder_mark, named_in
 from pubsub_common.protocol.messages import Demand
 from pubsub_common.security.connections import connection_of
@@ -17,6 +22,8 @@ from pubsub_common.security.port_guard import PortGuard
 from pubsub_common.testing import wait_for
 
 WAIT_S = 20.0
+# More than anybody else may subscribe to, even while the broker is asked.
+FORWARDED = 30_000
 # The beginning of ZeroMQ's; an unknown mechanism follows.
 GREETING = b"\xff" + 8 * b"\0" + b"\x7f\x03"
 # Revision 1 is ZMTP 2.0, 2 a SUB socket; then an empty name.
@@ -145,9 +152,34 @@ def test_a_forwarder_is_served(port: GuardedPort, peer: Peer) -> None:
     peer.socket.send(b"\1" + mark)
     wait_for(lambda: mark in port.seen, "the mark", WAIT_S)
     port.guard.meet(Demand(forwarders=["fedcba9876543210", "0123456789abcdef"]))
-    peer.subscribe(15_000, 30)
+    peer.subscribe(FORWARDED, 30)
 
-    wait_for(lambda: len(port.seen) == 15_001, "all subscriptions", WAIT_S)
+    wait_for(lambda: len(port.seen) == FORWARDED + 1, "all subscriptions", WAIT_S)
+    assert not peer.disconnected()
+
+
+def test_a_forwarder_of_another_broker_is_served_when_the_broker_knows_it(
+    port: GuardedPort, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[Subscriptions] = []
+    budget = port.guard._budget
+    declare = budget.declare
+
+    def spy(declared: Subscriptions, now: float) -> bool:
+        turns.append(declared)
+        return declare(declared, now)
+
+    monkeypatch.setattr(budget, "declare", spy)
+    peer.socket.send(b"\1" + forwarder_mark("0123456789abcdef", 0))
+    wait_for(lambda: len(port.seen) == 1, "its introduction", WAIT_S)
+    port.guard.meet(Demand(1, 1, ["fedcba9876543210"]))
+    wait_for(lambda: Subscriptions(1, 1) in turns, "a look of the guard", WAIT_S)
+
+    port.guard.meet(Demand(2, 2, ["fedcba9876543210", "0123456789abcdef"]))
+    wait_for(lambda: Subscriptions(2, 2) in turns, "another look", WAIT_S)
+    peer.subscribe(FORWARDED, 30)
+
+    wait_for(lambda: len(port.seen) == FORWARDED + 1, "all subscriptions", WAIT_S)
     assert not peer.disconnected()
 
 

@@ -52,7 +52,8 @@ _ASK_S: Final = 0.2
 # How many different subscriptions an XPUB socket has. libzmq lets any thread ask for it. Older
 # versions do not have it.
 _TOPICS_COUNT: Final = 116
-# Those who say that they are forwarders, before the broker has told how to know them.
+# Those who say that they are forwarders, before our broker has told how to know them: it may
+# have learned later than we of another broker of its group.
 _INTRODUCED: Final = 64
 # Open files that are left for others than connections: a share, and no more than this.
 _RESERVE: Final = 32
@@ -232,12 +233,14 @@ class PortGuard:
         self._close()
 
     def _trust_forwarders(self) -> None:
-        while self._introduced:
+        for _ in range(len(self._introduced)):
             name, connection = self._introduced.popleft()
-            if name in self._forwarders and (
-                self._connections.get(connection.fd) == connection
-            ):
+            if self._connections.get(connection.fd) != connection:
+                continue
+            if name in self._forwarders:
                 self._budget.trust(connection.fd)
+            else:
+                self._introduced.append((name, connection))
 
     def _fds(
         self, ready: Collection[int], total: int | None, now: float
