@@ -89,7 +89,7 @@ def _core() -> BrokerCore:
     sessions = iter(range(1, 10**9))
     return BrokerCore(
         "decentralized",
-        MemoryRegistry(60.0),
+        MemoryRegistry(),
         epoch=1,
         lease_s=60.0,
         max_clients=1_000_000,

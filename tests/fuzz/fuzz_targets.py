@@ -397,7 +397,7 @@ def _performed(effects: Sequence[Effect]) -> list[str]:
 def _broker(data: bytes) -> object:
     """A broker that hears line after line, from three connections."""
     model: messages.Model = "decentralized" if b'"de' in data else "centralized"
-    registry = MemoryRegistry(6.0)
+    registry = MemoryRegistry()
     core = BrokerCore(
         model,
         registry,

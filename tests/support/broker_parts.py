@@ -17,5 +17,5 @@ def parts_of(broker: Broker) -> BrokerParts:
 
 def role_of(core: BrokerCore, session: int) -> Role | None:
     """The role of a registered client; None when there is none."""
-    client = core._registry.get(session)
+    client = core.own.get(session)
     return None if client is None else client.role

@@ -200,7 +200,7 @@ def test_after_a_broker_restart_events_flow_again_and_no_gap_is_claimed(
     second = system.broker()
     # Both come back by themselves, under their old sessions.
     wait_for(
-        lambda: len(list(parts_of(second).core._registry.clients())) == 2,
+        lambda: len(list(parts_of(second).core.own.clients())) == 2,
         "their return",
     )
     arrived: list[Event] = []
@@ -226,7 +226,7 @@ def test_a_client_that_dies_is_forgotten_when_its_lease_ends(system: System) -> 
     assert publisher._runtime._control is not None
     # It dies: nobody renews the lease, no client sends `disconnect`.
     publisher._runtime._control._loop._session.leave({})
-    registry = parts_of(broker).core._registry
+    registry = parts_of(broker).core.own
     wait_for(lambda: len(list(registry.clients())) == 1, "the end of the lease")
     assert next(registry.clients()).session == subscriber.session
 

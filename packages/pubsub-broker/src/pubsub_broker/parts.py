@@ -101,7 +101,7 @@ class BrokerParts:
         self.counting_forwarder = CountingForwarder(
             self.forwarder_pool, config.max_event_count
         )
-        self.registry = MemoryRegistry(config.lease_s)
+        self.registry = MemoryRegistry()
         self.core = self._core(capacity)
         self.request_reader = RequestReader(
             self.control_socket,

@@ -100,7 +100,7 @@ def test_names_are_for_brokers_that_take_foreign_addresses(origin: str | None) -
 def test_publishers_of_one_address_are_limited() -> None:
     core = BrokerCore(
         "decentralized",
-        MemoryRegistry(6.0),
+        MemoryRegistry(),
         epoch=1,
         lease_s=6.0,
         new_session=iter(range(1, 100)).__next__,
@@ -132,7 +132,7 @@ def test_publishers_of_one_address_are_limited() -> None:
 def test_the_addresses_of_an_ipv6_network_are_limited_together() -> None:
     core = BrokerCore(
         "decentralized",
-        MemoryRegistry(6.0),
+        MemoryRegistry(),
         epoch=1,
         lease_s=6.0,
         new_session=iter(range(1, 100)).__next__,

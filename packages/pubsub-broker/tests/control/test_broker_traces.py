@@ -26,7 +26,7 @@ class BrokerRunner:
         lease_s = given["lease_s"]
         self._core = BrokerCore(
             given["model"],
-            MemoryRegistry(lease_s),
+            MemoryRegistry(),
             epoch=given["epoch"],
             lease_s=lease_s,
             new_session=lambda: next(sessions),

@@ -80,7 +80,7 @@ class Bench:
         self.ids = itertools.count(1)
         self.core = BrokerCore(
             model,
-            MemoryRegistry(LEASE_S),
+            MemoryRegistry(),
             epoch=EPOCH,
             lease_s=LEASE_S,
             new_session=lambda: next(sessions),

@@ -33,7 +33,7 @@ class Crowd:
         times = itertools.count(1_000, 10)
         self.core = BrokerCore(
             "decentralized",
-            MemoryRegistry(6.0),
+            MemoryRegistry(),
             epoch=1,
             lease_s=6.0,
             new_session=lambda: next(sessions),

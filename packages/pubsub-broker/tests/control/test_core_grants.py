@@ -55,7 +55,7 @@ class Secure:
         sessions = iter(range(1, 100))
         self.core = BrokerCore(
             model,
-            MemoryRegistry(10.0),
+            MemoryRegistry(),
             epoch=1,
             lease_s=10.0,
             new_session=lambda: next(sessions),
@@ -280,7 +280,7 @@ def test_the_status_needs_a_grant() -> None:
 def test_without_security_no_client_is_expelled() -> None:
     core = BrokerCore(
         "centralized",
-        MemoryRegistry(10.0),
+        MemoryRegistry(),
         epoch=1,
         lease_s=10.0,
         new_session=lambda: 1,

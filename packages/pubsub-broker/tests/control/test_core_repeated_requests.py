@@ -20,7 +20,7 @@ def new_core() -> BrokerCore:
     sessions = itertools.count(1)
     return BrokerCore(
         "decentralized",
-        MemoryRegistry(6.0),
+        MemoryRegistry(),
         epoch=1,
         lease_s=6.0,
         new_session=lambda: next(sessions),

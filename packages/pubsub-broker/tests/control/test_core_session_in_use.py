@@ -34,7 +34,7 @@ class Bench:
         sessions = itertools.count(1)
         self.core = BrokerCore(
             "decentralized",
-            MemoryRegistry(LEASE_S),
+            MemoryRegistry(),
             epoch=1,
             lease_s=LEASE_S,
             new_session=lambda: next(sessions),

@@ -75,7 +75,7 @@ class Bench:
         self.clock_ns = 1000 * SECOND_NS
         self.core = BrokerCore(
             model,
-            MemoryRegistry(LEASE_S),
+            MemoryRegistry(),
             epoch=1,
             lease_s=LEASE_S,
             new_session=lambda: next(sessions),

@@ -42,7 +42,7 @@ def new_core(model: Model = "centralized", **options: Any) -> BrokerCore:
     sessions = iter(range(1, 100))
     return BrokerCore(
         model,
-        MemoryRegistry(10.0),
+        MemoryRegistry(),
         epoch=1,
         lease_s=10.0,
         new_session=lambda: next(sessions),
@@ -155,7 +155,7 @@ def test_a_subscriber_without_wildcards_is_told_its_ports_once() -> None:
 def test_the_registry_finds_what_matches(
     clients: list[tuple[bool, list[str], list[str]]], data: st.DataObject
 ) -> None:
-    registry = MemoryRegistry(10.0)
+    registry = MemoryRegistry()
     known: dict[int, Client] = {}
     for session, (publishes, topics, subscriptions) in enumerate(clients):
         role: Role = "publisher" if publishes else "subscriber"
@@ -167,7 +167,7 @@ def test_the_registry_finds_what_matches(
             clock="realtime",
         )
         known[session] = client
-        registry.put(client, 0.0)
+        registry.put(client)
     for session in data.draw(st.sets(st.integers(0, 8))):
         registry.remove(session)
         known.pop(session, None)

@@ -104,7 +104,7 @@ class World:
         self.attached = []
         self.broker = BrokerCore(
             self.model,
-            MemoryRegistry(LEASE_S),
+            MemoryRegistry(),
             epoch=next(self._epochs),
             lease_s=LEASE_S,
             new_session=lambda: next(self._sessions),
@@ -526,7 +526,7 @@ def test_a_client_that_was_stopped_for_a_lease_comes_back(world: World) -> None:
     world.add("q", "publisher", "A")
     world.run(0.1)
     assert world.broker is not None
-    assert world.broker._registry.get(session) is None
+    assert world.broker.own.get(session) is None
 
     subscriber.stopped = False
     world.run(1.0)

@@ -38,9 +38,9 @@ def ports(topics: Iterable[str]) -> dict[str, int]:
 
 
 def dissemination(model: Model, grants: Grants | None = None) -> Dissemination:
-    registry = MemoryRegistry(10.0)
+    registry = MemoryRegistry()
     for each in (PUBLISHER, SUBSCRIBER, client(3, "publisher", "d/e")):
-        registry.put(each, 0.0)
+        registry.put(each)
     return Dissemination(model, registry, ports, grants)
 
 

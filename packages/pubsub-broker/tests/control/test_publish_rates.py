@@ -95,7 +95,7 @@ class Clients:
         self.now = 0.0
         self.core = BrokerCore(
             model,
-            MemoryRegistry(6.0),
+            MemoryRegistry(),
             epoch=1,
             lease_s=6.0,
             new_session=lambda: next(sessions),

@@ -27,7 +27,7 @@ def core_with(clients: int, topics: int = 1) -> BrokerCore:
     numbers = random.Random(1)
     core = BrokerCore(
         "decentralized",
-        MemoryRegistry(6.0),
+        MemoryRegistry(),
         epoch=1,
         lease_s=6.0,
         new_session=lambda: numbers.getrandbits(53),

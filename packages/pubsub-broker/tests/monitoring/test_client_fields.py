@@ -109,7 +109,7 @@ def new_core() -> BrokerCore:
     sessions = itertools.count(1001)
     return BrokerCore(
         "centralized",
-        MemoryRegistry(LEASE_S),
+        MemoryRegistry(),
         epoch=1,
         lease_s=LEASE_S,
         new_session=lambda: next(sessions),

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
-    precondition,
     rule,
 )
 from support.rings import examples
@@ -19,8 +18,6 @@ from pubsub_broker.registry.interface import Client, topic_memory
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol.messages import Role
 from pubsub_common.protocol.wildcards import is_filter, matches
-
-LEASE_S = 6.0
 
 
 def client(
@@ -42,7 +39,7 @@ def client(
 
 @pytest.fixture
 def registry() -> MemoryRegistry:
-    return MemoryRegistry(LEASE_S)
+    return MemoryRegistry()
 
 
 def sessions(clients: Iterable[Client]) -> list[int]:
@@ -52,7 +49,7 @@ def sessions(clients: Iterable[Client]) -> list[int]:
 def test_a_client_that_was_put_is_found(registry: MemoryRegistry) -> None:
     publisher = client(1)
 
-    assert registry.put(publisher, 0.0) is None
+    assert registry.put(publisher) is None
     assert registry.get(1) is publisher
     assert registry.publisher_at("10.0.0.1:5556") is publisher
     assert list(registry.matching("publisher", ["A"])) == [publisher]
@@ -63,18 +60,16 @@ def test_an_empty_registry_answers(registry: MemoryRegistry) -> None:
     assert registry.get(1) is None
     assert registry.remove(1) is None
     assert registry.publisher_at("10.0.0.1:5556") is None
-    assert not registry.renew(1, 0.0)
-    assert registry.expire(1e9) == []
-    assert registry.next_expiry() is None
+    assert registry.count() == 0
     assert list(registry.matching("publisher", ["A"])) == []
     assert list(registry.clients()) == []
 
 
 def test_a_client_replaces_the_one_of_its_session(registry: MemoryRegistry) -> None:
     before, after = client(1, topics=["A", "B"]), client(1, topics=["B", "C"])
-    registry.put(before, 0.0)
+    registry.put(before)
 
-    assert registry.put(after, 0.0) is before
+    assert registry.put(after) is before
     assert list(registry.matching("publisher", ["A"])) == []
     assert list(registry.matching("publisher", ["B"])) == [after]
     assert list(registry.matching("publisher", ["C"])) == [after]
@@ -83,8 +78,8 @@ def test_a_client_replaces_the_one_of_its_session(registry: MemoryRegistry) -> N
 def test_a_publisher_that_moves_is_found_at_its_new_address_only(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, address="10.0.0.1:5556"), 0.0)
-    registry.put(client(1, address="10.0.0.1:5557"), 0.0)
+    registry.put(client(1, address="10.0.0.1:5556"))
+    registry.put(client(1, address="10.0.0.1:5557"))
 
     assert registry.publisher_at("10.0.0.1:5556") is None
     assert sessions(registry.clients()) == [1]
@@ -96,8 +91,8 @@ def test_a_publisher_that_moves_is_found_at_its_new_address_only(
 def test_a_client_that_changes_its_role_leaves_nothing_behind(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, "publisher"), 0.0)
-    registry.put(client(1, "subscriber", address="10.0.0.1"), 0.0)
+    registry.put(client(1, "publisher"))
+    registry.put(client(1, "subscriber", address="10.0.0.1"))
 
     assert registry.publisher_at("10.0.0.1:5556") is None
     assert list(registry.matching("publisher", ["A"])) == []
@@ -107,7 +102,7 @@ def test_a_client_that_changes_its_role_leaves_nothing_behind(
 def test_a_client_with_several_of_the_topics_is_listed_once(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, topics=["A", "B", "C"]), 0.0)
+    registry.put(client(1, topics=["A", "B", "C"]))
 
     assert sessions(registry.matching("publisher", ["C", "A", "B", "A"])) == [1]
 
@@ -115,74 +110,23 @@ def test_a_client_with_several_of_the_topics_is_listed_once(
 def test_subscribers_and_publishers_of_a_topic_are_kept_apart(
     registry: MemoryRegistry,
 ) -> None:
-    registry.put(client(1, "publisher"), 0.0)
-    registry.put(client(2, "subscriber", address="10.0.0.2"), 0.0)
+    registry.put(client(1, "publisher"))
+    registry.put(client(2, "subscriber", address="10.0.0.2"))
 
     assert sessions(registry.matching("publisher", ["A"])) == [1]
     assert sessions(registry.matching("subscriber", ["A"])) == [2]
 
 
-def test_a_lease_ends_exactly_at_its_end(registry: MemoryRegistry) -> None:
-    registry.put(client(1), 10.0)
-
-    assert registry.next_expiry() == 16.0
-    assert registry.expire(15.999) == []
-    assert sessions(registry.expire(16.0)) == [1]
-    assert registry.get(1) is None
-
-
-def test_the_time_of_the_next_expiry_is_when_expire_finds_one(
-    registry: MemoryRegistry,
-) -> None:
-    registry.put(client(1), 0.1 + 0.2)  # a time that is no round number
-
-    due = registry.next_expiry()
-
-    assert due is not None
-    assert sessions(registry.expire(due)) == [1]
-
-
-def test_a_renewed_lease_lasts_longer(registry: MemoryRegistry) -> None:
-    registry.put(client(1), 0.0)
-    registry.put(client(2), 1.0)
-
-    assert registry.renew(1, 5.0)
-    assert registry.next_expiry() == 7.0
-    assert sessions(registry.expire(10.999)) == [2]
-    assert sessions(registry.expire(11.0)) == [1]
-
-
-def test_putting_again_renews(registry: MemoryRegistry) -> None:
-    registry.put(client(1), 0.0)
-    registry.put(client(2), 1.0)
-    registry.put(client(1), 2.0)
-
-    assert sessions(registry.expire(7.0)) == [2]
-
-
-def test_many_leases_end_at_once(registry: MemoryRegistry) -> None:
-    for session in range(1000):
-        registry.put(
-            client(session, address=f"10.0.{session // 250}.{session % 250}:1"), 0.0
-        )
-
-    assert sessions(registry.expire(LEASE_S)) == list(range(1000))
-    assert registry.next_expiry() is None
-    assert list(registry.matching("publisher", ["A"])) == []
-
-
 def test_nothing_is_kept_of_clients_that_are_gone(registry: MemoryRegistry) -> None:
     for session in range(10):
-        registry.put(client(session, topics=[f"topic {session}", "shared"]), 0.0)
-    for session in range(5):
+        registry.put(client(session, topics=[f"topic {session}", "shared"]))
+    for session in range(10):
         registry.remove(session)
-    registry.expire(1e9)
 
     assert not registry._clients
-    assert not registry._renewed_at
     assert registry._index.empty
     assert not registry._by_address
-    assert not registry._by_origin
+    assert not registry._occupancy._by_origin
     assert registry.topic_memory() == 0
 
 
@@ -201,13 +145,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.registry = MemoryRegistry(LEASE_S)
+        self.registry = MemoryRegistry()
         self.model: list[Client] = []
-        self.renewed_at: dict[int, float] = {}
-        self.now = 0.0
-
-    def end_of_lease(self, client: Client) -> float:
-        return self.renewed_at[client.session] + LEASE_S
 
     def drop(self, session: int) -> Client | None:
         for known in self.model:
@@ -238,46 +177,12 @@ class RegistryMachine(RuleBasedStateMachine):
         new = client(session, role, topics, address, origin)
         previous = self.drop(session)
         self.model.append(new)
-        self.renewed_at[session] = self.now
 
-        assert self.registry.put(new, self.now) == previous
+        assert self.registry.put(new) == previous
 
     @rule(session=SESSIONS)
     def remove(self, session: int) -> None:
         assert self.registry.remove(session) == self.drop(session)
-
-    @rule(session=SESSIONS)
-    def renew(self, session: int) -> None:
-        known = any(entry.session == session for entry in self.model)
-        if known:
-            self.renewed_at[session] = self.now
-
-        assert self.registry.renew(session, self.now) == known
-
-    @rule(seconds=st.sampled_from([0.0, 0.5, 2.0, 5.9, 6.0, 100.0]))
-    def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-
-    @rule()
-    def expire(self) -> None:
-        due = [e for e in self.model if self.end_of_lease(e) <= self.now]
-        for entry in due:
-            self.model.remove(entry)
-        gone = self.registry.expire(self.now)
-
-        assert sorted(sessions(gone)) == sorted(sessions(due))
-        ends = list(map(self.end_of_lease, gone))
-        assert ends == sorted(ends)
-
-    @precondition(lambda self: self.model)
-    @rule()
-    def expire_at_the_announced_time(self) -> None:
-        due = self.registry.next_expiry()
-        assert due is not None
-        self.now = max(self.now, due)
-        before = len(self.model)
-        self.expire()
-        assert len(self.model) < before
 
     @rule(role=ROLES, topics=st.lists(TOPICS, max_size=4))
     def match(self, role: Role, topics: list[str]) -> None:
@@ -337,9 +242,6 @@ class RegistryMachine(RuleBasedStateMachine):
                 if entry.role == "publisher" and entry.address == address
             ]
             assert self.registry.publisher_at(address) == (at[0] if at else None)
-        assert self.registry.next_expiry() == min(
-            map(self.end_of_lease, self.model), default=None
-        )
 
     @invariant()
     def no_empty_entry_is_kept(self) -> None:
@@ -347,7 +249,7 @@ class RegistryMachine(RuleBasedStateMachine):
         publishers = [entry for entry in self.model if entry.role == "publisher"]
         assert len(self.registry._by_address) == len(publishers)
         origins = [entry.origin for entry in self.model]
-        assert len(self.registry._by_origin) == len(set(origins))
+        assert len(self.registry._occupancy._by_origin) == len(set(origins))
         for origin in filter(None, origins):
             there = [entry for entry in self.model if entry.origin == origin]
             assert self.registry.count_from(origin) == len(there)

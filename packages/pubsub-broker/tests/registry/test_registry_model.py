@@ -96,7 +96,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.registry = MemoryRegistry(LEASE_S)
+        self.registry = MemoryRegistry()
         fresh = itertools.count(1)
         self.broker = BrokerCore(
             self.model,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pubsub_broker.control.address_rules import AddressRules
+from pubsub_broker.control.clients import Clients
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry, topic_memory
+from pubsub_broker.registry.occupancy import Occupancy
 from pubsub_common.defaults import (
     CLIENTS_PER_ADDRESS_SHARE,
     CLOCKS,
@@ -21,15 +23,17 @@ from pubsub_common.protocol.wildcards import (
 
 
 class Admission:
-    """Checks registrations with a broker of one model, whose clients are in
-    ``registry``. No more than ``max_clients`` may be there at a time, no more than
+    """Checks registrations with a broker of one model. No more than ``max_clients`` of its
+    own may be there at a time, those that are ``pending`` included, no more than
     ``max_from_origin`` of them from one IP address, of these ``max_publishers`` publishers,
-    each with no more than ``max_topics``, and at addresses by ``addresses``."""
+    each with no more than ``max_topics``, and at addresses by ``addresses``. Topics take
+    memory wherever in a group their client is."""
 
     def __init__(
         self,
         model: Model,
-        registry: Registry,
+        clients: Clients,
+        pending: Occupancy,
         *,
         max_clients: int,
         max_from_origin: int,
@@ -38,7 +42,8 @@ class Admission:
         addresses: AddressRules,
     ) -> None:
         self._model = model
-        self._registry = registry
+        self._clients = clients
+        self._pending = pending
         self._max_clients = max_clients
         self._max_from_origin = max_from_origin
         self._max_publishers = max_publishers
@@ -63,7 +68,7 @@ class Admission:
         topics = _topics(request, self._max_topics)
         _check_strengths(request, topics)
         self._addresses.check(request, origin)
-        _check_clock(request, topics, self._registry)
+        _check_clock(request, topics, self._clients.all)
         return topics
 
     def check_room(
@@ -81,10 +86,14 @@ class Admission:
         """
         earlier = previous
         if earlier is None and request.role == "publisher":
-            earlier = self._registry.publisher_at(request.address)
+            earlier = self._clients.all.publisher_at(request.address)
         self._check_topic_memory(topics, origin, earlier)
-        if previous is None:
-            self._check_count(request.role, origin, earlier)
+        if previous is None or self._is_elsewhere(previous):
+            here = None if earlier is None or self._is_elsewhere(earlier) else earlier
+            self._check_count(request.role, origin, here)
+
+    def _is_elsewhere(self, client: Client) -> bool:
+        return self._clients.broker_of(client.session) != self._clients.broker
 
     def _check_topic_memory(
         self, topics: tuple[str, ...], origin: str | None, earlier: Client | None
@@ -98,14 +107,16 @@ class Admission:
                 f"{wanted} bytes; at most {TOPIC_MEMORY_PER_CLIENT} are allowed per client",
             )
         free = 0 if earlier is None else topic_memory(earlier.topics)
-        if self._registry.topic_memory() - free + wanted > TOPIC_MEMORY:
+        taken = self._clients.all.topic_memory() + self._pending.topic_memory()
+        if taken - free + wanted > TOPIC_MEMORY:
             raise _no_memory("all clients", TOPIC_MEMORY)
         if origin is None:
             return
         share = round(TOPIC_MEMORY * CLIENTS_PER_ADDRESS_SHARE)
         if earlier is None or earlier.origin != origin:
             free = 0  # it is another address that gives it back
-        if self._registry.topic_memory(origin) - free + wanted > share:
+        taken = self._clients.all.topic_memory(origin)
+        if taken + self._pending.topic_memory(origin) - free + wanted > share:
             raise _no_memory(f"all clients from {origin}", share)
 
     def _check_count(
@@ -113,7 +124,8 @@ class Admission:
     ) -> None:
         if (
             origin is not None
-            and self._registry.count_from(origin) >= self._max_from_origin
+            and self._clients.own.count_from(origin) + self._pending.clients(origin)
+            >= self._max_from_origin
             and (earlier is None or earlier.origin != origin)
         ):
             raise Refusal(
@@ -125,14 +137,17 @@ class Admission:
             role == "publisher"
             and origin is not None
             and earlier is None
-            and self._registry.publishers_from(origin) >= self._max_publishers
+            and self._clients.own.publishers_from(origin)
+            + self._pending.publishers(origin)
+            >= self._max_publishers
         ):
             raise Refusal(
                 messages.TOO_MANY,
                 f"{self._max_publishers} publishers are registered from {origin}, and this "
                 "broker takes no more from one address (--max-clients-per-address)",
             )
-        if self._registry.count() < self._max_clients or earlier is not None:
+        count = self._clients.own.count() + self._pending.count
+        if count < self._max_clients or earlier is not None:
             return  # or it takes the place of the one that was there
         raise Refusal(
             messages.TOO_MANY,

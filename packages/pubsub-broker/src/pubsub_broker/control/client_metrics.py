@@ -122,11 +122,13 @@ class MetricsTable:
 
     def clock_range(self, publishers: Iterable[int]) -> ClockRange | None:
         """Where the clocks of the publishers with these sessions are; None when one is not
-        known, or there is none."""
+        known, or there is none. Of those at other brokers it is not known: their clocks were
+        compared with another one."""
         low_ns: int | None = None
         high_ns: int | None = None
         for session in publishers:
-            offset = self._by_session[session].clock_offset
+            metrics = self._by_session.get(session)
+            offset = None if metrics is None else metrics.clock_offset
             if offset is None:
                 return None
             low = offset.offset_ns - offset.bound_ns

@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING
 
 from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.admission import Admission
+from pubsub_broker.control.agreement import Agreement
 from pubsub_broker.control.attachments import Attachments
 from pubsub_broker.control.client_metrics import MetricsTable
+from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.dissemination import Dissemination
 from pubsub_broker.control.effects import Effect, Send
 from pubsub_broker.control.membership import Membership
 from pubsub_broker.control.notifications import Notifications
+from pubsub_broker.control.own_leases import OwnLeases
+from pubsub_broker.control.pending import PendingTable
 from pubsub_broker.control.refusals import Refusals, decode_request
 from pubsub_broker.control.registration import Registration, refusal_reply
 from pubsub_broker.control.renewal import Renewal
 from pubsub_broker.control.revocation import Revocation
 from pubsub_broker.control.status_pages import StatusPages
 from pubsub_broker.errors import Refusal
+from pubsub_broker.registry.changes import Change, broker_name
 from pubsub_broker.registry.interface import Registry
+from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
 from pubsub_broker.security.authorization import Authorization
 from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
@@ -73,6 +79,7 @@ class BrokerCore:
         grants: Grants | None = None,
         forwarder: str = "",
         owner_idle_s: float | None = None,
+        grouped: bool = False,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
@@ -82,35 +89,47 @@ class BrokerCore:
         ``max_publishers_from_origin`` publishers, each with no more than ``max_topics``;
         ``addresses`` tells which address a client may name (by default, any). With ``grants``
         clients are known by their public keys, ``key`` in what follows, and may do what
-        these say. ``forwarder`` is by what publishers know the broker's forwarders."""
+        these say. ``forwarder`` is by what publishers know the broker's forwarders. The broker
+        of a group (``grouped``) proposes what it decides, and `applied` does it; it is cut
+        off until `set_cut_off` says that it is not."""
         self.model = model
         self.epoch = epoch
         self.refusals = Refusals()
-        self._registry = registry
+        self._clients = Clients(
+            registry,
+            MemoryRegistry() if grouped else registry,
+            OwnLeases(lease_s),
+            broker_name(epoch),
+        )
         self._forwarded = forwarded
         self._clock_ns = clock_ns
         self._started_at = now
         self._authorization = Authorization(grants, registry)
         self._dissemination = Dissemination(model, registry, ports, grants, forwarder)
         self._notifications = Notifications(
-            registry, self._dissemination.info, self._dissemination.ports
+            self._clients.own, self._dissemination.info, self._dissemination.ports
         )
         self._metrics = MetricsTable()
         attachments = Attachments(
-            registry, lease_s=lease_s, is_own=lambda _session: True, is_lost=is_lost
+            registry,
+            lease_s=lease_s,
+            is_own=self._clients.is_own,
+            is_lost=is_lost,
         )
         self._membership = Membership(
-            registry,
+            self._clients,
             self._notifications,
             self._metrics,
             attachments if model == "centralized" else None,
             lease_s=lease_s,
             now=now,
         )
-        self._status_pages = StatusPages(registry, self._membership, self._metrics)
+        self._status_pages = StatusPages(self._clients, self._membership, self._metrics)
+        pending = PendingTable()
         admission = Admission(
             model,
-            registry,
+            self._clients,
+            pending.occupancy,
             max_clients=max_clients,
             max_from_origin=max_from_origin,
             max_publishers=max_publishers_from_origin,
@@ -119,7 +138,8 @@ class BrokerCore:
         )
         self._registration = Registration(
             model,
-            registry,
+            self._clients,
+            pending,
             admission,
             self._authorization,
             self._membership,
@@ -132,8 +152,15 @@ class BrokerCore:
             new_session=new_session,
             is_lost=is_lost,
         )
+        self._agreement = Agreement(
+            self._clients,
+            pending,
+            self._registration,
+            self._membership,
+            shared=grouped,
+        )
         self._renewal = Renewal(
-            registry,
+            self._clients,
             self._authorization,
             self._notifications,
             self._metrics,
@@ -143,8 +170,9 @@ class BrokerCore:
         )
         self._revocation = Revocation(
             model,
-            registry,
+            self._clients.own,
             self._authorization,
+            self._agreement,
             self._membership,
             self._notifications,
             self._dissemination,
@@ -152,8 +180,8 @@ class BrokerCore:
 
     @property
     def client_count(self) -> int:
-        """How many clients are registered."""
-        return self._registry.count()
+        """How many clients are registered here."""
+        return self._clients.own.count()
 
     @property
     def changes(self) -> int:
@@ -217,9 +245,10 @@ class BrokerCore:
     ) -> list[Effect]:
         """A publisher or subscriber joins, or registers again."""
         try:
-            return self._registration.register(peer, request, now, key, origin)
+            pending = self._registration.decide(peer, request, key, origin)
         except Refusal as refusal:
             return self.refusals.refuse(peer, refusal_reply(request, refusal))
+        return self._agreement.register(pending, now)
 
     def heartbeat(
         self, peer: bytes, request: Heartbeat, now: float, key: str | None = None
@@ -233,7 +262,7 @@ class BrokerCore:
         """A client leaves. One that is not known has left already: no error."""
         if not self._authorization.owns(request.session, key):
             return [Send(peer, Disconnected(id=request.id))]
-        effects = self._membership.leave(request.session, request.next_sequences, now)
+        effects = self._agreement.leave(request.session, request.next_sequences, now)
         return [*effects, Send(peer, Disconnected(id=request.id))]
 
     def recheck_permissions(self, keys: Iterable[str], now: float) -> list[Effect]:
@@ -247,7 +276,7 @@ class BrokerCore:
 
     def tick(self, now: float) -> list[Effect]:
         """What is due at ``now``: leases that ended, notifications that waited."""
-        effects = self._membership.tick(now)
+        effects = [*self._agreement.tick(now), *self._membership.tick(now)]
         flush_at = self._notifications.flush_at
         if flush_at is not None and now >= flush_at:
             effects += self._notifications.flush_some()
@@ -255,8 +284,28 @@ class BrokerCore:
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None while nothing is."""
-        times = (self._notifications.flush_at, self._membership.next_deadline())
+        times = (
+            self._notifications.flush_at,
+            self._agreement.next_deadline(),
+            self._membership.next_deadline(),
+        )
         return min((time for time in times if time is not None), default=None)
+
+    # From the engine of a group
+
+    def applied(self, change: Change, now: float) -> list[Effect]:
+        """The engine told of a change: of what this broker has proposed, or another one."""
+        return self._agreement.applied(change, now)
+
+    def set_cut_off(self, cut_off: bool, now: float) -> list[Effect]:
+        """Say whether other brokers may take this one for gone: what is decided is done at
+        once from now on, or by `applied`."""
+        return self._agreement.set_cut_off(cut_off, now)
+
+    @property
+    def own(self) -> Registry:
+        """The clients that are registered at this broker."""
+        return self._clients.own
 
     # Output
 
@@ -290,7 +339,7 @@ class BrokerCore:
     def snapshot(self, now: float) -> Snapshot:
         """The registered and the expected clients, for a later run."""
         expected = self._membership.expected(now)
-        return snapshot_of(self._registry.clients(), expected, self._clock_ns())
+        return snapshot_of(self._clients.own.clients(), expected, self._clock_ns())
 
     # Inside
 

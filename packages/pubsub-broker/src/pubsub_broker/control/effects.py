@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from pubsub_broker.registry.changes import LeftRecord
 from pubsub_broker.registry.interface import Client
 from pubsub_common.protocol.messages import ClientStatus, Reply
 
@@ -76,6 +77,40 @@ class NotReturned:
     clients: tuple[ClientStatus, ...]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProposePut:
+    """Have the group's engine write that a client is registered at this broker."""
+
+    client: Client
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProposeDelete:
+    """Have it write that a client of this broker is gone; ``left`` says how, if others need
+    to know."""
+
+    session: int
+    left: LeftRecord | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moved:
+    """A client of this broker is registered at another one now, ``broker``. For the log."""
+
+    client: Client
+    broker: str
+
+
 Effect = (
-    Send | Attach | Detach | Joined | Departed | Rejected | EventsLost | NotReturned
+    Send
+    | Attach
+    | Detach
+    | Joined
+    | Departed
+    | Rejected
+    | EventsLost
+    | NotReturned
+    | ProposePut
+    | ProposeDelete
+    | Moved
 )

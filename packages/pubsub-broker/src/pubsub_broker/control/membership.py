@@ -8,9 +8,15 @@ from typing import Final
 
 from pubsub_broker.control.attachments import Attachments
 from pubsub_broker.control.client_metrics import MetricsTable
-from pubsub_broker.control.effects import Departed, Effect, NotReturned
+from pubsub_broker.control.clients import Clients
+from pubsub_broker.control.effects import (
+    Departed,
+    Effect,
+    EventsLost,
+    NotReturned,
+)
 from pubsub_broker.control.notifications import Notifications
-from pubsub_broker.registry.interface import Client, Registry, topic_memory
+from pubsub_broker.registry.interface import Client, topic_memory
 from pubsub_broker.registry.snapshot import Expected, Snapshot
 from pubsub_common.protocol.messages import ClientStatus
 
@@ -26,7 +32,7 @@ class Membership:
 
     def __init__(
         self,
-        registry: Registry,
+        clients: Clients,
         notifications: Notifications,
         metrics: MetricsTable,
         attachments: Attachments | None,
@@ -37,7 +43,7 @@ class Membership:
         """``attachments``: None where events are not forwarded."""
         self.changes = 0  # of the set of clients, those still expected included
         self._attachments = attachments
-        self._registry = registry
+        self._clients = clients
         self._notifications = notifications
         self._lease_s = lease_s
         self._metrics = metrics
@@ -46,14 +52,13 @@ class Membership:
         self._departed_memory = 0
         self._expected = Expected(None, now=now, clock_ns=0, lease_s=lease_s)
 
-    def enter(
-        self, client: Client, previous: Client | None, now: float
-    ) -> list[Effect]:
-        """Put a client into the registry, in the place of ``previous`` if that was
-        registered under its session."""
+    def enter(self, client: Client, broker: str, now: float) -> list[Effect]:
+        """A client is registered at this ``broker``, in the place of what was registered
+        under its session."""
         effects: list[Effect] = []
         if client.role == "publisher":
             effects += self._displace(client, now)
+        previous = self._clients.all.get(client.session)
         unchanged = (
             previous is not None
             and previous.role == client.role
@@ -61,13 +66,13 @@ class Membership:
             and previous.topics == client.topics
         )
         if previous is not None and not unchanged:
-            self._registry.remove(client.session)
-            effects += self._departure(
-                previous, {}, "registered again with changes", now
+            effects += self.remove(
+                client.session, {}, "registered again with changes", now
             )
+        was_own = self._clients.is_own(client.session)
         if self._attachments is not None:
             self._attachments.returns(client.session, now)
-        self._registry.put(client, now)
+        self._clients.put(client, broker, now)
         self._expected.returned(client.session)
         self._forget_departed(client.session)
         if not unchanged:
@@ -77,25 +82,59 @@ class Membership:
                 effects += self._publisher_joined(client, now)
             elif previous is not None and previous.strengths != client.strengths:
                 self._notifications.changed(client, now)
-        elif self._attachments is not None and not unchanged:
-            effects += self._attachments.subscriber_came(client)
+        elif self._attachments is not None and self._clients.is_own(client.session):
+            if not was_own:
+                effects += self._attachments.subscriber_came(client)
         return effects
 
-    def leave(
-        self, session: int, next_sequences: Mapping[str, int], now: float
+    def remove(
+        self,
+        session: int,
+        next_sequences: Mapping[str, int],
+        reason: str,
+        now: float,
+        *,
+        revoked: bool = False,
     ) -> list[Effect]:
-        """A client disconnects. One that is not known has left already."""
-        client = self._registry.remove(session)
-        if client is not None:
-            return self._departure(client, next_sequences, "left", now)
+        """A client is gone: tell those it concerns. That one is not known is no error."""
+        own = self._clients.is_own(session)
+        client = self._clients.remove(session)
+        if client is None:
+            return []
+        effects = self._departure(client, next_sequences, now, revoked=revoked)
+        if not own:
+            return effects
+        return [*self.let_go(client, now), Departed(client, reason), *effects]
+
+    def expire(self, sessions: Iterable[int], now: float) -> list[Effect]:
+        """The leases of these clients have ended. They are gone together: none is told of
+        another."""
+        expired = [self._clients.remove(session) for session in sessions]
+        effects: list[Effect] = []
+        for client in filter(None, expired):
+            departed = self._departure(client, {}, now)
+            lost = self.let_go(client, now, silent=True)
+            effects += [*lost, Departed(client, "lease expired"), *departed]
+        return effects
+
+    def let_go(
+        self, client: Client, now: float, *, silent: bool = False
+    ) -> list[EventsLost]:
+        """A client is not this broker's any more; ``silent``: it has said nothing for a
+        lease. Returns the losses not reported yet."""
+        connection = self._notifications.get(client.session)
+        if self._attachments is not None and client.role == "subscriber":
+            if silent and connection is not None:
+                self._attachments.subscriber_silent(client, connection.peer, now)
+            else:
+                self._attachments.subscriber_gone(client, now)
+        self._notifications.close(client.session)
+        return self._metrics.close(client)
+
+    def not_returning(self, session: int) -> None:
+        """A client that is not here says that it leaves: it is not expected any more."""
         if self._expected.returned(session):
             self.changes += 1
-        return []
-
-    def expel(self, client: Client, now: float) -> list[Effect]:
-        """A client is no longer allowed what it does."""
-        self._registry.remove(client.session)
-        return self._departure(client, {}, "no longer authorized", now, revoked=True)
 
     def revoke_departed(
         self, no_longer_allowed: Callable[[Client], bool], now: float
@@ -126,10 +165,8 @@ class Membership:
         return self._expected.status_of(session, now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Leases that ended, and clients that are no longer expected."""
+        """Publishers that nobody wants, and clients that are no longer expected."""
         effects: list[Effect] = []
-        for client in self._registry.expire(now):
-            effects += self._departure(client, {}, "lease expired", now, silent=True)
         if self._attachments is not None:
             effects += self._attachments.tick(now)
         not_returned = self._expected.expire(now)
@@ -140,7 +177,7 @@ class Membership:
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None while nothing is."""
-        times = [self._registry.next_expiry(), self._expected.next_deadline()]
+        times = [self._expected.next_deadline()]
         if self._attachments is not None:
             times.append(self._attachments.next_deadline())
         return min((time for time in times if time is not None), default=None)
@@ -154,49 +191,30 @@ class Membership:
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is
         gone, even if its lease has not ended yet."""
-        earlier = self._registry.publisher_at(client.address)
+        earlier = self._clients.all.publisher_at(client.address)
         if earlier is None or earlier.session == client.session:
             return []
-        self._registry.remove(earlier.session)
-        return self._departure(
-            earlier, {}, "replaced by another publisher at its address", now
-        )
+        reason = "replaced by another publisher at its address"
+        return self.remove(earlier.session, {}, reason, now)
 
     def _departure(
         self,
         client: Client,
         next_sequences: Mapping[str, int],
-        reason: str,
         now: float,
         *,
         revoked: bool = False,
-        silent: bool = False,
     ) -> list[Effect]:
         """A client is out of the registry: tell those it concerns."""
         self.changes += 1
-        effects: list[Effect] = [*self._metrics.close(client), Departed(client, reason)]
-        effects += self._detach(client, now, at_once=revoked, silent=silent)
-        self._notifications.close(client.session)
+        effects: list[Effect] = []
         if client.role == "publisher":
+            if self._attachments is not None:
+                effects += self._attachments.publisher_gone(client, at_once=revoked)
             self._notifications.left(client, next_sequences, now, revoked=revoked)
             if client.key is not None and not revoked:
                 self._remember_departed(client)
         return effects
-
-    def _detach(
-        self, client: Client, now: float, *, at_once: bool, silent: bool
-    ) -> list[Effect]:
-        """Events of a client that is gone, or for it, are not forwarded any more."""
-        if self._attachments is None:
-            return []
-        if client.role == "publisher":
-            return self._attachments.publisher_gone(client, at_once=at_once)
-        connection = self._notifications.get(client.session)
-        if silent and connection is not None:
-            self._attachments.subscriber_silent(client, connection.peer, now)
-        else:
-            self._attachments.subscriber_gone(client, now)
-        return []
 
     def _remember_departed(self, client: Client) -> None:
         self._departed[client.session] = client

@@ -31,9 +31,9 @@ Ports = Callable[[Iterable[str]], Mapping[str, TopicPort]]
 
 
 class Notifications:
-    """The connections of all registered clients. ``info`` tells what a subscriber (its
-    second argument) is to know of a publisher (its first), ``ports`` where topics are
-    forwarded, if they are."""
+    """The connections of all clients that are registered here, in ``registry``. ``info``
+    tells what a subscriber (its second argument) is to know of a publisher (its first),
+    ``ports`` where topics are forwarded, if they are."""
 
     def __init__(
         self,

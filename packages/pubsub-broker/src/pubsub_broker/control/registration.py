@@ -1,4 +1,7 @@
-"""Takes in a registration: checks it, enters the client and answers."""
+"""Takes in a registration: decides on it, and, when it is so, enters the client and answers.
+
+Between the two is the group's engine (`agreement`), if there is one.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from collections.abc import Callable
 from pubsub_broker.control.admission import Admission
 from pubsub_broker.control.client_connection import ClientConnection
 from pubsub_broker.control.client_metrics import MetricsTable
+from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.dissemination import Dissemination
 from pubsub_broker.control.effects import Effect, Joined, Send
 from pubsub_broker.control.membership import Membership
 from pubsub_broker.control.notifications import Notifications
+from pubsub_broker.control.pending import Pending, PendingTable
 from pubsub_broker.errors import Refusal
-from pubsub_broker.registry.interface import Client, Registry
+from pubsub_broker.registry.interface import Client
 from pubsub_broker.security.authorization import Authorization
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.endpoints import group_of
@@ -22,12 +27,14 @@ from pubsub_common.protocol.versions import chosen_version
 
 
 class Registration:
-    """What a registration asks of the other parts of the broker, and the reply to it."""
+    """What a registration asks of the other parts of the broker, and the reply to it.
+    ``now`` is seconds of one monotonic clock."""
 
     def __init__(
         self,
         model: Model,
-        registry: Registry,
+        clients: Clients,
+        pending: PendingTable,
         admission: Admission,
         authorization: Authorization,
         membership: Membership,
@@ -42,7 +49,8 @@ class Registration:
         is_lost: Callable[[bytes], bool],
     ) -> None:
         self._model = model
-        self._registry = registry
+        self._clients = clients
+        self._pending = pending
         self._admission = admission
         self._authorization = authorization
         self._membership = membership
@@ -55,15 +63,10 @@ class Registration:
         self._new_session = new_session
         self._is_lost = is_lost
 
-    def register(
-        self,
-        peer: bytes,
-        request: Register,
-        now: float,
-        key: str | None,
-        origin: str | None,
-    ) -> list[Effect]:
-        """A publisher or subscriber joins, or registers again.
+    def decide(
+        self, peer: bytes, request: Register, key: str | None, origin: str | None
+    ) -> Pending:
+        """Whether a publisher or subscriber may join, or register again.
 
         Raises:
             Refusal: it may not, or there is no room for it.
@@ -76,7 +79,7 @@ class Registration:
         if session is None:
             # A client that asks twice, because the first answer was late, is one client.
             session = self._session_of(peer, request)
-        previous = None if session is None else self._registry.get(session)
+        previous = None if session is None else self._client(session)
         topics = self._admission.validated_topics(request, origin)
         self._authorization.check(request, topics, key, previous)
         self._check_session(peer, request, previous)
@@ -90,14 +93,20 @@ class Registration:
             key_name=self._authorization.key_name_of(key),
             origin=group,
         )
+        return Pending(peer, request, version, client)
+
+    def enter(self, pending: Pending, now: float) -> list[Effect]:
+        """The client is registered here."""
+        client, request = pending.client, pending.request
+        previous = self._clients.all.get(client.session)
         earlier = self._metrics.get(client.session)
-        effects = self._membership.enter(client, previous, now)
+        effects = self._membership.enter(client, self._clients.broker, now)
         self._metrics.open(client, earlier, now, new=request.session is None)
-        connection = self._notifications.update_peer(client.session, peer)
+        connection = self._notifications.update_peer(client.session, pending.peer)
         connection.forget_pending()
         again = previous is not None or request.session is not None
-        reply = self._reply(request, version, client, connection)
-        effects.append(Send(peer, reply))
+        reply = self._reply(request, pending.version, client, connection)
+        effects.append(Send(pending.peer, reply))
         effects.append(Joined(client, again))
         return effects
 
@@ -112,10 +121,7 @@ class Registration:
         """
         if previous is None or _same_place(previous, request):
             return
-        connection = self._notifications.get(previous.session)
-        if connection is None or connection.peer == peer:
-            return
-        if self._is_lost(connection.peer):
+        if self._is_free(previous.session, peer):
             return
         raise Refusal(
             messages.SESSION_IN_USE,
@@ -123,10 +129,31 @@ class Registration:
             f"{previous.address}, so a {request.role} at {request.address} cannot have it",
         )
 
+    def _is_free(self, session: int, peer: bytes) -> bool:
+        """Whether ``peer``, or nobody, speaks for a client here."""
+        pending = self._pending.get(session)
+        if pending is not None:
+            there = pending.peer
+        elif not self._clients.is_own(session):
+            return False  # it is another broker's, which knows its connection
+        else:
+            connection = self._notifications.get(session)
+            if connection is None:
+                return True
+            there = connection.peer
+        return there == peer or self._is_lost(there)
+
+    def _client(self, session: int) -> Client | None:
+        """What a session stands for, or will in a moment."""
+        pending = self._pending.get(session)
+        return self._clients.all.get(session) if pending is None else pending.client
+
     def _session_of(self, peer: bytes, request: Register) -> int | None:
         """The session of a client that has just said the same on this connection."""
-        session = self._notifications.session_at(peer)
-        client = None if session is None else self._registry.get(session)
+        session = self._pending.session_at(peer)
+        if session is None:
+            session = self._notifications.session_at(peer)
+        client = None if session is None else self._client(session)
         return session if client is not None and _same_place(client, request) else None
 
     def _reply(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pubsub_broker.control.client_metrics import MetricsTable
+from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.effects import Effect, Send
 from pubsub_broker.control.notifications import Notifications
-from pubsub_broker.registry.interface import Client, Registry
+from pubsub_broker.registry.interface import Client
 from pubsub_broker.security.authorization import Authorization
 from pubsub_common.protocol.messages import Alive, Demand, Heartbeat
 
@@ -17,7 +18,7 @@ class Renewal:
 
     def __init__(
         self,
-        registry: Registry,
+        clients: Clients,
         authorization: Authorization,
         notifications: Notifications,
         metrics: MetricsTable,
@@ -29,7 +30,7 @@ class Renewal:
         """``changes`` tells how often the set of clients has changed, ``demand`` what a
         publisher is to know of it."""
         self._demand = demand
-        self._registry = registry
+        self._clients = clients
         self._authorization = authorization
         self._notifications = notifications
         self._metrics = metrics
@@ -43,13 +44,14 @@ class Renewal:
         if not self._authorization.owns(request.session, key):
             return [Send(peer, Alive(id=request.id, epoch=self._epoch, known=False))]
         connection = self._notifications.get(request.session)
-        known = self._registry.renew(request.session, now) and connection is not None
+        renewed = self._clients.leases.renew(request.session, now)
+        known = renewed and connection is not None
         revision = 0
         if connection is not None:
             # A client whose TCP connection broke comes back under another peer id.
             self._notifications.update_peer(request.session, peer)
             revision = connection.revision
-        client = self._registry.get(request.session)
+        client = self._clients.own_client(request.session)
         clocks = None
         effects: list[Effect] = []
         if client is not None:
@@ -73,7 +75,7 @@ class Renewal:
         if metrics is None:
             return ()
         if metrics.changes != changes:
-            matching = self._registry.matching("publisher", subscriber.topics)
+            matching = self._clients.all.matching("publisher", subscriber.topics)
             metrics.publishers = tuple(client.session for client in matching)
             metrics.changes = changes
         return metrics.publishers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pubsub_broker.control.agreement import Agreement
 from pubsub_broker.control.dissemination import Dissemination
 from pubsub_broker.control.effects import Effect, Send
 from pubsub_broker.control.membership import Membership
@@ -14,19 +15,22 @@ from pubsub_common.protocol.messages import Error, Model
 
 
 class Revocation:
-    """Re-checks registered clients. ``now`` is seconds of one monotonic clock."""
+    """Re-checks the clients that are registered here; each broker of a group does so with
+    its own. ``now`` is seconds of one monotonic clock."""
 
     def __init__(
         self,
         model: Model,
-        registry: Registry,
+        own: Registry,
         authorization: Authorization,
+        agreement: Agreement,
         membership: Membership,
         notifications: Notifications,
         dissemination: Dissemination,
     ) -> None:
         self._model = model
-        self._registry = registry
+        self._own = own
+        self._agreement = agreement
         self._authorization = authorization
         self._membership = membership
         self._notifications = notifications
@@ -39,7 +43,7 @@ class Revocation:
             return []
         effects: list[Effect] = []
         changed = set(keys)
-        for client in list(self._registry.clients()):
+        for client in list(self._own.clients()):
             if client.key in changed:
                 effects += self._recheck(client, now)
 
@@ -51,7 +55,7 @@ class Revocation:
 
         self._membership.revoke_departed(no_longer_allowed, now)
         if self._model == "decentralized":
-            for client in self._registry.clients():
+            for client in self._own.clients():
                 if client.role == "publisher":
                     self._notifications.set_vouched(
                         client, self._dissemination.vouched(client), now
@@ -67,4 +71,4 @@ class Revocation:
         if connection is not None:
             why = Error(id=-1, code=refusal.code, detail=refusal.detail)
             effects.append(Send(connection.peer, why))
-        return effects + self._membership.expel(client, now)
+        return effects + self._agreement.expel(client, now)

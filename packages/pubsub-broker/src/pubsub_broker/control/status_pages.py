@@ -10,8 +10,8 @@ from bisect import bisect_left
 from typing import NamedTuple
 
 from pubsub_broker.control.client_metrics import MetricsTable
+from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.membership import Membership
-from pubsub_broker.registry.interface import Registry
 from pubsub_common.defaults import STATUS_PAGE_BYTES, STATUS_WHOLE_BYTES
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import ClientStatus
@@ -30,9 +30,9 @@ class StatusPages:
     """Makes pages. ``now`` is seconds of one monotonic clock."""
 
     def __init__(
-        self, registry: Registry, membership: Membership, metrics: MetricsTable
+        self, clients: Clients, membership: Membership, metrics: MetricsTable
     ) -> None:
-        self._registry = registry
+        self._clients = clients
         self._membership = membership
         self._metrics = metrics
         # All sessions in order, after so many changes of the set of clients.
@@ -48,7 +48,7 @@ class StatusPages:
         size = 0
         for place in range(bisect_left(sessions, from_session or 0), len(sessions)):
             session = sessions[place]
-            client = self._registry.get(session)
+            client = self._clients.all.get(session)
             if client is not None:
                 entry = self._metrics.status_of(client, now)
                 chosen = found.clients
@@ -66,7 +66,7 @@ class StatusPages:
     def _in_order(self) -> list[int]:
         changes = self._membership.changes
         if changes != self._changes:
-            registered = (client.session for client in self._registry.clients())
+            registered = (client.session for client in self._clients.all.clients())
             expected = self._membership.expected_sessions()
             self._sessions = sorted({*registered, *expected})
             self._changes = changes

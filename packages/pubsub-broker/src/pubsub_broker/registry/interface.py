@@ -1,8 +1,7 @@
-"""The registered clients, and the interface of the engine that keeps them.
+"""The registered clients, and the interface of what finds them.
 
-`Registry` is the seam for an engine shared by several brokers;
-`pubsub_broker.registry.memory` has the engine of a single broker. Time is an argument, in
-seconds.
+Which broker a client is registered at, and when its lease ends, is kept elsewhere
+(`pubsub_broker.control.clients`).
 """
 
 from __future__ import annotations
@@ -49,11 +48,10 @@ _COPIED_FIELDS: Final = tuple(
 
 
 class Registry(Protocol):
-    """Keeps the clients and their leases."""
+    """Keeps clients, and finds them."""
 
-    def put(self, client: Client, now: float) -> Client | None:
-        """Add a client, or replace the one of the same session; returns that one. Its
-        lease begins.
+    def put(self, client: Client) -> Client | None:
+        """Add a client, or replace the one of the same session; returns that one.
 
         The caller has removed an earlier publisher at a new one's address.
         """
@@ -61,17 +59,8 @@ class Registry(Protocol):
     def get(self, session: int) -> Client | None:
         """The client of this session."""
 
-    def renew(self, session: int, now: float) -> bool:
-        """Extend a lease; False when there is no such session."""
-
     def remove(self, session: int) -> Client | None:
         """Forget a client; returns it. Forgetting an unknown one is not an error."""
-
-    def expire(self, now: float) -> list[Client]:
-        """Forget the clients whose lease has ended; returns them."""
-
-    def next_expiry(self) -> float | None:
-        """When the next lease ends; None without clients."""
 
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
         """Each client of ``role`` that has at least one of ``topics``, once. Topics of

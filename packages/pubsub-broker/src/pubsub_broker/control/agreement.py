@@ -1,0 +1,301 @@
+"""What a broker decides is proposed to its group's engine, and done when the engine says so.
+
+The engine puts the proposals of all brokers in one order, and each broker applies them in that
+order: so all know the same, and who is answered has been heard of by all who come later. A
+broker without a group does at once what it decides.
+
+While the broker is cut off from the engine it does so, too, provisionally: the proposals stand,
+and are written when the engine is back. But no lease ends meanwhile, for its client may have
+moved to another broker, as nobody could tell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from pubsub_broker.control.clients import Clients
+from pubsub_broker.control.effects import Effect, Moved, ProposeDelete, ProposePut
+from pubsub_broker.control.membership import Membership
+from pubsub_broker.control.pending import Pending, PendingTable
+from pubsub_broker.control.registration import Registration
+from pubsub_broker.registry.changes import (
+    Change,
+    ClientRecord,
+    DeleteClient,
+    LeftRecord,
+    Overtaken,
+    PutClient,
+)
+from pubsub_broker.registry.interface import Client
+
+_LEASE_EXPIRED = "lease expired"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Leaving:
+    """A client of this broker is to be gone when the engine says so."""
+
+    left: LeftRecord | None
+    reason: str
+
+
+class Agreement:
+    """``now`` is seconds of one monotonic clock."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        pending: PendingTable,
+        registration: Registration,
+        membership: Membership,
+        *,
+        shared: bool,
+    ) -> None:
+        """``shared``: there is a group with an engine."""
+        self._clients = clients
+        self._pending = pending
+        self._registration = registration
+        self._membership = membership
+        self._shared = shared
+        self.cut_off = shared  # until the engine is there
+        self._leaving: dict[int, _Leaving] = {}
+        # What was entered while cut off and the engine has not written yet, by session.
+        self._provisional: dict[int, Client] = {}
+        # Publishers of others whose addresses such ones took, by the sessions of these.
+        self._hidden: dict[int, ClientRecord] = {}
+
+    # What this broker decides
+
+    def register(self, pending: Pending, now: float) -> list[Effect]:
+        """A client may register."""
+        if not self._shared:
+            return self._registration.enter(pending, now)
+        client = pending.client
+        effects: list[Effect] = [ProposePut(client)]
+        if self.cut_off:
+            return effects + self._enter_provisionally(pending, now)
+        self._pending.add(pending, additional=not self._clients.is_own(client.session))
+        return effects
+
+    def leave(
+        self, session: int, next_sequences: Mapping[str, int], now: float
+    ) -> list[Effect]:
+        """A client disconnects. One that is not known has left already."""
+        pending = self._pending.pop(session)
+        if pending is not None and not self._clients.is_own(session):
+            # That may have been written.
+            left = _left(pending.client, next_sequences)
+            return [ProposeDelete(session, left)]
+        client = self._clients.own_client(session)
+        if client is None:
+            self._membership.not_returning(session)
+            return []
+        return self._remove(client, next_sequences, "left", now)
+
+    def expel(self, client: Client, now: float) -> list[Effect]:
+        """A client is no longer allowed what it does."""
+        self._pending.pop(client.session)
+        return self._remove(client, {}, "no longer authorized", now, revoked=True)
+
+    def tick(self, now: float) -> list[Effect]:
+        """What is due at ``now``: leases that ended."""
+        if self.cut_off:
+            return []
+        expired = self._clients.leases.expire(now)
+        if not self._shared:
+            return self._membership.expire(expired, now) if expired else []
+        effects: list[Effect] = []
+        for session in expired:
+            if self._pending.get(session) is None:
+                effects += self._propose_delete(session, None, _LEASE_EXPIRED)
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None while nothing is."""
+        return None if self.cut_off else self._clients.leases.next_expiry()
+
+    # What the engine tells
+
+    def applied(self, change: Change, now: float) -> list[Effect]:
+        """The engine has written something, or something will never be."""
+        match change:
+            case PutClient(record=record):
+                if record.broker == self._clients.broker:
+                    return self._put_here(record.client, now)
+                return self._put_elsewhere(record, now)
+            case DeleteClient():
+                return self._deleted(change, now)
+            case Overtaken(session=session):
+                self._pending.pop(session)
+                if self._clients.is_own(session):
+                    # Until it is told where the client is.
+                    self._clients.leases.end(session)
+                    self._leaving.setdefault(session, _Leaving(None, "moved"))
+        return []
+
+    def set_cut_off(self, cut_off: bool, now: float) -> list[Effect]:
+        """The broker cannot ask the engine any more, or can again."""
+        if cut_off == self.cut_off:
+            return []
+        self.cut_off = cut_off
+        if not cut_off:
+            # Who has moved meanwhile is told of in time.
+            self._clients.leases.extend(now)
+            return []
+        effects: list[Effect] = []
+        for pending in self._pending.pop_all():
+            effects += self._enter_provisionally(pending, now)
+        for session, leaving in list(self._leaving.items()):
+            if leaving.left is not None:
+                del self._leaving[session]
+                effects += self._remove_provisionally(session, leaving, now)
+        return effects
+
+    # Inside
+
+    def _put_here(self, client: Client, now: float) -> list[Effect]:
+        """The engine has written a registration at this broker."""
+        if self._provisional.get(client.session) == client:
+            del self._provisional[client.session]
+            self._hidden.pop(client.session, None)
+            return []
+        pending = self._pending.get(client.session)
+        if pending is None or pending.client != client:
+            return []  # an earlier one, or one that is written again: nothing is new
+        self._pending.pop(client.session)
+        self._leaving.pop(client.session, None)
+        return self._enter(pending, now)
+
+    def _put_elsewhere(self, record: ClientRecord, now: float) -> list[Effect]:
+        """It has written one at another broker."""
+        client = record.client
+        effects: list[Effect] = []
+        if self._clients.is_own(client.session):
+            effects.append(Moved(client, record.broker))
+            effects += self._membership.let_go(client, now)
+        self._forget(client.session)
+        displaced = self._own_at(client)
+        effects += self._membership.enter(client, record.broker, now)
+        return effects + self._withdraw(displaced)
+
+    def _deleted(self, change: DeleteClient, now: float) -> list[Effect]:
+        session, left = change.record.client.session, change.left
+        leaving = self._leaving.get(session)
+        if leaving is None and self._clients.is_own(session):
+            written_again = session in self._provisional or left is None
+            if written_again or self._pending.get(session) is not None:
+                return []
+        self._forget(session)
+        if left is None and leaving is not None:
+            left = leaving.left
+        reason = "left" if left is not None else _LEASE_EXPIRED
+        if leaving is not None:
+            reason = leaving.reason
+        return self._membership.remove(
+            session,
+            {} if left is None else left.next_sequences,
+            reason,
+            now,
+            revoked=left is not None and left.revoked,
+        )
+
+    def _enter(self, pending: Pending, now: float) -> list[Effect]:
+        displaced = self._own_at(pending.client)
+        effects = self._registration.enter(pending, now)
+        return effects + self._withdraw(displaced)
+
+    def _enter_provisionally(self, pending: Pending, now: float) -> list[Effect]:
+        client = pending.client
+        self._provisional[client.session] = client
+        self._leaving.pop(client.session, None)
+        there = self._at(client)
+        if there is not None and not self._clients.is_own(there.session):
+            broker = self._clients.broker_of(there.session)
+            self._hidden[client.session] = ClientRecord(
+                broker=broker, write=0, client=there
+            )
+        return self._enter(pending, now)
+
+    def _remove(
+        self,
+        client: Client,
+        next_sequences: Mapping[str, int],
+        reason: str,
+        now: float,
+        *,
+        revoked: bool = False,
+    ) -> list[Effect]:
+        session = client.session
+        if not self._shared:
+            return self._membership.remove(
+                session, next_sequences, reason, now, revoked=revoked
+            )
+        left = _left(client, next_sequences, revoked=revoked)
+        if not self.cut_off:
+            return self._propose_delete(session, left, reason)
+        effects = self._remove_provisionally(session, _Leaving(left, reason), now)
+        return [*effects, ProposeDelete(session, left)]
+
+    def _propose_delete(
+        self, session: int, left: LeftRecord | None, reason: str
+    ) -> list[Effect]:
+        self._clients.leases.end(session)
+        self._leaving[session] = _Leaving(left, reason)
+        return [ProposeDelete(session, left)]
+
+    def _remove_provisionally(
+        self, session: int, leaving: _Leaving, now: float
+    ) -> list[Effect]:
+        left = leaving.left or LeftRecord()
+        effects = self._membership.remove(
+            session, left.next_sequences, leaving.reason, now, revoked=left.revoked
+        )
+        hidden = self._hidden.pop(session, None)
+        self._provisional.pop(session, None)
+        if hidden is not None and self._at(hidden.client) is None:
+            effects += self._membership.enter(hidden.client, hidden.broker, now)
+        return effects
+
+    def _forget(self, session: int) -> None:
+        """The engine has told what has become of a client."""
+        self._leaving.pop(session, None)
+        self._provisional.pop(session, None)
+        self._hidden.pop(session, None)
+        for provisional, hidden in list(self._hidden.items()):
+            if hidden.client.session == session:
+                del self._hidden[provisional]
+
+    def _at(self, client: Client) -> Client | None:
+        """Another publisher at the address of this one."""
+        if client.role != "publisher":
+            return None
+        there = self._clients.all.publisher_at(client.address)
+        return None if there is None or there.session == client.session else there
+
+    def _own_at(self, client: Client) -> Client | None:
+        """One of this broker's."""
+        there = self._at(client) if self._shared else None
+        if there is None or not self._clients.is_own(there.session):
+            return None
+        return there
+
+    def _withdraw(self, displaced: Client | None) -> list[Effect]:
+        """A publisher of this broker has lost its address. Has it asked for it again, that
+        is decided by the order in which the engine writes."""
+        if displaced is None or self._pending.get(displaced.session) is not None:
+            return []
+        self._forget(displaced.session)
+        return [ProposeDelete(displaced.session)]
+
+
+def _left(
+    client: Client, next_sequences: Mapping[str, int], *, revoked: bool = False
+) -> LeftRecord:
+    # Of its topics: the peer chose how many next_sequences there are.
+    ends = {
+        topic: next_sequences[topic]
+        for topic in (client.topics if next_sequences else ())
+        if topic in next_sequences
+    }
+    return LeftRecord(next_sequences=ends, revoked=revoked)

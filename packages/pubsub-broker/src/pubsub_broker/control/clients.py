@@ -1,0 +1,62 @@
+"""The registered clients: of the whole group, and which of them are this broker's own."""
+
+from __future__ import annotations
+
+from pubsub_broker.control.own_leases import OwnLeases
+from pubsub_broker.registry.interface import Client, Registry
+
+
+class Clients:
+    """Keeps the registries and the leases in line. ``now`` is seconds of one monotonic clock.
+
+    ``all`` has the clients of the group, ``own`` those of this broker. Without a group it is
+    one registry.
+    """
+
+    def __init__(
+        self, every: Registry, own: Registry, leases: OwnLeases, broker: str
+    ) -> None:
+        """``broker`` is the name of this one."""
+        self.all = every
+        self.own = own
+        self.leases = leases
+        self.broker = broker
+        # Of other brokers' clients.
+        self._elsewhere: dict[int, str] = {}
+
+    def put(self, client: Client, broker: str, now: float) -> None:
+        """A client is registered at this broker, or at another one."""
+        session = client.session
+        if self.all.get(session) != client:
+            self.all.put(client)
+        if broker == self.broker:
+            self._elsewhere.pop(session, None)
+            if self.own is not self.all and self.own.get(session) != client:
+                self.own.put(client)
+            self.leases.begin(session, now)
+        else:
+            self._let_go(session)
+            self._elsewhere[session] = broker
+
+    def remove(self, session: int) -> Client | None:
+        """A client is gone; returns it. That one is not known is no error."""
+        self._let_go(session)
+        self._elsewhere.pop(session, None)
+        return self.all.remove(session)
+
+    def broker_of(self, session: int) -> str:
+        """Where a registered client is registered."""
+        return self._elsewhere.get(session, self.broker)
+
+    def is_own(self, session: int) -> bool:
+        """Whether a client is registered here."""
+        return session not in self._elsewhere and self.all.get(session) is not None
+
+    def own_client(self, session: int) -> Client | None:
+        """A client that is registered here."""
+        return None if session in self._elsewhere else self.all.get(session)
+
+    def _let_go(self, session: int) -> None:
+        if self.own is not self.all:
+            self.own.remove(session)
+        self.leases.end(session)

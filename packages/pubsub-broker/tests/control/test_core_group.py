@@ -1,0 +1,161 @@
+"""Several cores on one engine: each decides for its own clients, and all know the same."""
+
+from __future__ import annotations
+
+import pytest
+from support.core_group import CoreGroup
+
+from pubsub_common.protocol.messages import (
+    Error,
+    Model,
+    PublishersChanged,
+    Registered,
+)
+
+MODELS: tuple[Model, ...] = ("centralized", "decentralized")
+
+
+@pytest.fixture(params=MODELS)
+def group(request: pytest.FixtureRequest) -> CoreGroup:
+    return CoreGroup(request.param)
+
+
+def test_a_registration_is_answered_when_the_engine_has_written_it(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    one.register(b"p", "publisher", ["A"])
+    assert one.take(b"p", Registered) == []
+    assert one.clients() == two.clients() == {}
+
+    group.settle()
+
+    [reply] = one.take(b"p", Registered)
+    assert group.agree()[reply.session][0] == one.name
+
+
+def test_clients_of_two_brokers_hear_of_each_other(group: CoreGroup) -> None:
+    one, two = group.brokers
+    subscriber = one.registered(b"s", "subscriber", ["A", "B"])
+    assert subscriber.publishers == []
+
+    publisher = two.registered(b"p", "publisher", ["A"])
+
+    assert publisher.listeners == {subscriber.session: 1}
+    group.pass_time(0.1)
+    [push] = one.take(b"s", PublishersChanged)
+    [info] = push.joined
+    assert (info.session, info.topics) == (publisher.session, ["A"])
+    later = one.registered(b"t", "subscriber", ["A"])
+    assert [info.session for info in later.publishers] == [publisher.session]
+
+
+def test_of_two_that_register_at_once_the_later_one_knows_the_other(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    one.register(b"s", "subscriber", ["A"])
+    two.register(b"p", "publisher", ["A"])
+    group.settle()
+    [subscriber] = one.take(b"s", Registered)
+    [publisher] = two.take(b"p", Registered)
+    assert publisher.listeners.keys() == {subscriber.session}
+
+
+def test_one_that_leaves_is_told_of_with_its_numbers(group: CoreGroup) -> None:
+    one, two = group.brokers
+    publisher = two.registered(b"p", "publisher", ["A"])
+    one.registered(b"s", "subscriber", ["A"])
+    two.disconnect(b"p", publisher.session, A=7, other=3)
+    group.pass_time(0.1)
+    [push] = one.take(b"s", PublishersChanged)
+    [left] = push.left
+    assert (left.session, left.next_sequences) == (publisher.session, {"A": 7})
+    assert publisher.session not in group.agree()
+
+
+def test_a_client_moves_and_nobody_is_told(group: CoreGroup) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    subscriber = one.registered(b"s", "subscriber", ["A"])
+
+    again = two.registered(b"q", "publisher", ["A"], session=publisher.session)
+
+    assert again.session == publisher.session
+    assert again.listeners == {subscriber.session: 1}
+    assert group.agree()[publisher.session][0] == two.name
+    assert not one.heartbeat(b"p", publisher.session).known
+    assert two.heartbeat(b"q", publisher.session).known
+    assert one.moved == [publisher.session]
+    for _ in range(4):
+        group.pass_time(4.0)
+        two.heartbeat(b"q", publisher.session)
+        one.heartbeat(b"s", subscriber.session)
+    assert one.take(b"s", PublishersChanged) == []
+    assert one.departed == two.departed == []
+    attached = ["10.0.0.1:5556"] if group.model == "centralized" else []
+    assert one.attached == two.attached == attached
+
+
+def test_a_client_that_says_nothing_more_is_gone_everywhere_after_its_lease(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    subscriber = two.registered(b"s", "subscriber", ["A"])
+    group.pass_time(5.0)
+    two.heartbeat(b"s", subscriber.session)
+    assert publisher.session in group.agree()
+    group.pass_time(1.5)
+    assert group.agree().keys() == {subscriber.session}
+    [push] = two.take(b"s", PublishersChanged)
+    assert [left.session for left in push.left] == [publisher.session]
+
+
+def test_a_session_of_another_broker_is_taken_by_the_same_client_only(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    two.register(
+        b"q", "publisher", ["A"], session=publisher.session, address="10.0.0.9:5556"
+    )
+    [error] = two.take(b"q", Error)
+    assert error.code == "session_in_use"
+    assert group.agree()[publisher.session][0] == one.name
+
+
+def test_a_publisher_takes_the_address_of_another_brokers(group: CoreGroup) -> None:
+    one, two = group.brokers
+    first = one.registered(b"p", "publisher", ["A"])
+    subscriber = one.registered(b"s", "subscriber", ["A"])
+    second = two.registered(b"q", "publisher", ["A"])
+    group.pass_time(0.1)
+    [push] = one.take(b"s", PublishersChanged)
+    assert [left.session for left in push.left] == [first.session]
+    assert [info.session for info in push.joined] == [second.session]
+    assert group.agree().keys() == {subscriber.session, second.session}
+    assert first.session not in group.log.clients
+
+
+def test_clients_of_a_broker_that_is_gone_stay_for_a_while(group: CoreGroup) -> None:
+    one, two = group.brokers
+    publishers = [
+        one.registered(b"p", "publisher", ["A"], address="10.0.0.1:5556"),
+        one.registered(b"q", "publisher", ["A"], address="10.0.0.1:5557"),
+    ]
+    subscriber = two.registered(b"s", "subscriber", ["A"])
+    one.alive = False
+    group.pass_time(3.5)
+    assert group.log.brokers.keys() == {two.name}
+    two.heartbeat(b"s", subscriber.session)
+    two.registered(
+        b"r", "publisher", ["A"], session=publishers[0].session, address="10.0.0.1:5556"
+    )
+    for _ in range(3):
+        group.pass_time(4.0)
+        two.heartbeat(b"s", subscriber.session)
+        two.heartbeat(b"r", publishers[0].session)
+    assert group.agree().keys() == {subscriber.session, publishers[0].session}
+    [push] = two.take(b"s", PublishersChanged)
+    assert [left.session for left in push.left] == [publishers[1].session]

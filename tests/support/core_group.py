@@ -1,0 +1,195 @@
+"""Broker cores on one engine in memory, and short ways to talk to them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.control.effects import (
+    Attach,
+    Departed,
+    Detach,
+    Effect,
+    Moved,
+    ProposeDelete,
+    ProposePut,
+    Send,
+)
+from pubsub_broker.registry.changes import BrokerRecord, broker_name
+from pubsub_broker.registry.interface import Client
+from pubsub_broker.registry.log import GroupLog, LogMember
+from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_common.protocol.messages import (
+    Alive,
+    Disconnect,
+    Heartbeat,
+    Model,
+    Register,
+    Registered,
+    Reply,
+    Request,
+    Role,
+)
+from pubsub_common.protocol.versions import VERSIONS
+
+LEASE_S = 6.0
+_M = TypeVar("_M", bound=Reply)
+
+
+class CoreOfGroup:
+    """One broker: its core, its part of the engine, and what it has sent."""
+
+    def __init__(self, group: CoreGroup, epoch: int) -> None:
+        self.group = group
+        self.epoch = epoch
+        self.name = broker_name(epoch)
+        self.address = f"10.0.1.{epoch}:5555"
+        self.core = BrokerCore(
+            group.model,
+            MemoryRegistry(),
+            epoch=epoch,
+            lease_s=LEASE_S,
+            new_session=lambda: next(group.sessions),
+            ports=lambda topics: dict.fromkeys(topics, 7000),
+            now=group.now,
+            grouped=True,
+        )
+        record = BrokerRecord(address=self.address, version="0.1.0")
+        self.member: LogMember = group.log.join(self.name, record, group.now)
+        self.alive = True
+        self.sent: list[tuple[bytes, Reply]] = []
+        self.departed: list[int] = []
+        self.moved: list[int] = []
+        self.attached: list[str] = []
+        self.turn()
+
+    def ask(self, peer: bytes, request: Request) -> None:
+        """A client's request, decided by the core."""
+        self.perform(self.core.handle(peer, request, self.group.now))
+
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Do what the core says."""
+        for effect in effects:
+            match effect:
+                case Send(peer, message):
+                    self.sent.append((peer, message))
+                case ProposePut(client):
+                    self.member.put_client(client)
+                case ProposeDelete(session, left):
+                    self.member.delete_client(session, left)
+                case Departed(client):
+                    self.departed.append(client.session)
+                case Moved(client):
+                    self.moved.append(client.session)
+                case Attach(address):
+                    self.attached.append(address)
+                case Detach(address):
+                    self.attached.remove(address)
+
+    def turn(self) -> None:
+        """What a broker does in a turn of its loop, and its link meanwhile."""
+        now = self.group.now
+        self.perform(self.core.set_cut_off(self.member.cut_off(now), now))
+        self.member.turn(now)
+        for change in self.member.take_changes():
+            self.perform(self.core.applied(change, now))
+        self.perform(self.core.set_cut_off(self.member.cut_off(now), now))
+        self.perform(self.core.tick(now))
+
+    def take(self, peer: bytes, kind: type[_M]) -> list[_M]:
+        """The messages of this kind to a peer; what was sent is forgotten."""
+        found = [m for to, m in self.sent if to == peer and isinstance(m, kind)]
+        self.sent = [
+            (to, m) for to, m in self.sent if not (to == peer and isinstance(m, kind))
+        ]
+        return found
+
+    def clients(self) -> dict[int, tuple[str, Client]]:
+        """All clients of the group that it knows, and the brokers they are at."""
+        known = self.core._clients
+        return {
+            each.session: (known.broker_of(each.session), each)
+            for each in known.all.clients()
+        }
+
+    # Requests
+
+    def register(
+        self, peer: bytes, role: Role, topics: Sequence[str], **changes: Any
+    ) -> None:
+        """A client asks to be registered."""
+        fields: dict[str, Any] = {
+            "id": next(self.group.ids),
+            "versions": VERSIONS,
+            "role": role,
+            "topics": list(topics),
+            "address": "10.0.0.2" if role == "subscriber" else "10.0.0.1:5556",
+            "clock": "realtime",
+        }
+        self.ask(peer, Register(**{**fields, **changes}))
+
+    def registered(
+        self, peer: bytes, role: Role, topics: Sequence[str], **changes: Any
+    ) -> Registered:
+        """A client is registered; the reply to it."""
+        self.register(peer, role, topics, **changes)
+        self.group.settle()
+        [reply] = self.take(peer, Registered)
+        return reply
+
+    def heartbeat(self, peer: bytes, session: int) -> Alive:
+        """A client's heartbeat, and the answer."""
+        self.ask(peer, Heartbeat(id=next(self.group.ids), session=session))
+        [reply] = self.take(peer, Alive)
+        return reply
+
+    def disconnect(self, peer: bytes, session: int, **next_sequences: int) -> None:
+        """A client leaves."""
+        request = Disconnect(
+            id=next(self.group.ids), session=session, next_sequences=next_sequences
+        )
+        self.ask(peer, request)
+
+
+class CoreGroup:
+    """Brokers of one model on one log, with one clock."""
+
+    def __init__(self, model: Model, brokers: int = 2) -> None:
+        self.model = model
+        self.now = 0.0
+        self.log = GroupLog()
+        self.sessions = itertools.count(1)
+        self.ids = itertools.count(1)
+        self.epochs = itertools.count(1)
+        self.brokers: list[CoreOfGroup] = []
+        for _ in range(brokers):
+            self.add()
+        self.settle()
+
+    def add(self) -> CoreOfGroup:
+        """One more broker."""
+        self.brokers.append(CoreOfGroup(self, next(self.epochs)))
+        return self.brokers[-1]
+
+    def settle(self) -> None:
+        """All that there is to do now."""
+        for _ in range(3):
+            for broker in self.brokers:
+                if broker.alive:
+                    broker.turn()
+
+    def pass_time(self, seconds: float, step: float = 0.5) -> None:
+        """Time passes, in steps that are short for a lease."""
+        self.settle()
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(self.now + step, until)
+            self.settle()
+
+    def agree(self) -> dict[int, tuple[str, Client]]:
+        """What all brokers know; it is the same."""
+        known = [broker.clients() for broker in self.brokers if broker.alive]
+        assert all(each == known[0] for each in known)
+        return known[0]
