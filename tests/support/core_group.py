@@ -100,7 +100,10 @@ class CoreOfGroup:
 
     def take(self, peer: bytes, kind: type[_M]) -> list[_M]:
         """The messages of this kind to a peer; what was sent is forgotten."""
-        found = [m for to, m in self.sent if to == peer and isinstance(m, kind)]
+        found: list[_M] = []
+        for to, message in self.sent:
+            if to == peer and isinstance(message, kind):
+                found.append(message)
         self.sent = [
             (to, m) for to, m in self.sent if not (to == peer and isinstance(m, kind))
         ]

@@ -198,6 +198,7 @@ class Agreement:
             reason,
             now,
             revoked=left is not None and left.revoked,
+            silent=left is None,
         )
 
     def _enter(self, pending: Pending, now: float) -> list[Effect]:

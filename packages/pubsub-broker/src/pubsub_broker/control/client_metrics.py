@@ -107,10 +107,12 @@ class MetricsTable:
         return self._losses.close(client)
 
     def status_of(self, client: Client, now: float) -> ClientStatus:
-        """A client's entry in a status report."""
+        """A client's entry in a status report. Of another broker's nothing else is known."""
         description = dict(zip(_DESCRIPTION, _described(client), strict=False))
         description["topics"] = list(client.topics)
-        metrics = self._by_session[client.session]
+        metrics = self._by_session.get(client.session)
+        if metrics is None:
+            return ClientStatus(**description)
         rates = metrics.publish_rates
         return ClientStatus(
             **description,

@@ -82,9 +82,8 @@ class Membership:
                 effects += self._publisher_joined(client, now)
             elif previous is not None and previous.strengths != client.strengths:
                 self._notifications.changed(client, now)
-        elif self._attachments is not None and self._clients.is_own(client.session):
-            if not was_own:
-                effects += self._attachments.subscriber_came(client)
+        elif not was_own:
+            effects += self._subscriber_came(client)
         return effects
 
     def remove(
@@ -95,8 +94,10 @@ class Membership:
         now: float,
         *,
         revoked: bool = False,
+        silent: bool = False,
     ) -> list[Effect]:
-        """A client is gone: tell those it concerns. That one is not known is no error."""
+        """A client is gone: tell those it concerns. That one is not known is no error.
+        ``silent``: it has said nothing for a lease."""
         own = self._clients.is_own(session)
         client = self._clients.remove(session)
         if client is None:
@@ -104,7 +105,8 @@ class Membership:
         effects = self._departure(client, next_sequences, now, revoked=revoked)
         if not own:
             return effects
-        return [*self.let_go(client, now), Departed(client, reason), *effects]
+        lost = self.let_go(client, now, silent=silent)
+        return [*lost, Departed(client, reason), *effects]
 
     def expire(self, sessions: Iterable[int], now: float) -> list[Effect]:
         """The leases of these clients have ended. They are gone together: none is told of
@@ -187,6 +189,11 @@ class Membership:
         if self._attachments is None:
             return []
         return self._attachments.publisher_came(publisher)
+
+    def _subscriber_came(self, subscriber: Client) -> list[Effect]:
+        if self._attachments is None or not self._clients.is_own(subscriber.session):
+            return []
+        return self._attachments.subscriber_came(subscriber)
 
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is
