@@ -24,7 +24,7 @@ class Bench:
         self.now = 0.0
         self.elsewhere: set[int] = set()  # subscribers of another broker
         self.lost: set[bytes] = set()
-        self.registry = MemoryRegistry(LEASE_S)
+        self.registry = MemoryRegistry()
         self.sessions = itertools.count(1)
         self.attachments = Attachments(
             self.registry,
@@ -35,12 +35,12 @@ class Bench:
 
     def publisher(self, *topics: str) -> tuple[Client, Sequence[Effect]]:
         client = self.client("publisher", topics)
-        self.registry.put(client, self.now)
+        self.registry.put(client)
         return client, self.attachments.publisher_came(client)
 
     def subscriber(self, *topics: str) -> tuple[Client, Sequence[Effect]]:
         client = self.client("subscriber", topics)
-        self.registry.put(client, self.now)
+        self.registry.put(client)
         return client, self.attachments.subscriber_came(client)
 
     def client(self, role: Role, topics: tuple[str, ...]) -> Client:
@@ -155,7 +155,7 @@ def test_a_publisher_that_leaves_in_between_is_detached_then(bench: Bench) -> No
 def test_subscribers_of_other_brokers_want_nothing_here(bench: Bench) -> None:
     subscriber = bench.client("subscriber", ("a",))
     bench.elsewhere.add(subscriber.session)
-    bench.registry.put(subscriber, bench.now)
+    bench.registry.put(subscriber)
 
     assert bench.publisher("a")[1] == []
     assert len(bench.subscriber("a")[1]) == 1
@@ -195,7 +195,7 @@ def test_a_silent_subscriber_that_is_back_wants_what_it_says(bench: Bench) -> No
         clock="realtime",
     )
     bench.attachments.returns(back.session, bench.now)
-    bench.registry.put(back, bench.now)
+    bench.registry.put(back)
 
     assert bench.attachments.subscriber_came(back) == attach(second)
     assert bench.after(LEASE_S) == detach(first)

@@ -350,11 +350,7 @@ class MirrorMachine(RuleBasedStateMachine):
 
     def apply(self, changes: Sequence[Change], *, watched: bool = False) -> None:
         for change in changes:
-<<<<<<< HEAD
             assert not isinstance(change, Overtaken), "that is the writer's to tell"
-=======
-            assert not isinstance(change, Overtaken), "the writer says that"
->>>>>>> 14daf2c (The tables of modules; a status lists clients of other brokers)
             if watched:
                 assert change.revision >= self.last
             self.last = change.revision
