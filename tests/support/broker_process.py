@@ -28,3 +28,8 @@ class BrokerProcess:
         found = re.search(pattern, line)
         assert found, line + self.process.stderr.read()
         return found
+
+    def close(self) -> None:
+        """Kill it, if it still runs, and let go of it."""
+        self.process.kill()
+        self.process.communicate()

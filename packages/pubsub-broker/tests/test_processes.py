@@ -27,11 +27,13 @@ WAIT_S = 30
 CLIENT = """
 import sys, threading
 import zmq
+from pubsub_common.client.broker_place import BrokerPlaces
 from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.identity import Identity
 role, endpoint, address = sys.argv[1:]
 identity = Identity(role, ("A",), address, "realtime")
-client = ControlClient(zmq.Context(), endpoint, identity, lambda event: None)
+brokers = BrokerPlaces.of(endpoint.removeprefix("tcp://"))
+client = ControlClient(zmq.Context(), brokers, identity, lambda event: None)
 client.start()
 threading.Event().wait()
 """

@@ -84,7 +84,7 @@ def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) ->
 
     assert publisher.broker_address == "127.0.0.1"
     config = publisher._runtime.config
-    assert config.broker() == ("127.0.0.1", 5555)
+    assert config.brokers() == (("127.0.0.1", 5555),)
     assert config.keys is None
 
 
@@ -374,7 +374,9 @@ def test_another_broker_at_the_port_is_noticed_without_a_farewell_and_a_heartbea
         publisher.configure()
     control = publisher._runtime._control
     assert control is not None
-    wait_for(lambda: not control._loop._connected, "the end of the connection")
+    link = control._loop._moves.link
+    assert link is not None
+    wait_for(lambda: not link.connected, "the end of the connection")
 
     with FakeBroker(port=first.port) as second:
         second.knows_sessions = False

@@ -19,7 +19,7 @@ from pubsub_subscriber.config import SubscriberConfig
         ({"topics": None}, "topics must be a list of texts"),
         ({"topics": [b"a"]}, "topics must have texts only"),
         ({"topics": ["sensors/temp#"]}, "sensors/temp#"),
-        ({"broker_address": None}, "broker_address must be a text"),
+        ({"broker_address": None}, "broker_address must be a list of texts"),
         ({"broker_port": "5555"}, "broker_port must be a whole number"),
         ({"indefinite": 1}, "indefinite must be True or False"),
         ({"max_event_count": "5"}, "max_event_count must be a whole number"),

@@ -77,7 +77,7 @@ def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) ->
     subscriber = Subscriber(topics=["A"])
 
     assert subscriber.broker_address == "127.0.0.1"
-    assert subscriber._runtime.broker_port == 5555
+    assert subscriber._runtime.broker == "127.0.0.1:5555"
     assert subscriber._runtime._keys is None
 
 

@@ -25,6 +25,7 @@ from pubsub_common.client import (
     registration,
     session,
 )
+from pubsub_common.client.broker_place import BrokerPlaces
 from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.identity import Identity
 from pubsub_common.client.session_updates import (
@@ -77,6 +78,7 @@ class FakeBroker:
         self.router.rcvtimeo = round(WAIT_S * 1000)
         self.router.bind(f"tcp://127.0.0.1:{port or '*'}")
         self.endpoint = self.router.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.places = BrokerPlaces.of(self.endpoint.removeprefix("tcp://"))
         self.peer = b""
         self.epoch = 99
 
@@ -170,7 +172,7 @@ def connect(
     ) -> ControlClient:
         client = ControlClient(
             context,
-            endpoint,
+            BrokerPlaces.of(endpoint.removeprefix("tcp://")),
             IDENTITY,
             on_update,
             on_wake=on_wake,
@@ -336,7 +338,7 @@ def test_the_reason_of_a_refusal_is_there_when_the_role_is_notified(
         reasons.append(client.error)
         told.set()
 
-    client = ControlClient(context, broker.endpoint, IDENTITY, on_event)
+    client = ControlClient(context, broker.places, IDENTITY, on_event)
     client.start()
     request = broker.receive(Register)
     broker.send(Error(id=request.id, code=messages.BAD_TOPIC, detail="no"))
@@ -363,13 +365,14 @@ def test_waiting_for_the_broker_is_mentioned_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(registration, "_MENTION_AFTER_S", 0.001)
-    client = connect(f"tcp://127.0.0.1:{free_port()}")
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    client = connect(endpoint)
 
     with pytest.raises(BrokerUnreachable):
         client.wait_registered(0.02)
 
     assert [record.getMessage() for record in caplog.records] == [
-        f"no broker at {client.endpoint} yet; trying for 0.02 s"
+        f"no broker at {endpoint} yet; trying for 0.02 s"
     ]
 
 
@@ -825,7 +828,7 @@ def test_no_descriptors_stay(
     context.socket(zmq.DEALER).close()  # libzmq's own threads are there
     left = Leftovers()
     for start in (True, False):
-        client = ControlClient(context, broker.endpoint, IDENTITY, recorder)
+        client = ControlClient(context, broker.places, IDENTITY, recorder)
         if start:
             client.start()
             broker.register()

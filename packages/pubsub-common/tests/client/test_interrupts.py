@@ -15,6 +15,7 @@ from support.interrupted_calls import Interrupted, call_with, raise_interrupted
 from support.threads import ended, in_thread
 
 from pubsub_common.client import control_client, registration
+from pubsub_common.client.broker_place import BrokerPlaces
 from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.identity import Identity
 from pubsub_common.net import changed, waker
@@ -48,8 +49,10 @@ def own_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
 def client(
     broker: FakeBroker, own_context: zmq.Context[zmq.Socket[bytes]]
 ) -> Iterator[ControlClient]:
-    endpoint = f"tcp://127.0.0.1:{broker.port}"
-    client = ControlClient(own_context, endpoint, IDENTITY, lambda _: None)
+    endpoint = f"127.0.0.1:{broker.port}"
+    client = ControlClient(
+        own_context, BrokerPlaces.of(endpoint), IDENTITY, lambda _: None
+    )
     client.start()
     client.wait_registered(WAIT_S)
     yield client

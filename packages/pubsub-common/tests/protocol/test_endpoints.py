@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.endpoints import (
     bare,
-    broker_endpoint,
+    broker_endpoints,
     group_of,
     host_of,
     is_loopback,
@@ -211,14 +212,47 @@ def test_an_invalid_broker_address_or_name_is_refused(text: str) -> None:
 
 
 def test_a_port_apart_must_be_the_same() -> None:
-    assert broker_endpoint("a", None) == ("a", 5555)
-    assert broker_endpoint("a", 5556) == ("a", 5556)
-    assert broker_endpoint("a:5557", None) == ("a", 5557)
-    assert broker_endpoint("a:5557", 5557) == ("a", 5557)
+    assert broker_endpoints("a", None) == (("a", 5555),)
+    assert broker_endpoints("a", 5556) == (("a", 5556),)
+    assert broker_endpoints("a:5557", None) == (("a", 5557),)
+    assert broker_endpoints("a:5557", 5557) == (("a", 5557),)
     with pytest.raises(ConfigError, match="contradict each other"):
-        broker_endpoint("a:5557", 5555)
+        broker_endpoints("a:5557", 5555)
     with pytest.raises(ConfigError, match="broker_port must be"):
-        broker_endpoint("a", 0)
+        broker_endpoints("a", 0)
+
+
+def test_several_brokers_are_a_list_or_a_text_with_commas() -> None:
+    found = (("a", 5555), ("10.0.0.1", 7000), ("[::1]", 5555))
+    assert broker_endpoints("a, 10.0.0.1:7000,::1", None) == found
+    assert broker_endpoints(["a", "10.0.0.1:7000", "[::1]"], None) == found
+    assert broker_endpoints(["a,10.0.0.1:7000", "::1"], None) == found
+
+
+def test_the_port_of_several_brokers_is_for_those_without_one() -> None:
+    assert broker_endpoints("a,b:7000", 6000) == (("a", 6000), ("b", 7000))
+
+
+def test_a_broker_counts_once() -> None:
+    assert broker_endpoints("a,a:5555,a", None) == (("a", 5555),)
+
+
+@pytest.mark.parametrize(
+    ("brokers", "complaint"),
+    [
+        ("a,,b", "must name one broker or more"),
+        ("", "must name one broker or more"),
+        ([], "must name one broker or more"),
+        (["a", ""], "must name one broker or more"),
+        (["a", 1], "must have texts only"),
+        (7, "must be a list of texts"),
+        ("a,b:0", "is not HOST or HOST:PORT"),
+        ([f"a{number}" for number in range(257)], "must name 256 brokers at most"),
+    ],
+)
+def test_what_names_no_brokers_is_refused(brokers: Any, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        broker_endpoints(brokers, None)
 
 
 def test_who_adds_the_port_to_a_host_is_told_so() -> None:

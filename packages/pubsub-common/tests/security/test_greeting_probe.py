@@ -13,6 +13,7 @@ import pytest
 import zmq
 from support.ipv6 import needs_ipv6
 
+from pubsub_common.client.broker_place import BrokerPlaces
 from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.identity import Identity
 from pubsub_common.errors import BrokerUnreachable, HandshakeFailed
@@ -154,7 +155,7 @@ def test_a_client_gives_the_reason_and_no_guess_before_it(
     keys = ClientKeys("bob", new_key_pair(), new_key_pair().public, "bob.keys")
     client = ControlClient(
         context,
-        f"tcp://{where}",
+        BrokerPlaces.of(where),
         IDENTITY,
         lambda _: None,
         keys=keys if with_keys else None,
@@ -179,7 +180,7 @@ def test_a_client_of_another_broker_gives_the_reason_once(
     where = hangs_up(b"CURVE").where
     keys = ClientKeys("bob", new_key_pair(), new_key_pair().public, "bob.keys")
     client = ControlClient(
-        context, f"tcp://{where}", IDENTITY, lambda _: None, keys=keys
+        context, BrokerPlaces.of(where), IDENTITY, lambda _: None, keys=keys
     )
     reason = (
         f"the broker at {where} has another key than the one in bob.keys: that file is "

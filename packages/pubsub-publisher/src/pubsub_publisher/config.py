@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.endpoints import broker_endpoint, validate_own_host
+from pubsub_common.protocol.endpoints import broker_endpoints, validate_own_host
 from pubsub_common.protocol.wildcards import validate_publisher_topics
 from pubsub_common.queue_bounds import QueueBounds, validate_bounds
 
@@ -35,7 +35,7 @@ def check_strengths(strengths: Mapping[str, int] | int | None) -> None:
 class PublisherConfig:
     """Options as `Publisher` documents them, in the order of its arguments."""
 
-    broker_address: str = defaults.LOOPBACK
+    broker_address: str | Iterable[str] = defaults.LOOPBACK
     topics: Iterable[str] = ()
     indefinite: bool = False
     max_event_count: int = defaults.MAX_EVENT_COUNT
@@ -65,20 +65,20 @@ class PublisherConfig:
         # Once: it may be a generator.
         names = validation.names("topics", self.topics)
         object.__setattr__(self, "topics", names)
+        if not isinstance(self.broker_address, str):
+            names = validation.names("broker_address", self.broker_address)
+            object.__setattr__(self, "broker_address", names)
 
     def validate(self) -> None:
         """Raises:
         ConfigError: an option cannot work.
         """
-        validation.text("broker_address", self.broker_address)
         validate_publisher_topics(self.topics)
         validation.flag("indefinite", self.indefinite)
         validation.at_least("max_event_count", self.max_event_count)
         validation.seconds("sleep_period", self.sleep_period)
         validation.port("bind_port", self.bind_port, low=0)
-        if self.broker_port is not None:
-            validation.port("broker_port", self.broker_port)
-        self.broker()
+        self.brokers()
         validation.text("address", self.address, optional=True)
         if self.address:
             validate_own_host(self.address)
@@ -99,13 +99,13 @@ class PublisherConfig:
         check_strengths(self.strengths)
         validation.path("keys", self.keys)
 
-    def broker(self) -> tuple[str, int]:
-        """The broker's address or name, and its port.
+    def brokers(self) -> tuple[tuple[str, int], ...]:
+        """The address or name of each broker, and its port.
 
         Raises:
             ConfigError: they make no sense, or contradict each other.
         """
-        return broker_endpoint(self.broker_address, self.broker_port)
+        return broker_endpoints(self.broker_address, self.broker_port)
 
     @property
     def host(self) -> str | None:

@@ -16,7 +16,7 @@ from pubsub_common.protocol.endpoints import is_loopback
 from pubsub_common.security.port_guard import PortGuard
 
 if TYPE_CHECKING:
-    from pubsub_common.client.broker_place import BrokerPlace
+    from pubsub_common.client.broker_place import BrokerPlaces
     from pubsub_publisher.sending.event_socket import EventSocket
 
 # As the broker's default.
@@ -28,15 +28,16 @@ _log = logging.getLogger(__name__)
 FILES: Final = 32
 
 
-def own_address(host: str, broker: BrokerPlace | None) -> str:
+def own_address(host: str, brokers: BrokerPlaces | None) -> str:
     """The IP address of this ``host``, to listen at. One that only this machine reaches is
-    said, unless the broker is on this machine.
+    said, unless the brokers are on this machine.
 
     Raises:
         PubSubError: the host is a name that is not known.
     """
     address = resolve_own(host)
-    near = broker is None or is_loopback(broker.host)
+    peer = None if brokers is None else brokers.peer()
+    near = peer is None or is_loopback(peer)
     if address != host and is_loopback(address) and not near:
         _log.warning(
             "%s is %s here, which no other host reaches: look into /etc/hosts",

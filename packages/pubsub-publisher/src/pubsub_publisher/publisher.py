@@ -39,7 +39,7 @@ class Publisher(PublisherReadings):
 
     def __init__(
         self,
-        broker_address: str = defaults.LOOPBACK,
+        broker_address: str | Iterable[str] = defaults.LOOPBACK,
         topics: Iterable[str] = (),
         indefinite: bool = False,
         max_event_count: int = defaults.MAX_EVENT_COUNT,
@@ -68,6 +68,8 @@ class Publisher(PublisherReadings):
         """``broker_address`` is the broker's IP address or name, also with its port,
         ``HOST:PORT`` or ``[IPV6]:PORT``; ``broker_port`` is 5555 without either. A name is
         looked up by `configure`, and again when the broker is not found there any more.
+        Of several brokers it is a list, or a text with commas: of two of them the emptier
+        one is taken, and another one, under the same session, when that is gone.
 
         ``sleep_period`` is in seconds; 0 publishes as fast as possible.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from pubsub_common.name_list import name_list
+from pubsub_common.protocol.endpoints import host_of
 from pubsub_publisher.config import PublisherConfig
 from pubsub_publisher.generated_events import reserved_frame
 from pubsub_publisher.runtime import PublisherRuntime
@@ -34,10 +35,9 @@ class PublisherReadings:
 
     def __repr__(self) -> str:
         runtime = self._runtime
-        host, port = runtime.config.broker()
         return (
             f"<{type(self).__name__} topics={name_list(runtime.topics.names)} "
-            f"broker={host}:{port} state={runtime.life.state}>"
+            f"broker={runtime.broker} state={runtime.life.state}>"
         )
 
     def stop(self) -> None:
@@ -68,8 +68,9 @@ class PublisherReadings:
 
     @property
     def broker_address(self) -> str:
-        """The broker's address or name, without port."""
-        return self._runtime.config.broker()[0]
+        """The broker's address or name, without port: of several the one that this is
+        connected to."""
+        return host_of(self._runtime.broker)
 
     @property
     def topics(self) -> tuple[str, ...]:

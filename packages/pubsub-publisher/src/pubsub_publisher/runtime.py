@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from pubsub_common.client.broker_place import BrokerPlace, find_broker, own_host
+from pubsub_common.client.broker_place import BrokerPlaces, find_brokers, own_host
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.errors import NotReady, PubSubError
@@ -66,7 +66,7 @@ class PublisherRuntime:
         self.bind_port = config.bind_port
         self.stopping = False
         self._waiting = waiting
-        self._broker: BrokerPlace | None = None  # found by `open`
+        self._brokers: BrokerPlaces | None = None  # found by `open`
         self._keys = client_keys(config.keys)
         self._waits = SubscriberWaits(self.core, self.ended)
         # Held while this is opened, so that it is not closed in the midst of that.
@@ -92,8 +92,8 @@ class PublisherRuntime:
         try:
             with self._opening:
                 self._open_socket()
-                self._broker = find_broker(
-                    *self.config.broker(),
+                self._brokers = find_brokers(
+                    self.config.brokers(),
                     self.config.connect_timeout_s,
                     stopped=lambda: self.stopping,
                 )
@@ -111,7 +111,7 @@ class PublisherRuntime:
     def bind(self) -> None:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
-        port = bind_data_port(events, own_address(host, self._broker), self.bind_port)
+        port = bind_data_port(events, own_address(host, self._brokers), self.bind_port)
         self.bind_port = port
         self.core.address = join(host, port)
 
@@ -119,20 +119,19 @@ class PublisherRuntime:
         """As `Publisher.register_pub`."""
         events = self._being_opened()
         assert self._context is not None
-        assert self._broker is not None
+        assert self._brokers is not None
         work = ControlWork(
             self.core, events, self._authenticator, self.topics, self._waits.notify
         )
         self._control = ControlClient(
             self._context,
-            self._broker.endpoint,
+            self._brokers,
             self._identity(),
             work.update,
             on_wake=work.serve,
             input_fd=events.fd,
             keys=self._keys,
             heartbeat=HeartbeatInputs(published=self.topics.published),
-            place=self._broker,
         )
         events.wake = self._control.wake
         if events.port_guard is not None:
@@ -145,7 +144,16 @@ class PublisherRuntime:
 
     def host_address(self) -> str:
         """This host as others reach it: its IP address, or the name that was given."""
-        return own_host(self.config.host, self._broker, self.config.broker()[0])
+        first, _ = self.config.brokers()[0]
+        return own_host(self.config.host, self._brokers, first)
+
+    @property
+    def broker(self) -> str:
+        """The broker that this publisher is connected to, as ``host:port``; before it is, the
+        first that it was given."""
+        if self._brokers is not None:
+            return self._brokers.current.name
+        return join(*self.config.brokers()[0])
 
     def stop(self) -> None:
         """End waits soon. For any thread and for signal handlers."""

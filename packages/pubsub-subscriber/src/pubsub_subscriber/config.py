@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.endpoints import broker_endpoint, validate_own_host
+from pubsub_common.protocol.endpoints import broker_endpoints, validate_own_host
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
@@ -26,7 +26,7 @@ class SubscriberConfig:
     """Options as `Subscriber` documents them."""
 
     filename: str | None = None
-    broker_address: str = defaults.LOOPBACK
+    broker_address: str | Iterable[str] = defaults.LOOPBACK
     topics: Iterable[str] = ()
     indefinite: bool = False
     max_event_count: int | None = None
@@ -53,8 +53,11 @@ class SubscriberConfig:
 
     def __post_init__(self) -> None:
         """Raises:
-        ConfigError: ``topics`` is no list of texts.
+        ConfigError: ``topics`` is no list of texts, or ``broker_address`` is none.
         """
+        if not isinstance(self.broker_address, str):
+            names = validation.names("broker_address", self.broker_address)
+            object.__setattr__(self, "broker_address", names)
         object.__setattr__(self, "topics", validation.names("topics", self.topics))
 
     def validate(self) -> None:
@@ -62,10 +65,7 @@ class SubscriberConfig:
         ConfigError: an option cannot work.
         """
         validation.path("filename", self.filename)
-        validation.text("broker_address", self.broker_address)
-        if self.broker_port is not None:
-            validation.port("broker_port", self.broker_port)
-        broker_endpoint(self.broker_address, self.broker_port)
+        self.brokers()
         validate_subscriptions(self.topics)
         validation.flag("indefinite", self.indefinite)
         if self.max_event_count is not None:
@@ -92,6 +92,14 @@ class SubscriberConfig:
         validation.callback("on_publisher", self.on_publisher)
         validation.path("keys", self.keys)
         validation.flag("safe_csv", self.safe_csv)
+
+    def brokers(self) -> tuple[tuple[str, int], ...]:
+        """The address or name of each broker, and its port.
+
+        Raises:
+            ConfigError: they make no sense, or contradict each other.
+        """
+        return broker_endpoints(self.broker_address, self.broker_port)
 
     @property
     def host(self) -> str | None:

@@ -7,6 +7,7 @@ from typing import Self
 from pubsub_common.client.clock_offset import SAME_CLOCK
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.name_list import name_list
+from pubsub_common.protocol.endpoints import host_of
 from pubsub_common.protocol.sequence import Counts
 from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.runtime import SubscriberRuntime
@@ -36,7 +37,7 @@ class SubscriberReadings:
         runtime = self._runtime
         return (
             f"<{type(self).__name__} topics={name_list(runtime.topics)} "
-            f"broker={runtime.broker_address}:{runtime.broker_port} "
+            f"broker={runtime.broker} "
             f"state={runtime.life.state}>"
         )
 
@@ -58,8 +59,9 @@ class SubscriberReadings:
 
     @property
     def broker_address(self) -> str:
-        """The broker's address or name, without port."""
-        return self._runtime.broker_address
+        """The broker's address or name, without port: of several the one that this is
+        connected to."""
+        return host_of(self._runtime.broker)
 
     @property
     def topics(self) -> tuple[str, ...]:

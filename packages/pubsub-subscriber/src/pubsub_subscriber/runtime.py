@@ -12,7 +12,7 @@ import threading
 
 import zmq
 
-from pubsub_common.client.broker_place import BrokerPlace, find_broker, own_host
+from pubsub_common.client.broker_place import BrokerPlaces, find_brokers, own_host
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.session_updates import (
@@ -29,7 +29,7 @@ from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.name_list import name_list
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
-from pubsub_common.protocol.endpoints import broker_endpoint
+from pubsub_common.protocol.endpoints import join
 from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
 from pubsub_common.protocol.wildcards import asterisk_warning, validate_subscriptions
@@ -56,9 +56,6 @@ class SubscriberRuntime:
         config.validate()
         self.config = config
         self.topics = validate_subscriptions(config.topics)
-        self.broker_address, self.broker_port = broker_endpoint(
-            config.broker_address, config.broker_port
-        )
         self._claim: FileClaim | None = None
         if config.filename is not None:
             check_writable(config.filename)
@@ -104,7 +101,7 @@ class SubscriberRuntime:
         self._control_thread: int | None = None
         self._aborting = False
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._broker: BrokerPlace | None = None  # found by `open`
+        self._brokers: BrokerPlaces | None = None  # found by `open`
         self.control: ControlClient | None = None
 
     # Set-up and end
@@ -164,7 +161,16 @@ class SubscriberRuntime:
 
     def host_address(self) -> str:
         """This host as the broker knows it: its IP address, or the name that was given."""
-        return own_host(self.config.host, self._broker, self.broker_address)
+        first, _ = self.config.brokers()[0]
+        return own_host(self.config.host, self._brokers, first)
+
+    @property
+    def broker(self) -> str:
+        """The broker that this subscriber is connected to, as ``host:port``; before it is, the
+        first that it was given."""
+        if self._brokers is not None:
+            return self._brokers.current.name
+        return join(*self.config.brokers()[0])
 
     def check_usable(self) -> None:
         """Raises:
@@ -179,21 +185,20 @@ class SubscriberRuntime:
         if self._claim is not None:
             self._claim.take()
         self.receiver.open()
-        self._broker = broker = find_broker(
-            self.broker_address,
-            self.broker_port,
+        self._brokers = brokers = find_brokers(
+            self.config.brokers(),
             self.config.connect_timeout_s,
             stopped=self.stopped,
         )
         self._context = self._factory.open(
-            lambda: broker.host, centralized=self.config.centralized
+            lambda: brokers.host or "", centralized=self.config.centralized
         )
         model: Model | None = None
         if self.config.centralized is not None:
             model = "centralized" if self.config.centralized else "decentralized"
         self.control = ControlClient(
             self._context,
-            broker.endpoint,
+            brokers,
             Identity(
                 "subscriber",
                 self.topics,
@@ -207,7 +212,6 @@ class SubscriberRuntime:
             heartbeat=HeartbeatInputs(
                 lost=self.performer.lost, latency=self.receiver.latency
             ),
-            place=broker,
         )
         self._factory.places.lookups.answered = self.control.wake
         self.control.start()

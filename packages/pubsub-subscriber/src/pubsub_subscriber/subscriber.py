@@ -41,7 +41,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
     def __init__(
         self,
         filename: str | None = None,
-        broker_address: str = defaults.LOOPBACK,
+        broker_address: str | Iterable[str] = defaults.LOOPBACK,
         topics: Iterable[str] = (),
         indefinite: bool = False,
         max_event_count: int | None = None,
@@ -69,6 +69,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
         """``broker_address`` is the broker's IP address or name, also with its port,
         ``HOST:PORT`` or ``[IPV6]:PORT``; ``broker_port`` is 5555 without either. A name is
         looked up by `configure`, and again when the broker is not found there any more.
+        Of several brokers it is a list, or a text with commas: of two of them the emptier
+        one is taken, and another one, under the same session, when that is gone.
 
         After ``max_event_count`` events iteration, `receive` and `notify` end. Without it
         only `notify` ends, after 15, unless ``indefinite``.

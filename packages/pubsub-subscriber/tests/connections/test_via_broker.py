@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pubsub_common.net.contexts import new_context
+from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -24,6 +25,7 @@ class Bench:
             self.sockets,
             lambda topics: SubSocket(self.context, topics, 5, QueueBounds(10)),
             lambda: self.host,
+            NamedEndpoints(frozenset),
         )
 
     def listen(self, **ports: int) -> dict[int, list[str]]:
@@ -92,3 +94,22 @@ def test_a_topic_of_another_broker_comes_from_there(bench: Bench) -> None:
         "127.0.0.2:1": ["b"],
     }
     assert bench.connections.socket_for(0, "b") is found["127.0.0.2:1"]
+
+
+def test_what_another_broker_still_sent_is_taken_out_of_the_socket_that_is_given_up(
+    bench: Bench,
+) -> None:
+    bench.connections.listen({"a": "127.0.0.9:2"}, 1)
+    old = bench.sockets.get("127.0.0.9:2")
+
+    assert bench.listen(a=1) == {1: ["a"]}
+    assert bench.sockets.retired == (old,)
+
+
+def test_what_is_no_address_of_a_broker_is_not_connected_to(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.connections.listen({"a": "no address", "b": 1}, 2)
+
+    assert "cannot connect to a broker: 'no address'" in caplog.text
+    assert bench.connections.check() is not None

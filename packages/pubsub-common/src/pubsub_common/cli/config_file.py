@@ -104,12 +104,14 @@ def _check_broker(found: dict[str, Any], path: str) -> None:
     """Raises:
     ConfigError: what names the broker makes no sense.
     """
-    if ":" in found.get("--broker-address", ""):
+    text = found.get("--broker-address", "")
+    if ":" in text or "," in text:
         try:
             split_broker_address(dict(found))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
-        found.pop("--broker-port", None)
+        if "," not in text:
+            found.pop("--broker-port", None)
 
 
 def _line(lines: Sequence[OptionLine], key: str) -> OptionLine | None:
@@ -134,6 +136,8 @@ def _as_arguments(line: OptionLine, value: Any, where: str) -> Any:
         if not isinstance(value, bool):
             raise ConfigError(f"{where}: true or false is needed, not {value!r}")
         return value
+    if line.key == "broker-address" and isinstance(value, list):
+        return ",".join(_as_argument(line.value, item, where) for item in value)
     if not line.repeated:
         return _as_argument(line.value, value, where)
     values = value if isinstance(value, list) else [value]

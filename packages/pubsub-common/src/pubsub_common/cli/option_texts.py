@@ -14,7 +14,9 @@ KEYS_OPTION: Final = """\
 # What publishers and subscribers have alike (`role_config.client_arguments`).
 CLIENT_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT
-                                  (of IPv6: [ADDRESS]:PORT)
+                                  (of IPv6: [ADDRESS]:PORT); of several brokers all,
+                                  with commas: the emptier one is taken, and
+                                  another one when that is gone
                                   [default: {defaults.LOOPBACK}]
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]
   --connect-timeout SECONDS       how long to try to reach the broker
@@ -70,7 +72,8 @@ HELP_OPTIONS: Final = """\
 # Which setting holds, of programs that serve and of those that look for a broker.
 PRECEDENCE: Final = "Options win over a file of settings."
 PRECEDENCE_WITH_BROKER: Final = """\
-Options win over PUBSUB_BROKER (HOST or HOST:PORT), and that over a file of settings."""
+Options win over PUBSUB_BROKER (HOST or HOST:PORT, or several with commas), and that over
+a file of settings."""
 # Of commands that are done at once, and of programs that run until they are stopped.
 COMMAND_EXITS: Final = """\
 Exit codes: 0 done; 1 failed; 2 options or settings that make no sense. Errors are one

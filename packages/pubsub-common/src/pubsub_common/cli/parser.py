@@ -15,7 +15,7 @@ from pubsub_common.cli import usage_text
 from pubsub_common.cli.settings import Settings, Source, split_broker_address
 from pubsub_common.errors import ConfigError
 
-# The broker that everything here talks to, HOST or HOST:PORT.
+# The broker that everything here talks to, HOST or HOST:PORT, or several with commas.
 BROKER_VARIABLE: Final = "PUBSUB_BROKER"
 # The file of settings, unless --config names one.
 CONFIG_VARIABLE: Final = "PUBSUB_CONFIG"
@@ -94,17 +94,17 @@ def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
     words = settings.sources.get("--broker-address") == Source.COMMAND_LINE
     if not text or words or "--broker-address" not in settings:
         return
-    from pubsub_common.protocol.endpoints import parse_broker_address
+    from pubsub_common.protocol.endpoints import broker_endpoints
 
+    values = {"--broker-address": text}
     try:
-        host, port = parse_broker_address(text)
+        broker_endpoints(text, None)
+        split_broker_address(values)
     except ConfigError:
         raise ConfigError(
-            f"{BROKER_VARIABLE}: {text!r} is not HOST or HOST:PORT like 10.0.0.1:5555"
+            f"{BROKER_VARIABLE}: {text!r} is not HOST or HOST:PORT like 10.0.0.1:5555, "
+            "or several of these with commas"
         ) from None
-    values = {"--broker-address": host}
-    if port is not None:
-        values["--broker-port"] = str(port)
     settings.put(values, Source.ENVIRONMENT)
 
 

@@ -42,11 +42,11 @@ def client_arguments(options: console_script.Options) -> dict[str, Any]:
     Raises:
         ConfigError: they ask for something that cannot be.
     """
-    from pubsub_common.protocol.endpoints import parse_broker_address
+    from pubsub_common.protocol.endpoints import broker_endpoints
 
     broker = console_script.required(options, "--broker-address", "-b HOST")
     with _naming("--broker-address"):
-        parse_broker_address(broker)
+        broker_endpoints(broker, None)
     return {
         "broker_address": broker,
         "topics": tuple(console_script.required(options, "--topic", "-t TOPIC")),

@@ -42,13 +42,16 @@ class Settings(dict[str, Any]):
 
 def split_broker_address(values: dict[str, Any]) -> None:
     """Where one source names the broker by HOST:PORT, have it say both apart. Of several
-    brokers, with commas between, each has its own port or none.
+    brokers each gets the port that this source names, if it has none.
 
     Raises:
         ConfigError: that is none, or it names two ports.
     """
     text = str(values.get("--broker-address", ""))
-    if ":" not in text or "," in text:
+    if "," in text:
+        values["--broker-address"] = _with_ports(text, values.get("--broker-port"))
+        return
+    if ":" not in text:
         return
     from pubsub_common.protocol.endpoints import parse_broker_address
 
@@ -56,3 +59,15 @@ def split_broker_address(values: dict[str, Any]) -> None:
     values["--broker-address"] = host
     if port is not None:
         values["--broker-port"] = str(port)
+
+
+def _with_ports(text: str, port: str | None) -> str:
+    """Several brokers, each with a port if there is one."""
+    from pubsub_common.protocol.endpoints import broker_names, parse_broker_address
+
+    found = []
+    for name in broker_names(text):
+        host, own = parse_broker_address(name)
+        which = port if own is None else own
+        found.append(host if which is None else f"{host}:{which}")
+    return ",".join(found)

@@ -1,5 +1,6 @@
-"""A client's connection to the broker: registration, heartbeats, clock offset.
+"""A client's connection to a broker, one of several perhaps: registration, heartbeats, clock
+offset.
 
-Shell, except `clock_offset`, `identity`, `open_requests`, `reported_numbers`, `session` and
-`session_updates`.
+Shell, except `broker_choice`, `clock_offset`, `identity`, `open_requests`, `reported_numbers`,
+`session` and `session_updates`.
 """

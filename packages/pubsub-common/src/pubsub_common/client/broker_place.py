@@ -1,51 +1,71 @@
-"""Where a client's broker is: of a name the address may change while the client lives."""
+"""Where a client's brokers are: of a name the address may change while the client lives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Self
 
+from pubsub_common.defaults import LOOKUP_RETRY_S, WAIT_SLICE_S
+from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.net import addresses
-from pubsub_common.net.name_lookups import resolve_within
+from pubsub_common.net.name_lookups import NameLookups, resolve_within
 from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.net.sockets import endpoint
-from pubsub_common.protocol.endpoints import host_of, join
+from pubsub_common.protocol.endpoints import (
+    host_of,
+    is_loopback,
+    is_name,
+    join,
+    port_of,
+)
 from pubsub_common.security.lost_connections import CONNECTED
 
 
 class BrokerPlace:
-    """`host` and `endpoint` are for any thread, the rest for the control thread."""
+    """Where one broker is. `host` and `endpoint` are for any thread, the rest for the control
+    thread."""
 
-    def __init__(self, host: str, port: int, address: str) -> None:
-        """The broker is ``host:port``, and ``host`` has been looked up: ``address``."""
-        self._name: Final = join(host, port)
-        self._place = join(address, port)
+    def __init__(self, name: str, address: str | None = None) -> None:
+        """The broker is at ``name``, ``HOST:PORT``; its host has been looked up if there is an
+        ``address``."""
+        self.name: Final = name
+        if address is None and not is_name(host_of(name)):
+            address = host_of(name)
+        self._place = None if address is None else join(address, port_of(name))
         # Our own address, by which others know us, is of the same family.
         self._named = NamedEndpoints(CONNECTED, one_family=True)
         self._begun = False
 
     @property
-    def host(self) -> str:
+    def host(self) -> str | None:
         """The IP address of the broker, as far as is known."""
-        return host_of(self._place)
+        return None if self._place is None else host_of(self._place)
 
     @property
-    def endpoint(self) -> str:
+    def endpoint(self) -> str | None:
         """``tcp://host:port``, with that address."""
-        return endpoint(self.host, self._place.rpartition(":")[2])
+        place = self._place
+        return None if place is None else endpoint(host_of(place), port_of(place))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is known to be on this machine."""
+        return self.host is not None and is_loopback(self.host)
 
     def on_answer(self, wake: Callable[[], None]) -> None:
         """From now on ``wake`` is called when there is something for `look`."""
         self._named.lookups.answered = wake
 
     def look(self, now: float) -> bool:
-        """Whether the broker is at another `endpoint` since the last call."""
+        """Whether the broker is at another `endpoint` since the last call. The first one has
+        its name looked up, if it has one, and nobody has done that."""
         if not self._begun:
             self._begun = True
-            self._named.begin(self._name, now, self._place)
+            self._named.begin(self.name, now, self._place)
         moved = self._named.look(now)
         if moved:
-            self._place = self._named.place(self._name) or self._place
+            self._place = self._named.place(self.name) or self._place
         return bool(moved)
 
     def due_s(self, now: float) -> float | None:
@@ -53,27 +73,116 @@ class BrokerPlace:
         return self._named.due_s(now)
 
 
-def find_broker(
-    host: str, port: int, timeout_s: float, *, stopped: Callable[[], bool]
-) -> BrokerPlace:
-    """The place of the broker ``host:port``; waits for its name as `resolve_within` does.
+class BrokerPlaces:
+    """The brokers of a client. `current` is the one that it is connected to, or was last. That,
+    `host` and `shown` are for any thread."""
+
+    def __init__(self, places: Sequence[BrokerPlace]) -> None:
+        """``places`` are those that the user has named, at least one."""
+        self.current = next((each for each in places if each.host), places[0])
+        self._given: Final = tuple(places)
+        # Names that brokers have told, or which were looked up.
+        self._places = {place.name: place for place in places}
+
+    @classmethod
+    def of(cls, *brokers: str) -> Self:
+        """Those at these endpoints, ``HOST:PORT``."""
+        return cls([BrokerPlace(broker) for broker in brokers])
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Those that the user has named, as HOST:PORT."""
+        return tuple(place.name for place in self._given)
+
+    @property
+    def host(self) -> str | None:
+        """The IP address of the current one, as far as is known."""
+        return self.current.host
+
+    @property
+    def shown(self) -> str:
+        """Where brokers are looked for, for people."""
+        return ", ".join(each.endpoint or each.name for each in self._given)
+
+    def place(self, name: str) -> BrokerPlace:
+        """Where a broker is."""
+        return self._places.setdefault(name, BrokerPlace(name))
+
+    def forget_others(self, known: Sequence[str]) -> None:
+        """Those that are in ``known`` are all that there are."""
+        for name in self._places.keys() - {*known, *self.given, self.current.name}:
+            del self._places[name]
+
+    def peer(self) -> str | None:
+        """The IP address of one of them that tells best by which address others reach this
+        host; None: none is known."""
+        hosts = [each.host for each in (self.current, *self._given) if each.host]
+        return min(hosts, key=is_loopback, default=None)
+
+
+def find_brokers(
+    brokers: Sequence[tuple[str, int]],
+    timeout_s: float,
+    *,
+    stopped: Callable[[], bool],
+) -> BrokerPlaces:
+    """The places of these brokers, each a host and a port. Waits for the name of one of them, as
+    `resolve_within` does; the others are looked up when they are needed.
 
     Raises:
-        PubSubError: its name is not known.
+        PubSubError: none of their names is known.
+        NotReady: ``stopped`` became true before one was.
     """
-    address = resolve_within(host, timeout_s, stopped=stopped)
-    return BrokerPlace(host, port, address)
+    hosts = [host for host, _ in brokers]
+    found: dict[str, str] = {}
+    if len(set(hosts)) == 1:
+        found[hosts[0]] = resolve_within(hosts[0], timeout_s, stopped=stopped)
+    elif all(map(is_name, hosts)):
+        found = _look_up_any(hosts, timeout_s, stopped)
+    return BrokerPlaces(
+        [BrokerPlace(join(host, port), found.get(host)) for host, port in brokers]
+    )
 
 
-def own_host(given: str | None, broker: BrokerPlace | None, broker_host: str) -> str:
+def _look_up_any(
+    names: Sequence[str], timeout_s: float, stopped: Callable[[], bool]
+) -> dict[str, str]:
+    """The IP addresses of those names that are found first."""
+    lookups = NameLookups(lambda name: [addresses.resolve(name)])
+    deadline = time.monotonic() + timeout_s
+    errors: dict[str, PubSubError] = {}
+    ask_at = time.monotonic()
+    while True:
+        if time.monotonic() >= ask_at:
+            ask_at = time.monotonic() + LOOKUP_RETRY_S
+            for name in names:
+                lookups.ask(name)
+        found = {}
+        for name, answer in lookups.take():
+            if isinstance(answer, PubSubError):
+                errors[name] = answer
+            else:
+                found[name] = answer[0]
+        if found:
+            return found
+        if stopped():
+            raise NotReady(f"stopped before one of {', '.join(names)} was known")
+        if time.monotonic() >= deadline:
+            texts = [str(error) for error in errors.values()]
+            raise PubSubError(
+                "; ".join(texts) or f"none of {', '.join(names)} is known yet"
+            )
+        time.sleep(WAIT_SLICE_S / 4)
+
+
+def own_host(given: str | None, brokers: BrokerPlaces | None, broker_host: str) -> str:
     """This host as the broker knows it: ``given`` if that is there, else its IP address
-    towards the ``broker``, or towards ``broker_host`` while that is not looked up.
+    towards the ``brokers``, or towards ``broker_host`` while that is not looked up.
 
     Raises:
         PubSubError: the broker's name is not known, or there is no route to it.
     """
     if given is not None:
         return given
-    return addresses.host_address(
-        addresses.resolve(broker_host) if broker is None else broker.host
-    )
+    peer = None if brokers is None else brokers.peer()
+    return addresses.host_address(peer or addresses.resolve(broker_host))

@@ -1,4 +1,4 @@
-"""Keeps a client registered with the broker, in a thread of its own.
+"""Keeps a client registered with a broker, in a thread of its own.
 
 The thread renews the lease whatever the user's thread does, registers again when
 the broker wants it, and hands what it learns to the role (`control_loop`). Here is what
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
-from pubsub_common.client.broker_place import BrokerPlace
+from pubsub_common.client.broker_place import BrokerPlaces
 from pubsub_common.client.clock_offset import Offset
 from pubsub_common.client.control_loop import ControlLoop
 from pubsub_common.client.goodbye import DISCONNECT_REPLY_S
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# The broker is asked for two answers at the end; the rest is for a callback of the role
-# that is running just then.
-_CLOSE_S: Final = 2 * DISCONNECT_REPLY_S + 3.0
+# At the end a broker may have to be found, and is asked for two answers; the rest is for a callback
+# of the role that is running just then.
+_CLOSE_S: Final = 3 * DISCONNECT_REPLY_S + 3.0
 
 
 def client_keys(path: str | Path | None) -> ClientKeys | None:
@@ -65,7 +65,7 @@ class ControlClient:
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
+        brokers: BrokerPlaces,
         identity: Identity,
         on_update: Callable[[SessionUpdate], None],
         *,
@@ -73,13 +73,11 @@ class ControlClient:
         input_fd: int | None = None,
         keys: ClientKeys | None = None,
         heartbeat: HeartbeatInputs | None = None,
-        place: BrokerPlace | None = None,
     ) -> None:
-        """``keys`` are for a secure broker; without them only one that is not secure
-        will do. ``place`` tells where the broker is after ``endpoint``, should it move."""
-        self.endpoint = endpoint
+        """``keys`` are for secure brokers; without them only one that is not secure
+        will do."""
         self._waker = Waker()
-        self._registration = RegistrationState(endpoint, identity)
+        self._registration = RegistrationState(brokers.shown, identity)
         self._loop = ControlLoop(
             context,
             self._registration,
@@ -89,10 +87,8 @@ class ControlClient:
             input_fd,
             keys,
             heartbeat,
-            place,
+            brokers,
         )
-        if place is not None:
-            place.on_answer(self._waker.wake)
         # Whoever takes it starts the thread, or sees to it that it never starts.
         self._may_start = [True]
         self._ended = False

@@ -14,25 +14,26 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
-from pubsub_common.client.broker_place import BrokerPlace
-from pubsub_common.client.clock_offset import ClockProbes, Offset
-from pubsub_common.client.control_socket import ControlSocket
-from pubsub_common.client.goodbye import say_goodbye
-from pubsub_common.client.handshake_diagnosis import Diagnosis, HandshakeDiagnosis
+from pubsub_common.client.broker_link import BrokerLink
+from pubsub_common.client.broker_moves import BrokerMoves
+from pubsub_common.client.broker_place import BrokerPlaces
+from pubsub_common.client.clock_offset import Offset
+from pubsub_common.client.goodbye import DISCONNECT_REPLY_S, say_goodbye
 from pubsub_common.client.identity import HeartbeatInputs
 from pubsub_common.client.registration import RegistrationState
 from pubsub_common.client.session import ClientSession
 from pubsub_common.client.session_updates import (
     Accepted,
     BrokerLost,
+    BrokersUpdated,
     HeartbeatRefused,
     Postponed,
     Rejected,
     SessionUpdate,
 )
 from pubsub_common.errors import HandshakeFailed, PubSubError, RegistrationRefused
+from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.net.waker import Waker
-from pubsub_common.protocol.endpoints import host_of, is_loopback
 from pubsub_common.protocol.messages import (
     Alive,
     ClockOffset,
@@ -62,36 +63,34 @@ class ControlLoop:
         input_fd: int | None,
         keys: ClientKeys | None,
         heartbeat: HeartbeatInputs | None,
-        place: BrokerPlace | None,
+        brokers: BrokerPlaces,
     ) -> None:
-        identity, endpoint = registration.identity, registration.endpoint
+        identity = registration.identity
         self.publishers_clock: ClockRange | None = None
         self._registration = registration
         self._on_update = on_update
         self._on_wake = on_wake
         self._waker = waker
         self._input_fd = input_fd
-        self._place = place
         self._session = ClientSession(identity, time.monotonic(), heartbeat)
-        # The monotonic clock is for one machine only, and so is loopback.
-        host = host_of(endpoint.removeprefix("tcp://"))
-        shared = identity.clock != "realtime" or is_loopback(host)
-        self._probes = ClockProbes(shared=shared)
         self._final_sequences: Mapping[str, int] | None = None
-        self._connected = False
         self._renewal_wanted = False
-        self._socket = ControlSocket(context, endpoint, keys)
-        try:
-            self._handshakes = HandshakeDiagnosis(self._socket, keys)
-        except BaseException:
-            self._socket.close()
-            raise
+        self._poller = select.poll()
+        self._poller.register(waker.fd, select.POLLIN)
+
+        def new_link(name: str) -> BrokerLink:
+            # The monotonic clock is for one machine only, and so is loopback.
+            one_clock = identity.clock != "realtime"
+            place = brokers.place(name)
+            return BrokerLink(context, place, keys, waker.wake, one_clock=one_clock)
+
+        self._moves = BrokerMoves(brokers, new_link, self._poller)
 
     # For any thread
 
     def clock_offset(self) -> Offset | None:
         """As `ControlClient.clock_offset`."""
-        return self._probes.offset(time.time_ns())
+        return self._moves.probes.offset(time.time_ns())
 
     def leave(self, next_sequences: Mapping[str, int]) -> None:
         """Disconnect from the broker soon, and end. Again: does nothing."""
@@ -104,45 +103,77 @@ class ControlLoop:
 
     def close_sockets(self) -> None:
         """For a loop that never runs; else it does so itself."""
-        self._handshakes.close()
-        self._socket.close()
+        self._moves.close()
 
     # For the control thread
 
     def connect(self) -> None:
         """Connect to the broker, before the thread begins."""
-        self._socket.connect()
+        if self._moves.link is not None:
+            self._moves.link.connect()
 
     def run(self) -> None:
         """Serve until `leave`, disconnect, close the sockets. An exception, of a callback
         of the role or ours, ends the client, but not the thread: that one says goodbye."""
-        poller = select.poll()
+        poller = self._poller
         try:
-            for fd in (self._socket.fd, self._waker.fd, self._handshakes.fd):
-                poller.register(fd, select.POLLIN)
             if self._input_fd is not None:
                 poller.register(self._input_fd, select.POLLIN)
             try:
-                self._serve(poller)
+                while self._final_sequences is None:
+                    self._turn()
             except BaseException as error:
                 self._end_by(error)
             if self._input_fd is not None:
                 poller.unregister(self._input_fd)  # nobody serves it any more
-            sequences = self._final_sequences or {}
-            say_goodbye(self._session, self._socket, sequences, poller, self._waker)
+            self._say_goodbye()
         finally:
             self.close_sockets()
 
-    def _serve(self, poller: select.poll) -> None:
-        while self._final_sequences is None:
-            self._follow_broker()
-            self._check_handshakes()
-            self._tick()
-            self._receive_all()
-            again_s = self._on_wake()
-            if not self._socket.changed(self._connected):
-                poller.poll(self._timeout_ms(again_s))
-            self._waker.clear()
+    def _turn(self) -> None:
+        self._serve()
+        again_s = self._on_wake()
+        self._wait(again_s)
+
+    def _serve(self) -> None:
+        """Do what is to be done with the broker."""
+        link = self._moves.link
+        if link is not None:
+            if link.follow():
+                self._moves.probes = link.probes
+                _log.warning("the broker is looked for at %s now", link.where)
+            self._check_handshakes(link)
+            self._tick(link)
+            self._receive_all(link)
+        moves, now = self._moves, time.monotonic()
+        moves.look(self._session, now)
+        if moves.turn(self._session, now):
+            self.publishers_clock = None
+        self._registration.endpoint = moves.shown
+        why = moves.why_none()
+        if why is not None:
+            self._session.finish()
+            self._fail(HandshakeFailed(why), "handshake")
+
+    def _wait(self, at_most_s: float | None) -> None:
+        """Wait until there is something to do."""
+        if not self._moves.has_news():
+            self._poller.poll(self._timeout_ms(at_most_s))
+        self._waker.clear()
+
+    def _say_goodbye(self) -> None:
+        """Tell the broker that this client leaves. One that is between two brokers goes to
+        the next one for that, if it is there soon: its group would keep the client else."""
+        session, until = self._session, time.monotonic() + DISCONNECT_REPLY_S
+        moving = self._moves.link is None and session.session is not None
+        while moving and (left_s := until - time.monotonic()) > 0:
+            self._serve()
+            self._wait(left_s)
+            moving = not (session.registering or session.registered)
+        link = self._moves.link
+        if link is not None:
+            sequences = self._final_sequences or {}
+            say_goodbye(session, link.socket, sequences, self._poller, self._waker)
 
     def _end_by(self, error: BaseException) -> None:
         """This client is finished by an exception; its user raises it, and closes the
@@ -162,40 +193,25 @@ class ControlLoop:
             self._waker.clear()
 
     def _timeout_ms(self, again_s: float | None) -> float | None:
-        waits = [] if again_s is None else [again_s]
-        for deadline in (
-            self._session.next_deadline(),
-            self._probes.next_deadline(),
-            self._handshakes.next_deadline(),
-        ):
-            if deadline is not None:
-                waits.append(deadline - time.monotonic())
-        due_s = None if self._place is None else self._place.due_s(time.monotonic())
-        if due_s is not None:
-            waits.append(due_s)
+        now = time.monotonic()
+        due_s = sooner(again_s, self._moves.due_s(self._session, now))
+        deadline = self._session.next_deadline()
+        if self._moves.link is not None and deadline is not None:
+            due_s = sooner(due_s, deadline - now)
+        if due_s is None:
+            return None
         # A broker may name any lease, but poll takes only so many milliseconds.
-        return min(max(0.0, min(waits)), _MAX_POLL_S) * 1000 + 0.5 if waits else None
+        return min(max(0.0, due_s), _MAX_POLL_S) * 1000 + 0.5
 
-    def _follow_broker(self) -> None:
-        """Connect to where the broker is now, if its name has another address."""
-        if self._place is not None and self._place.look(time.monotonic()):
-            where = self._place.endpoint
-            _log.warning("the broker is looked for at %s now", where)
-            self._registration.endpoint = where
-            self._socket.move(where)
-
-    def _check_handshakes(self) -> None:
+    def _check_handshakes(self, link: BrokerLink) -> None:
         registered = self._registration.registered
-        for diagnosis in self._handshakes.check(registered=registered):
-            self._on_failed_handshake(diagnosis)
-
-    def _on_failed_handshake(self, diagnosis: Diagnosis) -> None:
-        if diagnosis.final:
-            self._session.finish()
-            self._fail(HandshakeFailed(diagnosis.text), "handshake")
-        elif diagnosis.text != self._registration.hint:
-            self._registration.hint = diagnosis.text
-            _log.warning("%s; still trying", diagnosis.text)
+        for diagnosis in link.failed_handshakes(registered=registered):
+            if diagnosis.final:
+                self._session.finish()
+                self._fail(HandshakeFailed(diagnosis.text), "handshake")
+            elif diagnosis.text != self._registration.hint:
+                self._registration.hint = diagnosis.text
+                _log.warning("%s; still trying", diagnosis.text)
 
     def _fail(self, error: PubSubError, code: str) -> None:
         """This client is finished."""
@@ -204,13 +220,12 @@ class ControlLoop:
         self._on_update(Rejected(code, str(error)))
         self._registration.notify()
 
-    def _tick(self) -> None:
-        connected = self._socket.connected()
-        if connected:
+    def _tick(self, link: BrokerLink) -> None:
+        before = link.connected
+        if link.look():
             self._session.connected(time.monotonic())
-            if not self._connected:
+            if not before:
                 self._session.reconnected(time.monotonic())
-        self._connected = connected
         if self._renewal_wanted:
             self._renewal_wanted = False
             self._session.renew(time.monotonic())
@@ -225,22 +240,22 @@ class ControlLoop:
         for update in updates:
             self._report(update)
         if request is not None:
-            if self._socket.send(request):
-                self._connected = True  # it may have come since the look above
+            if link.socket.send(request):
+                link.look()  # it may have come since the look above
             else:
                 self._session.send_failed(time.monotonic())
-        if self._probes.due(time.monotonic()):
+        if link.probes.due(time.monotonic()):
             # Without a connection, the next one is in time.
-            self._socket.send(ClockRequest(id=0, sent_ns=time.time_ns()))
+            link.socket.send(ClockRequest(id=0, sent_ns=time.time_ns()))
 
-    def _receive_all(self) -> None:
-        while (received := self._socket.receive()) is not None:
+    def _receive_all(self, link: BrokerLink) -> None:
+        while (received := link.socket.receive()) is not None:
             reply = received.reply
             match reply:
                 case None:
                     continue
                 case ClockReply():
-                    self._probes.answer(
+                    link.probes.answer(
                         reply.sent_ns,
                         reply.received_ns,
                         reply.replied_ns,
@@ -248,19 +263,20 @@ class ControlLoop:
                     )
                 case Alive(publishers_clock=clock):
                     self.publishers_clock = clock
+                    self._moves.cut_off = reply.cut_off
             for update in self._session.receive(reply, time.monotonic()):
                 self._report(update)
 
     def _report(self, update: SessionUpdate) -> None:
-        where = self._registration.endpoint
+        where = self._moves.shown
         match update:
-            case Accepted(again=True):
-                _log.info("registered again with the broker at %s", where)
-            case BrokerLost(farewell):
-                why = "is shutting down" if farewell else "does not answer"
-                _log.warning(
-                    "the broker at %s %s; trying to register again", where, why
-                )
+            case Accepted():
+                self._moves.accepted(update)
+            case BrokersUpdated(brokers):
+                self._moves.learn(brokers)
+                return
+            case BrokerLost():
+                self._moves.lost(update)
             case Postponed(code, detail):
                 if self._registration.postponed(RegistrationRefused(code, detail)):
                     _log.warning("the broker at %s: %s; trying again", where, detail)
@@ -274,6 +290,6 @@ class ControlLoop:
                 return
         self._on_update(update)
         if isinstance(update, Accepted):
-            self._probes.begin(time.monotonic())
+            self._moves.probes.begin(time.monotonic())
             self._registration.joined(update.reply, self._session.told_change)
         self._registration.notify()

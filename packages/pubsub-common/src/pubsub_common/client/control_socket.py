@@ -37,10 +37,11 @@ class ControlSocket:
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
+        endpoint: str | None,
         keys: ClientKeys | None,
     ) -> None:
-        self.endpoint = endpoint
+        """``endpoint`` is where the broker is; None: `move` will tell."""
+        self.endpoint = endpoint or ""
         self._invalid_count = 0
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
@@ -56,7 +57,8 @@ class ControlSocket:
         self.fd: int = self.socket.FD
 
     def connect(self) -> None:
-        sockets.connect(self.socket, self.endpoint)
+        if self.endpoint:
+            sockets.connect(self.socket, self.endpoint)
 
     def reconnect(self) -> None:
         """Connect again, after a failure that libzmq takes for final."""

@@ -56,6 +56,11 @@ class OpenRequests:
         self._heartbeat_id = self.take_id()
         return self._heartbeat_id
 
+    def forget(self) -> None:
+        """Nothing that was asked will be answered."""
+        self.registering = self._heartbeat_refused = False
+        self._register_id = self._heartbeat_id = None
+
     def registered(self, number: int) -> bool:
         """A registration was accepted. False: it is the answer to an attempt that was given
         up."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from pubsub_common import defaults, validation
@@ -193,16 +194,43 @@ def parse_broker_address(
     return host, int(port)
 
 
-def broker_endpoint(address: str, port: int | None) -> tuple[str, int]:
-    """Host and port that a role's arguments ``broker_address`` and ``broker_port`` mean.
+def broker_names(address: str | Iterable[str]) -> tuple[str, ...]:
+    """The brokers that a text with commas names, or each text of a list.
+
+    Raises:
+        ConfigError: it is something else, or names none.
+    """
+    given = (address,) if isinstance(address, str) else address
+    texts = validation.names("broker_address", given)
+    found = tuple(name.strip() for text in texts for name in text.split(","))
+    if not found or not all(found):
+        raise ConfigError(f"broker_address must name one broker or more: {address!r}")
+    return found
+
+
+def broker_endpoints(
+    address: str | Iterable[str], port: int | None
+) -> tuple[tuple[str, int], ...]:
+    """Hosts and ports that a role's arguments ``broker_address`` and ``broker_port`` mean. Of
+    several brokers the port is for those that are given without one.
 
     Raises:
         ConfigError: they make no sense, or contradict each other.
     """
     if port is not None:
         validation.port("broker_port", port)
-    host, own = parse_broker_address(address, port)
-    return host, own or port or defaults.CONTROL_PORT
+    names = broker_names(address)
+    apart = port if len(names) == 1 else None
+    found = [parse_broker_address(name, apart) for name in names]
+    brokers = dict.fromkeys(
+        (host, own or port or defaults.CONTROL_PORT) for host, own in found
+    )
+    if len(brokers) > defaults.MAX_BROKERS:
+        raise ConfigError(
+            f"broker_address must name {defaults.MAX_BROKERS} brokers at most, "
+            f"not {len(brokers)}"
+        )
+    return tuple(brokers)
 
 
 def _is_port(text: str) -> bool:

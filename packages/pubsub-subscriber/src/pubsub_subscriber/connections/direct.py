@@ -73,13 +73,15 @@ class DirectConnections:
         return sooner(sub_socket.check(), self._places.due_s(time.monotonic()))
 
 
-def begin(places: NamedEndpoints, address: str) -> str | None:
+def begin(
+    places: NamedEndpoints, address: str, whom: str = "a publisher"
+) -> str | None:
     """Where to connect to a publisher at ``address``, as the broker tells it; None while that is
-    not known, and if it is no address."""
+    not known, and if it is no address. ``whom`` is for the log: it may be another one."""
     try:
         parse_address(address)
     except ConfigError as error:
-        _log.warning("cannot connect to a publisher: %s", printable(cut(str(error))))
+        _log.warning("cannot connect to %s: %s", whom, printable(cut(str(error))))
         return None
     return places.begin(address, time.monotonic())
 

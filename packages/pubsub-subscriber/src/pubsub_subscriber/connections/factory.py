@@ -73,7 +73,10 @@ class ConnectionFactory:
         """Connections for a broker of this model."""
         if model == "centralized":
             return BrokerConnections(
-                self._sockets, self._new_sub_socket, self._broker_host
+                self._sockets,
+                self._new_sub_socket,
+                self._broker_host,
+                self.places,
             )
         if self._keys is None:
             return DirectConnections(self._sockets, self._new_sub_socket, self.places)

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 
+from pubsub_common.net.named_endpoints import NamedEndpoints, sooner
 from pubsub_common.protocol.endpoints import join
 from pubsub_common.protocol.messages import PublisherInfo, TopicPort
+from pubsub_subscriber.connections.direct import begin, move
 from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
@@ -20,39 +23,43 @@ class BrokerConnections:
         sockets: SocketSet,
         new_sub_socket: NewSubSocket,
         host: Callable[[], str],
+        places: NamedEndpoints,
     ) -> None:
-        """``host`` tells the broker's."""
+        """``host`` tells that of the broker which tells the ports."""
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
         self._host = host
-        self._places: dict[str, str] = {}  # ``host:port`` by topic
+        self._places = places
+        self._endpoints: dict[str, str] = {}  # ``host:port`` by topic
 
     def listen(self, ports: Mapping[str, TopicPort], topic_count: int) -> None:
         host = self._host()
-        self._places = {
+        self._endpoints = {
             topic: port if isinstance(port, str) else join(host, port)
             for topic, port in ports.items()
         }
         topics_of: dict[str, list[str]] = {}
-        for topic, place in self._places.items():
-            topics_of.setdefault(place, []).append(topic)
+        for topic, endpoint in self._endpoints.items():
+            topics_of.setdefault(endpoint, []).append(topic)
         for gone in self._sockets.open_keys() - topics_of.keys():
-            # A broker that restarted forwards from other ports, or at another address. What
-            # the old socket still holds is taken out by the receiving thread.
+            # Another broker forwards our topics now, or this one from other ports. What the
+            # old socket still holds is taken out by the receiving thread.
             self._sockets.retire(gone)
-        for place, topics in topics_of.items():
-            sub_socket = self._sockets.get(place)
+            self._places.end(str(gone))
+        for endpoint, topics in topics_of.items():
+            sub_socket = self._sockets.get(endpoint)
             if sub_socket is None:
                 sub_socket = self._new_sub_socket(())
             # A publisher counts us ready by all places from which we have its topics.
             total = topic_count if len(topics) < topic_count else 0
-            # Else those that come from another place now, of a broker that restarted, would
-            # come from both.
+            # Else those that come from another place now would come from both.
             sub_socket.remove(sub_socket.topics - set(topics))
             sub_socket.add(topics, total_topics=total)
-            if self._sockets.get(place) is None:
-                sub_socket.connect(place)
-                self._sockets.add(place, sub_socket)
+            if self._sockets.get(endpoint) is None:
+                place = begin(self._places, endpoint, "a broker")
+                if place is not None:
+                    sub_socket.connect(place)
+                self._sockets.add(endpoint, sub_socket)
         self._sockets.wake()
 
     def subscribe(self, topics: Iterable[str]) -> None:
@@ -66,12 +73,18 @@ class BrokerConnections:
 
     def unsubscribe(self, topic: str) -> bool:
         sub_socket = self.socket_for(0, topic)
-        self._places.pop(topic, None)
+        self._endpoints.pop(topic, None)
         return sub_socket is not None and sub_socket.remove([topic])
 
     def socket_for(self, session: int, topic: str) -> SubSocket | None:
-        return self._sockets.get(self._places.get(topic, ""))
+        return self._sockets.get(self._endpoints.get(topic, ""))
 
     def check(self) -> float | None:
-        due = [sub_socket.check() for sub_socket in self._sockets.open]
-        return min((each for each in due if each is not None), default=None)
+        for endpoint, before in self._places.look(time.monotonic()):
+            sub_socket = self._sockets.get(endpoint)
+            if sub_socket is not None:
+                move(sub_socket, before, self._places.place(endpoint))
+        due_s = self._places.due_s(time.monotonic())
+        for each in self._sockets.open:
+            due_s = sooner(due_s, each.check())
+        return due_s

@@ -1,0 +1,182 @@
+"""The broker that a client is connected to, and when it goes to another one.
+
+A client that knows one broker stays with it, whatever happens. One that knows several leaves a
+broker that says farewell, whose connection breaks, or from which it has had nothing for a lease,
+and has none until another one answers. While a broker is silent for a moment only, or cut off from
+its group, it is kept until there is a better one.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import select
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pubsub_common.client.broker_choice import BrokerChoice
+from pubsub_common.client.broker_link import BrokerLink
+from pubsub_common.client.broker_place import BrokerPlaces
+from pubsub_common.client.broker_search import BrokerSearch
+from pubsub_common.client.clock_offset import ClockProbes
+from pubsub_common.client.session import ClientSession
+from pubsub_common.client.session_updates import Accepted, BrokerLost
+from pubsub_common.net.named_endpoints import sooner
+
+_log = logging.getLogger(__name__)
+
+_FAREWELL: Final = "is shutting down"
+_BROKEN: Final = "closed the connection"
+_SILENT: Final = "does not answer"
+_CUT_OFF: Final = "is cut off from its group"
+
+
+class BrokerMoves:
+    """For the control thread, but `probes`, which any may read.
+
+    ``link`` is the connection to the broker; None while there is none. ``cut_off``: the broker
+    says that it is cut off from its group.
+    """
+
+    def __init__(
+        self,
+        brokers: BrokerPlaces,
+        new_link: Callable[[str], BrokerLink],
+        poller: select.poll,
+    ) -> None:
+        """``new_link`` makes a connection to a broker, which is not connected yet."""
+        self.link: BrokerLink | None = None
+        self.cut_off = False
+        self._brokers = brokers
+        self._poller = poller
+        self._choice = BrokerChoice(brokers.given, random.Random())
+        self._search = BrokerSearch(self._choice, new_link, poller)
+        self._lost: str | None = None  # why the broker is to be left, if it is
+        # The broker that was left last, and why, until there is another one.
+        self._left: tuple[str, str] | None = None
+        self._said_none = False
+        self.probes = ClockProbes(shared=False)
+        if not self._choice.several:
+            self.link = new_link(brokers.current.name)
+            self.link.register(poller)
+            self.probes = self.link.probes
+
+    @property
+    def shown(self) -> str:
+        """The broker, or where one is looked for, for people."""
+        return self._brokers.shown if self.link is None else self.link.where
+
+    # What is heard of brokers
+
+    def accepted(self, update: Accepted) -> None:
+        """The broker has registered this client."""
+        self.learn(update.reply.brokers)
+        if self._left is not None:
+            (before, why), self._left = self._left, None
+            _log.warning(
+                "the broker at %s %s; moved to the one at %s", before, why, self.shown
+            )
+        elif update.again:
+            _log.info("registered again with the broker at %s", self.shown)
+
+    def learn(self, brokers: Sequence[str]) -> None:
+        """The broker tells of all in its group."""
+        self._choice.learn(brokers)
+        self._brokers.forget_others(self._choice.known)
+
+    def lost(self, update: BrokerLost) -> None:
+        """The broker ends, or has sent nothing for a lease."""
+        why = _FAREWELL if update.farewell else _SILENT
+        if self._choice.several:
+            self._lost = why
+        else:
+            _log.warning(
+                "the broker at %s %s; trying to register again", self.shown, why
+            )
+
+    # To be called in each turn
+
+    def look(self, session: ClientSession, now: float) -> None:
+        """Leave the broker, or look for a better one, if there is a reason."""
+        link = self.link
+        if not self._choice.several or session.next_deadline() is None:
+            return
+        if link is None:
+            self._choice.begin(now)
+            return
+        silent = session.silent_at is not None and now >= session.silent_at
+        # All that had come when that was looked at was read: a farewell, perhaps.
+        if self._lost is None and link.was_connected and not link.connected:
+            self._lost = _BROKEN
+        if self._lost is None and silent and not session.registered:
+            self._lost = _SILENT
+        if self._lost is not None:
+            self._left = self._left or (link.where, self._lost)
+            self._close_link(session, now)
+            self._choice.begin(now, left=link.name)
+        elif silent or self.cut_off:
+            if now >= self._choice.may_begin_at:
+                self._choice.begin(now, stays_at=link.name)
+        elif self._choice.searching:
+            self._search.end()
+
+    def turn(self, session: ClientSession, now: float) -> bool:
+        """Whether this client has gone to another broker: it is to be registered there."""
+        taken = self._search.turn()
+        if taken is None:
+            if self._choice.passes and self.link is None and not self._said_none:
+                self._said_none = True
+                _log.warning("no broker of %s answers; trying on", self._brokers.shown)
+            return False
+        if self.link is not None:
+            why = _CUT_OFF if self.cut_off else _SILENT
+            self._left = (self.link.where, why)
+            self._close_link(session, now)
+        self.link = taken
+        self.probes = taken.probes
+        self.cut_off = False
+        self._said_none = False
+        self._brokers.current = taken.place
+        session.left(now)
+        return True
+
+    def why_none(self) -> str | None:
+        """Why none of the brokers can be had, however often they are asked; None: one may
+        be."""
+        refusals = self._search.refusals
+        if self.link is not None or not refusals:
+            return None
+        if not refusals.keys() >= set(self._choice.known):
+            return None
+        return "; ".join(dict.fromkeys(refusals.values()))
+
+    def has_news(self) -> bool:
+        """Whether something is to be done before waiting for the descriptors."""
+        link = self.link
+        return (link is not None and link.has_news()) or self._search.has_news()
+
+    def due_s(self, session: ClientSession, now: float) -> float | None:
+        """Seconds until the next turn, whether or not anything comes."""
+        due_s = self._search.due_s(now)
+        if self.link is None:
+            return due_s
+        due_s = sooner(due_s, self.link.due_s(now))
+        if self._choice.several and not self._choice.searching:
+            at = now if self.cut_off else session.silent_at
+            if at is not None:
+                due_s = sooner(due_s, max(at, self._choice.may_begin_at) - now)
+        return due_s
+
+    def close(self) -> None:
+        """End all connections."""
+        self._search.end()
+        if self.link is not None:
+            self.link.close(self._poller)
+            self.link = None
+
+    def _close_link(self, session: ClientSession, now: float) -> None:
+        assert self.link is not None
+        self.link.close(self._poller)
+        self.link = None
+        self._lost = None
+        session.left(now)
