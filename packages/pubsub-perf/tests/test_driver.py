@@ -201,6 +201,23 @@ def test_a_broker_on_a_mininet_host_serves_that_hosts_address(
     assert plan("-pub", "1", "-t", "A")[1][0].count("--bind") == 0
 
 
+def test_brokers_of_a_group_have_an_address_each() -> None:
+    role, commands = plan("--broker", "3", "-c", "--secure", "keys")
+    assert role == "broker"
+    assert commands == [
+        ["--centralized", "--secure", "keys", "--bind", f"127.0.0.{number}"]
+        for number in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("members", ["0", "8", "some"])
+def test_an_etcd_has_few_members(
+    members: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert driver.main(["--broker", "2", "--members", members]) == 2
+    assert "--members" in capsys.readouterr().err
+
+
 def test_keys_go_to_clients_and_their_folder_to_the_broker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -219,7 +236,8 @@ def test_keys_go_to_clients_and_their_folder_to_the_broker(
     [
         ([], "exactly one of"),
         (["-pub", "1", "-sub", "1"], "not --publisher and --subscriber"),
-        (["--broker", "2"], "COUNT must be 1"),
+        (["--broker", "65"], "at most 64"),
+        (["--broker", "2", "--bind", "10.0.0.1"], "not with --bind"),
         (["-pub", "0", "-t", "A"], "at least 1"),
         (["-pub", "-3", "-t", "A"], "at least 1"),
         (["-pub", "many"], "not a whole number"),

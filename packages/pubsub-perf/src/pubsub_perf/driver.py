@@ -20,6 +20,7 @@ from pubsub_common.cli.parser import CONFIG_VARIABLE
 from pubsub_common.cli.settings import Source, split_broker_address
 from pubsub_common.errors import ConfigError
 from pubsub_common.net import addresses
+from pubsub_perf import driver_group
 from pubsub_perf.driver_processes import run_together
 
 PROGRAM: Final = "pubsub-driver"
@@ -32,13 +33,16 @@ Usage:
   {PROGRAM} [options] [-t TOPIC]...
 
 Exactly one of --publisher, --subscriber and --broker says what to create. With a
-COUNT of more than 1 they run at once, each as a process; their files and ports are
-numbered, and one Ctrl-C stops them all.
+COUNT of more than 1 they run at once, each as a process; their files, ports and
+addresses are numbered, and one Ctrl-C stops them all.
 
 Options:
   --publisher COUNT               create COUNT publishers (also -pub COUNT)
   --subscriber COUNT              create COUNT subscribers (also -sub COUNT)
-  --broker COUNT                  create a broker; COUNT must be 1
+  --broker COUNT                  create a broker; more are a group on this machine,
+                                  at 127.0.0.1, 127.0.0.2, ..., beside an etcd of its
+                                  own, for trying out
+  --members COUNT                 of that etcd [default: 1]
 {option_texts.TOPIC_OPTION}
 {option_texts.CLIENT_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
@@ -72,13 +76,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = console_script.parse(USAGE, argv, PROGRAM, __version__)
     try:
         role, commands = plan(options)
+        members = members_of(options)
         keys = piped_keys(options) if len(commands) > 1 else None
     except ConfigError as error:
         return console_script.print_error(PROGRAM, error, console_script.EXIT_USAGE)
     if len(commands) == 1:
         code: int = role_cli(role).main(commands[0])
         return code
+    if role == "broker":
+        return console_script.run(
+            PROGRAM, lambda: driver_group.run_group(commands, members, say)
+        )
     return console_script.run(PROGRAM, lambda: run_together(role, commands, keys))
+
+
+def say(text: str) -> None:
+    """Write a line to standard error."""
+    console_script.print_message(PROGRAM, text)
+
+
+def members_of(options: console_script.Options) -> int:
+    """How many members the etcd of a group has.
+
+    Raises:
+        ConfigError: so many there cannot be.
+    """
+    count = console_script.whole_number(options, "--members")
+    if count > driver_group.MAX_MEMBERS:
+        raise ConfigError(
+            f"--members {count}: at most {driver_group.MAX_MEMBERS} are possible"
+        )
+    return count
 
 
 def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
@@ -95,12 +123,9 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
         )
     role = asked[0]
     count = console_script.whole_number(options, f"--{role}")
-    if role == "broker" and count > 1:
-        raise ConfigError(
-            f"--broker {count}: a system has one broker, so COUNT must be 1"
-        )
-    if count > MAX_COUNT:
-        raise ConfigError(f"--{role} {count}: at most {MAX_COUNT} are possible")
+    most = driver_group.MAX_BROKERS if role == "broker" else MAX_COUNT
+    if count > most:
+        raise ConfigError(f"--{role} {count}: at most {most} are possible")
     if options["--filename"] is not None:
         if role != "subscriber":
             raise ConfigError("-f is for subscribers only")
@@ -122,7 +147,16 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
     if role == "subscriber":
         told |= seeds_limit(options, told)
     commands = [words_for(role, told, i, count) for i in range(count)]
-    if role == "broker" and "--bind" not in told:
+    if role == "broker" and count > 1:
+        if "--bind" in told:
+            raise ConfigError(
+                f"--broker {count} has addresses of its own, so not with --bind"
+            )
+        for words, address in zip(
+            commands, driver_group.addresses_of(count), strict=True
+        ):
+            words += ["--bind", address]
+    elif role == "broker" and "--bind" not in told:
         # As in the seed: others find it at the address of the Mininet host that it is on.
         here = addresses.host_address()
         if here != defaults.LOOPBACK:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pubsub_common.cli.signals import ending_signals
@@ -32,19 +32,46 @@ def run_together(
     Raises:
         PubSubError: some ended badly.
     """
-    check_open_files("pubsub-driver", _OWN_FILES + _FILES * len(commands))
-    processes: list[Process] = []
-    received: list[int] = []
+    with noted_signals() as received:
+        run_until_ended(role, commands, received, keys)
 
+
+@contextlib.contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """Signals that would end this process are put into the list, and do nothing else."""
+    received: list[int] = []
     before = {
         number: signal.signal(number, lambda number, _frame: received.append(number))
         for number in ending_signals()
     }
     try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_until_ended(
+    role: str,
+    commands: Sequence[Sequence[str]],
+    received: Sequence[int],
+    keys: bytes | None = None,
+    started: Callable[[Sequence[Process]], None] = lambda processes: None,
+) -> None:
+    """As `run_together`; the signals are those that come to be in ``received``. When all
+    have begun, ``started`` is told.
+
+    Raises:
+        PubSubError: some ended badly.
+    """
+    check_open_files("pubsub-driver", _OWN_FILES + _FILES * len(commands))
+    processes: list[Process] = []
+    try:
         for words in commands:
             if received:
                 break
             processes.append(start(role, words, keys))
+        started(processes)
         passed_on = 0
         while any(process.poll() is None for process in processes):
             for number in received[passed_on:]:
@@ -57,8 +84,6 @@ def run_together(
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-        for number, handler in before.items():
-            signal.signal(number, handler)
     # One that had not begun to listen to signals is ended by them.
     fine = {0, *(-number for number in received)}
     bad = [process for process in processes if process.returncode not in fine]
