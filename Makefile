@@ -34,7 +34,7 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run: one that replaces it may wait for ever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript etcd lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript etcd cluster lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
@@ -131,6 +131,9 @@ javascript: ## install what the example in JavaScript needs, for its tests, if t
 
 etcd: ## install the Debian packages that groups of brokers need, where that is possible
 	@scripts/etcd-debs.sh || true
+
+cluster: install etcd ## three brokers on three members of etcd, on loopback, until Ctrl-C; ARGS=-c
+	@.venv/bin/pubsub-driver --broker 3 --members 3 $(ARGS)
 
 lock: .tools/.installed ## write poetry.lock anew after a change of dependencies
 	$(run-poetry) lock
