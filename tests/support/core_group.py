@@ -54,9 +54,12 @@ class CoreOfGroup:
             new_session=lambda: next(group.sessions),
             ports=lambda topics: dict.fromkeys(topics, 7000),
             now=group.now,
-            grouped=True,
+            group="lab",
         )
-        record = BrokerRecord(address=self.address, version="0.1.0")
+        record = BrokerRecord(
+            address=self.address, version="0.1.0", forwarder=f"forwarder {epoch}"
+        )
+        self.core.describe(record)
         self.member: LogMember = group.log.join(self.name, record, group.now)
         self.alive = True
         self.sent: list[tuple[bytes, Reply]] = []

@@ -6,10 +6,15 @@ import pytest
 from support.core_group import CoreGroup
 
 from pubsub_common.protocol.messages import (
+    BrokersChanged,
     Error,
+    Hello,
+    HelloReply,
     Model,
     PublishersChanged,
     Registered,
+    RegistryStatus,
+    StatusRequest,
 )
 
 MODELS: tuple[Model, ...] = ("centralized", "decentralized")
@@ -161,3 +166,90 @@ def test_clients_of_a_broker_that_is_gone_stay_for_a_while(group: CoreGroup) -> 
     assert group.agree().keys() == {subscriber.session, publishers[0].session}
     [push] = two.take(b"s", PublishersChanged)
     assert [left.session for left in push.left] == [publishers[1].session]
+
+
+def test_clients_are_told_of_the_brokers(group: CoreGroup) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    assert publisher.brokers == [one.address, two.address]
+    assert publisher.demand is not None
+    assert publisher.demand.forwarders == ["forwarder 1", "forwarder 2"]
+
+    three = group.add()
+    group.pass_time(0.1)
+
+    [push] = one.take(b"p", BrokersChanged)
+    assert push == BrokersChanged(
+        revision=1, brokers=[one.address, two.address, three.address]
+    )
+    demand = one.heartbeat(b"p", publisher.session).demand
+    assert demand is not None
+    assert len(demand.forwarders) == 3
+
+
+def test_a_broker_that_comes_and_goes_in_a_moment_costs_one_push(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    one.registered(b"s", "subscriber", ["A"])
+    two.alive = False
+    group.pass_time(2.9)
+    group.log.end(two.name)
+    one.turn()
+    group.add().alive = False
+    group.settle()
+    group.pass_time(0.1)
+    pushes = one.take(b"s", BrokersChanged)
+    assert [push.brokers for push in pushes] == [[one.address, "10.0.1.3:5555"]]
+
+
+def test_a_broker_says_hello(group: CoreGroup) -> None:
+    one, two = group.brokers
+    one.registered(b"p", "publisher", ["A"])
+    for broker, clients in (one, 1), (two, 0):
+        broker.ask(b"x", Hello(id=3))
+        [reply] = broker.take(b"x", HelloReply)
+        assert reply == HelloReply(
+            id=3,
+            epoch=broker.epoch,
+            model=group.model,
+            clients=clients,
+            brokers=[one.address, two.address],
+        )
+
+
+def test_a_report_has_all_clients_and_brokers(group: CoreGroup) -> None:
+    one, two = group.brokers
+    one.registered(b"p", "publisher", ["A"])
+    two.registered(b"s", "subscriber", ["A"])
+    two.registered(b"t", "subscriber", ["A"])
+
+    status = one.core.status(StatusRequest(id=1), group.now)
+
+    assert [each.broker for each in status.clients] == [
+        one.address,
+        two.address,
+        two.address,
+    ]
+    assert [each.idle_s is None for each in status.clients] == [False, True, True]
+    assert [(each.address, each.clients) for each in status.brokers] == [
+        (one.address, 1),
+        (two.address, 2),
+    ]
+    assert status.registry == RegistryStatus(group="lab", cut_off=False, cut_off_s=0)
+
+
+def test_a_broker_that_is_gone_is_listed_while_it_has_clients(group: CoreGroup) -> None:
+    one, two = group.brokers
+    two.registered(b"s", "subscriber", ["A"])
+    two.alive = False
+    group.pass_time(4.0)
+    status = one.core.status(StatusRequest(id=1), group.now)
+    assert [(each.address, each.alive) for each in status.brokers] == [
+        (one.address, True),
+        (two.address, False),
+    ]
+    assert status.clients[0].broker == two.address
+    group.pass_time(12.0)
+    status = one.core.status(StatusRequest(id=1), group.now)
+    assert [each.address for each in status.brokers] == [one.address]

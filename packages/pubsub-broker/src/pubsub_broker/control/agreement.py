@@ -51,6 +51,7 @@ class Agreement:
         membership: Membership,
         *,
         shared: bool,
+        now: float,
     ) -> None:
         """``shared``: there is a group with an engine."""
         self._clients = clients
@@ -58,12 +59,18 @@ class Agreement:
         self._registration = registration
         self._membership = membership
         self._shared = shared
-        self.cut_off = shared  # until the engine is there
+        # Until the engine is there.
+        self.cut_off_since: float | None = now if shared else None
         self._leaving: dict[int, _Leaving] = {}
         # What was entered while cut off and the engine has not written yet, by session.
         self._provisional: dict[int, Client] = {}
         # Publishers of others whose addresses such ones took, by the sessions of these.
         self._hidden: dict[int, ClientRecord] = {}
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether others may take this broker for gone."""
+        return self.cut_off_since is not None
 
     # What this broker decides
 
@@ -138,7 +145,7 @@ class Agreement:
         """The broker cannot ask the engine any more, or can again."""
         if cut_off == self.cut_off:
             return []
-        self.cut_off = cut_off
+        self.cut_off_since = now if cut_off else None
         if not cut_off:
             # Who has moved meanwhile is told of in time.
             self._clients.leases.extend(now)

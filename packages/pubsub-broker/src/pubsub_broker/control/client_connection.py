@@ -24,7 +24,8 @@ class ClientConnection:
 
     ``changed`` are publishers that the client knows already: should one of them leave
     before it is told of the change, it must still be told that it left. ``vouched`` is
-    for a publisher: the keys that it may accept now.
+    for a publisher: the keys that it may accept now. ``brokers``: those of the group are
+    others than it was told.
     """
 
     peer: bytes
@@ -33,6 +34,12 @@ class ClientConnection:
     changed: dict[int, Client] = dataclasses.field(default_factory=dict)
     left: dict[int, Left] = dataclasses.field(default_factory=dict)
     vouched: list[Vouched] | None = None
+    brokers: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return self.vouched is None and not self.brokers and not self.waits
 
     @property
     def waits(self) -> bool:
@@ -47,6 +54,7 @@ class ClientConnection:
     def forget_pending(self) -> None:
         """What waits is not to be told any more."""
         self.vouched = None
+        self.brokers = False
         self.joined.clear()
         self.changed.clear()
         self.left.clear()

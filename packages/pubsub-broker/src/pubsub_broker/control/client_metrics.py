@@ -106,16 +106,18 @@ class MetricsTable:
             self._lost_topics -= len(metrics.lost)
         return self._losses.close(client)
 
-    def status_of(self, client: Client, now: float) -> ClientStatus:
-        """A client's entry in a status report. Of another broker's nothing else is known."""
+    def status_of(self, client: Client, now: float, broker: str | None) -> ClientStatus:
+        """A client's entry in a status report; ``broker`` is where its broker is. Of another
+        broker's client nothing else is known."""
         description = dict(zip(_DESCRIPTION, _described(client), strict=False))
         description["topics"] = list(client.topics)
         metrics = self._by_session.get(client.session)
         if metrics is None:
-            return ClientStatus(**description)
+            return ClientStatus(**description, broker=broker)
         rates = metrics.publish_rates
         return ClientStatus(
             **description,
+            broker=broker,
             idle_s=now - metrics.last_seen_at,
             lost=metrics.lost,
             rates=None if rates is None else rates.rates(),

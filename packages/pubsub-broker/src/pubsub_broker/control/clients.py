@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pubsub_broker.control.own_leases import OwnLeases
 from pubsub_broker.registry.interface import Client, Registry
 
@@ -23,26 +25,35 @@ class Clients:
         self.broker = broker
         # Of other brokers' clients.
         self._elsewhere: dict[int, str] = {}
+        self._counts: Counter[str] = Counter()
 
     def put(self, client: Client, broker: str, now: float) -> None:
         """A client is registered at this broker, or at another one."""
         session = client.session
         if self.all.get(session) != client:
             self.all.put(client)
+        if self._elsewhere.get(session, self.broker) != broker:
+            self._leave_other(session)
         if broker == self.broker:
-            self._elsewhere.pop(session, None)
             if self.own is not self.all and self.own.get(session) != client:
                 self.own.put(client)
             self.leases.begin(session, now)
         else:
             self._let_go(session)
-            self._elsewhere[session] = broker
+            if session not in self._elsewhere:
+                self._elsewhere[session] = broker
+                self._counts[broker] += 1
 
     def remove(self, session: int) -> Client | None:
         """A client is gone; returns it. That one is not known is no error."""
         self._let_go(session)
-        self._elsewhere.pop(session, None)
+        self._leave_other(session)
         return self.all.remove(session)
+
+    def counts(self) -> dict[str, int]:
+        """How many clients each broker has that has any."""
+        own = self.own.count()
+        return {**self._counts, self.broker: own} if own else {**self._counts}
 
     def broker_of(self, session: int) -> str:
         """Where a registered client is registered."""
@@ -55,6 +66,13 @@ class Clients:
     def own_client(self, session: int) -> Client | None:
         """A client that is registered here."""
         return None if session in self._elsewhere else self.all.get(session)
+
+    def _leave_other(self, session: int) -> None:
+        broker = self._elsewhere.pop(session, None)
+        if broker is not None:
+            self._counts[broker] -= 1
+            if not self._counts[broker]:
+                del self._counts[broker]
 
     def _let_go(self, session: int) -> None:
         if self.own is not self.all:

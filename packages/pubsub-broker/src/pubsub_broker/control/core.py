@@ -14,6 +14,7 @@ from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.admission import Admission
 from pubsub_broker.control.agreement import Agreement
 from pubsub_broker.control.attachments import Attachments
+from pubsub_broker.control.brokers import Brokers
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.dissemination import Dissemination
@@ -26,9 +27,16 @@ from pubsub_broker.control.refusals import Refusals, decode_request
 from pubsub_broker.control.registration import Registration, refusal_reply
 from pubsub_broker.control.renewal import Renewal
 from pubsub_broker.control.revocation import Revocation
+from pubsub_broker.control.self_report import SelfReport
 from pubsub_broker.control.status_pages import StatusPages
 from pubsub_broker.errors import Refusal
-from pubsub_broker.registry.changes import Change, broker_name
+from pubsub_broker.registry.changes import (
+    BrokerCame,
+    BrokerRecord,
+    BrokerWent,
+    Change,
+    broker_name,
+)
 from pubsub_broker.registry.interface import Registry
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
@@ -36,13 +44,11 @@ from pubsub_broker.security.authorization import Authorization
 from pubsub_common.defaults import MAX_CLIENTS, MAX_TOPICS_PER_CLIENT
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.messages import (
-    ClockReply,
     ClockRequest,
     Disconnect,
     Disconnected,
     Heartbeat,
     Hello,
-    HelloReply,
     Model,
     Register,
     Request,
@@ -79,7 +85,7 @@ class BrokerCore:
         grants: Grants | None = None,
         forwarder: str = "",
         owner_idle_s: float | None = None,
-        grouped: bool = False,
+        group: str | None = None,
     ) -> None:
         """``ports`` maps topics to the broker ports that forward them;
         ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
@@ -90,24 +96,32 @@ class BrokerCore:
         ``addresses`` tells which address a client may name (by default, any). With ``grants``
         clients are known by their public keys, ``key`` in what follows, and may do what
         these say. ``forwarder`` is by what publishers know the broker's forwarders. The broker
-        of a group (``grouped``) proposes what it decides, and `applied` does it; it is cut
-        off until `set_cut_off` says that it is not."""
+        of a ``group`` proposes what it decides, and `applied` does it; it is cut off until
+        `set_cut_off` says that it is not."""
         self.model = model
         self.epoch = epoch
         self.refusals = Refusals()
+        grouped = group is not None
+        # The clients that are registered at this broker.
+        self.own = MemoryRegistry() if grouped else registry
         self._clients = Clients(
-            registry,
-            MemoryRegistry() if grouped else registry,
-            OwnLeases(lease_s),
-            broker_name(epoch),
+            registry, self.own, OwnLeases(lease_s), broker_name(epoch)
         )
-        self._forwarded = forwarded
+        self._brokers = Brokers(self._clients.broker, group)
         self._clock_ns = clock_ns
-        self._started_at = now
         self._authorization = Authorization(grants, registry)
-        self._dissemination = Dissemination(model, registry, ports, grants, forwarder)
+        self._dissemination = Dissemination(
+            model,
+            registry,
+            ports,
+            grants,
+            lambda: self._brokers.forwarders or [forwarder] * bool(forwarder),
+        )
         self._notifications = Notifications(
-            self._clients.own, self._dissemination.info, self._dissemination.ports
+            self.own,
+            self._dissemination.info,
+            self._dissemination.ports,
+            lambda: self._brokers.addresses,
         )
         self._metrics = MetricsTable()
         attachments = Attachments(
@@ -124,7 +138,6 @@ class BrokerCore:
             lease_s=lease_s,
             now=now,
         )
-        self._status_pages = StatusPages(self._clients, self._membership, self._metrics)
         pending = PendingTable()
         admission = Admission(
             model,
@@ -146,6 +159,7 @@ class BrokerCore:
             self._notifications,
             self._metrics,
             self._dissemination,
+            self._brokers,
             epoch=epoch,
             lease_s=lease_s,
             owner_idle_s=owner_idle_s,
@@ -158,6 +172,19 @@ class BrokerCore:
             self._registration,
             self._membership,
             shared=grouped,
+            now=now,
+        )
+        self._self_report = SelfReport(
+            model,
+            self._clients,
+            self._brokers,
+            self._agreement,
+            StatusPages(self._clients, self._brokers, self._membership, self._metrics),
+            self.refusals,
+            epoch=epoch,
+            clock_ns=clock_ns,
+            forwarded=forwarded,
+            now=now,
         )
         self._renewal = Renewal(
             self._clients,
@@ -166,11 +193,12 @@ class BrokerCore:
             self._metrics,
             lambda: self.changes,
             self._dissemination.demand,
+            lambda: self._agreement.cut_off,
             epoch=epoch,
         )
         self._revocation = Revocation(
             model,
-            self._clients.own,
+            self.own,
             self._authorization,
             self._agreement,
             self._membership,
@@ -181,7 +209,7 @@ class BrokerCore:
     @property
     def client_count(self) -> int:
         """How many clients are registered here."""
-        return self._clients.own.count()
+        return self.own.count()
 
     @property
     def changes(self) -> int:
@@ -230,9 +258,9 @@ class BrokerCore:
                 # First what is due, so that nobody is listed whose lease has ended.
                 return [*self.tick(now), Send(peer, self.status(request, now))]
             case ClockRequest():
-                return [Send(peer, self._time(request))]
+                return [Send(peer, self._self_report.time(request))]
             case Hello():
-                return [Send(peer, self._hello(request))]
+                return [Send(peer, self._self_report.hello(request))]
 
     def register(
         self,
@@ -293,19 +321,27 @@ class BrokerCore:
 
     # From the engine of a group
 
+    def describe(self, record: BrokerRecord) -> None:
+        """What this broker says of itself in its group."""
+        self._brokers.came(self._clients.broker, record)
+
     def applied(self, change: Change, now: float) -> list[Effect]:
         """The engine told of a change: of what this broker has proposed, or another one."""
-        return self._agreement.applied(change, now)
+        match change:
+            case BrokerCame(broker=broker, record=record):
+                changed = self._brokers.came(broker, record)
+            case BrokerWent(broker=broker):
+                changed = self._brokers.went(broker, self._clients.counts())
+            case _:
+                return self._agreement.applied(change, now)
+        if changed:
+            self._notifications.brokers_changed(now)
+        return []
 
     def set_cut_off(self, cut_off: bool, now: float) -> list[Effect]:
         """Say whether other brokers may take this one for gone: what is decided is done at
         once from now on, or by `applied`."""
         return self._agreement.set_cut_off(cut_off, now)
-
-    @property
-    def own(self) -> Registry:
-        """The clients that are registered at this broker."""
-        return self._clients.own
 
     # Output
 
@@ -323,39 +359,9 @@ class BrokerCore:
 
     def status(self, request: StatusRequest, now: float) -> Status:
         """The broker's view of itself, or a page of it."""
-        page = self._status_pages.page(request.from_session, now)
-        return Status(
-            id=request.id,
-            epoch=self.epoch,
-            model=self.model,
-            uptime_s=now - self._started_at,
-            clients=page.clients,
-            expected=page.expected,
-            forwarded=self._forwarded(),
-            rejected=self.refusals.count,
-            next_session=page.next_session,
-        )
+        return self._self_report.status(request, now)
 
     def snapshot(self, now: float) -> Snapshot:
         """The registered and the expected clients, for a later run."""
         expected = self._membership.expected(now)
-        return snapshot_of(self._clients.own.clients(), expected, self._clock_ns())
-
-    # Inside
-
-    def _hello(self, request: Hello) -> HelloReply:
-        return HelloReply(
-            id=request.id,
-            epoch=self.epoch,
-            model=self.model,
-            clients=self.client_count,
-        )
-
-    def _time(self, request: ClockRequest) -> ClockReply:
-        received_ns = self._clock_ns()
-        return ClockReply(
-            id=request.id,
-            sent_ns=request.sent_ns,
-            received_ns=received_ns,
-            replied_ns=self._clock_ns(),
-        )
+        return snapshot_of(self.own.clients(), expected, self._clock_ns())

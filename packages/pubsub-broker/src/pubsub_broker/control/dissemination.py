@@ -36,10 +36,10 @@ class Dissemination:
         registry: Registry,
         ports: Callable[[Iterable[str]], Mapping[str, TopicPort]],
         grants: Grants | None,
-        forwarder: str = "",
+        forwarders: Callable[[], list[str]] = list,
     ) -> None:
-        """``forwarder`` is by what publishers know the forwarders."""
-        self._forwarder = forwarder
+        """``forwarders`` are the names by which publishers know those of all brokers."""
+        self._forwarders = forwarders
         self._centralized = model == "centralized"
         self._registry = registry
         self._ports = ports
@@ -105,7 +105,7 @@ class Dissemination:
         return Demand(
             subscriptions=min(number, LARGEST),
             size=min(size, LARGEST),
-            forwarders=[self._forwarder] if self._forwarder else [],
+            forwarders=self._forwarders(),
         )
 
     def listeners(self, client: Client) -> dict[int, int]:

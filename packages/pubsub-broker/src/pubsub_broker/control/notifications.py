@@ -17,6 +17,7 @@ from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.defaults import NOTIFY_DELAY_S, NOTIFY_TOPICS
 from pubsub_common.protocol.matching import matching_topics
 from pubsub_common.protocol.messages import (
+    BrokersChanged,
     Departure,
     Farewell,
     PublisherInfo,
@@ -33,14 +34,17 @@ Ports = Callable[[Iterable[str]], Mapping[str, TopicPort]]
 class Notifications:
     """The connections of all clients that are registered here, in ``registry``. ``info``
     tells what a subscriber (its second argument) is to know of a publisher (its first),
-    ``ports`` where topics are forwarded, if they are."""
+    ``ports`` where topics are forwarded, if they are, ``brokers`` where those of the group
+    are."""
 
     def __init__(
         self,
         registry: Registry,
         info: Callable[[Client, Client], PublisherInfo],
         ports: Ports = lambda _topics: {},
+        brokers: Callable[[], list[str]] = list,
     ) -> None:
+        self._brokers = brokers
         self._registry = registry
         self._info = info
         self._ports = ports
@@ -107,6 +111,12 @@ class Notifications:
         """Queue for a publisher which keys it may accept."""
         self._connections[publisher.session].vouched = vouched
         self._schedule(publisher.session, now)
+
+    def brokers_changed(self, now: float) -> None:
+        """Queue for all that the brokers of the group are others."""
+        for session, connection in self._connections.items():
+            connection.brokers = True
+            self._schedule(session, now)
 
     def left(
         self,
@@ -180,22 +190,27 @@ class Notifications:
         """What waits for a client, in messages of some topics each, and what making each of
         them cost. The client waits no longer when the last one is made."""
         connection = self._connections[session]
-        if connection.vouched is not None:
-            vouched, connection.vouched = connection.vouched, None
+        for push in self._small_pushes(connection):
             self._settle(session)
-            revision = connection.next_revision()
-            yield (
-                Send(
-                    connection.peer, VouchedChanged(revision=revision, vouched=vouched)
-                ),
-                1,
-            )
+            yield Send(connection.peer, push), 1
         client = self._registry.get(session)
         if client is None:
             connection.forget_pending()
         while client is not None and connection.waits:
             yield self._push(client, connection)
         self._settle(session)
+
+    def _small_pushes(
+        self, connection: ClientConnection
+    ) -> Iterator[VouchedChanged | BrokersChanged]:
+        if connection.vouched is not None:
+            vouched, connection.vouched = connection.vouched, None
+            revision = connection.next_revision()
+            yield VouchedChanged(revision=revision, vouched=vouched)
+        if connection.brokers:
+            connection.brokers = False
+            revision = connection.next_revision()
+            yield BrokersChanged(revision=revision, brokers=self._brokers())
 
     def _push(self, client: Client, connection: ClientConnection) -> tuple[Send, int]:
         """Some of what waits for a subscriber."""
@@ -226,7 +241,7 @@ class Notifications:
     def _settle(self, session: int) -> None:
         """Forget a client for which nothing waits any more."""
         connection = self._connections.get(session)
-        if connection is None or (connection.vouched is None and not connection.waits):
+        if connection is None or connection.idle:
             self._pending.pop(session, None)
 
     def _ports_for(self, client: Client) -> Ports:

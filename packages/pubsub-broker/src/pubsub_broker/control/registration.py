@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pubsub_broker.control.admission import Admission
+from pubsub_broker.control.brokers import Brokers
 from pubsub_broker.control.client_connection import ClientConnection
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.clients import Clients
@@ -41,6 +42,7 @@ class Registration:
         notifications: Notifications,
         metrics: MetricsTable,
         dissemination: Dissemination,
+        brokers: Brokers,
         *,
         epoch: int,
         lease_s: float,
@@ -57,6 +59,7 @@ class Registration:
         self._notifications = notifications
         self._metrics = metrics
         self._dissemination = dissemination
+        self._brokers = brokers
         self._epoch = epoch
         self._lease_s = lease_s
         self._owner_idle_s = owner_idle_s
@@ -178,6 +181,7 @@ class Registration:
             listeners=self._dissemination.listeners(client),
             demand=self._dissemination.demand(client),
             owner_idle_s=self._owner_idle_s if client.role == "subscriber" else None,
+            brokers=self._brokers.addresses,
         )
 
 

@@ -24,11 +24,14 @@ class Renewal:
         metrics: MetricsTable,
         changes: Callable[[], int],
         demand: Callable[[Client], Demand | None],
+        cut_off: Callable[[], bool],
         *,
         epoch: int,
     ) -> None:
         """``changes`` tells how often the set of clients has changed, ``demand`` what a
-        publisher is to know of it."""
+        publisher is to know of it, ``cut_off`` whether clients should rather be at another
+        broker."""
+        self._cut_off = cut_off
         self._demand = demand
         self._clients = clients
         self._authorization = authorization
@@ -42,7 +45,13 @@ class Renewal:
     ) -> list[Effect]:
         """A client that is known stays registered for another lease."""
         if not self._authorization.owns(request.session, key):
-            return [Send(peer, Alive(id=request.id, epoch=self._epoch, known=False))]
+            stranger = Alive(
+                id=request.id,
+                epoch=self._epoch,
+                known=False,
+                cut_off=self._cut_off(),
+            )
+            return [Send(peer, stranger)]
         connection = self._notifications.get(request.session)
         renewed = self._clients.leases.renew(request.session, now)
         known = renewed and connection is not None
@@ -65,6 +74,7 @@ class Renewal:
             revision=revision,
             publishers_clock=clocks,
             demand=None if client is None else self._demand(client),
+            cut_off=self._cut_off(),
         )
         return [Send(peer, alive), *effects]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import NamedTuple
 
+from pubsub_broker.control.brokers import Brokers
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.membership import Membership
@@ -30,9 +31,14 @@ class StatusPages:
     """Makes pages. ``now`` is seconds of one monotonic clock."""
 
     def __init__(
-        self, clients: Clients, membership: Membership, metrics: MetricsTable
+        self,
+        clients: Clients,
+        brokers: Brokers,
+        membership: Membership,
+        metrics: MetricsTable,
     ) -> None:
         self._clients = clients
+        self._brokers = brokers
         self._membership = membership
         self._metrics = metrics
         # All sessions in order, after so many changes of the set of clients.
@@ -50,7 +56,8 @@ class StatusPages:
             session = sessions[place]
             client = self._clients.all.get(session)
             if client is not None:
-                entry = self._metrics.status_of(client, now)
+                broker = self._brokers.address_of(self._clients.broker_of(session))
+                entry = self._metrics.status_of(client, now, broker)
                 chosen = found.clients
             else:
                 away = self._membership.expected_client(session, now)

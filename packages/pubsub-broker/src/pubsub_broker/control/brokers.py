@@ -1,0 +1,83 @@
+"""The brokers of a group, as far as the engine has told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pubsub_broker.registry.changes import BrokerRecord
+from pubsub_common.defaults import MAX_BROKERS
+from pubsub_common.protocol.messages import BrokerStatus
+
+
+class Brokers:
+    """This broker is among them, whatever the engine says. Without a group there is nothing
+    to tell of any."""
+
+    def __init__(self, own: str, group: str | None) -> None:
+        """``own`` is the name of this broker."""
+        self.group = group
+        self._own = own
+        self._alive: dict[str, BrokerRecord] = {}
+        # Those that are no longer alive, and that had clients then.
+        self._gone: dict[str, BrokerRecord] = {}
+        # Where clients find those that are alive, and by what publishers know them.
+        self.addresses: list[str] = []
+        self.forwarders: list[str] = []
+
+    def came(self, broker: str, record: BrokerRecord) -> bool:
+        """A broker is alive, or says something else of itself; whether clients need to
+        know."""
+        self._gone.pop(broker, None)
+        self._alive[broker] = record
+        return self._changed()
+
+    def went(self, broker: str, clients: Mapping[str, int]) -> bool:
+        """One is not any more; whether clients need to know. ``clients`` is how many each
+        broker has: of one without any nothing is kept."""
+        if broker != self._own and broker in self._alive:
+            self._gone[broker] = self._alive.pop(broker)
+        self._gone = {
+            name: record for name, record in self._gone.items() if clients.get(name)
+        }
+        return self._changed()
+
+    def address_of(self, broker: str) -> str | None:
+        """Where a broker is; its name, if that is not known, and None without a group."""
+        if self.group is None:
+            return None
+        record = self._alive.get(broker) or self._gone.get(broker)
+        return broker if record is None else record.address
+
+    def record_of(self, broker: str) -> BrokerRecord | None:
+        """What a broker that is alive says of itself."""
+        return self._alive.get(broker)
+
+    def names(self) -> list[str]:
+        """The names of the brokers that are alive, in order."""
+        return sorted(self._alive)
+
+    def status(self, clients: Mapping[str, int]) -> list[BrokerStatus]:
+        """All of them, for a report; ``clients`` is how many each has."""
+        if self.group is None:
+            return []
+        known = {**self._gone, **self._alive}
+        found = [
+            BrokerStatus(
+                address=record.address,
+                broker=name,
+                version=record.version,
+                clients=clients.get(name, 0),
+                alive=name in self._alive,
+            )
+            for name, record in known.items()
+            if name in self._alive or clients.get(name)
+        ]
+        return sorted(found, key=lambda each: (each.address, each.broker))[:MAX_BROKERS]
+
+    def _changed(self) -> bool:
+        before = self.addresses
+        alive = self._alive.values()
+        self.addresses = sorted({record.address for record in alive})[:MAX_BROKERS]
+        forwarders = {record.forwarder for record in alive} - {""}
+        self.forwarders = sorted(forwarders)[:MAX_BROKERS]
+        return self.addresses != before
