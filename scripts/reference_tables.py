@@ -19,6 +19,7 @@ from pubsub_broker import cli as broker
 from pubsub_common.cli.usage_text import OptionLine, option_lines
 from pubsub_common.protocol.messages import Role
 from pubsub_common.testing.conformance import runner
+from pubsub_common.testing.conformance.scenario import OPTIONS
 from pubsub_perf import driver
 from pubsub_perf.plots.registry import NETWORK_FIGURES, SWEEP_FIGURES
 from pubsub_publisher import cli as publisher
@@ -98,7 +99,7 @@ def conformance_table() -> str:
     found = {}
     roles: tuple[Role, ...] = ("subscriber", "publisher")
     for role in roles:
-        for each in runner.scenarios_of(role, options=("--recover",)):
+        for each in runner.scenarios_of(role, options=OPTIONS):
             by_name.setdefault((each.name, each.title), []).append(role)
             found[each.name, each.title] = each
     for key, names in by_name.items():

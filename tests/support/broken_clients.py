@@ -7,13 +7,15 @@ script with the fault, which has the name of the scenario that must fail by it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 import zmq
 
 from pubsub_common.client import session
+from pubsub_common.client.broker_choice import BrokerChoice
+from pubsub_common.client.broker_moves import BrokerMoves
 from pubsub_common.client.control_socket import ControlSocket, Received
 from pubsub_common.client.open_requests import OpenRequests
 from pubsub_common.client.session import ClientSession
@@ -21,9 +23,11 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
+    BrokersChanged,
     Disconnect,
     Error,
     Farewell,
+    HelloReply,
     Register,
     Registered,
 )
@@ -127,7 +131,7 @@ def late_registered() -> None:
     replaced(OpenRequests, "registered", registered)
 
 
-@fault("too-fast", "session-in-use")
+@fault("too-fast", "session-in-use", "asks-the-same-again")
 def too_fast() -> None:
     constant(session, "REGISTER_LATER_S", 0.0)
 
@@ -176,7 +180,14 @@ def heartbeat_at_reconnection() -> None:
     replaced(ClientSession, "reconnected", lambda before, self, now: None)
 
 
-@fault("restart", "restart-with-publishers", "restart-in-stream", "told-numbers-again")
+@fault(
+    "restart",
+    "restart-with-publishers",
+    "restart-in-stream",
+    "told-numbers-again",
+    "move-in-stream",
+    "move-of-publisher",
+)
 def restart() -> None:
     says(with_fields(Register, session=None))
 
@@ -229,6 +240,58 @@ def unknown_pushes() -> None:
         return received  # type: ignore[no-any-return]
 
     replaced(ControlSocket, "receive", receive)
+
+
+# Several brokers
+
+
+@fault("brokers-changed")
+def deaf_to_brokers_changed() -> None:
+    hears(without(BrokersChanged))
+
+
+@fault("moves-at-broken-connection", "waits-for-brokers")
+def knows_one_broker() -> None:
+    hears(with_fields(Registered, brokers=[]))
+
+
+@fault("moves-at-farewell")
+def waits_after_farewell() -> None:
+    replaced(BrokerMoves, "lost", lambda *_: None)
+
+
+@fault("moves-at-silence", "moves-when-unanswered")
+def waits_in_silence() -> None:
+    constant(session, "BROKER_SILENCE_S", 60.0)
+
+
+@fault("moves-when-cut-off")
+def stays_at_cut_off() -> None:
+    hears(with_fields(Alive, cut_off=False))
+
+
+@fault("stays-when-all-cut-off", "avoids-cut-off")
+def takes_cut_off() -> None:
+    hears(with_fields(HelloReply, cut_off=False))
+
+
+@fault("newest-brokers")
+def keeps_all_brokers() -> None:
+    ever: dict[str, None] = {}
+
+    def learn(before: Any, self: BrokerChoice, brokers: Sequence[str]) -> None:
+        ever.update(dict.fromkeys(brokers))
+        before(self, list(ever))
+
+    replaced(BrokerChoice, "learn", learn)
+
+
+@fault("stays-otherwise")
+def moves_too_soon() -> None:
+    def forgotten(said: Any) -> Any:
+        return Farewell() if isinstance(said, Alive) and not said.known else said
+
+    hears(forgotten)
 
 
 def main(words: list[str]) -> int:

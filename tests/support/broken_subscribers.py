@@ -270,7 +270,7 @@ def minds_pushes() -> None:
     replaced(ClientSession, "_on_push", on_push)
 
 
-@fault("restart-without-publishers")
+@fault("restart-without-publishers", "move-without-publishers")
 def forgets_missing() -> None:
     def register(
         before: Any, self: SubscriberCore, reply: Registered, now: float
@@ -331,7 +331,7 @@ def all_topics_everywhere() -> None:
     replaced(BrokerConnections, "listen", listen)
 
 
-@fault("other-ports")
+@fault("other-ports", "move-forwarded")
 def keeps_first_ports() -> None:
     first: dict[str, TopicPort] = {}
 
@@ -350,7 +350,17 @@ def drops_missing_ports() -> None:
     replaced(SubscriberCore, "register", register)
 
 
-@fault("wildcards-forwarded")
+@fault("ports-elsewhere")
+def knows_own_ports_alone() -> None:
+    def own(said: Registered) -> Mapping[str, TopicPort]:
+        return {
+            topic: port for topic, port in said.ports.items() if isinstance(port, int)
+        }
+
+    hears(with_fields(Registered, ports=own))
+
+
+@fault("wildcards-forwarded", "topic-moves")
 def ignores_new_ports() -> None:
     hears(with_fields(PublishersChanged, ports={}))
 

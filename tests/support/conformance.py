@@ -10,9 +10,8 @@ from typing import Final
 from pubsub_common.protocol.messages import Role
 from pubsub_common.testing.conformance import runner
 from pubsub_common.testing.conformance.findings import Outcome
-from pubsub_common.testing.conformance.scenario import Scenario
+from pubsub_common.testing.conformance.scenario import RECOVER, Scenario
 
-RECOVER: Final = "--recover"
 _BROKER: Final = ("-b", "{host}:{port}", "-t", "{topics}")
 _WORDS: Final[dict[Role, Sequence[str]]] = {
     "subscriber": (*_BROKER, "--json", "--flush"),
@@ -34,7 +33,7 @@ def command(role: Role, *more: str, fault: str | None = None) -> list[str]:
 
 def options_of(scenario: Scenario) -> tuple[str, ...]:
     """What a role needs for a scenario."""
-    return () if scenario.optional is None else (scenario.optional,)
+    return (RECOVER,) if scenario.optional == RECOVER else ()
 
 
 def outcomes(

@@ -7,27 +7,28 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.conformance import RECOVER, failures, outcomes
+from support.conformance import failures, outcomes
 
 from pubsub_common.testing.conformance.runner import scenarios_of
+from pubsub_common.testing.conformance.scenario import BROKERS, OPTIONS, RECOVER
 
 pytestmark = pytest.mark.timeout(900)
 
 
 def test_our_subscriber_passes() -> None:
-    found = outcomes("subscriber", scenarios_of("subscriber"))
+    found = outcomes("subscriber", scenarios_of("subscriber", options=[BROKERS]))
     assert not failures(found), failures(found)
 
 
 def test_our_subscriber_passes_when_it_recovers() -> None:
-    scenarios = scenarios_of("subscriber", options=(RECOVER,))
+    scenarios = scenarios_of("subscriber", options=OPTIONS)
     found = outcomes("subscriber", scenarios, RECOVER)
     assert not failures(found), failures(found)
 
 
 @pytest.mark.parametrize("more", [[], ["--history", "1000"]])
 def test_our_publisher_passes(more: list[str]) -> None:
-    found = outcomes("publisher", scenarios_of("publisher"), *more)
+    found = outcomes("publisher", scenarios_of("publisher", options=[BROKERS]), *more)
     assert not failures(found), failures(found)
 
 

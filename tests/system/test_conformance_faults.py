@@ -6,12 +6,13 @@ from typing import Final
 
 import pytest
 from support import broken_clients, broken_publishers, broken_subscribers
-from support.conformance import RECOVER, outcomes
+from support.conformance import outcomes
 from support.paths import ROOT
 from support.rings import full_size
 
 from pubsub_common.protocol.messages import Role
 from pubsub_common.testing.conformance.runner import scenarios_of
+from pubsub_common.testing.conformance.scenario import OPTIONS
 
 ROLES: Final[tuple[Role, ...]] = ("subscriber", "publisher")
 # Faults that end the program, with what Python says then.
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.timeout(900)
 def test_there_is_a_fault_for_each_scenario(role: Role) -> None:
     assert broken_publishers
     assert broken_subscribers
-    names = {each.name for each in scenarios_of(role, options=(RECOVER,))}
+    names = {each.name for each in scenarios_of(role, options=OPTIONS)}
     assert names <= broken_clients.FAULTS.keys()
 
 
@@ -36,7 +37,7 @@ def test_each_scenario_finds_its_fault(
 ) -> None:
     sources = [str(path) for path in (ROOT / "packages").glob("*/src")]
     monkeypatch.setenv("PYTHONPATH", ":".join([str(ROOT / "tests"), *sources]))
-    scenarios = scenarios_of(role, options=(RECOVER,))
+    scenarios = scenarios_of(role, options=OPTIONS)
     if not full_size():
         scenarios = scenarios[::_SAMPLE]
     for outcome in outcomes(role, scenarios, broken=True):

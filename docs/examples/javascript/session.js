@@ -4,6 +4,7 @@ import { Dealer } from "zeromq";
 import { SOCKET_OPTIONS, isCount } from "./wire.js";
 
 const ASK_LATER = ["too_fast", "session_in_use", "unknown_session"];
+const PUSHES = ["publishers_changed", "brokers_changed"];
 const EXPELLED = ["revoked", "not_allowed"]; // with the id -1
 
 // Refuses a message with a number that is none; of topics with such names there are numbers too.
@@ -62,9 +63,9 @@ export function joinBroker(broker, identity, role) {
       [openId, wasRefused] = [null, false];
       const isCurrent = epoch === session.epoch && revision <= session.revision;
       if (!message.known || !isCurrent) wake(0, false);
-    } else if (type === "publishers_changed" && isRegistered && role.changed) {
+    } else if (PUSHES.includes(type) && isRegistered) {
       if (revision !== session.revision + 1) return wake(0, false);
-      role.changed(message);
+      role.changed?.(message);
       session.revision = revision;
     } else if (type === "farewell") {
       wake(250, false);

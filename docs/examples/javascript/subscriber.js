@@ -92,7 +92,8 @@ function ask({ socket, asked }, topic) {
   asked.set(topic, { attempt, name, deadline });
 }
 
-const forwarderOf = (topic) => broker.replace(/\d+$/, ports.get(topic));
+const atBroker = (port) => broker.replace(/\d+$/, port); // else the place is another broker's
+const forwarderOf = (topic) => `${ports.get(topic)}`.replace(/^\d+$/, atBroker);
 
 // Has the connections and subscriptions that publishers and ports ask for, and no others.
 function connect() {
@@ -125,6 +126,9 @@ function change({ joined = [], left = [], ports: more = {} }) {
   }
   for (const { session: id, topics, address, strengths = {} } of joined)
     publishers.set(id, { topics, address, strengths: new Map(Object.entries(strengths)) });
+  for (const stream of Object.values(streams)) // a topic that comes from somewhere else
+    if ((more[stream.topic] ?? ports.get(stream.topic)) !== ports.get(stream.topic))
+      stream.isAnswered = false;
   ports = new Map([...ports, ...Object.entries(more)]);
   connect();
 }

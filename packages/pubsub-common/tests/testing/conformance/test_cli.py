@@ -13,6 +13,7 @@ from pubsub_common.protocol.messages import Role
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.cli import PROGRAM, main
 from pubsub_common.testing.conformance.runner import scenarios_of
+from pubsub_common.testing.conformance.scenario import OPTIONS
 
 ROLES: Final[tuple[Role, ...]] = ("subscriber", "publisher")
 
@@ -34,6 +35,7 @@ def test_it_lists_its_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
     assert "  heartbeats: " in own
     assert "subscriber:" in both
     assert "recovers (--recover): " in both
+    assert "moves-at-farewell (--brokers): " in both
 
 
 @pytest.mark.parametrize(
@@ -96,13 +98,13 @@ def test_each_section_that_a_finding_can_name_is_on_the_page() -> None:
     } | {
         scenario.section
         for role in ROLES
-        for scenario in scenarios_of(role, options=("--recover",))
+        for scenario in scenarios_of(role, options=OPTIONS)
     }
     assert named <= anchors
 
 
 def test_scenarios_of_a_role_have_different_names() -> None:
     for role in ROLES:
-        names = [each.name for each in scenarios_of(role, options=("--recover",))]
+        names = [each.name for each in scenarios_of(role, options=OPTIONS)]
         assert len(names) == len(set(names))
         assert len(names) > 40

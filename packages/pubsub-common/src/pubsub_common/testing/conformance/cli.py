@@ -45,6 +45,8 @@ Options:
   --without NAME                  leave this one out; repeat for more
   --recover                       try also what a subscriber that asks for missing
                                   events must do
+  --brokers                       try also what a client that knows several brokers
+                                  must do
   --timeout SECONDS               how long what must come may take; more, where the
                                   protocol says more [default: 10]
   --jobs N                        scenarios that are tried at once [default: 4]
@@ -87,12 +89,13 @@ def _role(options: console_script.Options) -> Role | None:
 
 def _show(options: console_script.Options) -> None:
     from pubsub_common.testing.conformance import runner
+    from pubsub_common.testing.conformance.scenario import OPTIONS
 
     role = _role(options)
     roles: list[Role] = ["subscriber", "publisher"] if role is None else [role]
     for each in roles:
         print(f"{each}:")
-        for scenario in runner.scenarios_of(each, options=("--recover",)):
+        for scenario in runner.scenarios_of(each, options=OPTIONS):
             needs = f" ({scenario.optional})" if scenario.optional else ""
             print(f"  {scenario.name}{needs}: {scenario.title}")
 
@@ -104,6 +107,7 @@ def _try(options: console_script.Options) -> bool:
         ConfigError: the options make no sense.
     """
     from pubsub_common.testing.conformance import runner
+    from pubsub_common.testing.conformance.scenario import OPTIONS
 
     role, command = _role(options), options["COMMAND"]
     if role is None or not command:
@@ -114,7 +118,7 @@ def _try(options: console_script.Options) -> bool:
         role,
         options["--only"],
         without=options["--without"],
-        options=("--recover",) if options["--recover"] else (),
+        options=[each for each in OPTIONS if options[each]],
     )
     passed = count = 0
     stopping = threading.Event()

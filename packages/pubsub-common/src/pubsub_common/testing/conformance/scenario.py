@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pubsub_common.protocol.messages import Role
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 
 Script = Callable[[Any], None]
+# Options of the tool for what a client need not do, and may.
+RECOVER: Final = "--recover"
+BROKERS: Final = "--brokers"
+OPTIONS: Final = (RECOVER, BROKERS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,10 +37,10 @@ SCENARIOS: list[Scenario] = []
 
 
 def for_both(
-    name: str, section: str, title: str
+    name: str, section: str, title: str, optional: str | None = None
 ) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
     """A scenario for publishers and subscribers alike."""
-    return _adds(name, section, title, ("subscriber", "publisher"), None)
+    return _adds(name, section, title, ("subscriber", "publisher"), optional)
 
 
 def for_subscribers(
@@ -47,10 +51,10 @@ def for_subscribers(
 
 
 def for_publishers(
-    name: str, section: str, title: str
+    name: str, section: str, title: str, optional: str | None = None
 ) -> Callable[[Callable[[PublisherStage], None]], Callable[[PublisherStage], None]]:
     """A scenario for publishers."""
-    return _adds(name, section, title, ("publisher",), None)
+    return _adds(name, section, title, ("publisher",), optional)
 
 
 def _adds(

@@ -10,13 +10,16 @@ from typing import Final, TypeVar
 import msgspec
 import zmq
 
+from pubsub_common.defaults import LOOPBACK
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
+    BrokersChanged,
     ClockReply,
     Demand,
     Departure,
     Disconnected,
+    HelloReply,
     Model,
     PublisherInfo,
     PublishersChanged,
@@ -46,7 +49,8 @@ _DEMAND: Final = Demand(subscriptions=20_000, size=2_000_000)
 class ScriptedBroker:
     """Registers a client, and says what its attributes say; they may be changed at any time.
 
-    ``revision`` is that of the last push. ``requests`` are all that came, with the time. What
+    ``revision`` is that of the last push, ``brokers`` are the addresses of those in its group,
+    ``clients`` what it answers to `hello`. ``requests`` are all that came, with the time. What
     `once` says answers the next request of its kind instead.
     """
 
@@ -56,9 +60,11 @@ class ScriptedBroker:
         checks: ClientChecks,
         transcript: Transcript,
         now_s: Callable[[], float],
+        number: int = 1,
     ) -> None:
+        """``number`` is its own, where there are several."""
         self.session = FIRST_SESSION
-        self.epoch = 1_000
+        self.epoch = 1_000 * number
         self.lease_s = 1.0
         self.model: Model = "decentralized"
         self.revision = 0
@@ -68,14 +74,19 @@ class ScriptedBroker:
         self.requests: list[tuple[float, Request]] = []
         self.silent = False
         self.known = True
+        self.cut_off = False
+        self.brokers: list[str] = []
+        self.clients = 1
         self._once: dict[type[Request], deque[Answer]] = {}
         self._context = context
         self._checks = checks
         self._transcript = transcript
         self._now_s = now_s
+        self._label = "" if number == 1 else f"(broker {number}) "
         self._peer: bytes | None = None
         self.socket: zmq.Socket[bytes] | None
         self.socket, self.port = bound_socket(context, zmq.ROUTER)
+        self.address = f"{LOOPBACK}:{self.port}"
 
     # What came
 
@@ -104,7 +115,8 @@ class ScriptedBroker:
         data = said if isinstance(said, bytes) else messages.encode(said)
         if self._peer is None or self.socket is None:
             return
-        self._transcript.went(self._now_s(), data.decode(errors="backslashreplace"))
+        shown = data.decode(errors="backslashreplace")
+        self._transcript.went(self._now_s(), self._label + shown)
         self.socket.send_multipart([self._peer, data])
 
     def send_parts(self, parts: Sequence[bytes]) -> None:
@@ -136,6 +148,12 @@ class ScriptedBroker:
         )
         self.send(form(push))
 
+    def tell_brokers(self, *brokers: str) -> None:
+        """Tell that these are the brokers of the group from here on."""
+        self.brokers = list(brokers)
+        self.revision += 1
+        self.send(BrokersChanged(revision=self.revision, brokers=self.brokers))
+
     def registered(self, request: Request, **changes: object) -> Registered:
         """The reply to a registration, with these fields otherwise."""
         reply = Registered(
@@ -149,6 +167,7 @@ class ScriptedBroker:
             ports=self.ports,
             publishers=self.publishers,
             owner_idle_s=self.owner_idle_s,
+            brokers=self.brokers,
         )
         if isinstance(request, messages.Register) and request.role == "publisher":
             changes.setdefault("demand", _DEMAND)
@@ -157,7 +176,11 @@ class ScriptedBroker:
     def alive(self, request: Request, **changes: object) -> Alive:
         """The reply to a heartbeat, with these fields otherwise."""
         reply = Alive(
-            id=request.id, epoch=self.epoch, known=self.known, revision=self.revision
+            id=request.id,
+            epoch=self.epoch,
+            known=self.known,
+            revision=self.revision,
+            cut_off=self.cut_off,
         )
         return _with(reply, changes)
 
@@ -165,7 +188,9 @@ class ScriptedBroker:
 
     def down(self) -> None:
         """Be gone: the port is closed, and so are the connections."""
-        self._transcript.went(self._now_s(), "(the broker's port is closed)")
+        self._transcript.went(
+            self._now_s(), f"{self._label}(the broker's port is closed)"
+        )
         if self.socket is not None:
             self.socket.close(linger=0)
         self.socket = None
@@ -174,7 +199,9 @@ class ScriptedBroker:
     def up(self) -> None:
         """Be there again, at the same port."""
         self.socket, _ = bound_socket(self._context, zmq.ROUTER, self.port)
-        self._transcript.went(self._now_s(), f"(a broker of epoch {self.epoch})")
+        self._transcript.went(
+            self._now_s(), f"{self._label}(a broker of epoch {self.epoch})"
+        )
 
     def restart(self) -> None:
         """Another broker at the same port, which knows nobody."""
@@ -203,7 +230,7 @@ class ScriptedBroker:
             shown = b" | ".join(frames).decode(errors="backslashreplace")
             request = read_request(frames)
             name = type(request).__name__.lower()
-            self._transcript.came(self._now_s(), shown, f"`{name}`")
+            self._transcript.came(self._now_s(), self._label + shown, f"`{name}`")
             self._checks.check(request)
             self.requests.append((self._now_s(), request))
             for said in self._answers(request):
@@ -223,6 +250,17 @@ class ScriptedBroker:
                 return [self.alive(request)]
             case messages.Disconnect():
                 return [Disconnected(id=request.id)]
+            case messages.Hello():
+                return [
+                    HelloReply(
+                        id=request.id,
+                        epoch=self.epoch,
+                        model=self.model,
+                        clients=self.clients,
+                        cut_off=self.cut_off,
+                        brokers=self.brokers,
+                    )
+                ]
             case messages.ClockRequest():
                 now_ns = time.time_ns()
                 return [

@@ -8,10 +8,7 @@ from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.scenario import for_both
 from pubsub_common.testing.conformance.scripted_broker import FIRST_SESSION
-from pubsub_common.testing.conformance.stage import Stage
-
-# So long that no heartbeat comes by itself.
-_LONG_LEASE_S = 120.0
+from pubsub_common.testing.conformance.stage import LONG_LEASE_S, Stage
 
 
 @for_both("heartbeats", page.SESSIONS, "it sends a heartbeat three times a lease")
@@ -32,7 +29,7 @@ def heartbeats(stage: Stage) -> None:
     "other-lease", page.REGISTERED, "each `registered` tells the lease that counts"
 )
 def other_lease(stage: Stage) -> None:
-    stage.broker.lease_s = _LONG_LEASE_S
+    stage.broker.lease_s = LONG_LEASE_S
     stage.join()
     stage.broker.lease_s = 1.0
     stage.broker.send(Farewell())
@@ -71,7 +68,7 @@ def higher_revision(stage: Stage) -> None:
 
 @for_both("farewell", page.STATES, "it registers again after a farewell")
 def farewell(stage: Stage) -> None:
-    stage.broker.lease_s = _LONG_LEASE_S
+    stage.broker.lease_s = LONG_LEASE_S
     stage.join()
     stage.broker.send(Farewell())
     stage.broker.lease_s = 1.0
@@ -103,7 +100,7 @@ def silence(stage: Stage) -> None:
     "it sends a heartbeat at once when its connection is back",
 )
 def heartbeat_at_reconnection(stage: Stage) -> None:
-    stage.broker.lease_s = _LONG_LEASE_S
+    stage.broker.lease_s = LONG_LEASE_S
     stage.join()
     # A client that asks what its connection is worth may do so at the beginning too.
     stage.watch(0.5)
@@ -124,7 +121,7 @@ def heartbeat_at_reconnection(stage: Stage) -> None:
     "it keeps its session when a broker that knows nobody takes the port over",
 )
 def restart(stage: Stage) -> None:
-    stage.broker.lease_s = _LONG_LEASE_S
+    stage.broker.lease_s = LONG_LEASE_S
     first = stage.join()
     stage.watch(0.5)
     stage.broker.known = False
