@@ -15,12 +15,15 @@ from pubsub_common.net.waker import Waker
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
+    BrokersChanged,
     Departure,
     Disconnect,
     Disconnected,
     Error,
     Farewell,
     Heartbeat,
+    Hello,
+    HelloReply,
     Model,
     PublisherInfo,
     PublishersChanged,
@@ -53,6 +56,10 @@ class FakeBroker:
         self.ports: dict[str, TopicPort] = {}
         self.publishers: list[PublisherInfo] = []
         self.silent = False
+        self.ignored: tuple[type[Request], ...] = ()  # requests without an answer
+        self.clients = 0  # as it says when it is asked
+        self.cut_off = False
+        self.brokers: list[str] = []
         self.knows_sessions = True
         self.refusal: tuple[str, str] | None = None
         self._revision = 0
@@ -106,6 +113,17 @@ class FakeBroker:
             )
         )
 
+    def tell_brokers(self, brokers: list[str]) -> None:
+        """Push which brokers the group has."""
+        self._revision += 1
+        self.brokers = brokers
+        self.send(BrokersChanged(revision=self._revision, brokers=brokers))
+
+    @property
+    def place(self) -> str:
+        """``host:port``."""
+        return f"127.0.0.1:{self.port}"
+
     def restart(self) -> None:
         """Be another broker at the same port, after a farewell; return when the client
         has registered again."""
@@ -134,7 +152,8 @@ class FakeBroker:
             self.malformed += 1
             return
         self.requests.append(request)
-        reply = None if self.silent else self._reply_to(request)
+        silent = self.silent or isinstance(request, self.ignored)
+        reply = None if silent else self._reply_to(request)
         if reply is not None:
             self._reply(reply)
 
@@ -159,6 +178,7 @@ class FakeBroker:
                     revision=self._revision,
                     ports=self.ports,
                     publishers=self.publishers,
+                    brokers=self.brokers,
                 )
             case Heartbeat():
                 return Alive(
@@ -166,6 +186,16 @@ class FakeBroker:
                     epoch=self.epoch,
                     known=self.knows_sessions,
                     revision=self._revision,
+                    cut_off=self.cut_off,
+                )
+            case Hello():
+                return HelloReply(
+                    id=request.id,
+                    epoch=self.epoch,
+                    model=self.model,
+                    clients=self.clients,
+                    cut_off=self.cut_off,
+                    brokers=self.brokers,
                 )
             case Disconnect():
                 return Disconnected(id=request.id)

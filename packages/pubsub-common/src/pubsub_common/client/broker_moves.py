@@ -20,14 +20,16 @@ from pubsub_common.client.broker_place import BrokerPlaces
 from pubsub_common.client.broker_search import BrokerSearch
 from pubsub_common.client.clock_offset import ClockProbes
 from pubsub_common.client.session import ClientSession
-from pubsub_common.client.session_updates import Accepted, BrokerLost
+from pubsub_common.client.session_updates import Accepted, BrokerLost, Rejected
 from pubsub_common.net.named_endpoints import sooner
+from pubsub_common.protocol.messages import TOO_MANY
 
 _log = logging.getLogger(__name__)
 
 _FAREWELL: Final = "is shutting down"
 _BROKEN: Final = "closed the connection"
 _SILENT: Final = "does not answer"
+_FULL: Final = "has no room"
 _CUT_OFF: Final = "is cut off from its group"
 
 
@@ -55,6 +57,9 @@ class BrokerMoves:
         # The broker that was left last, and why, until there is another one.
         self._left: tuple[str, str] | None = None
         self._said_none = False
+        self._full: set[str] = (
+            set()
+        )  # brokers without room, while there is none with some
         self.probes = ClockProbes(shared=False)
         if not self._choice.several:
             self.link = new_link(brokers.current.name)
@@ -66,11 +71,17 @@ class BrokerMoves:
         """The broker, or where one is looked for, for people."""
         return self._brokers.shown if self.link is None else self.link.where
 
+    @property
+    def leaving(self) -> bool:
+        """Whether the broker is to be left."""
+        return self._lost is not None
+
     # What is heard of brokers
 
     def accepted(self, update: Accepted) -> None:
         """The broker has registered this client."""
         self.learn(update.reply.brokers)
+        self._full.clear()
         if self._left is not None:
             (before, why), self._left = self._left, None
             _log.warning(
@@ -94,12 +105,31 @@ class BrokerMoves:
                 "the broker at %s %s; trying to register again", self.shown, why
             )
 
+    def refused(self, update: Rejected) -> bool:
+        """The broker will not have this client. True: it has no room, and another one may
+        have some."""
+        if self.link is None or update.ended or update.code != TOO_MANY:
+            return False
+        self._full.add(self.link.name)
+        if self._full.issuperset(self._choice.known):
+            return False
+        self._lost = _FULL
+        return True
+
     # To be called in each turn
+
+    def is_connected(self) -> bool:
+        """Whether there is a connection to a broker, or only one that may get one."""
+        link = self.link
+        return link is not None and (link.look() or not self._choice.several)
 
     def look(self, session: ClientSession, now: float) -> None:
         """Leave the broker, or look for a better one, if there is a reason."""
         link = self.link
-        if not self._choice.several or session.next_deadline() is None:
+        if session.next_deadline() is None:
+            self._search.end()
+            return
+        if not self._choice.several:
             return
         if link is None:
             self._choice.begin(now)

@@ -121,7 +121,8 @@ class ControlLoop:
                 poller.register(self._input_fd, select.POLLIN)
             try:
                 while self._final_sequences is None:
-                    self._turn()
+                    self._serve()
+                    self._wait(self._on_wake())
             except BaseException as error:
                 self._end_by(error)
             if self._input_fd is not None:
@@ -129,11 +130,6 @@ class ControlLoop:
             self._say_goodbye()
         finally:
             self.close_sockets()
-
-    def _turn(self) -> None:
-        self._serve()
-        again_s = self._on_wake()
-        self._wait(again_s)
 
     def _serve(self) -> None:
         """Do what is to be done with the broker."""
@@ -165,11 +161,13 @@ class ControlLoop:
         """Tell the broker that this client leaves. One that is between two brokers goes to
         the next one for that, if it is there soon: its group would keep the client else."""
         session, until = self._session, time.monotonic() + DISCONNECT_REPLY_S
-        moving = self._moves.link is None and session.session is not None
+        known = session.session is not None and session.next_deadline() is not None
+        moving = known and not self._moves.is_connected()
         while moving and (left_s := until - time.monotonic()) > 0:
             self._serve()
-            self._wait(left_s)
             moving = not (session.registering or session.registered)
+            if moving:
+                self._wait(left_s)
         link = self._moves.link
         if link is not None:
             sequences = self._final_sequences or {}
@@ -239,6 +237,8 @@ class ControlLoop:
         request, updates = self._session.tick(time.monotonic(), clock)
         for update in updates:
             self._report(update)
+        if self._moves.leaving:
+            return  # a broker that is silent would read it when it is back
         if request is not None:
             if link.socket.send(request):
                 link.look()  # it may have come since the look above
@@ -286,6 +286,10 @@ class ControlLoop:
                     *(where, detail),
                 )
             case Rejected(code, detail, ended):
+                if self._moves.refused(update):
+                    self._session.left(time.monotonic())
+                    self._registration.postponed(RegistrationRefused(code, detail))
+                    return
                 self._fail(RegistrationRefused(code, detail, ended=ended), code)
                 return
         self._on_update(update)

@@ -169,7 +169,7 @@ class ClientSession:
 
     def left(self, now: float) -> None:
         """This client has left its broker: it is to be registered with another one."""
-        self._registered = self._unsent = False
+        self._registered = self._unsent = self._finished = False
         self._requests.forget()
         self._asked_at = None
         self._deadline = now
