@@ -38,7 +38,7 @@ class Choosing(RuleBasedStateMachine):
         self.alive = dict.fromkeys(BROKERS, True)
         self.cut_off = {broker: broker in cut_off for broker in BROKERS}
         self.clients = dict.fromkeys(BROKERS, 0)
-        self.at: str | None = None
+        self.at: str | None = given[0]
         self.stays = False
 
     # What the world does
@@ -100,7 +100,10 @@ class Choosing(RuleBasedStateMachine):
         for _ in range(40):
             if not self.choice.searching:
                 break
-            self.answer()
+            while any(
+                self.alive[each] and known is None for each, known in self.asked.items()
+            ):
+                self.answer()
             at = self.choice.next_deadline()
             if at is not None:
                 assert at <= self.now + BROKER_ANSWER_MAX_S
