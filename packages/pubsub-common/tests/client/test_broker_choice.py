@@ -171,6 +171,16 @@ def test_where_all_are_cut_off_one_of_them_is_taken() -> None:
     assert choice.tick(0.1) == [Drop(B), Take(A)]
 
 
+def test_where_only_one_answers_it_is_taken_though_it_is_cut_off() -> None:
+    choice = choice_of(A, B)
+    assert begun(choice, left=A) == {B}
+    choice.heard(B, 1, 0.1, cut_off=True)
+    assert asked(choice.tick(0.1)) == {A}
+    assert asked(choice.tick(0.1 + BROKER_ANSWER_S)) == {B}
+    choice.heard(B, 1, 0.7, cut_off=True)
+    assert taken(choice.tick(0.7)) == [B]
+
+
 def test_others_are_asked_before_one_that_is_cut_off_is_taken() -> None:
     choice = choice_of(*BROKERS)
     for broker in begun(choice):

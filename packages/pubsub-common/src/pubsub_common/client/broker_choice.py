@@ -214,6 +214,7 @@ class BrokerChoice:
                 return [*steps, *self.end()]
             self.passes += 1
             self._tried.clear()
+            self._takes_cut_off = True
             brokers = self._next(now)
         patience = BROKER_ANSWER_S * 2 ** min(self.passes, 8)
         self._round_until = now + min(patience, BROKER_ANSWER_MAX_S)
