@@ -9,7 +9,9 @@ from typing import Any
 
 from pubsub_broker.registry.changes import (
     About,
+    BrokerCame,
     BrokerRecord,
+    BrokerWent,
     Change,
     DeleteClient,
     PutClient,
@@ -101,8 +103,15 @@ class EtcdBroker:
         return [change.record.client.session for change in gone]
 
     def brokers(self) -> set[str]:
-        """The brokers that are alive."""
-        return set(self._link.brokers())
+        """The brokers that are alive, as was told."""
+        found: set[str] = set()
+        for change in self.told():
+            match change:
+                case BrokerCame(broker=broker):
+                    found.add(broker)
+                case BrokerWent(broker=broker):
+                    found.remove(broker)
+        return found
 
     def cut_off(self) -> bool:
         """Whether the broker knows that others may take it for gone."""

@@ -18,6 +18,8 @@ from pubsub_broker.control.effects import (
     Detach,
     Effect,
     Joined,
+    ProposeDelete,
+    ProposePut,
     Send,
 )
 from pubsub_broker.forwarding.event_output import RETRY_S
@@ -76,6 +78,9 @@ class EventLoop:
         ready = dict(self._poller.poll(self._timeout_ms()))
         if parts.waker.fd in ready:
             parts.waker.clear()
+        if parts.group is not None:
+            # First, as others may have taken this broker for gone while it was stopped.
+            self.perform(parts.group.follow(time.monotonic()))
         if parts.connection_guard.socket in ready:
             guard = parts.connection_guard
             for address, what in guard.read_failures(time.monotonic()):
@@ -116,10 +121,24 @@ class EventLoop:
                         parts.connection_guard.reported(cause, size, time.monotonic())
                 case Attach() | Detach():
                     parts.forwarder_pool.expect(effect)
+                case ProposePut() | ProposeDelete():
+                    assert parts.group is not None, "else nothing is proposed"
+                    self.perform(parts.group.propose(effect, time.monotonic()))
                 case _:
                     if isinstance(effect, Joined | Departed):
                         self._clients_counted += not parts.config.centralized
                     self._event_log.write(effect, time.monotonic())
+
+    def join_group(self) -> None:
+        """Join the brokers that this one is to share its clients with, if there are to be
+        any.
+
+        Raises:
+            ConfigError: this broker cannot be in the group.
+        """
+        group = self._parts.join_group()
+        if group is not None:
+            self.perform(group.begin(time.monotonic()))
 
     # For programs, between two turns
 
@@ -155,7 +174,7 @@ class EventLoop:
         self._event_log.report_lost(lost, parts.config.bounds)
         parts.forwarder_pool.apply_changes()
         parts.forwarder_pool.check()
-        parts.forwarder_pool.declare(parts.registry.needed())
+        parts.forwarder_pool.declare(parts.core.own.needed())
         self._event_log.tick(now)
         parts.connection_guard.tick(now)
         self._event_log.report_unread(parts.forwarder_pool.bound_bytes(now), now)

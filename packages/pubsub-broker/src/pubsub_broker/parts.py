@@ -23,6 +23,7 @@ from pubsub_broker.limits.capacity import (
     files_of_broker,
     publishers_per_address,
 )
+from pubsub_broker.registry.changes import BrokerRecord
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.snapshot_keeper import SnapshotKeeper
 from pubsub_broker.transport.connection_guard import ConnectionGuard
@@ -41,6 +42,7 @@ from pubsub_common.protocol.messages import Model
 from pubsub_common.security.lost_connections import CONNECTED
 
 if TYPE_CHECKING:
+    from pubsub_broker.group_member import GroupMember
     from pubsub_broker.security.authenticator import Authenticator
 
 _log = logging.getLogger(__name__)
@@ -50,6 +52,8 @@ _log = logging.getLogger(__name__)
 _random: Final = random.SystemRandom()
 # How long the end waits for the thread that reads keys, which a disk may hold up.
 _WATCH_TIMEOUT_S: Final = 1.0
+# How long it waits for etcd, which may have an election.
+_GROUP_TIMEOUT_S: Final = 2.0
 
 
 class BrokerParts:
@@ -103,6 +107,7 @@ class BrokerParts:
         )
         self.registry = MemoryRegistry()
         self.core = self._core(capacity)
+        self.group: GroupMember | None = None
         self.request_reader = RequestReader(
             self.control_socket,
             self.connection_guard,
@@ -139,12 +144,40 @@ class BrokerParts:
         if self.snapshot_keeper is not None:
             self.snapshot_keeper.begin(self.core, time.monotonic())
 
+    def join_group(self) -> GroupMember | None:
+        """This broker's part in its group, which has still to `begin`; None: it is on its
+        own. After the ports are bound, as others are told of them.
+
+        Raises:
+            ConfigError: the options make no sense, or a file of them cannot be used.
+        """
+        if self.config.registry is not None:
+            from importlib.metadata import version
+
+            from pubsub_broker.group_member import GroupMember
+
+            record = BrokerRecord(
+                address=join(self._host, self.connection_guard.port),
+                version=version("pubsub-broker"),
+                forwarder=self._forwarder if self.config.centralized else "",
+            )
+            authenticator = self.authenticator
+            self.group = GroupMember(
+                self.config,
+                self.core,
+                record,
+                lambda: "" if authenticator is None else authenticator.digest,
+                self.waker.wake,
+            )
+        return self.group
+
     def threads(self) -> list[threading.Thread]:
         """Those that `close` waits for."""
         keeper, authenticator = self.snapshot_keeper, self.authenticator
+        links = [] if self.group is None else self.group.threads()
         writers = [] if keeper is None else keeper.threads()
         watches = [] if authenticator is None else [authenticator.thread]
-        return [*self.forwarder_pool.threads(), *writers, *watches]
+        return [*self.forwarder_pool.threads(), *links, *writers, *watches]
 
     def close(self, until: float) -> None:
         """Let what was sent and accepted go out until ``until`` (monotonic seconds), and
@@ -154,6 +187,8 @@ class BrokerParts:
             PubSubError: a forwarder does not end; what can be closed is.
         """
         self.connection_guard.close()
+        if self.group is not None:
+            self.group.close(_GROUP_TIMEOUT_S)
         try:
             self.forwarder_pool.close(until)
         except BaseException:
@@ -220,6 +255,7 @@ class BrokerParts:
             ),
             forwarder=self._forwarder if config.centralized else "",
             owner_idle_s=config.owner_idle_s,
+            grouped=config.registry is not None,
         )
 
     def _own_addresses(self) -> list[str]:

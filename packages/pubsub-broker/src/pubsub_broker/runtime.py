@@ -72,7 +72,8 @@ class BrokerRuntime:
         Raises:
             PubSubError: this was configured already, or is closed.
             CannotListen: the address is not this host's, or a port is taken.
-            ConfigError: the folder of keys or the file of the state cannot be used.
+            ConfigError: the folder of keys or the file of the state cannot be used, or this
+                broker cannot be in the group.
         """
         if self.life.forked or self.life.state != "made":
             self.life.begin()  # which raises
@@ -209,8 +210,9 @@ class BrokerRuntime:
         self.clear_ports.taken.add(self.port)
         parts.open_forwarders(self.address, lambda: self.clear_ports.take(self.address))
         parts.load_snapshot()
-        self.loop = EventLoop(parts)
-        self.loop.announce(self.address, self.port)
+        self.loop = loop = EventLoop(parts)
+        loop.announce(self.address, self.port)
+        loop.join_group()
 
     def _serve(self, shift: _Shift) -> None:
         self.life.check_usable()

@@ -25,6 +25,9 @@ ATTACH_TIMEOUT_S: Final = 1.0
 LINGER_S: Final = 5.0
 LEASE_S: Final = 6.0
 HEARTBEATS_PER_LEASE: Final = 3
+# How long a broker that does not renew its lease in etcd counts as alive: etcd takes no less
+# than 2 s with its default election timeout, and needs 1.6 s for an election.
+BROKER_LEASE_S: Final = 3
 # Interval between attempts to register. Short, so that a client that was started before its
 # broker registers soon after the broker appears.
 REGISTER_RETRY_S: Final = 0.25

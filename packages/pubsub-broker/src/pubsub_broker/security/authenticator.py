@@ -52,6 +52,8 @@ class Authenticator:
         self._stamp = self._store.stamp()
         self._clients = self._store.clients()
         self._policy = self._store.policy()
+        # Of keys, clients and policy: brokers of a group are to have the same.
+        self.digest = self._store.digest(self.pair.public)
         self.grants.update(self._clients.values(), self._policy, _now())
         self._apply_at = 0.0
         self._audit = audit
@@ -135,6 +137,8 @@ class Authenticator:
         if said or now >= self._apply_at:  # keys expire, too
             self._apply_at = now + _POLL_S
             self._apply()
+        if said:
+            self._on_change()  # the digest is another one
         for level, text in said:
             _log.log(level, "%s", text)
 
@@ -144,6 +148,7 @@ class Authenticator:
         if stamp == self._stamp:
             return []
         self._stamp = stamp
+        self.digest = self._store.digest(self.pair.public)
         said: list[_Line] = []
         # Each on its own: a mistake in one must not keep the other from holding. What
         # has one stays as it was, rather than open, or shut, to everybody.

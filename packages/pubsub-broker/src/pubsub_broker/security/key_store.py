@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -146,6 +147,17 @@ class KeyStore:
                 found += [name, state.st_ctime_ns, state.st_ino, state.st_size]
                 found += [state.st_mode, state.st_uid]
         return tuple(found)
+
+    def digest(self, public: str) -> str:
+        """A digest of clients and policy as the files have them, and of the broker's
+        ``public`` key."""
+        found = hashlib.sha256(public.encode())
+        for name in (_CLIENTS, _POLICY):
+            data = b""
+            with contextlib.suppress(OSError, ConfigError):
+                data = read_file(self.directory / name, MAX_CLIENT_LIST_BYTES)
+            found.update(hashlib.sha256(data).digest())
+        return found.hexdigest()
 
     def enroll(
         self,

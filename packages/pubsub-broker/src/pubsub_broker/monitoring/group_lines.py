@@ -1,0 +1,108 @@
+"""Log lines about the other brokers of a group, and about etcd."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from pubsub_broker.config import is_loopback
+from pubsub_broker.registry.changes import (
+    BrokerCame,
+    BrokerRecord,
+    BrokerWent,
+    Change,
+    Malformed,
+    Restored,
+)
+from pubsub_broker.registry_options import Endpoint
+from pubsub_common.logs.throttle import LogThrottle
+from pubsub_common.printable import printable
+from pubsub_common.protocol.endpoints import host_of
+
+_log = logging.getLogger(__name__)
+
+_MALFORMED: Final = "malformed"
+
+
+class GroupLines:
+    """Lines of one broker, for people. ``now`` is monotonic seconds."""
+
+    def __init__(self, group: str, broker: str, clients_s: float) -> None:
+        """``broker`` is the name of this one; for ``clients_s`` seconds clients of a broker
+        that is gone stay registered."""
+        self._group = group
+        self._broker = broker
+        self._clients_s = clients_s
+        self._brokers: dict[str, BrokerRecord] = {}
+        # Pairs of digests that were complained of.
+        self._different: set[tuple[str, str, str]] = set()
+        self._throttle = LogThrottle()
+        self._joined = False
+        self._cut_off_at: float | None = None
+
+    def cut_off(self, cut_off: bool, why: str, now: float) -> None:
+        """The broker is cut off from etcd, or is not any more; ``why`` is the last failure."""
+        if cut_off:
+            self._cut_off_at = now
+            _log.warning(
+                "cut off from etcd: clients are served, and other brokers are told of them "
+                "later, but may take this broker for gone: %s",
+                printable(why) or "it was stopped for too long",
+            )
+        elif not self._joined:
+            self._joined = True
+            _log.info("in the group %s", self._group)
+        elif self._cut_off_at is not None:
+            _log.warning("etcd answers again, after %.0f s", now - self._cut_off_at)
+            self._cut_off_at = None
+
+    def told(self, change: Change, own: BrokerRecord, now: float) -> None:
+        """Log a change, if it is for the log; ``own`` describes this broker."""
+        match change:
+            case BrokerCame(broker=broker, record=record) if broker != self._broker:
+                if broker not in self._brokers:
+                    _log.info("broker %s is in the group", printable(record.address))
+                self._brokers[broker] = record
+                self.compare(own)
+            case BrokerWent(broker=broker) if broker in self._brokers:
+                address = printable(self._brokers.pop(broker).address)
+                _log.info(
+                    "broker %s is gone; its clients have %g s to move",
+                    address,
+                    self._clients_s,
+                )
+            case Restored(revision=revision):
+                _log.warning(
+                    "etcd is what it was at revision %d, as after a backup was restored: "
+                    "each broker writes its clients anew",
+                    revision,
+                )
+            case Malformed(key=key, reason=reason):
+                if self._throttle.allows(_MALFORMED, now):
+                    what = printable(f"{key.decode('ascii', 'replace')}: {reason}")
+                    _log.warning("a key in etcd counts as not there: %s", what)
+
+    def compare(self, own: BrokerRecord) -> None:
+        """Warn, once, of each broker that lets in others than this one does."""
+        for broker, record in self._brokers.items():
+            case = (broker, own.policy, record.policy)
+            if record.policy == own.policy or case in self._different:
+                continue
+            self._different.add(case)
+            _log.warning(
+                "broker %s has other keys, clients or policy than this one: all brokers of "
+                "a group need the same folder of --secure",
+                printable(record.address),
+            )
+
+
+def unreachable_warning(address: str, registry: tuple[Endpoint, ...]) -> str | None:
+    """The warning about a broker of which others are told an address that only this machine
+    reaches, while etcd is elsewhere; None: it needs none."""
+    host = host_of(address)
+    if not is_loopback(host) or all(is_loopback(each.host) for each in registry):
+        return None
+    return (
+        f"the group is told that this broker is at {address}, which only this machine "
+        "reaches; to change that: --bind ADDRESS"
+    )
