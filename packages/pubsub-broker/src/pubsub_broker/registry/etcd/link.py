@@ -55,10 +55,11 @@ class GroupLink:
         with self._changed:
             self._changed.wait_for(self._has_begun, _BEGIN_S)
             failure, error = threads.failure, threads.error
-        if isinstance(failure, ConfigError):
-            raise failure
-        if threads.refused:
-            raise ConfigError(str(error))
+            if isinstance(failure, ConfigError):
+                raise failure
+            if threads.refused:
+                raise ConfigError(str(error))
+            threads.begun = True
         if self.cut_off():
             told = error or "it has not answered yet"
             _log.warning("goes on without etcd until that answers: %s", told)

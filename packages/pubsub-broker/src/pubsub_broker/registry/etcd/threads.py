@@ -54,6 +54,7 @@ class EtcdThreads:
         self.changed = threading.Condition()
         self.changes: list[Change] = []
         self.closing = False
+        self.begun = False  # until then failures are the caller's to tell
         # What ended a thread; the last failure of etcd; whether it has refused something.
         self.failure: BaseException | None = None
         self.error: EtcdError | None = None
@@ -117,6 +118,8 @@ class EtcdThreads:
             self.error = error
             self.refused = self.refused or isinstance(error, EtcdRefused)
             self.changed.notify_all()
+            if not self.begun:
+                return
             permit = self._throttle.admit(type(error).__name__, time.monotonic())
         if isinstance(error, EtcdUnreachable):
             # An election is nothing to talk of; of more the broker says that it is cut off.
