@@ -184,12 +184,13 @@ class BrokerChoice:
     # Inside
 
     def _usable(self) -> dict[str, int]:
-        """Those that may be taken, with their numbers of clients."""
-        return {
-            broker: asked.clients
-            for broker, asked in self._asked.items()
-            if asked.clients is not None and (self._takes_cut_off or not asked.cut_off)
-        }
+        """Those that may be taken, with their numbers of clients: of those that have answered
+        the ones that are not cut off, if any."""
+        found: dict[bool, dict[str, int]] = {False: {}, True: {}}
+        for broker, asked in self._asked.items():
+            if asked.clients is not None:
+                found[asked.cut_off][broker] = asked.clients
+        return found[False] or (found[True] if self._takes_cut_off else {})
 
     def _take(self, usable: dict[str, int]) -> list[Step]:
         fewest = min(usable.values())
