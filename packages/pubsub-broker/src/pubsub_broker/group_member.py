@@ -63,6 +63,7 @@ class GroupMember:
         ):
             _log.warning("%s", warning)
         self._link = make_link(config, broker, self._record, wake)
+        core.describe(self._record)
 
     def begin(self, now: float) -> Iterator[Effect]:
         """Join the group: what is to be done when etcd has told of all that is there.
@@ -132,4 +133,5 @@ class GroupMember:
         if policy != self._record.policy:
             self._record = replace(self._record, policy=policy)
             self._link.describe(self._record)
+            self._core.describe(self._record)
             self._lines.compare(self._record)

@@ -255,7 +255,7 @@ class BrokerParts:
             ),
             forwarder=self._forwarder if config.centralized else "",
             owner_idle_s=config.owner_idle_s,
-            grouped=config.registry is not None,
+            group=config.group,
         )
 
     def _own_addresses(self) -> list[str]:
