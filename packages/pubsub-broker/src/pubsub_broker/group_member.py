@@ -52,6 +52,7 @@ class GroupMember:
         assert config.group is not None, "the options were validated"
         self._core = core
         self._record = replace(record, policy=policy())
+        core.describe(self._record)
         self._policy = policy
         self._wake = wake
         self._cut_off = True
@@ -132,6 +133,7 @@ class GroupMember:
         policy = self._policy()
         if policy != self._record.policy:
             self._record = replace(self._record, policy=policy)
+            self._core.describe(self._record)
             self._link.describe(self._record)
             self._core.describe(self._record)
             self._lines.compare(self._record)

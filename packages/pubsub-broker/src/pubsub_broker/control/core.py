@@ -193,7 +193,7 @@ class BrokerCore:
             self._metrics,
             lambda: self.changes,
             self._dissemination.demand,
-            lambda: self._agreement.cut_off,
+            lambda: self.cut_off,
             epoch=epoch,
         )
         self._revocation = Revocation(
@@ -210,6 +210,11 @@ class BrokerCore:
     def client_count(self) -> int:
         """How many clients are registered here."""
         return self.own.count()
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether other brokers of the group may take this one for gone."""
+        return self._agreement.cut_off
 
     @property
     def changes(self) -> int:
