@@ -21,6 +21,7 @@ from pubsub_broker.registry.changes import BrokerRecord, broker_name
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.log import GroupLog, LogMember
 from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_common.defaults import MAX_CLIENTS
 from pubsub_common.protocol.messages import (
     Alive,
     Disconnect,
@@ -46,6 +47,7 @@ class CoreOfGroup:
         self.epoch = epoch
         self.name = broker_name(epoch)
         self.address = f"10.0.1.{epoch}:5555"
+        self.lost: set[bytes] = set()  # connections that have ended
         self.core = BrokerCore(
             group.model,
             MemoryRegistry(),
@@ -53,7 +55,9 @@ class CoreOfGroup:
             lease_s=LEASE_S,
             new_session=lambda: next(group.sessions),
             ports=lambda topics: dict.fromkeys(topics, 7000),
+            is_lost=lambda peer: peer in self.lost,
             now=group.now,
+            max_clients=group.max_clients,
             group="lab",
         )
         record = BrokerRecord(
@@ -162,8 +166,11 @@ class CoreOfGroup:
 class CoreGroup:
     """Brokers of one model on one log, with one clock."""
 
-    def __init__(self, model: Model, brokers: int = 2) -> None:
+    def __init__(
+        self, model: Model, brokers: int = 2, *, max_clients: int = MAX_CLIENTS
+    ) -> None:
         self.model = model
+        self.max_clients = max_clients
         self.now = 0.0
         self.log = GroupLog()
         self.sessions = itertools.count(1)

@@ -123,7 +123,7 @@ class EventLoop:
                     parts.forwarder_pool.expect(effect)
                 case ProposePut() | ProposeDelete():
                     assert parts.group is not None, "else nothing is proposed"
-                    self.perform(parts.group.propose(effect, time.monotonic()))
+                    parts.group.propose(effect)
                 case _:
                     if isinstance(effect, Joined | Departed):
                         self._clients_counted += not parts.config.centralized

@@ -17,11 +17,9 @@ from pubsub_broker.monitoring.group_lines import GroupLines, unreachable_warning
 from pubsub_broker.registry.changes import (
     BrokerRecord,
     Change,
-    Overtaken,
     broker_name,
 )
 from pubsub_broker.registry.etcd.joining import clients_lease_s, make_link
-from pubsub_broker.registry.etcd.writer import TooLarge
 from pubsub_broker.registry_options import parse_registry
 
 _log = logging.getLogger(__name__)
@@ -64,7 +62,6 @@ class GroupMember:
         ):
             _log.warning("%s", warning)
         self._link = make_link(config, broker, self._record, wake)
-        core.describe(self._record)
 
     def begin(self, now: float) -> Iterator[Effect]:
         """Join the group: what is to be done when etcd has told of all that is there.
@@ -79,21 +76,12 @@ class GroupMember:
         """Those that `close` waits for."""
         return self._link.threads()
 
-    def propose(self, proposal: ProposePut | ProposeDelete, now: float) -> list[Effect]:
-        """Have something written; what is to be done if that cannot be."""
+    def propose(self, proposal: ProposePut | ProposeDelete) -> None:
+        """Have something written."""
         if isinstance(proposal, ProposeDelete):
             self._link.delete_client(proposal.session, proposal.left)
-            return []
-        try:
+        else:
             self._link.put_client(proposal.client)
-        except TooLarge:
-            _log.warning(
-                "%s %s cannot be registered: its topics are too many for etcd",
-                proposal.client.role,
-                proposal.client.address,
-            )
-            return self._core.applied(Overtaken(proposal.client.session), now)
-        return []
 
     def follow(self, now: float) -> Iterator[Effect]:
         """What is to be done about what etcd has told, and not told, until ``now``. For each
@@ -135,5 +123,4 @@ class GroupMember:
             self._record = replace(self._record, policy=policy)
             self._core.describe(self._record)
             self._link.describe(self._record)
-            self._core.describe(self._record)
             self._lines.compare(self._record)

@@ -253,3 +253,45 @@ def test_a_broker_that_is_gone_is_listed_while_it_has_clients(group: CoreGroup) 
     group.pass_time(12.0)
     status = one.core.status(StatusRequest(id=1), group.now)
     assert [each.address for each in status.brokers] == [one.address]
+
+
+def test_what_the_engine_could_not_take_is_refused(group: CoreGroup) -> None:
+    one, _ = group.brokers
+    topics = [f"{number:04}" + 250 * "x" for number in range(4096)]
+    one.register(b"p", "publisher", topics)
+    [error] = one.take(b"p", Error)
+    assert error.code == "too_many"
+    assert "in the registry of the group" in error.detail
+    assert one.registered(b"p", "publisher", topics[:3500]).session in group.agree()
+
+
+def test_limits_count_those_that_wait_for_the_engine() -> None:
+    group = CoreGroup("decentralized", max_clients=2)
+    one, two = group.brokers
+    for number in range(3):
+        one.register(b"%d" % number, "subscriber", ["A"])
+    [error] = one.take(b"2", Error)
+    assert error.code == "too_many"
+    group.settle()
+    # The clients of others do not count, but one that moves here does.
+    moving = two.registered(b"s", "subscriber", ["A"])
+    two.registered(b"t", "subscriber", ["A"])
+    one.register(b"s", "subscriber", ["A"], session=moving.session)
+    [error] = one.take(b"s", Error)
+    assert error.code == "too_many"
+    assert len(group.agree()) == 4
+    # One that is here registers again as often as it likes.
+    one.sent.clear()
+    [session, *_] = one.core.own.clients()
+    one.registered(b"0", "subscriber", ["B"], session=session.session)
+
+
+def test_a_connection_that_has_ended_is_not_listened_to(group: CoreGroup) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    two.registered(b"q", "publisher", ["A"], session=publisher.session)
+    one.lost.add(b"p")
+    one.register(b"p", "publisher", ["A"], session=publisher.session)
+    group.settle()
+    assert group.agree()[publisher.session][0] == two.name
+    assert one.sent == []

@@ -109,6 +109,7 @@ class BrokerCore:
         )
         self._brokers = Brokers(self._clients.broker, group)
         self._clock_ns = clock_ns
+        self._is_lost = is_lost
         self._authorization = Authorization(grants, registry)
         self._dissemination = Dissemination(
             model,
@@ -277,6 +278,9 @@ class BrokerCore:
         origin: str | None = None,
     ) -> list[Effect]:
         """A publisher or subscriber joins, or registers again."""
+        if self._brokers.group is not None and self._is_lost(peer):
+            # It may have moved, where this broker was stopped for a while.
+            return []
         try:
             pending = self._registration.decide(peer, request, key, origin)
         except Refusal as refusal:

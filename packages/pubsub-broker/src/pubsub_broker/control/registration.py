@@ -6,6 +6,7 @@ Between the two is the group's engine (`agreement`), if there is one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from pubsub_broker.control.admission import Admission
 from pubsub_broker.control.brokers import Brokers
@@ -20,11 +21,15 @@ from pubsub_broker.control.pending import Pending, PendingTable
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.security.authorization import Authorization
+from pubsub_common.defaults import RECORD_BYTES
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.protocol.messages import Error, Model, Register, Registered
 from pubsub_common.protocol.undecodable import wrong_version
 from pubsub_common.protocol.versions import chosen_version
+
+# So many topics always fit into a record, whatever their names.
+_FEW_TOPICS: Final = 256
 
 
 class Registration:
@@ -96,6 +101,8 @@ class Registration:
             key_name=self._authorization.key_name_of(key),
             origin=group,
         )
+        if self._brokers.group is not None:
+            _check_size(client)
         return Pending(peer, request, version, client)
 
     def enter(self, pending: Pending, now: float) -> list[Effect]:
@@ -193,3 +200,21 @@ def _same_place(client: Client, request: Register) -> bool:
 def refusal_reply(request: Register, refusal: Refusal) -> Error:
     """The answer to a registration that is refused."""
     return Error(id=request.id, code=refusal.code, detail=refusal.detail)
+
+
+def _check_size(client: Client) -> None:
+    """Whether what is kept of a client in the registry of a group is not too much.
+
+    Raises:
+        Refusal: it is.
+    """
+    if len(client.topics) <= _FEW_TOPICS:
+        return
+    size = len(messages.encode(client))
+    if size > RECORD_BYTES:
+        raise Refusal(
+            messages.TOO_MANY,
+            f"{len(client.topics)} topics with such names are too many: they would take "
+            f"{size} bytes in the registry of the group; at most {RECORD_BYTES} are allowed "
+            "per client",
+        )
