@@ -100,6 +100,18 @@ def test_when_neither_answers_the_next_two_are_asked() -> None:
     assert asked(steps) == set(BROKERS) - first
 
 
+def test_one_to_which_there_is_a_connection_gets_more_time() -> None:
+    choice = choice_of(*BROKERS)
+    first, _ = begun(choice)
+    choice.reached(first, 0.1)
+    choice.reached(first, 3.0)
+    choice.reached("nobody:1", 3.0)
+
+    assert choice.next_deadline() == 0.1 + BROKER_ANSWER_MAX_S
+    assert choice.tick(BROKER_ANSWER_S) == []
+    assert len(asked(choice.tick(0.1 + BROKER_ANSWER_MAX_S))) == 2
+
+
 def test_the_next_are_asked_at_once_where_neither_can_be_had() -> None:
     choice = choice_of(*BROKERS)
     first = begun(choice)

@@ -81,6 +81,11 @@ class Choosing(RuleBasedStateMachine):
         self._tick()
 
     @rule(broker=some_broker)
+    def reach(self, broker: str) -> None:
+        self.choice.reached(broker, self.now)
+        self._tick()
+
+    @rule(broker=some_broker)
     def fail(self, broker: str) -> None:
         self.asked.pop(broker, None)
         self.choice.failed(broker, self.now)

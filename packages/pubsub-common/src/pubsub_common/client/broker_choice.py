@@ -7,7 +7,7 @@ them (`Ask`) and says what they answer (`heard`) or that they cannot be had (`fa
 answer the one with fewer clients is taken; while one has not answered, the other waits a moment
 for it. Two at random and the emptier of them spread clients nearly as evenly as to compare all of
 them would, and cost two requests. When neither can be had, the next two are asked, and when all
-were, it begins anew, more and more patiently.
+were, it begins anew, more and more patiently. One to which there is a connection gets more time.
 
 Brokers that were left, or did not answer, are asked after the others for a while. One that is cut
 off from its group is taken only when all others have been asked: it serves its clients, but
@@ -68,6 +68,7 @@ Step = Ask | Drop | Take
 class _Asked:
     """``clients`` it has, None before it has answered."""
 
+    reached: bool = False
     clients: int | None = None
     cut_off: bool = False
 
@@ -138,6 +139,14 @@ class BrokerChoice:
         self._asked.clear()
         self._compare_until = None
         return dropped
+
+    def reached(self, broker: str, now: float) -> None:
+        """There is a connection to a broker that was asked: it is there, and has much to do
+        perhaps. To ask others instead, and it again, would be more for all of them."""
+        asked = self._asked.get(broker)
+        if asked is not None and not asked.reached:
+            asked.reached = True
+            self._round_until = max(self._round_until, now + BROKER_ANSWER_MAX_S)
 
     def heard(self, broker: str, clients: int, now: float, *, cut_off: bool) -> None:
         """A broker has answered how full it is."""

@@ -26,6 +26,8 @@ from pubsub_common.protocol.messages import TOO_MANY
 
 _log = logging.getLogger(__name__)
 
+# After how many rounds through all brokers it is said that none answers: some seconds.
+_PASSES_SAID: Final = 3
 _FAREWELL: Final = "is shutting down"
 _BROKEN: Final = "closed the connection"
 _SILENT: Final = "does not answer"
@@ -154,7 +156,8 @@ class BrokerMoves:
         """Whether this client has gone to another broker: it is to be registered there."""
         taken = self._search.turn()
         if taken is None:
-            if self._choice.passes and self.link is None and not self._said_none:
+            none = self._choice.passes >= _PASSES_SAID and self.link is None
+            if none and not self._said_none:
                 self._said_none = True
                 _log.warning("no broker of %s answers; trying on", self._brokers.shown)
             return False

@@ -74,6 +74,7 @@ class BrokerSearch:
             self._waits.discard(name)
         elif name not in self._waits and link.socket.send(Hello(id=0)):
             self._waits.add(name)
+            self._choice.reached(name, time.monotonic())
         while (received := link.socket.receive()) is not None:
             reply = received.reply
             if isinstance(reply, HelloReply):
