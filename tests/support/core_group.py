@@ -54,14 +54,18 @@ class CoreOfGroup:
             epoch=epoch,
             lease_s=LEASE_S,
             new_session=lambda: next(group.sessions),
-            ports=lambda topics: dict.fromkeys(topics, 7000),
+            ports=lambda topics: dict.fromkeys(topics, 7000 + epoch),
             is_lost=lambda peer: peer in self.lost,
             now=group.now,
             max_clients=group.max_clients,
             group="lab",
         )
+        centralized = group.model == "centralized"
         record = BrokerRecord(
-            address=self.address, version="0.1.0", forwarder=f"forwarder {epoch}"
+            address=self.address,
+            version="0.1.0",
+            forwarder=f"forwarder {epoch}",
+            forwarding=(7000 + epoch,) if centralized else (),
         )
         self.core.describe(record)
         self.member: LogMember = group.log.join(self.name, record, group.now)

@@ -174,7 +174,8 @@ class EventLoop:
         self._event_log.report_lost(lost, parts.config.bounds)
         parts.forwarder_pool.apply_changes()
         parts.forwarder_pool.check()
-        parts.forwarder_pool.declare(parts.core.own.needed())
+        # Subscribers of all brokers of a group, as any of them may come here.
+        parts.forwarder_pool.declare(parts.registry.needed())
         self._event_log.tick(now)
         parts.connection_guard.tick(now)
         self._event_log.report_unread(parts.forwarder_pool.bound_bytes(now), now)

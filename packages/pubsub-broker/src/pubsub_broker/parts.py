@@ -160,6 +160,7 @@ class BrokerParts:
                 address=join(self._host, self.connection_guard.port),
                 version=version("pubsub-broker"),
                 forwarder=self._forwarder if self.config.centralized else "",
+                forwarding=tuple(self.forwarder_pool.ports),
             )
             authenticator = self.authenticator
             self.group = GroupMember(

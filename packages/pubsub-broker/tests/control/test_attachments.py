@@ -22,14 +22,12 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.elsewhere: set[int] = set()  # subscribers of another broker
         self.lost: set[bytes] = set()
         self.registry = MemoryRegistry()
         self.sessions = itertools.count(1)
         self.attachments = Attachments(
             self.registry,
             lease_s=LEASE_S,
-            is_own=lambda session: session not in self.elsewhere,
             is_lost=lambda peer: peer in self.lost,
         )
 
@@ -150,15 +148,6 @@ def test_a_publisher_that_leaves_in_between_is_detached_then(bench: Bench) -> No
 
     assert bench.publisher_leaves(publisher) == detach(publisher)
     assert bench.after(LEASE_S) == []
-
-
-def test_subscribers_of_other_brokers_want_nothing_here(bench: Bench) -> None:
-    subscriber = bench.client("subscriber", ("a",))
-    bench.elsewhere.add(subscriber.session)
-    bench.registry.put(subscriber)
-
-    assert bench.publisher("a")[1] == []
-    assert len(bench.subscriber("a")[1]) == 1
 
 
 def test_a_subscriber_that_is_silent_is_served_while_its_connection_is_open(

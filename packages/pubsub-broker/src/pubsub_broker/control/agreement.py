@@ -180,7 +180,7 @@ class Agreement:
         effects: list[Effect] = []
         if self._clients.is_own(client.session):
             effects.append(Moved(client, record.broker))
-            effects += self._membership.let_go(client, now)
+            effects += self._membership.let_go(client)
         self._forget(client.session)
         displaced = self._own_at(client)
         effects += self._membership.enter(client, record.broker, now)

@@ -1,9 +1,10 @@
 """Which publishers the broker's forwarders are attached to.
 
-Those of which a subscriber here wants a topic. How many subscribers want each publisher is
-counted as clients come and go, by the index of their topics, so nobody is searched for. A
-publisher that nobody wants any more stays attached for a lease: subscribers that come and go
-in turn cost no connections.
+Those of which a subscriber of the group wants a topic: it may come to any broker
+(`topic_places`), and a publisher sends only what somebody there has subscribed to. How many
+subscribers want each publisher is counted as clients come and go, by the index of their topics,
+so nobody is searched for. A publisher that nobody wants any more stays attached for a lease:
+subscribers that come and go in turn cost no connections.
 
 A subscriber whose lease has ended may only have been stopped for a while. What it subscribed
 to still comes by its data connection, which is as open as its control connection. So as long
@@ -29,14 +30,11 @@ class Attachments:
         registry: Registry,
         *,
         lease_s: float,
-        is_own: Callable[[int], bool],
         is_lost: Callable[[bytes], bool],
     ) -> None:
-        """``is_own`` tells by session which subscribers get their events here, ``is_lost``
-        whether a connection has ended."""
+        """``is_lost`` tells whether a connection has ended."""
         self._registry = registry
         self._lease_s = lease_s
-        self._is_own = is_own
         self._is_lost = is_lost
         # How many subscribers want each publisher: of those that any wants.
         self._wanted: dict[int, int] = {}
@@ -51,8 +49,8 @@ class Attachments:
     def publisher_came(self, publisher: Client) -> list[Effect]:
         """A publisher has joined."""
         topics = publisher.topics
-        own = sum(map(self._is_own, self._registry.subscribed(topics)))
-        number = own + len(self._silent_topics.subscribed(topics))
+        number = len(self._registry.subscribed(topics))
+        number += len(self._silent_topics.subscribed(topics))
         if not number:
             return []
         self._wanted[publisher.session] = number
@@ -67,7 +65,7 @@ class Attachments:
         return [Detach(publisher.address, at_once=at_once)]
 
     def subscriber_came(self, subscriber: Client) -> list[Effect]:
-        """A subscriber gets its events here from now on."""
+        """A subscriber has joined."""
         effects: list[Effect] = []
         for session in self._registry.published(subscriber.topics):
             number = self._wanted.get(session, 0)
@@ -80,7 +78,7 @@ class Attachments:
         return effects
 
     def subscriber_gone(self, subscriber: Client, now: float) -> None:
-        """A subscriber does not any more."""
+        """A subscriber has left."""
         for session in self._registry.published(subscriber.topics):
             number = self._wanted[session] - 1
             if number:

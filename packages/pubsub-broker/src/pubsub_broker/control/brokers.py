@@ -56,6 +56,20 @@ class Brokers:
         """The names of the brokers that are alive, in order."""
         return sorted(self._alive)
 
+    def own_address(self) -> str:
+        """Where clients find this broker."""
+        own = self._alive.get(self._own)
+        return "" if own is None else own.address
+
+    def forwarding(self) -> dict[str, tuple[int, ...]]:
+        """The ports that the others forward from, by their addresses. Of two at one address
+        one is gone, and its lease has not ended yet: the later one counts."""
+        return {
+            record.address: record.forwarding
+            for broker, record in self._alive.items()
+            if broker != self._own
+        }
+
     def status(self, clients: Mapping[str, int]) -> list[BrokerStatus]:
         """All of them, for a report; ``clients`` is how many each has."""
         if self.group is None:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from pubsub_broker.registry.interface import Client
-from pubsub_common.protocol.messages import Vouched
+from pubsub_common.protocol.messages import TopicPort, Vouched
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ClientConnection:
     ``changed`` are publishers that the client knows already: should one of them leave
     before it is told of the change, it must still be told that it left. ``vouched`` is
     for a publisher: the keys that it may accept now. ``brokers``: those of the group are
-    others than it was told.
+    others than it was told. ``ports`` are of topics that it is to have from elsewhere.
     """
 
     peer: bytes
@@ -35,6 +35,7 @@ class ClientConnection:
     left: dict[int, Left] = dataclasses.field(default_factory=dict)
     vouched: list[Vouched] | None = None
     brokers: bool = False
+    ports: dict[str, TopicPort] = dataclasses.field(default_factory=dict)
 
     @property
     def idle(self) -> bool:
@@ -43,8 +44,9 @@ class ClientConnection:
 
     @property
     def waits(self) -> bool:
-        """Whether a publisher came, changed or left since the last push."""
-        return bool(self.joined or self.changed or self.left)
+        """Whether a publisher came, changed or left, or a topic moved, since the last
+        push."""
+        return bool(self.joined or self.changed or self.left or self.ports)
 
     def next_revision(self) -> int:
         """The number of the next push."""
@@ -58,3 +60,4 @@ class ClientConnection:
         self.joined.clear()
         self.changed.clear()
         self.left.clear()
+        self.ports.clear()

@@ -29,6 +29,7 @@ from pubsub_broker.control.renewal import Renewal
 from pubsub_broker.control.revocation import Revocation
 from pubsub_broker.control.self_report import SelfReport
 from pubsub_broker.control.status_pages import StatusPages
+from pubsub_broker.control.topic_places import TopicPlaces
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.changes import (
     BrokerCame,
@@ -100,6 +101,7 @@ class BrokerCore:
         `set_cut_off` says that it is not."""
         self.model = model
         self.epoch = epoch
+        self._started_at = now
         self.refusals = Refusals()
         grouped = group is not None
         # The clients that are registered at this broker.
@@ -111,12 +113,18 @@ class BrokerCore:
         self._clock_ns = clock_ns
         self._is_lost = is_lost
         self._authorization = Authorization(grants, registry)
+        self._places = (
+            TopicPlaces(registry, self.own, ports)
+            if grouped and model == "centralized"
+            else None
+        )
         self._dissemination = Dissemination(
             model,
             registry,
             ports,
             grants,
             lambda: self._brokers.forwarders or [forwarder] * bool(forwarder),
+            self._places,
         )
         self._notifications = Notifications(
             self.own,
@@ -125,17 +133,13 @@ class BrokerCore:
             lambda: self._brokers.addresses,
         )
         self._metrics = MetricsTable()
-        attachments = Attachments(
-            registry,
-            lease_s=lease_s,
-            is_own=self._clients.is_own,
-            is_lost=is_lost,
-        )
+        attachments = Attachments(registry, lease_s=lease_s, is_lost=is_lost)
         self._membership = Membership(
             self._clients,
             self._notifications,
             self._metrics,
             attachments if model == "centralized" else None,
+            self._places,
             lease_s=lease_s,
             now=now,
         )
@@ -333,6 +337,7 @@ class BrokerCore:
     def describe(self, record: BrokerRecord) -> None:
         """What this broker says of itself in its group."""
         self._brokers.came(self._clients.broker, record)
+        self._place_topics(self._started_at)
 
     def applied(self, change: Change, now: float) -> list[Effect]:
         """The engine told of a change: of what this broker has proposed, or another one."""
@@ -343,9 +348,16 @@ class BrokerCore:
                 changed = self._brokers.went(broker, self._clients.counts())
             case _:
                 return self._agreement.applied(change, now)
+        self._place_topics(now)
         if changed:
             self._notifications.brokers_changed(now)
         return []
+
+    def _place_topics(self, now: float) -> None:
+        """The brokers of the group may be others."""
+        if self._places is not None:
+            home, others = self._brokers.own_address(), self._brokers.forwarding()
+            self._places.set_brokers(home, others, now)
 
     def set_cut_off(self, cut_off: bool, now: float) -> list[Effect]:
         """Say whether other brokers may take this one for gone: what is decided is done at

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pubsub_broker.control.topic_places import TopicPlaces
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.protocol.matching import matching_topics
 from pubsub_common.protocol.messages import (
@@ -37,8 +38,11 @@ class Dissemination:
         ports: Callable[[Iterable[str]], Mapping[str, TopicPort]],
         grants: Grants | None,
         forwarders: Callable[[], list[str]] = list,
+        places: TopicPlaces | None = None,
     ) -> None:
-        """``forwarders`` are the names by which publishers know those of all brokers."""
+        """``forwarders`` are the names by which publishers know those of all brokers.
+        ``places``: other brokers forward, too."""
+        self._places = places
         self._forwarders = forwarders
         self._centralized = model == "centralized"
         self._registry = registry
@@ -85,6 +89,8 @@ class Dissemination:
             return {}
         names = [topic for topic in client.topics if not is_filter(topic)]
         names += [topic for info in publishers for topic in info.topics]
+        if self._places is not None:
+            return self._places.ports_of(client, dict.fromkeys(names))
         return dict(self._ports(dict.fromkeys(names)))
 
     def ports(self, topics: Iterable[str]) -> Mapping[str, TopicPort]:

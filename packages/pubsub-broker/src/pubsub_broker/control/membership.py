@@ -16,8 +16,10 @@ from pubsub_broker.control.effects import (
     NotReturned,
 )
 from pubsub_broker.control.notifications import Notifications
+from pubsub_broker.control.topic_places import TopicPlaces
 from pubsub_broker.registry.interface import Client, topic_memory
 from pubsub_broker.registry.snapshot import Expected, Snapshot
+from pubsub_common.defaults import NOTIFY_TOPICS
 from pubsub_common.protocol.messages import ClientStatus
 
 # Publishers that left, and that subscribers may still listen to: so many, and as many as have
@@ -36,13 +38,16 @@ class Membership:
         notifications: Notifications,
         metrics: MetricsTable,
         attachments: Attachments | None,
+        places: TopicPlaces | None,
         *,
         lease_s: float,
         now: float,
     ) -> None:
-        """``attachments``: None where events are not forwarded."""
+        """``attachments``: None where events are not forwarded; ``places``: None where no
+        other broker forwards them."""
         self.changes = 0  # of the set of clients, those still expected included
         self._attachments = attachments
+        self._places = places
         self._clients = clients
         self._notifications = notifications
         self._lease_s = lease_s
@@ -69,7 +74,6 @@ class Membership:
             effects += self.remove(
                 client.session, {}, "registered again with changes", now
             )
-        was_own = self._clients.is_own(client.session)
         if self._attachments is not None:
             self._attachments.returns(client.session, now)
         self._clients.put(client, broker, now)
@@ -82,8 +86,10 @@ class Membership:
                 effects += self._publisher_joined(client, now)
             elif previous is not None and previous.strengths != client.strengths:
                 self._notifications.changed(client, now)
-        elif not was_own:
-            effects += self._subscriber_came(client)
+        else:
+            if self._attachments is not None and not unchanged:
+                effects += self._attachments.subscriber_came(client)
+            self._count(client, now)
         return effects
 
     def remove(
@@ -102,10 +108,11 @@ class Membership:
         client = self._clients.remove(session)
         if client is None:
             return []
+        self._subscriber_gone(client, now, silent=silent)
         effects = self._departure(client, next_sequences, now, revoked=revoked)
         if not own:
             return effects
-        lost = self.let_go(client, now, silent=silent)
+        lost = self.let_go(client)
         return [*lost, Departed(client, reason), *effects]
 
     def expire(self, sessions: Iterable[int], now: float) -> list[Effect]:
@@ -114,22 +121,14 @@ class Membership:
         expired = [self._clients.remove(session) for session in sessions]
         effects: list[Effect] = []
         for client in filter(None, expired):
+            self._subscriber_gone(client, now, silent=True)
             departed = self._departure(client, {}, now)
-            lost = self.let_go(client, now, silent=True)
+            lost = self.let_go(client)
             effects += [*lost, Departed(client, "lease expired"), *departed]
         return effects
 
-    def let_go(
-        self, client: Client, now: float, *, silent: bool = False
-    ) -> list[EventsLost]:
-        """A client is not this broker's any more; ``silent``: it has said nothing for a
-        lease. Returns the losses not reported yet."""
-        connection = self._notifications.get(client.session)
-        if self._attachments is not None and client.role == "subscriber":
-            if silent and connection is not None:
-                self._attachments.subscriber_silent(client, connection.peer, now)
-            else:
-                self._attachments.subscriber_gone(client, now)
+    def let_go(self, client: Client) -> list[EventsLost]:
+        """A client is not this broker's any more. Returns the losses not reported yet."""
         self._notifications.close(client.session)
         return self._metrics.close(client)
 
@@ -167,8 +166,13 @@ class Membership:
         return self._expected.status_of(session, now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Publishers that nobody wants, and clients that are no longer expected."""
+        """Publishers that nobody wants, topics that come from elsewhere, and clients that are
+        no longer expected."""
         effects: list[Effect] = []
+        due_at = None if self._places is None else self._places.due_at
+        if self._places is not None and due_at is not None and now >= due_at:
+            for move in self._places.moves(NOTIFY_TOPICS):
+                self._notifications.relocated(move.session, move.topic, move.port, now)
         if self._attachments is not None:
             effects += self._attachments.tick(now)
         not_returned = self._expected.expire(now)
@@ -182,6 +186,8 @@ class Membership:
         times = [self._expected.next_deadline()]
         if self._attachments is not None:
             times.append(self._attachments.next_deadline())
+        if self._places is not None:
+            times.append(self._places.due_at)
         return min((time for time in times if time is not None), default=None)
 
     def _publisher_joined(self, publisher: Client, now: float) -> list[Effect]:
@@ -190,10 +196,23 @@ class Membership:
             return []
         return self._attachments.publisher_came(publisher)
 
-    def _subscriber_came(self, subscriber: Client) -> list[Effect]:
-        if self._attachments is None or not self._clients.is_own(subscriber.session):
-            return []
-        return self._attachments.subscriber_came(subscriber)
+    def _subscriber_gone(self, client: Client, now: float, *, silent: bool) -> None:
+        """``silent``: it has said nothing for a lease, and if its connection is open, it may
+        only have been stopped."""
+        if client.role != "subscriber":
+            return
+        self._count(client, now)
+        if self._attachments is None:
+            return
+        connection = self._notifications.get(client.session)
+        if silent and connection is not None:
+            self._attachments.subscriber_silent(client, connection.peer, now)
+        else:
+            self._attachments.subscriber_gone(client, now)
+
+    def _count(self, subscriber: Client, now: float) -> None:
+        if self._places is not None:
+            self._places.count(subscriber.topics, now)
 
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is

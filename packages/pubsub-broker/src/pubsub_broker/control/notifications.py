@@ -112,6 +112,15 @@ class Notifications:
         self._connections[publisher.session].vouched = vouched
         self._schedule(publisher.session, now)
 
+    def relocated(self, session: int, topic: str, port: TopicPort, now: float) -> None:
+        """Queue for a subscriber that it is to have a topic from elsewhere. That has waited
+        for others already."""
+        connection = self._connections.get(session)
+        if connection is not None:
+            connection.ports[topic] = port
+            self._pending[session] = None
+            self.flush_at = now
+
     def brokers_changed(self, now: float) -> None:
         """Queue for all that the brokers of the group are others."""
         for session, connection in self._connections.items():
@@ -216,7 +225,8 @@ class Notifications:
         """Some of what waits for a subscriber."""
         joined: list[PublisherInfo] = []
         left: list[Departure] = []
-        cost = len(client.topics)
+        moved, connection.ports = connection.ports, {}
+        cost = len(client.topics) + len(moved)
         while connection.waits and cost < NOTIFY_TOPICS:
             # Those that left come first: one that is back is among those that joined, too.
             if connection.left:
@@ -234,7 +244,7 @@ class Notifications:
             revision=connection.next_revision(),
             joined=joined,
             left=left,
-            ports=dict(self._ports_for(client)(topics)),
+            ports={**moved, **self._ports_for(client)(topics)},
         )
         return Send(connection.peer, push), cost
 

@@ -11,6 +11,7 @@ import zmq
 
 from pubsub_broker.config import Overflow
 from pubsub_broker.control.effects import Attach, Detach
+from pubsub_broker.control.topic_spread import forwarder_of
 from pubsub_broker.forwarding.interface import Forwarder, ForwarderControl
 from pubsub_broker.forwarding.publisher_book import PublisherBook
 from pubsub_broker.forwarding.python_loop import PythonForwarder
@@ -18,7 +19,6 @@ from pubsub_broker.forwarding.slow_subscribers import SlowSubscribers
 from pubsub_broker.forwarding.sockets import (
     ForwarderSockets,
     PlainSockets,
-    forwarder_of,
 )
 from pubsub_broker.forwarding.zmq_proxy import ANSWER_S, ZmqProxyForwarder
 from pubsub_broker.transport.control_socket import EVENT_THREADS

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
@@ -35,11 +34,6 @@ PlaceOf = Callable[[str], str | None]
 
 # Events wait no longer than for so many.
 SUBSCRIPTIONS_IN_A_TURN: Final = 64
-
-
-def forwarder_of(topic: str, count: int) -> int:
-    """Which of ``count`` forwarders has a topic."""
-    return zlib.crc32(topic.encode()) % count
 
 
 class ForwarderSockets(PublisherInputs):

@@ -23,12 +23,14 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 class BrokerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A broker: where clients find it, its version, the digest of its policy and clients
-    where it is secure, and the name of its forwarders where it is centralized."""
+    where it is secure, and where it is centralized the name of its forwarders, and their
+    ports (`control.topic_spread.forwarder_of` tells which has a topic)."""
 
     address: str
     version: str
     policy: str = ""
     forwarder: str = ""
+    forwarding: tuple[int, ...] = ()
 
 
 class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,12 @@ class Registry(Protocol):
         """The subscribers of any of these topics, by session, and how many of them it has;
         1 for one without wildcards."""
 
+    def subscriber_count(self, topic: str) -> int:
+        """How many clients have subscribed to exactly this topic."""
+
+    def subscription_count(self) -> int:
+        """The topics and wildcards of all subscribers together."""
+
     def needed(self) -> Subscriptions:
         """What all subscribers together may subscribe to at one port."""
 

@@ -57,6 +57,12 @@ class MemoryRegistry:
     def subscribed(self, topics: Sequence[str]) -> Mapping[int, int]:
         return self._index.subscribed(tuple(topics))
 
+    def subscriber_count(self, topic: str) -> int:
+        return self._index.subscriber_count(topic)
+
+    def subscription_count(self) -> int:
+        return self._needs.subscription_count()
+
     def needed(self) -> Subscriptions:
         return self._needs.total()
 

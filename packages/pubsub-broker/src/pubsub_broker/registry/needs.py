@@ -26,6 +26,10 @@ class Needs:
         if client.role == "subscriber" and any(map(is_filter, client.topics)):
             self._with_filters += number
 
+    def subscription_count(self) -> int:
+        """The topics and wildcards of all subscribers together."""
+        return self._by_role["subscriber"].number
+
     def total(self) -> Subscriptions:
         """What all subscribers together may need. Those with wildcards may come to have the
         topics of all publishers."""

@@ -82,6 +82,10 @@ class TopicIndex:
             self._subscribed = topics, self._find_subscribed(topics)
         return self._subscribed[1]
 
+    def subscriber_count(self, topic: str) -> int:
+        """As `Registry.subscriber_count`."""
+        return len(self._subscribers.get(topic, ()))
+
     def _forget(self, *, publishes: bool) -> None:
         if publishes:
             self._published = None

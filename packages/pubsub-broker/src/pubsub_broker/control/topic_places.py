@@ -1,0 +1,163 @@
+"""From which broker of a group each subscriber of this one has each of its topics.
+
+Where a topic is (`topic_spread`) follows from how many subscribers it has in the group, which
+all brokers know. Each broker tells its own subscribers, and tells them again when that changes.
+Every broker is attached to whatever any subscriber of the group wants, so a subscriber is served
+wherever it comes to: no two brokers need agree at any moment.
+
+A subscriber with wildcards has everything from its own broker: otherwise each topic of each
+publisher would have to be looked at for it.
+
+What concerns many subscribers is done in turns.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from pubsub_broker.control.topic_spread import (
+    damped_count,
+    forwarder_of,
+    place_of,
+    ranking,
+)
+from pubsub_broker.registry.interface import Client, Registry
+from pubsub_common.defaults import NOTIFY_DELAY_S
+from pubsub_common.protocol.endpoints import host_of, join
+from pubsub_common.protocol.messages import TopicPort
+from pubsub_common.protocol.wildcards import is_filter
+
+Ports = Callable[[Iterable[str]], Mapping[str, TopicPort]]
+# By how much the subscriptions of the group must grow, or shrink, to count.
+_GROWTH: Final = 1.5
+
+
+class Place(NamedTuple):
+    """A broker, by its control address, and the ports that it forwards from; none for this
+    one, which is asked."""
+
+    address: str
+    ports: tuple[int, ...] = ()
+
+
+class Move(NamedTuple):
+    """A subscriber of this broker is to have a topic from elsewhere."""
+
+    session: int
+    topic: str
+    port: TopicPort
+
+
+class TopicPlaces:
+    """``now`` is seconds of one monotonic clock."""
+
+    def __init__(self, registry: Registry, own: Registry, ports: Ports) -> None:
+        """``registry`` has the clients of the group, ``own`` those of this broker, which
+        forwards topics from ``ports``."""
+        self.due_at: float | None = None  # when `moves` is due
+        self._registry = registry
+        self._own = own
+        self._ports = ports
+        self._home = ""
+        self._places: dict[str, Place] = {"": Place("")}  # by address
+        # Where each topic is, as a subscriber here was told.
+        self._told: dict[str, tuple[Place, ...]] = {}
+        # The topics of these that may be elsewhere now, in turn.
+        self._changed: OrderedDict[str, None] = OrderedDict()
+        self._subscriptions = 1  # of the group, as far as they count
+
+    def set_brokers(
+        self, home: str, others: Mapping[str, tuple[int, ...]], now: float
+    ) -> None:
+        """This broker's control address, and those of the others of its group that are alive,
+        with the ports that they forward from."""
+        places = {home: Place(home)}
+        places |= {each: Place(each, ports) for each, ports in others.items() if ports}
+        if (home, places) != (self._home, self._places):
+            self._home, self._places = home, places
+            self._all_changed(now)
+
+    def ports_of(
+        self, subscriber: Client, topics: Iterable[str]
+    ) -> dict[str, TopicPort]:
+        """From where a subscriber of this broker has these topics."""
+        names = list(topics)
+        if len(self._places) == 1 or _is_wild(subscriber):
+            return dict(self._ports(names))
+        found: dict[str, TopicPort] = {}
+        for topic in names:
+            told = self._told.get(topic)
+            if told is None:
+                told = self._told[topic] = self._places_of(topic, None)
+            found[topic] = self._port(self._place_of(subscriber.session, told), topic)
+        return found
+
+    def count(self, topics: Iterable[str], now: float) -> None:
+        """A subscriber of these has come or gone, here or elsewhere."""
+        subscriptions = max(self._registry.subscription_count(), 1)
+        if not 1 / _GROWTH < subscriptions / self._subscriptions < _GROWTH:
+            self._subscriptions = subscriptions
+            self._all_changed(now)
+        for topic in topics if self._told else ():
+            told = self._told.get(topic)
+            if told is None:
+                continue
+            if not self._own.subscriber_count(topic):
+                del self._told[topic]
+                self._changed.pop(topic, None)
+            elif self._count_of(topic, len(told)) != len(told):
+                self._change(topic, now)
+
+    def moves(self, cost: int) -> Iterator[Move]:
+        """Subscribers that are to have topics from elsewhere, until so many topics and
+        subscribers were looked at. `due_at` says when the rest is due."""
+        while self._changed and cost > 0:
+            topic, _ = self._changed.popitem(last=False)
+            before = self._told[topic]
+            after = self._told[topic] = self._places_of(topic, len(before))
+            cost -= 1
+            if after == before:
+                continue
+            for subscriber in self._own.matching("subscriber", [topic]):
+                cost -= 1
+                if _is_wild(subscriber):
+                    continue
+                place = self._place_of(subscriber.session, after)
+                if place != self._place_of(subscriber.session, before):
+                    yield Move(subscriber.session, topic, self._port(place, topic))
+        if not self._changed:
+            self.due_at = None
+
+    def _places_of(self, topic: str, before: int | None) -> tuple[Place, ...]:
+        count = self._count_of(topic, before)
+        chosen = ranking(topic, self._places)[:count]
+        return tuple(self._places[each] for each in chosen)
+
+    def _count_of(self, topic: str, before: int | None) -> int:
+        subscribers = self._registry.subscriber_count(topic)
+        return damped_count(before, subscribers, self._subscriptions, len(self._places))
+
+    def _place_of(self, session: int, places: tuple[Place, ...]) -> Place:
+        address = place_of(session, self._home, [each.address for each in places])
+        return next(each for each in places if each.address == address)
+
+    def _port(self, place: Place, topic: str) -> TopicPort:
+        if not place.ports:
+            return self._ports([topic])[topic]
+        port = place.ports[forwarder_of(topic, len(place.ports))]
+        return join(host_of(place.address), port)
+
+    def _all_changed(self, now: float) -> None:
+        for topic in self._told:
+            self._change(topic, now)
+
+    def _change(self, topic: str, now: float) -> None:
+        self._changed[topic] = None
+        if self.due_at is None:
+            self.due_at = now + NOTIFY_DELAY_S
+
+
+def _is_wild(subscriber: Client) -> bool:
+    return any(map(is_filter, subscriber.topics))

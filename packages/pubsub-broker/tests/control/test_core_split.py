@@ -1,0 +1,161 @@
+"""Several centralized brokers: each topic comes from some of them, and subscribers are told
+from which, and told again when that changes."""
+
+from __future__ import annotations
+
+import pytest
+from support.core_group import CoreGroup, CoreOfGroup
+
+from pubsub_common.protocol.messages import PublishersChanged, TopicPort
+
+TOPICS = tuple(f"topic/{number}" for number in range(24))
+
+
+@pytest.fixture
+def group() -> CoreGroup:
+    return CoreGroup("centralized", brokers=3)
+
+
+class Told:
+    """A subscriber at a broker, and from where it has its topics."""
+
+    def __init__(self, group: CoreGroup, broker: CoreOfGroup, *topics: str) -> None:
+        self.group, self.broker, self.topics = group, broker, topics
+        self.peer = b"subscriber %d" % next(group.ids)
+        reply = broker.registered(self.peer, "subscriber", topics)
+        self.session, self.ports = reply.session, dict(reply.ports)
+
+    def follow(self) -> int:
+        """Take in the pushes; for how many topics there was another place."""
+        self.group.pass_time(0.1)
+        moved = 0
+        for push in self.broker.take(self.peer, PublishersChanged):
+            moved += len(push.ports)
+            for topic, port in push.ports.items():
+                assert self.ports[topic] != port
+            self.ports.update(push.ports)
+        return moved
+
+    def endpoints(self) -> dict[str, str]:
+        """``host:port`` of each topic."""
+        return {topic: self._endpoint(port) for topic, port in self.ports.items()}
+
+    def _endpoint(self, port: TopicPort) -> str:
+        if isinstance(port, str):
+            return port
+        return f"{self.broker.address.rpartition(':')[0]}:{port}"
+
+
+def forwarding(broker: CoreOfGroup) -> str:
+    return f"10.0.1.{broker.epoch}:{7000 + broker.epoch}"
+
+
+def test_topics_of_few_are_at_one_broker_whoever_asks(group: CoreGroup) -> None:
+    subscribers = [Told(group, broker, *TOPICS) for broker in group.brokers]
+    for each in subscribers:
+        each.follow()
+
+    first, second, third = (each.endpoints() for each in subscribers)
+    assert first == second == third
+    assert set(first.values()) == {forwarding(broker) for broker in group.brokers}
+    # What comes from its own broker, a subscriber is told as a port.
+    for each in subscribers:
+        assert {p for p in each.ports.values() if isinstance(p, int)} == {
+            7000 + each.broker.epoch
+        }
+
+
+def test_all_brokers_are_attached_to_what_a_subscriber_wants(group: CoreGroup) -> None:
+    one, two, _ = group.brokers
+    two.registered(b"p", "publisher", TOPICS[:3])
+    assert [broker.attached for broker in group.brokers] == [[], [], []]
+
+    subscriber = Told(group, one, TOPICS[0])
+
+    address = ["10.0.0.1:5556"]
+    assert [broker.attached for broker in group.brokers] == [address] * 3
+    one.disconnect(subscriber.peer, subscriber.session)
+    for _ in range(3):
+        group.pass_time(3.0)
+        two.heartbeat(b"p", 1)
+    assert [broker.attached for broker in group.brokers] == [[], [], []]
+
+
+def test_what_came_from_a_broker_that_is_gone_comes_from_another(
+    group: CoreGroup,
+) -> None:
+    one, two, three = group.brokers
+    subscriber = Told(group, one, *TOPICS)
+    subscriber.follow()
+    before = subscriber.endpoints()
+
+    three.alive = False
+    group.pass_time(3.5)
+    moved = subscriber.follow()
+
+    after = subscriber.endpoints()
+    assert set(after.values()) == {forwarding(one), forwarding(two)}
+    gone = [topic for topic in TOPICS if before[topic] == forwarding(three)]
+    assert [topic for topic in TOPICS if before[topic] != after[topic]] == gone
+    assert moved == len(gone) > 0
+
+
+def test_a_broker_that_comes_takes_its_share(group: CoreGroup) -> None:
+    subscriber = Told(group, group.brokers[0], *TOPICS)
+    subscriber.follow()
+    before = subscriber.endpoints()
+
+    four = group.add()
+    group.settle()
+    subscriber.follow()
+
+    after = subscriber.endpoints()
+    changed = {topic for topic in TOPICS if before[topic] != after[topic]}
+    assert 0 < len(changed) < len(TOPICS) / 2
+    assert {after[topic] for topic in changed} == {forwarding(four)}
+
+
+def test_a_subscriber_that_moves_has_its_topics_from_where_it_had_them(
+    group: CoreGroup,
+) -> None:
+    one, two, _ = group.brokers
+    subscriber = Told(group, one, *TOPICS)
+    subscriber.follow()
+    before = subscriber.endpoints()
+
+    reply = two.registered(b"t", "subscriber", TOPICS, session=subscriber.session)
+
+    subscriber.broker, subscriber.ports = two, dict(reply.ports)
+    assert subscriber.endpoints() == before
+
+
+def test_a_topic_that_all_want_is_at_all_brokers(group: CoreGroup) -> None:
+    subscribers = [Told(group, group.brokers[n % 3], "hot") for n in range(12)]
+    for each in subscribers:
+        each.follow()
+    assert all(each.ports == {"hot": 7000 + each.broker.epoch} for each in subscribers)
+
+
+def test_a_broker_that_is_cut_off_goes_on_as_it_was(group: CoreGroup) -> None:
+    one = group.brokers[0]
+    subscriber = Told(group, one, *TOPICS)
+    subscriber.follow()
+    before = dict(subscriber.ports)
+
+    one.member.reachable = False
+    group.pass_time(4.0)
+    one.heartbeat(subscriber.peer, subscriber.session)
+
+    assert subscriber.follow() == 0
+    again = one.registered(b"again", "subscriber", TOPICS)
+    assert dict(again.ports) == before
+
+
+def test_wildcards_come_from_ones_own_broker(group: CoreGroup) -> None:
+    one, two, _ = group.brokers
+    two.registered(b"p", "publisher", TOPICS)
+    subscriber = Told(group, one, "topic/+", "other")
+    assert set(subscriber.ports.values()) == {7001}
+    group.brokers[2].alive = False
+    group.pass_time(3.5)
+    assert subscriber.follow() == 0
