@@ -44,7 +44,7 @@ def _fields(item: dict[str, Any]) -> list[str]:
 
 # Traces
 
-ROLES: Final = ("subscriber", "client", "publisher", "broker")
+ROLES: Final = ("subscriber", "client", "choice", "publisher", "broker", "group")
 
 
 def trace_block(role: str) -> str:

@@ -255,6 +255,11 @@ def knows_one_broker() -> None:
     hears(with_fields(Registered, brokers=[]))
 
 
+@fault("moves-when-full")
+def ends_without_room() -> None:
+    replaced(BrokerMoves, "refused", lambda *_: False)
+
+
 @fault("moves-at-farewell")
 def waits_after_farewell() -> None:
     replaced(BrokerMoves, "lost", lambda *_: None)

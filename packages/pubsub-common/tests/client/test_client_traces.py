@@ -61,6 +61,8 @@ class ClientRunner:
                 if value:
                     self._session.connected(now)
                     self._session.reconnected(now)
+            case "moved":
+                self._session.left(now)
             case "lost":
                 self._lost = value
             case "published":

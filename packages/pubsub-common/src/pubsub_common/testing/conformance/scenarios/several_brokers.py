@@ -251,6 +251,33 @@ def asks_the_same_again(stage: Stage) -> None:
         )
 
 
+@for_both(
+    "moves-when-full",
+    page.SEVERAL,
+    "it asks the other brokers when one has no room, and ends when none has",
+    BROKERS,
+)
+def moves_when_full(stage: Stage) -> None:
+    first, second, third = stage.group(3)
+    stage.join()
+    for broker in (first, second):
+        broker.once(Register, *[_too_many] * 20)
+    first.once(Heartbeat, lambda asked: [first.alive(asked, known=False)])
+    stage.moves(third, "`register` with the broker that has room")
+    third.once(Register, *[_too_many] * 20)
+    stage.may_end = True
+    third.send(Farewell())
+    stage.until(
+        lambda: stage.client.exit_code is not None,
+        "its end, as no broker has room",
+        section=page.ERROR,
+    )
+
+
+def _too_many(asked: Register) -> list[Error]:
+    return [Error(id=asked.id, code=messages.TOO_MANY, detail="no room")]
+
+
 def _too_fast(asked: Register) -> Error:
     return Error(id=asked.id, code=messages.TOO_FAST, detail="later")
 
