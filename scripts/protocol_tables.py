@@ -150,8 +150,8 @@ TIMES: Final = (
     Time(
         _CONTROL,
         "BROKER_ANSWER_MAX_S",
-        "the same, at most; no broker that is not cut off was found",
-        "Wait no longer than this. Look again.",
+        "the same, at most, and with a connection to one; no broker was found that is not cut off",
+        "Ask the next two. Look again.",
     ),
     Time(
         _CONTROL,

@@ -35,6 +35,8 @@ class ChoiceRunner:
                 self._choice.begin(now, stays_at=value)
             case "told":
                 self._choice.learn(value)
+            case "connected":
+                self._choice.reached(value, now)
             case "unreachable":
                 self._choice.failed(value, now)
             case _:
