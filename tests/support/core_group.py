@@ -1,4 +1,4 @@
-"""Broker cores on one engine in memory, and short ways to talk to them."""
+"""Broker cores on one engine without a server, and short ways to talk to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pubsub_broker.control.effects import (
 )
 from pubsub_broker.registry.changes import BrokerRecord, broker_name
 from pubsub_broker.registry.interface import Client
-from pubsub_broker.registry.log import GroupLog, LogMember
+from pubsub_broker.registry.log import GroupLog
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.defaults import MAX_CLIENTS
 from pubsub_common.protocol.messages import (
@@ -34,6 +34,7 @@ from pubsub_common.protocol.messages import (
     Role,
 )
 from pubsub_common.protocol.versions import VERSIONS
+from support.etcd_group import EtcdGroup
 
 LEASE_S = 6.0
 _M = TypeVar("_M", bound=Reply)
@@ -47,6 +48,7 @@ class CoreOfGroup:
         self.epoch = epoch
         self.name = broker_name(epoch)
         self.address = f"10.0.1.{epoch}:5555"
+        self.peers: dict[int, bytes] = {}  # of the clients that were `registered`
         self.lost: set[bytes] = set()  # connections that have ended
         self.core = BrokerCore(
             group.model,
@@ -68,7 +70,7 @@ class CoreOfGroup:
             forwarding=(7000 + epoch,) if centralized else (),
         )
         self.core.describe(record)
-        self.member: LogMember = group.log.join(self.name, record, group.now)
+        self.member = group.log.join(self.name, record, group.now)
         self.alive = True
         self.sent: list[tuple[bytes, Reply]] = []
         self.departed: list[int] = []
@@ -151,6 +153,7 @@ class CoreOfGroup:
         self.register(peer, role, topics, **changes)
         self.group.settle()
         [reply] = self.take(peer, Registered)
+        self.peers[reply.session] = peer
         return reply
 
     def heartbeat(self, peer: bytes, session: int) -> Alive:
@@ -171,12 +174,17 @@ class CoreGroup:
     """Brokers of one model on one log, with one clock."""
 
     def __init__(
-        self, model: Model, brokers: int = 2, *, max_clients: int = MAX_CLIENTS
+        self,
+        model: Model,
+        brokers: int = 2,
+        *,
+        max_clients: int = MAX_CLIENTS,
+        engine: GroupLog | EtcdGroup | None = None,
     ) -> None:
         self.model = model
         self.max_clients = max_clients
         self.now = 0.0
-        self.log = GroupLog()
+        self.log = engine or GroupLog()
         self.sessions = itertools.count(1)
         self.ids = itertools.count(1)
         self.epochs = itertools.count(1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.core_group import CoreGroup
+from support.core_group import CoreGroup, CoreOfGroup
+from support.etcd_group import EtcdGroup
 
+from pubsub_broker.registry.log import GroupLog
 from pubsub_common.protocol.messages import (
     BrokersChanged,
     Error,
@@ -21,8 +23,15 @@ MODELS: tuple[Model, ...] = ("centralized", "decentralized")
 
 
 @pytest.fixture(params=MODELS)
-def group(request: pytest.FixtureRequest) -> CoreGroup:
-    return CoreGroup(request.param)
+def model(request: pytest.FixtureRequest) -> Model:
+    found: Model = request.param
+    return found
+
+
+@pytest.fixture(params=["log", "etcd"])
+def group(request: pytest.FixtureRequest, model: Model) -> CoreGroup:
+    engine = GroupLog() if request.param == "log" else EtcdGroup(model)
+    return CoreGroup(model, engine=engine)
 
 
 def test_a_registration_is_answered_when_the_engine_has_written_it(
@@ -295,3 +304,189 @@ def test_a_connection_that_has_ended_is_not_listened_to(group: CoreGroup) -> Non
     group.settle()
     assert group.agree()[publisher.session][0] == two.name
     assert one.sent == []
+
+
+# Cut off from the engine
+
+
+def cut(group: CoreGroup, *brokers: CoreOfGroup) -> None:
+    """These brokers cannot ask the engine any more, and find that out."""
+    for broker in brokers:
+        broker.member.reachable = False
+    for _ in range(4):
+        group.pass_time(1.0)
+        for broker in group.brokers:
+            for client in list(broker.core.own.clients()):
+                broker.heartbeat(broker.peers[client.session], client.session)
+
+
+def heal(group: CoreGroup, *brokers: CoreOfGroup) -> None:
+    for broker in brokers:
+        broker.member.reachable = True
+    if len(brokers) == len(group.brokers):
+        group.log.restart(group.now)  # it was away itself
+    group.settle()
+
+
+def test_a_registration_that_waits_is_answered_when_the_broker_is_cut_off(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    one.register(b"p", "publisher", ["A"])
+    one.member.reachable = False
+    group.pass_time(2.5)
+    assert one.take(b"p", Registered) == []
+    group.pass_time(1.0)
+    [reply] = one.take(b"p", Registered)
+    alive = one.heartbeat(b"p", reply.session)
+    assert (alive.known, alive.cut_off) == (True, True)
+    assert two.clients() == {}
+    heal(group, one)
+    assert group.agree()[reply.session][0] == one.name
+    assert not one.heartbeat(b"p", reply.session).cut_off
+    assert one.take(b"p", Registered) == []
+
+
+def test_without_an_engine_each_broker_goes_on_with_what_it_knows(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    there = one.registered(b"p", "publisher", ["A"])
+    mine = one.registered(b"s", "subscriber", ["A", "B"])
+    other = two.registered(b"t", "subscriber", ["A", "B"])
+    cut(group, one, two)
+    new = one.registered(b"q", "publisher", ["B"], address="10.0.0.1:6000")
+    one.disconnect(b"p", there.session, A=4)
+    group.pass_time(0.1)
+    [push] = one.take(b"s", PublishersChanged)
+    assert [info.session for info in push.joined] == [new.session]
+    assert [left.next_sequences for left in push.left] == [{"A": 4}]
+    assert two.take(b"t", PublishersChanged) == []
+
+    heal(group, one, two)
+    group.pass_time(0.1)
+
+    assert group.agree().keys() == {new.session, mine.session, other.session}
+    assert one.take(b"s", PublishersChanged) == []
+    [push] = two.take(b"t", PublishersChanged)
+    assert [info.session for info in push.joined] == [new.session]
+    assert [left.next_sequences for left in push.left] == [{"A": 4}]
+
+
+def test_nobody_is_gone_because_the_engine_was_away(group: CoreGroup) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    for broker, peer in (one, b"s"), (two, b"t"):
+        broker.registered(peer, "subscriber", ["A"])
+    cut(group, one, two)
+    # It loses its connection, and registers at the other broker.
+    two.registered(b"q", "publisher", ["A"], session=publisher.session)
+    for _ in range(12):
+        group.pass_time(5.0)
+        two.heartbeat(b"q", publisher.session)
+    heal(group, one, two)
+    group.pass_time(0.1)
+    assert group.agree()[publisher.session][0] == two.name
+    for broker, peer in (one, b"s"), (two, b"t"):
+        assert broker.take(peer, PublishersChanged) == []
+    assert one.moved == [publisher.session]
+
+
+def test_one_that_said_nothing_meanwhile_is_gone_a_lease_later(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    cut(group, one, two)
+    group.pass_time(60.0)
+    assert publisher.session in group.agree()
+    heal(group, one, two)
+    group.pass_time(5.0)
+    assert publisher.session in group.agree()
+    group.pass_time(1.5)
+    assert group.agree() == {}
+
+
+def test_a_broker_that_was_cut_off_alone_writes_again_those_that_stayed(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    stays = one.registered(b"p", "publisher", ["A"], address="10.0.0.1:1")
+    moves = one.registered(b"q", "publisher", ["A"], address="10.0.0.1:2")
+    subscriber = two.registered(b"s", "subscriber", ["A"])
+    cut(group, one)
+    two.registered(
+        b"r", "publisher", ["A"], address="10.0.0.1:2", session=moves.session
+    )
+    for _ in range(5):
+        group.pass_time(4.0)
+        one.heartbeat(b"p", stays.session)
+        two.heartbeat(b"r", moves.session)
+        two.heartbeat(b"s", subscriber.session)
+    # Others take those for gone that their broker has not renewed for so long.
+    [push] = two.take(b"s", PublishersChanged)
+    assert [left.session for left in push.left] == [stays.session]
+    heal(group, one)
+    group.pass_time(0.1)
+    known = group.agree()
+    assert {session: broker for session, (broker, _) in known.items()} == {
+        stays.session: one.name,
+        moves.session: two.name,
+        subscriber.session: two.name,
+    }
+    [push] = two.take(b"s", PublishersChanged)
+    assert [info.session for info in push.joined] == [stays.session]
+    assert one.heartbeat(b"p", stays.session).known
+    assert not one.heartbeat(b"q", moves.session).known
+
+
+def test_a_publisher_that_took_an_address_meanwhile_and_left_gives_it_back(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    first = two.registered(b"p", "publisher", ["A"])
+    cut(group, one)
+    second = one.registered(b"q", "publisher", ["A"])
+    assert one.clients().keys() == {second.session}
+    one.disconnect(b"q", second.session)
+    heal(group, one)
+    assert group.agree().keys() == {first.session}
+
+
+def test_a_publisher_that_took_an_address_meanwhile_has_it_everywhere(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    first = two.registered(b"p", "publisher", ["A"])
+    cut(group, one)
+    second = one.registered(b"q", "publisher", ["A"])
+    heal(group, one)
+    assert group.agree().keys() == {second.session}
+    assert not two.heartbeat(b"p", first.session).known
+    assert first.session not in group.log.clients
+
+
+def test_one_that_leaves_before_it_has_moved_is_gone(group: CoreGroup) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    two.register(b"q", "publisher", ["A"], session=publisher.session)
+    two.disconnect(b"q", publisher.session, A=3)
+    group.settle()
+    assert group.agree() == {}
+    assert group.log.clients == {}
+    assert not one.heartbeat(b"p", publisher.session).known
+
+
+def test_a_heartbeat_to_a_broker_that_waits_to_delete_is_not_known(
+    group: CoreGroup,
+) -> None:
+    one, _ = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    one.member.reachable = False
+    one.disconnect(b"p", publisher.session)
+    assert not one.heartbeat(b"p", publisher.session).known
+    # It is back before the engine was asked.
+    one.register(b"p", "publisher", ["A"], session=publisher.session)
+    heal(group, one)
+    assert publisher.session in group.agree()
+    assert one.heartbeat(b"p", publisher.session).known

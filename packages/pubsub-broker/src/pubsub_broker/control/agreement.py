@@ -169,7 +169,12 @@ class Agreement:
             return []
         pending = self._pending.get(client.session)
         if pending is None or pending.client != client:
-            return []  # an earlier one, or one that is written again: nothing is new
+            # An earlier one, or one that is written again: nothing is new. But where another
+            # broker had the client meanwhile, it has a lease here now, to say where it is.
+            elsewhere = self._clients.all.get(client.session) is not None
+            if not elsewhere or self._clients.is_own(client.session):
+                return []
+            return self._membership.enter(client, self._clients.broker, now)
         self._pending.pop(client.session)
         self._leaving.pop(client.session, None)
         return self._enter(pending, now)

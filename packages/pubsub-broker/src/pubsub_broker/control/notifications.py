@@ -109,8 +109,10 @@ class Notifications:
         self, publisher: Client, vouched: list[Vouched], now: float
     ) -> None:
         """Queue for a publisher which keys it may accept."""
-        self._connections[publisher.session].vouched = vouched
-        self._schedule(publisher.session, now)
+        connection = self._connections.get(publisher.session)
+        if connection is not None:
+            connection.vouched = vouched
+            self._schedule(publisher.session, now)
 
     def relocated(self, session: int, topic: str, port: TopicPort, now: float) -> None:
         """Queue for a subscriber that it is to have a topic from elsewhere. That has waited
@@ -264,7 +266,10 @@ class Notifications:
     def _subscribers(self, publisher: Client) -> Iterable[tuple[int, ClientConnection]]:
         for session, topics in self._registry.subscribed(publisher.topics).items():
             self.queued += 1 + topics
-            yield session, self._connections[session]
+            # One that came back by what the engine wrote has not said yet where it is.
+            connection = self._connections.get(session)
+            if connection is not None:
+                yield session, connection
 
     def _schedule(self, session: int, now: float) -> None:
         self._pending[session] = None

@@ -63,7 +63,7 @@ class Renewal:
         client = self._clients.own_client(request.session)
         clocks = None
         effects: list[Effect] = []
-        if client is not None:
+        if client is not None and connection is not None:
             effects += self._metrics.update(client, request, now)
             if client.role == "subscriber":
                 clocks = self._metrics.clock_range(self._publishers_of(client))

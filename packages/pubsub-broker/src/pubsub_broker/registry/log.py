@@ -85,6 +85,11 @@ class GroupLog:
                 del self._leases[broker]
                 self._end_clients(broker)
 
+    def restart(self, now: float) -> None:
+        """The engine was away: leases that were there begin again."""
+        for leases in self._leases.values():
+            leases.alive_at = leases.clients_at = now
+
     def end(self, broker: str) -> None:
         """A broker ends in order: its clients stay, for a while."""
         leases = self._leases.get(broker)
@@ -163,10 +168,10 @@ class LogMember:
         if not self.reachable:
             return
         self._log.tick(now)
-        self.read()
+        self.read(now)
         self.renew(now)
-        self.write()
-        self.read()
+        self.write(now)
+        self.read(now)
 
     # The parts of a turn
 
@@ -175,7 +180,7 @@ class LogMember:
         self._log.renew(self._broker, self._record, now)
         self._renewed_at = now
 
-    def write(self) -> None:
+    def write(self, _now: float) -> None:
         """Have all written that waits."""
         waiting, self._waiting = self._waiting, {}
         for session, proposal in waiting.items():
@@ -194,7 +199,7 @@ class LogMember:
                     )
                 )
 
-    def read(self) -> None:
+    def read(self, _now: float) -> None:
         """Be told of all that is new."""
         for change in self._log.changes[self._told :]:
             self._changes += self._follow(change)

@@ -200,18 +200,24 @@ class Group:
         found: list[Change] = []
         for change in changes:
             found += self._drop(self._writer.observed(change))
-            found.append(change)
             match change:
-                case PutClient(record=record) if not restored:
+                case PutClient(record=record) if restored:
+                    if record.client.session in self._own:
+                        continue  # that was so; what is to be so is written now
+                case PutClient(record=record):
                     if record.broker != self.broker:
                         self._own.pop(record.client.session, None)
                     self._take_back(record)
-                case DeleteClient(record=record):
+                case DeleteClient(record=record, left=left):
                     own = self._own.get(record.client.session)
-                    if own is not None:
+                    if own is not None and left is not None and record == own:
+                        # It left at another broker, which has not registered it before.
+                        del self._own[record.client.session]
+                    elif own is not None:
                         self._propose(own)
                 case AboutTold(about=None):
                     self._writer.put(ABOUT, self._about, None, 0)
+            found.append(change)
         if restored:
             # Who has a client there is what was so some time ago. Each broker writes its own
             # anew; only then it takes back those that it has no more.

@@ -1,0 +1,172 @@
+"""The part of a broker in a group on a model of etcd: as `registry.log`, but by the code that
+asks etcd, which is here a list of what was written."""
+
+from __future__ import annotations
+
+from pubsub_broker.registry.changes import (
+    About,
+    BrokerRecord,
+    Change,
+    ClientRecord,
+    LeftRecord,
+    PutClient,
+)
+from pubsub_broker.registry.etcd.answers import LeaseAnswer
+from pubsub_broker.registry.etcd.errors import LeaseGone
+from pubsub_broker.registry.etcd.group import Group
+from pubsub_broker.registry.etcd.records import Keys
+from pubsub_broker.registry.interface import Client
+from pubsub_common.protocol.messages import Model
+from support.etcd_model import EtcdModel
+
+KEYS = Keys("lab")
+
+
+class EtcdGroup:
+    """A group on one model of etcd, whose leases end with time."""
+
+    def __init__(
+        self, model: Model, *, alive_s: float = 3.0, clients_s: float = 15.0
+    ) -> None:
+        self.alive_s = alive_s
+        self.clients_s = clients_s
+        self.etcd = EtcdModel()
+        self._about = About(format=1, model=model)
+        self._until: dict[int, float] = {}
+        self._seconds: dict[int, int] = {}
+
+    @property
+    def clients(self) -> dict[int, PutClient]:
+        """What is written of each client."""
+        return {
+            record.client.session: PutClient(record, revision)
+            for revision, record in self.etcd.records(KEYS).values()
+            if isinstance(record, ClientRecord)
+        }
+
+    @property
+    def brokers(self) -> dict[str, BrokerRecord]:
+        """The brokers that are alive."""
+        found = {}
+        for key, (_, record) in self.etcd.records(KEYS).items():
+            if isinstance(record, BrokerRecord):
+                found[key.decode().rpartition("/")[2]] = record
+        return found
+
+    def join(self, broker: str, record: BrokerRecord, now: float) -> EtcdMember:
+        """A broker joins the group."""
+        group = Group(
+            KEYS,
+            broker,
+            self._about,
+            record,
+            alive_s=int(self.alive_s),
+            clients_s=int(self.clients_s),
+        )
+        member = EtcdMember(self, group)
+        member.turn(now)
+        return member
+
+    def restart(self, now: float) -> None:
+        """etcd was away: leases that were there begin again."""
+        for lease in self._until:
+            self._until[lease] = now + self._seconds[lease]
+
+    def end(self, broker: str) -> None:
+        """A broker ends in order: its clients stay, for a while."""
+        for key, kv in list(self.etcd.kvs.items()):
+            if key.endswith(f"/brokers/{broker}".encode()):
+                self._until.pop(kv.lease, None)
+                self.etcd.end_lease(kv.lease)
+
+    def keep_alive(self, leases: list[int], now: float) -> dict[int, int]:
+        """Renew leases."""
+        seconds = self.etcd.keep_alive(leases)
+        for lease in leases:
+            if seconds[lease]:
+                seconds[lease] = self._seconds[lease]
+                self._until[lease] = now + self._seconds[lease]
+        return seconds
+
+    def grant(self, ttl_s: int, now: float) -> int:
+        """Make a lease."""
+        lease = self.etcd.grant(ttl_s).ID
+        self._until[lease] = now + ttl_s
+        self._seconds[lease] = ttl_s
+        return lease
+
+    def tick(self, now: float) -> None:
+        """End the leases whose time is over."""
+        for lease, until in list(self._until.items()):
+            if until <= now:
+                del self._until[lease]
+                self.etcd.end_lease(lease)
+
+
+class EtcdMember:
+    """The part of one broker: what its threads do, one thing at a time."""
+
+    def __init__(self, cluster: EtcdGroup, group: Group) -> None:
+        self.reachable = True
+        self.group = group
+        self._cluster = cluster
+        self._changes: list[Change] = []
+
+    def put_client(self, client: Client) -> None:
+        """As of `GroupLink`."""
+        self.group.put_client(client)
+
+    def delete_client(self, session: int, left: LeftRecord | None = None) -> None:
+        """As of `GroupLink`."""
+        self.group.delete_client(session, left)
+
+    def take_changes(self) -> list[Change]:
+        """As of `GroupLink`."""
+        taken, self._changes = self._changes, []
+        return taken
+
+    def cut_off(self, now: float) -> bool:
+        """As of `GroupLink`."""
+        return self.group.cut_off(now)
+
+    def turn(self, now: float) -> None:
+        """Renew, write what waits, and be told, as far as etcd can be reached."""
+        if not self.reachable:
+            return
+        self._cluster.tick(now)
+        self.read(now)
+        self.renew(now)
+        self.write(now)
+        self.read(now)
+
+    def read(self, now: float) -> None:
+        """Be told of all that is new."""
+        group, etcd = self.group, self._cluster.etcd
+        while True:
+            if group.mirror.must_list:
+                self._changes += group.listed(etcd.listing(), now)
+            for answer in etcd.watch(group.mirror.next_revision):
+                self._changes += group.watched(answer)
+            if not group.mirror.must_list:
+                self._changes += group.tick(now)
+                return
+
+    def renew(self, now: float) -> None:
+        """Leases are renewed, and granted."""
+        ids = self.group.to_renew(now)
+        if ids:
+            self.group.renewed(self._cluster.keep_alive(ids, now), now)
+        for kind, seconds in self.group.to_grant(now).items():
+            lease = self._cluster.grant(seconds, now)
+            self.group.granted(kind, LeaseAnswer(lease, seconds), now)
+
+    def write(self, now: float) -> None:
+        """Have all written that waits."""
+        while (request := self.group.to_write(now)) is not None:
+            try:
+                answer = self._cluster.etcd.transact(request)
+            except LeaseGone:
+                self.group.lease_gone()
+                self.renew(now)
+            else:
+                self._changes += self.group.answered(answer)
