@@ -7,9 +7,8 @@ import contextlib
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.certificates import Authority
@@ -19,33 +18,27 @@ from support.etcd_servers import (
     etcd_cluster,
     make_users,
 )
-from support.ports import free_port
-from support.running_roles import (
-    MODELS,
-    Receiver,
-    RunningBroker,
-    Security,
-    registered,
-    status,
+from support.group_brokers import (
+    START_S,
+    Start,
+    agree,
+    exchange,
+    is_cut_off,
+    publisher_at,
+    registry_of,
+    started_brokers,
 )
+from support.running_roles import MODELS, Security, registered
 
 from pubsub_broker.cli import PROGRAM, main
 from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.records import Keys
-from pubsub_broker.registry_options import Endpoint
 from pubsub_common.cli import console_script
 from pubsub_common.protocol.messages import Model
 from pubsub_common.testing import wait_for
-from pubsub_publisher import Publisher
-from pubsub_subscriber import Subscriber
 
 LAB = Keys("lab")
-START_S = 30.0
-
-
-def registry_of(endpoints: Sequence[Endpoint]) -> str:
-    return "etcd://" + ",".join(map(str, endpoints))
 
 
 @pytest.fixture(scope="module")
@@ -87,63 +80,11 @@ def secured(
         yield cluster, own
 
 
-Start = Callable[..., RunningBroker]
-
-
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts brokers of a group, which end with the test."""
-    with contextlib.ExitStack() as stack:
-
-        def begin(
-            endpoints: Sequence[Endpoint],
-            model: Model = "decentralized",
-            group: str = "lab",
-            **options: Any,
-        ) -> RunningBroker:
-            broker = RunningBroker(
-                model, registry=registry_of(endpoints), group=group, **options
-            )
-            stack.callback(broker.stop)
-            return broker
-
+    with started_brokers() as begin:
         yield begin
-
-
-def agree(count: int, *brokers: RunningBroker) -> None:
-    """Wait until the brokers have the same clients, so many."""
-
-    def same() -> bool:
-        found = [
-            {client.session for client in status(broker.port).clients}
-            for broker in brokers
-        ]
-        return len(found[0]) == count and all(each == found[0] for each in found)
-
-    wait_for(same, f"all brokers have {count} clients", START_S)
-
-
-def exchange(one: RunningBroker, other: RunningBroker) -> None:
-    """A publisher at one broker is heard by a subscriber at the other."""
-    with _subscriber(other) as subscriber, _publisher(one) as publisher:
-        receiver = Receiver(subscriber)
-        publisher.wait_for_subscribers(1, timeout_s=START_S)
-        for number in range(20):
-            publisher.publish_event("news", b"%d" % number)
-        receiver.wait_for_events(20)
-        agree(2, one, other)
-        receiver.stop()
-        receiver.check_order()
-
-
-def _publisher(broker: RunningBroker) -> Publisher:
-    return Publisher(
-        topics=["news"], broker_port=broker.port, bind_port=0, indefinite=True
-    )
-
-
-def _subscriber(broker: RunningBroker) -> Subscriber:
-    return Subscriber(topics=["news"], broker_port=broker.port, indefinite=True)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -317,20 +258,6 @@ def test_brokers_that_let_in_others_are_told_of(
         assert said("has other keys") == 2
 
 
-def test_an_address_that_others_cannot_reach_is_told_of(
-    start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    elsewhere = Endpoint("127.0.0.1", free_port())
-    monkeypatch.setattr("pubsub_broker.monitoring.group_lines.is_loopback", _only_own)
-    start([elsewhere])
-    assert any("which only this machine reaches" in line for line in caplog.messages)
-
-
-def _only_own(host: str) -> bool:
-    _only_own.asked = getattr(_only_own, "asked", 0) + 1  # type: ignore[attr-defined]
-    return bool(_only_own.asked == 1)  # type: ignore[attr-defined]
-
-
 # Without etcd
 
 
@@ -345,9 +272,11 @@ def test_without_etcd_clients_are_served_and_others_are_told_when_it_is_there(
             waits = [line for line in caplog.messages if "goes on without etcd" in line]
             assert len(waits) == 2
             exchange(one, one)
-            with _publisher(one), _publisher(other):
+            assert is_cut_off(one)
+            with publisher_at(one), publisher_at(other):
                 cluster.start()
                 agree(2, one, other)
+                assert not is_cut_off(one)
             assert sum("in the group lab" in line for line in caplog.messages) == 2
 
 
