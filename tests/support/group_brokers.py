@@ -10,14 +10,15 @@ from typing import Any, Final
 
 import zmq
 
+from pubsub_broker.monitoring.status_client import ask
 from pubsub_broker.registry_options import Endpoint
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import Alive, Heartbeat, Model, Register
+from pubsub_common.protocol.messages import Alive, Heartbeat, Model, Register, Status
 from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
-from support.running_roles import Receiver, RunningBroker, status
+from support.running_roles import Receiver, RunningBroker
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
 START_S: Final = 40.0
@@ -55,7 +56,7 @@ def agree(count: int, *brokers: RunningBroker) -> None:
 
     def same() -> bool:
         found = [
-            {client.session for client in status(broker.port).clients}
+            {client.session for client in _status_of(broker).clients}
             for broker in brokers
         ]
         return len(found[0]) == count and all(each == found[0] for each in found)
@@ -63,9 +64,14 @@ def agree(count: int, *brokers: RunningBroker) -> None:
     wait_for(same, f"all brokers have {count} clients", START_S)
 
 
+def _status_of(broker: RunningBroker) -> Status:
+    """All pages of it."""
+    return ask("127.0.0.1", broker.port, START_S)
+
+
 def is_cut_off(broker: RunningBroker) -> bool:
     """Whether a broker says so."""
-    registry = status(broker.port).registry
+    registry = _status_of(broker).registry
     assert registry is not None, "it is in a group"
     return registry.cut_off
 
