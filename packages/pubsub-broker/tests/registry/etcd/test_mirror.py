@@ -238,7 +238,7 @@ def test_clients_that_a_restored_etcd_has_forgotten_are_kept_for_a_while() -> No
 
 @pytest.mark.parametrize("group", ["", "a/b", "-a", "a b", "ä", "a" * 65])
 def test_a_group_has_a_name_that_can_be_part_of_a_key(group: str) -> None:
-    with pytest.raises(ConfigError, match="^group must be"):
+    with pytest.raises(ConfigError, match=r"^group must be"):
         Keys(group)
 
 
