@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from support.documents import own_network
 from support.paths import ROOT
 from support.ports import free_port
 
-from pubsub_broker.cli import PROGRAM, USAGE, main
+from pubsub_broker.cli import PROGRAM, USAGE, config_of, main
 from pubsub_broker.commands.check import USAGE as CHECK_USAGE
 from pubsub_broker.monitoring import prometheus
 from pubsub_common.cli import console_script
@@ -74,17 +75,26 @@ def words_of(name: str, **variables: str) -> list[str]:
     return words
 
 
+def defaults_of_the_unit() -> dict[str, str]:
+    """The variables that it sets."""
+    words = [word for line in setting("Environment") for word in shlex.split(line)]
+    return dict(word.split("=", 1) for word in words)
+
+
 def test_the_units_commands_have_options_that_exist() -> None:
-    values = {
-        "PUBSUB_ADDRESS": "127.0.0.1",
-        "PUBSUB_PORT": "5555",
-        "PUBSUB_OPTIONS": "--centralized",
-    }
+    values = defaults_of_the_unit()
     words = words_of("ExecStart", **values)
     options = console_script.parse(USAGE, words[1:], PROGRAM, "1")
     assert options["--state"] == "%S/pubsub-broker/clients"
     assert options["--secure"] is None
     assert setting("StateDirectory") == ["pubsub-broker"]
+
+    registry = "--registry etcd://10.0.0.1,10.0.0.2 --group lab --registry-tls tls"
+    grouped = values | {"PUBSUB_STATE": "", "PUBSUB_REGISTRY": registry}
+    words = words_of("ExecStart", **grouped)
+    options = console_script.parse(USAGE, words[1:], PROGRAM, "1")
+    config_of(options).validate()
+    assert options["--group"] == "lab"
 
     words = words_of("ExecStartPost", **values)
     options = console_script.parse(CHECK_USAGE, words[1:], f"{PROGRAM} check", "1")
@@ -113,7 +123,7 @@ def test_the_units_commands_start_a_broker_and_see_it_answer(
     tmp_path: Path, secure: bool
 ) -> None:
     port = str(free_port())
-    values = {"PUBSUB_ADDRESS": "127.0.0.1", "PUBSUB_PORT": port}
+    values = defaults_of_the_unit() | {"PUBSUB_PORT": port}
     if secure:
         assert main(["keygen", str(tmp_path / "keys")]) == 0
         values["PUBSUB_SECURE"] = f"--secure {tmp_path}/keys"

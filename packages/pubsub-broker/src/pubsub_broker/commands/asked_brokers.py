@@ -90,14 +90,10 @@ def places_of(options: console_script.Options) -> list[tuple[str, int]]:
     Raises:
         ConfigError: they are none.
     """
-    from pubsub_common.protocol.endpoints import parse_broker_address
+    from pubsub_common.protocol.endpoints import broker_endpoints
 
-    usual = console_script.port_number(options, "--broker-port")
-    found: dict[tuple[str, int], None] = {}
-    for text in options["--broker-address"].split(","):
-        host, port = parse_broker_address(text.strip())
-        found[host, port or usual] = None
-    return list(found)
+    port = console_script.port_number(options, "--broker-port")
+    return list(broker_endpoints(options["--broker-address"], port))
 
 
 def keys_of(options: console_script.Options) -> ClientKeys | None:

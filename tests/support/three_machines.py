@@ -1,0 +1,196 @@
+"""Three machines for a page's commands: network namespaces with folders of their own.
+
+10.0.0.1, 10.0.0.2 and 10.0.0.3 are reached by ``ssh`` and ``scp``, stand-ins that enter the
+namespaces, from 10.0.0.254, where the commands run. What a machine writes to /etc, /opt and /var is
+seen by it alone. ``systemctl`` there starts and ends etcd as Debian's unit does, and the broker as
+ours does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from support.paths import ROOT
+
+_UNIT: Final = ROOT / "scripts/systemd/pubsub-broker.service"
+_PROGRAMS: Final = Path(sys.executable).parent
+_STATE: Final = "/var/lib"
+
+_NETWORK: Final = """
+set -eu
+[ "$(readlink /proc/self/ns/net)" != "$OUTER_NETWORK" ]
+mount -t tmpfs tmpfs "$MACHINES"
+mount --make-private "$MACHINES"
+ip link set lo up
+ip link add br0 type bridge
+ip addr add 10.0.0.254/24 dev br0
+ip link set br0 up
+for number in 1 2 3; do
+    host=10.0.0.$number
+    here=$MACHINES/$host
+    mkdir "$here"
+    touch "$here/net" "$here/mount"
+    unshare --net="$here/net" --mount="$here/mount" sh -eu -c '
+        ip link set lo up
+        for folder in etc opt var; do
+            mkdir "$0/$folder" "$0/$folder.work"
+            mount -t overlay overlay /$folder -o \\
+                "lowerdir=/$folder,upperdir=$0/$folder,workdir=$0/$folder.work"
+        done' "$here"
+    nsenter --net="$here/net" sh -eu -c '
+        mkfifo "$0/ready"; read -r line < "$0/ready"' "$here" &
+    guest=$!
+    ip link add "to$number" type veth peer name "from$number"
+    ip link set "to$number" master br0 up
+    until [ "$(readlink /proc/$guest/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do :; done
+    ip link set "from$number" netns "$guest"
+    until [ -p "$here/ready" ]; do :; done
+    echo go > "$here/ready"
+    wait "$guest"
+    nsenter --net="$here/net" sh -eu -c "
+        ip link set from$number name eth0
+        ip addr add $host/24 dev eth0
+        ip link set eth0 up"
+done
+export PATH="$STAND_INS:$PATH"
+"""
+
+_SSH: Final = """#!/bin/bash
+# ssh root@HOST COMMAND...
+here=$MACHINES/${1#root@}
+shift
+exec nsenter --net="$here/net" --mount="$here/mount" --wd=/ -- \\
+    env MACHINE="$here" bash -c "$*"
+"""
+
+_SCP: Final = """#!/bin/bash
+# scp [-r] FILE... root@HOST:PLACE
+set -eu
+[ "$1" != -r ] || shift
+last=${!#}
+here=$MACHINES/$(expr "$last" : 'root@\\([^:]*\\):')
+tar --create --file - "${@:1:$#-1}" > "$here/sent"
+exec nsenter --net="$here/net" --mount="$here/mount" --wd=/ -- bash -eu -c '
+    folder=$(mktemp -d); tar --extract --no-same-owner --file "$0" -C "$folder"
+    cp -r "$folder"/* "$1"' "$here/sent" "${last#*:}"
+"""
+
+# `--no-block` and `enable` ask for nothing more here.
+_SYSTEMCTL: Final = """#!/bin/bash
+# systemctl enable --now|start|restart|stop [--no-block] UNIT
+set -eu
+unit=${!#}
+if [ "$1" != enable ] && [ "$1" != start ] && [ -s "$MACHINE/$unit.pid" ]; then
+    pid=$(cat "$MACHINE/$unit.pid")
+    kill "$pid"
+    while kill -0 "$pid" 2> /dev/null; do sleep 0.05; done
+    rm "$MACHINE/$unit.pid"
+fi
+[ "$1" != stop ] || exit 0
+case $unit in
+etcd)
+    mkdir -p /var/lib/etcd
+    chown etcd: /var/lib/etcd
+    as_etcd="setpriv --reuid etcd --regid etcd --init-groups"
+    env $(cat /etc/default/etcd) $as_etcd etcd >> "$MACHINE/etcd.log" 2>&1 &
+    echo $! > "$MACHINE/etcd.pid"
+    ;;
+pubsub-broker)
+    mkdir -p /var/lib/pubsub-broker
+    sh -c "$(unit_command ExecStart)" >> "$MACHINE/broker.log" 2>&1 &
+    echo $! > "$MACHINE/pubsub-broker.pid"
+    sh -c "$(unit_command ExecStartPost)"
+    ;;
+esac
+"""
+
+_UNIT_COMMAND: Final = f"""#!{sys.executable}
+import sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from support.three_machines import unit_command
+print(unit_command(sys.argv[1], open("/etc/default/pubsub-broker").read()))
+"""
+
+
+def unit_command(name: str, settings: str) -> str:
+    """The command of the broker's unit for a shell, with what is in /etc/default."""
+    unit = _UNIT.read_text()
+    variables: dict[str, str] = {}
+    for line in re.findall("^Environment=(.*)$", unit, re.M):
+        variables.update(word.split("=", 1) for word in shlex.split(line))
+    variables.update(line.split("=", 1) for line in settings.splitlines())
+    words: list[str] = []
+    for word in re.findall(f"^{name}=(.*)$", unit, re.M)[0].split():
+        one = re.fullmatch(r"\$\{(\w+)\}", word)
+        many = re.fullmatch(r"\$(\w+)", word)
+        if one:
+            words.append(variables[one[1]])
+        else:
+            words += variables[many[1]].split() if many else [word]
+    text = shlex.join(["exec", *words])
+    return text.replace("%S", _STATE).replace("/opt/pubsub/bin", str(_PROGRAMS))
+
+
+def needs_machines() -> None:
+    """Skip the test where there can be no such machines, and say why; fail under CI."""
+    missing = [
+        program
+        for program in ("etcd", "etcdctl", "openssl", "ip", "nsenter", "unshare")
+        if shutil.which(program) is None
+    ]
+    reason = ""
+    if missing:
+        reason = f"programs are missing: {', '.join(missing)}"
+    elif os.geteuid() != 0:
+        reason = "only root can make machines with users"
+    if reason:
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script of bash beside the three machines; all processes end with it. The logs of
+    the machines are appended to its standard error where it fails."""
+    machines, stand_ins, work = (
+        folder / name for name in ("machines", "stand-ins", "work")
+    )
+    for each in (machines, stand_ins, work):
+        each.mkdir()
+    for name, text in (
+        ("ssh", _SSH),
+        ("scp", _SCP),
+        ("systemctl", _SYSTEMCTL),
+        ("unit_command", _UNIT_COMMAND),
+    ):
+        (stand_ins / name).write_text(text)
+        (stand_ins / name).chmod(0o755)
+    (folder / "script").write_text(f"{_NETWORK}\n{script}")
+    logs = 'code=$?; [ $code = 0 ] || tail -n 5 "$MACHINES"/*/*.log >&2; exit $code'
+    return subprocess.run(
+        [
+            *("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"),
+            *("--kill-child", "bash", "-c", f"bash {folder}/script; {logs}"),
+        ],
+        cwd=work,
+        env=os.environ
+        | {
+            "PATH": f"{_PROGRAMS}:{os.environ['PATH']}:/usr/sbin:/sbin",
+            "MACHINES": str(machines),
+            "STAND_INS": str(stand_ins),
+            "OUTER_NETWORK": str(Path("/proc/self/ns/net").readlink()),
+        },
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
