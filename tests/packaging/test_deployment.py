@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.documents import own_network
+from support.etcd_servers import needs_etcd
 from support.paths import ROOT
 from support.ports import free_port
 
@@ -272,6 +273,58 @@ def test_the_entrypoint_runs_and_checks_a_broker_at_the_containers_address(
     assert f"127.0.0.1:{port}" in run("--centralized").stderr
     elsewhere = run("check", "--timeout", "0.05", PUBSUB_ADDRESS="127.0.0.9")
     assert elsewhere.returncode == 1
+
+
+# Docker Compose
+
+
+def services() -> dict[str, dict[str, Any]]:
+    yaml = pytest.importorskip("yaml", reason="there is no PyYAML: make install")
+    text = (DOCKER / "compose.yaml").read_text()
+    found: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
+    return found
+
+
+def test_the_composed_brokers_are_one_group_of_all_members() -> None:
+    found = services()
+    members = [name for name in found if name.startswith("etcd-")]
+    brokers = [found[name] for name in found if name.startswith("broker-")]
+    assert len(members) == len(brokers) == 3
+    for broker in brokers:
+        assert broker["depends_on"] == members
+        assert (DOCKER / broker["build"]["context"]).resolve() == ROOT
+        assert (ROOT / broker["build"]["dockerfile"]).is_file()
+        options = console_script.parse(USAGE, broker["command"], PROGRAM, "1")
+        config_of(options).validate()
+        assert options["--registry"] == f"etcd://{','.join(members)}"
+
+
+def test_the_composed_members_know_each_other() -> None:
+    found = services()
+    members = {name: each for name, each in found.items() if name.startswith("etcd-")}
+    cluster = ",".join(f"{name}=http://{name}:2380" for name in members)
+    for name, member in members.items():
+        settings = member["environment"]
+        assert settings["ETCD_NAME"] == name
+        assert settings["ETCD_INITIAL_CLUSTER"] == cluster
+        assert settings["ETCD_INITIAL_ADVERTISE_PEER_URLS"] == f"http://{name}:2380"
+        assert settings["ETCD_ADVERTISE_CLIENT_URLS"] == f"http://{name}:2379"
+
+
+def test_etcd_has_the_settings_that_are_given_to_it() -> None:
+    needs_etcd()
+    done = subprocess.run(
+        ["etcd", "--help"], capture_output=True, text=True, timeout=30
+    )
+    names = {
+        name for each in services().values() for name in each.get("environment", ())
+    }
+    names |= set(
+        re.findall(r"^(ETCD_\w+)=", (ROOT / "docs/cluster.md").read_text(), re.M)
+    )
+    for name in names:
+        option = name.removeprefix("ETCD_").lower().replace("_", "-")
+        assert f"--{option} " in done.stdout + done.stderr, name
 
 
 # Grafana

@@ -25,11 +25,12 @@ _UNIT: Final = ROOT / "scripts/systemd/pubsub-broker.service"
 _PROGRAMS: Final = Path(sys.executable).parent
 _STATE: Final = "/var/lib"
 
+# The second line: process 1 is this script's own, so that process numbers are those of /proc.
 _NETWORK: Final = """
 set -eu
+[ "$(readlink /proc/1/ns/net)" = "$(readlink /proc/self/ns/net)" ]
 [ "$(readlink /proc/self/ns/net)" != "$OUTER_NETWORK" ]
 mount -t tmpfs tmpfs "$MACHINES"
-mount --make-private "$MACHINES"
 ip link set lo up
 ip link add br0 type bridge
 ip addr add 10.0.0.254/24 dev br0
@@ -38,37 +39,33 @@ for number in 1 2 3; do
     host=10.0.0.$number
     here=$MACHINES/$host
     mkdir "$here"
-    touch "$here/net" "$here/mount"
-    unshare --net="$here/net" --mount="$here/mount" sh -eu -c '
-        ip link set lo up
+    mkfifo "$here/ready"
+    unshare --net --mount sh -eu -c '
         for folder in etc opt var; do
             mkdir "$0/$folder" "$0/$folder.work"
             mount -t overlay overlay /$folder -o \\
                 "lowerdir=/$folder,upperdir=$0/$folder,workdir=$0/$folder.work"
-        done' "$here"
-    nsenter --net="$here/net" sh -eu -c '
-        mkfifo "$0/ready"; read -r line < "$0/ready"' "$here" &
-    guest=$!
-    ip link add "to$number" type veth peer name "from$number"
+        done
+        echo $$ > "$0/ready"
+        exec sleep infinity' "$here" &
+    read -r guest < "$here/ready"
+    echo "$guest" > "$here/process"
+    ip link add "to$number" type veth peer name eth0 netns "$guest"
     ip link set "to$number" master br0 up
-    until [ "$(readlink /proc/$guest/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do :; done
-    ip link set "from$number" netns "$guest"
-    until [ -p "$here/ready" ]; do :; done
-    echo go > "$here/ready"
-    wait "$guest"
-    nsenter --net="$here/net" sh -eu -c "
-        ip link set from$number name eth0
+    nsenter --net --target "$guest" sh -eu -c "
+        ip link set lo up
         ip addr add $host/24 dev eth0
         ip link set eth0 up"
 done
 export PATH="$STAND_INS:$PATH"
+exec bash -eu "$1"
 """
 
 _SSH: Final = """#!/bin/bash
 # ssh root@HOST COMMAND...
 here=$MACHINES/${1#root@}
 shift
-exec nsenter --net="$here/net" --mount="$here/mount" --wd=/ -- \\
+exec nsenter --net --mount --target "$(cat "$here/process")" --wd=/ -- \\
     env MACHINE="$here" bash -c "$*"
 """
 
@@ -79,7 +76,7 @@ set -eu
 last=${!#}
 here=$MACHINES/$(expr "$last" : 'root@\\([^:]*\\):')
 tar --create --file - "${@:1:$#-1}" > "$here/sent"
-exec nsenter --net="$here/net" --mount="$here/mount" --wd=/ -- bash -eu -c '
+exec nsenter --mount --target "$(cat "$here/process")" --wd=/ -- bash -eu -c '
     folder=$(mktemp -d); tar --extract --no-same-owner --file "$0" -C "$folder"
     cp -r "$folder"/* "$1"' "$here/sent" "${last#*:}"
 """
@@ -124,10 +121,10 @@ print(unit_command(sys.argv[1], open("/etc/default/pubsub-broker").read()))
 def unit_command(name: str, settings: str) -> str:
     """The command of the broker's unit for a shell, with what is in /etc/default."""
     unit = _UNIT.read_text()
-    variables: dict[str, str] = {}
-    for line in re.findall("^Environment=(.*)$", unit, re.M):
-        variables.update(word.split("=", 1) for word in shlex.split(line))
-    variables.update(line.split("=", 1) for line in settings.splitlines())
+    set_there = re.findall("^Environment=(.*)$", unit, re.M)
+    given = [word for line in set_there for word in shlex.split(line)]
+    given += settings.splitlines()
+    variables = {word.partition("=")[0]: word.partition("=")[2] for word in given}
     words: list[str] = []
     for word in re.findall(f"^{name}=(.*)$", unit, re.M)[0].split():
         one = re.fullmatch(r"\$\{(\w+)\}", word)
@@ -174,12 +171,18 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     ):
         (stand_ins / name).write_text(text)
         (stand_ins / name).chmod(0o755)
-    (folder / "script").write_text(f"{_NETWORK}\n{script}")
+    (folder / "network").write_text(_NETWORK)
+    (folder / "script").write_text(script)
     logs = 'code=$?; [ $code = 0 ] || tail -n 5 "$MACHINES"/*/*.log >&2; exit $code'
     return subprocess.run(
         [
             *("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"),
-            *("--kill-child", "bash", "-c", f"bash {folder}/script; {logs}"),
+            *(
+                "--kill-child",
+                "bash",
+                "-c",
+                f"bash {folder}/network {folder}/script; {logs}",
+            ),
         ],
         cwd=work,
         env=os.environ
