@@ -147,6 +147,20 @@ def test_a_secure_sweep_is_compared_with_a_plain_one_and_named(
     assert compare(opposite_note, after).kinds == ("plain and secure", "secure")
 
 
+def test_a_group_is_compared_with_one_broker_and_named(
+    before: Path, tmp_path: Path
+) -> None:
+    after = Path(shutil.copytree(before, tmp_path / "after"))
+    for path in after.rglob("cell.json"):
+        about = json.loads(path.read_text())
+        about["parameters"]["brokers"] = 3
+        path.write_text(json.dumps(about))
+    found = compare(before, after)
+    assert found.kinds == ("plain", "plain with 3 brokers")
+    assert found.rows
+    assert not found.left_out
+
+
 def test_within_a_sweep_secure_cells_are_not_compared_with_plain_ones(
     before: Path, tmp_path: Path
 ) -> None:

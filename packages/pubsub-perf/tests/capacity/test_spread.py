@@ -42,10 +42,12 @@ def test_every_subscription_is_served_by_one_broker(
 
 
 def test_a_topic_is_at_a_power_of_two_of_brokers_or_all() -> None:
-    few = spread.SUBSCRIBERS_A_BROKER
-    counts = np.array([0, 1, few, few + 1, 2 * few, 2 * few + 1, 100 * few])
+    # Of 100 subscriptions, six brokers: 48 times the share.
+    counts = np.array([0, 1, 2, 3, 4, 5, 35, 50])
     found = spread.brokers_of_a_topic(counts, 6)
-    assert found.tolist() == [1, 1, 1, 2, 2, 4, 6]
+    assert found.tolist() == [1, 1, 1, 1, 2, 2, 6, 6]
+    even = spread.brokers_of_a_topic(np.full(64, 16), 4)
+    assert set(even.tolist()) == {1}
 
 
 @given(each=st.integers(1, 20), popular=st.sampled_from(["uniform", "zipf"]))

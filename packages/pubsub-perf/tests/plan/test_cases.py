@@ -76,6 +76,8 @@ def test_the_wait_factor_gives_the_deadline_as_in_the_seed() -> None:
         ({"interval_s": 0}, "interval"),
         ({"interval_s": float("nan")}, "interval"),
         ({"topics": 0}, "topics"),
+        ({"brokers": 0}, "brokers"),
+        ({"brokers": 257}, "brokers can be at most 256"),
         ({"payload_bytes": -1}, "payload"),
         ({"bandwidth_mbit": 0}, "bandwidth"),
         ({"bandwidth_mbit": 2000}, "at most 1000 Mbit/s"),
@@ -162,3 +164,16 @@ def test_leases_are_longer_where_one_machine_plays_many_hosts(
     words = role_command_lines.broker(Case("centralized", network, Load()), "10.0.0.1")
 
     assert [word for word in words if word.startswith("--lease")] == lease
+
+
+def test_brokers_of_a_group_are_told_of_etcd_and_clients_of_all_brokers() -> None:
+    words = role_command_lines.broker(
+        case(brokers=2), "10.0.0.1", registry="etcd://10.0.0.9:2379"
+    )
+    assert words[words.index("--registry") + 1] == "etcd://10.0.0.9:2379"
+    assert words[words.index("--group") + 1] == role_command_lines.GROUP
+    assert "--registry" not in role_command_lines.broker(case(), "10.0.0.1")
+    (grouped,) = cases.cases(
+        ["centralized"], [topologies.single_switch(4)], Load(brokers=2)
+    )
+    assert grouped.network.group == ("broker2", "etcd")

@@ -30,6 +30,35 @@ def reachable(network: Network) -> set[str]:
     return seen
 
 
+@pytest.mark.parametrize(
+    "network",
+    [topologies.tree(2, 3), *(make(9) for make in topologies.OF_HOSTS.values())],
+    ids=lambda network: network.kind,
+)
+def test_a_group_has_hosts_of_its_own_beside_the_first_broker(network: Network) -> None:
+    assert topologies.with_group(network, 1) is network
+    group = topologies.with_group(network, 3)
+    assert group.hosts == network.hosts
+    assert group.nodes == (*network.hosts, "broker2", "broker3", "etcd")
+    assert group.name == network.name
+    assert reachable(group) == {*group.nodes, *group.switches}
+    assert group.describe() == {
+        **network.describe(),
+        "links": len(network.links) + 3,
+        "group_hosts": 3,
+    }
+    (own,) = [link for link in network.links if network.hosts[0] in link.ends]
+    added = group.links[len(network.links) :]
+    assert {link.shaped for link in added} == {own.shaped}
+
+
+def test_a_group_takes_no_clients_place() -> None:
+    one, three = Placement.of(9), Placement.of(9, 3)
+    assert (one.brokers, one.etcd) == ((0,), None)
+    assert (three.brokers, three.etcd) == ((0, 9, 10), 11)
+    assert (three.publishers, three.subscribers) == (one.publishers, one.subscribers)
+
+
 @given(depth=st.integers(1, 4), fanout=st.integers(1, 5))
 def test_a_tree_has_fanout_to_the_depth_hosts_and_no_loops(
     depth: int, fanout: int

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from pubsub_common.printable import printable
 from pubsub_perf.analysis.cell_samples import CellFacts, cell_facts
+from pubsub_perf.analysis.groups import NO_QUEUE, group_results
 from pubsub_perf.analysis.growth.series import growth_results
 from pubsub_perf.analysis.growth.shapes import LEAD, MAX_POLE, MIN_RISE, MIN_SIZES
 from pubsub_perf.analysis.patterns.decide import decide
@@ -42,6 +44,10 @@ def analyse(
         if prediction.is_overloaded(load)
     }
     growth = growth_results(samples, resampling, overloaded)
+    groups = tuple(group_results(dataset.cells))
+    queueing = prediction.queueing_view(loads, resampling)
+    if groups and not loads:
+        queueing = dataclasses.replace(queueing, missing=(NO_QUEUE,))
     return Analysis(
         title=printable(dataset.folder.resolve().name),
         seed=seed,
@@ -51,9 +57,10 @@ def analyse(
         pairs=tuple(evidence.compared),
         patterns=decide(evidence, growth),
         growth=tuple(growth),
-        queueing=prediction.queueing_view(loads, resampling),
+        queueing=queueing,
         methods=_methods(resampling, margin),
         problems=(*dataset.problems, *_problems(facts)),
+        groups=groups,
     )
 
 

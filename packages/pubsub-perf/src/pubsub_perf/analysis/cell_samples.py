@@ -22,6 +22,7 @@ from pubsub_perf.analysis.values.samples import (
 )
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cell_fields import brokers_of
 from pubsub_perf.results.cells import NO_RULE, Cell, Run
 from pubsub_perf.results.warmup import Steady, steady
 
@@ -33,8 +34,9 @@ _LOAD = (
     ("bandwidth_mbit", "{} Mbit/s"),
     ("delay_ms", "{} ms delay"),
 )
-# At the end of a load: with keys, everything encrypted.
+# What is of the system and not of the load: with keys, everything encrypted; a group.
 _SECURE = "secure"
+_BROKERS = "brokers"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +91,8 @@ def load_of(cell: Cell) -> str:
     parameters = cell_fields.section(cell.meta, "parameters")
     values = ((text, parameters.get(name)) for name, text in _LOAD)
     known = [text.format(value) for text, value in values if value is not None]
+    if (brokers := brokers_of(cell.meta)) > 1:
+        known.append(f"{brokers} {_BROKERS}")
     if is_secure(cell):
         known.append(_SECURE)
     return printable(", ".join(known)) or "unknown load"
@@ -99,9 +103,10 @@ def is_secure(cell: Cell) -> bool:
     return cell_fields.find(cell.meta, "parameters", "secure") is True
 
 
-def but_for_security(load: str) -> str:
-    """A load as it would be without keys."""
-    return load.removesuffix(_SECURE).removesuffix(", ")
+def but_for_the_system(load: str) -> str:
+    """A load as it would be without keys, at one broker."""
+    parts = (part for part in load.split(", ") if part != _SECURE)
+    return ", ".join(part for part in parts if not part.endswith(f" {_BROKERS}"))
 
 
 def _samples_of(run: Run) -> _RunSamples:
@@ -225,7 +230,7 @@ def _broker_load(
     *,
     counted: bool,
 ) -> BrokerLoad | None:
-    if cell.model != CENTRALIZED:
+    if cell.model != CENTRALIZED or brokers_of(cell.meta) > 1:
         return None
     done = [m for m in runs if not m.run.failed]
     return broker_load(

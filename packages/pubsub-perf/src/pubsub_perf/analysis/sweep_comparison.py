@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pubsub_perf.analysis.cell_samples import (
     CellFacts,
-    but_for_security,
+    but_for_the_system,
     cell_facts,
     is_secure,
 )
@@ -21,6 +21,7 @@ from pubsub_perf.analysis.stats.verdicts import MARGIN, negligible, of_ratio
 from pubsub_perf.analysis.values.estimate import MIN_RUNS, Estimate
 from pubsub_perf.analysis.values.results import LeftOut
 from pubsub_perf.analysis.values.samples import Sample
+from pubsub_perf.results.cell_fields import brokers_of
 from pubsub_perf.results.cells import Dataset
 
 Change = Literal["slower", "faster", "same", "undecided"]
@@ -91,12 +92,17 @@ def compare_sweeps(
 
 
 def kind_of(dataset: Dataset) -> str:
-    """Plain, secure, or both: whether roles had keys. It is not a part of the load here: what
-    security costs is a question that two sweeps can answer."""
+    """Plain, secure, or both: whether roles had keys; and how many brokers, if several. That is
+    not a part of the load here: what security costs, or a group changes, is a question that
+    two sweeps can answer."""
     found = {is_secure(cell) for cell in dataset.cells}
+    kind = SECURE if True in found else PLAIN
     if len(found) > 1:
-        return f"{PLAIN} and {SECURE}"
-    return SECURE if True in found else PLAIN
+        kind = f"{PLAIN} and {SECURE}"
+    brokers = sorted({brokers_of(cell.meta) for cell in dataset.cells})
+    if brokers in ([], [1]):
+        return kind
+    return f"{kind} with {' or '.join(map(str, brokers))} brokers"
 
 
 def _facts(dataset: Dataset, resampling: Resampling) -> list[CellFacts]:
@@ -112,9 +118,9 @@ def _match(
         which = "A" if first.sample is None else "B"
         why = first.result.why_not or second.result.why_not
         return LeftOut(name, f"{which}: {why}")
-    if but_for_security(first.sample.load) != but_for_security(second.sample.load):
-        loads = f"{first.sample.load}; {second.sample.load}"
-        return LeftOut(name, f"the loads differ: {loads}")
+    loads = first.sample.load, second.sample.load
+    if len(set(map(but_for_the_system, loads))) > 1:
+        return LeftOut(name, f"the loads differ: {'; '.join(loads)}")
     return first.sample, second.sample
 
 

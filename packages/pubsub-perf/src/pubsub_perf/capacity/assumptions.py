@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pubsub_perf.capacity.spread import SUBSCRIBERS_A_BROKER
+from pubsub_perf.capacity.spread import SHARE_TIMES, SUBSCRIBERS_A_BROKER
 from pubsub_perf.capacity.workload import Workload
 
 # Of etcd, unless an operator gives it more.
@@ -29,10 +29,11 @@ def assumptions(workload: Workload) -> tuple[str, ...]:
         "a time. No limit of memory, network or queue lengths is met.",
         "Clients are spread evenly over brokers, because each takes the emptier of two.",
         popular,
-        "Own: each broker takes in what its own clients want. Split: a topic is at one broker "
-        f"for each {SUBSCRIBERS_A_BROKER} of its subscribers, at a power of two of them; which "
-        "ones is drawn by lot, as hashing does; a subscriber takes it from its own broker "
-        "where that is among them.",
+        "Own: each broker takes in what its own clients want. Split: a topic is at "
+        f"{SHARE_TIMES} times the brokers that its share of all subscriptions would fill, at a "
+        f"power of two of them, and at no more than one for {SUBSCRIBERS_A_BROKER} of its "
+        "subscribers; which ones is drawn by lot, as hashing does; a subscriber takes it from "
+        "its own broker where that is among them.",
         "Publishers keep up: each sends a copy of an event to every broker that takes it in.",
         "The registry's figures were measured with up to 10,000 clients, and are taken to grow "
         "in proportion. Nobody has run a group of a million clients.",

@@ -14,8 +14,10 @@ from pubsub_perf.capacity.workload import Counts, Floats, Workload
 
 Forwarding = Literal["own", "split"]
 FORWARDINGS: Final[tuple[Forwarding, ...]] = get_args(Forwarding)
-# A topic is at one more broker for each so many subscribers.
-SUBSCRIBERS_A_BROKER: Final = 4
+# A topic is at so many times the brokers that its share of all subscriptions would fill, so
+# that a hot one does not fill its own; and each of them has at least so many of its subscribers.
+SHARE_TIMES: Final = 8
+SUBSCRIBERS_A_BROKER: Final = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -61,11 +63,15 @@ def own(home: Counts) -> Spread:
 
 
 def brokers_of_a_topic(subscribers: Counts, brokers: int) -> Counts:
-    """At how many brokers a topic of so many subscribers is, by the rule of *split*: a power
-    of two, or all of them."""
-    asked = np.maximum(subscribers / SUBSCRIBERS_A_BROKER, 1)
-    power = 2 ** np.ceil(np.log2(asked)).astype(np.int64)
-    return np.asarray(np.minimum(power, brokers), dtype=np.int64)
+    """At how many brokers each topic is, by the rule of *split*, if it has so many
+    ``subscribers``: a power of two, or all of them."""
+    total = max(int(subscribers.sum()), 1)
+    share = np.maximum(SHARE_TIMES * brokers * subscribers / total, 1)
+    asked = 2.0 ** np.ceil(np.log2(share))
+    most = np.maximum(subscribers / SUBSCRIBERS_A_BROKER, 1)
+    allowed = 2.0 ** np.floor(np.log2(most))
+    found = np.minimum(np.minimum(asked, allowed), brokers)
+    return np.asarray(found, dtype=np.int64)
 
 
 def split(home: Counts, random: np.random.Generator) -> Spread:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 USAGE: Final = f"""Compare two sweeps cell by cell: is the second slower than the first?
 Shows the ratio of the medians and of the p99, second over first, with intervals over
 repeated runs that hold for all cells together. Needs three runs of a cell in each. One may
-be secure and the other not; it says so then.
+be secure and the other not, or one have several brokers; it says so then.
 
 Usage:
   {PROGRAM} compare DIR_A DIR_B [options]

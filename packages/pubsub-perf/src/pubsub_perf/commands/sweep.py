@@ -54,6 +54,8 @@ Options:
   --delay MS              one-way delay of each link in ms
   --switch KIND           linux-bridge, or openvswitch where it can run
                           [default: linux-bridge]
+  --brokers N             brokers; more than one are a group, each on a host of its own
+                          beside those of the network, as etcd is [default: 1]
   --secure                with keys, which are made for it: everything is encrypted,
                           and the broker admits only its roles
   --warmup N              events of each publisher and topic, before the others, that
@@ -136,7 +138,7 @@ _HOST_FILES: Final = 4
 
 def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
     from pubsub_perf.experiment import interrupts
-    from pubsub_perf.hosts import factory, namespaces
+    from pubsub_perf.hosts import etcd_program, factory, namespaces
     from pubsub_perf.plan import cases as plan
 
     load = plan.Load(
@@ -151,7 +153,10 @@ def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
         seed=console_script.whole_number(options, "--seed", minimum=0),
         switch=options["--switch"],
         secure=options["--secure"],
+        brokers=console_script.whole_number(options, "--brokers"),
     )
+    if load.brokers > 1 and (missing := etcd_program.unavailable()):
+        raise ConfigError(missing)
     networks = plan.networks(
         options["--topology"].split(","),
         numbers(options["--depth"], "--depth"),
@@ -164,7 +169,7 @@ def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
         load,
         console_script.whole_number(options, "--repeats"),
     )
-    hosts = max(len(case.network.hosts) for case in cases)
+    hosts = max(len(case.network.nodes) for case in cases)
     check_open_files(f"a sweep of {hosts} hosts", _FILES + _HOST_FILES * hosts)
     kind, why = factory.choose(options["--hosts"])
     if why is not None:

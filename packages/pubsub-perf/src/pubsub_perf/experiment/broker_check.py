@@ -27,21 +27,25 @@ _SOCKET: Final = re.compile(r"socket:\[([0-9]+)\]")
 Clients = Counter[tuple[str, str]]
 
 
-def check_broker(
-    hosts: Hosts, pid: int, address: str, words: Sequence[str], expected: Clients
-) -> dict[str, Any]:
-    """Prove that process ``pid`` is the broker at ``address`` (on host 0), and that its
-    clients are those that are ``expected``. ``words`` are its keys, for ``pubsub-broker
-    status``. Returns the broker's own account.
+def check_place(pid: int, address: str) -> None:
+    """Prove that process ``pid`` is the broker at ``address``.
 
     Raises:
-        HostError: it is another broker, or has other clients.
+        HostError: it is another one.
     """
     if not is_listening(pid, address, defaults.CONTROL_PORT):
         raise HostError(
             f"the broker at {address} is not this cell's: another process listens there"
         )
-    status = _status(hosts, address, words)
+
+
+def check_clients(status: Mapping[str, Any], address: str, expected: Clients) -> None:
+    """Prove that the clients of the broker at ``address``, by its own account, are those
+    that are ``expected``.
+
+    Raises:
+        HostError: it has other clients.
+    """
     found = clients_of(status)
     if strangers := sorted((found - expected).elements()):
         raise HostError(
@@ -53,7 +57,6 @@ def check_broker(
             f"{len(missing)} clients are not at the broker at {address}: "
             f"{_listed(missing)}"
         )
-    return status
 
 
 def clients_of(status: Mapping[str, Any]) -> Clients:
@@ -84,7 +87,13 @@ def is_listening(pid: int, address: str, port: int) -> bool:
     return bool(listening & own)
 
 
-def _status(hosts: Hosts, address: str, words: Sequence[str]) -> dict[str, Any]:
+def broker_status(hosts: Hosts, address: str, words: Sequence[str]) -> dict[str, Any]:
+    """The account of the broker at ``address``, asked from host 0. ``words`` are its keys,
+    for ``pubsub-broker status``.
+
+    Raises:
+        HostError: it does not answer.
+    """
     command = ["pubsub-broker", "status", "--json", f"--broker-address={address}"]
     command += [f"--timeout={_ANSWER_S:g}", *words]
     with open(os.devnull, "wb") as log:  # noqa: PTH123

@@ -27,7 +27,7 @@ def processors(monitor: CpuMonitor, record: dict[str, Any]) -> None:
     load = monitor.load()
     names = list(record["commands"])
     by_role = {
-        "broker": monitor.cpu_s("broker"),
+        "broker": _sum(monitor, [n for n in names if n.startswith("broker")]),
         "publishers": _sum(monitor, [n for n in names if n.startswith("publisher-")]),
         "subscribers": _sum(monitor, [n for n in names if n.startswith("subscriber-")]),
     }

@@ -17,7 +17,8 @@ import msgspec
 
 from pubsub_common.files import NotReadable, read_file, write_atomically
 from pubsub_perf.experiment import cell_record, environment, role_command_lines
-from pubsub_perf.experiment.broker_check import Clients, check_broker
+from pubsub_perf.experiment.broker_check import Clients
+from pubsub_perf.experiment.cell_brokers import CellBrokers
 from pubsub_perf.experiment.cpu_monitor import CpuMonitor
 from pubsub_perf.experiment.role_keys import RoleKeys
 from pubsub_perf.experiment.role_processes import Processes, Role
@@ -110,18 +111,32 @@ def run_experiment(
     Raises:
         HostError: a role failed, or the network is not what was asked for.
     """
+    with CellBrokers(case, hosts, keys) as brokers:
+        _run_roles(case, hosts, folder, logs, say, record, keys, brokers)
+
+
+def _run_roles(
+    case: Case,
+    hosts: Hosts,
+    folder: Path,
+    logs: Path,
+    say: Say,
+    record: dict[str, Any],
+    keys: RoleKeys | None,
+    brokers: CellBrokers,
+) -> None:
     place = case.placement
-    broker_at = hosts.address(0)
     publishers_at = [hosts.address(i) for i in place.publishers]
     subscribers_at = [hosts.address(i) for i in place.subscribers]
     record["hosts"] = hosts.describe() | {
-        "broker": broker_at,
+        **brokers.describe(),
         "publishers": publishers_at,
         "subscribers": subscribers_at,
     }
     say("checking the network")
     record["probes"] = hosts.check(_pairs(case))
-    lines = {"broker": role_command_lines.broker(case, broker_at, keys)}
+    lines = brokers.command_lines()
+    broker_at = brokers.for_clients
     for i, address in enumerate(publishers_at):
         line = role_command_lines.publisher(case, i, address, broker_at, keys)
         lines[f"publisher-{i}"] = line
@@ -132,7 +147,7 @@ def run_experiment(
 
     with Processes(hosts, folder, logs) as processes:
         say("starting the roles")
-        broker = processes.start("broker", 0, lines["broker"])
+        brokers.start(processes)
         subscribers = [
             processes.start(f"subscriber-{i}", host, lines[f"subscriber-{i}"])
             for i, host in enumerate(place.subscribers)
@@ -145,28 +160,22 @@ def run_experiment(
         ready_s = _READY_S + _READY_PER_HOST_S * len(case.network.hosts)
         processes.wait_for_line(publishers, b"ready", ready_s)
         say("checking the broker")
-        check_broker(
-            hosts,
-            broker.process.pid,
-            broker_at,
-            [] if keys is None else keys.broker_words(),
+        brokers.check(
             Clients(
                 [("publisher", address) for address in publishers_at]
                 + [("subscriber", address) for address in subscribers_at]
-            ),
+            )
         )
         say("measuring")
         monitor = CpuMonitor(processes.pids())
-        before = hosts.traffic(0)
+        brokers.begin()
         monitor.begin()
         late = _begin_and_wait(case, processes, publishers, subscribers, monitor)
         monitor.end()
-        after = hosts.traffic(0)
-        if before is not None and after is not None:
-            record["broker"] = after.since(before)
+        brokers.end(monitor, record)
         cell_record.processors(monitor, record)
         processes.end([*late, *publishers])
-        processes.end([broker])
+        brokers.end_processes(processes)
         processes.check()
 
 
@@ -197,10 +206,15 @@ def _begin_and_wait(
 
 
 def _pairs(case: Case) -> list[tuple[int, int]]:
-    """Which hosts will talk: everyone with the broker, and when decentralized every
+    """Which hosts will talk: everyone with every broker, and when decentralized every
     publisher with every subscriber."""
     place = case.placement
-    pairs = [(0, i) for i in range(1, len(case.network.hosts))]
+    clients = (*place.publishers, *place.subscribers)
+    pairs = [(b, i) for b in place.brokers for i in clients]
+    if place.etcd is not None:
+        pairs += [(b, place.etcd) for b in place.brokers]
+        # Host 0 asks the others for their status.
+        pairs += [(0, b) for b in place.brokers[1:]]
     if case.model == "decentralized":
         pairs += [(p, s) for p in place.publishers for s in place.subscribers]
     return pairs

@@ -19,13 +19,23 @@ LOGS: Final = "logs"
 _LEASE_PER_HOST_S: Final = 0.25
 
 
-def broker(case: Case, address: str, keys: RoleKeys | None = None) -> list[str]:
-    """The broker's command line."""
+# Of all cells: each has an etcd of its own.
+GROUP: Final = "sweep"
+
+
+def broker(
+    case: Case,
+    address: str,
+    keys: RoleKeys | None = None,
+    registry: str | None = None,
+) -> list[str]:
+    """The command line of the broker at ``address``; ``registry`` is its group's."""
     model = ["--centralized"] if case.model == "centralized" else []
     secure = [] if keys is None else keys.broker_words()
     lease_s = _LEASE_PER_HOST_S * len(case.network.hosts)
     patient = [f"--lease={lease_s:g}"] if lease_s > defaults.LEASE_S else []
-    words = [*model, "--indefinite", "--bind", address, *patient, *secure]
+    group = [] if registry is None else ["--registry", registry, "--group", GROUP]
+    words = [*model, "--indefinite", "--bind", address, *patient, *group, *secure]
     return ["pubsub-broker", *words]
 
 

@@ -56,7 +56,7 @@ class MininetHosts:
         if self._delay_ms and (reason := kernel_features.netem_unavailable()):
             raise HostError(f"a delay of {self._delay_ms:g} ms cannot be set: {reason}")
         topo = Topo()
-        for host in self._network.hosts:
+        for host in self._network.nodes:
             topo.addHost(host)
         for switch in self._network.switches:
             topo.addSwitch(switch)
@@ -73,7 +73,7 @@ class MininetHosts:
         self._net.start()
         if self._bandwidth_mbit is not None:
             self._shrink_buckets(self._bandwidth_mbit)
-        self._nodes = [self._net.get(name) for name in self._network.hosts]
+        self._nodes = [self._net.get(name) for name in self._network.nodes]
         return self
 
     def __exit__(

@@ -31,7 +31,7 @@ WARMUP_EVENTS: Final = 5
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load:
     """What publishers do in every case of a sweep, and what links can carry. ``secure``:
-    with keys, all traffic encrypted."""
+    with keys, all traffic encrypted. ``brokers``: more than one are a group, with etcd."""
 
     events: int = 50
     interval_s: float = 0.1
@@ -44,6 +44,7 @@ class Load:
     seed: int = 1
     switch: str = SWITCHES[0]
     secure: bool = False
+    brokers: int = 1
 
     def validate(self) -> None:
         """Raises:
@@ -54,8 +55,13 @@ class Load:
             ("topics", self.topics, 1),
             ("payload_bytes", self.payload_bytes, 0),
             ("warmup_events", self.warmup_events, 0),
+            ("brokers", self.brokers, 1),
         ):
             validation.at_least(name, value, minimum)
+        if self.brokers > defaults.MAX_BROKERS:
+            raise ConfigError(
+                f"brokers can be at most {defaults.MAX_BROKERS}: {self.brokers}"
+            )
         for name, number in (
             ("interval", self.interval_s),
             ("bandwidth", self.bandwidth_mbit),
@@ -117,7 +123,7 @@ class Case:
 
     @property
     def placement(self) -> Placement:
-        return Placement.of(len(self.network.hosts))
+        return Placement.of(len(self.network.hosts), self.load.brokers)
 
     def topic_of(self, subscriber: int) -> int:
         """The index of subscriber number ``subscriber``'s topic: they take turns."""
@@ -208,7 +214,7 @@ def cases(
             raise ConfigError(f"unknown model {name!r}: choose of {', '.join(MODELS)}")
         chosen += matching
     return [
-        Case(model, network, load, run)
+        Case(model, topologies.with_group(network, load.brokers), load, run)
         for run in range(1, repeats + 1)
         for network in networks_
         for model in chosen

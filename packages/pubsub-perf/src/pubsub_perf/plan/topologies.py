@@ -28,7 +28,8 @@ class Link:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Network:
-    """One network: ``hosts`` and ``switches`` by name, and the links between them."""
+    """One network: ``hosts`` and ``switches`` by name, and the links between them. The hosts
+    in ``group`` are besides: of the further brokers, and of etcd."""
 
     kind: str
     name: str
@@ -37,6 +38,12 @@ class Network:
     links: tuple[Link, ...]
     depth: int | None = None
     fanout: int | None = None
+    group: tuple[str, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All hosts, those in ``group`` last."""
+        return self.hosts + self.group
 
     def describe(self) -> dict[str, object]:
         """For ``cell.json``."""
@@ -48,21 +55,45 @@ class Network:
         }
         if self.depth is not None:
             about |= {"depth": self.depth, "fanout": self.fanout}
+        if self.group:
+            about["group_hosts"] = len(self.group)
         return about
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Placement:
     """Which host (by index) runs which role: host 0 the broker, then publishers, then
-    ``(hosts - 1) // 2`` subscribers."""
+    ``(hosts - 1) // 2`` subscribers. Further ``brokers``, and ``etcd``, are on the hosts after
+    these, so that they take no client's place."""
 
     publishers: range
     subscribers: range
+    brokers: tuple[int, ...] = (0,)
+    etcd: int | None = None
 
     @staticmethod
-    def of(hosts: int) -> Placement:
+    def of(hosts: int, brokers: int = 1) -> Placement:
+        """With one broker there is no etcd."""
         first_subscriber = hosts - (hosts - 1) // 2
-        return Placement(range(1, first_subscriber), range(first_subscriber, hosts))
+        after = range(hosts, hosts + brokers - 1)
+        return Placement(
+            range(1, first_subscriber),
+            range(first_subscriber, hosts),
+            (0, *after),
+            after.stop if brokers > 1 else None,
+        )
+
+
+def with_group(network: Network, brokers: int) -> Network:
+    """The network with a host for each further broker, and one for etcd, on the switch that
+    the first broker is on; as it is for one broker."""
+    if brokers == 1:
+        return network
+    names = (*(f"broker{number + 1}" for number in range(1, brokers)), "etcd")
+    own = next(link for link in network.links if network.hosts[0] in link.ends)
+    switch = next(end for end in own.ends if end != network.hosts[0])
+    links = (Link((switch, name), own.shaped) for name in names)
+    return dataclasses.replace(network, group=names, links=(*network.links, *links))
 
 
 def tree(depth: int, fanout: int) -> Network:

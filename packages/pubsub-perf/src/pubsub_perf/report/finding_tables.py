@@ -91,6 +91,31 @@ def pair_table(analysis: Analysis) -> Table:
     )
 
 
+def group_table(analysis: Analysis) -> Table:
+    """How brokers of a group shared their work."""
+    columns = (
+        Column("Cell"),
+        Column("Brokers", number=True),
+        Column("Clients of each"),
+        Column("Processor of each"),
+        Column("Busiest of all", number=True),
+        Column("etcd", number=True),
+    )
+    rows = tuple(
+        (
+            group.name,
+            str(len(group.brokers)),
+            " / ".join(_mean(broker.clients) for broker in group.brokers),
+            " / ".join(wording.percent(broker.processor) for broker in group.brokers),
+            wording.percent(group.busiest_share),
+            wording.percent(group.etcd),
+        )
+        for group in analysis.groups
+    )
+    note = "The busiest broker of each run first, mean over runs, in per cent of a processor."
+    return Table("Groups of brokers", columns, rows, (note,))
+
+
 def growth_table(analysis: Analysis) -> Table:
     """The shapes that were fitted."""
     columns = (
@@ -159,6 +184,10 @@ _CALIBRATED: Final = {True: "prediction was fixed here", False: ""}
 
 def _count(value: int | None) -> str:
     return NOT_AVAILABLE if value is None else f"{value:,}"
+
+
+def _mean(value: float | None) -> str:
+    return NOT_AVAILABLE if value is None else wording.number(value)
 
 
 def _latency(value_s: float | None, unit: Unit) -> str:

@@ -13,6 +13,7 @@ from pubsub_perf.analysis.values.results import Analysis, Estimate, Part, Patter
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.report.finding_tables import (
     Table,
+    group_table,
     growth_table,
     pair_table,
     queue_table,
@@ -127,3 +128,4 @@ def _tables(analysis: Analysis) -> Iterator[Table]:
     yield run_table(analysis.cells)
     yield pair_table(analysis)
     yield growth_table(analysis)
+    yield group_table(analysis)

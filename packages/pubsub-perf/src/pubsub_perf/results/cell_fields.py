@@ -60,3 +60,8 @@ def size(meta: Meta | None, *path: str) -> int | None:
     """How many elements the list below these keys has."""
     value = find(meta, *path)
     return len(value) if isinstance(value, list) else None
+
+
+def brokers_of(meta: Meta | None) -> int:
+    """How many brokers a cell had."""
+    return count(meta, "parameters", "brokers") or 1

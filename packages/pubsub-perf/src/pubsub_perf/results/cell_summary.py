@@ -48,6 +48,8 @@ class CellSummary:
             parts.append(f"{bandwidth:g} Mbit/s")
         if delay is not None:
             parts.append(f"{delay:g} ms delay")
+        if (brokers := cell_fields.brokers_of(self.cell.meta)) > 1:
+            parts.append(f"{brokers:,} brokers")
         if parameters.get("secure") is True:
             parts.append("secure")
         return ", ".join(parts)

@@ -16,10 +16,12 @@ from pubsub_perf.analysis.values.queueing import Extrapolation, QueueingView, Qu
 
 __all__ = [
     "Analysis",
+    "BrokerUse",
     "CellResult",
     "CurvePoint",
     "Estimate",
     "Extrapolation",
+    "GroupResult",
     "GrowthPoint",
     "GrowthResult",
     "HeldOut",
@@ -200,6 +202,34 @@ class GrowthResult:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class BrokerUse:
+    """One broker of a group, mean over runs: its clients, and the share of a processor that
+    it used; None where nobody measured it."""
+
+    clients: float | None
+    processor: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GroupResult:
+    """A cell with several brokers: the busiest first, then the second one, of each run.
+    ``etcd``: the share of a processor that it used."""
+
+    name: str
+    brokers: tuple[BrokerUse, ...]
+    etcd: float | None
+
+    @property
+    def busiest_share(self) -> float | None:
+        """Of the processor time of all brokers, what the busiest one has."""
+        used = [broker.processor for broker in self.brokers]
+        known = [each for each in used if each is not None]
+        if len(known) < len(used) or not sum(known):
+            return None
+        return max(known) / sum(known)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Analysis:
     """Everything that was found in one folder."""
 
@@ -214,6 +244,7 @@ class Analysis:
     queueing: QueueingView
     methods: tuple[str, ...]
     problems: tuple[str, ...]
+    groups: tuple[GroupResult, ...] = ()
 
 
 def to_json(analysis: Analysis) -> str:

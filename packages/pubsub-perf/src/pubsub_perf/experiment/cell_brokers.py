@@ -1,0 +1,184 @@
+"""The brokers of a cell: one, or a group with etcd on a host of its own."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pubsub_perf.experiment import role_command_lines
+from pubsub_perf.experiment.broker_check import (
+    Clients,
+    broker_status,
+    check_clients,
+    check_place,
+    is_listening,
+)
+from pubsub_perf.experiment.cpu_monitor import CpuMonitor
+from pubsub_perf.experiment.role_keys import RoleKeys
+from pubsub_perf.experiment.role_processes import Processes, Role
+from pubsub_perf.hosts import etcd_program
+from pubsub_perf.hosts.etcd_program import EtcdMember
+from pubsub_perf.hosts.interface import HostError, Hosts, Traffic
+from pubsub_perf.plan.cases import Case
+
+ETCD: Final = "etcd"
+_ETCD_START_S: Final = 60.0
+_POLL_S: Final = 0.05
+# Each broker hears of the others' clients by etcd.
+_AGREE_S: Final = 10.0
+
+
+class CellBrokers:
+    """To be entered before any role starts: etcd's data are in a folder until the end."""
+
+    def __init__(self, case: Case, hosts: Hosts, keys: RoleKeys | None) -> None:
+        self._case = case
+        self._hosts = hosts
+        self._keys = keys
+        self._stack = ExitStack()
+        self._places = case.placement.brokers
+        self._addresses = [hosts.address(index) for index in self._places]
+        self._roles: list[Role] = []
+        self._traffic: list[Traffic | None] = []
+        self._member: EtcdMember | None = None
+
+    def __enter__(self) -> Self:
+        etcd_at = self._case.placement.etcd
+        if etcd_at is not None:
+            # Not below the results: it is of no use to anybody afterwards.
+            folder = TemporaryDirectory(prefix="pubsub-perf-etcd-")
+            data = Path(self._stack.enter_context(folder)).resolve()
+            address = self._hosts.address(etcd_at)
+            self._member = EtcdMember(ETCD, address, data / ETCD)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def for_clients(self) -> str:
+        """What clients are told: all addresses, with commas between."""
+        return ",".join(self._addresses)
+
+    def describe(self) -> dict[str, Any]:
+        """Where they are; for ``cell.json``."""
+        found: dict[str, Any] = {"broker": self._addresses[0]}
+        if self._member is not None:
+            found |= {"brokers": self._addresses, ETCD: self._member.address}
+        return found
+
+    def command_lines(self) -> dict[str, list[str]]:
+        """By the names of the roles."""
+        lines = {}
+        registry = None
+        if self._member is not None:
+            lines[ETCD] = etcd_program.command(self._member)
+            registry = etcd_program.registry_url([self._member])
+        for name, address in zip(self._names(), self._addresses, strict=True):
+            lines[name] = role_command_lines.broker(
+                self._case, address, self._keys, registry
+            )
+        return lines
+
+    def start(self, processes: Processes) -> None:
+        """Start etcd, and when it listens the brokers.
+
+        Raises:
+            HostError: etcd does not start.
+        """
+        lines = self.command_lines()
+        if self._member is not None:
+            self._start_etcd(processes, lines[ETCD])
+        for name, place in zip(self._names(), self._places, strict=True):
+            self._roles.append(processes.start(name, place, lines[name]))
+
+    def check(self, expected: Clients) -> None:
+        """Prove that each is this cell's own, and that they all have the ``expected``
+        clients.
+
+        Raises:
+            HostError: one is another's, or has other clients.
+        """
+        words = [] if self._keys is None else self._keys.broker_words()
+        deadline = time.monotonic() + _AGREE_S
+        for role, address in zip(self._roles, self._addresses, strict=True):
+            check_place(role.process.pid, address)
+            while True:
+                status = broker_status(self._hosts, address, words)
+                try:
+                    check_clients(status, address, expected)
+                    break
+                except HostError:
+                    if self._member is None or time.monotonic() > deadline:
+                        raise
+                time.sleep(_POLL_S)
+        self._clients = Counter(client.get("broker") for client in status["clients"])
+
+    def begin(self) -> None:
+        """The measured span begins."""
+        self._traffic = [self._hosts.traffic(place) for place in self._places]
+
+    def end(self, monitor: CpuMonitor, record: dict[str, Any]) -> None:
+        """The measured span has ended: put into ``record`` what they did."""
+        traffic = []
+        for place, before in zip(self._places, self._traffic, strict=True):
+            after = self._hosts.traffic(place)
+            known = before is not None and after is not None
+            traffic.append(after.since(before) if known else {})  # type: ignore[union-attr,arg-type]
+        record["broker"] = {
+            name: sum(each[name] for each in traffic) for name in traffic[0]
+        }
+        if self._member is None:
+            return
+        record["group"] = {
+            "brokers": [
+                {
+                    "address": address,
+                    "clients": self._clients_at(address),
+                    "cpu_s": monitor.cpu_s(name),
+                    **its,
+                }
+                for name, address, its in zip(
+                    self._names(), self._addresses, traffic, strict=True
+                )
+            ],
+            ETCD: {"cpu_s": monitor.cpu_s(ETCD)},
+        }
+
+    def end_processes(self, processes: Processes) -> None:
+        """End the brokers in order; etcd ends with the cell, without a reason to complain."""
+        processes.end(self._roles)
+
+    def _names(self) -> list[str]:
+        if len(self._places) == 1:
+            return ["broker"]
+        return [f"broker-{number}" for number in range(len(self._places))]
+
+    def _clients_at(self, address: str) -> int:
+        return sum(
+            count
+            for place, count in self._clients.items()
+            if place is not None and place.rpartition(":")[0] == address
+        )
+
+    def _start_etcd(self, processes: Processes, line: list[str]) -> None:
+        assert self._member is not None
+        assert self._case.placement.etcd is not None
+        etcd = processes.start(ETCD, self._case.placement.etcd, line)
+        member = self._member
+        deadline = time.monotonic() + _ETCD_START_S
+        while not is_listening(etcd.process.pid, member.address, member.client_port):
+            processes.check()
+            if time.monotonic() > deadline:
+                raise HostError(f"etcd does not start: {etcd.last_words()}")
+            time.sleep(_POLL_S)
