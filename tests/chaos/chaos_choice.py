@@ -9,6 +9,7 @@ from typing import Final
 
 from chaos_faults import PROCESS_FAULTS, Fault
 from chaos_floods import FLOODS
+from chaos_group_faults import GROUP_FAULTS
 from chaos_kinds import (
     EVERYTHING,
     FORWARDERS,
@@ -25,7 +26,8 @@ from pubsub_common.protocol.messages import Model
 
 MODELS: Final[tuple[Model, ...]] = ("centralized", "decentralized")
 _FAULTS: Final = {
-    fault.name: fault for fault in (*PROCESS_FAULTS, *FLOODS, *NETWORK_FAULTS)
+    fault.name: fault
+    for fault in (*PROCESS_FAULTS, *FLOODS, *NETWORK_FAULTS, *GROUP_FAULTS)
 }
 # Of kinds, and how often each is done; in the short run, once, those of `_QUICK`.
 _CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {

@@ -2,7 +2,7 @@
 
 Hosts are network namespaces on two bridges, with one link between the bridges::
 
-    broker, h1, h2 --- bridge a --- bridge b --- h3, h4
+    broker, h1, h2 --- bridge a --- bridge b --- h3, h4, we ourselves
 
 python chaos_network.py FAULT MODEL KIND FOLDER TIMES        prints the result as JSON
 """
@@ -10,6 +10,7 @@ python chaos_network.py FAULT MODEL KIND FOLDER TIMES        prints the result a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from chaos_faults import Fault
+from chaos_group import ALIVE_S
+from chaos_group_faults import group_of, group_system, no_etcd
 from chaos_kinds import KINDS, PLAIN, Kind
 from chaos_processes import wait_for
 from chaos_restarts import SETTLE_S
@@ -58,11 +61,15 @@ class Bridged:
             ip("link", "add", bridge, "type", "bridge")
             ip("link", "set", bridge, "up")
             ip("link", "set", trunk, "master", bridge, "up")
+        ip("addr", "add", f"{self.our_address()}/24", "dev", "br-b")
         for host in _BRIDGES:
             self._add(host)
 
     def address(self, host: str) -> str:
         return f"10.77.0.{1 + list(_BRIDGES).index(host)}"
+
+    def our_address(self) -> str:
+        return "10.77.0.254"
 
     def argv(self, host: str, argv: Sequence[object]) -> list[object]:
         return ["nsenter", f"--net=/proc/{self._pids[host]}/ns/net", "--", *argv]
@@ -105,6 +112,17 @@ def begin(system: System) -> None:
     system.note_usage()
 
 
+def begin_group(system: System) -> None:
+    """A broker and clients on the one side, the rest and etcd on the other."""
+    group = group_of(system)
+    group.start_broker()
+    for name, host, broker in (("sub1", "h1", 0), ("sub2", "h3", 1), ("sub3", "h4", 2)):
+        group.start_subscriber(name, host, broker=group.known([group.group[broker]]))
+    for name, host, broker in (("pub1", "h2", 0), ("pub2", "h4", 1)):
+        group.start_publisher(name, host, broker=group.known([group.group[broker]]))
+    group.note_usage()
+
+
 def cut_link(system: System, times: int) -> None:
     """The link of one host, broker included: for less than a lease, or for more."""
     for _ in range(times):
@@ -122,6 +140,15 @@ def partition_for_long(system: System, times: int) -> None:
     for _ in range(times):
         given_up_s = system.lease_s + SETTLE_S
         cut(system, _TRUNK, given_up_s + 1, given_up_s + 4)
+
+
+def partition_group(some: System, times: int) -> None:
+    """The same to a group: until the clients of the one side are gone at the other."""
+    system = group_of(some)
+    for _ in range(times):
+        gone_s = 2 * system.lease_s + ALIVE_S
+        cut(system, _TRUNK, gone_s + 2, gone_s + 5)
+        system.wait_agree()
 
 
 def cut(system: System, link: str, least_s: float, most_s: float) -> None:
@@ -161,6 +188,15 @@ def no_networks() -> str | None:
     return None
 
 
+GROUP_PARTED: Final = Fault(
+    "network of a group parted for long",
+    partition_group,
+    times=2,
+    begin=begin_group,
+    new_system=functools.partial(group_system, hosts=("broker", "h3", "h4")),
+    unavailable=lambda: no_networks() or no_etcd(),
+    system={"subscribers": 3},
+)
 NETWORK_FAULTS: Final = (
     Fault("link cut", cut_link, times=4, begin=begin, unavailable=no_networks),
     Fault("network parted", partition, times=3, begin=begin, unavailable=no_networks),
@@ -171,6 +207,7 @@ NETWORK_FAULTS: Final = (
         begin=begin,
         unavailable=no_networks,
     ),
+    GROUP_PARTED,
 )
 
 

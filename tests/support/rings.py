@@ -34,6 +34,12 @@ _CORE: Final = ("tests/chaos", "tests/fuzz")
 _LONG: Final = (
     "tests/chaos/test_chaos.py",
     "tests/fuzz",
+    "tests/system/cluster/test_broker_faults.py",
+    "tests/system/cluster/test_crowd.py",
+    "tests/system/cluster/test_etcd_outages.py",
+    "tests/system/cluster/test_meeting.py",
+    "tests/system/cluster/test_owner_failover.py",
+    "tests/system/cluster/test_partition.py",
     "tests/system/life/test_interrupts.py",
     "tests/system/test_conformance_faults.py",
     "tests/system/test_first_events.py",
