@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from chaos_kinds import OPERATOR
 from chaos_parts import Publisher, Subscriber
 from chaos_processes import WAIT_S, Failed, Process, wait_for, worker
 from chaos_system import System
@@ -23,6 +24,7 @@ from support.tcp_relay import TcpRelay
 from pubsub_broker.monitoring.status_client import ask
 from pubsub_common.errors import BrokerUnreachable
 from pubsub_common.protocol.messages import Model, Status
+from pubsub_common.security.keys import load_client_keys
 
 GROUP: Final = "lab"
 # Of etcd's lease for a broker; see `docs/cluster.md`.
@@ -41,6 +43,8 @@ class GroupBroker:
         self.address = address
         self.port = free_port()
         self.links = tuple(links)
+        # Of a client, to ask for its status where it is secure.
+        self.keys: Path | None = None
         self.process: Process | None = None
         self._hurt = False
 
@@ -92,7 +96,8 @@ class GroupBroker:
         Raises:
             BrokerUnreachable: it does not answer.
         """
-        return ask(self.address, self.port, _ASK_S)
+        keys = None if self.keys is None else load_client_keys(self.keys)
+        return ask(self.address, self.port, _ASK_S, keys)
 
     def sessions(self) -> dict[int, str | None] | None:
         """The clients that it knows, and the broker of each; None: it does not answer."""
@@ -133,7 +138,10 @@ class GroupSystem(System):
             )
             for server in servers
         ]
-        return GroupBroker(name, host, self.place.address(host), links)
+        broker = GroupBroker(name, host, self.place.address(host), links)
+        if self.kind.keys:
+            broker.keys = self.folder / "keys" / f"{OPERATOR}.keys"
+        return broker
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)

@@ -125,6 +125,50 @@ def broker_of(system: GroupSystem, session: int) -> GroupBroker:
     return next((each for each in system.group if str(each) == where), system.group[0])
 
 
+@contextlib.contextmanager
+def pair_system(
+    folder: Path, model: Model, rng: random.Random, **options: Any
+) -> Iterator[System]:
+    """Two brokers that know nothing of each other, of which one runs at a time."""
+    hosts = ("broker",) * 2
+    with GroupSystem(folder, model, rng, etcd=None, hosts=hosts, **options) as system:
+        yield system
+
+
+def begin_with_one(some: System) -> None:
+    """Clients know both brokers, of which one runs."""
+    system = group_of(some)
+    system.start_at(system.group[0])
+    for index in range(2):
+        system.start_subscriber(f"sub{index + 1}")
+        system.start_publisher(f"pub{index + 1}", batch=10 if index % 2 else 1)
+    system.note_usage()
+
+
+def stand_by(remove: Callable[[Process], object]) -> Callable[[System, int], None]:
+    """The other broker comes, and before or afterwards the one is gone. Who comes to a
+    broker that does not know the others takes those for gone that it does not know yet,
+    and listens to them nevertheless."""
+
+    def inject(some: System, times: int) -> None:
+        system = group_of(some)
+        for _ in range(times):
+            system.run_between(0.1, 0.8)
+            (one,) = system.living_brokers()
+            (other,) = system.others(one)
+            early = system.rng.random() < 0.5
+            if early:
+                system.start_at(other)
+                system.run_between(0.0, 0.5)
+            remove(one.running)
+            if not early:
+                system.run_between(0.0, 2 * system.lease_s)
+                system.start_at(other)
+            system.wait_flowing()
+
+    return inject
+
+
 # What hurts, each with what heals it again
 
 
@@ -185,7 +229,12 @@ def _fault(name: str, inject: Callable[[System, int], None], **more: Any) -> Fau
     )
 
 
+PAIR: Final[dict[str, Any]] = {"begin": begin_with_one, "new_system": pair_system}
 GROUP_FAULTS: Final = (
+    Fault(
+        "broker killed, another one stands by", stand_by(Process.kill), quick=1, **PAIR
+    ),
+    Fault("broker ends, another one stands by", stand_by(Process.end), **PAIR),
     _fault("one of three brokers killed", hurt_and_heal(kill_broker), quick=1),
     _fault("one of three brokers stopped", hurt_and_heal(stop_broker)),
     _fault("one of three brokers replaced", hurt_and_heal(end_broker)),

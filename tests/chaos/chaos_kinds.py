@@ -13,8 +13,10 @@ from pubsub_common.protocol.messages import Model
 
 # Of all publishers. With several forwarders each comes from another one.
 SHARED: Final = ("A", "B")
-PUBLISHERS: Final = ("pub1", "pub2")
-SUBSCRIBERS: Final = ("sub1", "sub2")
+PUBLISHERS: Final = ("pub1", "pub2", "pub3")
+SUBSCRIBERS: Final = ("sub1", "sub2", "sub3", "sub4")
+# Asks brokers for their status.
+OPERATOR: Final = "operator"
 # Together they match all topics, one in more ways than one.
 _FILTERS: Final = {"sub1": ("#",), "sub2": ("A", "+", "own/+")}
 _WEAK: Final = 1
@@ -49,6 +51,8 @@ class Kind:
                 lines += [f"[clients.{name}]", f"{role} = {self._granted(name)}"]
                 if self.strengths and role == "publish":
                     lines.append(f"strength = {_STRONG}")
+        store.enroll(OPERATOR, now=now)
+        lines += [f"[clients.{OPERATOR}]", "status = true"]
         policy = folder / "keys" / "policy.toml"
         policy.write_text("\n".join([*lines, ""]))
         policy.chmod(0o600)
