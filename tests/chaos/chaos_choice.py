@@ -41,6 +41,8 @@ _CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {
         "subscriber stopped": 1,
         "connections flood": 1,
         "link cut": 1,
+        "one of three brokers killed": 1,
+        "one of three brokers stopped": 1,
     },
     WILDCARDS: {
         "broker killed": 2,
@@ -51,6 +53,9 @@ _CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {
         "several at once": 1,
         "subscriber stopped": 1,
         "link cut": 1,
+        "one of three brokers killed": 1,
+        "one of three brokers cut off": 1,
+        "several of a group at once": 1,
     },
     STRENGTHS: {
         "broker killed": 2,
@@ -63,6 +68,9 @@ _CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {
         "subscriber killed": 1,
         "link cut": 1,
         "network parted": 1,
+        "one of three brokers killed": 2,
+        "one of three brokers stopped": 1,
+        "a broker of three and a publisher killed": 2,
     },
     FORWARDERS: {
         "broker killed": 2,
@@ -75,6 +83,8 @@ _CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {
         "broker stopped": 1,
         "publisher killed": 1,
         "publisher given up": 1,
+        "one of three brokers killed": 2,
+        "several of a group at once": 1,
     },
     EVERYTHING: {
         "broker killed": 2,
@@ -84,6 +94,9 @@ _CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {
         "several at once": 1,
         "subscriber stopped": 1,
         "link cut": 1,
+        "one of three brokers killed": 1,
+        "several of a group at once": 1,
+        "broker killed, another one stands by": 1,
     },
 }
 _QUICK: Final = ((EVERYTHING, "broker killed"), (STRENGTHS, "publisher killed"))

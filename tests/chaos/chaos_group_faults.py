@@ -43,8 +43,9 @@ def no_etcd() -> str | None:
 
 
 def begin(system: System) -> None:
-    """Publishers and subscribers at all brokers; one more than of either is at one."""
-    group_of(system).begin_spread(3, 4)
+    """Publishers and subscribers at all brokers, one more of these at one. Where topics are
+    owned there are as many publishers as owners."""
+    group_of(system).begin_spread(2 if system.kind.strengths else 3, 4)
 
 
 def group_of(system: System) -> GroupSystem:
