@@ -113,9 +113,11 @@ class _Worker:
     def close(self) -> None:
         """End it."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait()
         self._thread.join()
+        self.process.stdout.close()
 
 
 def measure(model: str, clients: int, seconds: float) -> Run:

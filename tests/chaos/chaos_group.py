@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chaos_kinds import OPERATOR
-from chaos_parts import Publisher, Subscriber
+from chaos_parts import Publisher, Subscriber, UsageCheck
 from chaos_processes import WAIT_S, Failed, Process, wait_for, worker
 from chaos_system import System
 from support.etcd_servers import EtcdCluster
@@ -187,6 +187,12 @@ class GroupSystem(System):
             f"the first words of {broker.name}",
         )
         process.check_runs()
+
+    def note_usage(self) -> None:
+        """A broker may have all clients in the end, with two connections each."""
+        super().note_usage()
+        brokers, rest = self.brokers(), [part.process for part in self.parts()]
+        self.usage = UsageCheck([*brokers, *rest], more_fds=3 + 2 * len(rest))
 
     def living_brokers(self) -> list[GroupBroker]:
         """Those that run."""

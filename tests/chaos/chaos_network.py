@@ -24,7 +24,7 @@ from chaos_faults import Fault
 from chaos_group import ALIVE_S
 from chaos_group_faults import group_of, group_system, no_etcd
 from chaos_kinds import KINDS, PLAIN, Kind
-from chaos_processes import wait_for
+from chaos_processes import HERE, wait_for
 from chaos_restarts import SETTLE_S
 from chaos_run import Result, run
 from chaos_system import System
@@ -226,6 +226,7 @@ def run_in_namespaces(
         stdout=subprocess.PIPE,
         timeout=280,
         check=True,
+        env=os.environ | {"PYTHONPATH": str(HERE.parent)},
         preexec_fn=die_with_parent,
     )
     return Result(**json.loads(done.stdout))

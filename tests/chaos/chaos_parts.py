@@ -83,7 +83,8 @@ class Subscriber:
 class UsageCheck:
     """What processes held when all went well, to compare with."""
 
-    def __init__(self, processes: Iterable[Process]) -> None:
+    def __init__(self, processes: Iterable[Process], more_fds: int = _FDS) -> None:
+        self._more_fds = more_fds
         self._before: dict[Process, Usage] = {
             process: process.usage() for process in processes
         }
@@ -98,7 +99,7 @@ class UsageCheck:
             if not process.alive:
                 continue
             # Connections that were broken off are closed a little later.
-            limit = before.fds + _FDS
+            limit = before.fds + self._more_fds
             wait_for(
                 lambda process=process, limit=limit: process.usage().fds <= limit,  # type: ignore[misc]
                 f"{process.name} has no more than {limit} descriptors",
