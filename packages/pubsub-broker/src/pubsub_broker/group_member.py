@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections import deque
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from pubsub_broker.config import BrokerConfig
 from pubsub_broker.control.core import BrokerCore
-from pubsub_broker.control.effects import Effect, ProposeDelete, ProposePut
+from pubsub_broker.control.effects import Effect, Moved, ProposeDelete, ProposePut
 from pubsub_broker.monitoring.group_lines import GroupLines, unreachable_warning
 from pubsub_broker.registry.changes import (
     BrokerRecord,
@@ -105,7 +106,12 @@ class GroupMember:
                 break
             change = self._waiting.popleft()
             self._lines.told(change, self._record, now)
-            yield from self._core.applied(change, now)
+            for effect in self._core.applied(change, now):
+                if isinstance(effect, Moved):
+                    broker = self._lines.address_of(effect.broker)
+                    yield dataclasses.replace(effect, broker=broker)
+                else:
+                    yield effect
         if self._waiting:
             self._wake()
 

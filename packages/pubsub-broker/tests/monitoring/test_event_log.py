@@ -7,7 +7,7 @@ import logging
 import msgspec
 import pytest
 
-from pubsub_broker.control.effects import Departed, EventsLost, Joined, Rejected
+from pubsub_broker.control.effects import Departed, EventsLost, Joined, Moved, Rejected
 from pubsub_broker.monitoring.event_log import EventLog
 from pubsub_broker.registry.interface import Client
 from pubsub_common.defaults import LOG_ADDRESS_BYTES, LOG_INTERVAL_S
@@ -77,3 +77,10 @@ def test_topics_stay_on_the_line_in_a_log_of_any_program(
     assert len(caplog.messages) == 3
     assert all(message.isprintable() for message in caplog.messages)
     assert all(r"x\u2028broker: forged" in message for message in caplog.messages)
+
+
+def test_a_client_that_is_at_another_broker_now_has_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    EventLog().write(Moved(client(1, "10.0.0.1"), "10.0.1.2:5555"), 0.0)
+    assert caplog.messages == ["subscriber 10.0.0.1 moved to broker 10.0.1.2:5555"]

@@ -49,6 +49,12 @@ def test_others_are_told_of_once_when_they_come_and_when_they_are_gone(
     ]
 
 
+def test_a_broker_is_named_by_its_address(lines: GroupLines) -> None:
+    told(lines, BrokerCame("b2", OTHER, 1))
+    assert lines.address_of("b2") == OTHER.address
+    assert lines.address_of("b3") == "b3"
+
+
 def test_a_policy_that_differs_is_told_of_once_for_each_difference(
     lines: GroupLines, caplog: pytest.LogCaptureFixture
 ) -> None:

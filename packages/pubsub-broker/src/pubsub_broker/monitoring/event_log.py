@@ -12,6 +12,7 @@ from pubsub_broker.control.effects import (
     Effect,
     EventsLost,
     Joined,
+    Moved,
     NotReturned,
     Rejected,
 )
@@ -70,6 +71,9 @@ class EventLog:
                 self._about(client, logging.INFO, line, now)
             case Departed(client, reason):
                 line = f"{_describe(client)} {reason}"
+                self._about(client, logging.INFO, line, now)
+            case Moved(client, broker):
+                line = f"{_describe(client)} moved to broker {broker}"
                 self._about(client, logging.INFO, line, now)
             case Rejected(peer, detail):
                 self._warn(self._rejections.rejected(peer, detail, now))

@@ -82,6 +82,11 @@ class GroupLines:
                     what = printable(f"{key.decode('ascii', 'replace')}: {reason}")
                     _log.warning("a key in etcd counts as not there: %s", what)
 
+    def address_of(self, broker: str) -> str:
+        """Where another broker is; its name, where that is not known."""
+        record = self._brokers.get(broker)
+        return broker if record is None else record.address
+
     def compare(self, own: BrokerRecord) -> None:
         """Warn, once, of each broker that lets in others than this one does."""
         for broker, record in self._brokers.items():
