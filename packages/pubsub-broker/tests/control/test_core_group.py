@@ -490,3 +490,24 @@ def test_a_heartbeat_to_a_broker_that_waits_to_delete_is_not_known(
     heal(group, one)
     assert publisher.session in group.agree()
     assert one.heartbeat(b"p", publisher.session).known
+
+
+def test_a_client_that_is_back_before_its_broker_was_told_that_it_had_moved(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    subscriber = two.registered(b"s", "subscriber", ["A"])
+    cut(group, one)
+    two.registered(b"q", "publisher", ["A"], session=publisher.session)
+    one.member.reachable = True
+    one.member.read(group.now)  # by the link, and not yet by the core
+    one.register(b"p", "publisher", ["A"], session=publisher.session)
+    group.settle()
+    assert group.agree()[publisher.session][0] == one.name
+    # The core does not know any more where it is, so that it registers again.
+    assert not one.heartbeat(b"p", publisher.session).known
+    one.registered(b"r", "publisher", ["A"], session=publisher.session)
+    assert one.heartbeat(b"r", publisher.session).known
+    two.heartbeat(b"s", subscriber.session)
+    assert two.take(b"s", PublishersChanged) == []
