@@ -511,3 +511,21 @@ def test_a_client_that_is_back_before_its_broker_was_told_that_it_had_moved(
     assert one.heartbeat(b"r", publisher.session).known
     two.heartbeat(b"s", subscriber.session)
     assert two.take(b"s", PublishersChanged) == []
+
+
+def test_one_that_lost_its_address_and_asks_for_it_again_has_it(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    first = one.registered(b"p", "publisher", ["A"])
+    two.register(b"q", "publisher", ["A"])
+    two.turn()
+    one.register(b"p", "publisher", ["A"], session=first.session)
+    one.member.read(group.now)
+    for change in one.member.take_changes():
+        one.perform(one.core.applied(change, group.now))
+    assert first.session not in one.clients()
+    group.settle()
+    assert group.agree().keys() == {first.session}
+    [reply] = one.take(b"p", Registered)
+    assert reply.session == first.session
