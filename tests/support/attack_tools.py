@@ -341,13 +341,25 @@ class Scene:
         self.vault = vault
         self.stack = stack
         # Before the attackers' context, which so ends before the roles.
-        self.broker = RunningBroker(
-            model, secure=self.vault.folder, lease_s=LEASE_S, linger_s=0.1
-        )
+        self.broker = self._new_broker()
         self.port = self.broker.port
-        stack.callback(self.broker.stop)
+        stack.callback(lambda: self.broker.stop())
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(self.context.term)
+
+    def _new_broker(self, port: int | None = None) -> RunningBroker:
+        return RunningBroker(
+            self.model,
+            port=port,
+            secure=self.vault.folder,
+            lease_s=LEASE_S,
+            linger_s=0.1,
+        )
+
+    def restart_broker(self) -> None:
+        """Another broker with the same keys at the same port, which knows nobody."""
+        self.broker.stop()
+        self.broker = self._new_broker(self.port)
 
     # Honest roles
 

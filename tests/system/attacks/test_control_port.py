@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 import zmq
 from support.attack_rows import attack
@@ -153,6 +154,29 @@ def test_the_session_of_another_client_cannot_be_spoken_for(
         alice.session,
         bob.subscriber.session,
     }
+
+
+@attack(
+    what="another client's session, at a broker that was restarted, before that client",
+    got="`not_allowed`",
+)
+def test_the_session_of_another_client_cannot_be_taken_after_a_restart(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(POLICY)
+    request = register("publisher", ["open/a"], f"{HOST}:{free_port()}")
+    session = scene.talker(scene.vault.keys("alice")).registered(request).session
+    scene.restart_broker()
+
+    mallory = scene.talker(scene.vault.keys("mallory"))
+    stolen = register(
+        "publisher", ["open/a"], f"{HOST}:{free_port()}", id=4, session=session
+    )
+    assert mallory.refused(stolen) == "not_allowed"
+
+    again = msgspec.structs.replace(request, session=session)
+    alice = scene.talker(scene.vault.keys("alice"))
+    assert alice.registered(again).session == session
 
 
 @attack(

@@ -44,6 +44,7 @@ from pubsub_common.security.lost_connections import CONNECTED
 if TYPE_CHECKING:
     from pubsub_broker.group_member import GroupMember
     from pubsub_broker.security.authenticator import Authenticator
+    from pubsub_broker.security.session_signature import SessionSignature
 
 _log = logging.getLogger(__name__)
 
@@ -246,6 +247,7 @@ class BrokerParts:
             now=time.monotonic(),
             max_clients=capacity.clients,
             grants=None if self.authenticator is None else self.authenticator.grants,
+            signature=self._signature(),
             max_from_origin=capacity.per_address,
             max_publishers_from_origin=publishers_per_address(
                 config.max_clients_per_address, capacity.per_address
@@ -258,6 +260,13 @@ class BrokerParts:
             owner_idle_s=config.owner_idle_s,
             group=config.group,
         )
+
+    def _signature(self) -> SessionSignature | None:
+        if self.authenticator is None:
+            return None
+        from pubsub_broker.security.session_signature import SessionSignature
+
+        return SessionSignature(self.authenticator.pair.secret.encode())
 
     def _own_addresses(self) -> list[str]:
         ports = (self.connection_guard.port, *self.forwarder_pool.ports)

@@ -15,6 +15,7 @@ from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.security import policy
 from pubsub_broker.security.enrollment import EnrolledKey
 from pubsub_broker.security.grants import Grants
+from pubsub_broker.security.session_signature import SessionSignature
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import (
     Alive,
@@ -48,11 +49,16 @@ RIGHTS: Mapping[str, Any] = {
 class Secure:
     """A core that trusts some clients."""
 
-    def __init__(self, model: Model, rights: Mapping[str, Any] | None = RIGHTS) -> None:
+    def __init__(
+        self,
+        model: Model,
+        rights: Mapping[str, Any] | None = RIGHTS,
+        secret: bytes = b"secret",
+    ) -> None:
         self.grants = Grants()
         self.rights = None if rights is None else policy.parse(rights, "")
         self.grants.update(CLIENTS, self.rights, NOW)
-        sessions = iter(range(1, 100))
+        sessions = iter(range(2**40, 2**50, 2**40))
         self.core = BrokerCore(
             model,
             MemoryRegistry(),
@@ -61,6 +67,7 @@ class Secure:
             new_session=lambda: next(sessions),
             ports=lambda topics: dict.fromkeys(topics, 1000),
             grants=self.grants,
+            signature=SessionSignature(secret),
         )
 
     def register(
@@ -265,6 +272,49 @@ def test_strengths_need_a_grant_and_are_limited_by_it(model: Model) -> None:
     effects = secure.change(CLIENTS, {"clients": {"alice": {"publish": ["a"]}}})
     [told] = sent(effects, "alice")
     assert (told.id, told.code) == (-1, messages.NOT_ALLOWED)
+
+
+@models
+def test_after_a_restart_a_session_is_still_its_clients_alone(model: Model) -> None:
+    """Whoever is there first: subscribers know the sessions of publishers."""
+    told = Secure(model).register("alice", "publisher", "a/b")[0].session
+    restarted = Secure(model)
+
+    stolen, effects = restarted.register(
+        "carol", "publisher", "a/b", session=told, address="10.0.0.9:5556"
+    )
+    assert (stolen.code, stolen.detail) == (
+        messages.NOT_ALLOWED,
+        "this session was given to another client",
+    )
+    assert not [each for each in effects if isinstance(each, Attach | Departed)]
+
+    again = restarted.register("alice", "publisher", "a/b", session=told)[0]
+    assert again.session == told
+
+
+@models
+def test_a_session_of_a_broker_with_other_keys_is_refused(model: Model) -> None:
+    told = Secure(model).register("alice", "publisher", "a/b")[0].session
+
+    other = Secure(model, secret=b"another")
+
+    refused = other.register("alice", "publisher", "a/b", session=told)[0]
+    assert refused.code == messages.NOT_ALLOWED
+
+
+@models
+def test_clients_of_one_key_have_different_sessions(model: Model) -> None:
+    secure = Secure(model)
+    # Numbers that differ in the lower bits alone make one session for a key.
+    numbers = iter([1, 2, 3, 2**40, 2**41])
+    secure.core._registration._new_session = lambda: next(numbers)
+
+    found = [
+        secure.register("carol", "publisher", "a", address=f"10.0.0.1:{port}")[0]
+        for port in (1, 2)
+    ]
+    assert len({each.session for each in found}) == 2
 
 
 def test_the_status_needs_a_grant() -> None:

@@ -60,6 +60,7 @@ from pubsub_common.protocol.messages import (
 
 if TYPE_CHECKING:
     from pubsub_broker.security.grants import Grants
+    from pubsub_broker.security.session_signature import SessionSignature
 
 
 class BrokerCore:
@@ -84,6 +85,7 @@ class BrokerCore:
         max_topics: int = MAX_TOPICS_PER_CLIENT,
         addresses: AddressRules | None = None,
         grants: Grants | None = None,
+        signature: SessionSignature | None = None,
         forwarder: str = "",
         owner_idle_s: float | None = None,
         group: str | None = None,
@@ -96,9 +98,10 @@ class BrokerCore:
         ``max_publishers_from_origin`` publishers, each with no more than ``max_topics``;
         ``addresses`` tells which address a client may name (by default, any). With ``grants``
         clients are known by their public keys, ``key`` in what follows, and may do what
-        these say. ``forwarder`` is by what publishers know the broker's forwarders. The broker
-        of a ``group`` proposes what it decides, and `applied` does it; it is cut off until
-        `set_cut_off` says that it is not."""
+        these say; ``signature`` is of the sessions that they are given. ``forwarder`` is by
+        what publishers know the broker's forwarders. The broker of a ``group`` proposes what it
+        decides, and `applied` does it; it is cut off until `set_cut_off` says that it is
+        not."""
         self.model = model
         self.epoch = epoch
         self._started_at = now
@@ -112,7 +115,7 @@ class BrokerCore:
         self._brokers = Brokers(self._clients.broker, group)
         self._clock_ns = clock_ns
         self._is_lost = is_lost
-        self._authorization = Authorization(grants, registry)
+        self._authorization = Authorization(grants, registry, signature)
         self._places = (
             TopicPlaces(registry, self.own, ports)
             if grouped and model == "centralized"

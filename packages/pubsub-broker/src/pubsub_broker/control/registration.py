@@ -95,7 +95,7 @@ class Registration:
         self._admission.check_room(request, topics, group, previous)
         client = Client.of(
             request,
-            session=self._new_session() if session is None else session,
+            session=self._fresh_session(key) if session is None else session,
             topics=topics,
             key=key,
             key_name=self._authorization.key_name_of(key),
@@ -157,6 +157,12 @@ class Registration:
         """What a session stands for, or will in a moment."""
         pending = self._pending.get(session)
         return self._clients.all.get(session) if pending is None else pending.client
+
+    def _fresh_session(self, key: str | None) -> int:
+        session = self._authorization.session_for(key, self._new_session())
+        while self._authorization.limited and self._client(session) is not None:
+            session = self._authorization.session_for(key, self._new_session())
+        return session
 
     def _session_of(self, peer: bytes, request: Register) -> int | None:
         """The session of a client that has just said the same on this connection."""

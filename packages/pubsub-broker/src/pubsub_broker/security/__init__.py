@@ -1,4 +1,4 @@
 """Keys, policy and permissions.
 
-Shell, except `authorization`, `enrollment`, `grants` and `policy`.
+Shell, except `authorization`, `enrollment`, `grants`, `policy` and `session_signature`.
 """

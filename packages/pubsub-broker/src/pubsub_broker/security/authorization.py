@@ -13,17 +13,25 @@ from pubsub_common.protocol.messages import Register, Role
 if TYPE_CHECKING:
     from pubsub_broker.security.grants import Grants
     from pubsub_broker.security.policy import Grant
+    from pubsub_broker.security.session_signature import SessionSignature
 
 _HOLD_NO_LONGER: Final = "this client's keys were revoked or have expired"
 
 
 class Authorization:
     """Clients are known by their public keys, ``key`` in what follows. Without ``grants``
-    everybody may do everything."""
+    everybody may do everything. Without ``signature`` a session that is not registered is
+    anybody's."""
 
-    def __init__(self, grants: Grants | None, registry: Registry) -> None:
+    def __init__(
+        self,
+        grants: Grants | None,
+        registry: Registry,
+        signature: SessionSignature | None = None,
+    ) -> None:
         self._grants = grants
         self._registry = registry
+        self._signature = signature
 
     @property
     def limited(self) -> bool:
@@ -34,6 +42,12 @@ class Authorization:
         """The name under which a client was enrolled; empty where nobody is."""
         grant = self._grant(key)
         return "" if grant is None else grant.name
+
+    def session_for(self, key: str | None, number: int) -> int:
+        """A session for this key, made from a random number; for each number the same."""
+        if self._signature is None or key is None:
+            return number
+        return self._signature.sign(number, key)
 
     def check(
         self,
@@ -87,6 +101,11 @@ class Authorization:
     ) -> None:
         if previous is not None and previous.key != key:
             raise Refusal(messages.NOT_ALLOWED, "this session is another client's")
+        if previous is None and not self._may_bring(request.session, key):
+            # It may be on its way back to a broker that was restarted.
+            raise Refusal(
+                messages.NOT_ALLOWED, "this session was given to another client"
+            )
         if request.role != "publisher":
             return
         there = self._registry.publisher_at(request.address)
@@ -96,6 +115,11 @@ class Authorization:
                 f"another client's publisher is at {request.address}; should it be gone, "
                 "its lease will end soon",
             )
+
+    def _may_bring(self, session: int | None, key: str) -> bool:
+        if session is None or self._signature is None:
+            return True
+        return self._signature.is_genuine(session, key)
 
 
 def _check_grant(
