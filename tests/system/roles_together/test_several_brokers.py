@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -139,6 +140,27 @@ def test_clients_move_when_their_broker_is_killed(
         clients.publish()
 
         first.process.kill()
+        clients.publish()
+        clients.wait_until_at(port)
+        clients.publish()
+
+        clients.wait_for_all()
+
+
+@pytest.mark.parametrize("security", ["plain"], indirect=True)
+def test_clients_move_when_their_broker_stands_still(
+    run_broker: RunBroker, model: Model, security: Security | None
+) -> None:
+    words = ["--indefinite", *(["--centralized"] if model == "centralized" else [])]
+    first, port = BrokerProcess(*words), free_port()
+    with (
+        contextlib.closing(first),
+        Clients([first.port, port], security, recover=True) as clients,
+    ):
+        run_broker(port=port)
+        clients.publish()
+
+        first.process.send_signal(signal.SIGSTOP)
         clients.publish()
         clients.wait_until_at(port)
         clients.publish()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.endpoints import broker_endpoints
 
 PROGRAM = "pubsub-publisher"
 USAGE = f"""Do a thing.
@@ -135,6 +136,35 @@ def test_the_environment_may_name_a_broker_without_a_port(
     assert parse()["--broker-port"] == "5555"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['"lab1, lab2:7000,::1"', '["lab1", "lab2:7000", "::1"]'],
+    ids=["text", "list"],
+)
+def test_the_file_names_several_brokers_as_a_text_or_a_list(
+    file: Path, text: str
+) -> None:
+    options = read(file, f"[common]\nbroker-address = {text}\n")
+    assert broker_endpoints(
+        options["--broker-address"], int(options["--broker-port"])
+    ) == (("lab1", 5555), ("lab2", 7000), ("[::1]", 5555))
+
+
+def test_the_port_of_several_brokers_is_for_those_without_one(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = read(
+        file, "[common]\nbroker-address = 'lab1,lab2:7000'\nbroker-port = 6000\n"
+    )
+    assert options["--broker-address"] == "lab1:6000,lab2:7000"
+
+    monkeypatch.setenv("PUBSUB_BROKER", "lab3,lab4:8000")
+    assert parse()["--broker-address"] == "lab3,lab4:8000"
+
+    words = parse("-b", "lab5,lab6:9000", "--broker-port", "6001")
+    assert words["--broker-address"] == "lab5:6001,lab6:9000"
+
+
 PLACE = "[publisher]\nbroker-address = 'there:1001'\n"
 
 
@@ -231,6 +261,9 @@ def test_a_default_that_is_written_down_is_not_asked_for(file: Path) -> None:
         (PLACE + "broker-port = 1002", "and the port 1002, given apart, contradict"),
         (PLACE + "broker-port = 5555", "and the port 5555, given apart, contradict"),
         ("[common]\nbroker-address = 'x:y'", "'x:y' is not HOST or HOST:PORT like"),
+        ("[common]\nbroker-address = 'x,x:y'", "'x:y' is not HOST or HOST:PORT like"),
+        ("[common]\nbroker-address = 'x,,y'", "must name one broker or more: 'x,,y'"),
+        ("[common]\nbroker-address = ['x', 5]", "text is needed, not 5"),
         ("[publisher]\nslep = 1", "unknown key 'slep' in [publisher]"),
         ("[publisher]\ntopik = 'A'", "(did you mean topic?)"),
         ("[publisher]\nhelp = true", "unknown key 'help'"),

@@ -89,7 +89,6 @@ class BrokerChoice:
         self._avoided: dict[str, float] = {}  # until when
         self._asked: dict[str, _Asked] = {}
         self._tried: set[str] = set()  # in this pass
-        self._some_cut_off = False  # of those that have answered in this pass
         self._takes_cut_off = False
         self._compare_until: float | None = None
         self._round_until = 0.0
@@ -128,7 +127,7 @@ class BrokerChoice:
         self.searching = True
         self.passes = 0
         self._stays_at = stays_at
-        self._some_cut_off = self._takes_cut_off = False
+        self._takes_cut_off = False
         self._tried.clear()
         self._round_until = now
 
@@ -156,7 +155,6 @@ class BrokerChoice:
             return
         self._avoided.pop(broker, None)
         asked.clients, asked.cut_off = clients, cut_off
-        self._some_cut_off |= cut_off
         if self._compare_until is None and self._usable():
             self._compare_until = now + BROKER_COMPARE_S
 
@@ -226,7 +224,6 @@ class BrokerChoice:
                 return [*steps, *self.end()]
             self.passes += 1
             self._tried.clear()
-            self._takes_cut_off |= self._some_cut_off
             self._takes_cut_off = True
             brokers = self._next(now)
         patience = BROKER_ANSWER_S * 2 ** min(self.passes, 8)
