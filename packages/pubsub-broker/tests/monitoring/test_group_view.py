@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import msgspec
 from rich.console import Console
@@ -17,7 +18,7 @@ from pubsub_broker.monitoring.group_view import (
 from pubsub_broker.monitoring.prometheus import exposition
 from pubsub_broker.monitoring.status_screen import screen
 from pubsub_broker.monitoring.status_text import render
-from pubsub_common.protocol.messages import Status
+from pubsub_common.protocol.messages import Latency, Status
 
 A, B, C = "10.0.0.1:5555", "10.0.0.2:5555", "10.0.0.3:5555"
 PUBLISHER = client("publisher", "10.0.1.1:5556", "news", session=1)
@@ -37,8 +38,8 @@ def seen_by_b() -> Status:
     return in_group(status, A, B, C, own=1)
 
 
-def on_screen(status: Status) -> str:
-    console = Console(file=io.StringIO(), width=110)
+def on_screen(status: Status, width: int = 110) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(screen(status, None, ""))
     written: str = console.file.getvalue()  # type: ignore[attr-defined]
     return written
@@ -97,7 +98,32 @@ def test_the_screen_has_a_table_of_brokers_and_where_the_clients_are() -> None:
     assert ["broker", "version", "clients"] in lines
     assert [A, "0.1.0", "2", "this", "one"] in lines
     assert [C, "0.1.0", "0", "gone"] in lines
-    assert ["10.0.1.3", B, "news", "0"] in lines
+    assert ["10.0.1.3", "10.0.0.2", "news", "0"] in lines
+
+
+def test_brokers_with_several_ports_are_called_by_both() -> None:
+    status = in_group(
+        report(at(FAR, "10.0.0.1:7"), epoch=5), "10.0.0.1:7", "10.0.0.1:8"
+    )
+    lines = [line.split() for line in on_screen(status).splitlines()]
+    assert ["10.0.1.3", "10.0.0.1:7", "news", "0"] in lines
+
+
+def test_at_80_columns_only_topics_are_cut() -> None:
+    here, there = "192.168.100.200:5555", "192.168.100.201:5555"
+    topics = ["a/topic/of/some/length/that/does/not/fit", "another"]
+    latency = Latency(count=9, p50_ns=123_000, p99_ns=1_310_000, max_ns=12_300_000)
+    subscriber = client("subscriber", "192.168.100.203", *topics, session=1)
+    subscriber = msgspec.structs.replace(subscriber, latency=latency, idle_s=10.5)
+    status = report(at(subscriber, here, own=True), epoch=5)
+    text = on_screen(in_group(status, here, there), width=80)
+
+    assert all(len(line) <= 80 for line in text.splitlines())
+    (line,) = (line for line in text.splitlines() if line.startswith("192.168.100.203"))
+    cells = re.split(r"\s{2,}", line.strip())
+    assert cells[1] == "192.168.100.200"
+    assert cells[2].endswith("…")
+    assert cells[3:] == ["10.5 s", "0", "123 us", "1.31 ms", "12.3 ms"]
 
 
 def test_metrics_are_of_the_brokers_own_clients_and_of_the_group() -> None:

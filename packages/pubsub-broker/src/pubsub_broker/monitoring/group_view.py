@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from pubsub_broker.registry.changes import broker_name
+from pubsub_common.protocol.endpoints import host_of, port_of
 from pubsub_common.protocol.messages import BrokerStatus, ClientStatus, Status
 
 
@@ -66,6 +67,16 @@ def elsewhere(client: ClientStatus, own: BrokerStatus | None) -> str | None:
     if client.broker is None or (own is not None and client.broker == own.address):
         return None
     return client.broker
+
+
+def short_names(group: GroupView) -> dict[str, str]:
+    """How to call brokers where there is little room, by their addresses: by their hosts,
+    where all have one port."""
+    addresses = {each.address for each in group.brokers}
+    hosts = {address: host_of(address) for address in addresses}
+    if len({port_of(each) for each in addresses}) > 1:
+        return {address: address for address in addresses}
+    return hosts
 
 
 def own_part(status: Status) -> Status:

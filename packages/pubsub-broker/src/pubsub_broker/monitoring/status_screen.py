@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pubsub_broker.monitoring.group_view import GroupView, group_of
+from pubsub_broker.monitoring.group_view import GroupView, group_of, short_names
 from pubsub_broker.monitoring.status_text import cut_off, headline, state_of, traffic
 from pubsub_broker.monitoring.status_view import (
     client_title,
@@ -59,7 +61,7 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
                     role,
                     clients,
                     latency=role == "subscriber",
-                    brokers=group is not None,
+                    brokers=None if group is None else short_names(group),
                 ),
             ]
     if status.expected:
@@ -95,13 +97,14 @@ def _clients(
     *,
     roles: bool = False,
     latency: bool = False,
-    brokers: bool = False,
+    brokers: Mapping[str, str] | None = None,
 ) -> Table:
+    """``brokers``: the names of the brokers that they are registered at, by address."""
     table = _table()
     table.add_column(title, no_wrap=True)
     if roles:
         table.add_column("role", no_wrap=True)
-    if brokers:
+    if brokers is not None:
         table.add_column("broker", no_wrap=True)
     table.add_column("topics", ratio=1)
     headings = ("seen", "lost", *(("p50", "p99", "max") if latency else ()))
@@ -115,13 +118,17 @@ def _clients(
         table.add_row(
             _text(client_title(client)),
             *([client.role] if roles else []),
-            *([_text(client.broker or "")] if brokers else []),
+            *([] if brokers is None else [_text(_broker(client, brokers))]),
             _text(", ".join(client.topics)),
             "" if client.idle_s is None else f"{client.idle_s:.1f} s",
             _text(str(lost), "bold red" if lost else ""),
             *(_latency(client) if latency else []),
         )
     return table
+
+
+def _broker(client: ClientStatus, brokers: Mapping[str, str]) -> str:
+    return brokers.get(client.broker or "", client.broker or "")
 
 
 def _latency(client: ClientStatus) -> list[str]:
