@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.broker_reports import in_group, report
 from support.documents import own_network
 from support.etcd_servers import needs_etcd
 from support.paths import ROOT
@@ -343,9 +344,7 @@ def test_the_dashboard_shows_figures_that_exist() -> None:
     rated = ClientStatus(
         role="publisher", session=2, address="p", topics=["A"], idle_s=0, rates={"A": 1}
     )
-    status = Status(
-        id=1, epoch=1, model="centralized", uptime_s=1, clients=[client, rated]
-    )
+    status = in_group(report(client, rated), "10.0.0.1:5555")
     text = prometheus.exposition(status)[1].decode()
     exist = set(re.findall(r"^(pubsub_broker_\w+)", text, re.M))
     labels = set(re.findall(r"[{,](\w+)=", text)) | {"job", "instance"}
