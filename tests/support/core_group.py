@@ -21,6 +21,7 @@ from pubsub_broker.registry.changes import BrokerRecord, broker_name
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.log import GroupLog
 from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_broker.security.grants import Grants
 from pubsub_common.defaults import MAX_CLIENTS
 from pubsub_common.protocol.messages import (
     Alive,
@@ -60,6 +61,7 @@ class CoreOfGroup:
             is_lost=lambda peer: peer in self.lost,
             now=group.now,
             max_clients=group.max_clients,
+            grants=group.grants,
             group="lab",
         )
         centralized = group.model == "centralized"
@@ -78,9 +80,9 @@ class CoreOfGroup:
         self.attached: list[str] = []
         self.turn()
 
-    def ask(self, peer: bytes, request: Request) -> None:
+    def ask(self, peer: bytes, request: Request, key: str | None = None) -> None:
         """A client's request, decided by the core."""
-        self.perform(self.core.handle(peer, request, self.group.now))
+        self.perform(self.core.handle(peer, request, self.group.now, key))
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Do what the core says."""
@@ -133,7 +135,12 @@ class CoreOfGroup:
     # Requests
 
     def register(
-        self, peer: bytes, role: Role, topics: Sequence[str], **changes: Any
+        self,
+        peer: bytes,
+        role: Role,
+        topics: Sequence[str],
+        key: str | None = None,
+        **changes: Any,
     ) -> None:
         """A client asks to be registered."""
         fields: dict[str, Any] = {
@@ -144,7 +151,7 @@ class CoreOfGroup:
             "address": "10.0.0.2" if role == "subscriber" else "10.0.0.1:5556",
             "clock": "realtime",
         }
-        self.ask(peer, Register(**{**fields, **changes}))
+        self.ask(peer, Register(**{**fields, **changes}), key)
 
     def registered(
         self, peer: bytes, role: Role, topics: Sequence[str], **changes: Any
@@ -180,9 +187,11 @@ class CoreGroup:
         *,
         max_clients: int = MAX_CLIENTS,
         engine: GroupLog | EtcdGroup | None = None,
+        grants: Grants | None = None,
     ) -> None:
         self.model = model
         self.max_clients = max_clients
+        self.grants = grants
         self.now = 0.0
         self.log = engine or GroupLog()
         self.sessions = itertools.count(1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from support.core_group import CoreGroup, CoreOfGroup
 from support.etcd_group import EtcdGroup
 
 from pubsub_broker.registry.log import GroupLog
+from pubsub_broker.security.enrollment import EnrolledKey
+from pubsub_broker.security.grants import Grants
 from pubsub_common.protocol.messages import (
     BrokersChanged,
     Error,
@@ -529,3 +533,64 @@ def test_one_that_lost_its_address_and_asks_for_it_again_has_it(
     assert group.agree().keys() == {first.session}
     [reply] = one.take(b"p", Registered)
     assert reply.session == first.session
+
+
+def test_a_lease_that_ends_while_its_client_registers_again_ends_nothing(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    group.pass_time(5.5)
+    one.member.reachable = False
+    one.register(b"p", "publisher", ["A"], session=publisher.session)
+    group.pass_time(1.0)
+    heal(group, one)
+    [reply] = one.take(b"p", Registered)
+    assert reply.session == publisher.session
+    assert one.heartbeat(b"p", publisher.session).known
+    assert one.departed == two.departed == []
+
+
+def test_one_that_left_and_is_back_is_not_gone_with_its_brokers_lease(
+    group: CoreGroup,
+) -> None:
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"])
+    one.disconnect(b"p", publisher.session)
+    one.registered(b"p", "publisher", ["A"], session=publisher.session)
+    cut(group, one)
+    for _ in range(5):
+        group.pass_time(4.0)
+        assert one.heartbeat(b"p", publisher.session).known
+    assert two.clients() == {}
+    heal(group, one)
+    assert one.heartbeat(b"p", publisher.session).known
+    assert group.agree().keys() == {publisher.session}
+    assert one.departed == []
+
+
+# Keys that are revoked
+
+
+def test_each_broker_expels_its_own_and_all_are_told(model: Model) -> None:
+    grants = Grants()
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    everybody = [EnrolledKey(name, name.upper(), now) for name in ("alice", "bob")]
+    grants.update(everybody, None, now)
+    group = CoreGroup(model, grants=grants)
+    one, two = group.brokers
+    publisher = one.registered(b"p", "publisher", ["A"], key="ALICE")
+    two.registered(b"s", "subscriber", ["A"], key="BOB")
+
+    grants.update(everybody[1:], None, now)
+    for broker in (two, one):
+        broker.perform(broker.core.recheck_permissions(["ALICE"], group.now))
+    group.pass_time(0.1)
+
+    [error] = one.take(b"p", Error)
+    assert error.code == "revoked"
+    assert publisher.session not in group.agree()
+    [push] = two.take(b"s", PublishersChanged)
+    assert [(left.session, left.revoked) for left in push.left] == [
+        (publisher.session, True)
+    ]

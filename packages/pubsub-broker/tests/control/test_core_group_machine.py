@@ -221,6 +221,15 @@ class GroupMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.live)
     @rule(number=pick)
+    def disconnects_and_is_back(self, number: int) -> None:
+        program = self.one(number)
+        self.disconnects(number)
+        if program not in self.live:
+            self.live.append(program)
+            self.register(program)
+
+    @precondition(lambda self: self.live)
+    @rule(number=pick)
     def dies(self, number: int) -> None:
         program = self.one(number)
         if program.session is not None:
