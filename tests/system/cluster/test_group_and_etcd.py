@@ -107,3 +107,17 @@ def test_history_is_compacted_while_a_broker_is_cut_off(
         assert "compacted" in line
         assert len(said("cut off from etcd")) == len(said("etcd answers again")) == 1
         exchange(one, two)
+
+
+def test_a_member_that_hangs_is_named(
+    tmp_path: Path, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    with etcd_cluster(tmp_path) as cluster:
+        (server,) = cluster.servers
+        broker = start(cluster.endpoints)
+        server.freeze()
+        wait_for(lambda: is_cut_off(broker), timeout_s=START_S)
+        [line] = [each for each in caplog.messages if "cut off from etcd" in each]
+        assert str(server.endpoint) in line
+        server.thaw()
+        wait_for(lambda: not is_cut_off(broker), timeout_s=START_S)

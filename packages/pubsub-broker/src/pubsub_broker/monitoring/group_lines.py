@@ -47,7 +47,7 @@ class GroupLines:
             _log.warning(
                 "cut off from etcd: clients are served, and other brokers are told of them "
                 "later, but may take this broker for gone: %s",
-                printable(why) or "it was stopped for too long",
+                printable(why) or "its lease was not renewed in time",
             )
         elif not self._joined:
             self._joined = True

@@ -102,8 +102,10 @@ class GroupLink:
         return self._group.cut_off(time.monotonic())
 
     def why(self) -> str:
-        """The last failure of etcd; empty if there was none."""
-        error = self._threads.error
+        """The last failure of etcd since leases were renewed; empty if there was none."""
+        error, renewing = self._threads.error, self._threads.renewing
+        if error is None and renewing is not None:
+            return f"{renewing} has not answered yet"
         return "" if error is None else str(error)
 
     def close(self, timeout_s: float) -> None:

@@ -25,6 +25,9 @@ _T = TypeVar("_T")
 
 # Longer than etcd takes to elect a leader, 1.6 s, at each of three members.
 TIMEOUT_S: Final = 5.0
+# One of a few is not waited for any longer than it takes to elect one: the broker's lease, 3 s,
+# would end without the broker knowing why.
+_ATTEMPT_S: Final = 2.0
 
 
 class Members:
@@ -71,7 +74,7 @@ class Members:
         for others in reversed(range(len(self._endpoints.all))):
             endpoint = self._endpoints.current
             now = time.monotonic()
-            until = now + (deadline - now) / (others + 1)
+            until = now + min((deadline - now) / (others + 1), _ATTEMPT_S)
             try:
                 return self._with_token(attempt, endpoint, until)
             except (EtcdUnreachable, TlsFailed) as error:

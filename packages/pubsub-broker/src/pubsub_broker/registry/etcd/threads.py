@@ -24,6 +24,7 @@ from pubsub_broker.registry.etcd.errors import (
 )
 from pubsub_broker.registry.etcd.group import Group
 from pubsub_broker.registry.etcd.members import Members
+from pubsub_broker.registry_options import Endpoint
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.throttle import LogThrottle
 
@@ -55,10 +56,13 @@ class EtcdThreads:
         self.changes: list[Change] = []
         self.closing = False
         self.begun = False  # until then failures are the caller's to tell
-        # What ended a thread; the last failure of etcd; whether it has refused something.
+        # What ended a thread; the last failure of etcd since it
+        # renewed leases; whether it has refused something.
         self.failure: BaseException | None = None
         self.error: EtcdError | None = None
         self.refused = False
+        # The member that leases are being renewed at.
+        self.renewing: Endpoint | None = None
         self._prefix = prefix
         self._endpoints = endpoints
         self._on_change = on_change
@@ -115,7 +119,7 @@ class EtcdThreads:
 
     def _complain(self, error: EtcdError) -> None:
         with self.changed:
-            self.error = error
+            self.error, self.renewing = error, None
             self.refused = self.refused or isinstance(error, EtcdRefused)
             self.changed.notify_all()
             if not self.begun:
@@ -179,9 +183,11 @@ class EtcdThreads:
             self._tell(group.tick(now))
             renewals, grants = group.to_renew(now), group.to_grant(now)
         if renewals:
+            self.renewing = self._endpoints.current
             seconds = self._writing.keep_alive(renewals)
             with self.changed:
                 group.renewed(seconds, now)
+                self.error = self.renewing = None
         for kind, ttl_s in grants.items():
             sent_at = time.monotonic()
             granted = self._writing.grant(ttl_s)
