@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import zmq
@@ -18,7 +19,7 @@ from pubsub_common.protocol.versions import VERSIONS
 from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
-from support.running_roles import Receiver, RunningBroker
+from support.running_roles import Receiver, RunningBroker, Security
 
 # Longer than anything takes on the busiest machine; only a failing test waits for it.
 START_S: Final = 40.0
@@ -76,21 +77,35 @@ def is_cut_off(broker: RunningBroker) -> bool:
     return registry.cut_off
 
 
-def publisher_at(broker: RunningBroker) -> Publisher:
+def publisher_at(broker: RunningBroker, keys: Path | None = None) -> Publisher:
     """A publisher of news that knows this broker."""
     return Publisher(
-        topics=["news"], broker_port=broker.port, bind_port=0, indefinite=True
+        topics=["news"],
+        broker_port=broker.port,
+        bind_port=0,
+        indefinite=True,
+        keys=keys,
     )
 
 
-def subscriber_at(broker: RunningBroker) -> Subscriber:
+def subscriber_at(broker: RunningBroker, keys: Path | None = None) -> Subscriber:
     """A subscriber of news that knows this broker."""
-    return Subscriber(topics=["news"], broker_port=broker.port, indefinite=True)
+    return Subscriber(
+        topics=["news"], broker_port=broker.port, indefinite=True, keys=keys
+    )
 
 
-def exchange(one: RunningBroker, other: RunningBroker) -> None:
+def exchange(
+    one: RunningBroker, other: RunningBroker, security: Security | None = None
+) -> None:
     """A publisher that asks one broker is heard by a subscriber that asks the other."""
-    with subscriber_at(other) as subscriber, publisher_at(one) as publisher:
+    keys: tuple[Path | None, Path | None] = (None, None)
+    if security is not None:
+        keys = (security.publisher, security.subscriber)
+    with (
+        subscriber_at(other, keys[1]) as subscriber,
+        publisher_at(one, keys[0]) as publisher,
+    ):
         receiver = Receiver(subscriber)
         publisher.wait_for_subscribers(1, timeout_s=START_S)
         for number in range(20):

@@ -231,6 +231,18 @@ def test_with_certificate_user_and_password_a_broker_is_in_the_group(
     exchange(one, other)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_secure_group(
+    etcd: EtcdCluster, start: Start, tmp_path: Path, model: Model
+) -> None:
+    security = Security(tmp_path / "keys")
+    one, other = (
+        start(etcd.endpoints, model, f"secure-{model}", secure=security.folder)
+        for _ in range(2)
+    )
+    exchange(one, other, security)
+
+
 # What is said
 
 
