@@ -24,6 +24,7 @@ _SYSTEM: Final = (
     "tests/docs",
     "tests/packaging",
     "packages/pubsub-perf/tests/bench/test_bench_runs.py",
+    "packages/pubsub-perf/tests/bench/test_group_runs.py",
     "packages/pubsub-perf/tests/experiment/test_sweep.py",
     "packages/pubsub-perf/tests/hosts/test_mininet.py",
 )

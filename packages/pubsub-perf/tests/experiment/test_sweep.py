@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.etcd_servers import needs_etcd
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.measurement.latency_file import HEADER
@@ -133,6 +134,32 @@ def test_a_cell_of_other_parameters_is_not_replaced_unasked(
     with pytest.raises(ConfigError, match="events 6 there, 7 asked"):
         run_sweep(other, "local", tmp_path, Quiet())
     assert data.read_bytes() == before
+
+
+@pytest.mark.parametrize("model", plan.MODELS)
+def test_a_cell_of_a_group_says_what_each_broker_did(
+    tmp_path: Path, model: str
+) -> None:
+    needs_etcd()
+    load = Load(events=6, interval_s=0.02, warmup_events=0, brokers=2)
+    (case,) = plan.cases([model], [topologies.single_switch(5)], load)
+    (result,) = run_sweep([case], "local", tmp_path, Quiet())
+    record = result.record
+    assert not result.failed, record["reason"]
+    assert (record["expected"], record["received"]) == (24, 24)
+    assert record["parameters"]["brokers"] == 2
+    places = record["hosts"]
+    assert len({*places["brokers"], places["etcd"], *places["publishers"]}) == 5
+    brokers = record["group"]["brokers"]
+    assert [each["address"] for each in brokers] == places["brokers"]
+    assert sum(each["clients"] for each in brokers) == 4
+    assert all(each["cpu_s"] >= 0 for each in brokers)
+    assert record["group"]["etcd"]["cpu_s"] >= 0
+    told = record["commands"]["subscriber-0"]
+    assert ",".join(places["brokers"]) in told
+    folder = cell_folder(tmp_path, case)
+    assert not list(folder.rglob("*.wal"))  # etcd leaves nothing behind
+    assert (folder / "logs" / "etcd.log").is_file()
 
 
 SECURE = dataclasses.replace(QUICK, secure=True)

@@ -198,8 +198,13 @@ class Process:
         return cpu_ticks(self._process.pid)
 
     def memory_kib(self) -> int:
-        text = Path(f"/proc/{self._process.pid}/statm").read_text()
-        return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+        return memory_kib(self._process.pid)
+
+
+def memory_kib(pid: int) -> int:
+    """Resident memory of a process."""
+    text = Path(f"/proc/{pid}/statm").read_text()
+    return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 def _wait_until_idle(processes: Sequence[Process]) -> None:

@@ -29,7 +29,8 @@ Usage:
   {PROGRAM} bench [options]
 
 Options:
-  --bars NUMBERS          only these bars, like 1,4 (see docs/performance.md)
+  --bars NAMES            only these bars, like 1,4, with --brokers like A2,costs (see
+                          docs/performance.md)
   --only TEXT             only comparisons whose name contains it
   --repetitions N         runs of each, in turn; the median counts. A comparison that
                           misses its bar, or is worse than in --check, is run three
@@ -42,6 +43,8 @@ Options:
                           against the roles without, and plain pyzmq likewise
   --flood                 others' latency while one address floods the broker's
                           control port instead, in several ways
+  --brokers               what a group of brokers costs, and what each of them spares
+                          the others, instead; needs etcd
   -v, --verbose           say more about what happens
   -h, --help              show this text
   --version               show the version
@@ -66,6 +69,8 @@ def run(variables: Sequence[str]) -> int:
     console = Console()
     if options["--flood"]:
         return _flood(options, console, repetitions, seconds)
+    if options["--brokers"]:
+        return _brokers(options, console, repetitions, seconds)
     from pubsub_perf.bench.regression import Reference
 
     reference = Reference(_read(options["--check"], "comparisons"))
@@ -134,6 +139,40 @@ def _flood(
         found.append(row)
         console.print(flood.line_of(row), highlight=False, soft_wrap=True)
     _write(options["--out"], flood.document(found, repetitions, seconds))
+    return console_script.EXIT_OK
+
+
+def _brokers(
+    options: console_script.Options, console: Console, repetitions: int, seconds: float
+) -> int:
+    from pubsub_perf.bench.group import suite
+    from pubsub_perf.hosts import etcd_program
+
+    def say(what: str) -> None:
+        if console.is_terminal:
+            console.print(what, end="\r", highlight=False)
+
+    if missing := etcd_program.unavailable():
+        raise ConfigError(missing)
+    asked = options["--bars"].split(",") if options["--bars"] else None
+    known = [suite.COSTS, *suite.PARTS]
+    if unknown := set(asked or ()) - set(known):
+        raise ConfigError(
+            f"no bar {', '.join(sorted(unknown))}: choose of {', '.join(known)}"
+        )
+    chosen = known if asked is None else asked
+    costs = []
+    if suite.COSTS in chosen:
+        for cost in suite.event_costs(repetitions, seconds, say):
+            costs.append(cost)
+            console.print(suite.line_of_cost(cost), highlight=False, soft_wrap=True)
+    figures = []
+    for bar in chosen:
+        if bar != suite.COSTS:
+            for figure in suite.PARTS[bar](repetitions, seconds, say):
+                figures.append(figure)
+                console.print(suite.line_of(figure), highlight=False, soft_wrap=True)
+    _write(options["--out"], suite.document(costs, figures, repetitions, seconds))
     return console_script.EXIT_OK
 
 

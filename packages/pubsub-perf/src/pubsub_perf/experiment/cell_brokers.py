@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self
 
+from pubsub_common import defaults
 from pubsub_perf.experiment import role_command_lines
 from pubsub_perf.experiment.broker_check import (
     Clients,
@@ -27,7 +28,7 @@ from pubsub_perf.hosts.interface import HostError, Hosts, Traffic
 from pubsub_perf.plan.cases import Case
 
 ETCD: Final = "etcd"
-_ETCD_START_S: Final = 60.0
+_START_S: Final = 60.0
 _POLL_S: Final = 0.05
 # Each broker hears of the others' clients by etcd.
 _AGREE_S: Final = 10.0
@@ -91,16 +92,20 @@ class CellBrokers:
         return lines
 
     def start(self, processes: Processes) -> None:
-        """Start etcd, and when it listens the brokers.
+        """Start etcd, and when it listens the brokers. Those of a group all listen at the end,
+        else all clients would go to the one that does first.
 
         Raises:
-            HostError: etcd does not start.
+            HostError: one of them does not start.
         """
         lines = self.command_lines()
         if self._member is not None:
             self._start_etcd(processes, lines[ETCD])
         for name, place in zip(self._names(), self._places, strict=True):
             self._roles.append(processes.start(name, place, lines[name]))
+        if self._member is not None:
+            for role, address in zip(self._roles, self._addresses, strict=True):
+                _wait_until_listening(processes, role, address, defaults.CONTROL_PORT)
 
     def check(self, expected: Clients) -> None:
         """Prove that each is this cell's own, and that they all have the ``expected``
@@ -175,10 +180,17 @@ class CellBrokers:
         assert self._member is not None
         assert self._case.placement.etcd is not None
         etcd = processes.start(ETCD, self._case.placement.etcd, line)
-        member = self._member
-        deadline = time.monotonic() + _ETCD_START_S
-        while not is_listening(etcd.process.pid, member.address, member.client_port):
-            processes.check()
-            if time.monotonic() > deadline:
-                raise HostError(f"etcd does not start: {etcd.last_words()}")
-            time.sleep(_POLL_S)
+        _wait_until_listening(
+            processes, etcd, self._member.address, self._member.client_port
+        )
+
+
+def _wait_until_listening(
+    processes: Processes, role: Role, address: str, port: int
+) -> None:
+    deadline = time.monotonic() + _START_S
+    while not is_listening(role.process.pid, address, port):
+        processes.check()
+        if time.monotonic() > deadline:
+            raise HostError(f"{role.name} does not start: {role.last_words()}")
+        time.sleep(_POLL_S)

@@ -120,6 +120,13 @@ class CpuMonitor:
         return found
 
 
+def processor_ns(pid: int) -> int | None:
+    """Processor time of a process so far, all threads; None when it has ended or the kernel
+    does not tell. Threads that have ended before are not in it."""
+    usage = _usage(pid)
+    return None if usage is None else usage.ran_ns
+
+
 def _usage(pid: int) -> _Usage | None:
     """None when the process has ended or the kernel does not tell."""
     usage = _Usage()

@@ -1,0 +1,115 @@
+"""A process of many light subscribers: ``python -m pubsub_perf.bench.group.crowd``.
+
+It reads its job from the first line of standard input, and answers each further line with a
+line of what its subscribers have received so far. End of input ends it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import Final
+
+import msgspec
+import zmq
+
+from pubsub_common import defaults
+from pubsub_common.protocol.messages import Model
+from pubsub_perf.bench.group.light_client import LightClient
+
+_BEAT_S: Final = 1.0
+_POLL_MS: Final = 100
+
+
+class CrowdJob(msgspec.Struct, kw_only=True, frozen=True):
+    """Subscriber i has the topics ``topics[i]`` and registers at control port ``ports[i]``."""
+
+    model: Model
+    ports: list[int]
+    topics: list[list[str]]
+
+
+class CrowdCounts(msgspec.Struct, kw_only=True, frozen=True):
+    """What all have received together: ``events`` of each topic; ``complete``: each has had at
+    least one of each of its topics. ``registered``: so many of them."""
+
+    registered: int
+    complete: bool
+    events: dict[str, int]
+
+
+class Crowd:
+    """The subscribers of one job."""
+
+    def __init__(self, job: CrowdJob) -> None:
+        self._context = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, 8 * len(job.ports) + 64)
+        self._clients = []
+        self._poller = zmq.Poller()
+        self._polled: dict[zmq.Socket[bytes], LightClient] = {}
+        for port, topics in zip(job.ports, job.topics, strict=True):
+            client = LightClient(
+                self._context, "subscriber", defaults.LOOPBACK, topics, job.model
+            )
+            client.register(port)
+            self._clients.append(client)
+            self._watch(client)
+
+    def turn(self) -> bool:
+        """Take what has come; whether somebody asks on standard input."""
+        found = dict(self._poller.poll(_POLL_MS))
+        asked = found.pop(sys.stdin.fileno(), 0)
+        for socket in found:
+            client = self._polled[socket]
+            if socket is client.control:
+                client.read_control()
+                self._watch(client)
+            else:
+                client.read_events()
+        return bool(asked)
+
+    def listen_to_input(self) -> None:
+        self._poller.register(sys.stdin.fileno(), zmq.POLLIN)
+
+    def beat(self) -> None:
+        for client in self._clients:
+            client.renew()
+
+    def counts(self) -> CrowdCounts:
+        total: Counter[str] = Counter()
+        for client in self._clients:
+            total.update(client.counts)
+        return CrowdCounts(
+            registered=sum(client.registered for client in self._clients),
+            complete=all(all(client.counts.values()) for client in self._clients),
+            events=dict(total),
+        )
+
+    def _watch(self, client: LightClient) -> None:
+        for socket in (client.control, *client.sources()):
+            if socket is not None and socket not in self._polled:
+                self._polled[socket] = client
+                self._poller.register(socket, zmq.POLLIN)
+
+
+def main() -> None:
+    # Unbuffered, because the poller looks at the descriptor.
+    standard_input = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
+    crowd = Crowd(msgspec.json.decode(standard_input.readline(), type=CrowdJob))
+    crowd.listen_to_input()
+    beat_at = time.monotonic() + _BEAT_S
+    while True:
+        asked = crowd.turn()
+        if time.monotonic() > beat_at:
+            beat_at += _BEAT_S
+            crowd.beat()
+        if asked:
+            if not standard_input.readline():
+                return
+            sys.stdout.write(msgspec.json.encode(crowd.counts()).decode() + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

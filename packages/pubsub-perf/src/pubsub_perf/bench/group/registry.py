@@ -1,0 +1,259 @@
+"""Measures what the registry of a group costs: joins, moves, idle clients, copies of the list."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import zmq
+
+from pubsub_common import defaults
+from pubsub_common.errors import PubSubError
+from pubsub_common.protocol.messages import Status, StatusRequest
+from pubsub_perf.bench.group import etcd_figures
+from pubsub_perf.bench.group.asking import ask, ask_hello
+from pubsub_perf.bench.group.light_client import RETRY_S, LightClient
+from pubsub_perf.bench.group.running_group import (
+    GroupBroker,
+    RunningGroup,
+    running_group,
+)
+
+_WAIT_S: Final = 60.0
+# All clients here come from one address.
+_CROWD: Final = (
+    "--max-clients=40000",
+    "--max-clients-per-address=40000",
+    "--max-registrations-per-second=100000",
+    "--lease=60",
+)
+_MEMBERS: Final = 3
+_TOPICS: Final = 100
+_QUIET_S: Final = 0.5
+_QUIET_SHARE: Final = 0.02
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MirrorCosts:
+    """Of one client of another broker: memory and processor time of a broker, data in etcd.
+    ``writes_per_s``: clients registered in a second. ``start_s``: until a broker serves that
+    is started when all are registered; ``empty_start_s``: when none is."""
+
+    mirror_bytes: float
+    etcd_bytes: float
+    change_us: float
+    writes_per_s: float
+    start_s: float
+    empty_start_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IdleCosts:
+    """While nobody comes or goes: how far etcd's revision moves, requests to etcd and
+    processor time of a broker, each a second."""
+
+    revisions: int
+    requests_per_s: float
+    processor_ms_per_s: float
+
+
+@contextmanager
+def _context(clients: int) -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    with zmq.Context() as context:
+        context.set(zmq.MAX_SOCKETS, 2 * clients + 16)
+        yield context
+
+
+@contextmanager
+def crowd_of(clients: int) -> Iterator[list[LightClient]]:
+    """So many subscribers, each with one of 100 topics."""
+    with _context(clients) as context:
+        found = [
+            LightClient(
+                context, "subscriber", defaults.LOOPBACK, [f"T{number % _TOPICS}"]
+            )
+            for number in range(clients)
+        ]
+        try:
+            yield found
+        finally:
+            for client in found:
+                client.close()
+
+
+def register_all(clients: Sequence[LightClient], ports: Sequence[int]) -> float:
+    """All register at once with the brokers at ``ports`` in turn; the seconds until the last
+    one is.
+
+    Raises:
+        PubSubError: one is not in time.
+    """
+    began = time.monotonic()
+    for number, client in enumerate(clients):
+        client.register(ports[number % len(ports)])
+    for client in clients:
+        while not client.registered:
+            assert client.control is not None
+            client.control.poll(round(RETRY_S * 1000))
+            client.read_control()
+            client.renew()
+            if time.monotonic() - began > _WAIT_S:
+                raise PubSubError(f"not all clients are registered after {_WAIT_S:g} s")
+    return time.monotonic() - began
+
+
+def join_latencies_ms(joins: int) -> list[float]:
+    """Publishers join at one broker, one after the other; how long after that the other
+    broker tells a subscriber of its own."""
+    found = []
+    with running_group(2, members=_MEMBERS) as group, _context(8) as context:
+        first, second = (broker.port for broker in group.brokers)
+        subscriber = LightClient(context, "subscriber", defaults.LOOPBACK, ["A"])
+        register_all([subscriber], [second])
+        for number in range(joins):
+            address = f"{defaults.LOOPBACK}:{20_000 + number}"
+            publisher = LightClient(context, "publisher", address, ["A"])
+            subscriber.told.clear()
+            began = time.monotonic()
+            publisher.register(first)
+            _wait_until_told(subscriber, joined=True)
+            found.append((time.monotonic() - began) * 1000)
+            register_all([publisher], [first])
+            subscriber.told.clear()
+            publisher.leave()
+            _wait_until_told(subscriber, joined=False)
+            publisher.close()
+        subscriber.close()
+    return found
+
+
+def move_s(clients: int) -> float:
+    """Clients of a broker that is killed register with the two others at once; the seconds
+    until the last one is."""
+    with (
+        running_group(3, _CROWD, members=_MEMBERS) as group,
+        crowd_of(clients) as crowd,
+    ):
+        killed, *others = group.brokers
+        register_all(crowd, [killed.port])
+        killed.kill()
+        return register_all(crowd, [broker.port for broker in others])
+
+
+def idle(clients: int, seconds: float) -> IdleCosts:
+    """Three brokers whose clients do nothing but renew their leases."""
+    words = ["--max-clients-per-address=40000", "--max-clients=40000"]
+    words.append("--max-registrations-per-second=100000")
+    with running_group(3, words, members=_MEMBERS) as group, crowd_of(clients) as crowd:
+        register_all(crowd, [broker.port for broker in group.brokers])
+        _renew_for(crowd, defaults.LEASE_S)  # what follows the registrations is over
+        assert group.etcd is not None
+        members = group.etcd.members
+        revision = etcd_figures.revision(members[0])
+        served = sum(map(etcd_figures.requests_served, members))
+        used = sum(broker.processor_ns() for broker in group.brokers)
+        began = time.monotonic()
+        _renew_for(crowd, seconds)
+        span_s = time.monotonic() - began
+        used = sum(broker.processor_ns() for broker in group.brokers) - used
+        served = sum(map(etcd_figures.requests_served, members)) - served
+        moved = etcd_figures.revision(members[0]) - revision
+        brokers = len(group.brokers)
+        # The revision was asked for once more in between.
+        return IdleCosts(
+            moved, (served - 1) / span_s / brokers, used / 1e6 / span_s / brokers
+        )
+
+
+def mirror(clients: int) -> MirrorCosts:
+    """Clients register with one broker of two, and then a third one starts."""
+    with (
+        running_group(2, _CROWD, members=_MEMBERS) as group,
+        crowd_of(clients) as crowd,
+    ):
+        assert group.etcd is not None
+        (member, *_) = group.etcd.members
+        empty_start_s = _start_s(group)
+        first, second, _ = group.brokers
+        _wait_until_quiet(second)
+        memory, used = second.memory_kib(), second.processor_ns()
+        data = etcd_figures.data_bytes(member)
+        took_s = register_all(crowd, [first.port])
+        _wait_until_quiet(second)
+        used = second.processor_ns() - used
+        grown = second.memory_kib() - memory
+        data = etcd_figures.data_bytes(member) - data
+        if (known := clients_known(second.port)) != clients:
+            raise PubSubError(f"a broker knows {known} of {clients} clients")
+        return MirrorCosts(
+            mirror_bytes=grown * 1024 / clients,
+            etcd_bytes=data / clients,
+            change_us=used / 1000 / clients,
+            writes_per_s=clients / took_s,
+            start_s=_start_s(group),
+            empty_start_s=empty_start_s,
+        )
+
+
+def clients_known(port: int) -> int:
+    """How many clients of the whole group the broker at ``port`` lists.
+
+    Raises:
+        PubSubError: it does not answer.
+    """
+    found, page = 0, 0
+    while True:
+        status = ask(port, StatusRequest(id=1, from_session=page), Status, _WAIT_S)
+        found += len(status.clients)
+        if status.next_session is None:
+            return found
+        page = status.next_session
+
+
+def _wait_until_quiet(broker: GroupBroker) -> None:
+    """Until it does no more than renew its leases."""
+    deadline = time.monotonic() + _WAIT_S
+    while time.monotonic() < deadline:
+        before = broker.processor_ns()
+        time.sleep(_QUIET_S)
+        if broker.processor_ns() - before < _QUIET_SHARE * _QUIET_S * 1e9:
+            return
+
+
+def _start_s(group: RunningGroup) -> float:
+    """Until one more broker serves, and is not cut off."""
+    began = time.monotonic()
+    broker = group.start()
+    while ask_hello(broker.port, _WAIT_S).cut_off:
+        if time.monotonic() - began > _WAIT_S:
+            raise PubSubError("a broker does not reach etcd")
+    return time.monotonic() - began
+
+
+def _renew_for(clients: Sequence[LightClient], seconds: float) -> None:
+    """Renew all leases as often as clients do, evenly over time."""
+    period_s = defaults.LEASE_S / defaults.HEARTBEATS_PER_LEASE
+    begin = time.monotonic()
+    done = 0
+    while (passed_s := time.monotonic() - begin) < seconds:
+        due = int(passed_s / period_s * len(clients))
+        for number in range(done, due):
+            client = clients[number % len(clients)]
+            client.read_control()
+            client.renew()
+        done = due
+        time.sleep(0.01)
+
+
+def _wait_until_told(subscriber: LightClient, *, joined: bool) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while not any(told.joined if joined else told.left for told in subscriber.told):
+        if time.monotonic() > deadline:
+            raise PubSubError("a subscriber is not told of a publisher")
+        assert subscriber.control is not None
+        subscriber.control.poll(100)
+        subscriber.read_control()
+        subscriber.renew()
