@@ -131,6 +131,18 @@ def late_registered() -> None:
     replaced(OpenRequests, "registered", registered)
 
 
+@fault("late-alive")
+def registered_by_alive() -> None:
+    def receive(
+        before: Any, self: ClientSession, reply: messages.Reply, now: float
+    ) -> Any:
+        if isinstance(reply, Alive) and reply.known and self.session is not None:
+            self._registered = True
+        return before(self, reply, now)
+
+    replaced(ClientSession, "receive", receive)
+
+
 @fault("too-fast", "session-in-use", "asks-the-same-again")
 def too_fast() -> None:
     constant(session, "REGISTER_LATER_S", 0.0)

@@ -14,6 +14,7 @@ from pubsub_common.protocol.messages import Heartbeat
 from pubsub_common.protocol.recovery_messages import RecoveryRequest
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending import frame_sender
+from pubsub_publisher.sending.event_socket import EventSocket
 from support.broken_clients import fault, replaced, says, with_fields
 
 
@@ -167,3 +168,8 @@ def ignores_positions() -> None:
 @fault("last-position")
 def tells_no_last_position() -> None:
     replaced(PublisherCore, "tell_positions", lambda *_: None)
+
+
+@fault("last-questions")
+def answers_no_last_questions() -> None:
+    replaced(EventSocket, "serve_last_requests", lambda *_: None)

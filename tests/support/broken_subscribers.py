@@ -25,9 +25,10 @@ from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.connections.via_broker import BrokerConnections
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.output import formats
-from pubsub_subscriber.streams import effects
+from pubsub_subscriber.streams import effects, recovery, repetition
 from pubsub_subscriber.streams.departures import Departures
 from pubsub_subscriber.streams.stream_table import StreamTable
+from pubsub_subscriber.streams.trackers import Trackers
 from support.broken_clients import constant, fault, hears, replaced, says, with_fields
 
 
@@ -229,6 +230,11 @@ def default_limit() -> None:
     replaced(zmq.Socket, "__setattr__", set_option)
 
 
+@fault("ready-back-off")
+def asks_each_second() -> None:
+    constant(repetition, "REPEAT_MAX_S", 1.0)
+
+
 # Who is there
 
 
@@ -309,6 +315,20 @@ def disconnects_others() -> None:
     replaced(DirectConnections, "disconnect", disconnect)
 
 
+@fault("second-departure")
+def forgets_first_departure() -> None:
+    replaced(Departures, "__contains__", lambda *_: False)
+
+
+@fault("comes-back-later")
+def forgets_streams() -> None:
+    def close(before: Any, self: Trackers, key: tuple[int, str]) -> None:
+        before(self, key)
+        self._closed.pop(key, None)
+
+    replaced(Trackers, "close", close)
+
+
 # Ports of a broker
 
 
@@ -376,6 +396,23 @@ def ignores_strengths() -> None:
     hears(with_fields(Registered, publishers=weak))
 
 
+@fault("owner-last-events")
+def skips_owners_that_left() -> None:
+    replaced(Departures, "is_orderly", lambda *_: False)
+
+
+@fault("skipped-answer")
+def counts_skipped_answers() -> None:
+    def reach(
+        before: Any, self: SubscriberCore, position: Any, now: float, items: Any
+    ) -> Any:
+        tracker = self.streams.tracker(position.session, position.topic)
+        gap = tracker.expect(position.sequence)
+        return [] if gap is None else [gap]
+
+    replaced(SubscriberCore, "_reach", reach)
+
+
 @fault("owner-missing-after-restart")
 def gives_up_owners() -> None:
     def begin(
@@ -397,6 +434,11 @@ def waits_for_owners() -> None:
 @fault("recovers", "recovers-rest", "recovers-again", "recovers-end")
 def never_asks() -> None:
     replaced(SubSocket, "change_subscription", lambda *_, **__: False)
+
+
+@fault("recovery-back-off")
+def asks_each_half_second() -> None:
+    constant(recovery, "_RETRY_MAX_S", 0.5)
 
 
 @fault("not-to-be-had", "no-history", "never-answered")

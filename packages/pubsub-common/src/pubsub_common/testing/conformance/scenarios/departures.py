@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pubsub_common.protocol.messages import Departure, Heartbeat, Register
+from pubsub_common.protocol.messages import Departure, Farewell, Heartbeat, Register
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.scenario import for_subscribers
@@ -122,6 +122,55 @@ def disconnects(stage: SubscriberStage) -> None:
     )
     stage.delivers()
     stage.reports_lost({})
+
+
+@for_subscribers(
+    "second-departure",
+    page.WHOLE_STATE,
+    "what a publisher said when it left holds, when it is missing in the next reply",
+)
+def second_departure(stage: SubscriberStage) -> None:
+    publisher = stage.publisher("A")
+    stage.join()
+    stage.ready(publisher)
+    stage.publish(publisher, "A", 5)
+    stage.delivers()
+    stage.broker.push(
+        left=[Departure(session=publisher.session, next_sequences={"A": 9})]
+    )
+    stage.broker.send(Farewell())
+    stage.registers_again("`register` after `farewell`")
+    stage.reports_lost({"A": 4}, within_s=_GRACE_S + stage.patience_s)
+
+
+@for_subscribers(
+    "comes-back-later",
+    page.DEPARTURES,
+    "it remembers where the streams of a publisher ended that comes back",
+)
+def comes_back_later(stage: SubscriberStage) -> None:
+    publisher = stage.publisher("A")
+    stage.join()
+    stage.ready(publisher)
+    stage.publish(publisher, "A", 5)
+    stage.delivers()
+    stage.broker.push(
+        left=[Departure(session=publisher.session, next_sequences={"A": 5})]
+    )
+    port = stage.port_of(publisher)
+    stage.until(
+        lambda: not port.subscribed,
+        "the end of its subscriptions at the publisher that left",
+        within_s=_GRACE_S + stage.patience_s,
+        seen=lambda: f"subscriptions to {port.subscribed}",
+    )
+    publisher.numbers["A"] += 4
+    port.history.clear()
+    stage.broker.push(joined=[publisher.info()])
+    stage.ready(publisher)
+    stage.publish(publisher, "A", 5)
+    stage.delivers()
+    stage.reports_lost({"A": 4})
 
 
 @for_subscribers(

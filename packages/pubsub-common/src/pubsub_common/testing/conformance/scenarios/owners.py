@@ -143,6 +143,54 @@ def idle_owner(stage: SubscriberStage) -> None:
     stage.reports_lost({})
 
 
+@for_subscribers(
+    "owner-last-events",
+    page.OWNERSHIP,
+    "it delivers what an owner that left has published, to its end",
+)
+def owner_last_events(stage: SubscriberStage) -> None:
+    second = stage.publisher("A", strengths={"A": 5})
+    owner = stage.publisher("A", strengths={"A": 9})
+    stage.join("A")
+    stage.ready(second, owner)
+    stage.publish(owner, "A", 3)
+    _skipped(stage, second)
+    stage.delivers()
+    _let_pass(stage)
+    stage.broker.push(left=[Departure(session=owner.session, next_sequences={"A": 6})])
+    _let_pass(stage)
+    stage.publish(second, "A", 2)
+    stage.delivers()
+    stage.publish(owner, "A", 3)
+    stage.delivers()
+    stage.reports_lost({})
+
+
+@for_subscribers(
+    "skipped-answer",
+    page.OWNERSHIP,
+    "a ready answer of a publisher that does not own the topic shows no loss",
+)
+def skipped_answer(stage: SubscriberStage) -> None:
+    weak = stage.publisher("A", strengths={"A": 5})
+    owner = stage.publisher("A", strengths={"A": 9})
+    weak.answers = False
+    stage.join("A")
+    stage.ready(weak, owner)
+    stage.publish(owner, "A", 3)
+    _skipped(stage, weak)
+    stage.delivers()
+    _let_pass(stage)
+    weak.numbers["A"] += 7
+    weak.answers = True
+    port = stage.port_of(weak)
+    asked = len(port.questions)
+    stage.until(lambda: len(port.questions) > asked, "the ready question again")
+    stage.publish(owner, "A", 3)
+    stage.delivers()
+    stage.reports_lost({})
+
+
 def _skipped(stage: SubscriberStage, source: Source) -> None:
     """Publish an event that is not to be delivered."""
     stage.port_of(source).publish(source, source.event("A"))

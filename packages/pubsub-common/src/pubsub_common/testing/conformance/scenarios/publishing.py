@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from pubsub_common.protocol.events import ready_topic
 from pubsub_common.protocol.messages import Disconnect, Heartbeat, Register
+from pubsub_common.protocol.recovery_messages import RecoveryRequest
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.publisher_stage import PublisherStage
@@ -83,6 +85,37 @@ def ends_at_signal(stage: PublisherStage) -> None:
     left = stage.leaves()
     stage.watch(0.5)
     stage.ends(left, ("A", "B"))
+
+
+@for_publishers(
+    "last-questions",
+    page.END,
+    "a publisher that has disconnected still answers questions for events",
+)
+def last_questions(stage: PublisherStage) -> None:
+    stage.join("A")
+    subscriber = stage.listening("A")
+    subscriber.ask_position("A")
+    stage.until(lambda: subscriber.positions, "a position")
+    last = stage.events(subscriber, "A")[-1].sequence
+    late: list[RecoveryRequest] = []
+    asked = itertools.count()
+
+    def is_answered() -> bool:
+        question = RecoveryRequest(
+            *("A", stage.broker.session, subscriber.session, last, last, next(asked))
+        )
+        subscriber.recover(question)
+        if stage.broker.of(Disconnect):
+            late.append(question)
+        stage.watch(0.2)
+        return any(each.question in late for each in subscriber.recovered)
+
+    is_answered()
+    stage.may_end = True
+    stage.client.terminate()
+    stage.until(is_answered, "an answer to a question that came after `disconnect`")
+    stage.until(lambda: stage.client.exit_code is not None, "its end after that")
 
 
 @for_publishers(

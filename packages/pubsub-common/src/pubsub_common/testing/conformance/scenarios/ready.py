@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pubsub_common.protocol.events import ReadyRequest
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.data_port import DataPort
@@ -9,6 +11,10 @@ from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.scenario import for_subscribers
 from pubsub_common.testing.conformance.scripted_subscriber import ScriptedSubscriber
 from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
+
+# A client that asks each second has asked eight times.
+_BACK_OFF_S: Final = 7.5
+_BACK_OFF_QUESTIONS: Final = 5
 
 
 @for_subscribers(
@@ -128,6 +134,31 @@ def _asks_again(stage: SubscriberStage, port: DataPort, times: int) -> None:
         within_s=stage.patience_s + times,
         seen=lambda: f"{len(port.questions)}",
     )
+
+
+@for_subscribers(
+    "ready-back-off",
+    page.READY,
+    "it asks less and less often when there is no answer",
+)
+def ready_back_off(stage: SubscriberStage) -> None:
+    publisher = stage.publisher("A")
+    publisher.answers = False
+    stage.join()
+    stage.ready(publisher)
+    port = stage.port_of(publisher)
+    # It may ask after 1, 3 and 7 s.
+    stage.watch(_BACK_OFF_S)
+    if len(port.questions) > _BACK_OFF_QUESTIONS:
+        raise Failed(
+            f"ready questions after 1, 3 and 7 s: at most {_BACK_OFF_QUESTIONS} in "
+            f"{_BACK_OFF_S:g} s",
+            f"{len(port.questions)}",
+            page.READY,
+        )
+    publisher.answers = True
+    stage.publish(publisher, "A", 3)
+    stage.delivers()
 
 
 def _asks_no_more(stage: SubscriberStage, port: DataPort) -> None:

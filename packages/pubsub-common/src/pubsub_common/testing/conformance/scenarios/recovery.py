@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pubsub_common.defaults import RECOVER_TIMEOUT_S
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.data_port import DataPort, Source
 from pubsub_common.testing.conformance.findings import Failed
-from pubsub_common.testing.conformance.scenario import for_subscribers
+from pubsub_common.testing.conformance.scenario import RECOVER, for_subscribers
 from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 
-_OPTION = "--recover"
+# A client that asks each half second has asked twelve times.
+_BACK_OFF_S: Final = 6.0
+_BACK_OFF_QUESTIONS: Final = 6
 
 
 @for_subscribers(
-    "recovers", page.RECOVERY, "it asks for what is missing, and delivers all", _OPTION
+    "recovers", page.RECOVERY, "it asks for what is missing, and delivers all", RECOVER
 )
 def recovers(stage: SubscriberStage) -> None:
     publisher, port = _keeping(stage)
@@ -37,7 +41,7 @@ def recovers(stage: SubscriberStage) -> None:
     "recovers-rest",
     page.RECOVERY,
     "it asks for the rest, when an answer holds less than was asked for",
-    _OPTION,
+    RECOVER,
 )
 def recovers_rest(stage: SubscriberStage) -> None:
     publisher, _ = _keeping(stage)
@@ -51,7 +55,7 @@ def recovers_rest(stage: SubscriberStage) -> None:
     "recovers-again",
     page.RECOVERY,
     "it asks again, by another attempt, when there is no answer",
-    _OPTION,
+    RECOVER,
 )
 def recovers_again(stage: SubscriberStage) -> None:
     publisher, port = _keeping(stage)
@@ -72,7 +76,7 @@ def recovers_again(stage: SubscriberStage) -> None:
     "not-to-be-had",
     page.RECOVERY,
     "what an answer says is not to be had is lost at once",
-    _OPTION,
+    RECOVER,
 )
 def not_to_be_had(stage: SubscriberStage) -> None:
     publisher, _ = _keeping(stage)
@@ -87,7 +91,7 @@ def not_to_be_had(stage: SubscriberStage) -> None:
     "no-history",
     page.RECOVERY,
     "with a publisher that keeps nothing, what is missing is lost",
-    _OPTION,
+    RECOVER,
 )
 def no_history(stage: SubscriberStage) -> None:
     publisher, _ = _keeping(stage)
@@ -102,7 +106,7 @@ def no_history(stage: SubscriberStage) -> None:
     "recovers-end",
     page.RECOVERY,
     "a position tells it of events that are missing at the end",
-    _OPTION,
+    RECOVER,
 )
 def recovers_end(stage: SubscriberStage) -> None:
     publisher, port = _keeping(stage)
@@ -116,7 +120,7 @@ def recovers_end(stage: SubscriberStage) -> None:
     "never-answered",
     page.RECOVERY,
     "without any answer what is missing is lost after 10 s",
-    _OPTION,
+    RECOVER,
 )
 def never_answered(stage: SubscriberStage) -> None:
     publisher, _ = _keeping(stage)
@@ -125,6 +129,29 @@ def never_answered(stage: SubscriberStage) -> None:
     stage.publish(publisher, "A", 2)
     stage.delivers(within_s=RECOVER_TIMEOUT_S + 2 * stage.patience_s)
     stage.reports_lost({"A": 3})
+
+
+@for_subscribers(
+    "recovery-back-off",
+    page.RECOVERY,
+    "it asks less and less often when there is no answer",
+    RECOVER,
+)
+def recovery_back_off(stage: SubscriberStage) -> None:
+    publisher, port = _keeping(stage)
+    publisher.answers = False
+    publisher.numbers["A"] += 3
+    stage.publish(publisher, "A")
+    stage.until(lambda: port.recoveries, "a question for 5 to 7")
+    # It may ask again after 0.5, 1.5 and 3.5 s.
+    stage.watch(_BACK_OFF_S)
+    if len(port.recoveries) > _BACK_OFF_QUESTIONS:
+        raise Failed(
+            f"questions after 0.5, 1.5 and 3.5 s: at most {_BACK_OFF_QUESTIONS} in "
+            f"{_BACK_OFF_S:g} s",
+            f"{len(port.recoveries)}",
+            page.RECOVERY,
+        )
 
 
 def _keeping(stage: SubscriberStage) -> tuple[Source, DataPort]:

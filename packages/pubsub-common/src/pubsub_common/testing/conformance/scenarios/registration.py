@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import Error, Register
+from pubsub_common.protocol.messages import Error, Heartbeat, Register
 from pubsub_common.testing.conformance import page
 from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.scenario import for_both
@@ -77,6 +77,30 @@ def late_registered(stage: Stage) -> None:
                 "that of the answer to an earlier one",
                 page.SESSIONS,
             )
+
+
+@for_both(
+    "late-alive",
+    page.STATES,
+    "it is not registered by `alive` while it waits for `registered`",
+)
+def late_alive(stage: Stage) -> None:
+    # So that a lease does not end in the 2 s until it asks again.
+    stage.broker.lease_s = 4.0
+    stage.join()
+    asked = stage.heartbeats(1)[0]
+    stage.broker.once(Heartbeat, lambda asked: [stage.broker.alive(asked, known=False)])
+    # What answers an earlier heartbeat says nothing of this registration.
+    stage.broker.once(Register, lambda _: [stage.broker.alive(asked)])
+    stage.registers_again("`register` after `alive` with `known` false")
+    stage.broker.lease_s = 1.0
+    before = len(stage.broker.of(Heartbeat))
+    stage.registers_again("`register` again after 2 s, as it was not answered")
+    if len(stage.broker.of(Heartbeat)) > before:
+        raise Failed(
+            "no heartbeat before `registered`", "one after `alive`", page.STATES
+        )
+    stage.goes_on("heartbeats alone after `registered`")
 
 
 @for_both("too-fast", page.ERROR, "it asks again after `too_fast`, a second later")
