@@ -113,5 +113,5 @@ def test_one_broker_is_cut_off(new_group: NewGroup) -> None:
     victim.heal()
 
     system.wait_agree(within_s=within(5.0))
-    assert not cut_off(victim)
+    wait_for(lambda: not cut_off(victim), "it knows", within(5.0))
     end(system)

@@ -99,7 +99,8 @@ class GroupMember:
 
     def _follow(self, now: float, most: int | None) -> Iterator[Effect]:
         yield from self._set_cut_off(now)
-        self._describe()
+        self._describe(now)
+        self._lines.tick(now)
         self._waiting += self._link.take_changes()
         for _ in range(len(self._waiting) if most is None else most):
             if not self._waiting:
@@ -123,10 +124,10 @@ class GroupMember:
         self._lines.cut_off(cut_off, self._link.why(), now)
         return self._core.set_cut_off(cut_off, now)
 
-    def _describe(self) -> None:
+    def _describe(self, now: float) -> None:
         policy = self._policy()
         if policy != self._record.policy:
             self._record = replace(self._record, policy=policy)
             self._core.describe(self._record)
             self._link.describe(self._record)
-            self._lines.compare(self._record)
+            self._lines.compare(self._record, now)

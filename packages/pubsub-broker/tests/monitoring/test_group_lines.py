@@ -55,19 +55,24 @@ def test_a_broker_is_named_by_its_address(lines: GroupLines) -> None:
     assert lines.address_of("b3") == "b3"
 
 
-def test_a_policy_that_differs_is_told_of_once_for_each_difference(
+def test_a_policy_that_differs_for_long_is_told_of_once_for_each_difference(
     lines: GroupLines, caplog: pytest.LogCaptureFixture
 ) -> None:
     different = BrokerRecord(address="10.0.0.2:5555", version="0", policy="b")
-    told(lines, BrokerCame("b2", different, 1), BrokerCame("b2", different, 2))
-    told(lines, BrokerCame("b2", OTHER, 3), BrokerCame("b2", different, 4))
 
-    def warned() -> int:
+    def warned(now: float) -> int:
+        lines.tick(now)
         return sum("has other keys" in line for line in caplog.messages)
 
-    assert warned() == 1
-    lines.compare(BrokerRecord(address="10.0.0.1:5555", version="0", policy="c"))
-    assert warned() == 2
+    told(lines, BrokerCame("b2", different, 1), BrokerCame("b2", different, 2))
+    assert warned(9.0) == 0  # somebody copies it now
+    told(lines, BrokerCame("b2", OTHER, 3))
+    assert warned(11.0) == 0
+    told(lines, BrokerCame("b2", different, 4))
+    assert warned(10.0) == warned(99.0) == 1
+    lines.compare(BrokerRecord(address="10.0.0.1:5555", version="0", policy="c"), 100.0)
+    assert warned(109.0) == 1
+    assert warned(110.0) == 2
 
 
 def test_a_broker_that_is_cut_off_says_so_and_when_it_is_not_any_more(

@@ -22,6 +22,9 @@ from pubsub_common.protocol.endpoints import host_of
 _log = logging.getLogger(__name__)
 
 _MALFORMED: Final = "malformed"
+# How long folders of brokers may differ: each looks at its own twice a second, and people copy
+# them from one machine to the next.
+_COPIED_S: Final = 10.0
 
 
 class GroupLines:
@@ -34,8 +37,9 @@ class GroupLines:
         self._broker = broker
         self._clients_s = clients_s
         self._brokers: dict[str, BrokerRecord] = {}
-        # Pairs of digests that were complained of.
-        self._different: set[tuple[str, str, str]] = set()
+        # Brokers and pairs of digests that differ, since when; and those complained of.
+        self._differ_since: dict[tuple[str, str, str], float] = {}
+        self._complained: set[tuple[str, str, str]] = set()
         self._throttle = LogThrottle()
         self._joined = False
         self._cut_off_at: float | None = None
@@ -63,9 +67,10 @@ class GroupLines:
                 if broker not in self._brokers:
                     _log.info("broker %s is in the group", printable(record.address))
                 self._brokers[broker] = record
-                self.compare(own)
+                self.compare(own, now)
             case BrokerWent(broker=broker) if broker in self._brokers:
                 address = printable(self._brokers.pop(broker).address)
+                self.compare(own, now)
                 _log.info(
                     "broker %s is gone; its clients have %g s to move",
                     address,
@@ -87,18 +92,30 @@ class GroupLines:
         record = self._brokers.get(broker)
         return broker if record is None else record.address
 
-    def compare(self, own: BrokerRecord) -> None:
-        """Warn, once, of each broker that lets in others than this one does."""
-        for broker, record in self._brokers.items():
-            case = (broker, own.policy, record.policy)
-            if record.policy == own.policy or case in self._different:
-                continue
-            self._different.add(case)
-            _log.warning(
-                "broker %s has other keys, clients or policy than this one: all brokers of "
-                "a group need the same folder of --secure",
-                printable(record.address),
-            )
+    def compare(self, own: BrokerRecord, now: float) -> None:
+        """Digests may differ now from what they were."""
+        since = self._differ_since
+        self._differ_since = {
+            case: since.get(case, now)
+            for broker, record in self._brokers.items()
+            if (case := (broker, own.policy, record.policy)) not in self._complained
+            and record.policy != own.policy
+        }
+
+    def tick(self, now: float) -> None:
+        """Warn, once, of each broker that lets in others than this one does, and has for
+        some time."""
+        if not self._differ_since:
+            return
+        for case, since in list(self._differ_since.items()):
+            if now >= since + _COPIED_S:
+                del self._differ_since[case]
+                self._complained.add(case)
+                _log.warning(
+                    "broker %s has other keys, clients or policy than this one: all "
+                    "brokers of a group need the same folder of --secure",
+                    printable(self.address_of(case[0])),
+                )
 
 
 def unreachable_warning(address: str, registry: tuple[Endpoint, ...]) -> str | None:
