@@ -243,6 +243,18 @@ def test_a_client_knows_the_brokers_that_its_own_one_tells(
     assert registered(second)[0].session == first.session
 
 
+def test_what_is_no_address_in_a_list_of_brokers_does_no_harm(
+    run: Run, connect: Connect
+) -> None:
+    first, second = run(), run(clients=9)
+    garbage = ["", "x", ":1", "a:0", "10.0.0.1:99999", "a b:1", "0.0.0.0:1", "[::1]"]
+    first.brokers = [*garbage, second.place]
+    connect(first).wait_registered(WAIT_S)
+    first.send(Farewell())
+
+    assert registered(second)[0].session == first.session
+
+
 def test_a_list_of_brokers_that_changes_is_one_of_the_pushes(
     run: Run, connect: Connect
 ) -> None:

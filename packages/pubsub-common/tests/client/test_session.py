@@ -20,6 +20,7 @@ from pubsub_common.client.session_updates import (
     Rejected,
 )
 from pubsub_common.defaults import (
+    BROKER_SILENCE_S,
     HEARTBEATS_PER_LEASE,
     LEASE_S,
     REGISTER_ANSWER_S,
@@ -811,3 +812,44 @@ def test_brokers_that_came_or_went_are_a_push_like_others() -> None:
     ]
     assert client.receive(BrokersChanged(revision=4, brokers=["h:2"]), 1.0) == []
     assert not client.registered
+
+
+# A broker that does not answer
+
+
+def test_a_broker_is_silent_when_a_request_has_had_no_answer_for_a_while() -> None:
+    client = joined(0.0)
+    assert client.silent_at is None
+    at = LEASE_S / HEARTBEATS_PER_LEASE
+    beat = due_heartbeat(client, at)
+    due_heartbeat(client, 2 * at)  # which does not put it off
+
+    assert client.silent_at == at + BROKER_SILENCE_S
+    assert not client.is_silent(at + BROKER_SILENCE_S - 0.1)
+    assert client.is_silent(at + BROKER_SILENCE_S)
+    client.receive(Alive(id=beat.id, epoch=EPOCH, known=True), 9.0)
+    assert not client.is_silent(99.0)
+
+
+def test_a_request_that_was_not_sent_needs_no_answer() -> None:
+    client = ClientSession(IDENTITY, 0.0)
+    due_register(client, 0.0)
+    client.send_failed(0.0)
+    assert client.silent_at is None
+
+
+def test_a_client_that_has_stood_still_has_asked_nothing() -> None:
+    client = joined(0.0)
+    _, updates = client.tick(10 * LEASE_S)
+    assert updates == [BrokerLost(farewell=False)]
+    assert not client.is_silent(10 * LEASE_S)
+
+
+def test_a_client_that_leaves_its_broker_registers_anew_with_its_session() -> None:
+    client = joined(0.0)
+    due_heartbeat(client, 2.0)
+    client.left(3.0)
+
+    assert not client.registered
+    assert client.silent_at is None
+    assert due_register(client, 3.0).session == SESSION

@@ -22,6 +22,7 @@ from pubsub_common.client.clock_offset import ClockProbes
 from pubsub_common.client.session import ClientSession
 from pubsub_common.client.session_updates import Accepted, BrokerLost, Rejected
 from pubsub_common.net.named_endpoints import sooner
+from pubsub_common.protocol.endpoints import is_address
 from pubsub_common.protocol.messages import TOO_MANY
 
 _log = logging.getLogger(__name__)
@@ -93,14 +94,15 @@ class BrokerMoves:
             _log.info("registered again with the broker at %s", self.shown)
 
     def learn(self, brokers: Sequence[str]) -> None:
-        """The broker tells of all in its group."""
-        self._choice.learn(brokers)
+        """The broker tells of all in its group. What is no address is left out."""
+        self._choice.learn([broker for broker in brokers if is_address(broker)])
         self._brokers.forget_others(self._choice.known)
 
-    def lost(self, update: BrokerLost) -> None:
-        """The broker ends, or has sent nothing for a lease."""
+    def lost(self, update: BrokerLost, *, silent: bool) -> None:
+        """The broker ends, or has sent nothing for a lease. If it is not ``silent`` though, it
+        was not asked: this process stood still."""
         why = _FAREWELL if update.farewell else _SILENT
-        if self._choice.several:
+        if self._choice.several and (update.farewell or silent):
             self._lost = why
         else:
             _log.warning(
@@ -136,7 +138,7 @@ class BrokerMoves:
         if link is None:
             self._choice.begin(now)
             return
-        silent = session.silent_at is not None and now >= session.silent_at
+        silent = session.is_silent(now)
         # All that had come when that was looked at was read: a farewell, perhaps.
         if self._lost is None and link.was_connected and not link.connected:
             self._lost = _BROKEN

@@ -180,7 +180,7 @@ class ControlClient:
 
     def close(self, next_sequences: Mapping[str, int]) -> bool:
         """Disconnect from the broker, end the thread, give all descriptors back. Waits for
-        that, some two seconds at most where the broker does not answer.
+        that, some three seconds at most where no broker answers.
 
         False when the thread has not ended yet: it is the one that called (the callback
         has to return first), or a callback does not return, and it is left behind. It

@@ -276,7 +276,8 @@ class ControlLoop:
                 self._moves.learn(brokers)
                 return
             case BrokerLost():
-                self._moves.lost(update)
+                silent = self._session.is_silent(time.monotonic())
+                self._moves.lost(update, silent=silent)
             case Postponed(code, detail):
                 if self._registration.postponed(RegistrationRefused(code, detail)):
                     _log.warning("the broker at %s: %s; trying again", where, detail)

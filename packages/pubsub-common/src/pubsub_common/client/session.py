@@ -71,7 +71,8 @@ class ClientSession:
         self._registered = False
         self._finished = False
         self._unsent = False
-        self._asked_at: float | None = None  # first, since the broker sent anything
+        # When the broker is late with its answer; None: it owes none.
+        self.silent_at: float | None = None
         self._revision = 0
         # The number of the identity, of the one that was sent, and that the broker knows.
         self._change = self._sent_change = self.told_change = 0
@@ -89,11 +90,9 @@ class ClientSession:
         """Whether the broker was asked to register this client, and has not answered."""
         return self._requests.registering
 
-    @property
-    def silent_at(self) -> float | None:
-        """When the broker is late with its answer; None: it owes none."""
-        asked_at = self._asked_at
-        return None if asked_at is None else asked_at + BROKER_SILENCE_S
+    def is_silent(self, now: float) -> bool:
+        """Whether the broker is late with its answer."""
+        return self.silent_at is not None and now >= self.silent_at
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None when it never will be (refused)."""
@@ -115,8 +114,8 @@ class ClientSession:
         if self._registered and now - self._last_reply_at > self.lease_s:
             self._registered = False
             updates.append(BrokerLost(farewell=False))
-        if self._asked_at is None:
-            self._asked_at = now
+        if self.silent_at is None:
+            self.silent_at = now + BROKER_SILENCE_S
         if not self._registered:
             self._deadline = now + REGISTER_ANSWER_S
             return self._register(), updates
@@ -151,7 +150,7 @@ class ClientSession:
         """The message of the last `tick` had no connection to go to."""
         self._numbers.not_sent()
         self._unsent = True
-        self._asked_at = None
+        self.silent_at = None
         self._requests.registering = False
         self._deadline = now + REGISTER_RETRY_S
 
@@ -171,7 +170,7 @@ class ClientSession:
         """This client has left its broker: it is to be registered with another one."""
         self._registered = self._unsent = self._finished = False
         self._requests.forget()
-        self._asked_at = None
+        self.silent_at = None
         self._deadline = now
 
     def renew(self, now: float) -> None:
@@ -183,7 +182,7 @@ class ClientSession:
         """What a broker's message means for this client."""
         if self._finished:
             return []
-        self._asked_at = None
+        self.silent_at = None
         # One that refuses everything is not there for us: else a lease would never end.
         if not isinstance(reply, messages.Error):
             self._last_reply_at = now

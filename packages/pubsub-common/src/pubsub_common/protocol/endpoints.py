@@ -157,6 +157,15 @@ def parse_address(text: str) -> tuple[str, int]:
     return parse_host(host), int(port)
 
 
+def is_address(text: str) -> bool:
+    """Whether others may tell this as an endpoint (`parse_address`)."""
+    try:
+        parse_address(text)
+    except ConfigError:
+        return False
+    return True
+
+
 def parse_host(text: str) -> str:
     """The host that others tell: in its one spelling.
 
