@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,22 @@ from support.paths import ROOT
 
 PAGE = ROOT / "docs/cluster.md"
 TRY_OUT, *SET_UP = documents.blocks("sh", PAGE)
+
+
+# Two clients that go on while brokers are restarted, and etcd is restored and gets a new member.
+LOAD = """
+pubsub-publisher -t load -b 10.0.0.1,10.0.0.2 --rate 100 -m 1000000 --history 100000 &
+publisher=$!
+pubsub-subscriber -t load -b 10.0.0.3 --raw -i --recover > /dev/null 2> load &
+subscriber=$!
+"""
+LOAD_ENDS = """
+kill -INT $publisher
+wait $publisher
+kill -INT $subscriber
+wait $subscriber
+(echo LOAD; cat load) >&2
+"""
 
 
 def test_a_group_on_one_machine_can_be_tried_out(tmp_path: Path) -> None:
@@ -26,12 +43,19 @@ def test_a_group_on_one_machine_can_be_tried_out(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_the_commands_for_three_machines_work(tmp_path: Path) -> None:
     three_machines.needs_machines()
-    marked = [f"echo '== block {n}'\n{block}" for n, block in enumerate(SET_UP, 1)]
-    done = three_machines.run("\n".join(marked), tmp_path)
+    upgrade = next(n for n, block in enumerate(SET_UP) if "restart pubsub-bro" in block)
+    script = [*SET_UP[:upgrade], LOAD, *SET_UP[upgrade:], LOAD_ENDS]
+    done = three_machines.run("\n".join(script), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout.count("brokers: 3\n") == 3
     assert "\nsunny\n" in done.stdout
+    received = re.search(
+        r"(\d+) events received,.* (\d+) lost", done.stderr.split("LOAD")[-1]
+    )
+    assert received, done.stderr
+    assert int(received[1]) > 100
+    assert received[2] == "0"
 
 
 def test_the_page_has_commands() -> None:
