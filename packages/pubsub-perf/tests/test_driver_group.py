@@ -29,6 +29,14 @@ def runs(pid: str) -> bool:
     return b"etcd" in words or b"pubsub_broker" in words
 
 
+def end(group: subprocess.Popen[str]) -> None:
+    """Kill the driver; its brokers may have its standard error still."""
+    group.kill()
+    group.wait()
+    if group.stderr is not None:
+        group.stderr.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_ends_the_brokers_and_their_etcd(number: int) -> None:
     needs_etcd()
@@ -49,11 +57,13 @@ def test_one_signal_ends_the_brokers_and_their_etcd(number: int) -> None:
         assert len(pids) == 3
         assert all(map(runs, pids))
         assert "-b 127.0.0.1,127.0.0.2\n" in said
+        for broker in ("127.0.0.1", "127.0.0.2"):
+            where = f"{broker} pubsub-broker: centralized broker on {broker}:5555\n"
+            assert where in said
         group.send_signal(number)
         _, rest = group.communicate(timeout=WAIT_S)
     finally:
-        group.kill()
-        group.communicate()
+        end(group)
     assert group.returncode == 0, said + rest
     assert not any(map(runs, pids))
 
@@ -73,9 +83,7 @@ def test_an_etcd_does_not_outlive_a_driver_that_is_killed() -> None:
         group.kill()
         wait_for(lambda: not runs(etcd[1]), "etcd has ended")
     finally:
-        group.kill()
-        group.wait()
-        group.stderr.close()  # type: ignore[union-attr]
+        end(group)
         for pid in filter(runs, pids):
             os.kill(int(pid), signal.SIGKILL)
 

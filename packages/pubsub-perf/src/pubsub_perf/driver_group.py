@@ -42,7 +42,13 @@ def run_group(
                 say(line)
 
         group = [[*words, *more] for words in commands]
-        run_until_ended("broker", group, received, started=started)
+        run_until_ended(
+            "broker",
+            group,
+            received,
+            started=started,
+            labels=addresses_of(len(group)),
+        )
 
 
 def how_to_use(etcd: LocalEtcd, brokers: Sequence[Process]) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -57,20 +58,26 @@ def run_until_ended(
     received: Sequence[int],
     keys: bytes | None = None,
     started: Callable[[Sequence[Process]], None] = lambda processes: None,
+    labels: Sequence[str] = (),
 ) -> None:
     """As `run_together`; the signals are those that come to be in ``received``. When all
-    have begun, ``started`` is told.
+    have begun, ``started`` is told. What each writes to standard error has its label, if
+    there are ``labels``, before each line.
 
     Raises:
         PubSubError: some ended badly.
     """
     check_open_files("pubsub-driver", _OWN_FILES + _FILES * len(commands))
     processes: list[Process] = []
+    copies: list[threading.Thread] = []
     try:
         for words in commands:
             if received:
                 break
-            processes.append(start(role, words, keys))
+            process = start(role, words, keys, labelled=bool(labels))
+            processes.append(process)
+            if labels:
+                copies.append(_copying(process, labels[len(copies)]))
         started(processes)
         passed_on = 0
         while any(process.poll() is None for process in processes):
@@ -84,6 +91,8 @@ def run_until_ended(
             if process.poll() is None:
                 process.terminate()
                 process.wait()
+        for copy in copies:
+            copy.join()
     # One that had not begun to listen to signals is ended by them.
     fine = {0, *(-number for number in received)}
     bad = [process for process in processes if process.returncode not in fine]
@@ -91,8 +100,26 @@ def run_until_ended(
         raise PubSubError(f"{len(bad)} of {len(processes)} {role}s ended with an error")
 
 
-def start(role: str, words: Sequence[str], keys: bytes | None) -> Process:
-    """A process of a role's script; it has ``keys``, if any, by a pipe of its own."""
+def _copying(process: Process, label: str) -> threading.Thread:
+    """A thread that copies what the process writes to standard error, until its end."""
+    source = process.stderr
+    assert source is not None, "it was started with a label"
+
+    def copy() -> None:
+        with source:
+            for line in source:
+                sys.stderr.write(f"{label} {line.decode(errors='replace')}")
+
+    thread = threading.Thread(target=copy, name=f"log-{label}")
+    thread.start()
+    return thread
+
+
+def start(
+    role: str, words: Sequence[str], keys: bytes | None, *, labelled: bool = False
+) -> Process:
+    """A process of a role's script; it has ``keys``, if any, by a pipe of its own, and so
+    its standard error, if it is to be ``labelled``."""
     with contextlib.ExitStack() as stack:
         inherited = []
         if keys is not None:
@@ -106,6 +133,7 @@ def start(role: str, words: Sequence[str], keys: bytes | None) -> Process:
         # well: a second signal ends a role at once.
         return subprocess.Popen(
             [sys.executable, "-m", f"pubsub_{role}", *words],
+            stderr=subprocess.PIPE if labelled else None,
             start_new_session=True,
             pass_fds=inherited,
         )
