@@ -93,6 +93,26 @@ def test_who_has_asked_again_stays_when_what_was_asked_before_ends() -> None:
     assert not ready.sessions
 
 
+def test_who_comes_to_have_its_topics_from_one_broker_stays() -> None:
+    """It had them from two, and takes that back when it has asked at the one."""
+    ready = ReadySubscribers({"A", "B"})
+    of_two, of_one = (
+        [ReadyRequest(topic, 1, total) for topic in "AB"] for total in (2, 0)
+    )
+    for request in of_two:
+        ready.update(request, "old", begins=True)
+    for request in of_one:
+        ready.update(request, "new", begins=True)
+
+    for request in of_two:
+        assert not ready.update(request, None, begins=False)
+
+    assert ready.sessions == {1}
+    for request in of_one:
+        ready.update(request, None, begins=False)
+    assert not ready._subscribers
+
+
 def test_nothing_is_left_when_all_are_gone() -> None:
     ready = ReadySubscribers({"A"}, LIMIT)
     requests = [

@@ -8,7 +8,7 @@ from collections.abc import Collection, Hashable, Mapping
 from typing import Final
 
 from pubsub_common.defaults import READY_BYTES
-from pubsub_common.protocol.events import ReadyRequest
+from pubsub_common.protocol.events import ATTEMPTS, ReadyRequest
 
 # What a subscriber costs, and what each of its topics does, beside a name that is not ours.
 _SUBSCRIBER_BYTES: Final = 600
@@ -24,7 +24,7 @@ _FIRST: Final = (0,)
 
 @dataclasses.dataclass(slots=True)
 class _Subscriber:
-    """The topics that one subscriber is subscribed to a ready topic of, with which attempts;
+    """The topics that one subscriber is subscribed to a ready topic of, with which questions;
     how many of them are ours, and how many there must be: as the last of them say, since one
     with wildcards comes to have more. They came by the connection ``origin``, and cost
     ``size`` bytes."""
@@ -74,17 +74,20 @@ class ReadySubscribers:
         begins, or ends; whether it changed who is ready. Takes the same time however many
         topics there are."""
         topic, session, topics, attempt = request
+        # One that has its topics from other brokers than before asks with another number of
+        # topics, and only then takes back what it had asked before.
+        question = topics * ATTEMPTS + attempt
         subscriber = self._subscribers.get(session)
         changed = False
         if begins:
             if subscriber is None:
                 subscriber = self._begin(session, origin)
-            self._note(subscriber, topic, attempt)
+            self._note(subscriber, topic, question)
             subscriber.needed = max(subscriber.needed, topics)
             if self._size > self._limit_bytes:
                 changed = self._forget_one()
         elif subscriber is not None:
-            self._take_back(subscriber, topic, attempt)
+            self._take_back(subscriber, topic, question)
             if not subscriber.seen:
                 self._forget(session)
         return self._update_session(session) or changed
@@ -120,24 +123,26 @@ class ReadySubscribers:
             self.sessions.discard(session)
         return True
 
-    def _note(self, subscriber: _Subscriber, topic: str, attempt: int) -> None:
+    def _note(self, subscriber: _Subscriber, topic: str, question: int) -> None:
         attempts = subscriber.seen.get(topic, ())
-        if attempt in attempts:
+        if question in attempts:
             return
-        new = (*attempts, attempt)[-_ATTEMPTS:] if attempts or attempt else _FIRST
+        new = (*attempts, question)[-_ATTEMPTS:] if attempts or question else _FIRST
         subscriber.seen[topic] = new
         self._grow(subscriber, _ATTEMPT_BYTES * (len(new) - len(attempts)))
         if not attempts:
             subscriber.ours += topic in self._ours
             self._grow(subscriber, self._cost(topic))
 
-    def _take_back(self, subscriber: _Subscriber, topic: str, attempt: int) -> None:
+    def _take_back(self, subscriber: _Subscriber, topic: str, question: int) -> None:
         attempts = subscriber.seen.get(topic, ())
-        if attempt not in attempts:
+        if question not in attempts:
             return
         self._grow(subscriber, -_ATTEMPT_BYTES)
         if len(attempts) > 1:
-            subscriber.seen[topic] = tuple(each for each in attempts if each != attempt)
+            subscriber.seen[topic] = tuple(
+                each for each in attempts if each != question
+            )
             return
         del subscriber.seen[topic]
         subscriber.ours -= topic in self._ours

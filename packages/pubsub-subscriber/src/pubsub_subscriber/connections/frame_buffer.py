@@ -9,6 +9,8 @@ with `FREE`: topics are UTF-8, and private ones begin with 0xFF.
 from __future__ import annotations
 
 import mmap
+import os
+import sys
 from typing import Final, cast
 
 from pubsub_common.protocol.frame_length import frame_length
@@ -16,8 +18,11 @@ from pubsub_common.queue_bounds import MAX_FRAME_BYTES
 
 # The first byte while there is no frame. It never occurs in UTF-8.
 FREE: Final = 0xFE
-# Linux: memory that nobody uses does not count. Python names it from 3.13 on.
-_NO_RESERVE: Final = getattr(mmap, "MAP_NORESERVE", 0)
+# Linux: memory that nobody uses does not count, or a program with some twenty subscribers could
+# not fork. Python names it from 3.13 on; before, it is known for these machines.
+_MACHINES: Final = ("x86_64", "i686", "aarch64", "armv7l", "riscv64", "s390x")
+_KNOWN: Final = sys.platform == "linux" and os.uname().machine in _MACHINES
+_NO_RESERVE: Final = getattr(mmap, "MAP_NORESERVE", 0x4000 if _KNOWN else 0)
 # The sizes to try. A frame that does not fit in is cut, and counted as malformed.
 _SIZES: Final = tuple(MAX_FRAME_BYTES >> shift for shift in (0, 2, 4, 6))
 # What is no frame may go on for ever, as far as one can see.
