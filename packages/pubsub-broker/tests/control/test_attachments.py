@@ -39,7 +39,7 @@ class Bench:
     def subscriber(self, *topics: str) -> tuple[Client, Sequence[Effect]]:
         client = self.client("subscriber", topics)
         self.registry.put(client)
-        return client, self.attachments.subscriber_came(client)
+        return client, self.attachments.subscriber_came(client, self.now)
 
     def client(self, role: Role, topics: tuple[str, ...]) -> Client:
         session = next(self.sessions)
@@ -186,7 +186,7 @@ def test_a_silent_subscriber_that_is_back_wants_what_it_says(bench: Bench) -> No
     bench.attachments.returns(back.session, bench.now)
     bench.registry.put(back)
 
-    assert bench.attachments.subscriber_came(back) == attach(second)
+    assert bench.attachments.subscriber_came(back, bench.now) == attach(second)
     assert bench.after(LEASE_S) == detach(first)
     assert bench.attachments.next_deadline() is None
 

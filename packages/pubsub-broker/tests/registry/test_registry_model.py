@@ -244,6 +244,9 @@ class BrokerMachine(RuleBasedStateMachine):
         others = [p.session for p in (*self.live, *self.gone) if p is not program]
         assert reply.session not in others
         program.session = reply.session
+        for peer, silent in list(self.silent.items()):
+            if silent.session == program.session:  # it is back
+                del self.silent[peer]
         program.revision = reply.revision
         program.view = {info.session: info for info in reply.publishers}
         is_subscriber = program.role == "subscriber"
@@ -491,11 +494,8 @@ class BrokerMachine(RuleBasedStateMachine):
     def wanted(self) -> set[str]:
         """The addresses of publishers of which a subscriber that is there, or may be, wants
         something."""
-        back = {program.session for program in self.live}
         silent = [
-            program
-            for peer, program in self.silent.items()
-            if peer not in self.lost and program.session not in back
+            program for peer, program in self.silent.items() if peer not in self.lost
         ]
         topics = {
             topic

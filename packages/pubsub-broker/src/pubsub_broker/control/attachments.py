@@ -1,10 +1,10 @@
 """Which publishers the broker's forwarders are attached to.
 
-Those of which a subscriber of the group wants a topic: it may come to any broker
-(`topic_places`), and a publisher sends only what somebody there has subscribed to. How many
-subscribers want each publisher is counted as clients come and go, by the index of their topics,
-so nobody is searched for. A publisher that nobody wants any more stays attached for a lease:
-subscribers that come and go in turn cost no connections.
+Those of which a subscriber wants a topic that may come here for any of its topics, as publishers
+count them all (`pubsub_common.protocol.events.ReadyRequest`). How many subscribers want each
+publisher is counted as clients come and go, by the index of their topics, so nobody is searched
+for. A publisher that nobody wants any more stays attached for a lease: subscribers that come and
+go in turn cost no connections.
 
 A subscriber whose lease has ended may only have been stopped for a while. What it subscribed
 to still comes by its data connection, which is as open as its control connection. So as long
@@ -14,11 +14,13 @@ as that is open, publishers are wanted by it as before.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pubsub_broker.control.effects import Attach, Detach, Effect
+from pubsub_broker.control.served_subscribers import ServedSubscribers
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.registry.topic_index import TopicIndex
+from pubsub_common.defaults import NOTIFY_TOPICS
 
 
 class Attachments:
@@ -31,8 +33,11 @@ class Attachments:
         *,
         lease_s: float,
         is_lost: Callable[[bytes], bool],
+        served: ServedSubscribers | None = None,
     ) -> None:
-        """``is_lost`` tells whether a connection has ended."""
+        """``is_lost`` tells whether a connection has ended; ``served`` which subscribers of a
+        group may come here, without which all do."""
+        self._served = served
         self._registry = registry
         self._lease_s = lease_s
         self._is_lost = is_lost
@@ -49,8 +54,10 @@ class Attachments:
     def publisher_came(self, publisher: Client) -> list[Effect]:
         """A publisher has joined."""
         topics = publisher.topics
-        number = len(self._registry.subscribed(topics))
-        number += len(self._silent_topics.subscribed(topics))
+        wanting: Collection[int] = self._registry.subscribed(topics)
+        if self._served is not None:
+            wanting = [each for each in wanting if self._served.has(each)]
+        number = len(wanting) + len(self._silent_topics.subscribed(topics))
         if not number:
             return []
         self._wanted[publisher.session] = number
@@ -64,33 +71,32 @@ class Attachments:
             return []
         return [Detach(publisher.address, at_once=at_once)]
 
-    def subscriber_came(self, subscriber: Client) -> list[Effect]:
+    def subscriber_came(self, subscriber: Client, now: float) -> list[Effect]:
         """A subscriber has joined."""
-        effects: list[Effect] = []
-        for session in self._registry.published(subscriber.topics):
-            number = self._wanted.get(session, 0)
-            self._wanted[session] = number + 1
-            if number or self._unwanted.pop(session, None) is not None:
-                continue
-            publisher = self._registry.get(session)
-            assert publisher is not None, "it was found a moment ago"
-            effects.append(_attach(publisher))
-        return effects
+        if self._served is not None and not self._served.came(subscriber, now):
+            return []
+        return self._begin(subscriber)
+
+    def subscriber_moved(self, subscriber: Client, now: float) -> list[Effect]:
+        """A subscriber is registered at this broker now, or at another one."""
+        change = None if self._served is None else self._served.moved(subscriber)
+        if change:
+            return self._begin(subscriber)
+        if change is not None:
+            self._end(subscriber, now)
+        return []
 
     def subscriber_gone(self, subscriber: Client, now: float) -> None:
         """A subscriber has left."""
-        for session in self._registry.published(subscriber.topics):
-            number = self._wanted[session] - 1
-            if number:
-                self._wanted[session] = number
-                continue
-            del self._wanted[session]
-            self._unwanted[session] = now + self._lease_s
+        if self._served is None or self._served.gone(subscriber, now):
+            self._end(subscriber, now)
 
     def subscriber_silent(self, subscriber: Client, peer: bytes, now: float) -> None:
         """The lease of a subscriber, which spoke on the connection ``peer``, has ended."""
+        if self._served is not None and not self._served.gone(subscriber, now):
+            return
         if self._is_lost(peer):
-            self.subscriber_gone(subscriber, now)
+            self._end(subscriber, now)
             return
         earlier = self._silent.get(peer)
         if earlier is not None:
@@ -106,11 +112,11 @@ class Attachments:
         if peer is not None:
             subscriber, _ = self._silent.pop(peer)
             self._silent_topics.remove(subscriber)
-            self.subscriber_gone(subscriber, now)
+            self._end(subscriber, now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Publishers that nobody has wanted for a lease, and silent subscribers that are
-        gone."""
+        """Publishers that nobody has wanted for a lease, and subscribers that may come now,
+        or no longer."""
         while self._silent:
             peer, (subscriber, looked_at) = next(iter(self._silent.items()))
             if looked_at + self._lease_s > now:
@@ -121,6 +127,12 @@ class Attachments:
                 self._silent[peer] = subscriber, now
                 self._silent.move_to_end(peer)
         effects: list[Effect] = []
+        changes = () if self._served is None else self._served.changes(NOTIFY_TOPICS)
+        for subscriber, comes in changes:
+            if comes:
+                effects += self._begin(subscriber)
+            else:
+                self._end(subscriber, now)
         while self._unwanted:
             session, until = next(iter(self._unwanted.items()))
             if until > now:
@@ -135,7 +147,30 @@ class Attachments:
         """When `tick` is due; None while nothing is."""
         times = list(self._unwanted.values())[:1]
         times += [at + self._lease_s for _, at in list(self._silent.values())[:1]]
+        if self._served is not None and self._served.due_at is not None:
+            times.append(self._served.due_at)
         return min(times, default=None)
+
+    def _begin(self, subscriber: Client) -> list[Effect]:
+        effects: list[Effect] = []
+        for session in self._registry.published(subscriber.topics):
+            number = self._wanted.get(session, 0)
+            self._wanted[session] = number + 1
+            if number or self._unwanted.pop(session, None) is not None:
+                continue
+            publisher = self._registry.get(session)
+            assert publisher is not None, "it was found a moment ago"
+            effects.append(_attach(publisher))
+        return effects
+
+    def _end(self, subscriber: Client, now: float) -> None:
+        for session in self._registry.published(subscriber.topics):
+            number = self._wanted[session] - 1
+            if number:
+                self._wanted[session] = number
+                continue
+            del self._wanted[session]
+            self._unwanted[session] = now + self._lease_s
 
 
 def _attach(publisher: Client) -> Attach:

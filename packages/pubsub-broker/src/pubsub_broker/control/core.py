@@ -28,6 +28,7 @@ from pubsub_broker.control.registration import Registration, refusal_reply
 from pubsub_broker.control.renewal import Renewal
 from pubsub_broker.control.revocation import Revocation
 from pubsub_broker.control.self_report import SelfReport
+from pubsub_broker.control.served_subscribers import ServedSubscribers
 from pubsub_broker.control.status_pages import StatusPages
 from pubsub_broker.control.topic_places import TopicPlaces
 from pubsub_broker.errors import Refusal
@@ -116,11 +117,11 @@ class BrokerCore:
         self._clock_ns = clock_ns
         self._is_lost = is_lost
         self._authorization = Authorization(grants, registry, signature)
-        self._places = (
-            TopicPlaces(registry, self.own, ports)
-            if grouped and model == "centralized"
-            else None
-        )
+        self._places: TopicPlaces | None = None
+        self._served: ServedSubscribers | None = None
+        if grouped and model == "centralized":
+            self._places = TopicPlaces(registry, self.own, ports)
+            self._served = ServedSubscribers(registry, self._clients.is_own)
         self._dissemination = Dissemination(
             model,
             registry,
@@ -136,7 +137,9 @@ class BrokerCore:
             lambda: self._brokers.addresses,
         )
         self._metrics = MetricsTable()
-        attachments = Attachments(registry, lease_s=lease_s, is_lost=is_lost)
+        attachments = Attachments(
+            registry, lease_s=lease_s, is_lost=is_lost, served=self._served
+        )
         self._membership = Membership(
             self._clients,
             self._notifications,
@@ -361,6 +364,9 @@ class BrokerCore:
         if self._places is not None:
             home, others = self._brokers.own_address(), self._brokers.forwarding()
             self._places.set_brokers(home, others, now)
+            if self._served is not None:
+                forwarding = [each for each, ports in others.items() if ports]
+                self._served.set_brokers(home, forwarding, now)
 
     def set_cut_off(self, cut_off: bool, now: float) -> list[Effect]:
         """Say whether other brokers may take this one for gone: what is decided is done at

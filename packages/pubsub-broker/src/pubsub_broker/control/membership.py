@@ -87,8 +87,13 @@ class Membership:
             elif previous is not None and previous.strengths != client.strengths:
                 self._notifications.changed(client, now)
         else:
-            if self._attachments is not None and not unchanged:
-                effects += self._attachments.subscriber_came(client)
+            if self._attachments is not None:
+                change = (
+                    self._attachments.subscriber_moved
+                    if unchanged
+                    else self._attachments.subscriber_came
+                )
+                effects += change(client, now)
             self._count(client, now)
         return effects
 

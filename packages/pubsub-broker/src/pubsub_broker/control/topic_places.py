@@ -2,8 +2,8 @@
 
 Where a topic is (`topic_spread`) follows from how many subscribers it has in the group, which
 all brokers know. Each broker tells its own subscribers, and tells them again when that changes.
-Every broker is attached to whatever any subscriber of the group wants, so a subscriber is served
-wherever it comes to: no two brokers need agree at any moment.
+Other brokers are ready for more subscribers than are sent to them (`served_subscribers`), so no
+two brokers need agree at any moment.
 
 A subscriber with wildcards has everything from its own broker: otherwise each topic of each
 publisher would have to be looked at for it.
@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from pubsub_broker.control.served_subscribers import is_wild
 from pubsub_broker.control.topic_spread import (
+    GROWTH,
     damped_count,
     forwarder_of,
     place_of,
@@ -27,11 +29,8 @@ from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.defaults import NOTIFY_DELAY_S
 from pubsub_common.protocol.endpoints import host_of, join
 from pubsub_common.protocol.messages import TopicPort
-from pubsub_common.protocol.wildcards import is_filter
 
 Ports = Callable[[Iterable[str]], Mapping[str, TopicPort]]
-# By how much the subscriptions of the group must grow, or shrink, to count.
-_GROWTH: Final = 1.5
 
 
 class Place(NamedTuple):
@@ -84,7 +83,7 @@ class TopicPlaces:
     ) -> dict[str, TopicPort]:
         """From where a subscriber of this broker has these topics."""
         names = list(topics)
-        if len(self._places) == 1 or _is_wild(subscriber):
+        if len(self._places) == 1 or is_wild(subscriber):
             return dict(self._ports(names))
         found: dict[str, TopicPort] = {}
         for topic in names:
@@ -97,7 +96,7 @@ class TopicPlaces:
     def count(self, topics: Iterable[str], now: float) -> None:
         """A subscriber of these has come or gone, here or elsewhere."""
         subscriptions = max(self._registry.subscription_count(), 1)
-        if not 1 / _GROWTH < subscriptions / self._subscriptions < _GROWTH:
+        if not 1 / GROWTH < subscriptions / self._subscriptions < GROWTH:
             self._subscriptions = subscriptions
             self._all_changed(now)
         for topic in topics if self._told else ():
@@ -122,7 +121,7 @@ class TopicPlaces:
                 continue
             for subscriber in self._own.matching("subscriber", [topic]):
                 cost -= 1
-                if _is_wild(subscriber):
+                if is_wild(subscriber):
                     continue
                 place = self._place_of(subscriber.session, after)
                 if place != self._place_of(subscriber.session, before):
@@ -157,7 +156,3 @@ class TopicPlaces:
         self._changed[topic] = None
         if self.due_at is None:
             self.due_at = now + NOTIFY_DELAY_S
-
-
-def _is_wild(subscriber: Client) -> bool:
-    return any(map(is_filter, subscriber.topics))

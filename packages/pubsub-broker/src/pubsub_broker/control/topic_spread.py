@@ -22,6 +22,8 @@ from pubsub_common.defaults import MAX_BROKERS
 PARTS: Final = 8
 # But a broker that takes in a topic has so many subscribers of it on average, at least.
 LEAST_SUBSCRIBERS: Final = 2
+# By how much the subscriptions of the group must grow, or shrink, to count.
+GROWTH: Final = 1.5
 
 
 def broker_count(subscribers: int, subscriptions: int, brokers: int) -> int:

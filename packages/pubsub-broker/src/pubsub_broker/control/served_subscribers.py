@@ -1,0 +1,161 @@
+"""Which subscribers of a group may come to this broker for events.
+
+Each of them is told by its own broker where to have which topic (`topic_places`). That one may
+count differently from this one at the moment, so a subscriber is taken for one that may come
+already when several times as many would bring its topic here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from pubsub_broker.control.topic_spread import GROWTH, broker_count, ranking
+from pubsub_broker.registry.interface import Client, Registry
+from pubsub_common.protocol.wildcards import is_filter
+
+# How many times as many subscribers a topic is looked at with. Another broker may be behind by
+# the damping of a topic, a factor of two, and both by `GROWTH` of all subscriptions; the topic is
+# looked at again when that would not be enough any more, or is too much by far.
+_LEAST: Final = 2 * GROWTH**2
+_TAKEN: Final = 2 * _LEAST
+_MOST: Final = 2 * _TAKEN
+
+
+class _Reach(NamedTuple):
+    """At how many brokers a topic may be, and whether it may be ``here``."""
+
+    brokers: int
+    here: bool
+
+
+class ServedSubscribers:
+    """Follows the subscribers of ``registry``: each method is called when that has the change
+    already. ``now`` is seconds of one monotonic clock."""
+
+    def __init__(self, registry: Registry, is_own: Callable[[int], bool]) -> None:
+        """``is_own`` tells by session whether a client is registered at this broker."""
+        self.due_at: float | None = None  # when `changes` is due
+        self._registry = registry
+        self._is_own = is_own
+        self._home = ""
+        self._brokers: tuple[str, ...] = ("",)
+        self._reaches: dict[
+            str, _Reach
+        ] = {}  # of topics that anybody has subscribed to
+        # How many topics subscribers may have here: of those with any.
+        self._here: dict[int, int] = {}
+        self._changed: OrderedDict[str, None] = OrderedDict()
+        self._subscriptions = 1  # as far as they count
+
+    def set_brokers(self, home: str, others: Iterable[str], now: float) -> None:
+        """The control addresses of this broker, and of the others that forward events."""
+        brokers = (home, *sorted(others))
+        if brokers != self._brokers:
+            self._home, self._brokers = home, brokers
+            self._all_changed(now)
+
+    def has(self, session: int) -> bool:
+        """Whether a subscriber may come here."""
+        return session in self._here
+
+    def came(self, subscriber: Client, now: float) -> bool:
+        """A subscriber has joined; whether it may come here."""
+        self._count(subscriber.topics, now)
+        number = self._number(subscriber)
+        if number:
+            self._here[subscriber.session] = number
+        return number > 0
+
+    def gone(self, subscriber: Client, now: float) -> bool:
+        """A subscriber has left; whether it might have come here."""
+        self._count(subscriber.topics, now)
+        return self._here.pop(subscriber.session, 0) > 0
+
+    def moved(self, subscriber: Client) -> bool | None:
+        """A subscriber is registered at this broker now, or at another one; whether it may
+        come here, None if that is as it was."""
+        before = subscriber.session in self._here
+        if not is_wild(subscriber) or before == self._is_own(subscriber.session):
+            return None
+        if before:
+            del self._here[subscriber.session]
+        else:
+            self._here[subscriber.session] = 1
+        return not before
+
+    def changes(self, cost: int) -> Iterator[tuple[Client, bool]]:
+        """Subscribers that may come here now, or (False) no longer, until so many topics and
+        subscribers were looked at. `due_at` says when the rest is due."""
+        while self._changed and cost > 0:
+            topic, _ = self._changed.popitem(last=False)
+            before = self._reaches[topic]
+            after = self._reaches[topic] = self._reach_of(topic)
+            cost -= 1
+            if after.here == before.here:
+                continue
+            for subscriber in self._registry.matching("subscriber", [topic]):
+                cost -= 1
+                if is_wild(subscriber):
+                    continue
+                session = subscriber.session
+                there = self._here.pop(session, 0)
+                number = there + (1 if after.here else -1)
+                if number:
+                    self._here[session] = number
+                if not there or not number:
+                    yield subscriber, number > 0
+        if not self._changed:
+            self.due_at = None
+
+    def _number(self, subscriber: Client) -> int:
+        if is_wild(subscriber):
+            return int(self._is_own(subscriber.session))
+        number = 0
+        for topic in subscriber.topics:
+            reach = self._reaches.get(topic)
+            if reach is None:
+                reach = self._reaches[topic] = self._reach_of(topic)
+            number += reach.here
+        return number
+
+    def _count(self, topics: Iterable[str], now: float) -> None:
+        subscriptions = max(self._registry.subscription_count(), 1)
+        if not 1 / GROWTH < subscriptions / self._subscriptions < GROWTH:
+            self._subscriptions = subscriptions
+            self._all_changed(now)
+        for topic in topics:
+            reach = self._reaches.get(topic)
+            if reach is None:
+                continue
+            if not self._registry.subscriber_count(topic):
+                del self._reaches[topic]
+                self._changed.pop(topic, None)
+            elif not (
+                self._at(topic, _LEAST) <= reach.brokers <= self._at(topic, _MOST)
+            ):
+                self._change(topic, now)
+
+    def _at(self, topic: str, times: float) -> int:
+        subscribers = round(times * self._registry.subscriber_count(topic))
+        return broker_count(subscribers, self._subscriptions, len(self._brokers))
+
+    def _reach_of(self, topic: str) -> _Reach:
+        number = self._at(topic, _TAKEN)
+        chosen = ranking(topic, self._brokers)[:number]
+        return _Reach(number, self._home in chosen)
+
+    def _all_changed(self, now: float) -> None:
+        for topic in self._reaches:
+            self._change(topic, now)
+
+    def _change(self, topic: str, now: float) -> None:
+        self._changed[topic] = None
+        if self.due_at is None:
+            self.due_at = now
+
+
+def is_wild(subscriber: Client) -> bool:
+    """Whether a subscriber has wildcards: then it has all topics from its own broker."""
+    return any(map(is_filter, subscriber.topics))
