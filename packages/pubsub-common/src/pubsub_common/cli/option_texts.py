@@ -72,8 +72,8 @@ HELP_OPTIONS: Final = """\
 # Which setting holds, of programs that serve and of those that look for a broker.
 PRECEDENCE: Final = "Options win over a file of settings."
 PRECEDENCE_WITH_BROKER: Final = """\
-Options win over PUBSUB_BROKER (HOST or HOST:PORT, or several with commas), and that over
-a file of settings."""
+Options win over PUBSUB_BROKER (HOST or HOST:PORT, or several with commas), and that
+over a file of settings."""
 # Of commands that are done at once, and of programs that run until they are stopped.
 COMMAND_EXITS: Final = """\
 Exit codes: 0 done; 1 failed; 2 options or settings that make no sense. Errors are one
