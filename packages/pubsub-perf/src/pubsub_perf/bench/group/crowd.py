@@ -1,7 +1,8 @@
 """A process of many light subscribers: ``python -m pubsub_perf.bench.group.crowd``.
 
 It reads its job from the first line of standard input, and answers each further line with a
-line of what its subscribers have received so far. End of input ends it.
+line of what its subscribers have received so far. A line with control ports has all register
+there first. End of input ends it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -16,25 +18,28 @@ import zmq
 
 from pubsub_common import defaults
 from pubsub_common.protocol.messages import Model
-from pubsub_perf.bench.group.light_client import LightClient
+from pubsub_perf.bench.group.light_client import LightClient, register_all
 
-_BEAT_S: Final = 1.0
 _POLL_MS: Final = 100
 
 
 class CrowdJob(msgspec.Struct, kw_only=True, frozen=True):
-    """Subscriber i has the topics ``topics[i]`` and registers at control port ``ports[i]``."""
+    """Subscriber i has the topics ``topics[i]``. They register at the control ports ``ports`` in
+    turn."""
 
     model: Model
+    lease_s: float
     ports: list[int]
     topics: list[list[str]]
 
 
 class CrowdCounts(msgspec.Struct, kw_only=True, frozen=True):
     """What all have received together: ``events`` of each topic; ``complete``: each has had at
-    least one of each of its topics. ``registered``: so many of them."""
+    least one of each of its topics. ``registered``: so many of them; the last time it took
+    them ``register_s``."""
 
     registered: int
+    register_s: float
     complete: bool
     events: dict[str, int]
 
@@ -44,16 +49,25 @@ class Crowd:
 
     def __init__(self, job: CrowdJob) -> None:
         self._context = zmq.Context()
-        self._context.set(zmq.MAX_SOCKETS, 8 * len(job.ports) + 64)
+        self._context.set(zmq.MAX_SOCKETS, 8 * len(job.topics) + 64)
         self._clients = []
         self._poller = zmq.Poller()
         self._polled: dict[zmq.Socket[bytes], LightClient] = {}
-        for port, topics in zip(job.ports, job.topics, strict=True):
+        for topics in job.topics:
             client = LightClient(
                 self._context, "subscriber", defaults.LOOPBACK, topics, job.model
             )
-            client.register(port)
             self._clients.append(client)
+        self.register(job.ports)
+
+    def register(self, ports: Sequence[int]) -> None:
+        """All register with other brokers than before."""
+        for client in self._clients:
+            if client.control is not None:
+                self._poller.unregister(client.control)
+                del self._polled[client.control]
+        self._register_s = register_all(self._clients, ports)
+        for client in self._clients:
             self._watch(client)
 
     def turn(self) -> bool:
@@ -82,6 +96,7 @@ class Crowd:
             total.update(client.counts)
         return CrowdCounts(
             registered=sum(client.registered for client in self._clients),
+            register_s=self._register_s,
             complete=all(all(client.counts.values()) for client in self._clients),
             events=dict(total),
         )
@@ -96,17 +111,22 @@ class Crowd:
 def main() -> None:
     # Unbuffered, because the poller looks at the descriptor.
     standard_input = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
-    crowd = Crowd(msgspec.json.decode(standard_input.readline(), type=CrowdJob))
+    job = msgspec.json.decode(standard_input.readline(), type=CrowdJob)
+    crowd = Crowd(job)
     crowd.listen_to_input()
-    beat_at = time.monotonic() + _BEAT_S
+    beat_s = job.lease_s / defaults.HEARTBEATS_PER_LEASE
+    beat_at = time.monotonic() + beat_s
     while True:
         asked = crowd.turn()
         if time.monotonic() > beat_at:
-            beat_at += _BEAT_S
+            beat_at += beat_s
             crowd.beat()
         if asked:
-            if not standard_input.readline():
+            line = standard_input.readline()
+            if not line:
                 return
+            if ports := line.split():
+                crowd.register([int(port) for port in ports])
             sys.stdout.write(msgspec.json.encode(crowd.counts()).decode() + "\n")
             sys.stdout.flush()
 

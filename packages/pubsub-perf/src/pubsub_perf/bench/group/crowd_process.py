@@ -12,6 +12,7 @@ from typing import Final, Self
 
 import msgspec
 
+from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.messages import Model
 from pubsub_perf.bench.group.crowd import CrowdCounts, CrowdJob
@@ -30,14 +31,17 @@ class CrowdProcesses:
         topics: Sequence[Sequence[str]],
         processes: int,
         model: Model = "centralized",
+        lease_s: float = defaults.LEASE_S,
     ) -> None:
-        """Subscriber i has ``topics[i]``; they register with the brokers at ``ports`` in turn."""
+        """Subscriber i has ``topics[i]``; they register with the brokers at ``ports`` in turn,
+        which give them ``lease_s``."""
         self._processes = []
         for number in range(processes):
             own = range(number, len(topics), processes)
             job = CrowdJob(
                 model=model,
-                ports=[ports[i % len(ports)] for i in own],
+                lease_s=lease_s,
+                ports=_from(ports, number),
                 topics=[list(topics[i]) for i in own],
             )
             self._processes.append(_start(job))
@@ -69,12 +73,31 @@ class CrowdProcesses:
         Raises:
             PubSubError: one of the processes has ended.
         """
-        found = [_ask(process) for process in self._processes]
+        return self._all("")
+
+    def move(self, ports: Sequence[int]) -> float:
+        """All register with the brokers at ``ports`` in turn; the seconds that it takes.
+
+        Raises:
+            PubSubError: not all are registered.
+        """
+        found = self._all(" ".join(map(str, ports)))
+        if found.registered < self._subscribers:
+            raise PubSubError(
+                f"{found.registered} of {self._subscribers} subscribers are registered"
+            )
+        return found.register_s
+
+    def _all(self, line: str) -> CrowdCounts:
+        for process in self._processes:
+            _tell(process, line)
+        found = [_answer(process) for process in self._processes]
         events: Counter[str] = Counter()
         for each in found:
             events.update(each.events)
         return CrowdCounts(
             registered=sum(each.registered for each in found),
+            register_s=max(each.register_s for each in found),
             complete=all(each.complete for each in found),
             events=dict(events),
         )
@@ -122,12 +145,24 @@ def _start(job: CrowdJob) -> subprocess.Popen[bytes]:
     return process
 
 
-def _ask(process: subprocess.Popen[bytes]) -> CrowdCounts:
+def _from(ports: Sequence[int], number: int) -> list[int]:
+    """The ports in turn, from another one on for each process."""
+    start = number % len(ports)
+    return [*ports[start:], *ports[:start]]
+
+
+def _tell(process: subprocess.Popen[bytes], line: str) -> None:
     assert process.stdin is not None
+    try:
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        raise PubSubError("a process of subscribers has ended") from None
+
+
+def _answer(process: subprocess.Popen[bytes]) -> CrowdCounts:
     assert process.stdout is not None
     try:
-        process.stdin.write(b"\n")
-        process.stdin.flush()
         return msgspec.json.decode(process.stdout.readline(), type=CrowdCounts)
-    except (BrokenPipeError, msgspec.DecodeError):
+    except msgspec.DecodeError:
         raise PubSubError("a process of subscribers has ended") from None

@@ -20,7 +20,8 @@ _SPIN_S: Final = 0.0001
 _PAUSE_S: Final = 0.000025
 _PROCESSES: Final = 2
 # Nothing of the lease is to be in the figures, nor to end for a machine that is busy.
-_WORDS: Final = (f"--lease={60}", "--centralized")
+_LEASE_S: Final = 60.0
+_WORDS: Final = (f"--lease={_LEASE_S:g}", "--centralized")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,7 +117,9 @@ def measure(
         chosen = [[topics[n] for n in choice] for choice in load.choices]
         ports = [broker.port for broker in group.brokers]
         with (
-            CrowdProcesses(ports, chosen, min(_PROCESSES, len(chosen))) as crowd,
+            CrowdProcesses(
+                ports, chosen, min(_PROCESSES, len(chosen)), lease_s=_LEASE_S
+            ) as crowd,
             _publisher(topics, ports[0]) as publisher,
         ):
             crowd.wait_until_registered(_READY_S)

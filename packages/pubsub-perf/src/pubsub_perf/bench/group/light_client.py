@@ -35,6 +35,8 @@ from pubsub_common.protocol.versions import VERSIONS
 _LATER: Final = (messages.TOO_FAST, messages.SESSION_IN_USE)
 # How long after a registration was refused for now it is asked again.
 RETRY_S: Final = 0.25
+_REGISTER_S: Final = 120.0
+_AT_ONCE: Final = 200
 
 
 class LightClient:
@@ -181,3 +183,31 @@ class LightClient:
     def _send(self, request: messages.Request) -> None:
         assert self.control is not None
         self.control.send(messages.encode(request))
+
+
+def register_all(clients: Sequence[LightClient], ports: Sequence[int]) -> float:
+    """All register with the brokers at ``ports`` in turn, so many at a time that no queue of
+    connections to be accepted is full; the seconds until the last one is.
+
+    Raises:
+        PubSubError: one is not in time.
+    """
+    began = time.monotonic()
+    for number, client in enumerate(clients):
+        client.register(ports[number % len(ports)])
+        if number >= _AT_ONCE:
+            _finish(clients[number - _AT_ONCE], began)
+    for client in clients[-_AT_ONCE:]:
+        _finish(client, began)
+    return time.monotonic() - began
+
+
+def _finish(client: LightClient, began: float) -> None:
+    """Wait until it is registered."""
+    while not client.registered:
+        assert client.control is not None
+        client.control.poll(round(RETRY_S * 1000))
+        client.read_control()
+        client.renew()
+        if time.monotonic() - began > _REGISTER_S:
+            raise PubSubError(f"a client is not registered after {_REGISTER_S:g} s")

@@ -15,39 +15,54 @@ from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.messages import Status, StatusRequest
 from pubsub_perf.bench.group import etcd_figures
 from pubsub_perf.bench.group.asking import ask, ask_hello
-from pubsub_perf.bench.group.light_client import RETRY_S, LightClient
+from pubsub_perf.bench.group.crowd_process import CrowdProcesses
+from pubsub_perf.bench.group.light_client import LightClient, register_all
 from pubsub_perf.bench.group.running_group import (
     GroupBroker,
     RunningGroup,
     running_group,
 )
 
-_WAIT_S: Final = 60.0
+_WAIT_S: Final = 120.0
 # All clients here come from one address.
-_CROWD: Final = (
-    "--max-clients=40000",
-    "--max-clients-per-address=40000",
+_MANY: Final = (
+    "--max-clients=19000",
+    "--max-clients-per-address=19000",
     "--max-registrations-per-second=100000",
-    "--lease=60",
 )
+# Of one that waits for a processor no lease ends.
+LEASE_S: Final = 60.0
+_CROWD: Final = (*_MANY, f"--lease={LEASE_S:g}")
+_CLIENTS_A_PROCESS: Final = 2_500
 _MEMBERS: Final = 3
 _TOPICS: Final = 100
+_LAST: Final = "last"
+# Nobody listens at the ports of publishers here, nor connects to them.
+_PORTS: Final = 20_000
 _QUIET_S: Final = 0.5
 _QUIET_SHARE: Final = 0.02
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Start:
+    """How long a broker takes until it serves, and its processor time until then."""
+
+    seconds: float
+    processor_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class MirrorCosts:
     """Of one client of another broker: memory and processor time of a broker, data in etcd.
-    ``writes_per_s``: clients registered in a second. ``start_s``: until a broker serves that
-    is started when all are registered; ``empty_start_s``: when none is."""
+    ``writes_per_s``: clients registered in a second. ``start``: of a broker when all are
+    registered; ``empty_start``: when none is."""
 
     mirror_bytes: float
     etcd_bytes: float
     change_us: float
     writes_per_s: float
-    start_s: float
-    empty_start_s: float
+    start: Start
+    empty_start: Start
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,42 +82,14 @@ def _context(clients: int) -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
         yield context
 
 
-@contextmanager
-def crowd_of(clients: int) -> Iterator[list[LightClient]]:
-    """So many subscribers, each with one of 100 topics."""
-    with _context(clients) as context:
-        found = [
-            LightClient(
-                context, "subscriber", defaults.LOOPBACK, [f"T{number % _TOPICS}"]
-            )
-            for number in range(clients)
-        ]
-        try:
-            yield found
-        finally:
-            for client in found:
-                client.close()
-
-
-def register_all(clients: Sequence[LightClient], ports: Sequence[int]) -> float:
-    """All register at once with the brokers at ``ports`` in turn; the seconds until the last
-    one is.
-
-    Raises:
-        PubSubError: one is not in time.
-    """
-    began = time.monotonic()
-    for number, client in enumerate(clients):
-        client.register(ports[number % len(ports)])
-    for client in clients:
-        while not client.registered:
-            assert client.control is not None
-            client.control.poll(round(RETRY_S * 1000))
-            client.read_control()
-            client.renew()
-            if time.monotonic() - began > _WAIT_S:
-                raise PubSubError(f"not all clients are registered after {_WAIT_S:g} s")
-    return time.monotonic() - began
+def _crowd(
+    clients: int, ports: Sequence[int], lease_s: float = LEASE_S
+) -> CrowdProcesses:
+    """So many subscribers, each with one of 100 topics. A process has as many as it may have
+    files for."""
+    topics = [[f"T{number % _TOPICS}"] for number in range(clients)]
+    processes = -(-clients // _CLIENTS_A_PROCESS)
+    return CrowdProcesses(ports, topics, processes, "decentralized", lease_s)
 
 
 def join_latencies_ms(joins: int) -> list[float]:
@@ -114,7 +101,7 @@ def join_latencies_ms(joins: int) -> list[float]:
         subscriber = LightClient(context, "subscriber", defaults.LOOPBACK, ["A"])
         register_all([subscriber], [second])
         for number in range(joins):
-            address = f"{defaults.LOOPBACK}:{20_000 + number}"
+            address = f"{defaults.LOOPBACK}:{_PORTS + number}"
             publisher = LightClient(context, "publisher", address, ["A"])
             subscriber.told.clear()
             began = time.monotonic()
@@ -133,69 +120,83 @@ def join_latencies_ms(joins: int) -> list[float]:
 def move_s(clients: int) -> float:
     """Clients of a broker that is killed register with the two others at once; the seconds
     until the last one is."""
-    with (
-        running_group(3, _CROWD, members=_MEMBERS) as group,
-        crowd_of(clients) as crowd,
-    ):
+    with running_group(3, _CROWD, members=_MEMBERS) as group:
         killed, *others = group.brokers
-        register_all(crowd, [killed.port])
-        killed.kill()
-        return register_all(crowd, [broker.port for broker in others])
+        with _crowd(clients, [killed.port]) as crowd:
+            crowd.wait_until_registered(_WAIT_S)
+            killed.kill()
+            return crowd.move([broker.port for broker in others])
 
 
 def idle(clients: int, seconds: float) -> IdleCosts:
     """Three brokers whose clients do nothing but renew their leases."""
-    words = ["--max-clients-per-address=40000", "--max-clients=40000"]
-    words.append("--max-registrations-per-second=100000")
-    with running_group(3, words, members=_MEMBERS) as group, crowd_of(clients) as crowd:
-        register_all(crowd, [broker.port for broker in group.brokers])
-        _renew_for(crowd, defaults.LEASE_S)  # what follows the registrations is over
-        assert group.etcd is not None
-        members = group.etcd.members
-        revision = etcd_figures.revision(members[0])
-        served = sum(map(etcd_figures.requests_served, members))
-        used = sum(broker.processor_ns() for broker in group.brokers)
-        began = time.monotonic()
-        _renew_for(crowd, seconds)
-        span_s = time.monotonic() - began
-        used = sum(broker.processor_ns() for broker in group.brokers) - used
-        served = sum(map(etcd_figures.requests_served, members)) - served
-        moved = etcd_figures.revision(members[0]) - revision
-        brokers = len(group.brokers)
-        # The revision was asked for once more in between.
-        return IdleCosts(
-            moved, (served - 1) / span_s / brokers, used / 1e6 / span_s / brokers
-        )
+    with running_group(3, _MANY, members=_MEMBERS) as group:
+        ports = [broker.port for broker in group.brokers]
+        with _crowd(clients, ports, defaults.LEASE_S) as crowd:
+            crowd.wait_until_registered(_WAIT_S)
+            time.sleep(defaults.LEASE_S)  # what follows the registrations is over
+            return _idle(group, seconds)
+
+
+def _idle(group: RunningGroup, seconds: float) -> IdleCosts:
+    assert group.etcd is not None
+    members = group.etcd.members
+    revision = etcd_figures.revision(members[0])
+    served = sum(map(etcd_figures.requests_served, members))
+    used = sum(broker.processor_ns() for broker in group.brokers)
+    began = time.monotonic()
+    time.sleep(seconds)
+    span_s = time.monotonic() - began
+    used = sum(broker.processor_ns() for broker in group.brokers) - used
+    served = sum(map(etcd_figures.requests_served, members)) - served
+    moved = etcd_figures.revision(members[0]) - revision
+    brokers = len(group.brokers)
+    return IdleCosts(moved, served / span_s / brokers, used / 1e6 / span_s / brokers)
 
 
 def mirror(clients: int) -> MirrorCosts:
     """Clients register with one broker of two, and then a third one starts."""
-    with (
-        running_group(2, _CROWD, members=_MEMBERS) as group,
-        crowd_of(clients) as crowd,
-    ):
+    with running_group(2, _CROWD, members=_MEMBERS) as group:
         assert group.etcd is not None
         (member, *_) = group.etcd.members
-        empty_start_s = _start_s(group)
+        empty_start = _start(group)
         first, second, _ = group.brokers
         _wait_until_quiet(second)
         memory, used = second.memory_kib(), second.processor_ns()
         data = etcd_figures.data_bytes(member)
-        took_s = register_all(crowd, [first.port])
-        _wait_until_quiet(second)
-        used = second.processor_ns() - used
-        grown = second.memory_kib() - memory
-        data = etcd_figures.data_bytes(member) - data
-        if (known := clients_known(second.port)) != clients:
-            raise PubSubError(f"a broker knows {known} of {clients} clients")
-        return MirrorCosts(
-            mirror_bytes=grown * 1024 / clients,
-            etcd_bytes=data / clients,
-            change_us=used / 1000 / clients,
-            writes_per_s=clients / took_s,
-            start_s=_start_s(group),
-            empty_start_s=empty_start_s,
-        )
+        with _crowd(clients, [first.port]) as crowd:
+            crowd.wait_until_registered(_WAIT_S)
+            took_s = crowd.counts().register_s
+            _wait_until_heard(first.port, second.port)
+            _wait_until_quiet(second)
+            used = second.processor_ns() - used
+            grown = second.memory_kib() - memory
+            data = etcd_figures.data_bytes(member) - data
+            if (known := clients_known(second.port)) < clients:
+                raise PubSubError(f"a broker knows {known} of {clients} clients")
+            return MirrorCosts(
+                mirror_bytes=grown * 1024 / clients,
+                etcd_bytes=data / clients,
+                change_us=used / 1000 / clients,
+                writes_per_s=clients / took_s,
+                start=_start(group),
+                empty_start=empty_start,
+            )
+
+
+def _wait_until_heard(first: int, second: int) -> None:
+    """Until the second broker has heard of what the first one did before: all hear of changes
+    in one order, so a publisher comes after them."""
+    with _context(2) as context:
+        subscriber = LightClient(context, "subscriber", defaults.LOOPBACK, [_LAST])
+        register_all([subscriber], [second])
+        address = f"{defaults.LOOPBACK}:{_PORTS}"
+        publisher = LightClient(context, "publisher", address, [_LAST])
+        publisher.register(first)
+        _wait_until_told(subscriber, joined=True)
+        for client in (publisher, subscriber):
+            client.leave()
+            client.close()
 
 
 def clients_known(port: int) -> int:
@@ -223,29 +224,14 @@ def _wait_until_quiet(broker: GroupBroker) -> None:
             return
 
 
-def _start_s(group: RunningGroup) -> float:
+def _start(group: RunningGroup) -> Start:
     """Until one more broker serves, and is not cut off."""
     began = time.monotonic()
     broker = group.start()
     while ask_hello(broker.port, _WAIT_S).cut_off:
         if time.monotonic() - began > _WAIT_S:
             raise PubSubError("a broker does not reach etcd")
-    return time.monotonic() - began
-
-
-def _renew_for(clients: Sequence[LightClient], seconds: float) -> None:
-    """Renew all leases as often as clients do, evenly over time."""
-    period_s = defaults.LEASE_S / defaults.HEARTBEATS_PER_LEASE
-    begin = time.monotonic()
-    done = 0
-    while (passed_s := time.monotonic() - begin) < seconds:
-        due = int(passed_s / period_s * len(clients))
-        for number in range(done, due):
-            client = clients[number % len(clients)]
-            client.read_control()
-            client.renew()
-        done = due
-        time.sleep(0.01)
+    return Start(time.monotonic() - began, broker.processor_ns() / 1e9)
 
 
 def _wait_until_told(subscriber: LightClient, *, joined: bool) -> None:

@@ -212,10 +212,13 @@ def mirrors(repetitions: int, seconds: float, say: Say) -> Iterator[GroupFigure]
     yield figure(
         "processor time of a broker for a join at another", change_us, "us", 60
     )
-    start_s = [run.start_s for run in runs]
-    yield figure(f"start beside {_MIRRORED:,} clients", start_s, "s", 2.0)
-    empty_s = [run.empty_start_s for run in runs]
-    yield figure("start beside none", empty_s, "s")
+    for name, starts, bound in (
+        (f"start beside {_MIRRORED:,} clients", [run.start for run in runs], 2.0),
+        ("start beside none", [run.empty_start for run in runs], None),
+    ):
+        yield figure(name, [start.seconds for start in starts], "s", bound)
+        used = [start.processor_s for start in starts]
+        yield figure(f"{name}, processor time", used, "s")
     yield figure("data in etcd for a client", [run.etcd_bytes for run in runs], "bytes")
     rates = [run.writes_per_s for run in runs]
     yield figure("registrations of a crowd", rates, "a second")
