@@ -30,6 +30,7 @@ class FakeSubSocket:
         self.lock = threading.RLock()
         self.frames = deque(frames)
         self.closed = False
+        self.most_held = 10_000
 
     def receive_into(self, buffer: memoryview, *, flags: int = 0) -> int:
         if not self.frames:

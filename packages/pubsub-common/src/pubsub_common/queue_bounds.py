@@ -17,6 +17,9 @@ _BESIDE_PAYLOAD: Final = 131_072
 # What a message that is received counts for, whatever its size: few are larger, and as many
 # small ones as fit into the default limit hide a pause of the receiver.
 _RECEIVED_BYTES: Final = 262_144
+# As many of these queues of small messages, of a hundred bytes, as the kernel may hold besides
+# (`tcp_rmem` is 6 MiB mostly), when there are 256 messages in one.
+_KERNEL_QUEUES: Final = 256
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +44,12 @@ class QueueBounds:
         """How many messages a connection that is received from holds ready. The others wait
         at its other side, where they are counted by bytes."""
         return min(self.messages, max(1, self.bytes_each // _RECEIVED_BYTES))
+
+    @property
+    def held_messages(self) -> int:
+        """How many messages such a connection may hold, about, with those that the kernel
+        has: of small ones as many as some queues."""
+        return _KERNEL_QUEUES * self.received_messages
 
     @property
     def look_bytes(self) -> int:

@@ -281,3 +281,31 @@ def test_accept_may_change_what_is_delivered(
     assert payloads == [b"short"] * len(payloads)
     assert len(payloads) == 401
     bench.receiver.close()
+
+
+class Endless(FakeSubSocket):
+    """A socket of a broker that goes on sending."""
+
+    number = 0
+
+    def receive_into(self, buffer: memoryview, *, flags: int = 0) -> int:
+        self.frames.append(frame(self.number))
+        self.number += 1
+        return super().receive_into(buffer, flags=flags)
+
+    def events(self) -> int:
+        return 1
+
+
+def test_a_socket_that_is_given_up_is_closed_though_more_and_more_comes() -> None:
+    bench = Bench(None)
+    endless = Endless(0, [])
+    endless.most_held = 10 * BURST
+    bench.receiver.sockets.add(1, cast(SubSocket, endless))
+    bench.receiver.sockets.retire(1)
+
+    while bench.receiver.sockets.retired:
+        bench.receiver.fetch()
+
+    assert endless.closed
+    assert 10 * BURST <= endless.number <= 12 * BURST

@@ -66,8 +66,7 @@ class SubSocket(DataSocket):
         # Reentrant, like the others: a signal handler, or what the garbage collector calls,
         # may come to a socket that its own thread is working with.
         self.lock = threading.RLock()  # type: ignore[assignment]
-        # What a SUB socket sends are subscriptions. Over a limit libzmq drops them
-        # without a word; how many there are is bounded by the topics.
+        # For subscriptions, which libzmq drops without a word over a limit.
         self.socket.sndhwm = 0
         # As pyzmq's `recv_into` (buffer, flags) and `recv` (flags; a frame without a copy),
         # raise `zmq.Again`. The caller holds the lock.
@@ -79,12 +78,12 @@ class SubSocket(DataSocket):
         self._dropping = False
         # The one publisher whose events may come in here; None: any.
         self.only_session: int | None = None
-        self.other_sessions: set[int] = (
-            set()
-        )  # other sessions of it, see `streams.connection`
+        # Other sessions of it, see `streams.connection`.
+        self.other_sessions: set[int] = set()
         self.handshake_monitor: ClientHandshakeMonitor | None = None
         self._connected: set[str] = set()
         self._lost = LostConnections()
+        self.most_held = bounds.held_messages  # counted down when it is given up
         self._bounds = bounds
         self._session = session
         self._positions = positions

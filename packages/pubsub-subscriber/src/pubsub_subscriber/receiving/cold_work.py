@@ -12,7 +12,7 @@ from typing import Final
 
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.event_queue import EventQueue
-from pubsub_subscriber.receiving.fast_path import BURST_EVENTS, FastPath
+from pubsub_subscriber.receiving.fast_path import BURST, BURST_EVENTS, FastPath
 from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.socket_poller import SocketPoller
 
@@ -111,12 +111,17 @@ class ColdWork:
 
     def _close_retired(self, batches: bool) -> bool:
         """Take all that retired sockets still have, and close them. True when there is
-        something to be done before that."""
+        something to be done before that. A broker that is still there may go on sending: what
+        comes after as much as the socket can have held is no longer waited for."""
         sockets = self._poller.sockets
         for sub_socket in sockets.retired:
-            while not self._fast_path.take(sub_socket, batches):
+            while sub_socket.most_held > 0:
+                if self._fast_path.take(sub_socket, batches):
+                    break
                 if self._fast_path.deferred is not None:
+                    sub_socket.most_held -= 1
                     return True
+                sub_socket.most_held -= BURST
             sub_socket.close(0)
             sockets.forget(sub_socket)
         return False
