@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import zmq
 
-from pubsub_common.client import session
+from pubsub_common.client import broker_moves, session
 from pubsub_common.client.broker_choice import BrokerChoice
 from pubsub_common.client.broker_moves import BrokerMoves
 from pubsub_common.client.control_socket import ControlSocket, Received
@@ -290,6 +290,11 @@ def stays_at_cut_off() -> None:
 @fault("stays-when-all-cut-off", "avoids-cut-off")
 def takes_cut_off() -> None:
     hears(with_fields(HelloReply, cut_off=False))
+
+
+@fault("odd-brokers")
+def takes_any_address() -> None:
+    constant(broker_moves, "is_address", lambda _: True)
 
 
 @fault("newest-brokers")

@@ -16,7 +16,7 @@ from pubsub_common.testing.conformance.scenario import OPTIONS
 
 ROLES: Final[tuple[Role, ...]] = ("subscriber", "publisher")
 # Faults that end the program, with what Python says then.
-_ENDS: Final = {"malformed-frames", "odd-subscriptions"}
+_ENDS: Final = {"malformed-frames", "odd-subscriptions", "odd-brokers"}
 # With a small size one fault of so many is tried.
 _SAMPLE: Final = 5
 

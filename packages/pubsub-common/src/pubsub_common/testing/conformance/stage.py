@@ -71,7 +71,7 @@ class Stage:
             self.context, self._checks, self.transcript, self.now_s
         )
         self.readers.append(self.broker)
-        self._brokers = [self.broker]
+        self.brokers = [self.broker]
 
     def __enter__(self) -> Self:
         return self
@@ -92,50 +92,13 @@ class Stage:
     def another_broker(self) -> ScriptedBroker:
         """A further broker, which the client has not heard of; `broker` is the one where it
         is registered."""
-        number = len(self._brokers) + 1
+        number = len(self.brokers) + 1
         broker = ScriptedBroker(
             self.context, self._checks, self.transcript, self.now_s, number
         )
-        self._brokers.append(broker)
+        self.brokers.append(broker)
         self.readers.append(broker)
         return broker
-
-    def group(self, number: int = 2) -> list[ScriptedBroker]:
-        """So many brokers in all, of which the first tells the client when it registers."""
-        while len(self._brokers) < number:
-            self.another_broker()
-        for broker in self._brokers:
-            broker.brokers = [each.address for each in self._brokers]
-        return self._brokers
-
-    def moves(
-        self, to: ScriptedBroker, expected: str, within_s: float | None = None
-    ) -> Register:
-        """The client's `register` with another broker, which is its broker from then on.
-
-        Raises:
-            Failed: it was not asked before, or an earlier one hears more of the client.
-        """
-        before = self.broker
-        self.until(lambda: to.of(Register), expected, within_s=within_s)
-        if not isinstance(to.requests[0][1], messages.Hello):
-            raise Failed(
-                "`hello` before `register` with a broker that it chooses",
-                "`register` alone",
-                page.SEVERAL,
-            )
-        heard = len(before.requests)
-        self.broker = to
-        self.goes_on("heartbeats alone after `registered` of the other broker")
-        for _, request in before.requests[heard:]:
-            if not isinstance(request, messages.Hello):
-                name = type(request).__name__.lower()
-                raise Failed(
-                    "nothing more at the broker that it has left",
-                    f"`{name}`",
-                    page.SEVERAL,
-                )
-        return to.of(Register)[0]
 
     # The client
 
@@ -155,12 +118,6 @@ class Stage:
         """Start the client, and wait until it has registered."""
         self.start(*(topics or ("A",)))
         return self.registration()
-
-    def joined_for_long(self, *topics: str) -> Register:
-        """`join`, and `has_long_lease`."""
-        found = self.join(*topics)
-        self.has_long_lease()
-        return found
 
     def has_long_lease(self) -> None:
         """The client registers again, with a lease of which it notices no silence. So it has

@@ -12,7 +12,7 @@ from typing import Final
 _THEMES: Final = (
     *("registration", "leases", "growth", "streams", "frames", "ready", "departures"),
     *("restarts", "forwarding", "owners", "recovery", "publishing", "answers"),
-    *("several_brokers", "moves_in_stream"),
+    *("several_brokers", "broker_choice", "moves_in_stream"),
 )
 
 

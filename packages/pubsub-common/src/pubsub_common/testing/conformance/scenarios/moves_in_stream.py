@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pubsub_common.protocol.messages import Heartbeat
 from pubsub_common.testing.conformance import page
+from pubsub_common.testing.conformance.broker_group import group, moves
 from pubsub_common.testing.conformance.data_port import DataPort, Source
 from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.publisher_stage import PublisherStage
@@ -78,7 +79,7 @@ def topic_moves(stage: SubscriberStage) -> None:
 )
 def move_in_stream(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
-    first, second = stage.group()
+    first, second = group(stage)
     second.publishers = first.publishers
     stage.join()
     stage.ready(publisher)
@@ -89,7 +90,7 @@ def move_in_stream(stage: SubscriberStage) -> None:
     stage.has_long_lease()
     first.down()
     stage.publish(publisher, "A", 3)
-    stage.moves(second, "`register` with the other broker, as the first one is gone")
+    moves(stage, second, "`register` with the other broker, as the first one is gone")
     stage.publish(publisher, "A", 3)
     publisher.numbers["A"] += 1
     stage.publish(publisher, "A", 3)
@@ -105,13 +106,13 @@ def move_in_stream(stage: SubscriberStage) -> None:
 )
 def move_without_publishers(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
-    first, second = stage.group()
+    first, second = group(stage)
     stage.join()
     stage.ready(publisher)
     stage.publish(publisher, "A", 3)
     stage.has_long_lease()
     first.down()
-    stage.moves(second, "`register` with the other broker, as the first one is gone")
+    moves(stage, second, "`register` with the other broker, as the first one is gone")
     stage.publish(publisher, "A", 3)
     stage.delivers()
     second.push(joined=[publisher.info()])
@@ -129,7 +130,7 @@ def move_without_publishers(stage: SubscriberStage) -> None:
 )
 def move_forwarded(stage: SubscriberStage) -> None:
     source = stage.source("A", "B")
-    first, second = stage.group()
+    first, second = group(stage)
     stage.forwarders(source)
     (old,) = stage.ports
     stage.join("A", "B")
@@ -143,7 +144,7 @@ def move_forwarded(stage: SubscriberStage) -> None:
     second.ports = dict.fromkeys(source.topics, new.port)
     stage.has_long_lease()
     first.down()
-    stage.moves(second, "`register` with the other broker, as the first one is gone")
+    moves(stage, second, "`register` with the other broker, as the first one is gone")
     for topic in source.topics:
         _asked(stage, new, topic)
     source.numbers["A"] += 2
@@ -164,7 +165,7 @@ def move_forwarded(stage: SubscriberStage) -> None:
     BROKERS,
 )
 def move_of_publisher(stage: PublisherStage) -> None:
-    first, second = stage.group()
+    first, second = group(stage)
     stage.join("A", "B")
     subscriber = stage.subscriber()
     start = stage.answered(subscriber, "A").sequence
@@ -172,7 +173,7 @@ def move_of_publisher(stage: PublisherStage) -> None:
     tells = stage.heartbeats(1)[0].published is not None
     stage.has_long_lease()
     first.down()
-    stage.moves(second, "`register` with the other broker, as the first one is gone")
+    moves(stage, second, "`register` with the other broker, as the first one is gone")
     told = second.of(Heartbeat)[0].published
     if tells and set(told or ()) != {"A", "B"}:
         raise Failed("`published` with both topics", f"{told}", page.HEARTBEAT)
