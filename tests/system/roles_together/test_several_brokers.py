@@ -8,10 +8,12 @@ import logging
 import re
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import pytest
 from support.broker_process import BrokerProcess
+from support.in_event_loop import InEventLoop
 from support.ports import free_port
 from support.running_roles import WAIT_S, Receiver, RunningBroker, Security, status
 
@@ -19,7 +21,8 @@ from pubsub_common.errors import BrokerUnreachable
 from pubsub_common.protocol.messages import Model
 from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
-from pubsub_subscriber import Subscriber
+from pubsub_publisher import aio as publisher_aio
+from pubsub_subscriber import Subscriber, aio
 
 RunBroker = Callable[..., RunningBroker]
 Receive = Callable[[Subscriber], Receiver]
@@ -39,6 +42,8 @@ class Clients:
         self,
         ports: Sequence[int],
         security: Security | None,
+        *,
+        for_asyncio: bool = False,
         **options: Any,
     ) -> None:
         keys: list[Any] = [None, None]
@@ -50,12 +55,16 @@ class Clients:
             "topics": ["A"],
         }
         self._stack = stack = contextlib.ExitStack()
-        self.subscriber = stack.enter_context(
-            Subscriber(**told, indefinite=True, keys=keys[1], **options)
-        )
-        self.publisher = stack.enter_context(
-            Publisher(**told, bind_port=0, history=10 * MANY, keys=keys[0])
-        )
+        options |= told | {"indefinite": True, "keys": keys[1]}
+        told |= {"bind_port": 0, "history": 10 * MANY, "keys": keys[0]}
+        subscriber: Any = Subscriber
+        publisher: Any = Publisher
+        if for_asyncio:
+            subscriber = partial(InEventLoop, partial(aio.Subscriber, **options))
+            publisher = partial(InEventLoop, partial(publisher_aio.Publisher, **told))
+            options = told = {}
+        self.subscriber: Subscriber = stack.enter_context(subscriber(**options))
+        self.publisher: Publisher = stack.enter_context(publisher(**told))
         self.publisher.wait_for_subscribers(1, WAIT_S)
         self.receiver = Receiver(self.subscriber)
         stack.callback(self.receiver.stop)
@@ -141,6 +150,23 @@ def test_clients_move_when_their_broker_is_killed(
 
         first.process.kill()
         clients.publish()
+        clients.wait_until_at(port)
+        clients.publish()
+
+        clients.wait_for_all()
+
+
+@pytest.mark.parametrize("security", ["plain"], indirect=True)
+def test_clients_for_asyncio_move_too(
+    run_broker: RunBroker, model: Model, security: Security | None
+) -> None:
+    first, port = run_broker(), free_port()
+    ports = [first.port, port]
+    with Clients(ports, security, for_asyncio=True, recover=True) as clients:
+        run_broker(port=port)
+        clients.publish()
+
+        first.stop()
         clients.wait_until_at(port)
         clients.publish()
 

@@ -213,7 +213,9 @@ def broker_names(address: str | Iterable[str]) -> tuple[str, ...]:
     texts = validation.names("broker_address", given)
     found = tuple(name.strip() for text in texts for name in text.split(","))
     if not found or not all(found):
-        raise ConfigError(f"broker_address must name one broker or more: {address!r}")
+        raise ConfigError(
+            f"{address!r} does not name one broker, or several with commas"
+        )
     return found
 
 
@@ -236,8 +238,7 @@ def broker_endpoints(
     )
     if len(brokers) > defaults.MAX_BROKERS:
         raise ConfigError(
-            f"broker_address must name {defaults.MAX_BROKERS} brokers at most, "
-            f"not {len(brokers)}"
+            f"{len(brokers)} brokers are more than the {defaults.MAX_BROKERS} of a group"
         )
     return tuple(brokers)
 
