@@ -196,6 +196,7 @@ class SplitMachine(RuleBasedStateMachine):
             assert core._served is not None
             assert (core._places._told, core._places.due_at) == ({}, None)
             assert (core._served._reaches, core._served._here) == ({}, {})
+            assert core._served._ranks == {}
 
 
 SplitMachine.TestCase.settings = settings(

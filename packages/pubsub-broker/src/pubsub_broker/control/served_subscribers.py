@@ -15,18 +15,17 @@ from pubsub_broker.control.topic_spread import GROWTH, broker_count, ranking
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.protocol.wildcards import is_filter
 
-# How many times as many subscribers a topic is looked at with. Another broker may be behind by
-# the damping of a topic, a factor of two, and both by `GROWTH` of all subscriptions; the topic is
-# looked at again when that would not be enough any more, or is too much by far.
-_LEAST: Final = 2 * GROWTH**2
-_TAKEN: Final = 2 * _LEAST
-_MOST: Final = 2 * _TAKEN
+# A topic is looked at again when it has so many times as many subscribers, or as few.
+_AGAIN: Final = 2
+# With how many times as many subscribers it is looked at: another broker may be behind by the
+# damping of a topic, a factor of two, and both by `GROWTH` of all subscriptions.
+_TIMES: Final = 2 * _AGAIN * GROWTH**2
 
 
 class _Reach(NamedTuple):
-    """At how many brokers a topic may be, and whether it may be ``here``."""
+    """Whether a topic that had so many ``subscribers`` may be ``here``."""
 
-    brokers: int
+    subscribers: int
     here: bool
 
 
@@ -44,6 +43,8 @@ class ServedSubscribers:
         self._reaches: dict[
             str, _Reach
         ] = {}  # of topics that anybody has subscribed to
+        # Which this broker is of those that are chosen for them.
+        self._ranks: dict[str, int] = {}
         # How many topics subscribers may have here: of those with any.
         self._here: dict[int, int] = {}
         self._changed: OrderedDict[str, None] = OrderedDict()
@@ -54,6 +55,7 @@ class ServedSubscribers:
         brokers = (home, *sorted(others))
         if brokers != self._brokers:
             self._home, self._brokers = home, brokers
+            self._ranks.clear()
             self._all_changed(now)
 
     def has(self, session: int) -> bool:
@@ -129,22 +131,25 @@ class ServedSubscribers:
             reach = self._reaches.get(topic)
             if reach is None:
                 continue
-            if not self._registry.subscriber_count(topic):
+            number = self._registry.subscriber_count(topic)
+            if not number:
                 del self._reaches[topic]
+                self._ranks.pop(topic, None)
                 self._changed.pop(topic, None)
-            elif not (
-                self._at(topic, _LEAST) <= reach.brokers <= self._at(topic, _MOST)
+            elif (
+                not reach.subscribers < _AGAIN * number < _AGAIN**2 * reach.subscribers
             ):
                 self._change(topic, now)
 
-    def _at(self, topic: str, times: float) -> int:
-        subscribers = round(times * self._registry.subscriber_count(topic))
-        return broker_count(subscribers, self._subscriptions, len(self._brokers))
-
     def _reach_of(self, topic: str) -> _Reach:
-        number = self._at(topic, _TAKEN)
-        chosen = ranking(topic, self._brokers)[:number]
-        return _Reach(number, self._home in chosen)
+        subscribers = self._registry.subscriber_count(topic)
+        many = round(_TIMES * subscribers)
+        number = broker_count(many, self._subscriptions, len(self._brokers))
+        rank = self._ranks.get(topic)
+        if rank is None:
+            rank = ranking(topic, self._brokers).index(self._home)
+            self._ranks[topic] = rank
+        return _Reach(subscribers, rank < number)
 
     def _all_changed(self, now: float) -> None:
         for topic in self._reaches:
