@@ -40,9 +40,9 @@ def test_a_group_on_one_machine_can_be_tried_out(tmp_path: Path) -> None:
     assert "brokers: 3\n" in done.stdout
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(540)
 def test_the_commands_for_three_machines_work(tmp_path: Path) -> None:
-    three_machines.needs_machines()
+    three_machines.needs_machines(tmp_path)
     upgrade = next(n for n, block in enumerate(SET_UP) if "restart pubsub-bro" in block)
     script = [*SET_UP[:upgrade], LOAD, *SET_UP[upgrade:], LOAD_ENDS]
     done = three_machines.run("\n".join(script), tmp_path)
