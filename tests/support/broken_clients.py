@@ -108,7 +108,8 @@ def registers() -> None:
 
 @fault("no-broker-yet")
 def no_broker_yet() -> None:
-    """Requests wait in the socket."""
+    """Requests wait in the socket, more of them than one by the time the broker is there."""
+    constant(session, "REGISTER_ANSWER_S", 0.5)
 
     def connect(before: Any, self: ControlSocket) -> None:
         self.socket.setsockopt(zmq.IMMEDIATE, 0)
@@ -274,7 +275,7 @@ def ends_without_room() -> None:
 
 @fault("moves-at-farewell")
 def waits_after_farewell() -> None:
-    replaced(BrokerMoves, "lost", lambda *_: None)
+    replaced(BrokerMoves, "lost", lambda *_, **__: None)
 
 
 @fault("moves-at-silence", "moves-when-unanswered")

@@ -25,6 +25,7 @@ from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.connections.via_broker import BrokerConnections
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.output import formats
+from pubsub_subscriber.receiving import decoding, fast_path
 from pubsub_subscriber.streams import effects, recovery, repetition
 from pubsub_subscriber.streams.departures import Departures
 from pubsub_subscriber.streams.stream_table import StreamTable
@@ -165,6 +166,9 @@ def any_jumps() -> None:
 # Frames
 
 
+_USUAL_HEADERS = (b"\x95", b"\x96")
+
+
 def _array_at(frame: bytes) -> int:
     return frame.find(b"\0") + 2
 
@@ -173,9 +177,21 @@ def _array_at(frame: bytes) -> int:
 def short_arrays() -> None:
     def usual(frame: bytes) -> bytes | None:
         start = _array_at(frame)
-        return frame if frame[start : start + 1] in (b"\x95", b"\x96") else None
+        return frame if frame[start : start + 1] in _USUAL_HEADERS else None
+
+    def decode(before: Any, *parts: Any) -> Any:
+        if bytes(parts[-1][:1]) not in _USUAL_HEADERS:
+            raise msgspec.ValidationError("another array")
+        return before(*parts)
 
     sees(usual)
+    # The fast path leaves to the other one what it cannot decode.
+    for module, name in (
+        (fast_path, "decode_body"),
+        (decoding, "decode_body"),
+        (decoding, "decode_any_body"),
+    ):
+        replaced(module, name, decode)
 
 
 @fault("unknown-kinds")
