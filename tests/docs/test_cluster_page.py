@@ -58,5 +58,19 @@ def test_the_commands_for_three_machines_work(tmp_path: Path) -> None:
     assert received[2] == "0"
 
 
+def test_the_lines_of_the_log_that_it_names_are_in_the_code() -> None:
+    _, _, section = PAGE.read_text().partition("## When something is wrong")
+    told = re.findall(r"^\| `([^`]+)` \|", section, re.M)
+    assert len(told) > 7
+    sources = "".join(
+        path.read_text() for path in (ROOT / "packages/pubsub-broker/src").rglob("*.py")
+    )
+    sources = re.sub(r'"\s*\n\s*f?"', "", sources)  # texts over several lines
+    for line in told:
+        # Without what differs each time.
+        for part in re.split(r"…|: <why>|\bN\b|\blab\b|127\.0\.0\.1:|\b15\b", line):
+            assert part.strip(" :;") in sources, line
+
+
 def test_the_page_has_commands() -> None:
     assert len(SET_UP) > 7
