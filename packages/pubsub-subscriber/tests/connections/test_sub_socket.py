@@ -205,6 +205,29 @@ def test_asking_again_is_another_question_that_is_there_before_the_old_one_ends(
     ]
 
 
+def test_what_was_asked_when_all_topics_were_here_is_asked_anew_when_they_are_not(
+    new_sub_socket: NewSubSocket, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A", "B")
+    sub_socket = new_sub_socket("A", "B")
+    sub_socket.connect(publisher.address)
+    publisher.wait_for_ready(2)
+
+    sub_socket.remove(["B"])
+    sub_socket.add(["A"], total_topics=2)
+    sub_socket.add(["A"], total_topics=2)
+    sub_socket.add(["C"], total_topics=3)
+
+    assert [publisher.next_subscription() for _ in range(6)] == [
+        (False, ready_topic("B", 5)),
+        (False, topic_prefix("B")),
+        (True, ready_topic("A", 5, 2, 1)),
+        (False, ready_topic("A", 5)),
+        (True, topic_prefix("C")),
+        (True, ready_topic("C", 5, 3)),
+    ]
+
+
 def test_attempts_are_counted_around(
     new_sub_socket: NewSubSocket, new_publisher: NewPublisher
 ) -> None:

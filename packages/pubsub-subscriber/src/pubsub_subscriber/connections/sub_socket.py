@@ -32,12 +32,10 @@ from pubsub_subscriber.connections.interrupter import Interrupter, interrupt_mes
 if TYPE_CHECKING:
     from pubsub_common.security.handshake_failure import ClientHandshakeMonitor
 
-
 _log = logging.getLogger(__name__)
 
 # Messages that nobody wants, before others have their turn.
 _MAX_DROPPED_AT_ONCE: Final = 64
-
 _INTERRUPT_AGAIN_S: Final = 0.02
 
 
@@ -186,6 +184,11 @@ class SubSocket(DataSocket):
         new = [topic for topic in topics if topic not in self._ready_requests]
         with self._locked():
             self._total_topics = total_topics
+            if (
+                total_topics
+            ):  # or a publisher that comes now takes these for all we want
+                asked = self._ready_requests.items()
+                self.repeat_ready_requests([t for t, was in asked if not was.topics])
             for topic in new:
                 self.socket.subscribe(topic_prefix(topic))
                 if self._positions:
