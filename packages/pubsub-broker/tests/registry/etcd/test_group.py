@@ -114,7 +114,7 @@ def test_a_broker_writes_itself_and_what_the_group_agrees_on() -> None:
     _, (one, two) = shells("b1", "b2")
     assert one.group.mirror.brokers().keys() == {"b1", "b2"}
     assert one.group.mirror.about == ABOUT
-    assert two.group.mismatch() == ""
+    assert two.group.own.mismatch() == ""
     assert not one.group.cut_off(0.0)
     assert one.group.cut_off(10.0)
 
@@ -127,7 +127,7 @@ def test_a_broker_of_another_model_or_format_finds_that() -> None:
     ):
         other = Shell(group_of("b2", about), etcd)
         other.follow()
-        assert text in other.group.mismatch()
+        assert text in other.group.own.mismatch()
 
 
 def test_a_registration_comes_back_with_the_number_of_its_write() -> None:

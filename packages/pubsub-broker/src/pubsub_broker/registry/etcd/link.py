@@ -84,7 +84,7 @@ class GroupLink:
         """The broker says something else of itself."""
         with self._changed:
             self._changed.notify_all()
-            self._group.describe(record)
+            self._group.own.describe(record)
 
     def take_changes(self) -> list[Change]:
         """What was told since the last call. Raises what ended a thread."""

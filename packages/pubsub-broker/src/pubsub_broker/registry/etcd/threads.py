@@ -138,7 +138,7 @@ class EtcdThreads:
             ConfigError: this broker cannot be in the group.
         """
         if any(isinstance(change, AboutTold) for change in changes) and (
-            mismatch := self.group.mismatch()
+            mismatch := self.group.own.mismatch()
         ):
             raise ConfigError(mismatch)
         if changes:
