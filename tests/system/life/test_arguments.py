@@ -36,7 +36,7 @@ CALLBACK: list[Any] = [5, "print", b"x", [], True]
 # What each argument does not take; for an argument of several classes, the same.
 WRONG: dict[str, list[Any]] = {
     "broker_address": [
-        *(5, b"x", True, {}, [], [5], [""], ["a", "256.1.1.1"]),
+        *(5, b"x", True, {}, [], [5], [""]),
         None,
         "",
         "256.1.1.1",
