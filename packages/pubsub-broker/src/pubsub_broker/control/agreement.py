@@ -18,6 +18,7 @@ from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.effects import Effect, Moved, ProposeDelete, ProposePut
 from pubsub_broker.control.membership import Membership
 from pubsub_broker.control.pending import Pending, PendingTable
+from pubsub_broker.control.provisional import Provisional
 from pubsub_broker.control.registration import Registration
 from pubsub_broker.registry.changes import (
     Change,
@@ -62,10 +63,7 @@ class Agreement:
         # Until the engine is there.
         self.cut_off_since: float | None = now if shared else None
         self._leaving: dict[int, _Leaving] = {}
-        # What was entered while cut off and the engine has not written yet, by session.
-        self._provisional: dict[int, Client] = {}
-        # Publishers of others whose addresses such ones took, by the sessions of these.
-        self._hidden: dict[int, ClientRecord] = {}
+        self._provisional = Provisional()
 
     @property
     def cut_off(self) -> bool:
@@ -163,9 +161,7 @@ class Agreement:
 
     def _put_here(self, client: Client, now: float) -> list[Effect]:
         """The engine has written a registration at this broker."""
-        if self._provisional.get(client.session) == client:
-            del self._provisional[client.session]
-            self._hidden.pop(client.session, None)
+        if self._provisional.confirm(client):
             return []
         pending = self._pending.get(client.session)
         if pending is None or pending.client != client:
@@ -220,14 +216,13 @@ class Agreement:
 
     def _enter_provisionally(self, pending: Pending, now: float) -> list[Effect]:
         client = pending.client
-        self._provisional[client.session] = client
         self._leaving.pop(client.session, None)
         there = self._at(client)
+        hidden = None
         if there is not None and not self._clients.is_own(there.session):
             broker = self._clients.broker_of(there.session)
-            self._hidden[client.session] = ClientRecord(
-                broker=broker, write=0, client=there
-            )
+            hidden = ClientRecord(broker=broker, write=0, client=there)
+        self._provisional.enter(client, hidden)
         return self._enter(pending, now)
 
     def _remove(
@@ -264,8 +259,7 @@ class Agreement:
         effects = self._membership.remove(
             session, left.next_sequences, leaving.reason, now, revoked=left.revoked
         )
-        hidden = self._hidden.pop(session, None)
-        self._provisional.pop(session, None)
+        hidden = self._provisional.pop(session)
         if hidden is not None and self._at(hidden.client) is None:
             effects += self._membership.enter(hidden.client, hidden.broker, now)
         return effects
@@ -273,11 +267,7 @@ class Agreement:
     def _forget(self, session: int) -> None:
         """The engine has told what has become of a client."""
         self._leaving.pop(session, None)
-        self._provisional.pop(session, None)
-        self._hidden.pop(session, None)
-        for provisional, hidden in list(self._hidden.items()):
-            if hidden.client.session == session:
-                del self._hidden[provisional]
+        self._provisional.forget(session)
 
     def _at(self, client: Client) -> Client | None:
         """Another publisher at the address of this one."""
