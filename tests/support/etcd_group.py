@@ -20,6 +20,7 @@ from pubsub_common.protocol.messages import Model
 from support.etcd_model import EtcdModel
 
 KEYS = Keys("lab")
+_MOST_WRITES = 50
 
 
 class EtcdGroup:
@@ -71,6 +72,19 @@ class EtcdGroup:
         """etcd was away: leases that were there begin again."""
         for lease in self._until:
             self._until[lease] = now + self._seconds[lease]
+
+    def restore(self, backup: EtcdModel, now: float) -> None:
+        """Another cluster has what this one had some time ago."""
+        granted = self.etcd.leases
+        backup.cluster_id = str(int(self.etcd.cluster_id) + 1)
+        # Leases have numbers at random, and those that the backup does not know are gone.
+        backup.gone |= set(range(backup.leases + 1, granted + 1))
+        backup.gone |= self.etcd.gone
+        backup.leases = granted
+        self.etcd = backup
+        for lease in {kv.lease for kv in backup.kvs.values()} & backup.gone:
+            backup.end_lease(lease)
+        self.restart(now)
 
     def end(self, broker: str) -> None:
         """A broker ends in order: its clients stay, for a while."""
@@ -162,7 +176,10 @@ class EtcdMember:
 
     def write(self, now: float) -> None:
         """Have all written that waits."""
-        while (request := self.group.to_write(now)) is not None:
+        for _ in range(_MOST_WRITES):
+            request = self.group.to_write(now)
+            if request is None:
+                return
             try:
                 answer = self._cluster.etcd.transact(request)
             except LeaseGone:
@@ -170,3 +187,4 @@ class EtcdMember:
                 self.renew(now)
             else:
                 self._changes += self.group.answered(answer)
+        raise AssertionError("it has always something to write")

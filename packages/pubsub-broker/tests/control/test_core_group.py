@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 
 import pytest
@@ -593,3 +594,31 @@ def test_each_broker_expels_its_own_and_all_are_told(model: Model) -> None:
     assert [(left.session, left.revoked) for left in push.left] == [
         (publisher.session, True)
     ]
+
+
+def test_a_restored_backup_moves_nobody_back(model: Model) -> None:
+    engine = EtcdGroup(model)
+    group = CoreGroup(model, engine=engine)
+    one, two = group.brokers
+    moves = one.registered(b"p", "publisher", ["A"], address="10.0.0.1:1")
+    for broker, peer in (one, b"s"), (two, b"t"):
+        broker.registered(peer, "subscriber", ["A"])
+    backup = copy.deepcopy(engine.etcd)
+    two.registered(
+        b"q", "publisher", ["A"], session=moves.session, address="10.0.0.1:1"
+    )
+    later = one.registered(b"r", "publisher", ["A"], address="10.0.0.1:2")
+    group.pass_time(0.1)
+    for broker, peer in (one, b"s"), (two, b"t"):
+        broker.take(peer, PublishersChanged)
+
+    engine.restore(backup, group.now)
+    group.pass_time(0.1)
+
+    known = group.agree()
+    assert known[moves.session][0] == two.name
+    assert known[later.session][0] == one.name
+    assert two.heartbeat(b"q", moves.session).known
+    assert two.moved == []
+    for broker, peer in (one, b"s"), (two, b"t"):
+        assert broker.take(peer, PublishersChanged) == []

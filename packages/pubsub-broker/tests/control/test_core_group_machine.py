@@ -356,8 +356,7 @@ class GroupMachine(RuleBasedStateMachine):
             assert {client.session for client in core.own.clients()} == own
             assert core._notifications._connections.keys() == own
             assert not core._agreement._leaving
-            assert not core._agreement._provisional
-            assert not core._agreement._hidden
+            assert core._agreement._provisional.empty
             assert core._agreement._pending.occupancy.count == 0
 
     def teardown(self) -> None:
@@ -381,7 +380,7 @@ class EtcdGroupMachine(GroupMachine):
         engine.etcd.compact()
 
 
-_SETTINGS = settings(max_examples=examples(60), stateful_step_count=40)
+_SETTINGS = settings(max_examples=examples(40), stateful_step_count=40)
 GroupMachine.TestCase.settings = _SETTINGS
 CentralizedGroupMachine.TestCase.settings = _SETTINGS
 EtcdGroupMachine.TestCase.settings = _SETTINGS

@@ -217,7 +217,7 @@ class Agreement:
     def _enter_provisionally(self, pending: Pending, now: float) -> list[Effect]:
         client = pending.client
         self._leaving.pop(client.session, None)
-        there = self._at(client)
+        there = self._clients.rival_of(client)
         hidden = None
         if there is not None and not self._clients.is_own(there.session):
             broker = self._clients.broker_of(there.session)
@@ -260,7 +260,7 @@ class Agreement:
             session, left.next_sequences, leaving.reason, now, revoked=left.revoked
         )
         hidden = self._provisional.pop(session)
-        if hidden is not None and self._at(hidden.client) is None:
+        if hidden is not None and self._clients.rival_of(hidden.client) is None:
             effects += self._membership.enter(hidden.client, hidden.broker, now)
         return effects
 
@@ -269,16 +269,9 @@ class Agreement:
         self._leaving.pop(session, None)
         self._provisional.forget(session)
 
-    def _at(self, client: Client) -> Client | None:
-        """Another publisher at the address of this one."""
-        if client.role != "publisher":
-            return None
-        there = self._clients.all.publisher_at(client.address)
-        return None if there is None or there.session == client.session else there
-
     def _own_at(self, client: Client) -> Client | None:
-        """One of this broker's."""
-        there = self._at(client) if self._shared else None
+        """A publisher of this broker at the address of another one."""
+        there = self._clients.rival_of(client) if self._shared else None
         if there is None or not self._clients.is_own(there.session):
             return None
         return there

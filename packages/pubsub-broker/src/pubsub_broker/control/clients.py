@@ -67,6 +67,13 @@ class Clients:
         """A client that is registered here."""
         return None if session in self._elsewhere else self.all.get(session)
 
+    def rival_of(self, client: Client) -> Client | None:
+        """Another publisher at the address of this one."""
+        if client.role != "publisher":
+            return None
+        there = self.all.publisher_at(client.address)
+        return None if there is None or there.session == client.session else there
+
     def _leave_other(self, session: int) -> None:
         broker = self._elsewhere.pop(session, None)
         if broker is not None:

@@ -2,24 +2,18 @@
 
 A request is dispatched once, by `BrokerCore.handle`; what it asks for is done by the part of
 the core that it concerns: `registration`, `membership`, `revocation`, …. The differences
-between the two models are in `dissemination`.
+between the two models are in `dissemination`; what a group adds begins in `group_seam`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pubsub_broker.control.core_parts import CoreParts
 from pubsub_broker.control.effects import Effect, Send
+from pubsub_broker.control.group_seam import GroupSeam
 from pubsub_broker.control.refusals import decode_request
 from pubsub_broker.control.registration import refusal_reply
 from pubsub_broker.errors import Refusal
-from pubsub_broker.registry.changes import (
-    BrokerCame,
-    BrokerRecord,
-    BrokerWent,
-    Change,
-)
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.messages import (
@@ -35,18 +29,13 @@ from pubsub_common.protocol.messages import (
 )
 
 
-class BrokerCore(CoreParts):
+class BrokerCore(GroupSeam):
     """The state of one broker. ``now`` is always seconds of one monotonic clock."""
 
     @property
     def client_count(self) -> int:
         """How many clients are registered here."""
         return self.own.count()
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether other brokers of the group may take this one for gone."""
-        return self._agreement.cut_off
 
     @property
     def changes(self) -> int:
@@ -158,41 +147,6 @@ class BrokerCore(CoreParts):
             self._membership.next_deadline(),
         )
         return min((time for time in times if time is not None), default=None)
-
-    # From the engine of a group
-
-    def describe(self, record: BrokerRecord) -> None:
-        """What this broker says of itself in its group."""
-        self._brokers.came(self._clients.broker, record)
-        self._place_topics(self._started_at)
-
-    def applied(self, change: Change, now: float) -> list[Effect]:
-        """The engine told of a change: of what this broker has proposed, or another one."""
-        match change:
-            case BrokerCame(broker=broker, record=record):
-                changed = self._brokers.came(broker, record)
-            case BrokerWent(broker=broker):
-                changed = self._brokers.went(broker, self._clients.counts())
-            case _:
-                return self._agreement.applied(change, now)
-        self._place_topics(now)
-        if changed:
-            self._notifications.brokers_changed(now)
-        return []
-
-    def _place_topics(self, now: float) -> None:
-        """The brokers of the group may be others."""
-        if self._places is not None:
-            home, others = self._brokers.own_address(), self._brokers.forwarding()
-            self._places.set_brokers(home, others, now)
-            if self._served is not None:
-                forwarding = [each for each, ports in others.items() if ports]
-                self._served.set_brokers(home, forwarding, now)
-
-    def set_cut_off(self, cut_off: bool, now: float) -> list[Effect]:
-        """Say whether other brokers may take this one for gone: what is decided is done at
-        once from now on, or by `applied`."""
-        return self._agreement.set_cut_off(cut_off, now)
 
     # Output
 

@@ -60,9 +60,7 @@ class Membership:
     def enter(self, client: Client, broker: str, now: float) -> list[Effect]:
         """A client is registered at this ``broker``, in the place of what was registered
         under its session."""
-        effects: list[Effect] = []
-        if client.role == "publisher":
-            effects += self._displace(client, now)
+        effects = self._displace(client, now)
         previous = self._clients.all.get(client.session)
         unchanged = (
             previous is not None
@@ -222,8 +220,8 @@ class Membership:
     def _displace(self, client: Client, now: float) -> list[Effect]:
         """Two publishers cannot hold one port, so an earlier one at this address is
         gone, even if its lease has not ended yet."""
-        earlier = self._clients.all.publisher_at(client.address)
-        if earlier is None or earlier.session == client.session:
+        earlier = self._clients.rival_of(client)
+        if earlier is None:
             return []
         reason = "replaced by another publisher at its address"
         return self.remove(earlier.session, {}, reason, now)

@@ -201,7 +201,7 @@ class Notifications:
         """What waits for a client, in messages of some topics each, and what making each of
         them cost. The client waits no longer when the last one is made."""
         connection = self._connections[session]
-        for push in self._small_pushes(connection):
+        for push in _small_pushes(connection, self._brokers):
             self._settle(session)
             yield Send(connection.peer, push), 1
         client = self._registry.get(session)
@@ -210,18 +210,6 @@ class Notifications:
         while client is not None and connection.waits:
             yield self._push(client, connection)
         self._settle(session)
-
-    def _small_pushes(
-        self, connection: ClientConnection
-    ) -> Iterator[VouchedChanged | BrokersChanged]:
-        if connection.vouched is not None:
-            vouched, connection.vouched = connection.vouched, None
-            revision = connection.next_revision()
-            yield VouchedChanged(revision=revision, vouched=vouched)
-        if connection.brokers:
-            connection.brokers = False
-            revision = connection.next_revision()
-            yield BrokersChanged(revision=revision, brokers=self._brokers())
 
     def _push(self, client: Client, connection: ClientConnection) -> tuple[Send, int]:
         """Some of what waits for a subscriber."""
@@ -285,3 +273,15 @@ def _departure(left: Left, subscriber: Client) -> Departure:
     return Departure(
         session=publisher.session, next_sequences=dict(ends), revoked=left.revoked
     )
+
+
+def _small_pushes(
+    connection: ClientConnection, brokers: Callable[[], list[str]]
+) -> Iterator[VouchedChanged | BrokersChanged]:
+    if connection.vouched is not None:
+        vouched, connection.vouched = connection.vouched, None
+        revision = connection.next_revision()
+        yield VouchedChanged(revision=revision, vouched=vouched)
+    if connection.brokers:
+        connection.brokers = False
+        yield BrokersChanged(revision=connection.next_revision(), brokers=brokers())
