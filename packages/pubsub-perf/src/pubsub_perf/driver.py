@@ -42,7 +42,7 @@ Options:
   --broker COUNT                  create a broker; more are a group on this machine,
                                   at 127.0.0.1, 127.0.0.2, ..., beside an etcd of its
                                   own, for trying out
-  --members COUNT                 of that etcd [default: 1]
+  --members COUNT                 how many members that etcd has [default: 1]
 {option_texts.TOPIC_OPTION}
 {option_texts.CLIENT_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
