@@ -100,9 +100,47 @@ def peers(metric: str) -> Callable[[Document], str]:
     return table
 
 
+def groups(document: Document) -> str:
+    """What a group costs its brokers."""
+    rows = []
+    for found in document["figures"]:
+        expected, bound = found["expected"], found["bound"]
+        rows.append(
+            (
+                found["bar"],
+                found["name"],
+                f"{found['value']:,.2f} ({found['lowest']:,.2f} to "
+                f"{found['highest']:,.2f}) {found['unit']}",
+                "" if expected is None else f"{expected:.2f}",
+                "" if bound is None else f"{bound:g}",
+                "" if bound is None else _met(found),
+            )
+        )
+    head = ("Bar", "What", "Median (lowest to highest)", "Model", "At most", "")
+    return _table(head, "ll>>>l", rows)
+
+
+def event_costs(document: Document) -> str:
+    """What an event costs one broker."""
+    rows = []
+    for found in document["event_costs"]:
+        taken_us, copy_us = found["costs"]["taken_us"], found["costs"]["copy_us"]
+        rows.append(
+            (
+                f"{found['payload_bytes']:,} B, {found['events_per_s']:,.0f}/s",
+                f"{taken_us:.1f} µs",
+                f"{copy_us:.2f} µs",
+                f"{taken_us / copy_us:.1f}",
+            )
+        )
+    return _table(("Events", "Taking in", "Each copy", "*a*"), "l>>>", rows)
+
+
 TABLES: Final[dict[str, tuple[str, Callable[[Document], str]]]] = {
     "bars": ("bars.json", bars),
     "facts": ("bars.json", facts),
+    "groups": ("brokers.json", groups),
+    "event-costs": ("brokers.json", event_costs),
     "peers-rate": ("peers.json", peers("rate")),
     "peers-p50": ("peers.json", peers("p50_us")),
     "peers-p99": ("peers.json", peers("p99_us")),
