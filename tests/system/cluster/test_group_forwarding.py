@@ -18,7 +18,8 @@ from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-TOPICS = tuple(f"topic/{number}" for number in range(12))
+# So many that no broker is without any, wherever hashing has them.
+TOPICS = tuple(f"topic/{number}" for number in range(40))
 EVENTS = 20
 
 Start = Callable[[], RunningBroker]
