@@ -189,10 +189,13 @@ class GroupSystem(System):
         process.check_runs()
 
     def note_usage(self) -> None:
-        """A broker may have all clients in the end, with two connections each."""
+        """A broker may have all clients in the end, with a connection for requests and some
+        for events each."""
         super().note_usage()
         brokers, rest = self.brokers(), [part.process for part in self.parts()]
-        self.usage = UsageCheck([*brokers, *rest], more_fds=3 + 2 * len(rest))
+        self.usage = UsageCheck(
+            [*brokers, *rest], more_fds=3 + len(rest) * (1 + self.kind.forwarders)
+        )
 
     def living_brokers(self) -> list[GroupBroker]:
         """Those that run."""
