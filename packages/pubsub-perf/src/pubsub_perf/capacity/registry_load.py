@@ -20,13 +20,13 @@ class RegistryCosts:
     writes_per_s: float
 
 
-# By `pubsub-perf bench --brokers`, as the costs of events.
+# By `pubsub-perf bench --brokers` with 10,000 clients (bar A19): docs/benchmarks/brokers.json.
 MEASURED: Final = RegistryCosts(
-    mirror_bytes=5 * 1024,
-    etcd_bytes=1000,
-    change_us=60,
-    list_us=40,
-    writes_per_s=3_000,
+    mirror_bytes=1120,
+    etcd_bytes=376,
+    change_us=54,
+    list_us=96,
+    writes_per_s=930,
 )
 
 

@@ -167,12 +167,21 @@ def _brokers(
             costs.append(cost)
             console.print(suite.line_of_cost(cost), highlight=False, soft_wrap=True)
     figures = []
+    failed = []
     for bar in chosen:
-        if bar != suite.COSTS:
+        if bar == suite.COSTS:
+            continue
+        try:
             for figure in suite.PARTS[bar](repetitions, seconds, say):
                 figures.append(figure)
                 console.print(suite.line_of(figure), highlight=False, soft_wrap=True)
+        except PubSubError as error:
+            # What was measured before, which took minutes, is not to be lost.
+            console_script.print_message(PROGRAM, f"{bar}: {error}")
+            failed.append(bar)
     _write(options["--out"], suite.document(costs, figures, repetitions, seconds))
+    if failed:
+        raise PubSubError(f"not measured: {', '.join(failed)}")
     return console_script.EXIT_OK
 
 
