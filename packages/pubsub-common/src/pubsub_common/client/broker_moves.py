@@ -54,7 +54,7 @@ class BrokerMoves:
         self.cut_off = False
         self._brokers = brokers
         self._poller = poller
-        self._choice = BrokerChoice(brokers.given, random.Random())
+        self._choice = BrokerChoice(brokers.given, random.SystemRandom())
         self._search = BrokerSearch(self._choice, new_link, poller)
         self._lost: str | None = None  # why the broker is to be left, if it is
         # The broker that was left last, and why, until there is another one.

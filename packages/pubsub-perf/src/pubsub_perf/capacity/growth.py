@@ -64,17 +64,17 @@ def grow(
 
 
 def _points(
-    workload: Workload, costs: EventCosts, brokers: int, random: np.random.Generator
+    workload: Workload, costs: EventCosts, brokers: int, draws: np.random.Generator
 ) -> Iterator[Point]:
-    draws = _CELLS // (workload.topics * brokers)
+    rounds = _CELLS // (workload.topics * brokers)
     found: dict[Forwarding, list[tuple[float, ...]]] = {"own": [], "split": []}
-    for _ in range(min(max(draws, _LEAST_DRAWS), _DRAWS)):
-        home = spread.at_home(workload, brokers, random)
+    for _ in range(min(max(rounds, _LEAST_DRAWS), _DRAWS)):
+        home = spread.at_home(workload, brokers, draws)
         one = _busiest(spread.own(home.sum(axis=1, keepdims=True)), workload, costs)
         found["own"].append((*_figures(spread.own(home), one, workload, costs), 1.0))
-        spreading = spread.split(home, random)
+        spreading = spread.split(home, draws)
         figures = _figures(spreading, one, workload, costs)
-        connections = _connections(workload, spreading.copies, home, random)
+        connections = _connections(workload, spreading.copies, home, draws)
         found["split"].append((*figures, connections))
     for forwarding, rows in found.items():
         speed_up, busiest, copies, connections = map(float, np.median(rows, axis=0))
@@ -94,7 +94,7 @@ def _figures(
 
 
 def _connections(
-    workload: Workload, copies: Counts, home: Counts, random: np.random.Generator
+    workload: Workload, copies: Counts, home: Counts, draws: np.random.Generator
 ) -> float:
     """To how many brokers an average subscriber is connected for events, of some that are
     asked: each draws its topics, and where it takes them from."""
@@ -106,11 +106,11 @@ def _connections(
     each = workload.topics_each
     counted = []
     for asked in range(_ASKED):
-        topics = random.choice(workload.topics, each, replace=False, p=chances)
+        topics = draws.choice(workload.topics, each, replace=False, p=chances)
         at = copies[topics]
         own = asked % brokers
         used = {
-            own if row[own] else int(random.choice(brokers, p=row / row.sum()))
+            own if row[own] else int(draws.choice(brokers, p=row / row.sum()))
             for row in at
             if row.any()
         }

@@ -44,7 +44,7 @@ class Spread:
         return float(shares @ takers / wanted) if wanted else 0.0
 
 
-def at_home(workload: Workload, brokers: int, random: np.random.Generator) -> Counts:
+def at_home(workload: Workload, brokers: int, draws: np.random.Generator) -> Counts:
     """How many subscribers of each topic are registered at each broker, if all brokers have
     as many clients (a client takes the emptier of two)."""
     chances = workload.chances / workload.topics_each
@@ -52,7 +52,7 @@ def at_home(workload: Workload, brokers: int, random: np.random.Generator) -> Co
     columns = []
     for broker in range(brokers):
         clients = len(range(broker, workload.subscribers, brokers))
-        drawn = random.multinomial(clients * workload.topics_each, chances)
+        drawn = draws.multinomial(clients * workload.topics_each, chances)
         columns.append(np.minimum(drawn, clients))  # nobody has a topic twice
     return np.asarray(np.stack(columns, axis=1), dtype=np.int64)
 
@@ -74,14 +74,14 @@ def brokers_of_a_topic(subscribers: Counts, brokers: int) -> Counts:
     return np.asarray(found, dtype=np.int64)
 
 
-def split(home: Counts, random: np.random.Generator) -> Spread:
+def split(home: Counts, draws: np.random.Generator) -> Spread:
     """A topic is at as many brokers as its subscribers ask for, drawn by lot, as hashing does.
     A subscriber whose own broker is among them takes it there; the others are spread by lot."""
     topics, brokers = home.shape
     count = brokers_of_a_topic(home.sum(axis=1), brokers)
-    rank = random.random((topics, brokers)).argsort(axis=1).argsort(axis=1)
+    rank = draws.random((topics, brokers)).argsort(axis=1).argsort(axis=1)
     chosen = rank < count[:, np.newaxis]
     staying = home * chosen
     moving = (home - staying).sum(axis=1)
     chances = chosen / count[:, np.newaxis]
-    return Spread(staying + random.multinomial(moving, chances))
+    return Spread(staying + draws.multinomial(moving, chances))
