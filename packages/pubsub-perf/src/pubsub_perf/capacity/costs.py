@@ -42,7 +42,7 @@ class MeasuredCosts:
     costs: EventCosts
 
 
-# Of brokers on 2 cores (AMD EPYC, virtual) that little else used: by the kernel's account of their
+# Of brokers on 2 cores (AMD EPYC, virtual) beside other work (load 4 to 11): by the kernel's account of their
 # threads, with 1, 4 and 8 subscribers. `pubsub-perf bench --brokers --bars costs` measures them
 # on another machine. The ratio carries over better than the times.
 MEASURED: Final = (
