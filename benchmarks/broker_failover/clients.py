@@ -3,8 +3,8 @@
     python -m broker_failover.clients OPTIONS-AS-JSON
 
 It prints one line when all clients are connected, and then one for each tenth of a second, an
-object: when (``at_s`` of the monotonic clock), the events ``received`` since the line before, and
-those ``lost`` so far. It ends when its standard input does.
+object: when (``at_s`` of the monotonic clock), and the events ``received`` since the line before.
+It ends when its standard input does, with a line of the events that were ``lost``.
 """
 
 from __future__ import annotations
@@ -110,13 +110,11 @@ def main(options: dict[str, Any]) -> int:
             if select.select([sys.stdin], [], [], max(0.0, due - time.monotonic()))[0]:
                 break
             received = clients.received()
-            line = {
-                "at_s": time.monotonic(),
-                "received": received - before,
-                "lost": clients.lost(),
-            }
+            line = {"at_s": time.monotonic(), "received": received - before}
             before = received
             print(json.dumps(line), flush=True)
+        # Once, as it takes a thread for each client.
+        print(json.dumps({"lost": clients.lost()}), flush=True)
     # Its clients are killed with it: nobody measures how they leave.
     clients.stopped.set()
     return 0
