@@ -42,9 +42,9 @@ class MeasuredCosts:
     costs: EventCosts
 
 
-# Of brokers on 2 cores (AMD EPYC, virtual) beside other work (load 4 to 11): by the kernel's account of their
-# threads, with 1, 4 and 8 subscribers. `pubsub-perf bench --brokers --bars costs` measures them
-# on another machine. The ratio carries over better than the times.
+# Of brokers on 2 cores (AMD EPYC, virtual) beside other work (load 4 to 11): by the kernel's
+# account of their threads, with 1, 4 and 8 subscribers. `pubsub-perf bench --brokers --bars costs`
+# measures them on another machine. The ratio carries over better than the times.
 MEASURED: Final = (
     MeasuredCosts(64, 20_000, EventCosts(4.8, 0.32)),
     MeasuredCosts(16_384, 2_000, EventCosts(38.0, 20.0)),
