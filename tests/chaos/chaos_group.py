@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chaos_kinds import OPERATOR
+from chaos_logs import now_ns
 from chaos_parts import Publisher, Subscriber, UsageCheck
 from chaos_processes import WAIT_S, Failed, Process, wait_for, worker
 from chaos_system import System
@@ -124,6 +125,7 @@ class GroupSystem(System):
         those of `System`."""
         super().__init__(folder, model, rng, **options)
         self.etcd = etcd
+        self._forgiven_ns = 0
         self._relays = contextlib.ExitStack()
         self.group = [
             self._place(f"b{number}", host) for number, host in enumerate(hosts, 1)
@@ -291,9 +293,13 @@ class GroupSystem(System):
         return [
             f"{sub.process.name} was told that {session:x} is gone"
             for sub in self.subscribers
-            for _, session in sub.log.told_gone
-            if session in living
+            for at_ns, session in sub.log.told_gone
+            if session in living and at_ns >= self._forgiven_ns
         ]
+
+    def forgive_departures(self) -> None:
+        """What was told of publishers until now has a reason."""
+        self._forgiven_ns = now_ns()
 
     def gone_after_s(self, publisher: Publisher, since_ns: int) -> list[float]:
         """How long after a time each subscriber that lives was told that this publisher

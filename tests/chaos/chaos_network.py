@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos_faults import Fault
-from chaos_group import ALIVE_S
-from chaos_group_faults import group_of, group_system, no_etcd
+from chaos_group_faults import clients_lease_s, group_of, group_system, no_etcd
 from chaos_kinds import KINDS, PLAIN, Kind
 from chaos_processes import HERE, wait_for
 from chaos_restarts import SETTLE_S
@@ -146,7 +145,7 @@ def partition_group(some: System, times: int) -> None:
     """The same to a group: until the clients of the one side are gone at the other."""
     system = group_of(some)
     for _ in range(times):
-        gone_s = 2 * system.lease_s + ALIVE_S
+        gone_s = clients_lease_s(system)
         cut(system, _TRUNK, gone_s + 2, gone_s + 5)
         system.wait_agree()
 
