@@ -34,9 +34,13 @@ class Attachments:
         lease_s: float,
         is_lost: Callable[[bytes], bool],
         served: ServedSubscribers | None = None,
+        on_demand: bool = True,
     ) -> None:
         """``is_lost`` tells whether a connection has ended; ``served`` which subscribers of a
-        group may come here, without which all do."""
+        group may come here, without which all do. Not ``on_demand``, every publisher is
+        attached as long as it is there: a broker that is alone has subscribers, too, that
+        are not registered."""
+        self._on_demand = on_demand
         self._served = served
         self._registry = registry
         self._lease_s = lease_s
@@ -58,6 +62,8 @@ class Attachments:
         if self._served is not None:
             wanting = [each for each in wanting if self._served.has(each)]
         number = len(wanting) + len(self._silent_topics.subscribed(topics))
+        if not self._on_demand:
+            number += 1  # for subscribers that are not registered
         if not number:
             return []
         self._wanted[publisher.session] = number

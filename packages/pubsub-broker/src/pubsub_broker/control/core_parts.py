@@ -116,7 +116,11 @@ class CoreParts:
         )
         self._metrics = MetricsTable()
         attachments = Attachments(
-            registry, lease_s=lease_s, is_lost=is_lost, served=self._served
+            registry,
+            lease_s=lease_s,
+            is_lost=is_lost,
+            served=self._served,
+            on_demand=self._served is not None,
         )
         self._membership = Membership(
             self._clients,
