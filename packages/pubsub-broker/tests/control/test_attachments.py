@@ -9,6 +9,7 @@ import pytest
 
 from pubsub_broker.control.attachments import Attachments
 from pubsub_broker.control.effects import Attach, Detach, Effect
+from pubsub_broker.control.served_subscribers import ServedSubscribers
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_common.protocol.messages import Role
@@ -29,6 +30,7 @@ class Bench:
             self.registry,
             lease_s=LEASE_S,
             is_lost=lambda peer: peer in self.lost,
+            served=ServedSubscribers(self.registry, lambda _session: True),
         )
 
     def publisher(self, *topics: str) -> tuple[Client, Sequence[Effect]]:

@@ -1,4 +1,4 @@
-"""Which publishers the broker's forwarders are attached to.
+"""Which publishers the forwarders of a broker in a group are attached to.
 
 Those of which a subscriber wants a topic that may come here for any of its topics, as publishers
 count them all (`pubsub_common.protocol.events.ReadyRequest`). How many subscribers want each
@@ -14,7 +14,7 @@ as that is open, publishers are wanted by it as before.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from pubsub_broker.control.effects import Attach, Detach, Effect
 from pubsub_broker.control.served_subscribers import ServedSubscribers
@@ -33,14 +33,10 @@ class Attachments:
         *,
         lease_s: float,
         is_lost: Callable[[bytes], bool],
-        served: ServedSubscribers | None = None,
-        on_demand: bool = True,
+        served: ServedSubscribers,
     ) -> None:
-        """``is_lost`` tells whether a connection has ended; ``served`` which subscribers of a
-        group may come here, without which all do. Not ``on_demand``, every publisher is
-        attached as long as it is there: a broker that is alone has subscribers, too, that
-        are not registered."""
-        self._on_demand = on_demand
+        """``is_lost`` tells whether a connection has ended; ``served`` which subscribers of
+        the group may come here."""
         self._served = served
         self._registry = registry
         self._lease_s = lease_s
@@ -58,16 +54,12 @@ class Attachments:
     def publisher_came(self, publisher: Client) -> list[Effect]:
         """A publisher has joined."""
         topics = publisher.topics
-        wanting: Collection[int] = self._registry.subscribed(topics)
-        if self._served is not None:
-            wanting = [each for each in wanting if self._served.has(each)]
-        number = len(wanting) + len(self._silent_topics.subscribed(topics))
-        if not self._on_demand:
-            number += 1  # for subscribers that are not registered
+        number = sum(map(self._served.has, self._registry.subscribed(topics)))
+        number += len(self._silent_topics.subscribed(topics))
         if not number:
             return []
         self._wanted[publisher.session] = number
-        return [_attach(publisher)]
+        return [attach(publisher)]
 
     def publisher_gone(self, publisher: Client, *, at_once: bool) -> list[Effect]:
         """A publisher has left; ``at_once``: and must not be received any more."""
@@ -79,13 +71,11 @@ class Attachments:
 
     def subscriber_came(self, subscriber: Client, now: float) -> list[Effect]:
         """A subscriber has joined."""
-        if self._served is not None and not self._served.came(subscriber, now):
-            return []
-        return self._begin(subscriber)
+        return self._begin(subscriber) if self._served.came(subscriber, now) else []
 
     def subscriber_moved(self, subscriber: Client, now: float) -> list[Effect]:
         """A subscriber is registered at this broker now, or at another one."""
-        change = None if self._served is None else self._served.moved(subscriber)
+        change = self._served.moved(subscriber)
         if change:
             return self._begin(subscriber)
         if change is not None:
@@ -94,12 +84,12 @@ class Attachments:
 
     def subscriber_gone(self, subscriber: Client, now: float) -> None:
         """A subscriber has left."""
-        if self._served is None or self._served.gone(subscriber, now):
+        if self._served.gone(subscriber, now):
             self._end(subscriber, now)
 
     def subscriber_silent(self, subscriber: Client, peer: bytes, now: float) -> None:
         """The lease of a subscriber, which spoke on the connection ``peer``, has ended."""
-        if self._served is not None and not self._served.gone(subscriber, now):
+        if not self._served.gone(subscriber, now):
             return
         if self._is_lost(peer):
             self._end(subscriber, now)
@@ -133,8 +123,7 @@ class Attachments:
                 self._silent[peer] = subscriber, now
                 self._silent.move_to_end(peer)
         effects: list[Effect] = []
-        changes = () if self._served is None else self._served.changes(NOTIFY_TOPICS)
-        for subscriber, comes in changes:
+        for subscriber, comes in self._served.changes(NOTIFY_TOPICS):
             if comes:
                 effects += self._begin(subscriber)
             else:
@@ -153,7 +142,7 @@ class Attachments:
         """When `tick` is due; None while nothing is."""
         times = list(self._unwanted.values())[:1]
         times += [at + self._lease_s for _, at in list(self._silent.values())[:1]]
-        if self._served is not None and self._served.due_at is not None:
+        if self._served.due_at is not None:
             times.append(self._served.due_at)
         return min(times, default=None)
 
@@ -166,7 +155,7 @@ class Attachments:
                 continue
             publisher = self._registry.get(session)
             assert publisher is not None, "it was found a moment ago"
-            effects.append(_attach(publisher))
+            effects.append(attach(publisher))
         return effects
 
     def _end(self, subscriber: Client, now: float) -> None:
@@ -179,6 +168,7 @@ class Attachments:
             self._unwanted[session] = now + self._lease_s
 
 
-def _attach(publisher: Client) -> Attach:
+def attach(publisher: Client) -> Attach:
+    """The forwarders are to be attached to a publisher."""
     session = None if publisher.key is None else publisher.session
     return Attach(publisher.address, publisher.topics, publisher.key, session)

@@ -97,9 +97,13 @@ class CoreParts:
         self._authorization = Authorization(grants, registry, signature)
         self._places: TopicPlaces | None = None
         self._served: ServedSubscribers | None = None
+        attachments: Attachments | None = None
         if grouped and model == "centralized":
             self._places = TopicPlaces(registry, self.own, ports)
             self._served = ServedSubscribers(registry, self._clients.is_own)
+            attachments = Attachments(
+                registry, lease_s=lease_s, is_lost=is_lost, served=self._served
+            )
         self._dissemination = Dissemination(
             model,
             registry,
@@ -115,19 +119,13 @@ class CoreParts:
             lambda: self._brokers.addresses,
         )
         self._metrics = MetricsTable()
-        attachments = Attachments(
-            registry,
-            lease_s=lease_s,
-            is_lost=is_lost,
-            served=self._served,
-            on_demand=self._served is not None,
-        )
         self._membership = Membership(
             self._clients,
             self._notifications,
             self._metrics,
-            attachments if model == "centralized" else None,
+            attachments,
             self._places,
+            forwards=model == "centralized",
             lease_s=lease_s,
             now=now,
         )

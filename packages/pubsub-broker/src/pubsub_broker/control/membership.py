@@ -6,11 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from pubsub_broker.control.attachments import Attachments
+from pubsub_broker.control.attachments import Attachments, attach
 from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.effects import (
     Departed,
+    Detach,
     Effect,
     EventsLost,
     NotReturned,
@@ -40,12 +41,15 @@ class Membership:
         attachments: Attachments | None,
         places: TopicPlaces | None,
         *,
+        forwards: bool,
         lease_s: float,
         now: float,
     ) -> None:
-        """``attachments``: None where events are not forwarded; ``places``: None where no
-        other broker forwards them."""
+        """``forwards``: whether events are forwarded. A broker that is alone is attached to
+        all publishers, as it has subscribers, too, that are not registered: ``attachments``
+        and ``places`` are None where no other broker forwards events."""
         self.changes = 0  # of the set of clients, those still expected included
+        self._forwards = forwards
         self._attachments = attachments
         self._places = places
         self._clients = clients
@@ -195,9 +199,9 @@ class Membership:
 
     def _publisher_joined(self, publisher: Client, now: float) -> list[Effect]:
         self._notifications.joined(publisher, now)
-        if self._attachments is None:
-            return []
-        return self._attachments.publisher_came(publisher)
+        if self._attachments is not None:
+            return self._attachments.publisher_came(publisher)
+        return [attach(publisher)] if self._forwards else []
 
     def _subscriber_gone(self, client: Client, now: float, *, silent: bool) -> None:
         """``silent``: it has said nothing for a lease, and if its connection is open, it may
@@ -240,6 +244,8 @@ class Membership:
         if client.role == "publisher":
             if self._attachments is not None:
                 effects += self._attachments.publisher_gone(client, at_once=revoked)
+            elif self._forwards:
+                effects.append(Detach(client.address, at_once=revoked))
             self._notifications.left(client, next_sequences, now, revoked=revoked)
             if client.key is not None and not revoked:
                 self._remember_departed(client)
