@@ -7,11 +7,16 @@ already when several times as many would bring its topic here.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pubsub_broker.control.topic_spread import GROWTH, broker_count, ranking
+from pubsub_broker.control.changed_topics import ChangedTopics
+from pubsub_broker.control.topic_spread import (
+    GROWTH,
+    broker_count,
+    counts_anew,
+    ranking,
+)
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.protocol.wildcards import is_filter
 
@@ -35,7 +40,6 @@ class ServedSubscribers:
 
     def __init__(self, registry: Registry, is_own: Callable[[int], bool]) -> None:
         """``is_own`` tells by session whether a client is registered at this broker."""
-        self.due_at: float | None = None  # when `changes` is due
         self._registry = registry
         self._is_own = is_own
         self._home = ""
@@ -47,8 +51,13 @@ class ServedSubscribers:
         self._ranks: dict[str, int] = {}
         # How many topics subscribers may have here: of those with any.
         self._here: dict[int, int] = {}
-        self._changed: OrderedDict[str, None] = OrderedDict()
+        self._changed = ChangedTopics()
         self._subscriptions = 1  # as far as they count
+
+    @property
+    def due_at(self) -> float | None:
+        """When `changes` is due; None while there is none."""
+        return self._changed.due_at
 
     def set_brokers(self, home: str, others: Iterable[str], now: float) -> None:
         """The control addresses of this broker, and of the others that forward events."""
@@ -56,7 +65,7 @@ class ServedSubscribers:
         if brokers != self._brokers:
             self._home, self._brokers = home, brokers
             self._ranks.clear()
-            self._all_changed(now)
+            self._changed.add(self._reaches, now)
 
     def has(self, session: int) -> bool:
         """Whether a subscriber may come here."""
@@ -90,8 +99,7 @@ class ServedSubscribers:
     def changes(self, cost: int) -> Iterator[tuple[Client, bool]]:
         """Subscribers that may come here now, or (False) no longer, until so many topics and
         subscribers were looked at. `due_at` says when the rest is due."""
-        while self._changed and cost > 0:
-            topic, _ = self._changed.popitem(last=False)
+        while cost > 0 and (topic := self._changed.take()) is not None:
             before = self._reaches[topic]
             after = self._reaches[topic] = self._reach_of(topic)
             cost -= 1
@@ -108,8 +116,6 @@ class ServedSubscribers:
                     self._here[session] = number
                 if not there or not number:
                     yield subscriber, number > 0
-        if not self._changed:
-            self.due_at = None
 
     def _number(self, subscriber: Client) -> int:
         if is_wild(subscriber):
@@ -124,9 +130,9 @@ class ServedSubscribers:
 
     def _count(self, topics: Iterable[str], now: float) -> None:
         subscriptions = max(self._registry.subscription_count(), 1)
-        if not 1 / GROWTH < subscriptions / self._subscriptions < GROWTH:
+        if counts_anew(self._subscriptions, subscriptions):
             self._subscriptions = subscriptions
-            self._all_changed(now)
+            self._changed.add(self._reaches, now)
         for topic in topics:
             reach = self._reaches.get(topic)
             if reach is None:
@@ -135,11 +141,11 @@ class ServedSubscribers:
             if not number:
                 del self._reaches[topic]
                 self._ranks.pop(topic, None)
-                self._changed.pop(topic, None)
+                self._changed.forget(topic)
             elif (
                 not reach.subscribers < _AGAIN * number < _AGAIN**2 * reach.subscribers
             ):
-                self._change(topic, now)
+                self._changed.add([topic], now)
 
     def _reach_of(self, topic: str) -> _Reach:
         subscribers = self._registry.subscriber_count(topic)
@@ -150,15 +156,6 @@ class ServedSubscribers:
             rank = ranking(topic, self._brokers).index(self._home)
             self._ranks[topic] = rank
         return _Reach(subscribers, rank < number)
-
-    def _all_changed(self, now: float) -> None:
-        for topic in self._reaches:
-            self._change(topic, now)
-
-    def _change(self, topic: str, now: float) -> None:
-        self._changed[topic] = None
-        if self.due_at is None:
-            self.due_at = now
 
 
 def is_wild(subscriber: Client) -> bool:

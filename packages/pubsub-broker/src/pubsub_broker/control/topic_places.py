@@ -13,13 +13,13 @@ What concerns many subscribers is done in turns.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from pubsub_broker.control.changed_topics import ChangedTopics
 from pubsub_broker.control.served_subscribers import is_wild
 from pubsub_broker.control.topic_spread import (
-    GROWTH,
+    counts_anew,
     damped_count,
     forwarder_of,
     place_of,
@@ -55,7 +55,6 @@ class TopicPlaces:
     def __init__(self, registry: Registry, own: Registry, ports: Ports) -> None:
         """``registry`` has the clients of the group, ``own`` those of this broker, which
         forwards topics from ``ports``."""
-        self.due_at: float | None = None  # when `moves` is due
         self._registry = registry
         self._own = own
         self._ports = ports
@@ -63,9 +62,14 @@ class TopicPlaces:
         self._places: dict[str, Place] = {"": Place("")}  # by address
         # Where each topic is, as a subscriber here was told.
         self._told: dict[str, tuple[Place, ...]] = {}
-        # The topics of these that may be elsewhere now, in turn.
-        self._changed: OrderedDict[str, None] = OrderedDict()
+        # Those that may be elsewhere now.
+        self._changed = ChangedTopics(NOTIFY_DELAY_S)
         self._subscriptions = 1  # of the group, as far as they count
+
+    @property
+    def due_at(self) -> float | None:
+        """When `moves` is due; None while there is none."""
+        return self._changed.due_at
 
     def set_brokers(
         self, home: str, others: Mapping[str, tuple[int, ...]], now: float
@@ -76,7 +80,7 @@ class TopicPlaces:
         places |= {each: Place(each, ports) for each, ports in others.items() if ports}
         if (home, places) != (self._home, self._places):
             self._home, self._places = home, places
-            self._all_changed(now)
+            self._changed.add(self._told, now)
 
     def ports_of(
         self, subscriber: Client, topics: Iterable[str]
@@ -96,24 +100,23 @@ class TopicPlaces:
     def count(self, topics: Iterable[str], now: float) -> None:
         """A subscriber of these has come or gone, here or elsewhere."""
         subscriptions = max(self._registry.subscription_count(), 1)
-        if not 1 / GROWTH < subscriptions / self._subscriptions < GROWTH:
+        if counts_anew(self._subscriptions, subscriptions):
             self._subscriptions = subscriptions
-            self._all_changed(now)
+            self._changed.add(self._told, now)
         for topic in topics if self._told else ():
             told = self._told.get(topic)
             if told is None:
                 continue
             if not self._own.subscriber_count(topic):
                 del self._told[topic]
-                self._changed.pop(topic, None)
+                self._changed.forget(topic)
             elif self._count_of(topic, len(told)) != len(told):
-                self._change(topic, now)
+                self._changed.add([topic], now)
 
     def moves(self, cost: int) -> Iterator[Move]:
         """Subscribers that are to have topics from elsewhere, until so many topics and
         subscribers were looked at. `due_at` says when the rest is due."""
-        while self._changed and cost > 0:
-            topic, _ = self._changed.popitem(last=False)
+        while cost > 0 and (topic := self._changed.take()) is not None:
             before = self._told[topic]
             after = self._told[topic] = self._places_of(topic, len(before))
             cost -= 1
@@ -126,8 +129,6 @@ class TopicPlaces:
                 place = self._place_of(subscriber.session, after)
                 if place != self._place_of(subscriber.session, before):
                     yield Move(subscriber.session, topic, self._port(place, topic))
-        if not self._changed:
-            self.due_at = None
 
     def _places_of(self, topic: str, before: int | None) -> tuple[Place, ...]:
         count = self._count_of(topic, before)
@@ -147,12 +148,3 @@ class TopicPlaces:
             return self._ports([topic])[topic]
         port = place.ports[forwarder_of(topic, len(place.ports))]
         return join(host_of(place.address), port)
-
-    def _all_changed(self, now: float) -> None:
-        for topic in self._told:
-            self._change(topic, now)
-
-    def _change(self, topic: str, now: float) -> None:
-        self._changed[topic] = None
-        if self.due_at is None:
-            self.due_at = now + NOTIFY_DELAY_S

@@ -47,6 +47,12 @@ def damped_count(
     return min(max(before, least), most)
 
 
+def counts_anew(before: int, subscriptions: int) -> bool:
+    """Whether the group has so many subscriptions that what was decided when it had ``before``
+    is to be decided again."""
+    return not 1 / GROWTH < subscriptions / before < GROWTH
+
+
 def forwarder_of(topic: str, count: int) -> int:
     """Which of a broker's ``count`` forwarders has a topic."""
     return zlib.crc32(topic.encode()) % count
