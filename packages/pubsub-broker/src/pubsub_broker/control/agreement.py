@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from pubsub_broker.control.client_connection import own_ends
 from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.effects import Effect, Moved, ProposeDelete, ProposePut
 from pubsub_broker.control.membership import Membership
@@ -288,10 +289,5 @@ class Agreement:
 def _left(
     client: Client, next_sequences: Mapping[str, int], *, revoked: bool = False
 ) -> LeftRecord:
-    # Of its topics: the peer chose how many next_sequences there are.
-    ends = {
-        topic: next_sequences[topic]
-        for topic in (client.topics if next_sequences else ())
-        if topic in next_sequences
-    }
+    ends = own_ends(client, next_sequences)
     return LeftRecord(next_sequences=ends, revoked=revoked)

@@ -18,6 +18,12 @@ class Left:
     revoked: bool
 
 
+def own_ends(publisher: Client, next_sequences: Mapping[str, int]) -> dict[str, int]:
+    """Those of the topics of a publisher: it chose itself how many there are."""
+    topics = publisher.topics if next_sequences else ()
+    return {topic: next_sequences[topic] for topic in topics if topic in next_sequences}
+
+
 @dataclasses.dataclass(slots=True)
 class ClientConnection:
     """Connection to one client: its peer id, the pushes sent, and what waits.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from pubsub_broker.control.client_connection import ClientConnection, Left
+from pubsub_broker.control.client_connection import ClientConnection, Left, own_ends
 from pubsub_broker.control.effects import Send
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.defaults import NOTIFY_DELAY_S, NOTIFY_TOPICS
@@ -139,13 +139,7 @@ class Notifications:
     ) -> None:
         """Queue for them that a publisher is gone; ``revoked``: and that they must not
         listen to it any more."""
-        # Of its topics: the peer chose how many next_sequences there are.
-        ends = {
-            topic: next_sequences[topic]
-            for topic in (publisher.topics if next_sequences else ())
-            if topic in next_sequences
-        }
-        left = Left(publisher, ends, revoked)
+        left = Left(publisher, own_ends(publisher, next_sequences), revoked)
         for session, connection in self._subscribers(publisher):
             connection.changed.pop(publisher.session, None)
             # A publisher that came and went since the last push is not told of, unless the
