@@ -75,14 +75,15 @@ class _Asked:
 
 class BrokerChoice:
     """``searching``: whether a broker is looked for. ``passes``: how often all that are known
-    were asked in this search, in vain."""
+    were asked in this search, in vain. ``known`` are all brokers, those that a broker has told
+    of first: it knows which are there."""
 
     def __init__(self, given: Iterable[str], rng: random.Random) -> None:
         """``given`` are the brokers that the user has named."""
         self.searching = False
         self.passes = 0
         self.may_begin_at = 0.0  # the next search of one that stays
-        self._given = tuple(dict.fromkeys(given))
+        self.known = self._given = tuple(dict.fromkeys(given))
         self._told: tuple[str, ...] = ()
         self._rng = rng
         self._stays_at: str | None = None
@@ -96,11 +97,6 @@ class BrokerChoice:
     # What is known
 
     @property
-    def known(self) -> tuple[str, ...]:
-        """All brokers, those that a broker has told of first: it knows which are there."""
-        return tuple(dict.fromkeys((*self._told, *self._given)))
-
-    @property
     def several(self) -> bool:
         """Whether there is a choice."""
         return len(self.known) > 1
@@ -108,8 +104,8 @@ class BrokerChoice:
     def learn(self, brokers: Sequence[str]) -> None:
         """A broker tells of all that are in its group now."""
         self._told = tuple(dict.fromkeys(brokers[:MAX_BROKERS]))
-        known = self.known
-        for broker in self._avoided.keys() - set(known):
+        self.known = tuple(dict.fromkeys((*self._told, *self._given)))
+        for broker in self._avoided.keys() - set(self.known):
             del self._avoided[broker]
 
     # A search
