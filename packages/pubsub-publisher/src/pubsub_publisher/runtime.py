@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from pubsub_common.client.broker_place import BrokerPlaces, find_brokers, own_host
+from pubsub_common.client.broker_place import (
+    BrokerPlaces,
+    current_broker,
+    find_brokers,
+    own_host,
+)
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.errors import NotReady, PubSubError
@@ -151,9 +156,7 @@ class PublisherRuntime:
     def broker(self) -> str:
         """The broker that this publisher is connected to, as ``host:port``; before it is, the
         first that it was given."""
-        if self._brokers is not None:
-            return self._brokers.current.name
-        return join(*self.config.brokers()[0])
+        return current_broker(self._brokers, self.config.brokers())
 
     def stop(self) -> None:
         """End waits soon. For any thread and for signal handlers."""

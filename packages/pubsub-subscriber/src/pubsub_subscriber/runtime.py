@@ -12,7 +12,12 @@ import threading
 
 import zmq
 
-from pubsub_common.client.broker_place import BrokerPlaces, find_brokers, own_host
+from pubsub_common.client.broker_place import (
+    BrokerPlaces,
+    current_broker,
+    find_brokers,
+    own_host,
+)
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
 from pubsub_common.client.session_updates import (
@@ -29,7 +34,6 @@ from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.name_list import name_list
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
-from pubsub_common.protocol.endpoints import join
 from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
 from pubsub_common.protocol.wildcards import asterisk_warning, validate_subscriptions
@@ -168,9 +172,7 @@ class SubscriberRuntime:
     def broker(self) -> str:
         """The broker that this subscriber is connected to, as ``host:port``; before it is, the
         first that it was given."""
-        if self._brokers is not None:
-            return self._brokers.current.name
-        return join(*self.config.brokers()[0])
+        return current_broker(self._brokers, self.config.brokers())
 
     def check_usable(self) -> None:
         """Raises:

@@ -175,6 +175,14 @@ def _look_up_any(
         time.sleep(WAIT_SLICE_S / 4)
 
 
+def current_broker(
+    brokers: BrokerPlaces | None, given: Sequence[tuple[str, int]]
+) -> str:
+    """The broker that a client is connected to, or was last, as ``host:port``; before there is
+    one, the first that it was ``given``."""
+    return join(*given[0]) if brokers is None else brokers.current.name
+
+
 def own_host(given: str | None, brokers: BrokerPlaces | None, broker_host: str) -> str:
     """This host as the broker knows it: ``given`` if that is there, else its IP address
     towards the ``brokers``, or towards ``broker_host`` while that is not looked up.
