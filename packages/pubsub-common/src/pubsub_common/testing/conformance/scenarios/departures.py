@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pubsub_common.protocol.messages import Departure, Farewell, Heartbeat, Register
 from pubsub_common.testing.conformance import page
+from pubsub_common.testing.conformance.data_port import DataPort, Source
 from pubsub_common.testing.conformance.findings import Failed
 from pubsub_common.testing.conformance.scenario import for_subscribers
 from pubsub_common.testing.conformance.scripted_broker import nothing
@@ -110,16 +111,7 @@ def disconnects(stage: SubscriberStage) -> None:
     stage.join()
     stage.ready(publisher)
     stage.publish(publisher, "A", 5)
-    stage.broker.push(
-        left=[Departure(session=publisher.session, next_sequences={"A": 5})]
-    )
-    port = stage.port_of(publisher)
-    stage.until(
-        lambda: not port.subscribed,
-        "the end of its subscriptions at the publisher that left",
-        within_s=_GRACE_S + stage.patience_s,
-        seen=lambda: f"subscriptions to {port.subscribed}",
-    )
+    _leaves(stage, publisher)
     stage.delivers()
     stage.reports_lost({})
 
@@ -154,16 +146,7 @@ def comes_back_later(stage: SubscriberStage) -> None:
     stage.ready(publisher)
     stage.publish(publisher, "A", 5)
     stage.delivers()
-    stage.broker.push(
-        left=[Departure(session=publisher.session, next_sequences={"A": 5})]
-    )
-    port = stage.port_of(publisher)
-    stage.until(
-        lambda: not port.subscribed,
-        "the end of its subscriptions at the publisher that left",
-        within_s=_GRACE_S + stage.patience_s,
-        seen=lambda: f"subscriptions to {port.subscribed}",
-    )
+    port = _leaves(stage, publisher)
     publisher.numbers["A"] += 4
     port.history.clear()
     stage.broker.push(joined=[publisher.info()])
@@ -249,3 +232,18 @@ def pushes_while_registering(stage: SubscriberStage) -> None:
     stage.publish(publisher, "A", 3)
     stage.delivers()
     stage.reports_lost({})
+
+
+def _leaves(stage: SubscriberStage, publisher: Source) -> DataPort:
+    """A publisher of five events on A leaves, and the subscriber disconnects from its port."""
+    stage.broker.push(
+        left=[Departure(session=publisher.session, next_sequences={"A": 5})]
+    )
+    port = stage.port_of(publisher)
+    stage.until(
+        lambda: not port.subscribed,
+        "the end of its subscriptions at the publisher that left",
+        within_s=_GRACE_S + stage.patience_s,
+        seen=lambda: f"subscriptions to {port.subscribed}",
+    )
+    return port
