@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from support import running_roles
 from support.ports import free_port
+from support.running_roles import Security
 
 from pubsub_broker import Broker
 from pubsub_publisher import Publisher
@@ -69,6 +71,26 @@ class System:
 def system(request: pytest.FixtureRequest) -> Iterator[System]:
     with contextlib.ExitStack() as stack:
         yield System(stack, request.param)
+
+
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    """What was begun last ends first."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(params=["plain", "secure"])
+def security(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Security | None:
+    """What holds for clients without keys holds for those with keys: each test is run
+    with both."""
+    if request.param == "plain":
+        return None
+    security = Security(tmp_path / "keys")
+    monkeypatch.setattr(running_roles, "security", security)
+    return security
 
 
 class Run(Protocol):

@@ -6,11 +6,9 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support import running_roles
 from support.etcd_servers import EtcdCluster, etcd_cluster
 from support.running_roles import WAIT_S, Receiver, RunningBroker, Security, status
 
@@ -29,24 +27,6 @@ Start = Callable[[], RunningBroker]
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
     with etcd_cluster(tmp_path_factory.mktemp("etcd")) as cluster:
         yield cluster
-
-
-@pytest.fixture
-def stack() -> Iterator[contextlib.ExitStack]:
-    with contextlib.ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture(params=["plain", "secure"])
-def security(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Security | None:
-    """The brokers of a secure group share their keys."""
-    if request.param == "plain":
-        return None
-    security = Security(tmp_path / "keys")
-    monkeypatch.setattr(running_roles, "security", security)
-    return security
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +27,6 @@ from pubsub_subscriber import Subscriber
 def model(request: pytest.FixtureRequest) -> Model:
     model: Model = request.param
     return model
-
-
-@pytest.fixture
-def stack() -> Iterator[contextlib.ExitStack]:
-    """What was begun last ends first."""
-    with contextlib.ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture(params=["plain", "secure"])
-def security(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Security | None:
-    """What holds for clients without keys holds for those with keys: each test is run
-    with both."""
-    if request.param == "plain":
-        return None
-    security = Security(tmp_path / "keys")
-    monkeypatch.setattr(running_roles, "security", security)
-    return security
 
 
 @pytest.fixture
