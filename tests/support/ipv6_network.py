@@ -34,7 +34,7 @@ def limits() -> object:
     from one network; and what one is told that names another address than its own."""
     run("ip", "link", "set", "lo", "up")
     for address in (HERE, *OTHERS):
-        run("ip", "addr", "add", f"{address}/128", "dev", "lo")
+        run("ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad")
     with running_broker(
         Broker(indefinite=True, bind=HERE, port=0, max_clients_per_address=2)
     ) as broker:
@@ -68,7 +68,7 @@ def registration(address: str) -> messages.Register:
 def names() -> object:
     """What a publisher says whose name is an address that only it reaches."""
     run("ip", "link", "set", "lo", "up")
-    run("ip", "addr", "add", f"{HERE}/128", "dev", "lo")
+    run("ip", "addr", "add", f"{HERE}/128", "dev", "lo", "nodad")
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
