@@ -157,7 +157,8 @@ TIMES: Final = (
         _CONTROL,
         "BROKER_COMPARE_S",
         "the same: one of two brokers has answered `hello`",
-        "Do not wait for the other any longer.",
+        "Do not wait for the other any longer. Wait 0.5 s if there is a connection to it; else as "
+        "long as the first took, if that is more than 0.1 s, and at most 0.5 s.",
     ),
     Time(
         _CONTROL,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
+
 from pubsub_common.client.broker_choice import Ask, BrokerChoice, Drop, Step, Take
 from pubsub_common.defaults import (
     BROKER_ANSWER_MAX_S,
@@ -74,11 +76,36 @@ def test_those_that_are_about_as_full_are_taken_at_random() -> None:
 def test_one_that_has_answered_waits_a_moment_for_the_other() -> None:
     choice = choice_of(A, B)
     begun(choice)
-    choice.heard(A, 1000, 0.2, cut_off=False)
+    choice.heard(A, 1000, 0.01, cut_off=False)
 
-    assert choice.tick(0.2) == []
-    assert choice.next_deadline() == 0.2 + BROKER_COMPARE_S
-    assert choice.tick(0.2 + BROKER_COMPARE_S) == [Drop(B), Take(A)]
+    assert choice.tick(0.01) == []
+    assert choice.next_deadline() == 0.01 + BROKER_COMPARE_S
+    assert choice.tick(0.01 + BROKER_COMPARE_S) == [Drop(B), Take(A)]
+
+
+@pytest.mark.parametrize(("first_s", "wait_s"), [(0.2, 0.2), (3.0, BROKER_ANSWER_S)])
+def test_one_that_needed_long_waits_as_long_for_the_other(
+    first_s: float, wait_s: float
+) -> None:
+    choice = choice_of(A, B)
+    begun(choice)
+    choice.reached(A, 0.1)
+    choice.heard(A, 1000, first_s, cut_off=False)
+
+    assert choice.next_deadline() == first_s + wait_s
+    assert choice.tick(first_s + wait_s) == [Drop(B), Take(A)]
+
+
+def test_one_that_has_answered_waits_longer_for_one_that_is_there() -> None:
+    choice = choice_of(A, B)
+    begun(choice)
+    choice.heard(A, 1000, 0.01, cut_off=False)
+    choice.reached(B, 0.05)
+
+    assert choice.next_deadline() == 0.01 + BROKER_ANSWER_S
+    assert choice.tick(0.01 + BROKER_COMPARE_S) == []
+    choice.heard(B, 10, 0.3, cut_off=False)
+    assert choice.tick(0.3) == [Drop(A), Take(B)]
 
 
 def test_one_whose_rival_cannot_be_had_is_taken_at_once() -> None:

@@ -4,8 +4,9 @@ Theory of operation
 -------------------
 A search goes in rounds. In each, two brokers are asked, chosen at random: the shell connects to
 them (`Ask`) and says what they answer (`heard`) or that they cannot be had (`failed`). Of two that
-answer the one with fewer clients is taken; while one has not answered, the other waits a moment
-for it. Two at random and the emptier of them spread clients nearly as evenly as to compare all of
+answer the one with fewer clients is taken; while one has not answered, the other waits for it: a
+moment, and longer if it can be seen to be there, or if the first needed longer itself. Else a crowd
+that moves at once would go where answers come from first. Two at random and the emptier of them spread clients nearly as evenly as to compare all of
 them would, and cost two requests. When neither can be had, the next two are asked, and when all
 were, it begins anew, more and more patiently. One to which there is a connection gets more time.
 
@@ -91,7 +92,8 @@ class BrokerChoice:
         self._asked: dict[str, _Asked] = {}
         self._tried: set[str] = set()  # in this pass
         self._takes_cut_off = False
-        self._compare_until: float | None = None
+        self._asked_at = 0.0
+        self._heard_at: float | None = None  # when the first that is usable has answered
         self._round_until = 0.0
 
     # What is known
@@ -133,7 +135,7 @@ class BrokerChoice:
         self.searching = False
         self._stays_at = None
         self._asked.clear()
-        self._compare_until = None
+        self._heard_at = None
         return dropped
 
     def reached(self, broker: str, now: float) -> None:
@@ -151,8 +153,8 @@ class BrokerChoice:
             return
         self._avoided.pop(broker, None)
         asked.clients, asked.cut_off = clients, cut_off
-        if self._compare_until is None and self._usable():
-            self._compare_until = now + BROKER_COMPARE_S
+        if self._heard_at is None and self._usable():
+            self._heard_at = now
 
     def failed(self, broker: str, now: float) -> None:
         """A broker that was asked cannot be had."""
@@ -163,9 +165,7 @@ class BrokerChoice:
         """When `tick` has something to do; None: when something is heard, or never."""
         if not self.searching:
             return None
-        if self._compare_until is not None:
-            return self._compare_until
-        return self._round_until
+        return self._round_until if self._heard_at is None else self._compare_until()
 
     def tick(self, now: float) -> list[Step]:
         """What is to be done at ``now``."""
@@ -179,9 +179,9 @@ class BrokerChoice:
             self._takes_cut_off = True  # better than none
             usable = self._usable()
         if usable:
-            late = self._compare_until is not None and now >= self._compare_until
+            late = self._heard_at is not None and now >= self._compare_until()
             return self._take(usable) if late or not waits else []
-        self._compare_until = None
+        self._heard_at = None
         if now < self._round_until and (waits or not (more or stays)):
             return []
         return self._next_round(now)
@@ -196,6 +196,16 @@ class BrokerChoice:
             if asked.clients is not None:
                 found[asked.cut_off][broker] = asked.clients
         return found[False] or (found[True] if self._takes_cut_off else {})
+
+    def _compare_until(self) -> float:
+        """Until when the first that has answered waits for the other one."""
+        assert self._heard_at is not None
+        if any(each.reached and each.clients is None for each in self._asked.values()):
+            wait_s = BROKER_ANSWER_S
+        else:
+            first_s = self._heard_at - self._asked_at
+            wait_s = min(max(first_s, BROKER_COMPARE_S), BROKER_ANSWER_S)
+        return self._heard_at + wait_s
 
     def _take(self, usable: dict[str, int]) -> list[Step]:
         fewest = min(usable.values())
@@ -224,6 +234,7 @@ class BrokerChoice:
             brokers = self._next(now)
         patience = BROKER_ANSWER_S * 2 ** min(self.passes, 8)
         self._round_until = now + min(patience, BROKER_ANSWER_MAX_S)
+        self._asked_at = now
         for broker in brokers:
             self._tried.add(broker)
             self._asked[broker] = _Asked()
