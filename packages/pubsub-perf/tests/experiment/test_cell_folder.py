@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf.experiment.cell_runner import prepare, read_record, write_record
+from pubsub_perf.experiment import cell_runner
+from pubsub_perf.experiment.cell_runner import (
+    prepare,
+    read_record,
+    run_cell,
+    write_record,
+)
 from pubsub_perf.experiment.progress import SweepProgress, print_table
 from pubsub_perf.experiment.sweep import cell_folder, run_sweep
 from pubsub_perf.folder_files import make_folder
+from pubsub_perf.hosts.local import LocalHosts
 from pubsub_perf.plan import topologies
 from pubsub_perf.plan.cases import Case, Load
 
@@ -25,12 +34,15 @@ def test_what_was_left_there_is_removed_and_not_followed(tmp_path: Path) -> None
     (folder / "logs").mkdir(parents=True)
     (folder / "subscriber-0.csv").symlink_to(victim)
     (folder / "subscriber-1.csv").symlink_to("absent")
-    (folder / "cell.json").symlink_to(os.devnull)
+    (folder / "cell.json").symlink_to(victim)
     os.mkfifo(folder / "logs" / "broker.log")
 
+    write_record(folder, {"outcome": "started"})
     logs = prepare(folder)
 
+    assert not (folder / "cell.json").is_symlink()
     assert sorted(path.name for path in folder.iterdir()) == [
+        "cell.json",
         "events",
         "logs",
         "reports",
@@ -77,6 +89,53 @@ def test_a_record_elsewhere_is_none(tmp_path: Path) -> None:
 
     assert read_record(tmp_path, tmp_path) == record
     assert read_record(tmp_path / "sweep", tmp_path / "sweep") is None
+
+
+def test_a_cell_is_marked_before_its_first_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case("centralized", topologies.tree(2, 2), Load())
+    write_record(tmp_path, {"outcome": "failed"})
+    (tmp_path / "subscriber-0.csv").write_text("of an earlier run")
+    seen = []
+
+    def look(folder: Path) -> Path:
+        record = read_record(folder, folder)
+        seen.append((record or {}).get("outcome"))
+        seen.extend(path.name for path in folder.glob("subscriber-*"))
+        raise OSError(errno.ENOSPC, "No space left on device", "logs")
+
+    monkeypatch.setattr(cell_runner, "prepare", look)
+    record = run_cell(case, LocalHosts(case.network), tmp_path, lambda _: None)
+
+    assert seen == ["started", "subscriber-0.csv"]
+    assert record["outcome"] == "failed"
+    assert record["reason"] == "logs: No space left on device"
+    assert read_record(tmp_path, tmp_path) == record
+
+
+def test_a_record_that_finds_no_place_gets_that_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case("centralized", topologies.tree(2, 2), Load())
+    write = write_record
+
+    def on_a_full_disk(folder: Path, record: dict[str, Any]) -> None:
+        if (folder / "subscriber-0.csv").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(folder, record)
+
+    def experiment(case: Case, hosts: object, folder: Path, *_: object) -> None:
+        (folder / "subscriber-0.csv").write_text("publisher,topic,latency_seconds\n")
+
+    monkeypatch.setattr(cell_runner, "write_record", on_a_full_disk)
+    monkeypatch.setattr(cell_runner, "run_experiment", experiment)
+    record = run_cell(case, LocalHosts(case.network), tmp_path, lambda _: None)
+
+    assert record["outcome"] == "failed"
+    assert record["reason"] == f"{tmp_path / 'cell.json'}: No space left on device"
+    assert read_record(tmp_path, tmp_path) == record
+    assert not list(tmp_path.glob("subscriber-*"))
 
 
 HOSTILE = ["\x1b[2J\nforged", ["x"], {"x": 1}, -1, None, 1e300]

@@ -29,6 +29,7 @@ from pubsub_perf.plan import cases as plan
 from pubsub_perf.plan import topologies
 from pubsub_perf.plan.cases import Case, Load
 from pubsub_perf.plan.topologies import Network
+from pubsub_perf.results.dataset import read_dataset
 
 QUICK = Load(events=6, interval_s=0.02, warmup_events=0)
 
@@ -276,7 +277,7 @@ def roles_of(out: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_sweep_leaves_no_process(
+def test_an_interrupted_sweep_leaves_no_process_and_a_cell_that_is_no_data(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     process = sweep_process(tmp_path, "--events=100000")
@@ -296,6 +297,10 @@ def test_an_interrupted_sweep_leaves_no_process(
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
     assert process.returncode == expected[number]
     assert b"Traceback" not in said
+    record = json.loads((broker_log.parents[1] / "cell.json").read_text())
+    assert (record["outcome"], record["model"]) == ("started", "centralized")
+    with pytest.raises(ConfigError, match=r"the run was started .* and has not ended"):
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize(

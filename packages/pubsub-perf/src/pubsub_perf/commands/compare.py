@@ -55,6 +55,8 @@ def run(words: Sequence[str]) -> int:
 
     before = read_dataset(Path(options["DIR_A"]), "compare")
     after = read_dataset(Path(options["DIR_B"]), "compare")
+    for problem in (*before.problems, *after.problems):
+        console_script.print_message(PROGRAM, problem)
     found = compare_sweeps(before, after, margin=margin, seed=seed)
     for item in found.left_out:
         console_script.print_message(PROGRAM, f"{item.cell} left out: {item.reason}")

@@ -25,12 +25,12 @@ from pubsub_perf.experiment.role_processes import Processes, Role
 from pubsub_perf.folder_files import MAX_RECORD_BYTES, make_folder
 from pubsub_perf.hosts import HostError, Hosts
 from pubsub_perf.plan.cases import CLOCK, Case
+from pubsub_perf.results.cell_fields import STARTED
 
 FORMAT: Final = 1
 RECORD: Final = "cell.json"
 _LEFTOVERS: Final = (
     "subscriber-*.csv",
-    RECORD,
     f"{role_command_lines.LOGS}/*.log",
     f"{role_command_lines.EVENTS}/*.csv.gz",
     f"{role_command_lines.REPORTS}/*.json",
@@ -49,10 +49,13 @@ def run_cell(
     """Run ``case`` and leave its data files, its logs and ``cell.json`` in
     ``folder``; returns the record, whose ``outcome`` is ``ok`` or ``failed``.
 
-    ``hosts`` is not entered yet. ``say`` is told which step is under way. ``keys`` are
-    for a case that is secure.
+    Until it has ended, its record is marked as started: what an interrupted run leaves is
+    no data. ``hosts`` is not entered yet. ``say`` is told which step is under way. ``keys``
+    are for a case that is secure.
+
+    Raises:
+        OSError: the record cannot be written.
     """
-    logs = prepare(folder)
     started = datetime.datetime.now(datetime.UTC)
     begin = time.monotonic()
     record: dict[str, Any] = {
@@ -66,35 +69,72 @@ def run_cell(
         "clock": {"name": CLOCK, "shared": True, "error_bound_ns": 0},
         "started": started.isoformat(timespec="seconds"),
         **environment.describe(),
+        "outcome": STARTED,
     }
+    write_record(folder, record)
     try:
+        logs = prepare(folder)
         say("building the network")
         with hosts:
             run_experiment(case, hosts, folder, logs, say, record, keys)
             say("taking the network down")
         record |= {"outcome": "ok", "reason": None}
     except (HostError, OSError) as error:
-        record |= {"outcome": "failed", "reason": str(error)}
+        record |= {"outcome": "failed", "reason": _why(error)}
     record |= cell_record.counts_of(case, folder, record)
     record["duration_s"] = round(time.monotonic() - begin, 3)
-    write_record(folder, record)
+    _finish(folder, record)
     return record
 
 
+def _finish(folder: Path, record: dict[str, Any]) -> None:
+    """Write the record of a cell that has ended. Where the disk has no place for it, it gets
+    that of the data, which are none without it: then the cell has failed.
+
+    Raises:
+        OSError: it cannot be written all the same.
+    """
+    try:
+        write_record(folder, record)
+    except OSError as error:
+        if record["outcome"] == "ok":
+            record |= {
+                "outcome": "failed",
+                "reason": f"{folder / RECORD}: {_why(error)}",
+            }
+        _clear(folder)
+        write_record(folder, record)
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, with the file that it went wrong with."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
 def prepare(folder: Path) -> Path:
-    """An empty cell folder: what an earlier run of this cell left is removed. Returns
-    the folder for logs."""
+    """A cell folder without data: what an earlier run of this cell left is removed, but for
+    the record. Returns the folder for logs.
+
+    Raises:
+        OSError: that cannot be done, or a folder in it is a link.
+    """
     for name in (
         role_command_lines.LOGS,
         role_command_lines.EVENTS,
         role_command_lines.REPORTS,
     ):
         make_folder(folder, name)
+    _clear(folder)
+    return folder / role_command_lines.LOGS
+
+
+def _clear(folder: Path) -> None:
     for pattern in _LEFTOVERS:
         for path in folder.glob(pattern):
             if path.is_symlink() or not path.is_dir():
                 path.unlink()
-    return folder / role_command_lines.LOGS
 
 
 def run_experiment(

@@ -102,7 +102,12 @@ def _run_one(
             f"cannot write {folder}: {error.strerror or error}"
         ) from error
     hosts = open_hosts(kind, case.network, case.load)
-    record = run_cell(case, hosts, folder, progress.step, keys)
+    try:
+        record = run_cell(case, hosts, folder, progress.step, keys)
+    except OSError as error:
+        raise ConfigError(
+            f"{case.name}: cannot write {folder / RECORD}: {error.strerror or error}"
+        ) from error
     return Result(case, record, skipped=False)
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 Meta = Mapping[str, object]
 
+# The outcome of a run that is under way, or was interrupted.
+STARTED: Final = "started"
 # Of the longest text that belongs into a figure or a table.
 _MAX_TEXT: Final = 1000
 # Up to here numbers are exact in figures and in JSON of any program.

@@ -28,6 +28,7 @@ from pubsub_perf.results.cells import (
     Run,
     runs_to_pool,
 )
+from pubsub_perf.results.interrupted_runs import ended
 from pubsub_perf.results.run_reader import (
     labels_of,
     read_run,
@@ -67,9 +68,11 @@ def _check_not_empty(
     if any(cell.files for cell in cells):
         return
     if not cells:
+        usable = "usable " if problems else ""
         why = f"; {problems[0]}" if problems else ""
+        more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise ConfigError(
-            f"nothing to {purpose}: no latency files (CSV) in {folder}{why}"
+            f"nothing to {purpose}: no {usable}latency files (CSV) in {folder}{why}{more}"
         )
     first = cells[0]
     raise ConfigError(
@@ -113,8 +116,8 @@ def _cells(
     if first is not None or folder.parent.name in MODELS:
         runs += _further_runs(further, root, problems)
         folders = [e for e in folders if e not in further]
-    if runs:
-        cell = _cell(folder, sorted(runs, key=lambda run: run.number))
+    if counted := list(ended(runs, root, problems)):
+        cell = _cell(folder, sorted(counted, key=lambda run: run.number))
         problems += [f"{name}: {text}" for text in _contradictions(cell)]
         yield cell
     if depth < _MAX_DEPTH and (first is None or first.meta is None):

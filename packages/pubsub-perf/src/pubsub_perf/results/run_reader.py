@@ -77,12 +77,15 @@ def read_run(
     folder: Path, entries: list[Path], root: Path, problems: list[str]
 ) -> Run | None:
     """The run in ``folder``, whose content is ``entries``; None when there is none. What
-    is wrong goes to ``problems``, named relative to ``root``."""
+    is wrong goes to ``problems``, named relative to ``root``. Of a run that has not ended no
+    file is read."""
     name = folder.relative_to(root).as_posix()
-    files = tuple(_files(entries, root, problems))
     meta, fault = cell_file.read_cell_file(folder / cell_file.NAME, root)
+    if cell_fields.text(meta, "outcome") == cell_fields.STARTED:
+        return _run(folder, meta, ())
     if fault:
         problems.append(f"{name}/{cell_file.NAME} {fault}")
+    files = tuple(_files(entries, root, problems))
     if not files and meta is None and not fault:
         return None
     run = _run(folder, meta, files)
