@@ -12,6 +12,7 @@ from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net.open_files import check_open_files
+from pubsub_common.printable import printable
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import one_sweep
@@ -30,6 +31,7 @@ are skipped when it is run again.
 
 Usage:
   {PROGRAM} sweep [options]
+  {PROGRAM} sweep --merge [options] DIR...
 
 Options:
   --preset NAME           options by name: {", ".join(PRESETS)}; options that are
@@ -65,7 +67,11 @@ Options:
   --wait-factor F         a cell may take F times its planned length until its
                           subscribers must have their files [default: 5]
   --seed N                seed of the publishers' phases [default: 1]
+  --part I/N              run part I of N, each on a machine of its own; both models of
+                          a network and run are in one part
   --out DIR               where the results go [default: sweeps/default]
+  --merge                 run nothing: copy the cells of these folders, of a sweep's
+                          parts, into one
   --force                 run finished cells again
   -v, --verbose           say more about what happens
   -h, --help              show this text
@@ -82,6 +88,8 @@ def run(words: Sequence[str]) -> int:
     """
     words = with_preset(words)
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    if options["--merge"]:
+        return _merge([Path(name) for name in options["DIR"]], Path(options["--out"]))
     with one_sweep.alone():
         clear_environment()
         console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
@@ -169,6 +177,8 @@ def _sweep(options: console_script.Options, words: Sequence[str]) -> int:
         load,
         console_script.whole_number(options, "--repeats"),
     )
+    if options["--part"] is not None:
+        cases = _cases_of_part(options["--part"], cases)
     hosts = max(len(case.network.nodes) for case in cases)
     check_open_files(f"a sweep of {hosts} hosts", _FILES + _HOST_FILES * hosts)
     kind, why = factory.choose(options["--hosts"])
@@ -201,6 +211,31 @@ def _run(
     if failed:
         raise PubSubError(f"{len(failed)} of {len(results)} cells failed")
     return console_script.EXIT_OK
+
+
+def _merge(sources: Sequence[Path], out: Path) -> int:
+    from pubsub_perf.experiment.merge import merge
+
+    merged = merge(sources, out)
+    for problem in merged.problems:
+        console_script.print_message(PROGRAM, printable(problem))
+    print(f"{merged.cells} cells in {out}, {merged.taken} of them new")
+    if merged.failed:
+        raise PubSubError(f"{merged.failed} of {merged.cells} cells failed")
+    return console_script.EXIT_OK
+
+
+def _cases_of_part(text: str, cases: Sequence[plan.Case]) -> list[plan.Case]:
+    from pubsub_perf.plan import blocks
+
+    part = blocks.Part.parse(text)
+    whole = blocks.blocks_of(cases)
+    if part.parts > len(whole):
+        raise ConfigError(
+            f"a sweep of {len(whole)} networks and runs has at most {len(whole)} parts: "
+            f"{part}"
+        )
+    return blocks.cases_of(part.of(whole))
 
 
 def _optional(options: console_script.Options, name: str) -> float | None:

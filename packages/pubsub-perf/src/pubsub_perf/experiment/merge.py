@@ -1,0 +1,183 @@
+"""Joins the folders of a sweep's parts into one, like the folder of a sweep on one machine.
+
+Everything is looked at before anything is written. A cell that is run well is taken where it is;
+of a cell that several folders have, those that failed give way to one that did not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf.experiment.cell_runner import (
+    RECORD,
+    prepare,
+    read_record,
+    write_record,
+)
+from pubsub_perf.experiment.sweep import DATA
+from pubsub_perf.folder_files import leads_out, make_folder
+from pubsub_perf.plan.cases import MODELS
+from pubsub_perf.results import cell_fields
+
+_RUN: Final = re.compile(r"run-[0-9]+")
+# data/<scenario>/<model>/<network>/run-<r>, and no deeper: someone may point at "/".
+_MAX_DEPTH: Final = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Merged:
+    """What a folder holds after a merge; ``taken`` of the cells were not there before."""
+
+    cells: int
+    failed: int
+    taken: int
+    problems: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Cell:
+    """A run's record, and the sweep folder that has it."""
+
+    root: Path
+    record: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        return self.record.get("outcome") == "ok"
+
+
+_Cells = dict[PurePath, _Cell]
+
+
+def merge(sources: Sequence[Path], out: Path) -> Merged:
+    """Copy every cell of the sweeps in ``sources`` into the one in ``out``, which may have
+    some already; the sources stay as they are.
+
+    Raises:
+        ConfigError: a source is no sweep, two folders have measured the same cell, cells
+            differ in more than model, network and run, or ``out`` cannot be written.
+    """
+    problems: list[str] = []
+    before = _cells_of(out, problems) if (out / DATA).is_dir() else {}
+    cells = dict(before)
+    for source in sources:
+        found = _cells_of(source, problems)
+        if not found:
+            raise ConfigError(
+                f"{source} is not the folder of a sweep: no {RECORD} in it"
+            )
+        for place, cell in found.items():
+            cells[place] = _better(place, cells.get(place), cell)
+    _check_alike(cells)
+    taken = {
+        place: cell for place, cell in cells.items() if cell is not before.get(place)
+    }
+    for place, cell in taken.items():
+        _copy(cell, place, out)
+    failed = sum(not cell.ok for cell in cells.values())
+    return Merged(len(cells), failed, len(taken), tuple(problems))
+
+
+def _cells_of(root: Path, problems: list[str]) -> _Cells:
+    """The runs that have a record, by their place in the folder."""
+    found: _Cells = {}
+    for folder in _folders(root / DATA, root):
+        if not (folder / RECORD).exists():
+            continue
+        record = read_record(folder, root)
+        if record is None:
+            problems.append(f"{folder / RECORD} cannot be read: the cell is left out")
+        else:
+            found[folder.relative_to(root)] = _Cell(root, record)
+    return found
+
+
+def _folders(folder: Path, root: Path, depth: int = 0) -> Iterator[Path]:
+    """All folders in this one, and itself; links out of ``root`` are not followed."""
+    if depth > _MAX_DEPTH or not folder.is_dir() or leads_out(folder, root):
+        return
+    yield folder
+    for entry in sorted(folder.iterdir()):
+        if not entry.name.startswith("."):
+            yield from _folders(entry, root, depth + 1)
+
+
+def _better(place: PurePath, there: _Cell | None, cell: _Cell) -> _Cell:
+    if there is None or (cell.ok and not there.ok):
+        return cell
+    if there.ok and cell.ok and there.record != cell.record:
+        raise ConfigError(
+            f"{there.root / place} and {cell.root / place} are two measurements of one "
+            "cell: leave one of the folders out"
+        )
+    return there
+
+
+def _check_alike(cells: Mapping[PurePath, _Cell]) -> None:
+    """Cells of one sweep are compared with each other, so they must be alike."""
+    first: dict[PurePath, tuple[Path, dict[str, object]]] = {}
+    for place, cell in cells.items():
+        if not cell.ok:
+            continue
+        asked = _conditions(cell.record)
+        where, there = first.setdefault(_scenario(place), (cell.root / place, asked))
+        different = [
+            f"{key} {there.get(key)} and {asked.get(key)}"
+            for key in sorted({*there, *asked})
+            if there.get(key) != asked.get(key)
+        ]
+        if different:
+            raise ConfigError(
+                f"{where} and {cell.root / place} are cells of different sweeps "
+                f"({', '.join(different)})"
+            )
+
+
+def _conditions(record: dict[str, Any]) -> dict[str, object]:
+    """What must be the same in all cells of a sweep. The wait factor bounds a run and does
+    not change it."""
+    found = dict(cell_fields.section(record, "parameters"))
+    found.pop("wait_factor", None)
+    return found | {"hosts": cell_fields.find(record, "hosts", "kind")}
+
+
+def _scenario(place: PurePath) -> PurePath:
+    """The folder of those cells that differ in model, network and run alone."""
+    above = [parent for parent in place.parents if parent.name in MODELS]
+    return above[0].parent if above else PurePath(DATA)
+
+
+def _copy(cell: _Cell, place: PurePath, out: Path) -> None:
+    """The record comes last: what is not whole has none."""
+    folder = out / place
+    try:
+        make_folder(out, *place.parts)
+        prepare(folder)
+        for path in _files(cell.root / place, cell.root):
+            target = make_folder(
+                folder, *path.relative_to(cell.root / place).parent.parts
+            )
+            shutil.copyfile(path, target / path.name, follow_symlinks=False)
+        write_record(folder, cell.record)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {folder}: {error.strerror or error}"
+        ) from error
+
+
+def _files(folder: Path, root: Path) -> Iterator[Path]:
+    """The files of a run but its record; those of further runs are not."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_symlink() or leads_out(entry, root):
+            continue
+        if entry.is_dir():
+            if not _RUN.fullmatch(entry.name):
+                yield from _files(entry, root)
+        elif entry.is_file() and entry.name != RECORD:
+            yield entry
