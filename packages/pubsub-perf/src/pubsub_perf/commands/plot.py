@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common.cli import console_script
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
+
+if TYPE_CHECKING:
+    from pubsub_perf.report.figures import FigureWriting
 
 USAGE: Final = f"""Draw the one-way latencies in a folder and write a report about them:
 plots/, report.md and report.html. The folder is a sweep's, or any with CSV files of
@@ -33,11 +38,47 @@ def run(words: Sequence[str]) -> int:
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     from pubsub_perf.report.writer import write_report
 
-    report = write_report(
-        Path(options["DIR"]), Path(options["--out"]) if options["--out"] else None
-    )
+    out = Path(options["--out"]) if options["--out"] else None
+    with _progress() as writing:
+        report = write_report(Path(options["DIR"]), out, writing=writing)
     for warning in report.warnings:
         console_script.print_message(PROGRAM, warning)
     for path in report.files:
         console_script.print_line(str(path))
     return console_script.EXIT_OK
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[FigureWriting]:
+    """Figures are drawn by a process for each processor. On a terminal a bar shows how many
+    are drawn, and the time left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from pubsub_perf.report.figures import FigureWriting
+
+    # What is piped on is the list of files, and nothing else.
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("reading", total=None)
+        yield FigureWriting(
+            len(os.sched_getaffinity(0)),
+            lambda count: bar.update(task, description="drawing", total=count),
+            lambda: bar.advance(task),
+        )

@@ -54,11 +54,13 @@ class SweepFigure:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NetworkFigure:
-    """A figure of one network, ``plots/<network>-<name>.png`` and ``.svg``."""
+    """A figure of one network, ``plots/<network>-<name>.png`` and ``.svg``. ``of_events``: it
+    is drawn from single events, which are read for it."""
 
     name: str
     shows: str
     draw: Callable[[NetworkData], Drawing | None]
+    of_events: bool = False
 
 
 # In the order in which the report shows them.
@@ -112,5 +114,6 @@ NETWORK_FIGURES: Final = (
         "time",
         "latency against the time of publication, warm-up marked",
         lambda data: timeline_figure(data.series),
+        of_events=True,
     ),
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -17,9 +18,12 @@ from pubsub_perf.plots.registry import (
     NETWORK_FIGURES,
     SWEEP_FIGURES,
     NetworkData,
+    NetworkFigure,
     SweepData,
+    SweepFigure,
 )
 from pubsub_perf.plots.style import DPI
+from pubsub_perf.report.forked import in_processes
 from pubsub_perf.report.svg_for_page import as_uri, for_page
 from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.timeseries import read_series
@@ -54,64 +58,116 @@ class NetworkSection:
     figures: tuple[ReportFigure, ...]
 
 
-@dataclasses.dataclass(slots=True)
-class FigureWriter:
-    """Draws figures into ``out / plots`` and keeps what was written in ``files``, and
-    what could not be read in ``problems``."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReportFigures:
+    """All figures of a report. ``problems``: what could not be read."""
 
-    out: Path
-    files: list[Path] = dataclasses.field(default_factory=list)
-    problems: list[str] = dataclasses.field(default_factory=list)
+    overall: tuple[ReportFigure, ...]
+    sections: tuple[NetworkSection, ...]
+    problems: tuple[str, ...]
 
-    def of_sweep(
-        self, cells: Sequence[CellSummary], analysis: Analysis
-    ) -> tuple[ReportFigure, ...]:
-        """The figures of all networks together."""
-        data = SweepData(cells, analysis)
-        written = (self._add(it.draw(data), it.name) for it in SWEEP_FIGURES)
-        return tuple(filter(None, written))
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The names of all files, in the report's order."""
+        every = [*self.overall, *(f for s in self.sections for f in s.figures)]
+        return tuple(name for figure in every for name in (figure.png, figure.svg))
 
-    def by_network(self, cells: Sequence[CellSummary]) -> Iterator[NetworkSection]:
-        """The figures of each network."""
-        stems: set[str] = set()
-        groups = groupby(cells, key=lambda summary: summary.cell.network)
-        for network, group in groups:
-            stem = _stem(network, stems)
-            data = self._data(list(group))
-            written = (
-                self._add(it.draw(data), f"{stem}-{it.name}") for it in NETWORK_FIGURES
+
+Made = tuple[ReportFigure | None, tuple[str, ...]]
+"""A figure, unless there was nothing to show, and what could not be read for it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FigureWriting:
+    """How figures are drawn: by so many ``processes``. ``begin`` is told how many there are,
+    and ``done`` is called after each."""
+
+    processes: int = 1
+    begin: Callable[[int], None] = lambda _count: None
+    done: Callable[[], None] = lambda: None
+
+
+IN_TURN: Final = FigureWriting()
+
+
+def write_figures(
+    cells: Sequence[CellSummary],
+    analysis: Analysis,
+    out: Path,
+    writing: FigureWriting,
+) -> ReportFigures:
+    """Draw everything into ``out / plots``.
+
+    Raises:
+        OSError: a file could not be written.
+        PubSubError: a process was killed.
+    """
+    data = SweepData(cells, analysis)
+    jobs: list[Callable[[], Made]] = [
+        functools.partial(_of_sweep, figure, data, out) for figure in SWEEP_FIGURES
+    ]
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for network, group in groupby(cells, key=lambda summary: summary.cell.network):
+        stems[network] = _stem(network, taken)
+        of_network = list(group)
+        jobs += [
+            functools.partial(_of_network, figure, of_network, stems[network], out)
+            for figure in NETWORK_FIGURES
+        ]
+    writing.begin(len(jobs))
+    made = in_processes(jobs, writing.processes, writing.done)
+    figures = [figure for figure, _ in made]
+    first, each = len(SWEEP_FIGURES), len(NETWORK_FIGURES)
+    return ReportFigures(
+        tuple(filter(None, figures[:first])),
+        tuple(
+            NetworkSection(network, stem, tuple(filter(None, figures[at : at + each])))
+            for at, (network, stem) in zip(
+                range(first, len(figures), each), stems.items(), strict=True
             )
-            yield NetworkSection(network, stem, tuple(filter(None, written)))
+        ),
+        tuple(problem for _, problems in made for problem in problems),
+    )
 
-    def _data(self, cells: Sequence[CellSummary]) -> NetworkData:
-        series = []
-        for summary in cells:
-            one, problems = read_series(summary)
-            self.problems += problems
-            series += [one] if one is not None else []
-        return NetworkData(cells, series)
 
-    def _add(self, drawing: Drawing | None, name: str) -> ReportFigure | None:
-        if drawing is None:
-            return None
-        png, svg = save(drawing, self.out / "plots" / name)
-        self.files += [png, svg]
-        small = for_page(svg.read_bytes())
-        themed = len(small) <= _MAX_SVG
-        pixels = png.read_bytes()
-        wide, high = _size(pixels)
-        return ReportFigure(
-            name=name,
-            png=png.relative_to(self.out).as_posix(),
-            svg=svg.relative_to(self.out).as_posix(),
-            data=as_uri(small)
-            if themed
-            else f"data:image/png;base64,{base64.b64encode(pixels).decode()}",
-            description=drawing.description,
-            wide=wide,
-            high=high,
-            themed=themed,
-        )
+def _of_sweep(figure: SweepFigure, data: SweepData, out: Path) -> Made:
+    return _write(figure.draw(data), figure.name, out), ()
+
+
+def _of_network(
+    figure: NetworkFigure, cells: Sequence[CellSummary], stem: str, out: Path
+) -> Made:
+    series = []
+    problems: list[str] = []
+    for summary in cells if figure.of_events else ():
+        one, wrong = read_series(summary)
+        problems += wrong
+        series += [one] if one is not None else []
+    drawing = figure.draw(NetworkData(cells, series))
+    return _write(drawing, f"{stem}-{figure.name}", out), tuple(problems)
+
+
+def _write(drawing: Drawing | None, name: str, out: Path) -> ReportFigure | None:
+    if drawing is None:
+        return None
+    png, svg = save(drawing, out / "plots" / name)
+    small = for_page(svg.read_bytes())
+    themed = len(small) <= _MAX_SVG
+    pixels = png.read_bytes()
+    wide, high = _size(pixels)
+    return ReportFigure(
+        name=name,
+        png=png.relative_to(out).as_posix(),
+        svg=svg.relative_to(out).as_posix(),
+        data=as_uri(small)
+        if themed
+        else f"data:image/png;base64,{base64.b64encode(pixels).decode()}",
+        description=drawing.description,
+        wide=wide,
+        high=high,
+        themed=themed,
+    )
 
 
 def _size(png: bytes) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from pubsub_common.printable import printable
 from pubsub_perf import __version__, analysis
 from pubsub_perf.folder_files import make_folder
 from pubsub_perf.report.content import ReportContent, compose
-from pubsub_perf.report.figures import FigureWriter
+from pubsub_perf.report.figures import IN_TURN, FigureWriting, write_figures
 from pubsub_perf.report.findings import find
 from pubsub_perf.report.rendering import render
 from pubsub_perf.results.cells import Dataset
@@ -28,40 +28,45 @@ class Report:
     warnings: tuple[str, ...]
 
 
-def write_report(folder: Path, out: Path | None = None, *, seed: int = 1) -> Report:
+def write_report(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    seed: int = 1,
+    writing: FigureWriting = IN_TURN,
+) -> Report:
     """Write ``plots/``, ``report.md`` and ``report.html`` into ``out``, by default
-    the folder itself. ``seed`` is the analysis's.
+    the folder itself. ``seed`` is the analysis's; ``writing`` is how figures are drawn.
 
     Raises:
         ConfigError: there is nothing to plot, or ``out`` cannot be written.
+        PubSubError: a process that draws was killed.
     """
     dataset = read_dataset(folder)
     out = folder if out is None else out
     try:
-        return _write(dataset, out, seed)
+        return _write(dataset, out, seed, writing)
     except OSError as error:
         raise ConfigError(
             f"cannot write the report to {out}: {error.strerror or error}"
         ) from error
 
 
-def _write(dataset: Dataset, out: Path, seed: int) -> Report:
+def _write(dataset: Dataset, out: Path, seed: int, writing: FigureWriting) -> Report:
     cells = [summary_of(cell) for cell in dataset.cells]
     found = analysis.analyse(dataset, seed=seed)
     make_folder(out, "plots")
-    figure_writer = FigureWriter(out)
-    overall = figure_writer.of_sweep(cells, found)
-    sections = tuple(figure_writer.by_network(cells))
-    content = compose(cells, [*dataset.problems, *figure_writer.problems])
+    figures = write_figures(cells, found, out, writing)
+    content = compose(cells, [*dataset.problems, *figures.problems])
     variables = {
         "title": printable(dataset.folder.resolve().name),
         "content": content,
         "findings": find(found),
-        "overall": overall,
-        "sections": sections,
+        "overall": figures.overall,
+        "sections": figures.sections,
         "version": __version__,
     }
-    files = figure_writer.files
+    files = [out / name for name in figures.written]
     for name, made in render(("report.md", "report.html"), variables).items():
         write_atomically(out / name, made, follow_link=False)
         files.append(out / name)
