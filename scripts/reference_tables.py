@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,12 @@ from pubsub_common.testing.conformance import runner
 from pubsub_common.testing.conformance.scenario import OPTIONS
 from pubsub_perf import driver
 from pubsub_perf.plots.registry import NETWORK_FIGURES, SWEEP_FIGURES
+from pubsub_perf.results.tables import (
+    CELL_COLUMNS,
+    EVENT_COLUMNS,
+    RUN_COLUMNS,
+    ColumnText,
+)
 from pubsub_publisher import cli as publisher
 from pubsub_subscriber import cli as subscriber
 
@@ -92,6 +98,13 @@ def figure_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def column_table(columns: Sequence[ColumnText]) -> str:
+    """The columns of a table of results."""
+    rows = ["| Column | What it is |", "|---|---|"]
+    rows += [f"| `{column.name}` | {column.text} |" for column in columns]
+    return "\n".join(rows) + "\n"
+
+
 def conformance_table() -> str:
     """The scenarios of the conformance tool."""
     rows = ["| Scenario | Of | A client must | Section |", "|---|---|---|---|"]
@@ -126,6 +139,9 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "options": option_table,
     "figures": figure_table,
     "conformance": conformance_table,
+    "result-cells": functools.partial(column_table, CELL_COLUMNS),
+    "result-runs": functools.partial(column_table, RUN_COLUMNS),
+    "result-events": functools.partial(column_table, EVENT_COLUMNS),
     **protocol_tables.TABLES,
     **vector_tables.TABLES,
     **{f"folders-{name}": functools.partial(folder_table, name) for name in PACKAGES},

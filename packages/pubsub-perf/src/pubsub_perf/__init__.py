@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         CentralizedPerformanceTest,
         DecentralizedPerformanceTest,
     )
+    from pubsub_perf.results.loading import load
 
 __version__ = "0.1.0"
 
@@ -17,6 +18,7 @@ __all__ = [
     "CentralizedPerformanceTest",
     "DecentralizedPerformanceTest",
     "__version__",
+    "load",
 ]
 
 
@@ -26,4 +28,8 @@ def __getattr__(name: str) -> Any:
         from pubsub_perf import performance_test
 
         return getattr(performance_test, name)
+    if name == "load":
+        from pubsub_perf.results import loading
+
+        return loading.load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,10 @@ from typing import Final
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 # A row of a data file has some 40 bytes, so these are 25 million events.
 MAX_DATA_BYTES: Final = 1024 * 1024 * 1024
+# Of all files in a pack, unpacked: some 400 million events.
+MAX_UNPACKED_BYTES: Final = 16 * 1024 * 1024 * 1024
+# A run has two files for each subscriber: 20 runs of 36 cells with 256 hosts have less.
+MAX_PACKED_FILES: Final = 500_000
 # A page has all its figures in it.
 MAX_PAGE_BYTES: Final = 256 * 1024 * 1024
 

@@ -285,7 +285,7 @@ def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing to plot: .*/gone does not exist$"):
         read_dataset(tmp_path / "gone")
     with pytest.raises(
-        ConfigError, match=r"nothing to plot: .*/a\.csv is not a folder$"
+        ConfigError, match=r"nothing to plot: .*/a\.csv is neither a folder nor a pack"
     ):
         read_dataset(write(tmp_path / "a.csv", ROW))
     (tmp_path / "empty").mkdir()

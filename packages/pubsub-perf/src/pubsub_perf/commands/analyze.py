@@ -25,7 +25,8 @@ Usage:
   {PROGRAM} analyze DIR [options]
 
 Options:
-  --out DIR      where the files go; DIR itself if not given
+  --out DIR      where the files go; DIR itself if not given, and the folder of the
+                 pack's name beside a pack
   --seed N       seed of the bootstrap: the same seed gives the same intervals
                  [default: 1]
   -h, --help     show this text
@@ -46,9 +47,12 @@ def run(words: Sequence[str]) -> int:
     from rich.console import Console
 
     from pubsub_perf.report.analysis_page import write_analysis
+    from pubsub_perf.results.packs import report_folder, results_folder
 
-    out = Path(options["--out"]) if options["--out"] else None
-    written = write_analysis(Path(options["DIR"]), out, seed=seed)
+    path = Path(options["DIR"])
+    out = Path(options["--out"]) if options["--out"] else report_folder(path)
+    with results_folder(path) as folder:
+        written = write_analysis(folder, out, seed=seed)
     _print(written, Console())
     for problem in written.analysis.problems:
         console_script.print_message(PROGRAM, problem)

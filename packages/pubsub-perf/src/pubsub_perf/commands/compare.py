@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pubsub_perf.analysis.sweep_comparison import Comparison
 
 
-USAGE: Final = f"""Compare two sweeps cell by cell: is the second slower than the first?
-Shows the ratio of the medians and of the p99, second over first, with intervals over
+USAGE: Final = f"""Compare two sweeps, folders or packs, cell by cell: is the second slower than the
+first? Shows the ratio of the medians and of the p99, second over first, with intervals over
 repeated runs that hold for all cells together. Needs three runs of a cell in each. One may
 be secure and the other not, or one have several brokers; it says so then.
 
@@ -52,12 +52,17 @@ def run(words: Sequence[str]) -> int:
 
     from pubsub_perf.analysis.sweep_comparison import compare_sweeps
     from pubsub_perf.results.dataset import read_dataset
+    from pubsub_perf.results.packs import results_folder
 
-    before = read_dataset(Path(options["DIR_A"]), "compare")
-    after = read_dataset(Path(options["DIR_B"]), "compare")
-    for problem in (*before.problems, *after.problems):
-        console_script.print_message(PROGRAM, problem)
-    found = compare_sweeps(before, after, margin=margin, seed=seed)
+    with (
+        results_folder(Path(options["DIR_A"])) as folder_a,
+        results_folder(Path(options["DIR_B"])) as folder_b,
+    ):
+        before = read_dataset(folder_a, "compare")
+        after = read_dataset(folder_b, "compare")
+        for problem in (*before.problems, *after.problems):
+            console_script.print_message(PROGRAM, problem)
+        found = compare_sweeps(before, after, margin=margin, seed=seed)
     for item in found.left_out:
         console_script.print_message(PROGRAM, f"{item.cell} left out: {item.reason}")
     if not found.rows:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 USAGE: Final = f"""Draw the one-way latencies in a folder and write a report about them:
 plots/, report.md and report.html. The folder is a sweep's, or any with CSV files of
-publisher, topic, seconds.
+publisher, topic, seconds; or it is a pack.
 
 Usage:
   {PROGRAM} plot DIR [options]
 
 Options:
-  --out DIR      where figures and report go; DIR itself if not given
+  --out DIR      where figures and report go; DIR itself if not given, and the folder
+                 of the pack's name beside a pack
   -h, --help     show this text
   --version      show the version
 """
@@ -37,10 +38,12 @@ def run(words: Sequence[str]) -> int:
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     from pubsub_perf.report.writer import write_report
+    from pubsub_perf.results.packs import report_folder, results_folder
 
-    out = Path(options["--out"]) if options["--out"] else None
-    with _progress() as writing:
-        report = write_report(Path(options["DIR"]), out, writing=writing)
+    path = Path(options["DIR"])
+    out = Path(options["--out"]) if options["--out"] else report_folder(path)
+    with results_folder(path) as folder, _progress() as writing:
+        report = write_report(folder, out, writing=writing)
     for warning in report.warnings:
         console_script.print_message(PROGRAM, warning)
     for path in report.files:

@@ -41,6 +41,8 @@ SUBCOMMANDS: Final = (
         "analyze", "decide what the latencies in a folder say of the two models"
     ),
     Subcommand("compare", "tell whether a second sweep is slower than a first"),
+    Subcommand("pack", "make one file of the data in a folder, to be kept and cited"),
+    Subcommand("export", "write the results in a folder as tables, CSV or Parquet"),
     Subcommand("view", "show a report to browsers"),
     Subcommand("bench", "measure the roles against plain pyzmq", files=96),
     Subcommand("model", "predict what a group of several brokers can do"),

@@ -39,7 +39,7 @@ from pubsub_perf.results.run_reader import (
 )
 
 # DIR/<repetition>/data/<model>/<network>, and no deeper: someone may point at "/".
-_MAX_DEPTH: Final = 4
+MAX_DEPTH: Final = 4
 _HOSTS: Final = re.compile(r"-([0-9]{1,6})hosts?\b")
 _SIZE: Final = re.compile(r"(-d[0-9]+f[0-9]+)?-[0-9]+hosts?.*$")
 
@@ -51,7 +51,8 @@ def read_dataset(folder: Path, purpose: str = "plot") -> Dataset:
         ConfigError: there is no such folder, or nothing in it that could be shown.
     """
     if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+        is_file = "is neither a folder nor a pack (pubsub-perf pack)"
+        what = is_file if folder.exists() else "does not exist"
         raise ConfigError(f"nothing to {purpose}: {folder} {what}")
     data = folder / "data"
     start = data if data.is_dir() and not leads_out(data, folder) else folder
@@ -120,7 +121,7 @@ def _cells(
         cell = _cell(folder, sorted(counted, key=lambda run: run.number))
         problems += [f"{name}: {text}" for text in _contradictions(cell)]
         yield cell
-    if depth < _MAX_DEPTH and (first is None or first.meta is None):
+    if depth < MAX_DEPTH and (first is None or first.meta is None):
         for entry in folders:
             yield from _cells(entry, root, problems, depth + 1)
     if folder.parent.name in MODELS and not (runs or folders):

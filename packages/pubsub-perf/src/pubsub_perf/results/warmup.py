@@ -66,7 +66,7 @@ def steady(run: Run) -> Steady:
         )
     tables = []
     for file in run.files:
-        table, why = _table(run, file)
+        table, why = details_of(run, file)
         if table is None:
             return Steady(_joined(every), 0, named, f"no warm-up left out: {why}")
         tables.append(table)
@@ -93,10 +93,11 @@ def mser5(series: Floats) -> Cut:
     return Cut(min(best, count // 2) * _BATCH, capped=best > count // 2)
 
 
-def _table(
+def details_of(
     run: Run, file: SubscriberData
 ) -> tuple[NDArray[np.int64] | None, str | None]:
-    """The details of each latency of a file, or why there are none."""
+    """Sequence number, time of publication and time of receipt of each latency of a file,
+    as columns; or why there are none."""
     path = run.folder / event_details_reader.FOLDER / f"{file.name}.csv.gz"
     name = f"{event_details_reader.FOLDER}/{path.name}"
     try:

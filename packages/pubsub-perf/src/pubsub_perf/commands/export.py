@@ -1,0 +1,51 @@
+"""``pubsub-perf export``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pubsub_common.cli import console_script
+from pubsub_perf import __version__
+from pubsub_perf.commands.registry import PROGRAM
+
+USAGE: Final = f"""Write the results in a folder or a pack as tables for other programs: cells, runs
+and events, a file each. In Python, pubsub_perf.load(DIR) gives the same tables.
+
+Usage:
+  {PROGRAM} export DIR (--csv | --parquet) [options]
+
+Options:
+  --csv          write CSV files
+  --parquet      write Parquet files; needs pyarrow (pubsub-perf[parquet])
+  --out OUT      where the files go; by default DIR-export, beside DIR
+  -h, --help     show this text
+  --version      show the version
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Export as ``words`` ask; the exit code.
+
+    Raises:
+        ConfigError: there is nothing to export, or the files cannot be written.
+    """
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    from pubsub_perf.results.loading import load
+    from pubsub_perf.results.packs import report_folder
+    from pubsub_perf.results.table_files import export
+
+    path = Path(options["DIR"])
+    results = load(path)
+    for problem in results.problems:
+        console_script.print_message(PROGRAM, problem)
+    whole = report_folder(path).resolve()
+    out = (
+        Path(options["--out"])
+        if options["--out"]
+        else whole.with_name(f"{whole.name}-export")
+    )
+    for file in export(results, out, "csv" if options["--csv"] else "parquet"):
+        console_script.print_line(str(file))
+    return console_script.EXIT_OK

@@ -1,0 +1,99 @@
+"""A table: named columns of one length, which are numpy arrays, so that pandas, polars and
+others take it as it is.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pubsub_common.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas
+
+Column = NDArray[Any]
+
+_SHOWN_ROWS: Final = 10
+
+
+class Table(Mapping[str, Column]):
+    """Named columns of one length. ``dict(table)`` is what `pandas.DataFrame` and
+    `polars.DataFrame` take; in a notebook it shows its first rows."""
+
+    def __init__(self, columns: Mapping[str, Column]) -> None:
+        self._columns = dict(columns)
+
+    def __getitem__(self, name: str) -> Column:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return len(next(iter(self._columns.values()), ()))
+
+    def where(self, **values: object) -> Table:
+        """The rows that have these values: ``where(model="centralized", run=[1, 2])``.
+
+        Raises:
+            ConfigError: it has no such column.
+        """
+        kept = np.ones(self.rows, dtype=np.bool_)
+        for name, wanted in values.items():
+            if name not in self._columns:
+                raise ConfigError(
+                    f"no column {name!r}; there are {', '.join(self._columns)}"
+                )
+            several = isinstance(wanted, list | tuple | set | frozenset | np.ndarray)
+            each: Any = list(wanted) if several else [wanted]  # type: ignore[call-overload]
+            kept &= np.isin(self._columns[name], each)
+        return Table({name: column[kept] for name, column in self._columns.items()})
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The table as a data frame.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ConfigError("pandas is not installed: pip install pandas") from error
+        return pandas.DataFrame(self._columns)
+
+    def __repr__(self) -> str:
+        return f"<Table of {self.rows:,} rows: {', '.join(self._columns)}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        columns = [column[:_SHOWN_ROWS].tolist() for column in self._columns.values()]
+        lines = [list(self._columns), *zip(*columns, strict=True)]
+        kinds = ["th", *["td"] * len(lines)]
+        rows = (
+            "".join(f"<{kind}>{html.escape(_shown(v))}</{kind}>" for v in line)
+            for kind, line in zip(kinds, lines, strict=False)
+        )
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        more = self.rows - _SHOWN_ROWS
+        tail = f"<p>… and {more:,} rows more</p>" if more > 0 else ""
+        return f"<table>{body}</table>{tail}"
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def joined(tables: Iterable[Table]) -> Table:
+    """The rows of tables with the same columns, one after the other; at least one."""
+    parts = [*tables]
+    return Table({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})

@@ -1,0 +1,233 @@
+"""Packs: what is in them, what is made from them, and packs that are not right."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.perf_sweeps import write_sweep
+
+from pubsub_common.errors import ConfigError
+from pubsub_perf.cli import main
+from pubsub_perf.plan.topologies import single_switch
+from pubsub_perf.results import packs
+from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.packs import pack, results_folder
+
+ROW = "publisher,topic,latency_seconds\n10.0.0.2:5556,A,0.0005\n"
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep with what else is in its folder: figures, logs, hidden files."""
+    folder = tmp_path_factory.mktemp("made") / "my sweep"
+    write_sweep(folder, [single_switch(5), single_switch(9)], runs=3, events=40)
+    (folder / "experiment.toml").write_text("repeats = 3\n")
+    (folder / "report.html").write_text("<p>")
+    for name in ("plots/hosts.png", "data/.hidden/subscriber-0.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+    (folder / "data/centralized/empty-7hosts").mkdir()
+    cell = folder / "data/centralized/single-switch-5hosts"
+    for name in ("logs/broker.log", "reports/broker.json"):
+        (cell / name).parent.mkdir()
+        (cell / name).write_text("x")
+    return folder
+
+
+def names(path: Path) -> set[str]:
+    with zipfile.ZipFile(path) as archive:
+        return {n for n in archive.namelist() if not n.endswith("/")}
+
+
+def zipped(path: Path, files: dict[str, str], **options: Any) -> Path:
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_pack_has_the_data_and_nothing_made_from_it(
+    sweep: Path, tmp_path: Path
+) -> None:
+    made = pack(sweep, tmp_path / "p.zip")
+    found = names(made.path)
+    assert len(found) == made.files
+    kinds = {Path(name).name.partition("-")[0] for name in found}
+    assert kinds == {"cell.json", "experiment.toml", "subscriber", "publisher"}
+    assert "my sweep/data/centralized/single-switch-5hosts/run-3/cell.json" in found
+
+
+def test_it_goes_beside_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "data.of" / "v1.2"
+    write_sweep(folder, [single_switch(5)])
+    assert pack(folder).path == tmp_path / "data.of" / "v1.2.zip"
+
+
+def test_the_same_data_make_the_same_pack(sweep: Path, tmp_path: Path) -> None:
+    first = pack(sweep, tmp_path / "a.zip")
+    copy = tmp_path / "elsewhere" / sweep.name
+    shutil.copytree(sweep, copy)
+    for path in copy.rglob("*"):
+        os.utime(path, (1, 1))
+    second = pack(copy, tmp_path / "b.zip")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    assert first.sha256 == second.sha256
+
+
+def test_a_pack_is_read_like_its_folder(sweep: Path, tmp_path: Path) -> None:
+    made = pack(sweep, tmp_path / "other name.zip")
+    direct = read_dataset(sweep)
+    with results_folder(made.path) as folder:
+        found = read_dataset(folder)
+    assert found.folder.name == sweep.name
+    assert found.problems == direct.problems != ()
+    assert [(c.model, c.network) for c in found.cells] == [
+        (c.model, c.network) for c in direct.cells
+    ]
+    for one, other in zip(found.cells, direct.cells, strict=True):
+        assert np.array_equal(one.latencies, other.latencies)
+        assert [run.meta for run in one.runs] == [run.meta for run in other.runs]
+    assert not folder.exists()
+
+
+def test_reports_and_figures_of_a_pack_are_those_of_the_folder(
+    sweep: Path, tmp_path: Path
+) -> None:
+    made = pack(sweep, tmp_path / "p.zip")
+    for command in ("plot", "analyze"):
+        assert main([command, str(sweep), "--out", str(tmp_path / "direct")]) == 0
+        assert main([command, str(made.path)]) == 0
+    found = contents(tmp_path / "p")
+    assert sum(name.endswith((".png", ".svg")) for name in found) > 10
+    assert found == contents(tmp_path / "direct")
+
+
+def test_packs_are_compared(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = pack(sweep, tmp_path / "p.zip")
+    said = []
+    for first, second in ((sweep, sweep), (made.path, sweep), (made.path, made.path)):
+        assert main(["compare", str(first), str(second)]) == 0
+        said.append(capsys.readouterr())
+    assert said[0] == said[1] == said[2]
+
+
+def test_the_command_says_what_it_made(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.zip"
+    assert main(["pack", str(sweep), "--out", str(path)]) == 0
+    made = pack(sweep, path)
+    assert capsys.readouterr().out == (
+        f"{path}: {made.files} files, {path.stat().st_size:,} bytes, "
+        f"SHA-256 {made.sha256}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"s/data/centralized/n-5hosts/subscriber-0.csv": ROW}, "s"),
+        ({"data/centralized/n-5hosts/subscriber-0.csv": ROW}, "mine"),
+        ({"centralized/n-5hosts/subscriber-0.csv": ROW}, "mine"),
+        ({"s/a.csv": ROW, "__MACOSX/s/._a.csv": "x", ".DS_Store": "x"}, "s"),
+        ({"a.csv": ROW, "b.csv": ROW}, "mine"),
+        ({"mine/a.csv": ROW, "b.csv": ROW}, "mine"),
+    ],
+)
+def test_archives_of_others_are_packs(
+    files: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    path = zipped(tmp_path / "mine.zip", files)
+    with results_folder(path) as folder:
+        assert folder.name == name
+        assert read_dataset(folder).cells
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.csv", "/a.csv", "s/../../a.csv", "s\\..\\a.csv"]
+)
+def test_a_name_that_leads_out_is_refused(name: str, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "p.zip", {"s/a.csv": ROW, name: ROW})
+    with (
+        pytest.raises(ConfigError, match="a name in it leads out"),
+        results_folder(path),
+    ):
+        pass
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_it_unpacks_to_no_more_than_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zipped(tmp_path / "p.zip", {"s/a.csv": ROW * 1000}, compression=8)
+    monkeypatch.setattr(packs, "MAX_UNPACKED_BYTES", len(ROW) * 1000 - 1)
+    with pytest.raises(ConfigError, match="are the most"), results_folder(path):
+        pass
+
+
+def test_what_is_no_data_is_not_unpacked(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "p.zip", {"s/a.csv": ROW, "s/big.png": "x", "s/b.sh": "x"})
+    with results_folder(path) as folder:
+        assert set(contents(folder)) == {"a.csv"}
+
+
+def test_a_pack_that_is_cut_off_or_changed_is_said_in_one_line(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = pack(sweep, tmp_path / "p.zip").path.read_bytes()
+    middle = len(whole) // 2
+    for content in (
+        whole[:-40],
+        whole[:100],
+        whole[:middle] + bytes(200) + whole[middle + 200 :],
+    ):
+        path = tmp_path / "broken.zip"
+        path.write_bytes(content)
+        assert main(["plot", str(path)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"pubsub-perf: {path} ")
+        assert said.count("\n") == 1
+
+
+def test_an_encrypted_pack_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "p.zip", {"s/a.csv": ROW})
+    content = bytearray(path.read_bytes())
+    # The flag of an entry, in the directory at the end and before the data.
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    content[6] |= 1
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="it is encrypted"), results_folder(path):
+        pass
+
+
+def test_an_error_names_the_pack_and_no_folder_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = zipped(tmp_path / "p.zip", {"s/cell.json": '{"format": 1}'})
+    assert main(["analyze", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert str(path) in said
+    assert "pubsub-pack" not in said
+
+
+def test_nothing_to_pack_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ConfigError, match="nothing to pack"):
+        pack(tmp_path / "a")
+    assert not (tmp_path / "a.zip").exists()
