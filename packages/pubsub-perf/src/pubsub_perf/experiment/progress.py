@@ -11,10 +11,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
-    TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_common.printable import printable
@@ -25,23 +27,30 @@ from pubsub_perf.results import cell_fields
 
 
 class SweepProgress:
-    """A bar with the current cell and the time left on a terminal; a line for each
-    cell elsewhere, so that a log of it is readable."""
+    """A bar with the time left and what the current cell does, on a terminal; elsewhere a
+    line for each cell, with the time left, so that a log of it is readable."""
 
     def __init__(self, cases: Sequence[Case], console: Console) -> None:
         self._console = console
         self._estimate = TimeLeft(cases)
+        self._count = len(cases)
+        self._ended = 0
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
+            _TimeLeftColumn(self._estimate),
+            # Last, so that a narrow terminal cuts this.
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
             console=console,
             transient=True,
+            expand=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=len(cases), left="")
+        self._task = self._bar.add_task("", total=len(cases))
         self._name = ""
 
     def __enter__(self) -> Self:
@@ -53,22 +62,38 @@ class SweepProgress:
 
     def begin(self, case: Case) -> None:
         self._name = case.name
-        self._estimate.begin()
+        self._estimate.begin(case)
         self.step("")
 
     def step(self, what: str) -> None:
-        left_s = self._estimate.left_s()
-        self._bar.update(
-            self._task,
-            description=f"{self._name}: {what}" if what else self._name,
-            left=f"about {_clock(left_s)} left",
-        )
+        text = f"{self._name}: {what}" if what else self._name
+        self._bar.update(self._task, description=printable(text))
 
     def end(self, result: Result) -> None:
         self._estimate.end(result)
+        self._ended += 1
         self._bar.advance(self._task)
         line = printable(f"{result.case.name}: {_result_text(result)}")
+        if not self._console.is_terminal:
+            line += f" ({self._ended} of {self._count}{self._left()})"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _left(self) -> str:
+        if self._ended == self._count:
+            return ""
+        return f", about {_clock(self._estimate.left_s())} left"
+
+
+class _TimeLeftColumn(ProgressColumn):
+    """The time left, which goes on while a cell runs."""
+
+    def __init__(self, estimate: TimeLeft) -> None:
+        super().__init__()
+        self._estimate = estimate
+
+    def render(self, task: Task) -> Text:
+        left_s = 0.0 if task.finished else self._estimate.left_s()
+        return Text(f"about {_clock(left_s)} left")
 
 
 def print_table(console: Console, results: Sequence[Result], out: Path) -> None:

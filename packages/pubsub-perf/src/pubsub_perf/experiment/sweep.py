@@ -151,24 +151,32 @@ class TimeLeft:
     def __init__(self, cases: Sequence[Case], guess_per_host_s: float = 0.15) -> None:
         self._waiting = list(cases)
         self._guess_per_host_s = guess_per_host_s
-        self._ran: list[tuple[float, float]] = []
+        self._guessed_s = 0.0
+        self._took_s = 0.0
+        self._running: Case | None = None
         self._began = 0.0
 
-    def begin(self) -> None:
+    def begin(self, case: Case) -> None:
+        """``case`` begins to run now."""
+        self._running = case
         self._began = time.monotonic()
 
     def end(self, result: Result) -> None:
+        """The case that ran has ended now."""
         self._waiting.remove(result.case)
+        self._running = None
         if not result.skipped:
-            took_s = time.monotonic() - self._began
-            self._ran.append((self._guess_s(result.case), took_s))
+            self._guessed_s += self._guess_s(result.case)
+            self._took_s += time.monotonic() - self._began
 
     def left_s(self) -> float:
         """Seconds for the cells that have not ended."""
-        guessed = sum(self._guess_s(case) for case in self._waiting)
-        if not self._ran:
-            return guessed
-        return guessed * sum(t for _, t in self._ran) / sum(g for g, _ in self._ran)
+        slower = self._took_s / self._guessed_s if self._guessed_s else 1.0
+        left_s = slower * sum(map(self._guess_s, self._waiting))
+        if self._running is None:
+            return left_s
+        of_this_s = slower * self._guess_s(self._running)
+        return left_s - min(of_this_s, time.monotonic() - self._began)
 
     def _guess_s(self, case: Case) -> float:
         run_s = case.load.events * case.load.interval_s
